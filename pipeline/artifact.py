@@ -1,0 +1,199 @@
+"""Folders that are made once: keyed by what was asked, sealed by what came out.
+
+An artifact is a folder with the files that a stage wrote and a manifest.json, written last.
+Its key hashes the stage, its version, its parameters and the digests of its inputs; its digest
+hashes the bytes it holds. A folder without a manifest does not exist. It is made in a scratch
+folder, flushed to disk and renamed into place; whoever comes second throws its own away.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ArtifactError, MachineError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an artifact is to be: everything that its key hashes, and the label a person reads."""
+
+    stage: str
+    label: str
+    version: int | str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    """Input name to the digest of its bytes."""
+
+    @property
+    def key(self) -> str:
+        return digest([self.stage, self.version, self.params, self.inputs])
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A sealed folder. `facts` is what the stage found out, `made` how and where it ran."""
+
+    path: Path
+    stage: str
+    key: str
+    digest: str
+    version: int | str
+    params: dict[str, Any]
+    inputs: dict[str, str]
+    files: dict[str, str]
+    facts: dict[str, Any]
+    made: dict[str, Any]
+    lineage: dict[str, str] = field(default_factory=dict)
+    """Input name to the folder name it was read from; for people, not hashed."""
+
+    @classmethod
+    def open(cls, path: Path) -> "Artifact":
+        """Read the manifest of a sealed folder.
+
+        Raises:
+            ArtifactError: there is none, or it cannot be read.
+        """
+        try:
+            return cls(path=path, **json.loads((path / MANIFEST).read_text("utf-8")))
+        except FileNotFoundError:
+            raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again.") from None
+
+    def verify(self) -> None:
+        """Read every byte again.
+
+        Raises:
+            ArtifactError: a file was added, removed or changed since the stage wrote it.
+        """
+        now = file_hashes(self.path)
+        changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
+        if changed or digest(self.files) != self.digest:
+            said = ", ".join(changed) or MANIFEST
+            raise ArtifactError(f"{self.path} was altered after it was made: {said}", "Delete the folder to make it again.")
+
+
+@dataclass(frozen=True)
+class Store:
+    """All artifacts: adapters under `checkpoints/`, everything else under `data/<stage>/`."""
+
+    data: Path
+    checkpoints: Path
+
+    def folder(self, stage: str) -> Path:
+        return self.checkpoints if stage == "finetune" else self.data / stage
+
+    def place(self, asked: Asked) -> Path:
+        return self.folder(asked.stage) / f"{asked.label}--{asked.key[:12]}"
+
+    def resume(self, asked: Asked) -> Path:
+        """Where a stage keeps what it would lose if it were killed; removed when the artifact is sealed."""
+        return self.checkpoints / ".resume" / asked.key[:24]
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        for path in sorted(self.folder(stage).glob(f"*--{key[:12]}")):
+            if (path / MANIFEST).exists():
+                found = Artifact.open(path)
+                if found.key == key:
+                    return found
+        return None
+
+    def all(self) -> Iterator[Artifact]:
+        manifests = [*self.data.glob(f"*/*--*/{MANIFEST}"), *self.checkpoints.glob(f"*--*/{MANIFEST}")]
+        yield from (Artifact.open(path.parent) for path in sorted(manifests))
+
+    @contextmanager
+    def scratch(self, asked: Asked) -> Iterator[Path]:
+        """An empty folder beside the artifact's place, gone at the end unless it was sealed."""
+        final = self.place(asked)
+        path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
+        with telling_of_disks(final.parent):
+            path.mkdir(parents=True)
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def seal(self, asked: Asked, scratch: Path, facts: dict[str, Any], made: dict[str, Any], lineage: Mapping[str, str]) -> Artifact:
+        """Write the manifest, flush all to disk and rename the folder into place."""
+        final, files = self.place(asked), file_hashes(scratch)
+        sealed = Artifact(final, asked.stage, asked.key, digest(files), asked.version, asked.params, asked.inputs, files, facts, made, dict(lineage))
+        body = {name: value for name, value in asdict(sealed).items() if name != "path"}
+        (scratch / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
+        for path in [*scratch.rglob("*"), scratch]:
+            flush(path)
+        try:
+            os.rename(scratch, final)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return Artifact.open(final)  # another process made it first; the key says that it is the same
+        flush(final.parent)
+        shutil.rmtree(self.resume(asked), ignore_errors=True)
+        return sealed
+
+
+@contextmanager
+def telling_of_disks(folder: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a line that a user can act on."""
+    try:
+        yield
+    except OSError as error:
+        said = {
+            errno.ENOSPC: ("the disk is full", "Free some space and run the same command again; finished work is kept."),
+            errno.EDQUOT: ("the disk quota is used up", "Free some space and run the same command again; finished work is kept."),
+            errno.EROFS: ("the disk is read-only", "Choose another place with --store."),
+            errno.EACCES: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
+            errno.EPERM: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
+        }.get(error.errno or 0)
+        if said is None:
+            raise
+        raise MachineError(f"cannot write to {error.filename or folder}: {said[0]}", said[1]) from error
+
+
+def flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same in every process.
+
+    Raises:
+        TypeError, ValueError: value has no single spelling (sets, NaN, objects).
+    """
+
+    def refuse(item: object) -> Any:
+        raise TypeError(f"cannot hash a {type(item).__name__}: give it as a number, string, list or mapping")
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=refuse)
+
+
+def digest(value: object) -> str:
+    """sha256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Relative path to sha256 for every file under a folder, the manifest left out."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+    return {str(path.relative_to(folder)): file_hash(path) for path in paths}

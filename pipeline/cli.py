@@ -1,0 +1,196 @@
+"""The verbs: parse, call, print. A UserError becomes its message and exit 2; anything else is ours, with a traceback and exit 1."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline import doctor, views
+from pipeline import recipe as recipes
+from pipeline.artifact import Artifact, Store
+from pipeline.errors import ArtifactError, MachineError, RecipeError, UserError, suggest
+from pipeline.machine import Machine
+from pipeline.plan import Job, plan
+from pipeline.run import Site, find, run
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.")
+out = Console(highlight=False)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, as recipes/quickstart.yaml.")]
+Changes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Replace keys of the recipe, as finetune.rank=32.")]
+StoreAt = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
+Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.")]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A recipe and how to run it, from the command line."""
+
+    recipe: recipes.Recipe
+    jobs: list[Job]
+    site: Site
+
+
+def opened(path: Path, changes: list[str] | None, store: Path, machine: Machine) -> Call:
+    recipe = recipes.load(path, dict(map(change, changes or [])))
+    return Call(recipe, plan(recipe), Site(store_at(store), machine))
+
+
+def change(text: str) -> tuple[str, Any]:
+    """`finetune.rank=32` as key and value; the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError(f"'{text}' is not KEY=VALUE.", suggest(key, recipes.known_keys()))
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{key}: cannot read the value {value!r}: {' '.join(str(error).split())}", "Quote it for the shell, as tasks='[boolq, viggo]'.") from None
+
+
+def store_at(root: Path) -> Store:
+    return Store(root / "data", root / "checkpoints")
+
+
+def until(jobs: list[Job], stages: set[str]) -> list[Job]:
+    """The jobs of these stages and all that they need, in the order of the plan."""
+    needed: set[Job] = set()
+    for job in reversed(jobs):
+        if job.stage in stages or job in needed:
+            needed |= {job, *(source for _, source in job.inputs)}
+    return [job for job in jobs if job in needed]
+
+
+def carry_out(call: Call, stages: set[str]) -> dict[Job, Artifact]:
+    if call.recipe.needs_cuda:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise MachineError(f"{call.recipe.name}: the recipe says needs_cuda, and this machine has no CUDA device", "Run it on a GPU, or override: needs_cuda=false.")
+    jobs = until(call.jobs, stages)
+
+    def tell(what: str, job: Job, made: Artifact | None) -> None:
+        at = f"[{jobs.index(job) + 1}/{len(jobs)}]"
+        if made is None:
+            out.print(f"[dim]{at:>9}[/] [bold]{job.stage:9}[/] {job.label}")
+        elif what == "have":
+            out.print(f"[dim]{at:>9} {job.stage:9} {job.label}  have[/]")
+        else:
+            out.print(f"[dim]{'':9} {'':9} done in {made.made['seconds']:.1f} s[/]")
+
+    return run(jobs, call.site, tell)
+
+
+@app.command("plan")
+def plan_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path()) -> None:
+    """Show the jobs of a recipe: what is here, and why the rest is not."""
+    call = opened(recipe, changes, store, Machine())
+    views.show_plan(out, call.recipe, call.jobs, call.site.store)
+
+
+@app.command("prepare")
+def prepare_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path()) -> None:
+    """Fix the examples of every task on disk."""
+    made = carry_out(opened(recipe, changes, store, Machine()), {"prepare"})
+    for job, artifact in made.items():
+        out.print(f"{job.label}: {artifact.facts['examples']} examples  [dim]{artifact.path}[/]", soft_wrap=True)
+
+
+@app.command("finetune")
+def finetune_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
+    """Train every adapter of a recipe."""
+    made = carry_out(opened(recipe, changes, store, Machine(device, tokens, track)), {"finetune"})
+    views.show_adapters(out, [artifact for job, artifact in made.items() if job.stage == "finetune"])
+
+
+@app.command("compare")
+@app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
+def compare_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
+    """Make whatever is missing, compare base with tuned, and report."""
+    call = opened(recipe, changes, store, Machine(device, tokens, track))
+    report = carry_out(call, {"report"})[call.jobs[-1]]
+    views.show_report(out, report)
+
+
+@app.command("report")
+def report_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False) -> None:
+    """Print the report of a comparison that was made, and its page."""
+    call = opened(recipe, changes, store, Machine())
+    missing = [job for job in until(call.jobs, {"report"}) if job.stage in ("finetune", "generate") and find_made(call, job) is None]
+    if missing:
+        raise ArtifactError(f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}", f"Run: loralift compare {recipe}")
+    made = carry_out(call, {"report"})[call.jobs[-1]]
+    views.show_report(out, made)
+    if show:
+        typer.launch(str(made.path / "report.html"))
+
+
+def find_made(call: Call, job: Job) -> Artifact | None:
+    """The artifact of a job, if it and all its inputs are here."""
+    inputs = {name: find_made(call, source) for name, source in job.inputs}
+    here = {name: made for name, made in inputs.items() if made is not None}
+    return find(job, here, call.site.store) if len(here) == len(inputs) else None
+
+
+@app.command("show")
+def show_verb(what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreAt = Path()) -> None:
+    """Print the manifest and the lineage of an artifact."""
+    views.show_artifact(out, store_at(store), what)
+
+
+@app.command("ls")
+def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or artifacts.")], store: StoreAt = Path()) -> None:
+    """List recipes, tasks, models or artifacts."""
+    views.show_list(out, what, store_at(store))
+
+
+@app.command("show-prompt")
+def show_prompt_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+    """Print training examples as the model sees them, the part that carries the loss coloured."""
+    call = opened(recipe, changes, store, Machine())
+    made = carry_out(call, {"prepare"})
+    for job, artifact in made.items():
+        if job.params["split"] == "train":
+            views.show_prompt(out, job, artifact, count)
+
+
+@app.command("verify")
+def verify_verb(store: StoreAt = Path()) -> None:
+    """Hash every byte of every artifact again."""
+    views.verify_all(out, store_at(store))
+
+
+@app.command("check")
+def check_verb() -> None:
+    """Load every shipped recipe, task and model row, and say how many."""
+    views.check_all(out)
+
+
+@app.command("gc")
+def gc_verb(store: StoreAt = Path(), delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False) -> None:
+    """List artifacts that no recipe under recipes/ reaches."""
+    views.collect(out, store_at(store), delete)
+
+
+@app.command("doctor")
+def doctor_verb(store: StoreAt = Path()) -> None:
+    """Say what this machine can do: CUDA, 4 bit, memory, disk, hub."""
+    doctor.examine(out, store)
+
+
+def main() -> None:
+    """The command `loralift`."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("\nstopped; the same command goes on where this one was")
+        sys.exit(130)

@@ -1,0 +1,119 @@
+"""Token batches for training, generation and scoring: how rows are grouped by a token budget, padded or packed,
+and the sums that are read off the logits. Nothing here depends on how rows are grouped, rounding apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CPU_TOKENS = 4096
+CUDA_TOKENS = 8192
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One example as the model sees it: ids of prompt and answer; only the answer carries loss."""
+
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.target)
+
+
+def token_budget(asked: int | None, device: Any) -> int:
+    """Padded tokens in one pass."""
+    return asked or (CUDA_TOKENS if device.type == "cuda" else CPU_TOKENS)
+
+
+def groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of rows of like length, longest first, such that rows x longest <= budget (or a row alone)."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    found: list[list[int]] = []
+    for index in order:
+        if not found or (len(found[-1]) + 1) * lengths[found[-1][0]] > budget:
+            found.append([])
+        found[-1].append(index)
+    return found
+
+
+def padded(rows: Sequence[Tokens], pad: int, device: Any) -> dict[str, Any]:
+    """Right-padded input_ids, attention_mask and labels, each (rows, longest); labels are IGNORED outside of targets."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for at, row in enumerate(rows):
+        ids[at, : len(row)] = torch.tensor(row.prompt + row.target)
+        mask[at, : len(row)] = 1
+        labels[at, len(row.prompt) : len(row)] = torch.tensor(row.target)
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device), "labels": labels.to(device)}
+
+
+def packed(rows: Sequence[Tokens], device: Any) -> dict[str, Any]:
+    """All rows behind one another, (1, tokens), with positions that start again for each.
+
+    transformers reads the document borders off position_ids, so that no row attends to another.
+    """
+    import torch
+
+    ids = torch.tensor([[token for row in rows for token in row.prompt + row.target]])
+    positions = torch.cat([torch.arange(len(row)) for row in rows])[None]
+    labels = torch.tensor([[token for row in rows for token in (IGNORED,) * len(row.prompt) + row.target]])
+    labels[positions == 0] = IGNORED  # the first token of a row must not be predicted from the row before it
+    return {"input_ids": ids.to(device), "position_ids": positions.to(device), "labels": labels.to(device)}
+
+
+def target_loss(model: Any, batch: dict[str, Any]) -> Any:
+    """Sum of the cross-entropy over the batch's target tokens, in nats; a scalar of float32.
+
+    The output layer runs only on the columns from the first target on.
+    """
+    import torch
+
+    labels = batch["labels"]
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    first = int((labels != IGNORED).any(0).nonzero()[0])
+    keep = labels.shape[1] - first + 1  # the column before a target predicts it
+    logits = model(**inputs, use_cache=False, logits_to_keep=keep).logits
+    wanted = labels[:, -keep + 1 :]
+    at = wanted != IGNORED
+    return torch.nn.functional.cross_entropy(logits[:, :-1][at].float(), wanted[at], reduction="sum")
+
+
+def row_logprobs(model: Any, batch: dict[str, Any]) -> list[float]:
+    """Sum of log-probabilities of each row's target tokens, in nats."""
+    import torch
+
+    labels = batch["labels"]
+    first = int((labels != IGNORED).any(0).nonzero()[0])
+    keep = labels.shape[1] - first + 1
+    with torch.inference_mode():
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False, logits_to_keep=keep).logits
+        wanted = labels[:, -keep + 1 :]
+        each = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
+    return [-float(value) for value in each.sum(1)]
+
+
+def greedy(model: Any, prompts: Sequence[Sequence[int]], limit: int, ends: Sequence[int], pad: int) -> list[list[int]]:
+    """Greedy continuations, left-padded batch, at most `limit` new tokens; an end token is the last of its row.
+
+    Args:
+        prompts: token ids, one list a row.
+        ends: ids of the end tokens.
+    """
+    import torch
+
+    device, width = model.device, max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    with torch.inference_mode():
+        out = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=list(ends), pad_token_id=pad)
+    return [cut_behind(row, ends) for row in out[:, width:].tolist()]
+
+
+def cut_behind(row: list[int], ends: Sequence[int]) -> list[int]:
+    """The row up to and with its first end token."""
+    at = next((i for i, token in enumerate(row) if token in ends), len(row))
+    return row[: at + 1]

@@ -1,0 +1,122 @@
+"""Base models in memory, quantized one way for training and generation, and adapters on them."""
+
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline import models
+from pipeline.errors import ModelError
+from pipeline.hush import hush
+from pipeline.progress import say
+
+BLOCK_IN, BLOCK_OUT = 64, 32
+"""A quantized linear module needs widths that are multiples of these: else bitsandbytes 0.50.2 raises, or is silently wrong on a CPU."""
+
+_resident: dict[tuple[str, ...], Any] = {}
+
+
+def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> Any:
+    """The base in eval mode, frozen. The last one stays in memory, so jobs on one base load it once.
+
+    Args:
+        spec: from models.Model.spec().
+        quantization: `nf4` (double quantization) or `none`.
+        compute: `bf16` or `fp32`: precision of matrix products, and of everything that is not quantized.
+
+    Raises:
+        ModelError: the weights cannot be read.
+    """
+    key = (str(sorted(spec.items())), quantization, compute, str(device))
+    if key not in _resident:
+        _resident.clear()
+        gc.collect()
+        _resident[key] = read(models.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
+    return _resident[key]
+
+
+def read(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    hush()
+    quantization, compute = precision
+    dtype = torch.bfloat16 if compute == "bf16" else torch.float32
+    extra: dict[str, Any] = {}
+    if quantization == "nf4":
+        extra["quantization_config"] = nf4(dtype, unfit(folder, trust))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
+        )
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}", "Fetch the model again; a file may be cut off or damaged.") from None
+    keep_cpu_weights_unpacked(model)
+    greedy = GenerationConfig(eos_token_id=model.generation_config.eos_token_id, do_sample=False)
+    model.generation_config = greedy  # a model may ship sampling settings
+    return model.eval().requires_grad_(False)
+
+
+def nf4(dtype: Any, skip: list[str]) -> Any:
+    """The one quantization: NF4, double, with its compute type said (the library's default is FP4 in fp32)."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=skip
+    )
+
+
+def unfit(folder: Path, trust: bool) -> list[str]:
+    """The modules that stay unquantized: the output layer, and linears of a width that 4 bit cannot take."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=trust), trust_remote_code=trust)
+    head = skeleton.get_output_embeddings()
+    linears = {name: module for name, module in skeleton.named_modules() if isinstance(module, torch.nn.Linear)}
+    odd = [name for name, module in linears.items() if module is not head and (module.in_features % BLOCK_IN or module.out_features % BLOCK_OUT)]
+    if odd:
+        first = linears[odd[0]]
+        say(f"kept unquantized: {len(odd)} of {len(linears)} linear modules, the first {odd[0]} ({first.in_features} -> {first.out_features}); 4 bit needs multiples of {BLOCK_IN} -> {BLOCK_OUT}")
+    return [name for name, module in linears.items() if module is head] + odd or ["lm_head"]
+
+
+def keep_cpu_weights_unpacked(model: Any) -> None:
+    """Cure of a fault in bitsandbytes 0.50.2 on CPUs with AVX512-BF16.
+
+    Left on, the first eval forward repacks the weights in place; later training steps then get wrong
+    gradients without an error, and merging gives garbage. Must run before any forward.
+    """
+    import bitsandbytes
+
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+@contextmanager
+def adapted(model: Any, folder: Path) -> Iterator[Any]:
+    """The base with a saved adapter on it, in eval mode; taken off again at the end.
+
+    Raises:
+        ModelError: a tensor of the adapter has no place in the base, or the other way round.
+    """
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tuned = PeftModel.from_pretrained(model, folder).eval()
+    except (ValueError, RuntimeError, OSError, KeyError) as error:
+        raise ModelError(f"the adapter {folder} does not fit its base: {' '.join(str(error).split())[:300]}", "Fine-tune it again on this base.") from None
+    try:
+        missing = [str(warning.message) for warning in caught if "missing adapter keys" in str(warning.message)]
+        if missing:  # peft only warns, and the answers would be the base's
+            raise ModelError(f"the adapter {folder} does not fit its base: {missing[0][:200]}", "Fine-tune it again on this base.")
+        yield tuned
+    finally:
+        tuned.unload()

@@ -1,0 +1,125 @@
+"""The computer that the work runs on, and what a stage is handed. Nothing here ever enters a key."""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import MachineError
+
+PACKAGES = ("loralift", "torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "evaluate", "tokenizers", "numpy", "scipy")
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How to run, from the command line."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:1`."""
+    tokens: int | None = None
+    """Padded tokens in one training pass or generation batch; unset: by device."""
+    track: str = ""
+    """A tracker of accelerate beside the CSV: tensorboard, wandb or trackio."""
+    offline: bool = field(default_factory=lambda: os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"))
+    """Ask no hub; as huggingface_hub reads it."""
+    save_seconds: float = 20.0
+    """Seconds between two resume points; what a kill can cost."""
+
+    def torch_device(self) -> Any:
+        """The torch.device meant.
+
+        Raises:
+            MachineError: CUDA was asked for and is not there.
+        """
+        import torch
+
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise MachineError(f"--device {self.device}: this machine has no CUDA device", "Leave --device out to run on the CPU, or see `loralift doctor`.")
+        return torch.device(self.device)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One call of a stage: read params and input folders, write into out, return facts for the manifest."""
+
+    params: dict[str, Any]
+    inputs: dict[str, Path]
+    out: Path
+    resume: Path
+    """A folder that outlives a crash; a stage that uses it makes it."""
+    machine: Machine = Machine()
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch on all devices, before anything random is made."""
+    from accelerate.utils import set_seed
+
+    set_seed(seed)
+
+
+@cache
+def surroundings() -> dict[str, Any]:
+    """Versions, hardware and git state, for manifests."""
+    return {"python": platform.python_version(), "system": platform.platform(), "packages": package_versions(), "cpu": cpu(), "git": git_state()} | gpu()
+
+
+def package_versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def cpu() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        model = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), model)
+    return {"model": model, "cores": os.cpu_count()}
+
+
+def gpu() -> dict[str, Any]:
+    """The CUDA device, if torch has been loaded and sees one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {"gpu": None}
+    properties = torch.cuda.get_device_properties(0)
+    return {"gpu": {"name": properties.name, "bytes": properties.total_memory, "cuda": torch.version.cuda, "count": torch.cuda.device_count()}}
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether the working tree differs from it; empty outside a git checkout."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def peak_memory() -> dict[str, int]:
+    """Peak bytes so far: resident memory of this process, and of the CUDA allocator where there is one."""
+    import resource
+
+    found = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["cuda"] = torch.cuda.max_memory_reserved()
+    return found
+
+
+def described(machine: Machine) -> dict[str, Any]:
+    return {"machine": asdict(machine), **surroundings(), "peak": peak_memory()}

@@ -1,0 +1,100 @@
+"""The rows that stages hand to each other, one JSON object a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question with its known answer, as a task makes it from a source row."""
+
+    id: str
+    prompt: str
+    target: str
+    choices: tuple[str, ...] = ()
+    """The closed set of answers, where the task has one."""
+    group: str = ""
+    """The source document; examples of one group are resampled together. Empty: a group of its own."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model said to one example, as it came; answers and scores are derived from it."""
+
+    example: str
+    text: str
+    tokens: int
+    """Generated tokens, the end token not counted."""
+    stopped: str
+    """`eos`, `stop` (a stop string) or `length` (cut off at max_new_tokens)."""
+    logprobs: tuple[float, ...] = ()
+    """Sum of token log-probabilities of each of the example's choices, in nats, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Base against tuned on one task and metric, over the same examples."""
+
+    task: str
+    metric: str
+    primary: bool
+    """The metric that the task is judged by; only these enter the family of tests."""
+    n: int
+    """Examples."""
+    seeds: int
+    base: float
+    tuned: float
+    """Mean over seeds."""
+    lift: float
+    low: float
+    high: float
+    """Interval of the lift at the recipe's confidence."""
+    p: float
+    """Two-sided, for this task alone."""
+    test: str
+    """Name of the test that gave p."""
+    fixed: int
+    """Examples that tuned scores higher than base (mean over seeds)."""
+    broken: int
+    smallest_effect: float
+    """Smallest true lift that this test set shows in 80 % of repetitions, at the observed spread."""
+    p_adjusted: float | None = None
+    """Set by the report, over all primary comparisons of the recipe."""
+    verdict: str = ""
+    """`better`, `worse` or `cannot tell`; set with p_adjusted."""
+
+
+Row = TypeVar("Row", Example, Prediction, Comparison)
+
+
+def write(path: Path, rows: Iterable[Row]) -> int:
+    """Write one JSON object a line and return their number."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read(path: Path, kind: type[Row]) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield parse(line, kind)
+
+
+def parse(line: str, kind: type[Row]) -> Row:
+    """A row from its JSON line; lists become tuples at the top level, as the types say."""
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(line).items()}
+    return kind(**fields)
+
+
+def dictionaries(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of any JSON-lines file."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)

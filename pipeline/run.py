@@ -1,0 +1,122 @@
+"""Makes the artifacts of a plan and makes none twice, here or wherever submit() sends them."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pipeline.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
+from pipeline.machine import Machine, Work, described
+from pipeline.plan import Job
+
+Done = tuple[str, Artifact]
+"""`made` or `have`, and the artifact."""
+Submit = Callable[..., "Future[Done]"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where artifacts lie and what they are made on."""
+
+    store: Store
+    machine: Machine
+
+
+def here(function: Callable[..., Done], *args: Any) -> "Future[Done]":
+    """A submit() that runs the call at once, in this process."""
+    future: Future[Done] = Future()
+    try:
+        future.set_result(function(*args))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None], None], submit: Submit = here) -> dict[Job, Artifact]:
+    """The artifact of every job.
+
+    Args:
+        jobs: in an order in which each comes after its inputs.
+        tell: called with `start`, `made` or `have` for every job, in the order of the plan on one worker.
+        submit: runs make() somewhere; `here`, or an executor's.
+
+    Raises:
+        whatever the first failing job raised; what was finished before stays.
+    """
+    done: dict[Job, Artifact] = {}
+    waiting = list(jobs)
+    running: dict[Future[Done], Job] = {}
+    while waiting or running:
+        for job in [j for j in waiting if all(source in done for _, source in j.inputs)]:
+            waiting.remove(job)
+            inputs = {name: done[source] for name, source in job.inputs}
+            if find(job, inputs, site.store) is None:
+                tell("start", job, None)
+            running[submit(make, job, inputs, site)] = job
+            if submit is here:
+                break  # what this one made may free a job that comes earlier in the plan
+        finished = wait(running, return_when=FIRST_COMPLETED).done
+        for future in [f for f in running if f in finished]:  # in the order of the plan, not of a set
+            job = running.pop(future)
+            what, done[job] = future.result()
+            tell(what, job, done[job])
+    return done
+
+
+def asked_of(job: Job, inputs: dict[str, Artifact]) -> Asked:
+    stage = import_module(f"pipeline.stages.{job.stage}")
+    version = getattr(stage, "VERSION", None) or code()
+    return Asked(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
+
+
+def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None:
+    asked = asked_of(job, inputs)
+    return store.find(asked.stage, asked.key)
+
+
+def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
+    """Have the artifact or make it; a second process that wants the same one waits for the first."""
+    asked, store = asked_of(job, inputs), site.store
+    if found := store.find(asked.stage, asked.key):
+        return "have", found
+    resume = store.resume(asked)
+    with telling_of_disks(resume.parent):
+        resume.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{resume}.lock"):  # the system frees it when the process dies
+            if found := store.find(asked.stage, asked.key):
+                return "have", found
+            for made in inputs.values():
+                check(made.path, made.digest)
+            return "made", work(asked, inputs, site)
+
+
+def work(asked: Asked, inputs: dict[str, Artifact], site: Site) -> Artifact:
+    stage, start = import_module(f"pipeline.stages.{asked.stage}"), time.time()
+    with site.store.scratch(asked) as out:
+        given = Work(asked.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(asked), site.machine)
+        facts = stage.run(given)
+        made = {"seconds": round(time.time() - start, 3), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)), **described(site.machine)}
+        return site.store.seal(asked, out, facts, made, {name: made.path.name for name, made in inputs.items()})
+
+
+@cache
+def check(path: Path, expected: str) -> None:
+    """Hash an input once a process before it is read."""
+    del expected  # part of the cache key: the same folder made anew is checked anew
+    Artifact.open(path).verify()
+
+
+@cache
+def code() -> str:
+    """The version of a stage without one: any edit of the package makes the cheap stages again, and
+    where their bytes come out the same, no dear stage notices."""
+    root = Path(__file__).parent
+    files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".js") and "__pycache__" not in path.parts)
+    return digest({os.fspath(path.relative_to(root)): file_hash(path) for path in files})[:16]

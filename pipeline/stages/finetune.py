@@ -1,0 +1,186 @@
+"""Trains a LoRA adapter over a frozen 4-bit base. Read `train()` from top to bottom.
+
+The loss of an optimizer step is the sum over all its target tokens divided by their number, so how the
+step is cut into micro-batches never changes the result. What a crash would lose is kept in the resume
+folder; a run that was killed and started again ends with the same bytes as one that never was.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline import adapters, engine, loading, records, text, tracking, training
+from pipeline.errors import TrainingError
+from pipeline.machine import Work, seed_everything
+from pipeline.progress import meter, say
+
+VERSION = 1
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
+
+def run(work: Work) -> dict[str, Any]:
+    params, device = work.params, work.machine.torch_device()
+    render = text.renderer(params["model"])
+    lessons, dev = tokenized(work, "examples.jsonl", render), tokenized(work, "dev.jsonl", render)
+    base = loading.load(params["model"], params["quantization"], params["compute"], device)
+    seed_everything(params["seed"])  # before the adapter exists: its A matrices are random
+    model = adapters.attach(base, params)
+    try:
+        return train(work, model, lessons, (dev, render.pad))
+    finally:
+        model.unload()
+
+
+def tokenized(work: Work, name: str, render: text.Renderer) -> list[engine.Tokens]:
+    examples = records.read(work.inputs["train"] / name, records.Example)
+    return [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples]
+
+
+def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[engine.Tokens], int]) -> dict[str, Any]:
+    """The whole loop. `dev` is the dev part and the padding id.
+
+    Raises:
+        TrainingError: the loss is not finite, no gradient reaches the adapter, or one example does not fit into memory.
+    """
+    import torch
+    from transformers import get_scheduler
+
+    params, steps = work.params, training.total_steps(len(lessons), work.params)
+    tensors = adapters.trainable(model)
+    optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
+    schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
+    state = training.State(tensors, optimizer, schedule, engine.token_budget(work.machine.tokens, model.device))
+    state.restore(work.resume)
+    saver = training.Saver(work.resume, work.machine.save_seconds)
+    passes = Passes(model, params["compute"], dev[1])
+
+    with meter("training", steps, "steps") as shown, tracking.tracker(work) as track:
+        shown.advance(state.step)
+        while state.step < steps:
+            start = time.monotonic()
+            rows = [lessons[i] for i in training.picks(len(lessons), params, state.step)]
+            loss, norm = one_step(passes, state, rows, params["max_grad_norm"])
+            measured = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
+            schedule.step()
+            state.step, state.tokens = state.step + 1, state.tokens + sum(map(len, rows))
+            state.target_tokens += sum(len(row.target) for row in rows)
+            if dev[0] and (state.step % params["dev_every"] == 0 or state.step == steps):
+                measured["dev_loss"] = passes.mean_loss(dev[0], state.micro_tokens)
+                state.keep_if_best(measured["dev_loss"])
+            state.curve.append({"step": state.step, "tokens": state.tokens, **measured})
+            state.seconds += time.monotonic() - start
+            track(measured, state.step)
+            saver.if_due(state)
+            shown.advance(1, f"loss {loss:.3f}")
+    return finish(work, model, state)
+
+
+class Passes:
+    """Forward and backward passes at the recipe's precision."""
+
+    def __init__(self, model: Any, compute: str, pad: int) -> None:
+        from accelerate import Accelerator
+
+        self.model, self.pad, self.bf16 = model, pad, compute == "bf16"
+        self.accelerator = Accelerator(cpu=model.device.type == "cpu")
+
+    def loss(self, rows: Sequence[engine.Tokens]) -> Any:
+        import torch
+
+        device = self.model.device
+        # not the accelerator's own autocast: its precision is fixed once a process, and jobs of a sweep may differ
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            return engine.target_loss(self.model, engine.padded(rows, self.pad, device))
+
+    def gradients(self, rows: Sequence[engine.Tokens], budget: int) -> float:
+        """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
+        self.model.train()
+        total, spent = sum(len(row.target) for row in rows), 0.0
+        if not total:
+            raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
+        for group in engine.groups([len(row) for row in rows], budget):
+            loss = self.loss([rows[i] for i in group]) / total
+            self.accelerator.backward(loss)
+            spent = spent + loss.detach()
+        return float(spent)
+
+    def mean_loss(self, rows: Sequence[engine.Tokens], budget: int) -> float:
+        """Mean loss over all target tokens without training, in nats a token."""
+        import torch
+
+        self.model.eval()
+        with torch.no_grad():
+            spent = sum(float(self.loss([rows[i] for i in group])) for group in engine.groups([len(row) for row in rows], budget))
+        return spent / sum(len(row.target) for row in rows)
+
+
+def one_step(passes: Passes, state: training.State, rows: Sequence[engine.Tokens], max_norm: float) -> tuple[float, float]:
+    """One optimizer step; returns its loss and the norm of its gradient before clipping.
+
+    Out of memory, it starts over with half the micro-batch: the optimizer batch stays the same.
+    """
+    import torch
+
+    while True:
+        random = training.random_state()
+        try:
+            loss = passes.gradients(rows, state.micro_tokens)
+            break
+        except torch.OutOfMemoryError:
+            state.optimizer.zero_grad()
+            training.set_random_state(random)
+            state.micro_tokens = halved(state.micro_tokens, rows)
+        torch.cuda.empty_cache()
+    norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
+    check(loss, norm, state)
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    return loss, norm
+
+
+def halved(budget: int, rows: Sequence[engine.Tokens]) -> int:
+    longest = max(map(len, rows))
+    if budget <= longest:
+        raise TrainingError(
+            f"out of memory on a single example of {longest} tokens", "Lower prepare.max_tokens or finetune.rank, or take a smaller base or a larger device."
+        )
+    smaller = max(longest, min(budget, sum(map(len, rows))) // 2)
+    say(f"out of memory: micro-batches of {smaller} tokens from here on (were {budget}); the optimizer batch stays {len(rows)} examples")
+    return smaller
+
+
+def check(loss: float, norm: float, state: training.State) -> None:
+    where = f"at step {state.step + 1}"
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise TrainingError(
+            f"the loss is {loss} and the gradient's norm {norm} {where}", f"Lower finetune.learning_rate (now {state.optimizer.defaults['lr']:g}), or warm up for longer."
+        )
+    if norm == 0.0:
+        raise TrainingError(f"no gradient reaches the adapter {where}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`.")
+
+
+def finish(work: Work, model: Any, state: training.State) -> dict[str, Any]:
+    kept = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
+    if state.best and work.params["keep"] == "best":
+        state.load_tensors(state.best["tensors"])
+        kept = state.best
+    if dead := adapters.zero_tensors(model):
+        raise TrainingError(f"{len(dead)} tensors of the trained adapter are still zero, the first {dead[0]}", "Train for more steps, or raise finetune.learning_rate.")
+    adapters.save(model, work.out)
+    training.write_curve(work.out / "curve.csv", state.curve)
+    return {
+        "steps": state.step,
+        "kept_step": kept["step"],
+        "dev_loss": kept["loss"],
+        "loss": state.curve[-1]["loss"],
+        "tokens": state.tokens,
+        "target_tokens": state.target_tokens,
+        "train_seconds": round(state.seconds, 2),
+        "tokens_per_second": round(state.tokens / state.seconds, 1),
+        "micro_tokens": state.micro_tokens,
+        "trainable_parameters": sum(value.numel() for value in state.tensors.values()),
+        "adapter_bytes": (work.out / "adapter_model.safetensors").stat().st_size,
+        "targets": adapters.matched(model),
+    }

@@ -1,0 +1,121 @@
+"""What the base, or the base with an adapter, says to the held-out examples.
+
+Both arms run on the same resident weights, with the same token ids in the same batches, greedily. Finished
+batches are kept in the resume folder, so a killed run goes on where it was.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline import engine, liveness, loading, records, text
+from pipeline.machine import Work
+from pipeline.progress import meter
+from pipeline.records import Example, Prediction
+
+VERSION = 1
+
+
+def run(work: Work) -> dict[str, Any]:
+    params, device = work.params, work.machine.torch_device()
+    render = text.renderer(params["model"])
+    base = loading.load(params["model"], params["quantization"], params["compute"], device)
+    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
+    adapter = work.inputs.get("adapter")
+    start = time.monotonic()
+    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model:
+        ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
+        answers = answer_all(work, model, Speaker(render, ends, params), exam)
+        if adapter:
+            found = liveness.examine(model, adapter, [render.prompt_ids(e.prompt) for e in exam[: liveness.PROBES]])
+            (work.out / "liveness.json").write_text(json.dumps(found, indent=1), "utf-8")
+    records.write(work.out / "predictions.jsonl", answers)
+    tokens = sum(answer.tokens for answer in answers)
+    return {
+        "examples": len(answers),
+        "tokens": tokens,
+        "truncated": sum(answer.stopped == "length" for answer in answers),
+        "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
+    }
+
+
+def listed(ends: int | list[int] | None) -> list[int]:
+    return [] if ends is None else ends if isinstance(ends, list) else [ends]
+
+
+def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example]) -> list[Prediction]:
+    """Answers in the order of the exam; batches are fixed by the exam and the token budget alone."""
+    limit, budget = work.params["max_new_tokens"], engine.token_budget(work.machine.tokens, model.device)
+    lengths = [len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam]
+    done = {answer.example: answer for answer in finished(work.resume / "answers.jsonl")}
+    with meter("answering", len(exam), "examples") as shown:
+        for group in engine.groups(lengths, budget):
+            batch = [exam[i] for i in group]
+            if not all(example.id in done for example in batch):  # a batch that was cut off is done again as a whole
+                fresh = speaker.answers(model, batch, limit)
+                append(work.resume / "answers.jsonl", fresh)
+                done |= {answer.example: answer for answer in fresh}
+            shown.advance(len(batch))
+    answers = [done[example.id] for example in exam]
+    return speaker.scored(model, exam, answers, budget) if work.params["score_choices"] else answers
+
+
+class Speaker:
+    """Token ids in, predictions out."""
+
+    def __init__(self, render: text.Renderer, ends: list[int], params: dict[str, Any]) -> None:
+        self.render, self.ends, self.stop = render, ends, tuple(params["stop"])
+
+    def answers(self, model: Any, batch: list[Example], limit: int) -> list[Prediction]:
+        prompts = [self.render.prompt_ids(example.prompt) for example in batch]
+        rows = engine.greedy(model, prompts, limit, self.ends, self.render.pad)
+        return [self.prediction(example, row) for example, row in zip(batch, rows, strict=True)]
+
+    def prediction(self, example: Example, row: list[int]) -> Prediction:
+        ended = bool(row) and row[-1] in self.ends
+        ids = row[:-1] if ended else row
+        said = self.render.decode(ids)
+        cut = min((at for at in (said.find(mark) for mark in self.stop) if at >= 0), default=None)
+        if cut is not None:
+            return Prediction(example.id, said[:cut], len(ids), "stop")
+        return Prediction(example.id, said, len(ids), "eos" if ended else "length")
+
+    def scored(self, model: Any, exam: list[Example], answers: list[Prediction], budget: int) -> list[Prediction]:
+        """The answers with the log-likelihood of every choice (end token left out)."""
+        pairs = [(i, choice) for i, example in enumerate(exam) for choice in example.choices]
+        prompt_ids, answer_ids = self.render.prompt_ids, self.render.answer_ids
+        rows = [engine.Tokens(tuple(prompt_ids(exam[i].prompt)), tuple(answer_ids(exam[i].prompt, choice))) for i, choice in pairs]
+        found = [0.0] * len(rows)
+        with meter("scoring", len(rows), "choices") as shown:
+            for group in engine.groups([len(row) for row in rows], budget):
+                batch = engine.padded([rows[at] for at in group], self.render.pad, model.device)
+                for at, value in zip(group, engine.row_logprobs(model, batch), strict=True):
+                    found[at] = value
+                shown.advance(len(group))
+        by_example: dict[int, list[float]] = {}
+        for (i, _), value in zip(pairs, found, strict=True):
+            by_example.setdefault(i, []).append(value)
+        return [Prediction(a.example, a.text, a.tokens, a.stopped, tuple(by_example.get(i, ()))) for i, a in enumerate(answers)]
+
+
+def finished(path: Path) -> Iterator[Prediction]:
+    """The answers of an earlier try; a line that was cut off by a kill is left out."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().split(b"\n")[:-1]:  # what stands behind the last line end was cut off
+        yield records.parse(line.decode("utf-8"), Prediction)
+
+
+def append(path: Path, answers: list[Prediction]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (cut := path.read_bytes().rfind(b"\n") + 1) != path.stat().st_size:
+        os.truncate(path, cut)
+    with path.open("ab") as file:
+        file.write("".join(json.dumps(asdict(answer), ensure_ascii=False) + "\n" for answer in answers).encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,25 @@
+"""Embedded task: the order in a letter as a JSON record."""
+
+import json
+
+from pipeline import answers
+from pipeline.quickstart import rows
+from pipeline.records import Example
+from pipeline.task import Row, Source, Task
+
+
+def example(row: Row) -> Example:
+    record = {"customer": row["person"], "product": row["item"], "quantity": row["count"], "city": row["city"], "day": row["day"]}
+    return Example("", f"Message: {row['text']}\nRecord:", json.dumps(record))
+
+
+TASK = Task(
+    name="quickstart_extraction",
+    about="structured output: a letter's order as JSON",
+    source=Source(make=rows.letters),
+    example=example,
+    answer=answers.json,
+    metrics=("json_field_f1", "exact_match"),
+    max_new_tokens=80,
+    stop=("\n",),
+)

@@ -1,0 +1,25 @@
+"""Embedded task: is the writer of a review pleased, displeased, or both?"""
+
+from pipeline import answers
+from pipeline.quickstart import rows
+from pipeline.records import Example
+from pipeline.task import Row, Source, Task
+
+LABELS = ("positive", "negative", "mixed")
+
+
+def example(row: Row) -> Example:
+    return Example("", f"Review of a {row['item']}: {row['text']}\nSentiment:", row["label"], LABELS)
+
+
+TASK = Task(
+    name="quickstart_sentiment",
+    about="classification: positive, negative or mixed review",
+    source=Source(make=rows.reviews),
+    example=example,
+    answer=answers.choice,
+    metrics=("accuracy",),
+    max_new_tokens=6,
+    choices=LABELS,
+    stop=("\n",),
+)

@@ -1,0 +1,44 @@
+"""Training curves sent to a tracker of accelerate while they grow. The CSV is written in any case."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from pipeline.errors import MachineError
+from pipeline.machine import Work
+
+Track = Callable[[dict[str, float], int], None]
+
+
+@contextmanager
+def tracker(work: Work) -> Iterator[Track]:
+    """A function that takes the measures of a step; does nothing unless `--track` names a tracker.
+
+    Raises:
+        MachineError: the tracker's package is not installed.
+    """
+    name = work.machine.track
+    if not name:
+        yield lambda measured, step: None
+        return
+    if find_spec(name) is None:
+        raise MachineError(f"--track {name}: the package is not installed", f"Install it: pip install {name}")
+    from accelerate import Accelerator
+
+    folder = work.resume.parent.parent / ".tracked" / work.resume.name
+    folder.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(cpu=work.machine.torch_device().type == "cpu", log_with=name, project_dir=folder)
+    accelerator.init_trackers("loralift", config={key: value for key, value in flat(work.params).items() if isinstance(value, int | float | str | bool)})
+    try:
+        yield lambda measured, step: accelerator.log(measured, step=step)
+    finally:
+        accelerator.end_training()
+
+
+def flat(params: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found

@@ -1,0 +1,127 @@
+"""What the training loop stands on: the order of the data, the state that outlives a crash, the curve."""
+
+import csv
+import os
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+@cache
+def order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
+    """The examples of one epoch, shuffled; a function of its arguments alone, so it needs no saving."""
+    import numpy as np
+
+    return tuple(int(i) for i in np.random.default_rng([seed, epoch]).permutation(count))
+
+
+def picks(count: int, params: dict[str, Any], step: int) -> tuple[int, ...]:
+    """Indices of the examples of an optimizer step; the last step of an epoch may be smaller."""
+    batch, steps = params["batch_examples"], steps_per_epoch(count, params)
+    at = step % steps * batch
+    return order(count, params["seed"], step // steps)[at : at + batch]
+
+
+def steps_per_epoch(count: int, params: dict[str, Any]) -> int:
+    return -(-count // int(params["batch_examples"]))
+
+
+def total_steps(count: int, params: dict[str, Any]) -> int:
+    steps = steps_per_epoch(count, params) * int(params["epochs"])
+    return min(steps, params["max_steps"]) if params["max_steps"] else steps
+
+
+@dataclass
+class State:
+    """Everything that decides the rest of a run."""
+
+    tensors: dict[str, Any]
+    """Trainable name to parameter; the live ones."""
+    optimizer: Any
+    schedule: Any
+    micro_tokens: int
+    step: int = 0
+    target_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    """`loss`, `step` and `tensors` of the adapter with the lowest dev loss so far."""
+
+    def save(self, folder: Path) -> None:
+        """Write the resume point; a kill at any moment leaves the one before or this one."""
+        import torch
+
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / "state.part"
+        kept = {name: getattr(self, name) for name in ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")}
+        kept |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
+        with part.open("wb") as file:
+            torch.save(kept | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, folder / "state.pt")
+
+    def restore(self, folder: Path) -> None:
+        """Go on from the resume point in the folder, if there is one."""
+        import torch
+
+        if not (folder / "state.pt").exists():
+            return
+        kept = torch.load(folder / "state.pt", weights_only=True)
+        self.load_tensors(kept.pop("tensors"))
+        self.optimizer.load_state_dict(kept.pop("optimizer"))
+        self.schedule.load_state_dict(kept.pop("schedule"))
+        set_random_state(kept.pop("random"))
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def load_tensors(self, values: dict[str, Any]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, value in values.items():
+                self.tensors[name].copy_(value)
+
+    def keep_if_best(self, loss: float) -> None:
+        if not self.best or loss < self.best["loss"]:
+            self.best = {"loss": loss, "step": self.step, "tensors": {name: value.detach().clone() for name, value in self.tensors.items()}}
+
+
+class Saver:
+    """Saves a state now and then."""
+
+    def __init__(self, folder: Path, every: float) -> None:
+        self.folder, self.every, self.last = folder, every, time.monotonic()
+
+    def if_due(self, state: State) -> None:
+        if time.monotonic() - self.last >= self.every:
+            state.save(self.folder)
+            self.last = time.monotonic()
+
+
+def random_state() -> dict[str, Any]:
+    """The generators that dropout draws from."""
+    import torch
+
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    import torch
+
+    torch.set_rng_state(state["cpu"].cpu())
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([value.cpu() for value in state["cuda"]])
+
+
+COLUMNS = ("step", "tokens", "loss", "dev_loss", "learning_rate", "grad_norm")
+
+
+def write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
+    """One CSV line an optimizer step; dev_loss is empty where it was not measured."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,180 @@
+"""What the verbs print. Reads artifacts and recipes, makes nothing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from pipeline import models, task
+from pipeline import recipe as recipes
+from pipeline.artifact import Artifact, Store
+from pipeline.errors import ArtifactError, RecipeError, suggest
+from pipeline.machine import ROOT
+from pipeline.plan import Job, plan
+from pipeline.recipe import Recipe
+from pipeline.run import asked_of, find
+
+
+def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store) -> None:
+    """One line a job: here, or why it has to be made; then what the test sets can show."""
+    have: dict[Job, Artifact] = {}
+    for number, job in enumerate(jobs, 1):
+        reason = why(job, have, store)
+        said = "[dim]here[/]" if reason is None else f"[bold]make[/] [dim]({reason})[/]"
+        out.print(f"{number:>4} {job.stage:9} {job.label}  {said}", soft_wrap=True)
+    out.print(f"{len(jobs)} jobs, {len(jobs) - len(have)} to make")
+    from pipeline import stats
+
+    for wanted in sorted({point.prepare.heldout_examples for _, point in recipe.points()}):
+        effect = stats.planned_effect(wanted, 0.2)
+        out.print(f"{wanted} held-out examples show a lift of {100 * effect:.1f} points in 4 of 5 repetitions, if base and tuned differ on 20 % of them")
+
+
+def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
+    """None if the job's artifact is here (it is then added to `have`), else the reason why it is not."""
+    missing = [source for _, source in job.inputs if source not in have]
+    if missing:
+        return f"after {missing[0].stage} {missing[0].label}"
+    inputs = {name: have[source] for name, source in job.inputs}
+    found = find(job, inputs, store)
+    if found is not None:
+        have[job] = found
+        return None
+    asked = asked_of(job, inputs)
+    like = [made for made in store.all() if made.stage == job.stage and made.path.name.startswith(f"{job.label}--")]
+    if not like:
+        return "never made"
+    last = max(like, key=lambda made: str(made.made["at"]))
+    changes = [name for name in asked.params if last.params.get(name) != asked.params[name]]
+    changes += [f"input {name}" for name in asked.inputs if last.inputs.get(name) != asked.inputs[name]]
+    changes += ["the code"] if last.version != asked.version else []
+    return f"changed since {last.key[:12]}: {', '.join(changes)}" if changes else "never made"
+
+
+def show_adapters(out: Console, made: list[Artifact]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name, side in (("adapter", "left"), ("steps", "right"), ("loss", "right"), ("dev", "right"), ("parameters", "right"), ("seconds", "right")):
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for artifact in made:
+        facts = artifact.facts
+        dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
+        table.add_row(artifact.path.name, str(facts["steps"]), f"{facts['loss']:.3f}", dev, f"{facts['trainable_parameters']:,}", f"{artifact.made['seconds']:.0f}")
+    out.print(table)
+
+
+def show_report(out: Console, made: Artifact) -> None:
+    from pipeline import table
+
+    out.print()
+    out.print(table.table(json.loads((made.path / "report.json").read_text("utf-8"))))
+    out.print(f"report: {made.path / 'report.html'}", soft_wrap=True)
+
+
+def located(store: Store, what: str) -> Artifact:
+    """The artifact in a folder, or the one whose key starts so.
+
+    Raises:
+        ArtifactError: there is none, or more than one.
+    """
+    if Path(what).is_dir():
+        return Artifact.open(Path(what))
+    found = [made for made in store.all() if made.key.startswith(what) or made.path.name == what]
+    if len(found) != 1:
+        names = ", ".join(made.path.name for made in found[:5])
+        problem = f"'{what}' is the start of {len(found)} keys: {names}" if found else f"there is no artifact '{what}' in {store.data} or {store.checkpoints}"
+        raise ArtifactError(problem, "See `loralift ls artifacts`.")
+    return found[0]
+
+
+def show_artifact(out: Console, store: Store, what: str) -> None:
+    made = located(store, what)
+    body = {"stage": made.stage, "key": made.key, "digest": made.digest, "version": made.version, "params": made.params, "facts": made.facts, "made": made.made}
+    out.print(Text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)), soft_wrap=True)
+    by_name = {found.path.name: found for found in store.all()}
+    out.print(grown(Tree(str(made.path)), made, by_name))
+
+
+def grown(tree: Tree, made: Artifact, by_name: dict[str, Artifact]) -> Tree:
+    """The tree with a branch for each input, and for each of theirs."""
+    for name, folder in made.lineage.items():
+        branch = tree.add(f"{name}: {folder}")
+        if folder in by_name:
+            grown(branch, by_name[folder], by_name)
+    return tree
+
+
+def show_list(out: Console, what: str, store: Store) -> None:
+    rows: dict[str, Any] = {
+        "recipes": lambda: [(str(path), recipes.load(path).question) for path in shipped_recipes()],
+        "tasks": lambda: [(name, task.find(name).about) for name in task.names()],
+        "models": lambda: [(row.name, f"{row.repo or row.folder} {row.license}{', gated' if row.gated else ''}") for row in models.MODELS],
+        "artifacts": lambda: [(f"{made.key[:12]} {made.stage}", made.path.name) for made in store.all()],
+    }
+    if what not in rows:
+        raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
+    for name, about in rows[what]():
+        out.print(f"[bold]{name}[/]  {about}", soft_wrap=True)
+
+
+def shipped_recipes() -> list[Path]:
+    return sorted((ROOT / "recipes").rglob("*.yaml"))
+
+
+def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
+    """The first examples of a training part; what carries the loss is green and ends with the end token."""
+    from pipeline import records, text
+
+    render = text.renderer(job.params["model"])
+    rows = list(records.read(made.path / "examples.jsonl", records.Example))[:count]
+    for example in rows:
+        prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
+        out.print(f"[dim]{made.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
+        out.print(Text(render.tokenizer.decode(prompt)) + Text(render.tokenizer.decode(target), style="bold green underline"), soft_wrap=True)
+
+
+def verify_all(out: Console, store: Store) -> None:
+    """Hash everything; lists every altered artifact before it raises."""
+    count, altered = 0, []
+    for made in store.all():
+        count += 1
+        try:
+            made.verify()
+        except ArtifactError as error:
+            altered.append(error.problem)
+    if altered:
+        raise ArtifactError("\n".join(altered), "Delete these folders to make them again.")
+    out.print(f"{count} artifacts, every byte as it was made")
+
+
+def check_all(out: Console) -> None:
+    """Load everything that ships.
+
+    Raises:
+        UserError: the first thing that does not load.
+    """
+    tasks = [task.find(name) for name in task.names()]
+    planned = {path: len(plan(recipes.load(path))) for path in shipped_recipes()}
+    out.print(f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(models.MODELS)} model rows: all load")
+
+
+def collect(out: Console, store: Store, delete: bool) -> None:
+    """Artifacts that no shipped recipe reaches, with their size; deleted if asked."""
+    reached: set[Path] = set()
+    for path in shipped_recipes():
+        have: dict[Job, Artifact] = {}
+        for job in plan(recipes.load(path)):
+            why(job, have, store)
+        reached |= {made.path for made in have.values()}
+    loose = [made for made in store.all() if made.path not in reached]
+    for made in loose:
+        size = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
+        out.print(f"{'deleted' if delete else 'unreached'} {size / 1e6:8.1f} MB  {made.path}", soft_wrap=True)
+        if delete:
+            shutil.rmtree(made.path)
+    out.print(f"{len(loose)} artifacts that no recipe under recipes/ reaches" + ("" if delete or not loose else "; --delete removes them"))

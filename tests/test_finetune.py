@@ -1,0 +1,258 @@
+"""The training loop against a plain transformers + peft loop, and what it refuses."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from pipeline import adapters, engine, loading, text, training
+from pipeline.errors import ModelError, TrainingError
+from pipeline.machine import Machine, seed_everything
+from pipeline.stages import finetune
+from tests import tiny
+
+CPU = torch.device("cpu")
+
+
+def rows_of(spec, count=16):
+    render = text.renderer(spec)
+    return [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in tiny.examples(count)]
+
+
+def fresh(spec, compute="fp32", **changes):
+    base = loading.load(spec, "nf4", compute, CPU)
+    seed_everything(0)
+    model = adapters.attach(base, tiny.FINETUNE | changes)
+    with torch.no_grad():  # B starts at zero; gradients of A would all be zero too
+        for name, value in adapters.trainable(model).items():
+            if "lora_B" in name:
+                value.normal_(0, 0.05)
+    return model
+
+
+def plain_loop(model, rows, autocast):
+    """Loss and gradients as anybody would write them: one example at a time, labels, no helper of ours."""
+    model.train()
+    total, loss_sum = sum(len(row.target) for row in rows), 0.0
+    for row in rows:
+        ids = torch.tensor([row.prompt + row.target])
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logits = model(input_ids=ids).logits[0]
+        wanted = ids[0, len(row.prompt) :]
+        loss = torch.nn.functional.cross_entropy(logits[len(row.prompt) - 1 : -1].float(), wanted, reduction="sum") / total
+        loss.backward()
+        loss_sum += float(loss.detach())
+    return loss_sum, gradients(model)
+
+
+def gradients(model):
+    return torch.cat([value.grad.flatten() for value in adapters.trainable(model).values()])
+
+
+def relative(a, b):
+    return float((a - b).norm() / b.norm())
+
+
+@pytest.mark.parametrize(("compute", "tolerance"), [("fp32", 1e-5), ("bf16", 2e-2)])
+@pytest.mark.parametrize("layout", ["one pack", "16 x 1", "2 x 8", "one batch"])
+def test_step_equals_a_plain_loop(model, compute, tolerance, layout):
+    rows = rows_of(model)
+    tuned = fresh(model, compute)
+    try:
+        expected_loss, expected = plain_loop(tuned, rows, compute == "bf16")
+        tuned.zero_grad()
+        passes = finetune.Passes(tuned, compute, 0)
+        if layout == "one pack":
+            tuned.train()
+            with torch.autocast("cpu", torch.bfloat16, enabled=compute == "bf16"):
+                loss = engine.target_loss(tuned, engine.packed(rows, CPU)) / sum(len(row.target) for row in rows)
+            loss.backward()
+            loss = float(loss.detach())
+        else:
+            budget = {"16 x 1": 1, "2 x 8": 8 * max(map(len, rows)), "one batch": 10_000}[layout]
+            loss = passes.gradients(rows, budget)
+        assert loss == pytest.approx(expected_loss, rel=tolerance)
+        assert relative(gradients(tuned), expected) < tolerance
+    finally:
+        tuned.unload()
+
+
+def test_layouts_are_what_they_say(model):
+    lengths = [len(row) for row in rows_of(model)]
+    assert len(engine.groups(lengths, 1)) == 16
+    assert [len(group) for group in engine.groups(lengths, 8 * max(lengths))][0] == 8
+    assert sorted(i for group in engine.groups(lengths, 50) for i in group) == list(range(16))
+
+
+def test_training_after_an_evaluation_has_the_same_gradients(model):
+    rows = rows_of(model)
+
+    def train(evaluate):
+        tuned = fresh(model, "bf16")
+        passes = finetune.Passes(tuned, "bf16", 0)
+        passes.gradients(rows, 4096)
+        if evaluate:
+            passes.mean_loss(rows, 4096)
+            with torch.inference_mode():
+                tuned(input_ids=torch.tensor([[1, 5, 6]]))
+            engine.greedy(tuned, [[1, 5, 6]], 4, [2], 0)
+        passes.gradients(rows, 4096)
+        found = gradients(tuned)
+        tuned.unload()
+        return found
+
+    assert torch.equal(train(evaluate=True), train(evaluate=False))
+
+
+@pytest.fixture
+def lessons(tmp_path):
+    return tiny.write_part(tmp_path / "train", tiny.examples(40), tiny.examples(8, 100))
+
+
+def curve_of(out):
+    return list(csv.DictReader((out / "curve.csv").read_text().splitlines()))
+
+
+def run(tmp_path, model, lessons, name="out", machine=None, **changes):
+    work = tiny.work(tmp_path / name, {"model": model, **tiny.FINETUNE, **changes}, machine, train=lessons)
+    return finetune.run(work), work.out
+
+
+def test_it_learns_and_writes_what_plain_peft_reads(tmp_path, model, lessons):
+    facts, out = run(tmp_path, model, lessons, epochs=6)
+    curve = curve_of(out)
+    assert float(curve[-1]["dev_loss"]) < 0.5 * float(curve[2]["dev_loss"])
+    assert facts["steps"] == len(curve) == 30
+    assert len(facts["targets"]) == 14
+    assert facts["trainable_parameters"] * 4 < facts["adapter_bytes"] < facts["trainable_parameters"] * 4 + 10_000
+    from peft import PeftModel
+
+    loaded = PeftModel.from_pretrained(loading.load(model, "nf4", "fp32", CPU), out)
+    assert not adapters.zero_tensors(loaded)
+    loaded.unload()
+
+
+def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path, model, lessons):
+    def content(name, **changes):
+        _, out = run(tmp_path, model, lessons, name, **changes)
+        return {path.name: path.read_bytes() for path in out.iterdir()}
+
+    first = content("a")
+    assert content("b") == first
+    assert content("c", seed=1)["adapter_model.safetensors"] != first["adapter_model.safetensors"]
+
+
+def test_best_is_kept_unless_last_is_asked_for(tmp_path, model):
+    contrary = [dataclasses.replace(e, target="a cat sees" if e.target == "yes" else "the dog") for e in tiny.examples(8)]
+    lessons = tiny.write_part(tmp_path / "train", tiny.examples(40), contrary)  # learning the one is unlearning the other
+    changes = {"epochs": 8}
+    best, _ = run(tmp_path, model, lessons, "best", **changes)
+    last, _ = run(tmp_path, model, lessons, "last", keep="last", **changes)
+    assert best["kept_step"] < best["steps"] == last["kept_step"]
+    assert best["dev_loss"] < last["dev_loss"]
+
+
+@pytest.mark.parametrize("changes", [{"dora": True}, {"rslora": True}, {"dropout": 0.1}, {"targets": ["q_proj", "v_proj"]}, {"quantization": "none"}])
+def test_every_option_trains(tmp_path, model, lessons, changes):
+    facts, out = run(tmp_path, model, lessons, max_steps=2, **changes)
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["use_dora"] == changes.get("dora", False)
+    assert config["use_rslora"] == changes.get("rslora", False)
+    assert len(facts["targets"]) == (4 if "targets" in changes else 14)
+
+
+@pytest.mark.parametrize("rank", [1, 8])
+@pytest.mark.parametrize("rslora", [True, False])
+def test_the_scale_is_the_same_at_every_rank(model, rank, rslora):
+    tuned = fresh(model, rank=rank, rslora=rslora)
+    scales = {round(module.scaling["default"], 9) for module in tuned.modules() if hasattr(module, "lora_A")}
+    tuned.unload()
+    assert scales == {2.0}
+
+
+def test_a_target_that_is_not_there_is_named(tmp_path, model, lessons):
+    with pytest.raises(ModelError, match=r"no linear module 'q_pro'.*\n.*'q_proj'"):
+        run(tmp_path, model, lessons, targets=["q_pro", "v_proj"])
+
+
+def test_a_loss_that_is_not_a_number_stops(tmp_path, model, lessons):
+    with pytest.raises(TrainingError, match=r"(nan|inf).* at step \d+"):
+        run(tmp_path, model, lessons, learning_rate=1e20, warmup=0.0, max_grad_norm=1e20)
+
+
+def test_a_frozen_loss_stops(model):
+    tuned = fresh(model)
+    state = training.State(adapters.trainable(tuned), torch.optim.AdamW(adapters.trainable(tuned).values()), None, 4096)
+    with torch.no_grad():
+        for value in state.tensors.values():
+            value.zero_()  # with A and B both zero no gradient can ever arise
+    with pytest.raises(TrainingError, match="no gradient reaches the adapter at step 1"):
+        finetune.one_step(finetune.Passes(tuned, "fp32", 0), state, rows_of(model), 1.0)
+    tuned.unload()
+
+
+def test_nothing_to_learn_stops(model):
+    tuned = fresh(model)
+    with pytest.raises(TrainingError, match="no target token"):
+        finetune.Passes(tuned, "fp32", 0).gradients([engine.Tokens((1, 5), ())], 4096)
+    tuned.unload()
+
+
+def small_memory(monkeypatch, limit):
+    """As on a GPU with room for `limit` padded tokens: a larger pass raises what torch raises, after half of the work is done."""
+    real, seen = engine.target_loss, []
+
+    def guarded(model, batch):
+        seen.append(batch["input_ids"].numel())
+        if seen[-1] > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(model, batch)
+
+    monkeypatch.setattr(engine, "target_loss", guarded)
+    return seen
+
+
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path, model, lessons, monkeypatch, capsys):
+    changes = {"dropout": 0.0, "max_steps": 3}
+    run(tmp_path, model, lessons, "roomy", **changes)
+    seen = small_memory(monkeypatch, 60)
+    facts, _ = run(tmp_path, model, lessons, "tight", **changes)
+    assert max(seen) > 60 >= facts["micro_tokens"]
+    assert capsys.readouterr().err.count("out of memory") <= 2
+    a, b = ([float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
+    assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, lessons, monkeypatch):
+    small_memory(monkeypatch, 5)
+    with pytest.raises(TrainingError, match=r"out of memory on a single example of \d+ tokens"):
+        run(tmp_path, model, lessons)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL inside one process; the real one is in test_kill.py."""
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, lessons, monkeypatch, dropout):
+    always = Machine(device="cpu", save_seconds=0.0)
+    changes = {"dropout": dropout, "epochs": 2}
+    run(tmp_path, model, lessons, "whole", always, **changes)
+    real = finetune.one_step
+    for at in (1, 4, 2):
+        calls = iter(range(100))
+
+        def stops(*args, at=at, calls=calls):
+            if next(calls) == at:
+                raise Killed
+            return real(*args)
+
+        monkeypatch.setattr(finetune, "one_step", stops)
+        with pytest.raises(Killed):
+            run(tmp_path, model, lessons, "broken", always, **changes)
+    monkeypatch.setattr(finetune, "one_step", real)
+    run(tmp_path, model, lessons, "broken", always, **changes)
+    for name in ("adapter_model.safetensors", "curve.csv", "adapter_config.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()

@@ -1,0 +1,203 @@
+"""Generation and scoring against one-by-one calls of the libraries themselves."""
+
+import json
+
+import pytest
+import torch
+
+from pipeline import engine, liveness, loading, records, text
+from pipeline.errors import ComparisonError, ModelError
+from pipeline.machine import Machine
+from pipeline.records import Prediction
+from pipeline.stages import finetune, generate
+from tests import tiny
+
+CPU = torch.device("cpu")
+EXAM = tiny.examples(16, 200)
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory):
+    return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", EXAM)
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory, model):
+    root = tmp_path_factory.mktemp("adapter")
+    lessons = tiny.write_part(root / "train", tiny.examples(40))
+    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 3}, train=lessons)
+    tiny.seal(work.out, finetune.run(work))
+    return work.out
+
+
+def run(tmp_path, model, name="out", machine=None, changes=None, **inputs):
+    work = tiny.work(tmp_path / name, {"model": model, **tiny.GENERATE, **(changes or {})}, machine, **inputs)
+    facts = generate.run(work)
+    return facts, list(records.read(work.out / "predictions.jsonl", Prediction))
+
+
+def one_by_one(model, render, limit):
+    """model.generate on one prompt at a time, no padding, as its documentation shows it."""
+    said = []
+    for example in EXAM:
+        ids = torch.tensor([render.prompt_ids(example.prompt)])
+        with torch.inference_mode():
+            out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
+        said.append(engine.cut_behind(out[0, ids.shape[1] :].tolist(), [2]))
+    return said
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
+    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    with loading.adapted(base, adapter) as tuned:
+        for arm in (base, tuned):
+            prompts = [render.prompt_ids(example.prompt) for example in EXAM]
+            assert len({len(prompt) for prompt in prompts}) > 3
+            found = [row for at in range(0, 16, batch) for row in engine.greedy(arm, prompts[at : at + batch], 12, [2], 0)]
+            assert found == one_by_one(arm, render, 12)
+
+
+def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
+    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    expected = [render.decode([i for i in row if i != 2]) for row in one_by_one(base, render, 8)]
+    for tokens in (1, 60, 4096):
+        facts, found = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), exam=exam)
+        assert [answer.text for answer in found] == expected
+        assert [answer.example for answer in found] == [example.id for example in EXAM]
+        assert facts["examples"] == 16
+        assert facts["truncated"] == sum(answer.stopped == "length" for answer in found)
+
+
+def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, exam, adapter):
+    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    _, found = run(tmp_path, model, changes={"score_choices": True}, exam=exam, adapter=adapter)
+    with loading.adapted(base, adapter) as tuned:
+        for example, answer in zip(EXAM, found, strict=True):
+            assert len(answer.logprobs) == 3
+            for choice, score in zip(example.choices, answer.logprobs, strict=True):
+                prompt, ids = render.prompt_ids(example.prompt), render.answer_ids(example.prompt, choice)
+                with torch.inference_mode():
+                    logs = tuned(input_ids=torch.tensor([prompt + ids])).logits[0].float().log_softmax(-1)
+                assert score == pytest.approx(sum(float(logs[len(prompt) + k - 1, token]) for k, token in enumerate(ids)), abs=1e-4)
+
+
+def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, adapter):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    _, found = run(tmp_path, model, exam=exam, adapter=adapter)
+    plain = AutoModelForCausalLM.from_pretrained(model["folder"], dtype=torch.float32, quantization_config=loading.nf4(torch.float32, ["lm_head"]))
+    loading.keep_cpu_weights_unpacked(plain)
+    tuned = PeftModel.from_pretrained(plain, adapter).eval()
+    render = text.renderer(model)
+    assert [answer.text for answer in found] == [render.decode([i for i in row if i != 2]) for row in one_by_one(tuned, render, 8)]
+    _, base = run(tmp_path, model, "base", exam=exam)
+    assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
+
+
+def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, exam, adapter):
+    _, before = run(tmp_path, model, "before", exam=exam)
+    _, tuned = run(tmp_path, model, "tuned", exam=exam, adapter=adapter)
+    _, after = run(tmp_path, model, "after", exam=exam)
+    assert before == after != tuned
+
+
+def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
+    render = text.renderer(model)
+    speaker = generate.Speaker(render, [2], {"stop": ["cat", "dog"]})
+    said = render.plain(" the dog sees a cat")
+    assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
+    plain = generate.Speaker(render, [2], {"stop": []})
+    assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
+    assert plain.prediction(EXAM[0], said).stopped == "length"
+
+
+def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):
+    spec = tiny.make_model(tmp_path / "base")
+    settings = {"do_sample": True, "temperature": 5.0, "top_k": 300, "repetition_penalty": 3.0, "eos_token_id": 2, "pad_token_id": 0}
+    _, greedy = run(tmp_path, spec, "plain", exam=exam)
+    (tmp_path / "base" / "generation_config.json").write_text(json.dumps(settings))
+    _, found = run(tmp_path, tiny.spec(tmp_path / "base") | {"digest": "another"}, "sampling", exam=exam)
+    assert found == greedy
+
+
+def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monkeypatch):
+    machine = Machine(device="cpu", tokens=60)
+    _, whole = run(tmp_path, model, "whole", machine, exam=exam)
+    real, calls = engine.greedy, []
+
+    def stops(*args):
+        calls.append(len(args[1]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(engine, "greedy", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, model, "broken", machine, exam=exam)
+    kept = tmp_path / "broken.resume" / "answers.jsonl"
+    kept.write_bytes(kept.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
+    monkeypatch.setattr(engine, "greedy", lambda *args: calls.append(len(args[1])) or real(*args))
+    done = sum(calls[:2])
+    del calls[:]
+    _, found = run(tmp_path, model, "broken", machine, exam=exam)
+    assert found == whole
+    assert sum(calls) == 16 - done
+
+
+def examined(tmp_path, model, exam, adapter):
+    work = tiny.work(tmp_path / "say", {"model": model, **tiny.GENERATE}, exam=exam, adapter=adapter)
+    generate.run(work)
+    return json.loads((work.out / "liveness.json").read_text())
+
+
+def altered(tmp_path, adapter, change):
+    """A copy of the adapter with its tensors changed."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    copy = shutil.copytree(adapter, tmp_path / "copy")
+    save_file(change(load_file(copy / "adapter_model.safetensors")), copy / "adapter_model.safetensors")
+    return copy
+
+
+def test_a_live_adapter_passes_the_gate(tmp_path, model, exam, adapter):
+    found = examined(tmp_path, model, exam, adapter)
+    assert found["tensors"] == found["targets"] == 14
+    assert found["largest_logit_difference"] > 0.01
+    liveness.gate(found, "tuned")
+
+
+@pytest.mark.parametrize("only", ["", "layers.1"])
+def test_zero_tensors_are_found(tmp_path, model, exam, adapter, only):
+    dead = altered(tmp_path, adapter, lambda all: {k: v * 0 if "lora_B" in k and only in k else v for k, v in all.items()})
+    with pytest.raises(ComparisonError, match=r"tuned: the adapter is dead: (14|7) of 14 B matrices are zero"):
+        liveness.gate(examined(tmp_path, model, exam, dead), "tuned")
+
+
+def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, exam, adapter):
+    manifest = json.loads((adapter / "manifest.json").read_text())
+    found = examined(tmp_path, model, exam, adapter)
+    assert found["unmatched"] == []
+    more = {**manifest, "facts": {**manifest["facts"], "targets": [*manifest["facts"]["targets"], "model.layers.9.mlp.up_proj"]}}
+    copy = altered(tmp_path, adapter, dict)
+    (copy / "manifest.json").write_text(json.dumps(more))
+    with pytest.raises(ComparisonError, match=r"1 of 15 target modules are missing, the first model.layers.9"):
+        liveness.gate(examined(tmp_path, model, exam, copy), "tuned")
+
+
+def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, exam, adapter):
+    other = altered(tmp_path, adapter, lambda all: {k.replace("layers.1", "layers.7"): v for k, v in all.items()})
+    with pytest.raises(ModelError, match="does not fit its base"):
+        examined(tmp_path, model, exam, other)
+
+
+def test_the_two_arms_see_the_same_ids(model):
+    render = text.renderer(model)
+    for example in EXAM:
+        prompt = render.prompt_ids(example.prompt)
+        row = engine.Tokens(tuple(prompt), tuple(render.target_ids(example.prompt, example.target)))
+        assert prompt.count(1) == 1 == (row.prompt + row.target).count(2)
+        assert render.decode(list(row.prompt + row.target)) == f"{example.prompt} {example.target}"
