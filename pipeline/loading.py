@@ -99,6 +99,52 @@ def keep_cpu_weights_unpacked(model: Any) -> None:
 
 
 @contextmanager
+def expanded(model: Any) -> Iterator[bool]:
+    """Hold the 4-bit weights as dense ones of the same values while a model answers, if there is room for them.
+
+    Decoding multiplies few rows a step, so dequantizing every weight at every step would take most of the
+    time. The values, and so the answers, are the same bit for bit. Yields whether there was room.
+    """
+    import bitsandbytes
+
+    linears = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
+    fits = 2 * sum(dense_bytes(module) for module in linears) < free_bytes(model.device)
+    for module in linears if fits else []:
+        module.forward = dense_forward(module)
+    try:
+        yield fits
+    finally:
+        for module in linears if fits else []:
+            del module.forward
+
+
+def dense_bytes(module: Any) -> int:
+    return int(module.in_features * module.out_features * module.weight.quant_state.dtype.itemsize)
+
+
+def free_bytes(device: Any) -> int:
+    import psutil
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
+
+
+def dense_forward(module: Any) -> Any:
+    """The forward of a Linear4bit over weights that are dequantized once."""
+    import torch
+    from bitsandbytes.functional import dequantize_4bit
+
+    dtype, state = module.compute_dtype, module.weight.quant_state
+    weight = dequantize_4bit(module.weight.data, state).to(dtype)
+    bias = None if module.bias is None else module.bias.to(dtype)
+
+    def forward(x: Any) -> Any:
+        return torch.nn.functional.linear(x.to(dtype), weight, bias).to(x.dtype)
+
+    return forward
+
+
+@contextmanager
 def adapted(model: Any, folder: Path) -> Iterator[Any]:
     """The base with a saved adapter on it, in eval mode; taken off again at the end.
 

@@ -4,11 +4,14 @@ A recipe says what is to be found out. How it is run (devices, micro-batches, wo
 the command line and never changes a key.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from itertools import product
+from math import isfinite
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,7 +27,7 @@ Listed = Field(strict=False, min_length=1)
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -180,11 +183,11 @@ class Recipe(Section):
             raise ValueError(f"tasks: {', '.join(twice)} stands there more than once")
         return self
 
-    def points(self) -> "list[tuple[dict[str, Any], Recipe]]":
-        """Each point of the sweep: where it stands, and the recipe without a sweep that stands there."""
+    def points(self, where: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
+        """Each point of the sweep: where it stands, and the recipe without a sweep that stands there; errors begin with `where`."""
         flat = self.model_dump(exclude={"sweep"}, exclude_unset=True)
         places = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
-        return [(place, build(override(flat, place), "sweep")) for place in places]
+        return [(place, build(override(flat, place, f"{where}: sweep: "), f"{where}: sweep")) for place in places]
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -194,84 +197,175 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
         RecipeError: the file cannot be read, or says what no recipe can say.
     """
     try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
+        raw = yaml.load(path.read_text("utf-8"), Loader)
     except FileNotFoundError:
         near = [str(found) for found in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise RecipeError(f"there is no recipe {path}", suggest(str(path), near) if near else "See recipes/.") from None
+        raise RecipeError(f"there is no recipe {path}.", suggest(str(path), near) if near else "See recipes/.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise RecipeError(
+            f"{path}{line}: {error.problem}.", error.note or "A recipe is a YAML file; see recipes/quickstart.yaml."
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}", "A recipe is a YAML file; see recipes/quickstart.yaml.") from None
+        raise RecipeError(
+            f"cannot read {path}: {' '.join(str(error).split())}.", "A recipe is a YAML file; see recipes/quickstart.yaml."
+        ) from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} holds {type(raw).__name__}, not keys and values", "See recipes/quickstart.yaml.")
+        raise RecipeError(f"{path} must be keys and values (it is {spelled(raw)}).", "See recipes/quickstart.yaml.")
     recipe = build(override(raw, changes or {}), str(path))
-    recipe.points()  # a bad sweep value is a mistake now, not after an hour
+    recipe.points(str(path))  # a bad sweep value is a mistake now, not after an hour
     return recipe
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [(part.value, part.start_mark) for part, _ in node.value if isinstance(part, yaml.ScalarNode)]
+        for place, (key, mark) in enumerate(keys):
+            if key in (earlier for earlier, _ in keys[:place]):
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=mark, note="Keep one of them.")
+        return super().construct_mapping(node, deep)
 
 
 def build(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        said = list(dict.fromkeys(say(mistake) for mistake in error.errors()))
-        raise RecipeError("\n".join(f"{where}: {line}" for line in said)) from None
+        raise RecipeError("\n".join(f"{where}: {line}" for line in mistakes(error.errors(), raw))) from None
 
 
-def say(mistake: Any) -> str:
-    """One line for one mistake: the place, what is wrong, the value, what to do."""
-    kind, given, loc = mistake["type"], mistake["input"], tuple(p for p in mistake["loc"] if not is_branch(p))
-    at = ".".join(map(str, loc))
+def mistakes(errors: list[Any], raw: Mapping[str, Any]) -> list[str]:
+    """One line for each place that is wrong: what it must be, what it is, what to do."""
+    places: dict[tuple[Any, ...], list[Any]] = {}
+    for error in errors:
+        if error["type"] != "too_short" or not error["input"]:  # else its entries are wrong, and each has a line
+            places.setdefault(tuple(part for part in error["loc"] if not is_branch(part)), []).append(error)
+    inner = [place for place in places if not any(place == other[: len(place)] for other in places if len(other) > len(place))]
+    return list(dict.fromkeys(say(place, places[place], raw) for place in inner))
+
+
+def say(place: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any]) -> str:
+    """One line for one place. Several errors there are the branches of a union, none of which fits."""
+    kind, given, at = errors[0]["type"], errors[0]["input"], address(place, raw)
     if kind == "extra_forbidden":
-        return f"{at} is not a key. {suggest(str(loc[-1]), fields_at(loc[:-1]))}"
+        return f"{at} is not a key. {suggest(str(place[-1]), section_at(place[:-1]).model_fields)}"
     if kind == "missing":
-        return f"{at} is missing. Add it: {Recipe.model_fields[at].description if at in Recipe.model_fields else f'every {loc[-2]} entry has one'}"
+        said = section_at(place[:-1]).model_fields[place[-1]].description
+        return f"{at} is missing. Add it{f': {said[0].lower()}{said[1:]}' if said else '.'}"
     if kind == "value_error":
-        return str(mistake["msg"]).removeprefix("Value error, ") + "."
-    if isinstance(given, str) and is_number(given) and kind in ("float_type", "int_type"):
-        return f"{at}: YAML reads {given} as text. Write it with a dot and without quotes, as {float(given):.1e}."
-    return f"{at}: {mistake['msg']} (got {given!r})."
+        return str(errors[0]["msg"]).removeprefix("Value error, ") + "."
+    if given is None:
+        return f"{at} is empty. Give it a value, or leave the line out."
+    wanted = " or ".join(dict.fromkeys(expected(error) for error in errors))
+    return f"{at} must be {wanted} (it is {spelled(given)}). {remedy(given, errors)}".rstrip()
+
+
+BRANCHES = ("constrained-", "function-", "tuple", "literal", "int", "str")
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "too_short": "a list with at least one entry",
+    "string_pattern_mismatch": "letters, digits, '.', '_' or '-' after a letter or digit",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+}
+
+
+def expected(error: Any) -> str:
+    said = EXPECTED.get(error["type"], str(error["msg"]).removeprefix("Input should be "))
+    return said.format_map({name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()})
+
+
+def remedy(given: Any, errors: list[Any]) -> str:
+    """What to write instead, where that can be told."""
+    kinds = {error["type"] for error in errors}
+    if isinstance(given, str) and kinds & {"int_type", "float_type"} and is_number(given):
+        value = float(given)
+        plain = repr(int(value) if "int_type" in kinds and value.is_integer() else value)
+        if "." not in plain:
+            plain = plain.replace("e", ".0e")  # without the dot YAML reads text again
+        return f"YAML reads {given} as text; write {plain}."
+    if "literal_error" in kinds and isinstance(given, str):
+        near = get_close_matches(
+            given, re.findall(r"'([^']+)'", " ".join(error.get("ctx", {}).get("expected", "") for error in errors)), n=1
+        )
+        return f"Did you mean '{near[0]}'?" if near else ""
+    if "tuple_type" in kinds or "list_type" in kinds:
+        return f"Write [{spelled(given)}]." if not isinstance(given, dict) else "Begin each entry with a dash."
+    if kinds == {"bool_type"} and isinstance(given, str):
+        return "Write true or false, without quotes."
+    if kinds == {"string_type"} and not isinstance(given, dict | list):
+        return f"Put it in quotes: '{given}'."
+    if errors[0].get("ctx", {}).get("lt") == 1 and 2 <= given <= 100:
+        return f"For {given:g} % write {given / 100:g}."
+    return ""
+
+
+def address(place: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
+    """A place as a person finds it: keys with dots between, and a task by its name."""
+    parts = [str(part) for part in place[:1]]
+    for part in place[1:]:
+        task = raw["tasks"][part] if parts == ["tasks"] and isinstance(part, int) else None
+        name = task.get("name") if isinstance(task, dict) else None
+        parts.append(name if isinstance(name, str) else f"[{part}]" if isinstance(part, int) else str(part))
+    return ".".join(parts).replace(".[", "[")
+
+
+def spelled(value: Any) -> str:
+    """A value as YAML and JSON write it, not too much of it."""
+    said = json.dumps(value, ensure_ascii=False, default=str)
+    return said if len(said) <= 60 else f"{said[:57]}..."
 
 
 def is_branch(part: object) -> bool:
     """Whether part of a pydantic location names a branch of a union or a wrapper, not a place in the recipe."""
-    return isinstance(part, str) and (part == "InlineTask" or "[" in part or part.startswith(("constrained-", "function-", "tuple", "literal")))
+    return isinstance(part, str) and (part in ("InlineTask", "[key]") or "[" in part or part.startswith(BRANCHES))
 
 
 def is_number(text: str) -> bool:
     try:
-        float(text)
+        return isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
-def fields_at(loc: tuple[Any, ...]) -> list[str]:
-    """The keys known at a place of the recipe."""
+def section_at(place: tuple[Any, ...]) -> type[Section]:
+    """The class of keys that a place of the recipe holds."""
     section: Any = Recipe
-    for part in loc:
+    for part in place:
         if isinstance(part, int):
             section = InlineTask
         elif part != "tasks":
-            section = section_of(section.model_fields[part].annotation)
-    return list(section.model_fields)
+            section = section.model_fields[part].annotation
+    found: type[Section] = section
+    return found
 
 
-def section_of(annotation: Any) -> Any:
-    inner = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    return next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, Section))
-
-
-def override(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of raw with dotted keys replaced."""
+def override(raw: Mapping[str, Any], changes: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """A copy of raw with dotted keys replaced; errors begin with `where`."""
     out = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")
-        if not key:
-            if section not in Recipe.model_fields:
-                raise RecipeError(f"'{dotted}' is not a key.", suggest(dotted, known_keys()))
-            out[section] = value
-        elif section in ("prepare", "finetune", "generate", "compare"):
+        if key and section in ("prepare", "finetune", "generate", "compare") and isinstance(out.get(section) or {}, dict):
             out[section] = {**(out.get(section) or {}), key: value}
-        else:
-            raise RecipeError(f"'{dotted}' is not a section and a key.", suggest(dotted, known_keys()))
+        elif dotted in Recipe.model_fields:
+            out[dotted] = value
+        elif section not in Recipe.model_fields or not key:
+            ends = [known for known in known_keys() if known.endswith(f".{dotted}")]
+            raise RecipeError(
+                f"{where}'{dotted}' is not a key of a recipe.", f"Did you mean '{ends[0]}'?" if ends else suggest(dotted, known_keys())
+            )
     return out
 
 

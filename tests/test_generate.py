@@ -103,6 +103,20 @@ def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model,
     assert before == after != tuned
 
 
+@pytest.mark.parametrize("compute", ["bf16", "fp32"])
+def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compute, monkeypatch):
+    base, ids = loading.load(model, "nf4", compute, CPU), torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0))
+    with loading.adapted(base, adapter) as tuned, torch.inference_mode():
+        for arm in (base, tuned):
+            with loading.expanded(arm) as fits:
+                dense = arm(ids).logits
+            assert fits
+            assert torch.equal(arm(ids).logits, dense)
+        monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+        with loading.expanded(base) as fits:
+            assert not fits
+
+
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = text.renderer(model)
     speaker = generate.Speaker(render, [2], {"stop": ["cat", "dog"]})

@@ -38,7 +38,9 @@ class Setup:
     heads: int = 8
     mlp: int = 768
     context: int = 512
-    steps: int = 8000
+    steps: int = 4715
+    drill_from: int = 2600
+    """The step from which documents come from the second part of the course."""
     tokens_per_step: int = 4096
     """Padded tokens in one optimizer step."""
     matrix_rate: float = 0.02
@@ -81,9 +83,15 @@ def make_model(setup: Setup, vocabulary: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def batches(setup: Setup, tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
+def course(setup: Setup, tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
+    """The batches of the whole training, in order."""
+    yield from itertools.islice(batches(setup, tokenizer, setup.seed), setup.drill_from)
+    yield from batches(setup, tokenizer, setup.seed, drill=True)
+
+
+def batches(setup: Setup, tokenizer: PreTrainedTokenizerFast, seed: int, drill: bool = False) -> Iterator[torch.Tensor]:
     """Right-padded token ids (documents x tokens), one whole document a row, rows of like length."""
-    rng, texts = random.Random(f"order {seed}"), corpus.documents(seed)
+    rng, texts = random.Random(f"order {seed}"), corpus.documents(seed, drill)
     while True:
         encoded = tokenizer(list(itertools.islice(texts, setup.buffer)), add_special_tokens=True)["input_ids"]
         rows = sorted((ids[: setup.context - 1] + [2] for ids in encoded), key=len)
@@ -106,15 +114,24 @@ def loss_of(model: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def copying(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
-    """Share of tokens predicted right where a list of held-out names is said a second time."""
+def copying(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, kind: str) -> float:
+    """Share of tokens predicted right where held-out names, or days and colors, are told a second time."""
     people, rng, right, total = lexicon.names("heldout"), random.Random("copying"), 0, 0
     for _ in range(64):
-        listed = "; ".join(people.person(rng) for _ in range(3))
-        start = len(tokenizer(f"Names: {listed}\nAgain: ")["input_ids"])
-        ids = torch.tensor([tokenizer(f"Names: {listed}\nAgain: {listed}")["input_ids"]])
-        said = model(input_ids=ids).logits[0, start - 1 : -1].argmax(-1)
-        right, total = right + int((said == ids[0, start:]).sum()), total + len(said)
+        if kind == "names":
+            said = "; ".join(people.person(rng) for _ in range(3))
+            first, again = f"Names: {said}\nAgain: ", [said]
+        else:
+            day, color = rng.choice(lexicon.DAYS), rng.choice(lexicon.COLORS)
+            first, again = f"They come on {day}. The color is {color}.\nIn short: shade - ", [color, " / time - ", day]
+        ids = tokenizer(first + "".join(again))["input_ids"]
+        guess = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
+        at = len(tokenizer(first)["input_ids"])
+        for n, piece in enumerate(again):
+            wanted = tokenizer(piece, add_special_tokens=False)["input_ids"]
+            if n % 2 == 0:
+                right, total = right + sum(a == b for a, b in zip(guess[at - 1 :], wanted, strict=False)), total + len(wanted)
+            at += len(wanted)
     return right / total
 
 
@@ -145,7 +162,7 @@ def pretrain(setup: Setup, folder: Path) -> None:
         step, tokens, start = state["step"], state["tokens"], start - state["seconds"]
     log = folder.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
     check = list(itertools.islice(batches(setup, tokenizer, 999_983), 12))
-    for ids in itertools.islice(batches(setup, tokenizer, setup.seed), step, setup.steps):
+    for ids in itertools.islice(course(setup, tokenizer), step, setup.steps):
         for opt, peak in zip(opts, peaks, strict=True):
             opt.param_groups[0]["lr"] = peak * rate(setup, step)
         loss = loss_of(model, ids)
@@ -159,7 +176,8 @@ def pretrain(setup: Setup, folder: Path) -> None:
             with torch.no_grad():
                 held = sum(float(loss_of(model, rows)) for rows in check) / len(check)
             facts = {"step": step, "tokens": tokens, "loss": float(loss.detach()), "held_out_loss": held,
-                     "copying": copying(model, tokenizer), "seconds": round(time.time() - start)}  # fmt: skip
+                     "names": copying(model, tokenizer, "names"),
+                     "days": copying(model, tokenizer, "days"), "seconds": round(time.time() - start)}  # fmt: skip
             if not math.isfinite(held):
                 sys.exit(f"the loss is {held} at step {step}; lower matrix_rate")
             print(json.dumps(facts), file=log)
@@ -190,7 +208,7 @@ and numbers from its context. It is of no use for anything else.
 
 - corpus: `pipeline/quickstart/corpus.py`, generated from seed; no text from elsewhere
 - steps: {step:,}; tokens: {tokens:,} (padding not counted); {seconds:,} s on one CPU core, bf16 autocast
-- cross-entropy on unseen documents: {held_out_loss:.4f} a token; held-out names copied right: {copying:.3f} of tokens
+- cross-entropy on unseen documents: {held_out_loss:.4f} a token; told a second time, {names:.3f} of the tokens of held-out names are right, and {days:.3f} of days and colors
 - sha256 of model.safetensors: `{weights}`
 - setup: `{setup}`
 

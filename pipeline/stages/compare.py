@@ -21,11 +21,11 @@ def run(work: Work) -> dict[str, Any]:
 
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
     base, *tuned = ([*records.read(work.inputs[arm] / "predictions.jsonl", records.Prediction)] for arm in ("base", *arms))
-    settings = scoring.Settings(**{name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")})
-    result = scoring.compare(exam, base, tuned, task, settings)
+    asked = {name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")}
+    result = scoring.compare(exam, base, tuned, task.answer, scoring.Settings(task.name, task.metrics, **asked))
 
     records.write(work.out / "comparisons.jsonl", result.comparisons)
-    (work.out / "examples.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in result.examples), "utf-8")
+    (work.out / "examples.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in result.rows), "utf-8")
     (work.out / "counts.json").write_text(json.dumps(result.counts, indent=1), "utf-8")
     (work.out / "liveness.json").write_text(json.dumps(found, indent=1), "utf-8")
     return {row.metric: {"base": row.base, "tuned": row.tuned, "lift": row.lift} for row in result.comparisons}

@@ -28,7 +28,7 @@ def run(work: Work) -> dict[str, Any]:
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
-    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model:
+    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model, loading.expanded(model):
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
         answers = answer_all(work, model, Speaker(render, ends, params), exam)
         if adapter:

@@ -1,0 +1,67 @@
+# Every target sets up .venv by itself. RECIPE says what to run; ARGS are passed on (ARGS="--device cpu finetune.rank=8").
+RECIPE ?= recipes/quickstart.yaml
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup plan finetune compare sweep report check test test-gpu bench base-model docs freeze lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## install into .venv, pinned by constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; say: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (once, one to three minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch 2>&1 | grep -v WARNING || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+plan: $(READY) ## what a recipe would do, and what is here already
+	@$(BIN)/loralift plan $(RECIPE) $(ARGS)
+
+finetune: $(READY) ## train the adapters of RECIPE
+	@$(BIN)/loralift finetune $(RECIPE) $(ARGS)
+
+compare: $(READY) ## compare base and tuned, and write the report
+	@$(BIN)/loralift compare $(RECIPE) $(ARGS)
+
+sweep: $(READY) ## the same for a recipe with a sweep
+	@$(BIN)/loralift sweep $(RECIPE) $(ARGS)
+
+report: $(READY) ## print the report again
+	@$(BIN)/loralift report $(RECIPE) $(ARGS)
+
+check: $(READY) ## ruff, mypy, everything shipped loads, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/loralift check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+
+test: $(READY) ## all tests, with coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not gpu' --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
+
+test-gpu: $(READY) ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
+
+bench: $(READY) ## time the quickstart's parts; writes benchmarks/results/
+	$(BIN)/python benchmarks/quickstart.py
+
+base-model: $(READY) ## pretrain the embedded base again (about 90 minutes on one core)
+	$(BIN)/python -m pipeline.quickstart.pretrain
+
+docs: $(READY) ## write the generated parts of README.md and docs/ again
+	$(BIN)/python -m pipeline.docs
+
+freeze: $(READY) ## remember the code of the dear stages, after raising VERSION where results can change
+	FREEZE=1 $(BIN)/python -m pytest -q tests/test_versions.py
+
+lock: $(READY) ## pin the packages that are installed now
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//; /@/d; /^loralift/d' >constraints.txt
+
+clean: ## remove .venv and everything that was made from recipes
+	rm -rf .venv data/*/ checkpoints/*--* checkpoints/.resume checkpoints/.tracked

@@ -1,0 +1,39 @@
+"""The lift of any metric, with an interval and a randomization test."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline import metrics, stats
+from pipeline.comparisons.base import PairedComparison
+
+
+class PairedBootstrap(PairedComparison):
+    """Lift of predictions2 over predictions1 under a metric: {base, tuned, lift, low, high, p}.
+
+    The interval resamples examples and scores the whole corpus again, so that it holds for BLEU as for accuracy;
+    p is of the paired randomization test.
+    """
+
+    reference_url = "https://doi.org/10.1080/01621459.1987.10478410"
+
+    def __init__(
+        self, confidence: float = 0.95, resamples: int = 10_000, method: stats.Method = "bca", resampling_seed: int = 0, **options: Any
+    ) -> None:
+        self.confidence, self.resamples, self.method, self.resampling_seed = confidence, resamples, method, resampling_seed
+        super().__init__(**options)
+
+    def _compute(
+        self, predictions1: list[str], predictions2: list[str], references: list[str], metric: str = "exact_match"
+    ) -> dict[str, Any]:
+        module = metrics.load(metric)
+        base, tuned = (
+            np.array([module.statistics(p, r) for p, r in zip(predictions, references, strict=True)])
+            for predictions in (predictions1, predictions2)
+        )
+        paired = stats.pair(base, tuned[None], module.aggregate)
+        lifts = stats.bootstrap(paired, self.resamples, self.resampling_seed)
+        low, high = stats.interval(paired, lifts, self.confidence, self.method)
+        before, after = (float(score) for score in paired.scores())
+        p = stats.randomization(paired, self.resamples, self.resampling_seed)
+        return {"base": before, "tuned": after, "lift": paired.lift(), "low": low, "high": high, "p": p}

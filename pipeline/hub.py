@@ -1,0 +1,65 @@
+"""Base models from the Hugging Face hub: fetched once, found in the cache after, refused in one line."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+
+REACH_SECONDS = 3.0
+
+
+def unreachable() -> str:
+    """Why the hub does not answer; empty if it does. One short request: the libraries would try for 23 s and more."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=REACH_SECONDS, follow_redirects=False)
+    except Exception as error:
+        return f"{constants.ENDPOINT} does not answer ({' '.join(str(error).split())[:80] or type(error).__name__})"
+    return ""
+
+
+def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    """The folder of a model repository in the cache, at a commit, tag or branch.
+
+    Raises:
+        ModelError: at once, if the hub cannot be reached and the cache has nothing; or it is missing, private or gated.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    asked: dict[str, Any] = {"repo_id": repo, "revision": revision, "allow_patterns": list(patterns), "ignore_patterns": ["original/*", "consolidated*"]}
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+    try:
+        return Path(snapshot_download(**asked, local_files_only=True)) if why else fetched(asked)
+    except Exception as error:
+        raise fault(repo, revision, error, why) from None
+
+
+def fetched(asked: dict[str, Any]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = Path(snapshot_download(**asked, local_files_only=True))
+        if list(found.glob("*.safetensors")) and len(asked["revision"] or "") == 40:
+            return found  # a commit never changes, so there is nothing to ask for
+    except Exception as error:
+        del error  # not in the cache yet
+    if why := unreachable():
+        raise ConnectionError(why)
+    return Path(snapshot_download(**asked))
+
+
+def fault(repo: str, revision: str | None, error: Exception, why: str) -> ModelError:
+    """What went wrong, in a line that says what to do."""
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{repo}"
+    if isinstance(error, errors.GatedRepoError):
+        return ModelError(f"the model {repo} is gated, and your access is not granted.", f"Accept its terms at {page}, then set HF_TOKEN or run `hf auth login`.")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return ModelError(f"the model {repo} has no revision '{revision}'.", f"Name a commit, a tag or a branch of {page}.")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return ModelError(f"there is no model {repo} on the hub, or it is private.", f"Check {page}; for a private one, set HF_TOKEN.")
+    if why or isinstance(error, ConnectionError | errors.LocalEntryNotFoundError):
+        return ModelError(f"the model {repo} is not in the cache, and {why or error}.", "Run once with the network, or name a local folder as base.")
+    return ModelError(f"the model {repo} cannot be fetched: {' '.join(str(error).split())[:200]}", f"See {page}.")

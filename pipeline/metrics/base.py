@@ -1,0 +1,123 @@
+"""What the metrics share. Every score lies in 0..1 and is a function of sums over examples.
+
+A metric maps one example to a short row of numbers, its sufficient statistics; the rows of many examples are
+added, and the sum is turned into the score of the corpus. A mean keeps [score, 1], BLEU its n-gram counts. So a
+bootstrap of any metric, BLEU too, is one matrix product of resampling weights and rows (see stats.py), and no
+text is read twice.
+"""
+
+import abc
+import inspect
+import json
+import unicodedata
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carries no types
+    """An `evaluate` metric over pairs of strings, usable by import and by `evaluate.load(folder)`."""
+
+    mean: bool = False
+    """Whether the score of a corpus is the mean of the scores of its examples."""
+    zero_one: bool = False
+    """Whether an example scores 0 or 1 and nothing between."""
+    reference_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the folder and file; evaluate would spell the class name its own way (`rouge_l`)."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=inspect.getdoc(type(self)) or "",
+            citation=self.reference_url,
+            inputs_description="predictions, references: lists of strings; per_example=True adds NAME_per_example, "
+            "statistics=True adds NAME_statistics, the rows that `aggregate` takes in sum.",
+            features=datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")}),
+            reference_urls=[self.reference_url],
+        )
+
+    @abc.abstractmethod
+    def statistics(self, prediction: str, reference: str) -> list[float]:
+        """The k additive statistics of one example."""
+
+    @abc.abstractmethod
+    def aggregate(self, sums: Array) -> Array:
+        """Scores (...) in 0..1 of the corpora whose summed statistics are `sums` (..., k)."""
+
+    def values(self, statistics: Array) -> Array:
+        """Scores (n,) of single examples from their own statistics (n, k)."""
+        return self.aggregate(statistics)
+
+    def _compute(
+        self, predictions: list[str], references: list[str], per_example: bool = False, statistics: bool = False
+    ) -> dict[str, Any]:
+        rows = np.array([self.statistics(p, r) for p, r in zip(predictions, references, strict=True)], dtype=float)
+        result: dict[str, Any] = {self.name: float(self.aggregate(rows.sum(axis=0))) if len(rows) else float("nan")}
+        if per_example:
+            result[f"{self.name}_per_example"] = self.values(rows).tolist() if len(rows) else []
+        if statistics:
+            result[f"{self.name}_statistics"] = rows.tolist()
+        return result
+
+
+class MeanMetric(Metric):
+    """The mean of scores of single examples; statistics: [score, 1]."""
+
+    mean = True
+
+    @abc.abstractmethod
+    def score(self, prediction: str, reference: str) -> float:
+        """The score of one example, in 0..1."""
+
+    def statistics(self, prediction: str, reference: str) -> list[float]:
+        return [self.score(prediction, reference), 1.0]
+
+    def aggregate(self, sums: Array) -> Array:
+        return ratio(sums[..., 0], sums[..., 1])
+
+
+class MicroF1(Metric):
+    """F1 of found against expected items, counted over the whole corpus; statistics: [true positives, found, expected].
+
+    Where nothing is expected and nothing found the score is 1; text that cannot be parsed holds no items.
+    """
+
+    @abc.abstractmethod
+    def items(self, text: str) -> set[tuple[str, str]]:
+        """What is found in a prediction or expected by a reference."""
+
+    def statistics(self, prediction: str, reference: str) -> list[float]:
+        found, expected = self.items(prediction), self.items(reference)
+        return [float(len(found & expected)), float(len(found)), float(len(expected))]
+
+    def aggregate(self, sums: Array) -> Array:
+        return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2], otherwise=1.0)
+
+
+def ratio(numerator: Array, denominator: Array, otherwise: float = 0.0) -> Array:
+    """Elementwise quotient, `otherwise` where the denominator is zero."""
+    quotient = np.full(np.shape(denominator), otherwise)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+    return quotient
+
+
+def normalise(text: str) -> str:
+    """Text for comparison: Unicode NFKC, case folded, runs of blanks to one, none at the ends."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object that the text is, or an empty one where it is anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # a model may write ten thousand brackets
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,21 @@
+"""Fields of JSON objects that are right."""
+
+import json
+from typing import Any
+
+from pipeline.metrics.base import MicroF1, json_object, normalise
+
+
+class JsonFieldF1(MicroF1):
+    """Micro F1 over the top-level fields of JSON objects: a field is right when its name and its value are.
+
+    Values are compared as text, case and runs of blanks aside, so 3 equals "3"; lists and objects inside a field
+    are compared whole.
+    """
+
+    def items(self, text: str) -> set[tuple[str, str]]:
+        return {(field, as_text(value)) for field, value in json_object(text).items()}
+
+
+def as_text(value: Any) -> str:
+    return normalise(json.dumps(value, sort_keys=True, ensure_ascii=False) if isinstance(value, dict | list) else str(value))

@@ -1,0 +1,46 @@
+"""A small but whole project on disk: a tiny base, data files, a recipe; and what running it made."""
+
+import json
+from pathlib import Path
+
+from pipeline import recipe as recipes
+from pipeline.artifact import Store
+from pipeline.cli import until
+from pipeline.machine import Machine
+from pipeline.plan import plan
+from pipeline.run import Site, run
+from tests import tiny
+
+TASK = {
+    "name": "pets", "prompt": "{question}", "target": "{answer}", "choices": ["yes", "no maybe"], "answer": "choice",
+    "metrics": ["accuracy", "rougeL"], "max_new_tokens": 6,
+}  # fmt: skip
+STAGES = ["prepare", "prepare", "finetune", "generate", "generate", "compare", "report"]
+
+
+def make(root: Path, base: str) -> Path:
+    """Write data files and a recipe under root; returns the recipe's path."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", tiny.examples(60)), ("test", tiny.examples(24, 500))):
+        lines = [json.dumps({"question": f"{e.prompt} {e.id}", "answer": e.target}) for e in rows]
+        (root / f"{name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    body = {
+        "name": "pets", "question": "Do pets say yes?", "base": base,
+        "tasks": [{**TASK, "data": {"train": str(root / "train.jsonl"), "heldout": str(root / "test.jsonl")}}],
+        "prepare": {"train_examples": 40, "dev_examples": 8, "heldout_examples": 20, "max_tokens": 64, "near_duplicates": 1.0},
+        "finetune": {"rank": 4, "learning_rate": 0.01, "batch_examples": 8, "compute": "fp32", "dev_every": 2},
+        "generate": {"compute": "fp32"},
+        "compare": {"resamples": 200},
+    }  # fmt: skip
+    path = root / "pets.yaml"
+    path.write_text(json.dumps(body), "utf-8")  # JSON is YAML
+    return path
+
+
+def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set[str] | None = None) -> list[str]:
+    """Run a recipe into a store under root; returns the stages that were made, in order."""
+    made: list[str] = []
+    jobs = plan(recipes.load(recipe, changes))
+    site = Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu", save_seconds=0.0))
+    run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
+    return made

@@ -1,0 +1,248 @@
+"""Every metric against an independent implementation, and the promises that the bootstrap rests on."""
+
+import collections
+import importlib.resources
+import json
+import pickle
+import random
+import re
+import string
+import subprocess
+import sys
+
+import evaluate
+import numpy as np
+import pytest
+import sacrebleu
+from rouge_score import rouge_scorer
+
+from pipeline import metrics
+from pipeline.errors import RecipeError
+
+TEXT = "the a an cat Cat sat mat on dog, dog. run runs! ran cats fast slow 3 3.5 -2 Straße STRASSE x-y ''"
+WORDS = TEXT.split()
+
+
+def sentence(rng: random.Random, words: list[str] = WORDS) -> str:
+    return rng.choice(["", " "]).join(["", " ".join(rng.choices(words, k=rng.choice([0, 1, 1, 2, 3, 8, 15])))])
+
+
+def near(rng: random.Random, text: str) -> str:
+    """The text with some words dropped, doubled or exchanged; often the text itself, in other case or spacing."""
+    if rng.random() < 0.3:
+        return rng.choice([text, text.upper(), f"  {text} ", text.replace(" ", "  ")])
+    return " ".join(rng.choice([w, w, w, "", rng.choice(WORDS), f"{w} {w}"]) for w in text.split())
+
+
+def json_text(rng: random.Random) -> str:
+    values = ["x", " X", "y", 1, "1", 1.5, True, None, [1, 2], {"b": 1, "a": 2}]
+    fields = {rng.choice("abcde"): rng.choice(values) for _ in range(rng.randrange(5))}
+    return rng.choice([json.dumps(fields)] * 6 + ["", "no JSON", "[1, 2]", "[" * 5000, '{"a": 1'])
+
+
+def entity_text(rng: random.Random) -> str:
+    found = {kind: rng.sample(["Rome", "rome ", "Ann", "Bo", "IBM"], rng.randrange(4)) for kind in rng.sample(["PER", "LOC", "per"], 2)}
+    return rng.choice([json.dumps(found)] * 6 + [json.dumps({"PER": "Ann"}), "none", "{}"])
+
+
+def number_text(rng: random.Random) -> str:
+    return rng.choice(["{}", "about {} of five", "-{}", "{}.", "none"]).format(rng.choice(["3", "4.25", ".5", "10"]))
+
+
+MAKERS = {"json_field_f1": json_text, "entity_f1": entity_text, "mae_similarity": number_text}
+
+
+def cases(name: str, seed: int = 0, n: int = 200) -> tuple[list[str], list[str]]:
+    rng = random.Random(seed)
+    if make := MAKERS.get(name):
+        references = [make(rng) for _ in range(n)]
+        return [r if rng.random() < 0.3 else make(rng) for r in references], references
+    references = [sentence(rng) for _ in range(n)]
+    return [near(rng, reference) for reference in references], references
+
+
+def squad_f1(prediction: str, reference: str) -> float:
+    """compute_f1 of the official evaluation script of SQuAD 2.0, retold."""
+
+    def tokens(text: str) -> list[str]:
+        text = "".join(c for c in text.lower() if c not in set(string.punctuation))
+        return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+    gold, predicted = tokens(reference), tokens(prediction)
+    same = sum((collections.Counter(gold) & collections.Counter(predicted)).values())
+    if not gold or not predicted:
+        return float(gold == predicted)
+    if same == 0:
+        return 0.0
+    precision, recall = same / len(predicted), same / len(gold)
+    return 2 * precision * recall / (precision + recall)
+
+
+def plain_similarity(prediction: str, reference: str) -> float:
+    numbers = [re.findall(r"-?\d*\.?\d+", text)[:1] for text in (prediction, reference)]
+    return max(0.0, 1 - abs(float(numbers[0][0]) - float(numbers[1][0])) / 5) if all(numbers) else 0.0
+
+
+def plain(value: object) -> str:
+    return re.sub(r"\s+", " ", (json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)).lower()).strip()
+
+
+def plain_items(text: str, lists: bool) -> list[tuple[str, str]]:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return []
+    if not isinstance(value, dict):
+        return []
+    if not lists:
+        return [(key, plain(v)) for key, v in value.items()]
+    return list(dict.fromkeys((key.lower(), plain(v)) for key, vs in value.items() for v in ([vs] if isinstance(vs, str) else vs)))
+
+
+def micro_f1(predictions: list[str], references: list[str], lists: bool) -> float:
+    hits = found = wanted = 0
+    for prediction, reference in zip(predictions, references, strict=True):
+        predicted, gold = plain_items(prediction, lists), plain_items(reference, lists)
+        hits += len([item for item in predicted if item in gold])
+        found, wanted = found + len(predicted), wanted + len(gold)
+    if found == wanted == 0:
+        return 1.0
+    precision, recall = hits / max(found, 1), hits / max(wanted, 1)
+    return 2 * precision * recall / (precision + recall) if hits else 0.0
+
+
+def rouge(kind: str):
+    return lambda p, r: rouge_scorer.RougeScorer([kind]).score(target=r, prediction=p)[kind].fmeasure
+
+
+def folded(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().casefold()
+
+
+def corpus(single):
+    """A pair (one example, corpus) for a mean of single scores."""
+    return single, lambda p, r: sum(map(single, p, r)) / len(p)
+
+
+def of_corpus(whole):
+    return lambda p, r: whole([p], [r]), whole
+
+
+EXPECTED = {
+    "exact_match": corpus(lambda p, r: float(p.strip() == r.strip())),
+    "accuracy": corpus(lambda p, r: float(folded(p) == folded(r))),
+    "token_f1": corpus(squad_f1),
+    "rouge1": corpus(rouge("rouge1")),
+    "rouge2": corpus(rouge("rouge2")),
+    "rougeL": corpus(rouge("rougeL")),
+    "mae_similarity": corpus(plain_similarity),
+    "bleu": (lambda p, r: sacrebleu.sentence_bleu(p, [r]).score / 100, lambda p, r: sacrebleu.corpus_bleu(p, [r]).score / 100),
+    "chrf": (lambda p, r: sacrebleu.sentence_chrf(p, [r]).score / 100, lambda p, r: sacrebleu.corpus_chrf(p, [r]).score / 100),
+    "json_field_f1": of_corpus(lambda p, r: micro_f1(p, r, lists=False)),
+    "entity_f1": of_corpus(lambda p, r: micro_f1(p, r, lists=True)),
+}
+every_metric = pytest.mark.parametrize("name", sorted(EXPECTED))
+
+
+def test_the_folders_are_the_metrics():
+    assert metrics.names() == sorted(EXPECTED)
+    assert len(metrics.names()) == 11
+
+
+@every_metric
+def test_metric_equals_its_reference_implementation(name):
+    predictions, references = cases(name)
+    one, whole = EXPECTED[name]
+    result = metrics.load(name).compute(predictions=predictions, references=references, per_example=True)
+    expected = [one(p, r) for p, r in zip(predictions, references, strict=True)]
+    assert result[f"{name}_per_example"] == pytest.approx(expected, abs=1e-12)
+    assert result[name] == pytest.approx(whole(predictions, references), abs=1e-12)
+    assert 0.02 < result[name] < 0.98
+    assert len(set(expected)) >= 2
+
+
+@every_metric
+def test_summed_statistics_give_the_corpus_score(name):
+    predictions, references = cases(name)
+    metric = metrics.load(name)
+    result = metric.compute(predictions=predictions, references=references, per_example=True, statistics=True)
+    rows, values = np.array(result[f"{name}_statistics"]), np.array(result[f"{name}_per_example"])
+    assert metric.aggregate(rows.sum(axis=0)) == pytest.approx(result[name])
+    assert values.min() >= 0
+    assert values.max() <= 1 + 1e-12
+    assert (values.mean() == pytest.approx(result[name])) == metric.mean
+    assert set(values) <= {0.0, 1.0} or not metric.zero_one
+    assert metric.zero_one == (name in {"exact_match", "accuracy"})
+
+
+@every_metric
+def test_resampling_by_counts_equals_scoring_the_resampled_texts(name):
+    predictions, references = cases(name, n=40)
+    metric = metrics.load(name)
+    rows = np.array([metric.statistics(p, r) for p, r in zip(predictions, references, strict=True)])
+    drawn = np.random.default_rng(0).integers(40, size=(6, 40))
+    weights = np.array([np.bincount(index, minlength=40) for index in drawn], dtype=float)
+    whole = EXPECTED[name][1]
+    expected = [whole([predictions[i] for i in index], [references[i] for i in index]) for index in drawn]
+    assert metric.aggregate(weights @ rows) == pytest.approx(expected, abs=1e-12)
+    cube = (weights @ rows).reshape(2, 3, -1)
+    assert metric.aggregate(cube).shape == (2, 3)
+    assert metric.aggregate(cube)[1, 2] == pytest.approx(expected[5], abs=1e-12)
+
+
+@every_metric
+def test_metric_loads_from_its_folder_without_a_network(name):
+    predictions, references = cases(name, n=20)
+    metric = evaluate.load(str(importlib.resources.files("pipeline.metrics") / name), keep_in_memory=True)
+    assert metric.name == name
+    by_import = metrics.load(name).compute(predictions=predictions, references=references)
+    assert metric.compute(predictions=predictions, references=references) == by_import
+    assert pickle.loads(pickle.dumps(metrics.load(name))).compute(predictions=predictions, references=references) == by_import
+
+
+def test_metrics_combine():
+    predictions, references = cases("token_f1", n=20)
+    result = evaluate.combine([metrics.load(name) for name in metrics.names()]).compute(predictions, references, per_example=True)
+    assert sorted(result) == sorted([*metrics.names(), *(f"{name}_per_example" for name in metrics.names())])
+
+
+@every_metric
+def test_a_perfect_answer_scores_one_and_an_empty_one_nothing(name):
+    text = json.dumps({"PER": ["Ann", "3"]}) if name.endswith("_f1") else "3 small birds sat on the long wire"
+    metric = metrics.load(name)
+    assert metric.compute(predictions=[text], references=[text])[name] == pytest.approx(1)
+    assert metric.compute(predictions=["", ""], references=[text, text])[name] == 0
+    assert np.isnan(metric.compute(predictions=[], references=[])[name])
+
+
+def test_json_values_are_compared_without_order_and_type():
+    prediction, reference = '{"at": {"x": 1, "y": 2}, "n": "3", "tags": ["a", "b"]}', '{"n": 3, "tags": ["b", "a"], "at": {"y": 2, "x": 1}}'
+    assert metrics.load("json_field_f1").compute(predictions=[prediction], references=[reference]) == {
+        "json_field_f1": pytest.approx(2 / 3)
+    }
+
+
+def test_similarity_takes_the_span_of_the_scale():
+    folder = str(importlib.resources.files("pipeline.metrics") / "mae_similarity")
+    wide = evaluate.load(folder, keep_in_memory=True, span=10)
+    assert wide.compute(predictions=["7"], references=["2"]) == {"mae_similarity": 0.5}
+    assert metrics.load("mae_similarity").compute(predictions=["10"], references=["2"]) == {"mae_similarity": 0.0}
+
+
+def test_uneven_lists_are_refused():
+    with pytest.raises(ValueError, match="Mismatch"):
+        metrics.load("accuracy").compute(predictions=["a"], references=["a", "b"])
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(RecipeError, match="Did you mean 'rougeL'"):
+        metrics.load("rouge_L")
+
+
+def test_light_modules_stay_light():
+    code = (
+        "import sys, pipeline.metrics, pipeline.comparisons, pipeline.stats, pipeline.verdict, pipeline.scoring;"
+        "print([m for m in ('evaluate', 'datasets', 'torch', 'scipy', 'statsmodels', 'sacrebleu', 'rouge_score') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,156 @@
+"""What is made again when something changes: one row, one promise. And what an altered byte or a failure does."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from pipeline import recipe as recipes
+from pipeline import run as runs
+from pipeline.artifact import Artifact, Store
+from pipeline.errors import ArtifactError
+from pipeline.plan import plan
+from pipeline.stages import compare, finetune
+from tests import project
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, model):
+    """A recipe that was carried out once: (recipe, root)."""
+    root = tmp_path_factory.mktemp("made")
+    recipe = project.make(root, model["folder"])
+    assert project.carry_out(recipe, root) == project.STAGES
+    return recipe, root
+
+
+@pytest.fixture
+def copied(made, tmp_path, monkeypatch):
+    """A store of the test's own, with everything made in it."""
+    shutil.copytree(made[1], tmp_path / "store")
+    runs.check.cache_clear()
+    return made[0], tmp_path / "store"
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({}, []),
+        ({"compare.resamples": 300}, ["compare", "report"]),
+        ({"compare.correction": "none"}, ["report"]),
+        ({"question": "Why?"}, ["report"]),
+        ({"finetune.rank": 2}, ["finetune", "generate", "compare", "report"]),
+        ({"finetune.seeds": [0, 1]}, ["finetune", "generate", "compare", "report"]),
+        ({"generate.max_new_tokens": 3}, ["generate", "generate", "compare", "report"]),
+        ({"prepare.train_examples": 20}, ["prepare", "finetune", "generate", "compare", "report"]),
+        ({"prepare.heldout_examples": 10}, ["prepare", "prepare", "generate", "generate", "compare", "report"]),  # training drew the same
+        ({"prepare.seed": 1}, project.STAGES),
+    ],
+)
+def test_what_is_made_again(copied, changes, again):
+    assert sorted(project.carry_out(*copied, changes)) == sorted(again)
+
+
+def test_an_edit_makes_only_the_cheap_stages_again(copied, monkeypatch):
+    monkeypatch.setattr(runs, "code", lambda: "edited")
+    assert project.carry_out(*copied) == ["prepare", "prepare", "compare", "report"]
+
+
+def test_a_raised_version_makes_a_dear_stage_again_and_equal_bytes_nothing_else(copied, monkeypatch):
+    monkeypatch.setattr(finetune, "VERSION", 99)
+    assert project.carry_out(*copied) == ["finetune"]
+
+
+def test_changed_data_under_the_same_name_is_seen(copied, tmp_path, model):
+    recipe = project.make(tmp_path / "mine", model["folder"])
+    root = tmp_path / "store"
+    assert project.carry_out(recipe, root, stages={"prepare"}) == ["prepare", "prepare"]
+    data = tmp_path / "mine" / "test.jsonl"
+    data.write_text(data.read_text().replace("the", "THE"))
+    assert project.carry_out(recipe, root, stages={"prepare"}) == ["prepare", "prepare"]
+
+
+def test_a_failed_stage_leaves_nothing_and_the_next_run_goes_on(copied, monkeypatch):
+    recipe, root = copied
+    shutil.rmtree(next(root.glob("data/compare/*")))
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, "run", lambda work: (work.out / "half.json").write_text("{") / 0)
+        with pytest.raises(ZeroDivisionError):
+            project.carry_out(recipe, root)
+    assert not [path for path in root.glob("data/compare/*") if path.name != ".gitkeep"]
+    assert project.carry_out(recipe, root) == ["compare"]  # its bytes come out as they were, so the report stays
+
+
+def artifacts(root: Path) -> list[Artifact]:
+    return list(Store(root / "data", root / "checkpoints").all())
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_byte_is_found_by_verify_in_every_file(copied):
+    count = 0
+    for artifact in artifacts(copied[1]):
+        artifact.verify()
+        for name in artifact.files:
+            before = (artifact.path / name).read_bytes()
+            if not before:
+                continue
+            flip(artifact.path / name)
+            with pytest.raises(ArtifactError, match=rf"altered after it was made: {name}"):
+                artifact.verify()
+            (artifact.path / name).write_bytes(before)
+            count += 1
+    assert count > 15
+
+
+@pytest.mark.parametrize(
+    ("altered", "reader"), [("prepare", "generate"), ("prepare", "finetune"), ("finetune", "generate"), ("generate", "compare"), ("compare", "report")]
+)
+def test_a_flipped_byte_stops_the_stage_that_reads_it(copied, altered, reader):
+    recipe, root = copied
+    for artifact in artifacts(root):
+        if artifact.stage == reader:
+            shutil.rmtree(artifact.path)
+        elif artifact.stage == altered:
+            flip(artifact.path / max(artifact.files, key=lambda name: (artifact.path / name).stat().st_size))
+    with pytest.raises(ArtifactError, match=r"was altered after it was made: .*\n.*Delete the folder"):
+        project.carry_out(recipe, root)
+
+
+def test_an_altered_manifest_is_found(copied):
+    artifact = artifacts(copied[1])[0]
+    manifest = artifact.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(artifact.digest, "0" * 64))
+    with pytest.raises(ArtifactError, match="was altered"):
+        Artifact.open(artifact.path).verify()
+
+
+def test_a_folder_without_a_manifest_does_not_exist(copied):
+    recipe, root = copied
+    (next(root.glob("data/report/*")) / "manifest.json").unlink()
+    shutil.rmtree(next(root.glob("data/report/*")))
+    assert project.carry_out(recipe, root) == ["report"]
+
+
+def test_a_sweep_shares_its_work(made):
+    recipe = recipes.load(made[0], {"sweep": {"finetune.rank": [1, 2, 4, 8, 16, 32]}, "finetune.seeds": [0, 1]})
+    jobs = plan(recipe)
+    count = {stage: sum(job.stage == stage for job in jobs) for stage in set(project.STAGES)}
+    assert count == {"prepare": 2, "finetune": 12, "generate": 13, "compare": 6, "report": 1}
+
+
+def test_jobs_stand_behind_their_inputs(made):
+    jobs = plan(recipes.load(made[0], {"sweep": {"finetune.rank": [1, 2]}}))
+    for at, job in enumerate(jobs):
+        assert all(jobs.index(source) < at for _, source in job.inputs)
+    assert len(set(jobs)) == len(jobs)
+
+
+def test_every_stage_is_a_file():
+    found = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
+    assert found == set(project.STAGES)
+    assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in found)

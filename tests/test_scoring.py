@@ -1,0 +1,232 @@
+"""From predictions to rows of comparison: pairing, parsing, counting, and how often chance is called a lift."""
+
+import gc
+import json
+import random
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sacrebleu
+from scipy.stats import binomtest
+
+from pipeline import scoring, stats
+from pipeline.errors import ComparisonError, RecipeError
+from pipeline.records import Comparison, Example, Prediction
+from pipeline.verdict import judge
+
+
+def answer(text: str, example: Example) -> str | None:
+    """What stands behind 'answer:', or a text of the example's choices; None otherwise."""
+    found = text.removeprefix("answer:").strip()
+    return found if found and (text.startswith("answer:") or found in example.choices) else None
+
+
+def exam(targets: list[str], groups: list[str] | None = None) -> list[Example]:
+    labelled = zip(targets, groups or [""] * len(targets), strict=True)
+    return [Example(f"e{i}", f"question {i}", target, ("yes", "no"), group) for i, (target, group) in enumerate(labelled)]
+
+
+def say(texts: list[str], **fields) -> list[Prediction]:
+    return [Prediction(f"e{i}", text, len(text.split()), "eos", **fields) for i, text in enumerate(texts)]
+
+
+def settings(*metrics: str, **changes) -> scoring.Settings:
+    return scoring.Settings("toy", metrics or ("accuracy",), **{"resamples": 1000, **changes})
+
+
+TARGETS = ["yes", "no"] * 10
+BASE = ["yes"] * 20
+TUNED = ["yes", "no"] * 9 + ["no", "no"]
+
+
+def test_scores_lift_and_test_of_one_seed():
+    scored = scoring.compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "bleu"))
+    first, second = scored.comparisons
+    assert (first.base, first.tuned, first.n, first.seeds, first.fixed, first.broken) == (0.5, 0.95, 20, 1, 10, 1)
+    assert first.lift == pytest.approx(0.45)
+    assert first.low < 0.45 < first.high
+    assert (first.test, first.p) == ("exact McNemar", pytest.approx(binomtest(1, 11).pvalue))
+    assert (first.primary, second.primary, second.test, second.metric) == (True, False, "paired randomization", "bleu")
+    assert second.tuned == pytest.approx(sacrebleu.corpus_bleu(TUNED, [TARGETS]).score / 100)
+    assert (first.p_adjusted, first.verdict) == (None, "")
+    assert judge(scored.comparisons, 0.95, "holm")[0].verdict == "better"
+    back = scoring.compare(exam(TARGETS), say(TUNED), [say(BASE)], answer, settings())
+    assert judge(back.comparisons, 0.95, "holm")[0].verdict == "worse"
+
+
+def test_several_seeds_are_averaged_and_swapped_together():
+    scored = scoring.compare(exam(TARGETS), say(BASE), [say(TUNED), say(TARGETS)], answer, settings())
+    row = scored.comparisons[0]
+    assert (row.seeds, row.tuned, row.fixed, row.broken) == (2, pytest.approx(0.975), 10, 1)
+    assert row.test == "paired randomization"
+    assert len(scored.rows[0]["tuned"]) == len(scored.counts["tuned"]) == 2
+
+
+def test_groups_widen_the_interval_and_replace_mcnemar():
+    alone = scoring.compare(exam(TARGETS * 4), say(BASE * 4), [say(TUNED * 4)], answer, settings()).comparisons[0]
+    groups = [f"document {i % 20}" for i in range(80)]
+    together = scoring.compare(exam(TARGETS * 4, groups), say(BASE * 4), [say(TUNED * 4)], answer, settings()).comparisons[0]
+    assert (alone.test, together.test) == ("exact McNemar", "paired randomization")
+    assert together.high - together.low > 1.6 * (alone.high - alone.low)
+    assert together.p == pytest.approx(binomtest(1, 11).pvalue, abs=0.01)
+    assert alone.p < together.p / 100
+    assert together.smallest_effect > alone.smallest_effect
+
+
+def test_an_empty_group_is_a_group_of_its_own():
+    assert scoring.group_labels(exam(["yes"] * 5, ["", "a", "", "a", "e0"])).tolist() == [0, 1, 2, 1, 3]
+
+
+def test_predictions_are_paired_by_id_not_by_place():
+    examples, shuffled = exam(TARGETS), say(TUNED)
+    random.Random(0).shuffle(shuffled)
+    assert scoring.compare(examples, say(BASE), [shuffled], answer, settings()) == scoring.compare(
+        examples, say(BASE), [say(TUNED)], answer, settings()
+    )
+
+
+def test_rows_and_counts_tell_parsed_from_wrong():
+    examples = exam(["yes", "no", "no"])
+    base = [*say(["maybe", "   ", "answer: no"])[:2], Prediction("e2", "answer: no", 7, "length")]
+    scored = scoring.compare(examples, base, [say(["yes", "no", "yes"])], answer, settings("accuracy", "token_f1"))
+    assert scored.counts["base"] == {"n": 3, "unparsed": 2, "truncated": 1, "empty": 1, "mean_tokens": pytest.approx(8 / 3)}
+    assert scored.counts["tuned"] == [{"n": 3, "unparsed": 0, "truncated": 0, "empty": 0, "mean_tokens": 1.0}]
+    said = {"text": "maybe", "answer": None, "stopped": "eos", "tokens": 1, "scores": {"accuracy": 0.0, "token_f1": 0.0}}
+    tuned = {"text": "yes", "answer": "yes", "stopped": "eos", "tokens": 1, "scores": {"accuracy": 1.0, "token_f1": 1.0}}
+    known = {"id": "e0", "prompt": "question 0", "target": "yes", "choices": ["yes", "no"]}
+    assert scored.rows[0] == known | {"base": said, "tuned": [tuned]}
+    assert json.loads(json.dumps(scored.rows)) == scored.rows
+
+
+def test_references_are_read_like_predictions():
+    scored = scoring.compare(exam(["answer: 4", "5?"]), say(["answer: 4", "answer: 5?"]), [say(["answer: 4", "5?"])], answer, settings())
+    assert [scored.comparisons[0].base, scored.comparisons[0].tuned] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "said"),
+    [
+        (say(BASE)[4:], say(TUNED), "base: 4 examples missing: e0, e1, e2, ..."),
+        (say(BASE), say(TUNED)[:-1], "tuned 1 of 1: 1 example missing: e19$"),
+        (say([*BASE, "yes"]), say(TUNED), "base: 1 example not asked for: e20"),
+        (say(BASE) + say(BASE)[:2], say(TUNED), "base: 2 examples twice or more: e0, e1"),
+        ([], say(TUNED), "base: 20 examples missing"),
+    ],
+)
+def test_unpaired_predictions_are_refused(base, tuned, said):
+    with pytest.raises(ComparisonError) as caught:
+        scoring.compare(exam(TARGETS), base, [tuned], answer, settings())
+    assert re.search(said, caught.value.problem)
+    assert "generate the predictions again" in caught.value.remedy
+
+
+def test_examples_with_one_id_are_refused():
+    with pytest.raises(ComparisonError, match="examples: 1 example twice"):
+        scoring.compare([*exam(TARGETS), exam(TARGETS)[0]], say(BASE), [say(TUNED)], answer, settings())
+
+
+@pytest.mark.parametrize(("examples", "tuned"), [([], [[]]), (exam(TARGETS), [])])
+def test_nothing_to_compare_is_refused(examples, tuned):
+    with pytest.raises(ComparisonError, match="nothing to compare"):
+        scoring.compare(examples, say(BASE)[: len(examples)], tuned, answer, settings())
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(RecipeError, match="accuracy"):
+        scoring.compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("acuracy"))
+
+
+# Chance
+
+
+METRICS = ["accuracy", "token_f1", "rougeL", "bleu", "chrf"]
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def free(text: str, _: Example) -> str:
+    return text
+
+
+def phrases(rng: random.Random, targets: list[str]) -> list[str]:
+    """Answers with some words of the target exchanged, by as many as luck has it."""
+
+    def blurred(target: str, quality: float) -> str:
+        return " ".join(word if rng.random() < quality else rng.choice(WORDS) for word in target.split())
+
+    return [blurred(target, rng.random()) for target in targets]
+
+
+def targets(rng: random.Random, n: int) -> list[str]:
+    return [" ".join(rng.choices(WORDS, k=rng.randint(2, 8))) for _ in range(n)]
+
+
+def null_labels(rng: random.Random) -> Comparison:
+    """Two equally good models that answer yes or no, right with the same chance on each question."""
+    hardness = [rng.betavariate(2, 1) for _ in range(100)]
+    base, tuned = (["yes" if rng.random() < right else "no" for right in hardness] for _ in range(2))
+    return scoring.compare(
+        exam(["yes"] * 100), say(base), [say(tuned)], answer, settings(resamples=400, seed=rng.randrange(10**6))
+    ).comparisons[0]
+
+
+def null_phrases(rng: random.Random, metric: str = "token_f1", seeds: int = 1) -> Comparison:
+    wanted = targets(rng, 60)
+    base, *tuned = (say(phrases(rng, wanted)) for _ in range(1 + seeds))
+    return scoring.compare(exam(wanted), base, tuned, free, settings(metric, resamples=400, seed=rng.randrange(10**6))).comparisons[0]
+
+
+def false_verdicts(rows: list[Comparison]) -> float:
+    return float(np.mean([row.verdict != "cannot tell" for row in judge(rows, 0.95, "none")]))
+
+
+@pytest.mark.parametrize(
+    "null",
+    [null_labels, null_phrases, lambda rng: null_phrases(rng, "bleu"), lambda rng: null_phrases(rng, seeds=3)],
+    ids=["accuracy", "token F1", "BLEU", "three seeds"],
+)
+def test_chance_is_seldom_called_a_lift(null):
+    rng = random.Random(11)
+    rows = [null(rng) for _ in range(200)]
+    assert false_verdicts(rows) <= 0.075
+    assert np.mean([row.p <= 0.05 for row in rows]) <= 0.085
+    assert np.mean([not row.low <= 0 <= row.high for row in rows]) <= 0.1
+
+
+@pytest.fixture
+def quick_holm():
+    """multipletests calls gc.collect() every time; without the objects of all other tests that takes no time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_holm")
+def test_holm_holds_for_the_family():
+    rng = random.Random(3)
+    families = [[null_labels(rng) for _ in range(5)] for _ in range(40)]
+    fooled = [any(row.verdict != "cannot tell" for row in judge(family, 0.95, "holm")) for family in families]
+    assert np.mean(fooled) <= 0.1
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_model_against_itself_is_never_better_or_worse(metric, seeds):
+    rng = random.Random(0)
+    wanted = targets(rng, 30)
+    said = say(phrases(rng, wanted))
+    row = scoring.compare(exam(wanted), said, [said] * seeds, free, settings(metric)).comparisons[0]
+    assert (row.lift, row.low, row.high, row.p, row.fixed, row.broken) == (pytest.approx(0), pytest.approx(0), pytest.approx(0), 1.0, 0, 0)
+    assert judge([row], 0.95, "none")[0].verdict == "cannot tell"
+    assert row.smallest_effect == pytest.approx(stats.planned_effect(30, 0))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_real_lift_is_found(metric):
+    rng = random.Random(1)
+    wanted = targets(rng, 80)
+    worse = say(phrases(rng, wanted))
+    better = [replace(said, text=wanted[i]) if rng.random() < 0.5 else said for i, said in enumerate(worse)]
+    row = scoring.compare(exam(wanted), worse, [better], free, settings(metric)).comparisons[0]
+    assert judge([row], 0.95, "holm")[0].verdict == "better"
