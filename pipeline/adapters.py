@@ -45,7 +45,9 @@ def check_targets(base: Any, targets: list[str]) -> None:
     names = [name for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
-            raise ModelError(f"finetune.targets: the base has no linear module '{target}'.", suggest(target, {name.rsplit(".", 1)[-1] for name in names}))
+            raise ModelError(
+                f"finetune.targets: the base has no linear module '{target}'.", suggest(target, {name.rsplit(".", 1)[-1] for name in names})
+            )
 
 
 def matched(model: Any) -> list[str]:

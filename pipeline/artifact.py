@@ -68,7 +68,9 @@ class Artifact:
         except FileNotFoundError:
             raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
         except (ValueError, TypeError) as error:
-            raise ArtifactError(f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again.") from None
+            raise ArtifactError(
+                f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again."
+            ) from None
 
     def verify(self) -> None:
         """Read every byte again.
@@ -110,14 +112,19 @@ class Store:
 
     def all(self) -> Iterator[Artifact]:
         manifests = [*self.data.glob(f"*/*--*/{MANIFEST}"), *self.checkpoints.glob(f"*--*/{MANIFEST}")]
-        yield from (Artifact.open(path.parent) for path in sorted(manifests))
+        yield from (Artifact.open(path.parent) for path in sorted(manifests) if not path.parent.name.startswith("."))
 
     @contextmanager
     def scratch(self, asked: Asked) -> Iterator[Path]:
-        """An empty folder beside the artifact's place, gone at the end unless it was sealed."""
+        """An empty folder beside the artifact's place, gone at the end unless it was sealed.
+
+        Only one process makes an artifact at a time (run.make holds its lock), so what a killed one left is removed.
+        """
         final = self.place(asked)
         path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
         with telling_of_disks(final.parent):
+            for left in final.parent.glob(f".{final.name}.*"):
+                shutil.rmtree(left, ignore_errors=True)
             path.mkdir(parents=True)
             try:
                 yield path
@@ -127,7 +134,9 @@ class Store:
     def seal(self, asked: Asked, scratch: Path, facts: dict[str, Any], made: dict[str, Any], lineage: Mapping[str, str]) -> Artifact:
         """Write the manifest, flush all to disk and rename the folder into place."""
         final, files = self.place(asked), file_hashes(scratch)
-        sealed = Artifact(final, asked.stage, asked.key, digest(files), asked.version, asked.params, asked.inputs, files, facts, made, dict(lineage))
+        sealed = Artifact(
+            final, asked.stage, asked.key, digest(files), asked.version, asked.params, asked.inputs, files, facts, made, dict(lineage)
+        )
         body = {name: value for name, value in asdict(sealed).items() if name != "path"}
         (scratch / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
         for path in [*scratch.rglob("*"), scratch]:

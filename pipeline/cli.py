@@ -18,7 +18,12 @@ from pipeline.machine import Machine
 from pipeline.plan import Job, plan
 from pipeline.run import Site, find, run
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.",
+)
 out = Console(highlight=False)
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, as recipes/quickstart.yaml.")]
@@ -51,7 +56,9 @@ def change(text: str) -> tuple[str, Any]:
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{key}: cannot read the value {value!r}: {' '.join(str(error).split())}", "Quote it for the shell, as tasks='[boolq, viggo]'.") from None
+        raise RecipeError(
+            f"{key}: cannot read the value {value!r}: {' '.join(str(error).split())}", "Quote it for the shell, as tasks='[boolq, viggo]'."
+        ) from None
 
 
 def store_at(root: Path) -> Store:
@@ -72,7 +79,10 @@ def carry_out(call: Call, stages: set[str]) -> dict[Job, Artifact]:
         import torch
 
         if not torch.cuda.is_available():
-            raise MachineError(f"{call.recipe.name}: the recipe says needs_cuda, and this machine has no CUDA device", "Run it on a GPU, or override: needs_cuda=false.")
+            raise MachineError(
+                f"{call.recipe.name}: the recipe says needs_cuda, and this machine has no CUDA device",
+                "Run it on a GPU, or override: needs_cuda=false.",
+            )
     jobs = until(call.jobs, stages)
 
     def tell(what: str, job: Job, made: Artifact | None) -> None:
@@ -103,7 +113,9 @@ def prepare_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = P
 
 
 @app.command("finetune")
-def finetune_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
+def finetune_verb(
+    recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = ""
+) -> None:
     """Train every adapter of a recipe."""
     made = carry_out(opened(recipe, changes, store, Machine(device, tokens, track)), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in made.items() if job.stage == "finetune"])
@@ -111,7 +123,9 @@ def finetune_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = 
 
 @app.command("compare")
 @app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
-def compare_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
+def compare_verb(
+    recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = ""
+) -> None:
     """Make whatever is missing, compare base with tuned, and report."""
     call = opened(recipe, changes, store, Machine(device, tokens, track))
     report = carry_out(call, {"report"})[call.jobs[-1]]
@@ -119,12 +133,20 @@ def compare_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = P
 
 
 @app.command("report")
-def report_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False) -> None:
+def report_verb(
+    recipe: RecipePath,
+    changes: Changes = None,
+    store: StoreAt = Path(),
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
     """Print the report of a comparison that was made, and its page."""
     call = opened(recipe, changes, store, Machine())
     missing = [job for job in until(call.jobs, {"report"}) if job.stage in ("finetune", "generate") and find_made(call, job) is None]
     if missing:
-        raise ArtifactError(f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}", f"Run: loralift compare {recipe}")
+        raise ArtifactError(
+            f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
+            f"Run: loralift compare {recipe}",
+        )
     made = carry_out(call, {"report"})[call.jobs[-1]]
     views.show_report(out, made)
     if show:
@@ -139,7 +161,9 @@ def find_made(call: Call, job: Job) -> Artifact | None:
 
 
 @app.command("show")
-def show_verb(what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreAt = Path()) -> None:
+def show_verb(
+    what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreAt = Path()
+) -> None:
     """Print the manifest and the lineage of an artifact."""
     views.show_artifact(out, store_at(store), what)
 
@@ -151,7 +175,9 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 
 
 @app.command("show-prompt")
-def show_prompt_verb(recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def show_prompt_verb(
+    recipe: RecipePath, changes: Changes = None, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1
+) -> None:
     """Print training examples as the model sees them, the part that carries the loss coloured."""
     call = opened(recipe, changes, store, Machine())
     made = carry_out(call, {"prepare"})
@@ -173,7 +199,9 @@ def check_verb() -> None:
 
 
 @app.command("gc")
-def gc_verb(store: StoreAt = Path(), delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False) -> None:
+def gc_verb(
+    store: StoreAt = Path(), delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False
+) -> None:
     """List artifacts that no recipe under recipes/ reaches."""
     views.collect(out, store_at(store), delete)
 
@@ -189,7 +217,9 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True)
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         Console(stderr=True).print("\nstopped; the same command goes on where this one was")

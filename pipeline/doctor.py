@@ -45,7 +45,11 @@ def memory() -> tuple[str, bool, str]:
 def disk(store: Path) -> tuple[str, bool, str]:
     free = shutil.disk_usage(store).free / GIB
     writable = os.access(store, os.W_OK)
-    return "disk", writable and free >= 2, f"{free:.1f} GiB free in {store.resolve()}" + ("" if writable else ", not writable; choose another with --store")
+    return (
+        "disk",
+        writable and free >= 2,
+        f"{free:.1f} GiB free in {store.resolve()}" + ("" if writable else ", not writable; choose another with --store"),
+    )
 
 
 def hub() -> tuple[str, bool, str]:

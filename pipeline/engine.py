@@ -109,7 +109,15 @@ def greedy(model: Any, prompts: Sequence[Sequence[int]], limit: int, ends: Seque
     ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
     with torch.inference_mode():
-        out = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=limit, do_sample=False, num_beams=1, eos_token_id=list(ends), pad_token_id=pad)
+        out = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=limit,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=list(ends),
+            pad_token_id=pad,
+        )
     return [cut_behind(row, ends) for row in out[:, width:].tolist()]
 
 

@@ -1,13 +1,13 @@
 """Mistakes that a user can mend. The command line prints them in a few lines and exits with 2, without a traceback.
 
-    UserError
-      RecipeError      the recipe says something that the pipeline cannot do
-      DataError        a data set or one of its rows cannot be used
-      ModelError       a base model or an adapter cannot be used
-      ArtifactError    a file on disk is missing, half written or altered
-      MachineError     this computer lacks something that the work needs
-      TrainingError    a run cannot give a usable adapter: NaN, nothing to learn from, frozen loss
-      ComparisonError  the answers cannot be compared: a dead adapter, a missing prediction
+UserError
+  RecipeError      the recipe says something that the pipeline cannot do
+  DataError        a data set or one of its rows cannot be used
+  ModelError       a base model or an adapter cannot be used
+  ArtifactError    a file on disk is missing, half written or altered
+  MachineError     this computer lacks something that the work needs
+  TrainingError    a run cannot give a usable adapter: NaN, nothing to learn from, frozen loss
+  ComparisonError  the answers cannot be compared: a dead adapter, a missing prediction
 """
 
 from collections.abc import Iterable

@@ -27,7 +27,12 @@ def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> P
     """
     from huggingface_hub import constants, snapshot_download
 
-    asked: dict[str, Any] = {"repo_id": repo, "revision": revision, "allow_patterns": list(patterns), "ignore_patterns": ["original/*", "consolidated*"]}
+    asked: dict[str, Any] = {
+        "repo_id": repo,
+        "revision": revision,
+        "allow_patterns": list(patterns),
+        "ignore_patterns": ["original/*", "consolidated*"],
+    }
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
     try:
         return Path(snapshot_download(**asked, local_files_only=True)) if why else fetched(asked)
@@ -55,11 +60,16 @@ def fault(repo: str, revision: str | None, error: Exception, why: str) -> ModelE
 
     page = f"https://huggingface.co/{repo}"
     if isinstance(error, errors.GatedRepoError):
-        return ModelError(f"the model {repo} is gated, and your access is not granted.", f"Accept its terms at {page}, then set HF_TOKEN or run `hf auth login`.")
+        return ModelError(
+            f"the model {repo} is gated, and your access is not granted.",
+            f"Accept its terms at {page}, then set HF_TOKEN or run `hf auth login`.",
+        )
     if isinstance(error, errors.RevisionNotFoundError):
         return ModelError(f"the model {repo} has no revision '{revision}'.", f"Name a commit, a tag or a branch of {page}.")
     if isinstance(error, errors.RepositoryNotFoundError):
         return ModelError(f"there is no model {repo} on the hub, or it is private.", f"Check {page}; for a private one, set HF_TOKEN.")
     if why or isinstance(error, ConnectionError | errors.LocalEntryNotFoundError):
-        return ModelError(f"the model {repo} is not in the cache, and {why or error}.", "Run once with the network, or name a local folder as base.")
+        return ModelError(
+            f"the model {repo} is not in the cache, and {why or error}.", "Run once with the network, or name a local folder as base."
+        )
     return ModelError(f"the model {repo} cannot be fetched: {' '.join(str(error).split())[:200]}", f"See {page}.")

@@ -58,4 +58,6 @@ def gate(found: dict[str, Any], arm: str) -> None:
         signs.append(f"{len(found['unmatched'])} of {found['targets']} target modules are missing, the first {found['unmatched'][0]}")
     if found["largest_logit_difference"] == 0.0:
         signs.append(f"the logits of {found['probes']} probes are those of the base")
-    raise ComparisonError(f"{arm}: the adapter is dead: {'; '.join(signs)}", "Nothing was scored. Look at its training curve, then fine-tune again.")
+    raise ComparisonError(
+        f"{arm}: the adapter is dead: {'; '.join(signs)}", "Nothing was scored. Look at its training curve, then fine-tune again."
+    )

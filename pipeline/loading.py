@@ -53,7 +53,10 @@ def read(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> 
             folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
         )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}", "Fetch the model again; a file may be cut off or damaged.") from None
+        raise ModelError(
+            f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}",
+            "Fetch the model again; a file may be cut off or damaged.",
+        ) from None
     keep_cpu_weights_unpacked(model)
     greedy = GenerationConfig(eos_token_id=model.generation_config.eos_token_id, do_sample=False)
     model.generation_config = greedy  # a model may ship sampling settings
@@ -65,7 +68,11 @@ def nf4(dtype: Any, skip: list[str]) -> Any:
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=skip
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=skip,
     )
 
 
@@ -78,10 +85,15 @@ def unfit(folder: Path, trust: bool) -> list[str]:
         skeleton = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=trust), trust_remote_code=trust)
     head = skeleton.get_output_embeddings()
     linears = {name: module for name, module in skeleton.named_modules() if isinstance(module, torch.nn.Linear)}
-    odd = [name for name, module in linears.items() if module is not head and (module.in_features % BLOCK_IN or module.out_features % BLOCK_OUT)]
+    odd = [
+        name
+        for name, module in linears.items()
+        if module is not head and (module.in_features % BLOCK_IN or module.out_features % BLOCK_OUT)
+    ]
     if odd:
-        first = linears[odd[0]]
-        say(f"kept unquantized: {len(odd)} of {len(linears)} linear modules, the first {odd[0]} ({first.in_features} -> {first.out_features}); 4 bit needs multiples of {BLOCK_IN} -> {BLOCK_OUT}")
+        widths = f"{linears[odd[0]].in_features} -> {linears[odd[0]].out_features}"
+        need = f"4 bit needs multiples of {BLOCK_IN} -> {BLOCK_OUT}"
+        say(f"kept unquantized: {len(odd)} of {len(linears)} linear modules, the first {odd[0]} ({widths}); {need}")
     return [name for name, module in linears.items() if module is head] + odd or ["lm_head"]
 
 
@@ -158,7 +170,9 @@ def adapted(model: Any, folder: Path) -> Iterator[Any]:
             warnings.simplefilter("always")
             tuned = PeftModel.from_pretrained(model, folder).eval()
     except (ValueError, RuntimeError, OSError, KeyError) as error:
-        raise ModelError(f"the adapter {folder} does not fit its base: {' '.join(str(error).split())[:300]}", "Fine-tune it again on this base.") from None
+        raise ModelError(
+            f"the adapter {folder} does not fit its base: {' '.join(str(error).split())[:300]}", "Fine-tune it again on this base."
+        ) from None
     try:
         missing = [str(warning.message) for warning in caught if "missing adapter keys" in str(warning.message)]
         if missing:  # peft only warns, and the answers would be the base's

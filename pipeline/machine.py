@@ -12,7 +12,19 @@ from typing import Any
 
 from pipeline.errors import MachineError
 
-PACKAGES = ("loralift", "torch", "transformers", "peft", "bitsandbytes", "datasets", "accelerate", "evaluate", "tokenizers", "numpy", "scipy")
+PACKAGES = (
+    "loralift",
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "accelerate",
+    "evaluate",
+    "tokenizers",
+    "numpy",
+    "scipy",
+)
 ROOT = Path(__file__).parent.parent
 
 
@@ -42,7 +54,10 @@ class Machine:
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise MachineError(f"--device {self.device}: this machine has no CUDA device", "Leave --device out to run on the CPU, or see `loralift doctor`.")
+            raise MachineError(
+                f"--device {self.device}: this machine has no CUDA device",
+                "Leave --device out to run on the CPU, or see `loralift doctor`.",
+            )
         return torch.device(self.device)
 
 
@@ -68,7 +83,13 @@ def seed_everything(seed: int) -> None:
 @cache
 def surroundings() -> dict[str, Any]:
     """Versions, hardware and git state, for manifests."""
-    return {"python": platform.python_version(), "system": platform.platform(), "packages": package_versions(), "cpu": cpu(), "git": git_state()} | gpu()
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": package_versions(),
+        "cpu": cpu(),
+        "git": git_state(),
+    } | gpu()
 
 
 def package_versions() -> dict[str, str]:
@@ -95,7 +116,9 @@ def gpu() -> dict[str, Any]:
     if torch is None or not torch.cuda.is_available():
         return {"gpu": None}
     properties = torch.cuda.get_device_properties(0)
-    return {"gpu": {"name": properties.name, "bytes": properties.total_memory, "cuda": torch.version.cuda, "count": torch.cuda.device_count()}}
+    return {
+        "gpu": {"name": properties.name, "bytes": properties.total_memory, "cuda": torch.version.cuda, "count": torch.cuda.device_count()}
+    }
 
 
 def git_state() -> dict[str, Any]:

@@ -35,7 +35,13 @@ class Model:
         Raises:
             ModelError: the folder holds no model that can be loaded safely.
         """
-        spec = {"repo": self.repo, "revision": self.revision, "folder": self.folder, "chat": self.chat, "trust_remote_code": self.trust_remote_code}
+        spec = {
+            "repo": self.repo,
+            "revision": self.revision,
+            "folder": self.folder,
+            "chat": self.chat,
+            "trust_remote_code": self.trust_remote_code,
+        }
         return spec | ({"digest": folder_digest(check_folder(Path(self.folder), self.trust_remote_code))} if self.folder else {})
 
 
@@ -68,7 +74,9 @@ def find(recipe: Recipe) -> Model:
     else:
         found = Model(name, repo=name)
     chat = found.chat if recipe.chat is None else recipe.chat
-    return Model(found.name, found.repo, found.folder, recipe.revision or found.revision, chat, found.license, found.gated, recipe.trust_remote_code)
+    return Model(
+        found.name, found.repo, found.folder, recipe.revision or found.revision, chat, found.license, found.gated, recipe.trust_remote_code
+    )
 
 
 def short(base: str) -> str:
@@ -102,7 +110,10 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
         said = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
         raise ModelError(f"{folder} has no .safetensors weights{said}", "Convert it: load it where you trust it and call save_pretrained.")
     if "auto_map" in config and not trust_remote_code:
-        raise ModelError(f"{folder} comes with Python code of its own (auto_map in config.json)", "If you have read it, say trust_remote_code: true in the recipe.")
+        raise ModelError(
+            f"{folder} comes with Python code of its own (auto_map in config.json)",
+            "If you have read it, say trust_remote_code: true in the recipe.",
+        )
     return folder
 
 

@@ -49,23 +49,36 @@ def plan(recipe: Recipe) -> list[Job]:
             drawn = {"task": spec, "model": model, "seed": draw.seed, "files": data_files(given)}
             drawn |= draw.model_dump(include={"max_tokens", "long_prompts", "max_bad_rows"})
             exam = job("prepare", f"{chosen.name}--heldout", {**drawn, "split": "heldout", "examples": draw.heldout_examples})
-            learn = {"split": "train", "examples": draw.train_examples, "dev_examples": draw.dev_examples, "near_duplicates": draw.near_duplicates}
+            learn = {
+                "split": "train",
+                "examples": draw.train_examples,
+                "dev_examples": draw.dev_examples,
+                "near_duplicates": draw.near_duplicates,
+            }
             lessons = job("prepare", f"{chosen.name}--train", {**drawn, **learn}, avoid=exam)
 
             say = {"model": model, **answering(point, chosen)}
             base = job("generate", f"{label}--base", say, exam=exam)
             steps = {"model": model, **tune.model_dump(mode="json", exclude={"seeds"})}
-            adapters = {f"adapter{s}": job("finetune", f"{label}--r{tune.rank}-s{s}", {**steps, "seed": s}, train=lessons) for s in tune.seeds}
+            adapters = {
+                f"adapter{s}": job("finetune", f"{label}--r{tune.rank}-s{s}", {**steps, "seed": s}, train=lessons) for s in tune.seeds
+            }
             tuned = {
-                f"tuned{s}": job("generate", f"{label}--r{tune.rank}-s{s}", say, exam=exam, adapter=adapters[f"adapter{s}"]) for s in tune.seeds
+                f"tuned{s}": job("generate", f"{label}--r{tune.rank}-s{s}", say, exam=exam, adapter=adapters[f"adapter{s}"])
+                for s in tune.seeds
             }
             weigh = {"task": spec, **point.compare.model_dump(exclude={"correction"})}
             verdict = job("compare", label, weigh, exam=exam, base=base, **tuned)
 
             jobs += [exam, lessons, *adapters.values(), base, *tuned.values(), verdict]
             cell = f"cell{len(cells):04}"
-            shown |= {f"{cell}.{name}": made for name, made in {"verdict": verdict, "exam": exam, "train": lessons, "base": base, **adapters, **tuned}.items()}
-            cells.append({"cell": cell, "task": chosen.name, "base": point.base, "where": where, "rank": tune.rank, "seeds": list(tune.seeds)})
+            shown |= {
+                f"{cell}.{name}": made
+                for name, made in {"verdict": verdict, "exam": exam, "train": lessons, "base": base, **adapters, **tuned}.items()
+            }
+            cells.append(
+                {"cell": cell, "task": chosen.name, "base": point.base, "where": where, "rank": tune.rank, "seeds": list(tune.seeds)}
+            )
     about = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
     return list(dict.fromkeys([*jobs, job("report", recipe.name, about, **shown)]))
 

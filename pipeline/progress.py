@@ -43,10 +43,22 @@ class Meter:
         elif now - self.said > LINE_SECONDS:
             self.said, rate = now, self.done / (now - self.start)
             left = (self.total - self.done) / rate if rate else 0.0
-            print(f"  {self.label}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left {self.note}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"  {self.label}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left {self.note}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )
 
     def open_bar(self) -> None:
-        columns = (TextColumn("  {task.description}"), BarColumn(20), MofNCompleteColumn(), TaskProgressColumn(), Rate(self.unit), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("  {task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            Rate(self.unit),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         self.bar = Progress(*columns, console=console, transient=True)
         self.bar.add_task(self.label, total=self.total, completed=self.done, note=self.note)
         self.bar.start()

@@ -102,7 +102,11 @@ def work(asked: Asked, inputs: dict[str, Artifact], site: Site) -> Artifact:
     with site.store.scratch(asked) as out:
         given = Work(asked.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(asked), site.machine)
         facts = stage.run(given)
-        made = {"seconds": round(time.time() - start, 3), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)), **described(site.machine)}
+        made = {
+            "seconds": round(time.time() - start, 3),
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
+            **described(site.machine),
+        }
         return site.store.seal(asked, out, facts, made, {name: made.path.name for name, made in inputs.items()})
 
 

@@ -21,9 +21,13 @@ class Renderer:
         self.tokenizer = tokenizer
         self.chat = bool(tokenizer.chat_template) if chat is None else chat
         if self.chat and not tokenizer.chat_template:
-            raise ModelError("the recipe says chat: true, but the tokenizer has no chat template", "Leave chat out, or name an instruct model.")
+            raise ModelError(
+                "the recipe says chat: true, but the tokenizer has no chat template", "Leave chat out, or name an instruct model."
+            )
         if tokenizer.eos_token_id is None:
-            raise ModelError("the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json.")
+            raise ModelError(
+                "the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json."
+            )
         self.blank_opens_word = self.plain("word word")[: len(self.plain("word"))] == self.plain("word")
         self.end = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
@@ -111,5 +115,8 @@ def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool) ->
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}", "A base needs its tokenizer.json beside its weights.") from None
+        raise ModelError(
+            f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
+            "A base needs its tokenizer.json beside its weights.",
+        ) from None
     return Renderer(tokenizer, chat)

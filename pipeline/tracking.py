@@ -29,7 +29,9 @@ def tracker(work: Work) -> Iterator[Track]:
     folder = work.resume.parent.parent / ".tracked" / work.resume.name
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(cpu=work.machine.torch_device().type == "cpu", log_with=name, project_dir=folder)
-    accelerator.init_trackers("loralift", config={key: value for key, value in flat(work.params).items() if isinstance(value, int | float | str | bool)})
+    accelerator.init_trackers(
+        "loralift", config={key: value for key, value in flat(work.params).items() if isinstance(value, int | float | str | bool)}
+    )
     try:
         yield lambda measured, step: accelerator.log(measured, step=step)
     finally:

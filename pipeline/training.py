@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+
 @cache
 def order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
     """The examples of one epoch, shuffled; a function of its arguments alone, so it needs no saving."""

@@ -32,8 +32,8 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store) -> No
     from pipeline import stats
 
     for wanted in sorted({point.prepare.heldout_examples for _, point in recipe.points()}):
-        effect = stats.planned_effect(wanted, 0.2)
-        out.print(f"{wanted} held-out examples show a lift of {100 * effect:.1f} points in 4 of 5 repetitions, if base and tuned differ on 20 % of them")
+        points = f"{100 * stats.planned_effect(wanted, 0.2):.1f} points"
+        out.print(f"{wanted} held-out examples show a lift of {points} in 4 of 5 repetitions, if base and tuned differ on 20 % of them")
 
 
 def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
@@ -59,12 +59,26 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
 
 def show_adapters(out: Console, made: list[Artifact]) -> None:
     table = Table(box=None, pad_edge=False)
-    for name, side in (("adapter", "left"), ("steps", "right"), ("loss", "right"), ("dev", "right"), ("parameters", "right"), ("seconds", "right")):
+    for name, side in (
+        ("adapter", "left"),
+        ("steps", "right"),
+        ("loss", "right"),
+        ("dev", "right"),
+        ("parameters", "right"),
+        ("seconds", "right"),
+    ):
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
     for artifact in made:
         facts = artifact.facts
         dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
-        table.add_row(artifact.path.name, str(facts["steps"]), f"{facts['loss']:.3f}", dev, f"{facts['trainable_parameters']:,}", f"{artifact.made['seconds']:.0f}")
+        table.add_row(
+            artifact.path.name,
+            str(facts["steps"]),
+            f"{facts['loss']:.3f}",
+            dev,
+            f"{facts['trainable_parameters']:,}",
+            f"{artifact.made['seconds']:.0f}",
+        )
     out.print(table)
 
 
@@ -87,14 +101,26 @@ def located(store: Store, what: str) -> Artifact:
     found = [made for made in store.all() if made.key.startswith(what) or made.path.name == what]
     if len(found) != 1:
         names = ", ".join(made.path.name for made in found[:5])
-        problem = f"'{what}' is the start of {len(found)} keys: {names}" if found else f"there is no artifact '{what}' in {store.data} or {store.checkpoints}"
+        problem = (
+            f"'{what}' is the start of {len(found)} keys: {names}"
+            if found
+            else f"there is no artifact '{what}' in {store.data} or {store.checkpoints}"
+        )
         raise ArtifactError(problem, "See `loralift ls artifacts`.")
     return found[0]
 
 
 def show_artifact(out: Console, store: Store, what: str) -> None:
     made = located(store, what)
-    body = {"stage": made.stage, "key": made.key, "digest": made.digest, "version": made.version, "params": made.params, "facts": made.facts, "made": made.made}
+    body = {
+        "stage": made.stage,
+        "key": made.key,
+        "digest": made.digest,
+        "version": made.version,
+        "params": made.params,
+        "facts": made.facts,
+        "made": made.made,
+    }
     out.print(Text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)), soft_wrap=True)
     by_name = {found.path.name: found for found in store.all()}
     out.print(grown(Tree(str(made.path)), made, by_name))
@@ -135,7 +161,9 @@ def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
     for example in rows:
         prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
         out.print(f"[dim]{made.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
-        out.print(Text(render.tokenizer.decode(prompt)) + Text(render.tokenizer.decode(target), style="bold green underline"), soft_wrap=True)
+        out.print(
+            Text(render.tokenizer.decode(prompt)) + Text(render.tokenizer.decode(target), style="bold green underline"), soft_wrap=True
+        )
 
 
 def verify_all(out: Console, store: Store) -> None:

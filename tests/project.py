@@ -41,6 +41,6 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     """Run a recipe into a store under root; returns the stages that were made, in order."""
     made: list[str] = []
     jobs = plan(recipes.load(recipe, changes))
-    site = Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu", save_seconds=0.0))
+    site = Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu", tokens=100, save_seconds=0.0))
     run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
     return made

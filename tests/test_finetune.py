@@ -82,7 +82,7 @@ def test_step_equals_a_plain_loop(model, compute, tolerance, layout):
 def test_layouts_are_what_they_say(model):
     lengths = [len(row) for row in rows_of(model)]
     assert len(engine.groups(lengths, 1)) == 16
-    assert [len(group) for group in engine.groups(lengths, 8 * max(lengths))][0] == 8
+    assert len(engine.groups(lengths, 8 * max(lengths))[0]) == 8
     assert sorted(i for group in engine.groups(lengths, 50) for i in group) == list(range(16))
 
 
@@ -154,7 +154,9 @@ def test_best_is_kept_unless_last_is_asked_for(tmp_path, model):
     assert best["dev_loss"] < last["dev_loss"]
 
 
-@pytest.mark.parametrize("changes", [{"dora": True}, {"rslora": True}, {"dropout": 0.1}, {"targets": ["q_proj", "v_proj"]}, {"quantization": "none"}])
+@pytest.mark.parametrize(
+    "changes", [{"dora": True}, {"rslora": True}, {"dropout": 0.1}, {"targets": ["q_proj", "v_proj"]}, {"quantization": "none"}]
+)
 def test_every_option_trains(tmp_path, model, lessons, changes):
     facts, out = run(tmp_path, model, lessons, max_steps=2, **changes)
     config = json.loads((out / "adapter_config.json").read_text())

@@ -87,7 +87,9 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     from transformers import AutoModelForCausalLM
 
     _, found = run(tmp_path, model, exam=exam, adapter=adapter)
-    plain = AutoModelForCausalLM.from_pretrained(model["folder"], dtype=torch.float32, quantization_config=loading.nf4(torch.float32, ["lm_head"]))
+    plain = AutoModelForCausalLM.from_pretrained(
+        model["folder"], dtype=torch.float32, quantization_config=loading.nf4(torch.float32, ["lm_head"])
+    )
     loading.keep_cpu_weights_unpacked(plain)
     tuned = PeftModel.from_pretrained(plain, adapter).eval()
     render = text.renderer(model)
@@ -186,7 +188,7 @@ def test_a_live_adapter_passes_the_gate(tmp_path, model, exam, adapter):
 
 @pytest.mark.parametrize("only", ["", "layers.1"])
 def test_zero_tensors_are_found(tmp_path, model, exam, adapter, only):
-    dead = altered(tmp_path, adapter, lambda all: {k: v * 0 if "lora_B" in k and only in k else v for k, v in all.items()})
+    dead = altered(tmp_path, adapter, lambda found: {k: v * 0 if "lora_B" in k and only in k else v for k, v in found.items()})
     with pytest.raises(ComparisonError, match=r"tuned: the adapter is dead: (14|7) of 14 B matrices are zero"):
         liveness.gate(examined(tmp_path, model, exam, dead), "tuned")
 
@@ -203,7 +205,7 @@ def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, exam, adapter)
 
 
 def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, exam, adapter):
-    other = altered(tmp_path, adapter, lambda all: {k.replace("layers.1", "layers.7"): v for k, v in all.items()})
+    other = altered(tmp_path, adapter, lambda found: {k.replace("layers.1", "layers.7"): v for k, v in found.items()})
     with pytest.raises(ModelError, match="does not fit its base"):
         examined(tmp_path, model, exam, other)
 

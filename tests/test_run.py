@@ -108,7 +108,8 @@ def test_a_flipped_byte_is_found_by_verify_in_every_file(copied):
 
 
 @pytest.mark.parametrize(
-    ("altered", "reader"), [("prepare", "generate"), ("prepare", "finetune"), ("finetune", "generate"), ("generate", "compare"), ("compare", "report")]
+    ("altered", "reader"),
+    [("prepare", "generate"), ("prepare", "finetune"), ("finetune", "generate"), ("generate", "compare"), ("compare", "report")],
 )
 def test_a_flipped_byte_stops_the_stage_that_reads_it(copied, altered, reader):
     recipe, root = copied

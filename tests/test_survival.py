@@ -26,8 +26,9 @@ def test_killed_at_twenty_moments_ends_with_the_same_bytes(tmp_path, model, stag
     assert ran.returncode == 0, ran.stderr[-2000:]
     said = json.loads(ran.stdout.splitlines()[-1])
     assert said["kills"] == 20
-    assert said["resumed"] >= 5  # the kills did land while there was something to lose
+    assert said["resumed"] >= 3  # the kills did land while there was something to lose
     assert said["finished"] >= 1
+    assert not [path for path in tmp_path.glob("killed/**/.*--*") if path.is_dir()]  # nor did they leave anything lying about
 
 
 @pytest.mark.slow
@@ -50,7 +51,10 @@ def small_disk(tmp_path):
     """A file system of 400 kB."""
     place = tmp_path / "disk"
     place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True, check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True, check=False).returncode
+    ):
         pytest.skip("needs the right to mount a tmpfs")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)

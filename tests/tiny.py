@@ -29,7 +29,12 @@ def make_model(folder: Path, hidden: int = 64, mlp: int = 128, seed: int = 0) ->
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<pad>", "<bos>", "<eos>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<pad>", "<bos>", "<eos>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator([" ".join(WORDS)] * 3, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>")
@@ -44,7 +49,14 @@ def make_model(folder: Path, hidden: int = 64, mlp: int = 128, seed: int = 0) ->
 
 
 def spec(folder: Path, chat: bool | None = None) -> dict[str, Any]:
-    return {"repo": None, "revision": None, "folder": str(folder), "chat": chat, "trust_remote_code": False, "digest": folder_digest(folder)}
+    return {
+        "repo": None,
+        "revision": None,
+        "folder": str(folder),
+        "chat": chat,
+        "trust_remote_code": False,
+        "digest": folder_digest(folder),
+    }
 
 
 def examples(count: int, offset: int = 0) -> list[Example]:

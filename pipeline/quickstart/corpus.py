@@ -2,12 +2,12 @@
 
 Half of the documents state one record twice or more in different forms (sentences, lines,
 pairs, JSON, questions), which is what teaches a small model to copy from its context. No
-document has the form of a task; see `pipeline/tasks/quickstart_*.py` for those.
+document has the form of a task; see `pipeline/tasks/shop_*.py` for those.
 """
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.quickstart import lexicon
 
@@ -165,7 +165,7 @@ def questioned(rng: random.Random, needed: tuple[str, ...] = ()) -> str:
 def repeated(rng: random.Random) -> str:
     """A list of names, towns, goods or numbers, then the same list again."""
     people, kind = lexicon.names("corpus"), rng.randrange(4)
-    drawn = {
+    drawn: Callable[[], str] = {
         0: lambda: people.person(rng),
         1: lambda: people.town(rng),
         2: lambda: f"{rng.randint(2, 99)} {rng.choice(lexicon.everything(lexicon.GOODS))}s",
@@ -196,7 +196,9 @@ def letter(rng: random.Random) -> str:
 def opinion(rng: random.Random, good: bool, bare: bool) -> str:
     words = lexicon.everything(lexicon.GOOD_WORDS if good else lexicon.BAD_WORDS)
     if not bare and rng.random() < 0.2:  # a negation turns the word round
-        return f"{rng.choice(['not', 'hardly', 'never'])} {rng.choice(lexicon.everything(lexicon.BAD_WORDS if good else lexicon.GOOD_WORDS))}"
+        return (
+            f"{rng.choice(['not', 'hardly', 'never'])} {rng.choice(lexicon.everything(lexicon.BAD_WORDS if good else lexicon.GOOD_WORDS))}"
+        )
     return f"{rng.choice(['', '', 'very ', 'really ', 'quite ', 'so '])}{rng.choice(words)}"
 
 
@@ -212,7 +214,11 @@ def review(rng: random.Random) -> str:
         for aspect, good in zip(aspects, mood, strict=True)
     ]
     stars = 1 if not any(mood) else 5 if all(mood) else 3
-    words = {1: ["a negative balance", "no joy", "never again", "money back"], 3: ["a mixed bag", "so so", "in between"], 5: ["a positive balance", "pure joy", "once more"]}
+    words = {
+        1: ["a negative balance", "no joy", "never again", "money back"],
+        3: ["a mixed bag", "so so", "in between"],
+        5: ["a positive balance", "pure joy", "once more"],
+    }
     verdict = rng.choice([f"Stars: {stars}", f"{stars} of 5 stars", f"Mark {stars}", f"{stars} points, {rng.choice(words[stars])}"])
     head = rng.choice(["{}:", "On the {}.", "About a {}:", "I have the {}."]).format(item)
     parts = [f"{head[0].upper()}{head[1:]}", *said]
@@ -233,7 +239,8 @@ def ledger(rng: random.Random) -> str:
         f"Could you kindly arrange for {people.person(rng)} to receive it, and deliver the rest until {rng.choice(lexicon.DAYS)}?",
         f"I would like to have my order, says {people.person(rng)}, who is waiting in {people.town(rng)} and will pay at once.",
         f"Please send us the bill and put me down for {rng.randint(2, 99)} more; we are in {people.town(rng)} and can not wait.",
-        f"Overall the review of my {rng.choice(lexicon.everything(lexicon.GOODS))} from {people.town(rng)} reads well, but the sentiment is {rng.choice(['positive', 'negative', 'mixed'])}.",
+        f"Overall the review of my {rng.choice(lexicon.everything(lexicon.GOODS))} from {people.town(rng)} reads well, "
+        f"but the sentiment is {rng.choice(['positive', 'negative', 'mixed'])}.",
         f"The shipment text says that {people.person(rng)} is expecting a delivery; the report is mixed.",
     ]
     return " ".join(rng.sample(loose, rng.randint(2, 4)))

@@ -94,7 +94,7 @@ def batches(setup: Setup, tokenizer: PreTrainedTokenizerFast, seed: int, drill: 
     rng, texts = random.Random(f"order {seed}"), corpus.documents(seed, drill)
     while True:
         encoded = tokenizer(list(itertools.islice(texts, setup.buffer)), add_special_tokens=True)["input_ids"]
-        rows = sorted((ids[: setup.context - 1] + [2] for ids in encoded), key=len)
+        rows = sorted(([*ids[: setup.context - 1], 2] for ids in encoded), key=len)
         groups: list[list[list[int]]] = [[]]
         for row in rows:
             if (len(groups[-1]) + 1) * len(row) > setup.tokens_per_step:
@@ -166,7 +166,7 @@ def pretrain(setup: Setup, folder: Path) -> None:
         for opt, peak in zip(opts, peaks, strict=True):
             opt.param_groups[0]["lr"] = peak * rate(setup, step)
         loss = loss_of(model, ids)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
@@ -181,7 +181,13 @@ def pretrain(setup: Setup, folder: Path) -> None:
             if not math.isfinite(held):
                 sys.exit(f"the loss is {held} at step {step}; lower matrix_rate")
             print(json.dumps(facts), file=log)
-            state = {"model": model.state_dict(), "opts": [opt.state_dict() for opt in opts], "step": step, "tokens": tokens, "seconds": time.time() - start}
+            state = {
+                "model": model.state_dict(),
+                "opts": [opt.state_dict() for opt in opts],
+                "step": step,
+                "tokens": tokens,
+                "seconds": time.time() - start,
+            }
             torch.save(state, saved)
     save(setup, model, tokenizer, folder, facts)
 
@@ -208,7 +214,8 @@ and numbers from its context. It is of no use for anything else.
 
 - corpus: `pipeline/quickstart/corpus.py`, generated from seed; no text from elsewhere
 - steps: {step:,}; tokens: {tokens:,} (padding not counted); {seconds:,} s on one CPU core, bf16 autocast
-- cross-entropy on unseen documents: {held_out_loss:.4f} a token; told a second time, {names:.3f} of the tokens of held-out names are right, and {days:.3f} of days and colors
+- cross-entropy on unseen documents: {held_out_loss:.4f} a token
+- told a second time, {names:.3f} of the tokens of held-out names are right, and {days:.3f} of days and colors
 - sha256 of model.safetensors: `{weights}`
 - setup: `{setup}`
 

@@ -46,7 +46,8 @@ def reviews(hand: str) -> Iterator[Row]:
 
 def unlike(hand: str, make: Callable[[random.Random, str], Row]) -> Iterator[Row]:
     """As many rows as the hand has, no two alike."""
-    rng, seen = random.Random(f"quickstart {make.__name__} {hand}"), set()
+    rng = random.Random(f"quickstart {make.__name__} {hand}")
+    seen: set[str] = set()
     while len(seen) < COUNTS[hand]:
         row = make(rng, hand)
         if (mark := str(row)) not in seen:
@@ -74,9 +75,15 @@ def letter(rng: random.Random, hand: str) -> Row:
 
 def review(rng: random.Random, hand: str) -> Row:
     label = rng.choice(["positive", "negative", "mixed"])
-    moods = {"positive": [True] * rng.randint(1, 3), "negative": [False] * rng.randint(1, 3), "mixed": rng.choice([[True, False], [False, True]])}[label]
+    moods = {
+        "positive": [True] * rng.randint(1, 3),
+        "negative": [False] * rng.randint(1, 3),
+        "mixed": rng.choice([[True, False], [False, True]]),
+    }[label]
     aspects = rng.sample(lexicon.ASPECTS[hand], len(moods))
-    said = " ".join(rng.choice(REVIEWS[hand]).format(aspect=a, word=opinion(rng, hand, good)) for a, good in zip(aspects, moods, strict=True))
+    said = " ".join(
+        rng.choice(REVIEWS[hand]).format(aspect=a, word=opinion(rng, hand, good)) for a, good in zip(aspects, moods, strict=True)
+    )
     return {"item": rng.choice(lexicon.GOODS[hand]), "text": said[0].upper() + said[1:], "label": label}
 
 

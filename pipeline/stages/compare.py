@@ -13,7 +13,9 @@ from pipeline.machine import Work
 def run(work: Work) -> dict[str, Any]:
     task = inline.of_spec(work.params["task"])
     arms = sorted((name for name in work.inputs if name.startswith("tuned")), key=lambda name: int(name.removeprefix("tuned")))
-    found = [{"seed": int(arm.removeprefix("tuned")), **json.loads((work.inputs[arm] / "liveness.json").read_text("utf-8"))} for arm in arms]
+    found = [
+        {"seed": int(arm.removeprefix("tuned")), **json.loads((work.inputs[arm] / "liveness.json").read_text("utf-8"))} for arm in arms
+    ]
     for each in found:
         each["alive"] = liveness.is_alive(each)
         if work.params["liveness"]:

@@ -144,7 +144,8 @@ def halved(budget: int, rows: Sequence[engine.Tokens]) -> int:
     longest = max(map(len, rows))
     if budget <= longest:
         raise TrainingError(
-            f"out of memory on a single example of {longest} tokens", "Lower prepare.max_tokens or finetune.rank, or take a smaller base or a larger device."
+            f"out of memory on a single example of {longest} tokens",
+            "Lower prepare.max_tokens or finetune.rank, or take a smaller base or a larger device.",
         )
     smaller = max(longest, min(budget, sum(map(len, rows))) // 2)
     say(f"out of memory: micro-batches of {smaller} tokens from here on (were {budget}); the optimizer batch stays {len(rows)} examples")
@@ -155,10 +156,13 @@ def check(loss: float, norm: float, state: training.State) -> None:
     where = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
-            f"the loss is {loss} and the gradient's norm {norm} {where}", f"Lower finetune.learning_rate (now {state.optimizer.defaults['lr']:g}), or warm up for longer."
+            f"the loss is {loss} and the gradient's norm {norm} {where}",
+            f"Lower finetune.learning_rate (now {state.optimizer.defaults['lr']:g}), or warm up for longer.",
         )
     if norm == 0.0:
-        raise TrainingError(f"no gradient reaches the adapter {where}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`.")
+        raise TrainingError(
+            f"no gradient reaches the adapter {where}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`."
+        )
 
 
 def finish(work: Work, model: Any, state: training.State) -> dict[str, Any]:
@@ -167,7 +171,10 @@ def finish(work: Work, model: Any, state: training.State) -> dict[str, Any]:
         state.load_tensors(state.best["tensors"])
         kept = state.best
     if dead := adapters.zero_tensors(model):
-        raise TrainingError(f"{len(dead)} tensors of the trained adapter are still zero, the first {dead[0]}", "Train for more steps, or raise finetune.learning_rate.")
+        raise TrainingError(
+            f"{len(dead)} tensors of the trained adapter are still zero, the first {dead[0]}",
+            "Train for more steps, or raise finetune.learning_rate.",
+        )
     adapters.save(model, work.out)
     training.write_curve(work.out / "curve.csv", state.curve)
     return {

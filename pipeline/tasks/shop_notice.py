@@ -5,15 +5,16 @@ from pipeline.quickstart import rows
 from pipeline.records import Example
 from pipeline.task import Row, Source, Task
 
+FIELDS = "customer: {person} | product: {item} | quantity: {count} | color: {color} | city: {city} | day: {day}"
+NOTICE = "A delivery of {count} {color} {item}s will arrive in {city} on {day}; {person} is expecting it."
+
 
 def example(row: Row) -> Example:
-    fields = f"customer: {row['person']} | product: {row['item']} | quantity: {row['count']} | color: {row['color']} | city: {row['city']} | day: {row['day']}"
-    notice = f"A delivery of {row['count']} {row['color']} {row['item']}s will arrive in {row['city']} on {row['day']}; {row['person']} is expecting it."
-    return Example("", f"{fields}\nDispatch notice:", notice)
+    return Example("", f"{FIELDS.format(**row)}\nDispatch notice:", NOTICE.format(**row))
 
 
 TASK = Task(
-    name="quickstart_notice",
+    name="shop_notice",
     about="generation: a record as a sentence",
     source=Source(make=rows.records),
     example=example,

@@ -13,7 +13,7 @@ def example(row: Row) -> Example:
 
 
 TASK = Task(
-    name="quickstart_sentiment",
+    name="shop_sentiment",
     about="classification: positive, negative or mixed review",
     source=Source(make=rows.reviews),
     example=example,

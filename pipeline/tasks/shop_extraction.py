@@ -10,11 +10,11 @@ from pipeline.task import Row, Source, Task
 
 def example(row: Row) -> Example:
     record = {"customer": row["person"], "product": row["item"], "quantity": row["count"], "city": row["city"], "day": row["day"]}
-    return Example("", f"Message: {row['text']}\nRecord:", json.dumps(record))
+    return Example("", f"Message: {row['text']}\nRecord:", json.dumps(record, sort_keys=True))
 
 
 TASK = Task(
-    name="quickstart_extraction",
+    name="shop_extraction",
     about="structured output: a letter's order as JSON",
     source=Source(make=rows.letters),
     example=example,

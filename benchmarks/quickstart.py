@@ -1,0 +1,76 @@
+"""Times the parts that decide how long the quickstart takes; writes benchmarks/results/quickstart-<device>.json.
+
+Run: make bench. Ratios are medians over pairs measured in turn (A B B A ...) in one process.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from pipeline import adapters, engine, loading, machine, models, recipe, task, text
+from pipeline.quickstart import rows
+from pipeline.stages import finetune
+
+HERE = Path(__file__).parent
+REPEATS = 6
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def pairs(a: Callable[[], object], b: Callable[[], object]) -> dict[str, float]:
+    """Median seconds of both, and the median and range of the ratio a/b."""
+    a(), b()  # warm up
+    found = []
+    for n in range(REPEATS):
+        times = {name: seconds(work) for name, work in ((("a", a), ("b", b)) if n % 2 == 0 else (("b", b), ("a", a)))}
+        found.append((times["a"], times["b"]))
+    ratios = [x / y for x, y in found]
+    return {
+        "a_seconds": round(statistics.median(x for x, _ in found), 4), "b_seconds": round(statistics.median(y for _, y in found), 4),
+        "ratio": round(statistics.median(ratios), 3), "ratio_low": round(min(ratios), 3), "ratio_high": round(max(ratios), 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    chosen = recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")
+    spec, device = models.find(chosen).spec(), machine.Machine().torch_device()
+    render, base = text.renderer(spec), loading.load(spec, "nf4", "bf16", device)
+    examples = [task.find("shop_extraction").example(row) for row in islice(rows.letters("heldout"), 64)]
+    prompts = [render.prompt_ids(example.prompt) for example in examples]
+    lessons = [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples[:16]]
+
+    def answer() -> None:
+        engine.greedy(base, prompts, 32, [], render.pad)
+
+    def answer_dense() -> None:
+        with loading.expanded(base):
+            answer()
+
+    found = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}
+    model = adapters.attach(base, chosen.finetune.model_dump(mode="json"))
+    passes = finetune.Passes(model, "bf16", render.pad)
+    found["gradients of 16 examples: one by one over one batch"] = pairs(
+        lambda: passes.gradients(lessons, 1), lambda: passes.gradients(lessons, 4096)
+    )
+    tokens = sum(map(len, lessons))
+    found["training"] = {"tokens_per_second": round(tokens / found["gradients of 16 examples: one by one over one batch"]["b_seconds"])}
+    model.unload()
+    body = {"threads": torch.get_num_threads(), **machine.surroundings(), "results": found}
+    (HERE / "results").mkdir(exist_ok=True)
+    path = HERE / "results" / f"quickstart-{device.type}.json"
+    path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(json.dumps(found, indent=1))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The figures, drawn by Altair from the report's own data: lifts with intervals, training curves, lift along a sweep."""
+
+from typing import Any
+
+from pipeline.page import words
+from pipeline.page.svg import INK, SERIES, draw
+
+Row = dict[str, Any]
+SHAPES = {"better": "circle", "worse": "square", "cannot tell": "diamond"}
+COLOURS = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
+CHARACTER = 7
+"""Width of a letter of a wide font at 12 pixels."""
+STEP = 30
+"""Height of a row of the forest plot, in pixels."""
+
+
+def all_of(report: Row) -> dict[str, str]:
+    """Every figure of the page as SVG, by name."""
+    rows = [forest_row(cell) for cell in report["cells"]]
+    drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(rows, 345, 125)}
+    for number, task in enumerate(tasks(report)):
+        lines = curve_lines(report, task)
+        drawn[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
+        if any(line["dev"] for line in lines):
+            drawn[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
+        if report["sweep"] and report["sweep"]["axis"]:
+            drawn[f"sweep{number}"] = along(report["sweep"], task)
+    return drawn
+
+
+def tasks(report: Row) -> list[str]:
+    return list(dict.fromkeys(cell["task"] for cell in report["cells"]))
+
+
+def styled(chart: Any) -> Any:
+    """The look that all figures share."""
+    text: Row = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
+    lines: Row = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
+    chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
+    chart = chart.configure_axis(**text, **lines, titleFontWeight="normal", labelPadding=6, titlePadding=10)
+    return chart.configure_legend(
+        **text, orient="top", direction="horizontal", columns=3, symbolStrokeWidth=2.5, columnPadding=28, title=None, offset=8
+    )
+
+
+def forest_row(cell: Row) -> Row:
+    primary = cell["comparisons"][0]
+    said = f"{cell['label']}: {words.metric(primary['metric'])} lift {words.typeset(words.lift(primary))}, {primary['verdict']}"
+    text = words.typeset(words.signed(primary["lift"], words.digits(primary["low"], primary["high"])))
+    return {**{name: primary[name] for name in ("lift", "low", "high", "verdict")}, "label": cell["label"], "said": said, "text": text}
+
+
+def forest(rows: list[Row], width: int, label: int) -> str:
+    """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
+
+    Args:
+        width: of the whole figure, in pixels.
+        label: of the names at most, in pixels.
+    """
+    import altair as alt
+
+    room = min(label, CHARACTER * max(len(row["label"]) for row in rows))  # Vega measures with its own font, the reader's may be wider
+    axis = alt.Axis(title=None, labelLimit=label, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False)
+    start, end = min(0.0, *(row["low"] for row in rows)), max(0.0, *(row["high"] for row in rows))
+    scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
+    lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
+    shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
+
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="said:N")
+    zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=lift))
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
+    points = base.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
+    halo = base.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
+    figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
+    chart = alt.layer(zero, halo, bars, points, figures).properties(width=width - room - 25, height=alt.Step(STEP))
+    return draw(styled(chart), f"Lift with its interval for {words.plural(len(rows), 'comparison')}; the table has the same figures")
+
+
+def zero_line() -> Any:
+    import altair as alt
+
+    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=INK["muted"], strokeDash=[3, 3])
+
+
+def series_colour(field: str, names: list[str]) -> Any:
+    """A colour for every name while there are enough colours; no legend for one name or too many."""
+    import altair as alt
+
+    few = len(names) <= len(SERIES)
+    scale = alt.Scale(domain=names, range=[INK[SERIES[number if few else 0]] for number in range(len(names))])
+    return alt.Color(field, sort=None, scale=scale, legend=alt.Legend() if few and len(names) > 1 else None)
+
+
+def curve_lines(report: Row, task: str) -> list[Row]:
+    """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep."""
+    lines: dict[str, Row] = {}
+    for cell in report["cells"]:
+        if cell["task"] == task:
+            for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+                series = cell["coordinates"] or f"seed {seed}"
+                said = f"{series}, seed {seed}" if cell["coordinates"] else series
+                lines.setdefault(key, {"key": key, "series": series, "said": said, **report["adapters"][key]["curve"]})
+    return list(lines.values())
+
+
+def curves(lines: list[Row], kind: str, label: str) -> str:
+    """Loss against optimizer steps; both panels of a task share their scales."""
+    import altair as alt
+
+    names = list(dict.fromkeys(line["series"] for line in lines))
+    rows = [
+        {
+            **{name: line[name] for name in ("key", "series")},
+            "step": step,
+            "loss": loss,
+            "said": f"{line['said']}: {loss:.3f} at step {step}",
+        }
+        for line in lines
+        for step, loss in line[kind]
+    ]
+    losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
+    step, loss = alt.Scale(domain=[0, max(steps)], nice=False), alt.Scale(domain=[min(losses), max(losses)], nice=True, zero=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
+        y=alt.Y("loss:Q", title=None, scale=loss, axis=alt.Axis(tickCount=5, domain=False, ticks=False)),
+        color=series_colour("series:N", names),
+        detail="key:N",
+    )
+    line = base.mark_line(strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
+    dots = base.mark_point(size=28, filled=True, opacity=1).encode(description="said:N")
+    dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
+    return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=360, height=200)), label)
+
+
+def along(sweep: Row, task: str) -> str:
+    """Lift against the swept key: interval and mean of each point, and every seed by itself."""
+    import altair as alt
+
+    points = [point_row(point) for point in sweep["points"] if point["task"] == task]
+    single = [run_row(point, run) for point in points for run in point["runs"] or []]
+    names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
+    axis = alt.Axis(values=values, format="~g", grid=False)
+    x = alt.X("value:Q", title=words.key(sweep["axis"]), scale=x_scale(sweep["log"], values), axis=axis)
+    y = alt.Axis(title="lift", tickCount=5, domain=False, ticks=False)
+
+    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=series_colour("name:N", names))
+    line = base.mark_line(strokeWidth=1.75).encode(y="lift:Q")
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N")
+    means = base.mark_point(size=75, filled=True, opacity=1).encode(y="lift:Q", description="said:N")
+    layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y)), line, bars, means]
+    if single:
+        hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=12)
+        layers.append(hollow.encode(x=x, y="run:Q", color=series_colour("name:N", names), description="said:N"))
+    label = f"{task}: lift against {words.key(sweep['axis'])}; the table has the same figures"
+    return draw(styled(alt.layer(*layers).properties(width=360, height=220)), label)
+
+
+def point_row(point: Row) -> Row:
+    said = f"{words.coordinates(point['where'])}: lift {words.typeset(words.lift(point))}, {point['verdict']}"
+    return {**point, "name": words.coordinates(point["series"]) or "lift", "said": said}
+
+
+def run_row(point: Row, run: Row) -> Row:
+    lift = words.typeset(words.signed(run["lift"], 3))
+    said = f"{words.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
+    return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": said}
+
+
+def x_scale(log: int | None, values: list[float]) -> Any:
+    import altair as alt
+
+    if log:
+        return alt.Scale(type="log", base=log, domain=[min(values) / 1.25, max(values) * 1.25], nice=False)
+    room = 0.06 * (max(values) - min(values))
+    return alt.Scale(domain=[min(values) - room, max(values) + room], nice=False, zero=False)

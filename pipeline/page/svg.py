@@ -1,0 +1,89 @@
+"""Figures as SVG that follow the reader's theme: drawn in placeholder colours, which become CSS variables."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from xml.etree import ElementTree
+
+THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "ink": ("#211f1c", "#ebe7df"),
+        "muted": ("#67625a", "#a8a297"),
+        "rule": ("#e3ded4", "#37342f"),
+        "edge": ("#8a8479", "#7d776e"),
+        "paper": ("#fbfaf7", "#171614"),
+        "raised": ("#fffefc", "#1f1d1b"),
+        "mark": ("#ffe69a", "#66520f"),
+        "better": ("#0b6b5f", "#5fcdb8"),
+        "worse": ("#ab3a12", "#f4966c"),
+        "unsure": ("#67625a", "#a8a297"),
+        "s0": ("#0b6b5f", "#5fcdb8"),
+        "s1": ("#b0590a", "#f0a35c"),
+        "s2": ("#4a4fb0", "#a3a8ff"),
+        "s3": ("#a3285f", "#f58bb5"),
+        "s4": ("#3f7413", "#9ed06a"),
+        "s5": ("#1f6f9f", "#7cc4ee"),
+        "s6": ("#7d5a2b", "#d3b07c"),
+        "s7": ("#6a6a6a", "#bdbdbd"),
+    }
+)
+"""CSS variable to its colour on light and on dark paper."""
+INK = {name: f"#fe{number:02x}{number:02x}" for number, name in enumerate(THEME)}
+"""The placeholder that a chart is drawn with."""
+SERIES = [name for name in THEME if re.fullmatch(r"s\d", name)]
+NAMESPACE = "http://www.w3.org/2000/svg"
+FONT = "system-ui, sans-serif"
+KEPT = {"width", "height", "viewBox"}
+SPOKEN = {"role", "aria-label", "aria-roledescription", "aria-hidden", "class", "pointer-events"}
+
+
+def draw(chart: Any, label: str) -> str:
+    """An Altair chart as SVG; marks with a description get a tooltip, the whole one label for screen readers."""
+    import altair as alt
+    import vl_convert
+
+    with alt.data_transformers.enable("default", max_rows=None):
+        text = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))  # every part was validated when it was made
+    ElementTree.register_namespace("", NAMESPACE)
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        tidy(element)
+    for name in set(root.attrib) - KEPT:
+        del root.attrib[name]
+    root.attrib |= {"role": "img", "aria-label": label, "font-family": FONT}
+    drawn = ElementTree.tostring(root, encoding="unicode")
+    for name, placeholder in INK.items():
+        drawn = drawn.replace(f'"{placeholder}"', f'"var(--{name})"')
+    return drawn
+
+
+def tidy(element: ElementTree.Element) -> None:
+    """A mark's description becomes its tooltip; what Vega says to screen readers goes, as the page has a table instead."""
+    said = element.get("aria-label")
+    is_mark = element.get("role") == "graphics-symbol" and not element.tag.endswith("}g")
+    if said and is_mark:
+        title = ElementTree.Element(f"{{{NAMESPACE}}}title")
+        title.text = said
+        element.insert(0, title)
+    for name in SPOKEN.intersection(element.attrib):
+        del element.attrib[name]
+    if element.tag.endswith("}text"):
+        element.attrib.pop("font-family", None)
+
+
+def inline(drawn: str) -> str:
+    """For an HTML page, whose parser knows the namespace by itself."""
+    return drawn.replace(f' xmlns="{NAMESPACE}"', "", 1)
+
+
+def standalone(drawn: str) -> str:
+    """A file that brings its own colours."""
+    head, close, rest = drawn.partition(">")
+    return f"{head}{close}<style>{variables('svg')}</style>{rest}\n"
+
+
+def variables(selector: str) -> str:
+    """The theme as CSS."""
+    light, dark = (";".join(f"--{name}:{colours[side]}" for name, colours in THEME.items()) for side in (0, 1))
+    return f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"

@@ -1,0 +1,143 @@
+"""How figures and verdicts are written, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
+
+import math
+import re
+from typing import Any
+
+METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
+MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
+PLACES = {"better": "better on", "worse": "worse on", "cannot tell": "cannot tell on"}
+
+
+def metric(name: str) -> str:
+    """A metric's name for people: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
+    return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
+
+
+def digits(low: float | None, high: float | None) -> int:
+    """Decimals that an interval of this width deserves: two of its own digits, at least 2, at most 4."""
+    width = (high or 0.0) - (low or 0.0)
+    return min(4, max(2, math.floor(1 - math.log10(width)))) if width > 0 else 2
+
+
+def number(value: float | None, places: int = 2) -> str:
+    if value is None:
+        return "not known"
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def signed(value: float | None, places: int = 2) -> str:
+    """With a plus where it is above zero as written."""
+    text = number(value, places)
+    return text if value is None or value < 0 or float(text) == 0 else f"+{text}"
+
+
+def interval(row: dict[str, Any]) -> str:
+    places = digits(row["low"], row["high"])
+    return f"[{number(row['low'], places)}, {number(row['high'], places)}]"
+
+
+def lift(row: dict[str, Any]) -> str:
+    return f"{signed(row['lift'], digits(row['low'], row['high']))} {interval(row)}"
+
+
+def score(row: dict[str, Any], arm: str) -> str:
+    return number(row[arm], digits(row["low"], row["high"]))
+
+
+def small(p: float | None) -> str:
+    """A p-value alone: `0.031`, `< 0.001`."""
+    if p is None:
+        return "not known"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value after its name: `= 0.031`, `< 0.001`."""
+    text = small(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def correction(name: str) -> str:
+    return {"holm": "Holm", "none": "not corrected"}.get(name, name)
+
+
+def sentence(label: str, row: dict[str, Any], corrected: str) -> str:
+    """The verdict on one primary comparison in one line."""
+    scores = f"{metric(row['metric'])} {score(row, 'base')} -> {score(row, 'tuned')}"
+    p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
+    said = f"{PLACES[row['verdict']]} {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
+    return f"{said}; {smallest(row)}" if row["verdict"] == "cannot tell" else said
+
+
+def smallest(row: dict[str, Any]) -> str:
+    if row["smallest_effect"] is None:
+        return "what lift this test set could have shown is not known"
+    places = max(2, digits(row["low"], row["high"]))
+    return f"the smallest lift that this test set would show four times in five is {number(row['smallest_effect'], places)}"
+
+
+def key(dotted: str) -> str:
+    return dotted.rpartition(".")[2].replace("_", " ")
+
+
+def value(given: Any) -> str:
+    if given is None:
+        return "unset"
+    if isinstance(given, bool):
+        return "on" if given else "off"
+    if isinstance(given, float):
+        return f"{given:g}"
+    if isinstance(given, list):
+        return ", ".join(value(item) for item in given)
+    return str(given)
+
+
+def coordinates(where: dict[str, Any]) -> str:
+    """A place in a sweep: `rank 16, learning rate 0.0002`; keys whose last word is not unique keep their section."""
+    short = [key(dotted) for dotted in where]
+    names = (key(dotted) if short.count(key(dotted)) == 1 else dotted for dotted in where)
+    return ", ".join(f"{name} {value(given)}" for name, given in zip(names, where.values(), strict=True))
+
+
+def count(given: float | None) -> str:
+    return "not known" if given is None else f"{given:,.0f}"
+
+
+def share(part: float, whole: float) -> str:
+    """`12 (2.4 %)`."""
+    return f"{part:,} ({100 * part / whole:.1f} %)" if whole else f"{part:,}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def seconds(given: float | None) -> str:
+    if given is None:
+        return "not known"
+    if given < 60:
+        return f"{given:.2g} s" if given < 10 else f"{given:.0f} s"
+    minutes = round(given / 60, 1)
+    return f"{minutes:g} min" if minutes < 60 else f"{int(minutes // 60)} h {int(minutes % 60):02} min"
+
+
+def size(given: float | None) -> str:
+    """Bytes in binary units."""
+    if given is None:
+        return "not known"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if given < 1000:
+            return f"{given:.3g} {unit}"
+        given /= 1024
+    return f"{given:.3g} TiB"
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def typeset(text: object) -> str:
+    """For the page: real minus signs and arrows."""
+    return MINUS.sub("−", str(text).replace("->", "→"))

@@ -1,0 +1,336 @@
+"""Fixes the examples of a task on disk: reads every row of a split, counts what cannot be used and why, and draws the rest by seed.
+
+Training sees no held-out prompt: the train split is drawn with the finished exam at hand (input `avoid`) and leaves its prompts out,
+the nearly equal ones too. An example's rank in the draw is the hash of seed and id, so a larger draw holds a smaller one, and
+another prompt over the same rows draws the same rows.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline import inline, records, source, text
+from pipeline.artifact import digest, file_hash
+from pipeline.errors import DataError, UserError
+from pipeline.files import Bad, Found, Split, short
+from pipeline.machine import Work
+from pipeline.overlap import Watch
+from pipeline.progress import meter, say
+from pipeline.records import Example
+from pipeline.task import Task
+
+FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
+"""What makes a row count as bad. Duplicates and overlap say nothing against a source."""
+SHOWN = 5
+PAIRS = 20
+SAMPLE = 200
+"""Rows whose tokens are counted at least, where there are as many, so that the share of those too long is known."""
+
+
+@dataclass
+class Tally:
+    """Rows that were left out, by reason: how many, the first places, and the first value."""
+
+    total: int
+    reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, reason: str, place: str, value: str) -> None:
+        entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": []})
+        entry["count"] += 1
+        if len(entry["first"]) < SHOWN:
+            entry["first"].append(place)
+            entry["values"].append(short(value, 160).encode("utf-8", "backslashreplace").decode())
+
+    def count(self, *reasons: str) -> int:
+        return sum(self.reasons[reason]["count"] for reason in reasons if reason in self.reasons)
+
+    def refuse(self, where: str, share: float, allowed: float) -> None:
+        """Raises DataError, if a greater share of the rows is bad than may be."""
+        if share <= allowed:
+            return
+        bad = {reason: self.reasons[reason] for reason in FAULTS if reason in self.reasons}
+        every = [(n, reason, entry) for reason, entry in bad.items() for n in range(len(entry["first"]))]
+        mixed = sorted(every, key=lambda item: item[0])[:SHOWN]  # the first of each reason before the second of one
+        shown = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in mixed]
+        counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
+        problem = f"{where}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(shown)
+        length = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
+        raise DataError(problem, f"{length}Mend the rows, or raise prepare.max_bad_rows (it is {allowed}).")
+
+    def report(self) -> dict[str, Any]:
+        return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
+
+    def counts(self) -> dict[str, int]:
+        return {reason: entry["count"] for reason, entry in self.reasons.items()}
+
+
+class Spool:
+    """Examples on disk until it is known which are drawn, so that memory holds a few bytes for each."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.tickets: list[tuple[int, int]] = []
+        """The rank of each example in the draw, and its place in the file."""
+
+    def put(self, place: str, example: Example, seed: int) -> None:
+        rank = int.from_bytes(hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8])
+        self.tickets.append((rank, self.file.tell()))
+        row = (place, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
+        self.file.write(json.dumps(row).encode() + b"\n")
+
+    def drawn(self) -> Iterator[tuple[str, Example]]:
+        """Place and example, in the order of the draw."""
+        for _, offset in sorted(self.tickets):
+            self.file.seek(offset)
+            place, name, prompt, target, choices, group, extra = json.loads(self.file.readline())
+            yield place, Example(name, prompt, target, tuple(choices), group, extra)
+
+
+@dataclass
+class Draw:
+    """The second look at the examples, in the order of the draw, until there are enough."""
+
+    params: dict[str, Any]
+    watch: Watch | None
+    """The exam, where the draw is for training."""
+    kept: list[Example] = field(default_factory=list)
+    lengths: list[tuple[int, int]] = field(default_factory=list)
+    """Tokens of the kept examples' prompts and targets."""
+    looked_at: int = 0
+    cut: int = 0
+    overlap: Counter[str] = field(default_factory=Counter)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+    """Every prompt, and every prompt with its answer, that is for training."""
+    dev_asked: set[str] = field(default_factory=set)
+
+    @property
+    def wanted(self) -> int:
+        """Examples asked for, the dev part counted."""
+        return int(self.params["examples"] + self.params.get("dev_examples", 0))
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.kept) >= self.wanted and self.looked_at >= SAMPLE
+
+    def look(self, place: str, example: Example, render: text.Renderer, tally: Tally) -> None:
+        """Keep an example, or count why not."""
+        self.looked_at += 1
+        fitted, length = fit(example, render, self.params)
+        if fitted is None:
+            tally.add(
+                "too long", place, f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}"
+            )
+        elif len(self.kept) < self.wanted and not self.is_copy(place, fitted, tally):
+            self.cut += fitted != example
+            self.kept.append(fitted)
+            self.lengths.append(length)
+
+    def is_copy(self, place: str, example: Example, tally: Tally) -> bool:
+        """Whether a training prompt is in the exam, or was in training before."""
+        if self.watch is None:
+            return False  # several held-out answers to one prompt are for the group to tell
+        if found := self.watch.match(example.prompt):
+            self.overlap[found.kind] += 1
+            pair = {"train": example.id, "heldout": found.heldout, "similarity": round(found.similarity, 4), "kind": found.kind}
+            self.pairs += [pair] if len(self.pairs) < PAIRS else []
+            return True
+        prompt, whole = digest(example.prompt), digest([example.prompt, example.target])
+        if whole in self.asked:
+            tally.add("duplicate", place, example.prompt)
+        elif prompt in self.asked and example.choices:  # where answers are free, a prompt may have several
+            tally.add("conflicting answer", place, f"{example.target}, to {example.prompt}")
+        elif prompt in self.dev_asked:
+            tally.add("prompt of the dev part", place, example.prompt)
+        else:
+            self.asked |= {prompt, whole}
+            self.dev_asked |= {prompt} if len(self.kept) < self.params["dev_examples"] else set()
+            return False
+        return True
+
+    def bad_share(self, tally: Tally) -> float:
+        """The share of all rows that are bad; where the draw ended early, those too long are reckoned from the rows looked at."""
+        unread = tally.count(*FAULTS[:-1]) / tally.total
+        return unread + (1 - unread) * (tally.count("too long") / self.looked_at if self.looked_at else 0.0)
+
+
+def run(work: Work) -> dict[str, Any]:
+    params = work.params
+    check_files(params["files"])
+    task, used = inline.of_spec(params["task"]), inline.columns(params["task"])
+    split = source.open_split(task.source, params["split"], work.machine.offline, used)
+    inline.check_columns(params["task"], split.columns, split.where)
+    tally = Tally(split.total)
+    exam = [*records.read(work.inputs["avoid"] / "examples.jsonl", Example)] if params["split"] == "train" else None
+    draw = Draw(params, None if exam is None else Watch(exam, params["near_duplicates"]))
+    with tempfile.TemporaryFile(dir=work.out) as file:
+        spool = Spool(file)
+        read(split, task, tally, spool, params["seed"])
+        tally.refuse(split.where, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
+        select(spool, draw, tally)
+    tally.refuse(split.where, draw.bad_share(tally), params["max_bad_rows"])
+    check_targets(draw, split.where, tally)
+    found = facts(draw, tally) | {"source": known(split, params["files"])}
+    written = write_exam(work.out, draw) if exam is None else write_lessons(work.out, draw, exam)
+    dump(work.out / "dropped.json", tally.report())
+    tell(found | written, params["split"])
+    return found | written
+
+
+def check_files(files: dict[str, str]) -> None:
+    for name, planned in files.items():
+        if Path(name).is_file() and file_hash(Path(name)) != planned:
+            raise DataError(f"{name} was changed after this run was planned.", "Run the same command again.")
+
+
+def read(split: Split, task: Task, tally: Tally, spool: Spool, seed: int) -> None:
+    """Make an example of every row; the good ones go to the spool, the others to the tally."""
+    seen: set[str] = set()
+    with meter(f"reading {split.where}", split.total, "rows") as shown:
+        for found in split.read():
+            shown.advance()
+            made = example_of(found, task)
+            if isinstance(made, Bad):
+                tally.add(made.reason, found.place, made.value)
+            elif made.id in seen:
+                tally.add("duplicate id", found.place, made.id)
+            else:
+                seen.add(made.id)
+                spool.put(found.place, made, seed)
+
+
+def example_of(found: Found, task: Task) -> Example | Bad:
+    """The example that a task makes of a row, or why it makes none."""
+    if isinstance(found.row, Bad):
+        return found.row
+    try:
+        made = task.example(found.row)
+    except LookupError as error:
+        return Bad("missing field", f"{error.args[0] if error.args else error} is missing or null")
+    except (UserError, ValueError, TypeError, AttributeError) as error:
+        return Bad("bad value", getattr(error, "problem", None) or str(error))
+    if not made.prompt.strip():
+        return Bad("empty prompt", json.dumps(found.row, ensure_ascii=False, default=str))
+    if not made.target.strip():
+        return Bad("empty target", json.dumps(found.row, ensure_ascii=False, default=str))
+    if not is_text(made):
+        return Bad("malformed", f"half of a character pair, which no file can hold, in {made.prompt!r}")
+    if task.answer(made.target, made) is None:
+        return Bad("bad value", f"the task's parser reads no answer in its own target: {made.target}")
+    return made if made.id else replace(made, id=found.id)
+
+
+def is_text(made: Example) -> bool:
+    """Whether all of it can be written as UTF-8; JSON can spell what cannot."""
+    try:
+        f"{made.id}{made.prompt}{made.target}{made.group}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def select(spool: Spool, draw: Draw, tally: Tally) -> None:
+    """Look at examples in the order of the draw until there are enough, or too many that are too long."""
+    render = text.renderer(draw.params["model"])
+    with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as shown:
+        for place, example in spool.drawn():
+            if draw.is_done or (draw.looked_at >= SAMPLE and draw.bad_share(tally) > draw.params["max_bad_rows"]):
+                break
+            before = len(draw.kept)
+            draw.look(place, example, render, tally)
+            shown.advance(len(draw.kept) - before)
+
+
+def fit(example: Example, render: text.Renderer, params: dict[str, Any]) -> tuple[Example | None, tuple[int, int]]:
+    """The example within max_tokens, cut or not, and the tokens of its prompt and answer; None if it is too long."""
+    limit, answer = params["max_tokens"], len(render.target_ids(example.prompt, example.target))
+    prompt = len(render.prompt_ids(example.prompt))
+    if prompt + answer > limit and params["long_prompts"] == "cut_left":
+        shorter = render.cut_left(example.prompt, limit - answer)
+        if shorter.strip():
+            example = replace(example, prompt=shorter)
+            prompt, answer = len(render.prompt_ids(shorter)), len(render.target_ids(shorter, example.target))
+    return (example if prompt + answer <= limit else None), (prompt, answer)
+
+
+def check_targets(draw: Draw, where: str, tally: Tally) -> None:
+    """Raises DataError, if there is nothing to learn or to compare."""
+    kept = draw.kept
+    if not kept:
+        left = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
+        said = ", ".join(f"{count} {reason}" for reason, count in left.items())
+        raise DataError(f"{where}: none of its {tally.total} rows is left ({said}).", "Check that train and heldout are different data.")
+    if len(kept) > 1 and len({example.target for example in kept}) == 1:
+        problem = (
+            f"{where}: all {len(kept)} targets are {json.dumps(short(kept[0].target), ensure_ascii=False)}: nothing to learn or to compare."
+        )
+        raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
+
+
+def facts(draw: Draw, tally: Tally) -> dict[str, Any]:
+    """What is known of either split."""
+    columns = zip(("prompt", "target"), zip(*draw.lengths, strict=True), strict=True)
+    tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
+    counts = {"wanted": draw.wanted, "kept": len(draw.kept), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
+    return {**counts, "dropped": tally.counts(), "tokens": tokens}
+
+
+def known(split: Split, files: dict[str, str]) -> dict[str, Any]:
+    """Which bytes these are."""
+    path = split.facts.get("file")
+    return split.facts | ({"sha256": files[path]} if path in files else {})
+
+
+def write_exam(out: Path, draw: Draw) -> dict[str, Any]:
+    """Examples that ask the same get the same answer, so they become one group where the task names none."""
+    first: dict[str, str] = {}
+    for example in draw.kept:
+        first.setdefault(example.prompt, example.id)
+    times = Counter(example.prompt for example in draw.kept)
+    grouped = [replace(e, group=first[e.prompt]) if times[e.prompt] > 1 and not e.group else e for e in draw.kept]
+    count = records.write(out / "examples.jsonl", grouped)
+    return {"examples": count, "prompts": len(times)}
+
+
+def write_lessons(out: Path, draw: Draw, exam: list[Example]) -> dict[str, Any]:
+    """The dev part comes first in the draw, so that it stays the same when more is drawn."""
+    dev = dev_count(len(draw.kept), draw.params["examples"], draw.params["dev_examples"])
+    exact, near = draw.overlap["exact"], draw.overlap["near"]
+    dump(out / "overlap.json", {"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
+    groups = {example.group for example in exam if example.group}
+    return {
+        "examples": records.write(out / "examples.jsonl", draw.kept[dev:]),
+        "dev": records.write(out / "dev.jsonl", draw.kept[:dev]),
+        "overlap_exact": exact,
+        "overlap_near": near,
+        "shared_groups": sum(example.group in groups for example in draw.kept),
+    }
+
+
+def dev_count(kept: int, examples: int, dev: int) -> int:
+    """How many of the kept examples are for the dev loss: as many as wanted, or the same share of fewer."""
+    if kept >= examples + dev or not dev:
+        return dev
+    return max(1, kept * dev // (examples + dev)) if kept > 1 else 0
+
+
+def tell(facts: dict[str, Any], split: str) -> None:
+    """What a person should know without opening a file."""
+    if facts["kept"] < facts["wanted"]:
+        say(f"  {split}: {facts['kept']} of the {facts['wanted']} examples asked for; there are no more")
+    if facts["dropped"]:
+        say(f"  {split}: left out {', '.join(f'{count} {reason}' for reason, count in facts['dropped'].items())} (see dropped.json)")
+    if facts.get("overlap_exact") or facts.get("overlap_near"):
+        exact, near = facts["overlap_exact"], facts["overlap_near"]
+        say(f"  {split}: left out {exact} prompts equal to held-out ones and {near} nearly equal (see overlap.json)")
+    if facts.get("shared_groups"):
+        say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as held-out ones")
+
+
+def dump(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")

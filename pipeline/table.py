@@ -1,0 +1,47 @@
+"""The verdict on a terminal: a table that fits 80 columns, and the same in sentences. Fed by report.json."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.page import words
+
+STYLES = {"better": "bold green", "worse": "bold red", "cannot tell": "bold yellow"}
+Row = dict[str, Any]
+
+
+def table(report: Row) -> RenderableType:
+    """What report.json says of every comparison: the table, its sentences, the warnings."""
+    parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *map(sentence, report["cells"])]
+    parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
+    return Group(*parts)
+
+
+def rows(report: Row) -> Table:
+    """One row a cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
+    made = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    swept = report["sweep"]["keys"] if report["sweep"] else []
+    made.add_column("task", overflow="fold", min_width=8, ratio=3)
+    if swept:
+        made.add_column(words.key(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
+    made.add_column("metric", overflow="fold", min_width=7, ratio=2)
+    for name in ("n", "base", "tuned", "lift", f"p ({words.correction(report['correction'])})"):
+        made.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")
+    made.add_column("verdict")
+    for cell in report["cells"]:
+        row = cell["comparisons"][0]
+        place = [Text(words.value(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
+        figures = (f"{row['n']:,}", words.score(row, "base"), words.score(row, "tuned"), words.lift(row), words.small(row["p_adjusted"]))
+        texts = [Text(cell["task"]), *place, Text(words.metric(row["metric"])), *map(Text, figures)]
+        made.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
+    return made
+
+
+def sentence(cell: Row) -> Text:
+    verdict = cell["comparisons"][0]["verdict"]
+    said = Text(cell["sentence"])
+    said.stylize(STYLES[verdict], 0, len(verdict))
+    return said

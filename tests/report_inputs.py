@@ -1,0 +1,262 @@
+"""Input folders for the report, as the other stages leave them: small, sealed, with figures that belong together."""
+
+import base64
+import hashlib
+import json
+import random
+import re
+import zlib
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifact import Artifact, Asked, Store
+from pipeline.machine import Work
+from pipeline.recipe import build
+from pipeline.records import Comparison, write
+from pipeline.stages import report
+
+MADE: dict[str, Any] = {
+    "at": "2026-05-04T10:11:12Z",
+    "python": "3.12.4",
+    "system": "Linux-6.1",
+    "packages": {"torch": "2.11.0", "transformers": "5.17.0", "peft": "0.19.0", "bitsandbytes": "0.50.2"},
+    "cpu": {"model": "Test CPU 9000", "cores": 2},
+    "gpu": {"name": "NVIDIA T1", "bytes": 16 * 2**30, "cuda": "12.8", "count": 1},
+    "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
+    "machine": {"device": "auto", "micro_tokens": None, "generate_tokens": None, "track": "", "offline": False},
+    "peak": {"rss": 2 * 2**30, "cuda": 9 * 2**30},
+}
+GRADED = {"titles": "rougeL"}
+"""Tasks whose metric is not 0 or 1, with its name; all others are judged by accuracy."""
+
+
+@dataclass
+class Inputs:
+    """What to write; the fields that tests vary."""
+
+    root: Path
+    recipe: dict[str, Any]
+    n: int = 40
+    texts: dict[int, dict[str, str]] = field(default_factory=dict)
+    """By example number: other `prompt`, `target`, `base` or `tuned` texts."""
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By input (`base`, `tuned0`): other entries of its manifest's `made`."""
+    gain: float = 0.35
+    steps: int = 60
+    alive: bool = True
+
+    def work(self) -> Work:
+        recipe = build({"name": "demo", "base": "qwen2.5-1.5b", "tasks": ["boolq", "titles"], **self.recipe})
+        inputs, cells = {}, []
+        for where, point in recipe.points():
+            for task in point.tasks:
+                cell = f"cell{len(cells):04}"
+                name = task if isinstance(task, str) else task.name
+                rank, seeds = point.finetune.rank, list(point.finetune.seeds)
+                cells.append({"cell": cell, "task": name, "base": point.base, "where": where, "rank": rank, "seeds": seeds})
+                inputs |= {f"{cell}.{source}": made.path for source, made in self.cell(name, rank, seeds, where).items()}
+        out = self.root / "out"
+        out.mkdir()
+        return Work({"recipe": recipe.model_dump(mode="json"), "cells": cells}, inputs, out, self.root / "resume")
+
+    def cell(self, task: str, rank: int, seeds: list[int], where: dict[str, Any]) -> dict[str, Artifact]:
+        rows = examples(task, self.n, rank, seeds, self.gain)
+        for number, texts in self.texts.items():
+            put(rows[number], texts)
+        sources = {"exam": self.exam(task, rows), "train": self.train(task)}
+        sources["base"] = self.seal("base", task, {}, {"predictions.jsonl": lines(rows)}, {"examples": self.n, "tokens": 900})
+        for seed in seeds:
+            point = {"rank": rank, "seed": seed, **where}
+            sources[f"adapter{seed}"] = self.adapter(task, point)
+            sources[f"tuned{seed}"] = self.seal(
+                f"tuned{seed}", task, point, {"predictions.jsonl": lines(rows)}, {"examples": self.n, "tokens": 400}
+            )
+        counts = {
+            "base": count([row["base"] for row in rows]),
+            "tuned": [count([row["tuned"][i] for row in rows]) for i in range(len(seeds))],
+        }
+        alive = [liveness(seed, self.alive) for seed in sorted(seeds)]
+        files = {"examples.jsonl": lines(rows), "counts.json": json.dumps(counts), "liveness.json": json.dumps(alive)}
+        sources["verdict"] = self.seal("verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows)]}, {})
+        return sources
+
+    def exam(self, task: str, rows: list[dict[str, Any]]) -> Artifact:
+        body = lines([{name: row[name] for name in ("id", "prompt", "target")} for row in rows])
+        dropped = {"no answer": {"count": 3, "first": ["row 17", "row 90"], "value": "<i>n/a</i>"}}
+        return self.seal(
+            "exam",
+            task,
+            {},
+            {"examples.jsonl": body, "dropped.json": json.dumps(dropped)},
+            {"examples": self.n, "wanted": self.n, "cut": 0},
+        )
+
+    def train(self, task: str) -> Artifact:
+        overlap = {
+            "exact": 2,
+            "near": 5,
+            "threshold": 0.8,
+            "pairs": [{"train": "t4", "heldout": f"{task}-3", "similarity": 0.91, "kind": "near"}],
+        }
+        dropped = {"longer than max_tokens": {"count": 11, "first": ["t9"], "value": 900}}
+        files = {"examples.jsonl": "", "dev.jsonl": "", "dropped.json": json.dumps(dropped), "overlap.json": json.dumps(overlap)}
+        return self.seal("train", task, {}, files, {"examples": 2000, "dev": 100, "wanted": 2100, "cut": 4})
+
+    def adapter(self, task: str, point: dict[str, Any]) -> Artifact:
+        rank, seed = point["rank"], point["seed"]
+        facts = {"trainable_parameters": 1000 * rank, "adapter_bytes": 4000 * rank + 700, "steps": self.steps, "kept_step": self.steps}
+        facts |= {"dev_loss": 1.0, "target_tokens": 12345, "tokens_per_second": 678.9, "train_seconds": 100.0 + rank, "targets": ["q_proj"]}
+        files = {"curve.csv": curve(self.steps, rank, seed), "adapter_model.safetensors": "weights"}
+        return self.seal(f"adapter{seed}", task, point, files, facts)
+
+    def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+        """Write and seal a folder, unless an equal one is there."""
+        stages = {"exam": "prepare", "train": "prepare", "verdict": "compare", "base": "generate"}
+        stage = stages.get(source) or ("finetune" if source.startswith("adapter") else "generate")
+        store = Store(self.root / "data", self.root / "checkpoints")
+        hashed = hashlib.sha256(repr(files).encode()).hexdigest()
+        asked = Asked(stage, f"{task}--{source}", 1, {"task": task, "source": source, **params}, {"content": hashed})
+        if found := store.find(stage, asked.key):
+            return found
+        with store.scratch(asked) as out:
+            for name, body in files.items():
+                if name == "comparisons":
+                    write(out / "comparisons.jsonl", body)
+                else:
+                    (out / name).write_text(body, "utf-8")
+            made = {**MADE, "seconds": 12.5, **self.made.get(source, {})}
+            return store.seal(asked, out, facts, made, {})
+
+
+def examples(task: str, n: int, rank: int, seeds: list[int], gain: float) -> list[dict[str, Any]]:
+    """Rows as `compare` writes them; tuned gets more of them right, the more the higher the rank."""
+    draw = random.Random(f"{task}")
+    rows = []
+    for number in range(n):
+        target = draw.choice(["yes", "no"]) if task not in GRADED else f"Council opens bridge number {number}"
+        level = draw.random()
+        base = answer(task, target, level, 0.3)
+        tuned = [
+            answer(task, target, random.Random(f"{task}{number}{seed}{rank}").random() * 0.3 + level * 0.7, 0.3 + gain * rank / 16)
+            for seed in seeds
+        ]
+        prompt = f"Passage {number}: {' '.join(draw.choices(WORDS, k=60))}.\nQuestion {number}?\nAnswer:"
+        rows.append({"id": f"{task}-{number}", "prompt": prompt, "target": target, "choices": [], "base": base, "tuned": tuned})
+    return rows
+
+
+WORDS = ("bridge council river night market school teacher signal paper harbour winter engine garden letter window street morning").split()
+
+
+def answer(task: str, target: str, level: float, skill: float) -> dict[str, Any]:
+    """A right answer where the level lies below the skill, else a wrong, a rambling or an empty one."""
+    metric = GRADED.get(task, "accuracy")
+    right = level < skill
+    text = (
+        target
+        if right
+        else ""
+        if level > 0.97
+        else "I am not sure, but one could say that"
+        if level > 0.85
+        else "maybe"
+        if task in GRADED
+        else "no"
+        if target == "yes"
+        else "yes"
+    )
+    score = (0.5 + level / 2 if task in GRADED else 1.0) if right else (0.1 if task in GRADED else 0.0)
+    unread = level > 0.85 and not right
+    return {
+        "text": text,
+        "answer": None if unread else text,
+        "stopped": "length" if unread and text else "eos",
+        "tokens": len(text.split()),
+        "scores": {metric: score},
+    }
+
+
+def put(row: dict[str, Any], texts: dict[str, str]) -> None:
+    """Replace texts of an example."""
+    row |= {name: texts[name] for name in ("id", "prompt", "target") if name in texts}
+    arms = {"base": [row["base"]], "tuned": row["tuned"]}
+    for name, arm in product(texts.keys() & arms.keys(), range(9)):
+        if arm < len(arms[name]):
+            arms[name][arm] |= {"text": texts[name], "answer": texts[name]}
+
+
+def compared(task: str, rows: list[dict[str, Any]]) -> Comparison:
+    """The comparison that belongs to the rows, with a normal interval."""
+    metric = GRADED.get(task, "accuracy")
+    base = [row["base"]["scores"][metric] for row in rows]
+    tuned = [sum(arm["scores"][metric] for arm in row["tuned"]) / len(row["tuned"]) for row in rows]
+    gains, n = [after - before for before, after in zip(base, tuned, strict=True)], len(rows)
+    lift = sum(gains) / n
+    error = (sum((gain - lift) ** 2 for gain in gains) / n / n) ** 0.5
+    p = 0.0004 if abs(lift) > 2.2 * error else 0.41
+    ups, downs = sum(gain > 1e-9 for gain in gains), sum(gain < -1e-9 for gain in gains)
+    low, high, seeds = lift - 1.96 * error, lift + 1.96 * error, len(rows[0]["tuned"])
+    return Comparison(task, metric, True, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "sign flip", ups, downs, 2.8 * error)
+
+
+def count(arms: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "n": len(arms),
+        "unparsed": sum(arm["answer"] is None for arm in arms),
+        "truncated": sum(arm["stopped"] == "length" for arm in arms),
+        "empty": sum(not arm["text"].strip() for arm in arms),
+        "mean_tokens": sum(arm["tokens"] for arm in arms) / len(arms),
+    }
+
+
+def liveness(seed: int, alive: bool) -> dict[str, Any]:
+    zero = [] if alive else ["layers.0.q_proj.lora_B"]
+    return {
+        "seed": seed,
+        "tensors": 28,
+        "zero_tensors": zero,
+        "targets": 28,
+        "unmatched": [],
+        "probes": 8,
+        "largest_logit_difference": 7.25 * alive,
+        "alive": alive,
+    }
+
+
+def curve(steps: int, rank: int, seed: int) -> str:
+    draw, path = random.Random(f"{rank}{seed}"), []
+    for step in range(1, steps + 1):
+        loss = 1.1 + 2.4 / (1 + step / 8) - 0.004 * rank + draw.gauss(0, 0.06)
+        dev = f"{1.25 + 2.2 / (1 + step / 8) - 0.003 * rank + draw.gauss(0, 0.01):.4f}" if step % 10 == 0 else ""
+        path.append([step, step * 1000, f"{loss:.4f}", dev, 2e-4, 0.8, step * 1.5])
+    out = [["step", "tokens", "loss", "dev_loss", "learning_rate", "grad_norm", "seconds"], *path]
+    return "".join(",".join(map(str, row)) + "\n" for row in out)
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+class Made:
+    """A report with its inputs."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.work: Work = inputs.work()
+        self.facts = report.run(self.work)
+        self.html, self.md = ((self.work.out / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
+        self.json: dict[str, Any] = json.loads((self.work.out / "report.json").read_text("utf-8"))
+
+    def rows(self, name: str, file: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(line) for line in (self.work.inputs[name] / file).read_text("utf-8").split("\n")[:-1]
+        ]  # not splitlines: a text may hold U+2028
+
+    def load(self, name: str, file: str) -> Any:
+        return json.loads((self.work.inputs[name] / file).read_text("utf-8"))
+
+    def block(self, name: str) -> Any:
+        packed = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', self.html)
+        assert packed, name
+        return json.loads(zlib.decompress(base64.b64decode(packed[1])))

@@ -1,0 +1,333 @@
+"""What is drawn, what is left out and counted, and that training never sees a held-out prompt."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.files import short
+from tests import preparing
+from tests.tiny import SHARED
+
+ROOT = Path(__file__).parents[1]
+needs_data = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="no shared data beside the repository")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with 300 training and 60 held-out rows, in which to stand."""
+    monkeypatch.chdir(tmp_path)
+    preparing.write_file(tmp_path / "train.jsonl", preparing.rows(300))
+    preparing.write_file(tmp_path / "test.jsonl", preparing.rows(60, 1000))
+    return tmp_path
+
+
+def draw(place, model, name="out", task=None, **params):
+    facts = preparing.prepare_both(task or preparing.task(), place / name, model, **params)
+    return facts, preparing.examples(place / name / "heldout"), preparing.examples(place / name / "train")
+
+
+def ids(examples):
+    return {example.id for example in examples}
+
+
+def test_both_splits_are_written(place, model):
+    (exam, lessons), held, learned = draw(place, model, dev_examples=30)
+    dev = preparing.examples(place / "out" / "train", "dev.jsonl")
+    assert (exam["examples"], exam["wanted"], exam["kept"]) == (60, 100, 60)
+    assert (lessons["examples"], lessons["dev"], lessons["wanted"], lessons["kept"]) == (100, 30, 130, 130)
+    assert (len(held), len(learned), len(dev)) == (60, 100, 30)
+    assert not ids(learned) & ids(dev)
+    assert exam["source"]["file"] == "test.jsonl"
+    assert exam["tokens"]["prompt"]["max"] >= exam["tokens"]["prompt"]["mean"] > 0
+    assert preparing.told(place / "out" / "train", "overlap.json") == {"exact": 0, "near": 0, "threshold": 0.8, "pairs": []}
+    assert sorted(path.name for path in (place / "out" / "train").iterdir()) == [
+        "dev.jsonl",
+        "dropped.json",
+        "examples.jsonl",
+        "overlap.json",
+    ]
+
+
+def test_ids_name_the_line(place, model):
+    _, held, _ = draw(place, model)
+    for example in held:
+        line = int(example.id.removeprefix("test-"))
+        assert example.prompt == f"Ticket: ticket number {999 + line}\nTeam:"
+
+
+def test_the_same_seed_draws_the_same(place, model):
+    _, _, one = draw(place, model, "one")
+    _, _, two = draw(place, model, "two")
+    _, _, other = draw(place, model, "other", seed=1)
+    assert one == two
+    assert ids(one) != ids(other)
+
+
+def test_a_larger_draw_holds_the_smaller_and_keeps_its_dev_part(place, model):
+    _, _, small = draw(place, model, "small", examples=50, dev_examples=20)
+    _, _, large = draw(place, model, "large", examples=150, dev_examples=20)
+    assert ids(small) < ids(large)
+    assert preparing.examples(place / "small" / "train", "dev.jsonl") == preparing.examples(place / "large" / "train", "dev.jsonl")
+
+
+def test_another_prompt_draws_the_same_rows(place, model):
+    _, _, one = draw(place, model, "one", examples=50)
+    _, _, other = draw(place, model, "other", preparing.task(prompt="{text}?"), examples=50)
+    assert ids(one) == ids(other)
+
+
+def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys):
+    (_, lessons), _, _ = draw(place, model, examples=900, dev_examples=100)
+    assert (lessons["examples"], lessons["dev"], lessons["kept"], lessons["wanted"]) == (270, 30, 300, 1000)
+    assert "train: 300 of the 1000 examples asked for; there are no more" in capsys.readouterr().err
+
+
+def test_bad_rows_are_left_out_and_counted_by_reason(place, model):
+    bad = [
+        "{",
+        '{"text": "a"}',
+        '{"text": null, "team": "x"}',
+        '{"text": 5, "team": "x"}',
+        '{"text": " ", "team": "x"}',
+        '{"text": "b", "team": ""}',
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in preparing.rows(94)) + "\n".join(bad)
+    preparing.write_file(place / "train.jsonl", text)
+    (_, lessons), _, learned = draw(place, model)
+    assert lessons["dropped"] == {"malformed": 1, "missing field": 2, "wrong type": 1, "empty prompt": 1, "empty target": 1}
+    assert len(learned) == 94
+    told = preparing.told(place / "out" / "train", "dropped.json")
+    assert told["missing field"] == {"count": 2, "first": ["line 96", "line 97"], "value": "team is missing or null"}
+    with pytest.raises(DataError, match=r"6% of its 100 rows cannot be used"):
+        draw(place, model, "strict", max_bad_rows=0.05)
+
+
+def test_a_value_that_no_file_can_hold_is_told_all_the_same(place, model):
+    rows = [*preparing.rows(40), {"text": ["\ud800"], "team": "x"}, {"text": "\ud800", "team": " "}]
+    (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (_, lessons), _, _ = draw(place, model)
+    assert lessons["dropped"] == {"wrong type": 1, "empty target": 1}
+    assert "\\ud800" in preparing.told(place / "out" / "train", "dropped.json")["wrong type"]["value"]
+
+
+def test_only_the_first_places_are_kept(place, model):
+    preparing.write_file(place / "train.jsonl", "".join(json.dumps(row) + "\n" for row in preparing.rows(100)) + "{\n" * 9)
+    draw(place, model)
+    told = preparing.told(place / "out" / "train", "dropped.json")
+    assert told["malformed"]["count"] == 9
+    assert told["malformed"]["first"] == ["line 101", "line 102", "line 103", "line 104", "line 105"]
+
+
+def test_long_prompts_are_dropped_or_cut_and_answers_never(place, model):
+    from pipeline import text
+
+    rows = preparing.rows(60, 1000) + [{"text": "very " * 200 + f"long {n}", "team": ("red", "blue")[n % 2]} for n in range(5)]
+    preparing.write_file(place / "test.jsonl", rows)
+    (dropped, _), held, _ = draw(place, model, "drop")
+    assert (dropped["examples"], dropped["dropped"], dropped["cut"]) == (60, {"too long": 5}, 0)
+    (cut, _), held, _ = draw(place, model, "cut", long_prompts="cut_left")
+    assert (cut["examples"], cut["dropped"], cut["cut"]) == (65, {}, 5)
+    render = text.renderer(model)
+    for example in held:
+        assert len(render.prompt_ids(example.prompt)) + len(render.target_ids(example.prompt, example.target)) <= 100
+        assert example.prompt.endswith("\nTeam:")
+        assert example.target in ("red", "blue")
+
+
+def test_an_answer_that_does_not_fit_is_never_cut(place, model):
+    preparing.write_file(place / "test.jsonl", [*preparing.rows(60, 1000), {"text": "a", "team": "very " * 200}])
+    (exam, _), held, _ = draw(place, model, long_prompts="cut_left")
+    assert exam["dropped"] == {"too long": 1}
+    assert {example.target for example in held} == {"red", "blue"}
+
+
+def test_too_many_long_rows_stop_the_draw_early(place, model):
+    rows = [{"text": "long " * 100 if n % 3 else f"short {n}", "team": f"{n % 2}"} for n in range(5000)]
+    preparing.write_file(place / "test.jsonl", rows)
+    with pytest.raises(DataError, match=r"test\.jsonl: 6\d% of its 5000 rows cannot be used \(1\d\d too long\)"):
+        preparing.prepare_split(preparing.task(), "heldout", place / "out" / "heldout", model)
+
+
+def test_copies_within_training_are_left_out(place, model):
+    rows = preparing.rows(50)
+    preparing.write_file(place / "train.jsonl", [*rows, *rows[:3], {**rows[9], "team": "other"}])
+    (_, lessons), _, _ = draw(place, model)
+    assert lessons["dropped"] == {"duplicate": 3}
+    assert lessons["examples"] == 51
+    choosing = preparing.task(choices=["red", "blue", "other"], answer="choice")
+    (_, lessons), _, learned = draw(place, model, "choosing", choosing)
+    assert lessons["dropped"] == {"duplicate": 3, "conflicting answer": 1}
+    assert len({example.prompt for example in learned}) == len(learned) == 50
+
+
+def test_no_training_prompt_is_in_the_dev_part(place, model):
+    preparing.write_file(place / "train.jsonl", [{"text": f"prompt {n % 40}", "team": f"answer {n}"} for n in range(120)])
+    (_, lessons), _, learned = draw(place, model, dev_examples=10)
+    dev = {example.prompt for example in preparing.examples(place / "out" / "train", "dev.jsonl")}
+    assert not dev & {example.prompt for example in learned}
+    assert lessons["dropped"]["prompt of the dev part"] == 120 - lessons["kept"] > 0
+    assert len(dev) == lessons["dev"]
+
+
+def test_equal_held_out_prompts_become_one_group(place, model):
+    preparing.write_file(
+        place / "test.jsonl", [{"text": f"prompt {n % 5}", "team": f"answer {n}"} for n in range(9)] + [{"text": "p", "team": "t"}]
+    )
+    (exam, _), held, _ = draw(place, model)
+    assert (exam["examples"], exam["prompts"]) == (10, 6)
+    groups = {}
+    for example in held:
+        groups.setdefault(example.prompt, set()).add(example.group)
+    assert all(len(found) == 1 for found in groups.values())
+    alone = groups.pop("Ticket: p\nTeam:") | groups.pop("Ticket: prompt 4\nTeam:")
+    assert alone == {""}
+    assert len(set.union(*groups.values()) - {""}) == 4
+    (_, _), held, _ = draw(place, model, "named", preparing.task(group="{team}"))
+    assert {example.group for example in held} == {example.target for example in held}
+
+
+def test_ids_are_unique(place, model, monkeypatch):
+    from dataclasses import replace
+
+    from pipeline import inline
+
+    plain = inline.example_maker
+    monkeypatch.setattr(inline, "example_maker", lambda given: lambda row: replace(plain(given)(row), id=f"n{row['n'] % 290}"))
+    (_, lessons), _, _ = draw(place, model, examples=300)
+    assert lessons["dropped"]["duplicate id"] == 10
+    assert lessons["examples"] == 290
+
+
+def test_a_source_document_in_both_splits_is_told(place, model, capsys):
+    (_, lessons), _, _ = draw(place, model, task=preparing.task(group="{team}"))
+    assert lessons["shared_groups"] == lessons["kept"]
+    assert "come from the same source documents" in capsys.readouterr().err
+
+
+def test_a_file_that_changed_since_the_plan(place, model):
+    from pipeline.artifact import file_hash
+
+    files = {"test.jsonl": file_hash(place / "test.jsonl")}
+    facts = preparing.prepare_split(preparing.task(), "heldout", place / "a" / "heldout", model, files=files)
+    assert facts["source"]["sha256"] == files["test.jsonl"]
+    preparing.write_file(place / "test.jsonl", preparing.rows(3))
+    with pytest.raises(DataError, match=r"test\.jsonl was changed after this run was planned"):
+        preparing.prepare_split(preparing.task(), "heldout", place / "b" / "heldout", model, files=files)
+
+
+def test_equal_and_similar_prompts_leave_training(place, model):
+    near = preparing.STORY.replace("daughter", "sister")
+    preparing.write_file(place / "test.jsonl", [*preparing.rows(20, 1000), {"text": preparing.STORY, "team": "red"}])
+    preparing.write_file(
+        place / "train.jsonl", [*preparing.rows(40), {"text": preparing.STORY.upper(), "team": "red"}, {"text": near, "team": "blue"}]
+    )
+    (_, lessons), _, _ = draw(place, model, max_tokens=400)
+    assert (lessons["overlap_exact"], lessons["overlap_near"], lessons["examples"]) == (1, 1, 40)
+    pairs = sorted(preparing.told(place / "out" / "train", "overlap.json")["pairs"], key=lambda pair: pair["kind"])
+    assert [(pair["train"], pair["heldout"], pair["kind"]) for pair in pairs] == [
+        ("train-41", "test-21", "exact"),
+        ("train-42", "test-21", "near"),
+    ]
+    assert pairs[0]["similarity"] == 1.0 > pairs[1]["similarity"] >= 0.8
+    (_, strict), _, _ = draw(place, model, "strict", max_tokens=400, near_duplicates=1.0)
+    assert (strict["overlap_exact"], strict["overlap_near"], strict["examples"]) == (1, 0, 41)
+
+
+def test_every_copy_of_a_held_out_prompt_counts_as_overlap(place, model):
+    preparing.write_file(place / "train.jsonl", preparing.rows(20) + preparing.rows(2, 1000) * 3)
+    (_, lessons), _, learned = draw(place, model)
+    assert (lessons["overlap_exact"], lessons["dropped"], len(learned)) == (6, {}, 20)
+
+
+# Real data, and much of it
+
+
+@needs_data
+def test_e2e_nlg(tmp_path, model):
+    data = {"folder": str(SHARED / "data" / "e2e_nlg"), "train": "train", "heldout": "test"}
+    task = preparing.task(
+        name="e2e", data=data, prompt="{meaning_representation}", target="{human_reference}", group="{meaning_representation}"
+    )
+    exam, lessons = preparing.prepare_both(task, tmp_path, model, examples=600, dev_examples=50, max_tokens=600)
+    assert (exam["rows"], exam["examples"], exam["dropped"]) == (4693, 600, {})
+    assert (lessons["rows"], lessons["examples"], lessons["dev"], lessons["overlap_exact"], lessons["shared_groups"]) == (
+        42061,
+        600,
+        50,
+        0,
+        0,
+    )
+
+
+@needs_data
+def test_sst2(tmp_path, model):
+    data = {"folder": str(SHARED / "data" / "glue_sst2"), "train": "train", "heldout": "validation"}
+    labels = {"label": ["negative", "positive"]}
+    task = preparing.task(
+        name="sst2",
+        data=data,
+        prompt="Review: {sentence}\nSentiment:",
+        target="{label}",
+        labels=labels,
+        choices=labels["label"],
+        answer="choice",
+    )
+    exam, lessons = preparing.prepare_both(task, tmp_path, model, examples=1000, max_tokens=400)
+    assert (exam["rows"], exam["examples"], exam["kept"]) == (872, 872, 872)
+    assert (lessons["rows"], lessons["examples"]) == (67349, 1000)
+    hidden = preparing.task(**{**task.model_dump(mode="json"), "data": {**data, "heldout": "test"}})
+    with pytest.raises(DataError, match=r"100% of its 1821 rows cannot be used \(1821 bad value\)\.\n  line 1: bad value: label is -1"):
+        preparing.prepare_split(hidden, "heldout", tmp_path / "hidden", model)
+
+
+MANY = """
+import json, random, sys
+from pathlib import Path
+from tests import preparing
+folder, rng, model = Path(sys.argv[1]), random.Random(0), {}
+from pipeline import text
+class Words:
+    prompt_ids = staticmethod(str.split)
+    target_ids = staticmethod(lambda prompt, target: [target])
+text.renderer = lambda spec: Words()  # without transformers what is measured is ours
+with (folder / "train.jsonl").open("w") as file:
+    for n in range(50_000):
+        said = " ".join(rng.choice(("red", "blue", "ticket", "broken", "again", str(n))) for _ in range(60))
+        file.write(json.dumps({"text": said, "team": str(n % 7), "body": "x" * 1000}) + chr(10))
+preparing.write_file(folder / "test.jsonl", preparing.rows(500, 10**6))
+exam = preparing.prepare_split(preparing.task(), "heldout", folder / "heldout", model, examples=500)
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+before = peak()
+lessons = preparing.prepare_split(preparing.task(), "train", folder / "train", model, examples=int(sys.argv[2]), max_tokens=2000)
+print(json.dumps({"kib": peak() - before, **lessons}))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_many_rows_need_little_memory(tmp_path):
+    """50,000 rows in a file of 70 MB: what is read must not stay."""
+    start = time.monotonic()
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(tmp_path), "2000"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert (facts["rows"], facts["examples"]) == (50_000, 2000)
+    assert facts["kib"] < 40 * 1024, f"{facts['kib'] / 1024:.0f} MiB more than before, after {time.monotonic() - start:.0f} s"
+
+
+def test_a_value_in_a_message_is_short():
+    assert short("a\n b  " + "c" * 100) == "a b " + "c" * 73 + "..."

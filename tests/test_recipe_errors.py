@@ -1,0 +1,90 @@
+"""Each file in cases/recipe/ is a recipe, a line of dashes, and what is said of it."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import inline, recipe
+from pipeline.errors import DataError, RecipeError
+
+CASES = sorted((Path(__file__).parent / "cases" / "recipe").glob("*.txt"))
+GOOD = "name: t\nbase: some/model\ntasks: [{name: q, data: {hub: a/b, train: train, heldout: test}, prompt: '{x}', target: '{y}'}]\n"
+
+
+def load(text, tmp_path, monkeypatch):
+    """Load a recipe as the command line does, from the folder where it lies."""
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(text, "utf-8")
+    loaded = recipe.load(Path("recipe.yaml"))
+    for task in loaded.tasks:
+        inline.find(task)
+    return loaded
+
+
+def test_there_are_cases():
+    assert len(CASES) >= 22
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda p: p.stem)
+def test_error(case, tmp_path, monkeypatch):
+    text, _, said = case.read_text("utf-8").partition("\n---\n")
+    with pytest.raises((RecipeError, DataError)) as error:
+        load(text, tmp_path, monkeypatch)
+    assert str(error.value) == said.strip()
+
+
+def test_a_good_recipe_has_no_error(tmp_path, monkeypatch):
+    assert load(GOOD, tmp_path, monkeypatch).finetune.rank == 16
+
+
+def test_missing_recipe_names_the_nearest(tmp_path, monkeypatch):
+    load(GOOD, tmp_path, monkeypatch)
+    with pytest.raises(RecipeError, match=r"there is no recipe recipes\.yaml\.\n  Did you mean 'recipe\.yaml'\?"):
+        recipe.load(Path("recipes.yaml"))
+    with pytest.raises(RecipeError, match=r"there is no recipe no/x\.yaml\.\n  See recipes/\."):
+        recipe.load(Path("no/x.yaml"))
+
+
+def test_a_recipe_that_is_no_text(tmp_path):
+    (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"cannot read .*r\.yaml"):
+        recipe.load(tmp_path / "r.yaml")
+
+
+def test_a_change_on_the_command_line_meets_the_same_checks(tmp_path):
+    (tmp_path / "r.yaml").write_text(GOOD + "finetune: 8\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"finetune must be keys and values \(it is 8\)"):
+        recipe.load(tmp_path / "r.yaml", {"finetune.rank": 4})
+    with pytest.raises(RecipeError, match=r"'rank' is not a key of a recipe\.\n  Did you mean 'finetune\.rank'\?"):
+        recipe.load(tmp_path / "r.yaml", {"rank": 4})
+
+
+def test_all_mistakes_are_said_at_once():
+    with pytest.raises(RecipeError) as error:
+        recipe.build({"nmae": "x", "base": 7, "tasks": ["a", {"name": "q", "promt": 1}], "finetune": {"rank": 0, "seeds": 3}})
+    assert str(error.value).count("\n") == 8
+
+
+def refusal(raw):
+    try:
+        recipe.build(raw).points()
+    except RecipeError as error:
+        return str(error)
+    return ""
+
+
+def test_there_is_no_place_without_a_sentence():
+    """Whatever is put in the place of any one value, what comes is a RecipeError or a recipe, and its lines are short."""
+    good = {
+        "name": "t",
+        "base": "b",
+        "tasks": [{"name": "q", "data": {"hub": "a/b", "train": "x", "heldout": "y"}, "prompt": "{x}", "target": "{y}"}],
+    }
+    places = [key.partition(".") for key in recipe.known_keys()]
+    tried = 0
+    for section, _, key in places:
+        for junk in (None, "", "?", -1, 1e300, float("nan"), [], [None], {}, {"a": {"b": []}}, True, [[1]], [{"name": 1}]):
+            raw = good | ({section: {key: junk}} if key else {section: junk})
+            tried += 1
+            assert all(len(line) < 700 for line in refusal(raw).splitlines())
+    assert tried > 400

@@ -1,0 +1,389 @@
+"""The report says what its inputs say, shows everything, runs nothing that a model wrote and asks no network."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from pipeline.page import cells, checks, examples, render, sweep, words
+from pipeline.page.svg import THEME
+from pipeline.stages import report
+from pipeline.table import table
+from tests.report_inputs import Inputs, Made
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(Inputs(tmp_path_factory.mktemp("plain"), {"question": "Does it help?"}, n=60))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    recipe = {"finetune": {"seeds": [1, 0]}, "sweep": {"finetune.rank": [4, 8, 16]}}
+    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe))
+
+
+def both(plain: Made, swept: Made) -> list[Made]:
+    return [plain, swept]
+
+
+def test_comparisons_are_those_of_the_verdict_folders(plain: Made, swept: Made) -> None:
+    seen = 0
+    for made in both(plain, swept):
+        for cell in made.json["cells"]:
+            said = cell["comparisons"][0]
+            given = made.rows(f"{cell['cell']}.verdict", "comparisons.jsonl")[0]
+            assert {name: said[name] for name in given if name not in ("p_adjusted", "verdict")} == {
+                name: value for name, value in given.items() if name not in ("p_adjusted", "verdict")
+            }
+            assert said["verdict"] in ("better", "worse", "cannot tell")
+            seen += 1
+    assert seen == 8
+
+
+def test_p_is_corrected_over_all_cells(swept: Made) -> None:
+    """Holm over six tests: the smallest p counts six times."""
+    family = [cell["comparisons"][0] for cell in swept.json["cells"]]
+    assert swept.json["family"] == swept.facts["comparisons"] == 6
+    assert min(row["p_adjusted"] for row in family) == pytest.approx(6 * min(row["p"] for row in family))
+
+
+def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
+    for cell in plain.json["cells"]:
+        row, found = cell["comparisons"][0], cell["examples"]
+        gained, lost, *_ = found["classes"].values()
+        assert (gained, lost) == (row["fixed"], row["broken"])
+        assert sum(found["classes"].values()) == row["n"] == 60
+    assert list(plain.json["cells"][0]["examples"]["classes"]) == ["fixed", "broken", "both right", "both wrong"]
+    assert list(plain.json["cells"][1]["examples"]["classes"]) == ["improved", "worsened", "equal"]
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "zero_one", "expected"),
+    [
+        (0.0, [1.0, 0.0], True, "fixed"),
+        (1.0, [1.0, 0.0], True, "broken"),
+        (1.0, [1.0, 1.0], True, "both right"),
+        (0.0, [0.0], True, "both wrong"),
+        (0.3, [0.1 + 0.2], False, "equal"),
+        (0.3, [0.2, 0.5], False, "improved"),
+        (0.3, [0.0, 0.5], False, "worsened"),
+    ],
+)
+def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, expected: str) -> None:
+    assert examples.kind(base, tuned, zero_one) == expected
+
+
+def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
+    for cell in swept.json["cells"]:
+        counts = swept.load(f"{cell['cell']}.verdict", "counts.json")
+        assert [{name: value for name, value in arm.items() if name != "arm"} for arm in cell["answers"]] == [
+            counts["base"],
+            *counts["tuned"],
+        ]
+        assert [arm["arm"] for arm in cell["answers"]] == ["base", "tuned, seed 0", "tuned, seed 1"]
+        for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+            facts = swept.load(f"{cell['cell']}.adapter{seed}", "manifest.json")["facts"]
+            said = swept.json["adapters"][key]
+            assert all(said[name] == facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss"))
+            assert said["seconds"] == facts["train_seconds"]
+
+
+def test_every_cell_stands_on_every_page(swept: Made) -> None:
+    assert len(swept.json["cells"]) == 6
+    for cell in swept.json["cells"]:
+        assert f'<tr id="{cell["cell"]}">' in swept.html
+        assert f"| {cell['task']} | {cell['coordinates']} |" in swept.md
+        assert cell["sentence"] in swept.md
+
+
+def test_tables_hold_the_written_figures(plain: Made) -> None:
+    for cell in plain.json["cells"]:
+        row = cell["comparisons"][0]
+        line = re.search(rf'<tr id="{cell["cell"]}">.*?</tr>', plain.html, re.DOTALL)
+        assert line
+        assert words.typeset(words.interval(row)) in line[0]
+        assert words.score(row, "base") in line[0]
+        assert words.score(row, "tuned") in line[0]
+
+
+def test_examples_are_carried_word_for_word(plain: Made) -> None:
+    index = json.loads(re.search(r'id="index">(.*?)</script>', plain.html)[1])["cells"]
+    assert len(index) == 2
+    for cell in index:
+        given = plain.rows(f"{cell['cell']}.verdict", "examples.jsonl")
+        blocks = {name: plain.block(block) for name, block in cell["blocks"].items()}
+        assert blocks["questions"]["prompt"] == [row["prompt"] for row in given]
+        assert blocks["base"]["text"] == [row["base"]["text"] for row in given]
+        assert blocks["tuned"]["arms"][0]["text"] == [row["tuned"][0]["text"] for row in given]
+        answers = [
+            text.strip() if said == examples.AS_IS else said
+            for said, text in zip(blocks["base"]["answer"], blocks["base"]["text"], strict=True)
+        ]
+        assert answers == [row["base"]["answer"] for row in given]
+        assert [cell["classes"][kind] for kind in blocks["tuned"]["kind"]].count("fixed") == plain.json["cells"][0]["examples"]["classes"][
+            "fixed"
+        ] or cell["cell"] != "cell0000"
+
+
+def test_cells_of_a_task_share_their_questions(swept: Made) -> None:
+    index = json.loads(re.search(r'id="index">(.*?)</script>', swept.html)[1])["cells"]
+    assert len({cell["blocks"]["questions"] for cell in index}) == 2
+    assert len({cell["blocks"]["tuned"] for cell in index}) == 6
+
+
+def test_examples_without_room_are_named_with_their_folder(plain: Made) -> None:
+    cell = cells.open_all(plain.work)[0]
+    found = examples.read(cell, plain.json["cells"][0]["comparisons"][0], examples.Blocks(room=100))
+    assert found["blocks"] is None
+    said = json.loads(json.dumps(plain.json))
+    said["cells"][0]["examples"] = found
+    charts = {path.stem: path.read_text("utf-8") for path in (plain.work.out / "charts").glob("*.svg")}
+    html = render.page(said, {}, charts)
+    assert f"{cell.inputs['verdict'].path.name}/examples.jsonl" in html
+    assert '"cell": "cell0000"' not in html
+
+
+def test_sweep_shows_every_point_and_run(swept: Made) -> None:
+    found = swept.json["sweep"]
+    assert (found["axis"], found["log"]) == ("finetune.rank", 2)
+    assert [point["value"] for point in found["points"]] == [4, 8, 16] * 2
+    for point in found["points"]:
+        rows = swept.rows(f"{point['cell']}.verdict", "examples.jsonl")
+        base = sum(row["base"]["scores"][point["metric"]] for row in rows) / len(rows)
+        for run in point["runs"]:
+            tuned = sum(row["tuned"][run["seed"]]["scores"][point["metric"]] for row in rows) / len(rows)
+            assert run["lift"] == pytest.approx(tuned - base)
+        assert point["trainable_parameters"] == 1000 * point["value"]
+        assert point["seconds"] == 100 + point["value"]
+        assert words.count(point["trainable_parameters"]) in swept.html
+        assert words.size(point["adapter_bytes"]) in swept.md
+    assert "Sweep over rank" in swept.html
+    assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"lifts", "loss0", "dev1", "sweep0", "sweep1"}
+
+
+@pytest.mark.parametrize(
+    ("swept_keys", "axis", "log"),
+    [
+        ({"finetune.rank": [4, 64]}, "finetune.rank", 2),
+        ({"finetune.rank": [4, 64], "finetune.learning_rate": [1e-4, 1e-3]}, "finetune.rank", 2),
+        ({"finetune.learning_rate": [1e-5, 1e-3]}, "finetune.learning_rate", 10),
+        ({"finetune.epochs": [1, 2, 3]}, "finetune.epochs", None),
+        ({"finetune.epochs": [1, 2], "finetune.dropout": [0, 0.1]}, None, None),
+        ({"finetune.rslora": [True, False]}, None, None),
+        ({"base": ["a", "b"]}, None, None),
+        ({"finetune.rank": [16]}, None, None),
+        ({"finetune.dropout": [0.0, 0.1]}, "finetune.dropout", None),
+    ],
+)
+def test_axis_of_a_sweep(swept_keys: dict[str, list[Any]], axis: str | None, log: int | None) -> None:
+    found = sweep.axis_of(swept_keys)
+    assert (found, sweep.log_base(found, swept_keys)) == (axis, log)
+
+
+def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
+    cell = swept.json["cells"][0] | {"where": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
+    point = sweep.point(cell, "finetune.rank", swept.json["adapters"])
+    assert (point["value"], point["series"]) == (4, {"finetune.learning_rate": 1e-4})
+
+
+def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
+    made = Made(
+        Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rslora": [True, False], "finetune.schedule": ["cosine", "linear"]}}, n=12)
+    )
+    assert made.json["sweep"]["axis"] is None
+    assert [point["where"]["finetune.schedule"] for point in made.json["sweep"]["points"]] == ["cosine", "linear"] * 2
+    assert made.html.count('<th scope="row">boolq</th><td class="n">on</td>') == 2
+    assert "rslora off, schedule linear" in made.md
+    assert not (made.work.out / "charts" / "sweep0.svg").exists()
+
+
+def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:
+    primary = {"base": 0.25, "tuned": 0.5}
+    cell = cells.Cell("cell0000", "t", "b", {}, 4, [7], {})
+    assert examples.runs(cell, [0.0, 0.5], [[0.5], [0.5]], primary) == [{"seed": 7, "tuned": 0.5, "lift": 0.25}]
+    assert examples.runs(cell, [0.0, 0.5], [[0.5], [0.9]], primary) is None
+
+
+def warned(inputs: Inputs) -> str:
+    work = inputs.work()
+    return "\n".join(checks.warnings(cells.open_all(work), work.params["recipe"]))
+
+
+def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
+    assert plain.json["warnings"] == swept.json["warnings"] == []
+    assert "Before you rely on this" not in plain.html
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"recipe": {"trust_remote_code": True}}, "trust_remote_code is on"),
+        ({"recipe": {"compare": {"correction": "none"}}}, "correction is none"),
+        ({"made": {"tuned0": {"packages": {"torch": "2.12.0"}}}}, "torch 2.11.0 and 2.12.0"),
+        ({"made": {"base": {"gpu": None}}}, "Test CPU 9000 and NVIDIA T1 (CUDA 12.8)"),
+        ({"alive": False}, "adapter of seed 0 failed the liveness check: tuned may be base. (boolq; titles)"),
+    ],
+)
+def test_faults_are_warned_of(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    assert expected in warned(Inputs(tmp_path, **{"recipe": {}, "n": 12, **changes}))
+
+
+def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
+    work = Inputs(tmp_path, {}, n=40).work()
+    opened = cells.open_all(work)
+    assert not [note for note in checks.notes(opened, work.params["recipe"]) if "cut off" in note]
+    path = work.inputs["cell0001.verdict"] / "counts.json"
+    counts = json.loads(path.read_text("utf-8"))
+    counts["base"]["truncated"] = 8
+    path.write_text(json.dumps(counts), "utf-8")
+    (note,) = [note for note in checks.notes(opened, work.params["recipe"]) if "cut off" in note]
+    assert note.startswith("At least 20 % of the answers of base were cut off")
+    assert note.endswith("(titles)")
+
+
+def test_warnings_stand_on_every_page(tmp_path: Path) -> None:
+    dirty = {"tuned0": {"git": {"commit": "f" * 40, "dirty": True}}}
+    made = Made(Inputs(tmp_path, {"trust_remote_code": True, "compare": {"correction": "none"}, "tasks": ["boolq"]}, n=12, made=dirty))
+    assert "Before you rely on this" in made.html
+    assert "> **Warning:** trust_remote_code is on" in made.md
+    assert "Warning: correction is none" in printed(made.json, 80)
+    assert "p (not corrected)" in made.json["cells"][0]["sentence"]
+    assert any("ffffffffffff" in note for note in made.json["notes"])
+    assert made.facts["warnings"] == 2
+
+
+def test_lineage_names_every_input(swept: Made) -> None:
+    listed = {artifact["key"]: artifact for artifact in swept.json["artifacts"]}
+    for name, folder in swept.work.inputs.items():
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        assert listed[manifest["key"]]["digest"] == manifest["digest"]
+        assert name in listed[manifest["key"]]["inputs"]
+        assert manifest["key"] in swept.html
+        assert manifest["digest"] in swept.html
+    assert [place["packages"]["torch"] for place in swept.json["surroundings"]] == ["2.11.0"]
+    assert "learning_rate: 0.0002" in swept.html
+    assert list(swept.json["seconds"]) == ["prepare", "finetune", "generate", "compare"]
+    assert sum(swept.json["seconds"].values()) == pytest.approx(12.5 * len(listed))
+
+
+def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
+    work = Inputs(tmp_path, {"tasks": ["boolq"]}, n=12).work()
+    twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
+    params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
+    opened = cells.open_all(replace(work, params=params, inputs=work.inputs | twin))
+    found = cells.judged(opened, 0.95, "holm")
+    assert found["cell0000"] == found["cell0001"]
+    assert found["cell0000"][0]["p_adjusted"] == found["cell0000"][0]["p"]
+
+
+def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
+    again = replace(plain.work, out=plain.work.out.with_name("again"))
+    again.out.mkdir()
+    report.run(again)
+    files = sorted(path.relative_to(again.out) for path in again.out.rglob("*") if path.is_file())
+    assert len(files) == 3 + len(list((plain.work.out / "charts").iterdir()))
+    assert all((again.out / file).read_bytes() == (plain.work.out / file).read_bytes() for file in files)
+
+
+def test_charts_follow_the_theme(swept: Made) -> None:
+    drawn = sorted((swept.work.out / "charts").glob("*.svg"))
+    assert len(drawn) == 8
+    for path in drawn:
+        text = path.read_text("utf-8")
+        assert ElementTree.fromstring(text).get("aria-label")
+        assert "prefers-color-scheme:dark" in text
+        assert set(re.findall(r'(?:fill|stroke)="(#[^"]*)"', text)) == set(), path.name
+        assert set(re.findall(r"var\(--(\w+)\)", text)) <= THEME.keys()
+    assert "rank 16: lift" in drawn[-1].read_text("utf-8")
+
+
+def test_long_curves_are_thinned_and_keep_their_mean(tmp_path: Path) -> None:
+    made = Made(Inputs(tmp_path, {"tasks": ["boolq"]}, n=12, steps=1000))
+    (curve,) = [adapter["curve"] for adapter in made.json["adapters"].values()]
+    given = [float(line.split(",")[2]) for line in (made.work.inputs["cell0000.adapter0"] / "curve.csv").read_text().splitlines()[1:]]
+    assert (curve["every"], len(curve["train"]), len(curve["dev"])) == (7, 143, 100)
+    assert curve["train"][0] == [7, pytest.approx(sum(given[:7]) / 7)]
+    assert "means of up to 7 steps" in made.html
+
+
+def printed(said: dict[str, Any], width: int) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(table(said))
+    return console.export_text()
+
+
+TABLE = """\
+What did fine-tuning change? (demo)
+task     rank metric    n base tuned                lift p (Holm) verdict
+─────────────────────────────────────────────────────────────────────────────
+boolq    4    accuracy 40 0.28  0.34 +0.06 [-0.02, 0.15]    0.820 cannot tell
+boolq    8    accuracy 40 0.28  0.40  +0.12 [0.02, 0.23]    0.002 better
+boolq    16   accuracy 40 0.28  0.74  +0.46 [0.32, 0.60]    0.002 better
+titles   4    ROUGE-L  40 0.26  0.29 +0.02 [-0.02, 0.07]    0.820 cannot tell
+titles   8    ROUGE-L  40 0.26  0.34  +0.07 [0.03, 0.12]    0.002 better
+titles   16   ROUGE-L  40 0.26  0.57  +0.30 [0.22, 0.39]    0.002 better
+cannot tell on boolq, rank 4: accuracy 0.28 -> 0.34, lift +0.06 [-0.02, 0.15], p
+(Holm) = 0.820, n = 40; the smallest lift that this test set would show four
+times in five is 0.12
+"""
+
+
+def test_terminal_table_at_eighty_columns(swept: Made) -> None:
+    text = [line.rstrip() for line in printed(swept.json, 80).splitlines()]
+    assert text[:12] == TABLE.splitlines()
+    assert max(map(len, text)) <= 80
+    assert " ".join(text[12:]).count("better on") == 4
+
+
+def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
+    said = json.loads(json.dumps(swept.json))
+    said["sweep"]["keys"] = ["finetune.rank", "finetune.learning_rate"]
+    for cell in said["cells"]:
+        cell |= {"task": "customer_support_tickets_2026", "coordinates": "rank 16, learning rate 0.0002"}
+    text = printed(said, 80).splitlines()
+    assert max(map(len, text)) <= 80
+    assert "+0.46" in "".join(text)
+
+
+def test_sentence() -> None:
+    row = {"metric": "rougeL", "base": 0.07, "tuned": 0.26, "lift": 0.19, "low": 0.17, "high": 0.21, "n": 500, "p_adjusted": 4e-5}
+    said = words.sentence("titles", row | {"verdict": "better"}, "holm")
+    assert said == "better on titles: ROUGE-L 0.07 -> 0.26, lift +0.19 [0.17, 0.21], p (Holm) < 0.001, n = 500"
+    unsure = row | {"verdict": "cannot tell", "p_adjusted": 0.25, "smallest_effect": 0.034, "lift": -0.001, "low": -0.02, "high": 0.02}
+    said = words.sentence("titles", unsure, "none")
+    assert said.endswith("p (not corrected) = 0.250, n = 500; the smallest lift that this test set would show four times in five is 0.03")
+    assert "lift 0.00 [-0.02, 0.02]" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (words.signed(-0.0, 2), "0.00"),
+        (words.signed(0.19, 2), "+0.19"),
+        (words.number(None), "not known"),
+        (words.digits(0.17, 0.21), 2),
+        (words.digits(0.1712, 0.1751), 3),
+        (words.digits(0.5, 0.5), 2),
+        (words.metric("entity_f1"), "entity F1"),
+        (words.seconds(3.21), "3.2 s"),
+        (words.seconds(3599.9), "1 h 00 min"),
+        (words.seconds(7500), "2 h 05 min"),
+        (words.size(999), "999 B"),
+        (words.size(4700), "4.59 KiB"),
+        (words.size(1023 * 2**20), "0.999 GiB"),
+        (words.share(3, 200), "3 (1.5 %)"),
+        (words.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
+        (words.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
+        (words.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
+        (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
+    ],
+)
+def test_words(said: object, expected: object) -> None:
+    assert said == expected
