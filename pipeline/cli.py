@@ -94,7 +94,11 @@ def carry_out(call: Call, stages: set[str]) -> dict[Job, Artifact]:
         else:
             out.print(f"[dim]{'':9} {'':9} done in {made.made['seconds']:.1f} s[/]")
 
-    return run(jobs, call.site, tell)
+    try:
+        return run(jobs, call.site, tell)
+    except KeyboardInterrupt:
+        out.print("\nstopped; the same command goes on where this one was")
+        raise typer.Exit(130) from None
 
 
 @app.command("plan")
@@ -221,6 +225,3 @@ def main() -> None:
             f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("\nstopped; the same command goes on where this one was")
-        sys.exit(130)

@@ -54,7 +54,9 @@ class Renderer:
         together, alone = self.plain(before + blank + answer.strip()), self.plain(before)
         if together[: len(alone)] == alone:  # the usual case: a tokenization of the whole text
             return together[len(alone) :]
-        return self.plain(blank + answer.strip())
+        # a merge would cross the seam: tokenize the answer behind a line end, since some tokenizers put a blank before any text
+        line, behind = self.plain("\n"), self.plain("\n" + blank + answer.strip())
+        return behind[len(line) :] if behind[: len(line)] == line else self.plain(blank + answer.strip())
 
     def target_ids(self, prompt: str, target: str) -> list[int]:
         """The ids that carry the loss: the answer and the end token."""

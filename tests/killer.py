@@ -64,24 +64,25 @@ def main() -> None:
 
     rng, landed, resumed, finished, store = random.Random(stage), 0, 0, 0, root / "killed"
     shutil.copytree(before, store)
-    while landed < kills or finished == 0:
+    while True:
         resumed += any((store / "checkpoints" / ".resume").glob("*/*"))
-        pid = child(recipe, store, stage)
-        if landed < kills:
+        pid, last = child(recipe, store, stage), landed >= kills
+        if not last:
             time.sleep(rng.uniform(0.0, whole))
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
+        landed += os.WIFSIGNALED(status)
         found = digests(store)  # no half artifact is ever seen
         other = sorted(found.items() - expected.items())
         assert not other, f"a run that was killed made other bytes: {other}"
-        landed += os.WIFSIGNALED(status)
         if not os.WIFSIGNALED(status):
             assert os.waitstatus_to_exitcode(status) == 0
             assert found == expected, "the store is not what a run that was never killed makes"
             finished += 1
-            if landed < kills:
-                shutil.rmtree(store)
-                shutil.copytree(before, store)
+            if last:
+                break
+            shutil.rmtree(store)
+            shutil.copytree(before, store)
     print(json.dumps({"kills": landed, "resumed": resumed, "finished": finished, "seconds": round(whole, 2)}))
 
 

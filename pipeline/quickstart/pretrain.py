@@ -149,47 +149,45 @@ def rate(setup: Setup, step: int) -> float:
 
 
 def pretrain(setup: Setup, folder: Path) -> None:
+    """Train and save; a run that was stopped goes on, and one that had ended saves again."""
     tokenizer = make_tokenizer(setup)
     model = make_model(setup, len(tokenizer))
     opts = optimizers(setup, model)
     peaks = [opt.param_groups[0]["lr"] for opt in opts]
-    saved, step, tokens, start = folder.with_name(f".{folder.name}.pt"), 0, 0, time.time()
+    saved, start = folder.with_name(f".{folder.name}.pt"), time.time()
+    facts: dict[str, float] = {"step": 0, "tokens": 0, "seconds": 0}
     if saved.exists():
         state = torch.load(saved, weights_only=True)
         model.load_state_dict(state["model"])
         for opt, kept in zip(opts, state["opts"], strict=True):
             opt.load_state_dict(kept)
-        step, tokens, start = state["step"], state["tokens"], start - state["seconds"]
-    log = folder.with_suffix(".log").open("a", encoding="utf-8", buffering=1)
+        facts, start = state["facts"], start - state["facts"]["seconds"]
     check = list(itertools.islice(batches(setup, tokenizer, 999_983), 12))
-    for ids in itertools.islice(course(setup, tokenizer), step, setup.steps):
+    tokens = int(facts["tokens"])
+    for step, ids in enumerate(itertools.islice(course(setup, tokenizer), int(facts["step"]), setup.steps), int(facts["step"]) + 1):
         for opt, peak in zip(opts, peaks, strict=True):
-            opt.param_groups[0]["lr"] = peak * rate(setup, step)
-        loss = loss_of(model, ids)
-        loss.backward()  # type: ignore[no-untyped-call]
+            opt.param_groups[0]["lr"] = peak * rate(setup, step - 1)
+        loss_of(model, ids).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad()
-        step, tokens = step + 1, tokens + int((ids != 0).sum())
+        tokens += int((ids != 0).sum())
         if step % 100 == 0 or step == setup.steps:
-            with torch.no_grad():
-                held = sum(float(loss_of(model, rows)) for rows in check) / len(check)
-            facts = {"step": step, "tokens": tokens, "loss": float(loss.detach()), "held_out_loss": held,
-                     "names": copying(model, tokenizer, "names"),
-                     "days": copying(model, tokenizer, "days"), "seconds": round(time.time() - start)}  # fmt: skip
-            if not math.isfinite(held):
-                sys.exit(f"the loss is {held} at step {step}; lower matrix_rate")
-            print(json.dumps(facts), file=log)
-            state = {
-                "model": model.state_dict(),
-                "opts": [opt.state_dict() for opt in opts],
-                "step": step,
-                "tokens": tokens,
-                "seconds": time.time() - start,
-            }
-            torch.save(state, saved)
+            facts = {"step": step, "tokens": tokens, **measured(model, tokenizer, check), "seconds": round(time.time() - start)}
+            with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
+                print(json.dumps(facts), file=log)
+            torch.save({"model": model.state_dict(), "opts": [opt.state_dict() for opt in opts], "facts": facts}, saved)
     save(setup, model, tokenizer, folder, facts)
+
+
+@torch.no_grad()
+def measured(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, check: list[torch.Tensor]) -> dict[str, float]:
+    """Loss on documents that are not trained on, in nats a token, and what is copied right; stops a run that has blown up."""
+    held = sum(float(loss_of(model, rows)) for rows in check) / len(check)
+    if not math.isfinite(held):
+        sys.exit(f"the held-out loss is {held}; lower matrix_rate")
+    return {"held_out_loss": held, "names": copying(model, tokenizer, "names"), "days": copying(model, tokenizer, "days")}
 
 
 def save(setup: Setup, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, facts: dict[str, Any]) -> None:

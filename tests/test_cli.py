@@ -1,0 +1,168 @@
+"""The verbs, as a person types them."""
+
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from pipeline import cli, progress
+from pipeline import run as runs
+from pipeline.artifact import Store
+from tests import project
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, model):
+    root = tmp_path_factory.mktemp("cli")
+    recipe = project.make(root, model["folder"])
+    project.carry_out(recipe, root)
+    return recipe, root
+
+
+@pytest.fixture
+def type_in(monkeypatch, capsys):
+    """Run a command line; returns (status, stdout as one line of words, stderr)."""
+
+    def run(*words, status=0):
+        monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        shown = capsys.readouterr()
+        assert (stopped.value.code or 0) == status, shown.err
+        return " ".join((shown.out if status == 0 else shown.err).split())
+
+    return run
+
+
+def test_plan_says_what_is_here_and_why_the_rest_is_not(made, type_in):
+    recipe, root = made
+    assert "7 jobs, 0 to make" in type_in("plan", recipe, "--store", root)
+    shown = type_in("plan", recipe, "finetune.rank=2", "--store", root)
+    assert "7 jobs, 4 to make" in shown
+    assert re.search(r"finetune base--pets--r2-s0 make \(never made\)", shown)
+    assert "report pets make (after compare" in shown
+    changed = type_in("plan", recipe, "finetune.learning_rate=0.02", "--store", root)
+    assert re.search(r"make \(changed since [0-9a-f]{12}: learning_rate\)", changed)
+    assert re.search(r"20 held-out examples show a lift of \d+\.\d points in 4 of 5 repetitions", shown)
+
+
+def test_what_was_made_is_not_made_again(made, type_in):
+    recipe, root = made
+    shown = type_in("compare", recipe, "--store", root, "--device", "cpu")
+    assert shown.count("have") == 7
+    assert "done in" not in shown
+    assert "Do pets say yes?" in shown
+    assert "report.html" in shown
+    assert "steps, loss" in shown or "adapter steps loss dev parameters seconds" in type_in("finetune", recipe, "--store", root)
+    assert "pets--train: 40 examples" in type_in("prepare", recipe, "--store", root)
+    assert "report.html" in type_in("report", recipe, "--store", root)
+
+
+def test_a_report_of_what_was_not_compared(made, type_in):
+    recipe, root = made
+    shown = type_in("report", recipe, "finetune.rank=3", "--store", root, status=2)
+    assert "pets has not been compared: 2 jobs are missing, the first finetune base--pets--r3-s0" in shown
+
+
+def test_show_an_artifact_with_its_lineage(made, type_in):
+    _, root = made
+    report = next(each for each in Store(root / "data", root / "checkpoints").all() if each.stage == "report")
+    for what in (report.key[:10], report.path):
+        shown = type_in("show", what, "--store", root)
+        assert "stage: report" in shown
+        assert "adapter0: base--pets--r4-s0" in shown
+        assert "avoid: pets--heldout" in shown
+    assert "there is no artifact 'ffff" in type_in("show", "ffffffffffff", "--store", root, status=2)
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("recipes", "recipes/quickstart.yaml"), ("tasks", "shop_notice"), ("models", "quickstart-base"), ("artifacts", "pets--heldout")],
+)
+def test_lists(made, type_in, what, names):
+    assert names in type_in("ls", what, "--store", made[1])
+
+
+def test_an_unknown_list(type_in):
+    assert "there is no list 'task'. Did you mean 'tasks'?" in type_in("ls", "task", status=2)
+
+
+def test_show_prompt_shows_what_carries_loss(made, type_in):
+    recipe, root = made
+    shown = type_in("show-prompt", recipe, "--store", root, "--count", "2")
+    assert len(re.findall(r"\d+ prompt tokens, \d+ with loss", shown)) == 2
+    assert "<eos>" in shown
+
+
+def test_verify_names_what_was_altered(made, type_in, tmp_path):
+    store = shutil.copytree(made[1], tmp_path / "store")
+    assert "7 artifacts, every byte as it was made" in type_in("verify", "--store", store)
+    next(store.glob("data/generate/*base*/predictions.jsonl")).write_text("")
+    assert "was altered after it was made: predictions.jsonl" in type_in("verify", "--store", store, status=2)
+
+
+def test_gc_lists_first_and_deletes_when_told(made, type_in, tmp_path):
+    store = shutil.copytree(made[1], tmp_path / "store")
+    assert "7 artifacts that no recipe under recipes/ reaches; --delete removes them" in type_in("gc", "--store", store)
+    assert len(list(Store(store / "data", store / "checkpoints").all())) == 7
+    type_in("gc", "--store", store, "--delete")
+    assert not list(Store(store / "data", store / "checkpoints").all())
+
+
+def test_check_and_doctor_say_numbers(type_in, tmp_path):
+    assert re.search(r"3 tasks, \d+ recipes \(\d+ jobs\), \d+ model rows: all load", type_in("check"))
+    shown = type_in("doctor", "--store", tmp_path)
+    assert all(name in shown for name in ("packages", "device", "memory", "disk", "hub", "GiB free"))
+
+
+def test_a_stopped_run_says_that_it_goes_on(made, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(sys, "argv", ["loralift", "compare", str(made[0])])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert "the same command goes on where this one was" in capsys.readouterr().out
+
+
+def test_a_tracker_gets_the_curve(made, type_in, tmp_path):
+    store = shutil.copytree(made[1], tmp_path / "store")
+    type_in("finetune", made[0], "finetune.rank=5", "--store", store, "--device", "cpu", "--track", "tensorboard")
+    assert list(store.rglob("events.out.tfevents*"))
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 15))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.meter("working", 4, "jobs") as shown:
+        for _ in range(4):
+            shown.advance(1, "fine")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["  working: 2/4 jobs, 0.0667/s, 30 s left fine", "  working: 4/4 jobs, 0.0667/s, 0 s left fine"]
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    from io import StringIO
+
+    from rich.console import Console
+
+    screen = StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=screen, force_terminal=True, width=100))
+    monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
+    with progress.meter("working", 4, "jobs") as shown:
+        shown.advance(2, "loss 0.5")
+        shown.bar.refresh()
+    assert "working" in screen.getvalue()
+    assert "2/4" in screen.getvalue()
+    assert "loss 0.5" in screen.getvalue()
+
+
+def test_the_report_is_readable_json(made):
+    report = json.loads(next(made[1].glob("data/report/*/report.json")).read_text())
+    assert report["schema"] == 1
+
+
+def test_the_code_version_is_one_a_process():
+    assert runs.code() == runs.code()
+    assert re.fullmatch(r"[0-9a-f]{16}", runs.code())

@@ -1,0 +1,83 @@
+"""Prompts and answers as token ids: chat and plain, one BOS, one end token, cut from the left."""
+
+import shutil
+
+import pytest
+
+from pipeline import text
+from pipeline.errors import ModelError
+from tests import tiny
+
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory, model):
+    """The tiny base with a chat template whose turns end with a token of its own."""
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(model["folder"], tmp_path_factory.mktemp("chat") / "base")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>", "<|assistant|>", "<|end|>"]})
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    return tiny.spec(folder)
+
+
+def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
+    render = text.renderer(chat)
+    prompt, target = render.prompt_ids("the cat sees"), render.target_ids("the cat sees", "yes")
+    shown = render.tokenizer.decode(prompt + target)
+    assert shown == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
+    assert render.tokenizer.decode([render.end]) == "<|end|>"
+    assert prompt.count(render.tokenizer.bos_token_id) == 1
+
+
+def test_chat_can_be_switched_off(chat):
+    render = text.renderer(chat | {"chat": False})
+    assert render.decode(render.prompt_ids("the cat") + render.target_ids("the cat", "yes")) == "the cat yes"
+    assert render.end == render.tokenizer.eos_token_id
+
+
+def test_chat_without_a_template_is_refused(model):
+    with pytest.raises(ModelError, match="no chat template"):
+        text.renderer(model | {"chat": True})
+
+
+def test_a_prompt_does_not_depend_on_its_answer(model):
+    render = text.renderer(model)
+    for answer in ("yes", "a", "?!"):
+        assert render.prompt_ids("the cat")[1:] + render.answer_ids("the cat", answer) == render.plain(f"the cat {answer}")
+
+
+@pytest.mark.parametrize("prompt", ["the cat", "the cat ", "the cat   "])
+def test_blanks_at_the_end_of_a_prompt_make_no_difference(model, prompt):
+    render = text.renderer(model)
+    assert render.prompt_ids(prompt) == render.prompt_ids("the cat")
+    assert render.target_ids(prompt, " yes ") == render.target_ids("the cat", "yes")
+
+
+def test_behind_a_line_end_there_is_no_blank(model):
+    render = text.renderer(model)
+    assert render.decode(render.prompt_ids("the cat\n") + render.answer_ids("the cat\n", "yes")) == "the cat\nyes"
+
+
+@pytest.mark.parametrize("limit", [2, 5, 9])
+def test_cutting_keeps_the_end_of_a_prompt(model, limit):
+    render, prompt = text.renderer(model), "red blue green one two three four five cat dog"
+    cut = render.cut_left(prompt, limit)
+    assert prompt.endswith(cut)
+    assert len(render.prompt_ids(cut)) <= limit
+    assert cut == render.cut_left(cut, limit)
+    assert render.cut_left(prompt, 100) == prompt
+
+
+@pytest.mark.skipif(not tiny.STORIES.is_dir(), reason="needs the shared model")
+def test_where_words_end_with_the_blank_it_belongs_to_the_prompt():
+    render = text.renderer(tiny.spec(tiny.STORIES))
+    assert not render.blank_opens_word
+    assert render.decode(render.prompt_ids("once upon") + render.answer_ids("once upon", "a time")) == "once upon a time"
+    assert render.prompt_ids("once upon") == render.prompt_ids("once upon ")
