@@ -49,7 +49,7 @@ def main() -> None:
     lessons = [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples[:16]]
 
     def answer() -> None:
-        engine.greedy(base, prompts, 32, [], render.pad)
+        engine.greedy(base, prompts, engine.Halt(32, (render.tokenizer.vocab_size - 1,)), render.pad)
 
     def answer_dense() -> None:
         with loading.expanded(base):

@@ -96,32 +96,39 @@ def row_logprobs(model: Any, batch: dict[str, Any]) -> list[float]:
     return [-float(value) for value in each.sum(1)]
 
 
-def greedy(model: Any, prompts: Sequence[Sequence[int]], limit: int, ends: Sequence[int], pad: int) -> list[list[int]]:
-    """Greedy continuations, left-padded batch, at most `limit` new tokens; an end token is the last of its row.
+@dataclass(frozen=True)
+class Halt:
+    """What ends an answer: a number of new tokens, end tokens, and strings."""
+
+    limit: int
+    ends: tuple[int, ...]
+    stop: tuple[str, ...] = ()
+
+
+def greedy(model: Any, prompts: Sequence[Sequence[int]], halt: Halt, pad: int, tokenizer: Any = None) -> list[list[int]]:
+    """Greedy continuations as token ids, left-padded batch; an end token is the last of its row.
 
     Args:
         prompts: token ids, one list a row.
-        ends: ids of the end tokens.
+        tokenizer: needed where there are stop strings; a row ends behind the token that completes one.
     """
     import torch
 
     device, width = model.device, max(map(len, prompts))
     ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    asked: dict[str, Any] = {"max_new_tokens": halt.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
+    asked |= {"eos_token_id": list(halt.ends)}
+    asked |= {"stop_strings": list(halt.stop), "tokenizer": tokenizer} if halt.stop else {}
     with torch.inference_mode():
-        out = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=list(ends),
-            pad_token_id=pad,
-        )
-    return [cut_behind(row, ends) for row in out[:, width:].tolist()]
+        out = model.generate(input_ids=ids, attention_mask=mask, **asked)
+    return [cut_behind(row, halt.ends, pad) for row in out[:, width:].tolist()]
 
 
-def cut_behind(row: list[int], ends: Sequence[int]) -> list[int]:
-    """The row up to and with its first end token."""
-    at = next((i for i, token in enumerate(row) if token in ends), len(row))
-    return row[: at + 1]
+def cut_behind(row: list[int], ends: Sequence[int], pad: int) -> list[int]:
+    """The row up to and with its first end token, without the padding of a row that was done before others."""
+    at = next((i for i, token in enumerate(row) if token in ends), None)
+    if at is not None:
+        return row[: at + 1]
+    last = max((i for i, token in enumerate(row) if token != pad), default=-1)
+    return row[: last + 1]

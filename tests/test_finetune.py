@@ -97,7 +97,7 @@ def test_training_after_an_evaluation_has_the_same_gradients(model):
             passes.mean_loss(rows, 4096)
             with torch.inference_mode():
                 tuned(input_ids=torch.tensor([[1, 5, 6]]))
-            engine.greedy(tuned, [[1, 5, 6]], 4, [2], 0)
+            engine.greedy(tuned, [[1, 5, 6]], engine.Halt(4, (2,)), 0)
         passes.gradients(rows, 4096)
         found = gradients(tuned)
         tuned.unload()

@@ -43,7 +43,7 @@ def one_by_one(model, render, limit):
         ids = torch.tensor([render.prompt_ids(example.prompt)])
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
-        said.append(engine.cut_behind(out[0, ids.shape[1] :].tolist(), [2]))
+        said.append(engine.cut_behind(out[0, ids.shape[1] :].tolist(), [2], 0))
     return said
 
 
@@ -54,7 +54,7 @@ def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
         for arm in (base, tuned):
             prompts = [render.prompt_ids(example.prompt) for example in EXAM]
             assert len({len(prompt) for prompt in prompts}) > 3
-            found = [row for at in range(0, 16, batch) for row in engine.greedy(arm, prompts[at : at + batch], 12, [2], 0)]
+            found = [row for at in range(0, 16, batch) for row in engine.greedy(arm, prompts[at : at + batch], engine.Halt(12, (2,)), 0)]
             assert found == one_by_one(arm, render, 12)
 
 
@@ -121,12 +121,24 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = text.renderer(model)
-    speaker = generate.Speaker(render, [2], {"stop": ["cat", "dog"]})
+    speaker = generate.Speaker(render, [2], tiny.GENERATE | {"stop": ["cat", "dog"]})
     said = render.plain(" the dog sees a cat")
     assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
-    plain = generate.Speaker(render, [2], {"stop": []})
+    plain = generate.Speaker(render, [2], tiny.GENERATE)
     assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
     assert plain.prediction(EXAM[0], said).stopped == "length"
+
+
+def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, exam):
+    _, free = run(tmp_path, model, "free", exam=exam)
+    mark = free[0].text[1:3]
+    _, found = run(tmp_path, model, "stopped", changes={"stop": [mark]}, exam=exam)
+    for before, after in zip(free, found, strict=True):
+        cut = before.text.find(mark)
+        assert after.text == (before.text if cut < 0 else before.text[:cut])
+        assert (after.stopped == "stop") == (cut >= 0)
+        assert after.tokens <= before.tokens
+    assert found[0].tokens < free[0].tokens
 
 
 def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):

@@ -57,7 +57,7 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example]) 
         for group in engine.groups(lengths, budget):
             batch = [exam[i] for i in group]
             if not all(example.id in done for example in batch):  # a batch that was cut off is done again as a whole
-                fresh = speaker.answers(model, batch, limit)
+                fresh = speaker.answers(model, batch)
                 append(work.resume / "answers.jsonl", fresh)
                 done |= {answer.example: answer for answer in fresh}
             shown.advance(len(batch))
@@ -69,18 +69,18 @@ class Speaker:
     """Token ids in, predictions out."""
 
     def __init__(self, render: text.Renderer, ends: list[int], params: dict[str, Any]) -> None:
-        self.render, self.ends, self.stop = render, ends, tuple(params["stop"])
+        self.render, self.halt = render, engine.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]))
 
-    def answers(self, model: Any, batch: list[Example], limit: int) -> list[Prediction]:
+    def answers(self, model: Any, batch: list[Example]) -> list[Prediction]:
         prompts = [self.render.prompt_ids(example.prompt) for example in batch]
-        rows = engine.greedy(model, prompts, limit, self.ends, self.render.pad)
+        rows = engine.greedy(model, prompts, self.halt, self.render.pad, self.render.tokenizer)
         return [self.prediction(example, row) for example, row in zip(batch, rows, strict=True)]
 
     def prediction(self, example: Example, row: list[int]) -> Prediction:
-        ended = bool(row) and row[-1] in self.ends
+        ended = bool(row) and row[-1] in self.halt.ends
         ids = row[:-1] if ended else row
         said = self.render.decode(ids)
-        cut = min((at for at in (said.find(mark) for mark in self.stop) if at >= 0), default=None)
+        cut = min((at for at in (said.find(mark) for mark in self.halt.stop) if at >= 0), default=None)
         if cut is not None:
             return Prediction(example.id, said[:cut], len(ids), "stop")
         return Prediction(example.id, said, len(ids), "eos" if ended else "length")

@@ -9,7 +9,7 @@ LABELS = ("positive", "negative", "mixed")
 
 
 def example(row: Row) -> Example:
-    return Example("", f"Review of a {row['item']}: {row['text']}\nSentiment:", row["label"], LABELS)
+    return Example("", f"Review of a {row['item']}: {row['text']}\nThe sentiment is", row["label"], LABELS)
 
 
 TASK = Task(

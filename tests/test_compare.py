@@ -1,0 +1,84 @@
+"""The comparison stage: the gate before any score, and a model against itself."""
+
+import json
+import shutil
+
+import pytest
+
+from pipeline import records
+from pipeline.errors import ComparisonError
+from pipeline.records import Comparison, Prediction
+from pipeline.stages import compare
+from pipeline.verdict import judge
+from tests import project, tiny
+
+EXAM = tiny.examples(40)
+ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}
+DEAD = ALIVE | {"largest_logit_difference": 0.0}
+TASK = {**project.TASK, "data": {"train": "a.jsonl", "heldout": "b.jsonl"}}
+PARAMS = {"task": TASK, "confidence": 0.95, "resamples": 200, "interval": "bca", "seed": 0, "liveness": True}
+
+
+def arm(folder, right, liveness=None):
+    """Predictions of which the first `right` are right."""
+    folder.mkdir()
+    said = [e.target if n < right else "what" for n, e in enumerate(EXAM)]
+    records.write(folder / "predictions.jsonl", [Prediction(e.id, text, 1, "eos") for e, text in zip(EXAM, said, strict=True)])
+    if liveness:
+        (folder / "liveness.json").write_text(json.dumps(liveness))
+    return folder
+
+
+def compared(tmp_path, base, tuned, **changes):
+    exam = tiny.write_part(tmp_path / "exam", EXAM)
+    work = tiny.work(tmp_path / "out", PARAMS | changes, exam=exam, base=base, **tuned)
+    facts = compare.run(work)
+    return facts, judge(list(records.read(work.out / "comparisons.jsonl", Comparison)), 0.95, "holm"), work.out
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"question": "a", "answer": "yes"}\n')
+
+
+def test_a_lift_is_found(tmp_path):
+    facts, rows, out = compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": arm(tmp_path / "t", 35, ALIVE)})
+    assert facts["accuracy"] == pytest.approx({"base": 5 / 40, "tuned": 35 / 40, "lift": 30 / 40})
+    assert [row.verdict for row in rows if row.primary] == ["better"]
+    assert json.loads((out / "counts.json").read_text())["base"]["unparsed"] == 35
+    assert json.loads((out / "liveness.json").read_text())[0]["alive"]
+
+
+def test_seeds_stand_in_the_order_of_their_numbers(tmp_path):
+    arms = {f"tuned{seed}": arm(tmp_path / f"t{seed}", right, ALIVE) for seed, right in ((10, 40), (2, 0))}
+    _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms)
+    assert [each["seed"] for each in json.loads((out / "liveness.json").read_text())] == [2, 10]
+    first = json.loads((out / "examples.jsonl").read_text().splitlines()[0])
+    assert [each["scores"]["accuracy"] for each in first["tuned"]] == [0.0, 1.0]
+
+
+def test_a_dead_adapter_stops_before_any_score(tmp_path):
+    with pytest.raises(ComparisonError, match=r"pets, seed 0: the adapter is dead: the logits of 8 probes are those of the base"):
+        compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": arm(tmp_path / "t", 35, DEAD)})
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("right", [0, 7, 40])
+def test_a_model_against_itself_is_never_better_or_worse(tmp_path, right):
+    base = arm(tmp_path / "base", right)
+    tuned = {f"tuned{seed}": shutil.copytree(base, tmp_path / f"t{seed}") for seed in (0, 1)}
+    for folder in tuned.values():
+        (folder / "liveness.json").write_text(json.dumps(DEAD))
+    facts, rows, _ = compared(tmp_path, base, tuned, liveness=False)
+    assert facts["accuracy"]["lift"] == 0.0
+    assert [row.verdict for row in rows if row.primary] == ["cannot tell"]
+
+
+def test_a_missing_prediction_stops(tmp_path):
+    tuned = arm(tmp_path / "t", 35, ALIVE)
+    lines = (tuned / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (tuned / "predictions.jsonl").write_text("".join(lines[:-2]))
+    with pytest.raises(ComparisonError, match=r"2 .*e38, e39"):
+        compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": tuned})
