@@ -204,10 +204,12 @@ def check_verb() -> None:
 
 @app.command("gc")
 def gc_verb(
-    store: StoreAt = Path(), delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False
+    others: Annotated[list[Path] | None, typer.Argument(metavar="[RECIPE]...", help="Recipes of yours whose artifacts stay.")] = None,
+    store: StoreAt = Path(),
+    delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:
-    """List artifacts that no recipe under recipes/ reaches."""
-    views.collect(out, store_at(store), delete)
+    """List artifacts that no recipe reaches: none under recipes/, and none that is named."""
+    views.collect(out, store_at(store), delete, others or [])
 
 
 @app.command("doctor")

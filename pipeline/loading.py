@@ -33,7 +33,9 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
     if key not in _resident:
         _resident.clear()
         gc.collect()
-        _resident[key] = read(models.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
+        model = read(models.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
+        model.config._name_or_path = spec["repo"] or spec["folder"]  # goes into adapters: no path of this machine
+        _resident[key] = model
     return _resident[key]
 
 

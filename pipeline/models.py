@@ -42,7 +42,7 @@ class Model:
             "chat": self.chat,
             "trust_remote_code": self.trust_remote_code,
         }
-        return spec | ({"digest": folder_digest(check_folder(Path(self.folder), self.trust_remote_code))} if self.folder else {})
+        return spec | ({"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code))} if self.folder else {})
 
 
 MODELS = (
@@ -65,8 +65,7 @@ def find(recipe: Recipe) -> Model:
     rows = {row.name: row for row in MODELS}
     if name in rows:
         row = rows[name]
-        folder = str(ROOT / row.folder) if row.folder else None
-        found = Model(row.name, row.repo, folder, row.revision, row.chat, row.license, row.gated)
+        found = row
     elif Path(name).is_dir():
         found = Model(name, folder=name)
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
@@ -91,10 +90,16 @@ def local_folder(spec: dict[str, Any]) -> Path:
         ModelError, MachineError: it is not on the hub, gated, or the hub cannot be reached.
     """
     if spec["folder"]:
-        return Path(spec["folder"])
+        return placed(spec["folder"])
     from pipeline import hub
 
     return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), spec["trust_remote_code"])
+
+
+def placed(folder: str) -> Path:
+    """Where a folder of the table or of a recipe lies. Keys hold it as it is written, so they are the same in every clone."""
+    shipped = any(row.folder == folder for row in MODELS)
+    return ROOT / folder if shipped else Path(folder)
 
 
 def check_folder(folder: Path, trust_remote_code: bool) -> Path:

@@ -191,10 +191,10 @@ def check_all(out: Console) -> None:
     out.print(f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(models.MODELS)} model rows: all load")
 
 
-def collect(out: Console, store: Store, delete: bool) -> None:
-    """Artifacts that no shipped recipe reaches, with their size; deleted if asked."""
+def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
+    """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
     reached: set[Path] = set()
-    for path in shipped_recipes():
+    for path in [*shipped_recipes(), *others]:
         have: dict[Job, Artifact] = {}
         for job in plan(recipes.load(path)):
             why(job, have, store)
@@ -205,4 +205,7 @@ def collect(out: Console, store: Store, delete: bool) -> None:
         out.print(f"{'deleted' if delete else 'unreached'} {size / 1e6:8.1f} MB  {made.path}", soft_wrap=True)
         if delete:
             shutil.rmtree(made.path)
-    out.print(f"{len(loose)} artifacts that no recipe under recipes/ reaches" + ("" if delete or not loose else "; --delete removes them"))
+    out.print(
+        f"{len(loose)} artifacts that no recipe under recipes/ reaches{' nor those named' if others else ''}"
+        + ("" if delete or not loose else "; --delete removes them")
+    )

@@ -107,6 +107,7 @@ def test_gc_lists_first_and_deletes_when_told(made, type_in, tmp_path):
     store = shutil.copytree(made[1], tmp_path / "store")
     assert "7 artifacts that no recipe under recipes/ reaches; --delete removes them" in type_in("gc", "--store", store)
     assert len(list(Store(store / "data", store / "checkpoints").all())) == 7
+    assert type_in("gc", made[0], "--store", store, "--delete").startswith("0 artifacts")
     type_in("gc", "--store", store, "--delete")
     assert not list(Store(store / "data", store / "checkpoints").all())
 

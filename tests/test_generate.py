@@ -98,6 +98,10 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
 
 
+def test_an_adapter_names_its_base_as_the_recipe_does(adapter, model):
+    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == model["folder"]
+
+
 def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, exam, adapter):
     _, before = run(tmp_path, model, "before", exam=exam)
     _, tuned = run(tmp_path, model, "tuned", exam=exam, adapter=adapter)

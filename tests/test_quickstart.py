@@ -93,6 +93,14 @@ def test_the_base_is_what_its_card_says():
     assert len({config["pad_token_id"], config["bos_token_id"], config["eos_token_id"]}) == 3
 
 
+def test_keys_hold_no_path_of_this_machine():
+    from pipeline import recipe as recipes
+    from pipeline.plan import plan
+
+    for job in plan(recipes.load(ROOT / "recipes" / "quickstart.yaml")):
+        assert str(ROOT) not in job.asked
+
+
 def test_no_prompt_fuses_with_its_answer():
     render = text.renderer(tiny.spec(BASE, False))
     for name in SHOP:
