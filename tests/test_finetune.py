@@ -227,6 +227,23 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path,
     assert a == pytest.approx(b, rel=1e-4)
 
 
+def test_out_of_memory_in_the_middle_of_a_step_leaves_no_half_gradient(tmp_path, model, lessons, monkeypatch):
+    small = Machine(device="cpu", tokens=60)
+    run(tmp_path, model, lessons, "roomy", small, max_steps=3)
+    real, calls = engine.target_loss, iter(range(10_000))
+
+    def guarded(model, batch):
+        if next(calls) == 1:  # the first micro-batch of the step has left its gradient
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(model, batch)
+
+    monkeypatch.setattr(engine, "target_loss", guarded)
+    run(tmp_path, model, lessons, "tight", small, max_steps=3)
+    a, b = ([(float(row["loss"]), float(row["grad_norm"])) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
+    for x, y in zip(a, b, strict=True):
+        assert x == pytest.approx(y, rel=1e-4)
+
+
 def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, lessons, monkeypatch):
     small_memory(monkeypatch, 5)
     with pytest.raises(TrainingError, match=r"out of memory on a single example of \d+ tokens"):
