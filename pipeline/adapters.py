@@ -67,7 +67,7 @@ def zero_tensors(model: Any) -> list[str]:
 
 def save(model: Any, folder: Path) -> None:
     """Write `adapter_model.safetensors` and `adapter_config.json`; equal adapters give equal bytes."""
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub whether they were resized
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text("utf-8"))
     for key, value in config.items():

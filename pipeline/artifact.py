@@ -123,7 +123,8 @@ class Store:
         final = self.place(asked)
         path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
         with telling_of_disks(final.parent):
-            for left in final.parent.glob(f".{final.name}.*"):
+            unsealed = [final] if final.exists() and not (final / MANIFEST).exists() else []  # a deletion that was interrupted
+            for left in [*final.parent.glob(f".{final.name}.*"), *unsealed]:
                 shutil.rmtree(left, ignore_errors=True)
             path.mkdir(parents=True)
             try:

@@ -43,6 +43,7 @@ def memory() -> tuple[str, bool, str]:
 
 
 def disk(store: Path) -> tuple[str, bool, str]:
+    store = next(place for place in (store.resolve(), *store.resolve().parents) if place.exists())
     free = shutil.disk_usage(store).free / GIB
     writable = os.access(store, os.W_OK)
     return (

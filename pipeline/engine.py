@@ -119,10 +119,25 @@ def greedy(model: Any, prompts: Sequence[Sequence[int]], halt: Halt, pad: int, t
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
     asked: dict[str, Any] = {"max_new_tokens": halt.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
     asked |= {"eos_token_id": list(halt.ends)}
-    asked |= {"stop_strings": list(halt.stop), "tokenizer": tokenizer} if halt.stop else {}
+    asked |= {"stopping_criteria": [stop_strings(halt.stop, tokenizer, width)]} if halt.stop else {}
     with torch.inference_mode():
         out = model.generate(input_ids=ids, attention_mask=mask, **asked)
     return [cut_behind(row, halt.ends, pad) for row in out[:, width:].tolist()]
+
+
+def stop_strings(marks: Sequence[str], tokenizer: Any, width: int) -> Any:
+    """A stopping criterion that looks for strings in the new tokens only; transformers' own looks into the prompt as well."""
+    import torch
+    from transformers import StoppingCriteria
+
+    window = max(map(len, marks)) + 8  # tokens that surely hold a mark which the newest token completes
+
+    class Stop(StoppingCriteria):  # type: ignore[misc]
+        def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
+            said = tokenizer.batch_decode(ids[:, max(width, ids.shape[1] - window) :], skip_special_tokens=True)
+            return torch.tensor([any(mark in text for mark in marks) for text in said], device=ids.device)
+
+    return Stop()
 
 
 def cut_behind(row: list[int], ends: Sequence[int], pad: int) -> list[int]:

@@ -19,8 +19,36 @@ def unreachable() -> str:
     return ""
 
 
+def commit_of(repo: str, revision: str | None) -> str:
+    """The commit that a tag or branch of a model repository means: in the cache if it is there, else today's.
+
+    Keys hold it, so base and tuned answers always come from the same weights.
+
+    Raises:
+        ModelError: as fetch_model.
+    """
+    from huggingface_hub import HfApi, constants
+
+    asked = revision or "main"
+    if len(asked) == 40 and set(asked) <= set("0123456789abcdef"):
+        return asked
+    note = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "refs" / asked
+    if note.is_file():
+        return note.read_text("utf-8").strip()
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable()
+    try:
+        if why:
+            raise ConnectionError(why)
+        commit = str(HfApi().model_info(repo, revision=asked).sha)
+    except Exception as error:
+        raise fault(repo, revision, error, why) from None
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(commit, "utf-8")  # as the library notes it when it is asked for a branch
+    return commit
+
+
 def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    """The folder of a model repository in the cache, at a commit, tag or branch.
+    """The folder of a model repository in the cache, at a commit.
 
     Raises:
         ModelError: at once, if the hub cannot be reached and the cache has nothing; or it is missing, private or gated.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import models
-from pipeline.errors import ModelError
+from pipeline.errors import MachineError, ModelError
 from pipeline.hush import hush
 from pipeline.progress import say
 
@@ -34,7 +34,7 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
         _resident.clear()
         gc.collect()
         model = read(models.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
-        model.config._name_or_path = spec["repo"] or spec["folder"]  # goes into adapters: no path of this machine
+        model.name_or_path = spec["repo"] or spec["folder"]  # peft writes it into adapters: no path of this machine
         _resident[key] = model
     return _resident[key]
 
@@ -48,17 +48,20 @@ def read(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> 
     quantization, compute = precision
     dtype = torch.bfloat16 if compute == "bf16" else torch.float32
     extra: dict[str, Any] = {}
-    if quantization == "nf4":
-        extra["quantization_config"] = nf4(dtype, unfit(folder, trust))
     try:
+        if quantization == "nf4":
+            extra["quantization_config"] = nf4(dtype, unfit(folder, trust))
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
         )
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}",
-            "Fetch the model again; a file may be cut off or damaged.",
-        ) from None
+    except torch.OutOfMemoryError:
+        raise MachineError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.") from None
+    except (SafetensorError, OSError, RuntimeError) as error:
+        problem = f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}"
+        raise ModelError(problem, "Fetch the model again; a file may be cut off or damaged.") from None
+    except (ValueError, KeyError) as error:
+        problem = f"{folder} does not load as a causal language model: {' '.join(str(error).split())[:300]}"
+        raise ModelError(problem, "Name a model of an architecture that this transformers knows, not quantized already.") from None
     keep_cpu_weights_unpacked(model)
     greedy = GenerationConfig(eos_token_id=model.generation_config.eos_token_id, do_sample=False)
     model.generation_config = greedy  # a model may ship sampling settings
@@ -140,7 +143,10 @@ def free_bytes(device: Any) -> int:
     import psutil
     import torch
 
-    return int(torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what training left in torch's cache is free
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def dense_forward(module: Any) -> Any:

@@ -58,7 +58,10 @@ class Machine:
                 f"--device {self.device}: this machine has no CUDA device",
                 "Leave --device out to run on the CPU, or see `loralift doctor`.",
             )
-        return torch.device(self.device)
+        try:
+            return torch.device(self.device)
+        except RuntimeError:
+            raise MachineError(f"--device {self.device}: there is no such kind of device", "Known: auto, cpu, cuda, cuda:1.") from None
 
 
 @dataclass(frozen=True)

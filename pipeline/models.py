@@ -42,6 +42,10 @@ class Model:
             "chat": self.chat,
             "trust_remote_code": self.trust_remote_code,
         }
+        if self.repo:
+            from pipeline import hub
+
+            return spec | {"revision": hub.commit_of(self.repo, self.revision)}
         return spec | ({"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code))} if self.folder else {})
 
 

@@ -20,6 +20,7 @@ from pipeline.errors import RecipeError, suggest
 
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -88,7 +89,7 @@ class Prepare(Section):
     """Jaccard similarity of 5-word shingles from which a training prompt counts as a copy of a held-out one; 1 finds equal prompts only."""
     max_bad_rows: Fraction = 0.1
     """Share of rows that may be unusable before the source is refused."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 class Finetune(Section):
@@ -124,7 +125,7 @@ class Finetune(Section):
     """Optimizer steps between two looks at the dev loss."""
     keep: Literal["best", "last"] = "best"
     """Which adapter is kept: lowest dev loss, or the final one."""
-    seeds: Annotated[tuple[int, ...], Listed] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Listed] = (0,)
     """Replicates: one adapter each; the comparison resamples over them."""
 
 
@@ -148,7 +149,7 @@ class Compare(Section):
     interval: Literal["bca", "percentile"] = "bca"
     correction: Literal["holm", "none"] = "holm"
     """For several tasks and sweep points; `none` for exploring only."""
-    seed: int = 0
+    seed: Seed = 0
     liveness: bool = True
     """Refuse to score an adapter that changes nothing. Off only to compare a model with itself."""
 
@@ -181,6 +182,8 @@ class Recipe(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"tasks: {', '.join(twice)} stands there more than once")
+        if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
+            raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
         return self
 
     def points(self, where: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
+from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
 
@@ -101,13 +102,22 @@ def work(asked: Asked, inputs: dict[str, Artifact], site: Site) -> Artifact:
     stage, start = import_module(f"pipeline.stages.{asked.stage}"), time.time()
     with site.store.scratch(asked) as out:
         given = Work(asked.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(asked), site.machine)
-        facts = stage.run(given)
+        facts = within_memory(stage.run, given, f"{asked.stage} {asked.label}")
         made = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
             **described(site.machine),
         }
         return site.store.seal(asked, out, facts, made, {name: made.path.name for name, made in inputs.items()})
+
+
+def within_memory(stage: Callable[[Work], dict[str, Any]], given: Work, name: str) -> dict[str, Any]:
+    try:
+        return stage(given)
+    except Exception as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, and torch may not be loaded
+            raise
+        raise MachineError(f"out of memory in {name}", "Lower --tokens, or take a smaller base or a larger device.") from error
 
 
 @cache

@@ -10,12 +10,15 @@ from rich.text import Text
 from pipeline.page import words
 
 STYLES = {"better": "bold green", "worse": "bold red", "cannot tell": "bold yellow"}
+MANY = 6
+"""More comparisons than these are told by the table alone."""
 Row = dict[str, Any]
 
 
 def table(report: Row) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
-    parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *map(sentence, report["cells"])]
+    told = [] if len(report["cells"]) > MANY else [sentence(cell) for cell in report["cells"]]
+    parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *measures(report), *told]
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
     return Group(*parts)
 
@@ -27,7 +30,8 @@ def rows(report: Row) -> Table:
     made.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
         made.add_column(words.key(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
-    made.add_column("metric", overflow="fold", min_width=7, ratio=2)
+    else:  # beside a point of a sweep there is no room for it; measures() says it
+        made.add_column("metric", overflow="fold", min_width=7, ratio=2)
     for name in ("n", "base", "tuned", "lift", f"p ({words.correction(report['correction'])})"):
         made.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")
     made.add_column("verdict")
@@ -35,9 +39,15 @@ def rows(report: Row) -> Table:
         row = cell["comparisons"][0]
         place = [Text(words.value(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
         figures = (f"{row['n']:,}", words.score(row, "base"), words.score(row, "tuned"), words.lift(row), words.small(row["p_adjusted"]))
-        texts = [Text(cell["task"]), *place, Text(words.metric(row["metric"])), *map(Text, figures)]
+        texts = [Text(cell["task"]), *(place or [Text(words.metric(row["metric"]))]), *map(Text, figures)]
         made.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
     return made
+
+
+def measures(report: Row) -> list[Text]:
+    """What the tasks of a sweep are judged by: the table has no room for it."""
+    found = {cell["task"]: words.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
+    return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in found.items()))] if report["sweep"] else []
 
 
 def sentence(cell: Row) -> Text:

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, suggest
 from pipeline.machine import Work
 
+TRACKERS = ("tensorboard", "wandb", "trackio")
 Track = Callable[[dict[str, float], int], None]
 
 
@@ -22,6 +23,8 @@ def tracker(work: Work) -> Iterator[Track]:
     if not name:
         yield lambda measured, step: None
         return
+    if name not in TRACKERS:
+        raise MachineError(f"--track {name}: there is no such tracker", suggest(name, TRACKERS))
     if find_spec(name) is None:
         raise MachineError(f"--track {name}: the package is not installed", f"Install it: pip install {name}")
     from accelerate import Accelerator

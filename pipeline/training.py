@@ -70,7 +70,7 @@ class State:
 
         if not (folder / "state.pt").exists():
             return
-        kept = torch.load(folder / "state.pt", weights_only=True)
+        kept = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         self.load_tensors(kept.pop("tensors"))
         self.optimizer.load_state_dict(kept.pop("optimizer"))
         self.schedule.load_state_dict(kept.pop("schedule"))
@@ -113,7 +113,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     import torch
 
     torch.set_rng_state(state["cpu"].cpu())
-    if state["cuda"]:
+    if len(state["cuda"]) == torch.cuda.device_count() > 0:
         torch.cuda.set_rng_state_all([value.cpu() for value in state["cuda"]])
 
 

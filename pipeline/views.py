@@ -13,12 +13,14 @@ from rich.tree import Tree
 
 from pipeline import models, task
 from pipeline import recipe as recipes
-from pipeline.artifact import Artifact, Store
+from pipeline.artifact import MANIFEST, Artifact, Store, canonical
 from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import ROOT
 from pipeline.plan import Job, plan
 from pipeline.recipe import Recipe
 from pipeline.run import asked_of, find
+
+DEAR = ("finetune", "generate")
 
 
 def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store) -> None:
@@ -199,11 +201,15 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
         for job in plan(recipes.load(path)):
             why(job, have, store)
         reached |= {made.path for made in have.values()}
+        # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
+        wanted = {(job.stage, job.asked) for job in plan(recipes.load(path))}
+        reached |= {made.path for made in store.all() if made.stage in DEAR and (made.stage, canonical(made.params)) in wanted}
     loose = [made for made in store.all() if made.path not in reached]
     for made in loose:
         size = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
         out.print(f"{'deleted' if delete else 'unreached'} {size / 1e6:8.1f} MB  {made.path}", soft_wrap=True)
         if delete:
+            (made.path / MANIFEST).unlink()  # first: a folder without it does not exist
             shutil.rmtree(made.path)
     out.print(
         f"{len(loose)} artifacts that no recipe under recipes/ reaches{' nor those named' if others else ''}"

@@ -98,8 +98,14 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
 
 
-def test_an_adapter_names_its_base_as_the_recipe_does(adapter, model):
-    assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == model["folder"]
+def test_an_adapter_names_its_base_as_the_recipe_does_and_asks_no_hub(tmp_path):
+    from pipeline import adapters, models
+
+    spec = next(row for row in models.MODELS if row.name == "quickstart-base").spec()
+    tuned = adapters.attach(loading.load(spec, "nf4", "bf16", CPU), tiny.FINETUNE)
+    adapters.save(tuned, tmp_path)
+    tuned.unload()
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"] == "checkpoints/quickstart-base"
 
 
 def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, exam, adapter):
@@ -143,6 +149,13 @@ def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, e
         assert (after.stopped == "stop") == (cut >= 0)
         assert after.tokens <= before.tokens
     assert found[0].tokens < free[0].tokens
+
+
+def test_a_stop_string_in_the_prompt_stops_nothing(model):
+    base, render = loading.load(model, "nf4", "fp32", CPU), text.renderer(model)
+    prompt = render.prompt_ids("the cat sees a dog")
+    free = engine.greedy(base, [prompt], engine.Halt(6, (2,)), 0)
+    assert engine.greedy(base, [prompt], engine.Halt(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
 
 
 def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):

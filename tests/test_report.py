@@ -321,14 +321,15 @@ def printed(said: dict[str, Any], width: int) -> str:
 
 TABLE = """\
 What did fine-tuning change? (demo)
-task     rank metric    n base tuned                lift p (Holm) verdict
-─────────────────────────────────────────────────────────────────────────────
-boolq    4    accuracy 40 0.28  0.34 +0.06 [-0.02, 0.15]    0.820 cannot tell
-boolq    8    accuracy 40 0.28  0.40  +0.12 [0.02, 0.23]    0.002 better
-boolq    16   accuracy 40 0.28  0.74  +0.46 [0.32, 0.60]    0.002 better
-titles   4    ROUGE-L  40 0.26  0.29 +0.02 [-0.02, 0.07]    0.820 cannot tell
-titles   8    ROUGE-L  40 0.26  0.34  +0.07 [0.03, 0.12]    0.002 better
-titles   16   ROUGE-L  40 0.26  0.57  +0.30 [0.22, 0.39]    0.002 better
+task     rank  n base tuned                lift p (Holm) verdict
+────────────────────────────────────────────────────────────────────
+boolq    4    40 0.28  0.34 +0.06 [-0.02, 0.15]    0.820 cannot tell
+boolq    8    40 0.28  0.40  +0.12 [0.02, 0.23]    0.002 better
+boolq    16   40 0.28  0.74  +0.46 [0.32, 0.60]    0.002 better
+titles   4    40 0.26  0.29 +0.02 [-0.02, 0.07]    0.820 cannot tell
+titles   8    40 0.26  0.34  +0.07 [0.03, 0.12]    0.002 better
+titles   16   40 0.26  0.57  +0.30 [0.22, 0.39]    0.002 better
+judged by: boolq accuracy, titles ROUGE-L
 cannot tell on boolq, rank 4: accuracy 0.28 -> 0.34, lift +0.06 [-0.02, 0.15], p
 (Holm) = 0.820, n = 40; the smallest lift that this test set would show four
 times in five is 0.12
@@ -337,9 +338,9 @@ times in five is 0.12
 
 def test_terminal_table_at_eighty_columns(swept: Made) -> None:
     text = [line.rstrip() for line in printed(swept.json, 80).splitlines()]
-    assert text[:12] == TABLE.splitlines()
+    assert text[:13] == TABLE.splitlines()
     assert max(map(len, text)) <= 80
-    assert " ".join(text[12:]).count("better on") == 4
+    assert " ".join(text[13:]).count("better on") == 4
 
 
 def test_long_names_still_fit_eighty_columns(swept: Made) -> None:

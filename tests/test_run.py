@@ -137,6 +137,24 @@ def test_a_folder_without_a_manifest_does_not_exist(copied):
     assert project.carry_out(recipe, root) == ["report"]
 
 
+def test_a_folder_whose_deletion_was_interrupted_is_made_again(copied):
+    recipe, root = copied
+    folder = next(root.glob("data/compare/*"))
+    (folder / "manifest.json").unlink()
+    assert project.carry_out(recipe, root) == ["compare"]
+
+
+def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsys):
+    from rich.console import Console
+
+    from pipeline import views
+
+    recipe, root = copied
+    monkeypatch.setattr(runs, "code", lambda: "edited")
+    views.collect(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
+    assert sorted(each.stage for each in artifacts(root)) == ["finetune", "generate", "generate"]
+
+
 def test_a_sweep_shares_its_work(made):
     recipe = recipes.load(made[0], {"sweep": {"finetune.rank": [1, 2, 4, 8, 16, 32]}, "finetune.seeds": [0, 1]})
     jobs = plan(recipe)

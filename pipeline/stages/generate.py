@@ -28,7 +28,7 @@ def run(work: Work) -> dict[str, Any]:
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
-    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model, loading.expanded(model):
+    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model, loading.expanded(model) as dense:
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
         answers = answer_all(work, model, Speaker(render, ends, params), exam)
         if adapter:
@@ -38,6 +38,7 @@ def run(work: Work) -> dict[str, Any]:
     tokens = sum(answer.tokens for answer in answers)
     return {
         "examples": len(answers),
+        "dense": dense,
         "tokens": tokens,
         "truncated": sum(answer.stopped == "length" for answer in answers),
         "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
