@@ -37,10 +37,10 @@ def make(root: Path, base: str) -> Path:
     return path
 
 
-def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set[str] | None = None) -> list[str]:
+def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set[str] | None = None, device: str = "cpu") -> list[str]:
     """Run a recipe into a store under root; returns the stages that were made, in order."""
     made: list[str] = []
     jobs = plan(recipes.load(recipe, changes))
-    site = Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu", tokens=100, save_seconds=0.0))
+    site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0))
     run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
     return made
