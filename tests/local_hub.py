@@ -13,6 +13,7 @@ huggingface_hub reads HF_ENDPOINT when it is imported, so the code under test mu
 import hashlib
 import json
 import re
+import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,6 +40,28 @@ class LocalHub(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client may stop reading; nothing else is expected."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class HangUp(socketserver.ThreadingTCPServer):
+    """A hub that takes every connection, counts it and drops it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
+        self.calls = 0
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self.calls += 1
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, daemon=True).start()
