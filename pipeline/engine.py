@@ -37,6 +37,20 @@ def groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return found
 
 
+def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of rows, longest first, such that their tokens together are <= budget (or a row alone); first fit."""
+    found: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        at = next((at for at, left in enumerate(room) if lengths[index] <= left), len(room))
+        if at == len(room):
+            found.append([])
+            room.append(budget)
+        found[at].append(index)
+        room[at] -= lengths[index]
+    return found
+
+
 def padded(rows: Sequence[Tokens], pad: int, device: Any) -> dict[str, Any]:
     """Right-padded input_ids, attention_mask and labels, each (rows, longest); labels are IGNORED outside of targets."""
     import torch

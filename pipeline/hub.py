@@ -19,6 +19,22 @@ def unreachable() -> str:
     return ""
 
 
+def cached(kind: str, repo: str, name: str) -> Path:
+    """A file or folder of a repository in the cache, whether it is there or not; kind: `models` or `datasets`."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"{kind}--{repo.replace('/', '--')}" / name
+
+
+def noted(kind: str, repo: str, revision: str | None) -> str:
+    """The commit that a revision means as far as this machine knows; empty if it does not."""
+    asked = revision or "main"
+    if len(asked) == 40 and set(asked) <= set("0123456789abcdef"):
+        return asked
+    note = cached(kind, repo, f"refs/{asked}")
+    return note.read_text("utf-8").strip() if note.is_file() else ""
+
+
 def commit_of(repo: str, revision: str | None) -> str:
     """The commit that a tag or branch of a model repository means: in the cache if it is there, else today's.
 
@@ -30,11 +46,8 @@ def commit_of(repo: str, revision: str | None) -> str:
     from huggingface_hub import HfApi, constants
 
     asked = revision or "main"
-    if len(asked) == 40 and set(asked) <= set("0123456789abcdef"):
-        return asked
-    note = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / "refs" / asked
-    if note.is_file():
-        return note.read_text("utf-8").strip()
+    if known := noted("models", repo, revision):
+        return known
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable()
     try:
         if why:
@@ -42,6 +55,7 @@ def commit_of(repo: str, revision: str | None) -> str:
         commit = str(HfApi().model_info(repo, revision=asked).sha)
     except Exception as error:
         raise fault(repo, revision, error, why) from None
+    note = cached("models", repo, f"refs/{asked}")
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(commit, "utf-8")  # as the library notes it when it is asked for a branch
     return commit

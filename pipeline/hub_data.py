@@ -31,7 +31,7 @@ def declared(source: Source, offline: bool, used: Collection[str]) -> Split:
             builder.download_and_prepare()
         except Exception as error:
             raise hub_fault(source, error, why) from None
-    commit, asked, known = str(builder.hash), commit_of(source), list(builder.info.splits or {})
+    commit, asked, known = str(builder.hash), hub.noted("datasets", str(source.hub), source.revision), list(builder.info.splits or {})
     if why and asked and commit != asked:  # without the hub the library takes the copy that it fetched last, whatever is asked for
         problem = f"{source.hub} is in the cache as of commit {commit[:12]}, but {source.revision or 'main'} is {asked[:12]}, and {why}."
         raise DataError(problem, "Run with the network; what is in the cache is not fetched again.")
@@ -82,17 +82,6 @@ def out_of_reach(offline: bool) -> str:
 
     is_off = is_offline_mode() or datasets.config.HF_HUB_OFFLINE
     return "HF_HUB_OFFLINE is set" if offline or is_off else unreachable()
-
-
-def commit_of(source: Source) -> str:
-    """The commit that a revision meant when the hub was last asked; empty if that is not known."""
-    from huggingface_hub import constants
-
-    revision = source.revision or "main"
-    if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
-        return revision
-    note = Path(constants.HF_HUB_CACHE) / f"datasets--{str(source.hub).replace('/', '--')}" / "refs" / revision
-    return note.read_text("utf-8").strip() if note.is_file() else ""
 
 
 @contextmanager

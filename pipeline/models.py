@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline import shapes
+from pipeline import hub, shapes
 from pipeline.artifact import digest, file_hash
 from pipeline.errors import ModelError, suggest
 from pipeline.machine import ROOT
@@ -45,9 +45,7 @@ class Model(Row):
             "trust_remote_code": self.trust_remote_code,
         }
         if self.repo:
-            from pipeline import hub
-
-            commit = hub.commit_of(self.repo, self.revision) if ask else known_commit(self.repo, self.revision)
+            commit = hub.commit_of(self.repo, self.revision) if ask else hub.noted("models", self.repo, self.revision) or self.revision
             return spec | {"revision": commit}
         return spec | ({"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code))} if self.folder else {})
 
@@ -108,24 +106,11 @@ def shape_of(spec: dict[str, Any]) -> Shape | None:
     return shapes.of_folder(folder) if folder else None
 
 
-def noted(repo: str, name: str) -> Path:
-    """A file or folder of a model repository in the hub's cache, whether it is there or not."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}" / name
-
-
-def known_commit(repo: str, revision: str | None) -> str | None:
-    """The commit that a revision means, as far as the cache knows; else the revision as it was given."""
-    note = noted(repo, f"refs/{revision or 'main'}")
-    return note.read_text("utf-8").strip() if note.is_file() else revision
-
-
 def snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a model repository in the cache; None if it is not here."""
-    commit = known_commit(repo, revision)
-    folder = noted(repo, f"snapshots/{commit}") if commit else None
-    return folder if folder and (folder / "config.json").exists() else None
+    commit = hub.noted("models", repo, revision)
+    folder = hub.cached("models", repo, f"snapshots/{commit}")
+    return folder if commit and (folder / "config.json").exists() else None
 
 
 def short(base: str) -> str:

@@ -22,10 +22,14 @@ def check(recipe: Recipe, jobs: Iterable[Job], machine: Machine) -> None:
     """
     if recipe.needs_cuda:
         need_cuda(recipe)
-    found = dict.fromkeys([*missing_files(jobs), *missing_keys(machine)])
-    if found:
-        first, *others = found
-        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), "")
+    jobs = list(jobs)
+    files, keys = missing_files(jobs), missing_keys(machine)
+    if files or keys:
+        first, *others = dict.fromkeys([line for _, line in files] + keys)
+        names = [task if isinstance(task, str) else task.name for task in recipe.tasks]
+        left = [name for name in names if name not in {name for name, _ in files}]
+        remedy = f"Or leave these tasks out: 'tasks=[{', '.join(left)}]'" if files and left else ""
+        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), remedy)
 
 
 def need_cuda(recipe: Recipe) -> None:
@@ -38,8 +42,8 @@ def need_cuda(recipe: Recipe) -> None:
         )
 
 
-def missing_files(jobs: Iterable[Job]) -> list[str]:
-    """A line for every file that only a person can fetch, where a split has no other source."""
+def missing_files(jobs: Iterable[Job]) -> list[tuple[str, str]]:
+    """Task and line for every file that only a person can fetch, where a split has no other source."""
     said = []
     for job in jobs:
         if job.stage == "prepare":
@@ -47,7 +51,7 @@ def missing_files(jobs: Iterable[Job]) -> list[str]:
             sources = task.train if job.params["split"] == "train" else task.heldout
             needed = [source.placed for source in sources if source.placed and not by_hand_done(source)]
             if len(needed) == len(sources):
-                said += [f"{task.name}: there is no {placed.shown(each)}. {placed.how(each)}" for each in needed if each]
+                said += [(task.name, f"{task.name}: there is no {placed.shown(each)}. {placed.how(each)}") for each in needed if each]
     return said
 
 

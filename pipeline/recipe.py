@@ -118,6 +118,8 @@ class Finetune(Section):
     max_grad_norm: Positive = 1.0
     batch_examples: Count = 16
     """Examples in one optimizer step, whatever the micro-batch."""
+    packing: bool = False
+    """Lay the examples of a pass behind one another instead of padding them; the same gradients, rounding and dropout apart."""
     epochs: Count = 1
     max_steps: Count | None = None
     """Optimizer steps, if fewer than the epochs give."""

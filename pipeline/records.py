@@ -92,9 +92,14 @@ def read(path: Path, kind: type[Row]) -> Iterator[Row]:
 
 
 def parse(line: str, kind: type[Row]) -> Row:
-    """A row from its JSON line; lists become tuples at the top level, as the types say."""
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(line).items()}
-    return kind(**values)
+    """A row from its JSON line."""
+    return of(json.loads(line), kind)
+
+
+def of(values: dict[str, Any], kind: type[Row]) -> Row:
+    """A row from what JSON holds; lists become tuples at the top level, as the types say."""
+    fitting: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return kind(**fitting)
 
 
 def dictionaries(path: Path) -> Iterator[dict[str, Any]]:

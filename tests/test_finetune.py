@@ -56,23 +56,15 @@ def relative(a, b):
 
 
 @pytest.mark.parametrize(("compute", "tolerance"), [("fp32", 1e-5), ("bf16", 2e-2)])
-@pytest.mark.parametrize("layout", ["one pack", "16 x 1", "2 x 8", "one batch"])
+@pytest.mark.parametrize("layout", ["one pack", "some packs", "16 x 1", "2 x 8", "one batch"])
 def test_step_equals_a_plain_loop(model, compute, tolerance, layout):
     rows = rows_of(model)
     tuned = fresh(model, compute)
     try:
         expected_loss, expected = plain_loop(tuned, rows, compute == "bf16")
         tuned.zero_grad()
-        passes = finetune.Passes(tuned, compute, 0)
-        if layout == "one pack":
-            tuned.train()
-            with torch.autocast("cpu", torch.bfloat16, enabled=compute == "bf16"):
-                loss = engine.target_loss(tuned, engine.packed(rows, CPU)) / sum(len(row.target) for row in rows)
-            loss.backward()
-            loss = float(loss.detach())
-        else:
-            budget = {"16 x 1": 1, "2 x 8": 8 * max(map(len, rows)), "one batch": 10_000}[layout]
-            loss = passes.gradients(rows, budget)
+        budget = {"16 x 1": 1, "2 x 8": 8 * max(map(len, rows)), "some packs": 2 * max(map(len, rows))}.get(layout, 10_000)
+        loss = finetune.Passes(tuned, compute, 0, "pack" in layout).gradients(rows, budget)
         assert loss == pytest.approx(expected_loss, rel=tolerance)
         assert relative(gradients(tuned), expected) < tolerance
     finally:
@@ -84,6 +76,17 @@ def test_layouts_are_what_they_say(model):
     assert len(engine.groups(lengths, 1)) == 16
     assert len(engine.groups(lengths, 8 * max(lengths))[0]) == 8
     assert sorted(i for group in engine.groups(lengths, 50) for i in group) == list(range(16))
+
+
+@pytest.mark.parametrize("budget", [1, 9, 20, 37, 1000])
+def test_packs_hold_every_row_once_within_the_budget(budget):
+    lengths = [9, 3, 20, 1, 7, 7, 12, 2, 9]
+    found = engine.packs(lengths, budget)
+    assert sorted(i for pack in found for i in pack) == list(range(9))
+    assert all(sum(lengths[i] for i in pack) <= budget or len(pack) == 1 for pack in found)
+    if budget == 20:  # 20 | 12 7 1 | 9 9 2 | 7 3; padded to the longest of a group they would be five
+        assert found == [[2], [6, 4, 3], [0, 8, 7], [5, 1]]
+        assert len(engine.groups(lengths, budget)) == 5
 
 
 def test_training_after_an_evaluation_has_the_same_gradients(model):
@@ -144,6 +147,20 @@ def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path, model, 
     first = content("a")
     assert content("b") == first
     assert content("c", seed=1)["adapter_model.safetensors"] != first["adapter_model.safetensors"]
+
+
+def test_packed_training_takes_the_same_course(tmp_path, model, lessons, monkeypatch):
+    padded, _ = run(tmp_path, model, lessons, "padded", epochs=3)
+
+    def refuse(*rows):
+        raise AssertionError("a packed run pads nothing")
+
+    monkeypatch.setattr(engine, "padded", refuse)
+    packed, _ = run(tmp_path, model, lessons, "packed", Machine(device="cpu", tokens=60), epochs=3, packing=True)
+    losses = [[float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("padded", "packed")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert packed["dev_loss"] == pytest.approx(padded["dev_loss"], rel=1e-3)
+    assert packed["tokens"] == padded["tokens"]
 
 
 def test_best_is_kept_unless_last_is_asked_for(tmp_path, model):

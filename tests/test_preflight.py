@@ -34,16 +34,18 @@ def test_every_file_and_key_that_is_missing_is_said_before_anything_is_made(star
     with pytest.raises(MachineError) as error:
         start(tasks=["shop_sentiment", "covid", "legal"], references=[KNOWN])
     lines = str(error.value).splitlines()
-    assert [line.strip().partition(":")[0] for line in lines] == ["covid", "covid", "legal", "reference m"]
+    assert [line.strip().partition(":")[0] for line in lines] == ["covid", "covid", "legal", "reference m", "Or leave these tasks out"]
     assert "Corona_NLP_test.csv" in lines[0]
     assert "LORALIFT_NO_KEY is not set" in lines[3]
+    assert lines[4].strip() == "Or leave these tasks out: 'tasks=[shop_sentiment]'"
     assert not list(tmp_path.glob("data/*/*"))
 
 
 def test_a_file_that_has_another_source_or_an_address_is_not_missing(start):
     with pytest.raises(MachineError) as error:
         start(tasks=["jigsaw", "webnlg", "tldr_headline_gen", "legal"])
-    assert [line.strip().partition(":")[0] for line in str(error.value).splitlines()] == ["legal"]
+    assert [line.strip().partition(":")[0] for line in str(error.value).splitlines()] == ["legal", "Or leave these tasks out"]
+    assert str(error.value).endswith("'tasks=[jigsaw, webnlg, tldr_headline_gen]'")
 
 
 def test_cuda_is_looked_for_first(start):
@@ -58,4 +60,4 @@ def test_a_file_that_is_there_is_not_missing(start, tmp_path):
     (place / "legal.csv").write_text(rows)
     with pytest.raises(MachineError) as error:
         start(tasks=["legal", "covid"])
-    assert "legal" not in str(error.value)
+    assert "legal:" not in str(error.value)

@@ -14,7 +14,7 @@ LAYERS = [
     ["errors"],
     ["records", "artifact"],
     ["mistakes"],
-    ["recipe", "machine", "progress", "hush", "sandbox", "jail", "keeper", "constants", "shapes"],
+    ["recipe", "machine", "progress", "hush", "sandbox", "jail", "keeper", "constants", "shapes", "kept"],
     ["task", "answers", "metrics", "comparisons", "files", "hub", "stats"],
     ["placed", "hub_data", "models", "model_rows", "quickstart", "verdict", "land", "references"],
     ["source"],

@@ -13,8 +13,8 @@ PIPELINE = Path(__file__).parents[1] / "pipeline"
 FROZEN = Path(__file__).with_name("versions.json")
 DEAR = {
     "finetune": ["stages/finetune", "training", "adapters", "engine", "loading", "text"],
-    "refer": ["stages/refer", "references/ask", "references/endpoint", "references/kept"],
-    "generate": ["stages/generate", "engine", "loading", "liveness", "text", "adapters"],
+    "refer": ["stages/refer", "references/ask", "references/endpoint", "kept"],
+    "generate": ["stages/generate", "kept", "engine", "loading", "liveness", "text", "adapters"],
 }
 """A stage and what it stands on that can change its bytes."""
 

@@ -16,7 +16,6 @@ from pipeline.machine import ROOT
 FOLDER = ROOT / "data" / "published"
 SOURCE = "arXiv 2405.00732, Table 12"
 GPT = ("gpt-3.5-turbo", "gpt-4")
-LEARNED_NOTHING = "learned nothing"
 Arm = Literal["base", "tuned"]
 
 
@@ -188,9 +187,7 @@ def beside(task: str, model: str | None) -> dict[str, Any] | None:
         "gpt35": older,
         "gpt4": newer,
         "n": any_cell.n,
-        "split": any_cell.rows.split,
-        "rows_known_by": any_cell.rows.evidence,
-        "metric": any_cell.metric,
+        "rows": scored(any_cell.rows),
         "constant": vars(best) if best else None,
         "marks": {arm: constant.answer for arm, constant in constant_marks(found).items()} if found else {},
         "source": SOURCE,

@@ -116,6 +116,8 @@ def show_task(out: Console, task: str) -> None:
 
 def show_model(out: Console, model: str) -> None:
     title(out, f"{model} ({published.SOURCE})")
+    if model in published.GPT:
+        return show_gpt(out, model)
     made = grid("task", "metric", numbers=("n", "base", "tuned", "lift", "GPT-4"))
     made.add_column("learned nothing")
     for task in published.tasks():
@@ -124,11 +126,22 @@ def show_model(out: Console, model: str) -> None:
         made.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), *arms(cell), newer, Text(marks_of(cell)))
     out.print(made)
     say(out, ROWS)
-    if model in published.models():
-        row = headlines.of_model(model)
-        means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
-        counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task}"
-        say(out, f"Mean {means} ({points(row.lift_floored)} with negative lifts as 0), {points(row.over_gpt4)} over GPT-4; {counts}.")
+    row = headlines.of_model(model)
+    means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
+    counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task}"
+    say(out, f"Mean {means} ({points(row.lift_floored)} with negative lifts as 0), {points(row.over_gpt4)} over GPT-4; {counts}.")
+    return None
+
+
+def show_gpt(out: Console, model: str) -> None:
+    """A model that nobody tuned: its scores beside the best tuned base."""
+    made = grid("task", "metric", numbers=("n", "score", "best tuned"))
+    for task in published.tasks():
+        cell = published.cell(task, model)
+        best = headlines.of_task(task).best_tuned
+        made.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), short(cell.score), short(best))
+    out.print(made)
+    say(out, ROWS)
 
 
 def arms(cell: Cell) -> tuple[str, str, str]:

@@ -60,7 +60,7 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
         "gpt35": told["gpt35"],
         "gpt4": told["gpt4"],
         "paper_n": told["n"],
-        "paper_rows": published.scored(next(iter(published.row(cell.task).values())).rows),
+        "paper_rows": told["rows"],
         "constant": best,
         "paper_constant": told["constant"],
         "marks": {arm: mark.answer for arm, mark in marks.items() if mark},

@@ -54,7 +54,7 @@ def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[
     state = training.State(tensors, optimizer, schedule, engine.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training.Saver(work.resume, work.machine.save_seconds)
-    passes = Passes(model, params["compute"], dev[1])
+    passes = Passes(model, params["compute"], dev[1], params["packing"])
 
     with meter("training", steps, "steps") as shown, tracking.tracker(work) as track:
         shown.advance(state.step)
@@ -78,21 +78,27 @@ def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[
 
 
 class Passes:
-    """Forward and backward passes at the recipe's precision."""
+    """Forward and backward passes at the recipe's precision, over padded rows or packed ones."""
 
-    def __init__(self, model: Any, compute: str, pad: int) -> None:
+    def __init__(self, model: Any, compute: str, pad: int, packing: bool = False) -> None:
         from accelerate import Accelerator
 
-        self.model, self.pad, self.bf16 = model, pad, compute == "bf16"
+        self.model, self.pad, self.bf16, self.packing = model, pad, compute == "bf16", packing
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
     def loss(self, rows: Sequence[engine.Tokens]) -> Any:
         import torch
 
         device = self.model.device
+        batch = engine.packed(rows, device) if self.packing else engine.padded(rows, self.pad, device)
         # not the accelerator's own autocast: its precision is fixed once a process, and jobs of a sweep may differ
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            return engine.target_loss(self.model, engine.padded(rows, self.pad, device))
+            return engine.target_loss(self.model, batch)
+
+    def groups(self, rows: Sequence[engine.Tokens], budget: int) -> list[list[engine.Tokens]]:
+        """The rows of each pass."""
+        together = engine.packs if self.packing else engine.groups
+        return [[rows[i] for i in group] for group in together([len(row) for row in rows], budget)]
 
     def gradients(self, rows: Sequence[engine.Tokens], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
@@ -100,8 +106,8 @@ class Passes:
         total, spent = sum(len(row.target) for row in rows), 0.0
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
-        for group in engine.groups([len(row) for row in rows], budget):
-            loss = self.loss([rows[i] for i in group]) / total
+        for group in self.groups(rows, budget):
+            loss = self.loss(group) / total
             self.accelerator.backward(loss)
             spent = spent + loss.detach()
         return float(spent)
@@ -112,7 +118,7 @@ class Passes:
 
         self.model.eval()
         with torch.no_grad():
-            spent = sum(float(self.loss([rows[i] for i in group])) for group in engine.groups([len(row) for row in rows], budget))
+            spent = sum(float(self.loss(group)) for group in self.groups(rows, budget))
         return spent / sum(len(row.target) for row in rows)
 
 

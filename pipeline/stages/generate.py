@@ -5,16 +5,14 @@ batches are kept in the resume folder, so a killed run goes on where it was.
 """
 
 import json
-import os
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from pipeline import engine, liveness, loading, records, text
+from pipeline.kept import Kept
 from pipeline.machine import Work
 from pipeline.progress import meter
 from pipeline.records import Example, Prediction
@@ -63,16 +61,16 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
     Args:
         number: of the round of random answers; None: greedy.
     """
-    kept = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
+    path = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
     limit, budget = work.params["max_new_tokens"], engine.token_budget(work.machine.tokens, model.device)
     lengths = [len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam]
-    done = {answer.example: answer for answer in finished(kept)}
-    with meter("answering", len(exam), "examples") as shown:
+    with Kept(path) as kept, meter("answering", len(exam), "examples") as shown:
+        done = {row["example"]: records.of(row, Prediction) for row in kept.rows}
         for group in engine.groups(lengths, budget):
             batch = [exam[i] for i in group]
             if not all(example.id in done for example in batch):  # a batch that was cut off is done again as a whole
                 fresh = speaker.answers(model, batch, number)
-                append(kept, fresh)
+                kept.add(*map(asdict, fresh))
                 done |= {answer.example: answer for answer in fresh}
             shown.advance(len(batch))
     answers = [done[example.id] for example in exam]
@@ -122,21 +120,3 @@ class Speaker:
         for (i, _), value in zip(pairs, found, strict=True):
             by_example.setdefault(i, []).append(value)
         return [replace(answer, logprobs=tuple(by_example.get(i, ()))) for i, answer in enumerate(answers)]
-
-
-def finished(path: Path) -> Iterator[Prediction]:
-    """The answers of an earlier try; a line that was cut off by a kill is left out."""
-    if not path.exists():
-        return
-    for line in path.read_bytes().split(b"\n")[:-1]:  # what stands behind the last line end was cut off
-        yield records.parse(line.decode("utf-8"), Prediction)
-
-
-def append(path: Path, answers: list[Prediction]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and (cut := path.read_bytes().rfind(b"\n") + 1) != path.stat().st_size:
-        os.truncate(path, cut)
-    with path.open("ab") as file:
-        file.write("".join(json.dumps(asdict(answer), ensure_ascii=False) + "\n" for answer in answers).encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())

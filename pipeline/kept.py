@@ -7,7 +7,7 @@ from typing import Any, Self
 
 
 class Kept:
-    """`with Kept(path) as kept:` gives the rows of earlier tries in `kept.rows`; `kept.add(row)` returns when the row is on disk."""
+    """`with Kept(path) as kept:` gives the rows of earlier tries in `kept.rows`; `kept.add(*rows)` returns when they are on disk."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -17,17 +17,17 @@ class Kept:
         self.file = path.open("ab", buffering=0)
         self.file.truncate(self.end)
 
-    def add(self, row: dict[str, Any]) -> None:
-        line = json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
+    def add(self, *rows: dict[str, Any]) -> None:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
         try:
-            left = line
+            left = lines
             while left:
                 left = left[self.file.write(left) :]
             os.fsync(self.file.fileno())
         except OSError:
             self.file.truncate(self.end)  # no later row may stand behind half a line
             raise
-        self.end += len(line)
+        self.end += len(lines)
 
     def __enter__(self) -> Self:
         return self
