@@ -21,6 +21,8 @@ from typing import Any
 from pipeline.errors import ArtifactError, MachineError
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
+"""The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Artifact:
             ArtifactError: a file was added, removed or changed since the stage wrote it.
         """
         now = file_hashes(self.path)
+        if self.stage == "finetune":
+            now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
         if changed or digest(self.files) != self.digest:
             said = ", ".join(changed) or MANIFEST

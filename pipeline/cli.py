@@ -1,7 +1,11 @@
-"""The verbs: parse, call, print. A UserError becomes its message and exit 2; anything else is ours, with a traceback and exit 1."""
+"""The verbs: parse, call, print. A UserError becomes its message and exit 2 (a page that is not what its records give: 3); anything else
+is ours, with a traceback and exit 1. A gate says with 3 that a rule fails and with 4 that one cannot tell."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +14,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline import preflight, views
+from pipeline import gate, preflight, views
 from pipeline import recipe as recipes
 from pipeline.artifact import Artifact, Store
 from pipeline.errors import ArtifactError, RecipeError, UserError, suggest
@@ -38,6 +42,32 @@ UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated c
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.")]
+GateAt = Annotated[
+    Path | None,
+    typer.Option(
+        "--gate", help="A YAML file of rules; then the exit code is 0: all pass, 3: one fails, 4: none fails, but one cannot tell."
+    ),
+]
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "device": (Device, "auto"),
+    "tokens": (Tokens, None),
+    "track": (Track, ""),
+    "unsafe_code": (UnsafeCode, False),
+}
+"""What a command line says of the machine, with defaults."""
+
+
+def on_machine(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with these options in place of its parameter `machine`: typer takes its options from a signature."""
+    mine = [asked.replace(kind=Parameter.KEYWORD_ONLY) for name, asked in signature(verb).parameters.items() if name != "machine"]
+    more = [Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind) for name, (kind, default) in OPTIONS.items()]
+
+    @wraps(verb)
+    def typed(**given: Any) -> None:
+        verb(machine=Machine(**{name: given.pop(name) for name in OPTIONS}), **given)
+
+    typed.__signature__ = Signature([*mine, *more])  # type: ignore[attr-defined]
+    return typed
 
 
 @dataclass(frozen=True)
@@ -140,18 +170,12 @@ def finetune_verb(recipe: Asked, store: StoreAt = Path(), device: Device = "auto
 
 @app.command("compare")
 @app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
-def compare_verb(
-    recipe: Asked,
-    store: StoreAt = Path(),
-    device: Device = "auto",
-    tokens: Tokens = None,
-    track: Track = "",
-    unsafe_code: UnsafeCode = False,
-) -> None:
+@on_machine
+def compare_verb(recipe: Asked, machine: Machine, store: StoreAt = Path(), gate_at: GateAt = None) -> None:
     """Make whatever is missing, compare base with tuned, and report."""
-    call = opened(recipe, store, Machine(device, tokens, track, unsafe_code=unsafe_code))
-    report = carry_out(call, {"report"})[call.jobs[-1]]
-    views.show_report(out, report)
+    call = opened(recipe, store, machine)
+    rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
+    views.show_report(out, carded(call, carry_out(call, {"report"})), (call.site.store, gate_at, rules))
 
 
 @app.command("report")
@@ -160,9 +184,11 @@ def report_verb(
     store: StoreAt = Path(),
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
+    gate_at: GateAt = None,
 ) -> None:
     """Print the report of a comparison that was made, and its page."""
     call = opened(recipe, store, Machine(unsafe_code=unsafe_code))
+    rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
     missing = [
         job for job in until(call.jobs, {"report"}) if job.stage in ("finetune", "generate", "refer") and find_made(call, job) is None
     ]
@@ -171,10 +197,17 @@ def report_verb(
             f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
             f"Run: loralift compare {' '.join(recipe)}",
         )
-    made = carry_out(call, {"report"})[call.jobs[-1]]
-    views.show_report(out, made)
+    made = carded(call, carry_out(call, {"report"}))
     if show:
         typer.launch(str(made.path / "report.html"))
+    views.show_report(out, made, (call.site.store, gate_at, rules))
+
+
+def carded(call: Call, made: dict[Job, Artifact]) -> Artifact:
+    """The report, once every adapter folder holds its model card."""
+    report = made[call.jobs[-1]]
+    views.write_cards(report, [artifact for job, artifact in made.items() if job.stage == "finetune"])
+    return report
 
 
 def find_made(call: Call, job: Job) -> Artifact | None:
@@ -217,9 +250,16 @@ def show_prompt_verb(recipe: Asked, store: StoreAt = Path(), count: Annotated[in
 
 
 @app.command("verify")
-def verify_verb(store: StoreAt = Path()) -> None:
-    """Hash every byte of every artifact again."""
-    views.verify_all(out, store_at(store))
+def verify_verb(
+    page: Annotated[Path | None, typer.Argument(metavar="PAGE", help="The report.html of a comparison, from anyone.")] = None,
+    store: StoreAt = Path(),
+    unsafe_code: UnsafeCode = False,
+) -> None:
+    """Hash every byte of every artifact again; or work out a page again from the records that it carries."""
+    if page is None:
+        views.verify_all(out, store_at(store))
+    else:
+        views.verify_page(out, page, store_at(store), Machine(unsafe_code=unsafe_code))
 
 
 @app.command("check")
@@ -254,4 +294,4 @@ def main() -> None:
         Console(stderr=True, highlight=False).print(
             f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True
         )
-        sys.exit(2)
+        sys.exit(getattr(error, "status", 2))

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.machine import ROOT
-from pipeline.recipe import InlineTask, Recipe, Reference, Section
+from pipeline.recipe import Recipe
+from pipeline.sections import InlineTask, Reference, Section
 
 MANY = 14
 WIDTH = 16

@@ -14,8 +14,8 @@ from typing import Any
 
 from pipeline import answers, source, task
 from pipeline.errors import DataError, RecipeError, suggest
-from pipeline.recipe import Data, InlineTask
 from pipeline.records import Example
+from pipeline.sections import Data, InlineTask
 from pipeline.task import Row, Source, Task
 
 PARSERS = {"text": answers.text, "first_line": answers.first_line, "choice": answers.choice, "number": answers.number, "json": answers.json}
@@ -90,6 +90,7 @@ def built(given: InlineTask) -> Task:
         max_new_tokens=given.max_new_tokens,
         choices=given.choices,
         stop=given.stop,
+        grounded="text" if given.grounded else "",
     )
 
 

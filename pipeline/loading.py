@@ -81,6 +81,11 @@ def nf4(dtype: Any, skip: list[str]) -> Any:
     )
 
 
+def context_window(model: Any) -> int:
+    """Tokens that a model was made for, prompt and answer together."""
+    return int(model.config.get_text_config().max_position_embeddings)
+
+
 def unfit(folder: Path, trust: bool) -> list[str]:
     """The modules that stay unquantized: the output layer, and linears of a width that 4 bit cannot take."""
     import torch
@@ -149,19 +154,52 @@ def free_bytes(device: Any) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def dense_values(module: Any) -> Any:
+    """What the 4-bit weights of a Linear4bit stand for (out, in), in its compute type."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(module.weight.data, module.weight.quant_state).to(module.compute_dtype)
+
+
 def dense_forward(module: Any) -> Any:
     """The forward of a Linear4bit over weights that are dequantized once."""
     import torch
-    from bitsandbytes.functional import dequantize_4bit
 
-    dtype, state = module.compute_dtype, module.weight.quant_state
-    weight = dequantize_4bit(module.weight.data, state).to(dtype)
+    dtype, weight = module.compute_dtype, dense_values(module)
     bias = None if module.bias is None else module.bias.to(dtype)
 
     def forward(x: Any) -> Any:
         return torch.nn.functional.linear(x.to(dtype), weight, bias).to(x.dtype)
 
     return forward
+
+
+@contextmanager
+def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Iterator[Any]:
+    """A model without an adapter, into whose weights a saved one was merged, as it would be deployed; gone at the end.
+
+    Args:
+        params: model, quantization and compute, as for load().
+        how: `dequantized`: into the values that the 4-bit weights stand for, over which the adapter was trained; `original`: into the
+            weights as they were before quantization.
+
+    Raises:
+        ModelError: the adapter does not fit the base.
+    """
+    import torch
+    from bitsandbytes.nn import Linear4bit
+
+    spec = params["model"]
+    dense = read(models.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
+    if how == "dequantized":
+        base = load(spec, params["quantization"], params["compute"], device)
+        with torch.no_grad():
+            for name, module in base.named_modules():
+                if isinstance(module, Linear4bit):
+                    dense.get_submodule(name).weight.copy_(dense_values(module))
+    with adapted(dense, folder) as tuned:
+        tuned.merge_adapter(safe_merge=False)
+        yield tuned
 
 
 @contextmanager

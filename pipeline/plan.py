@@ -1,14 +1,27 @@
-"""READ FIRST. From a recipe to the jobs that answer it: the flow of the whole program is plan()."""
+"""READ FIRST. From a recipe to the jobs that answer it: the flow of the whole program is plan(), that of one task is cell()."""
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import inline, models, placed, task
+from pipeline import arms, general, inline, models, placed, task
 from pipeline.artifact import canonical, file_hash
-from pipeline.recipe import Data, InlineTask, Recipe, Reference
+from pipeline.errors import RecipeError, suggest
+from pipeline.recipe import Recipe
+from pipeline.sections import Data, InlineTask, Reference
+
+Jobs = dict[str, "Job"]
+"""By what they are to a cell: exam, train, adapter<seed>, base, tuned<seed>, arm.<name>, reference.<name>, relevance.<arm>, ..."""
+
+
+WEIGHED = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
+GENERAL_TOKENS = 512
+"""Longest prompt with its answer, at least, of a general task that the recipe does not train on."""
+SPEED_TOKENS = 32
+"""New tokens of every request whose time is taken."""
 
 
 @dataclass(frozen=True)
@@ -42,45 +55,214 @@ def plan(recipe: Recipe, ask: bool = True) -> list[Job]:
     """
     jobs: list[Job] = []
     cells: list[dict[str, Any]] = []
-    shown: dict[str, Job] = {}
+    shown: Jobs = {}
     for where, point in recipe.points():
-        model = models.find(point)
-        spec, paper = model.spec(ask), paper_form(model, point)
-        for given in point.tasks:
-            made = cell(point, given, model, spec)
+        at = Point(point, ask)
+        arms.check(point, [topic.task for topic in at.topics.values()])
+        for topic in at.topics.values():
+            made, name = cell(topic), f"cell{len(cells):04}"
             jobs += made.values()
-            name, chosen = f"cell{len(cells):04}", inline.find(given)
             shown |= {f"{name}.{source}": job for source, job in made.items()}
-            told = {"cell": name, "task": chosen.name, "base": point.base, "where": where, "rank": point.finetune.rank}
-            cells.append({**told, "seeds": list(point.finetune.seeds), "paper": paper})
+            told = {"cell": name, "task": topic.task.name, "base": point.base, "where": where, "rank": point.finetune.rank}
+            told |= {"seeds": list(point.finetune.seeds), "paper": paper_form(at.model, point), "absent": topic.absent}
+            cells.append(told)
     about = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
-    return list(dict.fromkeys([*jobs, job("report", recipe.name, about, **shown)]))
+    return list(dict.fromkeys(each for made in [*jobs, job("report", recipe.name, about, **shown)] for each in behind(made)))
 
 
-def cell(point: Recipe, given: str | InlineTask, model: models.Model, spec: dict[str, Any]) -> dict[str, Job]:
-    """One task at one point of a sweep, each job after its inputs: exam, train, adapters, answers, verdict."""
-    chosen, draw, tune = inline.find(given), point.prepare, point.finetune
-    asked, label = inline.spec(given), f"{models.short(point.base)}--{chosen.name}"
-    drawn = {"task": asked, "model": spec, "seed": draw.seed, "files": data_files(given, chosen)}
-    drawn |= draw.model_dump(include={"max_tokens", "long_prompts", "max_bad_rows"})
-    held = {"split": "heldout", "examples": draw.heldout_examples, "order": draw.heldout_order}
-    exam = job("prepare", f"{chosen.name}--heldout", {**drawn, **held})
-    learn = {"split": "train", "examples": draw.train_examples, **draw.model_dump(include={"dev_examples", "near_duplicates"})}
-    lessons = job("prepare", f"{chosen.name}--train", {**drawn, **learn}, avoid=exam)
+def behind(made: Job) -> Iterator[Job]:
+    """All that a job needs, each after what it needs itself, and the job."""
+    for _, source in made.inputs:
+        yield from behind(source)
+    yield made
 
-    say = {"model": spec, **answering(point, chosen)}
-    base = job("generate", f"{label}--base", say, exam=exam)
-    steps = {"model": spec, **tune.model_dump(mode="json", exclude={"seeds"}), "targets": targets(point, model)}
-    seeds = {s: f"{label}--r{tune.rank}-s{s}" for s in tune.seeds}
-    adapters = {f"adapter{s}": job("finetune", name, {**steps, "seed": s}, train=lessons) for s, name in seeds.items()}
-    tuned = {f"tuned{s}": job("generate", name, say, exam=exam, adapter=adapters[f"adapter{s}"]) for s, name in seeds.items()}
-    others = {
-        f"reference.{known.name}": job("refer", f"{chosen.name}--{known.name}", referring(known, point, chosen), exam=exam)
-        for known in point.references
+
+class Point:
+    """One point of a sweep: its recipe, its base, and the tasks that its jobs are about, each made once."""
+
+    def __init__(self, recipe: Recipe, ask: bool) -> None:
+        self.recipe, self.model = recipe, models.find(recipe)
+        self.spec = self.model.spec(ask)
+        self.loaded = recipe.generate.model_dump(include={"quantization", "compute"}) | {"model": self.spec}
+        self.topics: dict[str, Topic] = {}
+        self.topics |= {inline.find(given).name: Topic(self, given) for given in recipe.tasks}
+
+    def topic(self, name: str) -> "Topic":
+        """A task of the recipe, or a shipped one that it does not name."""
+        if name not in self.topics:
+            return self.further.setdefault(name, Topic(self, name))
+        return self.topics[name]
+
+    @cached_property
+    def further(self) -> "dict[str, Topic]":
+        return {}
+
+
+class Topic:
+    """One task at one point: its examples and its adapters."""
+
+    def __init__(self, at: Point, given: str | InlineTask) -> None:
+        self.at, self.recipe, self.given, self.task = at, at.recipe, given, inline.find(given)
+        self.label = f"{models.short(at.recipe.base)}--{self.task.name}"
+        self.arms, self.absent = arms.wanted(at.recipe, self.task)
+        self.first = at.recipe.finetune.seeds[0]
+
+    @cached_property
+    def drawn(self) -> dict[str, Any]:
+        """What both splits are drawn by."""
+        draw = self.recipe.prepare
+        asked = {"task": inline.spec(self.given), "model": self.at.spec, "seed": draw.seed, "files": data_files(self.given, self.task)}
+        asked |= draw.model_dump(include={"max_tokens", "long_prompts", "max_bad_rows"})
+        named = self.task.name in self.at.topics
+        # a limit that suits the recipe's own tasks must not drop every row of a general one
+        return asked if named else asked | {"max_tokens": max(draw.max_tokens, GENERAL_TOKENS)}
+
+    @cached_property
+    def exam(self) -> Job:
+        return self.examined(self.recipe.prepare.heldout_examples)
+
+    def examined(self, examples: int) -> Job:
+        """The held-out examples, so many."""
+        held = {"split": "heldout", "examples": examples, "order": self.recipe.prepare.heldout_order}
+        part = "heldout" if examples == self.recipe.prepare.heldout_examples else "general"
+        return job("prepare", f"{self.task.name}--{part}", {**self.drawn, **held})
+
+    @cached_property
+    def lessons(self) -> Job:
+        """The training examples, without what is held out."""
+        draw = self.recipe.prepare
+        learn = {"split": "train", "examples": draw.train_examples, **draw.model_dump(include={"dev_examples", "near_duplicates"})}
+        return job("prepare", f"{self.task.name}--train", {**self.drawn, **learn}, avoid=self.exam)
+
+    @cached_property
+    def adapters(self) -> dict[int, Job]:
+        """One a training seed."""
+        return {seed: self.adapter(seed) for seed in self.recipe.finetune.seeds}
+
+    def adapter(self, seed: int, **placebo: str) -> Job:
+        tune = self.recipe.finetune
+        steps = {"model": self.at.spec, **tune.model_dump(mode="json", exclude={"seeds"}), "targets": targets(self.recipe, self.at.model)}
+        name = f"{self.label}--r{tune.rank}-s{seed}" + "".join(f"-{value}" for value in placebo.values())
+        return job("finetune", name, {**steps, "seed": seed, **placebo}, train=self.lessons)
+
+    def said(self, exam: Job, name: str, more: dict[str, Any] | None = None, **inputs: Job) -> Job:
+        """What an arm says to an exam.
+
+        Args:
+            more: parameters that make it another arm than base.
+            inputs: `adapter`; `train`, whose examples go into the prompts.
+        """
+        say = {"model": self.at.spec, **answering(self.recipe, self.task), **(more or {})}
+        return job("generate", f"{self.label}--{name}", say, exam=exam, **inputs)
+
+    def neighbours(self) -> "list[Topic]":
+        """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
+        names = list(self.at.topics)
+        place = names.index(self.task.name)
+        others = [*names[place + 1 :], *names[:place]] or [name for name in arms.EMBEDDED if name != self.task.name]
+        return [self.at.topic(name) for name in others]
+
+
+def cell(topic: Topic) -> Jobs:
+    """One task at one point of a sweep, each job after its inputs: exam, train, adapters, what every arm says, measures, verdict."""
+    recipe = topic.recipe
+    tuned = {
+        f"tuned{seed}": topic.said(topic.exam, f"r{recipe.finetune.rank}-s{seed}", adapter=made) for seed, made in topic.adapters.items()
     }
-    weigh = {"task": asked, **point.compare.model_dump(exclude={"correction"})}
-    verdict = job("compare", label, weigh, exam=exam, base=base, **tuned, **others)
-    return {"exam": exam, "train": lessons, **adapters, "base": base, **tuned, **others, "verdict": verdict}
+    said = {"base": topic.said(topic.exam, "base"), **tuned, **others(topic)}
+    said |= {f"reference.{known.name}": refer(topic, known) for known in recipe.references}
+    measured = {**relevance(topic, said), **kept(topic)}
+    weigh = {"task": inline.spec(topic.given), **recipe.compare.model_dump(include=WEIGHED), "loss_margin": recipe.general.loss_margin}
+    weigh |= {"general": general_tasks(topic)}
+    lessons = {"train": topic.lessons} if "constant" in topic.arms else {}
+    verdict = job("compare", topic.label, weigh, exam=topic.exam, **lessons, **said, **measured)
+    adapters = {f"adapter{seed}": made for seed, made in topic.adapters.items()}
+    return {"exam": topic.exam, "train": topic.lessons, **adapters, **said, **measured, **speed(topic), "verdict": verdict}
+
+
+def others(topic: Topic) -> Jobs:
+    """What the arms beside base and tuned say; `constant` needs no model, the comparison makes it."""
+    compare, first = topic.recipe.compare, topic.first
+    constraint = arms.constraint(topic.task)
+    shown, held, lessons = {"shots": compare.shots, "shots_seed": compare.shots_seed}, {"constrain": constraint}, {"train": topic.lessons}
+    keys = lessons if constraint == "keys" else {}
+    made: dict[str, Callable[[], tuple[dict[str, Any], Jobs]]] = {
+        "base_fewshot": lambda: (shown, lessons),
+        "base_constrained": lambda: (held, keys),
+        "tuned_constrained": lambda: (held, {"adapter": topic.adapters[first], **keys}),
+        "base_bf16": lambda: ({"quantization": "none"}, {}),
+        "merged": lambda: ({"merge": "dequantized"}, {"adapter": topic.adapters[first]}),
+        "merged_original": lambda: ({"merge": "original"}, {"adapter": topic.adapters[first]}),
+        "shuffled_labels": lambda: ({}, {"adapter": topic.adapter(first, placebo="shuffled_labels")}),
+        "unrelated": lambda: ({}, {"adapter": unrelated(topic).adapters[first]}),
+    }
+    asked = {name: made[name]() for name in topic.arms if name in made}
+    return {f"arm.{name}": topic.said(topic.exam, name, more, **inputs) for name, (more, inputs) in asked.items()}
+
+
+def unrelated(topic: Topic) -> Topic:
+    """The task whose adapter is the placebo."""
+    chosen = topic.recipe.compare.unrelated
+    return topic.at.topic(chosen) if chosen else topic.neighbours()[0]
+
+
+def relevance(topic: Topic, said: Jobs) -> Jobs:
+    """How much every arm's answers are about their prompts, under the base; of several seeds of tuned the first."""
+    compare, tuned = topic.recipe.compare, f"tuned{topic.first}"
+    asked = {**topic.at.loaded, "examples": compare.relevance_examples, "seed": compare.seed}
+    found = {}
+    for source, answers in said.items() if compare.relevance_examples else ():
+        if source == tuned or not source.startswith("tuned"):
+            name = "tuned" if source == tuned else source.removeprefix("arm.")
+            found[f"relevance.{name}"] = job("relate", f"{topic.label}--{name}", asked, exam=topic.exam, said=answers)
+    return found
+
+
+def kept(topic: Topic) -> Jobs:
+    """Base and tuned on what the adapter was not trained for."""
+    adapter, made = topic.adapters[topic.first], {}
+    for name in suites(topic):
+        if name == general.PARAGRAPHS:
+            made["general.paragraphs"] = job("forget", topic.label, {**topic.at.loaded, "text": general.digest()}, adapter=adapter)
+            continue
+        other = topic.at.topic(name)
+        exam = other.examined(topic.recipe.general.examples)
+        made[f"general.{name}.exam"] = exam
+        made[f"general.{name}.base"] = other.said(exam, "base-general")
+        made[f"general.{name}.tuned"] = other.said(exam, f"by-{topic.task.name}", adapter=adapter)
+    return made
+
+
+def general_tasks(topic: Topic) -> dict[str, Any]:
+    """The tasks among the general suites, as the comparison builds them again."""
+    return {name: inline.spec(topic.at.topic(name).given) for name in suites(topic) if name != general.PARAGRAPHS}
+
+
+def suites(topic: Topic) -> list[str]:
+    """The names of a task's general suites.
+
+    Raises:
+        RecipeError: one is neither `paragraphs` nor a task.
+    """
+    asked = topic.recipe.general.suites
+    if asked is None:
+        return [general.PARAGRAPHS, *(other.task.name for other in topic.neighbours()[:2])]
+    known = [general.PARAGRAPHS, *topic.at.topics, *task.names()]
+    for name in asked:
+        if name not in known:
+            raise RecipeError(f"general.suites: there is no suite or task '{name}'.", suggest(name, known))
+    return [name for name in asked if name != topic.task.name]
+
+
+def speed(topic: Topic) -> Jobs:
+    compare = topic.recipe.compare
+    if not compare.speed_prompts:
+        return {}
+    shots = compare.shots if "base_fewshot" in topic.arms else 0
+    asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
+    asked |= {"shots_seed": compare.shots_seed, "merged": "merged" in topic.arms}
+    adapter = topic.adapters[topic.first]
+    return {"speed": job("speed", topic.label, asked, exam=topic.exam, train=topic.lessons, adapter=adapter)}
 
 
 def answering(point: Recipe, chosen: task.Task) -> dict[str, Any]:
@@ -90,10 +272,11 @@ def answering(point: Recipe, chosen: task.Task) -> dict[str, Any]:
     return say | {"max_new_tokens": point.generate.max_new_tokens or chosen.max_new_tokens, "stop": list(chosen.stop)}
 
 
-def referring(known: Reference, point: Recipe, chosen: task.Task) -> dict[str, Any]:
+def refer(topic: Topic, known: Reference) -> Job:
     """What an endpoint is asked, without key, price and pace, which change no answer."""
-    most = known.max_new_tokens or point.generate.max_new_tokens or chosen.max_new_tokens
-    return {"endpoint": known.endpoint, "model": known.model, "max_new_tokens": most, "stop": list(chosen.stop)}
+    most = known.max_new_tokens or topic.recipe.generate.max_new_tokens or topic.task.max_new_tokens
+    asked = {"endpoint": known.endpoint, "model": known.model, "max_new_tokens": most, "stop": list(topic.task.stop)}
+    return job("refer", f"{topic.task.name}--{known.name}", asked, exam=topic.exam)
 
 
 def targets(point: Recipe, model: models.Model) -> str | list[str]:

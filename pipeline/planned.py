@@ -19,14 +19,18 @@ from pipeline.run import asked_of, find
 from pipeline.shapes import Shape
 from pipeline.task import Task
 
-RECKONED = ("finetune", "generate")
+RECKONED = ("finetune", "generate", "relate", "forget")
+PARAGRAPH = (300, 130)
+"""Of the shipped paragraphs: how many, and tokens in one, about."""
 MOST_ROWS = 100_000
+SMALL_LIFT = 0.02
+"""A lift that is worth having and hard to see."""
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
 {100 * SHARE:.0f} % of a card's limit, of which published runs reach 21 to 54 %. "-": does not
 fit. "<=": a bound from the longest prompts, since nothing is prepared yet.
-"after 5": the last of what a job waits for."""
+"after 5": the last of what a job waits for. speed: some minutes, not reckoned."""
 
 
 def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store) -> None:
@@ -68,12 +72,14 @@ def show_power(out: Console, jobs: list[Job], have: dict[Job, Artifact]) -> None
 
     sizes: dict[int, list[str]] = {}
     for job in jobs:
-        if job.stage == "prepare" and job.params["split"] == "heldout":
+        if job.stage == "prepare" and job.params["split"] == "heldout" and not job.label.endswith("--general"):
             sizes.setdefault(lengths(job, have).examples, []).append(task_of(canonical(job.params["task"])).name)
     out.print("A lift that the held-out examples show in 4 of 5 repetitions, if base and tuned\ndiffer on 20 % of them:", soft_wrap=True)
     for size, names in sorted(sizes.items()):
         whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
         out.print(f"{size:>8,}  {100 * stats.planned_effect(size, 0.2):4.1f} points  [dim]{whose}[/]", soft_wrap=True)
+    needed = stats.needed_examples(SMALL_LIFT, 0.2)
+    out.print(f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  [dim]as many would be needed[/]", soft_wrap=True)
 
 
 def missing(job: Job, have: dict[Job, Artifact]) -> Job | None:
@@ -163,9 +169,17 @@ def reckoned(job: Job, have: dict[Job, Artifact]) -> Reckoned | None:
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
         return None
     inputs = dict(job.inputs)
-    read = lengths(inputs["train" if job.stage == "finetune" else "exam"], have)
-    work = training_of(shape, job.params, read) if job.stage == "finetune" else answering_of(shape, job, read)
-    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), read.bound)
+    work: Training | Answering
+    if job.stage == "forget":
+        work, bound = scoring_of(job.params, *PARAGRAPH, PARAGRAPH[1]), False
+    else:
+        read = lengths(inputs["train" if job.stage == "finetune" else "exam"], have)
+        bound = read.bound
+        if job.stage == "relate":
+            work = scoring_of(job.params, min(read.examples, job.params["examples"]), read.prompt, read.longest)
+        else:
+            work = training_of(shape, job.params, read) if job.stage == "finetune" else answering_of(shape, job, read)
+    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), bound)
 
 
 @cache
@@ -237,17 +251,28 @@ def training_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Training
     return Training(method_of(shape, params, read), steps, batch, tokens, read.longest, looks * read.dev * tokens)
 
 
+def scoring_of(params: dict[str, Any], examples: int, prompt: float, longest: int) -> Answering:
+    """Texts that are read twice, and nothing written."""
+    weight_bytes = NF4 if params["quantization"] == "nf4" else BF16
+    return Answering(examples, prompt, longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1)
+
+
 def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
-    """A base may talk to the limit; an adapted model stops where the longest right answer does."""
+    """A base may talk to the limit; an adapted model stops where the longest right answer does; one that ranks choices writes nothing.
+
+    Worked examples lengthen the prompt by what an example and its answer have on average.
+    """
     params, limit = job.params, job.params["max_new_tokens"]
     adapter = next((source for name, source in job.inputs if name == "adapter"), None)
+    ranks, shown = params.get("constrain") == "choices", params.get("shots", 0) * (read.prompt + read.target)
+    longest = read.longest - (0 if read.bound else read.longest_target) + ceil(shown)
     return Answering(
         examples=read.examples * (1 + params.get("samples", 0)),
-        prompt=read.prompt,
-        longest=read.longest - (0 if read.bound else read.longest_target) + limit,
-        limit=limit,
-        steps=min(limit, read.longest_target) if adapter else limit,
+        prompt=read.prompt + shown,
+        longest=longest + (1 if ranks else limit),
+        limit=1 if ranks else limit,
+        steps=0 if ranks else min(limit, read.longest_target) if adapter else limit,
         weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
-        adapter=method_of(shape, adapter.params, read) if adapter else None,
-        choices=read.choices if params["score_choices"] else 0,
+        adapter=method_of(shape, adapter.params, read) if adapter and "merge" not in params else None,
+        choices=read.choices if params["score_choices"] or ranks else 0,
     )

@@ -52,7 +52,8 @@ def missing_files(jobs: Iterable[Job]) -> list[tuple[str, str]]:
             needed = [source.placed for source in sources if source.placed and not by_hand_done(source)]
             if len(needed) == len(sources):
                 said += [(task.name, f"{task.name}: there is no {placed.shown(each)}. {placed.how(each)}") for each in needed if each]
-    return said
+    seen = list(dict.fromkeys(name for name, _ in said))
+    return sorted(said, key=lambda pair: seen.index(pair[0]))
 
 
 def by_hand_done(source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""The whole language of recipes. Every key that a recipe may hold is a field here, and no other.
+"""The whole language of recipes. Every key that a recipe may hold is a field here or in sections.py, and no other.
 
 A recipe says what is to be found out. How it is run (devices, micro-batches, workers) is said on
 the command line and never changes a key.
@@ -7,190 +7,17 @@ the command line and never changes a key.
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import RecipeError, suggest
 from pipeline.mistakes import mistakes, spelled
+from pipeline.sections import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
 
-Count = Annotated[int, Field(gt=0)]
-Amount = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Listed = Field(strict=False, min_length=1)
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class Data(Section):
-    """Where the rows of an inline task come from."""
-
-    train: str
-    """A JSONL, CSV or Parquet file (also gzipped); with `hub` or `folder`, the name of a split."""
-    heldout: str
-    """The same for the examples that base and tuned are compared on."""
-    hub: str | None = None
-    """Id of a data set on the Hugging Face hub, as `owner/name`."""
-    folder: str | None = None
-    """A folder with one file a split, or a data set saved with `save_to_disk`."""
-    config: str | None = None
-    """Configuration of the hub data set, where it has several."""
-    revision: str | None = None
-    """Commit of the hub data set; without one, today's is used and recorded."""
-
-
-class InlineTask(Section):
-    """A task of the user's own, without Python."""
-
-    name: Name
-    data: Data
-    prompt: str
-    """What the model is asked; `{column}` stands for a column of the row."""
-    target: str
-    """The right answer, likewise."""
-    metrics: Annotated[tuple[str, ...], Listed] = ("exact_match",)
-    """Names of metrics; the task is judged by the first."""
-    choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """The closed set of answers, if there is one."""
-    labels: dict[str, Annotated[tuple[str, ...], Listed]] = {}
-    """Names for the numbers in a column: `{label: [negative, positive]}`."""
-    group: str = ""
-    """Template of the source document; rows of one group are resampled together."""
-    answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
-    """How the answer is read out of the model's text."""
-    max_new_tokens: Count = 64
-    stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Strings that end an answer, beside the end token."""
-
-
-class Prepare(Section):
-    """Which examples are drawn."""
-
-    train_examples: Count = 2000
-    """Examples drawn from the train split, the dev part not counted."""
-    dev_examples: Amount = 100
-    """Further examples of the train split, for the loss that picks the best adapter."""
-    heldout_examples: Count = 500
-    """Examples drawn from the held-out split."""
-    max_tokens: Count = 512
-    """Longest prompt with its answer."""
-    heldout_order: Literal["drawn", "first"] = "drawn"
-    """Draw the held-out examples by the seed, or take the first ones in the order of the source."""
-    long_prompts: Literal["drop", "cut_left", "cut_field"] = "drop"
-    """What happens to a prompt that is too long; `cut_field` shortens its passage or table, if the task has one. Answers are never cut."""
-    near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of 5-word shingles from which a training prompt counts as a copy of a held-out one; 1 finds equal prompts only."""
-    max_bad_rows: Fraction = 0.1
-    """Share of rows that may be unusable before the source is refused."""
-    seed: Seed = 0
-
-
-class Finetune(Section):
-    """How the adapter is trained."""
-
-    quantization: Literal["nf4", "none"] = "nf4"
-    """Of the frozen base: NF4 with double quantization, or its own precision."""
-    compute: Literal["bf16", "fp32"] = "bf16"
-    """Precision of the matrix products."""
-    rank: Count = 16
-    """Width of the adapter; capacity and memory grow with it."""
-    alpha_per_rank: Positive = 2.0
-    """LoRA scale: alpha = alpha_per_rank x rank (with rsLoRA: x sqrt(rank)), so that a sweep over ranks holds the scale fixed."""
-    rslora: bool = False
-    """Scale by alpha / sqrt(rank) instead of alpha / rank."""
-    dora: bool = False
-    """Weight-decomposed LoRA; slower."""
-    dropout: Fraction = 0.0
-    targets: Literal["all-linear", "qv"] | Annotated[tuple[str, ...], Listed] = "all-linear"
-    """Names of the linear modules that get an adapter; `qv`: what makes queries and values in the base."""
-    learning_rate: Positive = 2e-4
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Fraction = 0.03
-    """Share of the steps over which the learning rate rises from zero."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Positive = 1.0
-    batch_examples: Count = 16
-    """Examples in one optimizer step, whatever the micro-batch."""
-    packing: bool = False
-    """Lay the examples of a pass behind one another instead of padding them; the same gradients, rounding and dropout apart."""
-    epochs: Count = 1
-    max_steps: Count | None = None
-    """Optimizer steps, if fewer than the epochs give."""
-    dev_every: Count = 50
-    """Optimizer steps between two looks at the dev loss."""
-    keep: Literal["best", "last"] = "best"
-    """Which adapter is kept: lowest dev loss, or the final one."""
-    seeds: Annotated[tuple[Seed, ...], Listed] = (0,)
-    """Replicates: one adapter each; the comparison resamples over them."""
-
-
-class Generate(Section):
-    """How base and tuned weights answer."""
-
-    quantization: Literal["nf4", "none"] = "nf4"
-    """The same for both, so that the adapter is the only difference."""
-    compute: Literal["bf16", "fp32"] = "bf16"
-    max_new_tokens: Count | None = None
-    """Instead of each task's own."""
-    score_choices: bool = False
-    """Also store the log-likelihood of every choice."""
-    samples: Amount = 0
-    """Random answers beside the greedy one to each example; code is then scored by pass@k as well."""
-    temperature: Positive = 0.8
-    """Of the random answers."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Random answers are drawn from the likeliest tokens that together have this share."""
-    seed: Seed = 0
-    """Of the random answers."""
-
-
-class Compare(Section):
-    """How the difference is judged."""
-
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100)] = 10000
-    interval: Literal["bca", "percentile"] = "bca"
-    correction: Literal["holm", "none"] = "holm"
-    """For several tasks and sweep points; `none` for exploring only."""
-    seed: Seed = 0
-    liveness: bool = True
-    """Refuse to score an adapter that changes nothing. Off only to compare a model with itself."""
-
-
-class Price(Section):
-    """US dollars for a million tokens."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-
-
-class Reference(Section):
-    """A model behind an OpenAI-compatible endpoint, as a further column. Nothing is sent anywhere unless a recipe says so here."""
-
-    name: Name
-    """What the report calls it."""
-    endpoint: str
-    """Base address, as https://api.openai.com/v1."""
-    model: str
-    """As the endpoint calls it."""
-    key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key; empty: none is sent."""
-    price: Annotated[Price | None, Field(strict=False)] = None
-    """US dollars for a million tokens, for the account of costs: `{input: 2.5, output: 10}`."""
-    concurrency: Count = 8
-    """Requests at a time."""
-    max_new_tokens: Count | None = None
-    """Instead of each task's own."""
-
-
-SECTIONS = ("prepare", "finetune", "generate", "compare")
+SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
 ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price}
 
 
@@ -215,20 +42,27 @@ class Recipe(Section):
     finetune: Finetune = Finetune()
     generate: Generate = Generate()
     compare: Compare = Compare()
+    general: General = General()
+    cost: Cost = Cost()
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     """Models behind OpenAI-compatible endpoints that answer the same held-out prompts."""
-    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}  # noqa: RUF012 (pydantic copies it)
     """Dotted keys with the values each takes; the product of all is run."""
 
     @model_validator(mode="after")
     def unlike(self) -> "Recipe":
         names = [task if isinstance(task, str) else task.name for task in self.tasks]
-        for key, found in (("tasks", names), ("references", [reference.name for reference in self.references])):
+        lists = {"tasks": names, "references": [reference.name for reference in self.references]}
+        lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
+        for key, found in lists.items():
             twice = sorted({name for name in found if found.count(name) > 1})
             if twice:
                 raise ValueError(f"{key}: {', '.join(twice)} stands there more than once")
         if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
             raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
+        for arm in ("base", "tuned"):
+            if self.compare.arms is not None and arm not in self.compare.arms:
+                raise ValueError(f"compare.arms: {arm} is missing, and every comparison is between base and tuned")
         for key in ("references", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")

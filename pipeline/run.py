@@ -63,6 +63,7 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
             running[submit(make, job, inputs, site)] = job
             if submit is here:
                 break  # what this one made may free a job that comes earlier in the plan
+        assert running, f"no job can start: {waiting[0].stage} {waiting[0].label} waits for one that is not in the plan"
         finished = wait(running, return_when=FIRST_COMPLETED).done
         for future in [f for f in running if f in finished]:  # in the order of the plan, not of a set
             job = running.pop(future)

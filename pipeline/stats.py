@@ -1,12 +1,14 @@
-"""Paired statistics of base against tuned: pure functions over sums of examples' statistics.
+"""Paired statistics of the arms of a task: pure functions over sums of examples' statistics.
 
 Every metric is a function of added-up statistics of examples (metrics/base.py). Examples of one source document
 are summed to one row first, so the group is the unit that is resampled, swapped and left out. Several training
-seeds are several tuned arms over the same groups; the lift is the mean over seeds of tuned minus base.
+seeds are several tuned arms over the same groups; the score of tuned is their mean. Resampling weights and swaps
+are drawn once for all arms and metrics of a task, so that every difference is read off the same resamples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import NormalDist
 from typing import Literal
 
@@ -17,70 +19,170 @@ Array = NDArray[np.float64]
 Aggregate = Callable[[Array], Array]
 Method = Literal["bca", "percentile"]
 
+BASE, TUNED = 0, 1
+"""Places of the arms among scores; the other arms follow in their order."""
 CELLS = 2**16
 """Resamples are drawn in chunks of about so many weights (half a MiB): they stay in the processor's cache."""
+PRODUCT = 2**18
+"""Matrix products of no more multiplications stay on the calling thread (OpenBLAS). Threads of larger ones wait for each other:
+on two busy cores the statistics took thirty times as long."""
 TIE = 1e-12
 """Lifts closer than this are equal: sums of the same scores in another order differ in the last bits."""
 
 
 @dataclass(frozen=True)
-class Paired:
-    """Statistics of both arms, one row a group."""
+class Arms:
+    """Statistics of every arm of a task under one metric, one row a group."""
 
     sums: Array
-    """(groups, 1 + seeds, k): base first, then one tuned arm a seed."""
+    """(groups, 1 + seeds + others, k): base first, then one tuned arm a seed, then the other arms."""
     aggregate: Aggregate
     """Summed statistics (..., k) to scores (...)."""
+    seeds: int = 1
+    right_or_wrong: bool = False
+    """Whether every group is one example and scores 0 or 1."""
 
     @property
     def groups(self) -> int:
         return int(self.sums.shape[0])
 
-    @property
-    def seeds(self) -> int:
-        return int(self.sums.shape[1]) - 1
+    def rows(self, place: int) -> slice:
+        """Where the arm at this place among scores stands in `sums`: one row, for tuned one a seed."""
+        start = place if place <= TUNED else place + self.seeds - 1
+        return slice(start, start + (self.seeds if place == TUNED else 1))
 
-    def scores(self) -> Array:
-        """Scores (1 + seeds,) of the arms over all examples."""
-        return self.aggregate(self.sums.sum(axis=0))
+    def scores(self, totals: Array, chosen: Array | None = None) -> Array:
+        """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k).
 
-    def lift(self) -> float:
-        return float(mean_lift(self.scores()))
+        Args:
+            chosen: weights (..., seeds) of the seeds in the mean that is the score of tuned; equal ones where None.
+        """
+        scores, end = self.aggregate(totals), 1 + self.seeds
+        tuned = scores[..., 1:end].mean(axis=-1) if chosen is None else (scores[..., 1:end] * chosen).sum(axis=-1)
+        return np.concatenate([scores[..., :1], tuned[..., None], scores[..., end:]], axis=-1)
 
-    def weighted(self, weights: Array) -> Array:
-        """Scores (r, 1 + seeds) where row i counts group j weights[i, j] times; weights (r, groups)."""
-        return self.aggregate(np.tensordot(weights, self.sums, axes=1))
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm's score minus another's."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    """Two-sided, that the two arms are alike."""
 
 
-def pair(base: Array, tuned: Array, aggregate: Aggregate, groups: NDArray[np.int64] | None = None) -> Paired:
-    """Pair the statistics of base (n, k) and tuned (seeds, n, k); examples with one label in `groups` (n,) are summed."""
-    rows = np.concatenate([base[None], tuned]).swapaxes(0, 1)
+@dataclass(frozen=True)
+class Sampled:
+    """What resampling says of one metric; arms are named by their place among scores: BASE, TUNED, 2, 3, ..."""
+
+    arms: Arms
+    whole: Array
+    """Scores (2 + others,) over all examples."""
+    drawn: Array
+    """Scores (resamples, 2 + others) of bootstrap resamples."""
+    left_out: Array
+    """Scores (groups, 2 + others) without each group."""
+    swapped: Array | None
+    """Summed statistics (resamples, arms, k) of the groups that change places in the randomization test; None where every test is exact."""
+    confidence: float
+    method: Method
+
+    def difference(self, one: int, other: int) -> Difference:
+        """Arm `one` minus arm `other`, with interval and p."""
+        if one == other:
+            return Difference(0.0, 0.0, 0.0, 1.0)
+        value, drawn, left_out = (scores[..., one] - scores[..., other] for scores in (self.whole, self.drawn, self.left_out))
+        low, high = interval(float(value), drawn, left_out, self.confidence, self.method)
+        return Difference(float(value), low, high, self.p(one, other))
+
+    def p(self, one: int, other: int) -> float:
+        """Exact McNemar test where `is_mcnemar`, else paired randomization."""
+        if not self.is_mcnemar(one, other):
+            return randomization(self.arms, one, other, self.swapped, len(self.drawn))
+        first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(place)])[:, 0] for place in (one, other))
+        return exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
+
+    def is_mcnemar(self, one: int, other: int) -> bool:
+        """McNemar's test takes single right or wrong answers: no means over seeds, and no groups of several."""
+        return self.arms.right_or_wrong and (self.arms.seeds == 1 or TUNED not in (one, other))
+
+    def score_interval(self, place: int) -> tuple[float, float]:
+        """Interval of one arm's score; Wilson's for a share of right answers, which holds at 0 and 1 too, else as `interval`."""
+        whole = float(self.whole[place])
+        if self.is_mcnemar(place, place):
+            return wilson(whole, self.arms.groups, self.confidence)
+        return interval(whole, self.drawn[:, place], self.left_out[:, place], self.confidence, self.method)
+
+    def spread(self, one: int, other: int) -> float:
+        """Standard error of the difference: deviation of the resamples."""
+        return float((self.drawn[:, one] - self.drawn[:, other]).std())
+
+
+def stack(statistics: Array, aggregate: Aggregate, groups: NDArray[np.int64] | None = None, seeds: int = 1) -> Arms:
+    """The arms of statistics (1 + seeds + others, n, k); examples with one label in `groups` (n,) are summed."""
+    rows = np.asarray(statistics, dtype=np.float64).swapaxes(0, 1)
     if groups is None:
-        return Paired(np.ascontiguousarray(rows), aggregate)
+        return Arms(np.ascontiguousarray(rows), aggregate, seeds)
     labels, place = np.unique(groups, return_inverse=True)
     sums = np.zeros((len(labels), *rows.shape[1:]))
     np.add.at(sums, place, rows)
-    return Paired(sums, aggregate)
+    return Arms(sums, aggregate, seeds)
 
 
-def mean_lift(scores: Array) -> Array:
-    """Lift (...) of scores (..., 1 + seeds): mean of the tuned arms minus base."""
-    return np.asarray(scores[..., 1:].mean(axis=-1) - scores[..., 0])
+def sample(metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: Method = "bca") -> list[Sampled]:
+    """Resample all metrics of one task at once; they have the same groups, the same seeds, and any arms."""
+    drawn = bootstrap(metrics, resamples, seed)
+    swapped = iter(swap([each for each in metrics if needs_swaps(each)], resamples, seed))
+    found = []
+    for arms, scores in zip(metrics, drawn, strict=True):
+        total = arms.sums.sum(axis=0)
+        left_out = arms.scores(total - arms.sums)
+        found.append(Sampled(arms, arms.scores(total), scores, left_out, next(swapped) if needs_swaps(arms) else None, confidence, method))
+    return found
 
 
-def bootstrap(paired: Paired, resamples: int, seed: int) -> Array:
-    """Lifts (resamples,) of paired bootstrap resamples: groups drawn with replacement, the same for every arm.
+def needs_swaps(arms: Arms) -> bool:
+    return not arms.right_or_wrong or arms.seeds > 1
+
+
+def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]:
+    """Scores (resamples, 2 + others) of every metric in bootstrap resamples: groups drawn with replacement, the same for all arms.
 
     With several seeds these are drawn with replacement too, independently of the groups (the pigeonhole bootstrap
     of crossed factors, Owen 2007, doi:10.1214/07-AOAS122).
     """
-    rng = np.random.default_rng(seed)
-    lifts = np.empty(resamples)
-    for part in chunks(resamples, paired.groups):
-        scores = paired.weighted(draws(rng, part.stop - part.start, paired.groups))
-        chosen = draws(rng, len(scores), paired.seeds) / paired.seeds
-        lifts[part] = (scores[:, 1:] * chosen).sum(axis=1) - scores[:, 0]
-    return lifts
+    rng, groups, seeds = np.random.default_rng(seed), metrics[0].groups, metrics[0].seeds
+    columns = side_by_side(metrics)
+    scores = [np.empty((resamples, arms.sums.shape[1] - seeds + 1)) for arms in metrics]
+    for part in chunks(resamples, groups):
+        totals = product(draws(rng, part.stop - part.start, groups), columns)
+        chosen = draws(rng, len(totals), seeds) / seeds
+        for arms, found, own in zip(metrics, scores, apart(totals, metrics), strict=True):
+            found[part] = arms.scores(own, chosen)
+    return scores
+
+
+def side_by_side(metrics: Sequence[Arms]) -> Array:
+    """The statistics of all metrics as columns (groups, columns)."""
+    return np.hstack([arms.sums.reshape(arms.groups, -1) for arms in metrics])
+
+
+def apart(totals: Array, metrics: Sequence[Arms]) -> list[Array]:
+    """Totals (resamples, columns) as those of each metric (resamples, arms, k)."""
+    ends = np.cumsum([arms.sums[0].size for arms in metrics])[:-1]
+    parts = np.split(totals, ends, axis=1)
+    return [part.reshape(len(totals), *arms.sums.shape[1:]) for part, arms in zip(parts, metrics, strict=True)]
+
+
+def product(weights: Array, columns: Array) -> Array:
+    """The matrix product of weights (r, groups) and columns (groups, c), in pieces of at most PRODUCT multiplications."""
+    total = np.zeros((len(weights), columns.shape[1]))
+    step = max(1, PRODUCT // max(1, total.size))
+    for start in range(0, len(columns), step):
+        total += weights[:, start : start + step] @ columns[start : start + step]
+    return total
 
 
 def draws(rng: np.random.Generator, rows: int, size: int) -> Array:
@@ -95,59 +197,71 @@ def chunks(resamples: int, groups: int) -> Iterator[slice]:
         yield slice(start, min(start + step, resamples))
 
 
-def interval(paired: Paired, lifts: Array, confidence: float, method: Method) -> tuple[float, float]:
-    """Two-sided interval of the lift from its bootstrap distribution `lifts` (resamples,).
+def interval(value: float, drawn: Array, left_out: Array, confidence: float, method: Method) -> tuple[float, float]:
+    """Two-sided interval of a score or difference from its bootstrap distribution `drawn` (resamples,).
 
     `percentile` takes the quantiles as they are; `bca` shifts them for bias and skewness (Efron 1987,
-    doi:10.1080/01621459.1987.10478410), with the acceleration from leaving out one group at a time.
+    doi:10.1080/01621459.1987.10478410), with the acceleration from the values `left_out` (groups,) without one group each.
     Where all resamples agree the interval is that point.
     """
-    lift = paired.lift()
-    if np.ptp(lifts) <= TIE:
-        return lift, lift
+    if np.ptp(drawn) <= TIE:
+        return value, value
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     if method == "bca":
-        below = (np.mean(lifts < lift - TIE) + np.mean(lifts <= lift + TIE)) / 2
-        half = 0.5 / len(lifts)
-        tails = bca_tails(tails, bias=float(np.clip(below, half, 1 - half)), acceleration=acceleration(paired))
-    low, high = np.quantile(lifts, tails)
+        below = (np.mean(drawn < value - TIE) + np.mean(drawn <= value + TIE)) / 2
+        half = 0.5 / len(drawn)
+        tails = bca_tails(tails, bias=float(np.clip(below, half, 1 - half)), acceleration=acceleration(left_out))
+    low, high = np.quantile(drawn, tails)
     return float(low), float(high)
 
 
 def bca_tails(tails: Sequence[float], bias: float, acceleration: float) -> list[float]:
-    """Which quantiles to take instead of `tails`; `bias` is the share of resamples below the observed lift."""
+    """Which quantiles to take instead of `tails`; `bias` is the share of resamples below the observed value."""
     normal = NormalDist()
     shift = normal.inv_cdf(bias)
     moved = [shift + normal.inv_cdf(tail) for tail in tails]
     return [normal.cdf(shift + z / (1 - acceleration * z)) for z in moved]
 
 
-def acceleration(paired: Paired) -> float:
-    """Skewness of the jackknife values over groups, divided by 6 (Efron 1987, equation 6.6)."""
-    left_out = mean_lift(paired.aggregate(paired.sums.sum(axis=0) - paired.sums))
+def acceleration(left_out: Array) -> float:
+    """Skewness of the jackknife values (groups,), divided by 6 (Efron 1987, equation 6.6)."""
     influence = left_out.mean() - left_out
     square = float((influence**2).sum())
     return float((influence**3).sum()) / (6 * square**1.5) if square > TIE**2 else 0.0
 
 
-def randomization(paired: Paired, resamples: int, seed: int) -> float:
-    """Two-sided p of the paired randomization test: within each group the arms change places or do not.
+def swap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]:
+    """Summed statistics (resamples, arms, k) of every metric over the groups that a fair coin chooses in each resample."""
+    if not metrics:
+        return []
+    columns = side_by_side(metrics)
+    totals = np.empty((resamples, columns.shape[1]))
+    for part, chosen in zip(chunks(resamples, metrics[0].groups), random_swaps(metrics[0].groups, resamples, seed), strict=True):
+        totals[part] = product(chosen, columns)
+    return apart(totals, metrics)
+
+
+def randomization(arms: Arms, one: int, other: int, swapped: Array | None, resamples: int) -> float:
+    """Two-sided p of the paired randomization test: within each group the two arms change places or do not.
 
     Exact over all 2^groups swaps where these are no more than `resamples`, otherwise (count + 1) / (resamples + 1)
-    over random ones (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
+    over the random ones of `swap` (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
     For a mean metric this is the sign-flip test. Several seeds are swapped together, so their spread is not tested.
     """
-    swap = np.ascontiguousarray(paired.sums[:, 1:] - paired.sums[:, :1])
-    swap = swap[np.any(swap != 0, axis=(1, 2))]  # groups that answer alike in all arms change nothing
-    exact = 2 ** min(len(swap), 62) <= resamples
-    observed, count = abs(paired.lift()) - TIE, 0
-    swaps = all_swaps(len(swap)) if exact else random_swaps(len(swap), resamples, seed)
-    total = paired.sums.sum(axis=0)
-    for chosen in swaps:
-        moved = np.tensordot(chosen, swap, axes=1)
-        lifts = paired.aggregate(total[1:] - moved) - paired.aggregate(total[:1] + moved)
-        count += int((np.abs(lifts.mean(axis=1)) >= observed).sum())
-    return count / 2 ** len(swap) if exact else (count + 1) / (resamples + 1)
+    mine, yours = arms.rows(one), arms.rows(other)
+    gap = arms.sums[:, mine] - arms.sums[:, yours]
+    gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups that answer alike in both arms change nothing
+    flat, total = gap.reshape(len(gap), int(np.prod(gap.shape[1:]))), arms.sums.sum(axis=0)
+
+    def as_far(moved: Array) -> int:
+        lifts = (arms.aggregate(total[mine] - moved) - arms.aggregate(total[yours] + moved)).mean(axis=1)
+        return int((np.abs(lifts) >= observed).sum())
+
+    observed = abs(float(np.mean(arms.aggregate(total[mine]) - arms.aggregate(total[yours])))) - TIE
+    if 2 ** min(len(gap), 62) <= resamples:
+        return sum(as_far(product(chosen, flat).reshape(-1, *gap.shape[1:])) for chosen in all_swaps(len(gap))) / float(2 ** len(gap))
+    assert swapped is not None
+    return (as_far(swapped[:, mine] - swapped[:, yours]) + 1) / (len(swapped) + 1)
 
 
 def all_swaps(groups: int) -> Iterator[Array]:
@@ -171,6 +285,14 @@ def exact_mcnemar(fixed: int, broken: int) -> float:
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
 
 
+def wilson(share: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a share of n independent examples (Wilson 1927, doi:10.1080/01621459.1927.10502953)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """p adjusted for the family by Holm's step-down method (1979), in the given order."""
     from statsmodels.stats.multitest import multipletests
@@ -192,3 +314,9 @@ def planned_effect(n: int, discordance: float, confidence: float = 0.95, power: 
     """
     factor = smallest_effect(1.0, confidence, power)
     return max(factor * float(np.sqrt(discordance / n)), factor**2 / n)
+
+
+def needed_examples(lift: float, discordance: float, confidence: float = 0.95, power: float = 0.8) -> int:
+    """The smallest n whose `planned_effect` is no more than `lift`, which is above 0."""
+    factor = smallest_effect(1.0, confidence, power)
+    return ceil(factor**2 * max(discordance, lift) / lift**2)

@@ -21,6 +21,7 @@ def table(report: Row) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
     told = [] if len(report["cells"]) > MANY else [sentence(cell) for cell in report["cells"]]
     parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *measures(report), *told]
+    parts += [*made_of(report), *kept(report)]
     parts += [references(report), *bills(report)] if report["references"] else []
     parts += [published(report), Text(PUBLISHED, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -46,6 +47,43 @@ def rows(report: Row) -> Table:
         texts = [Text(cell["task"]), *(place or [Text(words.metric(row["metric"]))]), *map(Text, figures)]
         made.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
     return made
+
+
+def made_of(report: Row) -> list[Text]:
+    """What made the lift, a line a task; of a sweep the page tells it."""
+    if report["sweep"]:
+        return []
+    told = [line(cell["task"], split(cell["decomposition"])) for cell in report["cells"] if cell["decomposition"]]
+    return [Text("lift by parts", style="bold"), *told] if told else []
+
+
+def split(found: Row) -> str:
+    parts = [f"{part['name']} {words.signed(part['value'])}" for part in found["parts"] if part["arm"] is not None]
+    return f"{words.signed(found['lift'])} = {', '.join(parts)}"
+
+
+def kept(report: Row) -> list[Text]:
+    """What was lost elsewhere, a line a task, each suite with its verdict."""
+    if report["sweep"]:
+        return []
+    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    told = []
+    for cell in report["cells"]:
+        found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "")) for suite in cell["forgetting"]]
+        told += [line(cell["task"], ", ".join(found))] if found else []
+    return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *told] if told else []
+
+
+def suite_told(suite: Row, verdict: str) -> str:
+    unit = " nats" if suite["kind"] == "loss" else ""
+    return f"{suite['suite']} {words.signed(suite['difference'])}{unit} {verdict}".rstrip()
+
+
+def line(task: str, said: str) -> Text:
+    """One line of 80 columns at most."""
+    text = Text(f"  {task}: {said}", no_wrap=True, overflow="ellipsis")
+    text.truncate(80, overflow="ellipsis")
+    return text
 
 
 def published(report: Row) -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import RecipeError, suggest
 from pipeline.records import Example
@@ -78,6 +78,22 @@ class Task:
     """What stands before every prompt, made of the shots."""
     paper: "Paper | None" = None
     """How LoRA Land scored it."""
+    grounded: Literal["", "text", "slots"] = ""
+    """Whether answers may name only what the prompt names: `text` it is to be taken from, or `slots` to be put into words."""
+    slots: "Callable[[Example], list[Slot]] | None" = None
+    """The representation that an example puts into words, where answers are grounded in `slots`."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One value of a meaning representation."""
+
+    name: str
+    value: str
+    ways: tuple[str, ...] = ()
+    """Other words that say the same."""
+    judged: bool = True
+    """Whether the value is said in its own words. A yes or no, or a place on a scale, is said in too many others to be looked for."""
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from pipeline import models, task
+from pipeline import gate, models, task
 from pipeline import recipe as recipes
-from pipeline.artifact import MANIFEST, Artifact, Store, canonical
+from pipeline.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
 from pipeline.errors import ArtifactError, RecipeError, suggest
-from pipeline.machine import ROOT
+from pipeline.machine import ROOT, Machine
 from pipeline.plan import Job, plan
 
-DEAR = ("finetune", "generate", "refer")
+DEAR = ("finetune", "generate", "refer", "relate", "forget", "speed")
+STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
 
 
 def show_adapters(out: Console, made: list[Artifact]) -> None:
@@ -46,12 +48,36 @@ def show_adapters(out: Console, made: list[Artifact]) -> None:
     out.print(table)
 
 
-def show_report(out: Console, made: Artifact) -> None:
+def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, gate.Gate | None]) -> None:
+    """The table, the page's path and, where there is a gate, a line a rule; exits with the gate's code."""
     from pipeline import table
 
+    store, where, rules = gated
+    report = json.loads((made.path / "report.json").read_text("utf-8"))
     out.print()
-    out.print(table.table(json.loads((made.path / "report.json").read_text("utf-8"))))
+    out.print(table.table(report))
     out.print(f"report: {made.path / 'report.html'}", soft_wrap=True)
+    if rules is not None and where is not None:
+        rows = gate.judge(rules, report)
+        evidence = gate.write(store, where, made, rows)
+        for row in rows:
+            out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
+        out.print(f"gate: {evidence}", soft_wrap=True)
+        if code := gate.status(rows):
+            raise typer.Exit(code)
+
+
+def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
+    """Put the model card of each adapter, as the report holds it, into the adapter's folder."""
+    for adapter in adapters:
+        card = report.path / "cards" / adapter.path.name / CARD
+        if card.is_file() and not same(card, adapter.path / CARD):
+            with telling_of_disks(adapter.path):
+                shutil.copyfile(card, adapter.path / CARD)
+
+
+def same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def located(store: Store, what: str) -> Artifact:
@@ -143,6 +169,13 @@ def verify_all(out: Console, store: Store) -> None:
     if altered:
         raise ArtifactError("\n".join(altered), "Delete these folders to make them again.")
     out.print(f"{count} artifacts, every byte as it was made")
+
+
+def verify_page(out: Console, page: Path, store: Store, machine: Machine) -> None:
+    """Work out a page again; raises ProofError at the first thing that comes out otherwise."""
+    from pipeline import proof
+
+    out.print(proof.verify(page, store, machine).line(), soft_wrap=True)
 
 
 def check_all(out: Console) -> None:

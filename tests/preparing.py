@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline import inline, records
 from pipeline.machine import Machine, Work
-from pipeline.recipe import InlineTask
 from pipeline.records import Example
+from pipeline.sections import InlineTask
 from pipeline.stages import prepare
 
 STORY = "the old captain of the northern ship sailed home in the first light of a grey and silent morning to see his only daughter, "

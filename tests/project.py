@@ -15,6 +15,8 @@ TASK = {
     "name": "pets", "prompt": "{question}", "target": "{answer}", "choices": ["yes", "no maybe"], "answer": "choice",
     "metrics": ["accuracy", "rougeL"], "max_new_tokens": 6,
 }  # fmt: skip
+LEAN = {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}
+"""Nothing but the main job."""
 STAGES = ["prepare", "prepare", "finetune", "generate", "generate", "compare", "report"]
 
 
@@ -30,7 +32,7 @@ def make(root: Path, base: str) -> Path:
         "prepare": {"train_examples": 40, "dev_examples": 8, "heldout_examples": 20, "max_tokens": 64, "near_duplicates": 1.0},
         "finetune": {"rank": 4, "learning_rate": 0.01, "batch_examples": 8, "compute": "fp32", "dev_every": 2},
         "generate": {"compute": "fp32"},
-        "compare": {"resamples": 200},
+        "compare": {"resamples": 200, **LEAN}, "general": {"suites": []},
     }  # fmt: skip
     path = root / "pets.yaml"
     path.write_text(json.dumps(body), "utf-8")  # JSON is YAML

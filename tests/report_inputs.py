@@ -16,6 +16,7 @@ from pipeline.machine import Work
 from pipeline.recipe import build
 from pipeline.records import Comparison, write
 from pipeline.stages import report
+from tests import report_measures
 
 MADE: dict[str, Any] = {
     "at": "2026-05-04T10:11:12Z",
@@ -46,6 +47,11 @@ class Inputs:
     gain: float = 0.35
     steps: int = 60
     alive: bool = True
+    arms: tuple[str, ...] = ()
+    """Arms beside base and tuned; `reference.<name>` must be in the recipe."""
+    measured: bool = False
+    """Whether decomposition, grounding, relevance, forgetting and speed were measured."""
+    grounded: str | None = "text"
 
     def work(self) -> Work:
         recipe = build({"name": "demo", "base": "qwen2.5-1.5b", "tasks": ["boolq", "titles"], **self.recipe})
@@ -56,36 +62,60 @@ class Inputs:
                 name = task if isinstance(task, str) else task.name
                 rank, seeds = point.finetune.rank, list(point.finetune.seeds)
                 cells.append({"cell": cell, "task": name, "base": point.base, "where": where, "rank": rank, "seeds": seeds})
-                cells[-1]["paper"] = {"model": "", "forced_chat": False}
+                cells[-1] |= {
+                    "paper": {"model": "", "forced_chat": False},
+                    "absent": [{"arm": "base_constrained", "why": "free text"}][: not self.arms],
+                }
                 inputs |= {f"{cell}.{source}": made.path for source, made in self.cell(name, rank, seeds, where).items()}
         out = self.root / "out"
         out.mkdir()
         return Work({"recipe": recipe.model_dump(mode="json"), "cells": cells}, inputs, out, self.root / "resume")
 
     def cell(self, task: str, rank: int, seeds: list[int], where: dict[str, Any]) -> dict[str, Artifact]:
-        rows = examples(task, self.n, rank, seeds, self.gain)
+        rows = with_others(examples(task, self.n, rank, seeds, self.gain), task, self.arms)
         for number, texts in self.texts.items():
             put(rows[number], texts)
+        metric = GRADED.get(task, "accuracy")
         sources = {"exam": self.exam(task, rows), "train": self.train(task)}
-        sources["base"] = self.seal("base", task, {}, {"predictions.jsonl": lines(rows)}, {"examples": self.n, "tokens": 900})
-        for seed in seeds:
+        sources["base"] = self.said("base", task, {}, rows, [row["base"] for row in rows])
+        for number, seed in enumerate(sorted(seeds)):
             point = {"rank": rank, "seed": seed, **where}
             sources[f"adapter{seed}"] = self.adapter(task, point)
-            sources[f"tuned{seed}"] = self.seal(
-                f"tuned{seed}", task, point, {"predictions.jsonl": lines(rows)}, {"examples": self.n, "tokens": 400}
-            )
+            sources[f"tuned{seed}"] = self.said(f"tuned{seed}", task, point, rows, [row["tuned"][number] for row in rows])
+        for name in self.arms:
+            if name not in report_measures.DERIVED:
+                source = name if name.startswith("reference.") else f"arm.{name}"
+                sources[source] = self.said(source, task, {}, rows, [row["others"][name] for row in rows])
         counts = {
             "base": count([row["base"] for row in rows]),
             "tuned": [count([row["tuned"][i] for row in rows]) for i in range(len(seeds))],
+            "others": {name: count([row["others"][name] for row in rows]) for name in self.arms},
         }
         alive = [liveness(seed, self.alive) for seed in sorted(seeds)]
         files = {"examples.jsonl": lines(rows), "counts.json": json.dumps(counts), "liveness.json": json.dumps(alive)}
-        files["beside.json"] = "{}"
+        files["beside.json"] = json.dumps(report_measures.beside(rows, metric))
+        if self.measured:
+            files |= report_measures.files(task, rows, metric, self.grounded)
+            timing = json.dumps(report_measures.speed(task))
+            sources["speed"] = self.seal("speed", task, {"rank": rank, **where}, {"speed.json": timing}, {})
         sources["verdict"] = self.seal("verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows)]}, {})
         return sources
 
+    def said(self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]) -> Artifact:
+        """A folder of generate or refer: what one arm wrote."""
+        kept = [
+            {"example": row["id"], **{key: said[key] for key in ("text", "tokens", "stopped")}} for row, said in zip(rows, arm, strict=True)
+        ]
+        tokens = sum(said["tokens"] for said in arm)
+        paid = {"prompt_tokens": 90 * self.n, "completion_tokens": tokens, "seconds": 3.5, "refused": 0}
+        shots = {"shots": 5} if source == "arm.base_fewshot" else {}
+        facts = {"examples": self.n, "tokens": tokens, "truncated": 0, "tokens_per_second": 61.0}
+        return self.seal(
+            source, task, params | shots, {"predictions.jsonl": lines(kept)}, facts | (paid if source.startswith("reference.") else {})
+        )
+
     def exam(self, task: str, rows: list[dict[str, Any]]) -> Artifact:
-        body = lines([{name: row[name] for name in ("id", "prompt", "target")} for row in rows])
+        body = lines([{name: row[name] for name in ("id", "prompt", "target", "choices")} for row in rows])
         dropped = {"no answer": {"count": 3, "first": ["row 17", "row 90"], "value": "<i>n/a</i>"}}
         return self.seal(
             "exam",
@@ -115,8 +145,9 @@ class Inputs:
 
     def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
-        stages = {"exam": "prepare", "train": "prepare", "verdict": "compare", "base": "generate"}
-        stage = stages.get(source) or ("finetune" if source.startswith("adapter") else "generate")
+        stages = {"exam": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
+        known = {"adapter": "finetune", "reference": "refer"}
+        stage = stages.get(source) or next((stage for begin, stage in known.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")
         hashed = hashlib.sha256(repr(files).encode()).hexdigest()
         asked = Asked(stage, f"{task}--{source}", 1, {"task": {"name": task}, "source": source, **params}, {"content": hashed})
@@ -149,6 +180,16 @@ def examples(task: str, n: int, rank: int, seeds: list[int], gain: float) -> lis
     return rows
 
 
+def with_others(rows: list[dict[str, Any]], task: str, arms: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows with what other arms answered; each arm right as often as its skill says."""
+    for number, row in enumerate(rows):
+        row["others"] = {}
+        for name in arms:
+            level = random.Random(f"{task}{number}{name}").random()
+            row["others"][name] = answer(task, row["target"], level, report_measures.SKILL.get(name, 0.8))
+    return rows
+
+
 WORDS = ("bridge council river night market school teacher signal paper harbour winter engine garden letter window street morning").split()
 
 
@@ -177,7 +218,14 @@ def answer(task: str, target: str, level: float, skill: float) -> dict[str, Any]
         "stopped": "length" if unread and text else "eos",
         "tokens": len(text.split()),
         "scores": {metric: score},
+        "flags": flags(text, unread),
     }
+
+
+def flags(text: str, unread: bool) -> list[str]:
+    """As `compare` sets them: a rambling answer is endless if it repeats itself, which those of an even length do here."""
+    cut = ["endless" if len(text) % 2 else "truncated"] if unread and text else []
+    return [*(["unparsed"] if unread else []), *cut, *(["empty"] if not text else []), *(["hallucinated"] if text == "maybe" else [])]
 
 
 def put(row: dict[str, Any], texts: dict[str, str]) -> None:
@@ -207,8 +255,10 @@ def count(arms: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "n": len(arms),
         "unparsed": sum(arm["answer"] is None for arm in arms),
-        "truncated": sum(arm["stopped"] == "length" for arm in arms),
+        "truncated": sum("truncated" in arm["flags"] for arm in arms),
+        "endless": sum("endless" in arm["flags"] for arm in arms),
         "empty": sum(not arm["text"].strip() for arm in arms),
+        "refused": 0,
         "mean_tokens": sum(arm["tokens"] for arm in arms) / len(arms),
     }
 
@@ -258,7 +308,8 @@ class Made:
     def load(self, name: str, file: str) -> Any:
         return json.loads((self.work.inputs[name] / file).read_text("utf-8"))
 
-    def block(self, name: str) -> Any:
-        packed = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', self.html)
+    def carried(self, name: str) -> str:
+        """The file that the page carries under this id."""
+        packed = re.search(rf'<script type="application/octet-stream" id="{name}">([^<]*)</script>', self.html)
         assert packed, name
-        return json.loads(zlib.decompress(base64.b64decode(packed[1])))
+        return zlib.decompress(base64.b64decode(packed[1])).decode("utf-8")

@@ -60,9 +60,10 @@ def scores(task: Task, examples: list[Example], texts: Sequence[str]) -> dict[st
     """Every metric of a task on what a model said, as the comparison takes them."""
     said = [Prediction(example.id, text, len(text), "eos") for example, text in zip(examples, texts, strict=True)]
     arm = scoring.read_arm("model", said, examples, task.answer)
+    trial = scoring.Trial(examples, scoring.group_labels(examples), 0, [], task.answer, scoring.Settings(task.name, task.metrics))
     found = {}
     for name in task.metrics:
-        measured = scoring.measure(metrics.load(name, unsafe=True), [arm], 1, examples, task.answer)
+        measured = scoring.measure(metrics.load(name, unsafe=True), [arm], trial)
         found[name] = float(measured.metric.aggregate(measured.statistics[0].sum(axis=0)))
     return found
 

@@ -18,6 +18,7 @@ ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "pro
 DEAD = ALIVE | {"largest_logit_difference": 0.0}
 TASK = {**project.TASK, "data": {"train": "a.jsonl", "heldout": "b.jsonl"}}
 PARAMS = {"task": TASK, "confidence": 0.95, "resamples": 200, "interval": "bca", "seed": 0, "liveness": True}
+PARAMS |= {"margin": 0.02, "loss_margin": 0.05, "general": {}}
 
 
 def arm(folder, right, liveness=None):

@@ -16,7 +16,7 @@ import yaml
 
 from pipeline import inline
 from pipeline.errors import DataError
-from pipeline.recipe import InlineTask
+from pipeline.sections import InlineTask
 from tests import preparing
 
 CASES = sorted((Path(__file__).parent / "cases" / "data").glob("*.txt"))

@@ -220,8 +220,11 @@ def shown(recipe, root, width=80):
     return screen.getvalue().splitlines()
 
 
+LEAN = {"compare": project.LEAN, "general": {"suites": ()}}
+
+
 def asked(**more):
-    return recipes.Recipe.model_validate({"name": "a", "base": "mistral-7b", "tasks": ["viggo"], **more})
+    return recipes.Recipe.model_validate({"name": "a", "base": "mistral-7b", "tasks": ["viggo"], **LEAN, **more})
 
 
 def line(lines, stage, label):
@@ -246,6 +249,21 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
     assert all(len(found) <= 80 for found in lines[:12])
     assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
     assert "mistral-7b: a token sees the 4096 before it" in lines
+
+
+def test_what_arms_and_measures_take(tmp_path):
+    arms = {"arms": ("base", "base_fewshot", "base_constrained", "tuned"), "shots": 3}
+    jobs = plan(asked(tasks=("boolq",), compare=arms, general={}), ask=False)
+    found = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
+    read = planned.lengths(jobs[0], {})
+    work = {name: planned.answering_of(MISTRAL, job, read) for name, job in found.items()}
+    assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
+    assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
+    assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
+    lines = shown(asked(tasks=("boolq",), compare=arms, general={}), tmp_path)
+    assert "<=" in line(lines, "relate", "mistral-7b--boolq--base")
+    assert "not known" not in "".join(lines)
+    assert " 2.0 points  as many would be needed" in "\n".join(lines)
 
 
 def test_a_plan_from_what_is_prepared(prepared):

@@ -294,3 +294,28 @@ def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, lessons, m
     run(tmp_path, model, lessons, "broken", always, **changes)
     for name in ("adapter_model.safetensors", "curve.csv", "adapter_config.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
+
+
+# The placebo
+
+
+def test_shuffled_labels_keep_prompts_and_the_mix_of_targets():
+    rows = tiny.examples(40)
+    found = finetune.shuffled(rows, 0)
+    assert [each.prompt for each in found] == [each.prompt for each in rows]
+    assert sorted(each.target for each in found) == sorted(each.target for each in rows)
+    moved = [one.target != other.target for one, other in zip(found, rows, strict=True)]
+    assert 10 < sum(moved) < 30  # two targets, half of each: half of the rows get the other one
+    assert finetune.shuffled(rows, 1) != found == finetune.shuffled(rows, 0)
+
+
+def test_a_placebo_is_trained_as_if_its_labels_were_the_shuffled_ones(tmp_path, model):
+    rows, dev = tiny.examples(24), tiny.examples(6, 100)
+    parts = {"right": (rows, dev), "shuffled": (finetune.shuffled(rows, 0), finetune.shuffled(dev, 0))}
+    folders = {name: tiny.write_part(tmp_path / f"{name}-train", *part) for name, part in parts.items()}
+    curves = {}
+    for name, part, more in (("tuned", "right", {}), ("placebo", "right", {"placebo": "shuffled_labels"}), ("same", "shuffled", {})):
+        work = tiny.work(tmp_path / name, {"model": model, **tiny.FINETUNE, **more}, train=folders[part])
+        finetune.run(work)
+        curves[name] = (work.out / "curve.csv").read_text()
+    assert curves["placebo"] == curves["same"] != curves["tuned"]

@@ -1,14 +1,17 @@
 """Generation and scoring against one-by-one calls of the libraries themselves."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from pipeline import engine, liveness, loading, records, text
-from pipeline.errors import ComparisonError, ModelError
+from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
 from pipeline.records import Prediction
+from pipeline.shots import Shots
 from pipeline.stages import finetune, generate
 from tests import tiny
 
@@ -278,3 +281,73 @@ def test_a_killed_draw_goes_on_as_if_never_killed(model, exam, tmp_path):
     (resume / "samples2.jsonl").unlink()
     resume.rename(tmp_path / "cut.resume")
     assert run(tmp_path, model, "cut", machine, SAMPLES, exam=exam)[1] == whole
+
+
+# Arms beside base and tuned
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory):
+    return tiny.write_part(tmp_path_factory.mktemp("lessons") / "train", tiny.examples(20, 900))
+
+
+def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, exam, adapter):
+    _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, exam=exam, adapter=adapter)
+    facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, exam=exam, adapter=adapter)
+    render = text.renderer(model)
+    for example, sums, picked in zip(EXAM, scored, chosen, strict=True):
+        assert picked.logprobs == pytest.approx(sums.logprobs, abs=1e-4)
+        lengths = [len(render.answer_ids(example.prompt, choice)) for choice in example.choices]
+        means = [value / length for value, length in zip(picked.logprobs, lengths, strict=True)]
+        best = means.index(max(means))
+        assert (picked.text, picked.tokens, picked.stopped) == (example.choices[best], lengths[best], "eos")
+    assert len({lengths[at] for at in range(3)}) > 1  # else the mean would rank as the sum does
+    assert facts["truncated"] == 0
+
+
+def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):
+    free = tiny.write_part(tmp_path / "free", [replace(EXAM[0], choices=())])
+    with pytest.raises(DataError, match="example e200 has no choices to rank"):
+        run(tmp_path, model, changes={"constrain": "choices"}, exam=free)
+
+
+def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, exam, lessons):
+    shown = {"shots": 2, "shots_seed": 0}
+    facts, said = run(tmp_path, model, "shots", changes=shown, exam=exam, train=lessons)
+    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
+    prompts = [asked.prompt(example)[0] for example in EXAM]
+    rows = [engine.greedy(base, [render.prompt_ids(prompt)], engine.Halt(8, (2,)), 0)[0] for prompt in prompts]
+    assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
+    assert (facts["shots"], facts["shrunk"], facts["fewest_shots"]) == (2, 0, 2)
+    assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
+
+
+def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, model, exam, lessons, capsys):
+    facts, said = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, exam=exam, train=lessons)
+    assert facts["shrunk"] == len(said) == 16
+    assert 0 < facts["fewest_shots"] < 19
+    assert "16 of 16 prompts hold fewer than 19 worked examples" in capsys.readouterr().err
+
+
+def test_an_adapter_merged_into_the_dequantized_weights_answers_as_on_top_of_them(tmp_path, model, exam, adapter):
+    _, tuned = run(tmp_path, model, "tuned", exam=exam, adapter=adapter)
+    _, merged = run(tmp_path, model, "merged", changes={"merge": "dequantized"}, exam=exam, adapter=adapter)
+    _, base = run(tmp_path, model, "base", exam=exam)
+    assert [each.text for each in merged] == [each.text for each in tuned] != [each.text for each in base]
+
+
+def test_merged_weights_are_the_sums_they_should_be(model, adapter):
+    params = {"model": model, **tiny.GENERATE}
+    base, name = loading.load(model, "nf4", "fp32", CPU), "model.layers.0.mlp.up_proj"
+    with loading.adapted(base, adapter) as tuned:
+        layer = tuned.base_model.model.get_submodule(name)
+        added, values = layer.get_delta_weight("default").clone(), loading.dense_values(layer.base_layer)
+    plain = loading.read(Path(model["folder"]), False, ("none", "fp32"), CPU).get_submodule(name).weight
+    for how, before in (("dequantized", values), ("original", plain)):
+        with loading.merged(params, adapter, how, CPU) as merged:
+            found = merged.base_model.model.get_submodule(name).base_layer.weight
+            torch.testing.assert_close(found, before + added, rtol=0, atol=1e-6)
+    assert not torch.allclose(values, plain, atol=1e-3)
+    _, after = loading.load(model, "nf4", "fp32", CPU), loading.dense_values(base.get_submodule(name))
+    assert torch.equal(after, values)  # the resident base is as it was

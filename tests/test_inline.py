@@ -116,3 +116,8 @@ def test_every_mistake_of_a_task_is_said():
             )
         )
     assert len(str(error.value).splitlines()) == 5
+
+
+def test_answers_are_held_to_the_prompt_where_the_recipe_says_so():
+    given = preparing.task()
+    assert [inline.of_spec({**inline.spec(given), "grounded": said}).grounded for said in (False, True)] == ["", "text"]

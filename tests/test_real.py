@@ -35,6 +35,21 @@ SST2 = {
 }
 
 
+def check_arms(report):
+    """All default arms and measures are there for both tasks, and the parts of the lift sum to it."""
+    free, closed = report["cells"]
+    assert [arm["name"] for arm in free["arms"]] == ["base", "base_fewshot", "tuned"]
+    assert [arm["name"] for arm in closed["arms"]] == ["base", "base_fewshot", "base_constrained", "base_constrained_raw", "tuned"]
+    assert [gone["arm"] for gone in free["absent"]] == ["base_constrained"]
+    for cell, other in ((free, "glue_sst2"), (closed, "e2e_nlg")):
+        parts = cell["decomposition"]["parts"]
+        assert sum(part["value"] for part in parts) == pytest.approx(cell["comparisons"][0]["lift"], abs=1e-12)
+        assert [suite["suite"] for suite in cell["forgetting"]] == ["paragraphs", other]
+        assert all(arm["relevance"]["n"] == 200 for arm in cell["arms"] if not arm["name"].endswith("_raw"))
+        shown = {arm["name"]: [arm["score"], arm["counts"]["unparsed"], arm["relevance"]] for arm in cell["arms"]}
+        print(json.dumps({cell["task"]: [parts, cell["forgetting"][0]["difference"], shown]}))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not STORIES.is_dir(), reason="needs the shared model and data")
 def test_the_main_job_on_real_input(tmp_path):
@@ -56,4 +71,10 @@ def test_the_main_job_on_real_input(tmp_path):
     rouge = found["e2e_nlg", "rougeL"]
     assert rouge["n"] == 200
     assert rouge["low"] > 0.05  # 300 steps of a plain loop took it from 0.07 to 0.26
+    (page,) = tmp_path.glob("data/report/*/report.html")
+    report = json.loads(page.with_name("report.json").read_text())
+    check_arms(report)
+    words = [sys.executable, "-m", "pipeline", "verify", str(page)]
+    proved = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False, env={**os.environ, "COLUMNS": "80"})
+    assert proved.returncode == 0, proved.stderr[-3000:]
     print(json.dumps({name[1]: {key: row[key] for key in ("base", "tuned", "lift", "low", "high")} for name, row in found.items()}))

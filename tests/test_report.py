@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from pipeline.page import cells, checks, examples, render, sweep, words
+from pipeline.page import cells, checks, examples, judgement, render, sweep, words
 from pipeline.page.svg import THEME
 from pipeline.stages import report
 from pipeline.table import table
@@ -112,35 +112,31 @@ def test_tables_hold_the_written_figures(plain: Made) -> None:
         assert words.score(row, "tuned") in line[0]
 
 
+def index_of(made: Made) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(re.search(r'id="index">(.*?)</script>', made.html)[1])["cells"]
+    return found
+
+
 def test_examples_are_carried_word_for_word(plain: Made) -> None:
-    index = json.loads(re.search(r'id="index">(.*?)</script>', plain.html)[1])["cells"]
+    index = index_of(plain)
     assert len(index) == 2
     for cell in index:
-        given = plain.rows(f"{cell['cell']}.verdict", "examples.jsonl")
-        blocks = {name: plain.block(block) for name, block in cell["blocks"].items()}
-        assert blocks["questions"]["prompt"] == [row["prompt"] for row in given]
-        assert blocks["base"]["text"] == [row["base"]["text"] for row in given]
-        assert blocks["tuned"]["arms"][0]["text"] == [row["tuned"][0]["text"] for row in given]
-        answers = [
-            text.strip() if said == examples.AS_IS else said
-            for said, text in zip(blocks["base"]["answer"], blocks["base"]["text"], strict=True)
-        ]
-        assert answers == [row["base"]["answer"] for row in given]
-        assert [cell["classes"][kind] for kind in blocks["tuned"]["kind"]].count("fixed") == plain.json["cells"][0]["examples"]["classes"][
-            "fixed"
-        ] or cell["cell"] != "cell0000"
+        given = (plain.work.inputs[f"{cell['cell']}.verdict"] / "examples.jsonl").read_text("utf-8")
+        assert plain.carried(cell["file"]) == given
+        assert [arm["name"] for arm in cell["arms"]] == ["base", "tuned"]
 
 
-def test_cells_of_a_task_share_their_questions(swept: Made) -> None:
-    index = json.loads(re.search(r'id="index">(.*?)</script>', swept.html)[1])["cells"]
-    assert len({cell["blocks"]["questions"] for cell in index}) == 2
-    assert len({cell["blocks"]["tuned"] for cell in index}) == 6
+def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
+    index = index_of(swept)
+    assert len({cell["file"] for cell in index}) == 6
+    assert [arm["seed"] for arm in index[0]["arms"]] == [None, 0, 1]
+    assert len(re.findall(r'id="(file-\w+)"', swept.html)) == len(set(re.findall(r'id="(file-\w+)"', swept.html)))
 
 
-def test_examples_without_room_are_named_with_their_folder(plain: Made) -> None:
+def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
     cell = cells.open_all(plain.work)[0]
-    found = examples.read(cell, plain.json["cells"][0]["comparisons"][0], examples.Blocks(room=100))
-    assert found["blocks"] is None
+    found = examples.read(cell, plain.json["cells"][0]["comparisons"][0], there=())
+    assert found["file"] is None
     said = json.loads(json.dumps(plain.json))
     said["cells"][0]["examples"] = found
     charts = {path.stem: path.read_text("utf-8") for path in (plain.work.out / "charts").glob("*.svg")}
@@ -277,9 +273,10 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
     params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
     opened = cells.open_all(replace(work, params=params, inputs=work.inputs | twin))
-    found = cells.judged(opened, 0.95, "holm")
+    found, family = judgement.judge(opened, work.params["recipe"])
     assert found["cell0000"] == found["cell0001"]
     assert found["cell0000"][0]["p_adjusted"] == found["cell0000"][0]["p"]
+    assert [claim["id"] for claim in family] == ["cell0000.lift"]
 
 
 def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
@@ -287,13 +284,16 @@ def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
     again.out.mkdir()
     report.run(again)
     files = sorted(path.relative_to(again.out) for path in again.out.rglob("*") if path.is_file())
-    assert len(files) == 3 + len(list((plain.work.out / "charts").iterdir()))
+    cards = list((plain.work.out / "cards").iterdir())
+    assert len(cards) == len([source for source in plain.work.inputs if ".adapter" in source])
+    assert len(files) == 3 + len(cards) + len(list((plain.work.out / "charts").iterdir()))
     assert all((again.out / file).read_bytes() == (plain.work.out / file).read_bytes() for file in files)
 
 
 def test_charts_follow_the_theme(swept: Made) -> None:
     drawn = sorted((swept.work.out / "charts").glob("*.svg"))
     assert len(drawn) == 8
+    assert [path.read_bytes()[:4] for path in sorted((swept.work.out / "charts").glob("*.png"))] == [b"\x89PNG"] * 8
     for path in drawn:
         text = path.read_text("utf-8")
         assert ElementTree.fromstring(text).get("aria-label")

@@ -171,5 +171,5 @@ def test_jobs_stand_behind_their_inputs(made):
 
 def test_every_stage_is_a_file():
     found = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
-    assert found == {*project.STAGES, "refer"}
+    assert found == {*project.STAGES, "refer", "relate", "forget", "speed"}
     assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in found)

@@ -36,8 +36,8 @@ def settings(*metrics: str, **changes) -> scoring.Settings:
     return scoring.Settings("toy", metrics or ("accuracy",), **{"resamples": 1000, **changes})
 
 
-def compare(examples, base, tuned, answer, settings, **references):
-    return scoring.compare(examples, scoring.Said(base, tuned, references), answer, settings)
+def compare(examples, base, tuned, answer, settings, **others):
+    return scoring.compare(examples, scoring.Said(base, tuned, others), answer, settings)
 
 
 TARGETS = ["yes", "no"] * 10
@@ -93,13 +93,96 @@ def test_rows_and_counts_tell_parsed_from_wrong():
     examples = exam(["yes", "no", "no"])
     base = [*say(["maybe", "   ", "answer: no"])[:2], Prediction("e2", "answer: no", 7, "length")]
     scored = compare(examples, base, [say(["yes", "no", "yes"])], answer, settings("accuracy", "token_f1"))
-    assert scored.counts["base"] == {"n": 3, "unparsed": 2, "truncated": 1, "empty": 1, "mean_tokens": pytest.approx(8 / 3)}
-    assert scored.counts["tuned"] == [{"n": 3, "unparsed": 0, "truncated": 0, "empty": 0, "mean_tokens": 1.0}]
-    said = {"text": "maybe", "answer": None, "stopped": "eos", "tokens": 1, "scores": {"accuracy": 0.0, "token_f1": 0.0}}
-    tuned = {"text": "yes", "answer": "yes", "stopped": "eos", "tokens": 1, "scores": {"accuracy": 1.0, "token_f1": 1.0}}
+    none = {"unparsed": 0, "truncated": 0, "endless": 0, "empty": 0, "refused": 0}
+    assert scored.counts["base"] == none | {"n": 3, "unparsed": 2, "truncated": 1, "empty": 1, "mean_tokens": pytest.approx(8 / 3)}
+    assert scored.counts["tuned"] == [none | {"n": 3, "mean_tokens": 1.0}]
+    scores = {"accuracy": 0.0, "token_f1": 0.0}
+    said = {"text": "maybe", "answer": None, "stopped": "eos", "tokens": 1, "scores": scores, "flags": ["unparsed"]}
+    scores = {"accuracy": 1.0, "token_f1": 1.0}
+    tuned = {"text": "yes", "answer": "yes", "stopped": "eos", "tokens": 1, "scores": scores, "flags": []}
     known = {"id": "e0", "prompt": "question 0", "target": "yes", "choices": ["yes", "no"]}
-    assert scored.rows[0] == known | {"base": said, "tuned": [tuned]}
+    assert scored.rows[0] == known | {"base": said, "tuned": [tuned], "others": {}}
+    assert [row["base"]["flags"] for row in scored.rows[1:]] == [["unparsed", "empty"], ["truncated"]]
     assert json.loads(json.dumps(scored.rows)) == scored.rows
+
+
+LONG = "The harbour was built in 1871 and mended after the flood of 1904. Its two cranes came from Leeds, the third from Bremen, and all "
+
+
+def test_what_became_of_an_answer_is_counted_apart():
+    texts = ["no " * 40, LONG, "", "yes"]
+    said = [Prediction(f"e{i}", text, 9, ["length", "length", "refused", "eos"][i]) for i, text in enumerate(texts)]
+    scored = compare(exam(["yes"] * 4), say(["yes"] * 4), [say(["no"] * 4)], answer, settings(), gpt=said)
+    expected = {"unparsed": 3, "truncated": 1, "endless": 1, "empty": 1, "refused": 1}
+    assert scored.counts["others"]["gpt"] == {"n": 4, "mean_tokens": 9, **expected}
+    flags = [row["others"]["gpt"]["flags"] for row in scored.rows]
+    assert flags == [["unparsed", "endless"], ["unparsed", "truncated"], ["unparsed", "empty", "refused"], []]
+
+
+def test_a_loop_that_came_to_its_end_is_not_endless():
+    assert scoring.flags(Prediction("e0", "no " * 40, 40, "eos"), "no") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no " * 30, LONG * 3, LONG + "and so on " * 12, "a" * 20, "x" * 75 + "abcdefgh" * 3 + "a", ("yes\n" * 20)[:-2], LONG[:60] + "0," * 60],
+)
+def test_loops_are_endless(text):
+    assert scoring.endless(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG,
+        LONG * 2,
+        LONG * 2 + LONG[:64],
+        "10000",
+        "no no no no",
+        ", ".join(map(str, range(100))),
+        LONG * 2 + LONG[:5] + "ha" * 20,
+        "a" * 80 + "b",
+        "1, 2, 1, 2, 1, 2, 1, 2, 1, 3",
+        "",
+    ],
+)
+def test_honest_texts_are_not_endless(text):
+    assert not scoring.endless(text)
+
+
+def plainly_endless(text):
+    """The definition, word for word."""
+    tails = ((period, text[-max(3 * period, -(-len(text) // 4)) :]) for period in range(1, len(text) // 3 + 1))
+    return len(text) >= 20 and any(tail[period:] == tail[:-period] for period, tail in tails)
+
+
+def test_endless_is_what_it_says():
+    rng = random.Random(0)
+    texts = ["".join(rng.choices("ab", k=rng.randint(0, 30))) + "".join(rng.choices("ab", k=rng.randint(1, 9))) * 4 for _ in range(3000)]
+    cut = [text[: len(text) - rng.randint(0, 8)] for text in texts]
+    found = [scoring.endless(text) for text in cut]
+    assert found == [plainly_endless(text) for text in cut]
+    assert 0.2 < np.mean(found) < 0.8
+
+
+def test_the_raw_pick_is_the_highest_sum():
+    said = [Prediction("e1", "yes", 1, "eos", (-1.0, -0.5)), Prediction("e0", "no", 1, "eos", (-2.0, -2.0))]
+    picked = scoring.raw_pick(said, exam(["yes", "no"]))
+    assert [(each.example, each.text) for each in picked] == [("e1", "no"), ("e0", "yes")]
+    assert picked[0].logprobs == (-1.0, -0.5)
+
+
+@pytest.mark.parametrize("logprobs", [(), (-1.0,), (-1.0, -2.0, -3.0)])
+def test_a_raw_pick_needs_a_sum_for_every_choice(logprobs):
+    with pytest.raises(ComparisonError, match=f"e0: {len(logprobs)} log-probabilities for 2 choices"):
+        scoring.raw_pick([Prediction("e0", "yes", 1, "eos", logprobs)], exam(["yes"]))
+
+
+def test_lenient_shares_stand_beside_strict_scores():
+    tuned = [say(["I say YES", "no", "never", ""]), say(["yes", "no", "yes", "no"])]
+    scored = compare(exam(["yes", "no", "yes", "no"]), say(["no"] * 4), tuned, answer, settings(), gpt=say(["yes and no"] * 4))
+    assert scored.lenient == {"base": 0.5, "tuned": 0.75, "gpt": 1.0}
+    assert scored.beside["accuracy"]["others"][0]["score"] == 0
 
 
 def test_references_are_read_like_predictions():
@@ -232,20 +315,44 @@ def test_a_real_lift_is_found(metric):
     assert judge([row], 0.95, "holm")[0].verdict == "better"
 
 
-def test_a_reference_model_stands_beside_base_and_tuned():
-    scored = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), gpt=say(["yes"] * 15 + ["no"] * 5))
+def test_another_arm_stands_beside_base_and_tuned():
+    said = ["yes"] * 15 + ["no"] * 5
+    scored = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), gpt=say(said))
     found = scored.beside["accuracy"]
-    (other,) = found["references"]
-    right = sum(said == target for said, target in zip(["yes"] * 15 + ["no"] * 5, TARGETS, strict=True)) / 20
+    (other,) = found["others"]
+    right = sum(each == target for each, target in zip(said, TARGETS, strict=True)) / 20
     assert (other["name"], other["score"], other["lift"]) == ("gpt", right, pytest.approx(0.95 - right))
     assert other["low"] < other["lift"] < other["high"]
+    assert (other["score_low"], other["score_high"]) == stats.wilson(right, 20)
     assert scored.comparisons == compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy")).comparisons
-    assert scored.rows[0]["references"]["gpt"]["text"] == "yes"
-    assert scored.counts["references"]["gpt"]["n"] == 20
-    assert "references" not in compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings()).rows[0]
+    assert scored.rows[0]["others"]["gpt"]["text"] == "yes"
+    assert scored.counts["others"]["gpt"]["n"] == 20
+    assert scored.names == ["base", "tuned", "gpt"]
 
 
-def test_a_reference_model_must_answer_every_example():
+def test_another_arm_is_held_against_base_and_tuned():
+    middle = BASE[:10] + TUNED[10:]
+    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1"), few=say(middle)).beside
+    for metric in ("accuracy", "token_f1"):
+        (few,) = found[metric]["others"]
+        alone = compare(exam(TARGETS), say(BASE), [say(middle)], answer, settings(metric)).comparisons[0]
+        assert few["over_base"] == {name: pytest.approx(getattr(alone, name)) for name in ("lift", "low", "high", "p")}
+        over = compare(exam(TARGETS), say(middle), [say(TUNED)], answer, settings(metric)).comparisons[0]
+        assert {name: few[name] for name in ("lift", "low", "high", "p")} == {
+            name: pytest.approx(getattr(over, name)) for name in ("lift", "low", "high", "p")
+        }
+
+
+def test_scores_have_intervals():
+    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1")).beside
+    assert found["accuracy"]["scores"] == {"base": [*stats.wilson(0.5, 20)], "tuned": [*stats.wilson(0.95, 20)]}
+    low, high = found["token_f1"]["scores"]["base"]
+    assert 0.2 < low < 0.5 < high < 0.8
+    seeds = compare(exam(TARGETS), say(BASE), [say(TUNED), say(BASE)], answer, settings()).beside["accuracy"]["scores"]["tuned"]
+    assert seeds[1] - seeds[0] > 0.4  # of seeds that differ so much either alone may be drawn
+
+
+def test_every_arm_must_answer_every_example():
     with pytest.raises(ComparisonError, match="gpt: 1 example missing: e19"):
         compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings(), gpt=say(TUNED)[:19])
 
@@ -277,9 +384,9 @@ def test_a_metric_that_needs_tests_says_so():
         compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("drop_f1"))
 
 
-def test_a_reference_model_may_be_called_like_an_arm():
+def test_another_arm_may_be_called_like_a_seed():
     scored = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), **{"tuned 1 of 1": say(TARGETS)})
-    assert (scored.comparisons[0].base, scored.beside["accuracy"]["references"][0]["score"]) == (0.5, 1.0)
+    assert (scored.comparisons[0].base, scored.beside["accuracy"]["others"][0]["score"]) == (0.5, 1.0)
 
 
 def test_samples_are_scored_of_base_and_tuned_only():
@@ -290,10 +397,11 @@ def test_samples_are_scored_of_base_and_tuned_only():
     base = say([wrong] * 4, samples=(wrong, right, wrong))
     scored = compare(examples, base, [tuned], lambda text, _: text, settings("pass_at_1", "pass_at_k"), gpt=say([right] * 4))
     assert [(row.base, row.tuned) for row in scored.comparisons] == [(0, 1), (1, 1)]
-    assert [each["score"] for each in scored.beside["pass_at_1"]["references"]] == [1]
-    assert scored.beside["pass_at_k"]["references"] == []
-    assert scored.rows[0]["references"]["gpt"]["scores"] == {"pass_at_1": 1}
+    assert [each["score"] for each in scored.beside["pass_at_1"]["others"]] == [1]
+    assert scored.beside["pass_at_k"]["others"] == []
+    assert scored.rows[0]["others"]["gpt"]["scores"] == {"pass_at_1": 1}
     assert scored.rows[0]["base"]["reasons"]["pass_at_1"] == "assertion failed"
+    assert (scored.lenient, len(scored.sampled["pass_at_k"].whole)) == ({}, 2)
 
 
 def test_constants_are_read_as_answers_are():

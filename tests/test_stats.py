@@ -3,40 +3,57 @@
 import itertools
 import tracemalloc
 from collections import Counter
+from dataclasses import astuple, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 
 from pipeline import stats
 
 
 def mean(sums):
-    return sums[..., 0] / sums[..., 1]
+    return sums[..., 0] / np.maximum(sums[..., 1], 1)
 
 
 def micro_f1(sums):
-    return 2 * sums[..., 0] / (sums[..., 1] + sums[..., 2])
+    return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1)
+
+
+def rows_of(*arms):
+    """Scores (n,) of each arm as the statistics of a mean metric."""
+    return np.array([np.stack([np.asarray(x, dtype=float), np.ones(len(x))], axis=-1) for x in arms])
 
 
 def of_means(base, *tuned, groups=None):
-    """Base and tuned scores (n,) as the statistics of a mean metric."""
-    rows = [np.stack([np.asarray(x, dtype=float), np.ones(len(x))], axis=-1) for x in (base, *tuned)]
-    return stats.pair(rows[0], np.array(rows[1:]), mean, groups)
+    return stats.stack(rows_of(base, *tuned), mean, groups, len(tuned))
 
 
-def of_counts(n, seed=0):
+def of_counts(n, seed=0, arms=2):
     rng = np.random.default_rng(seed)
-    gold, predicted = rng.integers(1, 6, n), rng.integers(1, 6, (2, n))
+    gold, predicted = rng.integers(1, 6, n), rng.integers(1, 6, (arms, n))
     hits = rng.binomial(np.minimum(gold, predicted), 0.5)
-    rows = np.stack([hits, predicted, np.broadcast_to(gold, (2, n))], axis=-1).astype(float)
-    return stats.pair(rows[0], rows[1:], micro_f1)
+    return stats.stack(np.stack([hits, predicted, np.broadcast_to(gold, (arms, n))], axis=-1), micro_f1)
 
 
 def random_means(n, seed=0, seeds=1):
     rng = np.random.default_rng(seed)
     return of_means(rng.beta(0.5, 2, n), *rng.beta(0.7, 2, (seeds, n)))
+
+
+def sampled(arms, resamples, seed=0, confidence=0.95, method="bca"):
+    return stats.sample([arms], resamples, seed, confidence, method)[0]
+
+
+def lift(arms, resamples, seed=0, confidence=0.95, method="bca"):
+    return sampled(arms, resamples, seed, confidence, method).difference(stats.TUNED, stats.BASE)
+
+
+def lifts(arms, resamples, seed):
+    scores = stats.bootstrap([arms], resamples, seed)[0]
+    return scores[:, stats.TUNED] - scores[:, stats.BASE]
 
 
 # McNemar
@@ -62,67 +79,70 @@ def test_bootstrap_equals_enumeration_of_all_resamples():
     difference = np.subtract(tuned, base)
     exact = Counter(round(difference[list(index)].mean(), 9) for index in itertools.product(range(4), repeat=4))
     resamples = 40_000
-    drawn = Counter(np.round(stats.bootstrap(of_means(base, tuned), resamples, seed=1), 9).tolist())
+    drawn = Counter(np.round(lifts(of_means(base, tuned), resamples, seed=1), 9).tolist())
     assert set(drawn) == set(exact)
-    for lift, ways in exact.items():
+    for value, ways in exact.items():
         share = ways / 256
-        assert drawn[lift] / resamples == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / resamples))
+        assert drawn[value] / resamples == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / resamples))
 
 
 def test_bootstrap_draws_seeds_too():
     base, tuned = [0.0, 0.0], [[0.0, 0.5], [1.0, 1.0]]
-    lifts = Counter(np.round(stats.bootstrap(of_means(base, *tuned), 20_000, seed=0), 9).tolist())
+    drawn = Counter(np.round(lifts(of_means(base, *tuned), 20_000, seed=0), 9).tolist())
     exact = Counter(
         np.mean([tuned[s][g] for s in seeds for g in groups])
         for seeds in itertools.product(range(2), repeat=2)
         for groups in itertools.product(range(2), repeat=2)
     )
-    assert set(lifts) == set(exact)
-    assert all(lifts[x] / 20_000 == pytest.approx(ways / 16, abs=0.02) for x, ways in exact.items())
+    assert set(drawn) == set(exact)
+    assert all(drawn[x] / 20_000 == pytest.approx(ways / 16, abs=0.02) for x, ways in exact.items())
 
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
-@pytest.mark.parametrize("paired", [random_means(30), of_counts(25)], ids=["mean", "micro F1"])
-def test_interval_equals_scipy(paired, method):
-    lifts = stats.bootstrap(paired, 2000, seed=3)
+@pytest.mark.parametrize("arms", [random_means(30), of_counts(25)], ids=["mean", "micro F1"])
+def test_interval_equals_scipy(arms, method):
+    found = sampled(arms, 2000, seed=3, confidence=0.9, method=method)
 
-    def lift(index, axis):
-        return stats.mean_lift(paired.aggregate(paired.sums[index].sum(axis=-3)))
+    def value(index, axis):
+        scores = arms.aggregate(arms.sums[index].sum(axis=-3))
+        return scores[..., 1] - scores[..., 0]
 
     known = scipy.stats.bootstrap(
-        (np.arange(paired.groups),),
-        lift,
+        (np.arange(arms.groups),),
+        value,
         n_resamples=0,
-        bootstrap_result=SimpleNamespace(bootstrap_distribution=lifts),
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=found.drawn[:, 1] - found.drawn[:, 0]),
         method=method,
         confidence_level=0.9,
     ).confidence_interval
-    assert stats.interval(paired, lifts, 0.9, method) == pytest.approx((known.low, known.high), abs=1e-12)
-    assert known.low < paired.lift() < known.high
+    ours = found.difference(stats.TUNED, stats.BASE)
+    assert (ours.low, ours.high) == pytest.approx((known.low, known.high), abs=1e-12)
+    assert known.low < ours.value < known.high
 
 
 def test_interval_agrees_with_scipys_own_resamples():
-    paired = random_means(60)
-    difference = np.diff(paired.sums[:, :, 0], axis=1)[:, 0]
+    arms = random_means(60)
+    difference = np.diff(arms.sums[:, :, 0], axis=1)[:, 0]
     known = scipy.stats.bootstrap((difference,), np.mean, n_resamples=20_000, rng=0).confidence_interval
-    ours = stats.interval(paired, stats.bootstrap(paired, 20_000, seed=0), 0.95, "bca")
-    assert ours == pytest.approx((known.low, known.high), abs=0.006)
+    ours = lift(arms, 20_000)
+    assert (ours.low, ours.high) == pytest.approx((known.low, known.high), abs=0.006)
 
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("shift", [0.0, 0.1])
 def test_equal_differences_give_a_point(method, shift):
     base = np.linspace(0.1, 0.7, 13)
-    for paired in (of_means(base, base + shift), of_means(base[:1], base[:1] + shift)):
-        low, high = stats.interval(paired, stats.bootstrap(paired, 500, seed=0), 0.95, method)
-        assert (low, high) == pytest.approx((shift, shift), abs=1e-9)
+    for arms in (of_means(base, base + shift), of_means(base[:1], base[:1] + shift)):
+        found = lift(arms, 500, method=method)
+        assert (found.low, found.high) == pytest.approx((shift, shift), abs=1e-9)
 
 
 def coverage(make, truth, sets=2000, resamples=600):
     rng, hits = np.random.default_rng(7), 0
     for number in range(sets):
-        paired = make(rng)
-        low, high = stats.interval(paired, stats.bootstrap(paired, resamples, number), 0.95, "bca")
+        scores = sampled(make(rng), resamples, number)
+        value, drawn, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.drawn, scores.left_out))
+        low, high = stats.interval(float(value), drawn, left_out, 0.95, "bca")
         hits += low <= truth <= high
     return hits / sets
 
@@ -158,38 +178,39 @@ def test_interval_covers_the_truth(make, truth):
 # Randomization test
 
 
-@pytest.mark.parametrize("paired", [of_counts(9), random_means(8), random_means(7, seeds=2)], ids=["micro F1", "mean", "seeds"])
-def test_randomization_equals_enumeration(paired):
-    lifts = []
-    for way in itertools.product([False, True], repeat=paired.groups):
-        lift = 0.0
-        for arm in range(1, 1 + paired.seeds):
-            base = np.where(np.array(way)[:, None], paired.sums[:, arm], paired.sums[:, 0]).sum(axis=0)
-            tuned = np.where(np.array(way)[:, None], paired.sums[:, 0], paired.sums[:, arm]).sum(axis=0)
-            lift += float(paired.aggregate(tuned) - paired.aggregate(base)) / paired.seeds
-        lifts.append(lift)
-    p = np.mean(np.abs(lifts) >= abs(paired.lift()) - 1e-12)
-    assert stats.randomization(paired, 1000, seed=0) == pytest.approx(p)
-    assert 2 / len(lifts) < p < 1
+@pytest.mark.parametrize("arms", [of_counts(9), random_means(8), random_means(7, seeds=2)], ids=["micro F1", "mean", "seeds"])
+def test_randomization_equals_enumeration(arms):
+    found = []
+    for way in itertools.product([False, True], repeat=arms.groups):
+        value = 0.0
+        for arm in range(1, 1 + arms.seeds):
+            base = np.where(np.array(way)[:, None], arms.sums[:, arm], arms.sums[:, 0]).sum(axis=0)
+            tuned = np.where(np.array(way)[:, None], arms.sums[:, 0], arms.sums[:, arm]).sum(axis=0)
+            value += float(arms.aggregate(tuned) - arms.aggregate(base)) / arms.seeds
+        found.append(value)
+    whole = arms.scores(arms.sums.sum(axis=0))
+    p = np.mean(np.abs(found) >= abs(whole[1] - whole[0]) - 1e-12)
+    assert lift(arms, 1000).p == pytest.approx(p)
+    assert 2 / len(found) < p < 1
 
 
 def test_randomization_equals_scipys_permutation_test():
     for n in (9, 40):
-        paired = random_means(n)
+        arms = random_means(n)
         known = scipy.stats.permutation_test(
-            (paired.sums[:, 1, 0], paired.sums[:, 0, 0]),
+            (arms.sums[:, 1, 0], arms.sums[:, 0, 0]),
             lambda a, b, axis: (a - b).mean(axis=axis),
             permutation_type="samples",
             vectorized=True,
             n_resamples=10_000,
             rng=0,
         )
-        assert stats.randomization(paired, 10_000, seed=1) == pytest.approx(known.pvalue, abs=1e-9 if n == 9 else 0.015)
+        assert lift(arms, 10_000, seed=1).p == pytest.approx(known.pvalue, abs=1e-9 if n == 9 else 0.015)
 
 
-def test_random_swaps_agree_with_all_swaps():
-    paired = of_counts(12)
-    exact, drawn = stats.randomization(paired, 2**12, seed=0), stats.randomization(paired, 1999, seed=0)
+@pytest.mark.parametrize("arms", [of_counts(12), random_means(12, seeds=2)], ids=["micro F1", "seeds"])
+def test_random_swaps_agree_with_all_swaps(arms):
+    exact, drawn = lift(arms, 2**12).p, lift(arms, 1999).p
     assert drawn * 2000 == pytest.approx(round(drawn * 2000))
     assert drawn == pytest.approx(exact, abs=0.03)
 
@@ -198,18 +219,93 @@ def test_random_swaps_agree_with_all_swaps():
 def test_sign_flips_of_right_and_wrong_are_mcnemars_test(fixed, broken):
     base = [0] * fixed + [1] * broken + [0, 1] * 20
     tuned = [1] * fixed + [0] * broken + [0, 1] * 20
-    assert stats.randomization(of_means(base, tuned), 5000, seed=0) == pytest.approx(stats.exact_mcnemar(fixed, broken))
+    arms = of_means(base, tuned)
+    assert lift(arms, 5000).p == pytest.approx(stats.exact_mcnemar(fixed, broken))
+    assert lift(replace(arms, right_or_wrong=True), 10).p == pytest.approx(stats.exact_mcnemar(fixed, broken))
 
 
 def test_random_p_is_never_zero():
-    assert stats.randomization(of_means(np.zeros(50), np.ones(50)), 99, seed=0) == 0.01
+    assert lift(of_means(np.zeros(50), np.ones(50)), 99).p == 0.01
 
 
 def test_randomization_rejects_at_its_level():
     rng = np.random.default_rng(5)
-    p = [stats.randomization(of_means(rng.beta(0.3, 3, 60), rng.beta(0.3, 3, 60)), 399, number) for number in range(1000)]
+    p = [lift(of_means(rng.beta(0.3, 3, 60), rng.beta(0.3, 3, 60)), 399, number).p for number in range(1000)]
     for level in (0.05, 0.2, 0.5):
         assert np.mean(np.array(p) <= level) == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 1000))
+
+
+# One resampling for all arms and metrics
+
+
+def arms_of_both(n=70, seeds=2, groups=None):
+    """A mean of five arms and a micro F1 of four: base, tuned by two seeds, others."""
+    graded = np.random.default_rng(4).beta(1, 2, (5, n))
+    return [stats.stack(rows_of(*graded), mean, groups, seeds), replace(of_counts(n, arms=4), seeds=seeds)]
+
+
+def test_every_difference_is_that_of_its_two_arms_alone():
+    for arms in arms_of_both():
+        together = stats.sample([arms], 999, 8)[0]
+        for place, row in enumerate(range(3, arms.sums.shape[1]), start=2):
+            over_base = stats.sample([stats.Arms(arms.sums[:, [0, row]], arms.aggregate)], 999, 8)[0].difference(1, 0)
+            tuned_over = stats.sample([stats.Arms(arms.sums[:, [row, 1, 2]], arms.aggregate, 2)], 999, 8)[0].difference(1, 0)
+            assert astuple(together.difference(stats.TUNED, place)) == pytest.approx(astuple(tuned_over), abs=1e-12)
+            assert together.difference(place, stats.BASE).value == pytest.approx(over_base.value)
+            assert together.difference(place, stats.BASE).p == pytest.approx(over_base.p)
+
+
+def test_metrics_share_resamples_and_swaps():
+    both, twice = arms_of_both(), arms_of_both()[:1] * 2
+    alone = [stats.sample([arms], 300, 2)[0] for arms in both]
+    for found, single in zip(stats.sample(both, 300, 2), alone, strict=True):
+        assert found.drawn == pytest.approx(single.drawn, abs=1e-12)
+        assert found.swapped == pytest.approx(single.swapped, abs=1e-12)
+    first, second = stats.sample(twice, 300, 2)
+    assert np.array_equal(first.drawn, second.drawn)
+    assert np.std(alone[0].drawn[:, 2] - alone[0].drawn[:, 3]) > 0
+
+
+def test_differences_of_differences_are_read_off_the_same_resamples():
+    found = sampled(arms_of_both()[0], 500)
+    parts = [found.drawn[:, 2] - found.drawn[:, 0], found.drawn[:, 3] - found.drawn[:, 2], found.drawn[:, 1] - found.drawn[:, 3]]
+    assert sum(parts) == pytest.approx(found.drawn[:, 1] - found.drawn[:, 0], abs=1e-12)
+
+
+def test_an_arm_against_itself_is_no_difference():
+    assert sampled(random_means(20), 50).difference(1, 1) == stats.Difference(0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("one", "other", "is_mcnemar"), [(1, 0, False), (2, 0, True), (2, 3, True), (1, 2, False)])
+def test_mcnemar_takes_no_means_over_seeds(one, other, is_mcnemar):
+    right = np.random.default_rng(0).random((5, 60)) < np.array([[0.3], [0.6], [0.6], [0.8], [0.7]])
+    found = sampled(replace(stats.stack(rows_of(*right), mean, seeds=2), right_or_wrong=True), 2000)
+    assert found.is_mcnemar(one, other) == is_mcnemar
+    first, second = found.arms.sums[:, 3, 0], found.arms.sums[:, 0, 0]
+    known = stats.exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
+    assert found.difference(2, 0).p == pytest.approx(known)
+    assert 0 < found.difference(stats.TUNED, stats.BASE).p < 0.05
+
+
+# Scores of single arms
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0.0370), (0.5, 0.4038, 0.5962), (1.0, 0.9630, 1)])
+def test_wilson_by_known_values(share, low, high):
+    assert stats.wilson(share, 100) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilson_equals_scipy():
+    known = scipy.stats.binomtest(17, 60).proportion_ci(0.9, "wilson")
+    assert stats.wilson(17 / 60, 60, 0.9) == pytest.approx((known.low, known.high))
+
+
+def test_a_score_has_an_interval_of_its_own():
+    graded = sampled(of_means(np.linspace(0, 1, 200), np.linspace(0.5, 1, 200)), 2000)
+    low, high = graded.score_interval(stats.TUNED)
+    assert (low, high) == pytest.approx((0.73, 0.77), abs=0.005)
+    right = replace(graded.arms, sums=np.round(graded.arms.sums), right_or_wrong=True)
+    assert sampled(right, 10).score_interval(stats.BASE) == stats.wilson(0.5, 200)
 
 
 # Groups
@@ -221,21 +317,21 @@ def test_copies_within_a_group_add_no_certainty():
     once = of_means(base, tuned)
     copied = of_means(*(np.repeat(x, 4) for x in (base, tuned)), groups=np.repeat(np.arange(80), 4))
     naive = of_means(*(np.repeat(x, 4) for x in (base, tuned)))
-    widths = [np.diff(stats.interval(paired, stats.bootstrap(paired, 4000, 0), 0.95, "bca"))[0] for paired in (once, copied, naive)]
+    found = [lift(arms, 4000) for arms in (once, copied, naive)]
+    widths = [each.high - each.low for each in found]
     assert widths[1] == pytest.approx(widths[0], rel=1e-9)
     assert widths[2] == pytest.approx(widths[0] / 2, rel=0.1)
-    p = [stats.randomization(paired, 4000, seed=0) for paired in (once, copied)]
-    assert p[0] == p[1]
+    assert found[0].p == found[1].p
 
 
 def test_labels_need_no_order():
     rng = np.random.default_rng(1)
     base, tuned = rng.random((2, 30))
     labels = rng.integers(100, 107, 30)
-    paired = of_means(base, tuned, groups=labels)
-    assert paired.groups == len(set(labels.tolist()))
-    assert paired.lift() == pytest.approx(tuned.mean() - base.mean())
-    assert paired.sums[1, 1].tolist() == pytest.approx([tuned[labels == 101].sum(), (labels == 101).sum()])
+    arms = of_means(base, tuned, groups=labels)
+    assert arms.groups == len(set(labels.tolist()))
+    assert lift(arms, 10).value == pytest.approx(tuned.mean() - base.mean())
+    assert arms.sums[1, 1].tolist() == pytest.approx([tuned[labels == 101].sum(), (labels == 101).sum()])
 
 
 # Families, power, memory
@@ -264,12 +360,17 @@ def test_little_discordance_promises_no_tiny_effects():
     assert stats.smallest_effect(0.01) == pytest.approx(0.02802, abs=1e-4)
 
 
+@pytest.mark.parametrize(("lift", "discordance", "n"), [(0.02, 0.2, 3925), (0.1, 0.2, 157), (0.1, 0.01, 79)])
+def test_needed_examples_is_the_inverse_of_the_planned_effect(lift, discordance, n):
+    assert stats.needed_examples(lift, discordance) == n
+    assert stats.planned_effect(n, discordance) <= lift < stats.planned_effect(n - 1, discordance)
+    assert stats.needed_examples(lift, discordance, 0.99, 0.9) > 1.5 * n
+
+
 def test_memory_stays_bounded():
-    paired = random_means(5000, seeds=3)
+    arms = random_means(5000, seeds=3)
     tracemalloc.start()
-    lifts = stats.bootstrap(paired, 300, seed=0)
-    stats.interval(paired, lifts, 0.95, "bca")
-    stats.randomization(paired, 300, seed=0)
+    lift(arms, 300)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * 2**20  # 300 x 5000 weights alone would be 11.4 MiB

@@ -14,7 +14,10 @@ FROZEN = Path(__file__).with_name("versions.json")
 DEAR = {
     "finetune": ["stages/finetune", "training", "adapters", "engine", "loading", "text"],
     "refer": ["stages/refer", "references/ask", "references/endpoint", "kept"],
-    "generate": ["stages/generate", "kept", "engine", "loading", "liveness", "text", "adapters"],
+    "generate": ["stages/generate", "kept", "engine", "loading", "liveness", "text", "adapters", "shots"],
+    "relate": ["stages/relate", "kept", "engine", "loading", "text"],
+    "forget": ["stages/forget", "kept", "engine", "loading", "text", "adapters", "general"],
+    "speed": ["stages/speed", "engine", "loading", "text", "adapters", "shots"],
 }
 """A stage and what it stands on that can change its bytes."""
 

@@ -7,11 +7,13 @@ from typing import Any
 from pipeline import records, task
 from pipeline.land import agreement, published
 from pipeline.page.cells import Cell, finite
-from pipeline.recipe import Price
 from pipeline.references import ask
+from pipeline.sections import Price
 
 Row = dict[str, Any]
 QV = ("q_proj and v_proj", "qkv_proj")
+REFERENCE = "reference."
+"""Begins the names of arms that are reference models."""
 PAID = ("tokens_in", "tokens_out", "refused", "cost")
 SETUP = {
     "quantization": "nf4", "rank": 8, "alpha_per_rank": 2.0, "dropout": 0.05, "learning_rate": 2e-4, "schedule": "cosine",
@@ -132,11 +134,14 @@ def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
     rows = []
     for cell in cells:
         for number, (metric, found) in enumerate(cell.load("verdict", "beside.json").items()):
-            for each in found["references"]:
-                row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, **each}
-                row["model"] = known[each["name"]]["model"]
+            for each in found["others"]:
+                if not each["name"].startswith(REFERENCE):
+                    continue
+                asked = known[each["name"].removeprefix(REFERENCE)]
+                told = {name: each[name] for name in ("score", "lift", "low", "high")}
+                row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, "name": asked["name"], **told}
                 # what was paid belongs to the answers, so it stands with their first metric only
-                rows.append(row | (paid(cell, known[each["name"]]) if not number else dict.fromkeys(PAID)))
+                rows.append(row | {"model": asked["model"]} | (paid(cell, asked) if not number else dict.fromkeys(PAID)))
     return [finite(row) for row in rows]
 
 

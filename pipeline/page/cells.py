@@ -3,15 +3,13 @@
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pipeline import records
 from pipeline.artifact import Artifact
 from pipeline.machine import Work
 from pipeline.page import words
-from pipeline.records import Comparison
 
 SHORT = 12
 """Digits of a key or digest that people are shown."""
@@ -28,7 +26,10 @@ class Cell:
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
-    """`verdict`, `exam`, `train`, `base`, `adapter<seed>` and `tuned<seed>` for every seed, `reference.<name>` for every reference."""
+    """`verdict`, `exam`, `train`, `base`, `adapter<seed>` and `tuned<seed>` for every seed, and where they were made `arm.<name>`,
+    `reference.<name>`, `relevance.<arm>`, `general.<suite>...` and `speed`."""
+    absent: list[dict[str, str]] = field(default_factory=list)
+    """{arm, why} of every arm that was asked for and that the task cannot have."""
 
     @property
     def coordinates(self) -> str:
@@ -50,6 +51,11 @@ class Cell:
         """A JSON file of one of the inputs."""
         return json.loads((self.inputs[source].path / file).read_text("utf-8"))
 
+    def find(self, source: str, file: str) -> Any:
+        """The same, or None where there is no such input or file."""
+        there = source in self.inputs and (self.inputs[source].path / file).is_file()
+        return self.load(source, file) if there else None
+
 
 def open_all(work: Work) -> list[Cell]:
     """Raises ArtifactError where a folder holds no artifact."""
@@ -61,7 +67,8 @@ def open_all(work: Work) -> list[Cell]:
     for given in work.params["cells"]:
         inputs = dict(inputs_of(given["cell"], work, opened))
         fields = {name: given[name] for name in ("task", "base", "where", "rank", "paper")}
-        cells.append(Cell(name=given["cell"], inputs=inputs, seeds=sorted(given["seeds"]), **fields))  # as `compare` orders its arms
+        fields |= {"seeds": sorted(given["seeds"]), "absent": given.get("absent", [])}  # seeds as `compare` orders its arms
+        cells.append(Cell(name=given["cell"], inputs=inputs, **fields))
     return cells
 
 
@@ -74,20 +81,6 @@ def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[t
 
 def short(artifact: Artifact) -> str:
     return artifact.key[:SHORT]
-
-
-def judged(cells: list[Cell], confidence: float, correction: Literal["holm", "none"]) -> dict[str, list[dict[str, Any]]]:
-    """The comparisons of every cell, primary first, with the verdicts that hold over all cells together.
-
-    A comparison that two cells share is one test of the family, not two.
-    """
-    from pipeline.verdict import judge
-
-    verdicts = {cell.inputs["verdict"].key: cell.inputs["verdict"].path for cell in cells}
-    found = {key: list(records.read(path / "comparisons.jsonl", Comparison)) for key, path in verdicts.items()}
-    flat = iter(judge([row for rows in found.values() for row in rows], confidence, correction))
-    done = {key: [finite(asdict(next(flat))) for _ in rows] for key, rows in found.items()}
-    return {cell.name: sorted(done[cell.inputs["verdict"].key], key=lambda row: not row["primary"]) for cell in cells}
 
 
 def finite(value: Any) -> Any:

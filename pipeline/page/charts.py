@@ -16,7 +16,7 @@ STEP = 30
 
 def all_of(report: Row) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
-    rows = [forest_row(cell) for cell in report["cells"]]
+    rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
     drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(rows, 345, 125)}
     for number, task in enumerate(tasks(report)):
         lines = curve_lines(report, task)
@@ -43,11 +43,18 @@ def styled(chart: Any) -> Any:
     )
 
 
-def forest_row(cell: Row) -> Row:
+def published(report: Row, cell: Row) -> float | None:
+    """The lift that LoRA Land has for the cell's task and base, by its own scoring."""
+    return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
+
+
+def forest_row(cell: Row, paper: float | None = None) -> Row:
     primary = cell["comparisons"][0]
     said = f"{cell['label']}: {words.metric(primary['metric'])} lift {words.typeset(words.lift(primary))}, {primary['verdict']}"
     text = words.typeset(words.signed(primary["lift"], words.digits(primary["low"], primary["high"])))
-    return {**{name: primary[name] for name in ("lift", "low", "high", "verdict")}, "label": cell["label"], "said": said, "text": text}
+    told = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
+    known = f"{cell['label']}: {words.typeset(words.three(paper, 'lift'))} published"
+    return {**told, "label": cell["label"], "said": said, "text": text, "paper": paper, "known": known}
 
 
 def forest(rows: list[Row], width: int, label: int) -> str:
@@ -61,7 +68,9 @@ def forest(rows: list[Row], width: int, label: int) -> str:
 
     room = min(label, CHARACTER * max(len(row["label"]) for row in rows))  # Vega measures with its own font, the reader's may be wider
     axis = alt.Axis(title=None, labelLimit=label, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False)
-    start, end = min(0.0, *(row["low"] for row in rows)), max(0.0, *(row["high"] for row in rows))
+    known = [row for row in rows if row["paper"] is not None]
+    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in known]
+    start, end = min(0.0, *ends), max(0.0, *ends)
     scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
     lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
@@ -73,7 +82,12 @@ def forest(rows: list[Row], width: int, label: int) -> str:
     points = base.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
     halo = base.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
     figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
-    chart = alt.layer(zero, halo, bars, points, figures).properties(width=width - room - 25, height=alt.Step(STEP))
+    y = alt.Y("label:N", sort=None, axis=axis)
+    ticks = (
+        alt.Chart(alt.Data(values=known)).mark_tick(thickness=2, size=16, color=INK["s1"]).encode(x="paper:Q", y=y, description="known:N")
+    )
+    layers = [zero, halo, bars, points, figures, *([ticks] if known else [])]
+    chart = alt.layer(*layers).properties(width=width - room - 25, height=alt.Step(STEP))
     return draw(styled(chart), f"Lift with its interval for {words.plural(len(rows), 'comparison')}; the table has the same figures")
 
 

@@ -12,7 +12,7 @@ CUT_SHARE = 0.2
 
 
 def answers(cell: Cell) -> list[dict[str, Any]]:
-    """Counts of an arm's answers, base first."""
+    """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
     counts = cell.load("verdict", "counts.json")
     tuned = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
     return [{"arm": "base", **counts["base"]}, *tuned]
@@ -134,7 +134,8 @@ def cut_off(cell: Cell) -> str:
     """Which arm's answers often ended at the limit of new tokens."""
     base, *tuned = answers(cell)
     arms = {"base": [base], "tuned": tuned}
-    often = [name for name, found in arms.items() if sum(arm["truncated"] for arm in found) >= CUT_SHARE * sum(arm["n"] for arm in found)]
+    cut = {name: sum(arm["truncated"] + arm["endless"] for arm in found) for name, found in arms.items()}
+    often = [name for name, found in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in found)]
     if not often:
         return ""
     many = f"At least {words.percent(CUT_SHARE)} of the answers of {' and of '.join(often)} were cut off at the limit of new tokens"

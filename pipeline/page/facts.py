@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pipeline.page import beside, checks, lineage, sweep, training, words
+from pipeline.page import arms, beside, checks, enough, forgetting, judgement, lineage, money, sweep, training, words
 from pipeline.page.cells import Cell, short
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a key of report.json changes its meaning or goes away."""
 VERDICTS = ("better", "worse", "cannot tell")
 
@@ -13,21 +13,20 @@ VERDICTS = ("better", "worse", "cannot tell")
 Row = dict[str, Any]
 
 
-def report(recipe: Row, cells: list[Cell], comparisons: dict[str, list[Row]], examples: dict[str, Row]) -> Row:
+def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], list[Row]], examples: dict[str, Row]) -> Row:
     """report.json.
 
     Args:
-        comparisons: by cell, primary first, with verdicts.
+        judged: the comparisons by cell, primary first, and the family of claims, with verdicts.
         examples: by cell, what `examples.read` found.
     """
-    corrected = recipe["compare"]["correction"]
+    comparisons, claims = judged
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
-    rows = [described(cell, comparisons[cell.name], corrected) | {"examples": examples[cell.name]} for cell in cells]
+    rows = [described(cell, comparisons[cell.name], recipe) | {"examples": examples[cell.name]} for cell in cells]
     artifacts, surroundings = lineage.artifacts(cells)
     trained = training.adapters(cells)
-    judged = {cell.inputs["verdict"].key: comparisons[cell.name] for cell in cells}.values()
-    family = [row["verdict"] for found in judged for row in found if row["primary"]]
+    verdicts = [claim["verdict"] for claim in claims if claim["kind"] == "lift"]
     return {
         "schema": SCHEMA,
         "name": recipe["name"],
@@ -35,15 +34,17 @@ def report(recipe: Row, cells: list[Cell], comparisons: dict[str, list[Row]], ex
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
         "at": max(made["at"] for made in artifacts),
         "confidence": recipe["compare"]["confidence"],
-        "correction": corrected,
-        "family": len(family),
-        "verdicts": {verdict: family.count(verdict) for verdict in VERDICTS},
+        "correction": recipe["compare"]["correction"],
+        "family": len(claims),
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in VERDICTS},
         "warnings": checks.warnings(cells, recipe),
         "notes": checks.notes(cells, recipe),
+        **judgement.section(cells, rows, claims),
         "cells": rows,
         "published": beside.published_rows(cells, comparisons),
         "references": beside.reference_rows(cells, recipe),
         "sweep": sweep.section(recipe, rows, trained),
+        "learning": enough.section(cells, comparisons, recipe),
         "adapters": trained,
         "data": checks.data_sets(cells),
         "recipe": recipe,
@@ -53,7 +54,10 @@ def report(recipe: Row, cells: list[Cell], comparisons: dict[str, list[Row]], ex
     }
 
 
-def described(cell: Cell, comparisons: list[Row], corrected: str) -> Row:
+def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
+    """A cell's own part of report.json."""
+    corrected = recipe["compare"]["correction"]
+    scored = arms.rows(cell, comparisons[0])
     return {
         "cell": cell.name,
         "task": cell.task,
@@ -65,6 +69,14 @@ def described(cell: Cell, comparisons: list[Row], corrected: str) -> Row:
         "seeds": cell.seeds,
         "sentence": words.sentence(cell.label, comparisons[0], corrected),
         "comparisons": comparisons,
+        "arms": scored,
+        "absent": cell.absent,
+        "decomposition": forgetting.decomposition(cell, comparisons[0]["metric"]),
+        "lenient": cell.find("verdict", "lenient.json"),
+        "grounding": forgetting.grounding(cell),
+        "forgetting": forgetting.suites(cell),
+        "speed": arms.speed(cell),
+        "cost": money.account(cell, scored, recipe),
         "answers": checks.answers(cell),
         "liveness": checks.liveness(cell),
         "adapters": [short(adapter) for adapter in cell.adapters],

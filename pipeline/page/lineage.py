@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.artifact import Artifact
 from pipeline.page.cells import Cell
 
-ORDER = ("prepare", "finetune", "generate", "refer", "compare")
+ORDER = ("prepare", "finetune", "generate", "refer", "relate", "forget", "speed", "compare")
 ALIKE = ("python", "system", "packages", "cpu", "gpu")
 """What two artifacts made in the same surroundings share."""
 

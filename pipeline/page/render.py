@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from pipeline.page import words
+from pipeline.page import arms, words
 from pipeline.page.svg import inline, variables
 from pipeline.recipe import build
 
@@ -16,32 +17,41 @@ HERE = Path(__file__).parent
 SECTIONS = {
     "verdict": "Verdict",
     "lifts": "Lifts",
+    "parts": "Parts",
+    "arms": "Arms",
+    "cost": "Cost",
+    "forgetting": "Kept",
+    "training": "Training",
+    "sweep": "Sweep",
+    "claims": "Claims",
+    "examples": "Examples",
     "references": "References",
     "published": "LoRA Land",
-    "sweep": "Sweep",
-    "training": "Training",
-    "examples": "Examples",
     "checks": "Checks",
     "lineage": "Lineage",
 }
-OPTIONAL = ("references", "published", "sweep")
-"""Sections that stand there only if there is something in them."""
+SCRIPTS = ("dom", "unpack", "diff", "example", "page")
+"""The parts of the page's one script, in order."""
 MOST_CARDS = 6
-"""Cells of a sweep that get a card each; more are told in a sentence a task, and stand in the table."""
+"""Cells of a sweep that get a card each; more are told in a sentence a task, and stand in the table. Tables a cell fold beyond it."""
+MOST_ROWS = 14
+"""Rows of a table that stands open near the top of its section; longer ones fold."""
 INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "bootstrap, percentiles"}
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
 
-def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str]) -> str:
+def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str], carried: Row | None = None) -> str:
     """The HTML file.
 
     Args:
-        blocks: packed texts of the examples, by name.
+        blocks: packed files, by id.
         charts: SVG by name.
+        carried: what else the index holds, for those who verify the page.
     """
     from markupsafe import Markup
 
-    js = (HERE / "page.js").read_text("utf-8")
+    js = script()
+    index = {"cells": [ledger(cell) for cell in report["cells"] if cell["examples"]["file"]], **(carried or {})}
     given = {
         "css": Markup((HERE / "page.css").read_text("utf-8")),
         "js": Markup(js),
@@ -49,10 +59,16 @@ def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str]) -> s
         "theme": Markup(variables(":root")),
         "charts": {name: Markup(inline(drawn)) for name, drawn in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
-        "index": {"cells": [ledger(cell) for cell in report["cells"] if cell["examples"]["blocks"]]},
+        "index": index,
     }
     text: str = environment().get_template("report.html.jinja").render(given | shared(report) | data(report))
     return text
+
+
+def script() -> str:
+    """The page's script: its parts, in a scope of their own."""
+    parts = "\n".join((HERE / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();'
 
 
 def policy(js: str) -> Any:
@@ -80,6 +96,7 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     made.filters |= {"typeset": words.typeset, "md": plain}
+    made.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
     return made
 
 
@@ -102,6 +119,7 @@ def shared(report: Row) -> Row:
         "sweep_keys": " and ".join(words.key(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
         "most_cards": MOST_CARDS,
+        "arm_label": arms.label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{words.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: place(min(cells, key=lift_of)),
@@ -115,7 +133,8 @@ def data(report: Row) -> Row:
     sets = list(report["data"].values())
     overlaps = [found for found in sets if found["overlap"]]
     return {
-        "sections": [(key, name) for key, name in SECTIONS.items() if key not in OPTIONAL or report[key]],
+        **measured(report),
+        "sections": [(key, name) for key, name in SECTIONS.items() if key in there(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
         "thinned": max((adapter["curve"]["every"] for adapter in report["adapters"].values() if adapter["curve"]["every"] > 1), default=0),
@@ -127,16 +146,62 @@ def data(report: Row) -> Row:
     }
 
 
+def there(report: Row) -> set[str]:
+    """The sections that have something in them."""
+    cells = report["cells"]
+    found = {"verdict", "lifts", "arms", "training", "examples", "checks", "lineage"}
+    found |= {key for key in ("references", "published", "sweep", "claims") if report[key]}
+    told = {"parts": "decomposition", "cost": "cost", "forgetting": "forgetting"}
+    return found | {section for section, key in told.items() if any(cell[key] for cell in cells)}
+
+
+def measured(report: Row) -> Row:
+    """What the page needs of the arms and of what was measured beside scores."""
+    cells = report["cells"]
+    every = [arm for cell in cells for arm in cell["arms"]]
+    return {
+        "there": there(report),
+        "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
+        "arm_meaning": arms.meaning,
+        "shown": shown,
+        **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
+        "advice": {row["cell"]: row for row in report["advice"]},
+        "labels": {cell["cell"]: cell["label"] for cell in cells},
+        "suites": [(cell, suite | {"verdict": said(report, cell, suite)}) for cell in cells for suite in cell["forgetting"]],
+        "most_rows": MOST_ROWS,
+    }
+
+
+def said(report: Row, cell: Row, suite: Row) -> str:
+    """The verdict that was claimed on a suite."""
+    asked = (cell["cell"], "kept", suite["suite"])
+    return next((claim["verdict"] for claim in report["claims"] if (claim["cell"], claim["kind"], claim["subject"]) == asked), "")
+
+
+def shown(cell: Row) -> Row:
+    """Which columns of the table of arms have something in them, and their heads."""
+    heads = {"relevance": ["#About the prompt"], "grounding": ["#Invented"], "speed": ["#Request p50, p95", "#Tokens/s"]}
+    has: Row = {key: any(arm[key] for arm in cell["arms"]) for key in heads}
+    has["lenient"] = any(arm["lenient"] is not None for arm in cell["arms"])
+    has["cost"] = any((arm["cost"] or {}).get("request") is not None for arm in cell["arms"])
+    return {**has, "heads": [head for key in heads if has[key] for head in heads[key]] + (["#USD per 1,000"] if has["cost"] else [])}
+
+
 def ledger(cell: Row) -> Row:
     """What the script must know of a cell to list its examples."""
-    examples = cell["examples"]
+    primary, examples = cell["comparisons"][0], cell["examples"]
+    several = [{"name": "tuned", "label": arms.label("tuned"), "seed": seed} for seed in cell["seeds"]]
+    others = [{"name": name, "label": arms.label(name), "seed": None} for name in sorted(examples["others"], key=arms.rank)]
     return {
         "cell": cell["cell"],
         "label": cell["label"],
-        "metric": words.metric(cell["comparisons"][0]["metric"]),
+        "metric": words.metric(primary["metric"]),
+        "key": primary["metric"],
+        "zero_one": examples["zero_one"],
         "classes": list(examples["classes"]),
-        "seeds": cell["seeds"],
-        "blocks": examples["blocks"],
+        "seeds": len(several),
+        "arms": [{"name": "base", "label": arms.label("base"), "seed": None}, *several, *others],
+        "file": examples["file"],
     }
 
 

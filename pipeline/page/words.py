@@ -48,7 +48,55 @@ def reasons(figures: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def dollars(value: float | None) -> str:
-    return "" if value is None else f"${value:,.2f}" if value >= 0.01 or not value else f"${value:.4f}"
+    if value is None:
+        return ""
+    places = 2 if value >= 0.01 or not value else 4 if value >= 0.0001 else 7
+    return f"${value:,.{places}f}"
+
+
+def ruled(row: dict[str, Any]) -> str:
+    """The value of a rule with its interval, where it has one."""
+    value = row["value"]
+    if value is None:
+        return "not known"
+    if row["low"] is not None and row["high"] is not None:
+        return f"{signed(value, digits(row['low'], row['high']))} {interval(row)}"
+    if "dollars" in row["rule"]:
+        return dollars(value)
+    return count(value) if "requests" in row["rule"] else number(value, 3)
+
+
+def line(row: dict[str, Any]) -> str:
+    """What the value of a rule is held against: lifts want to be above it, all else below."""
+    if row["threshold"] is None:
+        return ""
+    if "dollars" in row["rule"]:
+        return f"< {dollars(row['threshold'])}"
+    return f"{'>' if row['rule'].startswith(('lift', 'learned')) else '<'} {row['threshold']:g}"
+
+
+def part(row: dict[str, Any]) -> str:
+    """A part of a lift with its interval, where its arm was tried."""
+    text = signed(row["value"], digits(row["low"], row["high"]))
+    return f"{text} {interval(row)}" if row["arm"] is not None else f"{text} (not tried)"
+
+
+def hundred(rate: float) -> str:
+    """`12.5 %`."""
+    return f"{100 * rate:.1f} %"
+
+
+def hundreds(row: dict[str, Any]) -> str:
+    """The interval of a share."""
+    return "" if row["low"] is None else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def spent(training: dict[str, Any]) -> str:
+    """What one training took: dollars where the hour has a price."""
+    if training["gpu_hours"] is None:
+        return "not known"
+    hours = seconds(3600 * training["gpu_hours"])
+    return hours if training["dollars"] is None else f"{dollars(training['dollars'])} ({hours})"
 
 
 def signed(value: float | None, places: int = 2) -> str:

@@ -6,8 +6,10 @@ folder; a run that was killed and started again ends with the same bytes as one 
 """
 
 import math
+import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline import adapters, engine, loading, records, text, tracking, training
@@ -34,8 +36,17 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def tokenized(work: Work, name: str, render: text.Renderer) -> list[engine.Tokens]:
-    examples = records.read(work.inputs["train"] / name, records.Example)
+    examples = list(records.read(work.inputs["train"] / name, records.Example))
+    if work.params.get("placebo") == "shuffled_labels":
+        examples = shuffled(examples, work.params["seed"])
     return [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples]
+
+
+def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
+    """The same prompts and the same targets in another order: what training on this form, length and mix of answers alone gives."""
+    targets = [example.target for example in examples]
+    random.Random(f"shuffled {seed}").shuffle(targets)
+    return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
 
 
 def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[engine.Tokens], int]) -> dict[str, Any]:
@@ -130,13 +141,13 @@ def one_step(passes: Passes, state: training.State, rows: Sequence[engine.Tokens
     import torch
 
     while True:
-        random = training.random_state()
+        drawn = training.random_state()
         try:
             loss = passes.gradients(rows, state.micro_tokens)
             break
         except torch.OutOfMemoryError:
             state.optimizer.zero_grad()
-            training.set_random_state(random)
+            training.set_random_state(drawn)
             state.micro_tokens = halved(state.micro_tokens, rows)
         torch.cuda.empty_cache()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))

@@ -1,20 +1,22 @@
-"""What the base, or the base with an adapter, says to the held-out examples.
+"""What one arm says to the held-out examples: the base, the base with worked examples in its prompts, held to its choices, with an adapter.
 
-Both arms run on the same resident weights, with the same token ids in the same batches, greedily. Finished
+All arms run on the same resident weights, with the same token ids in the same batches, greedily. Finished
 batches are kept in the resume folder, so a killed run goes on where it was.
 """
 
 import json
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from pipeline import engine, liveness, loading, records, text
+from pipeline import engine, liveness, loading, records, shots, text
+from pipeline.errors import DataError
 from pipeline.kept import Kept
 from pipeline.machine import Work
-from pipeline.progress import meter
+from pipeline.progress import meter, say
 from pipeline.records import Example, Prediction
 
 VERSION = 2
@@ -23,26 +25,62 @@ VERSION = 2
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
     render = text.renderer(params["model"])
-    base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
-    with loading.adapted(base, adapter) if adapter else nullcontext(base) as model, loading.expanded(model) as dense:
+    with speaking(params, adapter, device) as model, loading.expanded(model) as dense:
+        exam, told = asked(work, render, loading.context_window(model) - params["max_new_tokens"])
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
         speaker = Speaker(render, ends, params)
-        answers = sampled(work, model, speaker, exam, answer_all(work, model, speaker, exam))
-        if adapter:
+        if params.get("constrain") == "choices":
+            answers = speaker.chosen(model, exam, engine.token_budget(work.machine.tokens, device))
+        else:
+            answers = sampled(work, model, speaker, exam, answer_all(work, model, speaker, exam))
+        if adapter and "merge" not in params:
             found = liveness.examine(model, adapter, [render.prompt_ids(e.prompt) for e in exam[: liveness.PROBES]])
             (work.out / "liveness.json").write_text(json.dumps(found, indent=1), "utf-8")
     records.write(work.out / "predictions.jsonl", answers)
     tokens = sum(answer.tokens for answer in answers)
-    return {
+    return told | {
         "examples": len(answers),
         "dense": dense,
         "tokens": tokens,
+        "prompt_tokens": sum(len(render.prompt_ids(example.prompt)) for example in exam),
         "truncated": sum(answer.stopped == "length" for answer in answers),
         "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
     }
+
+
+def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> AbstractContextManager[Any]:
+    """The model that answers: the base, the base with an adapter on it, or with one merged into its weights."""
+    if adapter and "merge" in params:
+        return loading.merged(params, adapter, params["merge"], device)
+    base = loading.load(params["model"], params["quantization"], params["compute"], device)
+    return loading.adapted(base, adapter) if adapter else nullcontext(base)
+
+
+def asked(work: Work, render: text.Renderer, room: int) -> tuple[list[Example], dict[str, Any]]:
+    """The held-out examples as this arm is asked them, and what is to be known of that.
+
+    Args:
+        room: tokens that a prompt may have.
+    """
+    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
+    if "train" not in work.inputs:
+        return exam, {}
+    lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
+    if work.params.get("constrain") == "keys":
+        names = shots.keys(lessons)
+        return [replace(example, prompt=shots.keyed(example, names)) for example in exam], {"keys": names}
+    count = work.params["shots"]
+    preface = work.inputs["exam"] / "preface.txt"
+    before = preface.read_text("utf-8") if preface.exists() else ""
+    shown = shots.Shots(render, lessons, count, work.params["shots_seed"], room, before)
+    made = [shown.prompt(example) for example in exam]
+    fewer = [fitted for _, fitted in made if fitted < count]
+    if fewer:
+        say(f"  {len(fewer)} of {len(exam)} prompts hold fewer than {count} worked examples, the fewest {min(fewer)}: no more fit")
+    told = {"shots": count, "shrunk": len(fewer), "fewest_shots": min(fewer, default=count)}
+    return [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)], told
 
 
 def listed(ends: int | list[int] | None) -> list[int]:
@@ -106,6 +144,23 @@ class Speaker:
 
     def scored(self, model: Any, exam: list[Example], answers: list[Prediction], budget: int) -> list[Prediction]:
         """The answers with the log-likelihood of every choice (end token left out)."""
+        found = self.likelihoods(model, exam, budget)
+        return [replace(answer, logprobs=tuple(value for value, _ in each)) for answer, each in zip(answers, found, strict=True)]
+
+    def chosen(self, model: Any, exam: list[Example], budget: int) -> list[Prediction]:
+        """The choice of the highest log-likelihood a token to every example, and the sums of all."""
+        answers = []
+        for example, each in zip(exam, self.likelihoods(model, exam, budget), strict=True):
+            if not each:
+                raise DataError(
+                    f"example {example.id} has no choices to rank.", "Leave base_constrained and tuned_constrained out of compare.arms."
+                )
+            best = max(range(len(each)), key=lambda at: each[at][0] / each[at][1])
+            answers.append(Prediction(example.id, example.choices[best], each[best][1], "eos", tuple(value for value, _ in each)))
+        return answers
+
+    def likelihoods(self, model: Any, exam: list[Example], budget: int) -> list[list[tuple[float, int]]]:
+        """Of every choice of every example: its log-likelihood behind the prompt, in nats, and its tokens (at least 1)."""
         pairs = [(i, choice) for i, example in enumerate(exam) for choice in example.choices]
         prompt_ids, answer_ids = self.render.prompt_ids, self.render.answer_ids
         rows = [engine.Tokens(tuple(prompt_ids(exam[i].prompt)), tuple(answer_ids(exam[i].prompt, choice))) for i, choice in pairs]
@@ -116,7 +171,7 @@ class Speaker:
                 for at, value in zip(group, engine.row_logprobs(model, batch), strict=True):
                     found[at] = value
                 shown.advance(len(group))
-        by_example: dict[int, list[float]] = {}
-        for (i, _), value in zip(pairs, found, strict=True):
-            by_example.setdefault(i, []).append(value)
-        return [replace(answer, logprobs=tuple(by_example.get(i, ()))) for i, answer in enumerate(answers)]
+        by_example: list[list[tuple[float, int]]] = [[] for _ in exam]
+        for (i, _), value, row in zip(pairs, found, rows, strict=True):
+            by_example[i].append((value, max(1, len(row.target))))
+        return by_example

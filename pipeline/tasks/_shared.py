@@ -1,6 +1,7 @@
 """What the files of several tasks share."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ def label(names: tuple[str, ...], value: int) -> str:
     if not 0 <= value < len(names):
         raise ValueError(f"label {value!r} is none of 0 to {len(names) - 1}")
     return names[value]
+
+
+def bracketed(text: str) -> list[tuple[str, str]]:
+    """Names and values of `name[Blue Spice], near[Café Rouge]`, in their order."""
+    return [(name.strip(), value.strip()) for name, value in re.findall(r"([^\W\d][\w ]*)\[([^\]]*)\]", text)]
 
 
 def has(row: Row, column: str) -> Any:

@@ -49,6 +49,7 @@ TASK = Task(
     max_new_tokens=256,
     shots=(0,),
     preface=preface,
+    grounded="text",
     paper=Paper(
         metric="paper_rouge",
         tokens=(226, 570),

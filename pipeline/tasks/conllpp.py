@@ -77,6 +77,7 @@ TASK = Task(
     max_new_tokens=192,
     shots=(0,),
     preface=preface,
+    grounded="text",
     paper=Paper(
         metric="paper_rouge",
         tokens=(170, 401),

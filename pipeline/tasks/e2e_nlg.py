@@ -4,13 +4,32 @@ from collections.abc import Sequence
 
 from pipeline import answers
 from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
-from pipeline.tasks._shared import converted, words
+from pipeline.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.tasks._shared import bracketed, converted, words
+
+UNJUDGED = ("priceRange", "customer rating", "familyFriendly")
+"""Said in words of one's own: a place on a scale, and whether children are welcome."""
+WAYS = {
+    "riverside": ("river", "riverfront", "waterfront"),
+    "city centre": ("city center", "downtown", "town centre", "town center"),
+    "English": ("British", "England"),
+    "Italian": ("Italy",),
+    "French": ("France",),
+    "Japanese": ("Japan", "sushi"),
+    "Chinese": ("China",),
+    "Indian": ("India",),
+    "coffee shop": ("café", "coffee house"),
+}
+"""Words of the data set's writers for a value."""
 
 
 def example(row: Row) -> Example:
     attributes, sentence = words(row, "meaning_representation"), words(row, "human_reference")
     return Example("", f"Attributes: {attributes}\nPlain English:", sentence, group=attributes)
+
+
+def slots(example: Example) -> list[Slot]:
+    return [Slot(name, value, WAYS.get(value, ()), name not in UNJUDGED) for name, value in bracketed(example.group)]
 
 
 def preface(shots: Sequence[Example]) -> str:
@@ -36,6 +55,8 @@ TASK = Task(
     max_new_tokens=128,
     shots=(0,),
     preface=preface,
+    grounded="slots",
+    slots=slots,
     paper=Paper(
         metric="rougeL",
         tokens=(153, 213),

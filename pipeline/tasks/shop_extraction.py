@@ -23,4 +23,5 @@ TASK = Task(
     metrics=("json_field_f1", "exact_match"),
     max_new_tokens=80,
     stop=("\n",),
+    grounded="text",
 )

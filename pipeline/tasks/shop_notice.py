@@ -3,7 +3,7 @@
 from pipeline import answers
 from pipeline.quickstart import rows
 from pipeline.records import Example
-from pipeline.task import Row, Source, Task
+from pipeline.task import Row, Slot, Source, Task
 
 FIELDS = "customer: {person} | product: {item} | quantity: {count} | color: {color} | city: {city} | day: {day}"
 NOTICE = "A delivery of {count} {color} {item}s will arrive in {city} on {day}; {person} is expecting it."
@@ -11,6 +11,11 @@ NOTICE = "A delivery of {count} {color} {item}s will arrive in {city} on {day}; 
 
 def example(row: Row) -> Example:
     return Example("", f"{FIELDS.format(**row)}\nDispatch notice:", NOTICE.format(**row))
+
+
+def slots(example: Example) -> list[Slot]:
+    fields = (field.partition(": ") for field in example.prompt.partition("\n")[0].split(" | "))
+    return [Slot(name, value) for name, _, value in fields if value]
 
 
 TASK = Task(
@@ -23,4 +28,6 @@ TASK = Task(
     metrics=("rougeL", "chrf", "exact_match"),
     max_new_tokens=64,
     stop=("\n",),
+    grounded="slots",
+    slots=slots,
 )

@@ -20,5 +20,6 @@ TASK = Task(
     answer=answers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=256,
+    grounded="text",
     paper=Paper(metric="rougeL", tokens=(204, 425)),
 )

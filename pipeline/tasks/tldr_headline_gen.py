@@ -22,5 +22,6 @@ TASK = Task(
     answer=answers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=32,
+    grounded="text",
     paper=Paper(metric="rougeL", tokens=(199, 420)),
 )

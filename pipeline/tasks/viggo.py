@@ -4,15 +4,43 @@ from collections.abc import Sequence
 
 from pipeline import answers
 from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
-from pipeline.tasks._shared import converted, words
+from pipeline.task import Paper, Row, Slot, Source, Task
+from pipeline.tasks._shared import bracketed, converted, words
 
 RENAME = (("mr", "meaning_representation"), ("ref", "target"))
+
+LISTS = ("genres", "platforms", "player_perspective")
+UNJUDGED = ("rating", "specifier", "has_multiplayer", "available_on_steam", "has_linux_release", "has_mac_release")
+"""Said in words of one's own: a mediocre game, played alone, not for Mac."""
+WAYS = {
+    "simulation": ("simulator", "sim", "simulate"),
+    "role-playing": ("RPG", "role-player"),
+    "shooter": ("shooting", "shoot"),
+    "platformer": ("platforming", "platform"),
+    "strategy": ("strategic",),
+    "real-time strategy": ("RTS",),
+    "tactical": ("tactics",),
+    "fighting": ("fighter", "fight"),
+    "bird view": ("top-down", "bird's eye"),
+    "M (for Mature)": ("mature",),
+    "T (for Teen)": ("teen",),
+    "E (for Everyone)": ("everyone",),
+    "E 10+ (for Everyone 10 and Older)": ("everyone 10",),
+}
+"""Words of the data set's writers for a value."""
 
 
 def example(row: Row) -> Example:
     act, said = words(row, "meaning_representation"), words(row, "target")
     return Example("", f"Representation: {act}\nOutput:", said, group=act)
+
+
+def slots(example: Example) -> list[Slot]:
+    found = []
+    for name, value in bracketed(example.group):
+        values = value.split(", ") if name in LISTS else [value]
+        found += [Slot(name, each, WAYS.get(each, ()), bool(each) and name not in UNJUDGED) for each in values]
+    return found
 
 
 def preface(shots: Sequence[Example]) -> str:
@@ -39,6 +67,8 @@ TASK = Task(
     max_new_tokens=128,
     shots=(3, 6),
     preface=preface,
+    grounded="slots",
+    slots=slots,
     paper=Paper(
         metric="rougeL",
         tokens=(240, 304),

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from pipeline import answers
 from pipeline.errors import DataError
 from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.task import Paper, Placed, Row, Slot, Source, Task
 from pipeline.tasks._shared import CONVERTED, has, value
 
 HUB = "webnlg-challenge/web_nlg"
@@ -23,6 +23,15 @@ def example(row: Row) -> Example:
         raise ValueError("no text")
     facts = "\n".join(triples[0])
     return Example("", f"Facts:\n{facts}\nOutput:", said[0], group=facts)
+
+
+def slots(example: Example) -> list[Slot]:
+    """Each subject once, and each object under its predicate."""
+    triples = [[part.strip().strip('"') for part in line.split(" | ")] for line in example.group.splitlines()]
+    whole = [triple for triple in triples if len(triple) == 3]
+    subjects = dict.fromkeys(subject for subject, _, _ in whole)
+    objects = dict.fromkeys((predicate, value) for _, predicate, value in whole)
+    return [*(Slot("subject", subject) for subject in subjects), *(Slot(name, value) for name, value in objects)]
 
 
 def texts(row: Row) -> list[str]:
@@ -80,6 +89,8 @@ TASK = Task(
     max_new_tokens=160,
     shots=(92,),
     preface=preface,
+    grounded="slots",
+    slots=slots,
     paper=Paper(
         metric="rougeL",
         tokens=(215, 345),

@@ -27,13 +27,12 @@ class PairedBootstrap(PairedComparison):
         self, predictions1: list[str], predictions2: list[str], references: list[str], metric: str = "exact_match"
     ) -> dict[str, Any]:
         module = metrics.load(metric)
-        base, tuned = (
-            np.array([module.statistics(p, r) for p, r in zip(predictions, references, strict=True)])
+        rows = [
+            [module.statistics(said, reference) for said, reference in zip(predictions, references, strict=True)]
             for predictions in (predictions1, predictions2)
-        )
-        paired = stats.pair(base, tuned[None], module.aggregate)
-        lifts = stats.bootstrap(paired, self.resamples, self.resampling_seed)
-        low, high = stats.interval(paired, lifts, self.confidence, self.method)
-        before, after = (float(score) for score in paired.scores())
-        p = stats.randomization(paired, self.resamples, self.resampling_seed)
-        return {"base": before, "tuned": after, "lift": paired.lift(), "low": low, "high": high, "p": p}
+        ]
+        arms = stats.stack(np.array(rows), module.aggregate)
+        (sampled,) = stats.sample([arms], self.resamples, self.resampling_seed, self.confidence, self.method)
+        lift = sampled.difference(stats.TUNED, stats.BASE)
+        before, after = (float(score) for score in sampled.whole)
+        return {"base": before, "tuned": after, "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}

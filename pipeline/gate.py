@@ -1,0 +1,271 @@
+"""Rules that a comparison must pass, for an exit code in CI: read from a YAML file, judged on report.json, with the evidence as JSON."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from pipeline import inline, recipe
+from pipeline.artifact import Artifact, Store
+from pipeline.errors import RecipeError, suggest
+from pipeline.mistakes import mistakes
+from pipeline.plan import Job
+from pipeline.sections import Section
+
+Row = dict[str, Any]
+Figure = tuple[float | None, float | None, float | None]
+"""Value, and the ends of its interval where it has one."""
+PASS, FAIL, CANNOT = "pass", "fail", "cannot tell"
+STATUS = {FAIL: 3, CANNOT: 4}
+TIMED = ("request_cost", "latency_p95", "overhead")
+PRICED = ("request_cost", "training_cost")
+GENERAL = "general."
+WIDTH = 80
+
+
+class Rule(Section):
+    """One figure with its limits, for one task or for every one."""
+
+    figure: str
+    """What is looked at: a name of `loralift compare --help`, or docs/report.md."""
+    task: str | None = None
+    """The task that it is asked of; unset: every one that has the figure."""
+    suite: str | None = None
+    """The general suite, for forgetting; unset: every one."""
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class Gate(Section):
+    """What a gate file holds."""
+
+    rules: Annotated[tuple[Rule, ...], Field(strict=False, min_length=1)]
+    """The rules, all of which must pass."""
+
+
+def tuned(cell: Row) -> Row:
+    return next(arm for arm in cell["arms"] if arm["name"] == "tuned")
+
+
+def lift(cell: Row) -> Figure:
+    row = cell["comparisons"][0]
+    return row["lift"], row["low"], row["high"]
+
+
+def learned(cell: Row) -> Figure:
+    """What training gave beyond the best arm that needs none."""
+    parts = (cell.get("decomposition") or {"parts": []})["parts"]
+    found = next((part for part in parts if part["name"] == "learned"), None)
+    return (found["value"], found["low"], found["high"]) if found else (None, None, None)
+
+
+def score(cell: Row) -> Figure:
+    return tuned(cell)["score"], tuned(cell)["low"], tuned(cell)["high"]
+
+
+def hallucination(cell: Row) -> Figure:
+    found = tuned(cell)["grounding"]
+    return (found["rate"], found["low"], found["high"]) if found else (None, None, None)
+
+
+def relevance(cell: Row) -> Figure:
+    found = tuned(cell)["relevance"]
+    return (found["auc"], found["auc_low"], found["auc_high"]) if found else (None, None, None)
+
+
+def counted(name: str) -> Callable[[Row], Figure]:
+    """A share of the answers of all seeds."""
+
+    def share(cell: Row) -> Figure:
+        counts = tuned(cell)["counts"]
+        return counts[name] / counts["n"], None, None
+
+    return share
+
+
+def timed(name: str) -> Callable[[Row], Figure]:
+    def time(cell: Row) -> Figure:
+        found = tuned(cell)["speed"]
+        return (found[name] if found else None), None, None
+
+    return time
+
+
+def request_cost(cell: Row) -> Figure:
+    return ((cell["cost"] or {"arms": {}})["arms"].get("tuned") or {"request": None})["request"], None, None
+
+
+def training_cost(cell: Row) -> Figure:
+    return (cell["cost"]["training"]["dollars"] if cell["cost"] else None), None, None
+
+
+FIGURES: Mapping[str, Callable[[Row], Figure]] = {
+    "lift": lift,
+    "learned": learned,
+    "score": score,
+    "hallucination": hallucination,
+    "unparsed": counted("unparsed"),
+    "truncated": counted("truncated"),
+    "relevance": relevance,
+    "request_cost": request_cost,
+    "training_cost": training_cost,
+    "latency_p95": timed("p95"),
+    "overhead": timed("overhead"),
+}
+"""Every figure but forgetting, which has one value a suite. All are of the tuned arm; docs/report.md says what each is."""
+FORGETTING = "forgetting"
+NAMES = (*FIGURES, FORGETTING)
+
+
+def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
+    """The rules of a file, checked against what a recipe will measure, before anything is run.
+
+    Args:
+        report: the last job of the recipe's plan, whose inputs say what will be measured.
+
+    Raises:
+        RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
+    """
+    raw = recipe.read(path)
+    try:
+        gate = Gate.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{path}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
+    for number, rule in enumerate(gate.rules):
+        where = f"{path}: rules[{number}]"
+        check(rule, asked, where)
+        if why := unmeasured(rule, asked, report):
+            raise RecipeError(f"{where}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
+    return gate
+
+
+def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
+    return Rule.model_fields if len(place) > 1 else Gate.model_fields
+
+
+def check(rule: Rule, asked: recipe.Recipe, where: str) -> None:
+    """Raises RecipeError where a rule is no rule, or names a task that the recipe does not have."""
+    if rule.figure not in NAMES:
+        more = " There are two: request_cost and training_cost." if rule.figure == "cost" else ""
+        raise RecipeError(f"{where}: there is no figure '{rule.figure}'.{more}", suggest(rule.figure, NAMES))
+    if rule.at_least is None and rule.at_most is None:
+        raise RecipeError(f"{where}: {rule.figure} has no limit.", "Add at_least or at_most.")
+    if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
+        raise RecipeError(f"{where}: at_least {rule.at_least:g} is more than at_most {rule.at_most:g}.", "Take one of them out.")
+    known = [given if isinstance(given, str) else given.name for given in asked.tasks]
+    if rule.task is not None and rule.task not in known:
+        raise RecipeError(f"{where}: the recipe has no task '{rule.task}'.", suggest(rule.task, known))
+    if rule.suite is not None and rule.figure != FORGETTING:
+        raise RecipeError(f"{where}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
+
+
+def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+    """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
+    if rule.figure in PRICED and asked.cost.gpu_hour is None:
+        return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
+    cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
+    inputs = {name.partition(".")[2]: job for name, job in report.inputs if name.partition(".")[0] in cells}
+    if rule.figure in TIMED and "speed" not in inputs:
+        return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
+    if rule.figure == "relevance" and "relevance.tuned" not in inputs:
+        return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
+    if rule.figure == "learned" and not {"arm.base_fewshot", "arm.base_constrained"} & inputs.keys():
+        return "no arm without training is compared", "Add base_fewshot to compare.arms."
+    if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
+        return (
+            "its answers may say what the prompt does not",
+            "Take the rule out, or name a task whose answers are grounded in its prompts.",
+        )
+    suites = {suite_of(name) for name in inputs if name.startswith(GENERAL)}
+    if rule.figure == FORGETTING and not suites:
+        return "general.suites is empty", "Add paragraphs to it."
+    if rule.suite is not None and rule.suite not in suites:
+        return f"the general suites are {', '.join(sorted(suites))}", suggest(rule.suite, suites)
+    return None
+
+
+def is_grounded(report: Job, cell: str) -> bool:
+    return bool(inline.of_spec(dict(report.inputs)[f"{cell}.verdict"].params["task"]).grounded)
+
+
+def suite_of(name: str) -> str:
+    """The suite of an input: `general.paragraphs`, `general.<task>.exam`."""
+    suite = name.removeprefix(GENERAL)
+    return next((suite.removesuffix(end) for end in (".exam", ".base", ".tuned") if suite.endswith(end)), suite)
+
+
+def judge(gate: Gate, report: Row) -> list[Row]:
+    """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, threshold,
+    result}.
+
+    A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
+    side, and cannot tell otherwise; one without passes or fails.
+
+    Raises:
+        RecipeError: no cell that a rule is about has its figure.
+    """
+    rows = []
+    for number, rule in enumerate(gate.rules):
+        found = [row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell)]
+        if not found:
+            there = sorted({row["suite"] for cell in report["cells"] for row in cell["forgetting"] or []})
+            remedy = (
+                suggest(rule.suite, there) if rule.suite and there else "Take the rule out, or look at docs/report.md for what it needs."
+            )
+            raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{of(rule)}.", remedy)
+        rows += [{"rule": number, "figure": rule.figure, **row, "result": result(rule, row)} for row in found]
+    return rows
+
+
+def of(rule: Rule) -> str:
+    return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
+
+
+def looked_up(rule: Rule, cell: Row) -> list[Row]:
+    """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
+    limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
+    at = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
+    if rule.figure == FORGETTING:
+        suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
+        return [at | {"suite": row["suite"], "value": row["difference"], "low": row["low"], "high": row["high"]} for row in suites]
+    value, low, high = FIGURES[rule.figure](cell)
+    return [] if value is None else [at | {"suite": None, "value": value, "low": low, "high": high}]
+
+
+def result(rule: Rule, row: Row) -> str:
+    low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
+    least, most = (rule.at_least, rule.at_most)
+    if (least is not None and high < least) or (most is not None and low > most):
+        return FAIL
+    inside = (least is None or low >= least) and (most is None or high <= most)
+    return PASS if inside else CANNOT
+
+
+def status(rows: list[Row]) -> int:
+    """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
+    results = {row["result"] for row in rows}
+    return next((STATUS[word] for word in (FAIL, CANNOT) if word in results), 0)
+
+
+def line(row: Row) -> str:
+    """A rule for the terminal, in at most 80 columns."""
+    shown = f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
+    limits = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in row["threshold"].items())
+    tail = f"  {shown} ({limits})"
+    name = f"{row['figure']} {row['label']}" + (f", {row['suite']}" if row["suite"] else "")
+    room = WIDTH - len(f"{CANNOT}  ") - len(tail)
+    return f"{row['result']:{len(CANNOT)}}  {name if len(name) <= room else f'{name[: room - 3]}...'}{tail}"
+
+
+def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:
+    """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
+    name = report.params["recipe"]["name"]
+    path = store.data / "gate" / f"{name}.json"
+    body = {"schema": 1, "recipe": name, "gate": gate.name, "status": status(rows), "report": report.path.name}
+    body |= {"key": report.key, "digest": report.digest, "rules": rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    return path

@@ -1,0 +1,217 @@
+"""When to use the fine-tune and when the base will do: sentences and a table of rules, each with the row that it rests on.
+
+Three words only: better, worse, cannot tell. What the confirmatory claims say decides; everything else is marked exploratory.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Row = dict[str, Any]
+NAMES = {"base": "the base", "base_fewshot": "the base with examples in its prompt", "base_constrained": "the base held to its form"}
+CANNOT = "cannot tell"
+
+
+def advise(cells: list[Row], claims: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The recommendation for every cell, and the rules that it follows from.
+
+    Args:
+        cells: of report.json: cell, label, task, arms, decomposition, grounding, cost.
+        claims: of report.json, with verdicts; where cells share a comparison, each has the claims under its own name.
+
+    Returns:
+        [{task, cell, label, use, sentences: [{text, evidence}]}], and [{cell, label, rule, value, low, high, threshold, verdict,
+        evidence, confirmatory}]; use is `tuned`, the name of an arm that needs no training, or `cannot tell`.
+    """
+    by_cell = {cell["cell"]: [claim for claim in claims if claim["cell"] == cell["cell"]] for cell in cells}
+    return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], [
+        row for cell in cells for row in rules(cell, by_cell[cell["cell"]])
+    ]
+
+
+def recommended(cell: Row, claims: list[Row]) -> Row:
+    """What to use for one task, and why."""
+    lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
+    rival = best_cheap(cell)
+    use = choice(lift, learned, rival)
+    told = [saying(use, cell, lift, learned, rival), *caveats(cell, claims, use), *costs(cell, use)]
+    return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": [each for each in told if each]}
+
+
+def of_kind(claims: list[Row], kind: str) -> Row | None:
+    return next((claim for claim in claims if claim["kind"] == kind), None)
+
+
+def best_cheap(cell: Row) -> str:
+    """The best arm that needs no training, as the decomposition chose it."""
+    found = cell.get("decomposition")
+    return str(found["best_cheap"]) if found else "base"
+
+
+def choice(lift: Row | None, learned: Row | None, rival: str) -> str:
+    """The arm to use: tuned must be shown to be better than the best that needs no training, not only than the base."""
+    decisive = learned or lift
+    if decisive is None or decisive["verdict"] == CANNOT:
+        return CANNOT
+    return "tuned" if decisive["verdict"] == "better" else rival
+
+
+def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: str) -> Row:
+    """The recommendation as a sentence; its condition names what was not asked."""
+    decisive, name = learned or lift, cell["label"]
+    if decisive is None:
+        return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}"}
+    against = called(rival) if learned else "the base"
+    words = f"{decisive['verdict']} than {against} by {signed(decisive)}"
+    if use == "tuned":
+        more = "" if learned else "; examples in the prompt and a fixed form of the answer were not tried"
+        text = f"Use the fine-tune when the task is {name}: it is {words}{more}."
+    elif use == CANNOT:
+        aside = ", though it is better than the bare base" if learned and lift and lift["verdict"] == "better" else ""
+        text = f"Cannot tell whether the fine-tune is better than {against} on {name} ({signed(decisive)}){aside}: use {against} when "
+        text += "training is to be spared."
+    else:
+        text = f"Use {called(use)} when the task is {name}: the fine-tune is {words}."
+    return {"text": text, "evidence": decisive["evidence"]}
+
+
+def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
+    """What speaks against leaving the adapter on for everything, or is not known of it; and invented facts."""
+    said = []
+    for claim in claims:
+        if claim["kind"] == "kept" and claim["verdict"] != "better":
+            shown = claim["verdict"] == "worse"
+            text = f"Use the base when the question is of the kind of {claim['subject']}: "
+            text += f"there the fine-tune is worse by more than {claim['margin']:g}." if shown else ""
+            unsure = (
+                f"Cannot tell whether the fine-tune is worse on {claim['subject']} by more than {claim['margin']:g}: try it on your own "
+            )
+            said.append(
+                {"text": text if shown else f"{unsure}questions of that kind before it answers them.", "evidence": claim["evidence"]}
+            )
+    invented = hallucination(cell)
+    if invented and invented["verdict"] == "worse" and use == "tuned":
+        text = (
+            f"Use the base when no fact may be invented: the fine-tune is worse there by {signed(invented)} of the answers (exploratory)."
+        )
+        said.append({"text": text, "evidence": invented["evidence"]})
+    return said
+
+
+def costs(cell: Row, use: str) -> list[Row]:
+    """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
+
+    A cheaper arm whose answers are worse is no choice at any number of requests.
+    """
+    said = []
+    alike = {row["name"] for row in cell["arms"] if row.get("tuned_over") and not row["tuned_over"]["low"] > 0}
+    for row in (cell.get("cost") or {}).get("break_even", []) if use in ("tuned", CANNOT) else []:
+        if row["other"] not in alike:
+            continue
+        other = called(row["other"])
+        if row["one"] == "tuned" and row["requests"] is not None:
+            said.append(f"By price alone, use {other} for fewer than about {rounded(row['requests'])} requests and the fine-tune for more.")
+        elif row["one"] == "tuned" and row["why"].startswith("never"):
+            said.append(f"By price alone, use {other} for any number of requests.")
+    return [{"text": text, "evidence": f"#{cell['cell']}-cost"} for text in said]
+
+
+def rules(cell: Row, claims: list[Row]) -> list[Row]:
+    """The table behind the sentences: the claims first, then what is exploratory."""
+    at = {"cell": cell["cell"], "label": cell["label"]}
+    found = [at | of_claim(claim, best_cheap(cell)) for claim in claims]
+    invented = hallucination(cell)
+    return [*found, *([at | invented] if invented else []), *(at | row for row in prices(cell))]
+
+
+def of_claim(claim: Row, rival: str) -> Row:
+    kept = claim["kind"] == "kept"
+    rule = {"lift": "lift over the base", "learned": f"learned over {called(rival)}", "kept": f"kept on {claim['subject']}"}[claim["kind"]]
+    shared = {name: claim[name] for name in ("value", "low", "high", "verdict", "evidence")}
+    return {"rule": rule, **shared, "threshold": claim["margin"] if kept else 0.0, "confirmatory": True}
+
+
+def hallucination(cell: Row) -> Row | None:
+    """Share of answers with invented facts, tuned minus base; exploratory.
+
+    The interval joins those of the two shares as if the arms were independent (Newcombe 1998, method 10,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is wider than a paired one.
+    """
+    arms: dict[str, Mapping[str, Any]] = {arm["name"]: arm["grounding"] for arm in cell["arms"] if arm.get("grounding")}
+    if not {"base", "tuned"} <= arms.keys() or any(arms[name]["low"] is None for name in ("base", "tuned")):
+        return None
+    tuned, base = arms["tuned"], arms["base"]
+    value = tuned["rate"] - base["rate"]
+    low = value - math.hypot(tuned["rate"] - tuned["low"], base["high"] - base["rate"])
+    high = value + math.hypot(tuned["high"] - tuned["rate"], base["rate"] - base["low"])
+    verdict = "better" if high < 0 else "worse" if low > 0 else CANNOT
+    row = {"rule": "hallucination against the base", "value": value, "low": low, "high": high, "threshold": 0.0}
+    return {**row, "verdict": verdict, "evidence": f"#{cell['cell']}-grounding", "confirmatory": False}
+
+
+def prices(cell: Row) -> list[Row]:
+    """A request's price against that of other arms, and the break-even; exploratory, without intervals."""
+    account = cell.get("cost")
+    if not account:
+        return []
+    rows, arms = [], account["arms"]
+    for other in [name for name in arms if name == "base_fewshot" or name.startswith("reference.")]:
+        mine, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
+        known = mine is not None and theirs is not None
+        verdict = CANNOT if not known or mine == theirs else "better" if mine < theirs else "worse"
+        rows.append(plain(cell, f"dollars a request against {called(other)}", mine, theirs, verdict))
+    for row in account["break_even"]:
+        if row["one"] == "tuned":
+            known = row["requests"] is not None
+            verdict = "better" if known else "worse" if row["why"].startswith("never") else CANNOT
+            rows.append(plain(cell, f"requests from which it is cheaper than {called(row['other'])}", row["requests"], None, verdict))
+    return rows
+
+
+def plain(cell: Row, rule: str, value: float | None, threshold: float | None, verdict: str) -> Row:
+    row = {"rule": rule, "value": value, "low": None, "high": None, "threshold": threshold, "verdict": verdict}
+    return {**row, "evidence": f"#{cell['cell']}-cost", "confirmatory": False}
+
+
+def summary(report: Row) -> str:
+    """The whole verdict in one paragraph."""
+    advice = report["advice"]
+    groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for"}
+    groups |= {row["use"]: f"Use {called(row['use'])} for" for row in advice if row["use"] not in groups}
+    parts = [
+        f"{says} {listed([row['label'] for row in advice if row['use'] == use])}." for use, says in groups.items() if used(advice, use)
+    ]
+    kept = [claim for claim in report["claims"] if claim["kind"] == "kept"]
+    if kept:
+        count = {word: sum(claim["verdict"] == word for claim in kept) for word in ("better", "worse", CANNOT)}
+        said = [f"{count['better']} of {len(kept)} shown to be worse by no more than the margin"]
+        said += [f"{count[word]} {word}" for word in ("worse", CANNOT) if count[word]]
+        parts.append(f"On what it was not trained for: {', '.join(said)}.")
+    parts += [each["text"] for row in advice for each in row["sentences"] if row["use"] == "tuned" and each["evidence"].endswith("-cost")][
+        :1
+    ]
+    family = len(report["claims"])
+    return " ".join([*parts, f"{family} claim{'s' * (family != 1)} in the family; all else is exploratory."])
+
+
+def used(advice: list[Row], use: str) -> bool:
+    return any(row["use"] == use for row in advice)
+
+
+def called(arm: str) -> str:
+    return NAMES.get(arm, arm.removeprefix("reference."))
+
+
+def signed(row: Row) -> str:
+    """`+0.31 [0.27, 0.35]`."""
+    return f"{row['value']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None else f"{row['value']:+.2f}"
+
+
+def rounded(requests: int) -> str:
+    """Two digits: an estimate from measured speeds deserves no more."""
+    digits = max(0, len(str(requests)) - 2)
+    return f"{-(-requests // 10**digits) * 10**digits:,}"
+
+
+def listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

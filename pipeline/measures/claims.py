@@ -1,0 +1,145 @@
+"""What a report claims and is held to: one family of tests over all cells, each claim better, worse or cannot tell.
+
+Of every cell: tuned over base on the primary metric (`lift`), tuned over the best cheap arm where there is one (`learned`), and
+tuned no worse than base by more than a margin on every general suite (`kept`). Which claims there are is decided by the recipe
+alone and never by their outcome. All else in a report is exploratory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline import verdict
+from pipeline.verdict import Correction
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One confirmatory claim, as report.json has it."""
+
+    id: str
+    """`<cell>.lift`, `<cell>.learned` or `<cell>.kept.<suite>`."""
+    cell: str
+    """The first one, where several cells share a comparison."""
+    task: str
+    label: str
+    kind: str
+    """`lift`, `learned` or `kept`."""
+    subject: str
+    """The metric, or the general suite."""
+    said: str
+    """What is claimed, in one sentence with its figures."""
+    value: float
+    """lift, learned: higher is better. kept: how much worse tuned is, so below zero is better."""
+    low: float
+    high: float
+    p: float
+    """Two-sided, of this claim alone."""
+    margin: float | None
+    """Of kept claims."""
+    evidence: str
+    """Anchor of the row of the page that shows it."""
+    p_adjusted: float | None = None
+    """Over the family; set by `judged`."""
+    verdict: str = ""
+    """`better`, `worse` or `cannot tell`; of kept claims `better` is shown to stay within the margin, `worse` shown to leave it."""
+
+
+def family(cells: Sequence[dict[str, Any]]) -> list[Claim]:
+    """Every claim once, in the order of the cells; cells with one `verdict_key` share their claims.
+
+    Args:
+        cells: {cell, verdict_key, task, label, primary: the comparison of the primary metric, decomposition: of that metric or None,
+            forgetting: the suites of forgetting.json}.
+    """
+    return [claim for cell in firsts(cells).values() for claim in of_cell(cell)]
+
+
+def judged(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
+    """The same claims in the same order, with p_adjusted over all of them and verdict.
+
+    As for single comparisons (verdict.word) a verdict needs the adjusted p and an interval on its side, of kept claims of the margin.
+    """
+    adjusted = verdict.adjusted([claim.p for claim in claims], correction)
+    return [replace(claim, p_adjusted=p, verdict=word(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
+
+
+def by_cell(cells: Sequence[dict[str, Any]], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
+    """The claims that hold of each cell, its own or those of the cell that it shares a comparison with."""
+    first = firsts(cells)
+    return {cell["cell"]: [claim for claim in claims if claim.cell == first[cell["verdict_key"]]["cell"]] for cell in cells}
+
+
+def firsts(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The first cell of each comparison."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        found.setdefault(cell["verdict_key"], cell)
+    return found
+
+
+def of_cell(cell: dict[str, Any]) -> list[Claim]:
+    return [lift(cell), *learned(cell), *(kept(cell, suite) for suite in cell["forgetting"])]
+
+
+def lift(cell: dict[str, Any]) -> Claim:
+    row = cell["primary"]
+    return over(cell, "lift", "base", row | {"value": row["lift"]}, cell["cell"])
+
+
+def learned(cell: dict[str, Any]) -> list[Claim]:
+    """Of a cell in which a cheap arm was tried, be it better than the base or not: the family must not hang on the scores."""
+    found = cell["decomposition"]
+    if not found or all(part["arm"] is None for part in found["parts"] if part["name"] != "learned"):
+        return []
+    (row,) = (part for part in found["parts"] if part["name"] == "learned")
+    return [over(cell, "learned", found["best_cheap"], row, f"{cell['cell']}-parts")]
+
+
+def over(cell: dict[str, Any], kind: str, other: str, row: dict[str, Any], anchor: str) -> Claim:
+    """Tuned over another arm on the primary metric; row: {value, low, high, p}."""
+    metric = cell["primary"]["metric"]
+    return Claim(
+        id=f"{cell['cell']}.{kind}",
+        said=f"tuned over {other} on {cell['label']}: {metric} {figures(row['value'], row['low'], row['high'], 2)}",
+        kind=kind,
+        subject=metric,
+        margin=None,
+        evidence=f"#{anchor}",
+        **{name: cell[name] for name in ("cell", "task", "label")},
+        **{name: row[name] for name in ("value", "low", "high", "p")},
+    )
+
+
+def kept(cell: dict[str, Any], suite: dict[str, Any]) -> Claim:
+    """That tuned stays within the margin on a general suite.
+
+    The two-sided p that enters Holm is twice the smaller of the one-sided ones, at most 1: `p` against being worse by the margin or
+    more (it carries `better`) and `p_worse` against being worse by the margin or less (it carries `worse`).
+    """
+    name, lost = suite["suite"], figures(suite["difference"], suite["low"], suite["high"], 3)
+    said = f"loss {lost} nats a token" if suite["kind"] == "loss" else f"{suite['task_metric']} lost {lost}"
+    return Claim(
+        id=f"{cell['cell']}.kept.{name}",
+        said=f"tuned on {cell['label']} against base on {name}: {said}, margin {suite['margin']:g}",
+        kind="kept",
+        subject=name,
+        value=suite["difference"],
+        p=min(1.0, 2 * min(suite["p"], suite["p_worse"])),
+        evidence=f"#{cell['cell']}-kept-{name}",
+        **{key: cell[key] for key in ("cell", "task", "label")},
+        **{key: suite[key] for key in ("low", "high", "margin")},
+    )
+
+
+def figures(value: float, low: float, high: float, places: int) -> str:
+    """`+0.12 [0.08, 0.16]`; what rounds to nothing has no minus."""
+    value, low, high = (round(number, places) + 0.0 for number in (value, low, high))
+    return f"{value:+.{places}f} [{low:.{places}f}, {high:.{places}f}]"
+
+
+def word(claim: Claim, p_adjusted: float, confidence: float) -> str:
+    """Of kept claims how much is lost is held against the margin, and less is better."""
+    if claim.margin is None:
+        return verdict.word(p_adjusted, claim.low, claim.high, confidence)
+    return verdict.word(p_adjusted, -claim.high, -claim.low, confidence, bound=-claim.margin)

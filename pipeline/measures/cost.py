@@ -1,0 +1,138 @@
+"""What training and answering cost by measured speeds and given prices, and from how many requests the adapter pays."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, Any]
+REFERENCE = "reference."
+"""Begins the names of arms that answer behind an endpoint."""
+NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an account needs. Whatever is unknown is None or left out, and the account says so."""
+
+    gpu_hour: float | None
+    """US dollars for an hour of the machine."""
+    train_seconds: tuple[float, ...]
+    """Of every adapter behind the tuned arm, one a training seed."""
+    speed: Row | None
+    """speed.json: by arm prompt_tokens_per_second and tokens_per_second at batch 1."""
+    tokens: Mapping[str, Mapping[str, float]]
+    """By arm {in, out}: mean tokens of a prompt and of an answer; references as `reference.<name>`."""
+    prices: Mapping[str, Mapping[str, float] | None] = field(default_factory=dict)
+    """By name of the reference {input, output}: US dollars for a million tokens."""
+
+
+def account(given: Given) -> Row:
+    """{gpu_hour, training, arms, break_even, assumptions}.
+
+    training: {adapters, gpu_hours (of one adapter: the mean), all_gpu_hours, dollars (of one)}. arms: by arm {in_per_million,
+    out_per_million, request: US dollars, seconds: of the machine a request, over_base: ratio of those seconds to base's}. break_even:
+    [{one, other, requests, why}]: from which number of requests `one`, its training included, is cheaper than `other`; None where
+    that never happens or is not known. assumptions: sentences that belong beside the figures.
+    """
+    arms = {name: own_arm(name, tokens, given) for name, tokens in given.tokens.items() if not name.startswith(REFERENCE)}
+    base = arms.get("base", {}).get("seconds")
+    for row in arms.values():
+        row["over_base"] = row["seconds"] / base if base and row["seconds"] is not None else None
+    arms |= {
+        name: rented_arm(tokens, given.prices.get(name.removeprefix(REFERENCE)))
+        for name, tokens in given.tokens.items()
+        if name not in arms
+    }
+    trained = training(given)
+    return {
+        "gpu_hour": given.gpu_hour,
+        "training": trained,
+        "arms": arms,
+        "break_even": [even(one, other, arms, trained, given.gpu_hour) for one, other in pairs(arms)],
+        "assumptions": assumptions(given),
+    }
+
+
+def training(given: Given) -> Row:
+    """What one adapter took to train: only one is deployed, so seeds are replicates and not a price of the result."""
+    hours = [seconds / 3600 for seconds in given.train_seconds]
+    one = sum(hours) / len(hours) if hours else None
+    dollars = one * given.gpu_hour if one is not None and given.gpu_hour is not None else None
+    return {"adapters": len(hours), "gpu_hours": one, "all_gpu_hours": sum(hours) if hours else None, "dollars": dollars}
+
+
+def own_arm(name: str, tokens: Mapping[str, float], given: Given) -> Row:
+    """An arm that answers on the machine; a rate is dollars an hour over tokens an hour."""
+    speed = (given.speed or {}).get("arms", {}).get(name)
+    if not speed or not speed["prompt_tokens_per_second"] or not speed["tokens_per_second"]:
+        return {"in_per_million": None, "out_per_million": None, "request": None, "seconds": None}
+    hour = given.gpu_hour
+    rates = [None if hour is None else hour / 3600 / speed[key] * 1e6 for key in ("prompt_tokens_per_second", "tokens_per_second")]
+    seconds = tokens["in"] / speed["prompt_tokens_per_second"] + tokens["out"] / speed["tokens_per_second"]
+    request = None if hour is None else seconds * hour / 3600
+    return {"in_per_million": rates[0], "out_per_million": rates[1], "request": request, "seconds": seconds}
+
+
+def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -> Row:
+    if price is None:
+        return {"in_per_million": None, "out_per_million": None, "request": None, "seconds": None, "over_base": None}
+    request = (tokens["in"] * price["input"] + tokens["out"] * price["output"]) / 1e6
+    return {"in_per_million": price["input"], "out_per_million": price["output"], "request": request, "seconds": None, "over_base": None}
+
+
+def pairs(arms: Mapping[str, Row]) -> list[tuple[str, str]]:
+    """Whom to set against whom: what was trained against what was not, and a longer prompt against a rented model."""
+    references = [name for name in arms if name.startswith(REFERENCE)]
+    found = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
+    return [(one, other) for one, other in found if one in arms and other in arms]
+
+
+def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Row:
+    """The smallest n with training + n x request of one < n x request of the other."""
+    told = {"one": one, "other": other, "requests": None}
+    if why := unknown(one, other, arms, trained, hour):
+        return {**told, "why": why}
+    alike = not other.startswith(REFERENCE)
+    unit = "seconds" if alike else "request"  # on one machine the price of its hour cancels
+    saved = arms[other][unit] - arms[one][unit]
+    if saved <= 0:
+        return {**told, "why": f"never: a request to {one} costs no less than one to {other}"}
+    spent = 0.0 if one != "tuned" else trained["gpu_hours"] * 3600 if alike else trained["dollars"]
+    why = "both run on the same machine, so the price of an hour cancels" if alike else ""
+    return {**told, "requests": math.floor(spent / saved) + 1, "why": why}
+
+
+def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> str:
+    """Why the break-even of two arms is not known; empty if it is."""
+    if unmeasured := [name for name in (one, other) if not name.startswith(REFERENCE) and arms[name]["seconds"] is None]:
+        return f"the speed of {' and '.join(unmeasured)} was not measured (compare.speed_prompts)"
+    if one == "tuned" and trained["gpu_hours"] is None:
+        return "the time of training was not measured"
+    if other.startswith(REFERENCE) and hour is None:
+        return NO_HOUR
+    if other.startswith(REFERENCE) and arms[other]["request"] is None:
+        return f"the price of {other.removeprefix(REFERENCE)} is not set (references.price)"
+    return ""
+
+
+def assumptions(given: Given) -> list[str]:
+    """Sentences that must stand beside the figures."""
+    said = []
+    if given.gpu_hour is None:
+        said.append(f"No dollars for our own arms: {NO_HOUR}.")
+    else:
+        said.append(f"An hour of the machine is taken as ${given.gpu_hour:g}, idle hours not counted.")
+    if len(given.train_seconds) > 1:
+        said.append(f"Training is that of one adapter, the mean of {len(given.train_seconds)} seeds: only one would be deployed.")
+    if given.train_seconds:
+        said.append("Training is the time of the optimizer steps; preparing, trying out and measuring are not in it.")
+    if given.speed is None:
+        said.append("Speed was not measured, so what a request costs on our machine is not known.")
+    else:
+        said.append("Speed is that of one request at a time: batching is cheaper, so our prices are upper bounds.")
+    if "base_fewshot" in given.tokens:
+        said.append("The examples in front of a few-shot prompt are paid with every request; a cache of them would make it cheaper.")
+    if given.prices:
+        said.append("A reference model is priced by the recipe, per token that its endpoint counted.")
+    return said

@@ -1,0 +1,130 @@
+"""Every arm of a cell on one line: score with interval, what went wrong with its answers, relevance, hallucination, speed."""
+
+from typing import Any
+
+from pipeline.page.beside import REFERENCE
+from pipeline.page.cells import Cell, finite
+
+Row = dict[str, Any]
+LABELS = {
+    "base": "base",
+    "base_fewshot": "base, few-shot",
+    "base_constrained": "base, constrained",
+    "tuned": "tuned",
+    "tuned_constrained": "tuned, constrained",
+    "base_bf16": "base, not quantized",
+    "merged": "tuned, merged",
+    "merged_original": "tuned, merged into the original",
+    "constant": "one constant answer",
+    "shuffled_labels": "placebo: shuffled answers",
+    "unrelated": "placebo: unrelated task",
+}
+MEANINGS = {
+    "base": "The quantized base, asked the question alone.",
+    "base_fewshot": "The same base with worked examples from the training part in front of the question.",
+    "base_constrained": "The same base, held to the form of the answer: choices are ranked by their log-likelihood a token, "
+    "JSON is asked for with its keys named. The weights do not change.",
+    "tuned": "The same base with the trained adapter; the mean over training seeds where there are several.",
+    "tuned_constrained": "The tuned weights, held to the form of the answer in the same way.",
+    "base_bf16": "The base at its own precision: what quantization itself costs.",
+    "merged": "The adapter folded into the quantized weights, as it would be deployed.",
+    "merged_original": "The adapter folded into the original weights.",
+    "constant": "Always the same answer: the most common one of the training part.",
+    "shuffled_labels": "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
+    "unrelated": "An adapter trained on another task. It should gain nothing.",
+}
+RAW = "_raw"
+
+
+def label(name: str) -> str:
+    """An arm's name for people."""
+    if name.startswith(REFERENCE):
+        return name.removeprefix(REFERENCE)
+    if name.endswith(RAW):
+        return f"{label(name.removesuffix(RAW))}, raw"
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def meaning(name: str) -> str:
+    if name.startswith(REFERENCE):
+        return "Another model, behind an endpoint, asked the same questions."
+    if name.endswith(RAW):
+        return "The same choices ranked by their whole log-likelihood, which favours short ones."
+    return MEANINGS.get(name, "")
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Where an arm stands in lists: base and what is cheap, tuned and what comes of it, placebos, references."""
+    order = list(LABELS)
+    known = name.removesuffix(RAW)
+    return (order.index(known) if known in order else len(order), name)
+
+
+def rows(cell: Cell, primary: Row) -> list[Row]:
+    """The arms of a cell by the primary metric, base and tuned among them.
+
+    Args:
+        primary: the judged comparison of base and tuned.
+
+    Returns:
+        {name, label, score, low, high, over_base, tuned_over, counts, lenient, relevance, grounding, speed, tokens_in, cost}; low and
+        high are the interval of the score; what was not measured is None, and cost is set by `money`.
+    """
+    found = cell.load("verdict", "beside.json")[primary["metric"]]
+    others = {each["name"]: each for each in found["others"]}
+    lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
+    made: list[Row] = []
+    over_base: Row | None
+    tuned_over: Row | None
+    for name in sorted({"base", "tuned", *others}, key=rank):
+        if name in others:
+            other = others[name]
+            low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
+            score, tuned_over = other["score"], {key: other[key] for key in lift}
+        else:
+            (low, high), score = found["scores"][name], primary[name]
+            over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
+        row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
+        made.append(row | {"over_base": over_base, "tuned_over": tuned_over} | measured(cell, name))
+    return [finite(row) for row in made]
+
+
+def measured(cell: Cell, name: str) -> Row:
+    """What was measured of an arm beside its score."""
+    counts = cell.load("verdict", "counts.json")
+    tuned = pooled(counts["tuned"])
+    grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
+    speed = cell.find("speed", "speed.json") or {"arms": {}, "overhead": {}}
+    timed = speed["arms"].get(name)
+    kept = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second", "p50", "p95")
+    return {
+        "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
+        "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
+        "relevance": relevance.get(name),
+        "grounding": grounding.get(name),
+        "speed": {key: timed[key] for key in kept} | {"overhead": speed["overhead"].get(name)} if timed else None,
+        "tokens_in": tokens_in(cell, name, timed),
+        "cost": None,
+    }
+
+
+def pooled(seeds: list[Row]) -> Row:
+    """Counts of all training seeds together."""
+    total = {name: sum(row[name] for row in seeds) for name in seeds[0] if name != "mean_tokens"}
+    return total | {"mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, total["n"])}
+
+
+def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
+    """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
+    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
+    facts = cell.inputs[source].facts if source in cell.inputs else {}
+    if facts.get("prompt_tokens") and facts.get("examples"):
+        return float(facts["prompt_tokens"]) / float(facts["examples"])
+    return float(timed["prompt_tokens"]) if timed else None
+
+
+def speed(cell: Cell) -> Row | None:
+    """What the timing says of the whole cell; the single requests stay in its folder."""
+    found = cell.find("speed", "speed.json")
+    kept = ("overhead", "new_tokens", "prompts", "peak_bytes", "adapter_bytes", "context_window")
+    return {key: found.get(key) for key in kept} if found else None

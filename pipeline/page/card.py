@@ -1,0 +1,154 @@
+"""The model card of an adapter: what it is, how to load it, what it was measured to be worth, and what that does not say."""
+
+from typing import Any
+
+from pipeline import model_rows
+from pipeline.artifact import Artifact
+from pipeline.page import words
+from pipeline.page.cells import Cell
+from pipeline.page.render import plain
+
+Row = dict[str, Any]
+TAGS = ["lora", "loralift"]
+
+
+def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
+    """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
+    found: dict[str, str] = {}
+    rows = {row["cell"]: row for row in report["cells"]}
+    for cell in cells:
+        for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
+            if adapter.path.name not in found:
+                found[adapter.path.name] = card(report, rows[cell.name], cell, (seed, adapter))
+    return found
+
+
+def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    """One model card: front matter as the hub reads it, then Markdown.
+
+    The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
+    """
+    import yaml
+
+    head = yaml.safe_dump(metadata(row, cell, trained), sort_keys=False, allow_unicode=True)
+    parts = [about(row, cell, trained), loading(cell, trained[1]), results(report, row), elsewhere(row), limits(report, row, cell, trained)]
+    return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
+    seed, adapter = trained
+    known = licensed(cell.base, adapter)
+    entry = {
+        "task": {"type": "text-generation", "name": "Text Generation"},
+        "dataset": data_set(cell),
+        "metrics": [
+            {"type": found["metric"], "name": words.metric(found["metric"]), "value": round(score(row, found, seed), 6)}
+            for found in row["comparisons"]
+        ],
+    }
+    return {
+        "base_model": base_of(cell.base, adapter),
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        **({"license": known} if known else {}),
+        "tags": TAGS,
+        "model-index": [{"name": adapter.path.name, "results": [entry]}],
+    }
+
+
+def base_of(base: str, adapter: Artifact) -> str:
+    """The base as peft and the hub call it."""
+    spec = adapter.params.get("model") or {}
+    return str(spec.get("repo") or spec.get("folder") or base)
+
+
+def licensed(base: str, adapter: Artifact) -> str:
+    """The licence of a base that the table knows; empty for any other."""
+    repo = (adapter.params.get("model") or {}).get("repo")
+    return next((row.license for row in model_rows.ROWS if row.name == base or (repo and row.repo == repo)), "")
+
+
+def data_set(cell: Cell) -> Row:
+    """The data set as a model index names it: its hub id where it has one, else the task."""
+    source = cell.inputs["exam"].facts.get("source", {})
+    made = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
+    return made | ({"revision": source["revision"]} if source.get("revision") else {})
+
+
+def score(row: Row, found: Row, seed: int) -> float:
+    """This seed's own score where it is known, else the mean of all seeds."""
+    runs = row["examples"]["runs"] or []
+    own = [run["tuned"] for run in runs if run["seed"] == seed] if found["primary"] else []
+    return float(own[0] if own else found["tuned"])
+
+
+def about(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    seed, adapter = trained
+    facts, params = adapter.facts, adapter.params
+    said = f"A LoRA adapter of rank {cell.rank} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {seed})"
+    size = (
+        f"{words.count(facts['trainable_parameters'])} parameters, {words.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
+    )
+    over = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
+    return f"# {plain(adapter.path.name)}\n\n{said}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."
+
+
+def loading(cell: Cell, adapter: Artifact) -> str:
+    """Four lines that load it on the weights that it was measured on."""
+    base = base_of(cell.base, adapter)
+    quantized = adapter.params.get("quantization") == "nf4"
+    config = ', quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)'
+    names = "AutoModelForCausalLM, BitsAndBytesConfig" if quantized else "AutoModelForCausalLM"
+    lines = [
+        "from peft import PeftModel",
+        f"from transformers import {names}",
+        f'base = AutoModelForCausalLM.from_pretrained("{base}"{config if quantized else ""})',
+        'model = PeftModel.from_pretrained(base, "path/to/this/folder")',
+    ]
+    code = "\n".join(lines)
+    return f"## Use\n\n```python\n{code}\n```\n\nPrompts must be written as in training: see `loralift show-prompt` with the recipe below."
+
+
+def results(report: Row, row: Row) -> str:
+    """Scores and lifts with intervals, and every other arm on the same examples."""
+    percent = words.percent(report["confidence"])
+    lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
+    for found in row["comparisons"]:
+        scores = f"{words.score(found, 'base')} | {words.score(found, 'tuned')}"
+        lines.append(f"| {plain(words.metric(found['metric']))} | {scores} | {words.lift(found)} | {found['verdict'] or 'exploratory'} |")
+    others = [arm for arm in row.get("arms") or [] if arm["name"] not in ("base", "tuned") and arm["tuned_over"]]
+    if others:
+        lines += ["", f"| other arm | score | tuned over it, {percent} interval |", "|---|---|---|"]
+        lines += [f"| {plain(arm['label'])} | {words.number(arm['score'])} | {words.lift(arm['tuned_over'])} |" for arm in others]
+    n = row["comparisons"][0]["n"]
+    seeds = f"; tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
+    return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
+
+
+def elsewhere(row: Row) -> str:
+    """What it cost where it was not trained."""
+    suites = row.get("forgetting") or []
+    if not suites:
+        return ""
+    lines = ["| suite | base | tuned | tuned worse by | margin |", "|---|---|---|---|---|"]
+    for found in suites:
+        worse = f"{words.signed(found['difference'], 3)} [{words.number(found['low'], 3)}, {words.number(found['high'], 3)}]"
+        scores = f"{words.number(found['base'], 3)} | {words.number(found['tuned'], 3)}"
+        lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} |")
+    return "## What it was not trained for\n\n" + "\n".join(lines)
+
+
+def limits(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    """What the figures do not say, and where they come from."""
+    seeds = len(row["seeds"])
+    n = words.count(row["comparisons"][0]["n"])
+    said = [f"Measured on {n} held-out examples of {plain(cell.task)} and on nothing else but what stands above."]
+    if seeds == 1:
+        said.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
+    unread = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained[0]}"), None)
+    if unread and unread["unparsed"]:
+        said.append(f"No answer could be read in {words.share(unread['unparsed'], unread['n'])} of its texts.")
+    if not licensed(cell.base, trained[1]):
+        said.append("The licence of the base is not known here; it holds for what is made of it.")
+    made = f"Recipe `{plain(report['name'])}`, artifact `{trained[1].key}`, made by loralift."
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in said) + f"\n\n{made}"

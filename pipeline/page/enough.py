@@ -1,0 +1,34 @@
+"""Which size of a sweep is enough: the points of the report, handed to measures.learning."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline import records
+from pipeline.measures import learning
+from pipeline.page.cells import Cell, finite
+
+Row = dict[str, Any]
+
+
+def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -> list[Row]:
+    """`learning` of report.json: one entry a task and numeric axis, none where nothing is swept."""
+    if not recipe["sweep"]:
+        return []
+    asked = recipe["compare"]
+    settings = learning.Settings(asked["margin"], asked["confidence"], asked["resamples"], asked["seed"])
+    found: list[Row] = finite(learning.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
+    return found
+
+
+def point(cell: Cell, primary: Row) -> learning.Point:
+    exam = list(records.read(cell.inputs["exam"].path / "examples.jsonl", records.Example))
+    numbers: dict[str, int] = {}
+    label = {example.id: numbers.setdefault(example.group or f"\0{example.id}", len(numbers)) for example in exam}
+    scores, groups = [], []
+    for row in records.dictionaries(cell.inputs["verdict"].path / "examples.jsonl"):
+        tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
+        scores.append(sum(tuned) / len(tuned))
+        groups.append(label[row["id"]])
+    key = cell.inputs["exam"].key
+    return learning.Point(cell.task, cell.where, key, primary["tuned"], np.array(scores), np.array(groups))

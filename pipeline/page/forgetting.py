@@ -1,0 +1,31 @@
+"""What the fine-tune cost elsewhere: the general suites, and how each difference is told."""
+
+from typing import Any
+
+from pipeline.page.cells import Cell, finite
+
+Row = dict[str, Any]
+PARAGRAPHS = "paragraphs"
+
+
+def suites(cell: Cell) -> list[Row]:
+    """The suites as `compare` left them, each with an anchor and a name for people."""
+    found = cell.find("verdict", "forgetting.json") or {"suites": []}
+    return [{**finite(row), "label": label(row["suite"]), "anchor": f"{cell.name}-kept-{row['suite']}"} for row in found["suites"]]
+
+
+def label(suite: str) -> str:
+    return "plain English" if suite == PARAGRAPHS else suite
+
+
+def grounding(cell: Cell) -> str | None:
+    """How hallucination was looked for: in `slots`, in `text`, or not at all."""
+    found = cell.find("verdict", "grounding.json")
+    kind: str | None = found["kind"] if found else None
+    return kind
+
+
+def decomposition(cell: Cell, metric: str) -> Row | None:
+    """How the lift comes about, by the primary metric."""
+    found: Row | None = finite((cell.find("verdict", "decomposition.json") or {}).get(metric))
+    return found

@@ -1,0 +1,190 @@
+"""Figures of the arms, drawn by Altair: what made the lift, scores of all arms, quality against cost, what was kept elsewhere."""
+
+from typing import Any
+
+from pipeline.page import words
+from pipeline.page.beside import REFERENCE
+from pipeline.page.charts import CHARACTER, STEP, styled, zero_line
+from pipeline.page.svg import INK, draw
+
+Row = dict[str, Any]
+PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": "worse"}
+"""Colour of each part of a score."""
+MOST_PANELS = 12
+"""More cells than these are told by tables alone."""
+FAMILIES = {"base": "edge", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
+
+
+def all_of(report: Row) -> dict[str, str]:
+    """The figures by name; none for what was not measured."""
+    cells = report["cells"]
+    drawn: dict[str, str] = {}
+    if split := [row for cell in cells for row in segments(cell)]:
+        drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(split, 345, 125)}
+    for kind in ("loss", "task"):
+        if kept := [kept_row(cell, suite) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
+            drawn |= {f"kept-{kind}": forgotten(kept, kind, 940, 300), f"kept-{kind}-narrow": forgotten(kept, kind, 345, 140)}
+    for number, cell in enumerate(cells if len(cells) <= MOST_PANELS else []):
+        if len(cell["arms"]) > 2:
+            drawn[f"arms{number}"] = scores(cell)
+        if len(priced := paid(cell)) > 1:
+            drawn[f"cost{number}"] = against_cost(priced, cell["label"])
+    return drawn
+
+
+def label_room(rows: list[Row], most: int) -> int:
+    return min(most, CHARACTER * max(len(row["label"]) for row in rows))
+
+
+def names(room: int) -> Any:
+    """The axis with the names of rows."""
+    import altair as alt
+
+    return alt.Axis(title=None, labelLimit=room, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False)
+
+
+def segments(cell: Row) -> list[Row]:
+    """A score laid out from zero: the base's, then what each part adds."""
+    found = cell["decomposition"]
+    if not found:
+        return []
+    at, metric = found["chain"][0][1], words.metric(cell["comparisons"][0]["metric"])
+    rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": at, "said": f"{cell['label']}: base, {metric} {at:.2f}"}]
+    for part in found["parts"]:
+        end = at + part["value"]
+        value = words.typeset(words.lift({**part, "lift": part["value"]}))
+        name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
+        rows.append({"label": cell["label"], "part": name, "start": at, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
+        at = end
+    return rows
+
+
+def parts(rows: list[Row], width: int, most: int) -> str:
+    """One bar a cell, from nothing to the tuned score; a learned part below zero is drawn back over the bar."""
+    import altair as alt
+
+    room = label_room(rows, most)
+    there = [name for name in PARTS if any(row["part"] == name for row in rows)]
+    columns = 2 if width < 400 else len(there)
+    legend = alt.Legend(columns=columns)
+    colour = alt.Color("part:N", sort=None, scale=alt.Scale(domain=there, range=[INK[PARTS[name]] for name in there]), legend=legend)
+    scale = alt.Scale(domain=[0, max(1.0, *(row["end"] for row in rows))], nice=False)
+    axis = alt.Axis(title="score of the tuned weights, by where it comes from", tickCount=5, domain=False, ticks=False, labelFlush=False)
+    x = alt.X("start:Q", scale=scale, axis=axis)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("label:N", sort=None, axis=names(room)), x=x, x2="end:Q", color=colour, description="said:N"
+    )
+    wide = base.transform_filter("datum.part != 'learned, below zero'").mark_bar(height=15)
+    back = base.transform_filter("datum.part == 'learned, below zero'").mark_bar(height=6)
+    chart = alt.layer(wide, back).properties(width=width - room - 25, height=alt.Step(STEP))
+    return draw(styled(chart), "What made the lift, by task; the table has the same figures")
+
+
+def family(name: str) -> str:
+    if name.startswith(REFERENCE):
+        return "other model"
+    if name in ("shuffled_labels", "unrelated", "constant"):
+        return "placebo"
+    if name.startswith(("tuned", "merged")):
+        return "tuned"
+    return "base" if name == "base" else "base, helped"
+
+
+def scores(cell: Row) -> str:
+    """Score and interval of every arm of a cell."""
+    import altair as alt
+
+    metric = words.metric(cell["comparisons"][0]["metric"])
+    rows = [{**{key: arm[key] for key in ("label", "score", "low", "high")}, "family": family(arm["name"]), "said": scored(arm, metric)}
+            for arm in cell["arms"]]  # fmt: skip
+    room = label_room(rows, 185)
+    there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
+    colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
+    scale = alt.Scale(domain=[0, max(1.0, *(row["high"] or row["score"] for row in rows))], nice=False)
+    axis = alt.Axis(title=metric, tickCount=5, domain=False, ticks=False, labelFlush=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room)), color=colour, description="said:N")
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X("score:Q", scale=scale, axis=axis))
+    chart = alt.layer(bars, points).properties(width=420 - room, height=alt.Step(24))
+    return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures")
+
+
+def scored(arm: Row, metric: str) -> str:
+    return words.typeset(
+        f"{arm['label']}: {metric} {words.number(arm['score'], 3)}" + (f" {words.interval(arm)}" if arm["low"] is not None else "")
+    )
+
+
+def unit(cell: Row) -> str | None:
+    """What a request is measured in: dollars where a price is known, else seconds of the machine."""
+    account = cell["cost"]
+    if not account:
+        return None
+    arms = account["arms"].values()
+    return "request" if any(arm["request"] is not None for arm in arms) else "seconds" if any(arm["seconds"] for arm in arms) else None
+
+
+def paid(cell: Row) -> list[Row]:
+    """A point for every arm whose requests have a price."""
+    by = unit(cell)
+    if by is None:
+        return []
+    rows = []
+    for arm in cell["arms"]:
+        spent = (arm["cost"] or {}).get(by)
+        if spent:
+            per = 1000 * spent if by == "request" else spent
+            told = f"{words.dollars(per)} per 1,000 requests" if by == "request" else f"{words.seconds(per)} a request"
+            said = f"{arm['label']}: score {arm['score']:.3f}, {told}"
+            rows.append({"name": arm["label"], "score": arm["score"], "spent": per, "by": by, "family": family(arm["name"]), "said": said})
+    return rows
+
+
+def against_cost(rows: list[Row], label: str) -> str:
+    """Score against what a request costs: up and to the left is better."""
+    import altair as alt
+
+    least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
+    title = "US dollars per 1,000 requests" if rows[0]["by"] == "request" else "seconds of the machine a request"
+    wide = most > 8 * least
+    scale = alt.Scale(type="log", domain=[least / 1.6, most * 2.5], nice=False) if wide else alt.Scale(domain=[0, most * 1.35], nice=False)
+    there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
+    colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
+    y = alt.Y(
+        "score:Q", title="score", scale=alt.Scale(domain=[0, 1.05], nice=False), axis=alt.Axis(tickCount=5, domain=False, ticks=False)
+    )
+    x = alt.X("spent:Q", title=title, scale=scale, axis=alt.Axis(tickCount=4, grid=False, format="~g"))
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour)
+    points = base.mark_point(size=85, filled=True, opacity=1).encode(description="said:N")
+    text = base.mark_text(align="left", dx=9, dy=-7, fontSize=11).encode(text="name:N")
+    return draw(
+        styled(alt.layer(points, text).properties(width=360, height=220)), f"{label}: score against cost; the table has the same figures"
+    )
+
+
+def kept_row(cell: Row, suite: Row) -> Row:
+    places = max(3, words.digits(suite["low"], suite["high"]))
+    value = f"{words.signed(suite['difference'], places)} [{words.number(suite['low'], places)}, {words.number(suite['high'], places)}]"
+    said = f"tuned on {cell['label']}, asked {suite['label']}: {words.typeset(value)}, margin {suite['margin']:g}"
+    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
+    return {**{key: suite[key] for key in ("difference", "low", "high", "margin")}, "label": label, "said": said}
+
+
+def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
+    """How much worse tuned is than base elsewhere, with the margin that it must stay under."""
+    import altair as alt
+
+    room = label_room(rows, most)
+    worst = max(max(abs(row["low"]), abs(row["high"]), row["margin"]) for row in rows)
+    lowest = min(0.0, *(row["low"] for row in rows))
+    scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
+    title = "loss gained, nats a token" if kind == "loss" else "score lost"
+    axis = alt.Axis(title=f"{title}: left of the mark is kept", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room)), description="said:N")
+    x = alt.X("low:Q", scale=scale, axis=axis)
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", color=INK["s0"]).encode(x=x, x2="high:Q")
+    points = base.mark_point(size=70, filled=True, opacity=1, color=INK["s0"]).encode(x="difference:Q")
+    margins = base.mark_tick(thickness=2.5, size=18, color=INK["worse"]).encode(x="margin:Q")
+    zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
+    chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=alt.Step(STEP))
+    return draw(styled(chart), f"General ability, {title}; the table has the same figures")

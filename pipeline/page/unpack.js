@@ -1,0 +1,35 @@
+// The files that the page carries: compressed, each once, unpacked when they are first looked at.
+const TIE = 1e-9; // as when the report was made
+const unpacked = new Map();
+
+async function unpack(id) {
+  if (!unpacked.has(id)) {
+    const packed = atob(document.getElementById(id).textContent);
+    const bytes = new Uint8Array(packed.length);
+    for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    unpacked.set(id, await new Response(stream).text());
+  }
+  return unpacked.get(id);
+}
+
+// Every example of a comparison with what each arm said; arms of one name are training seeds.
+async function examplesOf(cell) {
+  if (cell.examples) return cell.examples;
+  const lines = (await unpack(cell.file)).split("\n").filter(Boolean);
+  cell.examples = JSON.parse(`[${lines.join(",")}]`).map((row) => {
+    const said = [row.base, ...row.tuned, ...cell.arms.slice(1 + cell.seeds).map((arm) => row.others[arm.name])];
+    const arms = said.map((one, i) => ({ ...cell.arms[i], ...one, score: one.scores[cell.key] ?? null }));
+    const base = arms[0], tuned = arms.slice(1, 1 + cell.seeds);
+    const mean = tuned.reduce((sum, arm) => sum + arm.score, 0) / tuned.length;
+    const gain = mean - base.score;
+    return { id: String(row.id), prompt: row.prompt, target: row.target, kind: kindOf(gain, base.score, cell), arms, base, mean, gain };
+  });
+  return cell.examples;
+}
+
+// The place of an example's group among the classes of its comparison.
+function kindOf(gain, before, cell) {
+  if (Math.abs(gain) > TIE) return gain > 0 ? 0 : 1;
+  return cell.zero_one && !before ? 3 : 2;
+}

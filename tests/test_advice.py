@@ -1,0 +1,160 @@
+"""Advice follows from the claims, says its three words, and names what it rests on."""
+
+import re
+
+import pytest
+
+from pipeline.measures.advice import advise, summary
+
+COST = {"arms": {"tuned": {"request": 0.0004}, "base_fewshot": {"request": 0.0006}, "reference.big": {"request": None}}}
+COST["break_even"] = [
+    {"one": "tuned", "other": "base_fewshot", "requests": 13091, "why": ""},
+    {"one": "tuned", "other": "reference.big", "requests": None, "why": "the price of an hour is not set (cost.gpu_hour)"},
+]
+
+
+def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01):
+    """over: the lower bound of what tuned scores over few-shot and over a reference model."""
+    arms = [{"name": arm, "grounding": {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in (rates or {}).items()]
+    arms += [{"name": arm, "grounding": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
+    decomposition = {"best_cheap": cheap} if cheap else None
+    return {"cell": name, "task": "pets", "label": "pets", "arms": arms, "decomposition": decomposition, "cost": cost}
+
+
+def claim(kind, verdict, subject="accuracy", name="cell0000"):
+    value = {"better": 0.3, "worse": -0.3, "cannot tell": 0.01}[verdict]
+    row = {"kind": kind, "verdict": verdict, "cell": name, "subject": subject, "margin": 0.02, "evidence": f"#{name}-{kind}"}
+    return row | {"value": value, "low": value - 0.04, "high": value + 0.04}
+
+
+def texts(claims, **given):
+    (advice,), _ = advise([cell(**given)], claims)
+    return advice["use"], " ".join(each["text"] for each in advice["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("lift", "learned", "use", "says"),
+    [
+        (
+            "better",
+            "better",
+            "tuned",
+            "Use the fine-tune when the task is pets: it is better than the base with examples in its prompt by +0.30",
+        ),
+        ("better", "worse", "base_fewshot", "Use the base with examples in its prompt when the task is pets: the fine-tune is worse than"),
+        (
+            "better",
+            "cannot tell",
+            "cannot tell",
+            "Cannot tell whether the fine-tune is better than the base with examples in its prompt on pets",
+        ),
+        ("cannot tell", "worse", "base_fewshot", "the fine-tune is worse than the base with examples"),
+        (
+            "better",
+            None,
+            "tuned",
+            "better than the base by +0.30 [0.26, 0.34]; examples in the prompt and a fixed form of the answer were not tried",
+        ),
+        ("worse", None, "base", "Use the base when the task is pets: the fine-tune is worse than the base by -0.30"),
+        ("cannot tell", None, "cannot tell", "Cannot tell whether the fine-tune is better than the base on pets"),
+    ],
+)
+def test_what_to_use(lift, learned, use, says):
+    claims = [claim("lift", lift), *([claim("learned", learned)] if learned else [])]
+    found = texts(claims, cheap="base_fewshot" if learned else None)
+    assert found[0] == use
+    assert says in found[1]
+
+
+def test_a_lift_that_a_prompt_gives_too_is_said():
+    said = texts([claim("lift", "better"), claim("learned", "cannot tell")])[1]
+    assert "though it is better than the bare base" in said
+    assert "bare base" not in texts([claim("lift", "cannot tell"), claim("learned", "cannot tell")])[1]
+
+
+def test_forgetting_limits_the_advice():
+    claims = [
+        claim("lift", "better"),
+        claim("kept", "worse", "paragraphs"),
+        claim("kept", "cannot tell", "boolq"),
+        claim("kept", "better", "viggo"),
+    ]
+    use, said = texts(claims, cheap=None)
+    assert use == "tuned"
+    assert "Use the base when the question is of the kind of paragraphs: there the fine-tune is worse by more than 0.02." in said
+    assert "Cannot tell whether the fine-tune is worse on boolq" in said
+    assert "viggo" not in said
+
+
+def test_invented_facts_limit_the_advice():
+    said = texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.3})[1]
+    assert "Use the base when no fact may be invented: the fine-tune is worse there by +0.20" in said
+    assert "invented" not in texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.12})[1]
+
+
+def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
+    said = texts([claim("lift", "better")], cost=COST)[1]
+    assert "use the base with examples in its prompt for fewer than about 14,000 requests and the fine-tune for more" in said
+    assert "big" not in said  # its break-even is not known
+    assert "price" not in texts([claim("lift", "worse")], cost=COST)[1]
+    never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "why": "never: it costs no less"}]}
+    assert "use big for any number of requests" in texts([claim("lift", "better")], cost=never)[1]
+
+
+def test_rules_hold_every_claim_and_mark_the_rest():
+    claims = [claim("lift", "better"), claim("learned", "cannot tell"), claim("kept", "better", "paragraphs")]
+    _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
+    found = {row["rule"]: row for row in rules}
+    assert [row["rule"] for row in rules if row["confirmatory"]] == [
+        "lift over the base", "learned over the base with examples in its prompt", "kept on paragraphs",
+    ]  # fmt: skip
+    assert found["kept on paragraphs"]["threshold"] == 0.02
+    assert found["hallucination against the base"]["verdict"] == "better"
+    assert found["dollars a request against the base with examples in its prompt"]["verdict"] == "better"
+    assert found["dollars a request against big"]["verdict"] == "cannot tell"
+    assert found["requests from which it is cheaper than the base with examples in its prompt"]["value"] == 13091
+    assert all(row["verdict"] in ("better", "worse", "cannot tell") and row["evidence"].startswith("#cell0000") for row in rules)
+
+
+def test_interval_of_a_difference_of_shares():
+    """Newcombe's own example, 56/70 against 48/80 with Wilson's intervals: 0.2 [0.0524, 0.3339]."""
+    arms = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
+    given = cell()
+    given["arms"] = [{"name": name, "grounding": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
+    row = next(row for row in advise([given], [])[1] if row["rule"].startswith("hallucination"))
+    assert (row["low"], row["high"]) == pytest.approx((0.0524, 0.3339), abs=2e-4)
+
+
+def test_a_difference_of_shares_that_may_be_chance_is_not_told():
+    _, rules = advise([cell(rates={"base": 0.12, "tuned": 0.1})], [])
+    assert [row["verdict"] for row in rules] == ["cannot tell"]
+
+
+def test_a_cheaper_arm_with_worse_answers_is_no_choice():
+    assert "By price alone" not in texts([claim("lift", "better")], cost=COST, over=0.01)[1]
+    assert "By price alone" in texts([claim("lift", "better")], cost=COST, over=0.0)[1]
+
+
+def test_every_sentence_names_its_evidence():
+    claims = [claim("lift", "better"), claim("kept", "worse", "paragraphs")]
+    (advice,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
+    assert [row["evidence"] for row in advice["sentences"]] == ["#cell0000-lift", "#cell0000-kept", "#cell0000-grounding", "#cell0000-cost"]
+
+
+def test_no_other_words_of_judgement():
+    claims = [claim("lift", "better"), claim("learned", "worse"), claim("kept", "cannot tell", "boolq")]
+    assert not re.search(r"significan|improv|outperform|slight|strong|clear", texts(claims, cost=COST)[1])
+
+
+def test_the_paragraph():
+    cells = [cell(cost=COST), cell(name="cell0001") | {"label": "boats"}, cell(name="cell0002") | {"label": "cars"}]
+    claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "better", "x"), claim("kept", "worse", "y")]
+    claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
+    advice, rules = advise(cells, claims)
+    said = summary({"advice": advice, "rules": rules, "claims": claims})
+    assert said.startswith(
+        "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
+    )
+    assert "1 of 2 shown to be worse by no more than the margin, 1 worse." in said
+    assert "6 claims in the family; all else is exploratory." in said
+    assert "\n" not in said

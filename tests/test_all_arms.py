@@ -1,0 +1,81 @@
+"""Every arm and every measure on a tiny base, from one recipe, as a user would run it."""
+
+import json
+
+import pytest
+
+from pipeline import recipe as recipes
+from pipeline import records
+from pipeline.artifact import Store
+from pipeline.plan import plan
+from pipeline.records import Example, Prediction
+from pipeline.run import asked_of, find
+from tests import project
+from tests.test_arms import ALL
+
+pytestmark = pytest.mark.slow
+
+CHANGES = {
+    "compare.arms": ALL, "compare.shots": 2, "compare.relevance_examples": 10, "compare.speed_prompts": 2,
+    "general.suites": ["paragraphs", "shop_sentiment"], "general.examples": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, model):
+    """The artifacts of the one cell, by what they are to it."""
+    root = tmp_path_factory.mktemp("arms")
+    path = project.make(root, model["folder"])
+    project.carry_out(path, root, CHANGES, stages={"compare", "speed"})
+    store, found = Store(root / "data", root / "checkpoints"), {}
+
+    def look(job):
+        inputs = {name: look(source) for name, source in job.inputs}
+        found.setdefault(job, find(job, inputs, store))
+        return found[job]
+
+    report = plan(recipes.load(path, CHANGES))[-1]
+    assert asked_of(report, {}).stage == "report"
+    return {name.removeprefix("cell0000."): look(job) for name, job in report.inputs}
+
+
+def of_verdict(made, name):
+    return json.loads((made["verdict"].path / f"{name}.json").read_text("utf-8"))
+
+
+def test_every_arm_is_scored_and_told_apart(made):
+    others = [name for name in ALL if name not in ("base", "tuned")]
+    beside = of_verdict(made, "beside")["accuracy"]["others"]
+    raw = ["base_constrained_raw", "tuned_constrained_raw"]
+    assert sorted(row["name"] for row in beside) == sorted([*others, *raw])
+    assert {name: found["n"] for name, found in of_verdict(made, "counts")["others"].items()} == dict.fromkeys([*others, *raw], 20)
+    assert [row["unparsed"] for name, row in of_verdict(made, "counts")["others"].items() if "constrained" in name] == [0] * 4
+
+
+def test_the_constant_is_the_most_common_training_target(made):
+    lessons = [row.target for row in records.read(made["train"].path / "examples.jsonl", Example)]
+    rows = list(records.dictionaries(made["verdict"].path / "examples.jsonl"))
+    assert {row["others"]["constant"]["text"] for row in rows} == {max(set(lessons), key=lessons.count)}
+
+
+def test_the_raw_pick_is_the_choice_of_the_highest_sum(made):
+    said = records.read(made["arm.base_constrained"].path / "predictions.jsonl", Prediction)
+    rows = list(records.dictionaries(made["verdict"].path / "examples.jsonl"))
+    best = [row["choices"][each.logprobs.index(max(each.logprobs))] for row, each in zip(rows, said, strict=True)]
+    assert [row["others"]["base_constrained_raw"]["text"] for row in rows] == best
+
+
+def test_parts_sum_to_the_lift(made):
+    lift = {row["metric"]: row["lift"] for row in records.dictionaries(made["verdict"].path / "comparisons.jsonl")}
+    for metric, found in of_verdict(made, "decomposition").items():
+        assert sum(part["value"] for part in found["parts"]) == pytest.approx(lift[metric], abs=1e-12)
+
+
+def test_relevance_forgetting_and_speed_are_there(made):
+    assert set(of_verdict(made, "relevance")["arms"]) == {*ALL} - {"constant"}
+    assert all(found["n"] == 10 for found in of_verdict(made, "relevance")["arms"].values())
+    loss, task = of_verdict(made, "forgetting")["suites"]
+    assert (loss["suite"], loss["kind"], loss["margin"], loss["n"]) == ("paragraphs", "loss", 0.05, 300)
+    assert loss["kl"]["mean"] > 0
+    assert (task["suite"], task["task_metric"], task["margin"], task["n"]) == ("shop_sentiment", "accuracy", 0.02, 8)
+    assert set(json.loads((made["speed"].path / "speed.json").read_text("utf-8"))["arms"]) == {"base", "tuned", "base_fewshot", "merged"}

@@ -1,0 +1,176 @@
+"""Which arms a task can have, what the plan asks of each, and what stands in the prompts of those with worked examples or keys."""
+
+import json
+
+import pytest
+
+from pipeline import recipe as recipes
+from pipeline import shots, text
+from pipeline.errors import DataError, RecipeError
+from pipeline.plan import plan
+from pipeline.records import Example
+
+ALL = (
+    "base base_fewshot base_constrained tuned tuned_constrained base_bf16 merged merged_original constant shuffled_labels unrelated".split()
+)
+
+
+@pytest.fixture
+def planned(tmp_path, model):
+    """The jobs of a recipe with these keys, without the report, by what they are to the first cell."""
+
+    def make(**keys):
+        body = {"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}
+        (tmp_path / "r.yaml").write_text(json.dumps(body))
+        report = plan(recipes.load(tmp_path / "r.yaml"))[-1]
+        inputs = {name.removeprefix("cell0000."): job for name, job in report.inputs if name.startswith("cell0000.")}
+        return inputs, report.params["cells"]
+
+    return make
+
+
+def others(jobs):
+    return [name.removeprefix("arm.") for name in jobs if name.startswith("arm.")]
+
+
+def test_the_first_four_arms_are_asked_for_where_nothing_is_said(planned):
+    jobs, cells = planned()
+    assert others(jobs) == ["base_fewshot", "base_constrained"]
+    assert cells[0]["absent"] == []
+    assert "train" not in dict(jobs["verdict"].inputs)  # training examples go nowhere they are not needed
+
+
+def test_free_text_has_no_constrained_arm_and_says_so(planned):
+    jobs, cells = planned(tasks=["shop_notice", "shop_sentiment"])
+    assert others(jobs) == ["base_fewshot"]
+    assert cells[0]["absent"] == [{"arm": "base_constrained", "why": "its answers are free text: neither a closed set nor JSON"}]
+
+
+def test_every_arm_is_one_job_beside_base_on_the_same_exam(planned):
+    jobs, _ = planned(compare={"arms": ALL})
+    assert others(jobs) == [name for name in ALL if name not in ("base", "tuned", "constant")]
+    assert {dict(jobs[f"arm.{name}"].inputs)["exam"] for name in others(jobs)} == {jobs["exam"]}
+    assert dict(jobs["verdict"].inputs)["train"] == jobs["train"]
+    extra = {name: {k: v for k, v in jobs[f"arm.{name}"].params.items() if jobs["base"].params.get(k) != v} for name in others(jobs)}
+    assert extra["base_fewshot"] == {"shots": 5, "shots_seed": 0}
+    assert extra["base_constrained"] == extra["tuned_constrained"] == {"constrain": "choices"}
+    assert extra["base_bf16"] == {"quantization": "none"}
+    assert [extra[name] for name in ("merged", "merged_original")] == [{"merge": "dequantized"}, {"merge": "original"}]
+    assert extra["shuffled_labels"] == extra["unrelated"] == {}
+
+
+def test_placebo_adapters_differ_from_the_tuned_one_in_one_thing_each(planned):
+    jobs, _ = planned(compare={"arms": ALL}, tasks=["shop_sentiment", "shop_notice"])
+    tuned, shuffled, unrelated = (dict(jobs[name].inputs)["adapter"] for name in ("tuned0", "arm.shuffled_labels", "arm.unrelated"))
+    assert shuffled.inputs == tuned.inputs
+    assert shuffled.params == tuned.params | {"placebo": "shuffled_labels"}
+    assert unrelated.params == tuned.params
+    assert dict(unrelated.inputs)["train"].params["task"] == "shop_notice"
+
+
+def test_the_unrelated_task_may_be_named(planned):
+    jobs, _ = planned(compare={"arms": ["base", "tuned", "unrelated"], "unrelated": "shop_extraction"})
+    assert dict(dict(jobs["arm.unrelated"].inputs)["adapter"].inputs)["train"].params["task"] == "shop_extraction"
+
+
+def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):
+    _, cells = planned(compare={"arms": ["base", "tuned", "base_bf16", "merged", "merged_original"]}, generate={"quantization": "none"})
+    assert [gone["arm"] for gone in cells[0]["absent"]] == ["base_bf16", "merged"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"tasks": ["shop_notice"], "compare": {"arms": ["base", "base_constrained", "tuned"]}},
+            "shop_notice cannot have the arm base_constrained",
+        ),
+        ({"compare": {"shots": 21}, "prepare": {"train_examples": 20}}, "no 21 examples to show: prepare.train_examples is 20"),
+        ({"compare": {"arms": ["base", "tuned", "unrelated"], "unrelated": "shop_notce"}}, "no task 'shop_notce'"),
+        ({"general": {"suites": ["paragraph"]}}, "general.suites: there is no suite or task 'paragraph'"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(planned, keys, said):
+    with pytest.raises(RecipeError, match=said):
+        planned(**keys)
+
+
+def test_general_suites_are_the_other_tasks_or_embedded_ones(planned):
+    suites = [
+        sorted({name.split(".")[1] for name in planned(tasks=tasks)[0] if name.startswith("general.")})
+        for tasks in (["shop_sentiment"], ["shop_sentiment", "shop_notice", "shop_extraction", "boolq"])
+    ]
+    assert suites == [["paragraphs", "shop_extraction"], ["paragraphs", "shop_extraction", "shop_notice"]]
+
+
+def test_base_answers_a_general_suite_once_for_all_tasks(planned, model):
+    tasks = ["shop_sentiment", "shop_notice", "shop_extraction"]
+    _, cells = planned(tasks=tasks)
+    jobs = plan(recipes.build({"name": "r", "base": model["folder"], "tasks": tasks}))
+    general = [job for job in jobs if job.stage == "generate" and job.params["model"] and job.label.endswith("base-general")]
+    assert len(cells) == len(general) == 3
+
+
+def test_two_tasks_that_share_a_suite_of_as_many_examples_share_the_base(planned):
+    jobs, _ = planned(tasks=["shop_sentiment", "shop_notice"], prepare={"heldout_examples": 100}, general={"examples": 100})
+    assert jobs["general.shop_notice.exam"].label == "shop_notice--heldout"
+
+
+# What stands in the prompts
+
+
+@pytest.fixture(scope="module")
+def render(model):
+    return text.renderer(model)
+
+
+LESSONS = [Example(f"t{n}", f"intro\n\nthe cat {n} :", f"dog {n}") for n in range(9)]
+QUESTION = Example("q", "intro\n\nthe bird :", "cat")
+
+
+def test_worked_examples_stand_before_the_question_and_the_preface_once(render):
+    shown = shots.Shots(render, LESSONS, 3, 0, 500, "intro\n\n")
+    prompt, count = shown.prompt(QUESTION)
+    blocks = prompt.split("\n\n")
+    assert (count, blocks[0], blocks[-1]) == (3, "intro", "the bird :")
+    assert len({*blocks[1:-1]}) == 3
+    assert {*blocks[1:-1]} <= {f"the cat {n} : dog {n}" for n in range(9)}
+
+
+def test_the_choice_of_worked_examples_is_the_seed_s(render):
+    drawn = {seed: shots.Shots(render, LESSONS, 3, seed, 500).prompt(QUESTION)[0] for seed in (0, 1)}
+    assert drawn[0] != drawn[1]
+    assert shots.Shots(render, LESSONS, 3, 1, 500).prompt(QUESTION)[0] == drawn[1]
+
+
+def test_fewer_are_shown_where_they_do_not_fit(render):
+    whole, _ = shots.Shots(render, LESSONS, 5, 0, 500).prompt(QUESTION)
+    needed = len(render.prompt_ids(whole))
+    assert shots.Shots(render, LESSONS, 5, 0, needed).prompt(QUESTION)[1] == 5
+    smaller, count = shots.Shots(render, LESSONS, 5, 0, needed - 1).prompt(QUESTION)
+    assert (count, whole.endswith(smaller)) == (4, True)
+    assert shots.Shots(render, LESSONS, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
+
+
+def test_more_worked_examples_than_lessons(render):
+    with pytest.raises(DataError, match="no 10 training examples to show, only 9"):
+        shots.Shots(render, LESSONS, 10, 0, 500).prompt(QUESTION)
+
+
+def test_the_keys_of_all_targets_are_asked_for():
+    lessons = [Example("a", "x", '{"to": 1, "day": 2}'), Example("b", "x", '{"from": 3}')]
+    assert shots.keys(lessons) == ["to", "day", "from"]
+    assert shots.keyed(QUESTION, ["to", 'a"b']).startswith(
+        'Answer with one JSON object that has exactly these keys: "to", "a\\"b".\n\nintro'
+    )
+    with pytest.raises(DataError, match="the target of c is no JSON object"):
+        shots.keys([*lessons, Example("c", "x", "[1]")])
+
+
+def test_all_that_an_arm_needs_is_in_the_plan_before_it(model):
+    body = {"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], "compare": {"arms": ALL}}
+    jobs = plan(recipes.build(body))
+    for at, job in enumerate(jobs):
+        assert all(jobs.index(source) < at for _, source in job.inputs)
+    trained = [job.label.partition("--")[2] for job in jobs if job.stage == "finetune"]
+    assert trained == ["shop_sentiment--r16-s0", "shop_sentiment--r16-s0-shuffled_labels", "shop_extraction--r16-s0"]

@@ -1,0 +1,108 @@
+"""The model card is what the hub reads and what the report says; it lies in the adapter's folder and leaves its seal whole."""
+
+import re
+
+import pytest
+import yaml
+
+from pipeline import views
+from pipeline.artifact import CARD, Artifact
+from pipeline.errors import ArtifactError
+from pipeline.page import card, cells
+from tests.report_inputs import Inputs, Made
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return Made(Inputs(tmp_path_factory.mktemp("card"), {"question": "Does it help?", "finetune": {"seeds": [0, 1]}}, n=60))
+
+
+@pytest.fixture(scope="module")
+def cards(made):
+    return card.all_of(made.json, cells.open_all(made.work))
+
+
+def front(text):
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_every_adapter_has_a_card(made, cards):
+    assert sorted(cards) == sorted({made.work.inputs[name].name for name in made.work.inputs if ".adapter" in name})
+    assert len(cards) == 4
+
+
+def test_the_hub_reads_its_results(made, cards):
+    from huggingface_hub import ModelCard
+
+    for cell in made.json["cells"]:
+        for run in cell["examples"]["runs"]:
+            name = made.work.inputs[f"{cell['cell']}.adapter{run['seed']}"].name
+            data = ModelCard(cards[name]).data
+            (found,) = data.eval_results
+            primary = cell["comparisons"][0]
+            assert (found.task_type, found.dataset_name, found.metric_type) == ("text-generation", cell["task"], primary["metric"])
+            assert found.metric_value == pytest.approx(run["tuned"], abs=1e-6)
+            assert (data.base_model, data.library_name, data.license) == ("qwen2.5-1.5b", "peft", "apache-2.0")
+
+
+def test_figures_are_those_of_the_report(made, cards):
+    from pipeline.page import words
+
+    for cell in made.json["cells"]:
+        text = cards[made.work.inputs[f"{cell['cell']}.adapter0"].name]
+        row = cell["comparisons"][0]
+        assert f"{words.score(row, 'base')} | {words.score(row, 'tuned')} | {words.lift(row)} | {row['verdict']} |" in text
+        assert "mean of 2 training seeds" in text
+        for suite in cell["forgetting"]:
+            assert f"{words.number(suite['base'], 3)} | {words.number(suite['tuned'], 3)} | {words.signed(suite['difference'], 3)}" in text
+
+
+def test_four_lines_load_it(cards):
+    for text in cards.values():
+        code = re.search(r"```python\n(.*?)\n```", text, re.S)[1]
+        assert len(code.splitlines()) == 4
+        compile(code, "card", "exec")
+
+
+def test_limits_are_said(tmp_path):
+    alone = Made(Inputs(tmp_path, {"base": "someone/unknown"}, n=30))
+    text = next(iter(card.all_of(alone.json, cells.open_all(alone.work)).values()))
+    assert "One training seed" in text
+    assert "The licence of the base is not known here" in text
+    assert "license" not in front(text)
+    assert "No answer could be read in" in text
+
+
+def test_texts_are_shown_as_they_are(tmp_path):
+    made = Made(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
+    text = next(iter(card.all_of(made.json, cells.open_all(made.work)).values()))
+    assert front(text)["base_model"] == "some|one/<b>x</b>"
+    assert "\\<b>x\\</b>" in text.split("---\n")[2]
+
+
+def test_a_card_is_outside_the_seal_and_nothing_else_is(made):
+    adapter = Artifact.open(made.work.inputs["cell0000.adapter0"])
+    (adapter.path / CARD).write_text("# mine")
+    adapter.verify()
+    (adapter.path / "notes.md").write_text("x")
+    with pytest.raises(ArtifactError, match=r"altered after it was made: notes\.md"):
+        adapter.verify()
+    (adapter.path / "notes.md").unlink()
+    exam = Artifact.open(made.work.inputs["cell0000.exam"])
+    (exam.path / CARD).write_text("# mine")
+    with pytest.raises(ArtifactError, match=r"altered after it was made: README\.md"):
+        exam.verify()
+    (exam.path / CARD).unlink()
+
+
+def test_cards_are_put_into_the_folders_of_their_adapters(made, tmp_path):
+    adapter = Artifact.open(made.work.inputs["cell0001.adapter1"])
+    folder = tmp_path / "cards" / adapter.path.name
+    folder.mkdir(parents=True)
+    (folder / CARD).write_text("# new")
+    report = Artifact(tmp_path, "report", "k", "d", 1, {}, {}, {}, {}, {})
+    other = Artifact.open(made.work.inputs["cell0000.adapter1"])
+    views.write_cards(report, [adapter, other])
+    assert (adapter.path / CARD).read_text() == "# new"
+    assert not (other.path / CARD).exists()
+    adapter.verify()

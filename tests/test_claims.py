@@ -1,0 +1,123 @@
+"""What is claimed, over which family, and in which words."""
+
+from dataclasses import asdict
+
+import pytest
+
+from pipeline.measures import claims
+
+
+def lift(p=0.01, low=0.08, high=0.16):
+    return {"metric": "accuracy", "lift": (low + high) / 2, "low": low, "high": high, "p": p, "primary": True}
+
+
+def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
+    learned = {"name": "learned", "arm": "tuned", "over": arm, "value": (low + high) / 2, "low": low, "high": high, "p": p}
+    cheap = [{"name": "format", "arm": None}, {"name": "prompt", "arm": arm}]
+    return {"parts": [*cheap, learned], "best_cheap": arm or "base", "lift": 0.12}
+
+
+def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="loss"):
+    shared = {"suite": name, "kind": kind, "task_metric": None if kind == "loss" else "accuracy", "margin": 0.05}
+    return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
+
+
+def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
+    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
+    return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
+
+
+def told(*cells, confidence=0.95, correction="holm"):
+    return claims.judged(claims.family(cells), confidence, correction)
+
+
+def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
+    found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
+    assert [claim.id for claim in found] == ["a.lift", "a.learned", "a.kept.paragraphs", "a.kept.sst2"]
+    assert [claim.kind for claim in found] == ["lift", "learned", "kept", "kept"]
+    assert [claim.subject for claim in found] == ["accuracy", "accuracy", "paragraphs", "sst2"]
+    assert [claim.evidence for claim in found] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
+    assert [claim.margin for claim in found] == [None, None, 0.05, 0.05]
+    assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in found} == {("boolq", "boolq, rank 8", "", None)}
+
+
+def test_claims_are_sentences_with_figures():
+    found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
+    assert [claim.said for claim in found] == [
+        "tuned over base on boolq, rank 8: accuracy +0.12 [0.08, 0.16]",
+        "tuned over base_fewshot on boolq, rank 8: accuracy +0.05 [0.02, 0.08]",
+        "tuned on boolq, rank 8 against base on paragraphs: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
+        "tuned on boolq, rank 8 against base on sst2: accuracy lost +0.000 [0.000, 0.000], margin 0.05",
+    ]
+
+
+def test_learned_is_claimed_where_a_cheap_arm_was_tried():
+    lost = parts(arm="base")  # tried and no better than the base: the family is fixed before the scores are known
+    assert [claim.kind for claim in claims.family([cell(decomposition=lost)])] == ["lift", "learned"]
+    assert [claim.kind for claim in claims.family([cell(decomposition=parts(arm=None))])] == ["lift"]
+    assert [claim.kind for claim in claims.family([cell()])] == ["lift"]
+
+
+def test_cells_that_share_a_comparison_claim_once():
+    cells = [cell("a", "k", forgetting=[suite()]), cell("b", "k", forgetting=[suite()]), cell("c")]
+    found = told(*cells)
+    assert [claim.id for claim in found] == ["a.lift", "a.kept.paragraphs", "c.lift"]
+    assert [claim.p_adjusted for claim in found] == pytest.approx([0.03, 0.03, 0.03])
+    shared = claims.by_cell(cells, found)
+    assert {name: [claim.id for claim in each] for name, each in shared.items()} == {
+        "a": ["a.lift", "a.kept.paragraphs"],
+        "b": ["a.lift", "a.kept.paragraphs"],
+        "c": ["c.lift"],
+    }
+
+
+def test_holm_counts_every_kind_of_claim():
+    one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), forgetting=[suite(p=0.001)])
+    found = told(one)
+    assert [claim.p_adjusted for claim in found] == pytest.approx([0.04, 0.04, 0.006])
+    assert [claim.verdict for claim in found] == ["better", "better", "better"]
+    assert told(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "cannot tell"
+    assert told(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "better"
+    assert told(one, confidence=0.99)[0].verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("p", "low", "high", "word"),
+    [(0.01, 0.02, 0.2, "better"), (0.01, -0.2, -0.02, "worse"), (0.06, 0.02, 0.2, "cannot tell"), (0.01, -0.1, 0.2, "cannot tell")],
+)
+def test_lifts_and_what_was_learned_need_test_and_interval(p, low, high, word):
+    assert told(cell(primary=lift(p, low, high)))[0].verdict == word
+    assert told(cell(primary=lift(1e-9), decomposition=parts(p, low, high)))[1].verdict == word
+
+
+@pytest.mark.parametrize(
+    ("p", "p_worse", "low", "high", "word"),
+    [
+        (0.02, 0.98, -0.01, 0.04, "better"),  # within the margin of 0.05
+        (0.02, 0.98, 0.01, 0.04, "better"),  # worse, but by less than the margin
+        (0.03, 0.97, -0.01, 0.04, "cannot tell"),  # twice 0.03
+        (0.02, 0.98, -0.01, 0.06, "cannot tell"),
+        (0.02, 0.98, -0.01, 0.05, "cannot tell"),
+        (0.98, 0.02, 0.06, 0.2, "worse"),
+        (0.98, 0.02, 0.04, 0.2, "cannot tell"),
+        (0.97, 0.03, 0.06, 0.2, "cannot tell"),
+        (0.01, 0.99, -0.2, -0.1, "better"),  # tuned gained
+    ],
+)
+def test_kept_is_held_against_the_margin(p, p_worse, low, high, word):
+    one = cell(forgetting=[suite(p=p, p_worse=p_worse, low=low, high=high)])
+    kept = claims.judged(claims.family([one])[1:], 0.95, "holm")[0]
+    assert (kept.verdict, kept.p) == (word, pytest.approx(2 * min(p, p_worse)))
+
+
+def test_p_of_kept_claims_is_at_most_one():
+    assert claims.family([cell(forgetting=[suite(p=0.6, p_worse=0.7)])])[1].p == 1
+
+
+def test_a_claim_has_the_fields_of_the_report():
+    fields = "id cell task label kind subject said value low high p margin evidence p_adjusted verdict".split()
+    assert list(asdict(told(cell())[0])) == fields
+
+
+def test_no_cells_no_claims():
+    assert told() == []

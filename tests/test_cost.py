@@ -1,0 +1,98 @@
+"""The account of costs against figures worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.measures.cost import Given, account
+
+SPEED = {
+    "arms": {
+        "base": {"prompt_tokens_per_second": 1000.0, "tokens_per_second": 50.0},
+        "base_fewshot": {"prompt_tokens_per_second": 2000.0, "tokens_per_second": 50.0},
+        "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": 40.0},
+    }
+}
+TOKENS = {
+    "base": {"in": 100, "out": 10},
+    "base_fewshot": {"in": 900, "out": 10},
+    "tuned": {"in": 100, "out": 10},
+    "reference.big": {"in": 100, "out": 21},
+}
+GIVEN = Given(3.6, (1800.0, 5400.0), SPEED, TOKENS, {"big": {"input": 2.0, "output": 10.0}})
+
+
+def even(given: Given, one: str, other: str) -> dict:
+    return next(row for row in account(given)["break_even"] if (row["one"], row["other"]) == (one, other))
+
+
+def test_training_is_that_of_one_adapter():
+    assert account(GIVEN)["training"] == {"adapters": 2, "gpu_hours": 1.0, "all_gpu_hours": 2.0, "dollars": 3.6}
+
+
+def test_a_million_tokens_and_a_request():
+    """$3.60 an hour is a tenth of a cent a second: a million tokens at 1000 a second are a dollar."""
+    arms = account(GIVEN)["arms"]
+    assert (arms["base"]["in_per_million"], arms["base"]["out_per_million"]) == pytest.approx((1.0, 20.0))
+    assert arms["base"]["seconds"] == pytest.approx(0.3)
+    assert arms["base"]["request"] == pytest.approx(100 * 1.0e-6 + 10 * 20.0e-6)
+    assert arms["base_fewshot"]["request"] == pytest.approx(0.00065)
+    assert arms["tuned"]["over_base"] == pytest.approx(0.375 / 0.3)
+    assert arms["reference.big"]["request"] == pytest.approx(0.00041)
+
+
+def test_break_even_is_the_first_request_that_pays():
+    row = even(GIVEN, "tuned", "base_fewshot")
+    # an hour of training against 0.65 - 0.375 s a request
+    assert row["requests"] == 13091
+    assert 3600 + 13091 * 0.375 < 13091 * 0.65
+    assert 3600 + 13090 * 0.375 >= 13090 * 0.65
+
+
+def test_break_even_with_a_reference():
+    assert even(GIVEN, "tuned", "reference.big")["requests"] == 102858  # 3.6 / (0.00041 - 0.000375)
+    never = even(GIVEN, "base_fewshot", "reference.big")
+    assert never["requests"] is None
+    assert never["why"] == "never: a request to base_fewshot costs no less than one to reference.big"
+
+
+def test_what_needs_no_training_is_cheaper_from_the_first_request():
+    dear = replace(GIVEN, prices={"big": {"input": 20.0, "output": 10.0}})
+    assert even(dear, "base_fewshot", "reference.big")["requests"] == 1
+
+
+def test_without_a_price_there_are_hours_and_ratios_only():
+    found = account(replace(GIVEN, gpu_hour=None))
+    assert found["training"]["gpu_hours"] == 1.0
+    assert found["training"]["dollars"] is None
+    nothing = {"in_per_million": None, "out_per_million": None, "request": None}
+    assert found["arms"]["tuned"] == {**nothing, "seconds": 0.375, "over_base": pytest.approx(1.25)}
+    assert even(replace(GIVEN, gpu_hour=None), "tuned", "reference.big")["why"] == "the price of an hour is not set (cost.gpu_hour)"
+    assert even(replace(GIVEN, gpu_hour=None), "tuned", "base_fewshot")["requests"] == 13091
+    assert found["assumptions"][0] == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
+
+
+def test_a_free_machine_is_a_price():
+    assert account(replace(GIVEN, gpu_hour=0.0))["training"]["dollars"] == 0.0
+    assert even(replace(GIVEN, gpu_hour=0.0), "tuned", "reference.big")["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "pair", "why"),
+    [
+        ({"speed": None}, ("tuned", "base_fewshot"), "the speed of tuned and base_fewshot was not measured (compare.speed_prompts)"),
+        ({"prices": {"big": None}}, ("tuned", "reference.big"), "the price of big is not set (references.price)"),
+        ({"train_seconds": ()}, ("tuned", "base_fewshot"), "the time of training was not measured"),
+    ],
+)
+def test_why_it_is_not_known(changed, pair, why):
+    row = even(replace(GIVEN, **changed), *pair)
+    assert (row["requests"], row["why"]) == (None, why)
+
+
+def test_every_assumption_is_said_where_it_is_made():
+    said = " ".join(account(GIVEN)["assumptions"])
+    assert all(word in said for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
+    alone = account(Given(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
+    assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in alone["assumptions"])
+    assert alone["break_even"] == []

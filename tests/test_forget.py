@@ -1,0 +1,168 @@
+"""forget: losses and KL against the library's own on one paragraph at a time, a dead adapter, bounded memory, resuming."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline import engine, general, loading, records, text
+from pipeline.errors import DataError
+from pipeline.machine import Machine
+from pipeline.stages import finetune, forget
+from tests import tiny
+
+TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." for n in range(12)] + ["A long one. " * 200]
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory, model):
+    root = tmp_path_factory.mktemp("adapter")
+    lessons = tiny.write_part(root / "train", tiny.examples(40))
+    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 3}, train=lessons)
+    tiny.seal(work.out, finetune.run(work))
+    return work.out
+
+
+@pytest.fixture(autouse=True)
+def paragraphs(tmp_path, monkeypatch):
+    monkeypatch.setattr(general, "FILE", tmp_path / "paragraphs.jsonl")
+    write([{"id": f"p{n}", "topic": "animals", "text": each} for n, each in enumerate(TEXTS)])
+
+
+def write(rows):
+    general.FILE.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def run(tmp_path, model, adapter, name="out", tokens=None):
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general.digest()}
+    work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), adapter=adapter)
+    facts = forget.run(work)
+    return facts, list(records.dictionaries(work.out / "losses.jsonl"))
+
+
+def one_by_one(model, adapter):
+    """{tokens, base, tuned, kl} of every paragraph by the library's own loss and torch's own divergence."""
+    base, render, found = loading.load(model, "nf4", "fp32", torch.device("cpu")), text.renderer(model), []
+    for each in TEXTS:
+        ids = torch.tensor([render.tokenizer(each)["input_ids"][:256]])
+        with torch.inference_mode(), loading.adapted(base, adapter) as tuned:
+            after = tuned(input_ids=ids, labels=ids)
+        with torch.inference_mode():
+            before = base(input_ids=ids, labels=ids)
+        p, q = (out.logits[0, :-1].double().log_softmax(-1) for out in (before, after))
+        kl, tokens = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum"), ids.shape[1] - 1
+        found.append({"tokens": tokens, "base": float(before.loss) * tokens, "tuned": float(after.loss) * tokens, "kl": float(kl)})
+    return found
+
+
+@pytest.mark.parametrize("tokens", [1, 300, 4096])
+def test_losses_and_divergence_are_those_of_the_paragraph_alone(tmp_path, model, adapter, tokens, monkeypatch):
+    monkeypatch.setattr(engine, "CHUNK", 300 * 7)  # seven positions at a time
+    facts, rows = run(tmp_path, model, adapter, tokens=tokens)
+    assert [row["example"] for row in rows] == [f"p{n}" for n in range(13)]
+    for row, expected in zip(rows, one_by_one(model, adapter), strict=True):
+        assert row["tokens"] == expected["tokens"]
+        assert [row[name] for name in ("base", "tuned", "kl")] == pytest.approx([expected[n] for n in ("base", "tuned", "kl")], rel=1e-4)
+    assert facts["tokens"] == sum(row["tokens"] for row in rows)
+    assert facts["kl"] > 0.01
+    assert abs(facts["tuned"] - facts["base"]) > 0.01
+
+
+def test_a_long_paragraph_is_cut_with_its_bos_counted(tmp_path, model, adapter):
+    _, rows = run(tmp_path, model, adapter)
+    assert rows[-1]["tokens"] == 255
+
+
+def test_a_dead_adapter_changes_exactly_nothing(tmp_path, model, adapter):
+    dead = shutil.copytree(adapter, tmp_path / "dead")
+    tensors = load_file(dead / "adapter_model.safetensors")
+    save_file({name: value * (0 if "lora_B" in name else 1) for name, value in tensors.items()}, dead / "adapter_model.safetensors")
+    facts, rows = run(tmp_path, model, dead)
+    assert all(row["base"] == row["tuned"] and row["kl"] == 0.0 for row in rows)
+    assert facts["kl"] == 0.0
+
+
+def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
+    real, widths = engine.losses, []
+    monkeypatch.setattr(engine, "losses", lambda model, batch: widths.append(batch["input_ids"].numel()) or real(model, batch))
+    whole = run(tmp_path, model, adapter, "whole")[1]
+    assert max(widths) > 900
+    monkeypatch.setattr(engine, "LOGITS", 300 * 300)
+    del widths[:]
+    found = run(tmp_path, model, adapter, "little")[1]
+    assert max(widths) <= 300
+    for row, expected in zip(found, whole, strict=True):
+        assert row["tuned"] == pytest.approx(expected["tuned"], rel=1e-5)
+
+
+def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter, monkeypatch):
+    run(tmp_path, model, adapter, "whole", tokens=300)
+    real, calls = engine.losses, []
+
+    def stops(*args):
+        calls.append(len(args[1]["input_ids"]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(engine, "losses", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, model, adapter, "broken", tokens=300)
+    kept = tmp_path / "broken.resume" / "losses.jsonl"
+    kept.write_bytes(kept.read_bytes()[:-9])  # the last line was cut off by the kill
+    done = sum(calls[:2])
+    del calls[:]
+    monkeypatch.setattr(engine, "losses", lambda *args: calls.append(len(args[1]["input_ids"])) or real(*args))
+    run(tmp_path, model, adapter, "broken", tokens=300)
+    files = [tmp_path / name / "losses.jsonl" for name in ("whole", "broken")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert 13 - done <= sum(calls) < 13
+
+
+def test_the_base_is_as_it_was_afterwards(tmp_path, model, adapter):
+    base, ids = loading.load(model, "nf4", "fp32", torch.device("cpu")), torch.tensor([[1, 40, 50, 60]])
+    with torch.inference_mode():
+        before = base(ids).logits
+        run(tmp_path, model, adapter)
+        assert torch.equal(base(ids).logits, before)
+
+
+def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
+    class Plain:
+        tokenizer = type("Tokenizer", (), {"bos_token_id": None})
+        plain = staticmethod(text.renderer(model).plain)
+
+    row, ids = forget.tokens_of(Plain(), "the dog", 256), text.renderer(model).plain("the dog")
+    assert (list(row.prompt), list(row.target)) == (ids[:1], ids[1:])
+
+
+def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general.digest()}
+    write([{"id": "p0", "topic": "animals", "text": "Another text."}])
+    with pytest.raises(DataError, match="was changed while this ran"):
+        forget.run(tiny.work(tmp_path / "out", params, adapter=adapter))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "holds no paragraph"),
+        ('{"id": "a", "topic": "b"}\n', "line 1 is no object with id, topic and text"),
+        ('{"id": "a", "topic": "b", "text": "c d"}\nnonsense\n', "line 2 is no object"),
+        ('{"id": "a", "topic": "b", "text": " "}\n', "line 1: the text of a is empty"),
+        ('{"id": "a", "topic": "b", "text": "c"}\n' * 2, "the id a stands there twice"),
+    ],
+)
+def test_a_faulty_file_of_paragraphs_is_told(lines, said):
+    general.FILE.write_text(lines, "utf-8")
+    with pytest.raises(DataError, match=said):
+        general.paragraphs()
+
+
+def test_a_missing_file_of_paragraphs_is_told():
+    general.FILE.unlink()
+    for reads in (general.digest, general.paragraphs):
+        with pytest.raises(DataError, match=r"paragraphs.jsonl cannot be read"):
+            reads()

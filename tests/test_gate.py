@@ -1,0 +1,200 @@
+"""A gate passes, fails or cannot tell by the interval; a rule that cannot be judged is refused before anything runs."""
+
+import json
+import sys
+
+import pytest
+
+from pipeline import cli, gate
+from pipeline.artifact import Artifact, Store
+from pipeline.errors import RecipeError
+from pipeline.gate import Gate
+from pipeline.plan import plan
+from pipeline.recipe import build
+from tests import project
+
+RECIPE = {"name": "r", "base": "quickstart-base", "tasks": ["shop_notice", "shop_sentiment"]}
+CONSTRAINED = {**RECIPE, "compare": {"arms": ["base", "base_constrained", "tuned"]}}
+PRICED = {**RECIPE, "cost": {"gpu_hour": 2.0}}
+
+
+def cell(task: str = "shop_notice", **changes) -> dict:
+    tuned = {"name": "tuned", "score": 0.8, "low": 0.7, "high": 0.9, "counts": {"n": 200, "unparsed": 5, "truncated": 10}}
+    tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "grounding": {"rate": 0.1, "low": 0.05, "high": 0.2}}
+    tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}}
+    suites = [
+        {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01}
+        for name, value in (("paragraphs", 0.0), ("boolq", 0.05))
+    ]
+    return {
+        "cell": f"cell-{task}", "task": task, "label": task, "arms": [{"name": "base"}, tuned], "forgetting": suites,
+        "comparisons": [{"lift": 0.3, "low": 0.2, "high": 0.4}],
+        "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
+        "cost": {"training": {"dollars": 1.5}, "arms": {"tuned": {"request": 0.002}}}, **changes,
+    }  # fmt: skip
+
+
+def loaded(path, body) -> Gate:
+    recipe = build(body)
+    return gate.load(path, recipe, plan(recipe)[-1])
+
+
+def judged(rule: dict, *cells: dict) -> list[str]:
+    return [row["result"] for row in gate.judge(Gate.model_validate({"rules": [rule]}), {"cells": cells or [cell()]})]
+
+
+@pytest.mark.parametrize(
+    ("figure", "passes", "fails"),
+    [
+        ("lift", ("at_least", 0.2), ("at_least", 0.41)),
+        ("learned", ("at_least", -0.05), ("at_least", 0.26)),
+        ("score", ("at_least", 0.7), ("at_least", 0.91)),
+        ("hallucination", ("at_most", 0.2), ("at_most", 0.04)),
+        ("unparsed", ("at_most", 0.025), ("at_most", 0.024)),
+        ("truncated", ("at_most", 0.05), ("at_most", 0.04)),
+        ("relevance", ("at_least", 0.85), ("at_least", 0.96)),
+        ("request_cost", ("at_most", 0.002), ("at_most", 0.001)),
+        ("training_cost", ("at_most", 1.5), ("at_most", 1.4)),
+        ("latency_p95", ("at_most", 0.5), ("at_most", 0.4)),
+        ("overhead", ("at_most", 1.2), ("at_most", 1.1)),
+    ],
+)
+def test_every_figure_passes_and_fails(figure, passes, fails):
+    assert judged({"figure": figure, passes[0]: passes[1]}) == ["pass"]
+    assert judged({"figure": figure, fails[0]: fails[1]}) == ["fail"]
+
+
+def test_every_figure_is_tried_above():
+    tried = {args[0] for args in test_every_figure_passes_and_fails.pytestmark[0].args[1]}
+    assert tried | {"forgetting"} == set(gate.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("limits", "result"),
+    [
+        ({"at_least": 0.3}, "cannot tell"), ({"at_most": 0.3}, "cannot tell"), ({"at_most": 0.4}, "pass"), ({"at_most": 0.19}, "fail"),
+        ({"at_least": 0.1, "at_most": 0.5}, "pass"), ({"at_least": 0.25, "at_most": 0.5}, "cannot tell"),
+        ({"at_least": 0.0, "at_most": 0.1}, "fail"),
+    ],
+)  # fmt: skip
+def test_an_interval_decides_as_a_whole(limits, result):
+    assert judged({"figure": "lift", **limits}) == [result]
+
+
+def test_a_rule_without_a_task_is_about_every_one():
+    cells = cell(), cell("shop_sentiment", comparisons=[{"lift": 0.0, "low": -0.1, "high": 0.1}])
+    assert judged({"figure": "lift", "at_least": 0.15}, *cells) == ["pass", "fail"]
+    assert judged({"figure": "lift", "task": "shop_notice", "at_least": 0.15}, *cells) == ["pass"]
+    assert judged({"figure": "hallucination", "at_most": 0.5}, cell("a", arms=[{**cell()["arms"][1], "grounding": None}]), cell()) == [
+        "pass"
+    ]
+
+
+def test_forgetting_is_asked_of_every_suite_or_of_one():
+    assert judged({"figure": "forgetting", "at_most": 0.02}) == ["pass", "fail"]
+    assert judged({"figure": "forgetting", "suite": "paragraphs", "at_most": 0.02}) == ["pass"]
+    with pytest.raises(RecipeError, match=r"forgetting was not measured for the suite paragraph.*\n.*Did you mean 'paragraphs'"):
+        judged({"figure": "forgetting", "suite": "paragraph", "at_most": 0.02})
+
+
+@pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("cannot_tell fail", 3), ("cannot_tell pass", 4)])
+def test_exit_code(results, code):
+    assert gate.status([{"result": word.replace("_", " ")} for word in results.split()]) == code
+
+
+@pytest.mark.parametrize(
+    ("rule", "recipe", "says"),
+    [
+        ("{figure: lft, at_least: 0}", RECIPE, "there is no figure 'lft'.*Did you mean 'lift'"),
+        ("{figure: cost, at_most: 1}", PRICED, "There are two: request_cost and training_cost"),
+        ("{figure: lift}", RECIPE, "lift has no limit.*Add at_least or at_most"),
+        ("{figure: lift, at_least: 2, at_most: 1}", RECIPE, "at_least 2 is more than at_most 1"),
+        ("{figure: lift, at_least: 0, task: shop_notic}", RECIPE, "the recipe has no task 'shop_notic'.*Did you mean 'shop_notice'"),
+        ("{figure: lift, at_least: 0, suite: paragraphs}", RECIPE, "lift has no suites"),
+        ("{figure: lift, atleast: 0}", RECIPE, "atleast is not a key.*Did you mean 'at_least'"),
+        ("{figure: lift, at_least: '0.1'}", RECIPE, "must be a number"),
+        ("{figure: lift, at_least: .nan}", RECIPE, "must be a finite number"),
+        ("{at_least: 0.1}", RECIPE, "figure is missing"),
+        ("{figure: request_cost, at_most: 1}", RECIPE, "the price of an hour is not set.*cost.gpu_hour"),
+        ("{figure: training_cost, at_most: 1}", RECIPE, "the price of an hour is not set.*cost.gpu_hour"),
+        ("{figure: request_cost, at_most: 1}", {**PRICED, "compare": {"speed_prompts": 0}}, "compare.speed_prompts is 0"),
+        ("{figure: overhead, at_most: 1}", {**RECIPE, "compare": {"speed_prompts": 0}}, "compare.speed_prompts is 0"),
+        ("{figure: relevance, at_least: 1}", {**RECIPE, "compare": {"relevance_examples": 0}}, "compare.relevance_examples is 0"),
+        ("{figure: learned, at_least: 0}", {**RECIPE, "compare": {"arms": ["base", "tuned"]}}, "no arm without training is compared"),
+        ("{figure: forgetting, at_most: 0}", {**RECIPE, "general": {"suites": []}}, "general.suites is empty"),
+        ("{figure: forgetting, suite: paragraph, at_most: 0}", RECIPE, "suites are paragraphs.*Did you mean 'paragraphs'"),
+        ("{figure: forgetting, suite: shop_notice, task: shop_notice, at_most: 0}", RECIPE, "suites are paragraphs, shop_sentiment"),
+        ("{figure: hallucination, task: shop_sentiment, at_most: 0}", RECIPE, "for the task shop_sentiment: its answers may say"),
+        ("{figure: learned, task: shop_notice, at_least: 0}", CONSTRAINED, "for the task shop_notice: no arm without training is compared"),
+    ],
+)  # fmt: skip
+def test_bad_rules_are_one_line(tmp_path, rule, recipe, says):
+    path = tmp_path / "gate.yaml"
+    path.write_text(f"rules:\n  - {rule}\n")
+    with pytest.raises(RecipeError, match=f"(?s){says}") as raised:
+        loaded(path, recipe)
+    assert str(path) in raised.value.problem
+    assert "\n" not in raised.value.problem
+
+
+@pytest.mark.parametrize("body", ["rules: []", "rule: 1", "rules: {figure: lift}", "[1]"])
+def test_bad_files(tmp_path, body):
+    path = tmp_path / "gate.yaml"
+    path.write_text(body)
+    with pytest.raises(RecipeError):
+        loaded(path, RECIPE)
+
+
+def test_a_good_file(tmp_path):
+    path = tmp_path / "gate.yaml"
+    rules = ["figure: learned, at_least: 0.02", "figure: forgetting, suite: shop_notice, at_most: 0.02", "figure: request_cost, at_most: 1"]
+    path.write_text("rules:\n" + "".join(f"- {{{rule}}}\n" for rule in rules))
+    assert [rule.figure for rule in loaded(path, PRICED).rules] == ["learned", "forgetting", "request_cost"]
+
+
+def test_a_line_fits_the_terminal():
+    rows = gate.judge(
+        Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]}), {"cells": [cell(label="long " * 30)]}
+    )
+    assert len(gate.line(rows[0])) <= 80
+    assert gate.line(rows[0]).startswith("pass")
+    assert gate.line(rows[0]).endswith("0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)")
+
+
+def test_the_evidence(tmp_path):
+    made = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
+    rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), {"cells": [cell()]})
+    path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", made, rows)
+    found = json.loads(path.read_text())
+    assert path == tmp_path / "data" / "gate" / "r.json"
+    assert (found["status"], found["key"], found["digest"]) == (3, "k" * 64, "d" * 64)
+    assert found["rules"][1] == {
+        "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05, "low": 0.04,
+        "high": pytest.approx(0.06), "threshold": {"at_most": 0.02}, "result": "fail",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
+    recipe, rules = project.make(tmp_path, model["folder"]), tmp_path / "gate.yaml"
+    project.carry_out(recipe, tmp_path, {"general.suites": ["paragraphs"]})
+    suites = json.loads(next(tmp_path.glob("data/report/*/report.json")).read_text())["cells"][0]["forgetting"]
+    row = next(suite for suite in suites if suite["suite"] == "paragraphs")
+    assert row["low"] < row["difference"] < row["high"]
+    monkeypatch.setattr(
+        sys, "argv", ["loralift", "report", str(recipe), "general.suites=[paragraphs]", "--store", str(tmp_path), "--gate", str(rules)]
+    )
+    for limit, code, word in ((row["high"], 0, "pass"), (row["low"] - 0.01, 3, "fail"), (row["difference"], 4, "cannot tell")):
+        rules.write_text(f"rules: [{{figure: forgetting, suite: paragraphs, at_most: {limit}}}]")
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        shown = capsys.readouterr().out
+        assert (stopped.value.code or 0) == code
+        assert any(line.startswith(word) and "forgetting pets" in line for line in shown.splitlines())
+        assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in shown
+        assert json.loads((tmp_path / "data" / "gate" / "pets.json").read_text())["status"] == code
+    rules.write_text("rules: [{figure: lft, at_least: 0}]")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    assert "Did you mean 'lift'?" in capsys.readouterr().err

@@ -1,0 +1,270 @@
+"""The page in a real browser: it filters, searches, links, can be used by keyboard and read by anyone, runs nothing and asks nothing."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests import browser
+from tests.browser import Seen
+from tests.report_inputs import Inputs, Made
+
+pytestmark = browser.needed
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- & \u2028 ' \" ]]> {{ 7*7 }}"
+ARMS = ("base_fewshot", "base_constrained", "reference.gpt-x", "shuffled_labels")
+RECIPE = {
+    "question": HOSTILE,
+    "finetune": {"seeds": [0, 1]},
+    "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
+    "cost": {"gpu_hour": 1.2},
+}
+SHOWN = ("Target", "base", "tuned", "base, few-shot", "base, constrained", "gpt-x", "placebo: shuffled answers")
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", PHONE), ("narrow-dark", "dark", PHONE)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    texts = {103: {"id": f"odd/{HOSTILE}", "prompt": HOSTILE, "target": HOSTILE, "base": HOSTILE, "tuned": f"{HOSTILE} indeed"}}
+    return Made(Inputs(tmp_path_factory.mktemp("page"), RECIPE, n=130, texts=texts, arms=ARMS, measured=True))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser.running() as found:
+        yield found
+
+
+@pytest.fixture
+def seen(made: Made, chromium: Any) -> Iterator[Seen]:
+    found = Seen(chromium, made.work.out / "report.html", viewport=DESK)
+    yield found
+    found.close()
+    assert found.faults == []
+    assert found.asked == [f"file://{made.work.out / 'report.html'}"]
+
+
+def rows(made: Made, cell: str = "cell0000") -> list[dict[str, Any]]:
+    return made.rows(f"{cell}.verdict", "examples.jsonl")
+
+
+def arms(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row["base"], *row["tuned"], *row["others"].values()]
+
+
+def found(seen: Seen) -> str:
+    return str(seen.page.inner_text("#found"))
+
+
+def first(seen: Seen) -> str:
+    return str(seen.page.locator("#rows .example h3").first.text_content())
+
+
+def test_every_example_is_listed_a_page_at_a_time(seen: Seen, made: Made) -> None:
+    assert (found(seen), first(seen)) == ("1 to 25 of 130", "boolq-0")
+    seen.page.click("[data-step='1'] >> nth=0")
+    assert (found(seen), first(seen)) == ("26 to 50 of 130", "boolq-25")
+    assert seen.page.locator(".example").count() == 25
+    assert len(rows(made)) == 130
+
+
+def test_groups_hold_as_many_as_the_report_says(seen: Seen, made: Made) -> None:
+    for cell in made.json["cells"]:
+        seen.page.select_option("[name=cell]", cell["cell"])
+        seen.page.wait_for_function(
+            "n => document.querySelectorAll('.groups .pill').length === n", arg=1 + len(cell["examples"]["classes"])
+        )
+        for name, count in cell["examples"]["classes"].items():
+            pill = seen.page.locator(".groups .pill", has_text=name)
+            assert pill.locator("b").inner_text() == str(count)
+            pill.locator("input").check()
+            assert found(seen).endswith(f"of {count}" if count else "fits.")
+
+
+@pytest.mark.parametrize("flag", ["unparsed", "truncated", "endless", "empty", "hallucinated"])
+def test_flags_filter_by_any_arm_and_by_one(seen: Seen, made: Made, flag: str) -> None:
+    name = "titles" if flag == "hallucinated" else "boolq"
+    cell = next(cell["cell"] for cell in made.json["cells"] if cell["task"] == name)
+    seen.page.select_option("[name=cell]", cell)
+    seen.starts("#rows h3", name)
+    seen.page.select_option("[name=flag]", flag)
+    having = [row for row in rows(made, cell) if any(flag in arm["flags"] for arm in arms(row))]
+    assert found(seen).endswith(f"of {len(having)}" if having else "fits.")
+    seen.page.select_option("[name=by]", "base")
+    having = [row for row in rows(made, cell) if flag in row["base"]["flags"]]
+    assert found(seen).endswith(f"of {len(having)}" if having else "fits.")
+
+
+def test_arms_that_differ_are_found(seen: Seen, made: Made) -> None:
+    seen.page.select_option("[name=flag]", "differ")
+    differing = [row for row in rows(made) if len({arm["scores"]["accuracy"] for arm in arms(row)}) > 1]
+    assert found(seen).endswith(f"of {len(differing)}")
+
+
+def test_search_finds_one_and_escape_clears_it(seen: Seen) -> None:
+    seen.page.fill("[name=query]", "PASSAGE 77:")
+    seen.listed(1)
+    assert first(seen) == "boolq-77"
+    assert seen.page.text_content(".example summary mark") == "Passage 77:"
+    seen.page.press("[name=query]", "Escape")
+    seen.listed(25)
+    assert seen.page.input_value("[name=query]") == ""
+
+
+def test_largest_gain_comes_first_when_asked(seen: Seen, made: Made) -> None:
+    seen.page.select_option("[name=cell]", "cell0001")
+    seen.starts("#rows h3", "titles-0")
+    seen.page.select_option("[name=order]", "gain")
+    gains = {
+        row["id"]: sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 - row["base"]["scores"]["rougeL"]
+        for row in rows(made, "cell0001")
+    }
+    assert gains[first(seen)] == pytest.approx(max(gains.values()))
+
+
+def test_arms_stand_side_by_side_and_can_be_put_away(seen: Seen) -> None:
+    names = seen.page.locator(".example >> nth=0").locator("h4").all_text_contents()
+    assert [label for label in SHOWN if any(name.startswith(label) for name in names)] == list(SHOWN)
+    assert names[0] == "Target"
+    before = len(names)
+    seen.page.locator(".arms .pill", has_text="gpt-x").locator("input").uncheck()
+    assert seen.page.locator(".example >> nth=0").locator("h4").count() == before - 1
+
+
+def test_words_that_differ_are_marked(seen: Seen) -> None:
+    seen.page.fill("[name=query]", "indeed")
+    seen.listed(1)
+    box = seen.page.locator(".side", has_text="indeed")
+    assert box.locator("ins").all_text_contents() == [" indeed"]
+    assert box.locator("del").count() == 0
+    seen.page.locator(".against .pill", has_text="nothing").locator("input").check()
+    assert seen.page.locator("#rows ins, #rows del").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "expected"),
+    [
+        ("a b c", "a x c", [["same", "a "], ["gone", "b"], ["added", "x"], ["same", " c"]]),
+        ("the red car", "the car", [["same", "the "], ["gone", "red "], ["same", "car"]]),
+        ("the car", "the red car", [["same", "the "], ["added", "red "], ["same", "car"]]),
+        ("yes", "no", [["added", "no"]]),
+        ("w " * 401, "w", None),
+    ],
+)
+def test_differences_of_words(chromium: Any, other: str, text: str, expected: Any) -> None:
+    script = (Path(__file__).parents[1] / "pipeline" / "page" / "diff.js").read_text("utf-8")
+    page = chromium.new_page()
+    assert page.evaluate(f"([other, text]) => {{ {script}; return differences(other, text) }}", [other, text]) == expected
+    page.close()
+
+
+def test_permalink_survives_reload_and_filters_and_runs_nothing(seen: Seen) -> None:
+    """The hostile example stands on the fifth page of the second comparison."""
+    place = f"#cell0001/{quote(f'odd/{HOSTILE}', safe='')}"
+    seen.page.evaluate("place => { location.hash = place }", place)
+    seen.page.wait_for_selector(".example.linked")
+    seen.page.reload()
+    seen.asked.pop()
+    seen.page.wait_for_selector(".example.linked")
+    assert seen.page.text_content(".linked h3") == f"odd/{HOSTILE}"
+    assert seen.page.text_content(".linked .text >> nth=0") == HOSTILE
+    assert seen.page.locator("#rows img, #rows script").count() == 0
+    assert not seen.page.title().startswith("owned")
+    seen.page.fill("[name=query]", "indeed")
+    seen.listed(1)
+    assert seen.page.locator(".example.linked").count() == 1
+    seen.page.fill("[name=query]", "no such text")
+    seen.listed(0)
+    assert found(seen).startswith("The linked example odd/")
+    assert seen.page.evaluate("location.hash").startswith("#cell0001/odd")
+
+
+def test_a_click_on_a_name_makes_the_address(seen: Seen) -> None:
+    seen.page.click("#rows .example h3 a >> nth=2")
+    assert seen.page.evaluate("location.hash") == "#cell0000/boolq-2"
+    seen.page.evaluate("location.hash = '#cell0000/none'")
+    seen.starts("#found", "There is no example none")
+
+
+def test_evidence_is_there_and_unfolds(seen: Seen, made: Made) -> None:
+    ids = set(seen.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+    said = [*made.json["claims"], *made.json["rules"], *(row for told in made.json["advice"] for row in told["sentences"])]
+    assert len(said) > 20
+    assert {row["evidence"].removeprefix("#") for row in said} <= ids
+    assert not seen.page.is_visible("#cell0000-grounding")
+    seen.page.evaluate("location.hash = '#cell0000-grounding'")
+    seen.page.wait_for_selector("#cell0000-grounding", state="visible")
+
+
+def test_keyboard_alone_is_enough(seen: Seen) -> None:
+    seen.page.keyboard.press("Tab")
+    assert seen.page.evaluate("document.activeElement.className") == "skip"
+    for _ in range(400):
+        seen.page.keyboard.press("Tab")
+        if seen.page.evaluate("document.activeElement.name") == "query":
+            break
+    seen.page.keyboard.type("passage 12:")
+    seen.page.keyboard.press("Enter")
+    seen.listed(1)
+    outline = seen.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none"
+    for _ in range(40):
+        seen.page.keyboard.press("Tab")
+        if seen.page.evaluate("document.activeElement.matches('#rows h3 a')"):
+            break
+    seen.page.keyboard.press("Enter")
+    assert seen.page.evaluate("location.hash") == "#cell0000/boolq-12"
+
+
+def unfold(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('main > section details.fold').forEach(d => { d.open = true })")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS, ids=[look[0] for look in LOOKS])
+def test_anyone_can_read_it(made: Made, chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
+    """axe-core finds nothing, folded or not, and nothing is wider than the screen."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    shown = Seen(chromium, made.work.out / "report.html", viewport=viewport, color_scheme=scheme)
+    for step in (lambda _: None, unfold):
+        step(shown.page)
+        broken = axe.run(shown.page).response["violations"]
+        assert [(rule["id"], [node["html"][:160] for node in rule["nodes"][:3]]) for rule in broken] == []
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    shown.close()
+    assert shown.faults == []
+
+
+def test_no_sideways_scroll_at_360(made: Made, chromium: Any) -> None:
+    shown = Seen(chromium, made.work.out / "report.html", viewport={"width": 360, "height": 740})
+    unfold(shown.page)
+    assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
+    shown.close()
+
+
+@pytest.mark.slow
+def test_five_thousand_examples_of_six_arms_open(tmp_path: Path, chromium: Any) -> None:
+    """Not timed here: benchmarks say how fast; this says that all is there and one page drawn."""
+    big = Made(Inputs(tmp_path, {**RECIPE, "tasks": ["titles"], "finetune": {}}, n=5000, arms=ARMS))
+    shown = Seen(chromium, big.work.out / "report.html", viewport=DESK)
+    assert found(shown) == "1 to 25 of 5,000"
+    assert shown.page.locator(".example .side").count() == 25 * 7
+    shown.close()
+
+
+@pytest.mark.skipif("LORALIFT_PICTURES" not in os.environ, reason="LORALIFT_PICTURES names a report.html to take pictures of")
+@pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS[:3], ids=[look[0] for look in LOOKS[:3]])
+def test_pictures(chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
+    """Writes docs/img/report-*.png, the top of the page as a reader first sees it."""
+    shown = Seen(chromium, Path(os.environ["LORALIFT_PICTURES"]).resolve(), viewport=viewport, color_scheme=scheme)
+    target = Path(__file__).parents[1] / "docs" / "img" / f"report-{name}.png"
+    shown.page.screenshot(
+        path=str(target), clip={"x": 0, "y": 0, "width": viewport["width"], "height": viewport["height"] + 500}, full_page=True
+    )
+    shown.close()
+    assert json.dumps(shown.faults) == "[]"

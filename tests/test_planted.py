@@ -1,0 +1,130 @@
+"""Planted truths: over 1,000 comparisons of arms whose quality is known, each claim is as often wrong as it may be, and as often found."""
+
+import gc
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import statsmodels.stats.multitest  # noqa: F401  # loaded before `quick_holm` freezes what is loaded
+
+from pipeline import stats
+from pipeline.measures import claims, decompose, forgetting
+
+SETS, EXAMPLES, RESAMPLES = 1000, 200, 1000
+LEVEL = 0.05 + 2 * np.sqrt(0.05 * 0.95 / SETS)
+"""What a level of 5 % may come to in 1,000 draws."""
+NAMES = ["base", "tuned", "base_constrained", "base_fewshot"]
+MARGIN = 0.05
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_holm")]
+
+
+@pytest.fixture
+def quick_holm():
+    """multipletests calls gc.collect() every time; without the objects of all other tests that takes no time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def mean(sums):
+    return sums[..., 0] / sums[..., 1]
+
+
+def told(right, seed):
+    """The judged claims of one task by kind, and the parts of its lift; right (arms, n): base, tuned and cheap arms."""
+    statistics = np.stack([right.astype(float), np.ones(right.shape)], axis=-1)
+    (found,) = stats.sample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
+    lift = found.difference(stats.TUNED, stats.BASE)
+    primary = {"metric": "accuracy", "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
+    parts = decompose.decompose(NAMES[: len(right)], {"accuracy": found})["accuracy"]
+    cell = {"cell": "c", "verdict_key": "k", "task": "t", "label": "t", "primary": primary, "decomposition": parts, "forgetting": []}
+    family = claims.family([cell])
+    return {each.kind: each for each in claims.judged(family, 0.95, "holm" if len(family) > 1 else "none")} | {"parts": parts["parts"]}
+
+
+def kept(lost, seed):
+    """The judged claim of one general suite; lost (n,): how much worse tuned is."""
+    claim = claims.kept({"cell": "c", "task": "t", "label": "t"}, suite(lost, seed))
+    return {"kept": claims.judged([claim], 0.95, "none")[0]}
+
+
+def suite(lost, seed):
+    """A general suite of right and wrong answers."""
+    rows = [{**dict.fromkeys(("id", "prompt", "target", "base", "tuned"), ""), "scores": (max(by, 0.0), max(-by, 0.0))} for by in lost]
+    found = forgetting.task_suite(rows, np.arange(len(lost)), MARGIN, 0.95, RESAMPLES, seed)
+    return found | {"suite": "other", "task_metric": "accuracy"}
+
+
+def answers(rng, *rates, n=EXAMPLES):
+    """Right or wrong (arms, n), each arm right with its probability, more often on easy examples."""
+    easy = rng.beta(4, 4, n) - 0.5
+    return rng.random((len(rates), n)) < np.clip(np.array(rates)[:, None] + 0.5 * easy, 0, 1)
+
+
+def flips(rng, broken, fixed, n=EXAMPLES):
+    return rng.choice([1.0, -1.0, 0.0], n, p=[broken, fixed, 1 - broken - fixed])
+
+
+def pairs(rng, lift, discordance, n):
+    """Base and tuned with this share of discordant answers and this true lift."""
+    kind = rng.choice(4, n, p=[(discordance + lift) / 2, (discordance - lift) / 2, (1 - discordance) / 2, (1 - discordance) / 2])
+    return np.array([np.isin(kind, [1, 2]), np.isin(kind, [0, 2])])
+
+
+def shares(kind, sets):
+    words = Counter(found[kind].verdict for found in sets)
+    return {word: words[word] / len(sets) for word in ("better", "worse", "cannot tell")}
+
+
+def test_equal_arms_are_seldom_told_apart():
+    rng = np.random.default_rng(1)
+    sets = [told(answers(rng, 0.5, 0.5, 0.5, 0.5), seed) for seed in range(SETS)]
+    assert np.mean([any(found[kind].verdict != "cannot tell" for kind in ("lift", "learned")) for found in sets]) <= LEVEL
+
+
+@pytest.mark.parametrize(("n", "discordance"), [(200, 0.2), (200, 0.5), (None, 0.2)])
+def test_lifts_are_found_as_often_as_planned(n, discordance):
+    lift = 0.1 if n is None else stats.planned_effect(n, discordance)
+    n = n or stats.needed_examples(lift, discordance)
+    rng = np.random.default_rng(2)
+    found = shares("lift", [told(pairs(rng, lift, discordance, n), seed) for seed in range(SETS)])
+    assert found["better"] == pytest.approx(0.8, abs=0.05)
+    assert found["worse"] == 0
+
+
+def test_a_gain_of_format_is_not_called_learned():
+    rng = np.random.default_rng(3)
+    sets = [told(answers(rng, 0.3, 0.6, 0.6, 0.35), seed) for seed in range(SETS)]
+    assert shares("lift", sets)["better"] >= 0.99
+    assert shares("learned", sets)["better"] <= LEVEL
+    by_format = [found["parts"][0] for found in sets]
+    assert np.mean([part["low"] > 0 and part["p"] <= 0.05 for part in by_format]) >= 0.99
+    assert np.mean([part["value"] for part in by_format]) == pytest.approx(0.3, abs=0.01)
+    assert np.mean([found["parts"][2]["value"] for found in sets]) == pytest.approx(0, abs=0.01)
+
+
+def test_what_was_learned_is_found_beyond_the_cheap_arms():
+    rng = np.random.default_rng(4)
+    sets = [told(answers(rng, 0.3, 0.8, 0.5, 0.55), seed) for seed in range(SETS)]
+    assert shares("learned", sets)["better"] >= 0.99
+    assert np.mean([found["parts"][2]["value"] for found in sets]) == pytest.approx(0.25 - 0.01, abs=0.015)
+
+
+@pytest.mark.parametrize("fixed", [0.0, 0.02, 0.1])
+def test_a_loss_of_the_margin_is_seldom_called_kept_or_more(fixed):
+    rng = np.random.default_rng(5)
+    found = shares("kept", [kept(flips(rng, MARGIN + fixed, fixed), seed) for seed in range(SETS)])
+    assert found["better"] <= LEVEL
+    assert found["worse"] <= LEVEL
+
+
+def test_a_great_loss_is_found_and_a_small_one_forgiven():
+    rng = np.random.default_rng(6)
+    great = shares("kept", [kept(flips(rng, 0.2, 0.02), seed) for seed in range(SETS)])
+    small = shares("kept", [kept(flips(rng, 0.01, 0.0), seed) for seed in range(SETS)])
+    assert great["worse"] >= 0.95
+    assert great["better"] == 0
+    assert small["better"] >= 0.75
+    assert small["worse"] == 0

@@ -1,0 +1,365 @@
+"""An untouched page can be worked out again from itself; whatever is altered on it is found and named."""
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from pipeline import cli, proof
+from pipeline.artifact import MANIFEST, Artifact, Asked, Store, digest
+from pipeline.errors import ArtifactError
+from pipeline.machine import Work
+from pipeline.page import carried
+from pipeline.proof import ProofError
+from pipeline.stages import report
+from pipeline.unlike import texts, values
+from tests import project
+
+WHOLE = {"compare.arms": ["base", "base_fewshot", "base_constrained", "tuned", "constant"], "general.suites": ["paragraphs"]}
+WHOLE |= {"compare.shots": 2, "compare.relevance_examples": 6, "compare.speed_prompts": 2, "cost.gpu_hour": 2.0}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, model):
+    """The store of a small comparison that was really run, with all that is measured."""
+    root = tmp_path_factory.mktemp("proof")
+    project.carry_out(project.make(root, model["folder"]), root, WHOLE)
+    return root
+
+
+@pytest.fixture
+def page(made, tmp_path):
+    """A copy of its page, alone as someone gets it."""
+    return shutil.copyfile(page_of(made), tmp_path / "report.html")
+
+
+def page_of(root):
+    return next(root.glob("data/report/*/report.html"))
+
+
+def edit(path, old, new):
+    text = path.read_text("utf-8")
+    assert text.count(old) >= 1, old
+    path.write_text(text.replace(old, new, 1), "utf-8")
+
+
+class Forger:
+    """Puts other records into a page and mends the hashes that lead to them, as far as the page has them."""
+
+    def __init__(self, path):
+        self.path, self.text = path, path.read_text("utf-8")
+        self.index = json.loads(proof.INDEX.findall(self.text)[0])
+
+    def entry(self, source):
+        return self.index["carried"][source]
+
+    def bytes_of(self, known):
+        packed = re.search(f'id="file-{known[:16]}">([^<]*)<', self.text)
+        return carried.unpacked(packed[1], 2**30)
+
+    def put(self, known, raw):
+        """Replace a content; returns its new sha256."""
+        name, new = f"file-{known[:16]}", carried.identify(raw)
+        self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{carried.packed(raw)}<', self.text)
+        return hashlib.sha256(raw).hexdigest()
+
+    def manifest(self, source, **changes):
+        """Change the manifest of an input, and what the index says of it."""
+        entry = self.entry(source)
+        body = json.loads(self.bytes_of(entry["manifest"])) | changes
+        body["digest"] = digest(body["files"])
+        body["key"] = Asked(body["stage"], "", body["version"], body["params"], body["inputs"]).key
+        new = self.put(entry["manifest"], json.dumps(body).encode())
+        entry |= {"manifest": new, "digest": body["digest"], "key": body["key"], "files": body["files"]}
+        return body
+
+    def file(self, source, name, change):
+        """Change a file of an input, its manifest, and the manifest of the comparison that read it."""
+        entry = self.entry(source)
+        before = entry["digest"]
+        new = self.put(entry["files"][name], change(self.bytes_of(entry["files"][name]).decode()).encode())
+        after = self.manifest(source, files=entry["files"] | {name: new})["digest"]
+        verdict = json.loads(self.bytes_of(self.entry("cell0000.verdict")["manifest"]))
+        read = {key: after if value == before else value for key, value in verdict["inputs"].items()}
+        if read != verdict["inputs"]:
+            self.manifest("cell0000.verdict", inputs=read)
+
+    def save(self):
+        spelled = json.dumps(self.index).replace("<", "\\u003c")
+        self.path.write_text(
+            proof.INDEX.sub(lambda _: f'<script type="application/json" id="index">{spelled}</script>', self.text), "utf-8"
+        )
+
+
+def rows(change):
+    """A change of a JSON-lines file as one of its rows."""
+    return lambda text: "".join(json.dumps(row) + "\n" for row in change([json.loads(line) for line in text.splitlines()]))
+
+
+@pytest.mark.slow
+def test_an_untouched_page_is_what_its_records_give(page):
+    checked = proof.verify(page)
+    assert checked.comparisons == 1
+    assert checked.files > 15
+    assert checked.numbers > 200
+    assert any(name.endswith("adapter_model.safetensors") for name in checked.named)
+    assert re.fullmatch(
+        r"\d+ files checked, 1 comparisons scored again, [\d,]+ numbers worked out again: .* named by hash only", checked.line()
+    )
+
+
+@pytest.mark.slow
+def test_the_command_line(page, monkeypatch, capsys):
+    def typed():
+        monkeypatch.setattr(sys, "argv", ["loralift", "verify", str(page)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        shown = capsys.readouterr()
+        return stopped.value.code or 0, shown.out, " ".join(shown.err.split())
+
+    code, said, _ = typed()
+    assert (code, "the page is what they give" in said) == (0, True)
+    edit(page, "Do pets say yes?", "Do pets say no?")
+    code, _, said = typed()
+    assert (code, "the page has" in said, "was altered after it was made" in said) == (3, True, True)
+    page.write_text("<html>")
+    code, _, said = typed()
+    assert (code, "is cut off or no page" in said) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_displayed_number(page):
+    shown = re.search(r'<td class="n">(?:<b>)?([+−]?0\.\d\d)<', page.read_text())
+    edit(page, shown[0], shown[0].replace(shown[1], "0.99"))
+    with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '0.99', worked out again it is '.?0\.\d\d'"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("Do pets say yes?", "Do pets say no?", "line"),
+        ("</style>", "#verdict{display:none}</style>", "line"),
+        ("</main>", "<p>So!</p></main>", "line"),
+    ],
+)
+def test_any_other_byte(page, old, new, where):
+    edit(page, old, new)
+    with pytest.raises(ProofError, match=where):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("base", "predictions.jsonl"), ("tuned0", "predictions.jsonl"), ("exam", "examples.jsonl"), ("verdict", "examples.jsonl"),
+     ("verdict", "comparisons.jsonl"), ("adapter0", "curve.csv"), ("train", "overlap.json"), ("base", MANIFEST)],
+)  # fmt: skip
+def test_a_changed_record_is_named(page, source, name):
+    forger = Forger(page)
+    entry = forger.entry(f"cell0000.{source}")
+    known = entry["manifest"] if name == MANIFEST else entry["files"][name]
+    raw = forger.bytes_of(known).replace(b"e", b"f", 1)
+    forger.text = re.sub(f'(id="file-{known[:16]}">)[^<]*<', rf"\g<1>{carried.packed(raw)}<", forger.text)
+    page.write_text(forger.text)
+    with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{known[:16]}"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_a_record_that_is_no_packed_file(page):
+    known = Forger(page).entry("cell0000.base")["files"]["predictions.jsonl"]
+    edit(page, f'id="file-{known[:16]}">', f'id="file-{known[:16]}">AAAA')
+    with pytest.raises(ProofError, match=r"the carried file cell0000.base/predictions.jsonl cannot be unpacked"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "name", "change", "where"),
+    [
+        ("base", "predictions.jsonl", lambda said: [said[0] | {"text": "yes indeed"}, *said[1:]], r"examples.jsonl\[0\].base.\w+"),
+        ("base", "predictions.jsonl", lambda said: said[1:], "cannot be worked out again: base: 1 example missing"),
+        ("exam", "examples.jsonl", lambda exam: exam[1:], r"the scores of .* cannot be worked out again: "),
+        ("verdict", "examples.jsonl", lambda found: found[1:], r"examples.jsonl\[0\]\.\w+"),
+        ("verdict", "examples.jsonl", lambda found: found[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
+        ("verdict", "comparisons.jsonl", lambda found: [found[0] | {"p": 0.001}, *found[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
+    ],
+)  # fmt: skip
+def test_forged_records_do_not_give_the_scores(page, source, name, change, where):
+    forger = Forger(page)
+    forger.file(f"cell0000.{source}", name, rows(change))
+    forger.save()
+    with pytest.raises(ProofError, match=where):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_a_forged_score(page):
+    forger = Forger(page)
+    wrong = rows(lambda found: [row | {"base": row["base"] | {"scores": {"accuracy": 0.5, "rougeL": 0.5}}} for row in found])
+    forger.file("cell0000.verdict", "examples.jsonl", wrong)
+    forger.save()
+    with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', worked out again it is '[01].0'"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_a_forged_time_shows_on_the_page(page):
+    forger = Forger(page)
+    facts = json.loads(forger.bytes_of(forger.entry("cell0000.adapter0")["manifest"]))["facts"]
+    forger.manifest("cell0000.adapter0", facts=facts | {"train_seconds": 98765.0, "adapter_bytes": 7})
+    forger.save()
+    with pytest.raises(ProofError, match=r"line \d+, behind #"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda index: index["params"]["recipe"]["compare"].update(confidence=0.8), "line"),
+        (lambda index: index["carried"]["cell0000.base"].update(digest="0" * 64), "cell0000.base/manifest.json: digest in the index"),
+        (lambda index: index["carried"]["cell0000.base"].update(key="0" * 64), "cell0000.base/manifest.json: key in the index"),
+        (
+            lambda index: index["carried"]["cell0000.base"].update(manifest="0" * 64),
+            "cell0000.base/manifest.json: the page has 'no such file'",
+        ),
+        (lambda index: index["order"].pop(), "the index: its inputs"),
+        (
+            lambda index: index["cells"][0].update(label="cats"),
+            r"the index.cells\[0\].label: the page has 'cats', worked out again it is 'pets'",
+        ),
+        (lambda index: index["carried"].pop("cell0000.base") and index["order"].remove("cell0000.base"), "which is not on the page"),
+    ],
+)
+def test_an_edited_index(page, change, where):
+    forger = Forger(page)
+    change(forger.index)
+    forger.save()
+    with pytest.raises(ProofError, match=where):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_the_files_beside_a_page_in_its_folder(made, tmp_path):
+    folder = shutil.copytree(page_of(made).parent, tmp_path / "report")
+    assert proof.verify(folder / "report.html").comparisons == 1
+    body = json.loads((folder / "report.json").read_text())
+    body["cells"][0]["comparisons"][0]["lift"] += 0.01
+    (folder / "report.json").write_text(json.dumps(body))
+    with pytest.raises(ProofError, match=r"report.json.cells\[0\].comparisons\[0\].lift"):
+        proof.verify(folder / "report.html")
+
+
+@pytest.mark.slow
+def test_charts_drawn_by_another_version_need_the_same_titles_only(page):
+    forger = Forger(page)
+    forger.index["drawn_by"]["altair"] = "0.0"
+    forger.save()
+    chart = re.search(r'<svg[^>]*>.*?d="(M[^"]*)"', page.read_text(), re.S)
+    edit(page, chart[1], "M0,0")
+    proof.verify(page)
+    edit(
+        page,
+        re.search(r"<title>([^<]+)</title>(?=<path|<g|</path|\s*<)", page.read_text().split("<svg", 1)[1])[0],
+        "<title>Much better</title>",
+    )
+    with pytest.raises(ProofError, match="Much better"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_geometry_counts_where_the_version_is_the_same(page):
+    edit(page, re.search(r'<svg[^>]*>.*?d="(M[^"]*)"', page.read_text(), re.S)[1], "M0,0")
+    with pytest.raises(ProofError, match="line"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_what_found_no_room_is_taken_from_the_store(made, tmp_path, monkeypatch):
+    sealed = Artifact.open(page_of(made).parent)
+    store = Store(made / "data", made / "checkpoints")
+    order = Forger(page_of(made)).index["order"]
+    folders = {name: next(each.path for each in store.all() if each.digest == sealed.inputs[name]) for name in order}
+    monkeypatch.setattr(carried, "ROOM", 3000)
+    (tmp_path / "out").mkdir()
+    report.run(Work(sealed.params, folders, tmp_path / "out", tmp_path))
+    page = tmp_path / "out" / "report.html"
+    with pytest.raises(ArtifactError, match=r"need [\w.-]+/[\w.]+, which the page names by its hash only"):
+        proof.verify(page)
+    assert proof.verify(page, store).comparisons == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["../../escaped", "/escaped", "a/../../b", "x\\y", "*"])
+def test_a_page_cannot_write_outside(page, name):
+    forger = Forger(page)
+    forger.entry("cell0000.base")["files"] = {name: forger.entry("cell0000.base")["files"]["predictions.jsonl"]}
+    forger.save()
+    with pytest.raises(ArtifactError, match="names a file outside its folder"):
+        proof.verify(page)
+
+
+@pytest.mark.slow
+def test_a_page_cannot_fill_the_memory(page, monkeypatch):
+    monkeypatch.setattr(proof, "MOST", 100)
+    with pytest.raises(ProofError, match=r"cannot be unpacked: more than 100 bytes"):
+        proof.verify(page)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<html><body>Hello</body></html>", "carries no records"),
+        ('<script type="application/json" id="index">{"cells": []}</script></html>', "carries no records"),
+        ('<script type="application/json" id="index">{"cells"</script></html>', "carries no records"),
+        ("<html><body>Hel", "is cut off or no page"),
+        ("", "is cut off or no page"),
+    ],
+)
+def test_no_page_of_ours(tmp_path, text, says):
+    path = tmp_path / "report.html"
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match=says):
+        proof.verify(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(ArtifactError, match="cannot read"):
+        proof.verify(tmp_path / "report.html")
+
+
+@pytest.mark.parametrize("raw", [b"", b"x" * 1000, "ä\n".encode() * 10])
+def test_packing(raw):
+    assert carried.unpacked(carried.packed(raw), 2000) == raw
+    with pytest.raises(ValueError, match="cut off"):
+        carried.unpacked(carried.packed(b"hello" * 50)[:16], 2000)
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "far"),
+    [
+        ({"a": [1, {"b": 0.1 + 0.2}]}, {"a": [1, {"b": 0.3}]}, None),
+        ({"a": [1, {"b": 0.30001}]}, {"a": [1, {"b": 0.3}]}, (".a[1].b", 0.30001, 0.3)),
+        ([1, 2], [1], (", its length", 2, 1)),
+        ({"a": 1}, {"b": 1}, (".a", 1, "nothing")),
+        ({"a": True}, {"a": 1}, (".a", True, 1)),
+        ({"a": None}, {"a": 0}, (".a", None, 0)),
+        ([float("nan")], [float("nan")], None),
+        ([1e12], [1e12 + 1], None),
+    ],
+)
+def test_where_values_differ(said, found, far):
+    assert values(said, found) == far
+
+
+def test_where_texts_differ():
+    one = '<p id="a">x</p>\n<p id="b">lift 0.31 now</p>'
+    assert texts(one, one) is None
+    assert texts(one, one.replace("0.31", "0.32")) == ("line 2, behind #b", "lift 0.31 now", "lift 0.32 now")
+    assert texts(one, one + "<i>") is not None

@@ -1,0 +1,188 @@
+"""relate: every score against the library's own on one row, the exchange of prompts, and what happens to odd answers."""
+
+import json
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import engine, loading, models, records, text
+from pipeline.errors import ComparisonError
+from pipeline.machine import Machine
+from pipeline.measures import relevance
+from pipeline.quickstart import rows as rows_of
+from pipeline.records import Example, Prediction
+from pipeline.stages import relate
+from pipeline.tasks import shop_notice
+from tests import tiny
+
+EXAM = tiny.examples(16, 200)
+SAID = [f"{e.prompt[4:-2]} likes a dog" if n % 3 else "yes" for n, e in enumerate(EXAM)]
+
+
+def write(folder, exam, said):
+    tiny.write_part(folder / "exam", exam)
+    (folder / "said").mkdir()
+    rows = [Prediction(example.id, words, 3, "eos") for example, words in zip(exam, said, strict=True)]
+    records.write(folder / "said" / "predictions.jsonl", rows)
+    return {"exam": folder / "exam", "said": folder / "said"}
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    return write(tmp_path, EXAM, SAID)
+
+
+def run(tmp_path, model, inputs, name="out", tokens=None, **changes):
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "examples": 100, "seed": 0, **changes}
+    work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), **inputs)
+    facts = relate.run(work)
+    return facts, list(records.dictionaries(work.out / "relevance.jsonl"))
+
+
+def alone(model, prompt, answer):
+    """Log-probability of the ids of an answer behind those of a prompt, one row at a time."""
+    with torch.inference_mode():
+        logs = model(input_ids=torch.tensor([prompt + answer])).logits[0].float().log_softmax(-1)
+    return sum(float(logs[len(prompt) + at - 1, token]) for at, token in enumerate(answer))
+
+
+@pytest.mark.parametrize("tokens", [1, 100, 4096])
+def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
+    _, rows = run(tmp_path, model, inputs, tokens=tokens)
+    base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), text.renderer(model)
+    others = relate.deranged([example.prompt for example in EXAM], 0)
+    assert [row["example"] for row in rows] == [example.id for example in EXAM]
+    for at, (example, said, row) in enumerate(zip(EXAM, SAID, rows, strict=True)):
+        answer, prompt = render.answer_ids(example.prompt, said), render.prompt_ids(example.prompt)
+        assert row["tokens"] == len(answer)
+        assert row["own"] == pytest.approx(alone(base, prompt, answer), abs=1e-4)
+        assert row["other"] == pytest.approx(alone(base, render.prompt_ids(EXAM[others[at]].prompt), answer), abs=1e-4)
+        assert row["alone"] == pytest.approx(alone(base, [1], answer), abs=1e-4)
+
+
+def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeypatch):
+    real, sizes = engine.row_logprobs, []
+    monkeypatch.setattr(engine, "row_logprobs", lambda *args: sizes.append(len(args[1]["labels"])) or real(*args))
+    inputs = write(tmp_path, [*EXAM, *(Example(f"again{e.id}", e.prompt, e.target) for e in EXAM)], SAID * 2)
+    facts, rows = run(tmp_path, model, inputs)
+    assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
+    assert facts["examples"] == 32
+    others = relate.deranged([example.prompt for example in EXAM] * 2, 0)
+    behind = {(EXAM[at % 16].prompt, SAID[n % 16]) for n, other in enumerate(others) for at in (n, other)}
+    assert sum(sizes) == facts["scored"] == len(behind) + len({*SAID}) < 3 * 32
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nobody_gets_his_own_prompt_and_each_is_used_once(seed):
+    prompts = [f"p{n % 7}" for n in range(20)]
+    others = relate.deranged(prompts, seed)
+    assert sorted(others) == list(range(20))
+    assert all(prompts[at] != prompts[other] for at, other in enumerate(others))
+    assert others == relate.deranged(prompts, seed) != relate.deranged(prompts, seed + 1)
+
+
+def test_a_prompt_that_most_have_still_gets_another_and_a_single_one_none():
+    prompts = ["same"] * 7 + ["one", "two"]
+    assert all(prompts[other] != prompts[at] for at, other in enumerate(relate.deranged(prompts, 0)))
+    assert relate.deranged(["same"] * 4, 0) == [None] * 4
+    assert relate.deranged([], 0) == []
+
+
+def test_where_there_is_no_other_prompt_that_is_counted(tmp_path, model):
+    inputs = write(tmp_path, [Example(f"e{n}", "the cat ?", "yes") for n in range(3)], ["yes", "no", "maybe"])
+    facts, rows = run(tmp_path, model, inputs)
+    assert facts["without_other"] == 3
+    assert {row["other"] for row in rows} == {None}
+    assert all(row["own"] < 0 > row["alone"] for row in rows)
+
+
+def test_an_empty_answer_has_no_tokens_and_zeros(tmp_path, model):
+    facts, rows = run(tmp_path, model, write(tmp_path, EXAM, ["", " \n", *SAID[2:]]))
+    assert facts["empty"] == 2
+    for row in rows[:2]:
+        assert (row["tokens"], row["own"], row["other"], row["alone"]) == (0, 0.0, 0.0, 0.0)
+    assert all(row["tokens"] > 0 for row in rows[2:])
+
+
+def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monkeypatch):
+    long = " ".join(["the dog sees a bird"] * 100)
+    inputs = write(tmp_path, EXAM, [long, *SAID[1:]])
+    facts, rows = run(tmp_path, model, inputs)
+    render, other = text.renderer(model), relate.deranged([example.prompt for example in EXAM], 0)[0]
+    longest = max(len(render.prompt_ids(EXAM[at].prompt)) for at in (0, other))
+    assert facts["cut"] == 1
+    assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
+    monkeypatch.setattr(relate, "LONGEST", 7)
+    assert {row["tokens"] for row in run(tmp_path, model, inputs, "short")[1]} <= {*range(1, 8)}
+
+
+def test_fewer_examples_are_a_part_of_more_by_the_seed(tmp_path, model, inputs):
+    few, more, other = (
+        [row["example"] for row in run(tmp_path, model, inputs, f"n{n}s{seed}", examples=n, seed=seed)[1]]
+        for n, seed in ((5, 0), (9, 0), (5, 1))
+    )
+    assert len(few) == 5
+    assert set(few) < set(more)
+    assert few != other
+
+
+def test_a_missing_answer_stops_the_work(tmp_path, model, inputs):
+    records.write(inputs["said"] / "predictions.jsonl", [Prediction("e200", "yes", 1, "eos")])
+    with pytest.raises(ComparisonError, match="15 examples have no answer, the first e201"):
+        run(tmp_path, model, inputs)
+
+
+def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs, monkeypatch):
+    run(tmp_path, model, inputs, "whole", tokens=100)
+    real, calls = engine.row_logprobs, []
+
+    def stops(*args):
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(engine, "row_logprobs", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, model, inputs, "broken", tokens=100)
+    kept = tmp_path / "broken.resume" / "scores.jsonl"
+    kept.write_bytes(kept.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
+    again = []
+    monkeypatch.setattr(engine, "row_logprobs", lambda *args: again.append(args) or real(*args))
+    run(tmp_path, model, inputs, "broken", tokens=100)
+    files = [tmp_path / name / "relevance.jsonl" for name in ("whole", "broken")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    batches = {bytes(args[1]["input_ids"].numpy()) for args in calls[:3]}
+    assert again
+    assert not batches & {bytes(args[1]["input_ids"].numpy()) for args in again}
+
+
+def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
+    spec = tiny.make_model(tmp_path / "base")
+    config = tmp_path / "base" / "tokenizer_config.json"
+    told = json.loads(config.read_text())
+    told.pop("bos_token")
+    config.write_text(json.dumps(told))
+    tokenizer = json.loads((tmp_path / "base" / "tokenizer.json").read_text())
+    (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
+    render = text.renderer(spec)
+    assert render.tokenizer.bos_token_id is None
+    way = relate.ways_of(render, EXAM[:2], SAID[:2], 256, 0)[0]
+    assert way.alone == (2,)
+
+
+def test_the_quickstart_base_tells_true_pairs_from_shuffled_ones(tmp_path):
+    exam = [replace(shop_notice.example(row), id=f"e{n}") for n, row in enumerate(islice(rows_of.records("heldout"), 40))]
+    spec = next(row for row in models.MODELS if row.name == "quickstart-base").spec()
+    told = {}
+    for name, said in (("true", exam), ("shuffled", exam[1:] + exam[:1])):
+        (tmp_path / name).mkdir()
+        inputs = write(tmp_path / name, exam, [example.target for example in said])
+        _, rows = run(tmp_path / name, spec, inputs, compute="bf16")
+        told[name] = relevance.of(rows, np.arange(40), 0.95, 500, 0)
+    assert told["true"]["auc_low"] > 0.9
+    assert told["true"]["low"] > told["shuffled"]["high"]
+    assert told["shuffled"]["auc_low"] < 0.5 < told["shuffled"]["auc_high"]

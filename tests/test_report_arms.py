@@ -1,0 +1,221 @@
+"""The report of many arms: every measured figure stands there, sections only where something is, one family of claims."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline import stats
+from pipeline.page import arms, charts, plots, words
+from pipeline.table import table
+from tests.report_inputs import Inputs, Made
+
+ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
+RECIPE = {
+    "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
+    "cost": {"gpu_hour": 1.2},
+}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(Inputs(tmp_path_factory.mktemp("plain"), {}))
+
+
+def arm(made: Made, name: str, cell: int = 0) -> dict[str, Any]:
+    return next(row for row in made.json["cells"][cell]["arms"] if row["name"] == name)
+
+
+def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
+    beside = full.load("cell0000.verdict", "beside.json")["accuracy"]
+    counts = full.load("cell0000.verdict", "counts.json")
+    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.rank)
+    for other in beside["others"]:
+        row = arm(full, other["name"])
+        assert (row["score"], row["low"], row["high"]) == (other["score"], other["score_low"], other["score_high"])
+        assert (row["over_base"], row["tuned_over"]["lift"]) == (other["over_base"], other["lift"])
+        assert row["counts"] == counts["others"][other["name"]]
+    base, tuned = arm(full, "base"), arm(full, "tuned")
+    assert (base["over_base"], tuned["tuned_over"]) == (None, None)
+    lift = full.json["cells"][0]["comparisons"][0]["lift"]
+    assert base["tuned_over"]["lift"] == tuned["over_base"]["lift"] == lift
+    assert [base["low"], arm(full, "tuned")["high"]] == [beside["scores"]["base"][0], beside["scores"]["tuned"][1]]
+
+
+def test_measures_of_an_arm_are_its_own(full: Made) -> None:
+    found, none = arm(full, "base_fewshot"), arm(full, "constant")
+    for name, file in (("relevance", "relevance.json"), ("grounding", "grounding.json")):
+        assert found[name] == full.load("cell0000.verdict", file)["arms"]["base_fewshot"]
+    assert found["speed"]["p95"] == full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["p95"]
+    assert (found["speed"]["overhead"], found["tokens_in"]) == (2.1, 400)
+    assert [none[name] for name in ("relevance", "speed", "tokens_in", "cost")] == [None] * 4
+    assert arm(full, "tuned")["lenient"] == full.load("cell0000.verdict", "lenient.json")["tuned"]
+
+
+def test_tuned_counts_pool_the_seeds() -> None:
+    seeds = [{"n": 10, "unparsed": 1, "mean_tokens": 4.0}, {"n": 30, "unparsed": 5, "mean_tokens": 8.0}]
+    assert arms.pooled(seeds) == {"n": 40, "unparsed": 6, "mean_tokens": 7.0}
+
+
+def test_one_family_of_claims(full: Made) -> None:
+    claims = full.json["claims"]
+    assert [claim["kind"] for claim in claims] == ["lift", "learned", "kept", "kept"] * 2
+    assert [claim["p_adjusted"] for claim in claims] == pytest.approx(stats.holm([claim["p"] for claim in claims]))
+    assert full.json["family"] == full.facts["claims"] == 8
+    for cell, claim in zip(full.json["cells"], claims[::4], strict=True):
+        primary = cell["comparisons"][0]
+        assert (primary["p_adjusted"], primary["verdict"]) == (claim["p_adjusted"], claim["verdict"])
+        assert words.small(claim["p_adjusted"]) in full.html
+    assert {claim["verdict"] for claim in claims if claim["kind"] == "kept"} == {"better", "worse", "cannot tell"}
+
+
+def test_evidence_leads_somewhere(full: Made) -> None:
+    rows = [*full.json["claims"], *full.json["rules"], *(said for told in full.json["advice"] for said in told["sentences"])]
+    assert all(f'id="{row["evidence"].removeprefix("#")}"' in full.html for row in rows)
+    assert full.json["summary"] in full.md
+
+
+def test_parts_lead_from_base_to_tuned(full: Made) -> None:
+    for cell in full.json["cells"]:
+        *_, last = rows = plots.segments(cell)
+        assert rows[0]["end"] == pytest.approx(cell["comparisons"][0]["base"])
+        assert last["end"] == pytest.approx(cell["comparisons"][0]["tuned"])
+    assert '<section id="parts">' in full.html
+
+
+def test_a_learned_part_below_zero_is_drawn_as_such(full: Made) -> None:
+    cell = json.loads(json.dumps(full.json["cells"][0]))
+    cell["decomposition"]["parts"][-1] |= {"value": -0.1, "low": -0.2, "high": 0.0}
+    last = plots.segments(cell)[-1]
+    assert (last["part"], round(last["end"] - last["start"], 9)) == ("learned, below zero", -0.1)
+
+
+def test_prices_come_from_tokens_and_speed(full: Made) -> None:
+    found = arm(full, "tuned")
+    hour, speed = 1.2 / 3600, found["speed"]
+    seconds = found["tokens_in"] / speed["prompt_tokens_per_second"] + found["counts"]["mean_tokens"] / speed["tokens_per_second"]
+    assert found["cost"]["request"] == pytest.approx(seconds * hour)
+    paid = full.load("cell0000.reference.gpt-x", "manifest.json")["facts"]
+    priced = (2.5 * paid["prompt_tokens"] + 10 * paid["completion_tokens"]) / 1e6 / paid["examples"]
+    assert arm(full, "reference.gpt-x")["cost"]["request"] == pytest.approx(priced)
+    assert words.dollars(1000 * priced) in full.html
+    assert full.json["cells"][0]["cost"]["training"]["dollars"] == pytest.approx(1.2 * 116 / 3600)
+
+
+def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
+    cell = json.loads(json.dumps(full.json["cells"][0]))
+    for row in cell["arms"]:
+        row["cost"] = row["cost"] and {**row["cost"], "request": None}
+    cell["cost"]["arms"] = {row["name"]: row["cost"] for row in cell["arms"] if row["cost"]}
+    assert {row["by"] for row in plots.paid(cell)} == {"seconds"}
+    assert len(plots.paid(cell)) == 3  # base, few-shot and tuned were timed
+
+
+def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:
+    optional = ("parts", "cost", "forgetting", "references", "sweep", "published")
+    assert [name for name in optional if f'<section id="{name}">' in full.html] == ["parts", "cost", "forgetting", "references"]
+    assert [name for name in optional if f'<section id="{name}">' in plain.html] == []
+    for made in (full, plain):
+        assert all(f'href="#{name}"' not in made.html for name in optional if f'<section id="{name}">' not in made.html)
+
+
+def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
+    assert full.json["cells"][0]["absent"] == []
+    assert plain.json["cells"][0]["absent"] == [{"arm": "base_constrained", "why": "free text"}]
+    assert "No base, constrained: free text." in plain.html
+
+
+def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
+    given = full.load("cell0001.verdict", "forgetting.json")["suites"]
+    found = full.json["cells"][1]["forgetting"]
+    assert [{name: row[name] for name in given[0]} for row in found] == given
+    line = full.html[full.html.index('<tr id="cell0001-kept-shop_sentiment"') :].partition("</tr>")[0]
+    assert all(text in line for text in ("0.610", "0.480", "+0.13", "0.02", "worse", "4, 30"))
+    assert "&lt;/script&gt;no" in full.html
+    assert {"kept-loss", "kept-task", "arms1", "cost0"} <= {path.stem for path in (full.work.out / "charts").iterdir()}
+
+
+def test_slot_errors_have_a_table(tmp_path: Path) -> None:
+    made = Made(Inputs(tmp_path, {"tasks": ["titles"]}, n=12, arms=("base_fewshot",), measured=True, grounded="slots"))
+    assert made.json["cells"][0]["grounding"] == "slots"
+    assert "Slots of titles" in made.html
+    assert "[1.0, 3.0]" in made.html  # two percent of slots missing
+
+
+def test_enough_of_a_sweep(tmp_path: Path) -> None:
+    made = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
+    (line,) = made.json["learning"]
+    assert (line["task"], line["axis"], line["values"], line["margin"]) == ("boolq", "finetune.rank", [4, 16], 0.02)
+    scores = [cell["comparisons"][0]["tuned"] for cell in made.json["cells"]]
+    assert [point["tuned"] for point in line["points"]] == scores
+    assert line["points"][0]["against_largest"]["difference"] == pytest.approx(scores[0] - scores[1])
+    assert "no rank below 16 was shown to be enough" in made.html
+
+
+def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(table(full.json))
+    shown = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, shown)) <= 80
+    parts = full.json["cells"][0]["decomposition"]["parts"]
+    told = ", ".join(f"{part['name']} {words.signed(part['value'])}" for part in parts)
+    assert any(line.startswith("  boolq: ") and line.endswith(told) for line in shown)
+    assert "  titles: paragraphs +0.02 nats better, shop_sentiment +0.13 worse" in shown
+
+
+def test_markdown_has_arms_parts_and_claims(full: Made) -> None:
+    assert all(f"## {title}" in full.md for title in ("What made the lift", "Arms", "What was kept elsewhere", "Claims"))
+    assert full.md.count("\n| boolq | ") >= 9
+    assert all(claim["said"].replace("_", "_") in full.md for claim in full.json["claims"])
+
+
+def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
+    raw = (full.work.out / "charts" / "parts.png").read_bytes()
+    width, height = struct.unpack(">II", raw[16:24])
+    head = (full.work.out / "charts" / "parts.svg").read_text("utf-8").partition(">")[0]
+    assert f'width="{width // 2}"' in head
+    assert f'height="{height // 2}"' in head
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "line"),
+    [
+        ({"rule": "lift over the base", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0}, "+0.30 [0.20, 0.40]", "> 0"),
+        ({"rule": "kept on x", "value": 0.01, "low": -0.03, "high": 0.05, "threshold": 0.02}, "+0.01 [-0.03, 0.05]", "< 0.02"),
+        ({"rule": "dollars a request", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025}, "$0.0000210", "< $0.0003"),
+        ({"rule": "requests from which", "value": 1234, "low": None, "high": None, "threshold": None}, "1,234", ""),
+        ({"rule": "requests from which", "value": None, "low": None, "high": None, "threshold": None}, "not known", ""),
+    ],
+)
+def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
+    assert (words.ruled(row), words.line(row)) == (value, line)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("base_fewshot", "base, few-shot"),
+        ("tuned_constrained_raw", "tuned, constrained, raw"),
+        ("reference.a", "a"),
+        ("new_arm", "new arm"),
+    ],
+)
+def test_names_of_arms(name: str, label: str) -> None:
+    assert arms.label(name) == label
+
+
+def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
+    report = full.json | {"published": [{"cell": "cell0000", "figures": {"lift": {"paper": 0.123}}}]}
+    rows = [charts.forest_row(cell, charts.published(report, cell)) for cell in full.json["cells"]]
+    assert [row["paper"] for row in rows] == [0.123, None]
+    assert "boolq: +0.123 published" in charts.forest(rows, 940, 260)
+    assert "published" not in charts.forest(rows[1:], 940, 260)

@@ -1,0 +1,144 @@
+"""speed: what holds whatever the machine: counts, shapes, relations, and that the base is timed without its adapter."""
+
+import json
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipeline import loading, text
+from pipeline.errors import DataError
+from pipeline.stages import finetune, speed
+from tests import tiny
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, model):
+    root = tmp_path_factory.mktemp("speed")
+    lessons = tiny.write_part(root / "train", tiny.examples(40))
+    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 2}, train=lessons)
+    tiny.seal(work.out, finetune.run(work))
+    return {"exam": tiny.write_part(root / "exam", tiny.examples(9, 200)), "train": lessons, "adapter": work.out}
+
+
+def run(tmp_path, model, inputs, **changes):
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "prompts": 4, "new_tokens": 5, "shots": 0, "shots_seed": 0}
+    work = tiny.work(tmp_path / "out", {**params, "merged": False, **changes}, **inputs)
+    facts = speed.run(work)
+    return facts, json.loads((work.out / "speed.json").read_text())
+
+
+def test_the_shape_of_what_is_told(tmp_path, model, inputs):
+    facts, found = run(tmp_path, model, inputs)
+    assert list(found["arms"]) == ["base", "tuned"]
+    assert (found["new_tokens"], found["prompts"], found["context_window"]) == (5, 4, 256)
+    assert found["adapter_bytes"] == (inputs["adapter"] / "adapter_model.safetensors").stat().st_size
+    assert found["peak_bytes"] > 10_000_000
+    assert facts == {"p50": {name: arm["p50"] for name, arm in found["arms"].items()}}
+    assert found["overhead"] == {"tuned": found["arms"]["tuned"]["p50"] / found["arms"]["base"]["p50"]}
+
+
+def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
+    _, found = run(tmp_path, model, inputs)
+    lengths = [len(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    for arm in found["arms"].values():
+        assert len(arm["latency"]) == len(arm["first"]) == 4
+        assert all(0 < first < whole for first, whole in zip(arm["first"], arm["latency"], strict=True))
+        assert min(arm["latency"]) <= arm["p50"] <= arm["p95"] <= max(arm["latency"])
+        assert arm["prompt_tokens"] == sum(lengths) / 4
+        assert arm["prompt_tokens_per_second"] == pytest.approx(sum(lengths) / sum(arm["first"]))
+        assert arm["tokens_per_second"] == pytest.approx(4 * 4 / (sum(arm["latency"]) - sum(arm["first"])))
+
+
+def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
+    ticks = count()
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    found = speed.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
+    assert found.first == 2  # start, prompt, first token
+    assert found.latency == 6
+
+
+def test_the_quantiles_and_overheads_of_known_times():
+    times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
+    arms = [speed.Arm(name, None, None, [[1, 2]] * 21, [*map(float, each)], [0.5] * 21) for name, each in times.items()]
+    found = speed.told(arms, 3)
+    assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
+    assert found["overhead"] == {"tuned": 2}
+
+
+def test_fewer_examples_than_asked_for_are_all_timed(tmp_path, model, inputs):
+    _, found = run(tmp_path, model, inputs, prompts=50, new_tokens=2)
+    assert found["prompts"] == len(found["arms"]["base"]["latency"]) == 9
+
+
+def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
+    base, ids = loading.load(model, "nf4", "fp32", CPU), text.renderer(model).prompt_ids("the cat ?")
+    free = speed.timed(base, ids, 6, 0).tokens
+    ends = base.generation_config.eos_token_id
+    base.generation_config.eos_token_id = [2, free[0]]
+    try:
+        found = speed.timed(base, ids, 6, 0)
+    finally:
+        base.generation_config.eos_token_id = ends
+    assert len(found.tokens) == 6
+    assert free[0] not in found.tokens
+    assert len(speed.timed(base, ids, 1, 0).tokens) == 1
+
+
+def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
+    _, found = run(tmp_path, model, inputs, new_tokens=1)
+    assert {arm["tokens_per_second"] for arm in found["arms"].values()} == {None}
+
+
+def test_the_base_is_timed_without_adapter_layers_and_tuned_with_them(tmp_path, model, inputs, monkeypatch):
+    seen, real = [], speed.timed
+
+    def watched(model, ids, new_tokens, pad):
+        seen.append((any("lora_A" in name for name, _ in model.named_modules()), tuple(ids)))
+        return real(model, ids, new_tokens, pad)
+
+    monkeypatch.setattr(speed, "timed", watched)
+    run(tmp_path, model, inputs)
+    assert [tuned for tuned, _ in seen] == [False, True] * 5  # one warm-up an arm, then the arms in turn
+    prompts = [tuple(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    assert [ids for _, ids in seen] == [max(prompts, key=len)] * 2 + [ids for ids in prompts for _ in range(2)]
+
+
+def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
+    base, ids = loading.load(model, "nf4", "fp32", CPU), torch.tensor([[1, 40, 50, 60]])
+    with torch.inference_mode():
+        plain = base(ids).logits
+        with loading.adapted(base, inputs["adapter"]) as tuned:
+            before = tuned(ids).logits
+            with speed.bare(tuned):
+                assert torch.equal(base(ids).logits, plain)
+            assert torch.equal(tuned(ids).logits, before)
+            assert not torch.equal(before, plain)
+        assert torch.equal(base(ids).logits, plain)
+
+
+def test_a_prompt_without_room_for_an_answer_is_told(tmp_path, model, inputs):
+    with pytest.raises(DataError, match="leaves no room for an answer"):
+        run(tmp_path, model, inputs, new_tokens=250)
+    empty = {**inputs, "exam": tiny.write_part(tmp_path / "empty", [])}
+    with pytest.raises(DataError, match="no held-out examples to time"):
+        run(tmp_path, model, empty)
+
+
+def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
+    pytest.importorskip("pipeline.shots")
+    _, found = run(tmp_path, model, inputs, shots=2)
+    assert list(found["arms"]) == ["base", "tuned", "base_fewshot"]
+    assert found["arms"]["base_fewshot"]["prompt_tokens"] > 1.5 * found["arms"]["base"]["prompt_tokens"]
+    assert set(found["overhead"]) == {"tuned", "base_fewshot"}
+
+
+@pytest.mark.skipif(not hasattr(loading, "merged"), reason="nothing merges yet")
+def test_a_merged_model_has_no_adapter_layers_left_to_ask(tmp_path, model, inputs):
+    _, found = run(tmp_path, model, inputs, merged=True)
+    assert list(found["arms"]) == ["base", "tuned", "merged"]
+    assert len(found["arms"]["merged"]["latency"]) == 4
+    assert set(found["overhead"]) == {"tuned", "merged"}
