@@ -53,6 +53,7 @@ def asked(base: Path, data: dict[str, str], steps: int) -> recipe.Recipe:
             "name": "real-shape", "base": str(base), "tasks": [{**task, "metrics": ["rougeL"], "max_new_tokens": 64}],
             "prepare": {"train_examples": 5000, "dev_examples": 64, "heldout_examples": 64, "max_tokens": 1024},
             "finetune": {"rank": 8, "dropout": 0.05, "targets": "qv", "epochs": 100, "max_steps": steps, "dev_every": 100},
+            "compare": {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}, "general": {"suites": []},
         }
     )  # fmt: skip
 

@@ -45,7 +45,8 @@ def check(point: Recipe, tasks: Sequence[Task]) -> None:
             name, why = reasons[0]
             raise RecipeError(f"compare.arms: {name} cannot have the arm {arm}: {why}.", f"Take {arm} out, or add a task that can have it.")
     most = point.prepare.train_examples
-    if point.compare.shots > most and "base_fewshot" in (point.compare.arms or DEFAULT):
+    asked = "shots" in point.compare.model_fields_set
+    if asked and point.compare.shots > most and "base_fewshot" in (point.compare.arms or DEFAULT):
         raise RecipeError(
             f"compare.shots: there are no {point.compare.shots} examples to show: prepare.train_examples is {most}.",
             f"Take compare.shots of at most {most}, or leave base_fewshot out of compare.arms.",

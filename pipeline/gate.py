@@ -232,10 +232,15 @@ def looked_up(rule: Rule, cell: Row) -> list[Row]:
         suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
         return [at | {"suite": row["suite"], "value": row["difference"], "low": row["low"], "high": row["high"]} for row in suites]
     value, low, high = FIGURES[rule.figure](cell)
-    return [] if value is None else [at | {"suite": None, "value": value, "low": low, "high": high}]
+    silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
+    if value is None and not silent:
+        return []
+    return [at | {"suite": None, "value": value, "low": low, "high": high}]
 
 
 def result(rule: Rule, row: Row) -> str:
+    if row["value"] is None:
+        return CANNOT
     low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
     least, most = (rule.at_least, rule.at_most)
     if (least is not None and high < least) or (most is not None and low > most):
@@ -252,7 +257,11 @@ def status(rows: list[Row]) -> int:
 
 def line(row: Row) -> str:
     """A rule for the terminal, in at most 80 columns."""
-    shown = f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
+    shown = (
+        "no answers"
+        if row["value"] is None
+        else f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
+    )
     limits = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in row["threshold"].items())
     tail = f"  {shown} ({limits})"
     name = f"{row['figure']} {row['label']}" + (f", {row['suite']}" if row["suite"] else "")

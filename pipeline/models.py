@@ -106,6 +106,17 @@ def shape_of(spec: dict[str, Any]) -> Shape | None:
     return shapes.of_folder(folder) if folder else None
 
 
+def context_window(spec: dict[str, Any]) -> int | None:
+    """Tokens that a base was made for, from its config.json on this machine; None where that is not here or does not say."""
+    folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
+    if folder is None:
+        return None
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = config.get("text_config", config)
+    found = config.get("max_position_embeddings", config.get("n_positions"))
+    return found if isinstance(found, int) else None
+
+
 def snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a model repository in the cache; None if it is not here."""
     commit = hub.noted("models", repo, revision)

@@ -246,7 +246,10 @@ def suites(topic: Topic) -> list[str]:
     """
     asked = topic.recipe.general.suites
     if asked is None:
-        return [general.PARAGRAPHS, *(other.task.name for other in topic.neighbours()[:2])]
+        window = models.context_window(topic.at.spec)
+        short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
+        others = [other.task.name for other in topic.neighbours()[:2]]
+        return [general.PARAGRAPHS, *(name for name in others if name in topic.at.topics or not short)]
     known = [general.PARAGRAPHS, *topic.at.topics, *task.names()]
     for name in asked:
         if name not in known:
@@ -260,9 +263,9 @@ def speed(topic: Topic) -> Jobs:
         return {}
     shots = compare.shots if "base_fewshot" in topic.arms else 0
     asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
-    asked |= {"shots_seed": compare.shots_seed, "merged": "merged" in topic.arms}
-    adapter = topic.adapters[topic.first]
-    return {"speed": job("speed", topic.label, asked, exam=topic.exam, train=topic.lessons, adapter=adapter)}
+    asked |= {"shots_seed": compare.shots_seed if shots else 0, "merged": "merged" in topic.arms}
+    shown = {"train": topic.lessons} if shots else {}
+    return {"speed": job("speed", topic.label, asked, exam=topic.exam, adapter=topic.adapters[topic.first], **shown)}
 
 
 def answering(point: Recipe, chosen: task.Task) -> dict[str, Any]:

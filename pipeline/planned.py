@@ -78,8 +78,23 @@ def show_power(out: Console, jobs: list[Job], have: dict[Job, Artifact]) -> None
     for size, names in sorted(sizes.items()):
         whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
         out.print(f"{size:>8,}  {100 * stats.planned_effect(size, 0.2):4.1f} points  [dim]{whose}[/]", soft_wrap=True)
+    if (claims := claimed(jobs)) > 1:
+        least = 100 * stats.planned_effect(min(sizes), 0.2, 1 - 0.05 / claims)
+        together = f"that is for one claim alone; of the {claims} claims of this recipe, corrected together,"
+        out.print(f"{together}\neach needs up to {least:.1f} points on the smallest of these sets", soft_wrap=True)
     needed = stats.needed_examples(SMALL_LIFT, 0.2)
     out.print(f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  [dim]as many would be needed[/]", soft_wrap=True)
+
+
+def claimed(jobs: list[Job]) -> int:
+    """Claims that the comparisons of a recipe make, at most: lift, what was learned over arms without training, and every general suite."""
+    count = 0
+    for job in jobs:
+        if job.stage == "compare":
+            names = [name for name, _ in job.inputs]
+            suites = sum(name == "general.paragraphs" or (name.startswith("general.") and name.endswith(".exam")) for name in names)
+            count += 1 + any(name in ("arm.base_fewshot", "arm.base_constrained") for name in names) + suites
+    return count
 
 
 def missing(job: Job, have: dict[Job, Artifact]) -> Job | None:

@@ -5,9 +5,11 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.errors import DataError
 from pipeline.records import Example
 from pipeline.text import Renderer
+
+SEPARATOR = "\n\n"
+"""Stands between worked examples."""
 
 
 @dataclass(frozen=True)
@@ -25,54 +27,46 @@ class Shots:
     """What stands before every prompt of the task already; it stays in front, once."""
 
     @cached_property
-    def chosen(self) -> list[str]:
-        """Each as it is shown.
+    def drawn(self) -> list[Example]:
+        """The examples that are shown, or all where there are fewer."""
+        return random.Random(f"shots {self.seed}").sample(self.lessons, min(self.count, len(self.lessons)))
 
-        Raises:
-            DataError: there are fewer training examples than are to be shown.
-        """
-        if self.count > len(self.lessons):
-            raise DataError(
-                f"there are no {self.count} training examples to show, only {len(self.lessons)}.",
-                "Lower compare.shots, or leave base_fewshot out.",
-            )
-        drawn = random.Random(f"shots {self.seed}").sample(self.lessons, self.count)
-        return [self.block(example) for example in drawn]
+    @property
+    def stop(self) -> str:
+        """What ends an answer that follows the pattern, before the next question is invented; empty where answers hold it themselves."""
+        return "" if any(SEPARATOR in example.target for example in self.lessons) else SEPARATOR
 
     def block(self, example: Example) -> str:
         question = example.prompt.removeprefix(self.preface)
-        return f"{question}{'' if question[-1:].isspace() else ' '}{example.target}\n\n"
+        return f"{question}{'' if question[-1:].isspace() else ' '}{example.target}{SEPARATOR}"
 
     def prompt(self, example: Example) -> tuple[str, int]:
         """The prompt of a held-out example, and how many worked examples it has: as many as fit, the last ones."""
         question = example.prompt.removeprefix(self.preface)
         head = self.preface if question != example.prompt else ""
-        for count in range(self.count, 0, -1):
-            text = head + "".join(self.chosen[-count:]) + question
+        blocks = [self.block(shot) for shot in self.drawn]
+        for count in range(len(blocks), 0, -1):
+            text = head + "".join(blocks[-count:]) + question
             if len(self.render.prompt_ids(text)) <= self.room:
                 return text, count
         return example.prompt, 0
 
 
 def keys(lessons: list[Example]) -> list[str]:
-    """The keys of the training targets, in the order in which they come up.
-
-    Raises:
-        DataError: a target is no JSON object.
-    """
+    """The keys of the training targets that are JSON objects, in the order in which they come up."""
     found: dict[str, None] = {}
     for lesson in lessons:
         try:
             target = json.loads(lesson.target)
         except ValueError:
             target = None
-        if not isinstance(target, dict):
-            raise DataError(f"the target of {lesson.id} is no JSON object, so there are no keys to ask for.", "Leave base_constrained out.")
-        found |= dict.fromkeys(target)
+        found |= dict.fromkeys(target if isinstance(target, dict) else ())
     return list(found)
 
 
-def keyed(example: Example, names: list[str]) -> str:
-    """A prompt that says which keys the answer has."""
+def keyed(example: Example, names: list[str], preface: str = "") -> str:
+    """A prompt that says which keys the answer has, behind what stands before every prompt of the task."""
     listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
-    return f"Answer with one JSON object that has exactly these keys: {listed}.\n\n{example.prompt}"
+    question = example.prompt.removeprefix(preface)
+    head = preface if question != example.prompt else ""
+    return f"{head}Answer with one JSON object that has exactly these keys: {listed}.{SEPARATOR}{question}"

@@ -1,12 +1,13 @@
 """Which arms a task can have, what the plan asks of each, and what stands in the prompts of those with worked examples or keys."""
 
 import json
+import shutil
 
 import pytest
 
 from pipeline import recipe as recipes
 from pipeline import shots, text
-from pipeline.errors import DataError, RecipeError
+from pipeline.errors import RecipeError
 from pipeline.plan import plan
 from pipeline.records import Example
 
@@ -100,7 +101,7 @@ def test_general_suites_are_the_other_tasks_or_embedded_ones(planned):
         sorted({name.split(".")[1] for name in planned(tasks=tasks)[0] if name.startswith("general.")})
         for tasks in (["shop_sentiment"], ["shop_sentiment", "shop_notice", "shop_extraction", "boolq"])
     ]
-    assert suites == [["paragraphs", "shop_extraction"], ["paragraphs", "shop_extraction", "shop_notice"]]
+    assert suites == [["paragraphs"], ["paragraphs", "shop_extraction", "shop_notice"]]  # this base's window is short
 
 
 def test_base_answers_a_general_suite_once_for_all_tasks(planned, model):
@@ -152,9 +153,26 @@ def test_fewer_are_shown_where_they_do_not_fit(render):
     assert shots.Shots(render, LESSONS, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
 
 
-def test_more_worked_examples_than_lessons(render):
-    with pytest.raises(DataError, match="no 10 training examples to show, only 9"):
-        shots.Shots(render, LESSONS, 10, 0, 500).prompt(QUESTION)
+def test_all_lessons_are_shown_where_there_are_fewer_than_asked(render):
+    assert shots.Shots(render, LESSONS[:3], 5, 0, 500).prompt(QUESTION)[1] == 3
+
+
+def test_an_answer_that_goes_on_with_the_pattern_is_cut_before_the_next_question(render):
+    assert shots.Shots(render, LESSONS, 3, 0, 500).stop == "\n\n"
+    assert shots.Shots(render, [*LESSONS, Example("x", "code :", "a\n\nb")], 3, 0, 500).stop == ""
+
+
+def test_fewer_training_examples_than_the_usual_shots_are_no_mistake(planned):
+    assert "arm.base_fewshot" in planned(prepare={"train_examples": 3})[0]
+
+
+def test_a_base_of_a_short_window_gets_no_embedded_suite_that_nobody_asked_for(planned, model, tmp_path):
+    folder = shutil.copytree(model["folder"], tmp_path / "short")
+    for window, found in ((256, ["paragraphs"]), (512, ["paragraphs", "shop_extraction"])):
+        config = json.loads((folder / "config.json").read_text()) | {"max_position_embeddings": window}
+        (folder / "config.json").write_text(json.dumps(config))
+        jobs, _ = planned(base=str(folder))
+        assert sorted({name.split(".")[1] for name in jobs if name.startswith("general.")}) == found
 
 
 def test_the_keys_of_all_targets_are_asked_for():
@@ -163,8 +181,11 @@ def test_the_keys_of_all_targets_are_asked_for():
     assert shots.keyed(QUESTION, ["to", 'a"b']).startswith(
         'Answer with one JSON object that has exactly these keys: "to", "a\\"b".\n\nintro'
     )
-    with pytest.raises(DataError, match="the target of c is no JSON object"):
-        shots.keys([*lessons, Example("c", "x", "[1]")])
+    assert shots.keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
+    assert (
+        shots.keyed(QUESTION, ["to"], "intro\n\n")
+        == 'intro\n\nAnswer with one JSON object that has exactly these keys: "to".\n\nthe bird :'
+    )
 
 
 def test_all_that_an_arm_needs_is_in_the_plan_before_it(model):

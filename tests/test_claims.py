@@ -45,7 +45,7 @@ def test_claims_are_sentences_with_figures():
     found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
     assert [claim.said for claim in found] == [
         "tuned over base on boolq, rank 8: accuracy +0.12 [0.08, 0.16]",
-        "tuned over base_fewshot on boolq, rank 8: accuracy +0.05 [0.02, 0.08]",
+        "tuned over the best arm without training (base_fewshot) on boolq, rank 8: accuracy +0.05 [0.02, 0.08]",
         "tuned on boolq, rank 8 against base on paragraphs: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
         "tuned on boolq, rank 8 against base on sst2: accuracy lost +0.000 [0.000, 0.000], margin 0.05",
     ]
@@ -121,3 +121,27 @@ def test_a_claim_has_the_fields_of_the_report():
 
 def test_no_cells_no_claims():
     assert told() == []
+
+
+def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
+    there = {
+        "suite": "x",
+        "kind": "task",
+        "task_metric": "accuracy",
+        "difference": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+        "p": 0.01,
+        "p_worse": 0.9,
+        "margin": 0.02,
+    }
+    found = [claims.family([cell(forgetting=[there | {"measurable": measurable}])]) for measurable in (True, False)]
+    assert [[claim.kind for claim in family] for family in found] == [["lift", "kept"], ["lift"]]
+
+
+@pytest.mark.parametrize(("value", "times"), [(0.05, 1), (-0.05, 3)])
+def test_tuned_is_not_called_worse_than_the_luckiest_of_equal_arms(value, times):
+    parts = [{"name": name, "arm": "base", "over": "base", "value": 0, "low": 0, "high": 0, "p": 1} for name in ("format", "prompt")]
+    parts.append({"name": "learned", "arm": "tuned", "over": "base", "value": value, "low": value - 0.03, "high": value + 0.03, "p": 0.02})
+    family = claims.family([cell(decomposition={"parts": parts, "best_cheap": "base"})])
+    assert family[1].p == pytest.approx(0.02 * times)

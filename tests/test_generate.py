@@ -134,10 +134,10 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = text.renderer(model)
-    speaker = generate.Speaker(render, [2], tiny.GENERATE | {"stop": ["cat", "dog"]})
+    speaker = generate.Speaker(render, engine.Halt(8, (2,), ("cat", "dog")), tiny.GENERATE)
     said = render.plain(" the dog sees a cat")
     assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
-    plain = generate.Speaker(render, [2], tiny.GENERATE)
+    plain = generate.Speaker(render, engine.Halt(8, (2,)), tiny.GENERATE)
     assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
     assert plain.prediction(EXAM[0], said).stopped == "length"
 
@@ -317,7 +317,8 @@ def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, 
     render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
     prompts = [asked.prompt(example)[0] for example in EXAM]
-    rows = [engine.greedy(base, [render.prompt_ids(prompt)], engine.Halt(8, (2,)), 0)[0] for prompt in prompts]
+    halt = engine.Halt(8, (2,), ("\n\n",))
+    rows = [engine.greedy(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
     assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
     assert (facts["shots"], facts["shrunk"], facts["fewest_shots"]) == (2, 0, 2)
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)

@@ -36,7 +36,7 @@ def test_the_shape_of_what_is_told(tmp_path, model, inputs):
     assert list(found["arms"]) == ["base", "tuned"]
     assert (found["new_tokens"], found["prompts"], found["context_window"]) == (5, 4, 256)
     assert found["adapter_bytes"] == (inputs["adapter"] / "adapter_model.safetensors").stat().st_size
-    assert found["peak_bytes"] > 10_000_000
+    assert found["peak_bytes"] is None  # a process on a CPU holds what came before, too
     assert facts == {"p50": {name: arm["p50"] for name, arm in found["arms"].items()}}
     assert found["overhead"] == {"tuned": found["arms"]["tuned"]["p50"] / found["arms"]["base"]["p50"]}
 
@@ -120,12 +120,12 @@ def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
         assert torch.equal(base(ids).logits, plain)
 
 
-def test_a_prompt_without_room_for_an_answer_is_told(tmp_path, model, inputs):
-    with pytest.raises(DataError, match="leaves no room for an answer"):
-        run(tmp_path, model, inputs, new_tokens=250)
-    empty = {**inputs, "exam": tiny.write_part(tmp_path / "empty", [])}
-    with pytest.raises(DataError, match="no held-out examples to time"):
-        run(tmp_path, model, empty)
+def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path, model, inputs):
+    assert speed.fitting([[1] * 9, [1] * 250], 256, 5) == ([[1] * 9, [1] * 250], 5)
+    assert speed.fitting([[1] * 9, [1] * 254], 256, 5)[1] == 2
+    for prompts, said in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no held-out examples")):
+        with pytest.raises(DataError, match=said):
+            speed.fitting(prompts, 256, 5)
 
 
 def test_few_shot_has_longer_prompts(tmp_path, model, inputs):

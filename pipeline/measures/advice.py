@@ -81,14 +81,16 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
     for claim in claims:
         if claim["kind"] == "kept" and claim["verdict"] != "better":
             shown = claim["verdict"] == "worse"
-            text = f"Use the base when the question is of the kind of {claim['subject']}: "
-            text += f"there the fine-tune is worse by more than {claim['margin']:g}." if shown else ""
+            of = "plain English" if claim["subject"] == "paragraphs" else claim["subject"]
+            text = f"Do not leave the adapter on for {of}: there it is worse than the base by more than {claim['margin']:g}."
             unsure = (
-                f"Cannot tell whether the fine-tune is worse on {claim['subject']} by more than {claim['margin']:g}: try it on your own "
+                f"Cannot tell whether the fine-tune is worse on {of} by more than {claim['margin']:g}: try it there before it is used so."
             )
-            said.append(
-                {"text": text if shown else f"{unsure}questions of that kind before it answers them.", "evidence": claim["evidence"]}
-            )
+            said.append({"text": text if shown else unsure, "evidence": claim["evidence"]})
+    constant = next((row for row in cell["arms"] if row["name"] == "constant" and row.get("tuned_over")), None)
+    if constant and use == "tuned" and not constant["tuned_over"]["low"] > 0:
+        text = "Cannot tell whether the fine-tune is better than an answer that is always the same (exploratory)."
+        said.append({"text": text, "evidence": f"#{cell['cell']}-arms"})
     invented = hallucination(cell)
     if invented and invented["verdict"] == "worse" and use == "tuned":
         text = (

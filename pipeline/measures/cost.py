@@ -130,7 +130,11 @@ def assumptions(given: Given) -> list[str]:
     if given.speed is None:
         said.append("Speed was not measured, so what a request costs on our machine is not known.")
     else:
-        said.append("Speed is that of one request at a time: batching is cheaper, so our prices are upper bounds.")
+        said.append("The time to a first token is priced as prompt tokens, so short prompts look dear by the token.")
+        said.append("A request is priced at the tokens that the arm wrote: one that stops early with a wrong answer looks cheap.")
+        said.append(
+            "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers lower ones."
+        )
     if "base_fewshot" in given.tokens:
         said.append("The examples in front of a few-shot prompt are paid with every request; a cache of them would make it cheaper.")
     if given.prices:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline import stats
 
-CHEAP = (("format", "base_constrained"), ("prompt", "base_fewshot"))
-"""Steps of the chain and the arm that may make each."""
+CHEAP = (("format", ("base_constrained", "base_constrained_raw")), ("prompt", ("base_fewshot",)))
+"""Steps of the chain and the arms that may make each; the raw ranking of choices is a way of holding to the form, too."""
 
 
 def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, dict[str, Any]]:
@@ -28,9 +28,10 @@ def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, 
 
 def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     best, parts, places = stats.BASE, [], [stats.BASE]
-    for step, arm in CHEAP:
-        there = arm in names
-        nearer = names.index(arm) if there and sampled.whole[names.index(arm)] > sampled.whole[best] + stats.TIE else best
+    for step, arms in CHEAP:
+        there = [names.index(arm) for arm in arms if arm in names]
+        highest = max(there, key=lambda place: sampled.whole[place], default=best)
+        nearer = highest if sampled.whole[highest] > sampled.whole[best] + stats.TIE else best
         parts.append(part(step, names[nearer] if there else None, names[best], sampled.difference(nearer, best)))
         best = nearer
         places.append(best)

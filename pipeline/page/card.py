@@ -1,5 +1,6 @@
 """The model card of an adapter: what it is, how to load it, what it was measured to be worth, and what that does not say."""
 
+from pathlib import Path
 from typing import Any
 
 from pipeline import model_rows
@@ -57,9 +58,9 @@ def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
 
 
 def base_of(base: str, adapter: Artifact) -> str:
-    """The base as peft and the hub call it."""
+    """The base as the hub calls it; of one that is no more than a folder its name, since nobody else has the path."""
     spec = adapter.params.get("model") or {}
-    return str(spec.get("repo") or spec.get("folder") or base)
+    return str(spec.get("repo") or (Path(spec["folder"]).name if spec.get("folder") else base))
 
 
 def licensed(base: str, adapter: Artifact) -> str:

@@ -74,9 +74,9 @@ def rank(made: Artifact, name: str, asked: set[str]) -> int | None:
     if made.stage == "finetune":
         return 0 if name == "curve.csv" else None
     if name in ("examples.jsonl", "dev.jsonl"):
-        # training examples only where a comparison reads them, as for its constant arm
-        heldout = made.params.get("split") != "train"
-        return None if name == "dev.jsonl" or made.digest not in asked else 1 if heldout else 3
+        # no training example ever: the one figure that a comparison takes from them stands in the manifest
+        is_exam = name == "examples.jsonl" and made.params.get("split") != "train"
+        return 1 if is_exam and made.digest in asked else None
     return 0
 
 

@@ -151,6 +151,11 @@ def notes(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
             f"{words.plural(len(single), 'comparison')} of {len(cells)} trained with one seed only: "
             "the interval holds the choice of examples, not the chance of a training run."
         )
+    if len(single) < len(cells):
+        said.append(
+            "Where there are several seeds, lift, scores and hallucination are over all of them; relevance, forgetting, speed and every "
+            "further arm with an adapter are of the first seed."
+        )
     if recipe["sweep"]:
         said.append(
             "The best of several points on the same held-out examples looks better than it is; "

@@ -4,13 +4,13 @@ Before any score stands the liveness gate: an adapter that changes nothing stops
 """
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline import inline, liveness, metrics, records, scoring
+from pipeline.artifact import Artifact
 from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
 from pipeline.records import Example, Prediction
@@ -86,7 +86,7 @@ def heard(work: Work, exam: list[Example], seeds: list[int]) -> scoring.Said:
             if name.endswith("_constrained") and any(each.logprobs for each in others[name]):
                 others[f"{name}_raw"] = scoring.raw_pick(others[name], exam)
     if "train" in work.inputs:
-        answer = Counter(example.target for example in examples_of(work, "train")).most_common(1)[0][0]
+        answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in exam]
     return scoring.Said(predictions_of(work, "base"), [predictions_of(work, f"tuned{seed}") for seed in seeds], others)
 
@@ -123,7 +123,7 @@ def kept(work: Work) -> list[dict[str, Any]]:
     suites = []
     if "general.paragraphs" in work.inputs:
         rows = list(records.dictionaries(work.inputs["general.paragraphs"] / "losses.jsonl"))
-        suites.append({"suite": "paragraphs", **forgetting.loss_suite(rows, work.params["loss_margin"], *drawn(work))})
+        suites.append({"suite": "paragraphs", **forgetting.loss_suite(rows, work.params["loss_margin"], *drawn(work)), "measurable": True})
     for name, spec in work.params["general"].items():
         task, exam = inline.of_spec(spec), examples_of(work, f"{GENERAL}{name}.exam")
         arms = [
@@ -138,7 +138,8 @@ def kept(work: Work) -> list[dict[str, Any]]:
             for each, one, two, scores in zip(exam, arms[0].predictions, arms[1].predictions, values.T.tolist(), strict=True)
         ]
         found = forgetting.task_suite(rows, trial.labels, work.params["margin"], *drawn(work))
-        suites.append({"suite": name, **found, "task_metric": task.metrics[0]})
+        # a base that scores no more than the margin has nothing to lose by it
+        suites.append({"suite": name, **found, "task_metric": task.metrics[0], "measurable": found["base"] > work.params["margin"]})
     return suites
 
 

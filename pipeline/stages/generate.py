@@ -1,6 +1,6 @@
 """What one arm says to the held-out examples: the base, the base with worked examples in its prompts, held to its choices, with an adapter.
 
-All arms run on the same resident weights, with the same token ids in the same batches, greedily. Finished
+All arms run on the same resident weights, greedily; base and tuned with the same token ids in the same batches. Finished
 batches are kept in the resume folder, so a killed run goes on where it was.
 """
 
@@ -28,9 +28,9 @@ def run(work: Work) -> dict[str, Any]:
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
     with speaking(params, adapter, device) as model, loading.expanded(model) as dense:
-        exam, told = asked(work, render, loading.context_window(model) - params["max_new_tokens"])
+        exam, told, stop = asked(work, render, loading.context_window(model))
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
-        speaker = Speaker(render, ends, params)
+        speaker = Speaker(render, engine.Halt(params["max_new_tokens"], tuple(ends), stop), params)
         if params.get("constrain") == "choices":
             answers = speaker.chosen(model, exam, engine.token_budget(work.machine.tokens, device))
         else:
@@ -58,29 +58,41 @@ def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> Abstr
     return loading.adapted(base, adapter) if adapter else nullcontext(base)
 
 
-def asked(work: Work, render: text.Renderer, room: int) -> tuple[list[Example], dict[str, Any]]:
-    """The held-out examples as this arm is asked them, and what is to be known of that.
+def asked(work: Work, render: text.Renderer, window: int) -> tuple[list[Example], dict[str, Any], tuple[str, ...]]:
+    """The held-out examples as this arm is asked them, what is to be known of that, and the strings that end an answer.
 
     Args:
-        room: tokens that a prompt may have.
+        window: tokens of prompt and answer together that the model was made for.
     """
-    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
+    exam, stop = list(records.read(work.inputs["exam"] / "examples.jsonl", Example)), tuple(work.params["stop"])
+    if longer := sum(len(render.prompt_ids(example.prompt)) >= window for example in exam):
+        say(f"  {longer} of {len(exam)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
     if "train" not in work.inputs:
-        return exam, {}
+        return exam, {}, stop
     lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
-    if work.params.get("constrain") == "keys":
-        names = shots.keys(lessons)
-        return [replace(example, prompt=shots.keyed(example, names)) for example in exam], {"keys": names}
-    count = work.params["shots"]
     preface = work.inputs["exam"] / "preface.txt"
-    before = preface.read_text("utf-8") if preface.exists() else ""
-    shown = shots.Shots(render, lessons, count, work.params["shots_seed"], room, before)
+    before, room = preface.read_text("utf-8") if preface.exists() else "", window - work.params["max_new_tokens"]
+    if work.params.get("constrain") == "keys":
+        return *keyed(exam, shots.keys(lessons), render, before, room), stop
+    shown = shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before)
     made = [shown.prompt(example) for example in exam]
-    fewer = [fitted for _, fitted in made if fitted < count]
+    fewer = [fitted for _, fitted in made if fitted < work.params["shots"]]
     if fewer:
-        say(f"  {len(fewer)} of {len(exam)} prompts hold fewer than {count} worked examples, the fewest {min(fewer)}: no more fit")
-    told = {"shots": count, "shrunk": len(fewer), "fewest_shots": min(fewer, default=count)}
-    return [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)], told
+        why = "there are no more" if len(lessons) <= min(fewer) else "no more fit"
+        say(f"  {len(fewer)} of {len(exam)} prompts hold fewer than {work.params['shots']} worked examples, the fewest {min(fewer)}: {why}")
+    told = {"shots": work.params["shots"], "shrunk": len(fewer), "fewest_shots": min(fewer, default=work.params["shots"])}
+    prompted = [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)]
+    return prompted, told, stop + ((shown.stop,) if shown.stop else ())
+
+
+def keyed(exam: list[Example], names: list[str], render: text.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
+    """The examples with the keys of the answer named, those left as they are that would grow too long."""
+    made = [replace(example, prompt=shots.keyed(example, names, before)) for example in exam]
+    fits = [bool(names) and len(render.prompt_ids(example.prompt)) <= room for example in made]
+    if not all(fits):
+        say(f"  {fits.count(False)} of {len(exam)} prompts do not name the keys of the answer: no room")
+    chosen = [new if fit else old for old, new, fit in zip(exam, made, fits, strict=True)]
+    return chosen, {"keys": names, "unkeyed": fits.count(False)}
 
 
 def listed(ends: int | list[int] | None) -> list[int]:
@@ -118,9 +130,8 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
 class Speaker:
     """Token ids in, predictions out."""
 
-    def __init__(self, render: text.Renderer, ends: list[int], params: dict[str, Any]) -> None:
-        self.render, self.halt = render, engine.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]))
-        self.params = params
+    def __init__(self, render: text.Renderer, halt: engine.Halt, params: dict[str, Any]) -> None:
+        self.render, self.halt, self.params = render, halt, params
 
     def answers(self, model: Any, batch: list[Example], number: int | None = None) -> list[Prediction]:
         prompts = [self.render.prompt_ids(example.prompt) for example in batch]

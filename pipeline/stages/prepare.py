@@ -297,7 +297,9 @@ def write_lessons(out: Path, draw: Draw, exam: list[Example]) -> dict[str, Any]:
     exact, near = draw.overlap["exact"], draw.overlap["near"]
     dump(out / "overlap.json", {"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
     groups = {example.group for example in exam if example.group}
+    common = Counter(example.target for example in draw.kept[dev:]).most_common(1)
     return {
+        "most_common_target": common[0][0] if common else "",
         "examples": records.write(out / "examples.jsonl", draw.kept[dev:]),
         "dev": records.write(out / "dev.jsonl", draw.kept[:dev]),
         "overlap_exact": exact,

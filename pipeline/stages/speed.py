@@ -29,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     window, new_tokens = loading.context_window(base), params["new_tokens"]
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))[: params["prompts"]]
     prompts = [render.prompt_ids(example.prompt) for example in exam]
-    check(prompts, window - new_tokens)
+    prompts, new_tokens = fitting(prompts, window, new_tokens)
     with loading.adapted(base, adapter) as tuned, ExitStack() as stack:
         arms = [Arm("base", base, tuned, prompts), Arm("tuned", tuned, None, prompts)]
         if params["shots"]:
@@ -72,15 +72,18 @@ class Arm:
             return timed(self.model, ids, new_tokens, pad)
 
 
-def check(prompts: list[list[int]], room: int) -> None:
-    """Raise DataError unless there are prompts, and each leaves room for an answer."""
+def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[list[list[int]], int]:
+    """The prompts, and as many new tokens as the longest of them leaves room for.
+
+    Raises:
+        DataError: there is no prompt, or one fills the window.
+    """
     if not prompts:
         raise DataError("there are no held-out examples to time.", "Raise prepare.heldout_examples.")
-    longest = max(map(len, prompts))
-    if longest > room:
-        raise DataError(
-            f"a prompt of {longest} tokens leaves no room for an answer; there is room for {room}.", "Lower prepare.max_tokens."
-        )
+    room = window - max(map(len, prompts))
+    if room < 1:
+        raise DataError(f"a prompt of {window - room} tokens fills the context window of {window}.", "Lower prepare.max_tokens.")
+    return prompts, min(new_tokens, room)
 
 
 def few_shot(work: Work, render: text.Renderer, exam: list[Example], room: int) -> list[list[int]]:
@@ -176,14 +179,11 @@ def forget_peak(device: Any) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_bytes(device: Any) -> int:
-    """Bytes that base, adapter and one request took: the CUDA allocator's peak, or what the process holds on a CPU."""
-    import psutil
+def peak_bytes(device: Any) -> int | None:
+    """Bytes that base, adapter and one request took, by the CUDA allocator; None on a CPU, where a process holds what came before, too."""
     import torch
 
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_reserved(device))
-    return int(psutil.Process().memory_info().rss)
+    return int(torch.cuda.max_memory_reserved(device)) if device.type == "cuda" else None
 
 
 def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
