@@ -262,7 +262,7 @@ def test_metrics_share_resamples_and_swaps():
         assert found.drawn == pytest.approx(single.drawn, abs=1e-12)
         assert found.swapped == pytest.approx(single.swapped, abs=1e-12)
     first, second = stats.sample(twice, 300, 2)
-    assert np.array_equal(first.drawn, second.drawn)
+    assert first.drawn == pytest.approx(second.drawn, abs=1e-12)  # BLAS rounds by where a column lies in memory
     assert np.std(alone[0].drawn[:, 2] - alone[0].drawn[:, 3]) > 0
 
 
