@@ -158,3 +158,12 @@ def test_the_paragraph():
     assert "1 of 2 shown to be worse by no more than the margin, 1 worse." in said
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
+
+
+def test_points_of_a_sweep_are_told_apart_in_a_list():
+    cells = [cell(name=f"cell{n}") | {"label": f"pets, rank {n}"} for n in (1, 2)]
+    claims = [claim("lift", "better", name=f"cell{n}") for n in (1, 2)]
+    advice, rules = advise(cells, claims)
+    assert summary({"advice": advice, "rules": rules, "claims": claims}).startswith(
+        "Use the fine-tune for pets (rank 1) and pets (rank 2). "
+    )

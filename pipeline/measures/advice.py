@@ -181,7 +181,9 @@ def summary(report: Row) -> str:
     groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for"}
     groups |= {row["use"]: f"Use {called(row['use'])} for" for row in advice if row["use"] not in groups}
     parts = [
-        f"{says} {listed([row['label'] for row in advice if row['use'] == use])}." for use, says in groups.items() if used(advice, use)
+        f"{says} {listed([placed(row['label']) for row in advice if row['use'] == use])}."
+        for use, says in groups.items()
+        if used(advice, use)
     ]
     kept = [claim for claim in report["claims"] if claim["kind"] == "kept"]
     if kept:
@@ -194,6 +196,12 @@ def summary(report: Row) -> str:
     ]
     family = len(report["claims"])
     return " ".join([*parts, f"{family} claim{'s' * (family != 1)} in the family; all else is exploratory."])
+
+
+def placed(label: str) -> str:
+    """`boolq, rank 8` as a part of a list: `boolq (rank 8)`."""
+    task, _, where = label.partition(", ")
+    return f"{task} ({where})" if where else task
 
 
 def used(advice: list[Row], use: str) -> bool:

@@ -154,7 +154,7 @@ def along(sweep: Row, task: str) -> str:
     points = [point_row(point) for point in sweep["points"] if point["task"] == task]
     single = [run_row(point, run) for point in points for run in point["runs"] or []]
     names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
-    axis = alt.Axis(values=values, format="~g", grid=False)
+    axis = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
     x = alt.X("value:Q", title=words.key(sweep["axis"]), scale=x_scale(sweep["log"], values), axis=axis)
     y = alt.Axis(title="lift", tickCount=5, domain=False, ticks=False)
 
