@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.page import words
 from pipeline.page.beside import REFERENCE
-from pipeline.page.charts import CHARACTER, STEP, styled, zero_line
+from pipeline.page.charts import CHARACTER, COLOURS, SHAPES, STEP, styled, zero_line
 from pipeline.page.svg import INK, draw
 
 Row = dict[str, Any]
@@ -167,7 +167,12 @@ def kept_row(cell: Row, suite: Row) -> Row:
     value = f"{words.signed(suite['difference'], places)} [{words.number(suite['low'], places)}, {words.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {words.typeset(value)}, margin {suite['margin']:g}"
     label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
-    return {**{key: suite[key] for key in ("difference", "low", "high", "margin")}, "label": label, "said": said}
+    return {
+        **{key: suite[key] for key in ("difference", "low", "high", "margin")},
+        "label": label,
+        "said": said,
+        "verdict": suite.get("verdict") or "cannot tell",
+    }
 
 
 def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
@@ -179,12 +184,14 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     lowest = min(0.0, *(row["low"] for row in rows))
     scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
     title = "loss gained, nats a token" if kind == "loss" else "score lost"
-    axis = alt.Axis(title=f"{title}: left of the mark is kept", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
+    axis = alt.Axis(title=f"{title}; the mark is the margin", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room)), description="said:N")
     x = alt.X("low:Q", scale=scale, axis=axis)
-    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", color=INK["s0"]).encode(x=x, x2="high:Q")
-    points = base.mark_point(size=70, filled=True, opacity=1, color=INK["s0"]).encode(x="difference:Q")
-    margins = base.mark_tick(thickness=2.5, size=18, color=INK["worse"]).encode(x="margin:Q")
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
+    shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(x="difference:Q", color=colour, shape=shape)
+    margins = base.mark_tick(thickness=2.5, size=18, color=INK["ink"]).encode(x="margin:Q")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
     chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=alt.Step(STEP))
     return draw(styled(chart), f"General ability, {title}; the table has the same figures")
