@@ -226,3 +226,9 @@ def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
     points = [told | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
     drawn = charts.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
     assert all(f">{value}<" in drawn for value in (160, 480, 1440))
+
+
+def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
+    suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "anchor": "cell0000-kept-b"}
+    rows = [plots.kept_row({"label": "a"}, suite, verdicts) for verdicts in ({}, {"#cell0000-kept-b": "worse"})]
+    assert [row["verdict"] for row in rows] == ["cannot tell", "worse"]

@@ -21,8 +21,9 @@ def all_of(report: Row) -> dict[str, str]:
     drawn: dict[str, str] = {}
     if split := [row for cell in cells for row in segments(cell)]:
         drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(split, 345, 125)}
+    verdicts = {claim["evidence"]: claim["verdict"] for claim in report["claims"]}
     for kind in ("loss", "task"):
-        if kept := [kept_row(cell, suite) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
+        if kept := [kept_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
             drawn |= {f"kept-{kind}": forgotten(kept, kind, 940, 300), f"kept-{kind}-narrow": forgotten(kept, kind, 345, 140)}
     for number, cell in enumerate(cells if len(cells) <= MOST_PANELS else []):
         if len(cell["arms"]) > 2:
@@ -162,7 +163,8 @@ def against_cost(rows: list[Row], label: str) -> str:
     )
 
 
-def kept_row(cell: Row, suite: Row) -> Row:
+def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
+    """verdicts: by the anchor of what was claimed; a suite that is no claim cannot tell."""
     places = max(3, words.digits(suite["low"], suite["high"]))
     value = f"{words.signed(suite['difference'], places)} [{words.number(suite['low'], places)}, {words.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {words.typeset(value)}, margin {suite['margin']:g}"
@@ -171,7 +173,7 @@ def kept_row(cell: Row, suite: Row) -> Row:
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
         "said": said,
-        "verdict": suite.get("verdict") or "cannot tell",
+        "verdict": verdicts.get(f"#{suite['anchor']}", "cannot tell"),
     }
 
 
