@@ -9,6 +9,7 @@ the standard library and `jail` only. Three processes follow one another:
     program  gives up every right, takes the limits on, then runs the text
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -70,7 +71,8 @@ def supervise(job: dict[str, Any]) -> dict[str, Any]:
         os.close(fd)
     # Made after the fork: the program's memory never holds it before it has come to its end.
     token = os.urandom(16).hex().encode()
-    os.write(give, token)
+    with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
+        os.write(give, token)
     watch = Watch(pid, {output: b"", hear: b""}, output, started + job["seconds"])
     reason = watch.until_the_end(job)
     seconds, said = time.monotonic() - started, watch.read[hear]

@@ -335,3 +335,12 @@ def test_a_python_that_does_not_start_is_no_failed_program(monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(MachineError, match="did not start"):
         sandbox.start("assert True", SMALL, jailed=False)
+
+
+@pytest.mark.parametrize("jailed", [False, pytest.param(True, marks=needs_walls)])
+def test_a_program_may_end_before_its_keeper_looks(monkeypatch, jailed):
+    """On a busy machine the keeper may come to make the word only when nobody is left to read it."""
+    late = "import os, time; real = os.urandom; os.urandom = lambda n: (n == 16 and time.sleep(1), real(n))[1]; "
+    monkeypatch.setattr(sandbox, "START", late + sandbox.START)
+    reasons = [sandbox.start(program, SMALL, jailed).reason for program in ("assert False", "1 +", "print(1)")]
+    assert reasons == ["assertion failed", "syntax error", "passed"]
