@@ -251,14 +251,16 @@ def show_prompt_verb(recipe: Asked, store: StoreAt = Path(), count: Annotated[in
 
 @app.command("verify")
 def verify_verb(
-    page: Annotated[Path | None, typer.Argument(metavar="PAGE", help="The report.html of a comparison, from anyone.")] = None,
+    pages: Annotated[list[Path] | None, typer.Argument(metavar="[PAGE]...", help="report.html of comparisons, from anyone.")] = None,
     store: StoreAt = Path(),
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Hash every byte of every artifact again; or work out a page again from the records that it carries."""
-    if page is None:
+    if not pages:
         views.verify_all(out, store_at(store))
-    else:
+    for page in pages or []:
+        if len(pages or []) > 1:
+            out.print(str(page), soft_wrap=True)
         views.verify_page(out, page, store_at(store), Machine(unsafe_code=unsafe_code))
 
 

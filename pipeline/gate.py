@@ -129,7 +129,7 @@ def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
     Raises:
         RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
     """
-    raw = recipe.read(path)
+    raw = recipe.read(path, "gate file", "docs/report.md")
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
@@ -256,17 +256,17 @@ def status(rows: list[Row]) -> int:
 
 
 def line(row: Row) -> str:
-    """A rule for the terminal, in at most 80 columns."""
+    """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
     shown = (
         "no answers"
         if row["value"] is None
         else f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
     )
     limits = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in row["threshold"].items())
-    tail = f"  {shown} ({limits})"
-    name = f"{row['figure']} {row['label']}" + (f", {row['suite']}" if row["suite"] else "")
-    room = WIDTH - len(f"{CANNOT}  ") - len(tail)
-    return f"{row['result']:{len(CANNOT)}}  {name if len(name) <= room else f'{name[: room - 3]}...'}{tail}"
+    name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
+    head = f"{row['result']:{len(CANNOT)}}  {name}"
+    gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else "\n" + " " * (len(CANNOT) + 2)
+    return f"{head}{gap}{shown} ({limits})"
 
 
 def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:

@@ -112,31 +112,32 @@ def extended(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], 
     return merged, [found, *further]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml") -> dict[str, Any]:
     """The keys and values of a YAML file.
+
+    Args:
+        kind: what the file is, for messages.
+        like: where to see one.
 
     Raises:
         RecipeError: it cannot be read, or holds something else.
     """
+    see = f"A {kind} is a YAML file; see {like}."
     if path.is_dir():
         found = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
-        raise RecipeError(f"{path} is a folder, not a recipe.", f"Recipes in it: {', '.join(found) or 'none'}.")
+        raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(found) or 'none'}.")
     try:
         raw = yaml.load(path.read_text("utf-8"), Loader)
     except FileNotFoundError:
         near = [str(found) for found in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise RecipeError(f"there is no recipe {path}.", suggest(str(path), near) if near else "See recipes/.") from None
+        raise RecipeError(f"there is no {kind} {path}.", suggest(str(path), near) if near else f"See {like}.") from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RecipeError(
-            f"{path}{line}: {error.problem}.", error.note or "A recipe is a YAML file; see recipes/quickstart.yaml."
-        ) from None
+        raise RecipeError(f"{path}{line}: {error.problem}.", error.note or see) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(
-            f"cannot read {path}: {' '.join(str(error).split())}.", "A recipe is a YAML file; see recipes/quickstart.yaml."
-        ) from None
+        raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", see) from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} must be keys and values (it is {spelled(raw)}).", "See recipes/quickstart.yaml.")
+        raise RecipeError(f"{path} must be keys and values (it is {spelled(raw)}).", f"See {like}.")
     return raw
 
 

@@ -1,5 +1,6 @@
 """The verdict on a terminal: a table that fits 80 columns, and the same in sentences. Fed by report.json."""
 
+import textwrap
 from typing import Any
 
 from rich import box
@@ -53,13 +54,17 @@ def made_of(report: Row) -> list[Text]:
     """What made the lift, a line a task; of a sweep the page tells it."""
     if report["sweep"]:
         return []
-    told = [line(cell["task"], split(cell["decomposition"])) for cell in report["cells"] if cell["decomposition"]]
+    told = [line(cell["task"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
     return [Text("lift by parts", style="bold"), *told] if told else []
 
 
 def split(found: Row) -> str:
     parts = [f"{part['name']} {words.signed(part['value'])}" for part in found["parts"] if part["arm"] is not None]
     return f"{words.signed(found['lift'])} = {', '.join(parts)}"
+
+
+def beside(floor: Row | None) -> str:
+    return f"; always one answer: {words.number(floor['score'])}" if floor else ""
 
 
 def kept(report: Row) -> list[Text]:
@@ -76,14 +81,12 @@ def kept(report: Row) -> list[Text]:
 
 def suite_told(suite: Row, verdict: str) -> str:
     unit = " nats" if suite["kind"] == "loss" else ""
-    return f"{suite['suite']} {words.signed(suite['difference'])}{unit} {verdict}".rstrip()
+    return f"{suite['label']} {words.signed(suite['difference'])}{unit} {verdict}".rstrip()
 
 
 def line(task: str, said: str) -> Text:
-    """One line of 80 columns at most."""
-    text = Text(f"  {task}: {said}", no_wrap=True, overflow="ellipsis")
-    text.truncate(80, overflow="ellipsis")
-    return text
+    """A task's part of a list, in lines of 80 columns."""
+    return Text(textwrap.fill(f"{task}: {said}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def published(report: Row) -> Table:

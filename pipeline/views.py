@@ -53,6 +53,7 @@ def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, g
     from pipeline import table
 
     store, where, rules = gated
+    made.verify()  # nobody shall read figures that were changed since
     report = json.loads((made.path / "report.json").read_text("utf-8"))
     out.print()
     out.print(table.table(report))

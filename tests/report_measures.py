@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 Row = dict[str, Any]
@@ -45,7 +46,9 @@ def beside(rows: list[Row], metric: str) -> Row:
     others = [other(name, scores) for name in rows[0]["others"]]
     told = {name: band(scores[name]) for name in ("base", "tuned")}
     zero_one = metric == "accuracy"
-    return {metric: {"others": others, "scores": told, "constants": [], "spread": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}}
+    (answer, count), *_ = Counter(row["target"] for row in rows).most_common(1)
+    constants = [{"answer": answer, "score": count / len(rows)}] if zero_one else []
+    return {metric: {"others": others, "scores": told, "constants": constants, "spread": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}}
 
 
 def band(values: list[float]) -> list[float]:

@@ -13,17 +13,23 @@ COST["break_even"] = [
 ]
 
 
-def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01):
+SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "tuned": 0.7}
+
+
+def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None):
     """over: the lower bound of what tuned scores over few-shot and over a reference model."""
-    arms = [{"name": arm, "grounding": {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in (rates or {}).items()]
+    rates = {"base": None, "tuned": None} | (rates or {})
+    arms = [{"name": arm, "grounding": rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in rates.items()]
     arms += [{"name": arm, "grounding": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
+    arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
     decomposition = {"best_cheap": cheap} if cheap else None
-    return {"cell": name, "task": "pets", "label": "pets", "arms": arms, "decomposition": decomposition, "cost": cost}
+    return {"cell": name, "task": "pets", "label": "pets", "arms": arms, "floor": floor, "decomposition": decomposition, "cost": cost}
 
 
 def claim(kind, verdict, subject="accuracy", name="cell0000"):
     value = {"better": 0.3, "worse": -0.3, "cannot tell": 0.01}[verdict]
     row = {"kind": kind, "verdict": verdict, "cell": name, "subject": subject, "margin": 0.02, "evidence": f"#{name}-{kind}"}
+    row |= {"p": 0.001, "p_adjusted": 0.002}
     return row | {"value": value, "low": value - 0.04, "high": value + 0.04}
 
 
@@ -86,6 +92,25 @@ def test_forgetting_limits_the_advice():
     assert "viggo" not in said
 
 
+@pytest.mark.parametrize(
+    ("score", "low", "high", "says"),
+    [
+        (0.5, 0.1, 0.3, "scores 0.50, the base with examples in its prompt 0.40; the fine-tune against it: better, +0.20 [0.10, 0.30]"),
+        (0.5, None, None, "scores 0.50, the base with examples in its prompt 0.40, the fine-tune 0.70."),
+        (0.3, 0.1, 0.3, ""),
+        (0.3, None, None, ""),
+        (0.3, -0.1, 0.5, "the fine-tune against it: cannot tell, +0.20 [-0.10, 0.50] (exploratory)."),
+        (0.8, -0.3, -0.1, "the fine-tune against it: worse, -0.20 [-0.30, -0.10]"),
+        (0.7, None, None, "scores 0.70"),
+    ],
+)
+def test_an_answer_that_is_always_the_same_is_told_where_it_does_well(score, low, high, says):
+    over = None if low is None else {"lift": (low + high) / 2, "low": low, "high": high}
+    said = texts([claim("lift", "better"), claim("learned", "better")], floor={"answer": "cat", "score": score, "tuned_over": over})[1]
+    assert says in said
+    assert ("always the same" in said) == bool(says)
+
+
 def test_invented_facts_limit_the_advice():
     said = texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.3})[1]
     assert "Use the base when no fact may be invented: the fine-tune is worse there by +0.20" in said
@@ -106,9 +131,9 @@ def test_rules_hold_every_claim_and_mark_the_rest():
     _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
     found = {row["rule"]: row for row in rules}
     assert [row["rule"] for row in rules if row["confirmatory"]] == [
-        "lift over the base", "learned over the base with examples in its prompt", "kept on paragraphs",
+        "lift over the base", "learned over the base with examples in its prompt", "kept on plain English",
     ]  # fmt: skip
-    assert found["kept on paragraphs"]["threshold"] == 0.02
+    assert found["kept on plain English"]["threshold"] == 0.02
     assert found["hallucination against the base"]["verdict"] == "better"
     assert found["dollars a request against the base with examples in its prompt"]["verdict"] == "better"
     assert found["dollars a request against big"]["verdict"] == "cannot tell"

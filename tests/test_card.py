@@ -57,11 +57,16 @@ def test_figures_are_those_of_the_report(made, cards):
             assert f"{words.number(suite['base'], 3)} | {words.number(suite['tuned'], 3)} | {words.signed(suite['difference'], 3)}" in text
 
 
-def test_four_lines_load_it(cards):
-    for text in cards.values():
-        code = re.search(r"```python\n(.*?)\n```", text, re.S)[1]
-        assert len(code.splitlines()) == 4
+def code_of(text):
+    return re.search(r"```python\n(.*?)\n```", text, re.S)[1]
+
+
+def test_its_lines_name_base_and_adapter(cards):
+    for name, text in cards.items():
+        code = code_of(text)
         compile(code, "card", "exec")
+        assert 'from_pretrained("qwen2.5-1.5b"' in code
+        assert f'"checkpoints/{name}"' in code
 
 
 def test_limits_are_said(tmp_path):

@@ -18,12 +18,12 @@ def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
 
 
 def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="loss"):
-    shared = {"suite": name, "kind": kind, "task_metric": None if kind == "loss" else "accuracy", "margin": 0.05}
+    shared = {"suite": name, "kind": kind, "metric_name": None if kind == "loss" else "exact match", "margin": 0.05}
     return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
 
 
 def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
-    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
+    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8", "metric_name": "exact match"}
     return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
 
 
@@ -44,10 +44,10 @@ def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
 def test_claims_are_sentences_with_figures():
     found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
     assert [claim.said for claim in found] == [
-        "tuned over base on boolq, rank 8: accuracy +0.12 [0.08, 0.16]",
-        "tuned over the best arm without training (base_fewshot) on boolq, rank 8: accuracy +0.05 [0.02, 0.08]",
-        "tuned on boolq, rank 8 against base on paragraphs: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
-        "tuned on boolq, rank 8 against base on sst2: accuracy lost +0.000 [0.000, 0.000], margin 0.05",
+        "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
+        "tuned over the base with examples in its prompt on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
+        "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
+        "tuned on boolq, rank 8 against the base on sst2: exact match lost +0.000 [0.000, 0.000], margin 0.05",
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
     there = {
         "suite": "x",
         "kind": "task",
-        "task_metric": "accuracy",
+        "metric_name": "accuracy",
         "difference": 0.0,
         "low": 0.0,
         "high": 0.0,

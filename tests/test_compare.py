@@ -10,8 +10,8 @@ from pipeline import records
 from pipeline.errors import ComparisonError
 from pipeline.records import Comparison, Prediction
 from pipeline.stages import compare
-from pipeline.verdict import judge
 from tests import project, tiny
+from tests.judging import judge
 
 EXAM = tiny.examples(40)
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}

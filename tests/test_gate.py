@@ -153,12 +153,12 @@ def test_a_good_file(tmp_path):
 
 
 def test_a_line_fits_the_terminal():
-    rows = gate.judge(
-        Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]}), {"cells": [cell(label="long " * 30)]}
-    )
-    assert len(gate.line(rows[0])) <= 80
-    assert gate.line(rows[0]).startswith("pass")
-    assert gate.line(rows[0]).endswith("0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)")
+    asked = Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]})
+    lines = [gate.line(gate.judge(asked, {"cells": [cell(label=label)]})[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
+    assert lines == [
+        "pass         lift boolq  0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
+        "pass         lift winogrande_with_a_name, rank 16\n             0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
+    ]
 
 
 def test_the_evidence(tmp_path):
@@ -190,7 +190,7 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
             cli.main()
         shown = capsys.readouterr().out
         assert (stopped.value.code or 0) == code
-        assert any(line.startswith(word) and "forgetting pets" in line for line in shown.splitlines())
+        assert any(line.startswith(word) and "forgetting on paragraphs, pets" in line for line in shown.splitlines())
         assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in shown
         assert json.loads((tmp_path / "data" / "gate" / "pets.json").read_text())["status"] == code
     rules.write_text("rules: [{figure: lft, at_least: 0}]")

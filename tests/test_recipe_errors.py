@@ -41,7 +41,7 @@ def test_missing_recipe_names_the_nearest(tmp_path, monkeypatch):
     load(GOOD, tmp_path, monkeypatch)
     with pytest.raises(RecipeError, match=r"there is no recipe recipes\.yaml\.\n  Did you mean 'recipe\.yaml'\?"):
         recipe.load(Path("recipes.yaml"))
-    with pytest.raises(RecipeError, match=r"there is no recipe no/x\.yaml\.\n  See recipes/\."):
+    with pytest.raises(RecipeError, match=r"there is no recipe no/x\.yaml\.\n  See recipes/quickstart\.yaml\."):
         recipe.load(Path("no/x.yaml"))
 
 
@@ -146,5 +146,5 @@ def test_what_belongs_to_the_whole_recipe_cannot_be_swept(key, tmp_path):
 
 def test_a_folder_is_no_recipe(tmp_path):
     write(tmp_path, a=GOOD, _base=GOOD)
-    with pytest.raises(RecipeError, match=r"is a folder, not a recipe\.\n  Recipes in it: [^,]*a\.yaml\.$"):
+    with pytest.raises(RecipeError, match=r"is a folder, not a recipe\.\n  YAML files in it: [^,]*a\.yaml\.$"):
         recipe.load(tmp_path)

@@ -60,6 +60,17 @@ def test_measures_of_an_arm_are_its_own(full: Made) -> None:
     assert arm(full, "tuned")["lenient"] == full.load("cell0000.verdict", "lenient.json")["tuned"]
 
 
+def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) -> None:
+    constant = arm(full, "constant")
+    assert full.json["cells"][0]["floor"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
+    (best, *_) = plain.load("cell0000.verdict", "beside.json")["accuracy"]["constants"]
+    assert plain.json["cells"][0]["floor"] == {**best, "tuned_over": None}
+    assert plain.json["cells"][1]["floor"] is None  # free text
+    assert f"An answer that is always the same: {words.number(best['score'])}<" in plain.html
+    row = next(line for line in plain.md.splitlines() if line.startswith("| boolq | "))
+    assert row.endswith(f"| {words.number(best['score'])} |")
+
+
 def test_tuned_counts_pool_the_seeds() -> None:
     seeds = [{"n": 10, "unparsed": 1, "mean_tokens": 4.0}, {"n": 30, "unparsed": 5, "mean_tokens": 8.0}]
     assert arms.pooled(seeds) == {"n": 40, "unparsed": 6, "mean_tokens": 7.0}
@@ -168,8 +179,9 @@ def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
     assert max(map(len, shown)) <= 80
     parts = full.json["cells"][0]["decomposition"]["parts"]
     told = ", ".join(f"{part['name']} {words.signed(part['value'])}" for part in parts)
-    assert any(line.startswith("  boolq: ") and line.endswith(told) for line in shown)
-    assert "  titles: paragraphs +0.02 nats better, shop_sentiment +0.13 worse" in shown
+    floor = words.number(arm(full, "constant")["score"])
+    assert f"= {told}; always one answer: {floor}" in " ".join(" ".join(shown).split())
+    assert "  titles: plain English +0.02 nats better, shop_sentiment +0.13 worse" in shown
 
 
 def test_markdown_has_arms_parts_and_claims(full: Made) -> None:

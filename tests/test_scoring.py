@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from pipeline import scoring, stats
 from pipeline.errors import ComparisonError, RecipeError
 from pipeline.records import Comparison, Example, Prediction
-from pipeline.verdict import judge
+from tests.judging import judge
 
 
 def answer(text: str, example: Example) -> str | None:

@@ -7,16 +7,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.measures import names
+
 Row = dict[str, Any]
-NAMES = {"base": "the base", "base_fewshot": "the base with examples in its prompt", "base_constrained": "the base held to its form"}
 CANNOT = "cannot tell"
+UNTESTED = {"p": None, "p_adjusted": None}
+"""Of what is exploratory."""
 
 
 def advise(cells: list[Row], claims: list[Row]) -> tuple[list[Row], list[Row]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
-        cells: of report.json: cell, label, task, arms, decomposition, grounding, cost.
+        cells: of report.json: cell, label, task, arms, floor, decomposition, grounding, cost.
         claims: of report.json, with verdicts; where cells share a comparison, each has the claims under its own name.
 
     Returns:
@@ -61,7 +64,7 @@ def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: st
     decisive, name = learned or lift, cell["label"]
     if decisive is None:
         return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}"}
-    against = called(rival) if learned else "the base"
+    against = names.arm(rival) if learned else "the base"
     words = f"{decisive['verdict']} than {against} by {signed(decisive)}"
     if use == "tuned":
         more = "" if learned else "; examples in the prompt and a fixed form of the answer were not tried"
@@ -71,7 +74,7 @@ def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: st
         text = f"Cannot tell whether the fine-tune is better than {against} on {name} ({signed(decisive)}){aside}: use {against} when "
         text += "training is to be spared."
     else:
-        text = f"Use {called(use)} when the task is {name}: the fine-tune is {words}."
+        text = f"Use {names.arm(use)} when the task is {name}: the fine-tune is {words}."
     return {"text": text, "evidence": decisive["evidence"]}
 
 
@@ -81,16 +84,13 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
     for claim in claims:
         if claim["kind"] == "kept" and claim["verdict"] != "better":
             shown = claim["verdict"] == "worse"
-            of = "plain English" if claim["subject"] == "paragraphs" else claim["subject"]
+            of = names.suite(claim["subject"])
             text = f"Do not leave the adapter on for {of}: there it is worse than the base by more than {claim['margin']:g}."
             unsure = (
                 f"Cannot tell whether the fine-tune is worse on {of} by more than {claim['margin']:g}: try it there before it is used so."
             )
             said.append({"text": text if shown else unsure, "evidence": claim["evidence"]})
-    constant = next((row for row in cell["arms"] if row["name"] == "constant" and row.get("tuned_over")), None)
-    if constant and use == "tuned" and not constant["tuned_over"]["low"] > 0:
-        text = "Cannot tell whether the fine-tune is better than an answer that is always the same (exploratory)."
-        said.append({"text": text, "evidence": f"#{cell['cell']}-arms"})
+    said += above_floor(cell)
     invented = hallucination(cell)
     if invented and invented["verdict"] == "worse" and use == "tuned":
         text = (
@@ -98,6 +98,23 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
         )
         said.append({"text": text, "evidence": invented["evidence"]})
     return said
+
+
+def above_floor(cell: Row) -> list[Row]:
+    """Beside an answer that is always the same: said where that scores more than what needs no training, or as much as the fine-tune."""
+    floor, rival = cell["floor"], best_cheap(cell)
+    if not floor:
+        return []
+    over, scores = floor["tuned_over"], {arm["name"]: arm["score"] for arm in cell["arms"]}
+    if floor["score"] <= scores[rival] and floor["score"] < scores["tuned"] and not (over and over["low"] <= 0):
+        return []
+    text = f"An answer that is always the same scores {floor['score']:.2f}, {names.arm(rival)} {scores[rival]:.2f}"
+    if over:
+        word = "better" if over["low"] > 0 else "worse" if over["high"] < 0 else CANNOT
+        text += f"; the fine-tune against it: {word}, {signed({**over, 'value': over['lift']})} (exploratory)."
+    else:
+        text += f", the fine-tune {scores['tuned']:.2f}."
+    return [{"text": text, "evidence": f"#{cell['cell']}-arms"}]
 
 
 def costs(cell: Row, use: str) -> list[Row]:
@@ -110,7 +127,7 @@ def costs(cell: Row, use: str) -> list[Row]:
     for row in (cell.get("cost") or {}).get("break_even", []) if use in ("tuned", CANNOT) else []:
         if row["other"] not in alike:
             continue
-        other = called(row["other"])
+        other = names.arm(row["other"])
         if row["one"] == "tuned" and row["requests"] is not None:
             said.append(f"By price alone, use {other} for fewer than about {rounded(row['requests'])} requests and the fine-tune for more.")
         elif row["one"] == "tuned" and row["why"].startswith("never"):
@@ -128,8 +145,12 @@ def rules(cell: Row, claims: list[Row]) -> list[Row]:
 
 def of_claim(claim: Row, rival: str) -> Row:
     kept = claim["kind"] == "kept"
-    rule = {"lift": "lift over the base", "learned": f"learned over {called(rival)}", "kept": f"kept on {claim['subject']}"}[claim["kind"]]
-    shared = {name: claim[name] for name in ("value", "low", "high", "verdict", "evidence")}
+    rule = {
+        "lift": "lift over the base",
+        "learned": f"learned over {names.arm(rival)}",
+        "kept": f"kept on {names.suite(claim['subject'])}",
+    }[claim["kind"]]
+    shared = {name: claim[name] for name in ("value", "low", "high", "p", "p_adjusted", "verdict", "evidence")}
     return {"rule": rule, **shared, "threshold": claim["margin"] if kept else 0.0, "confirmatory": True}
 
 
@@ -148,7 +169,7 @@ def hallucination(cell: Row) -> Row | None:
     high = value + math.hypot(tuned["high"] - tuned["rate"], base["rate"] - base["low"])
     verdict = "better" if high < 0 else "worse" if low > 0 else CANNOT
     row = {"rule": "hallucination against the base", "value": value, "low": low, "high": high, "threshold": 0.0}
-    return {**row, "verdict": verdict, "evidence": f"#{cell['cell']}-grounding", "confirmatory": False}
+    return {**row, **UNTESTED, "verdict": verdict, "evidence": f"#{cell['cell']}-grounding", "confirmatory": False}
 
 
 def prices(cell: Row) -> list[Row]:
@@ -161,25 +182,25 @@ def prices(cell: Row) -> list[Row]:
         mine, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
         known = mine is not None and theirs is not None
         verdict = CANNOT if not known or mine == theirs else "better" if mine < theirs else "worse"
-        rows.append(plain(cell, f"dollars a request against {called(other)}", mine, theirs, verdict))
+        rows.append(plain(cell, f"dollars a request against {names.arm(other)}", mine, theirs, verdict))
     for row in account["break_even"]:
         if row["one"] == "tuned":
             known = row["requests"] is not None
             verdict = "better" if known else "worse" if row["why"].startswith("never") else CANNOT
-            rows.append(plain(cell, f"requests from which it is cheaper than {called(row['other'])}", row["requests"], None, verdict))
+            rows.append(plain(cell, f"requests from which it is cheaper than {names.arm(row['other'])}", row["requests"], None, verdict))
     return rows
 
 
 def plain(cell: Row, rule: str, value: float | None, threshold: float | None, verdict: str) -> Row:
     row = {"rule": rule, "value": value, "low": None, "high": None, "threshold": threshold, "verdict": verdict}
-    return {**row, "evidence": f"#{cell['cell']}-cost", "confirmatory": False}
+    return {**row, **UNTESTED, "evidence": f"#{cell['cell']}-cost", "confirmatory": False}
 
 
 def summary(report: Row) -> str:
     """The whole verdict in one paragraph."""
     advice = report["advice"]
     groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for"}
-    groups |= {row["use"]: f"Use {called(row['use'])} for" for row in advice if row["use"] not in groups}
+    groups |= {row["use"]: f"Use {names.arm(row['use'])} for" for row in advice if row["use"] not in groups}
     parts = [
         f"{says} {listed([placed(row['label']) for row in advice if row['use'] == use])}."
         for use, says in groups.items()
@@ -206,10 +227,6 @@ def placed(label: str) -> str:
 
 def used(advice: list[Row], use: str) -> bool:
     return any(row["use"] == use for row in advice)
-
-
-def called(arm: str) -> str:
-    return NAMES.get(arm, arm.removeprefix("reference."))
 
 
 def signed(row: Row) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import verdict
+from pipeline.measures import names
 from pipeline.verdict import Correction
 
 
@@ -49,8 +50,8 @@ def family(cells: Sequence[dict[str, Any]]) -> list[Claim]:
     """Every claim once, in the order of the cells; cells with one `verdict_key` share their claims.
 
     Args:
-        cells: {cell, verdict_key, task, label, primary: the comparison of the primary metric, decomposition: of that metric or None,
-            forgetting: the suites of forgetting.json}.
+        cells: {cell, verdict_key, task, label, primary: the comparison of the primary metric, metric_name: that metric for people,
+            decomposition: of that metric or None, forgetting: the suites of forgetting.json with their metric_name}.
     """
     return [claim for cell in firsts(cells).values() for claim in of_cell(cell)]
 
@@ -84,7 +85,7 @@ def of_cell(cell: dict[str, Any]) -> list[Claim]:
 
 def lift(cell: dict[str, Any]) -> Claim:
     row = cell["primary"]
-    return over(cell, "lift", "base", row | {"value": row["lift"]}, cell["cell"])
+    return over(cell, "lift", "the base", row | {"value": row["lift"]}, cell["cell"])
 
 
 def learned(cell: dict[str, Any]) -> list[Claim]:
@@ -100,7 +101,7 @@ def learned(cell: dict[str, Any]) -> list[Claim]:
     tried = 1 + sum(part["arm"] is not None for part in found["parts"] if part["name"] != "learned")
     if row["value"] < 0:  # the best of several on these examples beats an equal one too often
         row = row | {"p": min(1.0, tried * row["p"])}
-    return [over(cell, "learned", f"the best arm without training ({found['best_cheap']})", row, f"{cell['cell']}-parts")]
+    return [over(cell, "learned", names.arm(found["best_cheap"]), row, f"{cell['cell']}-parts")]
 
 
 def over(cell: dict[str, Any], kind: str, other: str, row: dict[str, Any], anchor: str) -> Claim:
@@ -108,7 +109,7 @@ def over(cell: dict[str, Any], kind: str, other: str, row: dict[str, Any], ancho
     metric = cell["primary"]["metric"]
     return Claim(
         id=f"{cell['cell']}.{kind}",
-        said=f"tuned over {other} on {cell['label']}: {metric} {figures(row['value'], row['low'], row['high'], 2)}",
+        said=f"tuned over {other} on {cell['label']}: {cell['metric_name']} {figures(row['value'], row['low'], row['high'], 2)}",
         kind=kind,
         subject=metric,
         margin=None,
@@ -125,10 +126,10 @@ def kept(cell: dict[str, Any], suite: dict[str, Any]) -> Claim:
     more (it carries `better`) and `p_worse` against being worse by the margin or less (it carries `worse`).
     """
     name, lost = suite["suite"], figures(suite["difference"], suite["low"], suite["high"], 3)
-    said = f"loss {lost} nats a token" if suite["kind"] == "loss" else f"{suite['task_metric']} lost {lost}"
+    said = f"loss {lost} nats a token" if suite["kind"] == "loss" else f"{suite['metric_name']} lost {lost}"
     return Claim(
         id=f"{cell['cell']}.kept.{name}",
-        said=f"tuned on {cell['label']} against base on {name}: {said}, margin {suite['margin']:g}",
+        said=f"tuned on {cell['label']} against the base on {names.suite(name)}: {said}, margin {suite['margin']:g}",
         kind="kept",
         subject=name,
         value=suite["difference"],

@@ -89,6 +89,19 @@ def rows(cell: Cell, primary: Row) -> list[Row]:
     return [finite(row) for row in made]
 
 
+def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
+    """What an answer that is always the same scores: {answer, score, tuned_over}; None where there is no such answer.
+
+    It is the arm `constant` where that was asked for (its answer comes from the training part), else the best that the held-out
+    targets themselves would suggest, which has no interval.
+    """
+    asked = next((row for row in scored if row["name"] == "constant"), None)
+    if asked:
+        return {"answer": None, "score": asked["score"], "tuned_over": asked["tuned_over"]}
+    best = next(iter(cell.load("verdict", "beside.json")[metric]["constants"]), None)
+    return {**best, "tuned_over": None} if best else None
+
+
 def measured(cell: Cell, name: str) -> Row:
     """What was measured of an arm beside its score."""
     counts = cell.load("verdict", "counts.json")

@@ -1,6 +1,6 @@
 """The model card of an adapter: what it is, how to load it, what it was measured to be worth, and what that does not say."""
 
-from pathlib import Path
+import json
 from typing import Any
 
 from pipeline import model_rows
@@ -38,7 +38,7 @@ def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> st
 
 def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
     seed, adapter = trained
-    known = licensed(cell.base, adapter)
+    known, known_base = licensed(cell.base, adapter), base_of(cell.base, adapter)
     entry = {
         "task": {"type": "text-generation", "name": "Text Generation"},
         "dataset": data_set(cell),
@@ -48,7 +48,7 @@ def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
         ],
     }
     return {
-        "base_model": base_of(cell.base, adapter),
+        **({"base_model": known_base} if known_base else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         **({"license": known} if known else {}),
@@ -58,9 +58,9 @@ def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
 
 
 def base_of(base: str, adapter: Artifact) -> str:
-    """The base as the hub calls it; of one that is no more than a folder its name, since nobody else has the path."""
+    """The base as the hub calls it; empty for one that is no more than a folder, which nobody else has."""
     spec = adapter.params.get("model") or {}
-    return str(spec.get("repo") or (Path(spec["folder"]).name if spec.get("folder") else base))
+    return str(spec["repo"] or "") if spec else base
 
 
 def licensed(base: str, adapter: Artifact) -> str:
@@ -95,19 +95,37 @@ def about(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
 
 
 def loading(cell: Cell, adapter: Artifact) -> str:
-    """Four lines that load it on the weights that it was measured on."""
-    base = base_of(cell.base, adapter)
-    quantized = adapter.params.get("quantization") == "nf4"
-    config = ', quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)'
-    names = "AutoModelForCausalLM, BitsAndBytesConfig" if quantized else "AutoModelForCausalLM"
+    """The lines that load it on the weights that it was measured on, quantized and computed in the same way."""
+    params = adapter.params
+    spec = params.get("model") or {}
+    quantized = params.get("quantization") == "nf4"
+    dtype = "torch.bfloat16" if params.get("compute", "bf16") == "bf16" else "torch.float32"
+    named = [repr_of(spec.get("repo") or spec.get("folder") or cell.base)]
+    named += [f"revision={repr_of(spec['revision'])}"] if spec.get("revision") else []
+    named += ["trust_remote_code=True"] if spec.get("trust_remote_code") else []
+    where = ", ".join(named)
+    config = [
+        "config = BitsAndBytesConfig(",
+        f'    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype={dtype}',
+        ")",
+    ]
     lines = [
+        "import torch",
         "from peft import PeftModel",
-        f"from transformers import {names}",
-        f'base = AutoModelForCausalLM.from_pretrained("{base}"{config if quantized else ""})',
-        'model = PeftModel.from_pretrained(base, "path/to/this/folder")',
+        f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantized else ''}",
+        "",
+        *(config if quantized else []),
+        f"base = AutoModelForCausalLM.from_pretrained({where}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
+        f"tokenizer = AutoTokenizer.from_pretrained({where})",
+        f"model = PeftModel.from_pretrained(base, {repr_of(f'checkpoints/{adapter.path.name}')})",
     ]
     code = "\n".join(lines)
-    return f"## Use\n\n```python\n{code}\n```\n\nPrompts must be written as in training: see `loralift show-prompt` with the recipe below."
+    places = "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
+    return f"## Use\n\n```python\n{code}\n```\n\n{places}. Prompts must be written as in training: see `loralift show-prompt`."
+
+
+def repr_of(text: object) -> str:
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 def results(report: Row, row: Row) -> str:

@@ -71,6 +71,7 @@ def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
         "comparisons": comparisons,
         "arms": scored,
         "absent": cell.absent,
+        "floor": arms.floor(cell, comparisons[0]["metric"], scored),
         "decomposition": forgetting.decomposition(cell, comparisons[0]["metric"]),
         "lenient": cell.find("verdict", "lenient.json"),
         "grounding": forgetting.grounding(cell),

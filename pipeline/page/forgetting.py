@@ -2,20 +2,23 @@
 
 from typing import Any
 
+from pipeline.measures import names
+from pipeline.page import words
 from pipeline.page.cells import Cell, finite
 
 Row = dict[str, Any]
-PARAGRAPHS = "paragraphs"
 
 
 def suites(cell: Cell) -> list[Row]:
     """The suites as `compare` left them, each with an anchor and a name for people."""
     found = cell.find("verdict", "forgetting.json") or {"suites": []}
-    return [{**finite(row), "label": label(row["suite"]), "anchor": f"{cell.name}-kept-{row['suite']}"} for row in found["suites"]]
+    return [{**finite(row), **named(cell, row)} for row in found["suites"]]
 
 
-def label(suite: str) -> str:
-    return "plain English" if suite == PARAGRAPHS else suite
+def named(cell: Cell, row: Row) -> Row:
+    """A suite and its metric for people, and its anchor."""
+    metric = words.metric(row["task_metric"]) if row["task_metric"] else None
+    return {"label": names.suite(row["suite"]), "metric_name": metric, "anchor": f"{cell.name}-kept-{row['suite']}"}
 
 
 def grounding(cell: Cell) -> str | None:

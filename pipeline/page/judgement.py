@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline import records
 from pipeline.measures import advice, claims
-from pipeline.page import forgetting
+from pipeline.page import forgetting, words
 from pipeline.page.cells import Cell, finite
 from pipeline.records import Comparison
 
@@ -40,6 +40,7 @@ def claimed(cell: Cell, primary: Row) -> Row:
         "task": cell.task,
         "label": cell.label,
         "primary": primary,
+        "metric_name": words.metric(primary["metric"]),
         "decomposition": forgetting.decomposition(cell, primary["metric"]),
         "forgetting": forgetting.suites(cell),
     }

@@ -23,7 +23,6 @@ SECTIONS = {
     "forgetting": "Kept",
     "training": "Training",
     "sweep": "Sweep",
-    "claims": "Claims",
     "examples": "Examples",
     "references": "References",
     "published": "LoRA Land",
@@ -119,6 +118,7 @@ def shared(report: Row) -> Row:
         "sweep_keys": " and ".join(words.key(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
         "most_cards": MOST_CARDS,
+        "floors": any(cell["floor"] for cell in report["cells"]),
         "arm_label": arms.label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{words.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
@@ -150,7 +150,7 @@ def there(report: Row) -> set[str]:
     """The sections that have something in them."""
     cells = report["cells"]
     found = {"verdict", "lifts", "arms", "training", "examples", "checks", "lineage"}
-    found |= {key for key in ("references", "published", "sweep", "claims") if report[key]}
+    found |= {key for key in ("references", "published", "sweep") if report[key]}
     told = {"parts": "decomposition", "cost": "cost", "forgetting": "forgetting"}
     return found | {section for section, key in told.items() if any(cell[key] for cell in cells)}
 
