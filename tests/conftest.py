@@ -12,3 +12,19 @@ from tests import tiny
 def model(tmp_path_factory):
     """The spec of a tiny random base."""
     return tiny.make_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture(scope="session")
+def train_part(tmp_path_factory):
+    """A training part."""
+    return tiny.write_part(tmp_path_factory.mktemp("lessons") / "train", tiny.examples(40))
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory, model, train_part):
+    """A trained adapter of the tiny base."""
+    from pipeline.stages import finetune
+
+    work = tiny.work(tmp_path_factory.mktemp("adapter") / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 3}, train=train_part)
+    tiny.seal(work.out, finetune.run(work))
+    return work.out

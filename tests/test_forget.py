@@ -10,19 +10,10 @@ from safetensors.torch import load_file, save_file
 from pipeline import engine, general, loading, records, text
 from pipeline.errors import DataError
 from pipeline.machine import Machine
-from pipeline.stages import finetune, forget
+from pipeline.stages import forget
 from tests import tiny
 
 TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." for n in range(12)] + ["A long one. " * 200]
-
-
-@pytest.fixture(scope="module")
-def adapter(tmp_path_factory, model):
-    root = tmp_path_factory.mktemp("adapter")
-    lessons = tiny.write_part(root / "train", tiny.examples(40))
-    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 3}, train=lessons)
-    tiny.seal(work.out, finetune.run(work))
-    return work.out
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +101,7 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter
     monkeypatch.setattr(engine, "losses", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, adapter, "broken", tokens=300)
-    kept = tmp_path / "broken.resume" / "losses.jsonl"
+    kept = tmp_path / "broken.resume" / "values.jsonl"
     kept.write_bytes(kept.read_bytes()[:-9])  # the last line was cut off by the kill
     done = sum(calls[:2])
     del calls[:]

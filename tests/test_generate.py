@@ -12,7 +12,7 @@ from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
 from pipeline.records import Prediction
 from pipeline.shots import Shots
-from pipeline.stages import finetune, generate
+from pipeline.stages import generate
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -22,15 +22,6 @@ EXAM = tiny.examples(16, 200)
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory):
     return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", EXAM)
-
-
-@pytest.fixture(scope="module")
-def adapter(tmp_path_factory, model):
-    root = tmp_path_factory.mktemp("adapter")
-    lessons = tiny.write_part(root / "train", tiny.examples(40))
-    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 3}, train=lessons)
-    tiny.seal(work.out, finetune.run(work))
-    return work.out
 
 
 def run(tmp_path, model, name="out", machine=None, changes=None, **inputs):

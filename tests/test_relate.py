@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs,
     monkeypatch.setattr(engine, "row_logprobs", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, inputs, "broken", tokens=100)
-    kept = tmp_path / "broken.resume" / "scores.jsonl"
+    kept = tmp_path / "broken.resume" / "values.jsonl"
     kept.write_bytes(kept.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
     again = []
     monkeypatch.setattr(engine, "row_logprobs", lambda *args: again.append(args) or real(*args))

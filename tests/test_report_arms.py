@@ -205,7 +205,8 @@ def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
         ({"rule": "kept on x", "value": 0.01, "low": -0.03, "high": 0.05, "threshold": 0.02}, "+0.01 [-0.03, 0.05]", "< 0.02"),
         ({"rule": "dollars a request", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025}, "$0.0000210", "< $0.0003"),
         ({"rule": "requests from which", "value": 1234, "low": None, "high": None, "threshold": None}, "1,234", ""),
-        ({"rule": "requests from which", "value": None, "low": None, "high": None, "threshold": None}, "not known", ""),
+        ({"rule": "requests from which", "value": None, "threshold": None, "verdict": "cannot tell"}, "not known", ""),
+        ({"rule": "requests from which", "value": None, "threshold": None, "verdict": "worse"}, "never", ""),
     ],
 )
 def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:

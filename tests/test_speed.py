@@ -9,19 +9,16 @@ import torch
 
 from pipeline import loading, text
 from pipeline.errors import DataError
-from pipeline.stages import finetune, speed
+from pipeline.stages import speed
 from tests import tiny
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory, model):
-    root = tmp_path_factory.mktemp("speed")
-    lessons = tiny.write_part(root / "train", tiny.examples(40))
-    work = tiny.work(root / "adapter", {"model": model, **tiny.FINETUNE, "epochs": 2}, train=lessons)
-    tiny.seal(work.out, finetune.run(work))
-    return {"exam": tiny.write_part(root / "exam", tiny.examples(9, 200)), "train": lessons, "adapter": work.out}
+def inputs(tmp_path_factory, train_part, adapter):
+    exam = tiny.write_part(tmp_path_factory.mktemp("speed") / "exam", tiny.examples(9, 200))
+    return {"exam": exam, "train": train_part, "adapter": adapter}
 
 
 def run(tmp_path, model, inputs, **changes):

@@ -20,7 +20,7 @@ LAYERS = [
     ["placed", "hub_data", "models", "model_rows", "quickstart", "verdict", "land", "references"],
     ["source"],
     ["text", "engine", "adapters", "training", "tracking", "tasks"],
-    ["inline", "loading", "liveness", "scoring", "measures", "general", "shots", "arms", "overlap", "fitting", "estimate"],
+    ["inline", "loading", "liveness", "scoring", "measures", "general", "shots", "arms", "overlap", "fitting", "estimate", "batched"],
     ["page", "table"],
     ["stages"],
     ["plan"],

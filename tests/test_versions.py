@@ -15,8 +15,8 @@ DEAR = {
     "finetune": ["stages/finetune", "training", "adapters", "engine", "loading", "text"],
     "refer": ["stages/refer", "references/ask", "references/endpoint", "kept"],
     "generate": ["stages/generate", "kept", "engine", "loading", "liveness", "text", "adapters", "shots"],
-    "relate": ["stages/relate", "kept", "engine", "loading", "text"],
-    "forget": ["stages/forget", "kept", "engine", "loading", "text", "adapters", "general"],
+    "relate": ["stages/relate", "batched", "kept", "engine", "loading", "text"],
+    "forget": ["stages/forget", "batched", "kept", "engine", "loading", "text", "adapters", "general"],
     "speed": ["stages/speed", "engine", "loading", "text", "adapters", "shots"],
 }
 """A stage and what it stands on that can change its bytes."""

@@ -180,6 +180,8 @@ def prices(cell: Row) -> list[Row]:
     rows, arms = [], account["arms"]
     for other in [name for name in arms if name == "base_fewshot" or name.startswith("reference.")]:
         mine, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
+        if mine is None and theirs is None:
+            continue
         known = mine is not None and theirs is not None
         verdict = CANNOT if not known or mine == theirs else "better" if mine < theirs else "worse"
         rows.append(plain(cell, f"dollars a request against {names.arm(other)}", mine, theirs, verdict))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.measures import names
+
 Row = dict[str, Any]
 REFERENCE = "reference."
 """Begins the names of arms that answer behind an endpoint."""
@@ -97,7 +99,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
     unit = "seconds" if alike else "request"  # on one machine the price of its hour cancels
     saved = arms[other][unit] - arms[one][unit]
     if saved <= 0:
-        return {**told, "why": f"never: a request to {one} costs no less than one to {other}"}
+        return {**told, "why": f"never: a request to {names.arm(one)} costs no less than one to {names.arm(other)}"}
     spent = 0.0 if one != "tuned" else trained["gpu_hours"] * 3600 if alike else trained["dollars"]
     why = "both run on the same machine, so the price of an hour cancels" if alike else ""
     return {**told, "requests": math.floor(spent / saved) + 1, "why": why}
@@ -106,7 +108,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
 def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> str:
     """Why the break-even of two arms is not known; empty if it is."""
     if unmeasured := [name for name in (one, other) if not name.startswith(REFERENCE) and arms[name]["seconds"] is None]:
-        return f"the speed of {' and '.join(unmeasured)} was not measured (compare.speed_prompts)"
+        return f"the speed of {' and '.join(map(names.arm, unmeasured))} was not measured (compare.speed_prompts)"
     if one == "tuned" and trained["gpu_hours"] is None:
         return "the time of training was not measured"
     if other.startswith(REFERENCE) and hour is None:

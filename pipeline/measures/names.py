@@ -1,6 +1,11 @@
 """What arms and general suites are called in sentences."""
 
-ARMS = {"base": "the base", "base_fewshot": "the base with examples in its prompt", "base_constrained": "the base held to its form"}
+ARMS = {
+    "base": "the base",
+    "base_fewshot": "the base with examples in its prompt",
+    "base_constrained": "the base held to its form",
+    "tuned": "the fine-tune",
+}
 SUITES = {"paragraphs": "plain English"}
 
 

@@ -169,6 +169,7 @@ def measured(report: Row) -> Row:
         "labels": {cell["cell"]: cell["label"] for cell in cells},
         "suites": [(cell, suite | {"verdict": said(report, cell, suite)}) for cell in cells for suite in cell["forgetting"]],
         "most_rows": MOST_ROWS,
+        "priced": any((arm["cost"] or {}).get("request") is not None for arm in every),
     }
 
 

@@ -58,7 +58,7 @@ def ruled(row: dict[str, Any]) -> str:
     """The value of a rule with its interval, where it has one."""
     value = row["value"]
     if value is None:
-        return "not known"
+        return "never" if "requests" in row["rule"] and row["verdict"] == "worse" else "not known"
     if row["low"] is not None and row["high"] is not None:
         return f"{signed(value, digits(row['low'], row['high']))} {interval(row)}"
     if "dollars" in row["rule"]:
@@ -89,6 +89,11 @@ def hundred(rate: float) -> str:
 def hundreds(row: dict[str, Any]) -> str:
     """The interval of a share."""
     return "" if row["low"] is None else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def from_requests(row: dict[str, Any]) -> str:
+    """From how many requests on one way is cheaper than another."""
+    return "never" if row["requests"] is None and row["why"].startswith("never") else count(row["requests"])
 
 
 def spent(training: dict[str, Any]) -> str:

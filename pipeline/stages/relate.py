@@ -6,11 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import engine, loading, records, text
+from pipeline import batched, engine, loading, records, text
 from pipeline.errors import ComparisonError
-from pipeline.kept import Kept
 from pipeline.machine import Work
-from pipeline.progress import meter
 from pipeline.records import Example, Prediction
 
 VERSION = 1
@@ -26,7 +24,9 @@ def run(work: Work) -> dict[str, Any]:
     ways = ways_of(render, exam, answers_to(work, exam), loading.context_window(base), params["seed"])
     start = time.monotonic()
     with loading.expanded(base):
-        scores = scored(work, base, list(dict.fromkeys(row for way in ways for row in way.rows())), render.pad)
+        rows = list(dict.fromkeys(row for way in ways for row in way.rows()))  # many answers are alike
+        found = batched.values(work, base, rows, render.pad, engine.row_logprobs, "answers")
+    scores = dict(zip(rows, found, strict=True))
     lines = [json.dumps(way.told(scores), ensure_ascii=False) + "\n" for way in ways]
     (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
     return {
@@ -116,18 +116,3 @@ def deranged(prompts: list[str], seed: int) -> list[int | None]:
         ahead = (order[(place + step + more) % len(order)] for more in range(len(order)))
         found[at] = next((partner for partner in ahead if prompts[partner] != prompts[at]), None)
     return found
-
-
-def scored(work: Work, model: Any, rows: list[engine.Tokens], pad: int) -> dict[engine.Tokens, float]:
-    """Sum of log-probabilities of every row's answer, in nats; batches are fixed by the rows and the token budget alone."""
-    budget = engine.logit_budget(engine.token_budget(work.machine.tokens, model.device), model)
-    with Kept(work.resume / "scores.jsonl") as kept, meter("scoring", len(rows), "answers") as shown:
-        done: dict[int, float] = {each["row"]: each["logprob"] for each in kept.rows}
-        for group in engine.groups([len(row) for row in rows], budget):
-            if not all(at in done for at in group):  # a batch that was cut off is done again as a whole
-                batch = engine.padded([rows[at] for at in group], pad, model.device)
-                fresh = dict(zip(group, engine.row_logprobs(model, batch), strict=True))
-                kept.add(*({"row": at, "logprob": value} for at, value in fresh.items()))
-                done |= fresh
-            shown.advance(len(group))
-    return {row: done[at] for at, row in enumerate(rows)}
