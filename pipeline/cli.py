@@ -115,17 +115,17 @@ def store_at(root: Path) -> Store:
     return Store(root / "data", root / "checkpoints")
 
 
-def until(jobs: list[Job], stages: set[str]) -> list[Job]:
-    """The jobs of these stages and all that they need, in the order of the plan."""
+def until(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
+    """The jobs of these stages, or these jobs, and all that they need, in the order of the plan."""
     needed: set[Job] = set()
     for job in reversed(jobs):
-        if job.stage in stages or job in needed:
+        if job.stage in wanted or job in wanted or job in needed:
             needed |= {job, *(source for _, source in job.inputs)}
     return [job for job in jobs if job in needed]
 
 
-def carry_out(call: Call, stages: set[str]) -> dict[Job, Artifact]:
-    jobs = until(call.jobs, stages)
+def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
+    jobs = until(call.jobs, wanted)
     preflight.check(call.recipe, [job for job in jobs if find_made(call, job) is None], call.site.machine)
 
     def tell(what: str, job: Job, made: Artifact | None) -> None:
@@ -145,12 +145,16 @@ def carry_out(call: Call, stages: set[str]) -> dict[Job, Artifact]:
 
 
 @app.command("plan")
-def plan_verb(recipe: Asked, store: StoreAt = Path()) -> None:
+def plan_verb(
+    recipe: Asked,
+    store: StoreAt = Path(),
+    every: Annotated[bool, typer.Option("--all", help="A line a job, however many there are.")] = False,
+) -> None:
     """Show the jobs of a recipe: what is here, and why the rest is not."""
     from pipeline import planned
 
     call = opened(recipe, store, Machine(), ask=False)
-    planned.show_plan(out, call.recipe, call.jobs, call.site.store)
+    planned.show_plan(out, call.recipe, call.jobs, call.site.store, every)
 
 
 @app.command("prepare")
@@ -243,9 +247,9 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 def show_prompt_verb(recipe: Asked, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Print training examples as the model sees them, the part that carries the loss coloured."""
     call = opened(recipe, store, Machine())
-    made = carry_out(call, {"prepare"})
-    for job, artifact in made.items():
-        if job.params["split"] == "train":
+    lessons = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
+    for job, artifact in carry_out(call, lessons).items():
+        if job in lessons:
             views.show_prompt(out, job, artifact, count)
 
 

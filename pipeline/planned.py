@@ -1,6 +1,7 @@
 """What `loralift plan` prints: a line a job with what it takes and why it is not here, and what a recipe's test sets can show."""
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from functools import cache
 from glob import escape
@@ -22,6 +23,8 @@ from pipeline.task import Task
 RECKONED = ("finetune", "generate", "relate", "forget")
 PARAGRAPH = (300, 130)
 """Of the shipped paragraphs: how many, and tokens in one, about."""
+MANY_JOBS = 60
+"""More jobs than these are told by stage."""
 MOST_ROWS = 100_000
 SMALL_LIFT = 0.02
 """A lift that is worth having and hard to see."""
@@ -33,28 +36,124 @@ fit. "<=": a bound from the longest prompts, since nothing is prepared yet.
 "after 5": the last of what a job waits for. speed: some minutes, not reckoned."""
 
 
-def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store) -> None:
-    """One line a job: what it takes, and whether it is here or why it has to be made; then what is left to do and what it can show."""
+def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every: bool = False) -> None:
+    """What the jobs take, and whether they are here or why they have to be made; then what is left to do and what it can show.
+
+    Args:
+        every: a line a job, however many there are; else many are told by stage.
+    """
     have: dict[Job, Artifact] = {}
-    numbers = {job: number for number, job in enumerate(jobs, 1)}
-    left = Left()
+    lines = [looked_at(job, have, store) for job in jobs]
     out.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
     out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
-    for job in jobs:
-        waits = missing(job, have)
-        reason = why(job, have, store)
-        known = reckoned(job, have) if job.stage in RECKONED else None
-        if reason is not None:
-            left.add(job, known)
-        shown = f"{numbers[job]:>4}{figures(job, known)} {job.stage:8} {job.label}"
-        said = "[dim]here[/]" if reason is None else "[bold]make[/]" + (f" [dim]({reason})[/]" if reason != "never made" else "")
-        if waits:
-            stage = f"{waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
-            said = f"[bold]make[/] [dim](after {stage}{numbers[waits]})[/]"
-        out.print(f"{shown} {said}", soft_wrap=True)
-    out.print(f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left.said()}", soft_wrap=True)
+    if every or len(jobs) <= MANY_JOBS:
+        show_jobs(out, lines)
+    else:
+        show_stages(out, lines)
+    total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left(lines).said()}"
+    out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
     show_power(out, jobs, have)
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """What a job takes."""
+
+    least: float
+    """Bytes."""
+    costs: dict[str, Cost]
+    bound: bool
+    """Whether it rests on the longest prompts, since nothing is prepared."""
+
+
+@dataclass
+class Left:
+    """What is still to be made, over all jobs."""
+
+    hours: dict[str, float] = field(default_factory=lambda: {gpu.name: 0.0 for gpu in GPUS})
+    too_large: dict[str, int] = field(default_factory=lambda: {gpu.name: 0 for gpu in GPUS})
+    unknown: int = 0
+    bound: bool = False
+
+    def add(self, job: Job, known: Reckoned | None) -> None:
+        self.unknown += job.stage in RECKONED and known is None
+        for name, cost in known.costs.items() if known else ():
+            self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
+            self.too_large[name] += not cost.fits
+        self.bound |= known is not None and known.bound
+
+    def said(self) -> str:
+        """The sum for each card; empty if there is nothing to make that takes a card."""
+        if not any(self.hours.values()) and not any(self.too_large.values()):
+            return ""
+        parts = [f"{name} {self.took(hours)}{self.rest(name)}" for name, hours in self.hours.items()]
+        return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
+
+    def took(self, hours: float) -> str:
+        return f"{'<=' * self.bound}{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
+
+    def rest(self, name: str) -> str:
+        return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A job of a plan, and what is known of it."""
+
+    job: Job
+    known: Reckoned | None
+    waits: Job | None
+    """The last of its inputs that is still to be made."""
+    reason: str | None
+    """None: it is here."""
+
+
+def looked_at(job: Job, have: dict[Job, Artifact], store: Store) -> Looked:
+    waits, reason = missing(job, have), why(job, have, store)
+    return Looked(job, reckoned(job, have) if job.stage in RECKONED else None, waits, reason)
+
+
+def show_jobs(out: Console, lines: list[Looked]) -> None:
+    """One line a job."""
+    numbers = {line.job: number for number, line in enumerate(lines, 1)}
+    for line in lines:
+        job, reason = line.job, line.reason
+        said = "[dim]here[/]" if reason is None else "[bold]make[/]" + (f" [dim]({reason})[/]" if reason != "never made" else "")
+        if line.waits:
+            stage = f"{line.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
+            said = f"[bold]make[/] [dim](after {stage}{numbers[line.waits]})[/]"
+        out.print(f"{numbers[job]:>4}{figures(job, line.known)} {job.stage:8} {job.label} {said}", soft_wrap=True)
+
+
+def show_stages(out: Console, lines: list[Looked]) -> None:
+    """One line a stage: how many jobs, the memory of the largest and the hours of all that are to be made."""
+    for stage in dict.fromkeys(line.job.stage for line in lines):
+        mine = [line for line in lines if line.job.stage == stage]
+        make = [line for line in mine if line.reason is not None]
+        out.print(
+            f"{len(mine):>4}{together(make)} {stage:8} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]", soft_wrap=True
+        )
+    out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
+
+
+def together(lines: list[Looked]) -> str:
+    """Memory of the largest and hours of all on each card, WIDTH characters; "-" where one of them does not fit."""
+    known = [line.known for line in lines if line.known]
+    if not known:
+        return " " * WIDTH
+    bound = "<=" * any(each.bound for each in known)
+    rest = left(lines)
+    hours = [f"{'-' if rest.too_large[name] else hour(spent):>5}" for name, spent in rest.hours.items()]
+    return f"{bound + f'{max(each.least for each in known) / 1e9:.1f}':>7}{''.join(hours)}"
+
+
+def left(lines: list[Looked]) -> Left:
+    found = Left()
+    for line in lines:
+        if line.reason is not None:
+            found.add(line.job, line.known)
+    return found
 
 
 def show_notes(out: Console, recipe: Recipe) -> None:
@@ -80,8 +179,10 @@ def show_power(out: Console, jobs: list[Job], have: dict[Job, Artifact]) -> None
         out.print(f"{size:>8,}  {100 * stats.planned_effect(size, 0.2):4.1f} points  [dim]{whose}[/]", soft_wrap=True)
     if (claims := claimed(jobs)) > 1:
         least = 100 * stats.planned_effect(min(sizes), 0.2, 1 - 0.05 / claims)
-        together = f"that is for one claim alone; of the {claims} claims of this recipe, corrected together,"
-        out.print(f"{together}\neach needs up to {least:.1f} points on the smallest of these sets", soft_wrap=True)
+        said = (
+            f"that is for one claim alone; of the {claims:,} claims of this recipe, corrected together, each needs up to {least:.1f} points"
+        )
+        out.print(textwrap.fill(f"{said} on the smallest of these sets", 80), soft_wrap=True)
     needed = stats.needed_examples(SMALL_LIFT, 0.2)
     out.print(f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  [dim]as many would be needed[/]", soft_wrap=True)
 
@@ -120,44 +221,6 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
     changes += [f"input {name}" for name in asked.inputs if last.inputs.get(name) != asked.inputs[name]]
     changes += ["the code"] if last.version != asked.version else []
     return f"changed since {last.key[:12]}: {', '.join(changes)}" if changes else "never made"
-
-
-@dataclass(frozen=True)
-class Reckoned:
-    """What a job takes."""
-
-    least: float
-    """Bytes."""
-    costs: dict[str, Cost]
-    bound: bool
-    """Whether it rests on the longest prompts, since nothing is prepared."""
-
-
-@dataclass
-class Left:
-    """What is still to be made, over all jobs."""
-
-    hours: dict[str, float] = field(default_factory=lambda: {gpu.name: 0.0 for gpu in GPUS})
-    too_large: dict[str, int] = field(default_factory=lambda: {gpu.name: 0 for gpu in GPUS})
-    unknown: int = 0
-    bound: bool = False
-
-    def add(self, job: Job, known: Reckoned | None) -> None:
-        self.unknown += job.stage in RECKONED and known is None
-        for name, cost in known.costs.items() if known else ():
-            self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
-            self.too_large[name] += not cost.fits
-        self.bound |= known is not None and known.bound
-
-    def said(self) -> str:
-        """The sum for each card; empty if there is nothing to make that takes a card."""
-        if not any(self.hours.values()) and not any(self.too_large.values()):
-            return ""
-        parts = [f"{name} {'<=' * self.bound}{self.hours[name]:.1f} h{self.rest(name)}" for name in self.hours]
-        return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
-
-    def rest(self, name: str) -> str:
-        return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
 
 
 def short(name: str) -> str:

@@ -180,7 +180,7 @@ def test_the_paragraph():
     assert said.startswith(
         "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
     )
-    assert "1 of 2 shown to be worse by no more than the margin, 1 worse." in said
+    assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in said
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
 

@@ -96,6 +96,14 @@ def test_show_prompt_shows_what_carries_loss(made, type_in):
     assert "<eos>" in shown
 
 
+def test_show_prompt_prepares_what_is_trained_on_and_no_more(made, type_in, tmp_path):
+    recipe, _ = made
+    shown = type_in("show-prompt", recipe, "general.suites=[shop_notice]", "--store", tmp_path)
+    made_now = {path.name.rpartition("--")[0] for path in (tmp_path / "data" / "prepare").iterdir()}
+    assert made_now == {"pets--heldout", "pets--train"}
+    assert "general" not in shown
+
+
 def test_verify_names_what_was_altered(made, type_in, tmp_path):
     store = shutil.copytree(made[1], tmp_path / "store")
     assert "7 artifacts, every byte as it was made" in type_in("verify", "--store", store)

@@ -209,14 +209,13 @@ def test_a_base_without_quantization():
     assert costs["RTX 4090"].seconds < packed["RTX 4090"].seconds
 
 
-def shown(recipe, root, width=80):
+def shown(recipe, root, width=80, every=False):
     """The lines of a plan."""
     from rich.console import Console
 
     screen = StringIO()
-    planned.show_plan(
-        Console(file=screen, highlight=False, width=width), recipe, plan(recipe, ask=False), Store(root / "data", root / "checkpoints")
-    )
+    console, store = Console(file=screen, highlight=False, width=width), Store(root / "data", root / "checkpoints")
+    planned.show_plan(console, recipe, plan(recipe, ask=False), store, every)
     return screen.getvalue().splitlines()
 
 
@@ -249,6 +248,20 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
     assert all(len(found) <= 80 for found in lines[:12])
     assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
     assert "mistral-7b: a token sees the 4096 before it" in lines
+
+
+def test_many_jobs_are_told_by_stage(tmp_path):
+    asked_for = asked(tasks=("viggo", "boolq"), finetune={"seeds": tuple(range(20))})
+    jobs = plan(asked_for, ask=False)
+    each, short = shown(asked_for, tmp_path, every=True), shown(asked_for, tmp_path)
+    assert len(jobs) > planned.MANY_JOBS
+    assert len(each) - len(short) > 80
+    assert [found for found in each if "jobs, " in found] == [found for found in short if "jobs, " in found]
+    known = [planned.reckoned(job, {}) for job in jobs if job.stage == "finetune"]
+    hours = "".join(f"{planned.hour(sum(one.costs[gpu.name].seconds for one in known) / 3600):>5}" for gpu in GPUS)
+    row = next(found for found in short if " finetune " in found)
+    assert row == f"  40{f'<={max(one.least for one in known) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
+    assert all(len(found) <= 80 for found in short if "https:" not in found)
 
 
 def test_what_arms_and_measures_take(tmp_path):
@@ -287,7 +300,7 @@ def test_a_plan_from_what_is_prepared(prepared):
 def test_what_is_made_is_not_in_the_sum(prepared):
     recipe, root = prepared
     before, changes = shown(recipe, root), {"finetune.compute": "bf16", "generate.compute": "bf16"}
-    assert re.search(r"5 to make: A10G 0.0 h", " ".join(before))
+    assert re.search(r"5 to make: A10G under 0.1 h", " ".join(before))
     project.carry_out(root / "pets.yaml", root, changes, stages={"generate"})
     after = shown(recipe, root)
     assert line(after, "finetune", "base--pets--r4-s0").endswith("here")
@@ -316,7 +329,10 @@ def test_what_cannot_be_reckoned_is_said(more, tmp_path):
 def test_a_card_that_is_too_small(tmp_path):
     lines = shown(asked(tasks=["wikisql"], prepare={"max_tokens": 8000}), tmp_path)
     assert re.search(r"<=\d\d\.\d    -    -[ \d.]+ finetune", line(lines, "finetune", "mistral-7b--wikisql--r16-s0"))
-    assert re.search(r"A10G <=[\d.]+ h \(1 do not fit\), RTX 4090 <=[\d.]+ h \(1 do not fit\), A100-80 <=[\d.]+ h, H100", " ".join(lines))
+    assert re.search(
+        r"A10G <=[\d.]+ h \(1 do not fit\), RTX 4090 <=[\d.]+ h \(1 do not fit\), A100-80 <=[\d.]+ h, H100",
+        " ".join(" ".join(lines).split()),
+    )
 
 
 def test_an_adapted_model_stops_and_a_base_may_not(tmp_path):

@@ -211,9 +211,9 @@ def summary(report: Row) -> str:
     kept = [claim for claim in report["claims"] if claim["kind"] == "kept"]
     if kept:
         count = {word: sum(claim["verdict"] == word for claim in kept) for word in ("better", "worse", CANNOT)}
-        said = [f"{count['better']} of {len(kept)} shown to be worse by no more than the margin"]
+        said = [f"{count['better']} better (shown to stay within the margin)"] if count["better"] else []
         said += [f"{count[word]} {word}" for word in ("worse", CANNOT) if count[word]]
-        parts.append(f"On what it was not trained for: {', '.join(said)}.")
+        parts.append(f"Asked {len(kept)} times for what it was not trained for: {', '.join(said)}.")
     parts += [each["text"] for row in advice for each in row["sentences"] if row["use"] == "tuned" and each["evidence"].endswith("-cost")][
         :1
     ]

@@ -10,6 +10,8 @@ SHAPES = {"better": "circle", "worse": "square", "cannot tell": "diamond"}
 COLOURS = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
 CHARACTER = 7
 """Width of a letter of a wide font at 12 pixels."""
+WIDE = 20
+"""From this ratio of the highest loss to the lowest its axis is logarithmic."""
 STEP = 30
 """Height of a row of the forest plot, in pixels."""
 
@@ -134,10 +136,10 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
         for step, loss in line[kind]
     ]
     losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
-    step, loss = alt.Scale(domain=[0, max(steps)], nice=False), alt.Scale(domain=[min(losses), max(losses)], nice=True, zero=False)
+    step = alt.Scale(domain=[0, max(steps)], nice=False)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
-        y=alt.Y("loss:Q", title=None, scale=loss, axis=alt.Axis(tickCount=5, domain=False, ticks=False)),
+        y=alt.Y("loss:Q", title=None, scale=loss_scale(losses), axis=alt.Axis(tickCount=5, format="~g", domain=False, ticks=False)),
         color=series_colour("series:N", names),
         detail="key:N",
     )
@@ -145,6 +147,16 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
     dots = base.mark_point(size=28, filled=True, opacity=1).encode(description="said:N")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
     return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=360, height=200)), label)
+
+
+def loss_scale(losses: list[float]) -> Any:
+    """Logarithmic where a loss falls so far that the end of a curve would lie on the axis."""
+    import altair as alt
+
+    low, high = min(losses), max(losses)
+    if low > 0 and high > WIDE * low:
+        return alt.Scale(type="log", domain=[low, high], nice=True)
+    return alt.Scale(domain=[low, high], nice=True, zero=False)
 
 
 def along(sweep: Row, task: str) -> str:

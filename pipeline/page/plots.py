@@ -10,6 +10,8 @@ from pipeline.page.svg import INK, draw
 Row = dict[str, Any]
 PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": "worse"}
 """Colour of each part of a score."""
+BREAK = ": "
+"""Between what was tuned on and what was asked."""
 MOST_PANELS = 12
 """More cells than these are told by tables alone."""
 FAMILIES = {"base": "edge", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
@@ -33,15 +35,17 @@ def all_of(report: Row) -> dict[str, str]:
     return drawn
 
 
-def label_room(rows: list[Row], most: int) -> int:
-    return min(most, CHARACTER * max(len(row["label"]) for row in rows))
+def label_room(rows: list[Row], most: int, split: bool = False) -> int:
+    lines = [line for row in rows for line in (row["label"].split(BREAK) if split else [row["label"]])]
+    return min(most, CHARACTER * max(map(len, lines)))
 
 
-def names(room: int) -> Any:
-    """The axis with the names of rows."""
+def names(room: int, split: bool = False) -> Any:
+    """The axis with the names of rows; split puts what stands behind a colon on a line of its own."""
     import altair as alt
 
-    return alt.Axis(title=None, labelLimit=room, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False)
+    lines = {"labelExpr": f"split(datum.label, '{BREAK}')"} if split else {}
+    return alt.Axis(title=None, labelLimit=room, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False, **lines)
 
 
 def segments(cell: Row) -> list[Row]:
@@ -168,7 +172,7 @@ def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
     places = max(3, words.digits(suite["low"], suite["high"]))
     value = f"{words.signed(suite['difference'], places)} [{words.number(suite['low'], places)}, {words.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {words.typeset(value)}, margin {suite['margin']:g}"
-    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
+    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}{BREAK}{suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
@@ -181,13 +185,14 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     """How much worse tuned is than base elsewhere, with the margin that it must stay under."""
     import altair as alt
 
-    room = label_room(rows, most)
+    split = width < 400 and kind == "task"
+    room = label_room(rows, most, split)
     worst = max(max(abs(row["low"]), abs(row["high"]), row["margin"]) for row in rows)
     lowest = min(0.0, *(row["low"] for row in rows))
     scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
     title = "loss gained, nats a token" if kind == "loss" else "score lost"
     axis = alt.Axis(title=f"{title}; the mark is the margin", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room)), description="said:N")
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room, split)), description="said:N")
     x = alt.X("low:Q", scale=scale, axis=axis)
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
     shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
@@ -195,5 +200,5 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     points = base.mark_point(size=70, filled=True, opacity=1).encode(x="difference:Q", color=colour, shape=shape)
     margins = base.mark_tick(thickness=2.5, size=18, color=INK["ink"]).encode(x="margin:Q")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
-    chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=alt.Step(STEP))
+    chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=alt.Step(STEP + 8 * split))
     return draw(styled(chart), f"General ability, {title}; the table has the same figures")
