@@ -115,9 +115,16 @@ def row_logprobs(model: Any, batch: dict[str, Any]) -> list[float]:
     keep = labels.shape[1] - first + 1
     with torch.inference_mode():
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False, logits_to_keep=keep).logits
-        wanted = labels[:, -keep + 1 :]
-        each = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
-    return [-float(value) for value in each.sum(1)]
+        return target_sums(logits, labels[:, -keep:])
+
+
+def target_sums(logits: Any, labels: Any) -> list[float]:
+    """Of each row the sum of log-probabilities of its targets, in nats; logits (rows, tokens, vocabulary), labels (rows, tokens)."""
+    import torch
+
+    wanted = labels[:, 1:]
+    each = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
+    return [-float(value) for value in each.sum(1).tolist()]
 
 
 def losses(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, float]]:
@@ -167,6 +174,21 @@ class Draw:
     seed: int
 
 
+def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
+    """input_ids and attention_mask, each (prompts, longest)."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    return ids, mask
+
+
+def positions(mask: Any) -> Any:
+    """Of each token its place among those of its row that count, (rows, tokens)."""
+    return (mask.cumsum(1) - 1).clamp(min=0)
+
+
 def greedy(
     model: Any, prompts: Sequence[Sequence[int]], halt: Halt, pad: int, tokenizer: Any = None, draw: Draw | None = None
 ) -> list[list[int]]:
@@ -179,9 +201,8 @@ def greedy(
     """
     import torch
 
-    device, width = model.device, max(map(len, prompts))
-    ids = torch.tensor([[pad] * (width - len(row)) + list(row) for row in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts], device=device)
+    ids, mask = left_padded(prompts, pad, model.device)
+    width = ids.shape[1]
     asked: dict[str, Any] = {"max_new_tokens": halt.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
     asked |= {"eos_token_id": list(halt.ends)}
     asked |= {"stopping_criteria": [stop_strings(halt.stop, tokenizer, width)]} if halt.stop else {}

@@ -259,8 +259,13 @@ def answered(shape: Shape, work: Answering, gpu: Gpu) -> Cost:
     quantized = work.weight_bytes < BF16 and not dense
     weights = ("nf4" if batch <= gpu.fused_rows else "nf4-unfused") if quantized else "bf16"
     step = decode_seconds(shape, gpu, batch, work.prompt + work.steps / 2, weights)
-    read = work.examples * work.prompt * (score_flop(shape, work.prompt, 0.0) + work.choices * score_flop(shape, work.prompt)) / gpu.flops
-    read += dequant_seconds(shape, gpu, 1) * batches * (1 + work.choices) if quantized else 0.0
+    read = (
+        work.examples
+        * work.prompt
+        * (score_flop(shape, work.prompt, 0.0) + bool(work.choices) * score_flop(shape, work.prompt))
+        / gpu.flops
+    )
+    read += dequant_seconds(shape, gpu, 1) * batches * (1 + bool(work.choices)) if quantized else 0.0
     total = read / SHARE + batches * work.steps * max(step / SHARE, ONE_TOKEN[weights] * shape.layers)
     peak = sum(answer_memory(shape, work, batch_tokens(work), dense).values())
     return Cost(peak, total, peak <= USABLE * gpu.memory)

@@ -1,13 +1,14 @@
 """Generation and scoring against one-by-one calls of the libraries themselves."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline import engine, liveness, loading, records, text
+from pipeline import choices, engine, liveness, loading, records, text
 from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
 from pipeline.records import Prediction
@@ -294,6 +295,50 @@ def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model
         assert (picked.text, picked.tokens, picked.stopped) == (example.choices[best], lengths[best], "eos")
     assert len({lengths[at] for at in range(3)}) > 1  # else the mean would rank as the sum does
     assert facts["truncated"] == 0
+
+
+def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapter):
+    render, rng = text.renderer(model), random.Random(5)
+    some = [render.prompt_ids(example.prompt) for example in EXAM[:6]]
+    answers = [[[rng.randrange(4, 60) for _ in range(size)] for size in sizes] for sizes in ([1, 1], [4, 1, 2], [3], [0, 5], [1], [])]
+    with loading.adapted(loading.load(model, "nf4", "fp32", CPU), adapter) as tuned:
+        found = choices.logprobs(tuned, some, answers, render.pad)
+        assert [len(each) for each in found] == [2, 3, 1, 2, 1, 0]
+        for prompt, each, sums in zip(some, answers, found, strict=True):
+            for answer, value in zip(each, sums, strict=True):
+                rows = [engine.Tokens(tuple(prompt), tuple(answer))]
+                alone = engine.row_logprobs(tuned, engine.padded(rows, render.pad, CPU)) if answer else [0.0]
+                assert value == pytest.approx(alone[0], abs=1e-4)
+
+
+def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monkeypatch):
+    base = loading.load(model, "nf4", "fp32", CPU)
+    prompts, answers = [[1] * 10, [1] * 30], [[[1]], [[1] * 2, [1] * 5, [1]]]
+    assert choices.widths(prompts, answers, base, 100) == [11, 70]
+    monkeypatch.setattr(engine, "LOGITS", 10 * base.get_output_embeddings().weight.shape[0])  # of ten tokens
+    assert choices.widths(prompts, answers, base, 100) == [11, 100]
+
+
+def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch):
+    machine, changes = Machine(device="cpu", tokens=60), {"constrain": "choices"}
+    _, whole = run(tmp_path, model, "whole", machine, changes, exam=exam)
+    real, calls = choices.logprobs, []
+
+    def stops(*args):
+        calls.append(len(args[1]))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(choices, "logprobs", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, model, "broken", machine, changes, exam=exam)
+    done = sum(calls[:2])
+    del calls[:]
+    monkeypatch.setattr(choices, "logprobs", lambda *args: calls.append(len(args[1])) or real(*args))
+    _, found = run(tmp_path, model, "broken", machine, changes, exam=exam)
+    assert found == whole
+    assert 0 < sum(calls) == 16 - done
 
 
 def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):

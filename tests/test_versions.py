@@ -14,7 +14,7 @@ FROZEN = Path(__file__).with_name("versions.json")
 DEAR = {
     "finetune": ["stages/finetune", "training", "adapters", "engine", "loading", "text"],
     "refer": ["stages/refer", "references/ask", "references/endpoint", "kept"],
-    "generate": ["stages/generate", "kept", "engine", "loading", "liveness", "text", "adapters", "shots"],
+    "generate": ["stages/generate", "batched", "choices", "kept", "engine", "loading", "liveness", "text", "adapters", "shots"],
     "relate": ["stages/relate", "batched", "kept", "engine", "loading", "text"],
     "forget": ["stages/forget", "batched", "kept", "engine", "loading", "text", "adapters", "general"],
     "speed": ["stages/speed", "engine", "loading", "text", "adapters", "shots"],

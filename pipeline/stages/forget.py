@@ -23,7 +23,7 @@ def run(work: Work) -> dict[str, Any]:
     longest = min(LONGEST, loading.context_window(base))
     start, rows = time.monotonic(), [tokens_of(render, each.text, longest) for each in paragraphs]
     with loading.adapted(base, work.inputs["adapter"]) as model, loading.expanded(model):
-        found = batched.values(work, model, rows, render.pad, engine.losses, "paragraphs")
+        found = batched.read(work, model, rows, render.pad, engine.losses, "paragraphs")
     lines = [
         json.dumps({"example": each.id, "tokens": len(row.target), "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
         for each, row, (base, tuned, kl) in zip(paragraphs, rows, found, strict=True)

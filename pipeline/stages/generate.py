@@ -6,20 +6,20 @@ batches are kept in the resume folder, so a killed run goes on where it was.
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from pipeline import engine, liveness, loading, records, shots, text
+from pipeline import batched, choices, engine, liveness, loading, records, shots, text
 from pipeline.errors import DataError
-from pipeline.kept import Kept
 from pipeline.machine import Work
-from pipeline.progress import meter, say
+from pipeline.progress import say
 from pipeline.records import Example, Prediction
 
-VERSION = 2
+VERSION = 3
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def run(work: Work) -> dict[str, Any]:
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
         speaker = Speaker(render, engine.Halt(params["max_new_tokens"], tuple(ends), stop), params)
         if params.get("constrain") == "choices":
-            answers = speaker.chosen(model, exam, engine.token_budget(work.machine.tokens, device))
+            answers = speaker.chosen(work, model, exam)
         else:
             answers = sampled(work, model, speaker, exam, answer_all(work, model, speaker, exam))
         if adapter and "merge" not in params:
@@ -113,18 +113,15 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
     """
     path = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
     limit, budget = work.params["max_new_tokens"], engine.token_budget(work.machine.tokens, model.device)
-    lengths = [len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam]
-    with Kept(path) as kept, meter("answering", len(exam), "examples") as shown:
-        done = {row["example"]: records.of(row, Prediction) for row in kept.rows}
-        for group in engine.groups(lengths, budget):
-            batch = [exam[i] for i in group]
-            if not all(example.id in done for example in batch):  # a batch that was cut off is done again as a whole
-                fresh = speaker.answers(model, batch, number)
-                kept.add(*map(asdict, fresh))
-                done |= {answer.example: answer for answer in fresh}
-            shown.advance(len(batch))
-    answers = [done[example.id] for example in exam]
-    return speaker.scored(model, exam, answers, budget) if work.params["score_choices"] and number is None else answers
+    batches = engine.groups([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
+    rows = batched.values(
+        path,
+        batches,
+        lambda batch: list(map(asdict, speaker.answers(model, [exam[at] for at in batch], number))),
+        ("answering", "examples"),
+    )
+    answers = [records.of(row, Prediction) for row in rows]
+    return speaker.scored(work, model, exam, answers) if work.params["score_choices"] and number is None else answers
 
 
 class Speaker:
@@ -153,15 +150,15 @@ class Speaker:
             return Prediction(example.id, said[:cut], len(ids), "stop")
         return Prediction(example.id, said, len(ids), "eos" if ended else "length")
 
-    def scored(self, model: Any, exam: list[Example], answers: list[Prediction], budget: int) -> list[Prediction]:
+    def scored(self, work: Work, model: Any, exam: list[Example], answers: list[Prediction]) -> list[Prediction]:
         """The answers with the log-likelihood of every choice (end token left out)."""
-        found = self.likelihoods(model, exam, budget)
+        found = self.likelihoods(work, model, exam)
         return [replace(answer, logprobs=tuple(value for value, _ in each)) for answer, each in zip(answers, found, strict=True)]
 
-    def chosen(self, model: Any, exam: list[Example], budget: int) -> list[Prediction]:
+    def chosen(self, work: Work, model: Any, exam: list[Example]) -> list[Prediction]:
         """The choice of the highest log-likelihood a token to every example, and the sums of all."""
         answers = []
-        for example, each in zip(exam, self.likelihoods(model, exam, budget), strict=True):
+        for example, each in zip(exam, self.likelihoods(work, model, exam), strict=True):
             if not each:
                 raise DataError(
                     f"example {example.id} has no choices to rank.", "Leave base_constrained and tuned_constrained out of compare.arms."
@@ -170,19 +167,15 @@ class Speaker:
             answers.append(Prediction(example.id, example.choices[best], each[best][1], "eos", tuple(value for value, _ in each)))
         return answers
 
-    def likelihoods(self, model: Any, exam: list[Example], budget: int) -> list[list[tuple[float, int]]]:
+    def likelihoods(self, work: Work, model: Any, exam: list[Example]) -> list[list[tuple[float, int]]]:
         """Of every choice of every example: its log-likelihood behind the prompt, in nats, and its tokens (at least 1)."""
-        pairs = [(i, choice) for i, example in enumerate(exam) for choice in example.choices]
-        prompt_ids, answer_ids = self.render.prompt_ids, self.render.answer_ids
-        rows = [engine.Tokens(tuple(prompt_ids(exam[i].prompt)), tuple(answer_ids(exam[i].prompt, choice))) for i, choice in pairs]
-        found = [0.0] * len(rows)
-        with meter("scoring", len(rows), "choices") as shown:
-            for group in engine.groups([len(row) for row in rows], budget):
-                batch = engine.padded([rows[at] for at in group], self.render.pad, model.device)
-                for at, value in zip(group, engine.row_logprobs(model, batch), strict=True):
-                    found[at] = value
-                shown.advance(len(group))
-        by_example: list[list[tuple[float, int]]] = [[] for _ in exam]
-        for (i, _), value, row in zip(pairs, found, rows, strict=True):
-            by_example[i].append((value, max(1, len(row.target))))
-        return by_example
+        prompts = [self.render.prompt_ids(example.prompt) for example in exam]
+        answers = [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
+        budget = engine.token_budget(work.machine.tokens, model.device)
+
+        def of(batch: Sequence[int]) -> list[list[float]]:
+            return choices.logprobs(model, [prompts[at] for at in batch], [answers[at] for at in batch], self.render.pad)
+
+        batches = engine.groups(choices.widths(prompts, answers, model, budget), budget)
+        found = batched.values(work.resume / "choices.jsonl", batches, of, ("scoring", "examples"))
+        return [[(value, max(1, len(ids))) for value, ids in zip(*each, strict=True)] for each in zip(found, answers, strict=True)]

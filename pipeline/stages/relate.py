@@ -25,7 +25,7 @@ def run(work: Work) -> dict[str, Any]:
     start = time.monotonic()
     with loading.expanded(base):
         rows = list(dict.fromkeys(row for way in ways for row in way.rows()))  # many answers are alike
-        found = batched.values(work, base, rows, render.pad, engine.row_logprobs, "answers")
+        found = batched.read(work, base, rows, render.pad, engine.row_logprobs, "answers")
     scores = dict(zip(rows, found, strict=True))
     lines = [json.dumps(way.told(scores), ensure_ascii=False) + "\n" for way in ways]
     (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
