@@ -245,3 +245,14 @@ def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
     suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "anchor": "cell0000-kept-b"}
     rows = [plots.kept_row({"label": "a"}, suite, verdicts) for verdicts in ({}, {"#cell0000-kept-b": "worse"})]
     assert [row["verdict"] for row in rows] == ["cannot tell", "worse"]
+
+
+def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
+    names = ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]
+    made = Made(Inputs(tmp_path, {"tasks": names}, n=12, arms=("base_fewshot", "constant"), measured=True))
+    verdict = made.html.partition('<section id="verdict">')[2].partition("</section>")[0]
+    assert 'class="card' not in verdict
+    for cell, told in zip(made.json["cells"], made.json["advice"], strict=True):
+        assert f'<a href="#{cell["cell"]}">{cell["label"]}</a></th><td>' in verdict
+        assert all(words.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
+    assert verdict.count("<td>the fine-tune</td>") == sum(told["use"] == "tuned" for told in made.json["advice"])

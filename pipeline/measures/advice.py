@@ -214,11 +214,16 @@ def summary(report: Row) -> str:
         said = [f"{count['better']} better (shown to stay within the margin)"] if count["better"] else []
         said += [f"{count[word]} {word}" for word in ("worse", CANNOT) if count[word]]
         parts.append(f"Asked {len(kept)} times for what it was not trained for: {', '.join(said)}.")
-    parts += [each["text"] for row in advice for each in row["sentences"] if row["use"] == "tuned" and each["evidence"].endswith("-cost")][
-        :1
-    ]
+    prices = [(row, each["text"]) for row in advice for each in row["sentences"] if row["use"] == "tuned" and priced(each)]
+    if len(prices) == 1:  # of several tasks each says its own
+        (row, text), *_ = prices
+        parts.append(text if len(advice) == 1 else f"On {placed(row['label'])}: {text[0].lower()}{text[1:]}")
     family = len(report["claims"])
     return " ".join([*parts, f"{family} claim{'s' * (family != 1)} in the family; all else is exploratory."])
+
+
+def priced(sentence: Row) -> bool:
+    return bool(sentence["evidence"].endswith("-cost"))
 
 
 def placed(label: str) -> str:

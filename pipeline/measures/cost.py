@@ -101,8 +101,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
     if saved <= 0:
         return {**told, "why": f"never: a request to {names.arm(one)} costs no less than one to {names.arm(other)}"}
     spent = 0.0 if one != "tuned" else trained["gpu_hours"] * 3600 if alike else trained["dollars"]
-    why = "both run on the same machine, so the price of an hour cancels" if alike else ""
-    return {**told, "requests": math.floor(spent / saved) + 1, "why": why}
+    return {**told, "requests": math.floor(spent / saved) + 1, "why": ""}
 
 
 def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> str:
@@ -138,6 +137,7 @@ def assumptions(given: Given) -> list[str]:
             "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers lower ones."
         )
     if "base_fewshot" in given.tokens:
+        said.append("Break-even between arms of our own is by seconds: both run on the same machine, so the price of its hour cancels.")
         said.append("The examples in front of a few-shot prompt are paid with every request; a cache of them would make it cheaper.")
     if given.prices:
         said.append("A reference model is priced by the recipe, per token that its endpoint counted.")

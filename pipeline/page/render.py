@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.measures import names
 from pipeline.page import arms, words
 from pipeline.page.svg import inline, variables
 from pipeline.recipe import build
@@ -32,7 +33,7 @@ SECTIONS = {
 SCRIPTS = ("dom", "unpack", "diff", "example", "page")
 """The parts of the page's one script, in order."""
 MOST_CARDS = 6
-"""Cells of a sweep that get a card each; more are told in a sentence a task, and stand in the table. Tables a cell fold beyond it."""
+"""Cells that get a card each; more are told in a table, those of a sweep in a sentence a task. What stands once a cell folds beyond it."""
 MOST_ROWS = 14
 """Rows of a table that stands open near the top of its section; longer ones fold."""
 INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "bootstrap, percentiles"}
@@ -163,6 +164,7 @@ def measured(report: Row) -> Row:
         "there": there(report),
         "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
         "arm_meaning": arms.meaning,
+        "called": names.arm,
         "shown": shown,
         **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
         "advice": {row["cell"]: row for row in report["advice"]},
