@@ -181,6 +181,7 @@ def test_the_paragraph():
         "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
     )
     assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in said
+    assert "On pets: by price alone, use the base with examples" in said
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
 

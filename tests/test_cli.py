@@ -6,8 +6,9 @@ import shutil
 import sys
 
 import pytest
+import torch
 
-from pipeline import cli, progress
+from pipeline import cli, progress, records, text
 from pipeline import run as runs
 from pipeline.artifact import Store
 from tests import project
@@ -177,3 +178,19 @@ def test_the_report_is_readable_json(made):
 def test_the_code_version_is_one_a_process():
     assert runs.code() == runs.code()
     assert re.fullmatch(r"[0-9a-f]{16}", runs.code())
+
+
+def test_the_lines_of_a_model_card_give_what_was_measured(made, monkeypatch):
+    _, root = made
+    found = {each.stage: each for each in Store(root / "data", root / "checkpoints").all() if "base" not in each.path.name.split("--")[2:]}
+    (card,) = found["report"].path.glob("cards/*/README.md")
+    names = {}
+    monkeypatch.chdir(root)
+    exec(re.search(r"```python\n(.*?)\n```", card.read_text(), re.S)[1], names)
+    render = text.renderer(found["finetune"].params["model"])
+    exam = next(each for each in Store(root / "data", root / "checkpoints").all() if each.path.name.startswith("pets--heldout"))
+    said = {row.example: row.text for row in records.read(found["generate"].path / "predictions.jsonl", records.Prediction)}
+    for example in list(records.read(exam.path / "examples.jsonl", records.Example))[:6]:
+        ids = torch.tensor([render.prompt_ids(example.prompt)])
+        answer = names["model"].generate(input_ids=ids, max_new_tokens=6, do_sample=False, pad_token_id=0)[0, ids.shape[1] :]
+        assert names["tokenizer"].decode(answer, skip_special_tokens=True) == said[example.id]
