@@ -1,5 +1,6 @@
 """The figures, drawn by Altair from the report's own data: lifts with intervals, training curves, lift along a sweep."""
 
+import math
 from typing import Any
 
 from pipeline.page import words
@@ -139,7 +140,7 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
     step = alt.Scale(domain=[0, max(steps)], nice=False)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
-        y=alt.Y("loss:Q", title=None, scale=loss_scale(losses), axis=alt.Axis(tickCount=5, format="~g", domain=False, ticks=False)),
+        y=loss_axis(losses),
         color=series_colour("series:N", names),
         detail="key:N",
     )
@@ -149,14 +150,17 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
     return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=360, height=200)), label)
 
 
-def loss_scale(losses: list[float]) -> Any:
+def loss_axis(losses: list[float]) -> Any:
     """Logarithmic where a loss falls so far that the end of a curve would lie on the axis."""
     import altair as alt
 
     low, high = min(losses), max(losses)
-    if low > 0 and high > WIDE * low:
-        return alt.Scale(type="log", domain=[low, high], nice=True)
-    return alt.Scale(domain=[low, high], nice=True, zero=False)
+    plain = alt.Axis(tickCount=5, domain=False, ticks=False)
+    if not (low > 0 and high > WIDE * low):
+        return alt.Y("loss:Q", title=None, scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
+    powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
+    return alt.Y("loss:Q", title=None, scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
 def along(sweep: Row, task: str) -> str:

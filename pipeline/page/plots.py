@@ -74,7 +74,8 @@ def parts(rows: list[Row], width: int, most: int) -> str:
     legend = alt.Legend(columns=columns)
     colour = alt.Color("part:N", sort=None, scale=alt.Scale(domain=there, range=[INK[PARTS[name]] for name in there]), legend=legend)
     scale = alt.Scale(domain=[0, max(1.0, *(row["end"] for row in rows))], nice=False)
-    axis = alt.Axis(title="score of the tuned weights, by where it comes from", tickCount=5, domain=False, ticks=False, labelFlush=False)
+    title = "score, by where it comes from" if width < 400 else "score of the tuned weights, by where it comes from"
+    axis = alt.Axis(title=title, tickCount=5, domain=False, ticks=False, labelFlush=False)
     x = alt.X("start:Q", scale=scale, axis=axis)
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("label:N", sort=None, axis=names(room)), x=x, x2="end:Q", color=colour, description="said:N"

@@ -95,9 +95,16 @@ def environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"typeset": words.typeset, "md": plain}
+    made.filters |= {"typeset": words.typeset, "md": plain, "breakable": breakable}
     made.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
     return made
+
+
+def breakable(text: object) -> Any:
+    """A name that may go on in the next line behind an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in str(text).split("_"))
 
 
 def plain(text: object) -> str:
