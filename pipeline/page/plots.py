@@ -192,7 +192,8 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     lowest = min(0.0, *(row["low"] for row in rows))
     scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
     title = "loss gained, nats a token" if kind == "loss" else "score lost"
-    axis = alt.Axis(title=f"{title}; the mark is the margin", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
+    mark = "mark: margin" if width < 400 else "the mark is the margin"
+    axis = alt.Axis(title=f"{title}; {mark}", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
     base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room, split)), description="said:N")
     x = alt.X("low:Q", scale=scale, axis=axis)
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
