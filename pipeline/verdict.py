@@ -19,5 +19,5 @@ def word(p_adjusted: float, low: float, high: float, confidence: float, bound: f
     A verdict needs both: the adjusted p at most 1 - confidence and an interval that excludes the bound. The test bounds
     the false claims of the whole family; the interval alone takes the spread over training seeds into account.
     """
-    shown = p_adjusted <= 1 - confidence and not low <= bound <= high
-    return ("better" if low > bound else "worse") if shown else "cannot tell"
+    shown = p_adjusted <= 1 - confidence
+    return "better" if shown and low > bound else "worse" if shown and high < bound else "cannot tell"

@@ -72,12 +72,25 @@ def decomposition(rows: list[Row], metric: str) -> Row:
     for name, candidate in (("format", "base_constrained"), ("prompt", "base_fewshot"), ("learned", "tuned")):
         last, there = chain[-1], candidate in scores
         chosen = candidate if name == "learned" or (there and mean(scores[candidate]) > mean(scores[last])) else last
-        told = lifted(scores[chosen], scores[last])
-        parts.append({"name": name, "arm": candidate if there else None, "over": last, "value": told.pop("lift"), **told})
+        parts.append({"name": name, "arm": chosen if there else None, "over": last, **stepped(scores, chosen, last)})
+        tried = there and name != "learned"
+        parts[-1]["tried"] = {"arm": candidate, **as_part(lifted(scores[candidate], scores[last]))} if tried else None
         chain.append(chosen)
     told = lifted(scores["tuned"], scores["base"])
     said = [[name, mean(scores[name])] for name in chain]
-    return {metric: {"parts": parts, "lift": told["lift"], "low": told["low"], "high": told["high"], "best_cheap": chain[2], "chain": said}}
+    ends = {"lift": told["lift"], "low": told["low"], "high": told["high"], "best_cheap": chain[2], "chain": said}
+    return {
+        metric: {"parts": parts, **ends, "candidates": [name for name in ("base", "base_constrained", "base_fewshot") if name in scores]}
+    }
+
+
+def stepped(scores: dict[str, list[float]], chosen: str, last: str) -> Row:
+    """A part of the lift; no interval where nothing was gained."""
+    return as_part(lifted(scores[chosen], scores[last])) if chosen != last else {"value": 0.0, "low": None, "high": None, "p": None}
+
+
+def as_part(told: Row) -> Row:
+    return {"value": told["lift"]} | {name: told[name] for name in ("low", "high", "p")}
 
 
 def grounding(rows: list[Row], kind: str | None) -> Row:

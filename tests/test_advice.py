@@ -92,23 +92,32 @@ def test_forgetting_limits_the_advice():
     assert "viggo" not in said
 
 
+SAME = "an answer that is always the same scores"
+
+
 @pytest.mark.parametrize(
-    ("score", "low", "high", "says"),
+    ("learned", "score", "interval", "use", "says"),
     [
-        (0.5, 0.1, 0.3, "scores 0.50, the base with examples in its prompt 0.40; the fine-tune against it: better, +0.20 [0.10, 0.30]"),
-        (0.5, None, None, "scores 0.50, the base with examples in its prompt 0.40, the fine-tune 0.70."),
-        (0.3, 0.1, 0.3, ""),
-        (0.3, None, None, ""),
-        (0.3, -0.1, 0.5, "the fine-tune against it: cannot tell, +0.20 [-0.10, 0.50] (exploratory)."),
-        (0.8, -0.3, -0.1, "the fine-tune against it: worse, -0.20 [-0.30, -0.10]"),
-        (0.7, None, None, "scores 0.70"),
+        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form: {SAME} 0.50, the base with examples in its prompt 0.40, the fine"),
+        ("better", 0.5, None, "tuned", f"Much of this may be form: {SAME} 0.50"),
+        ("better", 0.3, (0.1, 0.3), "tuned", ""),
+        ("better", 0.3, None, "tuned", ""),
+        ("better", 0.3, (-0.1, 0.5), "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always"),
+        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the base with examples in its prompt when the task is pets"),
+        ("better", 0.7, None, "neither", "Use neither"),
+        ("worse", 0.5, (0.1, 0.3), "neither", "Use neither"),
+        ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the base with examples"),
+        ("cannot tell", 0.9, (-0.3, -0.1), "neither", "Use neither"),
+        ("cannot tell", 0.5, (0.1, 0.3), "cannot tell", "Much of this may be form"),
     ],
-)
-def test_an_answer_that_is_always_the_same_is_told_where_it_does_well(score, low, high, says):
-    over = None if low is None else {"lift": (low + high) / 2, "low": low, "high": high}
-    said = texts([claim("lift", "better"), claim("learned", "better")], floor={"answer": "cat", "score": score, "tuned_over": over})[1]
+)  # fmt: skip
+def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, score, interval, use, says):
+    over = None if interval is None else {"lift": sum(interval) / 2, "low": interval[0], "high": interval[1]}
+    given = {"answer": "cat", "score": score, "tuned_over": over}
+    found, said = texts([claim("lift", "better"), claim("learned", learned)], floor=given)
+    assert found == use
     assert says in said
-    assert ("always the same" in said) == bool(says)
+    assert ("always the same" in said) == (says not in ("", "Use the base with examples"))
 
 
 def test_invented_facts_limit_the_advice():

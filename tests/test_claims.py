@@ -139,9 +139,7 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
     assert [[claim.kind for claim in family] for family in found] == [["lift", "kept"], ["lift"]]
 
 
-@pytest.mark.parametrize(("value", "times"), [(0.05, 1), (-0.05, 3)])
-def test_tuned_is_not_called_worse_than_the_luckiest_of_equal_arms(value, times):
-    parts = [{"name": name, "arm": "base", "over": "base", "value": 0, "low": 0, "high": 0, "p": 1} for name in ("format", "prompt")]
-    parts.append({"name": "learned", "arm": "tuned", "over": "base", "value": value, "low": value - 0.03, "high": value + 0.03, "p": 0.02})
-    family = claims.family([cell(decomposition={"parts": parts, "best_cheap": "base"})])
-    assert family[1].p == pytest.approx(0.02 * times)
+def test_a_claim_among_many_shows_larger_lifts_only():
+    assert claims.stricter(1, 0.95, "holm") == pytest.approx(1)
+    assert claims.stricter(15, 0.95, "holm") == pytest.approx((2.9352 + 0.8416) / (1.96 + 0.8416), rel=1e-3)
+    assert claims.stricter(15, 0.95, "none") == 1

@@ -1,5 +1,7 @@
 """The parts of a lift: what they sum to, and which arm each is held against."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -50,8 +52,10 @@ def test_each_part_is_the_difference_of_its_arms():
     found, drawn = decompose(NAMES, scores)["mean"], scores["mean"]
     for part, (arm, over) in zip(found["parts"], [(3, 0), (2, 3), (1, 2)], strict=True):
         known = drawn.difference(arm, over)
-        assert (part["arm"], part["over"]) == (NAMES[arm], NAMES[over])
-        assert (part["value"], part["low"], part["high"], part["p"]) == (known.value, known.low, known.high, known.p)
+        assert (part["arm"], part["over"], part["value"]) == (NAMES[arm], NAMES[over], known.value)
+        if part["name"] != "learned":
+            assert (part["low"], part["high"], part["p"]) == (known.low, known.high, known.p)
+            assert part["tried"] == {"arm": NAMES[arm], **asdict(known)}
     lift = drawn.difference(1, 0)
     assert (found["lift"], found["low"], found["high"], found["best_cheap"]) == (lift.value, lift.low, lift.high, "base_fewshot")
     assert found["chain"] == [[NAMES[place], drawn.whole[place]] for place in (0, 3, 2, 1)]
@@ -63,7 +67,10 @@ def test_each_part_is_the_difference_of_its_arms():
 def test_a_cheap_arm_that_is_no_better_adds_nothing(fewshot, constrained, best):
     found = decompose(NAMES, sampled(*shifted(0.0, 0.4, fewshot, constrained)))["mean"]
     prompt = parts(found)["prompt"]
-    assert (prompt["arm"], prompt["over"], prompt["value"], prompt["low"], prompt["high"], prompt["p"]) == (best, best, 0, 0, 0, 1)
+    assert (prompt["arm"], prompt["over"], prompt["value"]) == (best, best, 0)
+    assert (prompt["low"], prompt["high"], prompt["p"]) == (None, None, None)
+    assert prompt["tried"]["arm"] == "base_fewshot"
+    assert prompt["tried"]["value"] < 0
     assert (found["best_cheap"], parts(found)["learned"]["over"]) == (best, best)
 
 
@@ -80,3 +87,45 @@ def test_an_absent_arm_is_named_so():
     alone = decompose(NAMES, sampled(*shifted(0.0, 0.4)))["mean"]  # a metric of samples has no other arms
     assert [part["arm"] for part in alone["parts"]] == [None, None, "tuned"]
     assert parts(alone)["learned"]["value"] == alone["lift"]
+
+
+def test_learned_is_held_against_every_arm_without_training():
+    """The best here, few-shot, need not be the best in truth: p and the lower end are the least favourable ones."""
+    rng = np.random.default_rng(0)
+    tuned = np.clip(0.6 + 0.2 * rng.normal(size=60), 0, 1)
+    near = tuned - 0.02  # agrees with tuned on every example
+    far = rng.permutation(tuned) - 0.03
+    drawn = sampled(tuned - 0.3, tuned, near, far)["mean"]
+    learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
+    assert learned["over"] == "base_fewshot"
+    each = [drawn.difference(1, place) for place in (0, 2, 3)]
+    assert drawn.difference(1, 2).p < 0.01
+    assert (learned["p"], learned["low"]) == (max(one.p for one in each), min(one.low for one in each))
+    assert learned["p"] > 0.05
+    assert learned["low"] < 0 < learned["value"]
+    assert decompose(NAMES, {"mean": drawn})["mean"]["candidates"] == ["base", "base_constrained", "base_fewshot"]
+
+
+def test_worse_than_the_best_is_corrected_for_their_number():
+    drawn = sampled(*shifted(0.2, 0.18, 0.23, 0.19, n=200))["mean"]
+    learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
+    alone = drawn.difference(1, 2)
+    assert alone.value < 0
+    assert learned["p"] == min(1, 3 * alone.p)
+
+
+def test_an_arm_that_leads_by_luck_is_seldom_beaten_by_what_was_not_learned():
+    """Tuned is truly as good as constrained; few-shot is truly worse but gives nearly tuned's own answers."""
+    rng = np.random.default_rng(5)
+    called = old = 0
+    for seed in range(200):
+        tuned, constrained, base = (rng.random(300) < rate for rate in (0.6, 0.6, 0.3))
+        few = tuned & (rng.random(300) >= 0.035)
+        arms = np.array([np.stack([arm, np.ones(300)], axis=-1) for arm in np.array([base, tuned, few, constrained], dtype=float)])
+        (drawn,) = stats.sample([stats.stack(arms, mean)], 200, seed)
+        learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
+        called += learned["p"] <= 0.05 and learned["low"] > 0
+        naive = drawn.difference(1, NAMES.index(learned["over"]))
+        old += naive.p <= 0.05 and naive.low > 0
+    assert called / 200 <= 0.05
+    assert old / 200 > 0.1  # what is called where only the best of this sample is looked at

@@ -28,6 +28,11 @@ def test_the_bound_moves_the_line():
     assert verdict.word(0.01, -0.08, -0.02, 0.95, bound=-0.05) == "cannot tell"
 
 
+def test_what_is_not_known_is_no_verdict():
+    assert verdict.word(0.001, float("nan"), float("nan"), 0.95) == "cannot tell"
+    assert verdict.word(float("nan"), 0.1, 0.2, 0.95) == "cannot tell"
+
+
 def test_holm_counts_the_whole_family():
     assert verdict.adjusted([0.01, 0.04, 0.03, 0.005], "holm") == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert verdict.adjusted([0.01, 0.04, 0.03, 0.005], "none") == [0.01, 0.04, 0.03, 0.005]

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.measures import names
+from pipeline.measures import floor, names
+from pipeline.measures.floor import CANNOT, NEITHER
 
 Row = dict[str, Any]
-CANNOT = "cannot tell"
 UNTESTED = {"p": None, "p_adjusted": None}
 """Of what is exploratory."""
 
@@ -24,7 +24,8 @@ def advise(cells: list[Row], claims: list[Row]) -> tuple[list[Row], list[Row]]:
 
     Returns:
         [{task, cell, label, use, sentences: [{text, evidence}]}], and [{cell, label, rule, value, low, high, threshold, verdict,
-        evidence, confirmatory}]; use is `tuned`, the name of an arm that needs no training, or `cannot tell`.
+        evidence, confirmatory}]; use is `tuned`, the name of an arm that needs no training, `neither` (an answer that is always the
+        same scores as much), or `cannot tell`.
     """
     by_cell = {cell["cell"]: [claim for claim in claims if claim["cell"] == cell["cell"]] for cell in cells}
     return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], [
@@ -37,8 +38,14 @@ def recommended(cell: Row, claims: list[Row]) -> Row:
     lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
     rival = best_cheap(cell)
     use = choice(lift, learned, rival)
-    told = [saying(use, cell, lift, learned, rival), *caveats(cell, claims, use), *costs(cell, use)]
-    return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": [each for each in told if each]}
+    at = f"#{cell['cell']}-arms"
+    if decided := floor.decides(cell, use, rival):
+        use, told = decided, [{"text": floor.saying(cell, decided, rival), "evidence": at}]
+    else:
+        told = [saying(use, cell, lift, learned, rival)]
+        told += [{"text": beside, "evidence": at} for beside in [floor.aside(cell, rival)] if beside]
+    sentences = [*told, *caveats(cell, claims, use), *costs(cell, use)]
+    return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": sentences}
 
 
 def of_kind(claims: list[Row], kind: str) -> Row | None:
@@ -65,13 +72,15 @@ def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: st
     if decisive is None:
         return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}"}
     against = names.arm(rival) if learned else "the base"
-    words = f"{decisive['verdict']} than {against} by {signed(decisive)}"
+    words = f"{decisive['verdict']} than {against} by {names.signed(decisive)}"
     if use == "tuned":
         more = "" if learned else "; examples in the prompt and a fixed form of the answer were not tried"
         text = f"Use the fine-tune when the task is {name}: it is {words}{more}."
     elif use == CANNOT:
         aside = ", though it is better than the bare base" if learned and lift and lift["verdict"] == "better" else ""
-        text = f"Cannot tell whether the fine-tune is better than {against} on {name} ({signed(decisive)}){aside}: use {against} when "
+        text = (
+            f"Cannot tell whether the fine-tune is better than {against} on {name} ({names.signed(decisive)}){aside}: use {against} when "
+        )
         text += "training is to be spared."
     else:
         text = f"Use {names.arm(use)} when the task is {name}: the fine-tune is {words}."
@@ -90,31 +99,12 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
                 f"Cannot tell whether the fine-tune is worse on {of} by more than {claim['margin']:g}: try it there before it is used so."
             )
             said.append({"text": text if shown else unsure, "evidence": claim["evidence"]})
-    said += above_floor(cell)
     invented = hallucination(cell)
     if invented and invented["verdict"] == "worse" and use == "tuned":
-        text = (
-            f"Use the base when no fact may be invented: the fine-tune is worse there by {signed(invented)} of the answers (exploratory)."
-        )
+        by = names.signed(invented)
+        text = f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
         said.append({"text": text, "evidence": invented["evidence"]})
     return said
-
-
-def above_floor(cell: Row) -> list[Row]:
-    """Beside an answer that is always the same: said where that scores more than what needs no training, or as much as the fine-tune."""
-    floor, rival = cell["floor"], best_cheap(cell)
-    if not floor:
-        return []
-    over, scores = floor["tuned_over"], {arm["name"]: arm["score"] for arm in cell["arms"]}
-    if floor["score"] <= scores[rival] and floor["score"] < scores["tuned"] and not (over and over["low"] <= 0):
-        return []
-    text = f"An answer that is always the same scores {floor['score']:.2f}, {names.arm(rival)} {scores[rival]:.2f}"
-    if over:
-        word = "better" if over["low"] > 0 else "worse" if over["high"] < 0 else CANNOT
-        text += f"; the fine-tune against it: {word}, {signed({**over, 'value': over['lift']})} (exploratory)."
-    else:
-        text += f", the fine-tune {scores['tuned']:.2f}."
-    return [{"text": text, "evidence": f"#{cell['cell']}-arms"}]
 
 
 def costs(cell: Row, use: str) -> list[Row]:
@@ -201,7 +191,7 @@ def plain(cell: Row, rule: str, value: float | None, threshold: float | None, ve
 def summary(report: Row) -> str:
     """The whole verdict in one paragraph."""
     advice = report["advice"]
-    groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for"}
+    groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for", NEITHER: "Use neither for"}
     groups |= {row["use"]: f"Use {names.arm(row['use'])} for" for row in advice if row["use"] not in groups}
     parts = [
         f"{says} {listed([placed(row['label']) for row in advice if row['use'] == use])}."
@@ -234,11 +224,6 @@ def placed(label: str) -> str:
 
 def used(advice: list[Row], use: str) -> bool:
     return any(row["use"] == use for row in advice)
-
-
-def signed(row: Row) -> str:
-    """`+0.31 [0.27, 0.35]`."""
-    return f"{row['value']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None else f"{row['value']:+.2f}"
 
 
 def rounded(requests: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline import verdict
+from pipeline import stats, verdict
 from pipeline.measures import names
 from pipeline.verdict import Correction
 
@@ -65,6 +65,13 @@ def judged(claims: Sequence[Claim], confidence: float, correction: Correction) -
     return [replace(claim, p_adjusted=p, verdict=word(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
+def stricter(count: int, confidence: float, correction: Correction) -> float:
+    """By how much the smallest visible lift grows where a claim is one of `count`: at Holm's first step its test has the level
+    (1 - confidence) / count. The ratio of (z_{1-a/2} + z_{0.8}) at both levels."""
+    level = (1 - confidence) / count if correction == "holm" else 1 - confidence
+    return stats.smallest_effect(1.0, 1 - level) / stats.smallest_effect(1.0, confidence)
+
+
 def by_cell(cells: Sequence[dict[str, Any]], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
     """The claims that hold of each cell, its own or those of the cell that it shares a comparison with."""
     first = firsts(cells)
@@ -91,16 +98,12 @@ def lift(cell: dict[str, Any]) -> Claim:
 def learned(cell: dict[str, Any]) -> list[Claim]:
     """Of a cell in which a cheap arm was tried, be it better than the base or not: the family must not hang on the scores.
 
-    The best of several arms is chosen on the examples that it is scored on, which favours it: against tuned being worse than it, p is
-    multiplied by the number of arms that it was chosen from (Bonferroni).
+    Which of several arms is the best is not known for sure; p and the interval allow for that (decompose.beyond).
     """
     found = cell["decomposition"]
     if not found or all(part["arm"] is None for part in found["parts"] if part["name"] != "learned"):
         return []
     (row,) = (part for part in found["parts"] if part["name"] == "learned")
-    tried = 1 + sum(part["arm"] is not None for part in found["parts"] if part["name"] != "learned")
-    if row["value"] < 0:  # the best of several on these examples beats an equal one too often
-        row = row | {"p": min(1.0, tried * row["p"])}
     return [over(cell, "learned", names.arm(found["best_cheap"]), row, f"{cell['cell']}-parts")]
 
 

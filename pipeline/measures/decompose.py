@@ -2,9 +2,11 @@
 
 c0 is the base; c1 the better of base and constrained base; c2 the better of c1 and few-shot base, each chosen once, on all
 examples. Then format = c1 - c0, prompt = c2 - c1 and learned = tuned - c2 sum to the lift whatever the scores are. Choosing the
-better one on the examples that it is scored on favours the cheap arms, so `learned` is rather too small than too large.
+better one on the examples that it is scored on favours the cheap arms, so the value of `learned` is rather too small than too large.
+Its test and its interval are against all of them (see `beyond`): the one that leads here need not be the one that is truly best.
 """
 
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline import stats
@@ -14,32 +16,58 @@ CHEAP = (("format", ("base_constrained", "base_constrained_raw")), ("prompt", ("
 
 
 def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, dict[str, Any]]:
-    """By metric {parts: [{name, arm, over, value, low, high, p}], lift, low, high, best_cheap, chain: [[arm, score], ...]}.
+    """By metric {parts: [{name, arm, over, value, low, high, p, tried}], lift, low, high, best_cheap, candidates, chain: [[arm, score]]}.
 
     Args:
         names: of the arms at the places of `sampled`, as Scored.names.
         sampled: one a metric, as Scored.sampled; a metric may lack the arms behind tuned.
 
-    The parts are format, prompt and learned: `arm` stands at the end of the step and `over` at its start, both the same where the
-    cheap arm scores no higher (then value, low and high are 0 and p is 1); `arm` is None where the task has no such arm.
+    The parts are format, prompt and learned: `arm` stands at the end of the step and `over` at its start. Where the cheap arm scores no
+    higher both are the same, value is 0 and there is no interval; `tried` {arm, value, low, high, p} is what it scored over `over`. Both
+    `arm` and `tried` are None where the task has no such arm. `candidates` are the arms that needed no training, the base among them.
     """
     return {metric: of_metric(names[: len(found.whole)], found) for metric, found in sampled.items()}
 
 
 def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
-    best, parts, places = stats.BASE, [], [stats.BASE]
+    best, parts, places, candidates = stats.BASE, [], [stats.BASE], [stats.BASE]
     for step, arms in CHEAP:
         there = [names.index(arm) for arm in arms if arm in names]
-        highest = max(there, key=lambda place: sampled.whole[place], default=best)
-        nearer = highest if sampled.whole[highest] > sampled.whole[best] + stats.TIE else best
-        parts.append(part(step, names[nearer] if there else None, names[best], sampled.difference(nearer, best)))
-        best = nearer
+        highest = max(there, key=lambda place: sampled.whole[place], default=None)
+        parts.append(part(step, names, sampled, (highest, best)))
+        if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:
+            best = highest
         places.append(best)
-    lift = sampled.difference(stats.TUNED, stats.BASE)
-    parts.append(part("learned", names[stats.TUNED], names[best], sampled.difference(stats.TUNED, best)))
+        candidates += there
+    lift, learned = sampled.difference(stats.TUNED, stats.BASE), beyond(sampled, best, candidates)
+    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **asdict(learned), "tried": None})
     chain = [[names[place], float(sampled.whole[place])] for place in (*places, stats.TUNED)]
-    return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, "best_cheap": names[best], "chain": chain}
+    told = {"best_cheap": names[best], "candidates": [names[place] for place in candidates], "chain": chain}
+    return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **told}
 
 
-def part(name: str, arm: str | None, over: str, found: stats.Difference) -> dict[str, Any]:
-    return {"name": name, "arm": arm, "over": over, "value": found.value, "low": found.low, "high": found.high, "p": found.p}
+def part(name: str, names: list[str], sampled: stats.Sampled, step: tuple[int | None, int]) -> dict[str, Any]:
+    """A step from the best arm so far to the next one, which may be none or score no higher."""
+    arm, best = step
+    none = {"value": 0.0, "low": None, "high": None, "p": None}
+    if arm is None:
+        return {"name": name, "arm": None, "over": names[best], **none, "tried": None}
+    found = sampled.difference(arm, best)
+    tried = {"arm": names[arm], **asdict(found)}
+    if found.value <= stats.TIE:
+        return {"name": name, "arm": names[best], "over": names[best], **none, "tried": tried}
+    return {"name": name, "arm": names[arm], "over": names[best], **asdict(found), "tried": tried}
+
+
+def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Difference:
+    """Tuned against the best of several arms, of which the sample only guesses which it is.
+
+    Tuned is better than the best if it is better than each, so p and the lower end are the least favourable ones over all candidates
+    (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790). It is worse than the best if it is worse than one, so p
+    is multiplied by their number (Bonferroni).
+    """
+    found = sampled.difference(stats.TUNED, best)
+    if found.value <= 0:
+        return replace(found, p=min(1.0, len(candidates) * found.p))
+    all_of_them = [sampled.difference(stats.TUNED, place) for place in candidates]
+    return replace(found, low=min(each.low for each in all_of_them), p=max(each.p for each in all_of_them))

@@ -1,4 +1,6 @@
-"""What arms and general suites are called in sentences."""
+"""What arms, general suites and figures are called in sentences."""
+
+from typing import Any
 
 ARMS = {
     "base": "the base",
@@ -15,3 +17,8 @@ def arm(name: str) -> str:
 
 def suite(name: str) -> str:
     return SUITES.get(name, name)
+
+
+def signed(row: dict[str, Any]) -> str:
+    """`+0.31 [0.27, 0.35]`."""
+    return f"{row['value']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]" if row["low"] is not None else f"{row['value']:+.2f}"

@@ -21,8 +21,10 @@ def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], lis
     compared = {cell.name: compared_in(cell) for cell in cells}
     told = [claimed(cell, compared[cell.name][0]) for cell in cells]
     family = claims.judged(claims.family(told), recipe["compare"]["confidence"], recipe["compare"]["correction"])
+    stricter = claims.stricter(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
     for name, found in claims.by_cell(told, family).items():
-        compared[name][0] |= {key: getattr(found[0], key) for key in ("p_adjusted", "verdict")}  # the lift is a cell's first claim
+        lift = {key: getattr(found[0], key) for key in ("p_adjusted", "verdict")}  # a cell's first claim
+        compared[name][0] |= lift | {"smallest_effect": stricter * compared[name][0]["smallest_effect"]}
     return {name: finite(rows) for name, rows in compared.items()}, [finite(asdict(claim)) for claim in family]
 
 

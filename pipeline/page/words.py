@@ -76,9 +76,16 @@ def line(row: dict[str, Any]) -> str:
 
 
 def part(row: dict[str, Any]) -> str:
-    """A part of a lift with its interval, where its arm was tried."""
-    text = signed(row["value"], digits(row["low"], row["high"]))
-    return f"{text} {interval(row)}" if row["arm"] is not None else f"{text} (not tried)"
+    """A part of a lift with its interval, or why it is nothing."""
+    return f"{signed(row['value'], digits(row['low'], row['high']))} {part_interval(row)}"
+
+
+def part_interval(row: dict[str, Any]) -> str:
+    """The interval of a part of a lift; of an arm that scored no higher, by how much."""
+    if row["low"] is not None:
+        return interval(row)
+    tried = row["tried"]
+    return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})" if tried else "(not tried)"
 
 
 def hundred(rate: float) -> str:
