@@ -18,7 +18,7 @@ def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
 
 
 def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="loss"):
-    shared = {"suite": name, "kind": kind, "metric_name": None if kind == "loss" else "exact match", "margin": 0.05}
+    shared = {"suite": name, "kind": kind, "measurable": True, "metric_name": None if kind == "loss" else "exact match", "margin": 0.05}
     return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
 
 

@@ -54,7 +54,7 @@ def of_kind(claims: list[Row], kind: str) -> Row | None:
 
 def best_cheap(cell: Row) -> str:
     """The best arm that needs no training, as the decomposition chose it."""
-    found = cell.get("decomposition")
+    found = cell["decomposition"]
     return str(found["best_cheap"]) if found else "base"
 
 

@@ -87,7 +87,7 @@ def firsts(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def of_cell(cell: dict[str, Any]) -> list[Claim]:
-    return [lift(cell), *learned(cell), *(kept(cell, suite) for suite in cell["forgetting"] if suite.get("measurable", True))]
+    return [lift(cell), *learned(cell), *(kept(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
 
 
 def lift(cell: dict[str, Any]) -> Claim:

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from statistics import NormalDist
 from typing import Any
 
+from pipeline import stats
 from pipeline.measures import facts, slots
 from pipeline.measures.facts import Fact, Known
 from pipeline.measures.ordinary import ORDINARY
@@ -250,13 +250,5 @@ def rated(hits: Sequence[int], trials: Sequence[int], labels: Sequence[str], con
             held[1] += trial
     square = sum((hit - rate * trial) ** 2 for hit, trial in sums.values()) / total**2
     size = float(len(sums)) if rate in (0, 1) else min(float(total), rate * (1 - rate) / square) if square else float(total)
-    low, high = wilson(rate, size, confidence)
+    low, high = stats.wilson(rate, size, confidence)
     return {"rate": rate, "low": low, "high": high}
-
-
-def wilson(rate: float, size: float, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a rate over `size` independent trials."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    centre = (rate + z * z / (2 * size)) / (1 + z * z / size)
-    half = z / (1 + z * z / size) * (rate * (1 - rate) / size + z * z / (4 * size * size)) ** 0.5
-    return (0.0 if rate == 0 else centre - half), (1.0 if rate == 1 else centre + half)

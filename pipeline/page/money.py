@@ -24,7 +24,7 @@ def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
     tokens = {row["name"]: used(cell, row) for row in arms if row["name"] in priced | timed and row["tokens_in"] is not None}
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters if adapter.facts.get("train_seconds") is not None)
     prices = {name: price for name, price in known.items() if REFERENCE + name in tokens}
-    found: Row = finite(cost.account(cost.Given((recipe.get("cost") or {}).get("gpu_hour"), seconds, speed, tokens, prices)))
+    found: Row = finite(cost.account(cost.Given(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices)))
     for row in arms:
         row["cost"] = found["arms"].get(row["name"])
     return found
