@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pipeline import estimate, inline, models, training
+from pipeline import estimate, inline, models, power, training
 from pipeline.artifact import MANIFEST, Artifact, Store, canonical
 from pipeline.estimate import BF16, GPUS, NF4, SHARE, Answering, Cost, Method, Training
 from pipeline.plan import Job
@@ -26,8 +26,6 @@ PARAGRAPH = (300, 130)
 MANY_JOBS = 60
 """More jobs than these are told by stage."""
 MOST_ROWS = 100_000
-SMALL_LIFT = 0.02
-"""A lift that is worth having and hard to see."""
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
@@ -53,7 +51,8 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left(lines).said()}"
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
-    show_power(out, jobs, have)
+    exams = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
+    power.show(out, jobs[-1], {job: lengths(job, have).examples for job in exams})
 
 
 @dataclass(frozen=True)
@@ -162,40 +161,7 @@ def show_notes(out: Console, recipe: Recipe) -> None:
     for model in bases.values():
         for said in (f"{model.name}: {model.note}" if model.note else "", model.access()):
             if said:
-                out.print(Text(said), soft_wrap=True)
-
-
-def show_power(out: Console, jobs: list[Job], have: dict[Job, Artifact]) -> None:
-    """The lift that each size of test set can show."""
-    from pipeline import stats
-
-    sizes: dict[int, list[str]] = {}
-    for job in jobs:
-        if job.stage == "prepare" and job.params["split"] == "heldout" and not job.label.endswith("--general"):
-            sizes.setdefault(lengths(job, have).examples, []).append(task_of(canonical(job.params["task"])).name)
-    out.print("A lift that the held-out examples show in 4 of 5 repetitions, if base and tuned\ndiffer on 20 % of them:", soft_wrap=True)
-    for size, names in sorted(sizes.items()):
-        whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
-        out.print(f"{size:>8,}  {100 * stats.planned_effect(size, 0.2):4.1f} points  [dim]{whose}[/]", soft_wrap=True)
-    if (claims := claimed(jobs)) > 1:
-        least = 100 * stats.planned_effect(min(sizes), 0.2, 1 - 0.05 / claims)
-        said = (
-            f"that is for one claim alone; of the {claims:,} claims of this recipe, corrected together, each needs up to {least:.1f} points"
-        )
-        out.print(textwrap.fill(f"{said} on the smallest of these sets", 80), soft_wrap=True)
-    needed = stats.needed_examples(SMALL_LIFT, 0.2)
-    out.print(f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  [dim]as many would be needed[/]", soft_wrap=True)
-
-
-def claimed(jobs: list[Job]) -> int:
-    """Claims that the comparisons of a recipe make, at most: lift, what was learned over arms without training, and every general suite."""
-    count = 0
-    for job in jobs:
-        if job.stage == "compare":
-            names = [name for name, _ in job.inputs]
-            suites = sum(name == "general.paragraphs" or (name.startswith("general.") and name.endswith(".exam")) for name in names)
-            count += 1 + any(name in ("arm.base_fewshot", "arm.base_constrained") for name in names) + suites
-    return count
+                out.print(Text(textwrap.fill(said, 80, break_on_hyphens=False, break_long_words=False)), soft_wrap=True)
 
 
 def missing(job: Job, have: dict[Job, Artifact]) -> Job | None:

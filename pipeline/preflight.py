@@ -1,9 +1,9 @@
-"""What would stop a run hours after its start, looked for before it: data files to be put in place, keys of endpoints, a CUDA device."""
+"""What would stop a run hours after its start or make it vain: data files to be put in place, keys of endpoints, CUDA, resamples."""
 
 from collections.abc import Iterable
 
-from pipeline import inline, placed
-from pipeline.errors import MachineError, UserError
+from pipeline import inline, placed, power
+from pipeline.errors import MachineError, RecipeError, UserError
 from pipeline.machine import Machine
 from pipeline.plan import Job
 from pipeline.recipe import Recipe
@@ -19,10 +19,12 @@ def check(recipe: Recipe, jobs: Iterable[Job], machine: Machine) -> None:
 
     Raises:
         MachineError: every obstacle in a line of its own, with its remedy.
+        RecipeError: the claims that are tested by randomization cannot be shown, whatever the answers.
     """
     if recipe.needs_cuda:
         need_cuda(recipe)
     jobs = list(jobs)
+    need_resamples(recipe, jobs)
     files, keys = missing_files(jobs), missing_keys(machine)
     if files or keys:
         first, *others = dict.fromkeys([line for _, line in files] + keys)
@@ -40,6 +42,14 @@ def need_cuda(recipe: Recipe) -> None:
             f"{recipe.name}: the recipe says needs_cuda, and this machine has no CUDA device",
             "Run it on a GPU, or override: needs_cuda=false.",
         )
+
+
+def need_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
+    """Where a report is to be made."""
+    for job in jobs:
+        if job.stage == "report" and (found := power.out_of_reach(power.family_of(job))):
+            problem, remedy = found
+            raise RecipeError(f"{recipe.name}: {problem}", remedy)
 
 
 def missing_files(jobs: Iterable[Job]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pipeline import cli, placed
 from pipeline import recipe as recipes
 from pipeline.artifact import Store
 from pipeline.cli import Call, reached
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
 from pipeline.plan import plan
 from pipeline.run import Site
@@ -21,11 +21,11 @@ def start(tmp_path, model, monkeypatch):
     """Starts a recipe with these keys, as the verbs do."""
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path / "sources"))
 
-    def begin(**keys):
+    def begin(wanted=frozenset({"report"}), **keys):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
         site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", calls=reached(recipe)))
-        cli.carry_out(Call(recipe, plan(recipe), site), {"report"})
+        cli.carry_out(Call(recipe, plan(recipe), site), set(wanted))
 
     return begin
 
@@ -61,3 +61,32 @@ def test_a_file_that_is_there_is_not_missing(start, tmp_path):
     with pytest.raises(MachineError) as error:
         start(tasks=["legal", "covid"])
     assert "legal:" not in str(error.value)
+
+
+GRADED = {"tasks": ["shop_notice"], "general": {"suites": []}}
+"""Scores between 0 and 1: tested by randomization."""
+JUDGED = {"arms": ["base", "base_fewshot", "tuned"], "confidence": 0.99}
+"""Two claims, of which the first needs a p of 0.005."""
+
+
+def test_claims_that_no_resampling_can_show_are_refused_before_anything_is_made(start, tmp_path):
+    with pytest.raises(RecipeError) as error:
+        start(**GRADED, compare={**JUDGED, "resamples": 198}, references=[KNOWN])
+    problem, remedy = str(error.value).splitlines()
+    assert problem == (
+        "r: compare.resamples=198: 2 of 2 claims are tested by randomization, and their least p, corrected (holm), is 2/199 = 0.0101, "
+        "above 0.01: none of them can be shown."
+    )
+    assert remedy.strip() == "Set compare.resamples=199 or more."
+    assert not list(tmp_path.glob("data/*/*"))
+
+
+@pytest.mark.parametrize(("resamples", "more"), [(199, {}), (198, {"correction": "none"}), (198, {"arms": ["base", "tuned"]})])
+def test_claims_that_can_be_shown_are_not_refused(resamples, more, start):
+    with pytest.raises(MachineError, match="LORALIFT_NO_KEY is not set"):  # what is looked for next
+        start(**GRADED, compare={**JUDGED, "resamples": resamples, **more}, references=[KNOWN])
+
+
+def test_resamples_are_no_matter_where_no_report_is_made(start):
+    with pytest.raises(MachineError, match="LORALIFT_NO_KEY is not set"):
+        start({"finetune"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])

@@ -38,10 +38,10 @@ LAYERS = [
     ["page", "table"],
     ["stages"],
     ["plan"],
-    ["run"],
+    ["run", "order"],
     ["unlike", "gate"],
     ["proof"],
-    ["views", "planned", "preflight", "doctor"],
+    ["views", "planned", "power", "preflight", "doctor"],
     ["cli"],
     ["__main__", "docs"],
 ]

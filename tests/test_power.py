@@ -1,0 +1,169 @@
+"""What a plan says that the test sets can show, held against the tests that will be made of them."""
+
+from dataclasses import replace
+from io import StringIO
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pipeline import power, stats, verdict
+from pipeline import recipe as recipes
+from pipeline.artifact import Store
+from pipeline.machine import ROOT
+from pipeline.measures import claims, forgetting
+from pipeline.plan import plan
+from pipeline.planned import lengths, show_plan
+
+LEAN = {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}
+QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
+MODERN = ROOT / "recipes" / "modern" / "mistral_7b_v0_3.yaml"
+
+
+def jobs_of(tasks, compare=None, general=None, **more):
+    body = {
+        "name": "r",
+        "base": "quickstart-base",
+        "tasks": tasks,
+        "compare": {**LEAN, **(compare or {})},
+        "general": general or {"suites": []},
+    }
+    return plan(recipes.build({**body, **more}), ask=False)
+
+
+def family(*asked, **more):
+    return power.family_of(jobs_of(*asked, **more)[-1])
+
+
+def said(jobs):
+    """The lines, and all of them as one."""
+    screen = StringIO()
+    exams = {job: lengths(job, {}).examples for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"}
+    power.show(Console(file=screen, highlight=False, width=80), jobs[-1], exams)
+    return screen.getvalue().splitlines(), " ".join(screen.getvalue().split())
+
+
+def planned(recipe, **changes):
+    return plan(recipes.load(recipe, {key.replace("__", "."): value for key, value in changes.items()}), ask=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 15),  # of each of three tasks: lift, learned, the paragraphs and two others
+        ({"compare__arms": ["base", "tuned"]}, 12),
+        ({"general__suites": ["paragraphs"]}, 9),
+        ({"sweep": {"finetune.rank": [4, 8]}}, 30),
+        ({"sweep": {"compare.speed_prompts": [0, 8]}}, 15),  # both points share their comparisons
+    ],
+)
+def test_the_claims_of_a_recipe_are_counted(changes, count):
+    assert power.family_of(planned(QUICKSTART, **changes)[-1]).claims == count
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.995])
+@pytest.mark.parametrize("correction", ["holm", "none"])
+def test_lifts_are_said_for_one_claim_and_for_the_family(confidence, correction):
+    lines, whole = said(planned(QUICKSTART, compare__confidence=confidence, compare__correction=correction))
+    alpha, normal = 1 - confidence, NormalDist()
+    alone, first = (normal.inv_cdf(1 - each / 2) + normal.inv_cdf(0.8) for each in (alpha, alpha / 15))
+    assert f"4 of 5 repetitions at {100 * confidence:g} %" in whole
+    assert f"     500  {100 * alone * (0.2 / 500) ** 0.5:4.1f} points  shop_sentiment, shop_extraction, shop_notice" in lines
+    needed = [int(line[:8].replace(",", "")) for line in lines if "as many would be needed" in line]
+    examples = [np.ceil(each**2 * 0.2 / 0.02**2) for each in (alone, first)]
+    assert needed == (examples if correction == "holm" else examples[:1])
+    together = f"of the 15 claims of this recipe, corrected together, the first to be shown (p of {alpha / 15:.2g}) needs up to "
+    together += f"{100 * first * (0.2 / 500) ** 0.5:.1f} points"
+    assert (together in whole) == (correction == "holm")
+
+
+def test_one_claim_has_no_family():
+    lines, whole = said(jobs_of(["shop_notice"]))
+    assert len([line for line in lines if "as many would be needed" in line]) == 1
+    assert "claims" not in whole
+
+
+def kept(n, margin, level):
+    """What is said of a general task of which not one answer changed, at this level of the two-sided p."""
+    row = {"id": "", "prompt": "", "target": "", "base": "", "tuned": "", "scores": (1.0, 1.0)}
+    suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95, 100, 0)
+    names = {name: "x" for name in ("cell", "task", "label")}
+    claim = claims.kept(names, {**suite, "suite": "x", "metric_name": "x"})
+    return claims.judged([claim], 1 - level, "none")[0].verdict
+
+
+@pytest.mark.parametrize("margin", [0.005, 0.02, 0.2])
+@pytest.mark.parametrize("level", [0.05, 0.05 / 155])
+def test_with_so_many_examples_a_task_is_shown_to_be_kept_and_with_one_fewer_it_is_not(margin, level):
+    needed = power.needed_to_keep(margin, level)
+    assert [kept(n, margin, level) for n in (needed - 1, needed)] == ["cannot tell", "better"]
+
+
+def test_general_tasks_of_too_few_examples_are_warned_of():
+    asked, suites = ["shop_notice", "shop_sentiment"], {"suites": ["paragraphs", "shop_notice", "shop_extraction"]}
+    needed = power.needed_to_keep(0.02, 0.05 / 7)  # two lifts, the paragraphs twice, three times another task
+    lines, whole = said(jobs_of(asked, general={**suites, "examples": needed}))
+    assert f"{needed:>8,} examples" in lines
+    assert "general task to be kept (margin 0.02) if not one answer changes, as the first of 7 claims:" in whole
+    assert "warning" not in whole
+    _, fewer = said(jobs_of(asked, general={**suites, "examples": needed - 1}))
+    assert f"warning: 2 of 2 have fewer, down to {needed - 1} (general.examples={needed - 1})" in fewer
+    alone, _ = said(jobs_of(asked, {"correction": "none", "margin": 0.05}, {**suites, "examples": needed}))
+    assert f"{power.needed_to_keep(0.05, 0.05):>8,} examples" in alone
+    assert "to be kept" not in said(jobs_of(asked, general={"suites": ["paragraphs"]}))[1]
+
+
+@pytest.mark.parametrize("resamples", [100, 399])
+def test_no_randomization_gives_less_than_the_smallest_p(resamples):
+    apart = stats.stack(np.stack([np.zeros((60, 1)), np.full((60, 1), 0.7)]), lambda sums: sums[..., 0] / 60)
+    (found,) = stats.sample([apart], resamples, seed=0)
+    assert found.difference(stats.TUNED, stats.BASE).p == family(["shop_notice"], {"resamples": resamples}).smallest_p(1)
+
+
+@pytest.mark.parametrize("correction", ["holm", "none"])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("count", [1, 7, 930])
+def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confidence, count):
+    base = family(["shop_notice"], {"correction": correction, "confidence": confidence})
+    needed = base.needed_resamples(count)
+    for resamples in (needed - 1, needed):
+        (comparison,) = base.comparisons
+        asked = replace(comparison, asked=comparison.asked.replace('"resamples":10000', f'"resamples":{resamples}'))
+        now = replace(base, comparisons=(asked,))
+        assert now.resamples == resamples
+        least = verdict.adjusted([1 / (resamples + 1)] * count, correction)[0]
+        shown = verdict.word(least, 0.1, 0.2, confidence) == "better"
+        assert now.is_out_of_reach(count) == (not shown) == (resamples < needed)
+
+
+def test_only_claims_that_are_surely_by_randomization_are_refused():
+    asked = {"confidence": 0.999, "resamples": 100}
+    problem, remedy = power.out_of_reach(family(["shop_notice", "shop_sentiment"], asked))
+    assert problem.startswith(
+        "compare.resamples=100: 1 of 2 claims are tested by randomization, and their least p, corrected (holm), is 1/101"
+    )
+    assert remedy == "Set compare.resamples=999 or more."
+    assert power.out_of_reach(family(["shop_sentiment"], asked)) is None  # right or wrong, one seed: exact McNemar
+    seeded, _ = power.out_of_reach(family(["shop_sentiment"], asked, finetune={"seeds": [0, 1]}))
+    assert "1 of 1 claims" in seeded
+
+
+def test_a_plan_warns_of_claims_that_no_resampling_reaches():
+    _, whole = said(planned(MODERN, sweep={"finetune.rank": [1, 2, 4, 8, 16, 32]}))
+    assert (
+        "is 930/10001 = 0.093, above 0.05: no claim tested so can be shown before others are. compare.resamples=18599 is enough." in whole
+    )
+    _, refused = said(jobs_of(["shop_notice"], {"confidence": 0.999, "resamples": 100}))
+    assert "warning, a run will be refused: compare.resamples=100: 1 of 1 claims" in refused
+    _, maybe = said(jobs_of(["shop_sentiment"], {"confidence": 0.999, "resamples": 100, "correction": "none"}))
+    assert "is 1/101 = 0.0099, above 0.001: no claim tested so can be shown. compare.resamples=999 is enough." in maybe
+    assert "warning" not in said(jobs_of(["shop_notice", "shop_sentiment"], {"resamples": 100}))[1]
+
+
+@pytest.mark.parametrize("changes", [{}, {"compare__resamples": 100}, {"compare__resamples": 100, "compare__confidence": 0.9999}])
+def test_lines_are_no_wider_than_a_terminal(changes, tmp_path):
+    recipe = recipes.load(MODERN, {key.replace("__", "."): value for key, value in changes.items()})
+    screen = StringIO()
+    show_plan(Console(file=screen, highlight=False, width=80), recipe, plan(recipe, ask=False), Store(tmp_path / "d", tmp_path / "c"))
+    assert [line for line in screen.getvalue().splitlines() if len(line) > power.COLUMNS] == []
