@@ -1,5 +1,5 @@
-"""The verbs: parse, call, print. A UserError becomes its message and exit 2 (a page that is not what its records give: 3); anything else
-is ours, with a traceback and exit 1. A gate says with 3 that a rule fails and with 4 that one cannot tell."""
+"""The verbs: parse, call, print. A UserError becomes its message and exit 2 (artifacts that were altered, or a page that is not what its
+records give: 3); anything else is ours, with a traceback and exit 1. A gate says with 3 that a rule fails, with 4 that one cannot tell."""
 
 import sys
 from collections.abc import Callable
@@ -14,11 +14,12 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline import gate, preflight, views
+from pipeline import gate, preflight, tracking, views
 from pipeline import recipe as recipes
 from pipeline.artifact import Artifact, Store
-from pipeline.errors import ArtifactError, RecipeError, UserError, suggest
-from pipeline.machine import Machine
+from pipeline.errors import ArtifactError, RecipeError, UserError
+from pipeline.machine import Machine, check_device_name
+from pipeline.order import by_weights
 from pipeline.plan import Job, plan
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
@@ -29,7 +30,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.",
 )
-out = Console(highlight=False)
+out = Console(highlight=False, emoji=False)
+
+
+def known_device(name: str) -> str:
+    """The name, if there is such a device; nothing is loaded to see it unless CUDA is asked for.
+
+    Raises:
+        MachineError: there is none.
+    """
+    check_device_name(name)
+    if name.startswith("cuda"):
+        Machine(name).torch_device()
+    return name
+
 
 Asked = Annotated[
     list[str],
@@ -39,9 +53,9 @@ Asked = Annotated[
 ]
 StoreAt = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
-Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.")]
+Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.known)]
 GateAt = Annotated[
     Path | None,
     typer.Option(
@@ -88,7 +102,7 @@ def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) ->
     """
     path, *changes = asked
     recipe = recipes.load(Path(path), dict(map(change, changes)))
-    return Call(recipe, plan(recipe, ask), Site(store_at(store), replace(machine, calls=reached(recipe))))
+    return Call(recipe, by_weights(plan(recipe, ask)), Site(store_at(store), replace(machine, calls=reached(recipe))))
 
 
 def reached(recipe: recipes.Recipe) -> tuple[endpoint.Call, ...]:
@@ -102,7 +116,7 @@ def change(text: str) -> tuple[str, Any]:
     """`finetune.rank=32` as key and value; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise RecipeError(f"'{text}' is not KEY=VALUE.", suggest(key, recipes.known_keys()))
+        raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.meant(key))
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -245,7 +259,10 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 
 @app.command("show-prompt")
 def show_prompt_verb(recipe: Asked, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    """Print training examples as the model sees them, the part that carries the loss coloured."""
+    """Print training examples as the model sees them, the part that carries the loss coloured.
+
+    Where the output has no colour, that part stands in [[ ]].
+    """
     call = opened(recipe, store, Machine())
     lessons = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
     for job, artifact in carry_out(call, lessons).items():
@@ -297,7 +314,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, highlight=False).print(
+        Console(stderr=True, highlight=False, emoji=False).print(
             f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True
         )
         sys.exit(getattr(error, "status", 2))

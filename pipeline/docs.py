@@ -4,11 +4,19 @@ import ast
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
+from pipeline import metrics
 from pipeline.machine import ROOT
 from pipeline.recipe import Recipe
-from pipeline.sections import InlineTask, Reference, Section
+from pipeline.sections import Data, InlineTask, Price, Reference, Section
 
+ENTRIES: dict[str, type[Section]] = {
+    "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
+}  # fmt: skip
+"""What stands in the lists of a recipe."""
 MANY = 14
 WIDTH = 16
 
@@ -53,7 +61,7 @@ def keys() -> str:
             found += [row(f"{name}.{key}", at) for key, at in inner.model_fields.items()]
         else:
             found.append(row(name, field))
-    for place, section in (("tasks[]", InlineTask), ("references[]", Reference)):
+    for place, section in ENTRIES.items():
         found += [row(f"{place}.{key}", at) for key, at in section.model_fields.items()]
     return "\n".join(found)
 
@@ -63,9 +71,24 @@ def listed(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= MANY else f"{len(names)} files: {', '.join(names[:6])}, ..."
 
 
-def row(key: str, field: object) -> str:
-    default = "required" if field.is_required() else f"`{field.default!r}`"  # type: ignore[attr-defined]
-    return f"| `{key}` | {default} | {' '.join((field.description or '').split())} |"  # type: ignore[attr-defined]
+def row(key: str, field: FieldInfo) -> str:
+    default = "required" if field.is_required() else f"`{field.default!r}`"
+    meaning = [*(field.description or "").split(), *allowed(key, field)]
+    return f"| `{key}` | {default} | {' '.join(meaning)} |"
+
+
+def allowed(key: str, field: FieldInfo) -> list[str]:
+    """A sentence with the words that a key may hold, if they can be listed."""
+    words = [f"`{word}`" for word in (metrics.names() if key == "tasks[].metrics" else literals(field.annotation))]
+    words += ["or a list of names"] if key == "finetune.targets" else []
+    return [f"Allowed: {', '.join(words)}."] if words else []
+
+
+def literals(kind: Any) -> list[str]:
+    """The values of every Literal in a type."""
+    if get_origin(kind) is Literal:
+        return [str(value) for value in get_args(kind)]
+    return [value for part in get_args(kind) for value in literals(part)]
 
 
 def renewed(text: str, parts: dict[str, str]) -> str:

@@ -61,7 +61,8 @@ def hub() -> tuple[str, bool, str]:
     where = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         return "hub", False, "HF_HUB_OFFLINE is set: only models and data that are already here"
-    return "hub", True, f"{where}, " + ("a token is set" if get_token() else "no token (gated models need one: set HF_TOKEN)")
+    token = "a token is set" if get_token() else "no token (gated models need one: set HF_TOKEN)"
+    return "hub", True, f"{where}, {token}; only settings were read, the hub was not asked"
 
 
 def generated_code() -> tuple[str, bool, str]:
@@ -73,9 +74,15 @@ def generated_code() -> tuple[str, bool, str]:
 
 def data_by_hand() -> list[tuple[str, bool, str]]:
     """The files that tasks need and nobody serves without an account; those with an address are fetched when they are needed."""
-    wanted = placed.wanted(task.find(name) for name in task.names())
     rows = []
-    for each, asked, is_here in wanted:
+    for each, asked, is_here in placed.wanted(task.find(name) for name in task.names()):
         if not asked.url:
-            rows.append(("data", is_here, f"{each.name}: {placed.shown(asked)}" if is_here else f"{each.name}: {placed.how(asked)}"))
+            spare = is_spare(each, asked)
+            said = placed.shown(asked) if is_here else f"{'only where the copy on the hub fails: ' if spare else ''}{placed.how(asked)}"
+            rows.append(("data", is_here or spare, f"{each.name}: {said}"))
     return rows
+
+
+def is_spare(each: task.Task, asked: task.Placed) -> bool:
+    """Whether every split that may be read from a placed file is looked for on the hub first."""
+    return all(sources[0].hub for sources in (each.train, each.heldout) if asked in placed.unique(sources))

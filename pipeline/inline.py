@@ -5,6 +5,7 @@ list), and `{{` for a brace. A value that is not text is spelled as in JSON.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -140,6 +141,7 @@ class Template:
     def __init__(self, text: str, labels: Mapping[str, tuple[str, ...]]) -> None:
         """Raises ValueError: the text is no template."""
         self.labels = labels
+        check_braces(text)
         self.parts: list[tuple[str, Field | None]] = []
         for before, name, form, conversion in Formatter().parse(text):
             if form or conversion:
@@ -168,6 +170,15 @@ class Template:
         if field.column in self.labels and not field.keys:
             return labelled(value, field.column, self.labels[field.column])
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def check_braces(text: str) -> None:
+    """Raises ValueError, if a brace of a template stands alone."""
+    for found in re.finditer(r"\{\{|\}\}|\{[^{}]*\}|(?P<open>\{\w*)|(?P<close>\})", text):
+        if found["open"]:
+            raise ValueError(f"{found['open']} is not closed: write {found['open']}}}, or {{{{ for a brace")
+        if found["close"]:
+            raise ValueError("a } stands without its {: write }} for a brace")
 
 
 def labelled(value: Any, column: str, names: tuple[str, ...]) -> str:

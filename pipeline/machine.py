@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -51,8 +52,9 @@ class Machine:
         """The torch.device meant.
 
         Raises:
-            MachineError: CUDA was asked for and is not there.
+            MachineError: there is no such device, or not here.
         """
+        check_device_name(self.device)
         import torch
 
         if self.device == "auto":
@@ -62,10 +64,16 @@ class Machine:
                 f"--device {self.device}: this machine has no CUDA device",
                 "Leave --device out to run on the CPU, or see `loralift doctor`.",
             )
-        try:
-            return torch.device(self.device)
-        except RuntimeError:
-            raise MachineError(f"--device {self.device}: there is no such kind of device", "Known: auto, cpu, cuda, cuda:1.") from None
+        made = torch.device(self.device)
+        if made.index is not None and made.type == "cuda" and made.index >= torch.cuda.device_count():
+            raise MachineError(f"--device {self.device}: this machine has {torch.cuda.device_count()} CUDA devices", "The first is cuda:0.")
+        return made
+
+
+def check_device_name(name: str) -> None:
+    """Raises MachineError, if no machine has a device of that name."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise MachineError(f"--device {name}: there is no such kind of device", "Known: auto, cpu, cuda, cuda:1.")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from math import isfinite
 from typing import Any
@@ -25,7 +25,7 @@ def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]
     places: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         if error["type"] != "too_short" or not error["input"]:  # else its entries are wrong, and each has a line
-            places.setdefault(tuple(part for part in error["loc"] if not is_branch(part)), []).append(error)
+            places.setdefault(place_of(error, raw), []).append(error)
     inner = [place for place in places if not any(place == other[: len(place)] for other in places if len(other) > len(place))]
     return list(dict.fromkeys(say(place, places[place], raw, keys) for place in inner))
 
@@ -34,7 +34,7 @@ def say(place: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys:
     """One line for one place. Several errors there are the branches of a union, none of which fits."""
     kind, given, at = errors[0]["type"], errors[0]["input"], address(place, raw)
     if kind == "extra_forbidden":
-        return f"{at} is not a key. {suggest(str(place[-1]), keys(place[:-1]))}"
+        return f"{at} is not a key. {remedy_for_key(place, keys(place[:-1]))}"
     if kind == "missing":
         said = keys(place[:-1])[place[-1]].description
         return f"{at} is missing. Add it{f': {said[0].lower()}{said[1:]}' if said else '.'}"
@@ -43,10 +43,30 @@ def say(place: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys:
     if given is None:
         return f"{at} is empty. Give it a value, or leave the line out."
     wanted = " or ".join(dict.fromkeys(expected(error) for error in errors))
-    return f"{at} must be {wanted} (it is {spelled(given)}). {remedy(given, errors)}".rstrip()
+    return f"{at} must be {wanted} (it is {spelled(given)}). {remedy(place, given, errors)}".rstrip()
 
 
-BRANCHES = ("constrained-", "function-", "tuple", "literal", "int", "str")
+def remedy_for_key(place: tuple[Any, ...], known: Iterable[str]) -> str:
+    """The key that was meant; in a section of the recipe with the section's name, as a sweep and the command line need it."""
+    if len(place) != 2:
+        return suggest(str(place[-1]), known)
+    return nearest(str(place[-1]), known, "docs/recipes.md", f"{place[0]}.")
+
+
+def nearest(word: str, known: Iterable[str], see: str, before: str = "") -> str:
+    """A remedy for a word of many: the one that was meant, or the five nearest and where all of them are to be seen.
+
+    Args:
+        see: where all known words stand.
+        before: what is written before each of them.
+    """
+    known = sorted(known)
+    if near := get_close_matches(word, known, n=1):
+        return f"Did you mean '{before}{near[0]}'?"
+    five = get_close_matches(word, known, n=5, cutoff=0.0)
+    return f"The nearest are {', '.join(before + name for name in five)}; all: {see}."
+
+
 EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -57,6 +77,7 @@ EXPECTED = {
     "list_type": "a list",
     "dict_type": "keys and values",
     "model_type": "keys and values",
+    "invalid_key": "text",
     "too_short": "a list with at least one entry",
     "string_pattern_mismatch": "letters, digits, '.', '_' or '-' after a letter or digit",
     "literal_error": "{expected}",
@@ -72,7 +93,7 @@ def expected(error: Any) -> str:
     return said.format_map({name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()})
 
 
-def remedy(given: Any, errors: list[Any]) -> str:
+def remedy(place: tuple[Any, ...], given: Any, errors: list[Any]) -> str:
     """What to write instead, where that can be told."""
     kinds = {error["type"] for error in errors}
     if isinstance(given, str) and kinds & {"int_type", "float_type"} and is_number(given):
@@ -86,7 +107,9 @@ def remedy(given: Any, errors: list[Any]) -> str:
             given, re.findall(r"'([^']+)'", " ".join(error.get("ctx", {}).get("expected", "") for error in errors)), n=1
         )
         return f"Did you mean '{near[0]}'?" if near else ""
-    if "tuple_type" in kinds or "list_type" in kinds:
+    if kinds & {"tuple_type", "list_type"} and place[-1] == "seeds":
+        return "Write the seeds themselves, as [0, 1, 2]."  # 3 may mean three seeds or the seed 3
+    if kinds & {"tuple_type", "list_type"}:
         return f"Write [{spelled(given)}]." if not isinstance(given, dict) else "Begin each entry with a dash."
     if kinds == {"bool_type"} and isinstance(given, str):
         return "Write true or false, without quotes."
@@ -113,9 +136,17 @@ def spelled(value: Any) -> str:
     return said if len(said) <= 60 else f"{said[:57]}..."
 
 
-def is_branch(part: object) -> bool:
-    """Whether part of a pydantic location names a branch of a union or a wrapper, not a place in the recipe."""
-    return isinstance(part, str) and (part in ("InlineTask", "[key]") or "[" in part or part.startswith(BRANCHES))
+def place_of(error: Any, raw: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where a mistake stands in the recipe: of a pydantic location the parts that the recipe holds, and a key that is missing.
+
+    The others name branches of a union (`int`, `literal['a','b']`) or wrappers.
+    """
+    place: list[Any] = []
+    value: Any = raw
+    for part in error["loc"]:
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int)):
+            place, value = [*place, part], value[part]
+    return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
 
 
 def is_number(text: str) -> bool:

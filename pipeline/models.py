@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline import hub, shapes
 from pipeline.artifact import digest, file_hash
-from pipeline.errors import ModelError, suggest
+from pipeline.errors import ModelError
 from pipeline.machine import ROOT
+from pipeline.mistakes import nearest
 from pipeline.model_rows import ROWS, Row
 from pipeline.recipe import Recipe
 from pipeline.shapes import Shape
@@ -79,7 +80,7 @@ def find(recipe: Recipe) -> Model:
     elif Path(name).is_dir():
         found = Model(name, folder=name, shape=shapes.of_folder(Path(name)))
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ModelError(f"base: there is no model or folder '{name}'.", suggest(name, rows))
+        raise ModelError(f"base: there is no model or folder '{name}'.", nearest(name, rows, "`loralift ls models`"))
     else:
         same = next((row for row in MODELS if row.repo == name), Model(name, name))
         found = replace(same, name=name, chat=None)

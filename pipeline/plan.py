@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline import arms, general, inline, models, placed, task
 from pipeline.artifact import canonical, file_hash
-from pipeline.errors import RecipeError, suggest
+from pipeline.errors import RecipeError
+from pipeline.mistakes import nearest
 from pipeline.recipe import Recipe
 from pipeline.sections import Data, InlineTask, Reference
 
@@ -242,7 +243,7 @@ def suites(topic: Topic) -> list[str]:
     """The names of a task's general suites.
 
     Raises:
-        RecipeError: one is neither `paragraphs` nor a task.
+        RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
     asked = topic.recipe.general.suites
     if asked is None:
@@ -253,8 +254,12 @@ def suites(topic: Topic) -> list[str]:
     known = [general.PARAGRAPHS, *topic.at.topics, *task.names()]
     for name in asked:
         if name not in known:
-            raise RecipeError(f"general.suites: there is no suite or task '{name}'.", suggest(name, known))
-    return [name for name in asked if name != topic.task.name]
+            raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, known, "`loralift ls tasks`"))
+    left = [name for name in asked if name != topic.task.name]
+    if asked and not left:
+        problem = f"general.suites: {asked[0]} alone cannot show what the adapter for {topic.task.name} forgot: it is trained on it."
+        raise RecipeError(problem, f"Add another, as [{general.PARAGRAPHS}, {asked[0]}], or write [] to measure nothing.")
+    return left
 
 
 def speed(topic: Topic) -> Jobs:

@@ -43,11 +43,8 @@ class Meter:
         elif now - self.said > LINE_SECONDS:
             self.said, rate = now, self.done / (now - self.start)
             left = (self.total - self.done) / rate if rate else 0.0
-            print(
-                f"  {self.label}: {self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left {self.note}".rstrip(),
-                file=sys.stderr,
-                flush=True,
-            )
+            said = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left" + (f", {self.note}" if self.note else "")
+            print(f"  {self.label}: {said}", file=sys.stderr, flush=True)
 
     def open_bar(self) -> None:
         columns = (

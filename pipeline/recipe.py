@@ -5,6 +5,7 @@ the command line and never changes a key.
 """
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +14,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from pipeline.errors import RecipeError, suggest
-from pipeline.mistakes import mistakes, spelled
+from pipeline.errors import RecipeError
+from pipeline.mistakes import mistakes, nearest, spelled
 from pipeline.sections import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
 
 SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
@@ -66,6 +67,9 @@ class Recipe(Section):
         for key in ("references", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
+        for key, values in self.sweep.items():
+            if twice := [spelled(value) for place, value in enumerate(values) if value in values[:place]]:
+                raise ValueError(f"sweep: {key} takes {', '.join(twice)} more than once, and equal points are one")
         return self
 
     def points(self, where: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
@@ -129,8 +133,9 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
     try:
         raw = yaml.load(path.read_text("utf-8"), Loader)
     except FileNotFoundError:
-        near = [str(found) for found in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise RecipeError(f"there is no {kind} {path}.", suggest(str(path), near) if near else f"See {like}.") from None
+        near = get_close_matches(path.stem, [found.stem for found in path.parent.glob("*.yaml")], n=1, cutoff=0.5)
+        remedy = f"Did you mean '{path.with_name(near[0])}.yaml'?" if near else f"The current folder is {Path.cwd()}."
+        raise RecipeError(f"there is no {kind} {path}.", remedy) from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise RecipeError(f"{path}{line}: {error.problem}.", error.note or see) from None
@@ -186,11 +191,14 @@ def override(raw: Mapping[str, Any], changes: Mapping[str, Any], where: str = ""
         elif dotted in Recipe.model_fields and dotted != "extends":
             out[dotted] = value
         elif section not in SECTIONS or not key:
-            ends = [known for known in known_keys() if known.endswith(f".{dotted}")]
-            raise RecipeError(
-                f"{where}'{dotted}' is not a key of a recipe.", f"Did you mean '{ends[0]}'?" if ends else suggest(dotted, known_keys())
-            )
+            raise RecipeError(f"{where}'{dotted}' is not a key of a recipe.", meant(dotted))
     return out
+
+
+def meant(dotted: str) -> str:
+    """A remedy for what is no dotted key: the key of that name in a section, or the nearest ones."""
+    ends = [known for known in known_keys() if known.endswith(f".{dotted}")]
+    return f"Did you mean '{ends[0]}'?" if ends else nearest(dotted, known_keys(), "docs/recipes.md")
 
 
 def known_keys() -> list[str]:

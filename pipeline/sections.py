@@ -42,7 +42,7 @@ class InlineTask(Section):
     prompt: str
     """What the model is asked; `{column}` stands for a column of the row."""
     target: str
-    """The right answer, likewise."""
+    """The right answer; `{column}` stands for a column of the row."""
     metrics: Annotated[tuple[str, ...], Listed] = ("exact_match",)
     """Names of metrics; the task is judged by the first."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()

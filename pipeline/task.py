@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import RecipeError, suggest
+from pipeline.errors import RecipeError
+from pipeline.mistakes import nearest
 from pipeline.records import Example
 
 Row = dict[str, Any]
@@ -122,6 +123,6 @@ def find(name: str) -> Task:
         RecipeError: there is none; names the nearest.
     """
     if name not in names():
-        raise RecipeError(f"there is no task '{name}'.", suggest(name, names()))
+        raise RecipeError(f"there is no task '{name}'.", nearest(name, names(), "`loralift ls tasks`"))
     task: Task = import_module(f"pipeline.tasks.{name}").TASK
     return task

@@ -12,21 +12,30 @@ TRACKERS = ("tensorboard", "wandb", "trackio")
 Track = Callable[[dict[str, float], int], None]
 
 
+def known(name: str) -> str:
+    """The name, if it is empty or there is such a tracker.
+
+    Raises:
+        MachineError: there is none, or its package is not installed.
+    """
+    if name and name not in TRACKERS:
+        raise MachineError(f"--track {name}: there is no such tracker", suggest(name, TRACKERS))
+    if name and find_spec(name) is None:
+        raise MachineError(f"--track {name}: the package is not installed", f"Install it: pip install {name}")
+    return name
+
+
 @contextmanager
 def tracker(work: Work) -> Iterator[Track]:
     """A function that takes the measures of a step; does nothing unless `--track` names a tracker.
 
     Raises:
-        MachineError: the tracker's package is not installed.
+        MachineError: see `known`.
     """
-    name = work.machine.track
+    name = known(work.machine.track)
     if not name:
         yield lambda measured, step: None
         return
-    if name not in TRACKERS:
-        raise MachineError(f"--track {name}: there is no such tracker", suggest(name, TRACKERS))
-    if find_spec(name) is None:
-        raise MachineError(f"--track {name}: the package is not installed", f"Install it: pip install {name}")
     from accelerate import Accelerator
 
     folder = work.resume.parent.parent / ".tracked" / work.resume.name

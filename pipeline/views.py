@@ -19,12 +19,22 @@ from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import ROOT, Machine
 from pipeline.plan import Job, plan
 
+
+class AlteredError(ArtifactError):
+    """An artifact is not what was made. The command line exits with 3."""
+
+    status = 3
+
+
 DEAR = ("finetune", "generate", "refer", "relate", "forget", "speed")
 STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
 
 
 def show_adapters(out: Console, made: list[Artifact]) -> None:
-    table = Table(box=None, pad_edge=False)
+    """A row an adapter, then the folders where they lie; a base that all share is said there alone, so that a row fits 80 columns."""
+    bases = {artifact.path.name.partition("--")[0] for artifact in made}
+    before = f"{bases.pop()}--" if len(bases) == 1 else ""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
         ("adapter", "left"),
         ("steps", "right"),
@@ -38,7 +48,7 @@ def show_adapters(out: Console, made: list[Artifact]) -> None:
         facts = artifact.facts
         dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
         table.add_row(
-            artifact.path.name,
+            artifact.path.name.removeprefix(before),
             str(facts["steps"]),
             f"{facts['loss']:.3f}",
             dev,
@@ -46,6 +56,7 @@ def show_adapters(out: Console, made: list[Artifact]) -> None:
             f"{artifact.made['seconds']:.0f}",
         )
     out.print(table)
+    out.print(f"adapters: each in {made[0].path.parent}/{before}<adapter>", soft_wrap=True)
 
 
 def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, gate.Gate | None]) -> None:
@@ -145,17 +156,17 @@ def shipped_recipes() -> list[Path]:
 
 
 def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
-    """The first examples of a training part; what carries the loss is green and ends with the end token."""
+    """The first examples of a training part; what carries the loss is green, or without colour in [[ ]], and ends with the end token."""
     from pipeline import records, text
 
     render = text.renderer(job.params["model"])
     rows = list(records.read(made.path / "examples.jsonl", records.Example))[:count]
+    before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
     for example in rows:
         prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
         out.print(f"[dim]{made.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
-        out.print(
-            Text(render.tokenizer.decode(prompt)) + Text(render.tokenizer.decode(target), style="bold green underline"), soft_wrap=True
-        )
+        learned = f"{before}{render.tokenizer.decode(target)}{after}"
+        out.print(Text(render.tokenizer.decode(prompt)) + Text(learned, style="bold green underline"), soft_wrap=True)
 
 
 def verify_all(out: Console, store: Store) -> None:
@@ -168,7 +179,7 @@ def verify_all(out: Console, store: Store) -> None:
         except ArtifactError as error:
             altered.append(error.problem)
     if altered:
-        raise ArtifactError("\n".join(altered), "Delete these folders to make them again.")
+        raise AlteredError("\n".join(altered), "Delete these folders to make them again.")
     out.print(f"{count} artifacts, every byte as it was made")
 
 
@@ -212,12 +223,17 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
         reached |= {made.path for made in store.all() if made.stage in DEAR and (made.stage, canonical(made.params)) in wanted}
     loose = [made for made in store.all() if made.path not in reached]
     for made in loose:
-        size = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
-        out.print(f"{'deleted' if delete else 'unreached'} {size / 1e6:8.1f} MB  {made.path}", soft_wrap=True)
+        bytes_there = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
+        out.print(f"{'deleted' if delete else 'unreached'} {size(bytes_there):>11}  {made.path}", soft_wrap=True)
         if delete:
             (made.path / MANIFEST).unlink()  # first: a folder without it does not exist
             shutil.rmtree(made.path)
-    out.print(
-        f"{len(loose)} artifacts that no recipe under recipes/ reaches{' nor those named' if others else ''}"
-        + ("" if delete or not loose else "; --delete removes them")
-    )
+    said = f"{len(loose)} artifacts that no recipe under recipes/ reaches{' nor those named' if others else ''}"
+    if loose and not delete:
+        said += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
+    out.print(said, soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """So many bytes in MiB, or in KiB below a tenth of one."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 / 10 else f"{count / 2**10:.1f} KiB"

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 
-from pipeline import cli, progress, records, text
+from pipeline import cli, progress, records, text, views
 from pipeline import run as runs
 from pipeline.artifact import Store
 from tests import project
@@ -94,7 +96,16 @@ def test_show_prompt_shows_what_carries_loss(made, type_in):
     recipe, root = made
     shown = type_in("show-prompt", recipe, "--store", root, "--count", "2")
     assert len(re.findall(r"\d+ prompt tokens, \d+ with loss", shown)) == 2
-    assert "<eos>" in shown
+    assert len(re.findall(r"\[\[ ?(?:yes|no maybe) ?<eos>\]\]", shown)) == 2
+
+
+def test_show_prompt_marks_nothing_where_there_is_colour(made, type_in, monkeypatch):
+    monkeypatch.setattr(cli, "out", Console(highlight=False, force_terminal=True, color_system="truecolor", no_color=False))
+    shown = type_in("show-prompt", made[0], "--store", made[1])
+    assert "[[" not in shown
+    assert re.search(r"\x1b\[1;4;32m ?(?:yes|no maybe) ?<eos>", shown)
+    monkeypatch.setattr(cli, "out", Console(highlight=False, force_terminal=True, no_color=True))
+    assert "<eos>]]" in type_in("show-prompt", made[0], "--store", made[1])
 
 
 def test_show_prompt_prepares_what_is_trained_on_and_no_more(made, type_in, tmp_path):
@@ -109,12 +120,15 @@ def test_verify_names_what_was_altered(made, type_in, tmp_path):
     store = shutil.copytree(made[1], tmp_path / "store")
     assert "7 artifacts, every byte as it was made" in type_in("verify", "--store", store)
     next(store.glob("data/generate/*base*/predictions.jsonl")).write_text("")
-    assert "was altered after it was made: predictions.jsonl" in type_in("verify", "--store", store, status=2)
+    assert "was altered after it was made: predictions.jsonl" in type_in("verify", "--store", store, status=3)
 
 
 def test_gc_lists_first_and_deletes_when_told(made, type_in, tmp_path):
     store = shutil.copytree(made[1], tmp_path / "store")
-    assert "7 artifacts that no recipe under recipes/ reaches; --delete removes them" in type_in("gc", "--store", store)
+    shown = type_in("gc", "--store", store)
+    assert "7 artifacts that no recipe under recipes/ reaches; --delete removes them" in shown
+    assert shown.endswith("To keep those of a recipe of yours, name it: loralift gc my.yaml")
+    assert re.search(r"unreached +[1-9]\d*\.\d KiB \S*/pets--heldout", shown)
     assert len(list(Store(store / "data", store / "checkpoints").all())) == 7
     assert type_in("gc", made[0], "--store", store, "--delete").startswith("0 artifacts")
     type_in("gc", "--store", store, "--delete")
@@ -127,6 +141,72 @@ def test_check_and_doctor_say_numbers(type_in, tmp_path):
     assert "31 of 31 tasks of LoRA Land" in said
     shown = type_in("doctor", "--store", tmp_path)
     assert all(name in shown for name in ("packages", "device", "memory", "disk", "hub", "GiB free"))
+    assert "only" in re.search(r"hub (.*?) (?:ok|note) ", shown)[1]  # settings only, or those already here
+
+
+def test_doctor_asks_for_files_by_hand_where_no_hub_has_them(type_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
+    shown = type_in("doctor", "--store", tmp_path)
+    assert set(re.findall(r"note data (\w+): ", shown)) == {"covid", "customer_support", "legal"}
+    assert re.findall(r"ok data (\w+): only where the copy on the hub fails: Fetch", shown) == ["jigsaw", "webnlg"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--device", "tpu"], "--device tpu: there is no such kind of device Known: auto, cpu, cuda, cuda:1."),
+        (["--device", "cuda:x"], "--device cuda:x: there is no such kind of device"),
+        (["--track", "tensorbord"], "--track tensorbord: there is no such tracker Did you mean 'tensorboard'?"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["compare", "finetune"])
+def test_options_that_cannot_work_are_refused_though_nothing_is_to_be_made(made, type_in, verb, words, said):
+    assert said in type_in(verb, made[0], "--store", made[1], *words, status=2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_is_refused_at_once_where_there_is_none(made, type_in):
+    assert "this machine has no CUDA device" in type_in("compare", made[0], "--store", made[1], "--device", "cuda:1", status=2)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("rank", "'rank' is not KEY=VALUE. Did you mean 'finetune.rank'?"),
+        ("zzz", "'zzz' is not KEY=VALUE. The nearest are "),
+        ("zzz=1", "'zzz' is not a key of a recipe. The nearest are "),
+        ("finetune.zzz=1", "finetune.zzz is not a key. The nearest are finetune."),
+        ("compare.intervl=bca", "compare.intervl is not a key. Did you mean 'compare.interval'?"),
+        ("compare.interval=bcaa", "compare.interval must be 'bca' or 'percentile' (it is \"bcaa\"). Did you mean 'bca'?"),
+    ],
+)
+def test_a_key_that_is_none_names_at_most_five(made, type_in, word, said):
+    shown = type_in("plan", made[0], word, "--store", made[1], status=2)
+    assert said in shown
+    if "nearest" in said:
+        assert shown.endswith("; all: docs/recipes.md.")
+        assert shown.partition("nearest are ")[2].count(",") == 4
+
+
+def test_the_trained_task_alone_is_no_general_suite(made, type_in):
+    shown = type_in("plan", made[0], "general.suites=[pets]", "--store", made[1], status=2)
+    assert "general.suites: pets alone cannot show what the adapter for pets forgot: it is trained on it." in shown
+    assert "Add another, as [paragraphs, pets], or write [] to measure nothing." in shown
+    assert "forget" in type_in("plan", made[0], "general.suites=[paragraphs, pets]", "--store", made[1])
+
+
+def test_adapters_stand_with_whole_names_and_their_folder(made, capsys):
+    adapter = next(each for each in Store(made[1] / "data", made[1] / "checkpoints").all() if each.stage == "finetune")
+    long = replace(adapter, path=adapter.path.with_name("quickstart-base--shop_extraction--r16-s0--24bb2ab63aad"))
+    views.show_adapters(Console(width=80), [long])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("shop_extraction--r16-s0--24bb2ab63aad ")
+    assert lines[2:] == [f"adapters: each in {made[1]}/checkpoints/quickstart-base--<adapter>"]
+    other = replace(adapter, path=adapter.path.with_name("base--pets--r4-s0--24bb2ab63aad"))
+    views.show_adapters(Console(width=200), [long, other])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"{long.path.name} ")
+    assert lines[3] == f"adapters: each in {made[1]}/checkpoints/<adapter>"
 
 
 def test_a_stopped_run_says_that_it_goes_on(made, monkeypatch, capsys):
@@ -151,13 +231,11 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch, capsys)
         for _ in range(4):
             shown.advance(1, "fine")
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["  working: 2/4 jobs, 0.0667/s, 30 s left fine", "  working: 4/4 jobs, 0.0667/s, 0 s left fine"]
+    assert lines == ["  working: 2/4 jobs, 0.0667/s, 30 s left, fine", "  working: 4/4 jobs, 0.0667/s, 0 s left, fine"]
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch):
     from io import StringIO
-
-    from rich.console import Console
 
     screen = StringIO()
     monkeypatch.setattr(progress, "console", Console(file=screen, force_terminal=True, width=100))

@@ -16,6 +16,16 @@ def test_generated_parts_are_in_step(path):
     assert docs.pages()[path] == path.read_text("utf-8"), "run: make docs"
 
 
+def test_the_keys_are_listed_with_what_they_may_hold():
+    table = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    for key in ("tasks[].data.hub", "tasks[].data.revision", "references[].price.input"):
+        assert f"| `{key}` |" in table
+    for key, words in (("compare.interval", "`bca`, `percentile`"), ("finetune.targets", "`all-linear`, `qv`, or a list of names")):
+        assert re.search(rf"^\| `{re.escape(key)}` .* Allowed: {words}\. \|$", table, re.M)
+    (metrics,) = re.findall(r"^\| `tasks\[\]\.metrics` .* Allowed: (.*)\. \|$", table, re.M)
+    assert {"`accuracy`", "`rougeL`", "`pass_at_k`"} < set(metrics.split(", "))
+
+
 def test_every_make_target_that_the_readme_names_exists():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     named = set(re.findall(r"make ([a-z-]+)", README)) - {"it"}

@@ -98,10 +98,10 @@ def test_a_spoiled_folder(name, base, tmp_path, monkeypatch, capsys):
     ("changes", "problem", "remedy"),
     [
         (["base=quickstart-bas"], "there is no model or folder 'quickstart-bas'", "Did you mean 'quickstart-base'?"),
-        (["base=./nowhere"], "there is no model or folder './nowhere'", "Known:"),
+        (["base=./nowhere"], "there is no model or folder './nowhere'", "loralift ls models"),
         (["needs_cuda=true"], "this machine has no CUDA device", "needs_cuda=false"),
         (["chat=true"], "the tokenizer has no chat template", "Leave chat out"),
-        (["finetune.rnk=3"], "finetune.rnk is not a key", "Did you mean 'rank'?"),
+        (["finetune.rnk=3"], "finetune.rnk is not a key", "Did you mean 'finetune.rank'?"),
         (["finetune.rank"], "'finetune.rank' is not KEY=VALUE", ""),
         (["finetune.rank=[1"], "cannot read the value", "Quote it"),
         (["--device", "cuda"], "this machine has no CUDA device", "Leave --device out"),

@@ -85,7 +85,23 @@ def test_another_prompt_draws_the_same_rows(place, model):
 def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys):
     (_, lessons), _, _ = draw(place, model, examples=900, dev_examples=100)
     assert (lessons["examples"], lessons["dev"], lessons["kept"], lessons["wanted"]) == (270, 30, 300, 1000)
-    assert "train: 300 of the 1000 examples asked for; there are no more" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "train: 300 of the 1000 examples asked for; there are no more: 270 examples, 30 of 100 for dev" in shown
+    assert "warning" not in shown
+
+
+@pytest.mark.parametrize(
+    ("examples", "dev", "said"),
+    [
+        (5000, 20, "a dev part of 1 says little of which adapter is best (finetune.keep): ask for fewer prepare.train_examples"),
+        (50, 19, "a dev part of 19 says little of which adapter is best (finetune.keep): ask for 20 prepare.dev_examples or more"),
+    ],
+)
+def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, said):
+    draw(place, model, examples=examples, dev_examples=dev)
+    assert f"train: warning: {said}" in capsys.readouterr().err
+    draw(place, model, "none", examples=50, dev_examples=0)
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_bad_rows_are_left_out_and_counted_by_reason(place, model):

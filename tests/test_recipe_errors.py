@@ -41,8 +41,10 @@ def test_missing_recipe_names_the_nearest(tmp_path, monkeypatch):
     load(GOOD, tmp_path, monkeypatch)
     with pytest.raises(RecipeError, match=r"there is no recipe recipes\.yaml\.\n  Did you mean 'recipe\.yaml'\?"):
         recipe.load(Path("recipes.yaml"))
-    with pytest.raises(RecipeError, match=r"there is no recipe no/x\.yaml\.\n  See recipes/quickstart\.yaml\."):
-        recipe.load(Path("no/x.yaml"))
+    for missing in ("no/x.yaml", "zzzzzz.yaml", "recipes/quickstart.yaml"):
+        with pytest.raises(RecipeError) as error:
+            recipe.load(Path(missing))
+        assert str(error.value) == f"there is no recipe {missing}.\n  The current folder is {tmp_path}."
 
 
 def test_a_recipe_that_is_no_text(tmp_path):

@@ -31,6 +31,8 @@ SHOWN = 5
 PAIRS = 20
 CHUNK = 128
 """Examples whose tokens are counted at a time."""
+FEW_DEV = 20
+"""Examples of the dev part below which a person is warned."""
 SAMPLE = 200
 """Rows whose tokens are counted at least, where there are as many, so that the share of those too long is known."""
 
@@ -190,7 +192,7 @@ def run(work: Work) -> dict[str, Any]:
     found = facts(draw, tally) | {"source": known(split, params["files"])}
     written = write_exam(work.out, draw) if exam is None else write_lessons(work.out, draw, exam)
     dump(work.out / "dropped.json", tally.report())
-    tell(found | written, params["split"])
+    tell(found | written, params)
     return found | written
 
 
@@ -315,10 +317,14 @@ def dev_count(kept: int, examples: int, dev: int) -> int:
     return max(1, kept * dev // (examples + dev)) if kept > 1 else 0
 
 
-def tell(facts: dict[str, Any], split: str) -> None:
+def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
     """What a person should know without opening a file."""
+    split, dev = params["split"], params.get("dev_examples", 0)
     if facts["kept"] < facts["wanted"]:
-        say(f"  {split}: {facts['kept']} of the {facts['wanted']} examples asked for; there are no more")
+        shared = f": {facts['examples']} examples, {facts['dev']} of {dev} for dev" if dev else ""
+        say(f"  {split}: {facts['kept']} of the {facts['wanted']} examples asked for; there are no more{shared}")
+    if dev and facts["dev"] < FEW_DEV:
+        say(f"  {split}: warning: a dev part of {facts['dev']} says little of which adapter is best (finetune.keep): {remedy(facts, dev)}")
     if facts["source"].get("instead_of"):
         say(f"  {split}: from {facts['source'].get('hub') or facts['source'].get('file')}, not from the first source")
     if "expected_rows" in facts["source"]:
@@ -331,6 +337,13 @@ def tell(facts: dict[str, Any], split: str) -> None:
         say(f"  {split}: left out {exact} prompts equal to held-out ones and {near} nearly equal (see overlap.json)")
     if facts.get("shared_groups"):
         say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as held-out ones")
+
+
+def remedy(facts: dict[str, Any], dev: int) -> str:
+    """What makes a small dev part larger."""
+    if facts["kept"] < facts["wanted"] and dev >= FEW_DEV:
+        return "ask for fewer prepare.train_examples"  # of which the dev part has the same share
+    return f"ask for {FEW_DEV} prepare.dev_examples or more"
 
 
 def dump(path: Path, value: dict[str, Any]) -> None:
