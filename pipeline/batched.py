@@ -36,17 +36,15 @@ def values(
     return [done[at] for at in range(count)]
 
 
-def read(work: Work, model: Any, rows: list[engine.Tokens], pad: int, of: Callable[[Any, Any], list[Value]], named: str) -> list[Value]:
-    """The value of every row of tokens; batches are fixed by the rows and the token budget alone.
+def read(
+    work: Work, model: Any, rows: list[engine.Tokens], columns: list[int], of: Callable[[list[engine.Tokens]], list[Value]], named: str
+) -> list[Value]:
+    """The value of every row of tokens; batches are fixed by the rows, their columns and the token budget alone.
 
     Args:
-        of: takes the model and a padded batch whose logits are all looked at, gives a value a row.
+        columns: of each row whose logits `of` asks for.
+        of: reads some of the rows in one pass, gives a value for each.
     """
-    budget = engine.logit_budget(engine.token_budget(work.machine.tokens, model.device), model)
-    batches = engine.groups([len(row) for row in rows], budget)
-    return values(
-        work.resume / "values.jsonl",
-        batches,
-        lambda batch: of(model, engine.padded([rows[at] for at in batch], pad, model.device)),
-        ("scoring", named),
-    )
+    budget = engine.token_budget(work.machine.tokens, model.device)
+    batches = engine.batches([len(row) for row in rows], columns, budget, model)
+    return values(work.resume / "values.jsonl", batches, lambda batch: of([rows[at] for at in batch]), ("scoring", named))

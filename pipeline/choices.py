@@ -8,15 +8,18 @@ from pipeline import engine
 Ids = Sequence[int]
 
 
-def widths(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any, budget: int) -> list[int]:
-    """What each row counts in a batch of `budget` tokens: its prompt is held once an answer of several tokens, and the logits of those
-    tokens must not be more than engine.LOGITS in all."""
-    logits = budget / engine.logit_budget(budget, model)
-    found = []
+def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any, budget: int) -> list[list[int]]:
+    """Indices of the rows that are read together: a prompt is held, and the logits of an answer given, once an answer of several tokens.
+
+    Args:
+        budget: padded tokens in one pass.
+    """
+    tokens, columns = [], []
     for prompt, answers in zip(prompts, choices, strict=True):
         several, longest = max(1, sum(len(answer) > 1 for answer in answers)), max(map(len, answers), default=0)
-        found.append(int(several * max(len(prompt) + longest, logits * longest)))
-    return found
+        tokens.append(several * (len(prompt) + longest))
+        columns.append(several * longest)
+    return engine.batches(tokens, columns, budget, model)
 
 
 def logprobs(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], pad: int) -> list[list[float]]:

@@ -8,7 +8,7 @@ from typing import Any
 CPU_TOKENS = 4096
 CUDA_TOKENS = 8192
 LOGITS = 2**26
-"""Logits that one pass may give where every column is looked at: 128 MiB in bf16, 450 tokens of a vocabulary of 150,000."""
+"""Logits that one pass may give: 128 MiB in bf16, 450 columns of a vocabulary of 150,000."""
 CHUNK = 2**24
 """Logits that are turned into float32 at a time: 64 MiB."""
 IGNORED = -100
@@ -30,10 +30,18 @@ def token_budget(asked: int | None, device: Any) -> int:
     return asked or (CUDA_TOKENS if device.type == "cuda" else CPU_TOKENS)
 
 
-def logit_budget(budget: int, model: Any) -> int:
-    """`budget`, or fewer padded tokens where their logits would be more than LOGITS numbers."""
+def batches(tokens: Sequence[int], columns: Sequence[int], budget: int, model: Any) -> list[list[int]]:
+    """Indices of rows as `groups` gives them, such that rows x most tokens <= budget and rows x most columns x vocabulary <= LOGITS
+    (or a row alone).
+
+    Args:
+        tokens: that each row holds.
+        columns: of each row whose logits the pass gives.
+        budget: padded tokens in one pass.
+    """
     vocabulary: int = model.get_output_embeddings().weight.shape[0]
-    return max(1, min(budget, LOGITS // vocabulary))
+    few = max(1, min(budget, LOGITS // vocabulary))  # columns in one pass
+    return groups([max(held * few, read * budget) for held, read in zip(tokens, columns, strict=True)], budget * few)
 
 
 def groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -61,17 +69,19 @@ def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return found
 
 
-def padded(rows: Sequence[Tokens], pad: int, device: Any) -> dict[str, Any]:
-    """Right-padded input_ids, attention_mask and labels, each (rows, longest); labels are IGNORED outside of targets."""
+def padded(rows: Sequence[Tokens], pad: int, device: Any, left: bool = False) -> dict[str, Any]:
+    """input_ids, attention_mask and labels, each (rows, longest), padded on the right or on the left; labels are IGNORED outside of
+    targets."""
     import torch
 
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for at, row in enumerate(rows):
-        ids[at, : len(row)] = torch.tensor(row.prompt + row.target)
-        mask[at, : len(row)] = 1
-        labels[at, len(row.prompt) : len(row)] = torch.tensor(row.target)
+        start = width - len(row) if left else 0
+        ids[at, start : start + len(row)] = torch.tensor(row.prompt + row.target)
+        mask[at, start : start + len(row)] = 1
+        labels[at, start + len(row.prompt) : start + len(row)] = torch.tensor(row.target)
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device), "labels": labels.to(device)}
 
 
@@ -106,32 +116,46 @@ def target_loss(model: Any, batch: dict[str, Any]) -> Any:
     return torch.nn.functional.cross_entropy(logits[:, :-1][at].float(), wanted[at], reduction="sum")
 
 
-def row_logprobs(model: Any, batch: dict[str, Any]) -> list[float]:
-    """Sum of log-probabilities of each row's target tokens, in nats."""
+def row_logprobs(model: Any, rows: Sequence[Tokens], pad: int) -> list[float]:
+    """Sum of log-probabilities of each row's target tokens, in nats.
+
+    Rows are padded on the left, so that all targets end in the last column and the output layer runs on the longest target + 1 columns
+    alone, however long the prompts are.
+    """
     import torch
 
-    labels = batch["labels"]
-    first = int((labels != IGNORED).any(0).nonzero()[0])
-    keep = labels.shape[1] - first + 1
+    batch, keep = padded(rows, pad, model.device, left=True), max(len(row.target) for row in rows) + 1
+    mask = batch["attention_mask"]
     with torch.inference_mode():
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False, logits_to_keep=keep).logits
-        return target_sums(logits, labels[:, -keep:])
+        logits = model(
+            input_ids=batch["input_ids"], attention_mask=mask, position_ids=positions(mask), use_cache=False, logits_to_keep=keep
+        ).logits
+        return target_sums(logits, batch["labels"][:, -keep:])
 
 
 def target_sums(logits: Any, labels: Any) -> list[float]:
-    """Of each row the sum of log-probabilities of its targets, in nats; logits (rows, tokens, vocabulary), labels (rows, tokens)."""
+    """Of each row the sum of log-probabilities of its targets, in nats; logits (rows, tokens, vocabulary), labels (rows, tokens).
+
+    The logits are turned into float32 some positions at a time.
+    """
     import torch
 
     wanted = labels[:, 1:]
-    each = torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
-    return [-float(value) for value in each.sum(1).tolist()]
+    rows, columns = (wanted != IGNORED).nonzero(as_tuple=True)
+    sums, step = torch.zeros(len(labels), dtype=torch.float64), max(1, CHUNK // logits.shape[-1])
+    for start in range(0, len(rows), step):
+        at = rows[start : start + step], columns[start : start + step]
+        each = logits[at].float().log_softmax(-1).gather(1, wanted[at][:, None])[:, 0]
+        sums.index_add_(0, at[0].cpu(), each.double().cpu())  # on the CPU, where the order of a sum is fixed
+    found: list[float] = sums.tolist()
+    return found
 
 
 def losses(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, float]]:
     """Of each row, summed over its target tokens, in nats: the negative log-likelihood under the base, the same with the adapter, and
     KL(base || tuned) over the whole vocabulary.
 
-    Both passes run on the same weights and ids. The logits of both are held as the model gives them (see logit_budget) and turned
+    Both passes run on the same weights and ids. The logits of both are held as the model gives them (see batches) and turned
     into float32 some positions at a time.
 
     Args:
@@ -163,6 +187,19 @@ class Halt:
     limit: int
     ends: tuple[int, ...]
     stop: tuple[str, ...] = ()
+    """Wherever they stand, as an endpoint's would."""
+    separator: str = ""
+    """Ends an answer that has begun: among the blanks that open it, it ends nothing. Empty: there is none."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return self.stop + ((self.separator,) if self.separator else ())
+
+    def end(self, said: str) -> int | None:
+        """Where the first string stands that ends a text; None: nowhere."""
+        opening = len(said) - len(said.lstrip())
+        found = [said.find(mark) for mark in self.stop] + ([said.find(self.separator, opening)] if self.separator else [])
+        return min((at for at in found if at >= 0), default=None)
 
 
 @dataclass(frozen=True)
@@ -205,7 +242,7 @@ def greedy(
     width = ids.shape[1]
     asked: dict[str, Any] = {"max_new_tokens": halt.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
     asked |= {"eos_token_id": list(halt.ends)}
-    asked |= {"stopping_criteria": [stop_strings(halt.stop, tokenizer, width)]} if halt.stop else {}
+    asked |= {"stopping_criteria": [stop_strings(halt, tokenizer, width)]} if halt.marks else {}
     if draw:
         asked |= {"do_sample": True, "temperature": draw.temperature, "top_p": draw.top_p, "top_k": 0}
         torch.manual_seed(draw.seed)
@@ -214,17 +251,22 @@ def greedy(
     return [cut_behind(row, halt.ends, pad) for row in out[:, width:].tolist()]
 
 
-def stop_strings(marks: Sequence[str], tokenizer: Any, width: int) -> Any:
-    """A stopping criterion that looks for strings in the new tokens only; transformers' own looks into the prompt as well."""
+def stop_strings(halt: Halt, tokenizer: Any, width: int) -> Any:
+    """A stopping criterion that looks behind the first `width` tokens only; transformers' own looks into the prompt as well."""
     import torch
     from transformers import StoppingCriteria
 
-    window = max(map(len, marks)) + 8  # tokens that surely hold a mark which the newest token completes
+    window = max(map(len, halt.marks)) + 8  # tokens that surely hold a mark which the newest token completes
 
     class Stop(StoppingCriteria):  # type: ignore[misc]
         def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
-            said = tokenizer.batch_decode(ids[:, max(width, ids.shape[1] - window) :], skip_special_tokens=True)
-            return torch.tensor([any(mark in text for mark in marks) for text in said], device=ids.device)
+            new = ids[:, width:]
+            tails = tokenizer.batch_decode(new[:, -window:], skip_special_tokens=True)
+            near = [any(mark in tail for mark in halt.marks) for tail in tails]
+            done = [
+                hit and halt.end(tokenizer.decode(row, skip_special_tokens=True)) is not None for hit, row in zip(near, new, strict=True)
+            ]
+            return torch.tensor(done, device=ids.device)
 
     return Stop()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from pipeline import inline, recipe
+from pipeline import inline, recipe, stats
 from pipeline.artifact import Artifact, Store
 from pipeline.errors import RecipeError, suggest
 from pipeline.mistakes import mistakes
@@ -22,6 +22,7 @@ PASS, FAIL, CANNOT = "pass", "fail", "cannot tell"
 STATUS = {FAIL: 3, CANNOT: 4}
 TIMED = ("request_cost", "latency_p95", "overhead")
 PRICED = ("request_cost", "training_cost")
+COUNTED = ("unparsed", "truncated")
 GENERAL = "general."
 WIDTH = 80
 
@@ -76,14 +77,11 @@ def relevance(cell: Row) -> Figure:
     return (found["auc"], found["auc_low"], found["auc_high"]) if found else (None, None, None)
 
 
-def counted(name: str) -> Callable[[Row], Figure]:
-    """A share of the answers of all seeds."""
-
-    def share(cell: Row) -> Figure:
-        counts = tuned(cell)["counts"]
-        return counts[name] / counts["n"], None, None
-
-    return share
+def counted(name: str, cell: Row, confidence: float) -> Figure:
+    """A share of the answers of all seeds, with Wilson's interval over examples, as the seeds' answers to one are not independent."""
+    counts = tuned(cell)["counts"]
+    share = counts[name] / counts["n"]
+    return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
 
 
 def timed(name: str) -> Callable[[Row], Figure]:
@@ -107,17 +105,16 @@ FIGURES: Mapping[str, Callable[[Row], Figure]] = {
     "learned": learned,
     "score": score,
     "hallucination": hallucination,
-    "unparsed": counted("unparsed"),
-    "truncated": counted("truncated"),
     "relevance": relevance,
     "request_cost": request_cost,
     "training_cost": training_cost,
     "latency_p95": timed("p95"),
     "overhead": timed("overhead"),
 }
-"""Every figure but forgetting, which has one value a suite. All are of the tuned arm; docs/report.md says what each is."""
+"""Every figure but those that are counted, and forgetting, which has one value a suite. All are of the tuned arm; docs/report.md says
+what each is."""
 FORGETTING = "forgetting"
-NAMES = (*FIGURES, FORGETTING)
+NAMES = (*FIGURES, *COUNTED, FORGETTING)
 
 
 def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
@@ -198,18 +195,21 @@ def suite_of(name: str) -> str:
 
 
 def judge(gate: Gate, report: Row) -> list[Row]:
-    """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, threshold,
-    result}.
+    """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, measurable,
+    threshold, result}.
 
     A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
-    side, and cannot tell otherwise; one without passes or fails.
+    side, and cannot tell otherwise; one without passes or fails. Nothing is told of a suite that is not measurable, as the base scores
+    too little there to lose anything.
 
     Raises:
         RecipeError: no cell that a rule is about has its figure.
     """
     rows = []
     for number, rule in enumerate(gate.rules):
-        found = [row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell)]
+        found = [
+            row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell, report["confidence"])
+        ]
         if not found:
             there = sorted({row["suite"] for cell in report["cells"] for row in cell["forgetting"] or []})
             remedy = (
@@ -224,22 +224,23 @@ def of(rule: Rule) -> str:
     return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
 
 
-def looked_up(rule: Rule, cell: Row) -> list[Row]:
+def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
     limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
     at = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
     if rule.figure == FORGETTING:
         suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
-        return [at | {"suite": row["suite"], "value": row["difference"], "low": row["low"], "high": row["high"]} for row in suites]
-    value, low, high = FIGURES[rule.figure](cell)
+        kept = ("suite", "low", "high", "measurable")
+        return [at | {"value": row["difference"]} | {name: row[name] for name in kept} for row in suites]
+    value, low, high = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
     silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
     if value is None and not silent:
         return []
-    return [at | {"suite": None, "value": value, "low": low, "high": high}]
+    return [at | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
 
 
 def result(rule: Rule, row: Row) -> str:
-    if row["value"] is None:
+    if row["value"] is None or not row["measurable"]:
         return CANNOT
     low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
     least, most = (rule.at_least, rule.at_most)
@@ -257,16 +258,20 @@ def status(rows: list[Row]) -> int:
 
 def line(row: Row) -> str:
     """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
-    shown = (
-        "no answers"
-        if row["value"] is None
-        else f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
-    )
     limits = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
+    shown = figures(row)
     head = f"{row['result']:{len(CANNOT)}}  {name}"
     gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else "\n" + " " * (len(CANNOT) + 2)
     return f"{head}{gap}{shown} ({limits})"
+
+
+def figures(row: Row) -> str:
+    if row["value"] is None:
+        return "no answers"
+    if not row["measurable"]:
+        return "base too low"
+    return f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
 
 
 def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from pipeline.measures import forgetting
+from pipeline.measures import claims, forgetting
+from pipeline.measures.forgetting import Shift
 from pipeline.measures.rate import rate
 
 HOW = (0.95, 1000, 0)
@@ -33,7 +35,7 @@ def scored(base, tuned):
 
 def task(base, tuned, margin=0.02, groups=None):
     rows = scored(base, tuned)
-    return forgetting.task_suite(rows, np.arange(len(rows)) if groups is None else groups, margin, *HOW)
+    return forgetting.task_suite(rows, np.arange(len(rows)) if groups is None else groups, margin, 0.95)
 
 
 def test_a_loss_that_did_not_change_is_shown_to_be_kept():
@@ -83,7 +85,8 @@ def test_one_paragraph_that_lost_much_stands_for_those_that_were_not_drawn():
 def test_an_adapter_that_changes_nothing_is_kept_exactly():
     rows = paragraphs(100, 0.0, spread=0.0, kl=0.0)
     found = forgetting.loss_suite([row | {"tuned": row["base"]} for row in rows], 0.05, *HOW)
-    assert (found["difference"], found["low"], found["high"], found["kl"]) == (0, 0, 0, {"mean": 0, "low": 0, "high": 0})
+    assert (found["difference"], found["kl"]) == (0, {"mean": 0, "low": 0, "high": 0})
+    assert (found["low"], found["high"]) == pytest.approx((0, 0), abs=1e-8)
     assert found["p"] < 1e-6
     assert found["flips"] == {"fixed": 0, "broken": 0}
 
@@ -105,11 +108,71 @@ def test_few_examples_without_a_flip_show_nothing():
     assert task(np.ones(400), np.ones(400))["p"] < 0.01
 
 
-def test_without_flips_the_p_is_that_of_tangos_score_test():
-    from scipy.stats import norm
+@pytest.mark.parametrize(("n", "margin", "lost"), [(50, 0.05, 0), (300, 0.02, 0), (400, 0.02, 3)])
+def test_where_nothing_is_gained_the_p_is_the_exact_tail(n, margin, lost):
+    assert task(np.ones(n), np.arange(n) >= lost, margin)["p"] == pytest.approx(binom.cdf(lost, n, margin))
 
-    for n, margin in ((50, 0.05), (300, 0.02)):
-        assert task(np.ones(n), np.ones(n), margin)["p"] == pytest.approx(norm.cdf(-np.sqrt(n * margin / (1 - margin))))
+
+def test_a_gain_never_weakens_the_proof():
+    """The more of 400 answers are gained, the smaller p, also from none to the first."""
+    for lost in (0, 2, 5):
+        p = [flipped(lost, gained, 400).kept(0.02) for gained in range(6)]
+        assert p == sorted(p, reverse=True)
+
+
+def test_scores_that_lose_little_everywhere_are_tested_by_their_mean():
+    found = task(np.full(200, 0.9), np.full(200, 0.895))
+    assert (found["p"] < 0.05, found["p_worse"] > 0.99) == (True, True)
+
+
+@pytest.mark.parametrize("n", [1, 5, 50, 400])
+def test_without_a_flip_the_interval_has_the_width_of_ignorance(n):
+    found = task(np.ones(n), np.ones(n))
+    assert found["high"] == pytest.approx(1 - 0.025 ** (1 / n))  # Clopper and Pearson of nothing in n
+    assert found["low"] < -0.8 * found["high"]
+
+
+def test_all_lost_is_not_lost_for_certain():
+    assert task(np.ones(5), np.zeros(5))["low"] < 0.6
+
+
+def of_any_kind(draw, number):
+    """Right or wrong, graded, in groups of several sizes, losses."""
+    n = int(draw.choice([10, 20, 50, 200]))
+    ones, sizes = np.ones(n), draw.integers(1, 6, n).astype(float)
+    if number % 4 == 0:
+        return Shift(draw.choice([0.0, 1, -1], n, p=[0.9, 0.07, 0.03]), ones, True)
+    if number % 4 == 1:
+        return Shift(draw.uniform(-1, 1, n) * (draw.random(n) < 0.2) + 0.05 * (number % 8 == 1), ones, True)
+    if number % 4 == 2:
+        return Shift(np.clip(draw.normal(0.03, 0.2, n), -1, 1) * sizes, sizes, True)
+    return Shift(*losses(draw, n, draw.uniform(-0.05, 0.1), number % 8 == 3), is_score=False)
+
+
+@pytest.mark.parametrize("tail", [0.025, 0.05, 0.005])
+def test_the_interval_says_what_the_tests_say_at_every_margin(tail):
+    draw = rng(11)
+    for number in range(300):
+        shift = of_any_kind(draw, number)
+        low, high = shift.interval(tail)
+        assert low <= shift.mean + 1e-12
+        assert high >= shift.mean - 1e-12
+        for margin in draw.uniform(0, 0.6, 8):
+            assert ((shift.kept(margin) <= tail), (shift.worse(margin) <= tail)) == (high <= margin, low >= margin)
+
+
+def test_the_verdict_is_read_off_the_interval():
+    """Holm aside, a claim is better, worse or cannot tell as the margin lies above, below or in the interval."""
+    draw, seen, named = rng(12), set(), {"cell": "c", "task": "t", "label": "t"}
+    for _ in range(200):
+        moved = draw.choice([1.0, -1.0, 0.0], 300, p=[0.06, 0.03, 0.91])
+        base, tuned = np.maximum(moved, 0), np.maximum(-moved, 0)
+        found = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
+        claim = claims.kept(named, found | {"suite": "x", "metric_name": "accuracy"})
+        word = "better" if found["high"] < found["margin"] else "worse" if found["low"] > found["margin"] else "cannot tell"
+        assert claims.judged([claim], 0.95, "none")[0].verdict == word
+        seen.add(word)
+    assert seen == {"better", "worse", "cannot tell"}
 
 
 def test_groups_count_as_one():
@@ -145,38 +208,51 @@ def graded(draw, n, change):
     return (draw.random(n) < 0.06) * (change / 0.06 + draw.uniform(-0.5, 0.5, n)), np.ones(n)
 
 
-def claims(make, margin, worst):
+def claimed(make, margin, is_score):
     """Shares of 1,000 simulations that claim `kept` and `worse`."""
-    draw, kept, worse = rng(7), 0, 0
-    for _ in range(1000):
-        moved, counts = make(draw)
-        top = worst if worst else float((moved / counts).max())
-        kept += forgetting.below(moved, counts, margin, top) <= 0.05
-        worse += 1 - forgetting.below(moved, counts, margin) <= 0.05
-    return kept / 1000, worse / 1000
+    draw = rng(7)
+    made = [Shift(*make(draw), is_score=is_score) for _ in range(1000)]
+    return np.mean([shift.kept(margin) <= 0.05 for shift in made]), np.mean([shift.worse(margin) <= 0.05 for shift in made])
+
+
+@pytest.mark.parametrize(("n", "margin"), [(50, 0.02), (55, 0.05), (135, 0.02), (150, 0.05), (300, 0.02), (400, 0.02)])
+@pytest.mark.parametrize("level", [0.05, 0.025, 0.005])
+def test_kept_is_claimed_falsely_within_its_level_by_enumeration(n, margin, level):
+    """Every outcome of right and wrong answers with its probability, at a true loss of the margin, whatever share is gained."""
+    most = n // 3
+    lost, gained = (side.ravel() for side in np.meshgrid(np.arange(most), np.arange(most), indexing="ij"))
+    likely = {(a, b) for a, b in zip(lost, gained, strict=True) if a - b < margin * n and a <= 2 * margin * n + b}
+    refuted = np.array([(a, b) for a, b in likely if flipped(a, b, n).kept(margin) <= level]).reshape(-1, 2)
+    for gain in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
+        chance = binom.pmf(refuted[:, 1], n, gain) * binom.pmf(refuted[:, 0], n - refuted[:, 1], (margin + gain) / (1 - gain))
+        assert chance.sum() <= level
+
+
+def flipped(lost, gained, n):
+    return Shift(np.repeat([1.0, -1.0, 0.0], [lost, gained, n - lost - gained]), np.ones(n), is_score=True)
 
 
 @pytest.mark.parametrize("n", [50, 200, 500])
 @pytest.mark.parametrize("flips", [0.02, 0.05, 0.1, 0.3])
 def test_kept_is_claimed_falsely_within_its_level_on_tasks(n, flips):
-    kept, worse = claims(lambda draw: binary(draw, n, 0.02, flips), 0.02, 1.0)
+    kept, worse = claimed(lambda draw: binary(draw, n, 0.02, flips), 0.02, True)
     assert max(kept, worse) <= LEVEL
 
 
 @pytest.mark.parametrize("n", [50, 100, 300])
 @pytest.mark.parametrize("skewed", [False, True])
 def test_kept_is_claimed_falsely_within_its_level_on_losses(n, skewed):
-    kept, worse = claims(lambda draw: losses(draw, n, 0.05, skewed), 0.05, None)
+    kept, worse = claimed(lambda draw: losses(draw, n, 0.05, skewed), 0.05, False)
     assert max(kept, worse) <= LEVEL
 
 
 def test_kept_is_claimed_falsely_within_its_level_on_graded_scores():
-    assert claims(lambda draw: graded(draw, 50, 0.02), 0.02, 1.0)[0] <= LEVEL
-    assert claims(lambda draw: graded(draw, 500, 0.02), 0.02, 1.0)[0] <= LEVEL
+    assert claimed(lambda draw: graded(draw, 50, 0.02), 0.02, True)[0] <= LEVEL
+    assert claimed(lambda draw: graded(draw, 500, 0.02), 0.02, True)[0] <= LEVEL
 
 
 def test_what_was_kept_is_mostly_found():
-    assert claims(lambda draw: binary(draw, 500, 0.0, 0.02), 0.02, 1.0)[0] > 0.8
-    assert claims(lambda draw: losses(draw, 300, 0.025, False), 0.05, None)[0] > 0.95
-    assert claims(lambda draw: losses(draw, 300, 0.0, True), 0.05, None)[0] > 0.9
-    assert claims(lambda draw: losses(draw, 300, 0.075, False), 0.05, None)[1] > 0.95
+    assert claimed(lambda draw: binary(draw, 500, 0.0, 0.02), 0.02, True)[0] > 0.8
+    assert claimed(lambda draw: losses(draw, 300, 0.025, False), 0.05, False)[0] > 0.95
+    assert claimed(lambda draw: losses(draw, 300, 0.0, True), 0.05, False)[0] > 0.9
+    assert claimed(lambda draw: losses(draw, 300, 0.075, False), 0.05, False)[1] > 0.95

@@ -3,12 +3,14 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from pipeline import cli, gate
 from pipeline.artifact import Artifact, Store
 from pipeline.errors import RecipeError
 from pipeline.gate import Gate
+from pipeline.measures import forgetting
 from pipeline.plan import plan
 from pipeline.recipe import build
 from tests import project
@@ -23,11 +25,11 @@ def cell(task: str = "shop_notice", **changes) -> dict:
     tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "grounding": {"rate": 0.1, "low": 0.05, "high": 0.2}}
     tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}}
     suites = [
-        {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01}
+        {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01, "measurable": True}
         for name, value in (("paragraphs", 0.0), ("boolq", 0.05))
     ]
     return {
-        "cell": f"cell-{task}", "task": task, "label": task, "arms": [{"name": "base"}, tuned], "forgetting": suites,
+        "cell": f"cell-{task}", "task": task, "label": task, "seeds": [0], "arms": [{"name": "base"}, tuned], "forgetting": suites,
         "comparisons": [{"lift": 0.3, "low": 0.2, "high": 0.4}],
         "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
         "cost": {"training": {"dollars": 1.5}, "arms": {"tuned": {"request": 0.002}}}, **changes,
@@ -40,7 +42,11 @@ def loaded(path, body) -> Gate:
 
 
 def judged(rule: dict, *cells: dict) -> list[str]:
-    return [row["result"] for row in gate.judge(Gate.model_validate({"rules": [rule]}), {"cells": cells or [cell()]})]
+    return [row["result"] for row in gate.judge(Gate.model_validate({"rules": [rule]}), report(*cells or [cell()]))]
+
+
+def report(*cells: dict) -> dict:
+    return {"confidence": 0.95, "cells": cells}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +56,8 @@ def judged(rule: dict, *cells: dict) -> list[str]:
         ("learned", ("at_least", -0.05), ("at_least", 0.26)),
         ("score", ("at_least", 0.7), ("at_least", 0.91)),
         ("hallucination", ("at_most", 0.2), ("at_most", 0.04)),
-        ("unparsed", ("at_most", 0.025), ("at_most", 0.024)),
-        ("truncated", ("at_most", 0.05), ("at_most", 0.04)),
+        ("unparsed", ("at_most", 0.058), ("at_most", 0.01)),
+        ("truncated", ("at_most", 0.09), ("at_most", 0.027)),
         ("relevance", ("at_least", 0.85), ("at_least", 0.96)),
         ("request_cost", ("at_most", 0.002), ("at_most", 0.001)),
         ("training_cost", ("at_most", 1.5), ("at_most", 1.4)),
@@ -95,6 +101,35 @@ def test_forgetting_is_asked_of_every_suite_or_of_one():
     assert judged({"figure": "forgetting", "suite": "paragraphs", "at_most": 0.02}) == ["pass"]
     with pytest.raises(RecipeError, match=r"forgetting was not measured for the suite paragraph.*\n.*Did you mean 'paragraphs'"):
         judged({"figure": "forgetting", "suite": "paragraph", "at_most": 0.02})
+
+
+def test_a_suite_on_which_nothing_can_be_lost_is_not_passed():
+    suite = {"suite": "boolq", "difference": 0.0, "low": -0.001, "high": 0.001, "measurable": False}
+    rule = {"figure": "forgetting", "at_most": 0.02}
+    assert judged(rule, cell(forgetting=[suite])) == ["cannot tell"]
+    assert judged(rule, cell(forgetting=[suite | {"measurable": True}])) == ["pass"]
+    (row,) = gate.judge(Gate.model_validate({"rules": [rule]}), report(cell(forgetting=[suite])))
+    assert gate.line(row) == "cannot tell  forgetting on boolq, shop_notice  base too low (at most 0.02)"
+
+
+@pytest.mark.parametrize("figure", ["unparsed", "truncated"])
+@pytest.mark.parametrize(
+    ("n", "seeds", "result"), [(5, 1, "cannot tell"), (150, 1, "cannot tell"), (600, 3, "pass"), (450, 3, "cannot tell")]
+)
+def test_few_answers_without_a_fault_are_not_passed(figure, n, seeds, result):
+    """None of n answers: Wilson's bound is z^2 / (m + z^2) of m examples, however many seeds answered each."""
+    arm = {**cell()["arms"][1], "counts": {"n": n, "unparsed": 0, "truncated": 0}}
+    assert judged({"figure": figure, "at_most": 0.02}, cell(arms=[arm], seeds=list(range(seeds)))) == [result]
+
+
+@pytest.mark.parametrize("n", [5, 50, 100, 200])
+def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_kept(n):
+    """A suite as `compare` leaves it: no answer flips, and the gate goes by the same test as the claim."""
+    rows = [{**dict.fromkeys(("id", "prompt", "target", "base", "tuned"), ""), "scores": (1.0, 1.0)}] * n
+    found = forgetting.task_suite(rows, np.arange(n), 0.02, 0.95)
+    result = judged({"figure": "forgetting", "at_most": 0.02}, cell(forgetting=[found | {"suite": "boolq", "measurable": True}]))
+    assert result == ["pass" if n == 200 else "cannot tell"]
+    assert (found["p"] <= 0.025) == (n == 200)
 
 
 @pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("cannot_tell fail", 3), ("cannot_tell pass", 4)])
@@ -154,7 +189,7 @@ def test_a_good_file(tmp_path):
 
 def test_a_line_fits_the_terminal():
     asked = Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]})
-    lines = [gate.line(gate.judge(asked, {"cells": [cell(label=label)]})[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
+    lines = [gate.line(gate.judge(asked, report(cell(label=label)))[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
     assert lines == [
         "pass         lift boolq  0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
         "pass         lift winogrande_with_a_name, rank 16\n             0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
@@ -163,14 +198,14 @@ def test_a_line_fits_the_terminal():
 
 def test_the_evidence(tmp_path):
     made = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
-    rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), {"cells": [cell()]})
+    rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), report(cell()))
     path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", made, rows)
     found = json.loads(path.read_text())
     assert path == tmp_path / "data" / "gate" / "r.json"
     assert (found["status"], found["key"], found["digest"]) == (3, "k" * 64, "d" * 64)
     assert found["rules"][1] == {
         "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05, "low": 0.04,
-        "high": pytest.approx(0.06), "threshold": {"at_most": 0.02}, "result": "fail",
+        "high": pytest.approx(0.06), "measurable": True, "threshold": {"at_most": 0.02}, "result": "fail",
     }  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from pipeline import choices, engine, liveness, loading, records, text
 from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
 from pipeline.records import Prediction
-from pipeline.shots import Shots
 from pipeline.stages import generate
 from tests import tiny
 
@@ -278,11 +277,6 @@ def test_a_killed_draw_goes_on_as_if_never_killed(model, exam, tmp_path):
 # Arms beside base and tuned
 
 
-@pytest.fixture(scope="module")
-def lessons(tmp_path_factory):
-    return tiny.write_part(tmp_path_factory.mktemp("lessons") / "train", tiny.examples(20, 900))
-
-
 def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, exam, adapter):
     _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, exam=exam, adapter=adapter)
     facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, exam=exam, adapter=adapter)
@@ -307,16 +301,20 @@ def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapt
         for prompt, each, sums in zip(some, answers, found, strict=True):
             for answer, value in zip(each, sums, strict=True):
                 rows = [engine.Tokens(tuple(prompt), tuple(answer))]
-                alone = engine.row_logprobs(tuned, engine.padded(rows, render.pad, CPU)) if answer else [0.0]
+                alone = engine.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
                 assert value == pytest.approx(alone[0], abs=1e-4)
 
 
 def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monkeypatch):
     base = loading.load(model, "nf4", "fp32", CPU)
-    prompts, answers = [[1] * 10, [1] * 30], [[[1]], [[1] * 2, [1] * 5, [1]]]
-    assert choices.widths(prompts, answers, base, 100) == [11, 70]
-    monkeypatch.setattr(engine, "LOGITS", 10 * base.get_output_embeddings().weight.shape[0])  # of ten tokens
-    assert choices.widths(prompts, answers, base, 100) == [11, 100]
+    prompts, answers = [[1] * 10] * 3 + [[1] * 30] * 2, [[[1]]] * 3 + [[[1] * 2, [1] * 5, [1]]] * 2  # 11 tokens each, and 70 with 10 logits
+    assert choices.batches(prompts, answers, base, 100) == [[3], [4], [0, 1, 2]]
+    assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
+    vocabulary = base.get_output_embeddings().weight.shape[0]
+    monkeypatch.setattr(engine, "LOGITS", 20 * vocabulary)
+    assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
+    monkeypatch.setattr(engine, "LOGITS", 19 * vocabulary)
+    assert choices.batches(prompts, answers, base, 140) == [[3], [4], [0, 1, 2]]
 
 
 def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch):
@@ -345,26 +343,6 @@ def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):
     free = tiny.write_part(tmp_path / "free", [replace(EXAM[0], choices=())])
     with pytest.raises(DataError, match="example e200 has no choices to rank"):
         run(tmp_path, model, changes={"constrain": "choices"}, exam=free)
-
-
-def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, exam, lessons):
-    shown = {"shots": 2, "shots_seed": 0}
-    facts, said = run(tmp_path, model, "shots", changes=shown, exam=exam, train=lessons)
-    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
-    asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
-    prompts = [asked.prompt(example)[0] for example in EXAM]
-    halt = engine.Halt(8, (2,), ("\n\n",))
-    rows = [engine.greedy(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
-    assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
-    assert (facts["shots"], facts["shrunk"], facts["fewest_shots"]) == (2, 0, 2)
-    assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
-
-
-def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, model, exam, lessons, capsys):
-    facts, said = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, exam=exam, train=lessons)
-    assert facts["shrunk"] == len(said) == 16
-    assert 0 < facts["fewest_shots"] < 19
-    assert "16 of 16 prompts hold fewer than 19 worked examples" in capsys.readouterr().err
 
 
 def test_an_adapter_merged_into_the_dequantized_weights_answers_as_on_top_of_them(tmp_path, model, exam, adapter):

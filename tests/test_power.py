@@ -87,7 +87,7 @@ def test_one_claim_has_no_family():
 def kept(n, margin, level):
     """What is said of a general task of which not one answer changed, at this level of the two-sided p."""
     row = {"id": "", "prompt": "", "target": "", "base": "", "tuned": "", "scores": (1.0, 1.0)}
-    suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95, 100, 0)
+    suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95)
     names = {name: "x" for name in ("cell", "task", "label")}
     claim = claims.kept(names, {**suite, "suite": "x", "metric_name": "x"})
     return claims.judged([claim], 1 - level, "none")[0].verdict

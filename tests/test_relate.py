@@ -1,14 +1,18 @@
 """relate: every score against the library's own on one row, the exchange of prompts, and what happens to odd answers."""
 
 import json
+import math
+import random
+import time
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline import engine, loading, models, records, text
+from pipeline import batched, engine, loading, models, records, text
 from pipeline.errors import ComparisonError
 from pipeline.machine import Machine
 from pipeline.measures import relevance
@@ -65,7 +69,7 @@ def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
 
 def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeypatch):
     real, sizes = engine.row_logprobs, []
-    monkeypatch.setattr(engine, "row_logprobs", lambda *args: sizes.append(len(args[1]["labels"])) or real(*args))
+    monkeypatch.setattr(engine, "row_logprobs", lambda *args: sizes.append(len(args[1])) or real(*args))
     inputs = write(tmp_path, [*EXAM, *(Example(f"again{e.id}", e.prompt, e.target) for e in EXAM)], SAID * 2)
     facts, rows = run(tmp_path, model, inputs)
     assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
@@ -73,6 +77,86 @@ def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeyp
     others = relate.deranged([example.prompt for example in EXAM] * 2, 0)
     behind = {(EXAM[at % 16].prompt, SAID[n % 16]) for n, other in enumerate(others) for at in (n, other)}
     assert sum(sizes) == facts["scored"] == len(behind) + len({*SAID}) < 3 * 32
+
+
+class Wide:
+    """A model that only counts: the passes, and the padded tokens and logits of the largest."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, vocabulary):
+        self.vocabulary, self.passes, self.tokens, self.logits = vocabulary, 0, 0, 0
+
+    def get_output_embeddings(self):
+        return SimpleNamespace(weight=torch.empty(self.vocabulary, 1, device="meta"))
+
+    def __call__(self, input_ids, logits_to_keep, **asked):
+        rows = len(input_ids)
+        self.passes, self.tokens = self.passes + 1, max(self.tokens, input_ids.numel())
+        self.logits = max(self.logits, rows * logits_to_keep * self.vocabulary)
+        return SimpleNamespace(logits=torch.zeros(1).expand(rows, logits_to_keep, self.vocabulary))
+
+
+@pytest.mark.parametrize(("longest", "passes"), [(10, 16), (256, 165)])  # 270 and 413 if every column counted
+def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path, monkeypatch, longest, passes):
+    monkeypatch.setattr(engine, "LOGITS", engine.LOGITS // 64)  # as is the vocabulary of Llama 3.1
+    draw, rows, model = random.Random(0), [], Wide(128256 // 64)
+    for n in range(200):
+        answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
+        rows += [engine.Tokens((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
+    work = tiny.work(tmp_path / "out", {}, Machine(device="cpu", tokens=engine.CUDA_TOKENS))
+    work.resume.mkdir(exist_ok=True)
+    columns = [len(row.target) + 1 for row in rows]
+    found = batched.read(work, model, rows, columns, lambda some: engine.row_logprobs(model, some, 0), "answers")
+    for row, value in zip(rows, found, strict=True):  # every token is as likely as any other
+        assert value == pytest.approx(-len(row.target) * math.log(model.vocabulary), rel=1e-5)
+    assert model.passes == passes
+    assert model.tokens <= engine.CUDA_TOKENS
+    assert model.logits <= engine.LOGITS
+
+
+def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    base = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.5)).eval()
+    rows = [engine.Tokens(tuple(range(1, 1 + size)), tuple(range(20, 20 + size % 5 + 1))) for size in (1, 4, 9, 17)]
+    expected = [alone(base, list(row.prompt), list(row.target)) for row in rows]
+    assert engine.row_logprobs(base, rows, 0) == pytest.approx(expected, abs=1e-4)
+
+
+def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, monkeypatch):
+    real, batches = engine.row_logprobs, []
+    monkeypatch.setattr(engine, "row_logprobs", lambda model, rows, pad: batches.append(rows) or real(model, rows, pad))
+    monkeypatch.setattr(engine, "LOGITS", 300 * 60)  # sixty columns of the tiny vocabulary
+    run(tmp_path, model, inputs)
+    assert all(len(rows) * (max(len(row.target) for row in rows) + 1) <= 60 for rows in batches)
+    assert 2 * len(batches) <= len(engine.groups([len(row) for rows in batches for row in rows], 60))
+
+
+def scanned(prompts, seed):
+    """As relate.deranged says it, place by place."""
+    order = list(range(len(prompts)))
+    random.Random(f"derangement {seed}").shuffle(order)
+    seen = [prompts[at] for at in order]
+    order.sort(key=lambda at: seen.index(prompts[at]))
+    step, found = max(map(prompts.count, prompts)), {}
+    for place, at in enumerate(order):
+        ahead = (order[(place + step + more) % len(order)] for more in range(len(order)))
+        found[at] = next((partner for partner in ahead if prompts[partner] != prompts[at]), None)
+    return [found[at] for at in range(len(prompts))]
+
+
+@pytest.mark.parametrize("prompts", ["sssssss", "sssssssstu" * 9, "ststss" * 9, "abcdefghij" * 3, "sssttuv"])
+def test_partners_are_those_of_a_scan(prompts):
+    assert relate.deranged(list(prompts), 3) == scanned(prompts, 3)
+
+
+@pytest.mark.parametrize("prompts", [[f"p{n}" for n in range(10_000)], ["same"] * 10_000], ids=["distinct", "same"])
+def test_prompts_are_exchanged_in_linear_time(prompts):
+    start = time.process_time()
+    relate.deranged(prompts, 0)
+    assert time.process_time() - start < 0.5  # 0.02 s; counting or scanning for each prompt takes 1.3 s and 26 s
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -155,9 +239,8 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs,
     run(tmp_path, model, inputs, "broken", tokens=100)
     files = [tmp_path / name / "relevance.jsonl" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    batches = {bytes(args[1]["input_ids"].numpy()) for args in calls[:3]}
     assert again
-    assert not batches & {bytes(args[1]["input_ids"].numpy()) for args in again}
+    assert not {tuple(args[1]) for args in calls[:3]} & {tuple(args[1]) for args in again}
 
 
 def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import stats
+from pipeline.artifact import Artifact
 from pipeline.page import arms, charts, plots, words
 from pipeline.table import table
 from tests.report_inputs import Inputs, Made
@@ -256,3 +258,50 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
         assert f'<a href="#{cell["cell"]}">{cell["label"]}</a></th><td>' in verdict
         assert all(words.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
     assert verdict.count("<td>the fine-tune</td>") == sum(told["use"] == "tuned" for told in made.json["advice"])
+
+
+SHOWN = {"shots": 5, "shrunk": 0, "fewest_shots": 5, "most_shots": 5, "separator": "\n\n"}
+FEWER = {"shrunk": 40, "fewest_shots": 3, "most_shots": 4}
+NONE = {"shrunk": 40, "fewest_shots": 0, "most_shots": 0, "separator": ""}
+
+
+@dataclass
+class Told(Inputs):
+    """Inputs whose folders of arms say what stood in their prompts."""
+
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+        return super().seal(source, task, params, files, facts | self.facts.get(source, {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "said"),
+    [
+        ("base_fewshot", SHOWN, "5 worked examples in every prompt; answers also end at a blank line"),
+        ("base_fewshot", SHOWN | {"separator": ""}, "5 worked examples in every prompt"),
+        (
+            "base_fewshot",
+            SHOWN | FEWER,
+            "5 worked examples asked for; 40 of 40 prompts hold fewer, the fewest 3; answers also end at a blank line",
+        ),
+        ("base_fewshot", SHOWN | NONE, "5 worked examples asked for; no worked example fitted: the same prompts as base"),
+        ("base_constrained", {"keys": ["to", "day"], "unkeyed": 0}, "2 keys named in every prompt"),
+        ("base_constrained", {"keys": ["to"], "unkeyed": 7}, "the keys were not named in 7 of 40 prompts: no room"),
+        (
+            "base_constrained",
+            {"keys": [], "unkeyed": 40},
+            "the keys were not named: no training answer is a JSON object; the same prompts as without",
+        ),
+    ],
+)
+def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dict[str, Any], said: str) -> None:
+    made = Made(Told(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts}))
+    found = {row["name"]: row["asked"] for row in made.json["cells"][0]["arms"]}
+    assert [other for other, asked in found.items() if asked] == [name]
+    assert (found[name]["said"], found[name]["prompts"]) == (said, 40)
+    measured = {"shots": "shots", "shrunk": "shrunk", "fewest": "fewest_shots", "most": "most_shots", "separator": "separator"}
+    assert all(found[name][key] == facts[measured.get(key, key)] for key in found[name].keys() - {"said", "prompts"})
+    assert found[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
+    section = made.html.partition('<section id="arms">')[2].partition("</section>")[0]
+    assert f"{arms.label(name)}: {said}." in section

@@ -1,10 +1,12 @@
 """Was anything forgotten? Tuned against base on what it was not trained for: how much worse, and is that shown to be within a margin.
 
 Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the hypothesis to be
-refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'kept'.
+refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'kept'. The interval
+of a suite holds the margins that neither of the two tests refutes, so it says what the tests say, at every margin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -17,20 +19,82 @@ from pipeline.measures.rate import rate
 Array = NDArray[np.float64]
 SHOWN = 20
 """Broken examples that are listed."""
+MOST_SCORE = 1.0
+"""The most that a score in 0..1 can lose."""
+MOST_LOSS = 1000.0
+"""Nats a token: where a bound ends that so few paragraphs do not give. Guessing evenly among 100,000 tokens costs 12."""
+HALVINGS = 40
+"""Bisections of a bound: to 1e-12 of scores, 1e-9 nats."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A mean difference (positive: tuned is worse) and its two one-sided tests, as functions of the margin."""
+
+    moved: Array
+    """(groups,) sums of differences."""
+    counts: Array
+    """(groups,) tokens or examples."""
+    is_score: bool
+    """Whether the differences are of scores in 0..1, not of losses."""
+
+    @property
+    def mean(self) -> float:
+        return float(self.moved.sum() / self.counts.sum())
+
+    def kept(self, margin: float) -> float:
+        """p that the mean is the margin or more; small: shown to be kept.
+
+        Of scores in groups of one size an exact test is valid whatever is gained: as no group can lose more than 1, a mean of the margin
+        or more needs at least that share of groups that lose something, so P(Bin(groups, margin) <= groups that lost) is a p. It stands
+        alone where nothing was gained and nothing lost in part; else the score test of `below`, which sees gains, may be smaller. Of 0/1
+        scores both together claim falsely no more often than their level (every outcome counted, docs/decisions.md).
+        """
+        if not self.is_score:
+            return below(self.moved, self.counts, margin, worst=float((self.moved / self.counts).max()))
+        p = below(self.moved, self.counts, margin, worst=MOST_SCORE)
+        if np.ptp(self.counts) > 0:
+            return p
+        from scipy.special import bdtr
+
+        exact = float(bdtr(int((self.moved > stats.TIE).sum()), len(self.moved), min(max(margin, 0.0), 1.0)))
+        is_whole = bool(np.all((self.moved == 0) | (self.moved == self.counts)))
+        return exact if is_whole else min(p, exact)
+
+    def worse(self, margin: float) -> float:
+        """p that the mean is the margin or less; small: shown to be worse by more.
+
+        Below zero, and for scores above a half, it is the test of `below` mirrored: there the few that gain much, or lose nothing, are
+        what a sample may miss.
+        """
+        if 0 <= margin <= (MOST_SCORE / 2 if self.is_score else MOST_LOSS):
+            return 1 - below(self.moved, self.counts, margin)
+        best = -MOST_SCORE if self.is_score else float((self.moved / self.counts).min())
+        return below(-self.moved, self.counts, -margin, worst=-best)
+
+    def interval(self, tail: float) -> tuple[float, float]:
+        """The margins that neither test refutes at the level `tail`; for scores within -1..1, for losses within MOST_LOSS of zero."""
+        most = MOST_SCORE if self.is_score else MOST_LOSS
+        high = edge(self.mean, most, lambda margin: self.kept(margin) <= tail)
+        is_worse = self.mean > 0 and self.worse(0.0) <= tail  # the test is another one on either side of zero
+        ends = (self.mean, 0.0) if is_worse else (min(self.mean, 0.0), -most)
+        return edge(*ends, lambda margin: self.worse(margin) <= tail), high
 
 
 def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float, resamples: int, seed: int) -> dict[str, Any]:
     """Loss on plain English as forgetting.json has it, without the suite's name; a paragraph is the unit that is resampled.
 
-    base, tuned, difference (positive: tuned is worse), margin and KL(base || tuned) are nats a token over all tokens. `flips` counts
-    the paragraphs whose own loss fell (fixed) or rose (broken) by the margin or more.
+    base, tuned, difference (positive: tuned is worse), margin and KL(base || tuned) are nats a token over all tokens. low and high
+    invert the tests of p and p_worse, two-sided at the confidence; those of KL are resampled. `flips` counts the paragraphs whose own
+    loss fell (fixed) or rose (broken) by the margin or more.
 
     Args:
         rows: of losses.jsonl, at least one: {tokens, base, tuned, kl}, sums over a paragraph's tokens.
     """
     tokens, base, tuned, kl = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("tokens", "base", "tuned", "kl"))
     moved = tuned - base
-    difference = rate(moved, tokens, confidence, resamples, seed)
+    shift = Shift(moved, tokens, is_score=False)
+    low, high = shift.interval((1 - confidence) / 2)
     divergence = rate(kl, tokens, confidence, resamples, seed)
     return {
         "kind": "loss",
@@ -38,9 +102,11 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
         "n": len(rows),
         "base": float(base.sum() / tokens.sum()),
         "tuned": float(tuned.sum() / tokens.sum()),
-        **dict(zip(("difference", "low", "high"), difference, strict=True)),
-        "p": below(moved, tokens, margin, worst=float((moved / tokens).max())),
-        "p_worse": 1 - below(moved, tokens, margin),
+        "difference": shift.mean,
+        "low": low,
+        "high": high,
+        "p": shift.kept(margin),
+        "p_worse": shift.worse(margin),
         "margin": margin,
         "kl": dict(zip(("mean", "low", "high"), divergence, strict=True)),
         "flips": {"fixed": int((moved <= -margin * tokens).sum()), "broken": int((moved >= margin * tokens).sum())},
@@ -48,21 +114,20 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
     }
 
 
-def task_suite(
-    rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin: float, confidence: float, resamples: int, seed: int
-) -> dict[str, Any]:
+def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin: float, confidence: float) -> dict[str, Any]:
     """Scores on a general task as forgetting.json has them, without the names of suite and metric.
 
-    base and tuned are mean scores of examples in 0..1, difference is base - tuned (positive: tuned is worse).
+    base and tuned are mean scores of examples in 0..1, difference is base - tuned (positive: tuned is worse). low and high invert the
+    tests of p and p_worse, two-sided at the confidence.
 
     Args:
         rows: at least one: {id, prompt, target, base, tuned: what they said, scores: (base's, tuned's)}.
-        groups: (n,) label of each row's source document, the unit that is resampled.
+        groups: (n,) label of each row's source document, the unit of the tests.
     """
     base, tuned = np.array([row["scores"] for row in rows], dtype=np.float64).T
     lost = base - tuned
-    _, place = np.unique(groups, return_inverse=True)
-    moved, counts = (np.bincount(place, each).astype(np.float64) for each in (lost, np.ones(len(lost))))
+    shift = of_scores(lost, groups)
+    low, high = shift.interval((1 - confidence) / 2)
     broken = [
         {name: row[name] for name in ("id", "prompt", "target", "base", "tuned")}
         for row, by in zip(rows, lost, strict=True)
@@ -74,14 +139,33 @@ def task_suite(
         "n": len(rows),
         "base": float(base.mean()),
         "tuned": float(tuned.mean()),
-        **dict(zip(("difference", "low", "high"), rate(moved, counts, confidence, resamples, seed), strict=True)),
-        "p": below(moved, counts, margin, worst=1.0),
-        "p_worse": 1 - below(moved, counts, margin),
+        "difference": shift.mean,
+        "low": low,
+        "high": high,
+        "p": shift.kept(margin),
+        "p_worse": shift.worse(margin),
         "margin": margin,
         "kl": None,
         "flips": {"fixed": int((lost < -stats.TIE).sum()), "broken": int((lost > stats.TIE).sum())},
         "broken": broken[:SHOWN],
     }
+
+
+def of_scores(lost: Array, groups: NDArray[np.int64]) -> Shift:
+    """The tests of scores in 0..1; lost (n,) by example, groups (n,) labels of their source documents."""
+    _, place = np.unique(groups, return_inverse=True)
+    moved, counts = (np.bincount(place, each).astype(np.float64) for each in (lost, np.ones(len(lost))))
+    return Shift(moved, counts, is_score=True)
+
+
+def edge(inside: float, outside: float, is_refuted: Callable[[float], bool]) -> float:
+    """Where the refuted margins begin on the way from `inside`, by bisection; `outside` where that is not refuted either."""
+    if not is_refuted(outside):
+        return outside
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        inside, outside = (inside, middle) if is_refuted(middle) else (middle, outside)
+    return outside
 
 
 def below(moved: Array, counts: Array, margin: float, worst: float | None = None) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.measures import forgetting
+
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 AXES = ("prepare.train_examples", "finetune.rank")
-CELLS = 2**20
-"""Draws of a chunk of resamples: bounds the memory."""
 SAME = 1e-6
 """A mean of example scores further than this from the metric is not the metric (BLEU)."""
 
@@ -27,10 +27,13 @@ class Point:
     """What names the set of held-out examples: points are compared only on the same one."""
     score: float
     """Of the tuned arm by the primary metric, mean over seeds."""
+    low: float
+    high: float
+    """Two-sided interval of the score at the confidence, as the table of arms has it."""
     scores: Array
-    """(n,) by held-out example, mean over seeds."""
+    """(n,) by held-out example, in 0..1, mean over seeds."""
     groups: NDArray[np.int64]
-    """(n,) labels; examples of one group are resampled together."""
+    """(n,) labels of source documents; examples of one group are one unit of the test."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,16 @@ class Settings:
     margin: float
     """A score that is lower by less than this is not worse."""
     confidence: float = 0.95
-    resamples: int = 10_000
-    seed: int = 0
 
 
 def section(points: Sequence[Point], settings: Settings) -> list[Row]:
     """One entry for each task, numeric axis and place on the other axes: {task, axis, where, values, margin, smallest, points, why}.
 
     points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
-    score at the confidence. against_largest is this point minus the largest one, paired: low and high are one-sided bounds at the
-    confidence each, p the one-sided p of 'lower by the margin or more' (non-inferiority; Wellek 2010, Testing Statistical
-    Hypotheses of Equivalence and Noninferiority, 2.2). smallest: the smallest value from which it and all larger ones are shown not
-    to be worse; None where none but the largest is, or where `why` says that nothing could be compared.
+    score at the confidence. against_largest is this point minus the largest one, paired: p is the one-sided p of 'lower by the margin
+    or more' by the test of kept claims (forgetting.Shift), low and high are the one-sided bounds at the confidence each that this test
+    and its counterpart give. smallest: the smallest value from which it and all larger ones are shown not to be worse; None where none
+    but the largest is, or where `why` says that nothing could be compared.
     """
     lines: dict[tuple[str, str, str], list[Point]] = {}
     for point in points:
@@ -78,10 +79,15 @@ def entry(axis: str, line: list[Point], settings: Settings) -> Row:
     }
     if told["why"]:
         return told
-    rows = against_largest(line, settings)
-    enough = [row["against_largest"]["low"] > -settings.margin for row in rows[:-1]]
+    rows = [{"tuned": point.score, "low": point.low, "high": point.high} for point in line]
+    against = [against_largest(point, line[-1], settings) for point in line[:-1]]
+    enough = [row["p"] <= 1 - settings.confidence for row in against]
     first = next((number for number in range(len(enough)) if all(enough[number:])), None)
-    points = [{"value": value, **row} for value, row in zip(told["values"], rows, strict=True)]
+    itself = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
+    points = [
+        {"value": value, **row, "against_largest": shown}
+        for value, row, shown in zip(told["values"], rows, [*against, itself], strict=True)
+    ]
     return told | {"points": points, "smallest": None if first is None else told["values"][first]}
 
 
@@ -94,33 +100,8 @@ def obstacle(line: list[Point]) -> str:
     return ""
 
 
-def against_largest(line: list[Point], settings: Settings) -> list[Row]:
-    """{tuned, low, high, against_largest} of every point; all share their resamples."""
-    scores = np.array([point.scores for point in line])
-    drawn = bootstrap(scores, line[0].groups, settings)
-    tail = (1 - settings.confidence) / 2
-    rows = []
-    for number, point in enumerate(line):
-        difference, shifts = float(scores[number].mean() - scores[-1].mean()), drawn[number] - drawn[-1]
-        low, high = np.quantile(drawn[number], [tail, 1 - tail])
-        lower, upper = np.quantile(shifts, [2 * tail, 1 - 2 * tail])
-        p = (int((shifts <= -settings.margin).sum()) + 1) / (len(shifts) + 1)
-        against = {"difference": difference, "low": float(lower), "high": float(upper), "p": p}
-        rows.append({"tuned": point.score, "low": float(low), "high": float(high), "against_largest": against})
-    return rows
-
-
-def bootstrap(scores: Array, groups: NDArray[np.int64], settings: Settings) -> Array:
-    """Means (points, resamples) of scores (points, n) over groups drawn with replacement, the same draws for every point."""
-    _, place = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(place).astype(np.float64)
-    sums = np.array([np.bincount(place, weights=row) for row in scores])
-    rng, count = np.random.default_rng(settings.seed), len(sizes)
-    step = max(1, CELLS // count)
-    parts = []
-    for start in range(0, settings.resamples, step):
-        rows = min(step, settings.resamples - start)
-        index = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
-        weights = np.bincount(index.ravel(), minlength=rows * count).reshape(rows, count)
-        parts.append((sums @ weights.T) / (sizes @ weights.T))
-    return np.concatenate(parts, axis=1)
+def against_largest(point: Point, largest: Point, settings: Settings) -> dict[str, float]:
+    """{difference, low, high, p} of a point minus the largest one."""
+    shift = forgetting.of_scores(largest.scores - point.scores, largest.groups)
+    low, high = shift.interval(1 - settings.confidence)
+    return {"difference": 0.0 - shift.mean, "low": 0.0 - high, "high": 0.0 - low, "p": shift.kept(settings.margin)}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.page import words
 from pipeline.page.beside import REFERENCE
 from pipeline.page.cells import Cell, finite
 
@@ -67,8 +68,8 @@ def rows(cell: Cell, primary: Row) -> list[Row]:
         primary: the judged comparison of base and tuned.
 
     Returns:
-        {name, label, score, low, high, over_base, tuned_over, counts, lenient, relevance, grounding, speed, tokens_in, cost}; low and
-        high are the interval of the score; what was not measured is None, and cost is set by `money`.
+        {name, label, score, low, high, over_base, tuned_over, counts, lenient, relevance, grounding, speed, asked, tokens_in, cost}; low
+        and high are the interval of the score; what was not measured is None, and cost is set by `money`.
     """
     found = cell.load("verdict", "beside.json")[primary["metric"]]
     others = {each["name"]: each for each in found["others"]}
@@ -116,6 +117,7 @@ def measured(cell: Cell, name: str) -> Row:
         "relevance": relevance.get(name),
         "grounding": grounding.get(name),
         "speed": {key: timed[key] for key in kept} | {"overhead": speed["overhead"].get(name)} if timed else None,
+        "asked": asked(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
         "cost": None,
     }
@@ -127,10 +129,51 @@ def pooled(seeds: list[Row]) -> Row:
     return total | {"mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, total["n"])}
 
 
+def facts_of(cell: Cell, name: str) -> Row:
+    """What the folder of an arm's answers says of them; nothing where it has none."""
+    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
+    return cell.inputs[source].facts if source in cell.inputs else {}
+
+
+def asked(facts: Row) -> Row | None:
+    """What stood in an arm's prompts beside the question: {said, prompts} and either {shots, fewest, most, shrunk, separator} or
+    {keys, unkeyed}; None where they held nothing else.
+
+    Args:
+        facts: of a folder of `generate`.
+    """
+    if "shots" in facts:
+        told = {"fewest": "fewest_shots", "most": "most_shots"}
+        found = {name: facts[told.get(name, name)] for name in ("shots", "fewest", "most", "shrunk", "separator")}
+        return {"said": shown(facts), "prompts": facts["examples"], **found}
+    if "unkeyed" in facts:
+        return {"said": named(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
+    return None
+
+
+def shown(facts: Row) -> str:
+    """How many worked examples the prompts hold, in words."""
+    if facts["most_shots"] == 0:
+        return f"{words.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
+    ends = "; answers also end at a blank line" if facts["separator"] else ""
+    if not facts["shrunk"]:
+        return f"{words.plural(facts['shots'], 'worked example')} in every prompt{ends}"
+    fewer = f"{facts['shrunk']:,} of {words.plural(facts['examples'], 'prompt')} {'holds' if facts['examples'] == 1 else 'hold'} fewer"
+    return f"{words.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
+
+
+def named(facts: Row) -> str:
+    """Whether the prompts name the keys of the answer, in words."""
+    if not facts["keys"]:
+        return "the keys were not named: no training answer is a JSON object; the same prompts as without"
+    if not facts["unkeyed"]:
+        return f"{words.plural(len(facts['keys']), 'key')} named in every prompt"
+    return f"the keys were not named in {facts['unkeyed']:,} of {words.plural(facts['examples'], 'prompt')}: no room"
+
+
 def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
     """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
-    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
-    facts = cell.inputs[source].facts if source in cell.inputs else {}
+    facts = facts_of(cell, name)
     if facts.get("prompt_tokens") and facts.get("examples"):
         return float(facts["prompt_tokens"]) / float(facts["examples"])
     return float(timed["prompt_tokens"]) if timed else None

@@ -16,7 +16,7 @@ def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -
     if not recipe["sweep"]:
         return []
     asked = recipe["compare"]
-    settings = learning.Settings(asked["margin"], asked["confidence"], asked["resamples"], asked["seed"])
+    settings = learning.Settings(asked["margin"], asked["confidence"])
     found: list[Row] = finite(learning.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
     return found
 
@@ -30,5 +30,6 @@ def point(cell: Cell, primary: Row) -> learning.Point:
         tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
         scores.append(sum(tuned) / len(tuned))
         groups.append(label[row["id"]])
+    low, high = cell.load("verdict", "beside.json")[primary["metric"]]["scores"]["tuned"]
     key = cell.inputs["exam"].key
-    return learning.Point(cell.task, cell.where, key, primary["tuned"], np.array(scores), np.array(groups))
+    return learning.Point(cell.task, cell.where, key, primary["tuned"], low, high, np.array(scores), np.array(groups))

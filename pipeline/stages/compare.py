@@ -137,7 +137,7 @@ def kept(work: Work) -> list[dict[str, Any]]:
             {"id": each.id, "prompt": each.prompt, "target": each.target, "base": one.text, "tuned": two.text, "scores": scores}
             for each, one, two, scores in zip(exam, arms[0].predictions, arms[1].predictions, values.T.tolist(), strict=True)
         ]
-        found = forgetting.task_suite(rows, trial.labels, work.params["margin"], *drawn(work))
+        found = forgetting.task_suite(rows, trial.labels, work.params["margin"], work.params["confidence"])
         # a base that scores no more than the margin has nothing to lose by it
         suites.append({"suite": name, **found, "task_metric": task.metrics[0], "measurable": found["base"] > work.params["margin"]})
     return suites

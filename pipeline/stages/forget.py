@@ -23,7 +23,12 @@ def run(work: Work) -> dict[str, Any]:
     longest = min(LONGEST, loading.context_window(base))
     start, rows = time.monotonic(), [tokens_of(render, each.text, longest) for each in paragraphs]
     with loading.adapted(base, work.inputs["adapter"]) as model, loading.expanded(model):
-        found = batched.read(work, model, rows, render.pad, engine.losses, "paragraphs")
+        columns = [len(row) for row in rows]
+
+        def of(some: list[engine.Tokens]) -> list[tuple[float, float, float]]:
+            return engine.losses(model, engine.padded(some, render.pad, model.device))
+
+        found = batched.read(work, model, rows, columns, of, "paragraphs")
     lines = [
         json.dumps({"example": each.id, "tokens": len(row.target), "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
         for each, row, (base, tuned, kl) in zip(paragraphs, rows, found, strict=True)

@@ -19,7 +19,7 @@ from pipeline.machine import Work
 from pipeline.progress import say
 from pipeline.records import Example, Prediction
 
-VERSION = 3
+VERSION = 4
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -28,9 +28,9 @@ def run(work: Work) -> dict[str, Any]:
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
     with speaking(params, adapter, device) as model, loading.expanded(model) as dense:
-        exam, told, stop = asked(work, render, loading.context_window(model))
+        exam, told, separator = asked(work, render, loading.context_window(model))
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
-        speaker = Speaker(render, engine.Halt(params["max_new_tokens"], tuple(ends), stop), params)
+        speaker = Speaker(render, engine.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params)
         if params.get("constrain") == "choices":
             answers = speaker.chosen(work, model, exam)
         else:
@@ -58,31 +58,36 @@ def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> Abstr
     return loading.adapted(base, adapter) if adapter else nullcontext(base)
 
 
-def asked(work: Work, render: text.Renderer, window: int) -> tuple[list[Example], dict[str, Any], tuple[str, ...]]:
-    """The held-out examples as this arm is asked them, what is to be known of that, and the strings that end an answer.
+def asked(work: Work, render: text.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
+    """The held-out examples as this arm is asked them, what is to be known of that, and what ends an answer beside what the recipe says.
 
     Args:
         window: tokens of prompt and answer together that the model was made for.
     """
-    exam, stop = list(records.read(work.inputs["exam"] / "examples.jsonl", Example)), tuple(work.params["stop"])
+    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
     if longer := sum(len(render.prompt_ids(example.prompt)) >= window for example in exam):
         say(f"  {longer} of {len(exam)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
     if "train" not in work.inputs:
-        return exam, {}, stop
+        return exam, {}, ""
     lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
     preface = work.inputs["exam"] / "preface.txt"
     before, room = preface.read_text("utf-8") if preface.exists() else "", window - work.params["max_new_tokens"]
     if work.params.get("constrain") == "keys":
-        return *keyed(exam, shots.keys(lessons), render, before, room), stop
-    shown = shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before)
+        return *keyed(exam, shots.keys(lessons), render, before, room), ""
+    return with_shots(exam, shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before))
+
+
+def with_shots(exam: list[Example], shown: shots.Shots) -> tuple[list[Example], dict[str, Any], str]:
+    """The examples with worked ones before them, how many each prompt got, and what ends an answer."""
     made = [shown.prompt(example) for example in exam]
-    fewer = [fitted for _, fitted in made if fitted < work.params["shots"]]
-    if fewer:
-        why = "there are no more" if len(lessons) <= min(fewer) else "no more fit"
-        say(f"  {len(fewer)} of {len(exam)} prompts hold fewer than {work.params['shots']} worked examples, the fewest {min(fewer)}: {why}")
-    told = {"shots": work.params["shots"], "shrunk": len(fewer), "fewest_shots": min(fewer, default=work.params["shots"])}
-    prompted = [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)]
-    return prompted, told, stop + ((shown.stop,) if shown.stop else ())
+    counts = [count for _, count in made]
+    shrunk, fewest, most = sum(count < shown.count for count in counts), min(counts, default=0), max(counts, default=0)
+    if shrunk:
+        why = "there are no more" if len(shown.lessons) <= fewest else "no more fit"
+        say(f"  {shrunk} of {len(exam)} prompts hold fewer than {shown.count} worked examples, the fewest {fewest}: {why}")
+    separator = shown.stop if most else ""  # where no prompt has a pattern to follow, answers end as those of the base do
+    told = {"shots": shown.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
+    return [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)], told, separator
 
 
 def keyed(exam: list[Example], names: list[str], render: text.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
@@ -90,7 +95,8 @@ def keyed(exam: list[Example], names: list[str], render: text.Renderer, before: 
     made = [replace(example, prompt=shots.keyed(example, names, before)) for example in exam]
     fits = [bool(names) and len(render.prompt_ids(example.prompt)) <= room for example in made]
     if not all(fits):
-        say(f"  {fits.count(False)} of {len(exam)} prompts do not name the keys of the answer: no room")
+        why = "no room" if names else "no training answer is a JSON object"
+        say(f"  {fits.count(False)} of {len(exam)} prompts do not name the keys of the answer: {why}")
     chosen = [new if fit else old for old, new, fit in zip(exam, made, fits, strict=True)]
     return chosen, {"keys": names, "unkeyed": fits.count(False)}
 
@@ -145,8 +151,7 @@ class Speaker:
         ended = bool(row) and row[-1] in self.halt.ends
         ids = row[:-1] if ended else row
         said = self.render.decode(ids)
-        cut = min((at for at in (said.find(mark) for mark in self.halt.stop) if at >= 0), default=None)
-        if cut is not None:
+        if (cut := self.halt.end(said)) is not None:
             return Prediction(example.id, said[:cut], len(ids), "stop")
         return Prediction(example.id, said, len(ids), "eos" if ended else "length")
 
@@ -176,6 +181,5 @@ class Speaker:
         def of(batch: Sequence[int]) -> list[list[float]]:
             return choices.logprobs(model, [prompts[at] for at in batch], [answers[at] for at in batch], self.render.pad)
 
-        batches = engine.groups(choices.widths(prompts, answers, model, budget), budget)
-        found = batched.values(work.resume / "choices.jsonl", batches, of, ("scoring", "examples"))
+        found = batched.values(work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, ("scoring", "examples"))
         return [[(value, max(1, len(ids))) for value, ids in zip(*each, strict=True)] for each in zip(found, answers, strict=True)]

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from pipeline.errors import ComparisonError
 from pipeline.machine import Work
 from pipeline.records import Example, Prediction
 
-VERSION = 1
+VERSION = 2
 LONGEST = 256
 """Tokens of an answer that are scored; the rest is cut off."""
 
@@ -25,7 +26,8 @@ def run(work: Work) -> dict[str, Any]:
     start = time.monotonic()
     with loading.expanded(base):
         rows = list(dict.fromkeys(row for way in ways for row in way.rows()))  # many answers are alike
-        found = batched.read(work, base, rows, render.pad, engine.row_logprobs, "answers")
+        columns = [len(row.target) + 1 for row in rows]
+        found = batched.read(work, base, rows, columns, lambda some: engine.row_logprobs(base, some, render.pad), "answers")
     scores = dict(zip(rows, found, strict=True))
     lines = [json.dumps(way.told(scores), ensure_ascii=False) + "\n" for way in ways]
     (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
@@ -110,9 +112,11 @@ def deranged(prompts: list[str], seed: int) -> list[int | None]:
     random.Random(f"derangement {seed}").shuffle(order)
     first = {prompts[at]: place for place, at in reversed(list(enumerate(order)))}
     order.sort(key=lambda at: first[prompts[at]])
-    step = max((prompts.count(prompt) for prompt in first), default=0)
+    step = max(Counter(prompts).values(), default=0)
+    behind = {prompts[at]: (place + 1) % len(order) for place, at in enumerate(order)}  # where the next prompt begins
     found: list[int | None] = [None] * len(prompts)
     for place, at in enumerate(order):
-        ahead = (order[(place + step + more) % len(order)] for more in range(len(order)))
-        found[at] = next((partner for partner in ahead if prompts[partner] != prompts[at]), None)
+        ahead = order[(place + step) % len(order)]
+        partner = ahead if prompts[ahead] != prompts[at] else order[behind[prompts[at]]]
+        found[at] = partner if prompts[partner] != prompts[at] else None
     return found

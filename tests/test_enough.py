@@ -1,0 +1,37 @@
+"""What the report hands to measures.learning: every example's score is the mean of its seeds, and its label that of its group."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.page import cells, enough
+from tests.report_inputs import Inputs, Made
+
+SWEPT = {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}, "finetune": {"seeds": [0, 1]}}
+
+
+def rows(cell, source):
+    return [json.loads(line) for line in (cell.inputs[source].path / "examples.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_path):
+    work = Inputs(tmp_path, SWEPT, n=30, measured=True).work()
+    cell, _ = cells.open_all(work)
+    exam = [row | {"group": f"document {number // 2}" if number < 20 else ""} for number, row in enumerate(rows(cell, "exam"))]
+    (cell.inputs["exam"].path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam), "utf-8")
+    by_seed = np.array([[arm["scores"]["accuracy"] for arm in row["tuned"]] for row in rows(cell, "verdict")])
+    assert (by_seed[:, 0] != by_seed[:, 1]).any()
+    found = enough.point(cell, {"metric": "accuracy", "tuned": by_seed.mean()})
+    assert found.scores == pytest.approx(by_seed.mean(axis=1))
+    assert found.groups.tolist() == [*np.repeat(range(10), 2), *range(10, 20)]
+    assert (found.task, found.where, found.exam, found.score) == ("boolq", cell.where, cell.inputs["exam"].key, by_seed.mean())
+
+
+def test_a_sweep_over_two_seeds_is_compared_by_the_mean_of_both(tmp_path):
+    made = Made(Inputs(tmp_path, SWEPT, n=30))
+    (line,) = made.json["learning"]
+    assert line["why"] == ""
+    tuned = [cell["comparisons"][0]["tuned"] for cell in made.json["cells"]]
+    assert [point["tuned"] for point in line["points"]] == tuned
+    assert line["points"][0]["against_largest"]["difference"] == pytest.approx(tuned[0] - tuned[1])
