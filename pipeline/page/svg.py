@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
 
 THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -37,6 +38,13 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 FONT = "system-ui, sans-serif"
 KEPT = {"width", "height", "viewBox"}
 SPOKEN = {"role", "aria-label", "aria-roledescription", "aria-hidden", "class", "pointer-events"}
+SHAPES = {"g", "path", "line", "rect", "circle"}
+LOOKS = {
+    "d", "transform", "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "width", "height", "viewBox", "fill", "fill-opacity",
+    "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "stroke-dasharray",
+    "stroke-dashoffset", "opacity", "display", "text-anchor", "font-family", "font-size", "font-weight", "font-style",
+}  # fmt: skip
+"""What another version of the drawing library may draw otherwise; SHAPES and LOOKS say nothing in words."""
 
 
 def draw(chart: Any, label: str) -> str:
@@ -71,6 +79,29 @@ def tidy(element: ElementTree.Element) -> None:
         del element.attrib[name]
     if element.tag.endswith("}text"):
         element.attrib.pop("font-family", None)
+
+
+def said(drawn: str) -> str:
+    """All of a figure but its geometry: every element that is no shape and every attribute that is no look, with all text, in order.
+
+    What an HTML parser might read otherwise than an XML parser (comments, declarations, text that is not well-formed) is returned as it is.
+    """
+    if "<!" in drawn or "<?" in drawn:
+        return drawn
+    try:
+        root = ElementTree.fromstring(drawn)
+    except ElementTree.ParseError:
+        return drawn
+    return "".join(map(told, root.iter()))
+
+
+def told(element: ElementTree.Element) -> str:
+    """An element without its looks; nothing for a shape without words."""
+    words = "".join(f" {name}={quoteattr(value)}" for name, value in sorted(element.attrib.items()) if name not in LOOKS)
+    text, tail = (escape(each) if each and each.strip() else "" for each in (element.text, element.tail))
+    if element.tag in SHAPES and not (words or text or tail):
+        return ""
+    return f"<{element.tag}{words}>{text}</{element.tag}>{tail}"
 
 
 def inline(drawn: str) -> str:
