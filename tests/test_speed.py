@@ -126,16 +126,31 @@ def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path
 
 
 def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
-    pytest.importorskip("pipeline.shots")
     _, found = run(tmp_path, model, inputs, shots=2)
     assert list(found["arms"]) == ["base", "tuned", "base_fewshot"]
     assert found["arms"]["base_fewshot"]["prompt_tokens"] > 1.5 * found["arms"]["base"]["prompt_tokens"]
     assert set(found["overhead"]) == {"tuned", "base_fewshot"}
 
 
-@pytest.mark.skipif(not hasattr(loading, "merged"), reason="nothing merges yet")
-def test_a_merged_model_has_no_adapter_layers_left_to_ask(tmp_path, model, inputs):
+def test_a_merged_model_is_timed_on_dense_weights_that_hold_the_adapter(tmp_path, model, inputs, monkeypatch):
+    seen, real = [], speed.timed
+
+    def watched(model, ids, new_tokens, pad):
+        seen.append(kinds_of(model))
+        return real(model, ids, new_tokens, pad)
+
+    monkeypatch.setattr(speed, "timed", watched)
     _, found = run(tmp_path, model, inputs, merged=True)
+    assert seen == [("4 bit",), ("4 bit", "adapter"), ("dense",), *[("4 bit",), ("4 bit", "adapter"), ("dense",)] * 4]
     assert list(found["arms"]) == ["base", "tuned", "merged"]
     assert len(found["arms"]["merged"]["latency"]) == 4
     assert set(found["overhead"]) == {"tuned", "merged"}
+
+
+def kinds_of(model):
+    """What a model computes with: its linear layers, and an adapter that is no part of them."""
+    from bitsandbytes.nn import Linear4bit
+
+    quantized = any(isinstance(module, Linear4bit) for module in model.modules())
+    apart = [module for module in model.modules() if hasattr(module, "lora_A") and not module.merged]
+    return ("4 bit" if quantized else "dense", *(["adapter"] if apart else []))

@@ -1,0 +1,115 @@
+"""The comparison stage over two seeds and over examples that are asked twice: seeds are pooled, equal prompts are one piece of evidence."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pipeline import records
+from pipeline.records import Example, Prediction
+from pipeline.stages import compare, prepare
+from tests import tiny
+
+ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}
+PARAMS = {"task": "tldr_headline_gen", "confidence": 0.95, "resamples": 400, "interval": "bca", "seed": 0, "liveness": True}
+PARAMS |= {"margin": 0.02, "loss_margin": 0.05, "general": {"tldr_content_gen": "tldr_content_gen"}}
+EXAM = [Example(f"e{n}", f"Passage: the mayor said {'again ' * n}that it rains.\nSummary:", "mayor said that it rains") for n in range(24)]
+RIGHT, HALF, INVENTED = "mayor said that it rains", "it rains", "Zork said so"
+SAID = {
+    "base": [RIGHT if n % 4 == 0 else INVENTED if n % 4 == 1 else HALF for n in range(24)],
+    "tuned0": [INVENTED if n < 8 else RIGHT for n in range(24)],
+    "tuned1": [INVENTED if n < 2 else HALF if n % 3 else RIGHT for n in range(24)],
+}
+SCORES = [{"tokens": 4, "own": -3.0 - n % 5, "other": -5.0 - n % 3, "alone": -6.0 - n % 7} for n in range(24)]
+COUNTED = ("n", "fixed", "broken", "flips", "first", "answers", "hallucinated", "kinds")
+"""What counts examples, and is twice as much where each is asked twice."""
+INTERVALS = [
+    ("comparisons.jsonl", ".0.low", ".0.high"),
+    ("relevance.json", ".arms.base.low", ".arms.base.high"),
+    ("relevance.json", ".arms.base.auc_low", ".arms.base.auc_high"),
+    ("forgetting.json", ".suites.0.low", ".suites.0.high"),
+    ("grounding.json", ".arms.tuned.low", ".arms.tuned.high"),
+]
+
+
+def write(folder, copies):
+    """Inputs of `compare` in which every example stands so often, with other ids and the same prompt; groups are those of `prepare`."""
+    names = [("" if copy == 0 else f"copy{copy}-", n) for n in range(24) for copy in range(copies)]
+    exam = folder / "exam"
+    exam.mkdir(parents=True)
+    prepare.write_exam(exam, prepare.Draw({}, None, [replace(EXAM[n], id=before + EXAM[n].id) for before, n in names]))
+    inputs = {"exam": exam, "general.tldr_content_gen.exam": exam, "relevance.base": folder / "related"}
+    for name, texts in SAID.items():
+        inputs[name] = folder / name
+        inputs[name].mkdir()
+        (inputs[name] / "liveness.json").write_text(json.dumps(ALIVE))
+        said = [Prediction(before + EXAM[n].id, texts[n], 4, "eos") for before, n in names]
+        records.write(inputs[name] / "predictions.jsonl", said)
+    inputs |= {"general.tldr_content_gen.base": inputs["tuned0"], "general.tldr_content_gen.tuned": inputs["tuned1"]}
+    inputs["relevance.base"].mkdir()
+    rows = [json.dumps({"example": before + EXAM[n].id} | SCORES[n]) + "\n" for before, n in names]
+    (inputs["relevance.base"] / "relevance.jsonl").write_text("".join(rows))
+    return inputs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What `compare` wrote of the examples once and twice."""
+    found = {}
+    for copies in (1, 2):
+        root = tmp_path_factory.mktemp(f"asked{copies}")
+        work = tiny.work(root / "out", PARAMS, **write(root, copies))
+        compare.run(work)
+        found[copies] = work.out
+    return found
+
+
+def figures(value, place=""):
+    """Every number that is not a count, by its place."""
+    if isinstance(value, dict):
+        return {at: one for key in value.keys() - {*COUNTED} for at, one in figures(value[key], f"{place}.{key}").items()}
+    if isinstance(value, list):
+        return {at: one for number, each in enumerate(value) for at, one in figures(each, f"{place}.{number}").items()}
+    return {place: value}
+
+
+def read(folder, file):
+    return list(records.dictionaries(folder / file)) if file.endswith("l") else json.loads((folder / file).read_text())
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["comparisons.jsonl", "beside.json", "decomposition.json", "relevance.json", "forgetting.json", "grounding.json", "lenient.json"],
+)
+def test_an_example_that_is_asked_twice_counts_once(made, file):
+    once, twice = (figures(read(made[copies], file)) for copies in (1, 2))
+    assert once
+    assert twice == pytest.approx(once, abs=1e-9)
+
+
+def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_intervals(made, tmp_path):
+    inputs = write(tmp_path, 2)
+    rows = [replace(row, group="") for row in records.read(inputs["exam"] / "examples.jsonl", Example)]
+    records.write(inputs["exam"] / "examples.jsonl", rows)
+    work = tiny.work(tmp_path / "out", PARAMS, **inputs)
+    compare.run(work)
+    for file, low, high in INTERVALS:
+        one, two = (figures(read(folder, file)) for folder in (made[2], work.out))
+        assert two[high] - two[low] < 0.85 * (one[high] - one[low]), file
+
+
+def test_seeds_are_pooled_in_rates_and_apart_in_counts_and_flags(made):
+    found = read(made[2], "grounding.json")["arms"]
+    assert {name: (arm["n"], arm["answers"], arm["hallucinated"]) for name, arm in found.items()} == {
+        "base": (48, 48, 12),
+        "tuned": (96, 96, 20),
+    }
+    assert found["tuned"]["rate"] == 20 / 96
+    rows = read(made[2], "examples.jsonl")
+    by_seed = [sum("hallucinated" in row["tuned"][seed]["flags"] for row in rows) for seed in (0, 1)]
+    assert by_seed == [16, 4]
+    assert read(made[2], "lenient.json")["tuned"] == pytest.approx((16 + 7) / 48)
+    (primary, _) = read(made[2], "comparisons.jsonl")
+    scores = [[row["tuned"][seed]["scores"]["rougeL"] for row in rows] for seed in (0, 1)]
+    assert primary["tuned"] == pytest.approx(sum(map(sum, scores)) / 96)
+    assert [each["n"] for each in read(made[2], "counts.json")["tuned"]] == [48, 48]
