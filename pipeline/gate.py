@@ -53,18 +53,28 @@ def tuned(cell: Row) -> Row:
 
 def lift(cell: Row) -> Figure:
     row = cell["comparisons"][0]
-    return row["lift"], row["low"], row["high"]
+    return unvaried(row["n"], row["lift"], row["low"], row["high"])
 
 
 def learned(cell: Row) -> Figure:
     """What training gave beyond the best arm that needs none."""
     parts = (cell.get("decomposition") or {"parts": []})["parts"]
     found = next((part for part in parts if part["name"] == "learned"), None)
-    return (found["value"], found["low"], found["high"]) if found else (None, None, None)
+    return unvaried(cell["comparisons"][0]["n"], found["value"], found["low"], found["high"]) if found else (None, None, None)
+
+
+def unvaried(n: int, value: float, low: float | None, high: float | None) -> Figure:
+    """A difference whose resamples all agree is not known for sure: of n examples that show one thing, up to 1 - 0.05^(1/n) of all may show
+    another (the rule of three: Hanley & Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031)."""
+    if low is None or high is None or low < high:
+        return value, low, high
+    room = 1 - 0.05 ** (1 / n)
+    return value, value - room, value + room
 
 
 def score(cell: Row) -> Figure:
-    return tuned(cell)["score"], tuned(cell)["low"], tuned(cell)["high"]
+    found = tuned(cell)
+    return unvaried(cell["comparisons"][0]["n"], found["score"], found["low"], found["high"])
 
 
 def hallucination(cell: Row) -> Figure:

@@ -202,8 +202,17 @@ def others(topic: Topic) -> Jobs:
 
 
 def unrelated(topic: Topic) -> Topic:
-    """The task whose adapter is the placebo."""
+    """The task whose adapter is the placebo.
+
+    Raises:
+        RecipeError: it is the task itself.
+    """
     chosen = topic.recipe.compare.unrelated
+    if chosen == topic.task.name:
+        raise RecipeError(
+            f"compare.unrelated: {chosen} is a task of this recipe, and its own adapter is no placebo.",
+            "Name a task that is not compared, or leave it out: then each task gets the adapter of the next one.",
+        )
     return topic.at.topic(chosen) if chosen else topic.neighbours()[0]
 
 

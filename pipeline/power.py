@@ -109,7 +109,8 @@ def lifts(family: Family, sizes: Mapping[Job, int]) -> Iterator[str]:
     for size, names in sorted(named.items()):
         whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
         least = stats.planned_effect(size, DISCORDANCE, family.confidence)
-        yield wrapped(f"{size:>8,}  {100 * least:4.1f} points  {whose}", " " * 23)
+        shown = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
+        yield wrapped(f"{size:>8,}  {shown}  {whose}", " " * 23)
     yield enough(family.confidence)
     if family.tests(family.claims) > 1:
         least = stats.planned_effect(min(named), DISCORDANCE, 1 - family.level)

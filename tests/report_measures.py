@@ -132,7 +132,16 @@ def forgetting(task: str) -> Row:
         {"id": f"other-{n}", "prompt": "Which <b>word</b>?", "target": "yes", "base": "yes", "tuned": "</script>no"} for n in range(3)
     ]
     kl = {"mean": 0.031, "low": 0.027, "high": 0.036}
-    loss = {"suite": "paragraphs", "kind": "loss", "task_metric": None, "measurable": True, "n": 300, "base": 3.412, "tuned": 3.431, "difference": 0.019}
+    loss = {
+        "suite": "paragraphs",
+        "kind": "loss",
+        "task_metric": None,
+        "measurable": True,
+        "n": 300,
+        "base": 3.412,
+        "tuned": 3.431,
+        "difference": 0.019,
+    }
     loss |= {
         "low": 0.014,
         "high": 0.024,
@@ -144,7 +153,15 @@ def forgetting(task: str) -> Row:
         "broken": [],
     }
     bad = task == "titles"
-    other = {"suite": "shop_sentiment", "kind": "task", "task_metric": "accuracy", "measurable": True, "n": 200, "base": 0.61, "tuned": 0.48 if bad else 0.605}
+    other = {
+        "suite": "shop_sentiment",
+        "kind": "task",
+        "task_metric": "accuracy",
+        "measurable": True,
+        "n": 200,
+        "base": 0.61,
+        "tuned": 0.48 if bad else 0.605,
+    }
     difference = other["base"] - other["tuned"]
     other |= {"difference": difference, "low": difference - 0.04, "high": difference + 0.04, "p": 0.9 if bad else 0.2}
     other |= {

@@ -103,7 +103,7 @@ SAME = "an answer that is always the same scores"
         ("better", 0.3, (0.1, 0.3), "tuned", ""),
         ("better", 0.3, None, "tuned", ""),
         ("better", 0.3, (-0.1, 0.5), "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always"),
-        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the base with examples in its prompt when the task is pets"),
+        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the base with examples in its prompt when"),
         ("better", 0.7, None, "neither", "Use neither"),
         ("worse", 0.5, (0.1, 0.3), "neither", "Use neither"),
         ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the base with examples"),

@@ -195,3 +195,10 @@ def test_all_that_an_arm_needs_is_in_the_plan_before_it(model):
         assert all(jobs.index(source) < at for _, source in job.inputs)
     trained = [job.label.partition("--")[2] for job in jobs if job.stage == "finetune"]
     assert trained == ["shop_sentiment--r16-s0", "shop_sentiment--r16-s0-shuffled_labels", "shop_extraction--r16-s0"]
+
+
+def test_a_task_s_own_adapter_is_no_placebo(planned):
+    with pytest.raises(
+        RecipeError, match=r"compare\.unrelated: shop_sentiment is a task of this recipe, and its own adapter is no placebo\."
+    ):
+        planned(compare={"arms": ["base", "tuned", "unrelated"], "unrelated": "shop_sentiment"})

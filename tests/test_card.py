@@ -1,14 +1,18 @@
 """The model card is what the hub reads and what the report says; it lies in the adapter's folder and leaves its seal whole."""
 
+import contextlib
+import io
 import re
 
 import pytest
 import yaml
 
-from pipeline import views
-from pipeline.artifact import CARD, Artifact
+from pipeline import records, views
+from pipeline.artifact import CARD, Artifact, Store
 from pipeline.errors import ArtifactError
 from pipeline.page import card, cells
+from pipeline.text import renderer
+from tests import project
 from tests.report_inputs import Inputs, Made
 
 
@@ -57,8 +61,24 @@ def test_figures_are_those_of_the_report(made, cards):
             assert f"{words.number(suite['base'], 3)} | {words.number(suite['tuned'], 3)} | {words.signed(suite['difference'], 3)}" in text
 
 
-def code_of(text):
-    return re.search(r"```python\n(.*?)\n```", text, re.S)[1]
+def test_what_was_kept_has_its_verdict(tmp_path):
+    made = Made(Inputs(tmp_path, {}, n=30, measured=True))
+    text = card.all_of(made.json, cells.open_all(made.work))
+    seen = set()
+    for cell in made.json["cells"]:
+        said = text[made.work.inputs[f"{cell['cell']}.adapter0"].name]
+        for suite in cell["forgetting"]:
+            (claim,) = [each for each in made.json["claims"] if f"#{suite['anchor']}" == each["evidence"]]
+            (line,) = [line for line in said.splitlines() if line.startswith(f"| {suite['label']} |")]
+            assert line.endswith(f"| {suite['margin']:g} | {claim['verdict']} |")
+            seen.add(claim["verdict"])
+    assert seen == {"better", "worse", "cannot tell"}
+    unclaimed = made.json | {"claims": []}
+    assert "| base too low |" in card.elsewhere(unclaimed, made.json["cells"][0])
+
+
+def code_of(text, block=0):
+    return re.findall(r"```python\n(.*?)\n```", text, re.S)[block]
 
 
 def test_its_lines_name_base_and_adapter(cards):
@@ -111,3 +131,38 @@ def test_cards_are_put_into_the_folders_of_their_adapters(made, tmp_path):
     assert (adapter.path / CARD).read_text() == "# new"
     assert not (other.path / CARD).exists()
     adapter.verify()
+
+
+def test_its_example_answers_as_the_held_out_prompts_were_answered(tmp_path, model, monkeypatch):
+    """Of a prompt as `loralift show-prompt` prints it: the ids of the prompt as text, special tokens with it."""
+    project.carry_out(project.make(tmp_path, model["folder"]), tmp_path)
+    found = {
+        each.stage: each
+        for each in Store(tmp_path / "data", tmp_path / "checkpoints").all()
+        if "base" not in each.path.name.split("--")[2:]
+    }
+    (written,) = found["report"].path.glob("cards/*/README.md")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code_of(written.read_text()), names)
+    render = renderer(found["finetune"].params["model"])
+    exam = next(each for each in Store(tmp_path / "data", tmp_path / "checkpoints").all() if each.path.name.startswith("pets--heldout"))
+    said = {row.example: row.text for row in records.read(found["generate"].path / "predictions.jsonl", records.Prediction)}
+    for example in list(records.read(exam.path / "examples.jsonl", records.Example))[:6]:
+        names["prompt"] = render.tokenizer.decode(render.prompt_ids(example.prompt))
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code_of(written.read_text(), 1), names)
+        assert printed.getvalue() == f"{said[example.id]}\n"
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"max_new_tokens": 6, "stop": []}, "max_new_tokens=6, do_sample=False)"),
+        ({"max_new_tokens": 300, "stop": ["\n\n"]}, 'max_new_tokens=300, do_sample=False, stop_strings=["\\n\\n"], tokenizer=tokenizer)'),
+    ],
+)
+def test_its_example_stops_as_the_answers_did(params, expected):
+    lines = card.asking(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
+    assert expected in lines
+    compile(code_of(lines), "card", "exec")

@@ -30,7 +30,7 @@ def cell(task: str = "shop_notice", **changes) -> dict:
     ]
     return {
         "cell": f"cell-{task}", "task": task, "label": task, "seeds": [0], "arms": [{"name": "base"}, tuned], "forgetting": suites,
-        "comparisons": [{"lift": 0.3, "low": 0.2, "high": 0.4}],
+        "comparisons": [{"n": 200, "lift": 0.3, "low": 0.2, "high": 0.4}],
         "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
         "cost": {"training": {"dollars": 1.5}, "arms": {"tuned": {"request": 0.002}}}, **changes,
     }  # fmt: skip
@@ -88,7 +88,7 @@ def test_an_interval_decides_as_a_whole(limits, result):
 
 
 def test_a_rule_without_a_task_is_about_every_one():
-    cells = cell(), cell("shop_sentiment", comparisons=[{"lift": 0.0, "low": -0.1, "high": 0.1}])
+    cells = cell(), cell("shop_sentiment", comparisons=[{"n": 200, "lift": 0.0, "low": -0.1, "high": 0.1}])
     assert judged({"figure": "lift", "at_least": 0.15}, *cells) == ["pass", "fail"]
     assert judged({"figure": "lift", "task": "shop_notice", "at_least": 0.15}, *cells) == ["pass"]
     assert judged({"figure": "hallucination", "at_most": 0.5}, cell("a", arms=[{**cell()["arms"][1], "grounding": None}]), cell()) == [
@@ -233,3 +233,10 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
         cli.main()
     assert stopped.value.code == 2
     assert "Did you mean 'lift'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n", "said"), [(5, "cannot tell"), (500, "pass")])
+def test_five_examples_that_agree_are_no_proof(n, said):
+    """Resamples of equal differences are all equal, so the interval has no width."""
+    same = cell(comparisons=[{"n": n, "lift": 0.0, "low": 0.0, "high": 0.0}])
+    assert judged({"figure": "lift", "at_least": -0.01}, same) == [said]

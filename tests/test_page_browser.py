@@ -31,7 +31,14 @@ LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", P
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     texts = {103: {"id": f"odd/{HOSTILE}", "prompt": HOSTILE, "target": HOSTILE, "base": HOSTILE, "tuned": f"{HOSTILE} indeed"}}
+    texts[104] = {"target": "the red car stands here", "base": "the blue car stands here"}
     return Made(Inputs(tmp_path_factory.mktemp("page"), RECIPE, n=130, texts=texts, arms=ARMS, measured=True))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    recipe = {"tasks": ["shop_sentiment"], "sweep": {"finetune.rank": [4], "finetune.learning_rate": [1e-4, 2e-4]}}
+    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=8))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +168,55 @@ def test_differences_of_words(chromium: Any, other: str, text: str, expected: An
     page = chromium.new_page()
     assert page.evaluate(f"([other, text]) => {{ {script}; return differences(other, text) }}", [other, text]) == expected
     page.close()
+
+
+COLOURS_OF = """tag => {
+  const look = getComputedStyle(document.querySelector(`#rows ${tag}`));
+  return [look.color, look.backgroundColor, look.textDecorationColor];
+}"""
+RESULTS = """() => ["better", "worse", "new"].map(name => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = `var(--${name})`;
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+})"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_differs_has_no_colour_of_right_or_wrong(made: Made, chromium: Any, scheme: str) -> None:
+    shown = Seen(chromium, made.work.out / "report.html", viewport=DESK, color_scheme=scheme)
+    shown.page.fill("[name=query]", "blue car")
+    shown.listed(1)
+    results = shown.page.evaluate(RESULTS)
+    assert len(set(results)) == 3
+    for tag in ("ins", "del"):
+        assert not set(shown.page.evaluate(COLOURS_OF, tag)) & set(results)
+    shown.close()
+
+
+def test_lift_and_verdict_are_seen_on_a_phone(made: Made, swept: Made, chromium: Any) -> None:
+    """Without a scroll of the table sideways."""
+    for report, first in ((made, 1), (swept, 2)):
+        shown = Seen(chromium, report.work.out / "report.html", viewport=PHONE)
+        row = shown.page.locator("#cell0000 > *")
+        assert row.nth(first).inner_text() in ("better", "worse", "cannot tell")
+        for number, name in enumerate(("verdict", "lift"), first):
+            box = row.nth(number).bounding_box()
+            assert box, name
+            assert box["x"] + box["width"] <= PHONE["width"], name
+        shown.close()
+
+
+def test_wide_tables_are_whole_on_a_desk(made: Made, swept: Made, chromium: Any) -> None:
+    for report in (made, swept):
+        shown = Seen(chromium, report.work.out / "report.html", viewport=DESK)
+        unfold(shown.page)
+        for label in ("Lifts by task and metric", "Artifacts", "Answers by arm"):
+            hidden = shown.page.locator(f"[aria-label='{label}']").evaluate("box => box.scrollWidth - box.clientWidth")
+            assert hidden == 0, label
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == DESK["width"]
+        shown.close()
 
 
 def test_permalink_survives_reload_and_filters_and_runs_nothing(seen: Seen) -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from pipeline.measures import claims
 from pipeline.page import cells, checks, examples, judgement, render, sweep, words
 from pipeline.page.svg import THEME
 from pipeline.stages import report
@@ -38,9 +39,11 @@ def test_comparisons_are_those_of_the_verdict_folders(plain: Made, swept: Made) 
         for cell in made.json["cells"]:
             said = cell["comparisons"][0]
             given = made.rows(f"{cell['cell']}.verdict", "comparisons.jsonl")[0]
-            assert {name: said[name] for name in given if name not in ("p_adjusted", "verdict")} == {
-                name: value for name, value in given.items() if name not in ("p_adjusted", "verdict")
-            }
+            judged = ("p_adjusted", "verdict", "smallest_effect")
+            kept = [name for name in given if name not in judged]
+            assert [said[name] for name in kept] == [given[name] for name in kept]
+            stricter = claims.stricter(made.json["family"], made.json["confidence"], made.json["correction"])
+            assert said["smallest_effect"] == pytest.approx(stricter * given["smallest_effect"])
             assert said["verdict"] in ("better", "worse", "cannot tell")
             seen += 1
     assert seen == 8
@@ -60,7 +63,7 @@ def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
         assert (gained, lost) == (row["fixed"], row["broken"])
         assert sum(found["classes"].values()) == row["n"] == 60
     assert list(plain.json["cells"][0]["examples"]["classes"]) == ["fixed", "broken", "both right", "both wrong"]
-    assert list(plain.json["cells"][1]["examples"]["classes"]) == ["improved", "worsened", "equal"]
+    assert list(plain.json["cells"][1]["examples"]["classes"]) == ["gained", "lost", "equal"]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,8 @@ def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
         (1.0, [1.0, 1.0], True, "both right"),
         (0.0, [0.0], True, "both wrong"),
         (0.3, [0.1 + 0.2], False, "equal"),
-        (0.3, [0.2, 0.5], False, "improved"),
-        (0.3, [0.0, 0.5], False, "worsened"),
+        (0.3, [0.2, 0.5], False, "gained"),
+        (0.3, [0.0, 0.5], False, "lost"),
     ],
 )
 def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, expected: str) -> None:
@@ -239,7 +242,7 @@ def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
     counts["base"]["truncated"] = 8
     path.write_text(json.dumps(counts), "utf-8")
     (note,) = [note for note in checks.notes(opened, work.params["recipe"]) if "cut off" in note]
-    assert note.startswith("At least 20 % of the answers of base were cut off")
+    assert note.startswith("At least 20 % of the answers of base reached the limit of new tokens (cut off or endless)")
     assert note.endswith("(titles)")
 
 
@@ -332,7 +335,7 @@ titles   16   40 0.26  0.57  +0.30 [0.22, 0.39]    0.002 better
 judged by: boolq accuracy, titles ROUGE-L
 cannot tell on boolq, rank 4: accuracy 0.28 -> 0.34, lift +0.06 [-0.02, 0.15], p
 (Holm) = 0.820, n = 40; the smallest lift that this test set would show four
-times in five is 0.12
+times in five is 0.15
 """
 
 

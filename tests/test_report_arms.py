@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline import stats
 from pipeline.artifact import Artifact
-from pipeline.page import arms, charts, plots, words
+from pipeline.page import arms, charts, plots, render, words
 from pipeline.table import table
 from tests.report_inputs import Inputs, Made
 
@@ -305,3 +305,10 @@ def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dic
     assert found[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
     section = made.html.partition('<section id="arms">')[2].partition("</section>")[0]
     assert f"{arms.label(name)}: {said}." in section
+
+
+def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
+    said = json.loads(json.dumps(full.json))
+    found = next(row for row in said["cells"][0]["arms"] if row["name"] == "base")
+    found["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
+    assert "no answers</" in render.page(said, {}, charts.all_of(said) | plots.all_of(said)).replace("<small>", "</")

@@ -3,10 +3,11 @@
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.page import render
+from pipeline.page import plots, render
 from tests.report_inputs import Inputs, Made
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- & \u2028 ' \" ]]> {{ 7*7 }}"
@@ -70,3 +71,111 @@ def test_script_and_style_hold_no_end_tag() -> None:
     assert "</" not in render.script()
     assert "innerHTML" not in render.script()
     assert "</" not in (render.HERE / "page.css").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    recipe = {"tasks": ["shop_sentiment", "titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}}
+    arms = ("base_fewshot", "base_constrained")
+    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=12, arms=arms, measured=True))
+
+
+def texts(made: Made, name: str) -> list[str]:
+    """Every line of text of a drawing; tooltips are none."""
+    root = ElementTree.fromstring((made.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
+    shown = [part for part in root.iter() if part.tag.endswith(("}text", "}tspan"))]
+    return [part.text for part in shown if part.text]
+
+
+@pytest.mark.parametrize("name", ["lifts", "parts", "kept-loss", "kept-task"])
+def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
+    for drawn in (name, f"{name}-narrow"):
+        assert not [line for line in texts(swept, drawn) if "…" in line]
+    lines = texts(swept, f"{name}-narrow")
+    points = [lines[at + 1 : at + 3] for at, line in enumerate(lines[:-2]) if line == "shop_sentiment" and lines[at + 1].startswith("rank")]
+    assert points == [[f"rank {rank}", f"learning rate {rate}"] for rank in (4, 16) for rate in ("0.0001", "0.0002")]
+
+
+def test_losses_have_their_unit(swept: Made) -> None:
+    for name in ("loss0", "dev0"):
+        assert "loss, nats a token" in texts(swept, name)
+
+
+def test_names_in_the_cost_chart_cover_no_point() -> None:
+    """As in the quickstart, where the few-shot base lay left of the base and its name ran over it."""
+    spots, labels = [(164.6, 204.7), (94.3, 217.7), (267.0, 13.3)], ["base", "base, few-shot", "tuned"]
+    placed = plots.sides(spots, labels)
+    assert (placed[0], placed[2]) == (plots.SIDES[0],) * 2
+    boxes = [plots.box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
+    dots = [(x - plots.DOT, y - plots.DOT, x + plots.DOT, y + plots.DOT) for x, y in spots]
+    assert not any(plots.overlap(boxes[1], other) for other in (boxes[0], boxes[2], dots[0], dots[2]))
+
+
+def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
+    rows = plots.paid(swept.json["cells"][0])
+    least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
+    root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
+    marks = [part for part in root.iter() if part.tag.endswith("}path") and len(part)]
+    drawn = [[float(each) for each in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]
+    assert drawn == [pytest.approx(plots.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
+
+
+def head_of(html: str, label: str) -> list[str]:
+    found = re.search(rf'aria-label="{label}".*?<thead>(.*?)</thead>', html, re.DOTALL)
+    assert found
+    return re.findall(r"<th [^>]*>(.*?)</th>", found[1])
+
+
+def body_of(html: str, label: str) -> list[list[str]]:
+    found = re.search(rf'aria-label="{label}".*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    assert found
+    rows = re.findall(r"<tr.*?</tr>", found[1], re.DOTALL)
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def test_the_result_stands_first(swept: Made) -> None:
+    label = "Lifts by task and metric"
+    expected = [
+        "Task",
+        "Point",
+        "Verdict",
+        "Lift",
+        "95 % interval",
+        "Base",
+        "Tuned",
+        "Metric",
+        "p (Holm)",
+        "n",
+        "Seeds",
+        "Smallest visible",
+    ]
+    assert head_of(swept.html, label) == expected
+    for cell, row in zip(swept.json["cells"], body_of(swept.html, label), strict=True):
+        told = dict(zip(expected, row, strict=True))
+        known = cell["comparisons"][0]
+        assert (told["Task"], told["Point"], told["Verdict"]) == (cell["task"], cell["coordinates"], known["verdict"])
+        assert (told["n"], told["Seeds"]) == (str(known["n"]), str(known["seeds"]))
+
+
+def test_answers_that_end_in_repeats_have_a_column(hostile: Made) -> None:
+    label = "Answers by arm"
+    head, counted = head_of(hostile.html, label), [arm for cell in hostile.json["cells"] for arm in cell["answers"]]
+    assert any(arm["endless"] != arm["truncated"] for arm in counted)
+    for arm, row in zip(counted, body_of(hostile.html, label), strict=True):
+        told = dict(zip(head, row, strict=True))
+        for name, key in (("Cut off", "truncated"), ("Endless", "endless"), ("Empty", "empty")):
+            assert told[name].split(" ")[0] == str(arm[key])
+
+
+def test_a_folder_stands_with_its_whole_key(hostile: Made) -> None:
+    head = head_of(hostile.html, "Artifacts")
+    assert head[:3] == ["Stage", "Folder", "Digest"]
+    for made in hostile.json["artifacts"]:
+        assert made["folder"].endswith(made["key"][:12])
+        assert f'title="{made["key"]}">{made["folder"]}<' in hostile.html
+
+
+def test_examples_that_changed_are_named_alike(hostile: Made, big: Made) -> None:
+    label = "Groups of examples by comparison"
+    assert head_of(hostile.html, label)[1:4] == ["Fixed or gained", "Of these, base unreadable", "Broken or lost"]
+    assert head_of(big.html, label)[1:4] == ["Gained", "Of these, base unreadable", "Lost"]

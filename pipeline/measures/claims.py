@@ -104,7 +104,8 @@ def learned(cell: dict[str, Any]) -> list[Claim]:
     if not found or all(part["arm"] is None for part in found["parts"] if part["name"] != "learned"):
         return []
     (row,) = (part for part in found["parts"] if part["name"] == "learned")
-    return [over(cell, "learned", names.arm(found["best_cheap"]), row, f"{cell['cell']}-parts")]
+    others = f"every arm without training (best: {names.arm(found['best_cheap'])})"
+    return [over(cell, "learned", others, row, f"{cell['cell']}-parts")]
 
 
 def over(cell: dict[str, Any], kind: str, other: str, row: dict[str, Any], anchor: str) -> Claim:

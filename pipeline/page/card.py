@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline import model_rows
 from pipeline.artifact import Artifact
-from pipeline.page import words
+from pipeline.page import render, words
 from pipeline.page.cells import Cell
 from pipeline.page.render import plain
 
@@ -32,7 +32,8 @@ def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> st
     import yaml
 
     head = yaml.safe_dump(metadata(row, cell, trained), sort_keys=False, allow_unicode=True)
-    parts = [about(row, cell, trained), loading(cell, trained[1]), results(report, row), elsewhere(row), limits(report, row, cell, trained)]
+    use = loading(cell, trained[1]) + asking(cell.inputs[f"tuned{trained[0]}"])
+    parts = [about(row, cell, trained), use, results(report, row), elsewhere(report, row), limits(report, row, cell, trained)]
     return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -121,7 +122,27 @@ def loading(cell: Cell, adapter: Artifact) -> str:
     ]
     code = "\n".join(lines)
     places = "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
-    return f"## Use\n\n```python\n{code}\n```\n\n{places}. Prompts must be written as in training: see `loralift show-prompt`."
+    return f"## Use\n\n```python\n{code}\n```\n\n{places}."
+
+
+def asking(answers: Artifact) -> str:
+    """The lines that answer one prompt as the held-out ones were answered; none where the folder does not say how it was made.
+
+    Args:
+        answers: a folder of generate, made with the adapter.
+    """
+    params = answers.params
+    if "max_new_tokens" not in params:
+        return ""
+    stops = f", stop_strings={json.dumps(params['stop'], ensure_ascii=False)}, tokenizer=tokenizer" if params["stop"] else ""
+    lines = [
+        'asked = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',
+        f"answered = model.generate(**asked, max_new_tokens={params['max_new_tokens']}, do_sample=False{stops})",
+        'print(tokenizer.decode(answered[0, asked["input_ids"].shape[1]:], skip_special_tokens=True))',
+    ]
+    code = "\n".join(lines)
+    as_is = "`prompt` is the whole text before the answer, special tokens with it, as `loralift show-prompt` prints it for the recipe"
+    return f" Then, where {as_is}:\n\n```python\n{code}\n```"
 
 
 def repr_of(text: object) -> str:
@@ -144,17 +165,19 @@ def results(report: Row, row: Row) -> str:
     return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
 
 
-def elsewhere(row: Row) -> str:
-    """What it cost where it was not trained."""
+def elsewhere(report: Row, row: Row) -> str:
+    """What it cost where it was not trained; a suite without a claim is one that the base cannot do."""
     suites = row.get("forgetting") or []
     if not suites:
         return ""
-    lines = ["| suite | base | tuned | tuned worse by | margin |", "|---|---|---|---|---|"]
+    lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
     for found in suites:
         worse = f"{words.signed(found['difference'], 3)} [{words.number(found['low'], 3)}, {words.number(found['high'], 3)}]"
         scores = f"{words.number(found['base'], 3)} | {words.number(found['tuned'], 3)}"
-        lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} |")
-    return "## What it was not trained for\n\n" + "\n".join(lines)
+        verdict = render.said(report, row, found) or "base too low"
+        lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} | {verdict} |")
+    meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
+    return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
 
 
 def limits(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:

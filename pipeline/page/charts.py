@@ -1,6 +1,7 @@
 """The figures, drawn by Altair from the report's own data: lifts with intervals, training curves, lift along a sweep."""
 
 import math
+import re
 from typing import Any
 
 from pipeline.page import words
@@ -15,12 +16,18 @@ WIDE = 20
 """From this ratio of the highest loss to the lowest its axis is logarithmic."""
 STEP = 30
 """Height of a row of the forest plot, in pixels."""
+LINE = 14
+"""What a further line of its name adds to that."""
+PANEL = 340
+"""Width of the plane of a training curve, in pixels."""
+NARROW, NARROW_NAMES = 345, 145
+"""Of a figure for a telephone, in pixels: its width, and that of its names at most."""
 
 
 def all_of(report: Row) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
     rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
-    drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(rows, 345, 125)}
+    drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
     for number, task in enumerate(tasks(report)):
         lines = curve_lines(report, task)
         drawn[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
@@ -69,8 +76,7 @@ def forest(rows: list[Row], width: int, label: int) -> str:
     """
     import altair as alt
 
-    room = min(label, CHARACTER * max(len(row["label"]) for row in rows))  # Vega measures with its own font, the reader's may be wider
-    axis = alt.Axis(title=None, labelLimit=label, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False)
+    room, axis = names(rows, label)
     known = [row for row in rows if row["paper"] is not None]
     ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in known]
     start, end = min(0.0, *ends), max(0.0, *ends)
@@ -90,8 +96,37 @@ def forest(rows: list[Row], width: int, label: int) -> str:
         alt.Chart(alt.Data(values=known)).mark_tick(thickness=2, size=16, color=INK["s1"]).encode(x="paper:Q", y=y, description="known:N")
     )
     layers = [zero, halo, bars, points, figures, *([ticks] if known else [])]
-    chart = alt.layer(*layers).properties(width=width - room - 25, height=alt.Step(STEP))
+    chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
     return draw(styled(chart), f"Lift with its interval for {words.plural(len(rows), 'comparison')}; the table has the same figures")
+
+
+def stacked(rows: list[Row]) -> list[Row]:
+    """The same rows for a narrow figure: the task, each coordinate of its point and what was asked on a line of its own."""
+    return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
+
+
+def names(rows: list[Row], most: int) -> tuple[int, Any]:
+    """The width that the names of rows take, in pixels and at most `most`, and the axis that shows them; lines end at line ends."""
+    import altair as alt
+
+    longest = max(len(line) for row in rows for line in row["label"].split("\n"))
+    room = min(most, CHARACTER * longest)  # Vega measures with its own font, the reader's may be wider
+    lines = r"split(datum.label, '\n')"
+    middle = -LINE / 2 * further_lines(rows)
+    look: Row = {"labelColor": INK["ink"], "ticks": False, "domain": False, "grid": False, "labelLineHeight": LINE, "labelOffset": middle}
+    return room, alt.Axis(title=None, labelLimit=most, minExtent=room, labelExpr=lines, **look)
+
+
+def step(rows: list[Row]) -> Any:
+    """The height of a row that has room for every line of its name."""
+    import altair as alt
+
+    return alt.Step(STEP + LINE * further_lines(rows))
+
+
+def further_lines(rows: list[Row]) -> int:
+    most: int = max(row["label"].count("\n") for row in rows)
+    return most
 
 
 def zero_line() -> Any:
@@ -105,8 +140,9 @@ def series_colour(field: str, names: list[str]) -> Any:
     import altair as alt
 
     few = len(names) <= len(SERIES)
+    columns = max(1, min(3, PANEL // (CHARACTER * max(map(len, names)) + 40)))
     scale = alt.Scale(domain=names, range=[INK[SERIES[number if few else 0]] for number in range(len(names))])
-    return alt.Color(field, sort=None, scale=scale, legend=alt.Legend() if few and len(names) > 1 else None)
+    return alt.Color(field, sort=None, scale=scale, legend=alt.Legend(columns=columns) if few and len(names) > 1 else None)
 
 
 def curve_lines(report: Row, task: str) -> list[Row]:
@@ -147,7 +183,7 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
     line = base.mark_line(strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
     dots = base.mark_point(size=28, filled=True, opacity=1).encode(description="said:N")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=360, height=200)), label)
+    return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=PANEL, height=200)), label)
 
 
 def loss_axis(losses: list[float]) -> Any:
@@ -157,10 +193,10 @@ def loss_axis(losses: list[float]) -> Any:
     low, high = min(losses), max(losses)
     plain = alt.Axis(tickCount=5, domain=False, ticks=False)
     if not (low > 0 and high > WIDE * low):
-        return alt.Y("loss:Q", title=None, scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
+        return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
     powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
-    return alt.Y("loss:Q", title=None, scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
+    return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
 def along(sweep: Row, task: str) -> str:

@@ -8,7 +8,7 @@ from pipeline.page import words
 from pipeline.page.cells import Cell, short
 
 CUT_SHARE = 0.2
-"""Share of answers cut off from which the top of the page says so."""
+"""Share of answers that reached the limit of new tokens from which the top of the page says so."""
 
 
 def answers(cell: Cell) -> list[dict[str, Any]]:
@@ -131,15 +131,15 @@ def unproven(cell: Cell) -> str:
 
 
 def cut_off(cell: Cell) -> str:
-    """Which arm's answers often ended at the limit of new tokens."""
+    """Which arm's answers often ended at the limit of new tokens, repeating themselves or not."""
     base, *tuned = answers(cell)
     arms = {"base": [base], "tuned": tuned}
     cut = {name: sum(arm["truncated"] + arm["endless"] for arm in found) for name, found in arms.items()}
     often = [name for name, found in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in found)]
     if not often:
         return ""
-    many = f"At least {words.percent(CUT_SHARE)} of the answers of {' and of '.join(often)} were cut off at the limit of new tokens"
-    return f"{many}; a higher limit could change the scores."
+    many = f"At least {words.percent(CUT_SHARE)} of the answers of {' and of '.join(often)}"
+    return f"{many} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
 
 
 def notes(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from pipeline.page import carried
 from pipeline.page.cells import Cell
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
-GRADED = ("improved", "worsened", "equal")
+GRADED = ("gained", "lost", "equal")
 TIE = 1e-9
 """Scores closer than this are equal: a mean over seeds differs in its last bits."""
 

@@ -1,20 +1,26 @@
 """Figures of the arms, drawn by Altair: what made the lift, scores of all arms, quality against cost, what was kept elsewhere."""
 
+import math
 from typing import Any
 
 from pipeline.page import words
 from pipeline.page.beside import REFERENCE
-from pipeline.page.charts import CHARACTER, COLOURS, SHAPES, STEP, styled, zero_line
+from pipeline.page.charts import COLOURS, NARROW, NARROW_NAMES, SHAPES, names, stacked, step, styled, zero_line
 from pipeline.page.svg import INK, draw
 
 Row = dict[str, Any]
+Box = tuple[float, float, float, float]
 PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": "worse"}
 """Colour of each part of a score."""
-BREAK = ": "
-"""Between what was tuned on and what was asked."""
 MOST_PANELS = 12
 """More cells than these are told by tables alone."""
 FAMILIES = {"base": "edge", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
+WIDTH, HEIGHT, HIGHEST = 360, 220, 1.05
+"""Of the cost chart: its plane in pixels, and the score at its upper end."""
+SIDES = (("left", 9, -7), ("center", 0, -13), ("right", -9, -7), ("left", 9, 9), ("right", -9, 9))
+"""Where the name of a point may stand, best first: alignment and distance of its middle from the point, in pixels."""
+DOT, LETTER = 6, 6
+"""Half the size of a point, and of a line of text, and the width of a letter there, in pixels."""
 
 
 def all_of(report: Row) -> dict[str, str]:
@@ -22,30 +28,18 @@ def all_of(report: Row) -> dict[str, str]:
     cells = report["cells"]
     drawn: dict[str, str] = {}
     if split := [row for cell in cells for row in segments(cell)]:
-        drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(split, 345, 125)}
+        drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(stacked(split), NARROW, NARROW_NAMES)}
     verdicts = {claim["evidence"]: claim["verdict"] for claim in report["claims"]}
     for kind in ("loss", "task"):
         if kept := [kept_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
-            drawn |= {f"kept-{kind}": forgotten(kept, kind, 940, 300), f"kept-{kind}-narrow": forgotten(kept, kind, 345, 140)}
+            drawn[f"kept-{kind}"] = forgotten(kept, kind, 940, 400)
+            drawn[f"kept-{kind}-narrow"] = forgotten(stacked(kept), kind, NARROW, NARROW_NAMES)
     for number, cell in enumerate(cells if len(cells) <= MOST_PANELS else []):
         if len(cell["arms"]) > 2:
             drawn[f"arms{number}"] = scores(cell)
         if len(priced := paid(cell)) > 1:
             drawn[f"cost{number}"] = against_cost(priced, cell["label"])
     return drawn
-
-
-def label_room(rows: list[Row], most: int, split: bool = False) -> int:
-    lines = [line for row in rows for line in (row["label"].split(BREAK) if split else [row["label"]])]
-    return min(most, CHARACTER * max(map(len, lines)))
-
-
-def names(room: int, split: bool = False) -> Any:
-    """The axis with the names of rows; split puts what stands behind a colon on a line of its own."""
-    import altair as alt
-
-    lines = {"labelExpr": f"split(datum.label, '{BREAK}')"} if split else {}
-    return alt.Axis(title=None, labelLimit=room, minExtent=room, labelColor=INK["ink"], ticks=False, domain=False, grid=False, **lines)
 
 
 def segments(cell: Row) -> list[Row]:
@@ -57,7 +51,7 @@ def segments(cell: Row) -> list[Row]:
     rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": at, "said": f"{cell['label']}: base, {metric} {at:.2f}"}]
     for part in found["parts"]:
         end = at + part["value"]
-        value = words.typeset(words.lift({**part, "lift": part["value"]}))
+        value = words.typeset(words.part(part))
         name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
         rows.append({"label": cell["label"], "part": name, "start": at, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
         at = end
@@ -68,7 +62,7 @@ def parts(rows: list[Row], width: int, most: int) -> str:
     """One bar a cell, from nothing to the tuned score; a learned part below zero is drawn back over the bar."""
     import altair as alt
 
-    room = label_room(rows, most)
+    room, axis_of_names = names(rows, most)
     there = [name for name in PARTS if any(row["part"] == name for row in rows)]
     columns = 2 if width < 400 else len(there)
     legend = alt.Legend(columns=columns)
@@ -78,11 +72,11 @@ def parts(rows: list[Row], width: int, most: int) -> str:
     axis = alt.Axis(title=title, tickCount=5, domain=False, ticks=False, labelFlush=False)
     x = alt.X("start:Q", scale=scale, axis=axis)
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("label:N", sort=None, axis=names(room)), x=x, x2="end:Q", color=colour, description="said:N"
+        y=alt.Y("label:N", sort=None, axis=axis_of_names), x=x, x2="end:Q", color=colour, description="said:N"
     )
     wide = base.transform_filter("datum.part != 'learned, below zero'").mark_bar(height=15)
     back = base.transform_filter("datum.part == 'learned, below zero'").mark_bar(height=6)
-    chart = alt.layer(wide, back).properties(width=width - room - 25, height=alt.Step(STEP))
+    chart = alt.layer(wide, back).properties(width=width - room - 25, height=step(rows))
     return draw(styled(chart), "What made the lift, by task; the table has the same figures")
 
 
@@ -103,12 +97,13 @@ def scores(cell: Row) -> str:
     metric = words.metric(cell["comparisons"][0]["metric"])
     rows = [{**{key: arm[key] for key in ("label", "score", "low", "high")}, "family": family(arm["name"]), "said": scored(arm, metric)}
             for arm in cell["arms"]]  # fmt: skip
-    room = label_room(rows, 185)
+    room, axis_of_names = names(rows, 185)
     there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
     colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
     scale = alt.Scale(domain=[0, max(1.0, *(row["high"] or row["score"] for row in rows))], nice=False)
     axis = alt.Axis(title=metric, tickCount=5, domain=False, ticks=False, labelFlush=False)
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room)), color=colour, description="said:N")
+    y = alt.Y("label:N", sort=None, axis=axis_of_names)
+    base = alt.Chart(alt.Data(values=rows)).encode(y=y, color=colour, description="said:N")
     bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
     points = base.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X("score:Q", scale=scale, axis=axis))
     chart = alt.layer(bars, points).properties(width=420 - room, height=alt.Step(24))
@@ -153,19 +148,64 @@ def against_cost(rows: list[Row], label: str) -> str:
     least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
     title = "US dollars per 1,000 requests" if rows[0]["by"] == "request" else "seconds of the machine a request"
     wide = most > 8 * least
-    scale = alt.Scale(type="log", domain=[least / 1.6, most * 2.5], nice=False) if wide else alt.Scale(domain=[0, most * 1.35], nice=False)
+    scale = alt.Scale(type="log" if wide else "linear", domain=list(domain(wide, least, most)), nice=False)
     there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
     colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
-    y = alt.Y(
-        "score:Q", title="score", scale=alt.Scale(domain=[0, 1.05], nice=False), axis=alt.Axis(tickCount=5, domain=False, ticks=False)
-    )
+    highest = alt.Scale(domain=[0, HIGHEST], nice=False)
+    y = alt.Y("score:Q", title="score", scale=highest, axis=alt.Axis(tickCount=5, domain=False, ticks=False))
     x = alt.X("spent:Q", title=title, scale=scale, axis=alt.Axis(tickCount=4, grid=False, format="~g"))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour)
     points = base.mark_point(size=85, filled=True, opacity=1).encode(description="said:N")
-    text = base.mark_text(align="left", dx=9, dy=-7, fontSize=11).encode(text="name:N")
-    return draw(
-        styled(alt.layer(points, text).properties(width=360, height=220)), f"{label}: score against cost; the table has the same figures"
-    )
+    placed = sides([spot(row, wide, least, most) for row in rows], [row["name"] for row in rows])
+    texts = [
+        alt.Chart(alt.Data(values=[row]))
+        .mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11)
+        .encode(x=x, y=y, color=colour, text="name:N", description="said:N")
+        for row, side in zip(rows, placed, strict=True)
+    ]
+    chart = alt.layer(points, *texts).properties(width=WIDTH, height=HEIGHT)
+    return draw(styled(chart), f"{label}: score against cost; the table has the same figures")
+
+
+def spot(row: Row, wide: bool, least: float, most: float) -> tuple[float, float]:
+    """Where the point of an arm lies in the cost chart, in pixels from its left upper corner."""
+    start, end = domain(wide, least, most)
+    share = math.log(row["spent"] / start) / math.log(end / start) if wide else (row["spent"] - start) / (end - start)
+    return WIDTH * share, HEIGHT * (1 - row["score"] / HIGHEST)
+
+
+def domain(wide: bool, least: float, most: float) -> tuple[float, float]:
+    """Ends of the cost axis: logarithmic where it is wide; the room behind the dearest arm is for its name."""
+    return (least / 1.6, most * 2.5) if wide else (0.0, most * 1.35)
+
+
+def sides(spots: list[tuple[float, float]], labels: list[str]) -> list[tuple[str, int, int]]:
+    """For each point the first of SIDES where its name covers no other point and no name before it, else the first."""
+    taken = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in spots]
+    found = []
+    for number, ((x, y), label) in enumerate(zip(spots, labels, strict=True)):
+        others = taken[:number] + taken[number + 1 :]
+        boxes = {side: box(x, y, label, side) for side in SIDES}
+        free = (side for side in SIDES if is_inside(boxes[side]) and not any(overlap(boxes[side], other) for other in others))
+        found.append(next(free, SIDES[0]))
+        taken.append(boxes[found[-1]])
+    return found
+
+
+def box(x: float, y: float, label: str, side: tuple[str, int, int]) -> Box:
+    """What a name beside the point at (x, y) covers: left, top, right, bottom, in pixels."""
+    align, dx, dy = side
+    width = LETTER * len(label)
+    left = x + dx - {"left": 0.0, "center": width / 2, "right": width}[align]
+    return left, y + dy - DOT, left + width, y + dy + DOT
+
+
+def is_inside(area: Box) -> bool:
+    return area[0] >= 0 and area[1] >= -2 * DOT and area[2] <= WIDTH and area[3] <= HEIGHT
+
+
+def overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
@@ -173,7 +213,7 @@ def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
     places = max(3, words.digits(suite["low"], suite["high"]))
     value = f"{words.signed(suite['difference'], places)} [{words.number(suite['low'], places)}, {words.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {words.typeset(value)}, margin {suite['margin']:g}"
-    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}{BREAK}{suite['label']}"
+    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
@@ -186,15 +226,14 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     """How much worse tuned is than base elsewhere, with the margin that it must stay under."""
     import altair as alt
 
-    split = width < 400 and kind == "task"
-    room = label_room(rows, most, split)
+    room, axis_of_names = names(rows, most)
     worst = max(max(abs(row["low"]), abs(row["high"]), row["margin"]) for row in rows)
     lowest = min(0.0, *(row["low"] for row in rows))
     scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
-    title = "loss gained, nats a token" if kind == "loss" else "score lost"
+    title = "worse by, nats a token" if kind == "loss" else "worse by, score"
     mark = "mark: margin" if width < 400 else "the mark is the margin"
     axis = alt.Axis(title=f"{title}; {mark}", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=names(room, split)), description="said:N")
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis_of_names), description="said:N")
     x = alt.X("low:Q", scale=scale, axis=axis)
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
     shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
@@ -202,5 +241,5 @@ def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
     points = base.mark_point(size=70, filled=True, opacity=1).encode(x="difference:Q", color=colour, shape=shape)
     margins = base.mark_tick(thickness=2.5, size=18, color=INK["ink"]).encode(x="margin:Q")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
-    chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=alt.Step(STEP + 8 * split))
-    return draw(styled(chart), f"General ability, {title}; the table has the same figures")
+    chart = alt.layer(zero, margins, bars, points).properties(width=width - room - 25, height=step(rows))
+    return draw(styled(chart), f"General ability: {title}; the table has the same figures")

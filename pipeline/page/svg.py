@@ -115,14 +115,28 @@ def standalone(drawn: str) -> str:
     return f"{head}{close}<style>{variables('svg')}</style>{rest}\n"
 
 
+TITLE = 26
+"""Height of the line above a drawing that stands alone, in pixels."""
+
+
+def titled(drawn: str) -> str:
+    """A drawing that no heading stands above, with its label, up to the first semicolon, over it."""
+    root = ElementTree.fromstring(drawn)
+    said = root.attrib["aria-label"].partition(";")[0]
+    width, height = max(float(root.attrib["width"]), 7.5 * len(said)), float(root.attrib["height"]) + TITLE
+    root.attrib |= {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 {-TITLE} {width:g} {height:g}"}
+    ElementTree.SubElement(root, f"{{{NAMESPACE}}}text", {"x": "4", "y": "-9", "font-size": "13", "fill": "var(--ink)"}).text = said
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def png(drawn: str) -> bytes:
     """A picture of twice the size on light paper, for places that take no SVG."""
     import vl_convert
 
     plain = re.sub(r"var\(--(\w+)\)", lambda found: THEME[found[1]][0], drawn)
     head, close, rest = plain.partition(">")
-    root = ElementTree.fromstring(drawn)
-    paper = f'<rect width="{root.get("width")}" height="{root.get("height")}" fill="{THEME["paper"][0]}"/>'
+    left, top, width, height = ElementTree.fromstring(drawn).attrib["viewBox"].split()
+    paper = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="{THEME["paper"][0]}"/>'
     made: bytes = vl_convert.svg_to_png(f"{head}{close}{paper}{rest}", scale=2)
     return made
 

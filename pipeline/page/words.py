@@ -88,6 +88,15 @@ def part_interval(row: dict[str, Any]) -> str:
     return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})" if tried else "(not tried)"
 
 
+def timed(cell: dict[str, Any]) -> str:
+    """What was measured of speed and size beside latency, in one sentence a fact."""
+    speed, arms = cell["speed"], [arm for arm in cell["arms"] if arm["speed"]]
+    read = ", ".join(f"{arm['label']} {count(arm['speed']['prompt_tokens_per_second'])}" for arm in arms)
+    peak = size(speed["peak_bytes"]) if speed["peak_bytes"] else "not measured on a CPU"
+    window = count(speed["context_window"])
+    return f"Prompt tokens/s: {read}. Adapter {size(speed['adapter_bytes'])}, context window {window} tokens, peak memory {peak}."
+
+
 def hundred(rate: float) -> str:
     """`12.5 %`."""
     return f"{100 * rate:.1f} %"
@@ -159,6 +168,8 @@ def smallest(row: dict[str, Any]) -> str:
     if row["smallest_effect"] is None:
         return "what lift this test set could have shown is not known"
     places = max(2, digits(row["low"], row["high"]))
+    if row["smallest_effect"] >= 1:
+        return "this test set is too small to show any lift four times in five"
     return f"the smallest lift that this test set would show four times in five is {number(row['smallest_effect'], places)}"
 
 

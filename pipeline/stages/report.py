@@ -23,8 +23,9 @@ def run(work: Work) -> dict[str, Any]:
 
     (work.out / "charts").mkdir()
     for name, figure in drawn.items():
-        (work.out / "charts" / f"{name}.svg").write_text(svg.standalone(figure), "utf-8")
-        (work.out / "charts" / f"{name}.png").write_bytes(svg.png(figure))
+        alone = svg.titled(figure)
+        (work.out / "charts" / f"{name}.svg").write_text(svg.standalone(alone), "utf-8")
+        (work.out / "charts" / f"{name}.png").write_bytes(svg.png(alone))
     for name, text in card.all_of(report, opened).items():
         (work.out / "cards" / name).mkdir(parents=True)
         (work.out / "cards" / name / "README.md").write_text(text, "utf-8")
