@@ -165,7 +165,7 @@ class Compare(Section):
     shots_seed: Seed = 0
     """Of the choice of these examples."""
     unrelated: Name | None = None
-    """The task whose adapter is the placebo of the arm `unrelated`; none that is compared; unset: the next task of the recipe, or an embedded one."""
+    """The task whose adapter is the placebo of the arm `unrelated`, none that is compared; unset: the next one, or an embedded one."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     """A score that is lower by less than this is not worse: for general tasks, and for the smallest size of a sweep that is enough."""
     relevance_examples: Amount = 200
