@@ -303,10 +303,12 @@ def test_a_killed_run_pays_again_for_what_was_under_way_only(server, tmp_path, e
 
 
 CHILD = """
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from tests import test_reference
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background with SIGINT ignored
 test_reference.ask(SimpleNamespace(endpoint=sys.argv[2]), Path(sys.argv[1]))
 """
 
