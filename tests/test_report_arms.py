@@ -312,3 +312,10 @@ def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
     found = next(row for row in said["cells"][0]["arms"] if row["name"] == "base")
     found["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
     assert "no answers</" in render.page(said, {}, charts.all_of(said) | plots.all_of(said)).replace("<small>", "</")
+
+
+def test_points_of_training_curves_tell_their_value(full: Made) -> None:
+    drawn = charts.all_of(full.json)
+    first = next(iter(full.json["adapters"].values()))["curve"]["train"]
+    assert drawn["loss0"].count("<title>") > min(20, len(first) // 2)
+    assert f"{first[0][1]:.3f} at step {first[0][0]}<" in drawn["loss0"]

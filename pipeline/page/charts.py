@@ -12,6 +12,8 @@ SHAPES = {"better": "circle", "worse": "square", "cannot tell": "diamond"}
 COLOURS = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
 CHARACTER = 7
 """Width of a letter of a wide font at 12 pixels."""
+SPOTS = 200
+"""Points of the training curves of a task, about, that tell their value when they are pointed at."""
 WIDE = 20
 """From this ratio of the highest loss to the lowest its axis is logarithmic."""
 STEP = 30
@@ -181,9 +183,10 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
         detail="key:N",
     )
     line = base.mark_line(strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
-    dots = base.mark_point(size=28, filled=True, opacity=1).encode(description="said:N")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    return draw(styled(alt.layer(line, *([dots] if dotted else [])).properties(width=PANEL, height=200)), label)
+    told = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
+    dots = base.properties(data=alt.Data(values=told)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
+    return draw(styled(alt.layer(line, dots.encode(description="said:N")).properties(width=PANEL, height=200)), label)
 
 
 def loss_axis(losses: list[float]) -> Any:
