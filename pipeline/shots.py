@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pipeline.records import Example
@@ -70,3 +70,10 @@ def keyed(example: Example, names: list[str], preface: str = "") -> str:
     question = example.prompt.removeprefix(preface)
     head = preface if question != example.prompt else ""
     return f"{head}Answer with one JSON object that has exactly these keys: {listed}.{SEPARATOR}{question}"
+
+
+def naming(exam: list[Example], names: list[str], render: Renderer, preface: str, room: int) -> tuple[list[Example], int]:
+    """The examples with the keys of the answer named, and how many were left as they are: with the keys they would pass `room` tokens."""
+    made = [replace(example, prompt=keyed(example, names, preface)) for example in exam]
+    fits = [bool(names) and len(render.prompt_ids(example.prompt)) <= room for example in made]
+    return [new if fit else old for old, new, fit in zip(exam, made, fits, strict=True)], fits.count(False)

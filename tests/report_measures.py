@@ -151,6 +151,7 @@ def forgetting(task: str) -> Row:
         "kl": kl,
         "flips": {"fixed": 0, "broken": 0},
         "broken": [],
+        "fixed": [],
     }
     bad = task == "titles"
     other = {
@@ -170,6 +171,7 @@ def forgetting(task: str) -> Row:
         "kl": None,
         "flips": {"fixed": 4, "broken": 30 if bad else 5},
         "broken": broken,
+        "fixed": [row | {"id": f"better-{n}", "base": "no", "tuned": "yes"} for n, row in enumerate(broken[:2])],
     }
     return {"suites": [loss, other]}
 
@@ -186,6 +188,7 @@ def speed(seed: str) -> Row:
         arms[name] |= {
             "prompt_tokens_per_second": 2400 / factor,
             "tokens_per_second": 61 / factor,
+            "ranks": False,
             "p50": 0.42 * factor,
             "p95": 0.44 * factor,
         }

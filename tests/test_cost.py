@@ -8,9 +8,9 @@ from pipeline.measures.cost import Given, account
 
 SPEED = {
     "arms": {
-        "base": {"prompt_tokens_per_second": 1000.0, "tokens_per_second": 50.0},
-        "base_fewshot": {"prompt_tokens_per_second": 2000.0, "tokens_per_second": 50.0},
-        "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": 40.0},
+        "base": {"prompt_tokens_per_second": 1000.0, "tokens_per_second": 50.0, "ranks": False},
+        "base_fewshot": {"prompt_tokens_per_second": 2000.0, "tokens_per_second": 50.0, "ranks": False},
+        "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": 40.0, "ranks": False},
     }
 }
 TOKENS = {
@@ -101,3 +101,15 @@ def test_every_assumption_is_said_where_it_is_made():
     alone = account(Given(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
     assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in alone["assumptions"])
     assert alone["break_even"] == []
+
+
+def test_an_arm_that_ranks_pays_for_reading_alone():
+    speed = {
+        "arms": {**GIVEN.speed["arms"], "base_constrained": {"prompt_tokens_per_second": 500.0, "tokens_per_second": None, "ranks": True}}
+    }
+    found = account(replace(GIVEN, speed=speed, tokens={**GIVEN.tokens, "base_constrained": {"in": 100.0, "out": 2.0}}))
+    arm = found["arms"]["base_constrained"]
+    assert (arm["seconds"], arm["out_per_million"]) == (0.2, None)
+    assert arm["in_per_million"] == pytest.approx(GIVEN.gpu_hour / 3600 / 500 * 1e6)
+    assert any("ranks choices" in said for said in found["assumptions"])
+    assert not any("ranks choices" in said for said in account(GIVEN)["assumptions"])

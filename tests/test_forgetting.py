@@ -91,12 +91,13 @@ def test_an_adapter_that_changes_nothing_is_kept_exactly():
     assert found["flips"] == {"fixed": 0, "broken": 0}
 
 
-def test_the_flips_are_counted_and_the_first_broken_ones_are_named():
+def test_the_flips_are_counted_and_the_first_ones_are_named():
     base, tuned = np.repeat([1, 0, 1, 0], [40, 10, 100, 50]), np.repeat([0, 1, 1, 0], [40, 10, 100, 50])
     found = task(base, tuned)
     assert found["flips"] == {"fixed": 10, "broken": 40}
     assert [row["id"] for row in found["broken"]] == [f"e{i}" for i in range(20)]
     assert set(found["broken"][0]) == {"id", "prompt", "target", "base", "tuned"}
+    assert [row["id"] for row in found["fixed"]] == [f"e{i}" for i in range(40, 50)]
     assert found["difference"] == pytest.approx(0.15)
     assert found["low"] < 0.15 < found["high"]
     assert found["p_worse"] < 0.001

@@ -1,13 +1,14 @@
 """speed: what holds whatever the machine: counts, shapes, relations, and that the base is timed without its adapter."""
 
 import json
+from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pipeline import loading, text
+from pipeline import choices, loading, text
 from pipeline.errors import DataError
 from pipeline.stages import speed
 from tests import tiny
@@ -23,6 +24,7 @@ def inputs(tmp_path_factory, train_part, adapter):
 
 def run(tmp_path, model, inputs, **changes):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "prompts": 4, "new_tokens": 5, "shots": 0, "shots_seed": 0}
+    params |= {"constrained": [], "constrain": ""}
     work = tiny.work(tmp_path / "out", {**params, "merged": False, **changes}, **inputs)
     facts = speed.run(work)
     return facts, json.loads((work.out / "speed.json").read_text())
@@ -60,7 +62,7 @@ def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
 
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
-    arms = [speed.Arm(name, None, None, [[1, 2]] * 21, [*map(float, each)], [0.5] * 21) for name, each in times.items()]
+    arms = [speed.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
     found = speed.told(arms, 3)
     assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
     assert found["overhead"] == {"tuned": 2}
@@ -152,5 +154,32 @@ def kinds_of(model):
     from bitsandbytes.nn import Linear4bit
 
     quantized = any(isinstance(module, Linear4bit) for module in model.modules())
-    apart = [module for module in model.modules() if hasattr(module, "lora_A") and not module.merged]
+    apart = [module for module in model.modules() if hasattr(module, "lora_A")]
     return ("4 bit" if quantized else "dense", *(["adapter"] if apart else []))
+
+
+def test_arms_that_rank_choices_are_timed_reading_them(tmp_path, model, inputs, monkeypatch):
+    seen, real = [], choices.logprobs
+
+    def watched(asked, prompts, answers, pad):
+        seen.append((kinds_of(asked), len(prompts), len(answers[0])))
+        return real(asked, prompts, answers, pad)
+
+    monkeypatch.setattr(choices, "logprobs", watched)
+    _, found = run(tmp_path, model, inputs, constrained=["base_constrained", "tuned_constrained"], constrain="choices")
+    assert list(found["arms"]) == ["base", "tuned", "base_constrained", "tuned_constrained"]
+    assert seen == [(("4 bit",), 1, 3), (("4 bit", "adapter"), 1, 3)] * 5  # a warm-up, then four prompts
+    row = found["arms"]["base_constrained"]
+    assert (row["ranks"], row["tokens_per_second"], row["first"]) == (True, None, row["latency"])
+    assert row["prompt_tokens_per_second"] == pytest.approx(4 * row["prompt_tokens"] / sum(row["latency"]))
+    assert not found["arms"]["base"]["ranks"]
+
+
+def test_arms_that_are_told_their_keys_read_longer_prompts(tmp_path, model, inputs, train_part):
+    lessons = [replace(each, target='{"animal": "cat", "sees": "dog"}') for each in tiny.examples(6)]
+    keyed = inputs | {"train": tiny.write_part(tmp_path / "lessons", lessons)}
+    _, found = run(tmp_path, model, keyed, constrained=["base_constrained"], constrain="keys", new_tokens=3)
+    arms = found["arms"]
+    assert list(arms) == ["base", "tuned", "base_constrained"]
+    assert arms["base_constrained"]["prompt_tokens"] > arms["base"]["prompt_tokens"] + 5
+    assert arms["base_constrained"]["tokens_per_second"] > 0

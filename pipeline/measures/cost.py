@@ -22,7 +22,7 @@ class Given:
     train_seconds: tuple[float, ...]
     """Of every adapter behind the tuned arm, one a training seed."""
     speed: Row | None
-    """speed.json: by arm prompt_tokens_per_second and tokens_per_second at batch 1."""
+    """speed.json: by arm prompt_tokens_per_second and tokens_per_second at batch 1, and whether it ranks choices and writes nothing."""
     tokens: Mapping[str, Mapping[str, float]]
     """By arm {in, out}: mean tokens of a prompt and of an answer; references as `reference.<name>`."""
     prices: Mapping[str, Mapping[str, float] | None] = field(default_factory=dict)
@@ -67,11 +67,11 @@ def training(given: Given) -> Row:
 def own_arm(name: str, tokens: Mapping[str, float], given: Given) -> Row:
     """An arm that answers on the machine; a rate is dollars an hour over tokens an hour."""
     speed = (given.speed or {}).get("arms", {}).get(name)
-    if not speed or not speed["prompt_tokens_per_second"] or not speed["tokens_per_second"]:
+    if not speed or not speed["prompt_tokens_per_second"] or not (speed["tokens_per_second"] or speed["ranks"]):
         return {"in_per_million": None, "out_per_million": None, "request": None, "seconds": None}
-    hour = given.gpu_hour
-    rates = [None if hour is None else hour / 3600 / speed[key] * 1e6 for key in ("prompt_tokens_per_second", "tokens_per_second")]
-    seconds = tokens["in"] / speed["prompt_tokens_per_second"] + tokens["out"] / speed["tokens_per_second"]
+    hour, read, wrote = given.gpu_hour, speed["prompt_tokens_per_second"], speed["tokens_per_second"]
+    rates = [None if hour is None or rate is None else hour / 3600 / rate * 1e6 for rate in (read, wrote)]
+    seconds = tokens["in"] / read + (0.0 if wrote is None else tokens["out"] / wrote)
     request = None if hour is None else seconds * hour / 3600
     return {"in_per_million": rates[0], "out_per_million": rates[1], "request": request, "seconds": seconds}
 
@@ -136,6 +136,8 @@ def assumptions(given: Given) -> list[str]:
         said.append(
             "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers lower ones."
         )
+    if any(arm["ranks"] for arm in (given.speed or {"arms": {}})["arms"].values()):
+        said.append("An arm that ranks choices is priced by the reading of its prompt and its choices; it writes nothing.")
     if "base_fewshot" in given.tokens:
         said.append("Break-even between arms of our own is by seconds: both run on the same machine, so the price of its hour cancels.")
         said.append("The examples in front of a few-shot prompt are paid with every request; a cache of them would make it cheaper.")

@@ -111,6 +111,7 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
         "kl": dict(zip(("mean", "low", "high"), divergence, strict=True)),
         "flips": {"fixed": int((moved <= -margin * tokens).sum()), "broken": int((moved >= margin * tokens).sum())},
         "broken": [],
+        "fixed": [],
     }
 
 
@@ -128,11 +129,6 @@ def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin
     lost = base - tuned
     shift = of_scores(lost, groups)
     low, high = shift.interval((1 - confidence) / 2)
-    broken = [
-        {name: row[name] for name in ("id", "prompt", "target", "base", "tuned")}
-        for row, by in zip(rows, lost, strict=True)
-        if by > stats.TIE
-    ]
     return {
         "kind": "task",
         "task_metric": None,
@@ -147,8 +143,15 @@ def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin
         "margin": margin,
         "kl": None,
         "flips": {"fixed": int((lost < -stats.TIE).sum()), "broken": int((lost > stats.TIE).sum())},
-        "broken": broken[:SHOWN],
+        "broken": told(rows, lost > stats.TIE),
+        "fixed": told(rows, lost < -stats.TIE),
     }
+
+
+def told(rows: Sequence[dict[str, Any]], flipped: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """The first of the examples that flipped, with what both said."""
+    names = ("id", "prompt", "target", "base", "tuned")
+    return [{name: row[name] for name in names} for row, is_one in zip(rows, flipped, strict=True) if is_one][:SHOWN]
 
 
 def of_scores(lost: Array, groups: NDArray[np.int64]) -> Shift:

@@ -110,7 +110,7 @@ def measured(cell: Cell, name: str) -> Row:
     grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
     speed = cell.find("speed", "speed.json") or {"arms": {}, "overhead": {}}
     timed = speed["arms"].get(name)
-    kept = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second", "p50", "p95")
+    kept = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second", "ranks", "p50", "p95")
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
         "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),

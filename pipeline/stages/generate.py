@@ -92,13 +92,11 @@ def with_shots(exam: list[Example], shown: shots.Shots) -> tuple[list[Example], 
 
 def keyed(exam: list[Example], names: list[str], render: text.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
     """The examples with the keys of the answer named, those left as they are that would grow too long."""
-    made = [replace(example, prompt=shots.keyed(example, names, before)) for example in exam]
-    fits = [bool(names) and len(render.prompt_ids(example.prompt)) <= room for example in made]
-    if not all(fits):
+    chosen, unkeyed = shots.naming(exam, names, render, before, room)
+    if unkeyed:
         why = "no room" if names else "no training answer is a JSON object"
-        say(f"  {fits.count(False)} of {len(exam)} prompts do not name the keys of the answer: {why}")
-    chosen = [new if fit else old for old, new, fit in zip(exam, made, fits, strict=True)]
-    return chosen, {"keys": names, "unkeyed": fits.count(False)}
+        say(f"  {unkeyed} of {len(exam)} prompts do not name the keys of the answer: {why}")
+    return chosen, {"keys": names, "unkeyed": unkeyed}
 
 
 def listed(ends: int | list[int] | None) -> list[int]:

@@ -6,19 +6,19 @@ The base is timed as it is loaded, 4-bit weights staying 4-bit, as one who deplo
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pipeline import loading, records, shots, text
+from pipeline import choices, loading, records, shots, text
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.progress import meter
 from pipeline.records import Example
 
-VERSION = 1
+VERSION = 2
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -26,20 +26,22 @@ def run(work: Work) -> dict[str, Any]:
     adapter = work.inputs["adapter"]
     render = text.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    window, new_tokens = loading.context_window(base), params["new_tokens"]
+    window = loading.context_window(base)
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))[: params["prompts"]]
-    prompts = [render.prompt_ids(example.prompt) for example in exam]
-    prompts, new_tokens = fitting(prompts, window, new_tokens)
+    prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in exam], window, params["new_tokens"])
     with loading.adapted(base, adapter) as tuned, ExitStack() as stack:
-        arms = [Arm("base", base, tuned, prompts), Arm("tuned", tuned, None, prompts)]
+        weights = {"base": (base, tuned), "tuned": (tuned, None)}
+        arms = [Arm(name, *weights[name], prompts) for name in weights]
         if params["shots"]:
-            arms.append(Arm("base_fewshot", base, tuned, few_shot(work, render, exam, window - new_tokens)))
+            arms.append(Arm("base_fewshot", *weights["base"], few_shot(work, render, exam, window - new_tokens)))
+        arms += constrained(work, render, exam, weights, window - new_tokens)
         forget_peak(device)
         warm(arms, new_tokens, render.pad)
         peak = peak_bytes(device)
         if params["merged"]:
             with bare(tuned):  # its weights are read off the base
-                arms.append(Arm("merged", stack.enter_context(loading.merged(params, adapter, "dequantized", device)), None, prompts))
+                merged = stack.enter_context(loading.merged(params, adapter, "dequantized", device))
+            arms.append(Arm("merged", merged.get_base_model(), merged, prompts))  # without the wrappers of what was merged
             warm(arms[-1:], new_tokens, render.pad)
         race(arms, new_tokens, render.pad)
     found = told(arms, new_tokens) | {
@@ -60,16 +62,18 @@ class Arm:
     without: Any
     """The PeftModel whose adapter is taken off while this arm answers, or None."""
     prompts: list[list[int]]
+    choices: list[list[list[int]]] = field(default_factory=list)
+    """Of every prompt the answers that are ranked instead of one being written; empty for an arm that writes."""
     latency: list[float] = field(default_factory=list)
     """Seconds of every request."""
     first: list[float] = field(default_factory=list)
     """Seconds until its first token."""
 
-    def answer(self, ids: list[int], new_tokens: int, pad: int) -> "Answer":
-        if self.without is None:
-            return timed(self.model, ids, new_tokens, pad)
-        with bare(self.without):
-            return timed(self.model, ids, new_tokens, pad)
+    def answer(self, at: int, new_tokens: int, pad: int) -> "Answer":
+        """Of the prompt at this place."""
+        ids = self.prompts[at]
+        with bare(self.without) if self.without is not None else nullcontext():
+            return ranked(self.model, ids, self.choices[at], pad) if self.choices else timed(self.model, ids, new_tokens, pad)
 
 
 def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[list[list[int]], int]:
@@ -86,11 +90,31 @@ def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[lis
     return prompts, min(new_tokens, room)
 
 
+def constrained(work: Work, render: text.Renderer, exam: list[Example], weights: dict[str, Any], room: int) -> list[Arm]:
+    """The arms that are held to the form of the answer: they rank its choices, or are told its keys."""
+    names = [name for name in weights if f"{name}_constrained" in work.params["constrained"]]
+    if not names:
+        return []
+    asked: list[list[list[int]]] = []
+    if work.params["constrain"] == "keys":
+        lessons, before = lessons_of(work)
+        exam, _ = shots.naming(exam, shots.keys(lessons), render, before, room)
+    else:
+        asked = [[render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
+    prompts = [render.prompt_ids(example.prompt) for example in exam]
+    return [Arm(f"{name}_constrained", weights[name][0], weights[name][1], prompts, asked) for name in names]
+
+
+def lessons_of(work: Work) -> tuple[list[Example], str]:
+    """The training part, and what stands before every prompt of the task."""
+    preface = work.inputs["exam"] / "preface.txt"
+    lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
+    return lessons, preface.read_text("utf-8") if preface.exists() else ""
+
+
 def few_shot(work: Work, render: text.Renderer, exam: list[Example], room: int) -> list[list[int]]:
     """The prompts with worked examples, as the arm base_fewshot has them."""
-    lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
-    preface = work.inputs["exam"] / "preface.txt"
-    before = preface.read_text("utf-8") if preface.exists() else ""
+    lessons, before = lessons_of(work)
     shown = shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before)
     return [render.prompt_ids(shown.prompt(example)[0]) for example in exam]
 
@@ -114,7 +138,7 @@ def bare(tuned: Any) -> Iterator[None]:
 def warm(arms: list[Arm], new_tokens: int, pad: int) -> None:
     """One request an arm whose time is not counted: its longest prompt, so that it needs what any of them will need."""
     for arm in arms:
-        arm.answer(max(arm.prompts, key=len), new_tokens, pad)
+        arm.answer(max(range(len(arm.prompts)), key=lambda at: len(arm.prompts[at])), new_tokens, pad)
 
 
 def race(arms: list[Arm], new_tokens: int, pad: int) -> None:
@@ -122,7 +146,7 @@ def race(arms: list[Arm], new_tokens: int, pad: int) -> None:
     with meter("timing", len(arms[0].prompts), "prompts") as shown:
         for at in range(len(arms[0].prompts)):
             for arm in arms:
-                answer = arm.answer(arm.prompts[at], new_tokens, pad)
+                answer = arm.answer(at, new_tokens, pad)
                 arm.latency.append(answer.latency)
                 arm.first.append(answer.first)
             shown.advance()
@@ -164,6 +188,16 @@ def timed(model: Any, ids: list[int], new_tokens: int, pad: int) -> Answer:
     return Answer(time.perf_counter() - start, clock.at[1] - start, out[0, len(ids) :].tolist())
 
 
+def ranked(model: Any, ids: list[int], answers: list[list[int]], pad: int) -> Answer:
+    """Rank the answers to one prompt by their log-likelihood; nothing is written, so the whole time is that of reading."""
+    synchronize(model.device)
+    start = time.perf_counter()
+    choices.logprobs(model, [ids], [answers], pad)
+    synchronize(model.device)
+    took = time.perf_counter() - start
+    return Answer(took, took, [])
+
+
 def synchronize(device: Any) -> None:
     import torch
 
@@ -187,11 +221,11 @@ def peak_bytes(device: Any) -> int | None:
 
 
 def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
-    """{arms: {name: {prompt_tokens (mean), latency, first, prompt_tokens_per_second, tokens_per_second, p50, p95}}, overhead: {name: its
-    median latency over base's}, new_tokens, prompts}; seconds throughout.
+    """{arms: {name: {prompt_tokens (mean), latency, first, prompt_tokens_per_second, tokens_per_second, ranks, p50, p95}}, overhead: {name:
+    its median latency over base's}, new_tokens, prompts}; seconds throughout.
 
     Prompt tokens are counted over the time to the first token, new ones from the second on over the time behind it (null if there is
-    only one).
+    only one, or none, as where an arm ranks choices).
     """
     found: dict[str, dict[str, Any]] = {}
     for arm in arms:
@@ -202,7 +236,8 @@ def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
             "latency": arm.latency,
             "first": arm.first,
             "prompt_tokens_per_second": sum(lengths) / sum(arm.first),
-            "tokens_per_second": len(lengths) * (new_tokens - 1) / behind if new_tokens > 1 else None,
+            "tokens_per_second": len(lengths) * (new_tokens - 1) / behind if new_tokens > 1 and not arm.choices else None,
+            "ranks": bool(arm.choices),
             "p50": p50,
             "p95": p95,
         }
