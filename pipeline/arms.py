@@ -10,6 +10,8 @@ from pipeline.task import Task
 
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 CONSTRAINED = ("base_constrained", "tuned_constrained")
+DENSE = ("merged", "merged_original", "base_bf16")
+"""Arms whose weights are not quantized: of one shape and type, whatever their values."""
 EMBEDDED = ("shop_sentiment", "shop_extraction")
 """Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
 
@@ -28,6 +30,20 @@ def obstacle(arm: str, chosen: Task, point: Recipe) -> str:
     if arm in ("base_bf16", "merged") and point.generate.quantization == "none":
         return "the base is not quantized, so it would be the same as " + ("base" if arm == "base_bf16" else "merged_original")
     return ""
+
+
+def timed_alike(asked: Sequence[str], constrain: str) -> tuple[str, dict[str, str]]:
+    """The unquantized arm to time (empty for none), and by arm that takes as long as a timed one, that one.
+
+    Placebos are adapters of the same size as tuned; ranking choices by their whole log-likelihood reads the same tokens.
+
+    Args:
+        constrain: how answers are held to the task's form, as `constraint` says.
+    """
+    dense = [arm for arm in DENSE if arm in asked]
+    alike = {arm: dense[0] for arm in dense[1:]} | {arm: "tuned" for arm in ("shuffled_labels", "unrelated") if arm in asked}
+    ranking = CONSTRAINED if constrain == "choices" else ()
+    return next(iter(dense), ""), alike | {f"{arm}_raw": arm for arm in ranking if arm in asked}
 
 
 def wanted(point: Recipe, chosen: Task) -> tuple[list[str], list[dict[str, str]]]:

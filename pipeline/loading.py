@@ -189,8 +189,7 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
     import torch
     from bitsandbytes.nn import Linear4bit
 
-    spec = params["model"]
-    dense = read(models.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
+    spec, dense = params["model"], unquantized(params, device)
     if how == "dequantized":
         base = load(spec, params["quantization"], params["compute"], device)
         with torch.no_grad():
@@ -200,6 +199,12 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
     with adapted(dense, folder) as tuned:
         tuned.merge_adapter(safe_merge=False)
         yield tuned
+
+
+def unquantized(params: dict[str, Any], device: Any) -> Any:
+    """The base with its weights as they came, in the compute type; not kept in memory for the next job."""
+    spec = params["model"]
+    return read(models.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
 
 
 @contextmanager

@@ -277,9 +277,10 @@ def speed(topic: Topic) -> Jobs:
         return {}
     shots = compare.shots if "base_fewshot" in topic.arms else 0
     asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
-    asked |= {"shots_seed": compare.shots_seed if shots else 0, "merged": "merged" in topic.arms}
+    asked |= {"shots_seed": compare.shots_seed if shots else 0}
     constraint, held = arms.constraint(topic.task), [name for name in arms.CONSTRAINED if name in topic.arms]
     asked |= {"constrained": held, "constrain": constraint if held else ""}
+    asked |= dict(zip(("dense", "alike"), arms.timed_alike(topic.arms, constraint), strict=True))
     shown = {"train": topic.lessons} if shots or asked["constrain"] == "keys" else {}
     return {"speed": job("speed", topic.label, asked, exam=topic.exam, adapter=topic.adapters[topic.first], **shown)}
 

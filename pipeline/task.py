@@ -83,6 +83,8 @@ class Task:
     """Whether answers may name only what the prompt names: `text` it is to be taken from, or `slots` to be put into words."""
     slots: "Callable[[Example], list[Slot]] | None" = None
     """The representation that an example puts into words, where answers are grounded in `slots`."""
+    accepted: Callable[[Example], list[str]] | None = None
+    """Right answers beside the target, which may name what these name."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Inputs:
     measured: bool = False
     """Whether decomposition, grounding, relevance, forgetting and speed were measured."""
     grounded: str | None = "text"
+    second: str = ""
+    """A further metric of every task."""
 
     def work(self) -> Work:
         recipe = build({"name": "demo", "base": "qwen2.5-1.5b", "tasks": ["boolq", "titles"], **self.recipe})
@@ -76,6 +78,8 @@ class Inputs:
         for number, texts in self.texts.items():
             put(rows[number], texts)
         metric = GRADED.get(task, "accuracy")
+        if self.second:
+            score_again(rows, metric, self.second)
         sources = {"exam": self.exam(task, rows), "train": self.train(task)}
         sources["base"] = self.said("base", task, {}, rows, [row["base"] for row in rows])
         for number, seed in enumerate(sorted(seeds)):
@@ -86,6 +90,7 @@ class Inputs:
             if name not in report_measures.DERIVED:
                 source = name if name.startswith("reference.") else f"arm.{name}"
                 sources[source] = self.said(source, task, {}, rows, [row["others"][name] for row in rows])
+        metrics = [metric, *([self.second] if self.second else [])]
         counts = {
             "base": count([row["base"] for row in rows]),
             "tuned": [count([row["tuned"][i] for row in rows]) for i in range(len(seeds))],
@@ -93,12 +98,14 @@ class Inputs:
         }
         alive = [liveness(seed, self.alive) for seed in sorted(seeds)]
         files = {"examples.jsonl": lines(rows), "counts.json": json.dumps(counts), "liveness.json": json.dumps(alive)}
-        files["beside.json"] = json.dumps(report_measures.beside(rows, metric))
+        files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
         if self.measured:
             files |= report_measures.files(task, rows, metric, self.grounded)
             timing = json.dumps(report_measures.speed(task))
             sources["speed"] = self.seal("speed", task, {"rank": rank, **where}, {"speed.json": timing}, {})
-        sources["verdict"] = self.seal("verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows)]}, {})
+        sources["verdict"] = self.seal(
+            "verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}
+        )
         return sources
 
     def said(self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]) -> Artifact:
@@ -237,9 +244,15 @@ def put(row: dict[str, Any], texts: dict[str, str]) -> None:
             arms[name][arm] |= {"text": texts[name], "answer": texts[name]}
 
 
-def compared(task: str, rows: list[dict[str, Any]]) -> Comparison:
+def score_again(rows: list[dict[str, Any]], metric: str, second: str) -> None:
+    """A score by a second metric beside that by the first, and different from it."""
+    for row in rows:
+        for said in (row["base"], *row["tuned"], *row["others"].values()):
+            said["scores"][second] = 0.15 + 0.7 * said["scores"][metric]
+
+
+def compared(task: str, rows: list[dict[str, Any]], metric: str) -> Comparison:
     """The comparison that belongs to the rows, with a normal interval."""
-    metric = GRADED.get(task, "accuracy")
     base = [row["base"]["scores"][metric] for row in rows]
     tuned = [sum(arm["scores"][metric] for arm in row["tuned"]) / len(row["tuned"]) for row in rows]
     gains, n = [after - before for before, after in zip(base, tuned, strict=True)], len(rows)
@@ -248,7 +261,10 @@ def compared(task: str, rows: list[dict[str, Any]]) -> Comparison:
     p = 0.0004 if abs(lift) > 2.2 * error else 0.41
     ups, downs = sum(gain > 1e-9 for gain in gains), sum(gain < -1e-9 for gain in gains)
     low, high, seeds = lift - 1.96 * error, lift + 1.96 * error, len(rows[0]["tuned"])
-    return Comparison(task, metric, True, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "sign flip", ups, downs, 2.8 * error)
+    first = metric == GRADED.get(task, "accuracy")
+    return Comparison(
+        task, metric, first, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "sign flip", ups, downs, 2.8 * error
+    )
 
 
 def count(arms: list[dict[str, Any]]) -> dict[str, Any]:

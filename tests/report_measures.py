@@ -191,6 +191,9 @@ def speed(seed: str) -> Row:
             "ranks": False,
             "p50": 0.42 * factor,
             "p95": 0.44 * factor,
+            "weight_bytes": 2**30 + 2**20 * len(name),
+            "peak_bytes": 3 * 2**30 + 2**20 * len(name),
+            "timed_as": None,
         }
     overhead = {name: factor for name, factor in MODEL_COSTS.items() if name != "base"}
     return {
@@ -198,7 +201,6 @@ def speed(seed: str) -> Row:
         "overhead": overhead,
         "new_tokens": 24,
         "prompts": 16,
-        "peak_bytes": 3 * 2**30,
         "adapter_bytes": 9_000_000,
         "context_window": 2048,
     }

@@ -74,6 +74,19 @@ def test_the_unrelated_task_may_be_named(planned):
     assert dict(dict(jobs["arm.unrelated"].inputs)["adapter"].inputs)["train"].params["task"] == "shop_extraction"
 
 
+def test_of_arms_with_weights_of_one_shape_and_type_one_is_timed(planned):
+    asked = dict(planned(compare={"arms": ALL})[0]["speed"].params)
+    assert (asked["dense"], asked["constrained"]) == ("merged", ["base_constrained", "tuned_constrained"])
+    assert asked["alike"] == {
+        "merged_original": "merged", "base_bf16": "merged", "shuffled_labels": "tuned", "unrelated": "tuned",
+        "base_constrained_raw": "base_constrained", "tuned_constrained_raw": "tuned_constrained",
+    }  # fmt: skip
+    alone = dict(planned(compare={"arms": ["base", "tuned", "base_bf16"]})[0]["speed"].params)
+    assert (alone["dense"], alone["alike"]) == ("base_bf16", {})
+    keys = dict(planned(compare={"arms": ["base", "base_constrained", "tuned"]}, tasks=["shop_extraction"])[0]["speed"].params)
+    assert (keys["dense"], keys["alike"], keys["constrain"]) == ("", {}, "keys")  # nothing is ranked
+
+
 def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):
     _, cells = planned(compare={"arms": ["base", "tuned", "base_bf16", "merged", "merged_original"]}, generate={"quantization": "none"})
     assert [gone["arm"] for gone in cells[0]["absent"]] == ["base_bf16", "merged"]

@@ -177,6 +177,14 @@ def test_empty_and_refused_answers_invent_nothing():
     assert (found["n"], found["answers"], found["rate"], found["low"], flags) == (4, 0, None, None, set())
 
 
+def test_what_another_right_answer_names_is_not_invented():
+    one = task.find("drop")
+    row = {"passage": "They lost.", "question": "Who?", "answers_spans": {"spans": ["Ada King", "the Queen Zork"], "types": ["span"] * 2}}
+    made = [replace(one.example(row), id=name) for name in "ab"]
+    _, flags = measured(one, made, ["the Queen Zork", "the Queen Bilb"])
+    assert flags == {"b"}
+
+
 def test_a_word_that_the_limit_cut_off_is_not_read():
     made = [inline("the old mill")]
     assert measured(TEXT, made, ["At the Old Mill by Elm Riv"], stopped="length")[1] == set()
@@ -240,7 +248,9 @@ def test_slot_errors_of_an_arm():
     )
     assert [found["rates"][name]["rate"] for name in ("missing", "added", "wrong")] == [0.25] * 3
     assert found["first"][0] == {"example": "1", "missing": [], "added": ["food: Thai"], "wrong": ["name: Cotto"]}
-    assert measured(one, made, ["", "Cotto, Thai"])[0]["slots"]["of"] == 2  # an empty answer is not in the rates
+    said_nothing = measured(one, made, ["", "Cotto, Thai"])[0]
+    assert (said_nothing["answers"], said_nothing["slots"]["of"], said_nothing["slots"]["missing"]) == (1, 4, 2)
+    assert measured(one, made, ["", "Cotto, Thai"], stopped="refused")[0]["slots"] is None
 
 
 # Intervals

@@ -52,6 +52,19 @@ def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
     assert [base["low"], arm(full, "tuned")["high"]] == [beside["scores"]["base"][0], beside["scores"]["tuned"][1]]
 
 
+def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
+    made = Made(Inputs(tmp_path, RECIPE, arms=ARMS, second="token_f1"))
+    told = made.load("cell0000.verdict", "beside.json")["token_f1"]
+    row = made.json["cells"][0]["comparisons"][1]
+    for each in made.json["cells"][0]["arms"]:
+        other = next((found for found in told["others"] if found["name"] == each["name"]), None)
+        low, high = (other["score_low"], other["score_high"]) if other else told["scores"][each["name"]]
+        score = other["score"] if other else row[each["name"]]
+        assert each["metrics"] == [{"metric": "token_f1", "score": score, "low": low, "high": high}]
+        assert score == pytest.approx(0.15 + 0.7 * each["score"])
+    assert "Every arm by the other metrics" in made.html
+
+
 def test_measures_of_an_arm_are_its_own(full: Made) -> None:
     found, none = arm(full, "base_fewshot"), arm(full, "constant")
     for name, file in (("relevance", "relevance.json"), ("grounding", "grounding.json")):

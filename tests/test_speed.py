@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from pipeline import choices, loading, text
+from pipeline import choices, loading, text, timing
 from pipeline.errors import DataError
 from pipeline.stages import speed
 from tests import tiny
@@ -25,7 +27,7 @@ def inputs(tmp_path_factory, train_part, adapter):
 def run(tmp_path, model, inputs, **changes):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "prompts": 4, "new_tokens": 5, "shots": 0, "shots_seed": 0}
     params |= {"constrained": [], "constrain": ""}
-    work = tiny.work(tmp_path / "out", {**params, "merged": False, **changes}, **inputs)
+    work = tiny.work(tmp_path / "out", {**params, "dense": "", "alike": {}, **changes}, **inputs)
     facts = speed.run(work)
     return facts, json.loads((work.out / "speed.json").read_text())
 
@@ -35,7 +37,12 @@ def test_the_shape_of_what_is_told(tmp_path, model, inputs):
     assert list(found["arms"]) == ["base", "tuned"]
     assert (found["new_tokens"], found["prompts"], found["context_window"]) == (5, 4, 256)
     assert found["adapter_bytes"] == (inputs["adapter"] / "adapter_model.safetensors").stat().st_size
-    assert found["peak_bytes"] is None  # a process on a CPU holds what came before, too
+    rows = found["arms"]
+    assert {row["peak_bytes"] for row in rows.values()} == {None}  # a process on a CPU holds what came before, too
+    adapter = load_file(inputs["adapter"] / "adapter_model.safetensors")
+    assert rows["tuned"]["weight_bytes"] - rows["base"]["weight_bytes"] == sum(4 * tensor.numel() for tensor in adapter.values())
+    weights = load_file(Path(model["folder"]) / "model.safetensors")
+    assert 0.125 < rows["base"]["weight_bytes"] / sum(4 * tensor.numel() for tensor in weights.values()) < 1  # the embeddings stay
     assert facts == {"p50": {name: arm["p50"] for name, arm in found["arms"].items()}}
     assert found["overhead"] == {"tuned": found["arms"]["tuned"]["p50"] / found["arms"]["base"]["p50"]}
 
@@ -54,16 +61,16 @@ def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
 
 def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
     ticks = count()
-    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    found = speed.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    found = timing.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
     assert found.first == 2  # start, prompt, first token
     assert found.latency == 6
 
 
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
-    arms = [speed.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
-    found = speed.told(arms, 3)
+    arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
+    found = timing.told(arms, 3, {})
     assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
     assert found["overhead"] == {"tuned": 2}
 
@@ -75,16 +82,16 @@ def test_fewer_examples_than_asked_for_are_all_timed(tmp_path, model, inputs):
 
 def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
     base, ids = loading.load(model, "nf4", "fp32", CPU), text.renderer(model).prompt_ids("the cat ?")
-    free = speed.timed(base, ids, 6, 0).tokens
+    free = timing.timed(base, ids, 6, 0).tokens
     ends = base.generation_config.eos_token_id
     base.generation_config.eos_token_id = [2, free[0]]
     try:
-        found = speed.timed(base, ids, 6, 0)
+        found = timing.timed(base, ids, 6, 0)
     finally:
         base.generation_config.eos_token_id = ends
     assert len(found.tokens) == 6
     assert free[0] not in found.tokens
-    assert len(speed.timed(base, ids, 1, 0).tokens) == 1
+    assert len(timing.timed(base, ids, 1, 0).tokens) == 1
 
 
 def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
@@ -93,13 +100,13 @@ def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
 
 
 def test_the_base_is_timed_without_adapter_layers_and_tuned_with_them(tmp_path, model, inputs, monkeypatch):
-    seen, real = [], speed.timed
+    seen, real = [], timing.timed
 
     def watched(model, ids, new_tokens, pad):
         seen.append((any("lora_A" in name for name, _ in model.named_modules()), tuple(ids)))
         return real(model, ids, new_tokens, pad)
 
-    monkeypatch.setattr(speed, "timed", watched)
+    monkeypatch.setattr(timing, "timed", watched)
     run(tmp_path, model, inputs)
     assert [tuned for tuned, _ in seen] == [False, True] * 5  # one warm-up an arm, then the arms in turn
     prompts = [tuple(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
@@ -112,7 +119,7 @@ def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
         plain = base(ids).logits
         with loading.adapted(base, inputs["adapter"]) as tuned:
             before = tuned(ids).logits
-            with speed.bare(tuned):
+            with timing.bare(tuned):
                 assert torch.equal(base(ids).logits, plain)
             assert torch.equal(tuned(ids).logits, before)
             assert not torch.equal(before, plain)
@@ -135,18 +142,43 @@ def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
 
 
 def test_a_merged_model_is_timed_on_dense_weights_that_hold_the_adapter(tmp_path, model, inputs, monkeypatch):
-    seen, real = [], speed.timed
+    seen, real = [], timing.timed
 
     def watched(model, ids, new_tokens, pad):
         seen.append(kinds_of(model))
         return real(model, ids, new_tokens, pad)
 
-    monkeypatch.setattr(speed, "timed", watched)
-    _, found = run(tmp_path, model, inputs, merged=True)
+    monkeypatch.setattr(timing, "timed", watched)
+    _, found = run(tmp_path, model, inputs, dense="merged")
     assert seen == [("4 bit",), ("4 bit", "adapter"), ("dense",), *[("4 bit",), ("4 bit", "adapter"), ("dense",)] * 4]
     assert list(found["arms"]) == ["base", "tuned", "merged"]
     assert len(found["arms"]["merged"]["latency"]) == 4
     assert set(found["overhead"]) == {"tuned", "merged"}
+    plain = loading.unquantized({"model": model, "compute": "fp32"}, CPU)
+    assert found["arms"]["merged"]["weight_bytes"] == timing.stored_bytes(plain) > found["arms"]["base"]["weight_bytes"]
+
+
+@pytest.mark.parametrize("arm", ["merged_original", "base_bf16"])
+def test_any_unquantized_arm_can_be_the_one_that_is_timed(tmp_path, model, inputs, monkeypatch, arm):
+    seen, real = [], timing.timed
+
+    def watched(model, ids, new_tokens, pad):
+        seen.append(kinds_of(model))
+        return real(model, ids, new_tokens, pad)
+
+    monkeypatch.setattr(timing, "timed", watched)
+    _, found = run(tmp_path, model, inputs, dense=arm, prompts=1)
+    assert list(found["arms"]) == ["base", "tuned", arm]
+    assert seen[2] == ("dense",)
+
+
+def test_arms_of_one_shape_are_timed_once(tmp_path, model, inputs):
+    _, found = run(tmp_path, model, inputs, dense="merged", alike={"base_bf16": "merged", "unrelated": "tuned"})
+    arms = found["arms"]
+    assert {name: arm["timed_as"] for name, arm in arms.items() if arm["timed_as"]} == {"base_bf16": "merged", "unrelated": "tuned"}
+    for name, one in (("base_bf16", "merged"), ("unrelated", "tuned")):
+        assert arms[name] == arms[one] | {"latency": [], "first": [], "timed_as": one}
+        assert found["overhead"][name] == found["overhead"][one]
 
 
 def kinds_of(model):

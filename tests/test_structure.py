@@ -34,6 +34,7 @@ LAYERS = [
         "estimate",
         "batched",
         "choices",
+        "timing",
     ],
     ["page", "table"],
     ["stages"],

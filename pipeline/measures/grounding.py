@@ -63,8 +63,10 @@ class Exam:
         return example.prompt.removeprefix(self.preface)
 
     def known(self, example: Example) -> Known:
-        ways = (way for slot in (self.task.slots(example) if self.task.slots else ()) for way in slot.ways)
-        return Known([self.source(example), example.target, self.task.answer(example.target, example) or "", *ways])
+        task = self.task
+        ways = (way for slot in (task.slots(example) if task.slots else ()) for way in slot.ways)
+        right = (example.target, task.answer(example.target, example) or "", *(task.accepted(example) if task.accepted else ()))
+        return Known([self.source(example), *right, *ways])
 
 
 def measure(
@@ -78,8 +80,8 @@ def measure(
     the source. Words are looked up one by one, so that two known ones put together in a new way are not found; a sum or a rounded
     number is one that is not in the source.
 
-    Slots are judged in the same answers; their rates are over `of`, the values that were looked for. Of added values there may be more
-    than that; their rate ends at 1.
+    Slots are judged in the same answers, and an empty one misses all of its own; their rates are over `of`, the values that were looked
+    for. Of added values there may be more than that; their rate ends at 1.
 
     Args:
         arms: name -> one list of predictions a seed, each with the examples' ids; seeds are pooled.
@@ -142,9 +144,9 @@ class Judge:
         answers = flagged = judged = 0
         errors: Counter[str] = Counter()
         for seed, prediction in enumerate(said):
-            if not prediction.text.strip() or prediction.stopped == "refused":
+            if prediction.stopped == "refused":
                 continue
-            answers += 1
+            answers += bool(prediction.text.strip())
             invented, slips = self.look(prediction)
             if invented:
                 flagged += 1

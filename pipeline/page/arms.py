@@ -61,17 +61,19 @@ def rank(name: str) -> tuple[int, str]:
     return (order.index(known) if known in order else len(order), name)
 
 
-def rows(cell: Cell, primary: Row) -> list[Row]:
+def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
     """The arms of a cell by the primary metric, base and tuned among them.
 
     Args:
-        primary: the judged comparison of base and tuned.
+        comparisons: the judged ones of base and tuned, one a metric, the primary one first.
 
     Returns:
-        {name, label, score, low, high, over_base, tuned_over, counts, lenient, relevance, grounding, speed, asked, tokens_in, cost}; low
-        and high are the interval of the score; what was not measured is None, and cost is set by `money`.
+        {name, label, score, low, high, over_base, tuned_over, metrics, counts, lenient, relevance, grounding, speed, asked, tokens_in,
+        cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is None, and cost
+        is set by `money`.
     """
-    found = cell.load("verdict", "beside.json")[primary["metric"]]
+    primary, beside = comparisons[0], cell.load("verdict", "beside.json")
+    found = beside[primary["metric"]]
     others = {each["name"]: each for each in found["others"]}
     lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
     made: list[Row] = []
@@ -85,9 +87,26 @@ def rows(cell: Cell, primary: Row) -> list[Row]:
         else:
             (low, high), score = found["scores"][name], primary[name]
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
-        row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
-        made.append(row | {"over_base": over_base, "tuned_over": tuned_over} | measured(cell, name))
+        row: Row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
+        row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
+        made.append(row | measured(cell, name))
     return [finite(row) for row in made]
+
+
+def scores(name: str, comparisons: list[Row], beside: dict[str, Row]) -> list[Row]:
+    """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
+    found = []
+    for row in comparisons:
+        told = beside[row["metric"]]
+        other = next((each for each in told["others"] if each["name"] == name), None)
+        if name in told["scores"]:
+            score, (low, high) = row[name], told["scores"][name]
+        elif other:
+            score, low, high = other["score"], other["score_low"], other["score_high"]
+        else:
+            continue
+        found.append({"metric": row["metric"], "score": score, "low": low, "high": high})
+    return found
 
 
 def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
@@ -110,7 +129,8 @@ def measured(cell: Cell, name: str) -> Row:
     grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
     speed = cell.find("speed", "speed.json") or {"arms": {}, "overhead": {}}
     timed = speed["arms"].get(name)
-    kept = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second", "ranks", "p50", "p95")
+    rates, sizes = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second"), ("weight_bytes", "peak_bytes")
+    kept = (*rates, "ranks", "p50", "p95", *sizes, "timed_as")
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
         "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
@@ -182,5 +202,5 @@ def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
 def speed(cell: Cell) -> Row | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
     found = cell.find("speed", "speed.json")
-    kept = ("overhead", "new_tokens", "prompts", "peak_bytes", "adapter_bytes", "context_window")
+    kept = ("overhead", "new_tokens", "prompts", "adapter_bytes", "context_window")
     return {key: found.get(key) for key in kept} if found else None

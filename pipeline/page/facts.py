@@ -57,7 +57,7 @@ def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], l
 def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
     """A cell's own part of report.json."""
     corrected = recipe["compare"]["correction"]
-    scored = arms.rows(cell, comparisons[0])
+    scored = arms.rows(cell, comparisons)
     return {
         "cell": cell.name,
         "task": cell.task,

@@ -96,6 +96,7 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     made.filters |= {"typeset": words.typeset, "md": plain, "breakable": breakable}
+    made.filters["metric_head"] = lambda name: f"#{words.metric(name)}"
     made.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
     return made
 

@@ -88,13 +88,11 @@ def part_interval(row: dict[str, Any]) -> str:
     return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})" if tried else "(not tried)"
 
 
-def timed(cell: dict[str, Any]) -> str:
-    """What was measured of speed and size beside latency, in one sentence a fact."""
-    speed, arms = cell["speed"], [arm for arm in cell["arms"] if arm["speed"]]
-    read = ", ".join(f"{arm['label']} {count(arm['speed']['prompt_tokens_per_second'])}" for arm in arms)
-    peak = size(speed["peak_bytes"]) if speed["peak_bytes"] else "not measured on a CPU"
-    window = count(speed["context_window"])
-    return f"Prompt tokens/s: {read}. Adapter {size(speed['adapter_bytes'])}, context window {window} tokens, peak memory {peak}."
+def sizes(cell: dict[str, Any]) -> str:
+    """What was measured of size beside single arms."""
+    speed = cell["speed"]
+    on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " What a request takes is measured on CUDA."
+    return f"Adapter {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
 
 
 def hundred(rate: float) -> str:

@@ -34,6 +34,11 @@ def annotated(spans: list[str], types: list[str]) -> list[list[str]]:
     return [[span] for span in dict.fromkeys(spans)] + several
 
 
+def accepted(example: Example) -> list[str]:
+    """The spans of all annotated answers."""
+    return [span for spans in json.loads(example.extra["tests"]) for span in spans]
+
+
 TASK = Task(
     name="drop",
     about="question answering: reckoning over a passage",
@@ -43,6 +48,8 @@ TASK = Task(
     answer=answers.first_line,
     metrics=("drop_f1", "drop_em", "paper_rouge"),
     max_new_tokens=32,
+    grounded="text",
+    accepted=accepted,
     paper=Paper(
         metric="paper_rouge",
         tokens=(571, 2275),
