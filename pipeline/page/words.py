@@ -91,7 +91,7 @@ def part_interval(row: dict[str, Any]) -> str:
 def sizes(cell: dict[str, Any]) -> str:
     """What was measured of size beside single arms."""
     speed = cell["speed"]
-    on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " What a request takes is measured on CUDA."
+    on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " Peak memory is measured on CUDA only."
     return f"Adapter {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
 
 
