@@ -175,6 +175,17 @@ def test_every_sentence_names_its_evidence():
     assert [row["evidence"] for row in advice["sentences"]] == ["#cell0000-lift", "#cell0000-kept", "#cell0000-grounding", "#cell0000-cost"]
 
 
+def test_every_sentence_names_its_rule():
+    claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "worse", "paragraphs"), claim("kept", "cannot tell", "x")]
+    floor = {"answer": "cat", "score": 0.5, "tuned_over": None}
+    (advice,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
+    assert [row["rule"] for row in advice["sentences"]] == [
+        "learned over the base with examples in its prompt", None, "kept on plain English", "kept on x", "hallucination against the base",
+        "requests from which it is cheaper than the base with examples in its prompt",
+    ]  # fmt: skip
+    assert {row["rule"] for row in advice["sentences"]} - {None} <= {row["rule"] for row in rules}
+
+
 def test_no_other_words_of_judgement():
     claims = [claim("lift", "better"), claim("learned", "worse"), claim("kept", "cannot tell", "boolq")]
     assert not re.search(r"significan|improv|outperform|slight|strong|clear", texts(claims, cost=COST)[1])
@@ -185,7 +196,8 @@ def test_the_paragraph():
     claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "better", "x"), claim("kept", "worse", "y")]
     claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
     advice, rules = advise(cells, claims)
-    said = summary({"advice": advice, "rules": rules, "claims": claims})
+    told = summary({"advice": advice, "rules": rules, "claims": claims})
+    said = " ".join(each["text"] for each in told)
     assert said.startswith(
         "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
     )
@@ -193,12 +205,44 @@ def test_the_paragraph():
     assert "On pets: by price alone, use the base with examples" in said
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
+    assert [pointed(each) for each in told] == [
+        {"#cell0000-learned": "pets"},
+        {"#cell0002-lift": "cars"},
+        {"#cell0001-learned": "boats"},
+        {"#cell0000-kept": "1 worse"},  # both suites of this test have one anchor
+        {"#cell0000-cost": "pets"},
+        {"#claims": "6 claims"},
+    ]
+    assert [len(each["evidence"]) for each in told] == [1, 1, 1, 2, 1, 1]
+
+
+def pointed(sentence):
+    """The words of a sentence by what they rest on."""
+    return {anchor: sentence["text"][start:end] for anchor, (start, end) in zip(sentence["evidence"], sentence["spans"], strict=True)}
+
+
+def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
+    claims = [claim("lift", "better")]
+    advice, rules = advise([cell(cost=COST)], claims)
+    told = summary({"advice": advice, "rules": rules, "claims": claims})
+    assert [pointed(each) for each in told] == [
+        {"#cell0000-lift": "pets"}, {"#cell0000-cost": "By price alone"}, {"#claims": "1 claim"},
+    ]  # fmt: skip
+    (empty,) = summary({"advice": [], "rules": [], "claims": []})
+    assert empty == {"text": "0 claims in the family; all else is exploratory.", "evidence": [], "spans": []}
+
+
+def test_claims_that_got_the_same_word_are_told_together():
+    claims = [claim("kept", "worse", name=f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", name="cell9")]
+    (told, _) = summary({"advice": [], "rules": [], "claims": claims})
+    assert told["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
+    assert pointed(told) == {"#cell0-kept": "3 worse", "#cell1-kept": "3 worse", "#cell2-kept": "3 worse", "#cell9-kept": "1 cannot tell"}
 
 
 def test_points_of_a_sweep_are_told_apart_in_a_list():
     cells = [cell(name=f"cell{n}") | {"label": f"pets, rank {n}"} for n in (1, 2)]
     claims = [claim("lift", "better", name=f"cell{n}") for n in (1, 2)]
     advice, rules = advise(cells, claims)
-    assert summary({"advice": advice, "rules": rules, "claims": claims}).startswith(
-        "Use the fine-tune for pets (rank 1) and pets (rank 2). "
-    )
+    told, _ = summary({"advice": advice, "rules": rules, "claims": claims})
+    assert told["text"] == "Use the fine-tune for pets (rank 1) and pets (rank 2)."
+    assert pointed(told) == {"#cell1-lift": "pets (rank 1)", "#cell2-lift": "pets (rank 2)"}

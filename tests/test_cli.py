@@ -250,7 +250,7 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch):
 
 def test_the_report_is_readable_json(made):
     report = json.loads(next(made[1].glob("data/report/*/report.json")).read_text())
-    assert report["schema"] == 2
+    assert report["schema"] == 3
 
 
 def test_the_code_version_is_one_a_process():

@@ -251,7 +251,8 @@ def test_evidence_is_there_and_unfolds(seen: Seen, made: Made) -> None:
     ids = set(seen.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
     said = [*made.json["claims"], *made.json["rules"], *(row for told in made.json["advice"] for row in told["sentences"])]
     assert len(said) > 20
-    assert {row["evidence"].removeprefix("#") for row in said} <= ids
+    anchors = {row["evidence"] for row in said} | {anchor for row in made.json["summary"] for anchor in row["evidence"]}
+    assert {anchor.removeprefix("#") for anchor in anchors} <= ids
     assert not seen.page.is_visible("#cell0000-grounding")
     seen.page.evaluate("location.hash = '#cell0000-grounding'")
     seen.page.wait_for_selector("#cell0000-grounding", state="visible")

@@ -1,6 +1,7 @@
 """The report of many arms: every measured figure stands there, sections only where something is, one family of claims."""
 
 import json
+import re
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,9 +105,16 @@ def test_one_family_of_claims(full: Made) -> None:
 
 
 def test_evidence_leads_somewhere(full: Made) -> None:
+    evidence_leads_somewhere(full)
+
+
+def evidence_leads_somewhere(full: Made) -> None:
+    """From every sentence, rule and claim to an element of the page."""
     rows = [*full.json["claims"], *full.json["rules"], *(said for told in full.json["advice"] for said in told["sentences"])]
     assert all(f'id="{row["evidence"].removeprefix("#")}"' in full.html for row in rows)
-    assert full.json["summary"] in full.md
+    anchors = {f"#{found}" for found in re.findall(r'id="([^"]+)"', full.html)}
+    assert {anchor for said in full.json["summary"] for anchor in said["evidence"]} <= anchors
+    assert " ".join(said["text"] for said in full.json["summary"]) in full.md
 
 
 def test_parts_lead_from_base_to_tuned(full: Made) -> None:
@@ -271,6 +279,40 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
         assert f'<a href="#{cell["cell"]}">{cell["label"]}</a></th><td>' in verdict
         assert all(words.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
     assert verdict.count("<td>the fine-tune</td>") == sum(told["use"] == "tuned" for told in made.json["advice"])
+    evidence_leads_somewhere(made)
+    folded = made.md.partition("<details><summary>7 recommendations, each with its rule</summary>\n\n")[2].partition("\n\n</details>")[0]
+    assert folded.count("\n- **") == 6
+    assert "\n  - " not in folded  # the notes are on the page
+
+
+def test_the_paragraph_leads_to_its_evidence(full: Made) -> None:
+    paragraph = full.html.partition('<p class="summary">')[2].partition("</p>")[0]
+    assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == words.typeset(
+        " ".join(said["text"] for said in full.json["summary"])
+    )
+    links = re.findall(r'href="([^"]+)"(?: title="[^"]*")?>([^<]+)<', paragraph)
+    assert [anchor for anchor, _ in links] == [anchor for said in full.json["summary"] for anchor in said["evidence"]]
+    assert ("#claims", "8 claims") in links
+    assert [name for _, name in links if name in ("1", "2")] == ["1", "2"]  # two claims got the same word
+
+
+def test_many_claims_with_one_word_lead_to_their_table(tmp_path: Path) -> None:
+    made = Made(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
+    kept = next(said for said in made.json["summary"] if said["text"].startswith("Asked 14 times"))
+    assert len(kept["evidence"]) == 14
+    group = kept["text"][slice(*max(kept["spans"], key=kept["spans"].count))]
+    assert f'<a href="#claims">{group}</a>' in made.html
+
+
+def test_markdown_advises_with_rules(full: Made) -> None:
+    for told in full.json["advice"]:
+        lines = [line.strip() for line in full.md.partition("## What to use")[2].partition("\n## ")[0].splitlines()]
+        at = next(number for number, line in enumerate(lines) if line.startswith(f"- **{told['label']}**: "))
+        assert len(told["sentences"]) > 1
+        for line, sentence in zip(lines[at:], told["sentences"], strict=False):
+            assert sentence["text"] in line
+            rule = next((rule for rule in full.json["rules"] if (rule["cell"], rule["rule"]) == (told["cell"], sentence["rule"])), None)
+            assert line.endswith(f"*({rule['rule']}: {words.ruled(rule)})*" if rule else sentence["text"])
 
 
 SHOWN = {"shots": 5, "shrunk": 0, "fewest_shots": 5, "most_shots": 5, "separator": "\n\n"}

@@ -11,6 +11,8 @@ from pipeline.measures import floor, names
 from pipeline.measures.floor import CANNOT, NEITHER
 
 Row = dict[str, Any]
+Linked = tuple[str, list[str]]
+"""Words of a sentence, and the anchors of what they rest on."""
 UNTESTED = {"p": None, "p_adjusted": None}
 """Of what is exploratory."""
 
@@ -23,9 +25,10 @@ def advise(cells: list[Row], claims: list[Row]) -> tuple[list[Row], list[Row]]:
         claims: of report.json, with verdicts; where cells share a comparison, each has the claims under its own name.
 
     Returns:
-        [{task, cell, label, use, sentences: [{text, evidence}]}], and [{cell, label, rule, value, low, high, threshold, verdict,
+        [{task, cell, label, use, sentences: [{text, evidence, rule}]}], and [{cell, label, rule, value, low, high, threshold, verdict,
         evidence, confirmatory}]; use is `tuned`, the name of an arm that needs no training, `neither` (an answer that is always the
-        same scores as much), or `cannot tell`.
+        same scores as much), or `cannot tell`. A sentence's rule is the name of the cell's rule that it rests on, None where it rests
+        on a table of the page alone.
     """
     by_cell = {cell["cell"]: [claim for claim in claims if claim["cell"] == cell["cell"]] for cell in cells}
     return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], [
@@ -40,10 +43,10 @@ def recommended(cell: Row, claims: list[Row]) -> Row:
     use = choice(lift, learned, rival)
     at = f"#{cell['cell']}-arms"
     if decided := floor.decides(cell, use, rival):
-        use, told = decided, [{"text": floor.saying(cell, decided, rival), "evidence": at}]
+        use, told = decided, [{"text": floor.saying(cell, decided, rival), "evidence": at, "rule": None}]
     else:
         told = [saying(use, cell, lift, learned, rival)]
-        told += [{"text": beside, "evidence": at} for beside in [floor.aside(cell, rival)] if beside]
+        told += [{"text": beside, "evidence": at, "rule": None} for beside in [floor.aside(cell, rival)] if beside]
     sentences = [*told, *caveats(cell, claims, use), *costs(cell, use)]
     return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": sentences}
 
@@ -70,7 +73,7 @@ def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: st
     """The recommendation as a sentence; its condition names what was not asked."""
     decisive, name = learned or lift, cell["label"]
     if decisive is None:
-        return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}"}
+        return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}", "rule": None}
     against = names.arm(rival) if learned else "the base"
     words = f"{decisive['verdict']} than {against} by {names.signed(decisive)}"
     if use == "tuned":
@@ -84,7 +87,7 @@ def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: st
         text += "training is to be spared."
     else:
         text = f"Use {names.arm(use)} when the task is {name}: the fine-tune is {words}."
-    return {"text": text, "evidence": decisive["evidence"]}
+    return {"text": text, "evidence": decisive["evidence"], "rule": called(decisive, rival)}
 
 
 def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
@@ -98,12 +101,12 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
             unsure = (
                 f"Cannot tell whether the fine-tune is worse on {of} by more than {claim['margin']:g}: try it there before it is used so."
             )
-            said.append({"text": text if shown else unsure, "evidence": claim["evidence"]})
+            said.append({"text": text if shown else unsure, "evidence": claim["evidence"], "rule": called(claim, best_cheap(cell))})
     invented = hallucination(cell)
     if invented and invented["verdict"] == "worse" and use == "tuned":
         by = names.signed(invented)
         text = f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
-        said.append({"text": text, "evidence": invented["evidence"]})
+        said.append({"text": text, "evidence": invented["evidence"], "rule": invented["rule"]})
     return said
 
 
@@ -119,10 +122,14 @@ def costs(cell: Row, use: str) -> list[Row]:
             continue
         other = names.arm(row["other"])
         if row["one"] == "tuned" and row["requests"] is not None:
-            said.append(f"By price alone, use {other} for fewer than about {rounded(row['requests'])} requests and the fine-tune for more.")
+            few = f"fewer than about {rounded(row['requests'])} requests and the fine-tune for more"
         elif row["one"] == "tuned" and row["why"].startswith("never"):
-            said.append(f"By price alone, use {other} for any number of requests.")
-    return [{"text": text, "evidence": f"#{cell['cell']}-cost"} for text in said]
+            few = "any number of requests"
+        else:
+            continue
+        text = f"By price alone, use {other} for {few}."
+        said.append({"text": text, "evidence": f"#{cell['cell']}-cost", "rule": cheaper(row["other"])})
+    return said
 
 
 def rules(cell: Row, claims: list[Row]) -> list[Row]:
@@ -135,13 +142,22 @@ def rules(cell: Row, claims: list[Row]) -> list[Row]:
 
 def of_claim(claim: Row, rival: str) -> Row:
     kept = claim["kind"] == "kept"
-    rule = {
+    shared = {name: claim[name] for name in ("value", "low", "high", "p", "p_adjusted", "verdict", "evidence")}
+    return {"rule": called(claim, rival), **shared, "threshold": claim["margin"] if kept else 0.0, "confirmatory": True}
+
+
+def called(claim: Row, rival: str) -> str:
+    """A claim's name in the table of rules."""
+    return {
         "lift": "lift over the base",
         "learned": f"learned over {names.arm(rival)}",
         "kept": f"kept on {names.suite(claim['subject'])}",
-    }[claim["kind"]]
-    shared = {name: claim[name] for name in ("value", "low", "high", "p", "p_adjusted", "verdict", "evidence")}
-    return {"rule": rule, **shared, "threshold": claim["margin"] if kept else 0.0, "confirmatory": True}
+    }[str(claim["kind"])]
+
+
+def cheaper(other: str) -> str:
+    """The name of a break-even in the table of rules."""
+    return f"requests from which it is cheaper than {names.arm(other)}"
 
 
 def hallucination(cell: Row) -> Row | None:
@@ -179,7 +195,7 @@ def prices(cell: Row) -> list[Row]:
         if row["one"] == "tuned":
             known = row["requests"] is not None
             verdict = "better" if known else "worse" if row["why"].startswith("never") else CANNOT
-            rows.append(plain(cell, f"requests from which it is cheaper than {names.arm(row['other'])}", row["requests"], None, verdict))
+            rows.append(plain(cell, cheaper(row["other"]), row["requests"], None, verdict))
     return rows
 
 
@@ -188,28 +204,55 @@ def plain(cell: Row, rule: str, value: float | None, threshold: float | None, ve
     return {**row, **UNTESTED, "evidence": f"#{cell['cell']}-cost", "confirmatory": False}
 
 
-def summary(report: Row) -> str:
-    """The whole verdict in one paragraph."""
-    advice = report["advice"]
+def summary(report: Row) -> list[Row]:
+    """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
+
+    `evidence` holds an anchor for each task or claim that the sentence speaks of, `spans` for each of them where in the text the words
+    stand that it is about: the first character and the one behind the last.
+
+    Args:
+        report: claims and advice, as they stand in report.json.
+    """
+    advice, claims = report["advice"], report["claims"]
     groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for", NEITHER: "Use neither for"}
     groups |= {row["use"]: f"Use {names.arm(row['use'])} for" for row in advice if row["use"] not in groups}
-    parts = [
-        f"{says} {listed([placed(row['label']) for row in advice if row['use'] == use])}."
-        for use, says in groups.items()
-        if used(advice, use)
-    ]
-    kept = [claim for claim in report["claims"] if claim["kind"] == "kept"]
-    if kept:
-        count = {word: sum(claim["verdict"] == word for claim in kept) for word in ("better", "worse", CANNOT)}
-        said = [f"{count['better']} better (shown to stay within the margin)"] if count["better"] else []
-        said += [f"{count[word]} {word}" for word in ("worse", CANNOT) if count[word]]
-        parts.append(f"Asked {len(kept)} times for what it was not trained for: {', '.join(said)}.")
-    prices = [(row, each["text"]) for row in advice for each in row["sentences"] if row["use"] == "tuned" and priced(each)]
+    told = []
+    for use, says in groups.items():
+        tasks = [(placed(row["label"]), [row["sentences"][0]["evidence"]]) for row in advice if row["use"] == use]
+        told += [sentence(f"{says} ", *listed(tasks), ".")] if tasks else []
+    kept = [claim for claim in claims if claim["kind"] == "kept"]
+    told += [asked(kept)] if kept else []
+    prices = [(row, each) for row in advice for each in row["sentences"] if row["use"] == "tuned" and priced(each)]
     if len(prices) == 1:  # of several tasks each says its own
-        (row, text), *_ = prices
-        parts.append(text if len(advice) == 1 else f"On {placed(row['label'])}: {text[0].lower()}{text[1:]}")
-    family = len(report["claims"])
-    return " ".join([*parts, f"{family} claim{'s' * (family != 1)} in the family; all else is exploratory."])
+        told.append(price(*prices[0], alone=len(advice) == 1))
+    family = f"{len(claims)} claim{'s' * (len(claims) != 1)}"
+    return [*told, sentence((family, ["#claims"] if claims else []), " in the family; all else is exploratory.")]
+
+
+def sentence(*parts: str | Linked) -> Row:
+    """A sentence of the summary from its parts."""
+    text, evidence, spans = "", [], []
+    for part in parts:
+        words, anchors = (part, []) if isinstance(part, str) else part
+        evidence += anchors
+        spans += [[len(text), len(text) + len(words)]] * len(anchors)
+        text += words
+    return {"text": text, "evidence": evidence, "spans": spans}
+
+
+def asked(kept: list[Row]) -> Row:
+    """How many claims on general suites got which verdict."""
+    found = {word: [claim["evidence"] for claim in kept if claim["verdict"] == word] for word in ("better", "worse", CANNOT)}
+    told: list[Linked] = [(f"{len(anchors)} {word}", anchors) for word, anchors in found.items() if anchors]
+    parts = [part for each in told for part in (", ", each, " (shown to stay within the margin)" * each[0].endswith("better"))][1:]
+    return sentence(f"Asked {len(kept)} time{'s' * (len(kept) != 1)} for what it was not trained for: ", *parts, ".")
+
+
+def price(row: Row, said: Row, alone: bool) -> Row:
+    """The one sentence on prices; where there are several tasks it says of which."""
+    text, at = said["text"], [said["evidence"]]
+    start, _, rest = text.partition(",")
+    return sentence((start, at), f",{rest}") if alone else sentence("On ", (placed(row["label"]), at), f": {text[0].lower()}{text[1:]}")
 
 
 def priced(sentence: Row) -> bool:
@@ -222,15 +265,13 @@ def placed(label: str) -> str:
     return f"{task} ({where})" if where else task
 
 
-def used(advice: list[Row], use: str) -> bool:
-    return any(row["use"] == use for row in advice)
-
-
 def rounded(requests: int) -> str:
     """Two digits: an estimate from measured speeds deserves no more."""
     digits = max(0, len(str(requests)) - 2)
     return f"{-(-requests // 10**digits) * 10**digits:,}"
 
 
-def listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def listed(items: list[Linked]) -> list[str | Linked]:
+    """The items with what stands between them: `a, b and c`."""
+    between = [", "] * (len(items) - 2) + [" and "] * (len(items) > 1)
+    return [part for item, after in zip(items, [*between, ""], strict=True) for part in (item, after)]

@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.page import arms, beside, checks, enough, forgetting, judgement, lineage, money, sweep, training, words
 from pipeline.page.cells import Cell, short
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a key of report.json changes its meaning or goes away."""
 VERDICTS = ("better", "worse", "cannot tell")
 
