@@ -1,6 +1,7 @@
 """Rules that a comparison must pass, for an exit code in CI: read from a YAML file, judged on report.json, with the evidence as JSON."""
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,8 @@ PRICED = ("request_cost", "training_cost")
 COUNTED = ("unparsed", "truncated")
 GENERAL = "general."
 WIDTH = 80
+FEWEST, EXACT = 3, 17
+"""Significant digits of a figure on the terminal, and those that tell any two doubles apart; a limit is shown whole."""
 
 
 class Rule(Section):
@@ -268,20 +271,33 @@ def status(rows: list[Row]) -> int:
 
 def line(row: Row) -> str:
     """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
-    limits = " and ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in row["threshold"].items())
+    places = digits(row)
+    limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
-    shown = figures(row)
-    head = f"{row['result']:{len(CANNOT)}}  {name}"
-    gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else "\n" + " " * (len(CANNOT) + 2)
+    shown, indent = figures(row, places), " " * (len(CANNOT) + 2)
+    head = textwrap.fill(f"{row['result']:{len(CANNOT)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else f"\n{indent}"
     return f"{head}{gap}{shown} ({limits})"
 
 
-def figures(row: Row) -> str:
+def digits(row: Row) -> int:
+    """Significant digits with which every figure lies on the same side of each limit as it does unrounded."""
+    known = [row[name] for name in ("value", "low", "high") if row[name] is not None]
+    pairs = [(value, limit) for value in known for limit in row["threshold"].values()]
+
+    def told(value: float, limit: float, places: int) -> bool:
+        shown = float(f"{value:.{places}g}")
+        return (shown > limit, shown < limit) == (value > limit, value < limit)
+
+    return next(places for places in range(FEWEST, EXACT + 1) if all(told(*pair, places) for pair in pairs))
+
+
+def figures(row: Row, places: int) -> str:
     if row["value"] is None:
         return "no answers"
     if not row["measurable"]:
         return "base too low"
-    return f"{row['value']:.3g}" + (f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] is not None else "")
+    return f"{row['value']:.{places}g}" + (f" [{row['low']:.{places}g}, {row['high']:.{places}g}]" if row["low"] is not None else "")
 
 
 def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:

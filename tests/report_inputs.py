@@ -115,10 +115,10 @@ class Inputs:
         ]
         tokens = sum(said["tokens"] for said in arm)
         paid = {"prompt_tokens": 90 * self.n, "completion_tokens": tokens, "seconds": 3.5, "refused": 0}
-        shots = {"shots": 5} if source == "arm.base_fewshot" else {}
+        asked = {"max_new_tokens": 48, "stop": ["\n\n"]} | ({"shots": 5} if source == "arm.base_fewshot" else {})
         facts = {"examples": self.n, "tokens": tokens, "truncated": 0, "tokens_per_second": 61.0}
         return self.seal(
-            source, task, params | shots, {"predictions.jsonl": lines(kept)}, facts | (paid if source.startswith("reference.") else {})
+            source, task, params | asked, {"predictions.jsonl": lines(kept)}, facts | (paid if source.startswith("reference.") else {})
         )
 
     def exam(self, task: str, rows: list[dict[str, Any]]) -> Artifact:

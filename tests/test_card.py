@@ -85,6 +85,7 @@ def test_its_lines_name_base_and_adapter(cards):
     for name, text in cards.items():
         code = code_of(text)
         compile(code, "card", "exec")
+        assert 'max_new_tokens=48, do_sample=False, stop_strings=["\\n\\n"]' in code_of(text, 1)
         assert 'from_pretrained("qwen2.5-1.5b"' in code
         assert f'"checkpoints/{name}"' in code
 

@@ -196,6 +196,36 @@ def test_a_line_fits_the_terminal():
     ]
 
 
+def test_a_long_name_fits_the_terminal():
+    asked = Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]})
+    long = cell(label="hellaswag_processed, rank 16, learning rate 0.0002, alpha per rank 2, dropout 0.05")
+    lines = gate.line(gate.judge(asked, report(long))[0]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()) == f"pass forgetting on paragraphs, {long['label']} 0 [-0.01, 0.01] (at most 0.02)"
+
+
+@pytest.mark.parametrize(
+    ("figure", "limits", "said"),
+    [
+        ((0.020004, None, None), {"at_most": 0.02}, "fail 0.020004 (at most 0.02)"),
+        ((0.02, None, None), {"at_most": 0.02}, "pass 0.02 (at most 0.02)"),
+        ((0.12354, None, None), {"at_most": 0.12358}, "pass 0.1235 (at most 0.12358)"),  # 0.124 would lie above it
+        ((1e-9, None, None), {"at_most": 0.0}, "fail 1e-09 (at most 0)"),
+        ((0.30000000000000004, None, None), {"at_most": 0.3}, "fail 0.30000000000000004 (at most 0.3)"),
+        ((0.2, None, None), {"at_most": 0.12345678}, "fail 0.2 (at most 0.12345678)"),
+        ((0.3, 0.2, 0.40004), {"at_most": 0.4}, "cannot tell 0.3 [0.2, 0.40004] (at most 0.4)"),
+        ((0.3, 0.19996, 0.4), {"at_least": 0.2, "at_most": 0.5}, "cannot tell 0.3 [0.19996, 0.4] (at least 0.2 and at most 0.5)"),
+    ],
+)
+def test_a_figure_and_its_limit_are_told_apart(figure, limits, said):
+    """A line never shows them alike, or on the other side of each other, through rounding."""
+    value, low, high = figure
+    rules = Gate.model_validate({"rules": [{"figure": "lift", **limits}]})
+    row = {"rule": 0, "figure": "lift", "label": "x", "suite": None, "value": value, "low": low, "high": high, "measurable": True}
+    row |= {"threshold": limits, "result": gate.result(rules.rules[0], row)}
+    assert " ".join(gate.line(row).split()).replace("lift x ", "") == said
+
+
 def test_the_evidence(tmp_path):
     made = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
     rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), report(cell()))

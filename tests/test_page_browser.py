@@ -84,13 +84,38 @@ def test_groups_hold_as_many_as_the_report_says(seen: Seen, made: Made) -> None:
     for cell in made.json["cells"]:
         seen.page.select_option("[name=cell]", cell["cell"])
         seen.page.wait_for_function(
-            "n => document.querySelectorAll('.groups .pill').length === n", arg=1 + len(cell["examples"]["classes"])
+            "n => document.querySelectorAll('.groups .pill').length === n",
+            arg=1 + len(cell["examples"]["classes"]) + (not cell["examples"]["zero_one"]),
         )
         for name, count in cell["examples"]["classes"].items():
             pill = seen.page.locator(".groups .pill", has_text=name)
             assert pill.locator("b").inner_text() == str(count)
             pill.locator("input").check()
             assert found(seen).endswith(f"of {count}" if count else "fits.")
+
+
+def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(seen: Seen, made: Made) -> None:
+    assert seen.page.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
+    seen.page.select_option("[name=cell]", "cell0001")
+    seen.starts("#rows h3", "titles-0")
+
+    def score(row: dict[str, Any]) -> float:
+        return max(row["base"]["scores"]["rougeL"], sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2)
+
+    low = [row for row in rows(made, "cell0001") if score(row) < 0.5]
+    pill = seen.page.locator(".groups .pill", has_text="both low")
+    assert pill.get_attribute("title") == "Neither the base nor tuned (mean over seeds) reaches a score of 0.5"
+    assert pill.locator("b").inner_text() == str(len(low))
+    pill.locator("input").check()
+    assert found(seen).endswith(f"of {len(low)}")
+    assert first(seen) == low[0]["id"]
+    assert 0 < len(low) < 130
+    gained = [row for row in low if sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 > row["base"]["scores"]["rougeL"]]
+    assert gained
+    assert seen.page.locator("#rows .up").count() == len([row for row in gained if row in low[:25]])
+    seen.page.evaluate("place => { location.hash = place }", f"#cell0001/{low[-1]['id']}")  # a link shows one among all
+    seen.page.wait_for_selector(".example.linked")
+    assert found(seen).endswith("of 130")
 
 
 @pytest.mark.parametrize("flag", ["unparsed", "truncated", "endless", "empty", "hallucinated"])

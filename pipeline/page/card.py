@@ -126,14 +126,12 @@ def loading(cell: Cell, adapter: Artifact) -> str:
 
 
 def asking(answers: Artifact) -> str:
-    """The lines that answer one prompt as the held-out ones were answered; none where the folder does not say how it was made.
+    """The lines that answer one prompt as the held-out ones were answered.
 
     Args:
         answers: a folder of generate, made with the adapter.
     """
     params = answers.params
-    if "max_new_tokens" not in params:
-        return ""
     stops = f", stop_strings={json.dumps(params['stop'], ensure_ascii=False)}, tokenizer=tokenizer" if params["stop"] else ""
     lines = [
         'asked = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',

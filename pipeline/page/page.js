@@ -19,6 +19,9 @@ const ORDERS = [
   ["gain", "largest gain first", (a, b) => b.gain - a.gain],
   ["loss", "largest loss first", (a, b) => a.gain - b.gain],
 ];
+// Beside the groups of graded scores, no group of its own: an example can be gained and low.
+const LOW = { value: "low", label: "both low", title: "Neither the base nor tuned (mean over seeds) reaches a score of 0.5" };
+const HALF = 0.5;
 const AGAINST = [["target", "the target"], ["base", "the base"], ["", "nothing"]];
 
 function searched(example) {
@@ -27,6 +30,12 @@ function searched(example) {
 }
 
 const checked = (name) => [...form.querySelectorAll(`input[name="${name}"]:checked`)].map((input) => input.value);
+
+// Whether an example is in the group of a pill.
+const inGroup = (value) => (example) => {
+  if (value === LOW.value) return Math.max(example.base.score, example.mean) < HALF;
+  return value === "" || example.kind === Number(value);
+};
 
 function choose() {
   if (!state.cell.examples) return; // another comparison was chosen while this one was unpacked
@@ -37,10 +46,9 @@ function choose() {
   const fitting = state.cell.examples.filter((example) => asked(example) && (!query || searched(example).includes(query)));
   for (const pill of form.querySelectorAll(".groups .pill")) {
     const kind = pill.querySelector("input").value;
-    pill.querySelector("b").textContent = count(kind === "" ? fitting.length : fitting.filter((example) => example.kind === Number(kind)).length);
+    pill.querySelector("b").textContent = count(fitting.filter(inGroup(kind)).length);
   }
-  const group = checked("group")[0];
-  state.shown = group ? fitting.filter((example) => example.kind === Number(group)) : fitting;
+  state.shown = fitting.filter(inGroup(checked("group")[0]));
   if (order) state.shown = [...state.shown].sort(order);
 }
 
@@ -87,7 +95,13 @@ async function enter(name) {
   state.cell = cells.find((cell) => cell.cell === name);
   controls.cell.value = name;
   const arms = [...new Map(state.cell.arms.map((arm) => [arm.name, arm.label]))];
-  fill(".groups", pills("group", "radio", [["", "all", true], ...state.cell.classes.map((label, kind) => [String(kind), label, false])], true));
+  const groups = pills("group", "radio", [["", "all", true], ...state.cell.classes.map((label, kind) => [String(kind), label, false])], true);
+  if (!state.cell.zero_one) {
+    const [low] = pills("group", "radio", [[LOW.value, LOW.label, false]], true);
+    low.title = LOW.title;
+    groups.push(low);
+  }
+  fill(".groups", groups);
   fill(".arms", pills("arm", "checkbox", arms.map(([arm, label]) => [arm, label, true])));
   const kept = controls.by.value;
   controls.by.replaceChildren(...options([["", "any arm"], ...arms]));
