@@ -26,6 +26,8 @@ PARAGRAPH = (300, 130)
 MANY_JOBS = 60
 """More jobs than these are told by stage."""
 MOST_ROWS = 100_000
+INDENT = " " * 6
+"""Before what goes on in a further line of a job."""
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
@@ -45,7 +47,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     out.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
     out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
     if every or len(jobs) <= MANY_JOBS:
-        show_jobs(out, lines)
+        show_jobs(out, lines, shared(recipe) if out.is_terminal else "")
     else:
         show_stages(out, lines)
     total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left(lines).said()}"
@@ -113,16 +115,44 @@ def looked_at(job: Job, have: dict[Job, Artifact], store: Store) -> Looked:
     return Looked(job, reckoned(job, have) if job.stage in RECKONED else None, waits, reason)
 
 
-def show_jobs(out: Console, lines: list[Looked]) -> None:
-    """One line a job."""
+def shared(recipe: Recipe) -> str:
+    """What begins the name of every job on the one base of a recipe; empty where there are several."""
+    bases = {models.short(point.base) for _, point in recipe.points()}
+    return f"{bases.pop()}--" if len(bases) == 1 else ""
+
+
+def show_jobs(out: Console, lines: list[Looked], before: str) -> None:
+    """One line a job; on a terminal that is too narrow for it what does not fit stands below, names unbroken.
+
+    Args:
+        before: left out of the names.
+    """
     numbers = {line.job: number for number, line in enumerate(lines, 1)}
+    if before:
+        out.print(Text(f"{'':4}{'':{WIDTH}} names without {before}", "dim"), soft_wrap=True)
     for line in lines:
         job, reason = line.job, line.reason
-        said = "[dim]here[/]" if reason is None else "[bold]make[/]" + (f" [dim]({reason})[/]" if reason != "never made" else "")
+        because = "" if reason in (None, "never made") else f" ({reason})"
         if line.waits:
             stage = f"{line.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
-            said = f"[bold]make[/] [dim](after {stage}{numbers[line.waits]})[/]"
-        out.print(f"{numbers[job]:>4}{figures(job, line.known)} {job.stage:8} {job.label} {said}", soft_wrap=True)
+            because = f" (after {stage}{numbers[line.waits]})"
+        said = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
+        head = Text(f"{numbers[job]:>4}{figures(job, line.known)} {job.stage:8}")
+        out.print(laid_out([head, Text(job.label.removeprefix(before)), said], out.width if out.is_terminal else None), soft_wrap=True)
+
+
+def laid_out(parts: list[Text], width: int | None) -> Text:
+    """The parts in one line; with a width each that passes it begins a line of its own, and is wrapped where it is too long for one."""
+    if width is None:
+        return Text(" ").join(parts)
+    whole, used = parts[0].copy(), len(parts[0])
+    for part in parts[1:]:
+        if used + 1 + len(part) <= width:
+            whole, used = whole + " " + part, used + 1 + len(part)
+            continue
+        rows = part.wrap(Console(), width - len(INDENT))
+        whole, used = Text(f"\n{INDENT}").join([whole, *rows]), len(INDENT) + len(rows[-1])
+    return whole
 
 
 def show_stages(out: Console, lines: list[Looked]) -> None:

@@ -31,9 +31,18 @@ STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
 
 
 def show_adapters(out: Console, made: list[Artifact]) -> None:
-    """A row an adapter, then the folders where they lie; a base that all share is said there alone, so that a row fits 80 columns."""
-    bases = {artifact.path.name.partition("--")[0] for artifact in made}
-    before = f"{bases.pop()}--" if len(bases) == 1 else ""
+    """A table for each base, a row an adapter, then the folders where they lie: the base is said there alone, so that a row fits 80
+    columns."""
+    bases: dict[str, list[Artifact]] = {}
+    for artifact in made:
+        bases.setdefault(artifact.path.name.partition("--")[0], []).append(artifact)
+    for base, adapters in bases.items():
+        out.print(adapters_of(base, adapters))
+        out.print(f"adapters: each in {adapters[0].path.parent}/{base}--<adapter>", soft_wrap=True)
+
+
+def adapters_of(base: str, made: list[Artifact]) -> Table:
+    """The row of each adapter of a base, without the base's name."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
         ("adapter", "left"),
@@ -48,15 +57,14 @@ def show_adapters(out: Console, made: list[Artifact]) -> None:
         facts = artifact.facts
         dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
         table.add_row(
-            artifact.path.name.removeprefix(before),
+            artifact.path.name.removeprefix(f"{base}--"),
             str(facts["steps"]),
             f"{facts['loss']:.3f}",
             dev,
             f"{facts['trainable_parameters']:,}",
             f"{artifact.made['seconds']:.0f}",
         )
-    out.print(table)
-    out.print(f"adapters: each in {made[0].path.parent}/{before}<adapter>", soft_wrap=True)
+    return table
 
 
 def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, gate.Gate | None]) -> None:
