@@ -12,7 +12,8 @@ from pipeline.page import words
 
 STYLES = {"better": "bold green", "worse": "bold red", "cannot tell": "bold yellow"}
 MANY = 6
-"""More comparisons than these are told by the table alone."""
+"""More comparisons than these are told by the table alone; more points of a sweep without parts and losses, too."""
+ELSEWHERE = "What made each lift, and what was lost elsewhere: on the page and in report.md."
 PUBLISHED = """By the paper's scoring rules. agree: a 95 % interval of the difference covers
 zero; *: scores as a constant answer does. Intervals and reasons: on the page."""
 Row = dict[str, Any]
@@ -22,7 +23,7 @@ def table(report: Row) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
     told = [] if len(report["cells"]) > MANY else [sentence(cell) for cell in report["cells"]]
     parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *measures(report), *told]
-    parts += [*made_of(report), *kept(report)]
+    parts += [*made_of(report), *kept(report)] if told or not report["sweep"] else elsewhere(report)
     parts += [references(report), *bills(report)] if report["references"] else []
     parts += [published(report), Text(PUBLISHED, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -51,11 +52,14 @@ def rows(report: Row) -> Table:
 
 
 def made_of(report: Row) -> list[Text]:
-    """What made the lift, a line a task; of a sweep the page tells it."""
-    if report["sweep"]:
-        return []
-    told = [line(cell["task"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
+    """What made the lift, a line a cell."""
+    told = [line(cell["label"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
     return [Text("lift by parts", style="bold"), *told] if told else []
+
+
+def elsewhere(report: Row) -> list[Text]:
+    """Where the parts and losses of a sweep of many points are told."""
+    return [Text(ELSEWHERE, style="dim")] if any(cell["decomposition"] or cell["forgetting"] for cell in report["cells"]) else []
 
 
 def split(found: Row) -> str:
@@ -68,14 +72,12 @@ def beside(floor: Row | None) -> str:
 
 
 def kept(report: Row) -> list[Text]:
-    """What was lost elsewhere, a line a task, each suite with its verdict."""
-    if report["sweep"]:
-        return []
+    """What was lost elsewhere, a line a cell, each suite with its verdict."""
     verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
     told = []
     for cell in report["cells"]:
         found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "")) for suite in cell["forgetting"]]
-        told += [line(cell["task"], ", ".join(found))] if found else []
+        told += [line(cell["label"], ", ".join(found))] if found else []
     return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *told] if told else []
 
 
@@ -84,9 +86,9 @@ def suite_told(suite: Row, verdict: str) -> str:
     return f"{suite['label']} {words.signed(suite['difference'])}{unit} {verdict}".rstrip()
 
 
-def line(task: str, said: str) -> Text:
-    """A task's part of a list, in lines of 80 columns."""
-    return Text(textwrap.fill(f"{task}: {said}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+def line(label: str, said: str) -> Text:
+    """A cell's part of a list, in lines of 80 columns."""
+    return Text(textwrap.fill(f"{label}: {said}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def published(report: Row) -> Table:

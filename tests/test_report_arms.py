@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,33 @@ def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
     floor = words.number(arm(full, "constant")["score"])
     assert f"= {told}; always one answer: {floor}" in " ".join(" ".join(shown).split())
     assert "  titles: plain English +0.02 nats better, shop_sentiment +0.13 worse" in shown
+
+
+@pytest.mark.parametrize("ranks", [[4, 8], [4, 8, 16, 32]])
+def test_terminal_tells_parts_of_few_points_of_a_sweep(tmp_path: Path, ranks: list[int]) -> None:
+    tasks = ["tldr_headline_gen", "hellaswag_processed"]
+    recipe = {"tasks": tasks, "sweep": {"finetune.rank": ranks, "finetune.learning_rate": [2e-4]}}
+    made = Made(Inputs(tmp_path, recipe, n=20, arms=("base_fewshot", "constant"), measured=True))
+    text = typed(made.json)
+    assert max(map(len, text.splitlines())) <= 80
+    assert ("What made each lift, and what was lost elsewhere: on the page and in report.md." in text) == (len(ranks) > 3)
+    lines = [line for line in text.splitlines() if line.startswith("  ")]
+    for cell in made.json["cells"]:
+        started = [line for line in lines if line.startswith(f"  {cell['label']}: ")]
+        assert len(started) == (0 if len(ranks) > 3 else 2)
+        assert len(ranks) > 3 or "learned" in text.partition(f"  {cell['label']}: ")[2][:200]
+
+
+def typed(report: dict[str, Any]) -> str:
+    """What a terminal of 80 columns shows."""
+    screen = StringIO()
+    Console(width=80, file=screen).print(table(report))
+    return screen.getvalue()
+
+
+def test_a_sweep_without_parts_promises_none(plain: Made) -> None:
+    cells = [cell | {"where": {"finetune.rank": 4}} for cell in plain.json["cells"] * 4]
+    assert "What made each lift" not in typed(plain.json | {"cells": cells, "sweep": {"keys": ["finetune.rank"]}})
 
 
 def test_markdown_has_arms_parts_and_claims(full: Made) -> None:
