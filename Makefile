@@ -48,9 +48,12 @@ test: $(READY) ## all tests, with coverage
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-bench: $(READY) ## time the quickstart's parts and the preparing of 50,000 rows; writes benchmarks/results/
-	$(BIN)/python benchmarks/quickstart.py
+bench: $(READY) ## time preparing, training, statistics, a large page and all arms (half an hour); writes benchmarks/results/
 	$(BIN)/python -m benchmarks.prepare
+	$(BIN)/python -m benchmarks.quickstart
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.arms
 
 bench-gpu: $(READY) ## a 7B shape with random weights on TRAIN and HELDOUT (ViGGO's JSON lines), beside the estimate
 	$(BIN)/python -m benchmarks.real_shape $(TRAIN) $(HELDOUT) $(ARGS)

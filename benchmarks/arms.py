@@ -1,0 +1,130 @@
+"""Times the default arms of the quickstart against base and tuned alone; writes benchmarks/results/arms-<device>.json.
+
+Run: python -m benchmarks.arms [--store FOLDER] [--rounds 3] [--out FOLDER] [KEY=VALUE ...]. Both are the quickstart's recipe with other
+compare.arms: what it measures of arms (general, relevance, speed) stays. Every run is a process of its own on a fresh store that holds
+the prepared examples and the adapters and no answer; runs take turns (A B B A ...). Adapters are taken from --store, where those that
+it lacks are trained; without it they are trained first, for a store that is gone at the end.
+
+Three ratios, since 'cost' can be read in three ways: of the answers that the arms give; of the whole comparison with what the recipe
+measures in both; and, the strictest, of the whole comparison of the default arms over the answers of base and tuned.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline import cli, machine
+from pipeline.artifact import Artifact
+from pipeline.machine import Machine
+from pipeline.plan import Job
+
+HERE = Path(__file__).parent
+RECIPE = machine.ROOT / "recipes" / "quickstart.yaml"
+RUNS = {"base and tuned": "compare.arms=[base, tuned]", "default arms": "compare.arms=null"}
+GIVEN = {"prepare", "finetune"}
+"""Stages that are made beforehand and not timed."""
+
+
+def answering(jobs: list[Job]) -> set[Job]:
+    """What the arms say to the held-out examples, without what is said to general tasks alone."""
+    inputs = [given for job in jobs if job.stage == "compare" for given in job.inputs]
+    return {source for name, source in inputs if source.stage == "generate" and not name.startswith("general.")}
+
+
+def compared(words: list[str], root: Path) -> dict[str, Any]:
+    """Run a comparison in this process; seconds of its jobs, by stage.
+
+    Raises:
+        RuntimeError: the store lacks examples or adapters, or holds answers.
+    """
+    call = cli.opened(words, root, Machine())
+    wrong = [job for job in call.jobs if (cli.find_made(call, job) is not None) != (job.stage in GIVEN)]
+    if wrong:
+        raise RuntimeError(f"{root}: {wrong[0].stage} {wrong[0].label} should {'' if wrong[0].stage in GIVEN else 'not '}be there")
+    made = cli.carry_out(call, {"report"})
+    spent: dict[str, float] = {}
+    for job, artifact in made.items():
+        if job.stage not in GIVEN:
+            spent[job.stage] = spent.get(job.stage, 0.0) + artifact.made["seconds"]
+    arms = answering(call.jobs)
+    said = sum(made[job].made["seconds"] for job in arms)
+    import torch
+
+    seconds = {name: round(value, 2) for name, value in spent.items()}
+    return {"stages": seconds, "answering": round(said, 2), "answering_jobs": len(arms), "threads": torch.get_num_threads()}
+
+
+def in_fresh_store(words: list[str], made: list[Artifact]) -> dict[str, Any]:
+    """The same in a process of its own, on a store that holds these artifacts alone; with the seconds of the process."""
+    with tempfile.TemporaryDirectory() as name:
+        store = cli.store_at(Path(name))
+        for artifact in {each.path: each for each in made}.values():
+            shutil.copytree(artifact.path, store.folder(artifact.stage) / artifact.path.name)
+        command, start = [sys.executable, "-m", "benchmarks.arms", "--store", name, "--once", *words], time.perf_counter()
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=machine.ROOT)
+        seconds = round(time.perf_counter() - start, 2)
+    return {"process": seconds, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def rounds(changes: list[str], made: list[Artifact], count: int) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in RUNS}
+    for number in range(count):
+        for name in list(RUNS)[:: -1 if number % 2 else 1]:
+            found[name].append(in_fresh_store([str(RECIPE), *changes, RUNS[name]], made))
+            print(f"round {number + 1} of {count}, {name}: {found[name][-1]['process']:.1f} s", flush=True)
+    return found
+
+
+def ratios(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Median and range over the rounds, of the default arms to base and tuned."""
+    pairs = list(zip(*found.values(), strict=True))
+    columns = {
+        "answers": [arms["answering"] / alone["answering"] for alone, arms in pairs],
+        "whole comparison": [arms["process"] / alone["process"] for alone, arms in pairs],
+        "whole comparison over answers of base and tuned": [arms["process"] / alone["answering"] for alone, arms in pairs],
+    }
+    return {
+        name: {"median": round(statistics.median(each), 3), "low": round(min(each), 3), "high": round(max(each), 3)}
+        for name, each in columns.items()
+    }
+
+
+def trained(changes: list[str], root: Path) -> list[Artifact]:
+    """The prepared examples and the adapters, made where they are missing."""
+    call = cli.opened([str(RECIPE), *changes], root, Machine())
+    return [artifact for artifact in cli.carry_out(call, GIVEN).values() if artifact.stage in GIVEN]
+
+
+def measured(changes: list[str], root: Path, count: int) -> dict[str, Any]:
+    found = rounds(changes, trained(changes, root), count)
+    return {"recipe": [RECIPE.stem, *changes], "rounds": found, "ratios": ratios(found)}
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("words", nargs="*", metavar="KEY=VALUE", help="changes of the recipe")
+    given.add_argument("--store", type=Path)
+    given.add_argument("--rounds", type=int, default=3)
+    given.add_argument("--out", type=Path, default=HERE / "results")
+    given.add_argument("--once", action="store_true", help="run the recipe named by the first word on --store, and print its seconds")
+    chosen = given.parse_args()
+    if chosen.once:
+        print(json.dumps(compared(chosen.words, chosen.store)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        found = measured(chosen.words, chosen.store or Path(name), chosen.rounds)
+    path = chosen.out / f"arms-{Machine().torch_device().type}.json"
+    path.write_text(json.dumps({**machine.surroundings(), "results": found}, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(json.dumps(found, indent=1))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The benchmarks run, on small sizes, and `make bench` runs all of them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import arms
+from pipeline import cli
+from pipeline.machine import Machine
+from tests import browser
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["prepare.train_examples=48", "prepare.dev_examples=8", "prepare.heldout_examples=12", "finetune.max_steps=2"]
+SMALL += ["compare.resamples=2000", "compare.relevance_examples=6", "compare.speed_prompts=0", "general.suites=[]"]
+SURROUNDINGS = {"python", "system", "packages", "cpu", "git", "gpu"}
+
+
+def bench(name, *words, **more):
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *words], cwd=ROOT, capture_output=True, text=True, check=True, **more
+    )
+
+
+def test_make_bench_runs_every_script_as_a_module():
+    """As a file, a script finds its own folder first, and in it `statistics` instead of Python's."""
+    target = re.search(r"^bench:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert target
+    called = re.findall(r"^\t\$\(BIN\)/python -m benchmarks\.(\w+)$", target[1], re.M)
+    assert len(called) == target[1].count("\n")
+    assert sorted([*called, "real_shape"]) == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def test_without_a_browser_the_page_is_skipped(tmp_path):
+    done = bench("page", "--out", str(tmp_path), env={"PATH": str(tmp_path)})
+    assert "skipped, there is no Chromium here" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@browser.needed
+def test_a_page_is_timed_and_verified(tmp_path):
+    bench("page", "--examples", "60", "--openings", "2", "--out", str(tmp_path))
+    written = json.loads((tmp_path / "page-cpu.json").read_text("utf-8"))
+    found = written.pop("results")
+    assert written.keys() == SURROUNDINGS
+    assert (found["examples"], found["arms"], found["openings"]) == (60, 6, 2)
+    assert "1 comparisons scored again" in found["verify_said"]
+    assert "named by hash" not in found["verify_said"]
+    assert found["stage_seconds"].keys() == {"prepare", "compare", "report"}
+    took = {name: row["median"] for name, row in found["opening"].items()}
+    assert all(row["low"] <= row["median"] <= row["high"] for row in found["opening"].values())
+    assert took["usable_seconds"] > took["listed_seconds"] > 0
+    assert took["first_search_seconds"] > 0.15
+    assert took["last_example_seconds"] > 0
+    assert took["height_px"] > 5000
+    assert 5 < took["scroll_median_gap_ms"] <= took["scroll_longest_gap_ms"]
+
+
+def test_the_arms_that_answer_are_told_from_general_tasks(tmp_path):
+    counts = {}
+    for name, words in arms.RUNS.items():
+        call = cli.opened([str(arms.RECIPE), words], tmp_path, Machine())
+        found = arms.answering(call.jobs)
+        assert len(found) < sum(job.stage == "generate" for job in call.jobs)
+        counts[name] = sorted(job.label.removeprefix("quickstart-base--shop_").split("--")[1] for job in found)
+    assert counts["base and tuned"] == ["base"] * 3 + ["r16-s0"] * 3
+    assert counts["default arms"] == ["base"] * 3 + ["base_constrained"] * 2 + ["base_fewshot"] * 3 + ["r16-s0"] * 3
+
+
+def test_a_run_without_its_adapters_is_not_timed(tmp_path):
+    with pytest.raises(RuntimeError, match=r"prepare shop_sentiment--heldout should be there"):
+        arms.compared([str(arms.RECIPE), "compare.arms=null"], tmp_path)
+
+
+def test_ratios_are_medians_of_rounds():
+    alone = [{"answering": 10.0, "process": seconds} for seconds in (20.0, 25.0, 50.0)]
+    default = [{"answering": seconds, "process": 50.0} for seconds in (22.0, 21.0, 29.0)]
+    found = arms.ratios({"base and tuned": alone, "default arms": default})
+    assert found["answers"] == {"median": 2.2, "low": 2.1, "high": 2.9}
+    assert found["whole comparison"] == {"median": 2.0, "low": 1.0, "high": 2.5}
+    assert found["whole comparison over answers of base and tuned"] == {"median": 5.0, "low": 5.0, "high": 5.0}
+
+
+@pytest.mark.slow
+def test_arms_are_timed_on_fresh_stores(tmp_path):
+    store, out = tmp_path / "store", tmp_path / "out"
+    out.mkdir()
+    bench("arms", "--rounds", "1", "--out", str(out), "--store", str(store), *SMALL)
+    found = json.loads(next(out.glob("arms-*.json")).read_text("utf-8"))["results"]
+    ((alone,), (default,)) = (found["rounds"][name] for name in arms.RUNS)
+    assert (alone["answering_jobs"], default["answering_jobs"]) == (6, 11)
+    for run in (alone, default):
+        assert run["stages"].keys() == {"generate", "relate", "compare", "report"}
+        assert run["answering"] == pytest.approx(run["stages"]["generate"], abs=0.02)  # no general task is asked
+        assert sum(run["stages"].values()) < run["process"]
+    assert found["ratios"]["answers"]["median"] == pytest.approx(default["answering"] / alone["answering"], abs=1e-3)
+    assert not (store / "data" / "generate").exists()
+    shutil.copytree(store / "data", tmp_path / "answered" / "data")
+    with pytest.raises(RuntimeError, match=r"finetune .* should be there"):
+        arms.compared([str(arms.RECIPE), *SMALL], tmp_path / "answered")
