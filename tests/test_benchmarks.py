@@ -74,7 +74,7 @@ def test_the_arms_that_answer_are_told_from_general_tasks(tmp_path):
 
 def test_a_run_without_its_adapters_is_not_timed(tmp_path):
     with pytest.raises(RuntimeError, match=r"prepare shop_sentiment--heldout should be there"):
-        arms.compared([str(arms.RECIPE), "compare.arms=null"], tmp_path)
+        arms.compared([str(arms.RECIPE), *SMALL], tmp_path)
 
 
 def test_ratios_are_medians_of_rounds():
