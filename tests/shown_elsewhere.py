@@ -1,0 +1,204 @@
+"""What the tables of report.md and of the terminal, and the points of the charts, must show, worked out from report.json alone."""
+
+from typing import Any
+
+from tests import shown_tables
+from tests.shown import Shown, fits, shows
+from tests.shown_tables import Expected, Tables, corrected, known, label_of, metric, part, parts_of, place, share, size, span
+
+Row = dict[str, Any]
+
+
+def markdown(report: Row) -> Tables:
+    """The tables of report.md by the heading above them."""
+    page = shown_tables.page(report)
+    floors = any(cell["floor"] for cell in report["cells"])
+    first: list[Expected] = []
+    made: list[Expected] = []
+    arms: list[Expected] = []
+    for cell in report["cells"]:
+        primary, floor = cell["comparisons"][0], cell["floor"]
+        row = place(report, cell) | {"Metric": metric(primary["metric"]), "Verdict": primary["verdict"]}
+        row |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
+        row |= {lift_head(report): span("{+}", primary), corrected(report): shows("{p}", primary["p_adjusted"])}
+        row |= {"n": shows("{n}", primary["n"]), "Seeds": shows("{n}", primary["seeds"])}
+        first.append(row | ({"Always one answer": known("{}", floor and floor["score"])} if floors else {}))
+        if cell["decomposition"]:
+            found = parts_of(cell)
+            row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= format": part(found["format"])}
+            row |= {"+ prompt": part(found["prompt"]), "+ learned": part(found["learned"])}
+            made.append(row | {"Best without training": label_of(cell, cell["decomposition"]["best_cheap"])})
+        arms += [{"Task": cell["label"]} | arm(row) for row in cell["arms"]]
+    claims = [
+        {"Claim": row["said"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]} for row in report["claims"]
+    ]
+    points = [
+        {"Task": row["task"], "Point": coordinates(row["where"]), lift_head(report): span("{+}", row)}
+        | size(row)
+        | {"Training time": shows("{s}", row["seconds"])}
+        for row in (report["sweep"] or {"points": []})["points"]
+    ]
+    references = [{key: value for key, value in row.items() if key != "Refused"} for row in page.get("Reference models", [])]
+    tables = {
+        report["title"]: first,
+        "What made the lift": made,
+        "Arms": arms if max(len(cell["arms"]) for cell in report["cells"]) > 2 else [],
+        "What was kept elsewhere": [suite(cell, row) for cell in report["cells"] for row in cell["forgetting"]],
+        "Claims": claims,
+        f"Sweep over {' and '.join(map(shown_tables.short, report['recipe']['sweep']))}": points,
+        "Reference models": references,
+        "Beside LoRA Land (arXiv 2405.00732)": [published(row) for row in report["published"]],
+        "Answers": [{key: value for key, value in row.items() if key != "Mean tokens"} for row in page["Answers by arm"]],
+        "Answers 2": [artifact(row) for row in report["artifacts"]],
+    }
+    return {label: rows for label, rows in tables.items() if rows}
+
+
+def lift_head(report: Row) -> str:
+    return f"Lift [{100 * report['confidence']:g} %]"
+
+
+def coordinates(where: Row) -> str:
+    return ", ".join(f"{shown_tables.short(key)} {value:g}" for key, value in where.items())
+
+
+def arm(row: Row) -> Expected:
+    told: Expected = {"Arm": row["label"], "Score": span("{}", row, "score") if row["low"] is not None else shows("{}", row["score"])}
+    told["Tuned over it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
+    names = {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}
+    return told | {head: shows("{n}", row["counts"][name]) for head, name in names.items()}
+
+
+def suite(cell: Row, row: Row) -> Expected:
+    told: Expected = {"Tuned on": cell["label"], "Asked": row["label"], "n": shows("{n}", row["n"]), "Base": shows("{}", row["base"])}
+    told |= {"Tuned": shows("{}", row["tuned"]), "Worse by": span("{+}", row, "difference"), "Margin": shows("{}", row["margin"])}
+    return told | {"KL": shows("{}", row["kl"]["mean"]) if row["kl"] else ""}
+
+
+def published(row: Row) -> Expected:
+    told: Expected = {"Task": row["label"], "n": shows("{n}", row["n"])}
+    for at, name in enumerate(("base", "tuned", "lift")):
+        figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
+        ours = shown_tables.score(kind, figure["ours"])
+        if name == "lift" and row["interval"][0] is not None:
+            ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
+        number = f" {at + 1}" if at else ""
+        told |= {name.capitalize(): ours, f"Paper{number}": shown_tables.score(kind, figure["paper"])}
+        told[number] = figure["word"] + (", learned nothing" if name in row["marks"] else "")
+    told |= {"GPT-3.5": shown_tables.score("{}", row["gpt35"]), "GPT-4": shown_tables.score("{}", row["gpt4"])}
+    return told | {"Constant": shown_tables.score("{}", row["constant"]["score"] if row["constant"] else None)}
+
+
+def artifact(row: Row) -> Expected:
+    git = row["git"]
+    commit = f"`{git['commit'][:12]}`" + (", changed" if git["dirty"] else "") if git else "none"
+    told: Expected = {"Stage": row["stage"], "Folder": row["folder"], "Digest": f"`{row['digest'][:12]}`", "Commit": commit}
+    return told | {"Time": shows("{s}", row["seconds"])}
+
+
+def terminal(report: Row) -> list[Expected]:
+    """The rows of the terminal's table of lifts."""
+    rows = []
+    keys = report["sweep"]["keys"] if report["sweep"] else []
+    for cell in report["cells"]:
+        primary = cell["comparisons"][0]
+        where = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
+        if len(keys) == 1:
+            where = {shown_tables.short(keys[0]): f"{cell['where'][keys[0]]:g}"}
+        row: Expected = {"task": cell["task"], **where, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
+        row |= {"base": shows("{}", primary["base"]), "tuned": shows("{}", primary["tuned"]), "lift": span("{+}", primary)}
+        rows.append(row | {corrected(report): shows("{p}", primary["p_adjusted"])})
+    return rows
+
+
+def told_references(report: Row) -> list[Expected]:
+    """The rows of the terminal's table of reference models."""
+    return [
+        {"task": row["label"], "model": row["name"], "metric": metric(row["metric"]), "score": shows("{}", row["score"])}
+        | {"tuned over it": span("{+}", row)}
+        for row in report["references"]
+    ]
+
+
+def told_published(report: Row) -> list[Expected]:
+    """The rows of the terminal's table of LoRA Land's figures."""
+    rows = []
+    for row in report["published"]:
+        told: Expected = {"task": row["label"], "GPT-4": shown_tables.score("{}", row["gpt4"]), "lifts": row["figures"]["lift"]["word"]}
+        for at, name in enumerate(("base", "tuned", "lift")):
+            figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
+            ours = shown_tables.score(kind, figure["ours"])
+            told[name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
+            told[f"paper {at + 1}" if at else "paper"] = shown_tables.score(kind, figure["paper"])
+        rows.append(told)
+    return rows
+
+
+def lifts(report: Row) -> list[Shown]:
+    """What the points of the forest plot tell, and in the same way below those of the other figures."""
+    primaries = [(cell["label"], cell["comparisons"][0]) for cell in report["cells"]]
+    known = {row["cell"]: row["figures"]["lift"]["paper"] for row in report["published"]}
+    theirs = [shows(f"{cell['label']}: {{+}} published", known[cell["cell"]]) for cell in report["cells"] if cell["cell"] in known]
+    return theirs + [
+        shows(f"{label}: {metric(row['metric'])} lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"])
+        for label, row in primaries
+    ]
+
+
+def parts(report: Row) -> list[Shown]:
+    found = []
+    for cell in report["cells"]:
+        if cell["decomposition"]:
+            name, score = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
+            found.append(shows(f"{cell['label']}: base, {name} {{}}", score))
+            for row in cell["decomposition"]["parts"]:
+                told = part(row)
+                found.append(Shown(f"{cell['label']}: {row['name']} {told.pattern}", told.values))
+    return found
+
+
+def scores(cell: Row) -> list[Shown]:
+    name = metric(cell["comparisons"][0]["metric"])
+    return [shows(f"{arm['label']}: {name} {{}} [{{}}, {{}}]", arm["score"], arm["low"], arm["high"]) for arm in cell["arms"]]
+
+
+def costs(cell: Row) -> list[Shown]:
+    priced = [arm for arm in cell["arms"] if shown_tables.thousand(arm["cost"])]
+    if priced:
+        told = "score {}, {$} per 1,000 requests"
+        return [shows(f"{arm['label']}: {told}", arm["score"], shown_tables.thousand(arm["cost"])) for arm in priced]
+    timed = [arm for arm in cell["arms"] if arm["cost"] and arm["cost"]["seconds"]]
+    return [shows(f"{arm['label']}: score {{}}, {{s}} a request", arm["score"], arm["cost"]["seconds"]) for arm in timed]
+
+
+def kept(report: Row, kind: str) -> list[Shown]:
+    return [
+        shows(
+            f"tuned on {cell['label']}, asked {suite['label']}: {{+}} [{{}}, {{}}], margin {{}}",
+            *(suite[key] for key in ("difference", "low", "high", "margin")),
+        )
+        for cell in report["cells"]
+        for suite in cell["forgetting"]
+        if suite["kind"] == kind
+    ]
+
+
+def curve(report: Row, task: str, kind: str) -> list[Shown]:
+    """Every point of a task's curves of a kind; of long ones a figure may tell some only."""
+    found = []
+    for cell in report["cells"]:
+        if cell["task"] == task:
+            for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+                name = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
+                found += [shows(f"{name}: {{}} at step {{n}}", loss, step) for step, loss in report["adapters"][key]["curve"][kind]]
+    return found
+
+
+def sweep(report: Row, task: str) -> list[Shown]:
+    found = []
+    for row in report["sweep"]["points"]:
+        if row["task"] == task:
+            where = coordinates(row["where"])
+            found.append(shows(f"{where}: lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"]))
+            found += [shows(f"{where}, seed {run['seed']}: lift {{+}}", run["lift"]) for run in row["runs"] or []]
+    return found

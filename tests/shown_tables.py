@@ -1,0 +1,407 @@
+"""What every table of a report must show, worked out from report.json alone: by the label of the table, rows of cells by column."""
+
+from typing import Any
+
+from tests.shown import Shown, fits, shows, tidy
+
+Row = dict[str, Any]
+Expected = dict[str, str | Shown]
+Tables = dict[str, list[Expected]]
+METRICS = {"rougeL": "ROUGE-L", "rouge1_f1": "rouge1 F1", "paper_accuracy": "paper accuracy"}
+USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the base with examples in its prompt", "cannot tell": "cannot tell"}
+USED |= {"base_constrained": "the base held to its form"}
+CORRECTIONS = {"holm": "Holm", "none": "not corrected"}
+
+
+def page(report: Row) -> Tables:
+    """The tables of report.html by their labels."""
+    found: Tables = {}
+    for part in (verdict, lifts, measured, priced, elsewhere, trained, swept, compared, checked, made):
+        for label, rows in part(report).items():
+            if rows:
+                found[label] = rows
+    return found
+
+
+def place(report: Row, cell: Row) -> Expected:
+    return {"Task": cell["task"]} | ({"Point": cell["coordinates"]} if report["sweep"] else {})
+
+
+def metric(name: str) -> str:
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def corrected(report: Row) -> str:
+    return f"p ({CORRECTIONS[report['correction']]})"
+
+
+def span(pattern: str, row: Row, key: str = "lift") -> Shown:
+    """A figure and its interval; a pattern for the figure."""
+    return shows(f"{pattern} [{{}}, {{}}]", row[key], row["low"], row["high"])
+
+
+def known(pattern: str, value: float | None) -> str | Shown:
+    """A figure, or nothing where there is none."""
+    return "" if value is None else shows(pattern, value)
+
+
+def verdict(report: Row) -> Tables:
+    labels = {cell["cell"]: cell["label"] for cell in report["cells"]}
+    found: Tables = {}
+    for label, sure in (("The rules behind this", True), ("Further rules, exploratory", False)):
+        found[label] = []
+        for rule in report["rules"]:
+            if rule["confirmatory"] == sure:
+                told = {"Task": labels[rule["cell"]], "Rule": rule["rule"], "Value": ruled(rule), "Line to clear": line(rule)}
+                p = {"p": shows("{p}", rule["p"]), corrected(report): shows("{p}", rule["p_adjusted"])} if sure else {}
+                found[label].append(told | p | {"Verdict": rule["verdict"]})
+    advice = {row["cell"]: row for row in report["advice"]} if len(report["cells"]) > 6 and not report["sweep"] else {}
+    floors = any(cell["floor"] for cell in report["cells"])
+    found["What to use for every task"] = [
+        {
+            "Task": cell["label"],
+            "Use": USED[advice[cell["cell"]]["use"]],
+            "Lift": cell["comparisons"][0]["verdict"],
+            "Base": shows("{}", cell["comparisons"][0]["base"]),
+            "Tuned": shows("{}", cell["comparisons"][0]["tuned"]),
+            "Over the best without training": part(parts_of(cell)["learned"]),
+        }
+        | ({"Always one answer": known("{}", cell["floor"] and cell["floor"]["score"])} if floors else {})
+        for cell in report["cells"]
+        if advice
+    ]
+    return found
+
+
+def ruled(rule: Row) -> str | Shown:
+    value, name = rule["value"], rule["rule"]
+    if value is None:
+        return "never" if "requests" in name and rule["verdict"] == "worse" else "not known"
+    if rule["low"] is not None:
+        return span("{+}", rule, "value")
+    return shows("{$}" if "dollars" in name else "{n}" if "requests" in name else "{}", value)
+
+
+def line(rule: Row) -> str | Shown:
+    if rule["threshold"] is None:
+        return ""
+    side = ">" if rule["rule"].startswith(("lift", "learned")) else "<"
+    return shows(f"{side} {{$}}" if "dollars" in rule["rule"] else f"{side} {{}}", rule["threshold"])
+
+
+def lifts(report: Row) -> Tables:
+    first, others, parts = [], [], []
+    share = f"{100 * report['confidence']:g} % interval"
+    for cell in report["cells"]:
+        primary, *rest = cell["comparisons"]
+        seen = {"Verdict": primary["verdict"], "Lift": shows("{+}", primary["lift"])}
+        seen |= {share: shows("[{}, {}]", primary["low"], primary["high"]), "Metric": metric(primary["metric"])}
+        seen |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
+        seen |= {corrected(report): shows("{p}", primary["p_adjusted"]), "n": shows("{n}", primary["n"])}
+        seen |= {"Seeds": shows("{n}", primary["seeds"]), "Smallest visible": shows("{}", primary["smallest_effect"])}
+        first.append(place(report, cell) | seen)
+        for row in rest:
+            seen = {"Metric": metric(row["metric"]), "Base": shows("{}", row["base"]), "Tuned": shows("{}", row["tuned"])}
+            others.append(place(report, cell) | seen | {"Lift": span("{+}", row), "p, uncorrected": shows("{p}", row["p"])})
+        if cell["decomposition"]:
+            found = parts_of(cell)
+            seen = {"Lift": shows("{+}", cell["decomposition"]["lift"]), "= format": part(found["format"])}
+            seen |= {"+ prompt": part(found["prompt"]), "+ learned": part(found["learned"])}
+            best = shows(f"{label_of(cell, cell['decomposition']['best_cheap'])}, {{}}", cell["decomposition"]["chain"][2][1])
+            parts.append(place(report, cell) | seen | {"Best without training": best})
+    return {"Lifts by task and metric": first, "Other metrics": others, "Parts of the lift": parts}
+
+
+def parts_of(cell: Row) -> Row:
+    return {part["name"]: part for part in cell["decomposition"]["parts"]}
+
+
+def part(row: Row) -> Shown:
+    if row["low"] is not None:
+        return span("{+}", row, "value")
+    if not row["tried"]:
+        return shows("{+} (not tried)", row["value"])
+    tried = row["tried"]
+    return shows("{+} (tried: {+} [{}, {}])", row["value"], tried["value"], tried["low"], tried["high"])
+
+
+def label_of(cell: Row, name: str) -> str:
+    """An arm's name for people, as its row has it."""
+    return str(next(arm["label"] for arm in cell["arms"] if arm["name"] == name))
+
+
+def measured(report: Row) -> Tables:
+    found: Tables = {}
+    for cell in report["cells"]:
+        found[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in cell["arms"]]
+        grounded = [arm for arm in cell["arms"] if arm["grounding"]]
+        found[f"Invented in {cell['label']}"] = [invented(arm) for arm in grounded]
+        if cell["grounding"] == "slots":
+            found[f"Slots of {cell['label']}"] = [slots(arm) for arm in grounded if arm["grounding"]["slots"]]
+    return found
+
+
+def arm_row(cell: Row, arm: Row) -> Expected:
+    counts = arm["counts"]
+    row: Expected = {"Arm": arm["label"]}
+    row["Score"] = span("{}", arm, "score") if arm["low"] is not None else shows("{}", arm["score"])
+    if len(cell["arms"]) > 2:
+        row["Tuned over it"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
+    if has(cell, "lenient"):
+        row["Target in the text"] = known("{%}", arm["lenient"])
+    for head, name in {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}.items():
+        row[head] = shows("{n} {%}", counts[name], counts[name] / counts["n"]) if counts[name] else "0"
+    if has(cell, "relevance"):
+        told = arm["relevance"]
+        row["About the prompt"] = shows("{+} own first {}", told["gain"], told["auc"]) if told else ""
+    if has(cell, "grounding"):
+        told = arm["grounding"]
+        row["Invented"] = shows("{%} [{h}, {h}]", told["rate"], told["low"], told["high"]) if told["rate"] is not None else "no answers"
+    if has(cell, "speed"):
+        row |= timed(arm["speed"])
+    if any((other["cost"] or {}).get("request") is not None for other in cell["arms"]):
+        row["USD per 1,000"] = known("{$}", thousand(arm["cost"]))
+    return row
+
+
+def has(cell: Row, measure: str) -> bool:
+    return any(arm[measure] is not None for arm in cell["arms"])
+
+
+def timed(speed: Row | None) -> Expected:
+    if not speed:
+        return {"Request p50, p95": "", "Tokens/s": ""}
+    rate, factor = speed["tokens_per_second"], speed["overhead"]
+    wrote = ("ranks", []) if speed["ranks"] else ("{n}", [rate])
+    slower = (" {} × the time", [factor]) if factor else ("", [])
+    return {
+        "Request p50, p95": shows("{s} {s}", speed["p50"], speed["p95"]),
+        "Tokens/s": shows(wrote[0] + slower[0], *wrote[1], *slower[1]),
+    }
+
+
+def thousand(cost: Row | None) -> float | None:
+    return None if not cost or cost["request"] is None else 1000 * cost["request"]
+
+
+def slots(arm: Row) -> Expected:
+    told = arm["grounding"]["slots"]
+    row: Expected = {"Arm": arm["label"], "Slots": shows("{n}", told["of"])}
+    for name in ("missing", "added", "wrong"):
+        rate = told["rates"][name]
+        row[name.capitalize()] = shows("{n} [{h}, {h}]", told[name], rate["low"], rate["high"])
+    return row
+
+
+def invented(arm: Row) -> Expected:
+    told = arm["grounding"]
+    first = "; ".join(f"{each['example']}: {', '.join(each['found'])}" for each in told["first"][:5])
+    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", told["answers"]), "First ones": first}
+    row["With something invented"] = shows("{n}", told["hallucinated"])
+    return row | {f"{kind.capitalize()}s": known("{n}", told["kinds"].get(kind)) for kind in ("name", "number", "date")}
+
+
+def priced(report: Row) -> Tables:
+    spent, even = [], []
+    cells = [cell for cell in report["cells"] if cell["cost"]]
+    is_priced = any(thousand(arm["cost"]) is not None for cell in cells for arm in cell["arms"])
+    for cell in cells:
+        for arm in cell["arms"]:
+            if arm["cost"]:
+                row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": known("{n}", arm["tokens_in"])}
+                row |= {"Tokens out": shows("{t}", arm["counts"]["mean_tokens"]), "Seconds a request": known("{}", arm["cost"]["seconds"])}
+                if is_priced:
+                    row["USD per 1 M in"] = known("{$}", arm["cost"]["in_per_million"])
+                    row["USD per 1 M out"] = known("{$}", arm["cost"]["out_per_million"])
+                    row["USD per 1,000 requests"] = known("{$}", thousand(arm["cost"]))
+                spent.append(row)
+        for told in cell["cost"]["break_even"]:
+            row = {"Task": cell["label"], "Cheaper": label_of(cell, told["one"]), "Than": label_of(cell, told["other"]), "Why": told["why"]}
+            never = told["requests"] is None and told["why"].startswith("never")
+            row["From requests"] = "never" if never else shows("{n}", told["requests"])
+            row["Training"] = training(cell["cost"]["training"]) if told["one"] == "tuned" else ""
+            even.append(row)
+    return {"What training and answering cost": spent, "Break-even": even}
+
+
+def training(told: Row) -> str | Shown:
+    if told["gpu_hours"] is None:
+        return "not known"
+    took = 3600 * told["gpu_hours"]
+    return shows("{s}", took) if told["dollars"] is None else shows("{$} ({s})", told["dollars"], took)
+
+
+def elsewhere(report: Row) -> Tables:
+    said = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    suites: list[Expected] = []
+    found: Tables = {"General suites": suites}
+    for cell in report["cells"]:
+        for suite in cell["forgetting"]:
+            asked = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
+            row: Expected = {"Tuned on": cell["label"], "Asked": asked, "n": shows("{n}", suite["n"])}
+            row |= {"Base": shows("{}", suite["base"]), "Tuned": shows("{}", suite["tuned"])}
+            row |= {"Worse by": span("{+}", suite, "difference"), "Margin": shows("{}", suite["margin"])}
+            row["Verdict"] = said.get((cell["cell"], suite["suite"]), "" if suite["measurable"] else "base too low")
+            row["KL"] = span("{}", suite["kl"], "mean") if suite["kl"] else ""
+            flips = suite["flips"]
+            both = shows("{n}, {n}", flips["fixed"], flips["broken"])
+            suites.append(row | {"Fixed or gained, broken or lost": both if suite["kind"] == "task" else ""})
+            for kind, rows in (("Broken or lost", suite["broken"]), ("Fixed or gained", suite["fixed"])):
+                found[f"{kind} by {cell['label']} on {suite['label']}"] = [flipped(each) for each in rows]
+    return found
+
+
+def flipped(row: Row) -> Expected:
+    """An example of a general suite; texts of the test are short enough to stand whole."""
+    return {"Example": row["id"]} | {key.capitalize(): tidy(row[key]) for key in ("prompt", "target", "base", "tuned")}
+
+
+def trained(report: Row) -> Tables:
+    rows = []
+    for cell in report["cells"]:
+        for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+            run = report["adapters"][key]
+            losses = [loss for _, loss in run["curve"]["train"]]
+            row = place(report, cell) | {
+                "Seed": str(seed),
+                "Steps": shows("{n}", run["steps"]),
+                "Kept step": shows("{n}", run["kept_step"]),
+            }
+            row |= {"Loss, first": shows("{}", losses[0]), "Loss, last": shows("{}", losses[-1])}
+            row |= {"Dev loss, kept": shows("{}", run["dev_loss"]), "Target tokens": shows("{n}", run["target_tokens"])}
+            row |= {"Tokens/s": shows("{n}", run["tokens_per_second"]), "Time": shows("{s}", run["seconds"])}
+            rows.append(row | size(run))
+    return {"Training runs": rows}
+
+
+def size(row: Row) -> Expected:
+    return {"Trainable parameters": shows("{n}", row["trainable_parameters"]), "Adapter": shows("{b}", row["adapter_bytes"])}
+
+
+def swept(report: Row) -> Tables:
+    points, against = [], []
+    for point in (report["sweep"] or {"points": []})["points"]:
+        row: Expected = {"Task": point["task"], "Lift": span("{+}", point), "Verdict": point["verdict"]}
+        row |= {short(key).capitalize(): f"{value:g}" for key, value in point["where"].items()}
+        runs = [run["lift"] for run in point["runs"] or []]
+        row["Single seeds"] = shows(", ".join(["{+}"] * len(runs)), *runs) if runs else "none"
+        points.append(row | size(point) | {"Training time": shows("{s}", point["seconds"])})
+    for line in report["learning"]:
+        where = "".join(f", {short(key)} {value:g}" for key, value in line["where"].items())
+        for point in line["points"]:
+            gap = point["against_largest"]
+            row = {"Task": line["task"] + where, "Value": f"{short(line['axis'])} {point['value']:g}"}
+            row |= {"Tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
+            against.append(row | {"p, not worse": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
+    return {"Sweep": points, "Each point against the largest": against}
+
+
+def short(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ")
+
+
+def compared(report: Row) -> Tables:
+    """How examples changed, reference models, and figures of LoRA Land."""
+    kinds = {cell["examples"]["zero_one"] for cell in report["cells"]}
+    better = " or ".join(word for word, there in (("fixed", True in kinds), ("gained", False in kinds)) if there).capitalize()
+    worse = " or ".join(word for word, there in (("broken", True in kinds), ("lost", False in kinds)) if there).capitalize()
+    groups = []
+    for cell in report["cells"]:
+        found = cell["examples"]
+        (_, up), (_, down), *same = found["classes"].items()
+        row = place(report, cell) | {better: share(up, found["n"]), worse: share(down, found["n"])}
+        row["Of these, base unreadable"] = shows("{n}", found["gained_unread"])
+        groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
+    references = []
+    for told in report["references"]:
+        row = {"Task": told["label"], "Model": told["name"], "Metric": metric(told["metric"]), "Score": shows("{}", told["score"])}
+        row |= {"Tuned over it": span("{+}", told), "Tokens in": known("{n}", told["tokens_in"])}
+        row |= {"Tokens out": known("{n}", told["tokens_out"]), "Refused": known("{n}", told["refused"])}
+        references.append(row | {"Cost, USD": known("{$}", told["cost"])})
+    beside = [published(report, row) for row in report["published"]]
+    return {
+        "Groups of examples by comparison": groups,
+        "Reference models": references,
+        "Figures beside those of LoRA Land": beside,
+    }
+
+
+def share(number: float, whole: float) -> Shown:
+    return shows("{n} ({%})", number, number / whole)
+
+
+def published(report: Row, row: Row) -> Expected:
+    seen: Expected = {"Task": row["task"]} | ({"Point": row["label"]} if report["sweep"] else {}) | {"n": shows("{n}", row["n"])}
+    for at, name in enumerate(("base", "tuned", "lift")):
+        told, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
+        ours, theirs = score(kind, told["ours"]), score(kind, told["paper"])
+        if name == "lift" and row["interval"][0] is not None:
+            ours = shows(f"{kind} [{{}}, {{}}]", told["ours"], *row["interval"])
+        ours = noted(ours, "learned nothing" if name in row["marks"] else "")
+        theirs = noted(theirs, f"ours {told['word']}" if name != "lift" and told["word"] in ("higher", "lower") else "")
+        seen[name.capitalize()], seen[f"Paper {at + 1}" if at else "Paper"] = ours, theirs
+        seen[f"Paper {at + 1}" if at else "Paper"] = noted(theirs, "learned nothing" if name in row["paper_marks"] else "")
+    constant = row["constant"]["score"] if row["constant"] else None
+    seen |= {"Lifts agree?": row["figures"]["lift"]["word"], "GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
+    return seen | {"Constant": score("{}", constant)}
+
+
+def score(kind: str, value: float | None) -> Shown:
+    return shows("-") if value is None else shows(kind, value)
+
+
+def noted(told: Shown, words: str) -> Shown:
+    return Shown(f"{told.pattern} {words}", told.values) if words else told
+
+
+def checked(report: Row) -> Tables:
+    answers, alive, sets, dropped, pairs = [], [], [], [], []
+    for cell in report["cells"]:
+        for arm in cell["answers"]:
+            row = place(report, cell) | {"Arm": arm["arm"], "Answers": shows("{n}", arm["n"])}
+            row |= {"Unreadable": share(arm["unparsed"], arm["n"]), "Cut off": share(arm["truncated"], arm["n"])}
+            row |= {"Endless": share(arm["endless"], arm["n"]), "Empty": share(arm["empty"], arm["n"])}
+            answers.append(row | {"Mean tokens": shows("{t}", arm["mean_tokens"])})
+        for told in cell["liveness"]:
+            row = place(report, cell) | {"Seed": str(told["seed"]), "Alive": "yes" if told["alive"] else "no"}
+            row |= {"Logit difference": shows("{}", told["largest_logit_difference"]), "Probes": shows("{n}", told["probes"])}
+            row |= {"Zero B matrices": shows("{n} of {n}", told["zero_tensors"], told["tensors"])}
+            alive.append(row | {"Modules reached": shows("{n} of {n}", told["matched"], told["targets"])})
+    for found in report["data"].values():
+        overlap = found["overlap"]
+        row = {"Task": found["task"], "Split": found["split"]}
+        total = sum(each["count"] for each in found["dropped"].values())
+        sets.append(
+            row
+            | {"Examples": shows("{n}", found["examples"]), "Dev": shows("{n}", found["dev"]) if overlap else ""}
+            | {"Asked for": shows("{n}", found["wanted"]), "Prompts cut": shows("{n}", found["cut"]), "Rows dropped": shows("{n}", total)}
+            | {
+                "Exact copies": shows("{n}", overlap["exact"]) if overlap else "",
+                "Near copies": shows("{n}", overlap["near"]) if overlap else "",
+            }
+            | {"Near from similarity": shows("{}", overlap["threshold"]) if overlap else ""}
+        )
+        for reason, each in found["dropped"].items():
+            seen = {
+                "Reason": reason,
+                "Rows": shows("{n}", each["count"]),
+                "First": ", ".join(each["first"]),
+                "Value of the first": str(each["value"]),
+            }
+            dropped.append(row | seen)
+        for pair in overlap["pairs"] if overlap else []:
+            pairs.append({"Task": found["task"]} | {key.capitalize(): str(value) for key, value in pair.items()})
+    tables: Tables = {"Answers by arm": answers, "Liveness of the adapters": alive, "Sets of examples": sets}
+    return tables | {"Dropped rows": dropped, "Overlapping prompts": pairs}
+
+
+def made(report: Row) -> Tables:
+    rows = []
+    for each in report["artifacts"]:
+        git, peak = each["git"], each["peak"]
+        row: Expected = {"Stage": each["stage"], "Folder": each["folder"], "Digest": each["digest"][:12]}
+        row |= {"Made (UTC)": each["at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", each["seconds"])}
+        row["Peak memory"] = shows("{b}, GPU {b}", peak["rss"], peak["cuda"]) if "cuda" in peak else shows("{b}", peak["rss"])
+        row["Commit"] = git["commit"][:12] + (", changed" if git["dirty"] else "") if git else "none"
+        rows.append(row | ({"Surroundings": each["surroundings"]} if len(report["surroundings"]) > 1 else {}))
+    return {"Artifacts": rows}

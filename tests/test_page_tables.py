@@ -1,0 +1,295 @@
+"""Every figure of every table and chart of a report is the one that report.json has for its place: pages are read as their readers do."""
+
+import json
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+
+from pipeline.page import charts, plots, render
+from pipeline.table import published, references, rows
+from tests import shown_elsewhere, shown_tables
+from tests.report_inputs import Inputs, Made
+from tests.shown import Drawing, Page, Shown, Table, fits, markdown_tables, shows, terminal_table
+from tests.shown_tables import Tables
+
+Row = dict[str, Any]
+ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
+RECIPE = {
+    "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
+    "cost": {"gpu_hour": 1.2},
+}
+SWEEP = {"sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}, "finetune": {"seeds": [0, 1]}}
+KEPT = ("recipe", "schema", "where", "seeds", "seed", "rank", "series", "packages", "python", "system", "cpu", "gpu", "confidence")
+"""What `distinct` leaves as it is: names of places, and what is no measured figure."""
+ALIKE = {("Lifts by task and metric", "Seeds")}
+"""Columns that are allowed to hold the same in every row."""
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    arms = ("base_fewshot", "base_constrained")
+    return Made(Inputs(tmp_path_factory.mktemp("swept"), SWEEP, n=12, arms=arms, measured=True))
+
+
+@pytest.fixture(scope="module")
+def reports(full: Made, swept: Made) -> dict[str, Row]:
+    """Reports in which no two figures are alike: of two tasks with all that there is, of eight tasks, and of a sweep."""
+    told = enriched(full.json)
+    return {"two": distinct(told), "many": distinct(repeated(told, 4)), "sweep": distinct(swept.json)}
+
+
+def distinct(value: Any, path: str = "", key: str = "") -> Any:
+    """The same with another figure in every place, so that one shown in the wrong place can be seen. Ends of an interval stay in order."""
+    draw = Random(path).random()
+    if key in KEPT or isinstance(value, bool | str | None):
+        return value
+    if isinstance(value, dict):
+        return {name: distinct(each, f"{path}.{'end' if name in ('low', 'high') else name}", name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [distinct(each, f"{path}.{at}", key) for at, each in enumerate(value)]
+    if key in ("p", "p_adjusted", "p_worse"):
+        return 0.002 + 0.9 * draw
+    return (
+        value + 1 + int(draw * max(83, value // 2)) if isinstance(value, int) else value * (0.3 + 0.7 * draw) + 0.03 * draw * (value == 0)
+    )
+
+
+def enriched(report: Row) -> Row:
+    """A report with what the invented inputs lack: further metrics, slots, figures of LoRA Land, more than one place."""
+    told: Row = json.loads(json.dumps(report))
+    for cell in told["cells"]:
+        cell["comparisons"].append(cell["comparisons"][0] | {"metric": "rouge1_f1", "primary": False})
+    rates = {name: {"rate": 0.02, "low": 0.012, "high": 0.034} for name in ("missing", "added", "wrong")}
+    told["cells"][1]["grounding"] = "slots"
+    for arm in told["cells"][1]["arms"]:
+        arm["grounding"] = arm["grounding"] and arm["grounding"] | {
+            "slots": {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
+        }
+    words = {"base": "higher", "tuned": "agree", "lift": "not comparable"}
+    figures = {name: {"ours": 0.4, "paper": 0.5, "word": word, "why": "as it is"} for name, word in words.items()}
+    row = {
+        "task": "boolq",
+        "label": "boolq",
+        "cell": "cell0000",
+        "metric": "accuracy",
+        "n": 40,
+        "interval": [0.21, 0.52],
+        "figures": figures,
+    }
+    row |= {
+        "marks": {"base": "yes"},
+        "paper_marks": {"tuned": "yes"},
+        "gpt35": 0.61,
+        "gpt4": 0.72,
+        "constant": {"answer": "yes", "score": 0.3},
+    }
+    row |= {
+        "strict": {"metric": "accuracy", "base": 0.4, "tuned": 0.6},
+        "paper_rows": "",
+        "paper_constant": None,
+        "setup": [],
+        "differs": [],
+    }
+    other = row | {"label": "titles", "task": "titles", "cell": "cell0001", "interval": [None, None], "constant": None, "marks": {}}
+    return told | {"published": [row, json.loads(json.dumps(other))]}
+
+
+def repeated(report: Row, times: int) -> Row:
+    """The same with every cell so often, under further names."""
+    told = json.loads(json.dumps(report))
+    for key in ("cells", "advice", "rules", "claims"):
+        told[key] = [copied(row, turn) for turn in range(times) for row in told[key]]
+    return told
+
+
+def copied(row: Row, turn: int) -> Row:
+    body = json.dumps(row)
+    for name in ("cell0000", "cell0001"):
+        body = body.replace(name, f"{name}{turn}" if turn else name)
+    for label in ("boolq", "titles"):
+        body = body.replace(f'"label": "{label}"', f'"label": "{label}{turn or ""}"').replace(
+            f'"task": "{label}"', f'"task": "{label}{turn or ""}"'
+        )
+    found: Row = json.loads(body)
+    return found
+
+
+def drawn(report: Row) -> dict[str, str]:
+    """A figure without marks for every name that a page may hold."""
+    names = ["lifts", "lifts-narrow", "parts", "parts-narrow", *(f"{kind}{at}" for kind in ("loss", "dev", "sweep") for at in range(8))]
+    return dict.fromkeys(names, '<svg aria-label="none"></svg>') | {
+        f"kept-{kind}{w}": "" for kind in ("loss", "task") for w in ("", "-narrow")
+    }
+
+
+def check(found: list[Table], expected: Tables) -> None:
+    """Every table is expected, with its columns and rows, and every cell holds what it must."""
+    labels = [table.label for table in found]
+    assert not set(labels) - set(expected), f"no test reads these tables; add them to tests/shown_tables.py: {set(labels) - set(expected)}"
+    assert not set(expected) - set(labels), f"these tables are missing: {set(expected) - set(labels)}"
+    assert len(set(labels)) == len(labels), f"two tables have one label: {labels}"
+    for table in found:
+        compare(table, expected[table.label])
+
+
+def compare(table: Table, rows: list[shown_tables.Expected]) -> None:
+    for row in rows:
+        assert not set(table.heads) ^ set(row), (
+            f"{table.label}: columns that no test reads, or that are missing: {set(table.heads) ^ set(row)}"
+        )
+    assert len(table.rows) == len(rows), table.label
+    wrong = [
+        f"{table.label}, {next(iter(cells.values()))}, {head}: shows '{cells[head]}', not {row[head]!r}"
+        for cells, row in zip(table.rows, rows, strict=True)
+        for head in table.heads
+        if not fits(row[head], cells[head])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_tables_of_a_written_page_show_the_report(full: Made, swept: Made) -> None:
+    for made in (full, swept):
+        check(Page(made.html).tables, shown_tables.page(made.json))
+
+
+@pytest.mark.parametrize("name", ["two", "many", "sweep"])
+def test_no_figure_stands_in_the_place_of_another(reports: dict[str, Row], name: str) -> None:
+    page = Page(render.page(reports[name], {}, drawn(reports[name])))
+    check(page.tables, shown_tables.page(reports[name]))
+
+
+@pytest.mark.parametrize("name", ["two", "many", "sweep"])
+def test_a_figure_in_the_place_of_another_would_be_seen(reports: dict[str, Row], name: str) -> None:
+    """The figures of these reports differ so much that no two columns with figures, and not all rows of one, could be exchanged."""
+    report = reports[name]
+    for table in Page(render.page(report, {}, drawn(report))).tables:
+        expected = shown_tables.page(report)[table.label]
+        figures = [head for head in table.heads if any(isinstance(row[head], Shown) for row in expected)]
+        for one, other in combinations(figures, 2):
+            pairs = list(zip(table.rows, expected, strict=True))
+            assert not all(fits(row[one], cells[other]) and fits(row[other], cells[one]) for cells, row in pairs), (table.label, one, other)
+        if len(table.rows) > 1:
+            same = [head for head in figures if len({cells[head] for cells in table.rows}) == 1]
+            assert not [head for head in same if (table.label, head) not in ALIKE], (table.label, same)
+
+
+@pytest.mark.parametrize("name", ["two", "sweep"])
+def test_tables_of_the_markdown_show_the_report(reports: dict[str, Row], name: str) -> None:
+    found = markdown_tables(render.markdown(reports[name]))
+    found[-1].label = "Answers 2"  # the artifacts, in a fold at the end of that section
+    check(found, shown_elsewhere.markdown(reports[name]))
+
+
+@pytest.mark.parametrize("name", ["two", "many", "sweep"])
+def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: str) -> None:
+    report = reports[name]
+    compare(terminal_table(rows(report)), shown_elsewhere.terminal(report))
+    compare(terminal_table(references(report)), shown_elsewhere.told_references(report))
+    compare(terminal_table(published(report)), shown_elsewhere.told_published(report))
+
+
+def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
+    report = reports["two"]
+    marked = Page(render.page(report, {}, drawn(report))).marked
+    scores, details, captions = ([text for mark, text in marked if mark == kind] for kind in ("scores", "detail", "caption"))
+    for cell, told in zip(report["cells"], scores, strict=True):
+        row, speed = cell["comparisons"][0], cell["speed"]
+        assert shows(f"{shown_tables.metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(told)
+        lift = shows("lift {+} [{}, {}], p (Holm) = {p}, n = {n}", row["lift"], row["low"], row["high"], row["p_adjusted"], row["n"])
+        assert any(lift.fits(text) for text in details)
+        floor = shows("An answer that is always the same: {}", cell["floor"] and cell["floor"]["score"])
+        assert any(floor.fits(text) for text in details) == bool(cell["floor"])
+        took = shown_tables.training(cell["cost"]["training"])
+        assert isinstance(took, Shown)
+        assert any(Shown(f"{cell['label']}: one adapter took {took.pattern} to train.", took.values).fits(text) for text in captions)
+        rates = [(arm["label"], arm["speed"]["prompt_tokens_per_second"]) for arm in cell["arms"] if arm["speed"]]
+        read = shows("Prompt tokens/s: " + ", ".join(f"{label} {{n}}" for label, _ in rates), *(rate for _, rate in rates))
+        size = shows("Adapter {b}, context window {n} tokens", speed["adapter_bytes"], speed["context_window"])
+        assert any(read.fits(sentence) for text in captions for sentence in text.split(". "))
+        assert any(size.fits(sentence.partition(", peak")[0]) for text in captions for sentence in text.split(". "))
+
+
+@pytest.fixture(scope="module")
+def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
+    """The figures of the pages, drawn from reports in which no two figures are alike."""
+    names = ("two", "sweep")
+    pages = [render.page(reports[name], {}, charts.all_of(reports[name]) | plots.all_of(reports[name])) for name in names]
+    return {name: Page(page).drawings for name, page in zip(names, pages, strict=True)}
+
+
+def under(drawings: list[Drawing], *headings: str) -> list[Drawing]:
+    found = [drawing for drawing in drawings if drawing.under == headings]
+    assert found, headings
+    return found
+
+
+def tell(drawing: Drawing, expected: list[Shown], all_of_them: bool = True) -> None:
+    """Every point tells a figure that is expected here, and every one that is expected is told."""
+    told = [text for text in drawing.told if not text.startswith("zero: ") and "; " not in text]  # those of lines, which the library made
+    assert told
+    assert not [text for text in told if not any(one.fits(text) for one in expected)], drawing.under
+    missing = [one for one in expected if not any(one.fits(text) for text in told)]
+    assert not missing if all_of_them else len(missing) < 0.7 * len(expected), (drawing.under, missing)
+
+
+def in_order(places: list[tuple[float, float]]) -> bool:
+    """Whether what has a higher value lies further right or up; (value, place) each."""
+    return all((one[0] - other[0]) * (one[1] - other[1]) >= -1e-6 for one, other in combinations(places, 2))
+
+
+@pytest.mark.parametrize("name", ["two", "sweep"])
+def test_points_of_lifts_and_parts_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row], name: str) -> None:
+    report, drawings = reports[name], figures[name]
+    for drawing in under(drawings, "Lift on every task"):
+        tell(drawing, shown_elsewhere.lifts(report))
+        primaries = [cell["comparisons"][0] for cell in report["cells"]]
+        assert in_order([(row["lift"], x) for row, (_, x, _) in zip(primaries, drawing.points, strict=True)])
+        rules = [rule for rule in drawing.rules if not rule[0].startswith("zero")]
+        ends = [(row["low"], x) for row, (_, x, _) in zip(primaries, rules, strict=True)]
+        assert in_order(ends + [(row["high"], x) for row, (_, _, x) in zip(primaries, rules, strict=True)])
+    for drawing in under(drawings, "What made the lift"):
+        tell(drawing, shown_elsewhere.parts(report))
+
+
+@pytest.mark.parametrize("name", ["two", "sweep"])
+def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row], name: str) -> None:
+    for cell in reports[name]["cells"]:
+        (scores,) = under(figures[name], "Every way of asking", cell["label"])
+        tell(scores, shown_elsewhere.scores(cell))
+        assert in_order([(arm["score"], x) for arm, (_, x, _) in zip(cell["arms"], scores.points, strict=True)])
+        (costs,) = under(figures[name], "Quality against cost", cell["label"])
+        tell(costs, shown_elsewhere.costs(cell))
+
+
+@pytest.mark.parametrize("name", ["two", "sweep"])
+@pytest.mark.parametrize(("kind", "heading"), [("loss", "Loss on plain English"), ("task", "Score on other tasks")])
+def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
+    suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"] if suite["kind"] == kind]
+    for drawing in under(figures[name], "What was kept elsewhere", heading):
+        tell(drawing, shown_elsewhere.kept(reports[name], kind))
+        assert in_order([(suite["difference"], x) for suite, (_, x, _) in zip(suites, drawing.points, strict=True)])
+
+
+@pytest.mark.parametrize("name", ["two", "sweep"])
+@pytest.mark.parametrize(("kind", "heading"), [("train", "Training loss"), ("dev", "Dev loss")])
+def test_points_of_curves_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
+    for task in {cell["task"] for cell in reports[name]["cells"]}:
+        (drawing,) = under(figures[name], "Training", task, heading)
+        expected = shown_elsewhere.curve(reports[name], task, kind)
+        tell(drawing, expected, all_of_them=kind == "dev")
+        losses = [next(one.values[0] for one in expected if one.fits(text)) for text, _, _ in drawing.points]
+        assert in_order([(loss, -y) for loss, (_, _, y) in zip(losses, drawing.points, strict=True)])
+
+
+def test_points_of_a_sweep_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row]) -> None:
+    for task in {cell["task"] for cell in reports["sweep"]["cells"]}:
+        found = under(figures["sweep"], "Sweep over rank and learning rate", task)
+        for drawing in found:
+            tell(drawing, shown_elsewhere.sweep(reports["sweep"], task))
