@@ -98,11 +98,11 @@ class Inputs:
         }
         alive = [liveness(seed, self.alive) for seed in sorted(seeds)]
         files = {"examples.jsonl": lines(rows), "counts.json": json.dumps(counts), "liveness.json": json.dumps(alive)}
-        files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
         if self.measured:
             files |= report_measures.files(task, rows, metric, self.grounded)
             timing = json.dumps(report_measures.speed(task))
             sources["speed"] = self.seal("speed", task, {"rank": rank, **where}, {"speed.json": timing}, {})
+        files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
         sources["verdict"] = self.seal(
             "verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}
         )

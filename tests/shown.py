@@ -1,12 +1,12 @@
-"""Reads what a report shows, and compares it with figures: by patterns of its own, so that a fault of the product's wording shows."""
+"""How figures must be written in a report: patterns of the tests' own, so that a fault of the product's wording shows."""
 
 import re
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from typing import Any
 
-Cells = dict[str, str]
-"""A row of a table: text by the head of its column."""
+Row = dict[str, Any]
+METRICS = {"rougeL": "ROUGE-L", "token_f1": "token F1", "paper_accuracy": "paper accuracy"}
+CORRECTIONS = {"holm": "Holm", "none": "not corrected"}
 PLAIN = r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 TIME = r"\d+ h \d\d min|[\d.]+ min|[\d.e+-]+ s"
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -22,7 +22,8 @@ KINDS = {
     "s": TIME,
     "b": rf"{PLAIN} (?:B|KiB|MiB|GiB|TiB)",
 }
-"""Of a figure: plain, with its sign, a count, tokens (one decimal), a share in percent, the same without a sign, dollars, a p-value, a time, bytes."""
+"""Kinds of figures: plain, with its sign, a count, tokens (one decimal), a share in percent with and without the sign of percent, dollars,
+a p-value, a time, bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def says(kind: str, text: str, value: float | None) -> bool:
         return lasts(text, value)
     if kind == "b":
         number, unit = text.split()
-        return near(number, value / UNITS[unit])
+        return abs(float(number) - value / UNITS[unit]) <= 0.0051 * value / UNITS[unit]
     if kind == "+" and text.startswith("+") != (float(text.replace(",", "")) > 0):
         return False
     if kind in ("", "t", "h", "%", "$") and text.startswith("+"):
@@ -86,7 +87,7 @@ def near(text: str, value: float, least: int = 2) -> bool:
 
 
 def lasts(text: str, value: float) -> bool:
-    """Whether a time as written is so many seconds, in two digits or whole ones: minutes with a decimal from 60, whole ones from an hour."""
+    """Whether a time as written is so many seconds, in two digits or whole ones; from 60 on it is in minutes, from an hour in both."""
     if " h " in text:
         hours, minutes = re.findall(r"\d+", text)
         return value >= 3570 and abs(60 * int(hours) + int(minutes) - value / 60) <= 1
@@ -98,133 +99,49 @@ def lasts(text: str, value: float) -> bool:
     )
 
 
-@dataclass
-class Table:
-    label: str
-    heads: list[str]
-    rows: list[Cells] = field(default_factory=list)
+Expected = dict[str, "str | Shown"]
+"""A row of a table: what must stand in it by the head of its column."""
+Tables = dict[str, list[Expected]]
 
 
-@dataclass
-class Drawing:
-    """A figure of the page: the headings that it stands under, its label, what its points tell."""
-
-    under: tuple[str, ...]
-    label: str
-    told: list[str] = field(default_factory=list)
-    points: list[tuple[str, float, float]] = field(default_factory=list)
-    """What a point tells, and where it lies: x and y in pixels from the left upper corner of its panel."""
-    rules: list[tuple[str, float, float]] = field(default_factory=list)
-    """What a level line tells, and where it begins and ends: x in pixels."""
+def place(report: Row, cell: Row) -> Expected:
+    return {"Task": cell["task"]} | ({"Point": cell["coordinates"]} if report["sweep"] else {})
 
 
-VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
-HEADINGS = ("h2", "h3", "h4")
+def metric(name: str) -> str:
+    return METRICS.get(name, name.replace("_", " "))
 
 
-class Page(HTMLParser):
-    """Every table, figure and marked text of a report page, in their order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tables: list[Table] = []
-        self.drawings: list[Drawing] = []
-        self.marked: list[tuple[str, str]] = []
-        """(class, text) of every element with a class, at its end."""
-        self.open: list[tuple[str, str, list[str]]] = []
-        self.headings = dict.fromkeys(HEADINGS, "")
-        self.region = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag in VOID:
-            return
-        if tag == "small":
-            self.handle_data(" ")
-        if given.get("role") == "region":
-            self.region = given["aria-label"]
-        if tag == "table":
-            self.tables.append(Table(self.region, []))
-        if tag == "tr":
-            self.cells: list[str] = []
-        if tag == "svg":
-            self.drawings.append(Drawing(tuple(filter(None, self.headings.values())), given["aria-label"]))
-        if tag != "title":
-            self.mark = (
-                tag,
-                [float(number) for number in re.findall(r"-?[\d.]+", given.get("transform", ""))],
-                float(given.get("x2") or 0),
-            )
-        self.open.append((tag, given.get("class", ""), []))
-
-    def handle_data(self, data: str) -> None:
-        for _, _, texts in self.open[-8:]:
-            texts.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.open:
-            name, marks, texts = self.open.pop()
-            self.closed(name, marks, tidy("".join(texts)))
-            if name == tag:
-                return
-
-    def closed(self, tag: str, marks: str, text: str) -> None:
-        if tag in HEADINGS:
-            self.headings |= {tag: text} | dict.fromkeys(HEADINGS[HEADINGS.index(tag) + 1 :], "")
-        if tag in ("th", "td") and self.tables:
-            self.cells.append(text)
-        if tag == "tr":
-            table = self.tables[-1]
-            if table.heads:
-                assert len(self.cells) == len(table.heads), f"{table.label}: {self.cells} under {table.heads}"
-                table.rows.append(dict(zip(table.heads, self.cells, strict=True)))
-            else:
-                table.heads = numbered(self.cells)
-        if tag == "title" and any(name == "svg" for name, _, _ in self.open):
-            self.says(text)
-        if marks:
-            self.marked.append((marks, text))
-
-    def says(self, text: str) -> None:
-        """Note what the last mark of a figure tells."""
-        drawing, (tag, at, length) = self.drawings[-1], self.mark
-        drawing.told.append(text)
-        if at and tag == "path":
-            drawing.points.append((text, *at[:2]))
-        elif at and tag == "line":
-            drawing.rules.append((text, at[0], at[0] + length))
+def corrected(report: Row) -> str:
+    return f"p ({CORRECTIONS[report['correction']]})"
 
 
-def tidy(text: str) -> str:
-    """With ASCII minus signs, without places where a line may break, and with single blanks."""
-    return " ".join(text.replace("−", "-").replace("\u00ad", "").split())
+def span(pattern: str, row: Row, key: str = "lift") -> Shown:
+    """A figure and its interval; a pattern for the figure."""
+    return shows(f"{pattern} [{{}}, {{}}]", row[key], row["low"], row["high"])
 
 
-def numbered(heads: list[str]) -> list[str]:
-    """The same with a number behind a head that stood before."""
-    return [head if head not in heads[:at] else f"{head} {heads[:at].count(head) + 1}" for at, head in enumerate(heads)]
+def known(pattern: str, value: float | None) -> str | Shown:
+    """A figure, or nothing where there is none."""
+    return "" if value is None else shows(pattern, value)
 
 
-def markdown_tables(text: str) -> list[Table]:
-    """Every table of a Markdown text, labelled by the heading above it."""
-    tables: list[Table] = []
-    label, inside = "", False
-    for line in text.splitlines():
-        if line.startswith("#"):
-            label = line.lstrip("# ")
-        is_row = line.startswith("|")
-        cells = [tidy(re.sub(r"\\(.)", r"\1", cell.replace("**", ""))) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if is_row and not inside:
-            tables.append(Table(label, numbered(cells)))
-        elif is_row and not set(line) <= set("|-:"):
-            tables[-1].rows.append(dict(zip(tables[-1].heads, cells, strict=True)))
-        inside = is_row
-    return tables
+def share(number: float, whole: float) -> Shown:
+    return shows("{n} ({%})", number, number / whole)
 
 
-def terminal_table(made: Any) -> Table:
-    """A table of the terminal with its whole texts, before they are cut into lines."""
-    heads = numbered([str(column.header) for column in made.columns])
-    cells = [[str(cell) for cell in column.cells] for column in made.columns]
-    return Table(str(made.title or ""), heads, [dict(zip(heads, row, strict=True)) for row in zip(*cells, strict=True)])
+def score(kind: str, value: float | None) -> Shown:
+    return shows("-") if value is None else shows(kind, value)
+
+
+def label_of(cell: Row, name: str) -> str:
+    """An arm's name for people, as its row has it."""
+    return str(next(arm["label"] for arm in cell["arms"] if arm["name"] == name))
+
+
+def short(key: str) -> str:
+    return key.rpartition(".")[2].replace("_", " ")
+
+
+def size(row: Row) -> Expected:
+    return {"Trainable parameters": shows("{n}", row["trainable_parameters"]), "Adapter": shows("{b}", row["adapter_bytes"])}

@@ -3,8 +3,8 @@
 from typing import Any
 
 from tests import shown_tables
-from tests.shown import Shown, fits, shows
-from tests.shown_tables import Expected, Tables, corrected, known, label_of, metric, part, parts_of, place, share, size, span
+from tests.shown import Expected, Shown, Tables, corrected, known, label_of, metric, place, score, short, shows, size, span
+from tests.shown_tables import part, parts_of
 
 Row = dict[str, Any]
 
@@ -45,7 +45,7 @@ def markdown(report: Row) -> Tables:
         "Arms": arms if max(len(cell["arms"]) for cell in report["cells"]) > 2 else [],
         "What was kept elsewhere": [suite(cell, row) for cell in report["cells"] for row in cell["forgetting"]],
         "Claims": claims,
-        f"Sweep over {' and '.join(map(shown_tables.short, report['recipe']['sweep']))}": points,
+        f"Sweep over {' and '.join(map(short, report['recipe']['sweep']))}": points,
         "Reference models": references,
         "Beside LoRA Land (arXiv 2405.00732)": [published(row) for row in report["published"]],
         "Answers": [{key: value for key, value in row.items() if key != "Mean tokens"} for row in page["Answers by arm"]],
@@ -59,7 +59,7 @@ def lift_head(report: Row) -> str:
 
 
 def coordinates(where: Row) -> str:
-    return ", ".join(f"{shown_tables.short(key)} {value:g}" for key, value in where.items())
+    return ", ".join(f"{short(key)} {value:g}" for key, value in where.items())
 
 
 def arm(row: Row) -> Expected:
@@ -79,14 +79,14 @@ def published(row: Row) -> Expected:
     told: Expected = {"Task": row["label"], "n": shows("{n}", row["n"])}
     for at, name in enumerate(("base", "tuned", "lift")):
         figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
-        ours = shown_tables.score(kind, figure["ours"])
+        ours = score(kind, figure["ours"])
         if name == "lift" and row["interval"][0] is not None:
             ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
         number = f" {at + 1}" if at else ""
-        told |= {name.capitalize(): ours, f"Paper{number}": shown_tables.score(kind, figure["paper"])}
+        told |= {name.capitalize(): ours, f"Paper{number}": score(kind, figure["paper"])}
         told[number] = figure["word"] + (", learned nothing" if name in row["marks"] else "")
-    told |= {"GPT-3.5": shown_tables.score("{}", row["gpt35"]), "GPT-4": shown_tables.score("{}", row["gpt4"])}
-    return told | {"Constant": shown_tables.score("{}", row["constant"]["score"] if row["constant"] else None)}
+    told |= {"GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
+    return told | {"Constant": score("{}", row["constant"]["score"] if row["constant"] else None)}
 
 
 def artifact(row: Row) -> Expected:
@@ -104,7 +104,7 @@ def terminal(report: Row) -> list[Expected]:
         primary = cell["comparisons"][0]
         where = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
         if len(keys) == 1:
-            where = {shown_tables.short(keys[0]): f"{cell['where'][keys[0]]:g}"}
+            where = {short(keys[0]): f"{cell['where'][keys[0]]:g}"}
         row: Expected = {"task": cell["task"], **where, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
         row |= {"base": shows("{}", primary["base"]), "tuned": shows("{}", primary["tuned"]), "lift": span("{+}", primary)}
         rows.append(row | {corrected(report): shows("{p}", primary["p_adjusted"])})
@@ -124,12 +124,12 @@ def told_published(report: Row) -> list[Expected]:
     """The rows of the terminal's table of LoRA Land's figures."""
     rows = []
     for row in report["published"]:
-        told: Expected = {"task": row["label"], "GPT-4": shown_tables.score("{}", row["gpt4"]), "lifts": row["figures"]["lift"]["word"]}
+        told: Expected = {"task": row["label"], "GPT-4": score("{}", row["gpt4"]), "lifts": row["figures"]["lift"]["word"]}
         for at, name in enumerate(("base", "tuned", "lift")):
             figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
-            ours = shown_tables.score(kind, figure["ours"])
+            ours = score(kind, figure["ours"])
             told[name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
-            told[f"paper {at + 1}" if at else "paper"] = shown_tables.score(kind, figure["paper"])
+            told[f"paper {at + 1}" if at else "paper"] = score(kind, figure["paper"])
         rows.append(told)
     return rows
 
@@ -149,8 +149,8 @@ def parts(report: Row) -> list[Shown]:
     found = []
     for cell in report["cells"]:
         if cell["decomposition"]:
-            name, score = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
-            found.append(shows(f"{cell['label']}: base, {name} {{}}", score))
+            name, at = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
+            found.append(shows(f"{cell['label']}: base, {name} {{}}", at))
             for row in cell["decomposition"]["parts"]:
                 told = part(row)
                 found.append(Shown(f"{cell['label']}: {row['name']} {told.pattern}", told.values))

@@ -2,47 +2,34 @@
 
 from typing import Any
 
-from tests.shown import Shown, fits, shows, tidy
+from tests import shown_checks
+from tests.page_reader import tidy
+from tests.shown import Expected, Shown, Tables, corrected, known, label_of, metric, place, short, shows, size, span
 
 Row = dict[str, Any]
-Expected = dict[str, str | Shown]
-Tables = dict[str, list[Expected]]
-METRICS = {"rougeL": "ROUGE-L", "rouge1_f1": "rouge1 F1", "paper_accuracy": "paper accuracy"}
 USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the base with examples in its prompt", "cannot tell": "cannot tell"}
 USED |= {"base_constrained": "the base held to its form"}
-CORRECTIONS = {"holm": "Holm", "none": "not corrected"}
 
 
 def page(report: Row) -> Tables:
     """The tables of report.html by their labels."""
     found: Tables = {}
-    for part in (verdict, lifts, measured, priced, elsewhere, trained, swept, compared, checked, made):
+    for part in (
+        verdict,
+        lifts,
+        measured,
+        priced,
+        elsewhere,
+        trained,
+        swept,
+        shown_checks.compared,
+        shown_checks.checked,
+        shown_checks.made,
+    ):
         for label, rows in part(report).items():
             if rows:
                 found[label] = rows
     return found
-
-
-def place(report: Row, cell: Row) -> Expected:
-    return {"Task": cell["task"]} | ({"Point": cell["coordinates"]} if report["sweep"] else {})
-
-
-def metric(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
-
-
-def corrected(report: Row) -> str:
-    return f"p ({CORRECTIONS[report['correction']]})"
-
-
-def span(pattern: str, row: Row, key: str = "lift") -> Shown:
-    """A figure and its interval; a pattern for the figure."""
-    return shows(f"{pattern} [{{}}, {{}}]", row[key], row["low"], row["high"])
-
-
-def known(pattern: str, value: float | None) -> str | Shown:
-    """A figure, or nothing where there is none."""
-    return "" if value is None else shows(pattern, value)
 
 
 def verdict(report: Row) -> Tables:
@@ -125,15 +112,14 @@ def part(row: Row) -> Shown:
     return shows("{+} (tried: {+} [{}, {}])", row["value"], tried["value"], tried["low"], tried["high"])
 
 
-def label_of(cell: Row, name: str) -> str:
-    """An arm's name for people, as its row has it."""
-    return str(next(arm["label"] for arm in cell["arms"] if arm["name"] == name))
-
-
 def measured(report: Row) -> Tables:
     found: Tables = {}
     for cell in report["cells"]:
         found[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in cell["arms"]]
+        if len(cell["comparisons"]) > 1 and len(cell["arms"]) > 2:
+            found[f"Other metrics of {cell['label']}"] = [other_metrics(cell, arm) for arm in cell["arms"]]
+        peaks = any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"])
+        found[f"Speed and size of {cell['label']}"] = [speed_row(cell, arm, peaks) for arm in cell["arms"] if arm["speed"]]
         grounded = [arm for arm in cell["arms"] if arm["grounding"]]
         found[f"Invented in {cell['label']}"] = [invented(arm) for arm in grounded]
         if cell["grounding"] == "slots":
@@ -162,6 +148,21 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     if any((other["cost"] or {}).get("request") is not None for other in cell["arms"]):
         row["USD per 1,000"] = known("{$}", thousand(arm["cost"]))
     return row
+
+
+def other_metrics(cell: Row, arm: Row) -> Expected:
+    found = {row["metric"]: span("{}", row, "score") for row in arm["metrics"]}
+    return {"Arm": arm["label"]} | {metric(row["metric"]): found.get(row["metric"], "") for row in cell["comparisons"][1:]}
+
+
+def speed_row(cell: Row, arm: Row, peaks: bool) -> Expected:
+    told = arm["speed"]
+    row: Expected = {"Arm": arm["label"], "Median": shows("{s}", told["p50"]), "95 % below": shows("{s}", told["p95"])}
+    row |= {"Over base": known("{} ×", told["overhead"]), "Prompt tokens": shows("{n}", told["prompt_tokens"])}
+    row |= {"Read/s": shows("{n}", told["prompt_tokens_per_second"]), "Weights": shows("{b}", told["weight_bytes"])}
+    row["Written/s"] = "none" if told["ranks"] else known("{n}", told["tokens_per_second"])
+    row["Timed"] = f"as {label_of(cell, told['timed_as'])}: the same shape" if told["timed_as"] else "itself"
+    return row | ({"Peak memory": shows("{b}", told["peak_bytes"])} if peaks else {})
 
 
 def has(cell: Row, measure: str) -> bool:
@@ -274,10 +275,6 @@ def trained(report: Row) -> Tables:
     return {"Training runs": rows}
 
 
-def size(row: Row) -> Expected:
-    return {"Trainable parameters": shows("{n}", row["trainable_parameters"]), "Adapter": shows("{b}", row["adapter_bytes"])}
-
-
 def swept(report: Row) -> Tables:
     points, against = [], []
     for point in (report["sweep"] or {"points": []})["points"]:
@@ -294,114 +291,3 @@ def swept(report: Row) -> Tables:
             row |= {"Tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
             against.append(row | {"p, not worse": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
     return {"Sweep": points, "Each point against the largest": against}
-
-
-def short(key: str) -> str:
-    return key.rpartition(".")[2].replace("_", " ")
-
-
-def compared(report: Row) -> Tables:
-    """How examples changed, reference models, and figures of LoRA Land."""
-    kinds = {cell["examples"]["zero_one"] for cell in report["cells"]}
-    better = " or ".join(word for word, there in (("fixed", True in kinds), ("gained", False in kinds)) if there).capitalize()
-    worse = " or ".join(word for word, there in (("broken", True in kinds), ("lost", False in kinds)) if there).capitalize()
-    groups = []
-    for cell in report["cells"]:
-        found = cell["examples"]
-        (_, up), (_, down), *same = found["classes"].items()
-        row = place(report, cell) | {better: share(up, found["n"]), worse: share(down, found["n"])}
-        row["Of these, base unreadable"] = shows("{n}", found["gained_unread"])
-        groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
-    references = []
-    for told in report["references"]:
-        row = {"Task": told["label"], "Model": told["name"], "Metric": metric(told["metric"]), "Score": shows("{}", told["score"])}
-        row |= {"Tuned over it": span("{+}", told), "Tokens in": known("{n}", told["tokens_in"])}
-        row |= {"Tokens out": known("{n}", told["tokens_out"]), "Refused": known("{n}", told["refused"])}
-        references.append(row | {"Cost, USD": known("{$}", told["cost"])})
-    beside = [published(report, row) for row in report["published"]]
-    return {
-        "Groups of examples by comparison": groups,
-        "Reference models": references,
-        "Figures beside those of LoRA Land": beside,
-    }
-
-
-def share(number: float, whole: float) -> Shown:
-    return shows("{n} ({%})", number, number / whole)
-
-
-def published(report: Row, row: Row) -> Expected:
-    seen: Expected = {"Task": row["task"]} | ({"Point": row["label"]} if report["sweep"] else {}) | {"n": shows("{n}", row["n"])}
-    for at, name in enumerate(("base", "tuned", "lift")):
-        told, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
-        ours, theirs = score(kind, told["ours"]), score(kind, told["paper"])
-        if name == "lift" and row["interval"][0] is not None:
-            ours = shows(f"{kind} [{{}}, {{}}]", told["ours"], *row["interval"])
-        ours = noted(ours, "learned nothing" if name in row["marks"] else "")
-        theirs = noted(theirs, f"ours {told['word']}" if name != "lift" and told["word"] in ("higher", "lower") else "")
-        seen[name.capitalize()], seen[f"Paper {at + 1}" if at else "Paper"] = ours, theirs
-        seen[f"Paper {at + 1}" if at else "Paper"] = noted(theirs, "learned nothing" if name in row["paper_marks"] else "")
-    constant = row["constant"]["score"] if row["constant"] else None
-    seen |= {"Lifts agree?": row["figures"]["lift"]["word"], "GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
-    return seen | {"Constant": score("{}", constant)}
-
-
-def score(kind: str, value: float | None) -> Shown:
-    return shows("-") if value is None else shows(kind, value)
-
-
-def noted(told: Shown, words: str) -> Shown:
-    return Shown(f"{told.pattern} {words}", told.values) if words else told
-
-
-def checked(report: Row) -> Tables:
-    answers, alive, sets, dropped, pairs = [], [], [], [], []
-    for cell in report["cells"]:
-        for arm in cell["answers"]:
-            row = place(report, cell) | {"Arm": arm["arm"], "Answers": shows("{n}", arm["n"])}
-            row |= {"Unreadable": share(arm["unparsed"], arm["n"]), "Cut off": share(arm["truncated"], arm["n"])}
-            row |= {"Endless": share(arm["endless"], arm["n"]), "Empty": share(arm["empty"], arm["n"])}
-            answers.append(row | {"Mean tokens": shows("{t}", arm["mean_tokens"])})
-        for told in cell["liveness"]:
-            row = place(report, cell) | {"Seed": str(told["seed"]), "Alive": "yes" if told["alive"] else "no"}
-            row |= {"Logit difference": shows("{}", told["largest_logit_difference"]), "Probes": shows("{n}", told["probes"])}
-            row |= {"Zero B matrices": shows("{n} of {n}", told["zero_tensors"], told["tensors"])}
-            alive.append(row | {"Modules reached": shows("{n} of {n}", told["matched"], told["targets"])})
-    for found in report["data"].values():
-        overlap = found["overlap"]
-        row = {"Task": found["task"], "Split": found["split"]}
-        total = sum(each["count"] for each in found["dropped"].values())
-        sets.append(
-            row
-            | {"Examples": shows("{n}", found["examples"]), "Dev": shows("{n}", found["dev"]) if overlap else ""}
-            | {"Asked for": shows("{n}", found["wanted"]), "Prompts cut": shows("{n}", found["cut"]), "Rows dropped": shows("{n}", total)}
-            | {
-                "Exact copies": shows("{n}", overlap["exact"]) if overlap else "",
-                "Near copies": shows("{n}", overlap["near"]) if overlap else "",
-            }
-            | {"Near from similarity": shows("{}", overlap["threshold"]) if overlap else ""}
-        )
-        for reason, each in found["dropped"].items():
-            seen = {
-                "Reason": reason,
-                "Rows": shows("{n}", each["count"]),
-                "First": ", ".join(each["first"]),
-                "Value of the first": str(each["value"]),
-            }
-            dropped.append(row | seen)
-        for pair in overlap["pairs"] if overlap else []:
-            pairs.append({"Task": found["task"]} | {key.capitalize(): str(value) for key, value in pair.items()})
-    tables: Tables = {"Answers by arm": answers, "Liveness of the adapters": alive, "Sets of examples": sets}
-    return tables | {"Dropped rows": dropped, "Overlapping prompts": pairs}
-
-
-def made(report: Row) -> Tables:
-    rows = []
-    for each in report["artifacts"]:
-        git, peak = each["git"], each["peak"]
-        row: Expected = {"Stage": each["stage"], "Folder": each["folder"], "Digest": each["digest"][:12]}
-        row |= {"Made (UTC)": each["at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", each["seconds"])}
-        row["Peak memory"] = shows("{b}, GPU {b}", peak["rss"], peak["cuda"]) if "cuda" in peak else shows("{b}", peak["rss"])
-        row["Commit"] = git["commit"][:12] + (", changed" if git["dirty"] else "") if git else "none"
-        rows.append(row | ({"Surroundings": each["surroundings"]} if len(report["surroundings"]) > 1 else {}))
-    return {"Artifacts": rows}

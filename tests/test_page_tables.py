@@ -10,9 +10,9 @@ import pytest
 from pipeline.page import charts, plots, render
 from pipeline.table import published, references, rows
 from tests import shown_elsewhere, shown_tables
+from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
 from tests.report_inputs import Inputs, Made
-from tests.shown import Drawing, Page, Shown, Table, fits, markdown_tables, shows, terminal_table
-from tests.shown_tables import Tables
+from tests.shown import Expected, Shown, Tables, fits, metric, shows
 
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -20,7 +20,7 @@ RECIPE = {
     "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
     "cost": {"gpu_hour": 1.2},
 }
-SWEEP = {"sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}, "finetune": {"seeds": [0, 1]}}
+SWEEP = {"tasks": ["titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}, "finetune": {"seeds": [0, 1]}}
 KEPT = ("recipe", "schema", "where", "seeds", "seed", "rank", "series", "packages", "python", "system", "cpu", "gpu", "confidence")
 """What `distinct` leaves as it is: names of places, and what is no measured figure."""
 ALIKE = {("Lifts by task and metric", "Seeds")}
@@ -29,7 +29,7 @@ ALIKE = {("Lifts by task and metric", "Seeds")}
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True))
+    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True, second="token_f1"))
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +62,21 @@ def distinct(value: Any, path: str = "", key: str = "") -> Any:
 
 
 def enriched(report: Row) -> Row:
-    """A report with what the invented inputs lack: further metrics, slots, figures of LoRA Land, more than one place."""
+    """A report with what the invented inputs lack: slots, an arm that ranks, figures of LoRA Land."""
     told: Row = json.loads(json.dumps(report))
-    for cell in told["cells"]:
-        cell["comparisons"].append(cell["comparisons"][0] | {"metric": "rouge1_f1", "primary": False})
     rates = {name: {"rate": 0.02, "low": 0.012, "high": 0.034} for name in ("missing", "added", "wrong")}
     told["cells"][1]["grounding"] = "slots"
     for arm in told["cells"][1]["arms"]:
         arm["grounding"] = arm["grounding"] and arm["grounding"] | {
             "slots": {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
         }
+    constrained = told["cells"][1]["arms"][2]
+    constrained["speed"] = told["cells"][1]["arms"][0]["speed"] | {
+        "timed_as": "base",
+        "ranks": True,
+        "tokens_per_second": None,
+        "overhead": 1.4,
+    }
     words = {"base": "higher", "tuned": "agree", "lift": "not comparable"}
     figures = {name: {"ours": 0.4, "paper": 0.5, "word": word, "why": "as it is"} for name, word in words.items()}
     row = {
@@ -139,7 +144,7 @@ def check(found: list[Table], expected: Tables) -> None:
         compare(table, expected[table.label])
 
 
-def compare(table: Table, rows: list[shown_tables.Expected]) -> None:
+def compare(table: Table, rows: list[Expected]) -> None:
     for row in rows:
         assert not set(table.heads) ^ set(row), (
             f"{table.label}: columns that no test reads, or that are missing: {set(table.heads) ^ set(row)}"
@@ -197,11 +202,12 @@ def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: s
 
 def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
     report = reports["two"]
-    marked = Page(render.page(report, {}, drawn(report))).marked
+    page = Page(render.page(report, {}, drawn(report)))
+    marked, tops = page.marked, [table.caption for table in page.tables]
     scores, details, captions = ([text for mark, text in marked if mark == kind] for kind in ("scores", "detail", "caption"))
     for cell, told in zip(report["cells"], scores, strict=True):
         row, speed = cell["comparisons"][0], cell["speed"]
-        assert shows(f"{shown_tables.metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(told)
+        assert shows(f"{metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(told)
         lift = shows("lift {+} [{}, {}], p (Holm) = {p}, n = {n}", row["lift"], row["low"], row["high"], row["p_adjusted"], row["n"])
         assert any(lift.fits(text) for text in details)
         floor = shows("An answer that is always the same: {}", cell["floor"] and cell["floor"]["score"])
@@ -209,11 +215,8 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         took = shown_tables.training(cell["cost"]["training"])
         assert isinstance(took, Shown)
         assert any(Shown(f"{cell['label']}: one adapter took {took.pattern} to train.", took.values).fits(text) for text in captions)
-        rates = [(arm["label"], arm["speed"]["prompt_tokens_per_second"]) for arm in cell["arms"] if arm["speed"]]
-        read = shows("Prompt tokens/s: " + ", ".join(f"{label} {{n}}" for label, _ in rates), *(rate for _, rate in rates))
         size = shows("Adapter {b}, context window {n} tokens", speed["adapter_bytes"], speed["context_window"])
-        assert any(read.fits(sentence) for text in captions for sentence in text.split(". "))
-        assert any(size.fits(sentence.partition(", peak")[0]) for text in captions for sentence in text.split(". "))
+        assert any(size.fits(sentence.strip(".")) for text in tops for sentence in text.split(". "))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,54 @@
+"""The flag of an answer that names what is in neither source nor target stands at that answer: of its example, its arm and its seed."""
+
+import json
+
+import pytest
+
+from pipeline import records
+from pipeline.records import Prediction
+from pipeline.stages import compare
+from tests import tiny
+from tests.test_compare_groups import EXAM, INVENTED, PARAMS, RIGHT, write
+
+SAID = {
+    "base": {1, 2},
+    "tuned3": {2, 5, 7},
+    "tuned11": {0, 4},
+    "arm.base_fewshot": {6, 9},
+    "arm.merged": set(),
+    "reference.big": {3},
+}
+"""By input, the examples whose answer holds an invented name."""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    root = tmp_path_factory.mktemp("flags")
+    inputs = write(root, 1)
+    inputs = {name: path for name, path in inputs.items() if name not in SAID and not name.startswith("tuned")}
+    for name, invented in SAID.items():
+        inputs[name] = root / f"said-{name}"
+        inputs[name].mkdir()
+        (inputs[name] / "liveness.json").write_text((root / "tuned0" / "liveness.json").read_text("utf-8"), "utf-8")
+        texts = [INVENTED if number in invented else RIGHT for number in range(len(EXAM))]
+        records.write(inputs[name] / "predictions.jsonl", [Prediction(e.id, t, 4, "eos") for e, t in zip(EXAM, texts, strict=True)])
+    work = tiny.work(root / "compared", PARAMS, **inputs)
+    compare.run(work)
+    return [json.loads(line) for line in (work.out / "examples.jsonl").read_text("utf-8").splitlines()]
+
+
+def flagged(rows, answer):
+    return {number for number, row in enumerate(rows) if "hallucinated" in answer(row)["flags"]}
+
+
+def test_an_invented_name_flags_the_answer_that_holds_it_and_no_other(rows):
+    assert flagged(rows, lambda row: row["base"]) == SAID["base"]
+    assert [flagged(rows, lambda row, seed=seed: row["tuned"][seed]) for seed in (0, 1)] == [SAID["tuned3"], SAID["tuned11"]]
+    for source in ("arm.base_fewshot", "arm.merged", "reference.big"):
+        assert flagged(rows, lambda row, name=source.removeprefix("arm."): row["others"][name]) == SAID[source]
+
+
+def test_the_flag_stands_beside_the_others_and_once(rows):
+    flags = [said["flags"] for row in rows for said in (row["base"], *row["tuned"], *row["others"].values())]
+    assert all(each.count("hallucinated") <= 1 for each in flags)
+    assert all(said["text"] == INVENTED for row in rows for said in (row["base"], *row["tuned"]) if "hallucinated" in said["flags"])
