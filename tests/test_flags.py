@@ -44,8 +44,11 @@ def flagged(rows, answer):
 def test_an_invented_name_flags_the_answer_that_holds_it_and_no_other(rows):
     assert flagged(rows, lambda row: row["base"]) == SAID["base"]
     assert [flagged(rows, lambda row, seed=seed: row["tuned"][seed]) for seed in (0, 1)] == [SAID["tuned3"], SAID["tuned11"]]
-    for source in ("arm.base_fewshot", "arm.merged", "reference.big"):
-        assert flagged(rows, lambda row, name=source.removeprefix("arm."): row["others"][name]) == SAID[source]
+    others = {"base_fewshot": "arm.base_fewshot", "merged": "arm.merged", "reference.big": "reference.big"}
+    assert rows[0]["others"].keys() == others.keys()
+    assert {name: flagged(rows, lambda row, name=name: row["others"][name]) for name in others} == {
+        name: SAID[source] for name, source in others.items()
+    }
 
 
 def test_the_flag_stands_beside_the_others_and_once(rows):
