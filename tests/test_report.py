@@ -150,7 +150,7 @@ def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) 
 
 def test_sweep_shows_every_point_and_run(swept: Made) -> None:
     found = swept.json["sweep"]
-    assert (found["axis"], found["log"]) == ("finetune.rank", 2)
+    assert (found["axis"], found["log"], found["axes"]) == ("finetune.rank", 2, [{"axis": "finetune.rank", "log": 2}])
     assert [point["value"] for point in found["points"]] == [4, 8, 16] * 2
     for point in found["points"]:
         rows = swept.rows(f"{point['cell']}.verdict", "examples.jsonl")
@@ -163,26 +163,29 @@ def test_sweep_shows_every_point_and_run(swept: Made) -> None:
         assert words.count(point["trainable_parameters"]) in swept.html
         assert words.size(point["adapter_bytes"]) in swept.md
     assert "Sweep over rank" in swept.html
-    assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"lifts", "loss0", "dev1", "sweep0", "sweep1"}
+    assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"lifts", "loss0", "dev1", "sweep0-rank", "sweep1-rank"}
 
 
 @pytest.mark.parametrize(
-    ("swept_keys", "axis", "log"),
+    ("swept_keys", "axes"),
     [
-        ({"finetune.rank": [4, 64]}, "finetune.rank", 2),
-        ({"finetune.rank": [4, 64], "finetune.learning_rate": [1e-4, 1e-3]}, "finetune.rank", 2),
-        ({"finetune.learning_rate": [1e-5, 1e-3]}, "finetune.learning_rate", 10),
-        ({"finetune.epochs": [1, 2, 3]}, "finetune.epochs", None),
-        ({"finetune.epochs": [1, 2], "finetune.dropout": [0, 0.1]}, None, None),
-        ({"finetune.rslora": [True, False]}, None, None),
-        ({"base": ["a", "b"]}, None, None),
-        ({"finetune.rank": [16]}, None, None),
-        ({"finetune.dropout": [0.0, 0.1]}, "finetune.dropout", None),
+        ({"finetune.rank": [4, 64]}, {"finetune.rank": 2}),
+        ({"finetune.rank": [4, 64], "finetune.learning_rate": [1e-4, 1e-3]}, {"finetune.rank": 2}),
+        ({"prepare.train_examples": [100, 900], "finetune.rank": [4, 64]}, {"finetune.rank": 2, "prepare.train_examples": None}),
+        ({"prepare.train_examples": [100, 1000], "finetune.rank": [4]}, {"prepare.train_examples": 10}),
+        ({"prepare.train_examples": [100, 900], "finetune.epochs": [1, 2]}, {"prepare.train_examples": None}),
+        ({"finetune.learning_rate": [1e-5, 1e-3]}, {"finetune.learning_rate": 10}),
+        ({"finetune.epochs": [1, 2, 3]}, {"finetune.epochs": None}),
+        ({"finetune.epochs": [1, 2], "finetune.dropout": [0, 0.1]}, {}),
+        ({"finetune.rslora": [True, False]}, {}),
+        ({"base": ["a", "b"]}, {}),
+        ({"finetune.rank": [16]}, {}),
+        ({"finetune.dropout": [0.0, 0.1]}, {"finetune.dropout": None}),
+        ({"finetune.dropout": [0, 0.0]}, {}),
     ],
 )
-def test_axis_of_a_sweep(swept_keys: dict[str, list[Any]], axis: str | None, log: int | None) -> None:
-    found = sweep.axis_of(swept_keys)
-    assert (found, sweep.log_base(found, swept_keys)) == (axis, log)
+def test_axes_of_a_sweep(swept_keys: dict[str, list[Any]], axes: dict[str, int | None]) -> None:
+    assert {key: sweep.log_base(key, swept_keys) for key in sweep.axes_of(swept_keys)} == axes
 
 
 def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
@@ -195,11 +198,11 @@ def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
     made = Made(
         Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rslora": [True, False], "finetune.schedule": ["cosine", "linear"]}}, n=12)
     )
-    assert made.json["sweep"]["axis"] is None
+    assert (made.json["sweep"]["axis"], made.json["sweep"]["axes"]) == (None, [])
     assert [point["where"]["finetune.schedule"] for point in made.json["sweep"]["points"]] == ["cosine", "linear"] * 2
     assert made.html.count('<th scope="row">boolq</th><td class="n">on</td>') == 2
     assert "rslora off, schedule linear" in made.md
-    assert not (made.work.out / "charts" / "sweep0.svg").exists()
+    assert not list((made.work.out / "charts").glob("sweep*"))
 
 
 def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:

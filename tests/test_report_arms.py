@@ -286,7 +286,7 @@ def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
 
 
 def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
-    told = {"task": "a", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
+    told = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
     points = [told | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
     drawn = charts.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
     assert all(f">{value}<" in drawn for value in (160, 480, 1440))

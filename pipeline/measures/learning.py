@@ -11,7 +11,7 @@ from pipeline.measures import forgetting
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
-AXES = ("prepare.train_examples", "finetune.rank")
+AXES = ("finetune.rank", "prepare.train_examples")
 SAME = 1e-6
 """A mean of example scores further than this from the metric is not the metric (BLEU)."""
 
@@ -44,7 +44,7 @@ class Settings:
 
 
 def section(points: Sequence[Point], settings: Settings) -> list[Row]:
-    """One entry for each task, numeric axis and place on the other axes: {task, axis, where, values, margin, smallest, points, why}.
+    """One entry for each axis, task and place on the other axes: {task, axis, where, values, margin, smallest, points, why}.
 
     points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
     score at the confidence. against_largest is this point minus the largest one, paired: p is the one-sided p of 'lower by the margin
@@ -53,8 +53,8 @@ def section(points: Sequence[Point], settings: Settings) -> list[Row]:
     but the largest is, or where `why` says that nothing could be compared.
     """
     lines: dict[tuple[str, str, str], list[Point]] = {}
-    for point in points:
-        for axis in AXES:
+    for axis in AXES:
+        for point in points:
             if is_number(point.where.get(axis)):
                 others = {key: value for key, value in point.where.items() if key != axis}
                 lines.setdefault((point.task, axis, repr(others)), []).append(point)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 from pipeline.page import words
@@ -22,6 +23,12 @@ LINE = 14
 """What a further line of its name adds to that."""
 PANEL = 340
 """Width of the plane of a training curve, in pixels."""
+SWEPT = 360
+"""Width of the plane of a sweep, in pixels."""
+APART = 18
+"""Most pixels between two lines of a sweep at the same value."""
+MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
+"""One for every colour of a series."""
 NARROW, NARROW_NAMES = 345, 145
 """Of a figure for a telephone, in pixels: its width, and that of its names at most."""
 
@@ -35,8 +42,8 @@ def all_of(report: Row) -> dict[str, str]:
         drawn[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
         if any(line["dev"] for line in lines):
             drawn[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
-        if report["sweep"] and report["sweep"]["axis"]:
-            drawn[f"sweep{number}"] = along(report["sweep"], task)
+        for axis in report["sweep"]["axes"] if report["sweep"] else []:
+            drawn[f"sweep{number}-{axis['axis'].rpartition('.')[2]}"] = along(report["sweep"] | axis, task)
     return drawn
 
 
@@ -51,7 +58,15 @@ def styled(chart: Any) -> Any:
     chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
     chart = chart.configure_axis(**text, **lines, titleFontWeight="normal", labelPadding=6, titlePadding=10)
     return chart.configure_legend(
-        **text, orient="top", direction="horizontal", columns=3, symbolStrokeWidth=2.5, columnPadding=28, title=None, offset=8
+        **text,
+        orient="top",
+        direction="horizontal",
+        columns=3,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+        columnPadding=28,
+        title=None,
+        offset=8,
     )
 
 
@@ -142,20 +157,40 @@ def series_colour(field: str, names: list[str]) -> Any:
     import altair as alt
 
     few = len(names) <= len(SERIES)
-    columns = max(1, min(3, PANEL // (CHARACTER * max(map(len, names)) + 40)))
     scale = alt.Scale(domain=names, range=[INK[SERIES[number if few else 0]] for number in range(len(names))])
-    return alt.Color(field, sort=None, scale=scale, legend=alt.Legend(columns=columns) if few and len(names) > 1 else None)
+    return alt.Color(field, sort=None, scale=scale, legend=legend(names))
+
+
+def series_shape(field: str, names: list[str]) -> Any:
+    """A shape for every name, for those who do not see its colour."""
+    import altair as alt
+
+    few = len(names) <= len(MARKS)
+    scale = alt.Scale(domain=names, range=[MARKS[number if few else 0] for number in range(len(names))])
+    return alt.Shape(field, sort=None, scale=scale, legend=legend(names))
+
+
+def legend(names: list[str]) -> Any:
+    import altair as alt
+
+    columns = max(1, min(3, SWEPT // (CHARACTER * max(map(len, names)) + 40)))
+    return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
 
 
 def curve_lines(report: Row, task: str) -> list[Row]:
-    """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep."""
+    """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep.
+
+    Where a sweep has more places than there are colours, lines of one value of its first axis share theirs.
+    """
     lines: dict[str, Row] = {}
-    for cell in report["cells"]:
-        if cell["task"] == task:
-            for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
-                series = cell["coordinates"] or f"seed {seed}"
-                said = f"{series}, seed {seed}" if cell["coordinates"] else series
-                lines.setdefault(key, {"key": key, "series": series, "said": said, **report["adapters"][key]["curve"]})
+    cells = [cell for cell in report["cells"] if cell["task"] == task]
+    places = {cell["coordinates"] for cell in cells}
+    axis = report["sweep"]["axis"] if len(places) > len(SERIES) else None
+    for cell in cells:
+        for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+            said = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
+            series = words.coordinates({axis: cell["where"][axis]}) if axis else cell["coordinates"] or said
+            lines.setdefault(key, {"key": key, "series": series, "said": said, **report["adapters"][key]["curve"]})
     return list(lines.values())
 
 
@@ -203,31 +238,67 @@ def loss_axis(losses: list[float]) -> Any:
 
 
 def along(sweep: Row, task: str) -> str:
-    """Lift against the swept key: interval and mean of each point, and every seed by itself."""
+    """Lift against a swept key: interval and mean of each point, and every seed by itself.
+
+    Args:
+        sweep: `axis`, `log` and `points` of report.json's sweep; what else a point has swept names its line.
+    """
     import altair as alt
 
-    points = [point_row(point) for point in sweep["points"] if point["task"] == task]
-    single = [run_row(point, run) for point in points for run in point["runs"] or []]
+    axis = sweep["axis"]
+    points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
     names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
-    axis = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
-    x = alt.X("value:Q", title=words.key(sweep["axis"]), scale=x_scale(sweep["log"], values), axis=axis)
-    y = alt.Axis(title="lift", tickCount=5, domain=False, ticks=False)
-
-    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=series_colour("name:N", names))
-    line = base.mark_line(strokeWidth=1.75).encode(y="lift:Q")
-    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N")
-    means = base.mark_point(size=75, filled=True, opacity=1).encode(y="lift:Q", description="said:N")
-    layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y)), line, bars, means]
-    if single:
-        hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=12)
-        layers.append(hollow.encode(x=x, y="run:Q", color=series_colour("name:N", names), description="said:N"))
-    label = f"{task}: lift against {words.key(sweep['axis'])}; the table has the same figures"
-    return draw(styled(alt.layer(*layers).properties(width=360, height=220)), label)
+    scale = x_scale(sweep["log"], values)
+    told = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
+    x = alt.X("value:Q", title=f"{words.key(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=told)
+    y = alt.Axis(title=f"lift, {words.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
+    gap = spacing(sweep["log"], values, len(names))
+    layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
+    for place, name in enumerate(names):
+        line = [point for point in points if point["name"] == name]
+        layers += marks(line, names, x, y, (gap * (place - (len(names) - 1) / 2), gap))
+    label = f"{task}: lift against {words.key(axis)}; the table has the same figures"
+    return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
 
 
-def point_row(point: Row) -> Row:
+def marks(points: list[Row], names: list[str], x: Any, y: Any, offset: tuple[float, float]) -> list[Any]:
+    """The marks of one line of a sweep.
+
+    Args:
+        names: of all lines, in the order of their colours.
+        x: encoding of the swept key.
+        y: axis of the lift.
+        offset: in pixels, how far the line stands from its values, and how far the next line from it.
+    """
+    import altair as alt
+
+    at, gap = offset
+    colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
+    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
+    line = base.mark_line(strokeWidth=1.75, xOffset=at).encode(y="lift:Q")
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=at).encode(
+        y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N"
+    )
+    means = base.mark_point(size=75, filled=True, opacity=1, xOffset=at).encode(y="lift:Q", shape=shape, description="said:N")
+    single = [run_row(point, run) for point in points for run in point["runs"] or []]
+    hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=at + 0.45 * gap)
+    seeds = hollow.encode(x=x, y="run:Q", color=colour, description="said:N")
+    return [line, bars, means, *([seeds] if single else [])]
+
+
+def spacing(log: int | None, values: list[float], lines: int) -> float:
+    """How far lines stand from each other, in pixels, so that none hides another and the nearest values stay apart."""
+    low, high = ends(log, values)
+    far = [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low) for value in values]
+    nearest = min((after - before for before, after in pairwise(far)), default=1.0)
+    return min(APART, 0.6 * SWEPT * nearest / lines)
+
+
+def point_row(point: Row, axis: str) -> Row:
+    """A point of a sweep with its value along an axis and the name of its line there."""
     said = f"{words.coordinates(point['where'])}: lift {words.typeset(words.lift(point))}, {point['verdict']}"
-    return {**point, "name": words.coordinates(point["series"]) or "lift", "said": said}
+    others = {key: value for key, value in point["where"].items() if key != axis}
+    return {**point, "value": point["where"][axis], "name": words.coordinates(others) or "lift", "said": said}
 
 
 def run_row(point: Row, run: Row) -> Row:
@@ -239,7 +310,13 @@ def run_row(point: Row, run: Row) -> Row:
 def x_scale(log: int | None, values: list[float]) -> Any:
     import altair as alt
 
+    domain = list(ends(log, values))
+    return alt.Scale(type="log", base=log, domain=domain, nice=False) if log else alt.Scale(domain=domain, nice=False, zero=False)
+
+
+def ends(log: int | None, values: list[float]) -> tuple[float, float]:
+    """Of the axis of a swept key."""
     if log:
-        return alt.Scale(type="log", base=log, domain=[min(values) / 1.25, max(values) * 1.25], nice=False)
-    room = 0.06 * (max(values) - min(values))
-    return alt.Scale(domain=[min(values) - room, max(values) + room], nice=False, zero=False)
+        return min(values) / 1.25, max(values) * 1.25
+    room = 0.1 * (max(values) - min(values))
+    return min(values) - room, max(values) + room

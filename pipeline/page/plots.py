@@ -12,12 +12,15 @@ Row = dict[str, Any]
 Box = tuple[float, float, float, float]
 PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": "worse"}
 """Colour of each part of a score."""
-MOST_PANELS = 12
-"""More cells than these are told by tables alone."""
-FAMILIES = {"base": "edge", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
+MOST_PANELS = 40
+"""More cells than these are told by tables alone: LoRA Land's 31 tasks are drawn, sweeps over all of them are not."""
+FAMILIES = {"base": "muted", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
 WIDTH, HEIGHT, HIGHEST = 360, 220, 1.05
 """Of the cost chart: its plane in pixels, and the score at its upper end."""
-SIDES = (("left", 9, -7), ("center", 0, -13), ("right", -9, -7), ("left", 9, 9), ("right", -9, 9))
+NEAR = (("left", 9, -7), ("center", 0, -13), ("right", -9, -7), ("left", 9, 9), ("right", -9, 9))
+FAR = tuple((align, dx, dy) for dy in (-20, 22, -33, 35) for align, dx in (("left", 9), ("right", -9)))
+"""Sides of names that a line leads to."""
+SIDES = (*NEAR, *FAR)
 """Where the name of a point may stand, best first: alignment and distance of its middle from the point, in pixels."""
 DOT, LETTER = 6, 6
 """Half the size of a point, and of a line of text, and the width of a letter there, in pixels."""
@@ -38,7 +41,7 @@ def all_of(report: Row) -> dict[str, str]:
         if len(cell["arms"]) > 2:
             drawn[f"arms{number}"] = scores(cell)
         if len(priced := paid(cell)) > 1:
-            drawn[f"cost{number}"] = against_cost(priced, cell["label"])
+            drawn[f"cost{number}"] = against_cost(priced, cell["label"], words.metric(cell["comparisons"][0]["metric"]))
     return drawn
 
 
@@ -141,29 +144,30 @@ def paid(cell: Row) -> list[Row]:
     return rows
 
 
-def against_cost(rows: list[Row], label: str) -> str:
+def against_cost(rows: list[Row], label: str, metric: str) -> str:
     """Score against what a request costs: up and to the left is better."""
     import altair as alt
 
     least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
     title = "US dollars per 1,000 requests" if rows[0]["by"] == "request" else "seconds of the machine a request"
     wide = most > 8 * least
+    title += ", logarithmic" if wide else ""
     scale = alt.Scale(type="log" if wide else "linear", domain=list(domain(wide, least, most)), nice=False)
     there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
     colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
     highest = alt.Scale(domain=[0, HIGHEST], nice=False)
-    y = alt.Y("score:Q", title="score", scale=highest, axis=alt.Axis(tickCount=5, domain=False, ticks=False))
+    y = alt.Y("score:Q", title=metric, scale=highest, axis=alt.Axis(tickCount=5, domain=False, ticks=False))
     x = alt.X("spent:Q", title=title, scale=scale, axis=alt.Axis(tickCount=4, grid=False, format="~g"))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=colour)
-    points = base.mark_point(size=85, filled=True, opacity=1).encode(description="said:N")
+    points = base.mark_point(size=85, filled=True, opacity=1, stroke=INK["paper"], strokeWidth=1).encode(description="said:N")
     placed = sides([spot(row, wide, least, most) for row in rows], [row["name"] for row in rows])
-    texts = [
-        alt.Chart(alt.Data(values=[row]))
-        .mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11)
-        .encode(x=x, y=y, color=colour, text="name:N", description="said:N")
-        for row, side in zip(rows, placed, strict=True)
-    ]
-    chart = alt.layer(points, *texts).properties(width=WIDTH, height=HEIGHT)
+    texts = []
+    for side in dict.fromkeys(placed):
+        at = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
+        name = at.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
+        lead = at.mark_rule(strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(x2="spent:Q", y2="score:Q")
+        texts += [lead, name] if side in FAR else [name]
+    chart = alt.layer(*texts, points).properties(width=WIDTH, height=HEIGHT)
     return draw(styled(chart), f"{label}: score against cost; the table has the same figures")
 
 

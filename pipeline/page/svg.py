@@ -16,7 +16,6 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper": ("#fbfaf7", "#171614"),
         "raised": ("#fffefc", "#1f1d1b"),
         "mark": ("#ffe69a", "#66520f"),
-        "new": ("#e2f1ec", "#173a33"),
         "better": ("#0b6b5f", "#5fcdb8"),
         "worse": ("#ab3a12", "#f4966c"),
         "unsure": ("#67625a", "#a8a297"),

@@ -1,6 +1,8 @@
-"""Lift against the swept key, with the single runs, where a recipe sweeps."""
+"""Lift against the swept keys, with the single runs, where a recipe sweeps."""
 
 from typing import Any
+
+from pipeline.measures.learning import AXES, is_number
 
 Row = dict[str, Any]
 
@@ -15,26 +17,21 @@ def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | No
     swept: dict[str, list[Any]] = recipe["sweep"]
     if not swept:
         return None
-    axis = axis_of(swept)
-    points = [point(cell, axis, adapters) for cell in cells]
-    return {"keys": list(swept), "axis": axis, "log": log_base(axis, swept), "points": points}
+    axes: list[Row] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
+    first = axes[0] if axes else {"axis": None, "log": None}
+    points = [point(cell, first["axis"], adapters) for cell in cells]
+    return {"keys": list(swept), **first, "axes": axes, "points": points}
 
 
-def axis_of(swept: dict[str, list[Any]]) -> str | None:
-    """The key along which a chart is drawn: the rank, else the one numeric key."""
-    numeric = [key for key, values in swept.items() if len(set(map(str, values))) > 1 and all(is_number(value) for value in values)]
-    if "finetune.rank" in numeric:
-        return "finetune.rank"
-    return numeric[0] if len(numeric) == 1 else None
+def axes_of(swept: dict[str, list[Any]]) -> list[str]:
+    """The keys along which a chart each is drawn: rank and number of training examples, where neither is swept the one numeric key."""
+    numeric = [key for key, values in swept.items() if all(map(is_number, values)) and len(set(values)) > 1]
+    return [key for key in AXES if key in numeric] or (numeric if len(numeric) == 1 else [])
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def log_base(axis: str | None, swept: dict[str, list[Any]]) -> int | None:
+def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
     """2 for ranks, 10 for other keys that span a decade, None for a linear axis."""
-    if axis is None or min(swept[axis]) <= 0:
+    if min(swept[axis]) <= 0:
         return None
     return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
 

@@ -1,0 +1,184 @@
+"""Curves of a sweep over ranks and training sizes, and the charts of a page of many tasks."""
+
+import json
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.page import charts, plots, render
+from pipeline.page.svg import SERIES, THEME
+from tests.report_inputs import Inputs, Made
+
+RANKS, SIZES = [4, 8, 16], [100, 200, 400]
+RECIPE = {
+    "tasks": ["boolq"],
+    "finetune": {"seeds": [0, 1]},
+    "sweep": {"prepare.train_examples": SIZES, "finetune.rank": RANKS},
+}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The invented answers depend on the rank alone, so all sizes have the same lifts."""
+    return Made(Inputs(tmp_path_factory.mktemp("swept"), RECIPE, n=30))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """More tasks than are drawn one beside the other."""
+    tasks = [f"task_{number}" for number in range(13)]
+    inline = [
+        {"name": name, "data": {"train": "a.jsonl", "heldout": "b.jsonl"}, "prompt": "{text}", "target": "{team}", "metrics": ["accuracy"]}
+        for name in tasks
+    ]
+    recipe = {"tasks": inline, "general": {"suites": []}, "cost": {"gpu_hour": 1.0}}
+    return Made(Inputs(tmp_path_factory.mktemp("many"), recipe, n=8, arms=("base_fewshot",), measured=True))
+
+
+def drawing(made: Made, name: str) -> ElementTree.Element:
+    return ElementTree.fromstring((made.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
+
+
+def marks(made: Made, name: str) -> dict[str, tuple[str, list[float]]]:
+    """Shape and place of every point that tells something, by what it tells."""
+    found = {}
+    for mark in drawing(made, name).iter():
+        at = re.match(r"translate\((.*)\)", mark.get("transform") or "")
+        if mark.tag.endswith("}path") and len(mark) and at:
+            found[mark[0].text or ""] = (mark.get("d") or "", [float(each) for each in at[1].split(",")])
+    return found
+
+
+def shown(made: Made, name: str) -> list[str]:
+    return [part.text for part in drawing(made, name).iter() if part.tag.endswith("}text") and part.text]
+
+
+def test_lifts_are_drawn_along_both_keys(swept: Made) -> None:
+    assert [along["axis"] for along in swept.json["sweep"]["axes"]] == ["finetune.rank", "prepare.train_examples"]
+    for name, values, lines in (("rank", RANKS, SIZES), ("train_examples", SIZES, RANKS)):
+        lettering = shown(swept, f"sweep0-{name}")
+        assert [text for text in lettering if text.isdigit()] == list(map(str, values))
+        other = "train examples" if name == "rank" else "rank"
+        assert [text for text in lettering if text.startswith(f"{other} ")] == [f"{other} {line}" for line in lines]
+        assert f"<h3>boolq by {name.replace('_', ' ')}</h3><svg" in swept.html
+        told = [text for text in marks(swept, f"sweep0-{name}") if "seed" not in text]
+        assert len(told) == len(swept.json["sweep"]["points"]) == 9
+
+
+def test_axes_of_a_sweep_say_what_they_measure(swept: Made) -> None:
+    assert {"lift, accuracy", "rank, logarithmic"} <= set(shown(swept, "sweep0-rank"))
+    assert {"lift, accuracy", "train examples"} <= set(shown(swept, "sweep0-train_examples"))
+
+
+@pytest.mark.parametrize("name", ["sweep0-rank", "sweep0-train_examples"])
+def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
+    """All sizes have equal lifts, so only their distance from the value and their shape tell their points apart."""
+    found = {text: mark for text, mark in marks(swept, name).items() if "seed" not in text}
+    for (_, one), (_, other) in combinations(found.values(), 2):
+        assert max(abs(one[0] - other[0]), abs(one[1] - other[1])) > 10
+    lines = {re.search(r"train examples \d+" if name.endswith("rank") else r"rank \d+", text)[0]: mark[0] for text, mark in found.items()}
+    assert len(set(lines.values())) == len(lines) == 3
+
+
+@pytest.mark.parametrize(("log", "values", "lines"), [(2, [1, 2, 4, 8, 256], 8), (None, [100, 110, 5000], 4), (10, [5, 50], 2)])
+def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[float], lines: int) -> None:
+    low, high = charts.ends(log, values)
+    assert low < min(values) <= max(values) < high
+    gap = charts.spacing(log, values, lines)
+    assert 0 < gap <= charts.APART
+    if len(values) == 3:
+        assert gap * lines <= charts.SWEPT * (values[1] - values[0]) / (high - low)
+
+
+def test_enough_is_said_for_every_rank(swept: Made) -> None:
+    found = [(line["axis"], line["where"]) for line in swept.json["learning"]]
+    by_rank = [("finetune.rank", {"prepare.train_examples": size}) for size in SIZES]
+    assert found == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
+    assert not any(line["why"] for line in swept.json["learning"])
+    told = swept.html.partition("How many training examples are enough</h3>")[2].partition("</ul>")[0]
+    for rank, line in zip(RANKS, re.findall(r"<li>(.*?)</li>", told, re.DOTALL), strict=True):
+        assert f"<b>boolq</b> at rank {rank}:" in line
+
+
+def test_what_is_enough_is_written_out(swept: Made) -> None:
+    said = json.loads(json.dumps(swept.json))
+    for line, smallest in zip(said["learning"], (8, None, 4, 200, None, 100), strict=True):
+        line["smallest"] = smallest
+    html = " ".join(render.page(said, {}, charts.all_of(said) | plots.all_of(said)).split())
+    assert "at train examples 100: rank 8 is enough: it and all above are shown to be worse than 16 by less than 0.02." in html
+    assert "at rank 4: 200 are enough: so many and more are shown to be worse than 400 by less than 0.02." in html
+    assert "at rank 8: no number below 400 was shown to be enough." in html
+
+
+def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: Made) -> None:
+    assert [text for text in shown(swept, "loss0") if text.startswith("rank")] == [f"rank {rank}" for rank in RANKS]
+    colours = re.findall(r"stroke=\"var\(--(s\d)\)\"", (swept.work.out / "charts" / "loss0.svg").read_text("utf-8"))
+    assert set(colours) >= {"s0", "s1", "s2"}
+
+
+def test_a_small_sweep_has_a_colour_a_point() -> None:
+    cells = [
+        {"task": "a", "seeds": [0], "adapters": [f"k{rank}"], "coordinates": f"rank {rank}", "where": {"finetune.rank": rank}}
+        for rank in RANKS
+    ]
+    report: dict[str, Any] = {"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": {f"k{rank}": {"curve": {}} for rank in RANKS}}
+    assert [line["series"] for line in charts.curve_lines(report, "a")] == [f"rank {rank}" for rank in RANKS]
+    assert [line["said"] for line in charts.curve_lines(report, "a")] == [f"rank {rank}, seed 0" for rank in RANKS]
+
+
+def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
+    files = {path.stem for path in (many.work.out / "charts").glob("*.svg")}
+    assert files >= {f"{kind}{number}" for kind in ("arms", "cost") for number in range(13)}
+    section = many.html.partition('<section id="arms">')[2].partition("</section>")[0]
+    assert section.count("score of every arm") == 13
+    for cell in many.json["cells"]:
+        fold = section.partition(f"<summary>{cell['label']}</summary>")[2].partition("<table")[0]
+        assert f'aria-label="{cell["label"]}: score of every arm' in fold
+    cost = many.html.partition('<section id="cost">')[2].partition("</section>")[0]
+    folded = cost.partition("<summary>Charts of 13 tasks</summary>")[2].partition("</details>")[0]
+    assert folded.count("score against cost") == cost.count("score against cost") == 13
+
+
+def test_more_cells_than_a_reader_opens_are_told_by_tables(many: Made) -> None:
+    cell = many.json["cells"][0] | {"decomposition": None, "forgetting": []}
+    report = {"claims": [], "cells": [cell] * (plots.MOST_PANELS + 1)}
+    assert plots.all_of(report) == {}
+    assert plots.MOST_PANELS >= 31
+
+
+CROWD = [("base", 0.02, 0.71), ("base, constrained", 0.0204, 0.715), ("tuned", 0.021, 0.74), ("tuned, merged", 0.0207, 0.738)]
+
+
+def test_names_of_arms_that_lie_together_stand_apart() -> None:
+    """Four arms within the size of a point: names that find no room beside it stand farther off, with a line to their point."""
+    rows = [{"name": name, "spent": spent, "score": score, "by": "request", "family": "base", "said": name} for name, spent, score in CROWD]
+    spots = [plots.spot(row, False, 0.02, 0.021) for row in rows]
+    placed = plots.sides(spots, [row["name"] for row in rows])
+    boxes = [plots.box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
+    assert not any(plots.overlap(*pair) for pair in combinations(boxes, 2))
+    root = ElementTree.fromstring(plots.against_cost(rows, "a", "exact match"))
+    texts = [part.text for part in root.iter() if part.tag.endswith("}text")]
+    assert "exact match" in texts
+    leads = [part for part in root.iter() if part.tag.endswith("}line") and part.get("opacity") == "0.6"]
+    assert len(leads) == sum(side in plots.FAR for side in placed) > 0
+
+
+def test_a_logarithmic_cost_axis_says_so() -> None:
+    rows = [
+        {"name": name, "spent": spent, "score": 0.5, "by": "request", "family": "base", "said": name}
+        for name, spent in (("a", 1), ("b", 9))
+    ]
+    assert "US dollars per 1,000 requests, logarithmic<" in plots.against_cost(rows, "a", "accuracy")
+    assert "logarithmic" not in plots.against_cost([rows[0], rows[1] | {"spent": 7}], "a", "accuracy")
+
+
+def test_every_colour_of_the_theme_is_used() -> None:
+    page = Path(charts.__file__).parent
+    drawn = "".join((page / name).read_text("utf-8") for name in ("charts.py", "plots.py"))
+    style = (page / "page.css").read_text("utf-8")
+    used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in drawn} | set(SERIES)
+    assert used == THEME.keys()
