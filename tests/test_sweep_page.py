@@ -4,7 +4,6 @@ import json
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -82,6 +81,7 @@ def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
         assert max(abs(one[0] - other[0]), abs(one[1] - other[1])) > 10
     lines = {re.search(r"train examples \d+" if name.endswith("rank") else r"rank \d+", text)[0]: mark[0] for text, mark in found.items()}
     assert len(set(lines.values())) == len(lines) == 3
+    assert "Points of one value stand side by side." in swept.html
 
 
 @pytest.mark.parametrize(("log", "values", "lines"), [(2, [1, 2, 4, 8, 256], 8), (None, [100, 110, 5000], 4), (10, [5, 50], 2)])
@@ -121,13 +121,21 @@ def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: Made) -> N
 
 
 def test_a_small_sweep_has_a_colour_a_point() -> None:
+    places = [(rank, size) for rank in RANKS[:2] for size in SIZES[:2]]
     cells = [
-        {"task": "a", "seeds": [0], "adapters": [f"k{rank}"], "coordinates": f"rank {rank}", "where": {"finetune.rank": rank}}
-        for rank in RANKS
+        {
+            "task": "a",
+            "seeds": [0],
+            "adapters": [f"{rank}-{size}"],
+            "coordinates": f"rank {rank}, size {size}",
+            "where": {"finetune.rank": rank},
+        }
+        for rank, size in places
     ]
-    report: dict[str, Any] = {"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": {f"k{rank}": {"curve": {}} for rank in RANKS}}
-    assert [line["series"] for line in charts.curve_lines(report, "a")] == [f"rank {rank}" for rank in RANKS]
-    assert [line["said"] for line in charts.curve_lines(report, "a")] == [f"rank {rank}, seed 0" for rank in RANKS]
+    adapters = {cell["adapters"][0]: {"curve": {}} for cell in cells}
+    lines = charts.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
+    assert [line["series"] for line in lines] == [cell["coordinates"] for cell in cells]
+    assert [line["said"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
 
 
 def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
