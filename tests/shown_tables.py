@@ -161,7 +161,7 @@ def speed_row(cell: Row, arm: Row, peaks: bool) -> Expected:
     row |= {"Over base": known("{} ×", told["overhead"]), "Prompt tokens": shows("{n}", told["prompt_tokens"])}
     row |= {"Read/s": shows("{n}", told["prompt_tokens_per_second"]), "Weights": shows("{b}", told["weight_bytes"])}
     row["Written/s"] = "none" if told["ranks"] else known("{n}", told["tokens_per_second"])
-    row["Timed"] = f"as {label_of(cell, told['timed_as'])}: the same shape" if told["timed_as"] else "itself"
+    row["Timed"] = f"as {label_of(cell, told['timed_as'])}" if told["timed_as"] else "itself"
     return row | ({"Peak memory": shows("{b}", told["peak_bytes"])} if peaks else {})
 
 

@@ -128,7 +128,14 @@ def copied(row: Row, turn: int) -> Row:
 
 def drawn(report: Row) -> dict[str, str]:
     """A figure without marks for every name that a page may hold."""
-    names = ["lifts", "lifts-narrow", "parts", "parts-narrow", *(f"{kind}{at}" for kind in ("loss", "dev", "sweep") for at in range(8))]
+    names = [
+        "lifts",
+        "lifts-narrow",
+        "parts",
+        "parts-narrow",
+        *(f"{kind}{at}" for kind in ("loss", "dev") for at in range(8)),
+        "sweep0-rank",
+    ]
     return dict.fromkeys(names, '<svg aria-label="none"></svg>') | {
         f"kept-{kind}{w}": "" for kind in ("loss", "task") for w in ("", "-narrow")
     }
