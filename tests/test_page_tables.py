@@ -249,6 +249,22 @@ def tell(drawing: Drawing, expected: list[Shown], all_of_them: bool = True) -> N
     assert not missing if all_of_them else len(missing) < 0.7 * len(expected), (drawing.under, missing)
 
 
+def on_one_scale(places: list[tuple[float, float]]) -> bool:
+    """Whether places lie at their values on one linear axis; (value, pixel) each."""
+    (low, left), (high, right) = min(places), max(places)
+    slope = (right - left) / (high - low)
+    return slope > 0 and all(abs(left + slope * (value - low) - place) < 0.01 for value, place in places)
+
+
+def spread(rows: list[Row], key: str, drawing: Drawing) -> list[tuple[float, float]]:
+    """Where a figure draws values and both ends of their intervals, level with each other."""
+    rules = [rule for rule in drawing.rules if not rule[0].startswith("zero")]
+    found = [(row[key], x) for row, (_, x, _) in zip(rows, drawing.points, strict=True)]
+    return found + [
+        place for row, (_, *ends) in zip(rows, rules, strict=True) for place in zip((row["low"], row["high"]), ends, strict=True)
+    ]
+
+
 def in_order(places: list[tuple[float, float]]) -> bool:
     """Whether what has a higher value lies further right or up; (value, place) each."""
     return all((one[0] - other[0]) * (one[1] - other[1]) >= -1e-6 for one, other in combinations(places, 2))
@@ -260,10 +276,7 @@ def test_points_of_lifts_and_parts_tell_the_report(figures: dict[str, list[Drawi
     for drawing in under(drawings, "Lift on every task"):
         tell(drawing, shown_elsewhere.lifts(report))
         primaries = [cell["comparisons"][0] for cell in report["cells"]]
-        assert in_order([(row["lift"], x) for row, (_, x, _) in zip(primaries, drawing.points, strict=True)])
-        rules = [rule for rule in drawing.rules if not rule[0].startswith("zero")]
-        ends = [(row["low"], x) for row, (_, x, _) in zip(primaries, rules, strict=True)]
-        assert in_order(ends + [(row["high"], x) for row, (_, _, x) in zip(primaries, rules, strict=True)])
+        assert on_one_scale(spread(primaries, "lift", drawing))
     for drawing in under(drawings, "What made the lift"):
         tell(drawing, shown_elsewhere.parts(report))
 
@@ -273,9 +286,13 @@ def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawin
     for cell in reports[name]["cells"]:
         (scores,) = under(figures[name], "Every way of asking", cell["label"])
         tell(scores, shown_elsewhere.scores(cell))
-        assert in_order([(arm["score"], x) for arm, (_, x, _) in zip(cell["arms"], scores.points, strict=True)])
+        assert on_one_scale(spread(cell["arms"], "score", scores))
         (costs,) = under(figures[name], "Quality against cost", cell["label"])
         tell(costs, shown_elsewhere.costs(cell))
+        dots = {text: (x, y) for text, x, y in reversed(costs.points)}  # a name beside its point tells the same
+        placed = [(each.values, place) for each in shown_elsewhere.costs(cell) for text, place in dots.items() if each.fits(text)]
+        assert on_one_scale([(score, -y) for (score, _), (_, y) in placed])
+        assert in_order([(cost, x) for (_, cost), (x, _) in placed])
 
 
 @pytest.mark.parametrize("name", ["two", "sweep"])
@@ -284,7 +301,7 @@ def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str
     suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"] if suite["kind"] == kind]
     for drawing in under(figures[name], "What was kept elsewhere", heading):
         tell(drawing, shown_elsewhere.kept(reports[name], kind))
-        assert in_order([(suite["difference"], x) for suite, (_, x, _) in zip(suites, drawing.points, strict=True)])
+        assert on_one_scale(spread(suites, "difference", drawing))
 
 
 @pytest.mark.parametrize("name", ["two", "sweep"])
@@ -302,4 +319,6 @@ def test_points_of_a_sweep_tell_the_report(figures: dict[str, list[Drawing]], re
     for task in {cell["task"] for cell in reports["sweep"]["cells"]}:
         found = under(figures["sweep"], "Sweep over rank and learning rate", task)
         for drawing in found:
-            tell(drawing, shown_elsewhere.sweep(reports["sweep"], task))
+            expected = shown_elsewhere.sweep(reports["sweep"], task)
+            tell(drawing, expected)
+            assert on_one_scale([(next(one.values[0] for one in expected if one.fits(text)), -y) for text, _, y in drawing.points])

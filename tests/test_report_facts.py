@@ -1,0 +1,183 @@
+"""report.json has the figures of the folders that it is made of, each in its place: of this arm, this seed, this set of examples."""
+
+import csv
+import json
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline import views
+from pipeline.artifact import Artifact
+from pipeline.page import cells, examples, facts, judgement
+from tests.report_inputs import MADE, Inputs
+
+Row = dict[str, Any]
+ARMS = ("base_fewshot", "base_constrained", "merged", "reference.gpt-x", "constant")
+PRICE = {"input": 2.5, "output": 10.0}
+RECIPE = {
+    "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": PRICE}],
+    "cost": {"gpu_hour": 1.2},
+    "finetune": {"seeds": [0, 1]},
+    "sweep": {"finetune.rank": [4, 16]},
+}
+OTHERWISE = {"seconds": 77.5, "at": "2026-06-07T08:09:10Z", "peak": {"rss": 5 * 2**30, "cuda": 7 * 2**30}}
+
+
+class Uneven(Inputs):
+    """Inputs whose seeds took differently long to train, and whose endpoint counts other tokens than we do."""
+
+    def seal(self, source: str, task: str, params: Row, files: Row, given: Row) -> Artifact:
+        other = {"train_seconds": 90.5 + 4 * params["seed"]} if source.startswith("adapter") else {}
+        if source.startswith("reference."):
+            other = {"completion_tokens": 3 * given["completion_tokens"]}
+        return super().seal(source, task, params, files, given | other)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Row]:
+    """The cells and the report of them, without any page."""
+    inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", made={"tuned1": OTHERWISE})
+    work = inputs.work()
+    opened = cells.open_all(work)
+    judged = judgement.judge(opened, work.params["recipe"])
+    read = {cell.name: examples.read(cell, judged[0][cell.name][0], ()) for cell in opened}
+    return opened, json.loads(json.dumps(facts.report(work.params["recipe"], opened, judged, read)))
+
+
+def pairs(made: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:
+    known = {cell.name: cell for cell in made[0]}
+    return [(known[row["cell"]], row) for row in made[1]["cells"]]
+
+
+def test_every_arm_has_what_was_measured_of_it(made: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(made):
+        metric = row["comparisons"][0]["metric"]
+        beside = cell.load("verdict", "beside.json")[metric]
+        bands = beside["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in beside["others"]}
+        timing = cell.load("speed", "speed.json")
+        assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "tuned", "merged"]
+        for arm in row["arms"]:
+            name = arm["name"]
+            assert [arm["low"], arm["high"]] == bands[name]
+            (second,) = arm["metrics"]
+            others = cell.load("verdict", "beside.json")["token_f1"]
+            known = others["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in others["others"]}
+            assert [second["low"], second["high"]] == known[name]
+            for file in ("relevance", "grounding"):
+                assert arm[file] == cell.load("verdict", f"{file}.json")["arms"].get(name)
+            assert arm["lenient"] == cell.load("verdict", "lenient.json")[name]
+            timed = timing["arms"].get(name)
+            assert arm["speed"] == (
+                timed and {key: timed[key] for key in arm["speed"] if key != "overhead"} | {"overhead": timing["overhead"].get(name)}
+            )
+
+
+def test_adapters_have_their_own_curve_time_and_size(made: tuple[list[cells.Cell], Row]) -> None:
+    seen = set()
+    for cell, row in pairs(made):
+        for seed, key in zip(row["seeds"], row["adapters"], strict=True):
+            told, given = made[1]["adapters"][key], cell.inputs[f"adapter{seed}"]
+            seen.add(key)
+            with (given.path / "curve.csv").open(encoding="utf-8", newline="") as file:
+                steps = list(csv.DictReader(file))
+            assert told["curve"]["train"] == [[int(step["step"]), float(step["loss"])] for step in steps]
+            assert told["curve"]["dev"] == [[int(step["step"]), float(step["dev_loss"])] for step in steps if step["dev_loss"]]
+            assert told["seconds"] == given.facts["train_seconds"] != given.made["seconds"]
+            names = ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss", "target_tokens", "tokens_per_second")
+            assert {name: told[name] for name in names} == {name: given.facts[name] for name in names}
+    assert len(seen) == 8
+
+
+def test_costs_are_those_of_the_arms_tokens_speed_and_price(made: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(made):
+        timing, hour = cell.load("speed", "speed.json")["arms"], RECIPE["cost"]["gpu_hour"] / 3600
+        costs = {arm["name"]: arm["cost"] for arm in row["arms"] if arm["cost"]}
+        assert costs == row["cost"]["arms"]
+        base = costs["base"]["seconds"]
+        for arm in (each for each in row["arms"] if each["speed"]):
+            told, speed = arm["cost"], timing[arm["name"]]
+            seconds = arm["tokens_in"] / speed["prompt_tokens_per_second"] + arm["counts"]["mean_tokens"] / speed["tokens_per_second"]
+            assert told["in_per_million"] == pytest.approx(1e6 * hour / speed["prompt_tokens_per_second"])
+            assert told["out_per_million"] == pytest.approx(1e6 * hour / speed["tokens_per_second"])
+            assert (told["seconds"], told["request"]) == pytest.approx((seconds, seconds * hour))
+            assert told["over_base"] == pytest.approx(seconds / base)
+        paid = cell.inputs["reference.gpt-x"].facts
+        told = costs["reference.gpt-x"]
+        assert (told["in_per_million"], told["out_per_million"]) == (PRICE["input"], PRICE["output"])
+        bill = (2.5 * paid["prompt_tokens"] + 10.0 * paid["completion_tokens"]) / 1e6
+        assert told["request"] == pytest.approx(bill / paid["examples"])
+        spent = sum(cell.inputs[f"adapter{seed}"].facts["train_seconds"] for seed in row["seeds"]) / 3600
+        assert row["cost"]["training"] == {
+            "adapters": 2,
+            "gpu_hours": pytest.approx(spent / 2),
+            "all_gpu_hours": pytest.approx(spent),
+            "dollars": pytest.approx(1.2 * spent / 2),
+        }
+        (bought,) = [each for each in made[1]["references"] if each["cell"] == cell.name and each["cost"] is not None]
+        assert (bought["tokens_in"], bought["tokens_out"]) == (paid["prompt_tokens"], paid["completion_tokens"])
+        assert bought["cost"] == pytest.approx(bill)
+
+
+def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(made: tuple[list[cells.Cell], Row]) -> None:
+    for point, (_, row) in zip(made[1]["sweep"]["points"], pairs(made), strict=True):
+        times = [made[1]["adapters"][key]["seconds"] for key in row["adapters"]]
+        assert len(set(times)) == 2
+        assert point["seconds"] == pytest.approx(sum(times) / 2)
+        rank = row["where"]["finetune.rank"]
+        assert (point["trainable_parameters"], point["adapter_bytes"]) == (1000 * rank, 4000 * rank + 700)
+
+
+def test_examples_and_answers_are_counted_by_seed(made: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(made):
+        primary, counts = row["comparisons"][0], cell.load("verdict", "counts.json")
+        assert [{name: value for name, value in told.items() if name != "arm"} for told in row["answers"]] == [
+            counts["base"],
+            *counts["tuned"],
+        ]
+        rows = [json.loads(line) for line in (cell.inputs["verdict"].path / "examples.jsonl").read_text("utf-8").splitlines()]
+        base, *tuned = (
+            [said["scores"][primary["metric"]] for said in arm]
+            for arm in zip(*([each["base"], *each["tuned"]] for each in rows), strict=True)
+        )
+        gained = [each for each, before, *after in zip(rows, base, *tuned, strict=True) if sum(after) / 2 > before + 1e-9]
+        assert row["examples"]["gained_unread"] == sum(each["base"]["answer"] is None for each in gained)
+        lifts = [(sum(scores) - sum(base)) / len(rows) for scores in tuned]
+        assert [run["lift"] for run in row["examples"]["runs"]] == pytest.approx(lifts)
+
+
+def test_sets_of_examples_have_their_own_counts(made: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(made):
+        for source, split in (("exam", "held out"), ("train", "training")):
+            told, given = made[1]["data"][row["inputs"][source]], cell.inputs[source]
+            assert (told["task"], told["split"]) == (cell.task, split)
+            assert (told["examples"], told["wanted"], told["cut"]) == tuple(given.facts[name] for name in ("examples", "wanted", "cut"))
+            assert told["dropped"] == cell.load(source, "dropped.json")
+            assert told["overlap"] == cell.find(source, "overlap.json")
+            assert told["dev"] == given.facts.get("dev", 0)
+
+
+def test_artifacts_have_their_own_time_memory_and_date(made: tuple[list[cells.Cell], Row]) -> None:
+    given = {artifact.key: artifact for cell in made[0] for artifact in cell.inputs.values()}
+    assert len(made[1]["artifacts"]) == len(given)
+    for told in made[1]["artifacts"]:
+        expected = {**MADE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in told["folder"] else {})}
+        assert {name: told[name] for name in OTHERWISE} == {name: expected[name] for name in OTHERWISE}
+        assert told["digest"] == given[told["key"]].digest
+    assert sum("--tuned1--" in told["folder"] for told in made[1]["artifacts"]) == 4
+
+
+def test_adapters_stand_on_the_terminal_with_their_own_figures(made: tuple[list[cells.Cell], Row]) -> None:
+    adapters = [artifact for cell in made[0] for artifact in cell.adapters]
+    trained = [replace(each, facts=each.facts | {"loss": 1.5 + at, "dev_loss": 2.25 + at}) for at, each in enumerate(adapters)]
+    out = StringIO()
+    views.show_adapters(Console(file=out, width=200), trained)
+    head, *lines = [line.split() for line in out.getvalue().splitlines()]
+    assert head == ["adapter", "steps", "loss", "dev", "parameters", "seconds"]
+    for line, each in zip(lines, trained, strict=False):
+        facts = each.facts
+        assert each.path.name.endswith(line[0])
+        figures = [facts["steps"], f"{facts['loss']:.3f}", f"{facts['dev_loss']:.3f}", f"{facts['trainable_parameters']:,}"]
+        assert line[1:] == [*map(str, figures), f"{each.made['seconds']:.0f}"]
