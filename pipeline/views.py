@@ -62,7 +62,7 @@ def adapters_of(base: str, made: list[Artifact]) -> Table:
             f"{facts['loss']:.3f}",
             dev,
             f"{facts['trainable_parameters']:,}",
-            f"{artifact.made['seconds']:.0f}",
+            f"{facts['train_seconds']:.0f}",
         )
     return table
 

@@ -210,7 +210,7 @@ def priced(report: Row) -> Tables:
         for arm in cell["arms"]:
             if arm["cost"]:
                 row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": known("{n}", arm["tokens_in"])}
-                row |= {"Tokens out": shows("{t}", arm["counts"]["mean_tokens"]), "Seconds a request": known("{}", arm["cost"]["seconds"])}
+                row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds a request": known("{}", arm["cost"]["seconds"])}
                 if is_priced:
                     row["USD per 1 M in"] = known("{$}", arm["cost"]["in_per_million"])
                     row["USD per 1 M out"] = known("{$}", arm["cost"]["out_per_million"])

@@ -204,8 +204,7 @@ def test_adapters_stand_with_whole_names_and_their_folder(made, capsys):
     assert lines[2:] == [f"adapters: each in {made[1]}/checkpoints/quickstart-base--<adapter>"]
     other = replace(adapter, path=adapter.path.with_name("base--pets--r4-s0--24bb2ab63aad"))
     longest = replace(adapter, path=adapter.path.with_name("mistral-7b-v0.3--hellaswag_processed--r16-s0--24bb2ab63aad"))
-    longest = replace(longest, facts=longest.facts | {"steps": 2500, "trainable_parameters": 167_772_160})
-    longest = replace(longest, made=longest.made | {"seconds": 123_456})
+    longest = replace(longest, facts=longest.facts | {"steps": 2500, "trainable_parameters": 167_772_160, "train_seconds": 123_456})
     views.show_adapters(Console(width=80), [longest, other])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[1].startswith("hellaswag_processed--r16-s0--24bb2ab63aad ")

@@ -69,8 +69,8 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
 
     Returns:
         {name, label, score, low, high, over_base, tuned_over, metrics, counts, lenient, relevance, grounding, speed, asked, tokens_in,
-        cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is None, and cost
-        is set by `money`.
+        tokens_out, cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is
+        None, and the last two are set by `money`.
     """
     primary, beside = comparisons[0], cell.load("verdict", "beside.json")
     found = beside[primary["metric"]]
@@ -139,6 +139,7 @@ def measured(cell: Cell, name: str) -> Row:
         "speed": {key: timed[key] for key in kept} | {"overhead": speed["overhead"].get(name)} if timed else None,
         "asked": asked(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
+        "tokens_out": None,
         "cost": None,
     }
 

@@ -149,7 +149,7 @@ def further_lines(rows: list[Row]) -> int:
 def zero_line() -> Any:
     import altair as alt
 
-    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=INK["muted"], strokeDash=[3, 3])
+    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(aria=False, color=INK["muted"], strokeDash=[3, 3])
 
 
 def series_colour(field: str, names: list[str]) -> Any:
@@ -217,7 +217,7 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
         color=series_colour("series:N", names),
         detail="key:N",
     )
-    line = base.mark_line(strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
+    line = base.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
     told = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
     dots = base.properties(data=alt.Data(values=told)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
@@ -275,7 +275,7 @@ def marks(points: list[Row], names: list[str], x: Any, y: Any, offset: tuple[flo
     at, gap = offset
     colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
     base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
-    line = base.mark_line(strokeWidth=1.75, xOffset=at).encode(y="lift:Q")
+    line = base.mark_line(aria=False, strokeWidth=1.75, xOffset=at).encode(y="lift:Q")
     bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=at).encode(
         y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N"
     )

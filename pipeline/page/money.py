@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 
 def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
-    """The account, and each arm's own row put on it as `cost`; None where neither speed nor a price is known.
+    """The account, and each arm's own row put on it as `cost`, with `tokens_out`; None where neither speed nor a price is known.
 
     Args:
         arms: as `arms.rows` gives them.
@@ -22,11 +22,12 @@ def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
     if not priced | timed:
         return None
     tokens = {row["name"]: used(cell, row) for row in arms if row["name"] in priced | timed and row["tokens_in"] is not None}
-    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters if adapter.facts.get("train_seconds") is not None)
+    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
     prices = {name: price for name, price in known.items() if REFERENCE + name in tokens}
     found: Row = finite(cost.account(cost.Given(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices)))
     for row in arms:
         row["cost"] = found["arms"].get(row["name"])
+        row["tokens_out"] = tokens[row["name"]]["out"] if row["name"] in tokens else None
     return found
 
 

@@ -28,7 +28,7 @@ def price(adapter: Artifact) -> dict[str, Any]:
     facts = adapter.facts
     required = {name: facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps")}
     told = {name: facts.get(name) for name in ("kept_step", "dev_loss", "target_tokens", "tokens_per_second")}
-    return required | told | {"seconds": facts.get("train_seconds", adapter.made["seconds"])}
+    return required | told | {"seconds": facts["train_seconds"]}
 
 
 def curve(path: Path, points: int) -> dict[str, Any]:

@@ -211,7 +211,7 @@ def seconds(given: float | None) -> str:
     if given is None:
         return "not known"
     if given < 60:
-        return f"{given:.2g} s" if given < 10 else f"{given:.0f} s"
+        return f"{given:#.2g} s" if given < 9.95 else f"{given:.0f} s"
     minutes = round(given / 60, 1)
     return f"{minutes:g} min" if minutes < 60 else f"{int(minutes // 60)} h {int(minutes % 60):02} min"
 
