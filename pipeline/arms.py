@@ -1,6 +1,6 @@
 """The arms of a comparison: which of them a task can have, and why it cannot have the others."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from pipeline import answers
@@ -10,8 +10,11 @@ from pipeline.task import Task
 
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 CONSTRAINED = ("base_constrained", "tuned_constrained")
-DENSE = ("merged", "merged_original", "base_bf16")
+DENSE = ("base_bf16", "merged", "merged_original")
 """Arms whose weights are not quantized: of one shape and type, whatever their values."""
+PLACEBOS = ("shuffled_labels", "unrelated")
+RAW = "_raw"
+"""Ends the names of arms that rank choices by their whole log-likelihood, not by that a token."""
 EMBEDDED = ("shop_sentiment", "shop_extraction")
 """Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
 
@@ -32,18 +35,22 @@ def obstacle(arm: str, chosen: Task, point: Recipe) -> str:
     return ""
 
 
-def timed_alike(asked: Sequence[str], constrain: str) -> tuple[str, dict[str, str]]:
-    """The unquantized arm to time (empty for none), and by arm that takes as long as a timed one, that one.
+def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
+    """The timed arm that takes as long as this one, since it has weights of the same shape and type; None where there is none.
 
-    Placebos are adapters of the same size as tuned; ranking choices by their whole log-likelihood reads the same tokens.
+    Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by their
+    whole log-likelihood reads the same tokens.
 
     Args:
-        constrain: how answers are held to the task's form, as `constraint` says.
+        quantized: whether the base is.
     """
-    dense = [arm for arm in DENSE if arm in asked]
-    alike = {arm: dense[0] for arm in dense[1:]} | {arm: "tuned" for arm in ("shuffled_labels", "unrelated") if arm in asked}
-    ranking = CONSTRAINED if constrain == "choices" else ()
-    return next(iter(dense), ""), alike | {f"{arm}_raw": arm for arm in ranking if arm in asked}
+    if arm in PLACEBOS:
+        one = "tuned"
+    elif arm in DENSE:
+        one = "base_bf16" if quantized else "base"
+    else:
+        one = arm.removesuffix(RAW)
+    return one if one in timed else None
 
 
 def wanted(point: Recipe, chosen: Task) -> tuple[list[str], list[dict[str, str]]]:

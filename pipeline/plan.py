@@ -280,7 +280,7 @@ def speed(topic: Topic) -> Jobs:
     asked |= {"shots_seed": compare.shots_seed if shots else 0}
     constraint, held = arms.constraint(topic.task), [name for name in arms.CONSTRAINED if name in topic.arms]
     asked |= {"constrained": held, "constrain": constraint if held else ""}
-    asked |= dict(zip(("dense", "alike"), arms.timed_alike(topic.arms, constraint), strict=True))
+    asked |= {"dense": topic.recipe.generate.quantization != "none" and any(arm in arms.DENSE for arm in topic.arms)}
     shown = {"train": topic.lessons} if shots or asked["constrain"] == "keys" else {}
     return {"speed": job("speed", topic.label, asked, exam=topic.exam, adapter=topic.adapters[topic.first], **shown)}
 

@@ -36,6 +36,11 @@ class Arm:
         with bare(self.without) if self.without is not None else nullcontext():
             yield
 
+    def tokens(self, at: int) -> int:
+        """Tokens that are held at once for the prompt at this place: every choice stands behind a copy of it."""
+        prompt, choices = self.prompts[at], self.choices[at] if self.choices else []
+        return len(choices) * (len(prompt) + max(map(len, choices))) if choices else len(prompt)
+
     def answer(self, at: int, new_tokens: int, pad: int) -> "Answer":
         """Of the prompt at this place."""
         ids = self.prompts[at]
@@ -60,12 +65,15 @@ def bare(tuned: Any) -> Iterator[None]:
 
 
 def warm(arms: list[Arm], new_tokens: int, pad: int) -> None:
-    """One request an arm whose time is not counted but whose memory is: its longest prompt needs what any of them will need."""
+    """One request an arm whose time is not counted but whose memory is: its longest one needs what any of them will need."""
     for arm in arms:
+        longest = max(range(len(arm.prompts)), key=arm.tokens)
         with arm.ready():
             arm.weight_bytes = stored_bytes(arm.model)
+        if arm.model.device.type == "cuda":
+            arm.answer(longest, new_tokens, pad)  # the first request also takes workspaces that stay, which are of no arm
         before = forget_peak(arm.model.device)
-        arm.answer(max(range(len(arm.prompts)), key=lambda at: len(arm.prompts[at])), new_tokens, pad)
+        arm.answer(longest, new_tokens, pad)
         arm.peak_bytes = None if before is None else arm.weight_bytes + peak_bytes(arm.model.device) - before
 
 
@@ -90,7 +98,10 @@ class Answer:
 
 
 class Clock:
-    """Given to generate() as a streamer: notes when tokens come, the prompt's being the first call."""
+    """Given to generate() as a streamer: notes when tokens come, the prompt's being the first call.
+
+    It rests on generate() handing every token over before the next is computed, as transformers does on CPU and CUDA.
+    """
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -140,8 +151,7 @@ def stored_bytes(model: Any) -> int:
     held = [*model.parameters(), *model.buffers()]
     for module in model.modules():
         if isinstance(module, Linear4bit):
-            scales = module.weight.quant_state.as_dict(packed=True)
-            held += [value for value in scales.values() if hasattr(value, "nbytes")]
+            held += [value for value in module.weight.quant_state.as_dict().values() if hasattr(value, "nbytes")]
     return sum(int(tensor.nbytes) for tensor in held)
 
 
@@ -161,16 +171,12 @@ def peak_bytes(device: Any) -> int:
     return int(torch.cuda.max_memory_allocated(device))
 
 
-def told(arms: list[Arm], new_tokens: int, alike: dict[str, str]) -> dict[str, Any]:
+def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
     """{arms: {name: {prompt_tokens (mean), latency, first, prompt_tokens_per_second, tokens_per_second, ranks, p50, p95, weight_bytes,
-    peak_bytes, timed_as}}, overhead: {name: its median latency over base's}, new_tokens, prompts}; seconds throughout.
+    peak_bytes}}, overhead: {name: its median latency over base's}, new_tokens, prompts}; seconds throughout.
 
     Prompt tokens are counted over the time to the first token, new ones from the second on over the time behind it (null if there is
     only one, or none, as where an arm ranks choices).
-
-    Args:
-        alike: by arm that was not timed the one that was in its place, since it has weights of the same shape and type; it is
-            `timed_as` in the row of the former, and null in that of the latter.
     """
     found: dict[str, dict[str, Any]] = {}
     for arm in arms:
@@ -187,8 +193,6 @@ def told(arms: list[Arm], new_tokens: int, alike: dict[str, str]) -> dict[str, A
             "p95": p95,
             "weight_bytes": arm.weight_bytes,
             "peak_bytes": arm.peak_bytes,
-            "timed_as": None,
         }
-    found |= {name: found[one] | {"latency": [], "first": [], "timed_as": one} for name, one in alike.items()}
     overhead = {name: row["p50"] / found["base"]["p50"] for name, row in found.items() if name != "base"}
     return {"arms": found, "overhead": overhead, "new_tokens": new_tokens, "prompts": len(arms[0].prompts)}

@@ -101,7 +101,7 @@ class Inputs:
         if self.measured:
             files |= report_measures.files(task, rows, metric, self.grounded)
             timing = json.dumps(report_measures.speed(task))
-            sources["speed"] = self.seal("speed", task, {"rank": rank, **where}, {"speed.json": timing}, {})
+            sources["speed"] = self.seal("speed", task, {"rank": rank, "quantization": "nf4", **where}, {"speed.json": timing}, {})
         files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
         sources["verdict"] = self.seal(
             "verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}

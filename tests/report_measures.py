@@ -20,7 +20,7 @@ SKILL = {
 """How often an arm is right; references are right at 0.8."""
 DERIVED = ("base_constrained_raw", "tuned_constrained_raw", "constant")
 """Arms without a folder of their own."""
-MODEL_COSTS = {"base": 1.0, "base_fewshot": 2.1, "tuned": 1.12, "merged": 1.01}
+MODEL_COSTS = {"base": 1.0, "base_fewshot": 2.1, "tuned": 1.12, "base_bf16": 1.01}
 
 
 def error(values: list[float]) -> float:
@@ -193,7 +193,6 @@ def speed(seed: str) -> Row:
             "p95": 0.44 * factor,
             "weight_bytes": 2**30 + 2**20 * len(name),
             "peak_bytes": 3 * 2**30 + 2**20 * len(name),
-            "timed_as": None,
         }
     overhead = {name: factor for name, factor in MODEL_COSTS.items() if name != "base"}
     return {
@@ -201,6 +200,7 @@ def speed(seed: str) -> Row:
         "overhead": overhead,
         "new_tokens": 24,
         "prompts": 16,
+        "untimed": None,
         "adapter_bytes": 9_000_000,
         "context_window": 2048,
     }

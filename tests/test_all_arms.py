@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pipeline import arms, records
 from pipeline import recipe as recipes
-from pipeline import records
 from pipeline.artifact import Store
 from pipeline.plan import plan
 from pipeline.records import Example, Prediction
@@ -79,4 +79,6 @@ def test_relevance_forgetting_and_speed_are_there(made):
     assert loss["kl"]["mean"] > 0
     assert (task["suite"], task["task_metric"], task["margin"], task["n"]) == ("shop_sentiment", "accuracy", 0.02, 8)
     timed = json.loads((made["speed"].path / "speed.json").read_text("utf-8"))["arms"]
-    assert set(timed) == {*of_verdict(made, "counts")["others"], "base", "tuned"} - {"constant"}  # every arm that asks a model
+    assert set(timed) == {"base", "tuned", "base_fewshot", "base_constrained", "tuned_constrained", "base_bf16"}
+    asking = {*of_verdict(made, "counts")["others"]} - {"constant", *timed}
+    assert all(arms.stand_in(name, timed, quantized=True) for name in asking)

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from pipeline import arms, shots, text
 from pipeline import recipe as recipes
-from pipeline import shots, text
 from pipeline.errors import RecipeError
 from pipeline.plan import plan
 from pipeline.records import Example
@@ -74,17 +74,36 @@ def test_the_unrelated_task_may_be_named(planned):
     assert dict(dict(jobs["arm.unrelated"].inputs)["adapter"].inputs)["train"].params["task"] == "shop_extraction"
 
 
-def test_of_arms_with_weights_of_one_shape_and_type_one_is_timed(planned):
+def test_what_is_timed_does_not_depend_on_arms_that_others_stand_in_for(planned):
     asked = dict(planned(compare={"arms": ALL})[0]["speed"].params)
-    assert (asked["dense"], asked["constrained"]) == ("merged", ["base_constrained", "tuned_constrained"])
-    assert asked["alike"] == {
-        "merged_original": "merged", "base_bf16": "merged", "shuffled_labels": "tuned", "unrelated": "tuned",
-        "base_constrained_raw": "base_constrained", "tuned_constrained_raw": "tuned_constrained",
-    }  # fmt: skip
-    alone = dict(planned(compare={"arms": ["base", "tuned", "base_bf16"]})[0]["speed"].params)
-    assert (alone["dense"], alone["alike"]) == ("base_bf16", {})
-    keys = dict(planned(compare={"arms": ["base", "base_constrained", "tuned"]}, tasks=["shop_extraction"])[0]["speed"].params)
-    assert (keys["dense"], keys["alike"], keys["constrain"]) == ("", {}, "keys")  # nothing is ranked
+    assert (asked["dense"], asked["constrained"]) == (True, ["base_constrained", "tuned_constrained"])
+    few = planned(compare={"arms": ["base", "tuned", "merged"]})[0]["speed"]
+    assert few == planned(compare={"arms": ["base", "tuned", "merged", "merged_original", "unrelated"]})[0]["speed"]
+    plain = planned(compare={"arms": ["base", "tuned", "merged_original"]}, generate={"quantization": "none"})[0]["speed"]
+    assert not dict(plain.params)["dense"]  # the base is
+    keys = planned(compare={"arms": ["base", "base_constrained", "tuned"]}, tasks=["shop_extraction"])[0]["speed"]
+    assert dict(keys.params)["constrain"] == "keys"
+    assert "train" in dict(keys.inputs)
+
+
+@pytest.mark.parametrize(
+    ("arm", "quantized", "one"),
+    [
+        ("merged", True, "base_bf16"),
+        ("merged_original", True, "base_bf16"),
+        ("merged_original", False, "base"),
+        ("shuffled_labels", True, "tuned"),
+        ("unrelated", True, "tuned"),
+        ("base_constrained_raw", True, "base_constrained"),
+        ("tuned_constrained_raw", True, None),
+        ("constant", True, None),
+        ("reference.gpt-x", True, None),
+    ],
+)
+def test_an_arm_that_is_not_timed_has_a_stand_in_of_its_shape(arm, quantized, one):
+    timed = ["base", "tuned", "base_constrained", *(["base_bf16"] if quantized else [])]
+    assert arms.stand_in(arm, timed, quantized) == one
+    assert arms.stand_in(arm, [], quantized) is None
 
 
 def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):

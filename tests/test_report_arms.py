@@ -151,7 +151,7 @@ def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
         row["cost"] = row["cost"] and {**row["cost"], "request": None}
     cell["cost"]["arms"] = {row["name"]: row["cost"] for row in cell["arms"] if row["cost"]}
     assert {row["by"] for row in plots.paid(cell)} == {"seconds"}
-    assert len(plots.paid(cell)) == 3  # base, few-shot and tuned were timed
+    assert len(plots.paid(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
 
 
 def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:

@@ -1,7 +1,9 @@
 """Every arm of a cell on one line: score with interval, what went wrong with its answers, relevance, hallucination, speed."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from pipeline.arms import RAW, stand_in
 from pipeline.page import words
 from pipeline.page.beside import REFERENCE
 from pipeline.page.cells import Cell, finite
@@ -34,7 +36,6 @@ MEANINGS = {
     "shuffled_labels": "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
     "unrelated": "An adapter trained on another task. It should gain nothing.",
 }
-RAW = "_raw"
 
 
 def label(name: str) -> str:
@@ -127,21 +128,34 @@ def measured(cell: Cell, name: str) -> Row:
     counts = cell.load("verdict", "counts.json")
     tuned = pooled(counts["tuned"])
     grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
-    speed = cell.find("speed", "speed.json") or {"arms": {}, "overhead": {}}
-    timed = speed["arms"].get(name)
-    rates, sizes = ("prompt_tokens", "prompt_tokens_per_second", "tokens_per_second"), ("weight_bytes", "peak_bytes")
-    kept = (*rates, "ranks", "p50", "p95", *sizes, "timed_as")
+    timed = (timing(cell, [name]) or {"arms": {}})["arms"].get(name)
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
         "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
         "relevance": relevance.get(name),
         "grounding": grounding.get(name),
-        "speed": {key: timed[key] for key in kept} | {"overhead": speed["overhead"].get(name)} if timed else None,
+        "speed": timed and {key: value for key, value in timed.items() if key not in ("latency", "first")},
         "asked": asked(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
         "tokens_out": None,
         "cost": None,
     }
+
+
+def timing(cell: Cell, names: Iterable[str]) -> Row | None:
+    """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
+    row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
+    """
+    found = cell.find("speed", "speed.json")
+    if not found:
+        return None
+    rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
+    for name in names:
+        one = name if name in found["arms"] else stand_in(name, found["arms"], quantized)
+        if one:
+            own = {"timed_as": None if one == name else one, "overhead": found["overhead"].get(one)}
+            rows[name] = found["arms"][one] | own
+    return {**found, "arms": rows}
 
 
 def pooled(seeds: list[Row]) -> Row:
@@ -151,7 +165,8 @@ def pooled(seeds: list[Row]) -> Row:
 
 
 def facts_of(cell: Cell, name: str) -> Row:
-    """What the folder of an arm's answers says of them; nothing where it has none."""
+    """What the folder of an arm's answers says of them, of raw choices that of the others; nothing where it has none."""
+    name = name.removesuffix(RAW)
     source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
     return cell.inputs[source].facts if source in cell.inputs else {}
 
@@ -203,5 +218,5 @@ def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
 def speed(cell: Cell) -> Row | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
     found = cell.find("speed", "speed.json")
-    kept = ("overhead", "new_tokens", "prompts", "adapter_bytes", "context_window")
+    kept = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
     return {key: found.get(key) for key in kept} if found else None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.measures import cost
+from pipeline.page.arms import timing
 from pipeline.page.beside import REFERENCE
 from pipeline.page.cells import Cell, finite
 
@@ -15,7 +16,7 @@ def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
     Args:
         arms: as `arms.rows` gives them.
     """
-    speed = cell.find("speed", "speed.json")
+    speed = timing(cell, [row["name"] for row in arms])
     known = {entry["name"]: entry["price"] for entry in recipe["references"]}
     priced = {row["name"] for row in arms if known.get(row["name"].removeprefix(REFERENCE)) and row["name"].startswith(REFERENCE)}
     timed = set(speed["arms"]) if speed else set()
@@ -32,7 +33,9 @@ def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
 
 
 def used(cell: Cell, row: Row) -> Row:
-    """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one."""
+    """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one, none where choices are ranked."""
+    if (row["speed"] or {"ranks": False})["ranks"]:
+        return {"in": row["tokens_in"], "out": 0.0}
     facts = cell.inputs[row["name"]].facts if row["name"].startswith(REFERENCE) else {}
     out = facts["completion_tokens"] / facts["examples"] if facts.get("completion_tokens") and facts.get("examples") else None
     return {"in": row["tokens_in"], "out": row["counts"]["mean_tokens"] if out is None else out}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import inline, liveness, metrics, records, scoring
+from pipeline.arms import RAW
 from pipeline.artifact import Artifact
 from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
@@ -84,7 +85,7 @@ def heard(work: Work, exam: list[Example], seeds: list[int]) -> scoring.Said:
             name = source.removeprefix(ARM)
             others[name] = predictions_of(work, source)
             if name.endswith("_constrained") and any(each.logprobs for each in others[name]):
-                others[f"{name}_raw"] = scoring.raw_pick(others[name], exam)
+                others[name + RAW] = scoring.raw_pick(others[name], exam)
     if "train" in work.inputs:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in exam]

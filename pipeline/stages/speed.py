@@ -4,17 +4,16 @@ The base is timed as it is loaded, 4-bit weights staying 4-bit, as one who deplo
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pipeline import loading, records, shots, text, timing
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
+from pipeline.progress import say
 from pipeline.records import Example
 from pipeline.timing import Arm
 
-VERSION = 2
+VERSION = 3
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -25,19 +24,17 @@ def run(work: Work) -> dict[str, Any]:
     window = loading.context_window(base)
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))[: params["prompts"]]
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in exam], window, params["new_tokens"])
-    with loading.adapted(base, adapter) as tuned, ExitStack() as stack:
+    with loading.adapted(base, adapter) as tuned:
         weights = {"base": (base, tuned), "tuned": (tuned, None)}
         arms = [Arm(name, *weights[name], prompts) for name in weights]
         if params["shots"]:
             arms.append(Arm("base_fewshot", *weights["base"], few_shot(work, render, exam, window - new_tokens)))
         arms += constrained(work, render, exam, weights, window - new_tokens)
         timing.warm(arms, new_tokens, render.pad)
-        if params["dense"]:
-            with timing.bare(tuned):  # its weights are read off the base
-                arms.append(Arm(params["dense"], *stack.enter_context(dense(work)), prompts))
-            timing.warm(arms[-1:], new_tokens, render.pad)
+        untimed = add_dense(work, arms, new_tokens, render.pad) if params["dense"] else None
         timing.race(arms, new_tokens, render.pad)
-    found = timing.told(arms, new_tokens, params["alike"]) | {
+    found = timing.told(arms, new_tokens) | {
+        "untimed": untimed,
         "adapter_bytes": (adapter / "adapter_model.safetensors").stat().st_size,
         "context_window": window,
     }
@@ -59,16 +56,19 @@ def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[lis
     return prompts, min(new_tokens, room)
 
 
-@contextmanager
-def dense(work: Work) -> Iterator[tuple[Any, Any]]:
-    """A model whose weights are not quantized, merged or as it came, and what to take off while it answers: wrappers of what was merged."""
-    params, device = work.params, work.machine.torch_device()
-    if params["dense"] == "base_bf16":
-        yield loading.unquantized(params, device), None
-        return
-    how = "dequantized" if params["dense"] == "merged" else "original"
-    with loading.merged(params, work.inputs["adapter"], how, device) as merged:
-        yield merged.get_base_model(), merged
+def add_dense(work: Work, arms: list[Arm], new_tokens: int, pad: int) -> str | None:
+    """Add the base as it came, not quantized, of which merged weights have the shape and type; why not, where it does not fit."""
+    import torch
+
+    try:
+        model = loading.unquantized(work.params, work.machine.torch_device())
+        arm = Arm("base_bf16", model, None, arms[0].prompts)
+        timing.warm([arm], new_tokens, pad)
+    except (MachineError, torch.OutOfMemoryError):
+        say("  not timed: weights that are not quantized do not fit beside the 4-bit base")
+        return "weights that are not quantized do not fit beside the 4-bit base"
+    arms.append(arm)
+    return None
 
 
 def constrained(work: Work, render: text.Renderer, exam: list[Example], weights: dict[str, Any], room: int) -> list[Arm]:
