@@ -43,6 +43,8 @@ class Page(HTMLParser):
         self.drawings: list[Drawing] = []
         self.marked: list[tuple[str, str]] = []
         """(class, text) of every element with a class, at its end."""
+        self.folds: list[str] = []
+        """What stands on every fold."""
         self.open: list[tuple[str, str, list[str]]] = []
         self.headings = dict.fromkeys(HEADINGS, "")
         self.region = ""
@@ -84,6 +86,8 @@ class Page(HTMLParser):
     def closed(self, tag: str, marks: str, text: str) -> None:
         if tag in HEADINGS:
             self.headings |= {tag: text} | dict.fromkeys(HEADINGS[HEADINGS.index(tag) + 1 :], "")
+        if tag == "summary":
+            self.folds.append(text)
         if tag == "caption":
             self.tables[-1].caption = text
         if tag in ("th", "td") and self.tables:

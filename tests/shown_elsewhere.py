@@ -183,6 +183,17 @@ def kept(report: Row, kind: str) -> list[Shown]:
     ]
 
 
+def flips(report: Row) -> list[Shown]:
+    """What stands on the folds with examples of general suites that flipped."""
+    return [
+        shows(f"{said} by {cell['label']}: the first {{n}} of {{n}} on {suite['label']}", len(suite[kind]), suite["flips"][kind])
+        for cell in report["cells"]
+        for suite in cell["forgetting"]
+        for said, kind in (("Broken or lost", "broken"), ("Fixed or gained", "fixed"))
+        if suite[kind]
+    ]
+
+
 def curve(report: Row, task: str, kind: str) -> list[Shown]:
     """Every point of a task's curves of a kind; of long ones a figure may tell some only."""
     found = []

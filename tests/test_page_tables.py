@@ -226,6 +226,18 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         assert any(size.fits(sentence.strip(".")) for text in tops for sentence in text.split(". "))
 
 
+@pytest.mark.parametrize("name", ["two", "many", "sweep"])
+def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str) -> None:
+    expected = shown_elsewhere.flips(reports[name])
+    assert any("Fixed" in fold.pattern for fold in expected)
+    assert any("Broken" in fold.pattern for fold in expected)
+    suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"]]
+    assert all(suite["flips"]["fixed"] != suite["flips"]["broken"] for suite in suites if suite["fixed"] or suite["broken"])
+    folds = Page(render.page(reports[name], {}, drawn(reports[name]))).folds
+    found = [text for text in folds if text.startswith(("Fixed or gained by", "Broken or lost by"))]
+    assert all(one.fits(text) for one, text in zip(expected, found, strict=True)), (expected, found)
+
+
 @pytest.fixture(scope="module")
 def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
     """The figures of the pages, drawn from reports in which no two figures are alike."""
