@@ -232,6 +232,25 @@ def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
     assert empty == {"text": "0 claims in the family; all else is exploratory.", "evidence": [], "spans": []}
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "told"),
+    [
+        (["better"], ["#cell0000-cost"]),
+        (["better", "better"], []),
+        (["cannot tell"], []),
+        (["cannot tell", "better"], ["#cell0001-cost"]),
+    ],
+)
+def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(verdicts, told):
+    cells = [cell(name=f"cell{n:04}", cost=COST) for n in range(len(verdicts))]
+    claims = [claim("lift", verdict, name=f"cell{n:04}") for n, verdict in enumerate(verdicts)]
+    advice, rules = advise(cells, claims)
+    assert all("By price alone" in row["sentences"][-1]["text"] for row in advice)
+    said = summary({"advice": advice, "rules": rules, "claims": claims})
+    assert [anchor for each in said for anchor in each["evidence"] if anchor.endswith("-cost")] == told
+    assert sum("by price alone" in each["text"].lower() for each in said) == len(told)
+
+
 def test_claims_that_got_the_same_word_are_told_together():
     claims = [claim("kept", "worse", name=f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", name="cell9")]
     (told, _) = summary({"advice": [], "rules": [], "claims": claims})

@@ -113,3 +113,12 @@ def test_an_arm_that_ranks_pays_for_reading_alone():
     assert arm["in_per_million"] == pytest.approx(GIVEN.gpu_hour / 3600 / 500 * 1e6)
     assert any("ranks choices" in said for said in found["assumptions"])
     assert not any("ranks choices" in said for said in account(GIVEN)["assumptions"])
+
+
+def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
+    """One new token an answer: the time of writing is not known, and reading alone would be too cheap."""
+    speed = {"arms": {**SPEED["arms"], "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": None, "ranks": False}}}
+    given = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
+    assert set(account(given)["arms"]["tuned"].values()) == {None}
+    row = even(given, "tuned", "base_fewshot")
+    assert (row["requests"], row["why"]) == (None, "the speed of the fine-tune was not measured (compare.speed_prompts)")
