@@ -111,6 +111,31 @@ def test_names_in_the_cost_chart_cover_no_point() -> None:
     assert not any(plots.overlap(boxes[1], other) for other in (boxes[0], boxes[2], dots[0], dots[2]))
 
 
+def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones() -> None:
+    names = ["base", "base, few-shot", "tuned", "base, constrained", "merged", "unrelated"]
+    given = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
+    rows = [{"name": name, "score": score, "spent": spent, "by": "request", "family": "base", "said": name} for name, score, spent in given]
+    spots = [plots.spot(row, False, 0.5, 1.1) for row in rows]
+    placed = plots.sides(spots, names)
+    far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in plots.FAR]
+    assert 1 < len(far) < len(names) - 1
+    root = ElementTree.fromstring(plots.against_cost(rows, "pets", "accuracy"))
+    shown = [part.text for part in root.iter() if part.tag.endswith("}text")]
+    assert sorted(text for text in shown if text in names) == sorted(names)
+    lines = [part for part in root.iter() if part.tag.endswith("}line") and part.get("stroke") != "var(--rule)"]
+    leads = [
+        [float(each) for each in re.findall(r"-?[0-9.]+", f"{line.get('transform')} {line.get('x2')} {line.get('y2')}")] for line in lines
+    ]
+    assert sorted(leads) == [pytest.approx(lead, abs=0.01) for lead in sorted(map(list, far))]
+
+
+def test_more_cells_than_panels_are_told_by_tables_alone(swept: Made) -> None:
+    full = swept.json["cells"][0] | {"decomposition": None, "forgetting": []}
+    bare = full | {"arms": [arm for arm in full["arms"] if arm["name"] in ("base", "tuned")], "cost": None}
+    assert plots.all_of({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
+    assert plots.all_of({"cells": [full, *[bare] * 40], "claims": []}) == {}
+
+
 def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
     rows = plots.paid(swept.json["cells"][0])
     least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
