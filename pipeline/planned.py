@@ -122,7 +122,7 @@ def shared(recipe: Recipe) -> str:
 
 
 def show_jobs(out: Console, lines: list[Looked], before: str) -> None:
-    """One line a job; on a terminal that is too narrow for it what does not fit stands below, names unbroken.
+    """One line a job; on a terminal that is too narrow for it what does not fit stands below, names unbroken unless longer than a line.
 
     Args:
         before: left out of the names.

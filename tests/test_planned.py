@@ -50,3 +50,15 @@ def test_a_long_reason_is_wrapped():
     assert told[0].endswith(" mistral-7b--boolq--r8-s0")
     assert " ".join(" ".join(told[1:]).split()) == reason
     assert planned.laid_out([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
+
+
+def test_what_follows_a_wrapped_part_reckons_with_its_indent():
+    long = f"{'n' * 74} {'m' * 70}"
+    lines = ["head", planned.INDENT + "n" * 74, planned.INDENT + "m" * 70]
+    assert planned.laid_out([Text("head"), Text(long), Text("z" * 8)], 80).plain.splitlines() == [*lines, planned.INDENT + "z" * 8]
+    assert planned.laid_out([Text("head"), Text(long), Text("z" * 3)], 80).plain.splitlines() == [*lines[:2], f"{lines[2]} zzz"]
+
+
+def test_a_name_longer_than_a_line_is_broken():
+    told = planned.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
+    assert told == ["head", planned.INDENT + "n" * 74, planned.INDENT + "n" * 26]
