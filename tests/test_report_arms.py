@@ -265,6 +265,14 @@ def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.0003, "0.00030 s"), (0.3, "0.30 s"), (9.94, "9.9 s"), (9.97, "10 s"), (59.4, "59 s"), (60, "1 min"), (None, "not known")],
+)
+def test_times_have_two_digits_and_no_bare_point(seconds: float | None, said: str) -> None:
+    assert words.seconds(seconds) == said
+
+
+@pytest.mark.parametrize(
     ("name", "label"),
     [
         ("base_fewshot", "base, few-shot"),
