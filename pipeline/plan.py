@@ -278,6 +278,7 @@ def speed(topic: Topic) -> Jobs:
     shots = compare.shots if "base_fewshot" in topic.arms else 0
     asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
     asked |= {"shots_seed": compare.shots_seed if shots else 0}
+    asked["answer_tokens"] = answering(topic.recipe, topic.task)["max_new_tokens"]  # what the arms' prompts leave room for
     constraint, held = arms.constraint(topic.task), [name for name in arms.CONSTRAINED if name in topic.arms]
     asked |= {"constrained": held, "constrain": constraint if held else ""}
     asked |= {"dense": topic.recipe.generate.quantization != "none" and any(arm in arms.DENSE for arm in topic.arms)}

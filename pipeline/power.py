@@ -32,7 +32,7 @@ class Family:
 
     @property
     def claims(self) -> int:
-        """At most so many: a general suite on which the base scores no more than the margin is not claimed."""
+        """At most so many: a general suite on which the base has nothing to lose is not claimed."""
         return sum(over_arms(job) + len(suites(job)) for job in self.comparisons)
 
     @property

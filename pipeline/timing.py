@@ -173,26 +173,30 @@ def peak_bytes(device: Any) -> int:
 
 def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
     """{arms: {name: {prompt_tokens (mean), latency, first, prompt_tokens_per_second, tokens_per_second, ranks, p50, p95, weight_bytes,
-    peak_bytes}}, overhead: {name: its median latency over base's}, new_tokens, prompts}; seconds throughout.
+    peak_bytes}}, overhead: {name: its latency over base's}, new_tokens, prompts}; seconds throughout.
 
     Prompt tokens are counted over the time to the first token, new ones from the second on over the time behind it (null if there is
-    only one, or none, as where an arm ranks choices).
+    only one, or none, as where an arm ranks choices). Rates are medians over requests and overheads over prompts that both answered in
+    turn, so that a request that the machine held up does not tell.
+
+    Args:
+        arms: the base first.
     """
     found: dict[str, dict[str, Any]] = {}
     for arm in arms:
-        lengths, behind = [len(prompt) for prompt in arm.prompts], sum(arm.latency) - sum(arm.first)
-        p50, p95 = (float(value) for value in np.quantile(arm.latency, [0.5, 0.95]))
+        lengths, latency, first = np.array([len(prompt) for prompt in arm.prompts]), np.array(arm.latency), np.array(arm.first)
+        writes = new_tokens > 1 and not arm.choices
         found[arm.name] = {
-            "prompt_tokens": sum(lengths) / len(lengths),
+            "prompt_tokens": float(lengths.mean()),
             "latency": arm.latency,
             "first": arm.first,
-            "prompt_tokens_per_second": sum(lengths) / sum(arm.first),
-            "tokens_per_second": len(lengths) * (new_tokens - 1) / behind if new_tokens > 1 and not arm.choices else None,
+            "prompt_tokens_per_second": float(np.median(lengths / first)),
+            "tokens_per_second": float(np.median((new_tokens - 1) / (latency - first))) if writes else None,
             "ranks": bool(arm.choices),
-            "p50": p50,
-            "p95": p95,
+            **dict(zip(("p50", "p95"), np.quantile(latency, [0.5, 0.95]).tolist(), strict=True)),
             "weight_bytes": arm.weight_bytes,
             "peak_bytes": arm.peak_bytes,
         }
-    overhead = {name: row["p50"] / found["base"]["p50"] for name, row in found.items() if name != "base"}
+    base = np.array(arms[0].latency)
+    overhead = {arm.name: float(np.median(np.array(arm.latency) / base)) for arm in arms[1:]}
     return {"arms": found, "overhead": overhead, "new_tokens": new_tokens, "prompts": len(arms[0].prompts)}

@@ -246,7 +246,7 @@ def elsewhere(report: Row) -> Tables:
             row["KL"] = span("{}", suite["kl"], "mean") if suite["kl"] else ""
             flips = suite["flips"]
             both = shows("{n}, {n}", flips["fixed"], flips["broken"])
-            suites.append(row | {"Fixed or gained, broken or lost": both if suite["kind"] == "task" else ""})
+            suites.append(row | {"Fixed, broken": both if suite["kind"] == "task" else ""})
             for kind, rows in (("Broken or lost", suite["broken"]), ("Fixed or gained", suite["fixed"])):
                 found[f"{kind} by {cell['label']} on {suite['label']}"] = [flipped(each) for each in rows]
     return found

@@ -257,3 +257,8 @@ def test_what_was_kept_is_mostly_found():
     assert claimed(lambda draw: losses(draw, 300, 0.025, False), 0.05, False)[0] > 0.95
     assert claimed(lambda draw: losses(draw, 300, 0.0, True), 0.05, False)[0] > 0.9
     assert claimed(lambda draw: losses(draw, 300, 0.075, False), 0.05, False)[1] > 0.95
+
+
+def test_a_base_that_guesses_evenly_has_nothing_to_lose():
+    even = float(np.log(1536))
+    assert [forgetting.knows(even - less, 1536, 0.05) for less in (-1, 0, 0.049, 0.051, 5)] == [False, False, False, True, True]

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import cli, gate
+from pipeline import cli, gate, stats
 from pipeline.artifact import Artifact, Store
 from pipeline.errors import RecipeError
 from pipeline.gate import Gate
@@ -243,19 +243,22 @@ def test_the_evidence(tmp_path):
 def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
     recipe, rules = project.make(tmp_path, model["folder"]), tmp_path / "gate.yaml"
     project.carry_out(recipe, tmp_path, {"general.suites": ["paragraphs"]})
-    suites = json.loads(next(tmp_path.glob("data/report/*/report.json")).read_text())["cells"][0]["forgetting"]
-    row = next(suite for suite in suites if suite["suite"] == "paragraphs")
-    assert row["low"] < row["difference"] < row["high"]
     monkeypatch.setattr(
         sys, "argv", ["loralift", "report", str(recipe), "general.suites=[paragraphs]", "--store", str(tmp_path), "--gate", str(rules)]
     )
-    for limit, code, word in ((row["high"], 0, "pass"), (row["low"] - 0.01, 3, "fail"), (row["difference"], 4, "cannot tell")):
-        rules.write_text(f"rules: [{{figure: forgetting, suite: paragraphs, at_most: {limit}}}]")
+    counts = json.loads(next(tmp_path.glob("data/report/*/report.json")).read_text())["cells"][0]["answers"][1]
+    low, high = stats.wilson(counts["unparsed"] / counts["n"], counts["n"], 0.95)
+    assert low < high
+    asked = [("unparsed", f"at_most: {limit}", *said) for limit, *said in ((high, 0, "pass"), (low - 0.01, 3, "fail"))]
+    asked.append(("unparsed", f"at_most: {(low + high) / 2}", 4, "cannot tell"))
+    asked.append(("forgetting", "suite: paragraphs, at_most: 5", 4, "cannot tell"))  # this base guesses no better than evenly
+    for figure, limit, code, word in asked:
+        rules.write_text(f"rules: [{{figure: {figure}, {limit}}}]")
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         shown = capsys.readouterr().out
         assert (stopped.value.code or 0) == code
-        assert any(line.startswith(word) and "forgetting on paragraphs, pets" in line for line in shown.splitlines())
+        assert any(line.startswith(word) and f"{figure} on " in line and "pets" in line for line in shown.splitlines())
         assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in shown
         assert json.loads((tmp_path / "data" / "gate" / "pets.json").read_text())["status"] == code
     rules.write_text("rules: [{figure: lft, at_least: 0}]")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import count
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +27,7 @@ def inputs(tmp_path_factory, train_part, adapter):
 def run(tmp_path, model, inputs, **changes):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "prompts": 4, "new_tokens": 5, "shots": 0, "shots_seed": 0}
     params |= {"constrained": [], "constrain": ""}
-    work = tiny.work(tmp_path / "out", {**params, "dense": False, **changes}, **inputs)
+    work = tiny.work(tmp_path / "out", {**params, "dense": False, "answer_tokens": 5, **changes}, **inputs)
     facts = speed.run(work)
     return facts, json.loads((work.out / "speed.json").read_text())
 
@@ -41,7 +42,8 @@ def test_the_shape_of_what_is_told(tmp_path, model, inputs):
     adapter = load_file(inputs["adapter"] / "adapter_model.safetensors")
     assert rows["tuned"]["weight_bytes"] - rows["base"]["weight_bytes"] == sum(4 * tensor.numel() for tensor in adapter.values())
     assert facts == {"p50": {name: arm["p50"] for name, arm in found["arms"].items()}}
-    assert found["overhead"] == {"tuned": found["arms"]["tuned"]["p50"] / found["arms"]["base"]["p50"]}
+    pairs = zip(rows["tuned"]["latency"], rows["base"]["latency"], strict=True)
+    assert found["overhead"] == {"tuned": pytest.approx(median(tuned / base for tuned, base in pairs))}
 
 
 def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
@@ -52,8 +54,10 @@ def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
         assert all(0 < first < whole for first, whole in zip(arm["first"], arm["latency"], strict=True))
         assert min(arm["latency"]) <= arm["p50"] <= arm["p95"] <= max(arm["latency"])
         assert arm["prompt_tokens"] == sum(lengths) / 4
-        assert arm["prompt_tokens_per_second"] == pytest.approx(sum(lengths) / sum(arm["first"]))
-        assert arm["tokens_per_second"] == pytest.approx(4 * 4 / (sum(arm["latency"]) - sum(arm["first"])))
+        rates = [length / first for length, first in zip(lengths, arm["first"], strict=True)]
+        assert arm["prompt_tokens_per_second"] == pytest.approx(median(rates))
+        behind = [4 / (whole - first) for first, whole in zip(arm["first"], arm["latency"], strict=True)]
+        assert arm["tokens_per_second"] == pytest.approx(median(behind))
 
 
 def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
@@ -129,6 +133,22 @@ def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path
     for prompts, said in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no held-out examples")):
         with pytest.raises(DataError, match=said):
             speed.fitting(prompts, 256, 5)
+
+
+def test_a_request_that_the_machine_held_up_changes_no_rate():
+    arms = [timing.Arm(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
+    arms[1].latency[2] = arms[1].first[2] = 40.0
+    arms[1].latency[2] += 1
+    found = timing.told(arms, 3)
+    assert found["overhead"] == {"tuned": 1}
+    assert {(arm["prompt_tokens_per_second"], arm["tokens_per_second"]) for arm in found["arms"].values()} == {(16, 4)}
+
+
+def test_examples_leave_room_for_the_answer_that_the_arm_may_write(tmp_path, model, inputs):
+    _, short = run(tmp_path / "a", model, inputs, shots=4)
+    _, long = run(tmp_path / "b", model, inputs, shots=4, answer_tokens=240)
+    lengths = [found["arms"]["base_fewshot"]["prompt_tokens"] for found in (short, long)]
+    assert lengths[0] > lengths[1] == long["arms"]["base"]["prompt_tokens"]  # none fits any more
 
 
 def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
@@ -223,7 +243,8 @@ def test_arms_that_rank_choices_are_timed_reading_them(tmp_path, model, inputs, 
     assert seen == [(("4 bit",), 1, 3), (("4 bit", "adapter"), 1, 3)] * 5  # a warm-up, then four prompts
     row = found["arms"]["base_constrained"]
     assert (row["ranks"], row["tokens_per_second"], row["first"]) == (True, None, row["latency"])
-    assert row["prompt_tokens_per_second"] == pytest.approx(4 * row["prompt_tokens"] / sum(row["latency"]))
+    lengths = [len(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    assert row["prompt_tokens_per_second"] == pytest.approx(median(n / took for n, took in zip(lengths, row["latency"], strict=True)))
     assert not found["arms"]["base"]["ranks"]
 
 

@@ -5,6 +5,7 @@ refuted is that tuned is worse by the margin or more, so that too few examples e
 of a suite holds the margins that neither of the two tests refutes, so it says what the tests say, at every margin.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -113,6 +114,15 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
         "broken": [],
         "fixed": [],
     }
+
+
+def knows(loss: float, vocabulary: int, margin: float) -> bool:
+    """Whether a base has anything to lose on a text: its loss (nats a token) is below that of guessing evenly by more than the margin.
+
+    Args:
+        vocabulary: tokens that are guessed among; evenly, each costs its natural logarithm.
+    """
+    return loss < math.log(vocabulary) - margin
 
 
 def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin: float, confidence: float) -> dict[str, Any]:

@@ -165,7 +165,9 @@ def against_cost(rows: list[Row], label: str, metric: str) -> str:
     for side in dict.fromkeys(placed):
         at = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
         name = at.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
-        lead = at.mark_rule(strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(x2="spent:Q", y2="score:Q")
+        lead = at.mark_rule(aria=False, strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(
+            x2="spent:Q", y2="score:Q"
+        )
         texts += [lead, name] if side in FAR else [name]
     chart = alt.layer(*texts, points).properties(width=WIDTH, height=HEIGHT)
     return draw(styled(chart), f"{label}: score against cost; the table has the same figures")

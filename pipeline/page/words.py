@@ -15,9 +15,12 @@ def metric(name: str) -> str:
 
 
 def digits(low: float | None, high: float | None) -> int:
-    """Decimals that an interval of this width deserves: two of its own digits, at least 2, at most 4."""
+    """Decimals that an interval deserves: two digits of its width, as many as tell its ends from zero, at least 2, at most 4."""
     width = (high or 0.0) - (low or 0.0)
-    return min(4, max(2, math.floor(1 - math.log10(width)))) if width > 0 else 2
+    places = max(2, math.floor(1 - math.log10(width))) if width > 0 else 2
+    while places < 4 and any(end and not round(end, places) for end in (low, high)):
+        places += 1
+    return min(4, places)
 
 
 def number(value: float | None, places: int = 2) -> str:
@@ -85,7 +88,9 @@ def part_interval(row: dict[str, Any]) -> str:
     if row["low"] is not None:
         return interval(row)
     tried = row["tried"]
-    return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})" if tried else "(not tried)"
+    if not tried:
+        return f"(not tried: {row['why']})" if row["why"] else "(not tried)"
+    return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})"
 
 
 def sizes(cell: dict[str, Any]) -> str:

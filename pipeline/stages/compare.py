@@ -123,8 +123,12 @@ def kept(work: Work) -> list[dict[str, Any]]:
     """Tuned against base on every general suite."""
     suites = []
     if "general.paragraphs" in work.inputs:
-        rows = list(records.dictionaries(work.inputs["general.paragraphs"] / "losses.jsonl"))
-        suites.append({"suite": "paragraphs", **forgetting.loss_suite(rows, work.params["loss_margin"], *drawn(work)), "measurable": True})
+        read = Artifact.open(work.inputs["general.paragraphs"])
+        rows = list(records.dictionaries(read.path / "losses.jsonl"))
+        suite = forgetting.loss_suite(rows, work.params["loss_margin"], *drawn(work))
+        suites.append(
+            {"suite": "paragraphs", **suite, "measurable": forgetting.knows(suite["base"], read.facts["vocabulary"], suite["margin"])}
+        )
     for name, spec in work.params["general"].items():
         task, exam = inline.of_spec(spec), examples_of(work, f"{GENERAL}{name}.exam")
         arms = [

@@ -8,7 +8,7 @@ from pipeline import batched, engine, general, loading, text
 from pipeline.errors import DataError
 from pipeline.machine import Work
 
-VERSION = 1
+VERSION = 2
 LONGEST = 256
 """Tokens of a paragraph, the BOS counted; the rest is cut off."""
 
@@ -36,7 +36,14 @@ def run(work: Work) -> dict[str, Any]:
     (work.out / "losses.jsonl").write_text("".join(lines), "utf-8")
     tokens = sum(len(row.target) for row in rows)
     means = {name: sum(each[at] for each in found) / tokens for at, name in enumerate(("base", "tuned", "kl"))}
-    return {"paragraphs": len(rows), "tokens": tokens, **means, "score_seconds": round(time.monotonic() - start, 3)}
+    vocabulary = int(base.get_output_embeddings().weight.shape[0])
+    return {
+        "paragraphs": len(rows),
+        "tokens": tokens,
+        "vocabulary": vocabulary,
+        **means,
+        "score_seconds": round(time.monotonic() - start, 3),
+    }
 
 
 def tokens_of(render: text.Renderer, paragraph: str, longest: int) -> engine.Tokens:

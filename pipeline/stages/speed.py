@@ -27,9 +27,10 @@ def run(work: Work) -> dict[str, Any]:
     with loading.adapted(base, adapter) as tuned:
         weights = {"base": (base, tuned), "tuned": (tuned, None)}
         arms = [Arm(name, *weights[name], prompts) for name in weights]
+        room = window - max(new_tokens, params["answer_tokens"])
         if params["shots"]:
-            arms.append(Arm("base_fewshot", *weights["base"], few_shot(work, render, exam, window - new_tokens)))
-        arms += constrained(work, render, exam, weights, window - new_tokens)
+            arms.append(Arm("base_fewshot", *weights["base"], few_shot(work, render, exam, room)))
+        arms += constrained(work, render, exam, weights, room)
         timing.warm(arms, new_tokens, render.pad)
         untimed = add_dense(work, arms, new_tokens, render.pad) if params["dense"] else None
         timing.race(arms, new_tokens, render.pad)
