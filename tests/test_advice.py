@@ -16,14 +16,19 @@ COST["break_even"] = [
 SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "tuned": 0.7}
 
 
-def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None):
-    """over: the lower bound of what tuned scores over few-shot and over a reference model."""
+def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None, half=None):
+    """over: the lower bound of what tuned scores over few-shot and over a reference model; half: of the width of a score's interval."""
     rates = {"base": None, "tuned": None} | (rates or {})
     arms = [{"name": arm, "grounding": rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in rates.items()]
     arms += [{"name": arm, "grounding": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
     arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
+    arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
     decomposition = {"best_cheap": cheap} if cheap else None
     return {"cell": name, "task": "pets", "label": "pets", "arms": arms, "floor": floor, "decomposition": decomposition, "cost": cost}
+
+
+def around(score, half):
+    return {"low": score - half, "high": score + half}
 
 
 def claim(kind, verdict, subject="accuracy", name="cell0000"):
@@ -98,13 +103,16 @@ SAME = "an answer that is always the same scores"
 @pytest.mark.parametrize(
     ("learned", "score", "interval", "use", "says"),
     [
-        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form: {SAME} 0.50, the base with examples in its prompt 0.40, the fine"),
-        ("better", 0.5, None, "tuned", f"Much of this may be form: {SAME} 0.50"),
+        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50, the base with"),
+        ("better", 0.5, None, "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50"),
         ("better", 0.3, (0.1, 0.3), "tuned", ""),
         ("better", 0.3, None, "tuned", ""),
         ("better", 0.3, (-0.1, 0.5), "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always"),
         ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the base with examples in its prompt when"),
-        ("better", 0.7, None, "neither", "Use neither"),
+        ("better", 0.71, None, "neither", "Use neither"),
+        ("better", 0.7, None, "cannot tell", "is always the same on pets (exploratory)"),  # a tie is not worse
+        ("better", 0.48, None, "tuned", f"Much of this may be form, 27 % of the lift: {SAME} 0.48"),
+        ("better", 0.47, None, "tuned", ""),
         ("worse", 0.5, (0.1, 0.3), "neither", "Use neither"),
         ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the base with examples"),
         ("cannot tell", 0.9, (-0.3, -0.1), "neither", "Use neither"),
@@ -118,6 +126,44 @@ def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, s
     assert found == use
     assert says in said
     assert ("always the same" in said) == (says not in ("", "Use the base with examples"))
+
+
+@pytest.mark.parametrize(
+    ("learned", "score", "use", "says"),
+    [
+        ("better", 0.76, "neither", "Use neither"),
+        ("better", 0.74, "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always the same on pets "
+         "(its own score lies in [0.65, 0.75], exploratory)"),
+        ("better", 0.66, "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always the same on pets"),
+        ("better", 0.64, "tuned", "Use the fine-tune"),
+        ("cannot tell", 0.74, "cannot tell", "Cannot tell whether the fine-tune is better than an answer"),
+        ("cannot tell", 0.64, "cannot tell", "Cannot tell whether the fine-tune is better than the base with examples"),
+        ("cannot tell", 0.76, "neither", "Use neither"),
+        ("worse", 0.44, "cannot tell", "Cannot tell whether the base with examples in its prompt is better than an answer that is always "
+         "the same on pets (its own score lies in [0.35, 0.45], exploratory)"),
+        ("worse", 0.46, "neither", "Use neither"),
+    ],
+)  # fmt: skip
+def test_noise_does_not_call_an_arm_worse_than_one_answer(learned, score, use, says):
+    """No arm `constant`: its score is held against the interval of the arm's own."""
+    given = {"answer": "cat", "score": score, "tuned_over": None}
+    found, said = texts([claim("lift", "better"), claim("learned", learned)], floor=given, half=0.05)
+    assert found == use
+    assert said.startswith(says)
+
+
+def test_the_arm_that_may_hold_against_one_answer_is_the_one_named(monkeypatch):
+    monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
+    given = {"answer": "cat", "score": 0.76, "tuned_over": None}
+    found, said = texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=given, half=0.05)
+    assert found == "cannot tell"
+    assert said.startswith("Cannot tell whether the base with examples in its prompt is better than an answer that is always the same")
+
+
+def test_one_answer_gives_nothing_of_a_lift_that_is_not_there(monkeypatch):
+    monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
+    given = {"answer": "cat", "score": 0.69, "tuned_over": None}
+    assert "form" not in texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=given)[1]
 
 
 def test_invented_facts_limit_the_advice():
@@ -167,6 +213,21 @@ def test_a_difference_of_shares_that_may_be_chance_is_not_told():
 def test_a_cheaper_arm_with_worse_answers_is_no_choice():
     assert "By price alone" not in texts([claim("lift", "better")], cost=COST, over=0.01)[1]
     assert "By price alone" in texts([claim("lift", "better")], cost=COST, over=0.0)[1]
+
+
+def test_no_price_is_told_where_the_bare_base_is_no_worse():
+    given = cell(cost=COST)
+    given["arms"][0]["tuned_over"] = {"low": 0.0}
+    assert not [row for row in advise([given], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+    given["arms"][0]["tuned_over"] = {"low": 0.01}
+    assert [row for row in advise([given], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+
+
+def test_without_the_price_of_an_hour_time_is_weighed():
+    free = {"arms": {name: {"request": None} for name in COST["arms"]}, "break_even": COST["break_even"]}
+    said = texts([claim("lift", "better")], cost=free)[1]
+    assert "By time alone, use the base with examples in its prompt for fewer than about 14,000 requests" in said
+    assert "price" not in said
 
 
 def test_every_sentence_names_its_evidence():

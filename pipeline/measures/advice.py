@@ -43,7 +43,7 @@ def recommended(cell: Row, claims: list[Row]) -> Row:
     use = choice(lift, learned, rival)
     at = f"#{cell['cell']}-arms"
     if decided := floor.decides(cell, use, rival):
-        use, told = decided, [{"text": floor.saying(cell, decided, rival), "evidence": at, "rule": None}]
+        use, told = decided, [{"text": floor.saying(cell, decided, use, rival), "evidence": at, "rule": None}]
     else:
         told = [saying(use, cell, lift, learned, rival)]
         told += [{"text": beside, "evidence": at, "rule": None} for beside in [floor.aside(cell, rival)] if beside]
@@ -113,10 +113,13 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
 def costs(cell: Row, use: str) -> list[Row]:
     """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
 
-    A cheaper arm whose answers are worse is no choice at any number of requests.
+    A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
+    cheapest and nothing is said. Without a price of the machine's hour its time is weighed.
     """
     said = []
     alike = {row["name"] for row in cell["arms"] if row.get("tuned_over") and not row["tuned_over"]["low"] > 0}
+    if "base" in alike:
+        return []
     for row in (cell.get("cost") or {}).get("break_even", []) if use in ("tuned", CANNOT) else []:
         if row["other"] not in alike:
             continue
@@ -127,7 +130,8 @@ def costs(cell: Row, use: str) -> list[Row]:
             few = "any number of requests"
         else:
             continue
-        text = f"By price alone, use {other} for {few}."
+        by = "time" if cell["cost"]["arms"]["tuned"]["request"] is None else "price"
+        text = f"By {by} alone, use {other} for {few}."
         said.append({"text": text, "evidence": f"#{cell['cell']}-cost", "rule": cheaper(row["other"])})
     return said
 
