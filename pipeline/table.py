@@ -76,7 +76,7 @@ def kept(report: Row) -> list[Text]:
     verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
     told = []
     for cell in report["cells"]:
-        found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "base too low")) for suite in cell["forgetting"]]
+        found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "(base too low)")) for suite in cell["forgetting"]]
         told += [line(cell["label"], ", ".join(found))] if found else []
     return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *told] if told else []
 

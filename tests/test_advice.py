@@ -92,7 +92,7 @@ def test_forgetting_limits_the_advice():
     ]
     use, said = texts(claims, cheap=None)
     assert use == "tuned"
-    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02." in said
+    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats a token." in said
     assert "Cannot tell whether the fine-tune is worse on boolq" in said
     assert "viggo" not in said
 

@@ -258,7 +258,7 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
             cli.main()
         shown = capsys.readouterr().out
         assert (stopped.value.code or 0) == code
-        assert any(line.startswith(word) and f"{figure} on " in line and "pets" in line for line in shown.splitlines())
+        assert any(line.startswith(word) and f"{figure} " in line and "pets" in line for line in shown.splitlines())
         assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in shown
         assert json.loads((tmp_path / "data" / "gate" / "pets.json").read_text())["status"] == code
     rules.write_text("rules: [{figure: lft, at_least: 0}]")

@@ -97,9 +97,9 @@ def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
         if claim["kind"] == "kept" and claim["verdict"] != "better":
             shown = claim["verdict"] == "worse"
             of = names.suite(claim["subject"])
-            text = f"Do not leave the adapter on for {of}: there it is worse than the base by more than {claim['margin']:g}."
+            text = f"Do not leave the adapter on for {of}: there it is worse than the base by more than {names.margin(claim)}."
             unsure = (
-                f"Cannot tell whether the fine-tune is worse on {of} by more than {claim['margin']:g}: try it there before it is used so."
+                f"Cannot tell whether the fine-tune is worse on {of} by more than {names.margin(claim)}: try it there before it is used so."
             )
             said.append({"text": text if shown else unsure, "evidence": claim["evidence"], "rule": called(claim, best_cheap(cell))})
     invented = hallucination(cell)

@@ -1,8 +1,9 @@
 """How figures and verdicts are written, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
 
-import math
 import re
 from typing import Any
+
+from pipeline.measures.names import digits as digits
 
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
@@ -12,15 +13,6 @@ PLACES = {"better": "better on", "worse": "worse on", "cannot tell": "cannot tel
 def metric(name: str) -> str:
     """A metric's name for people: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
     return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
-
-
-def digits(low: float | None, high: float | None) -> int:
-    """Decimals that an interval deserves: two digits of its width, as many as tell its ends from zero, at least 2, at most 4."""
-    width = (high or 0.0) - (low or 0.0)
-    places = max(2, math.floor(1 - math.log10(width))) if width > 0 else 2
-    while places < 4 and any(end and not round(end, places) for end in (low, high)):
-        places += 1
-    return min(4, places)
 
 
 def number(value: float | None, places: int = 2) -> str:
