@@ -24,6 +24,7 @@ STATUS = {FAIL: 3, CANNOT: 4}
 TIMED = ("request_cost", "latency_p95", "overhead")
 PRICED = ("request_cost", "training_cost")
 COUNTED = ("unparsed", "truncated")
+RESAMPLED = ("lift", "learned", "score")
 GENERAL = "general."
 WIDTH = 80
 FEWEST, EXACT = 3, 17
@@ -56,28 +57,29 @@ def tuned(cell: Row) -> Row:
 
 def lift(cell: Row) -> Figure:
     row = cell["comparisons"][0]
-    return unvaried(row["n"], row["lift"], row["low"], row["high"])
+    return row["lift"], row["low"], row["high"]
 
 
 def learned(cell: Row) -> Figure:
     """What training gave beyond the best arm that needs none."""
     parts = (cell.get("decomposition") or {"parts": []})["parts"]
     found = next((part for part in parts if part["name"] == "learned"), None)
-    return unvaried(cell["comparisons"][0]["n"], found["value"], found["low"], found["high"]) if found else (None, None, None)
+    return (found["value"], found["low"], found["high"]) if found else (None, None, None)
 
 
-def unvaried(n: int, value: float, low: float | None, high: float | None) -> Figure:
-    """A difference whose resamples all agree is not known for sure: of n examples that show one thing, up to 1 - 0.05^(1/n) of all may show
-    another (the rule of three: Hanley & Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031)."""
-    if low is None or high is None or low < high:
-        return value, low, high
-    room = 1 - 0.05 ** (1 / n)
+def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
+    """A figure whose resamples all agree is not known for sure: of n examples that show one thing, up to 1 - (1 - confidence)^(1/n) of all
+    may show another (at 95 % the rule of three: Hanley & Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031)."""
+    value, low, high = figure
+    if value is None or low is None or high is None or low < high:
+        return figure
+    room = 1 - (1 - confidence) ** (1 / n)
     return value, value - room, value + room
 
 
 def score(cell: Row) -> Figure:
     found = tuned(cell)
-    return unvaried(cell["comparisons"][0]["n"], found["score"], found["low"], found["high"])
+    return found["score"], found["low"], found["high"]
 
 
 def hallucination(cell: Row) -> Figure:
@@ -245,7 +247,10 @@ def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
         suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
         kept = ("suite", "low", "high", "measurable")
         return [at | {"value": row["difference"]} | {name: row[name] for name in kept} for row in suites]
-    value, low, high = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
+    figure = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
+    if rule.figure in RESAMPLED:
+        figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
+    value, low, high = figure
     silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
     if value is None and not silent:
         return []

@@ -41,12 +41,12 @@ def loaded(path, body) -> Gate:
     return gate.load(path, recipe, plan(recipe)[-1])
 
 
-def judged(rule: dict, *cells: dict) -> list[str]:
-    return [row["result"] for row in gate.judge(Gate.model_validate({"rules": [rule]}), report(*cells or [cell()]))]
+def judged(rule: dict, *cells: dict, confidence: float = 0.95) -> list[str]:
+    return [row["result"] for row in gate.judge(Gate.model_validate({"rules": [rule]}), report(*cells or [cell()], confidence=confidence))]
 
 
-def report(*cells: dict) -> dict:
-    return {"confidence": 0.95, "cells": cells}
+def report(*cells: dict, confidence: float = 0.95) -> dict:
+    return {"confidence": confidence, "cells": cells}
 
 
 @pytest.mark.parametrize(
@@ -273,3 +273,16 @@ def test_five_examples_that_agree_are_no_proof(n, said):
     """Resamples of equal differences are all equal, so the interval has no width."""
     same = cell(comparisons=[{"n": n, "lift": 0.0, "low": 0.0, "high": 0.0}])
     assert judged({"figure": "lift", "at_least": -0.01}, same) == [said]
+
+
+@pytest.mark.parametrize(("confidence", "fewest"), [(0.8, 161), (0.95, 299), (0.99, 459)])
+@pytest.mark.parametrize("figure", ["lift", "learned", "score"])
+def test_agreeing_examples_are_held_to_the_confidence_of_the_report(figure, confidence, fewest):
+    """That 99 of 100 examples show the same is shown by n of n where 0.99^n is at most 1 - confidence."""
+    flat = {"low": 0.0, "high": 0.0}
+    for n, said in ((fewest - 1, "cannot tell"), (fewest, "pass")):
+        arm = {**cell()["arms"][1], "score": 0.0, **flat}
+        same = cell(
+            arms=[arm], comparisons=[{"n": n, "lift": 0.0, **flat}], decomposition={"parts": [{"name": "learned", "value": 0.0, **flat}]}
+        )
+        assert judged({"figure": figure, "at_least": -0.01}, same, confidence=confidence) == [said]
