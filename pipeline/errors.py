@@ -48,6 +48,6 @@ class ComparisonError(UserError): ...
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """A remedy that names the nearest known word, or all of them."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = get_close_matches(word, known, n=1)
     return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."

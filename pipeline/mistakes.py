@@ -13,6 +13,8 @@ from pipeline.errors import suggest
 
 Keys = Callable[[tuple[Any, ...]], Mapping[str, FieldInfo]]
 """The keys that a place of a recipe may hold, with what is known of each."""
+FAR = 0.25
+"""Ratio of difflib below which two words are too unlike for one to be named for the other."""
 
 
 def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]:
@@ -54,17 +56,19 @@ def remedy_for_key(place: tuple[Any, ...], known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str], see: str, before: str = "") -> str:
-    """A remedy for a word of many: the one that was meant, or the five nearest and where all of them are to be seen.
+    """A remedy for a word of many: the one that was meant, or up to five that are near, and where all of them are to be seen.
 
     Args:
         see: where all known words stand.
         before: what is written before each of them.
     """
-    known = sorted(known)
+    known = sorted(set(known))
     if near := get_close_matches(word, known, n=1):
         return f"Did you mean '{before}{near[0]}'?"
-    five = get_close_matches(word, known, n=5, cutoff=0.0)
-    return f"The nearest are {', '.join(before + name for name in five)}; all: {see}."
+    five = get_close_matches(word, known, n=5, cutoff=FAR)
+    if not five:
+        return f"See {see} for all of them."
+    return f"The nearest {'are' if five[1:] else 'is'} {', '.join(before + name for name in five)}; all: {see}."
 
 
 EXPECTED = {

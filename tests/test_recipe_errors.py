@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import inline, recipe
-from pipeline.errors import DataError, RecipeError
+from pipeline.errors import DataError, RecipeError, suggest
+from pipeline.mistakes import nearest
 
 CASES = sorted((Path(__file__).parent / "cases" / "recipe").glob("*.txt"))
 GOOD = "name: t\nbase: some/model\ntasks: [{name: q, data: {hub: a/b, train: train, heldout: test}, prompt: '{x}', target: '{y}'}]\n"
@@ -150,3 +151,21 @@ def test_a_folder_is_no_recipe(tmp_path):
     write(tmp_path, a=GOOD, _base=GOOD)
     with pytest.raises(RecipeError, match=r"is a folder, not a recipe\.\n  YAML files in it: [^,]*a\.yaml\.$"):
         recipe.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("shop_notise", "Did you mean 'shop_notice'?"),
+        ("nosuch", "The nearest are shop_notice, customer_support; all: HERE."),
+        ("gsm", "The nearest is jigsaw; all: HERE."),
+        ("zzz", "See HERE for all of them."),
+    ],
+)
+def test_only_what_is_near_is_named_and_once(word, remedy):
+    known = ["shop_notice", "customer_support", "jigsaw", "shop_notice"]
+    assert nearest(word, known, "HERE") == remedy
+
+
+def test_what_is_known_is_listed_once():
+    assert suggest("zzz", ["b", "a", "b"]) == "Known: a, b."
