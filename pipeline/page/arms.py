@@ -32,7 +32,7 @@ MEANINGS = {
     "base_bf16": "The base at its own precision: what quantization itself costs.",
     "merged": "The adapter folded into the quantized weights, as it would be deployed.",
     "merged_original": "The adapter folded into the original weights.",
-    "constant": "Always the same answer: the most common one of the training part.",
+    "constant": "Always the same answer: the most common one of the training part; where all differ, the first of them.",
     "shuffled_labels": "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
     "unrelated": "An adapter trained on another task. It should gain nothing.",
 }
