@@ -1,7 +1,7 @@
 """What the test sets of a recipe can show, known before a run: lifts, what was kept, and p-values that resampling cannot reach."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, log, log1p
 
@@ -61,6 +61,18 @@ class Family:
         return ceil(self.tests(claims) / (1 - self.confidence)) - 1
 
 
+@dataclass(frozen=True, order=True)
+class Size:
+    """Examples of a test set."""
+
+    examples: int
+    bound: bool
+    """Whether it has at most so many, since it is not prepared yet."""
+
+    def __str__(self) -> str:
+        return f"{'<=' * self.bound}{self.examples:,}"
+
+
 def family_of(report: Job) -> Family:
     """The claims that a report job judges; comparisons that points of a sweep share count once."""
     recipe = report.params["recipe"]
@@ -86,37 +98,41 @@ def is_randomized(comparison: Job) -> bool:
     return seeds > 1 or not metrics.load(inline.of_spec(comparison.params["task"]).metrics[0]).zero_one
 
 
-def show(out: Console, report: Job, sizes: Mapping[Job, int]) -> None:
+def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job] = ()) -> None:
     """The lift that each size of test set can show, the examples that a general task needs, and claims that nothing can show.
 
     Args:
         sizes: examples of every prepare job of held-out examples.
+        unprepared: those among them of which the size is no more than a bound, as the data may hold fewer.
     """
-    family = family_of(report)
-    for line in (*lifts(family, sizes), *keeping(family, sizes), *warning(family)):
+    family, known = family_of(report), {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
+    for line in (*lifts(family, known), *keeping(family, known), *warning(family)):
         out.print(line, soft_wrap=True)
 
 
-def lifts(family: Family, sizes: Mapping[Job, int]) -> Iterator[str]:
+def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     """The smallest lift by size of test set, and the examples for a small one: for one claim alone, then in the family."""
-    named: dict[int, dict[str, None]] = {}
+    named: dict[Size, dict[str, None]] = {}
     for job in family.comparisons:
         named.setdefault(sizes[dict(job.inputs)["exam"]], {})[inline.of_spec(job.params["task"]).name] = None
+    at_best = any(size.bound for size in named)
     yield wrapped(
         f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "
-        f"if base and tuned differ on {100 * DISCORDANCE:g} % of them:"
+        f"if base and tuned differ on {100 * DISCORDANCE:g} % of them"
+        + ('; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' if at_best else ":")
     )
     for size, names in sorted(named.items()):
         whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
-        least = stats.planned_effect(size, DISCORDANCE, family.confidence)
+        least = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
         shown = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
-        yield wrapped(f"{size:>8,}  {shown}  {whose}", " " * 23)
+        yield wrapped(f"{size!s:>8}  {shown}  {whose}", " " * 23)
     yield enough(family.confidence)
     if family.tests(family.claims) > 1:
-        least = stats.planned_effect(min(named), DISCORDANCE, 1 - family.level)
+        least = stats.planned_effect(min(named).examples, DISCORDANCE, 1 - family.level)
+        first = f"{100 * least:.1f} points at best" if at_best else f"up to {100 * least:.1f} points"
         yield wrapped(
             f"that is for one claim alone; of the {family.claims:,} claims of this recipe, corrected together, the first to be shown "
-            f"(p of {family.level:.2g}) needs up to {100 * least:.1f} points on the smallest of these sets:"
+            f"(p of {family.level:.2g}) needs {first} on the smallest of these sets:"
         )
         yield enough(1 - family.level)
 
@@ -126,9 +142,9 @@ def enough(confidence: float) -> str:
     return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  as many would be needed"
 
 
-def keeping(family: Family, sizes: Mapping[Job, int]) -> Iterator[str]:
+def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     """The examples with which a general task of which no answer changes is shown to be kept, and a warning where there are fewer."""
-    by_margin: dict[float, dict[Job, int]] = {}
+    by_margin: dict[float, dict[Job, Size]] = {}
     for comparison in family.comparisons:
         exams = [job for name, job in comparison.inputs if name in suites(comparison) and job.stage == "prepare"]
         by_margin.setdefault(comparison.params["margin"], {}).update((job, sizes[job]) for job in exams)
@@ -139,8 +155,10 @@ def keeping(family: Family, sizes: Mapping[Job, int]) -> Iterator[str]:
         needed = needed_to_keep(margin, family.level)
         yield wrapped(f"Examples that show a general task to be kept (margin {margin:g}) if not one answer changes{whose}:")
         yield f"{needed:>8,} examples"
-        if few := [size for size in found.values() if size < needed]:
-            yield f"warning: {len(few)} of {len(found)} have fewer, down to {min(few):,} (general.examples={family.general_examples})"
+        if few := [size for size in found.values() if size.examples < needed]:
+            least = "at least " * any(size.bound for size in found.values())
+            said = f"warning: {least}{len(few)} of {len(found)} have fewer, down to {min(few)}"
+            yield wrapped(f"{said} (general.examples={family.general_examples})")
 
 
 def needed_to_keep(margin: float, level: float) -> int:

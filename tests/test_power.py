@@ -1,5 +1,6 @@
 """What a plan says that the test sets can show, held against the tests that will be made of them."""
 
+import re
 from dataclasses import replace
 from io import StringIO
 from statistics import NormalDist
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline import power, stats, verdict
+from pipeline import inline, power, stats, verdict
 from pipeline import recipe as recipes
 from pipeline.artifact import Store
 from pipeline.machine import ROOT
@@ -36,11 +37,16 @@ def family(*asked, **more):
     return power.family_of(jobs_of(*asked, **more)[-1])
 
 
-def said(jobs):
-    """The lines, and all of them as one."""
+def said(jobs, unprepared=()):
+    """The lines, and all of them as one.
+
+    Args:
+        unprepared: names of the tasks of which the size is a bound.
+    """
     screen = StringIO()
     exams = {job: lengths(job, {}).examples for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"}
-    power.show(Console(file=screen, highlight=False, width=80), jobs[-1], exams)
+    bounds = {job for job in exams if inline.of_spec(job.params["task"]).name in unprepared}
+    power.show(Console(file=screen, highlight=False, width=80), jobs[-1], exams, bounds)
     return screen.getvalue().splitlines(), " ".join(screen.getvalue().split())
 
 
@@ -112,6 +118,20 @@ def test_general_tasks_of_too_few_examples_are_warned_of():
     alone, _ = said(jobs_of(asked, {"correction": "none", "margin": 0.05}, {**suites, "examples": needed}))
     assert f"{power.needed_to_keep(0.05, 0.05):>8,} examples" in alone
     assert "to be kept" not in said(jobs_of(asked, general={"suites": ["paragraphs"]}))[1]
+
+
+def test_sizes_that_are_not_prepared_yet_are_bounds():
+    tasks, general = ["shop_notice", "shop_sentiment"], {"suites": ["shop_extraction"], "examples": 200}
+    lines, whole = said(jobs_of(tasks, general=general), unprepared=["shop_notice", "shop_extraction"])
+    assert "     500   5.6 points  shop_sentiment" in lines
+    assert "   <=500   5.6 points  shop_notice" in lines
+    assert 'of them; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' in whole
+    assert re.search(r"needs \d\.\d points at best on the smallest of these sets", whole)
+    assert "warning: at least 1 of 1 have fewer, down to <=200 (general.examples=200)" in lines
+    assert max(map(len, lines)) <= power.COLUMNS
+    _, prepared = said(jobs_of(tasks, general=general))
+    assert "warning: 1 of 1 have fewer, down to 200 (" in prepared
+    assert not any(words in prepared for words in ("<=", "at best", "at least"))
 
 
 @pytest.mark.parametrize("resamples", [100, 399])
