@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
-from pipeline.measures.names import digits as digits
+from pipeline.measures import names
 
+digits = names.digits
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
 PLACES = {"better": "better on", "worse": "worse on", "cannot tell": "cannot tell on"}
