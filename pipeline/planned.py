@@ -54,7 +54,9 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
     exams = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
-    power.show(out, jobs[-1], {job: lengths(job, have).examples for job in exams})
+    known = {job: lengths(job, have) for job in exams}
+    unprepared = {job for job, read in known.items() if read.bound}
+    power.show(out, jobs[-1], {job: read.examples for job, read in known.items()}, unprepared)
 
 
 @dataclass(frozen=True)

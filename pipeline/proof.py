@@ -127,6 +127,8 @@ def read(path: Path) -> Page:
     """Raises ArtifactError: not a page of ours, or cut off; ProofError: a carried file is not what its id says."""
     try:
         text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ArtifactError(f"there is no {path}", "Give the report.html of a comparison.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"cannot read {path}: {' '.join(str(error).split())}", "Give the report.html of a comparison.") from None
     if not text.rstrip().endswith("</html>"):

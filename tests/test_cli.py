@@ -48,7 +48,13 @@ def test_plan_says_what_is_here_and_why_the_rest_is_not(made, type_in):
     assert "report pets make (after compare" in shown
     changed = type_in("plan", recipe, "finetune.learning_rate=0.02", "--store", root)
     assert re.search(r"make \(changed since [0-9a-f]{12}: learning_rate\)", changed)
-    assert re.search(r"20 +\d+\.\d points +pets", shown)
+    assert re.search(r" 20 +\d+\.\d points +pets", shown)
+
+
+def test_plan_says_that_the_size_of_what_is_not_prepared_is_a_bound(made, type_in, tmp_path):
+    """The file holds 20 examples, and the recipe asks for 500 of them."""
+    shown = type_in("plan", made[0], "prepare.heldout_examples=500", "--store", tmp_path)
+    assert re.search(r" <=500 +\d+\.\d points +pets", shown)
 
 
 def test_what_was_made_is_not_made_again(made, type_in):
@@ -121,6 +127,11 @@ def test_verify_names_what_was_altered(made, type_in, tmp_path):
     assert "7 artifacts, every byte as it was made" in type_in("verify", "--store", store)
     next(store.glob("data/generate/*base*/predictions.jsonl")).write_text("")
     assert "was altered after it was made: predictions.jsonl" in type_in("verify", "--store", store, status=3)
+
+
+def test_verify_of_a_page_that_is_not_there(type_in, tmp_path):
+    shown = type_in("verify", tmp_path / "nope.html", status=2)
+    assert shown == f"error: there is no {tmp_path}/nope.html Give the report.html of a comparison."
 
 
 def test_gc_lists_first_and_deletes_when_told(made, type_in, tmp_path):

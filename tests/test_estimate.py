@@ -356,6 +356,8 @@ def test_a_recipe_that_asks_for_all_rows_is_reckoned_with_those_there_are(tmp_pa
     jobs = plan(asked(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
     found = {job.label: planned.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
     assert found == {"viggo--heldout": 1083, "viggo--train": 5103}
-    assert any(re.fullmatch(r" +1,083 +3\.8 points +viggo", found) for found in shown(asked(prepare={"heldout_examples": 10**6}), tmp_path))
+    assert any(
+        re.fullmatch(r" +<=1,083 +3\.8 points +viggo", found) for found in shown(asked(prepare={"heldout_examples": 10**6}), tmp_path)
+    )
     arc = next(job for job in plan(asked(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
     assert planned.lengths(arc, {}).examples == 2376 + 1172

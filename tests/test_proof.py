@@ -369,7 +369,7 @@ def test_no_page_of_ours(tmp_path, text, says):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(ArtifactError, match="cannot read"):
+    with pytest.raises(ArtifactError, match=r"there is no .*report.html\n  Give the report.html"):
         proof.verify(tmp_path / "report.html")
 
 
