@@ -75,7 +75,6 @@ def decomposition(rows: list[Row], metric: str) -> Row:
         parts.append({"name": name, "arm": chosen if there else None, "over": last, **stepped(scores, chosen, last)})
         tried = there and name != "learned"
         parts[-1]["tried"] = {"arm": candidate, **as_part(lifted(scores[candidate], scores[last]))} if tried else None
-        parts[-1]["why"] = None
         chain.append(chosen)
     told = lifted(scores["tuned"], scores["base"])
     said = [[name, mean(scores[name])] for name in chain]

@@ -96,21 +96,3 @@ def test_samples_are_scored_where_base_and_tuned_have_them_whatever_a_reference_
         records.write(folders[name] / "predictions.jsonl", said)
     work = tiny.work(tmp_path / "out", PARAMS | {"task": "mbpp"}, **folders)
     assert {name: facts["lift"] for name, facts in compare.run(work).items()} == {"pass_at_1": 0, "pass_at_k": 1}
-
-
-@pytest.mark.parametrize(
-    ("arm", "facts", "why"),
-    [
-        ("base_fewshot", {"examples": 9, "most_shots": 0}, "no worked example fitted"),
-        ("base_fewshot", {"examples": 9, "most_shots": 1}, None),
-        ("base_constrained", {"examples": 9, "unkeyed": 9}, "no prompt names the keys"),
-        ("base_constrained", {"examples": 9, "unkeyed": 8}, None),
-        ("base_constrained", {"examples": 9}, None),
-        ("merged", {"examples": 9, "most_shots": 0}, None),
-    ],
-)
-def test_an_arm_that_got_the_prompts_of_the_base_was_not_tried(tmp_path, arm, facts, why):
-    said = tmp_path / "said"
-    said.mkdir()
-    tiny.seal(said, facts)
-    assert compare.untried(tiny.work(tmp_path / "out", {}, **{f"arm.{arm}": said})) == ({arm: why} if why else {})

@@ -129,14 +129,3 @@ def test_an_arm_that_leads_by_luck_is_seldom_beaten_by_what_was_not_learned():
         old += naive.p <= 0.05 and naive.low > 0
     assert called / 200 <= 0.05
     assert old / 200 > 0.1  # what is called where only the best of this sample is looked at
-
-
-def test_an_arm_whose_prompts_are_those_of_the_base_takes_no_part():
-    scores = sampled(*shifted(0.0, 0.4, 0.3, 0.2))
-    found = decompose(NAMES, scores, {"base_fewshot": "no worked example fitted"})["mean"]
-    by_name = parts(found)
-    assert (by_name["prompt"]["arm"], by_name["prompt"]["tried"], by_name["prompt"]["why"]) == (None, None, "no worked example fitted")
-    assert [by_name[name]["why"] for name in ("format", "learned")] == [None, None]
-    assert "base_fewshot" not in found["candidates"]
-    assert sum(each["value"] for each in found["parts"]) == pytest.approx(found["lift"], abs=1e-12)
-    assert [part["why"] for part in decompose(NAMES, scores)["mean"]["parts"]] == [None] * 3

@@ -398,10 +398,14 @@ def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dic
     assert f"{arms.label(name)}: {said}." in section
 
 
-def test_a_part_that_was_not_tried_says_why() -> None:
-    part = {"value": 0.0, "low": None, "high": None, "tried": None}
-    assert words.part(part | {"why": "no worked example fitted"}) == "0.00 (not tried: no worked example fitted)"
-    assert words.part(part | {"why": None}) == "0.00 (not tried)"
+@pytest.mark.parametrize(("facts", "why"), [(NONE, "no worked example fitted"), (FEWER, None)])
+def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path, facts: dict[str, Any], why: str | None) -> None:
+    told = {"arm.base_fewshot": SHOWN | facts}
+    made = Made(Told(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=told))
+    parts = {each["name"]: each for each in made.json["cells"][0]["decomposition"]["parts"]}
+    assert (parts["prompt"]["why"], parts["prompt"]["tried"] is None, parts["learned"]["why"]) == (why, bool(why), None)
+    shown = words.part(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
+    assert ("(not tried: no worked example fitted)" in shown) == bool(why)
 
 
 def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:

@@ -6,7 +6,6 @@ better one on the examples that it is scored on favours the cheap arms, so the v
 Its test and its interval are against all of them (see `beyond`): the one that leads here need not be the one that is truly best.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,35 +15,32 @@ CHEAP = (("format", ("base_constrained", "base_constrained_raw")), ("prompt", ("
 """Steps of the chain and the arms that may make each; the raw ranking of choices is a way of holding to the form, too."""
 
 
-def decompose(names: list[str], sampled: dict[str, stats.Sampled], untried: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
-    """By metric {parts: [{name, arm, over, value, low, high, p, tried, why}], lift, low, high, best_cheap, candidates, chain}.
+def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, dict[str, Any]]:
+    """By metric {parts: [{name, arm, over, value, low, high, p, tried}], lift, low, high, best_cheap, candidates, chain: [[arm, score]]}.
 
     Args:
         names: of the arms at the places of `sampled`, as Scored.names.
         sampled: one a metric, as Scored.sampled; a metric may lack the arms behind tuned.
-        untried: arms whose prompts are the base's own, each with why they are; they take no part.
 
     The parts are format, prompt and learned: `arm` stands at the end of the step and `over` at its start. Where the cheap arm scores no
     higher both are the same, value is 0 and there is no interval; `tried` {arm, value, low, high, p} is what it scored over `over`. Both
-    `arm` and `tried` are None where the task has no such arm, or none that was tried; of those `why` says the reason. `candidates` are
-    the arms that needed no training, the base among them; chain is [[arm, score]] from the base to tuned.
+    `arm` and `tried` are None where the task has no such arm. `candidates` are the arms that needed no training, the base among them.
     """
-    return {metric: of_metric(names[: len(found.whole)], found, untried or {}) for metric, found in sampled.items()}
+    return {metric: of_metric(names[: len(found.whole)], found) for metric, found in sampled.items()}
 
 
-def of_metric(names: list[str], sampled: stats.Sampled, untried: Mapping[str, str]) -> dict[str, Any]:
+def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     best, parts, places, candidates = stats.BASE, [], [stats.BASE], [stats.BASE]
     for step, arms in CHEAP:
-        there = [names.index(arm) for arm in arms if arm in names and arm not in untried]
+        there = [names.index(arm) for arm in arms if arm in names]
         highest = max(there, key=lambda place: sampled.whole[place], default=None)
-        why = None if there else next((untried[arm] for arm in arms if arm in untried), None)
-        parts.append(part(step, names, sampled, (highest, best)) | {"why": why})
+        parts.append(part(step, names, sampled, (highest, best)))
         if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:
             best = highest
         places.append(best)
         candidates += there
     lift, learned = sampled.difference(stats.TUNED, stats.BASE), beyond(sampled, best, candidates)
-    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **asdict(learned), "tried": None, "why": None})
+    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **asdict(learned), "tried": None})
     chain = [[names[place], float(sampled.whole[place])] for place in (*places, stats.TUNED)]
     told = {"best_cheap": names[best], "candidates": [names[place] for place in candidates], "chain": chain}
     return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **told}

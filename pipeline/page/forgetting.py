@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.measures import names
 from pipeline.page import words
+from pipeline.page.arms import facts_of
 from pipeline.page.cells import Cell, finite
 
 Row = dict[str, Any]
@@ -29,6 +30,13 @@ def grounding(cell: Cell) -> str | None:
 
 
 def decomposition(cell: Cell, metric: str) -> Row | None:
-    """How the lift comes about, by the primary metric."""
+    """How the lift comes about, by the primary metric; a part says `why` its arm was not tried where its prompts are the base's own."""
     found: Row | None = finite((cell.find("verdict", "decomposition.json") or {}).get(metric))
+    if not found:
+        return None
+    untold = facts_of(cell, "base_fewshot").get("most_shots") == 0
+    for part in found["parts"]:
+        part["why"] = None
+        if untold and part["name"] == "prompt":
+            part |= {"arm": None, "tried": None, "why": "no worked example fitted"}
     return found

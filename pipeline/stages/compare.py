@@ -44,7 +44,7 @@ def run(work: Work) -> dict[str, Any]:
     dump(work, "counts", result.counts)
     dump(work, "lenient", result.lenient)
     dump(work, "liveness", alive)
-    dump(work, "decomposition", decompose.decompose(result.names, result.sampled, untried(work)))
+    dump(work, "decomposition", decompose.decompose(result.names, result.sampled))
     dump(work, "grounding", grounded.figures)
     dump(work, "relevance", {"arms": related(work, exam)})
     dump(work, "forgetting", {"suites": kept(work)})
@@ -90,18 +90,6 @@ def heard(work: Work, exam: list[Example], seeds: list[int]) -> scoring.Said:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in exam]
     return scoring.Said(predictions_of(work, "base"), [predictions_of(work, f"tuned{seed}") for seed in seeds], others)
-
-
-def untried(work: Work) -> dict[str, str]:
-    """The arms that were to help the base by their prompts and got those of the base, and why."""
-    found = {}
-    for arm in ("base_fewshot", "base_constrained"):
-        facts = Artifact.open(work.inputs[ARM + arm]).facts if ARM + arm in work.inputs else {}
-        if facts.get("most_shots") == 0:
-            found[arm] = "no worked example fitted"
-        if facts.get("unkeyed") and facts["unkeyed"] == facts["examples"]:
-            found[arm] = "no prompt names the keys"
-    return found
 
 
 def flagged(row: dict[str, Any], hallucinated: dict[str, list[set[str]]]) -> dict[str, Any]:
