@@ -98,7 +98,7 @@ def is_randomized(comparison: Job) -> bool:
     return seeds > 1 or not metrics.load(inline.of_spec(comparison.params["task"]).metrics[0]).zero_one
 
 
-def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job] = ()) -> None:
+def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:
     """The lift that each size of test set can show, the examples that a general task needs, and claims that nothing can show.
 
     Args:
@@ -131,7 +131,7 @@ def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
         least = stats.planned_effect(min(named).examples, DISCORDANCE, 1 - family.level)
         first = f"{100 * least:.1f} points at best" if at_best else f"up to {100 * least:.1f} points"
         yield wrapped(
-            f"that is for one claim alone; of the {family.claims:,} claims of this recipe, corrected together, the first to be shown "
+            f"that is for one claim alone; of at most {family.claims:,} claims of this recipe, corrected together, the first to be shown "
             f"(p of {family.level:.2g}) needs {first} on the smallest of these sets:"
         )
         yield enough(1 - family.level)

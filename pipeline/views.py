@@ -236,7 +236,8 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
         if delete:
             (made.path / MANIFEST).unlink()  # first: a folder without it does not exist
             shutil.rmtree(made.path)
-    said = f"{len(loose)} artifacts that no recipe under recipes/ reaches{' nor those named' if others else ''}"
+    reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
+    said = f"{len(loose)} artifacts that {reach}"
     if loose and not delete:
         said += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
     out.print(said, soft_wrap=True)

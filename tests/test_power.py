@@ -79,7 +79,7 @@ def test_lifts_are_said_for_one_claim_and_for_the_family(confidence, correction)
     needed = [int(line[:8].replace(",", "")) for line in lines if "as many would be needed" in line]
     examples = [np.ceil(each**2 * 0.2 / 0.02**2) for each in (alone, first)]
     assert needed == (examples if correction == "holm" else examples[:1])
-    together = f"of the 15 claims of this recipe, corrected together, the first to be shown (p of {alpha / 15:.2g}) needs up to "
+    together = f"of at most 15 claims of this recipe, corrected together, the first to be shown (p of {alpha / 15:.2g}) needs up to "
     together += f"{100 * first * (0.2 / 500) ** 0.5:.1f} points"
     assert (together in whole) == (correction == "holm")
 

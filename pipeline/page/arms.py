@@ -77,6 +77,7 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
     found = beside[primary["metric"]]
     others = {each["name"]: each for each in found["others"]}
     lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
+    timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
     made: list[Row] = []
     over_base: Row | None
     tuned_over: Row | None
@@ -90,7 +91,7 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
         row: Row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
         row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
-        made.append(row | measured(cell, name))
+        made.append(row | measured(cell, name, timed.get(name)))
     return [finite(row) for row in made]
 
 
@@ -123,12 +124,11 @@ def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
     return {**best, "tuned_over": None} if best else None
 
 
-def measured(cell: Cell, name: str) -> Row:
-    """What was measured of an arm beside its score."""
+def measured(cell: Cell, name: str, timed: Row | None) -> Row:
+    """What was measured of an arm beside its score; timed: its row of `timing`."""
     counts = cell.load("verdict", "counts.json")
     tuned = pooled(counts["tuned"])
     grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
-    timed = (timing(cell, [name]) or {"arms": {}})["arms"].get(name)
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
         "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
