@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import cli, machine
-from pipeline.artifact import Artifact
 from pipeline.machine import Machine
 from pipeline.plan import Job
+from pipeline.store.artifact import Artifact
 
 HERE = Path(__file__).parent
 RECIPE = machine.ROOT / "recipes" / "quickstart.yaml"

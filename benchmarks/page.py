@@ -19,13 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import cli, machine, recipe, records
+from pipeline import cli, machine
 from pipeline import plan as plans
-from pipeline.artifact import Artifact
+from pipeline.config import recipe
 from pipeline.machine import Machine
 from pipeline.plan import Job
-from pipeline.records import Example, Prediction
 from pipeline.run import Site, asked_of, make
+from pipeline.store import records
+from pipeline.store.artifact import Artifact
+from pipeline.store.records import Example, Prediction
 from tests import browser, report_inputs
 
 HERE = Path(__file__).parent

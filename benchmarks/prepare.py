@@ -34,7 +34,7 @@ def row(chance: random.Random) -> dict[str, object]:
 
 def hub(folder: Path) -> None:
     """The repository at the commit that the task asks for."""
-    from pipeline import task
+    from pipeline.data import task
     from tests.task_hub import World, write
 
     world = World(folder / "hub", folder / "sources")
@@ -49,10 +49,12 @@ def hub(folder: Path) -> None:
 
 def prepared(folder: Path) -> None:
     """Both splits, in this process; prints what became of them."""
-    from pipeline import machine, models, recipe
+    from pipeline import machine
+    from pipeline.config import recipe
+    from pipeline.models import base_model
     from tests import preparing
 
-    spec = models.find(recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")).spec()
+    spec = base_model.find(recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")).spec()
     found = {}
     for split, count in (("heldout", ROWS["validation"]), ("train", ROWS["train"])):
         wall, cpu = time.perf_counter(), time.process_time()

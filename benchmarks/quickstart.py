@@ -12,7 +12,11 @@ from pathlib import Path
 
 import torch
 
-from pipeline import adapters, engine, loading, machine, models, recipe, task, text
+from pipeline import machine
+from pipeline.config import recipe
+from pipeline.data import task
+from pipeline.engine import batching, generation
+from pipeline.models import adapters, base_model, loading, renderer
 from pipeline.quickstart import rows
 from pipeline.stages import finetune
 
@@ -42,14 +46,14 @@ def pairs(a: Callable[[], object], b: Callable[[], object]) -> dict[str, float]:
 
 def main() -> None:
     chosen = recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")
-    spec, device = models.find(chosen).spec(), machine.Machine().torch_device()
-    render, base = text.renderer(spec), loading.load(spec, "nf4", "bf16", device)
+    spec, device = base_model.find(chosen).spec(), machine.Machine().torch_device()
+    render, base = renderer.renderer(spec), loading.load(spec, "nf4", "bf16", device)
     examples = [task.find("shop_extraction").example(row) for row in islice(rows.letters("heldout"), 64)]
     prompts = [render.prompt_ids(example.prompt) for example in examples]
-    lessons = [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples[:16]]
+    lessons = [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples[:16]]
 
     def answer() -> None:
-        engine.greedy(base, prompts, engine.Halt(32, (render.tokenizer.vocab_size - 1,)), render.pad)
+        generation.greedy(base, prompts, generation.Halt(32, (render.tokenizer.vocab_size - 1,)), render.pad)
 
     def answer_dense() -> None:
         with loading.expanded(base):

@@ -13,13 +13,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import machine, models, planned, recipe
-from pipeline.artifact import Artifact, Store
+from pipeline import machine
 from pipeline.cli import until
-from pipeline.estimate import GPUS
+from pipeline.commands import plan_table
+from pipeline.commands.estimate import GPUS
+from pipeline.config import recipe
+from pipeline.models import base_model
+from pipeline.models.shapes import Shape
 from pipeline.plan import Job, plan
 from pipeline.run import Site, run
-from pipeline.shapes import Shape
+from pipeline.store.artifact import Artifact, Store
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -62,8 +65,8 @@ def measured(done: dict[Job, Artifact]) -> dict[str, Any]:
     """What training and answering took, beside what was reckoned from the prepared lengths."""
     found = {}
     for job, made in done.items():
-        if job.stage in planned.RECKONED:
-            known = planned.reckoned(job, done)
+        if job.stage in plan_table.RECKONED:
+            known = plan_table.reckoned(job, done)
             reckoned = {gpu.name: vars(known.costs[gpu.name]) for gpu in GPUS} if known else None
             least = known.least if known else None
             facts = {name: value for name, value in made.facts.items() if name != "targets"}
@@ -80,7 +83,7 @@ def main() -> None:
     words.add_argument("--steps", type=int, default=300)
     words.add_argument("--out", type=Path, default=HERE / "results")
     given = words.parse_args()
-    row = next(row for row in models.MODELS if row.name == given.base)
+    row = next(row for row in base_model.MODELS if row.name == given.base)
     here = machine.Machine()
     with tempfile.TemporaryDirectory() as name:
         base = random_base(row.shape, Path(name) / "base", here.torch_device())  # type: ignore[arg-type]

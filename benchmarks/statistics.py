@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import machine, stats
+from pipeline import machine
 from pipeline.measures.decompose import decompose
 from pipeline.metrics.base import ratio
+from pipeline.scoring import stats
 
 TASKS, EXAMPLES, RESAMPLES = 31, 5_000, 10_000
 NAMES = ["base", "tuned", "base_constrained", "base_fewshot", "base_bf16", "constant"]

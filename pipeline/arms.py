@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from pipeline import answers
+from pipeline.config.recipe import Recipe
+from pipeline.data.task import Task
 from pipeline.errors import RecipeError
-from pipeline.recipe import Recipe
-from pipeline.task import Task
+from pipeline.scoring import parsers
 
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 CONSTRAINED = ("base_constrained", "tuned_constrained")
@@ -21,9 +21,9 @@ EMBEDDED = ("shop_sentiment", "shop_extraction")
 
 def constraint(chosen: Task) -> Literal["choices", "keys", ""]:
     """How answers to a task can be held to its form: to its closed set of answers, or to the keys of its JSON targets."""
-    if chosen.choices or chosen.answer is answers.choice:
+    if chosen.choices or chosen.answer is parsers.choice:
         return "choices"
-    return "keys" if chosen.answer is answers.json else ""
+    return "keys" if chosen.answer is parsers.json else ""
 
 
 def obstacle(arm: str, chosen: Task, point: Recipe) -> str:

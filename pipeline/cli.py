@@ -14,15 +14,16 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline import gate, preflight, tracking, views
-from pipeline import recipe as recipes
-from pipeline.artifact import Artifact, Store
+from pipeline.commands import gate, preflight, views
+from pipeline.config import recipe as recipes
+from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.machine import Machine, check_device_name
-from pipeline.order import by_weights
 from pipeline.plan import Job, plan
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
+from pipeline.schedule import by_weights
+from pipeline.store.artifact import Artifact, Store
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -165,10 +166,10 @@ def plan_verb(
     every: Annotated[bool, typer.Option("--all", help="A line a job, however many there are.")] = False,
 ) -> None:
     """Show the jobs of a recipe: what is here, and why the rest is not."""
-    from pipeline import planned
+    from pipeline.commands import plan_table
 
     call = opened(recipe, store, Machine(), ask=False)
-    planned.show_plan(out, call.recipe, call.jobs, call.site.store, every)
+    plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every)
 
 
 @app.command("prepare")
@@ -238,7 +239,7 @@ def find_made(call: Call, job: Job) -> Artifact | None:
 @app.command("published")
 def published_verb(what: Annotated[str | None, typer.Argument(metavar="[TASK|MODEL]", help="One task or one model of it.")] = None) -> None:
     """Show the published LoRA Land table: scores, averages, headline figures and how they come about."""
-    from pipeline.land import view
+    from pipeline.lora_land import view
 
     view.show(out, what)
 
@@ -304,7 +305,7 @@ def gc_verb(
 @app.command("doctor")
 def doctor_verb(store: StoreAt = Path()) -> None:
     """Say what this machine can do: CUDA, 4 bit, memory, disk, hub."""
-    from pipeline import doctor
+    from pipeline.commands import doctor
 
     doctor.examine(out, store)
 

@@ -4,40 +4,58 @@ import ast
 import re
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from pipeline import metrics
+from pipeline.config.recipe import Recipe
+from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 from pipeline.machine import ROOT
-from pipeline.recipe import Recipe
-from pipeline.sections import Data, InlineTask, Price, Reference, Section
 
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
 """What stands in the lists of a recipe."""
-MANY = 14
-WIDTH = 16
+ALIKE = ("tasks", "metrics", "comparisons")
+"""Rooms whose files are known by their names."""
+WIDTH = 14
+FILE_WIDTH = 24
 
 
 def tree() -> str:
-    """Every module of the package with the first half-line of its docstring."""
-    lines = ["pipeline/"]
-    for path in sorted((ROOT / "pipeline").iterdir(), key=lambda p: (p.is_file(), p.name)):
-        if path.is_dir() and (path / "__init__.py").exists():
-            inside = sorted(p.stem for p in path.glob("[a-z]*.py")) + sorted(
-                p.name for p in path.iterdir() if (p / f"{p.name}.py").exists()
-            )
-            lines.append(f"  {path.name + '/':{WIDTH}} {listed(inside)}")
-        elif path.suffix == ".py" and path.name != "__init__.py":
-            lines.append(f"  {path.name:{WIDTH}} {first_line(path)}")
-    return "```\n" + "\n".join(lines) + "\n```"
+    """The rooms and the modules of the root, each with the first line of its docstring; the files of the rooms in a fold."""
+    package = ROOT / "pipeline"
+    rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
+    files = sorted(path for path in package.glob("*.py") if path.name != "__init__.py")
+    lines = ["pipeline/", *(f"  {room.name + '/':{WIDTH}} {opening(room / '__init__.py')}" for room in rooms)]
+    lines += [f"  {file.name:{WIDTH}} {first_line(file)}" for file in files]
+    fold = "<details><summary>Every file</summary>\n\n" + fenced([line for room in rooms for line in inside(room)]) + "\n\n</details>"
+    return fenced(lines) + "\n\n" + fold
+
+
+def inside(room: Path) -> list[str]:
+    """The files of a room, each with the first line of its docstring; of rooms of like files the names alone."""
+    files = [path for path in sorted(room.glob("*.py")) if path.name != "__init__.py"]
+    if room.name in ALIKE:
+        names = [path.stem for path in files] + sorted(path.name for path in room.iterdir() if (path / f"{path.name}.py").exists())
+        return [f"{room.name}/", *wrap(", ".join(names), 110, initial_indent="  ", subsequent_indent="  ")]
+    return [f"{room.name}/", *(f"  {file.name:{FILE_WIDTH}} {first_line(file)}" for file in files)]
+
+
+def fenced(lines: list[str]) -> str:
+    return "\n".join(["```", *lines, "```"])
+
+
+def opening(path: Path) -> str:
+    """The first line of a file's docstring."""
+    return (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n")[0]
 
 
 def first_line(path: Path) -> str:
-    said = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n")[0]
-    return re.split(r"[.:;] |\.$", said)[0]
+    """The first half-line of a file's docstring."""
+    return re.split(r"[.:;] |\.$", opening(path))[0]
 
 
 def verbs() -> str:
@@ -64,11 +82,6 @@ def keys() -> str:
     for place, section in ENTRIES.items():
         found += [row(f"{place}.{key}", at) for key, at in section.model_fields.items()]
     return "\n".join(found)
-
-
-def listed(names: list[str]) -> str:
-    """Names with commas, and of many the number and the first."""
-    return ", ".join(names) if len(names) <= MANY else f"{len(names)} files: {', '.join(names[:6])}, ..."
 
 
 def row(key: str, field: FieldInfo) -> str:

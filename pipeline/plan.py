@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import arms, general, inline, models, placed, task
-from pipeline.artifact import canonical, file_hash
+from pipeline import arms
+from pipeline.config.recipe import Recipe
+from pipeline.config.schema import Data, InlineTask, Reference
+from pipeline.config.validation_errors import nearest
+from pipeline.data import general_text, inline, manual_files, task
 from pipeline.errors import RecipeError
-from pipeline.mistakes import nearest
-from pipeline.recipe import Recipe
-from pipeline.sections import Data, InlineTask, Reference
+from pipeline.models import base_model
+from pipeline.store.artifact import canonical, file_hash
 
 Jobs = dict[str, "Job"]
 """By what they are to a cell: exam, train, adapter<seed>, base, tuned<seed>, arm.<name>, reference.<name>, relevance.<arm>, ..."""
@@ -82,7 +84,7 @@ class Point:
     """One point of a sweep: its recipe, its base, and the tasks that its jobs are about, each made once."""
 
     def __init__(self, recipe: Recipe, ask: bool) -> None:
-        self.recipe, self.model = recipe, models.find(recipe)
+        self.recipe, self.model = recipe, base_model.find(recipe)
         self.spec = self.model.spec(ask)
         self.loaded = recipe.generate.model_dump(include={"quantization", "compute"}) | {"model": self.spec}
         self.topics: dict[str, Topic] = {}
@@ -104,7 +106,7 @@ class Topic:
 
     def __init__(self, at: Point, given: str | InlineTask) -> None:
         self.at, self.recipe, self.given, self.task = at, at.recipe, given, inline.find(given)
-        self.label = f"{models.short(at.recipe.base)}--{self.task.name}"
+        self.label = f"{base_model.short(at.recipe.base)}--{self.task.name}"
         self.arms, self.absent = arms.wanted(at.recipe, self.task)
         self.first = at.recipe.finetune.seeds[0]
 
@@ -232,8 +234,8 @@ def kept(topic: Topic) -> Jobs:
     """Base and tuned on what the adapter was not trained for."""
     adapter, made = topic.adapters[topic.first], {}
     for name in suites(topic):
-        if name == general.PARAGRAPHS:
-            made["general.paragraphs"] = job("forget", topic.label, {**topic.at.loaded, "text": general.digest()}, adapter=adapter)
+        if name == general_text.PARAGRAPHS:
+            made["general.paragraphs"] = job("forget", topic.label, {**topic.at.loaded, "text": general_text.digest()}, adapter=adapter)
             continue
         other = topic.at.topic(name)
         exam = other.examined(topic.recipe.general.examples)
@@ -245,7 +247,7 @@ def kept(topic: Topic) -> Jobs:
 
 def general_tasks(topic: Topic) -> dict[str, Any]:
     """The tasks among the general suites, as the comparison builds them again."""
-    return {name: inline.spec(topic.at.topic(name).given) for name in suites(topic) if name != general.PARAGRAPHS}
+    return {name: inline.spec(topic.at.topic(name).given) for name in suites(topic) if name != general_text.PARAGRAPHS}
 
 
 def suites(topic: Topic) -> list[str]:
@@ -256,18 +258,18 @@ def suites(topic: Topic) -> list[str]:
     """
     asked = topic.recipe.general.suites
     if asked is None:
-        window = models.context_window(topic.at.spec)
+        window = base_model.context_window(topic.at.spec)
         short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
         others = [other.task.name for other in topic.neighbours()[:2]]
-        return [general.PARAGRAPHS, *(name for name in others if name in topic.at.topics or not short)]
-    known = [general.PARAGRAPHS, *topic.at.topics, *task.names()]
+        return [general_text.PARAGRAPHS, *(name for name in others if name in topic.at.topics or not short)]
+    known = [general_text.PARAGRAPHS, *topic.at.topics, *task.names()]
     for name in asked:
         if name not in known:
             raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, known, "`loralift ls tasks`"))
     left = [name for name in asked if name != topic.task.name]
     if asked and not left:
         problem = f"general.suites: {asked[0]} alone cannot show what the adapter for {topic.task.name} forgot: it is trained on it."
-        raise RecipeError(problem, f"Add another, as [{general.PARAGRAPHS}, {asked[0]}], or write [] to measure nothing.")
+        raise RecipeError(problem, f"Add another, as [{general_text.PARAGRAPHS}, {asked[0]}], or write [] to measure nothing.")
     return left
 
 
@@ -300,15 +302,15 @@ def refer(topic: Topic, known: Reference) -> Job:
     return job("refer", f"{topic.task.name}--{known.name}", asked, exam=topic.exam)
 
 
-def targets(point: Recipe, model: models.Model) -> str | list[str]:
+def targets(point: Recipe, model: base_model.Model) -> str | list[str]:
     """The modules that get an adapter, as the base calls them."""
     asked = point.finetune.targets
-    return list(models.qv_targets(model)) if asked == "qv" else asked if isinstance(asked, str) else list(asked)
+    return list(base_model.qv_targets(model)) if asked == "qv" else asked if isinstance(asked, str) else list(asked)
 
 
-def paper_form(model: models.Model, point: Recipe) -> dict[str, Any]:
+def paper_form(model: base_model.Model, point: Recipe) -> dict[str, Any]:
     """What the report must know to set published figures beside ours: the base's name in the paper, and whether it is prompted as there."""
-    row = next((row for row in models.MODELS if point.base in (row.name, row.repo)), None)
+    row = next((row for row in base_model.MODELS if point.base in (row.name, row.repo)), None)
     # a hub id is prompted as its tokenizer says, which may not be as in the paper
     forced = row is not None and model.chat != row.chat
     return {"model": model.paper, "forced_chat": forced}
@@ -320,7 +322,7 @@ def data_files(given: str | InlineTask, chosen: task.Task) -> dict[str, str]:
         return {str(path): file_hash(path) for path in local_files(given.data)}
     # a file that is fetched may not be here yet, so it is no more part of the key than a branch of the hub
     asked = [source.placed for source in (*chosen.train, *chosen.heldout) if source.placed and not source.placed.url]
-    return {each.path: placed.whole_hash(placed.folder() / each.path) for each in asked if placed.here(each)}
+    return {each.path: manual_files.whole_hash(manual_files.folder() / each.path) for each in asked if manual_files.here(each)}
 
 
 def local_files(data: Data) -> list[Path]:

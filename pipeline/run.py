@@ -12,10 +12,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
+from pipeline.store.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
 
 Done = tuple[str, Artifact]
 """`made` or `have`, and the artifact."""

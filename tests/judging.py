@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeline import verdict
+from pipeline.scoring import verdict
 
 
 def judge(comparisons, confidence, correction):

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from pipeline import run as runs
-from pipeline.artifact import Store
+from pipeline.store.artifact import Store
 from tests import project
 
 CHANGES = {"finetune.epochs": 6, "finetune.dropout": 0.1}

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import inline, records
+from pipeline.config.schema import InlineTask
+from pipeline.data import inline
 from pipeline.machine import Machine, Work
-from pipeline.records import Example
-from pipeline.sections import InlineTask
 from pipeline.stages import prepare
+from pipeline.store import records
+from pipeline.store.records import Example
 
 STORY = "the old captain of the northern ship sailed home in the first light of a grey and silent morning to see his only daughter, "
 STORY += "who had waited a long year for a letter that never came, though three others wrote to her every single week of it"

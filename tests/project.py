@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
 from pipeline.cli import reached, until
+from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.plan import plan
 from pipeline.run import Site, run
+from pipeline.store.artifact import Store
 from tests import tiny
 
 TASK = {

@@ -11,11 +11,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifact import Artifact, Asked, Store
+from pipeline.config.recipe import build
 from pipeline.machine import Work
-from pipeline.recipe import build
-from pipeline.records import Comparison, write
 from pipeline.stages import report
+from pipeline.store.artifact import Artifact, Asked, Store
+from pipeline.store.records import Comparison, write
 from tests import report_measures
 
 MADE: dict[str, Any] = {

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 import yaml
 
-from pipeline.task import Row, Source, Task
+from pipeline.data.task import Row, Source, Task
 from tests import preparing
 
 FIXTURES = Path(__file__).parent / "fixtures" / "tasks"

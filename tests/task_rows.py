@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import fitting, metrics, scoring, task
-from pipeline.files import Bad, Found
-from pipeline.records import Example, Prediction
-from pipeline.task import Row, Source, Task
+from pipeline import metrics
+from pipeline.data import make_examples, task
+from pipeline.data.files import Bad, Found
+from pipeline.data.task import Row, Source, Task
+from pipeline.scoring import scoring
+from pipeline.store.records import Example, Prediction
 from tests import tiny
 
 FIXTURES = Path(__file__).parent / "fixtures" / "tasks"
@@ -44,7 +46,7 @@ def rows(task: Task, split: str) -> list[Row]:
 
 def made(task: Task, rows: Sequence[Row]) -> list[Example | Bad]:
     """What the task makes of rows, without what is shown in every prompt."""
-    return [fitting.bare(task, Found(f"row-{number}", f"row {number}", row)) for number, row in enumerate(rows, 1)]
+    return [make_examples.bare(task, Found(f"row-{number}", f"row {number}", row)) for number, row in enumerate(rows, 1)]
 
 
 def examples(task: Task, split: str = "heldout") -> list[Example]:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.land.agreement import Measured, agreement
-from pipeline.land.published import Cell, Rows, cell
+from pipeline.lora_land.agreement import Measured, agreement
+from pipeline.lora_land.published import Cell, Rows, cell
 
 BOOLQ = cell("boolq", "mistral-7b")
 OURS = Measured("tuned", 0.9, 1000, "accuracy", "validation", zero_one=True)

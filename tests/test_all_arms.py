@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from pipeline import arms, records
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
+from pipeline import arms
+from pipeline.config import recipe as recipes
 from pipeline.plan import plan
-from pipeline.records import Example, Prediction
 from pipeline.run import asked_of, find
+from pipeline.store import records
+from pipeline.store.artifact import Store
+from pipeline.store.records import Example, Prediction
 from tests import project
 from tests.test_arms import ALL
 

@@ -7,22 +7,22 @@ import random
 
 import pytest
 
-from pipeline import answers
-from pipeline.records import Example
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from tests.tiny import SHARED
 
 LABELS = ("entailment", "not entailment", "Neutral")
 PARSERS = [
-    answers.text,
-    answers.first_line,
-    answers.choice,
-    answers.number,
-    answers.json,
-    answers.python_dict,
-    answers.boolean,
-    answers.topics,
-    answers.sql,
-    answers.code,
+    parsers.text,
+    parsers.first_line,
+    parsers.choice,
+    parsers.number,
+    parsers.json,
+    parsers.python_dict,
+    parsers.boolean,
+    parsers.topics,
+    parsers.sql,
+    parsers.code,
 ]
 
 
@@ -33,23 +33,23 @@ def example(choices=()):
 @pytest.mark.parametrize(
     ("parse", "target"),
     [
-        (answers.text, "two\nlines, and a # sign"),
-        (answers.first_line, "one line"),
-        (answers.choice, "not entailment"),
-        (answers.choice, "entailment"),
-        (answers.choice, "Neutral"),
-        (answers.number, "18"),
-        (answers.number, "-3.5"),
-        (answers.number, "0"),
-        (answers.json, json.dumps({"a": {"c": [1.5, None, True]}, "b": 1, "é": "Öl"}, ensure_ascii=False)),
-        (answers.json, "{}"),
-        (answers.python_dict, json.dumps({"a": {"c": [1.5, None, True]}, "b": "it's \"\\\n"})),
-        (answers.boolean, "yes"),
-        (answers.boolean, "no"),
-        (answers.topics, "earn, money-fx, nat-gas"),
-        (answers.sql, "SELECT MAX Silver; Gold FROM table WHERE Score = 6–3; 6-4 AND Name = select"),
-        (answers.code, "    return [x for x in y]\n\n\ndef helper():\n    pass"),
-        (answers.code, 'def f(x):\n    """\n    ```\n    f(1)\n    ```\n    """\n    return x'),
+        (parsers.text, "two\nlines, and a # sign"),
+        (parsers.first_line, "one line"),
+        (parsers.choice, "not entailment"),
+        (parsers.choice, "entailment"),
+        (parsers.choice, "Neutral"),
+        (parsers.number, "18"),
+        (parsers.number, "-3.5"),
+        (parsers.number, "0"),
+        (parsers.json, json.dumps({"a": {"c": [1.5, None, True]}, "b": 1, "é": "Öl"}, ensure_ascii=False)),
+        (parsers.json, "{}"),
+        (parsers.python_dict, json.dumps({"a": {"c": [1.5, None, True]}, "b": "it's \"\\\n"})),
+        (parsers.boolean, "yes"),
+        (parsers.boolean, "no"),
+        (parsers.topics, "earn, money-fx, nat-gas"),
+        (parsers.sql, "SELECT MAX Silver; Gold FROM table WHERE Score = 6–3; 6-4 AND Name = select"),
+        (parsers.code, "    return [x for x in y]\n\n\ndef helper():\n    pass"),
+        (parsers.code, 'def f(x):\n    """\n    ```\n    f(1)\n    ```\n    """\n    return x'),
     ],
 )
 def test_a_target_is_its_own_answer(parse, target):
@@ -59,14 +59,14 @@ def test_a_target_is_its_own_answer(parse, target):
 @pytest.mark.parametrize(
     ("parse", "target"),
     [
-        (answers.number, "so it is 1,018.50"),
-        (answers.json, '{"b":1,"a":2}'),
-        (answers.choice, "NEUTRAL!"),
-        (answers.python_dict, "{'b': None, 'a': (True,)}"),
-        (answers.boolean, "TRUE"),
-        (answers.topics, "['trade', 'earn']"),
-        (answers.sql, "select a\nfrom b;"),
-        (answers.code, "```\n\n  x = 1\n```"),
+        (parsers.number, "so it is 1,018.50"),
+        (parsers.json, '{"b":1,"a":2}'),
+        (parsers.choice, "NEUTRAL!"),
+        (parsers.python_dict, "{'b': None, 'a': (True,)}"),
+        (parsers.boolean, "TRUE"),
+        (parsers.topics, "['trade', 'earn']"),
+        (parsers.sql, "select a\nfrom b;"),
+        (parsers.code, "```\n\n  x = 1\n```"),
     ],
 )
 def test_what_was_read_is_read_again(parse, target):
@@ -82,11 +82,11 @@ def test_nothing_is_read_where_nothing_stands(parse, text):
 
 
 def test_text_is_stripped():
-    assert answers.text(" \n a b \n", example()) == "a b"
+    assert parsers.text(" \n a b \n", example()) == "a b"
 
 
 def test_first_line_skips_blank_lines():
-    assert answers.first_line("\n  \n  yes \nand more", example()) == "yes"
+    assert parsers.first_line("\n  \n  yes \nand more", example()) == "yes"
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def test_first_line_skips_blank_lines():
     ],
 )
 def test_choice_is_the_first_whole_word(text, read):
-    assert answers.choice(text, example(LABELS)) == read
+    assert parsers.choice(text, example(LABELS)) == read
 
 
 def test_choice_prefers_the_exact_spelling():
-    assert answers.choice("b", example(["B", "b"])) == "b"
-    assert answers.choice("B", example(["b", "B"])) == "B"
+    assert parsers.choice("b", example(["B", "b"])) == "b"
+    assert parsers.choice("B", example(["b", "B"])) == "B"
 
 
 def test_choice_may_hold_signs():
-    assert answers.choice("the answer is (c++).", example(["c", "c++"])) == "c++"
+    assert parsers.choice("the answer is (c++).", example(["c", "c++"])) == "c++"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_choice_may_hold_signs():
     ],
 )
 def test_number(text, read):
-    assert answers.number(text, example()) == read
+    assert parsers.number(text, example()) == read
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_number(text, read):
     ],
 )
 def test_json(text, read):
-    assert answers.json(text, example()) == read
+    assert parsers.json(text, example()) == read
 
 
 SCRAPS = (
@@ -194,7 +194,7 @@ def test_what_was_read_out_of_anything_is_read_again(parse):
     ],
 )
 def test_python_dict(text, read):
-    assert answers.python_dict(text, example()) == read
+    assert parsers.python_dict(text, example()) == read
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_python_dict(text, read):
     [("True", "yes"), ("FALSE.", "no"), ("**No**, yes", "no"), ("not known, piano, yes", "yes"), ("I know nothing", None), ("1", None)],
 )
 def test_boolean_is_the_first_whole_word(text, read):
-    assert answers.boolean(text, example()) == read
+    assert parsers.boolean(text, example()) == read
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_boolean_is_the_first_whole_word(text, read):
     [("Trade; earn, TRADE.\nTitle: x", "earn, trade"), ("\n['money-fx', 'nat  gas']", "money-fx, nat gas"), (", ,.", None)],
 )
 def test_topics_are_sorted_labels_of_one_line(text, read):
-    assert answers.topics(text, example()) == read
+    assert parsers.topics(text, example()) == read
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_topics_are_sorted_labels_of_one_line(text, read):
     ],
 )
 def test_sql(text, read):
-    assert answers.sql(text, example()) == read
+    assert parsers.sql(text, example()) == read
 
 
 WHOLE = "from typing import List\n\n\ndef f(x: List[int]) -> int:\n    return g(x)\n\n\ndef g(x):\n    return x[0]"
@@ -255,7 +255,7 @@ BODY = "    for y in x:\n        return y\n\n    return g(x)"
     ],
 )
 def test_code_is_kept_whole_and_chatter_cut(kept, around):
-    assert answers.code(around.format(kept), example()) == kept
+    assert parsers.code(around.format(kept), example()) == kept
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_code_is_kept_whole_and_chatter_cut(kept, around):
     ],
 )
 def test_code_at_the_edges(text, read):
-    assert answers.code(text, example()) == read
+    assert parsers.code(text, example()) == read
 
 
 @pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs the real data sets")
@@ -286,6 +286,6 @@ def test_real_code_is_read_as_it_stands(task, column):
         rows = [json.loads(line) for line in file]
     for row in rows:
         lines = row[column].replace("\r\n", "\n").rstrip().split("\n")
-        read = answers.code(f"Of course:\n```python\n{row[column]}\n```\n", example())
-        assert read == answers.code(row[column], example())
+        read = parsers.code(f"Of course:\n```python\n{row[column]}\n```\n", example())
+        assert read == parsers.code(row[column], example())
         assert read.split("\n") == list(itertools.dropwhile(lambda line: not line.strip(), lines))

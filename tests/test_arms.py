@@ -5,11 +5,13 @@ import shutil
 
 import pytest
 
-from pipeline import arms, shots, text
-from pipeline import recipe as recipes
+from pipeline import arms
+from pipeline.config import recipe as recipes
+from pipeline.data import few_shot_prompts
 from pipeline.errors import RecipeError
+from pipeline.models import renderer
 from pipeline.plan import plan
-from pipeline.records import Example
+from pipeline.store.records import Example
 
 ALL = (
     "base base_fewshot base_constrained tuned tuned_constrained base_bf16 merged merged_original constant shuffled_labels unrelated".split()
@@ -154,7 +156,7 @@ def test_two_tasks_that_share_a_suite_of_as_many_examples_share_the_base(planned
 
 @pytest.fixture(scope="module")
 def render(model):
-    return text.renderer(model)
+    return renderer.renderer(model)
 
 
 LESSONS = [Example(f"t{n}", f"intro\n\nthe cat {n} :", f"dog {n}") for n in range(9)]
@@ -162,7 +164,7 @@ QUESTION = Example("q", "intro\n\nthe bird :", "cat")
 
 
 def test_worked_examples_stand_before_the_question_and_the_preface_once(render):
-    shown = shots.Shots(render, LESSONS, 3, 0, 500, "intro\n\n")
+    shown = few_shot_prompts.Shots(render, LESSONS, 3, 0, 500, "intro\n\n")
     prompt, count = shown.prompt(QUESTION)
     blocks = prompt.split("\n\n")
     assert (count, blocks[0], blocks[-1]) == (3, "intro", "the bird :")
@@ -171,27 +173,27 @@ def test_worked_examples_stand_before_the_question_and_the_preface_once(render):
 
 
 def test_the_choice_of_worked_examples_is_the_seed_s(render):
-    drawn = {seed: shots.Shots(render, LESSONS, 3, seed, 500).prompt(QUESTION)[0] for seed in (0, 1)}
+    drawn = {seed: few_shot_prompts.Shots(render, LESSONS, 3, seed, 500).prompt(QUESTION)[0] for seed in (0, 1)}
     assert drawn[0] != drawn[1]
-    assert shots.Shots(render, LESSONS, 3, 1, 500).prompt(QUESTION)[0] == drawn[1]
+    assert few_shot_prompts.Shots(render, LESSONS, 3, 1, 500).prompt(QUESTION)[0] == drawn[1]
 
 
 def test_fewer_are_shown_where_they_do_not_fit(render):
-    whole, _ = shots.Shots(render, LESSONS, 5, 0, 500).prompt(QUESTION)
+    whole, _ = few_shot_prompts.Shots(render, LESSONS, 5, 0, 500).prompt(QUESTION)
     needed = len(render.prompt_ids(whole))
-    assert shots.Shots(render, LESSONS, 5, 0, needed).prompt(QUESTION)[1] == 5
-    smaller, count = shots.Shots(render, LESSONS, 5, 0, needed - 1).prompt(QUESTION)
+    assert few_shot_prompts.Shots(render, LESSONS, 5, 0, needed).prompt(QUESTION)[1] == 5
+    smaller, count = few_shot_prompts.Shots(render, LESSONS, 5, 0, needed - 1).prompt(QUESTION)
     assert (count, whole.endswith(smaller)) == (4, True)
-    assert shots.Shots(render, LESSONS, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
+    assert few_shot_prompts.Shots(render, LESSONS, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
 
 
 def test_all_lessons_are_shown_where_there_are_fewer_than_asked(render):
-    assert shots.Shots(render, LESSONS[:3], 5, 0, 500).prompt(QUESTION)[1] == 3
+    assert few_shot_prompts.Shots(render, LESSONS[:3], 5, 0, 500).prompt(QUESTION)[1] == 3
 
 
 def test_an_answer_that_goes_on_with_the_pattern_is_cut_before_the_next_question(render):
-    assert shots.Shots(render, LESSONS, 3, 0, 500).stop == "\n\n"
-    assert shots.Shots(render, [*LESSONS, Example("x", "code :", "a\n\nb")], 3, 0, 500).stop == ""
+    assert few_shot_prompts.Shots(render, LESSONS, 3, 0, 500).stop == "\n\n"
+    assert few_shot_prompts.Shots(render, [*LESSONS, Example("x", "code :", "a\n\nb")], 3, 0, 500).stop == ""
 
 
 def test_fewer_training_examples_than_the_usual_shots_are_no_mistake(planned):
@@ -209,13 +211,13 @@ def test_a_base_of_a_short_window_gets_no_embedded_suite_that_nobody_asked_for(p
 
 def test_the_keys_of_all_targets_are_asked_for():
     lessons = [Example("a", "x", '{"to": 1, "day": 2}'), Example("b", "x", '{"from": 3}')]
-    assert shots.keys(lessons) == ["to", "day", "from"]
-    assert shots.keyed(QUESTION, ["to", 'a"b']).startswith(
+    assert few_shot_prompts.keys(lessons) == ["to", "day", "from"]
+    assert few_shot_prompts.keyed(QUESTION, ["to", 'a"b']).startswith(
         'Answer with one JSON object that has exactly these keys: "to", "a\\"b".\n\nintro'
     )
-    assert shots.keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
+    assert few_shot_prompts.keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
     assert (
-        shots.keyed(QUESTION, ["to"], "intro\n\n")
+        few_shot_prompts.keyed(QUESTION, ["to"], "intro\n\n")
         == 'intro\n\nAnswer with one JSON object that has exactly these keys: "to".\n\nthe bird :'
     )
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from pipeline import arms, recipe, task
+from pipeline import arms
+from pipeline.config import recipe
+from pipeline.data import task
 from pipeline.tasks import arc_combined, boolq, gsm8k, shop_extraction, shop_notice, shop_sentiment
 
 TASKS = [

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import recipe as recipes
-from pipeline.artifact import Artifact, Store
+from pipeline.config import recipe as recipes
 from pipeline.machine import ROOT
-from pipeline.page import beside, cells, words
+from pipeline.page import cells, fmt, published_section
 from pipeline.plan import plan
 from pipeline.run import Site, run
+from pipeline.store.artifact import Artifact, Store
 from tests import tiny
 
 MOODS = ("Positive", "Neutral", "Negative")
@@ -113,7 +113,7 @@ def figures(made, paper=None, score=0.5, **facts):
     cell, recipe = cell_of(made, paper or {"model": "mistral-7b", "forced_chat": False}, **facts)
     del recipe
     row = {"metric": "accuracy", "base": 0.19, "tuned": score, "lift": score - 0.19, "n": 1000, "low": 0.28, "high": 0.34}
-    return beside.beside(cell, [row, {**row, "metric": "paper_accuracy"}])
+    return published_section.beside(cell, [row, {**row, "metric": "paper_accuracy"}])
 
 
 SAME = {"source": {}}
@@ -142,9 +142,9 @@ def test_what_cannot_be_compared_says_why(made, paper, facts, said):
 def test_drawn_rows_are_not_the_first_ones(made):
     cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
     drawn = replace(cell.inputs["exam"], params=cell.inputs["exam"].params | {"order": "drawn"})
-    assert "ours are drawn" in beside.obstacles(replace(cell, inputs={**cell.inputs, "exam": drawn}), 1000)[0]
+    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": drawn}), 1000)[0]
     everything = replace(drawn, facts=drawn.facts | {"kept": 45, "rows": 45})
-    assert beside.obstacles(replace(cell, inputs={**cell.inputs, "exam": everything}), 1000) == []
+    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": everything}), 1000) == []
 
 
 def test_a_score_of_a_constant_answer_has_learned_nothing(made):
@@ -154,8 +154,8 @@ def test_a_score_of_a_constant_answer_has_learned_nothing(made):
 
 
 def test_money_and_scores_in_words():
-    assert [words.dollars(value) for value in (None, 0, 0.00012, 3.456)] == ["", "$0.00", "$0.0001", "$3.46"]
-    assert [words.three(value, name) for value, name in ((None, ""), (0.5, "base"), (0.5, "lift"), (-0.5, "lift"))] == [
+    assert [fmt.dollars(value) for value in (None, 0, 0.00012, 3.456)] == ["", "$0.00", "$0.0001", "$3.46"]
+    assert [fmt.three(value, name) for value, name in ((None, ""), (0.5, "base"), (0.5, "lift"), (-0.5, "lift"))] == [
         "-", "0.500", "+0.500", "-0.500",
     ]  # fmt: skip
 
@@ -163,15 +163,17 @@ def test_money_and_scores_in_words():
 def test_a_user_task_of_that_name_is_not_meant(made):
     cell, _ = cell_of(made, {"model": "mistral-7b"})
     inline = replace(cell.inputs["verdict"], params=cell.inputs["verdict"].params | {"task": {"name": "covid"}})
-    assert beside.paper_of(cell)
-    assert beside.paper_of(replace(cell, inputs={**cell.inputs, "verdict": inline})) is None
+    assert published_section.paper_of(cell)
+    assert published_section.paper_of(replace(cell, inputs={**cell.inputs, "verdict": inline})) is None
 
 
 def test_what_stands_in_the_way_is_that_of_the_cell(made):
     cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
     dense = replace(cell.inputs["base"], params=cell.inputs["base"].params | {"quantization": "none"})
-    assert beside.obstacles(replace(cell, inputs={**cell.inputs, "base": dense}), 1000) == ["the paper's bases are in 4 bit, ours are not"]
-    assert beside.obstacles(cell, 1000) == []
+    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "base": dense}), 1000) == [
+        "the paper's bases are in 4 bit, ours are not"
+    ]
+    assert published_section.obstacles(cell, 1000) == []
 
 
 def test_a_task_with_other_rows_than_the_papers_is_never_compared(made, monkeypatch):
@@ -180,13 +182,13 @@ def test_a_task_with_other_rows_than_the_papers_is_never_compared(made, monkeypa
     assert "no topic" in reuters.TASK.paper.otherwise
     cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
     monkeypatch.setattr(covid, "TASK", replace(covid.TASK, paper=replace(covid.TASK.paper, otherwise="other rows: planted")))
-    assert beside.obstacles(cell, 1000) == ["other rows: planted"]
+    assert published_section.obstacles(cell, 1000) == ["other rows: planted"]
 
 
 def test_modules_are_said_where_they_are_not_the_papers(made):
     cell, _ = cell_of(made, {"model": "mistral-7b"})
     wide = replace(cell.inputs["adapter0"], params=cell.inputs["adapter0"].params | {"targets": "all-linear", "rank": 16})
-    assert beside.setup(replace(cell, inputs={**cell.inputs, "adapter0": wide})) == [
+    assert published_section.setup(replace(cell, inputs={**cell.inputs, "adapter0": wide})) == [
         "rank 16 (paper: 8)", "max_steps 3 (paper: 2500)", "adapters on all-linear (paper: q_proj and v_proj)",
     ]  # fmt: skip
 

@@ -7,11 +7,12 @@ import re
 import pytest
 import yaml
 
-from pipeline import records, views
-from pipeline.artifact import CARD, Artifact, Store
+from pipeline.commands import views
 from pipeline.errors import ArtifactError
-from pipeline.page import card, cells
-from pipeline.text import renderer
+from pipeline.models.renderer import renderer
+from pipeline.page import cells, model_card
+from pipeline.store import records
+from pipeline.store.artifact import CARD, Artifact, Store
 from tests import project
 from tests.report_inputs import Inputs, Made
 
@@ -23,7 +24,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cards(made):
-    return card.all_of(made.json, cells.open_all(made.work))
+    return model_card.all_of(made.json, cells.open_all(made.work))
 
 
 def front(text):
@@ -50,20 +51,20 @@ def test_the_hub_reads_its_results(made, cards):
 
 
 def test_figures_are_those_of_the_report(made, cards):
-    from pipeline.page import words
+    from pipeline.page import fmt
 
     for cell in made.json["cells"]:
         text = cards[made.work.inputs[f"{cell['cell']}.adapter0"].name]
         row = cell["comparisons"][0]
-        assert f"{words.score(row, 'base')} | {words.score(row, 'tuned')} | {words.lift(row)} | {row['verdict']} |" in text
+        assert f"{fmt.score(row, 'base')} | {fmt.score(row, 'tuned')} | {fmt.lift(row)} | {row['verdict']} |" in text
         assert "mean of 2 training seeds" in text
         for suite in cell["forgetting"]:
-            assert f"{words.number(suite['base'], 3)} | {words.number(suite['tuned'], 3)} | {words.signed(suite['difference'], 3)}" in text
+            assert f"{fmt.number(suite['base'], 3)} | {fmt.number(suite['tuned'], 3)} | {fmt.signed(suite['difference'], 3)}" in text
 
 
 def test_what_was_kept_has_its_verdict(tmp_path):
     made = Made(Inputs(tmp_path, {}, n=30, measured=True))
-    text = card.all_of(made.json, cells.open_all(made.work))
+    text = model_card.all_of(made.json, cells.open_all(made.work))
     seen = set()
     for cell in made.json["cells"]:
         said = text[made.work.inputs[f"{cell['cell']}.adapter0"].name]
@@ -74,7 +75,7 @@ def test_what_was_kept_has_its_verdict(tmp_path):
             seen.add(claim["verdict"])
     assert seen == {"better", "worse", "cannot tell"}
     unclaimed = made.json | {"claims": []}
-    assert "| base too low |" in card.elsewhere(unclaimed, made.json["cells"][0])
+    assert "| base too low |" in model_card.elsewhere(unclaimed, made.json["cells"][0])
 
 
 def code_of(text, block=0):
@@ -92,7 +93,7 @@ def test_its_lines_name_base_and_adapter(cards):
 
 def test_limits_are_said(tmp_path):
     alone = Made(Inputs(tmp_path, {"base": "someone/unknown"}, n=30))
-    text = next(iter(card.all_of(alone.json, cells.open_all(alone.work)).values()))
+    text = next(iter(model_card.all_of(alone.json, cells.open_all(alone.work)).values()))
     assert "One training seed" in text
     assert "The licence of the base is not known here" in text
     assert "license" not in front(text)
@@ -101,7 +102,7 @@ def test_limits_are_said(tmp_path):
 
 def test_texts_are_shown_as_they_are(tmp_path):
     made = Made(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
-    text = next(iter(card.all_of(made.json, cells.open_all(made.work)).values()))
+    text = next(iter(model_card.all_of(made.json, cells.open_all(made.work)).values()))
     assert front(text)["base_model"] == "some|one/<b>x</b>"
     assert "\\<b>x\\</b>" in text.split("---\n")[2]
 
@@ -164,6 +165,6 @@ def test_its_example_answers_as_the_held_out_prompts_were_answered(tmp_path, mod
     ],
 )
 def test_its_example_stops_as_the_answers_did(params, expected):
-    lines = card.asking(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
+    lines = model_card.asking(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
     assert expected in lines
     compile(code_of(lines), "card", "exec")

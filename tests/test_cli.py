@@ -10,9 +10,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from pipeline import cli, progress, records, text, views
+from pipeline import cli, progress
 from pipeline import run as runs
-from pipeline.artifact import Store
+from pipeline.commands import views
+from pipeline.models import renderer
+from pipeline.store import records
+from pipeline.store.artifact import Store
 from tests import project
 
 
@@ -285,7 +288,7 @@ def test_the_lines_of_a_model_card_give_what_was_measured(made, monkeypatch):
     names = {}
     monkeypatch.chdir(root)
     exec(re.search(r"```python\n(.*?)\n```", card.read_text(), re.S)[1], names)
-    render = text.renderer(found["finetune"].params["model"])
+    render = renderer.renderer(found["finetune"].params["model"])
     exam = next(each for each in Store(root / "data", root / "checkpoints").all() if each.path.name.startswith("pets--heldout"))
     said = {row.example: row.text for row in records.read(found["generate"].path / "predictions.jsonl", records.Prediction)}
     for example in list(records.read(exam.path / "examples.jsonl", records.Example))[:6]:

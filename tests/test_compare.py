@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import records
 from pipeline.errors import ComparisonError
-from pipeline.records import Comparison, Prediction
 from pipeline.stages import compare
+from pipeline.store import records
+from pipeline.store.records import Comparison, Prediction
 from tests import project, tiny
 from tests.judging import judge
 

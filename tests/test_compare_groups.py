@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import records
-from pipeline.records import Example, Prediction
 from pipeline.stages import compare, prepare
+from pipeline.store import records
+from pipeline.store.records import Example, Prediction
 from tests import tiny
 
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import inline
+from pipeline.config.schema import InlineTask
+from pipeline.data import inline
 from pipeline.errors import DataError
-from pipeline.sections import InlineTask
 from tests import preparing
 
 CASES = sorted((Path(__file__).parent / "cases" / "data").glob("*.txt"))

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from pipeline import stats
 from pipeline.measures.decompose import decompose
+from pipeline.scoring import stats
 
 NAMES = ["base", "tuned", "base_fewshot", "base_constrained"]
 

@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import records
-from pipeline.artifact import Asked, Store
 from pipeline.errors import MachineError, ModelError, RecipeError
 from pipeline.machine import Machine
 from pipeline.plan import job
-from pipeline.records import Prediction
 from pipeline.references import ask as reference
 from pipeline.references.endpoint import Call, Endpoint, Patience, check_address
 from pipeline.run import Site, make
 from pipeline.stages import generate, refer
+from pipeline.store import records
+from pipeline.store.artifact import Asked, Store
+from pipeline.store.records import Prediction
 from tests import tiny
 from tests.fault_server import BUSY, Fault, FaultServer, completion, refusing
 from tests.test_reference import EXAM, ROOT, SECOND, ask, called, environ

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.page import cells, enough
+from pipeline.page import cells, size_section
 from tests.report_inputs import Inputs, Made
 
 SWEPT = {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}, "finetune": {"seeds": [0, 1]}}
@@ -22,7 +22,7 @@ def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_p
     (cell.inputs["exam"].path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in exam), "utf-8")
     by_seed = np.array([[arm["scores"]["accuracy"] for arm in row["tuned"]] for row in rows(cell, "verdict")])
     assert (by_seed[:, 0] != by_seed[:, 1]).any()
-    found = enough.point(cell, {"metric": "accuracy", "tuned": by_seed.mean()})
+    found = size_section.point(cell, {"metric": "accuracy", "tuned": by_seed.mean()})
     assert found.scores == pytest.approx(by_seed.mean(axis=1))
     assert found.groups.tolist() == [*np.repeat(range(10), 2), *range(10, 20)]
     assert (found.task, found.where, found.exam, found.score) == ("boolq", cell.where, cell.inputs["exam"].key, by_seed.mean())

@@ -8,17 +8,18 @@ from io import StringIO
 
 import pytest
 
-from pipeline import estimate, model_rows, planned
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
-from pipeline.estimate import BF16, GPUS, NF4, Answering, Method, Training
+from pipeline.commands import estimate, plan_table
+from pipeline.commands.estimate import BF16, GPUS, NF4, Answering, Method, Training
+from pipeline.config import recipe as recipes
+from pipeline.models import model_table
+from pipeline.models.shapes import Shape
 from pipeline.plan import plan
-from pipeline.shapes import Shape
+from pipeline.store.artifact import Store
 from tests import project
 from tests.tiny import SHARED
 
 LLAMA_13B = Shape("llama", 5120, 40, 40, 40, 128, 13824, 32000)
-LLAMA, MISTRAL, LLAMA_8B = model_rows.LLAMA_2_7B, model_rows.MISTRAL_7B, model_rows.LLAMA_3_8B
+LLAMA, MISTRAL, LLAMA_8B = model_table.LLAMA_2_7B, model_table.MISTRAL_7B, model_table.LLAMA_3_8B
 LITGPT = Method(8, ("q_proj", "v_proj"), weight_bytes=BF16, kept_bytes=0, context=0)
 FACTORY = Method(8, other_bytes=4, checkpoint=True, kept_bytes=0)
 UNSLOTH = Method(32, other_bytes=4, checkpoint=True, kept_bytes=0, target_bytes=16)
@@ -86,7 +87,7 @@ PAIRS = [
     ("LLAMA2_13B", LLAMA_13B),
     ("MISTRAL_7B", MISTRAL),
     ("LLAMA3_8B", LLAMA_8B),
-    ("LLAMA32_3B", model_rows.LLAMA_3_3B),
+    ("LLAMA32_3B", model_table.LLAMA_3_3B),
 ]
 
 
@@ -150,7 +151,7 @@ def test_forty_percent_of_the_roofline_where_python_does_not_bind():
     cost = estimate.estimate(MISTRAL, replace(VIGGO, batch=16, tokens=512, longest=512))["H100"]
     at_once = estimate.step_seconds(MISTRAL, VIGGO.method, GPUS[3], 512, 8192)
     assert cost.seconds == pytest.approx(319 * at_once / 0.4)
-    small = estimate.estimate(model_rows.SMOLLM2_135M, VIGGO)["H100"]
+    small = estimate.estimate(model_table.SMOLLM2_135M, VIGGO)["H100"]
     assert small.seconds == pytest.approx(319 * 0.2 * 30 / 32)
 
 
@@ -171,7 +172,7 @@ def test_what_does_not_fit_even_alone():
 
 
 def test_soft_caps_cost_memory_with_the_square_of_the_length():
-    short, long = (estimate.train_memory(model_rows.GEMMA_2_2B, Method(), length, 4096)["activations"] for length in (128, 1024))
+    short, long = (estimate.train_memory(model_table.GEMMA_2_2B, Method(), length, 4096)["activations"] for length in (128, 1024))
     assert long - short == pytest.approx(4096 * 26 * 10 * 8 * (1024 - 128))
     assert len({estimate.train_memory(MISTRAL, Method(), length, 4096)["activations"] for length in (128, 1024)}) == 1
 
@@ -179,7 +180,7 @@ def test_soft_caps_cost_memory_with_the_square_of_the_length():
 def test_generation_holds_dense_weights_where_there_is_room():
     costs = estimate.estimate(MISTRAL, EXAM)
     assert costs["H100"].bytes - costs["A10G"].bytes == pytest.approx(2 * MISTRAL.linear_params - estimate.workspace(MISTRAL))
-    assert [estimate.expands(model_rows.LLAMA_3_1B, EXAM, gpu) for gpu in GPUS] == [True] * 4
+    assert [estimate.expands(model_table.LLAMA_3_1B, EXAM, gpu) for gpu in GPUS] == [True] * 4
     assert not estimate.expands(MISTRAL, replace(EXAM, weight_bytes=BF16), GPUS[3])
 
 
@@ -215,7 +216,7 @@ def shown(recipe, root, width=80, every=False):
 
     screen = StringIO()
     console, store = Console(file=screen, highlight=False, width=width), Store(root / "data", root / "checkpoints")
-    planned.show_plan(console, recipe, plan(recipe, ask=False), store, every)
+    plan_table.show_plan(console, recipe, plan(recipe, ask=False), store, every)
     return screen.getvalue().splitlines()
 
 
@@ -240,7 +241,7 @@ def prepared(tmp_path, model):
 def test_a_plan_from_the_papers_lengths(tmp_path):
     lines = shown(asked(finetune={"rank": 8, "targets": "qv"}), tmp_path)
     job = next(job for job in plan(asked(), ask=False) if job.label == "viggo--train")
-    assert planned.lengths(job, {}) == planned.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
+    assert plan_table.lengths(job, {}) == plan_table.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
     work = Training(Method(8, ("q_proj", "v_proj"), target_share=0.5), 125, 16, 240, 304, 3 * 100 * 240)
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
@@ -254,11 +255,11 @@ def test_many_jobs_are_told_by_stage(tmp_path):
     asked_for = asked(tasks=("viggo", "boolq"), finetune={"seeds": tuple(range(20))})
     jobs = plan(asked_for, ask=False)
     each, short = shown(asked_for, tmp_path, every=True), shown(asked_for, tmp_path)
-    assert len(jobs) > planned.MANY_JOBS
+    assert len(jobs) > plan_table.MANY_JOBS
     assert len(each) - len(short) > 80
     assert [found for found in each if "jobs, " in found] == [found for found in short if "jobs, " in found]
-    known = [planned.reckoned(job, {}) for job in jobs if job.stage == "finetune"]
-    hours = "".join(f"{planned.hour(sum(one.costs[gpu.name].seconds for one in known) / 3600):>5}" for gpu in GPUS)
+    known = [plan_table.reckoned(job, {}) for job in jobs if job.stage == "finetune"]
+    hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in known) / 3600):>5}" for gpu in GPUS)
     row = next(found for found in short if " finetune " in found)
     assert row == f"  40{f'<={max(one.least for one in known) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
     assert all(len(found) <= 80 for found in short if "https:" not in found)
@@ -268,8 +269,8 @@ def test_what_arms_and_measures_take(tmp_path):
     arms = {"arms": ("base", "base_fewshot", "base_constrained", "tuned"), "shots": 3}
     jobs = plan(asked(tasks=("boolq",), compare=arms, general={}), ask=False)
     found = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
-    read = planned.lengths(jobs[0], {})
-    work = {name: planned.answering_of(MISTRAL, job, read) for name, job in found.items()}
+    read = plan_table.lengths(jobs[0], {})
+    work = {name: plan_table.answering_of(MISTRAL, job, read) for name, job in found.items()}
     assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
     assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
@@ -287,14 +288,14 @@ def test_a_plan_from_what_is_prepared(prepared):
     have = {}
     jobs = plan(recipe)
     for job in jobs:
-        planned.why(job, have, Store(root / "data", root / "checkpoints"))
+        plan_table.why(job, have, Store(root / "data", root / "checkpoints"))
     exam, lessons, *_ = have.values()
-    found = planned.lengths(jobs[1], have)
+    found = plan_table.lengths(jobs[1], have)
     tokens = lessons.facts["tokens"]
     assert (found.examples, found.dev, found.bound, found.choices) == (40, 8, False, 2)
     assert (found.prompt, found.target) == (tokens["prompt"]["mean"], tokens["target"]["mean"])
     assert found.longest == min(64, tokens["prompt"]["max"] + tokens["target"]["max"])
-    assert planned.lengths(jobs[0], have).examples == exam.facts["examples"] == 20
+    assert plan_table.lengths(jobs[0], have).examples == exam.facts["examples"] == 20
 
 
 def test_what_is_made_is_not_in_the_sum(prepared):
@@ -308,13 +309,13 @@ def test_what_is_made_is_not_in_the_sum(prepared):
 
 
 def test_the_sum_is_of_what_has_to_be_made():
-    left, work = planned.Left(), planned.Reckoned(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
+    left, work = plan_table.Left(), plan_table.Reckoned(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
     job = next(job for job in plan(asked(), ask=False) if job.stage == "finetune")
     left.add(job, work)
     once = left.hours["A10G"]
     left.add(job, work)
     assert left.hours["A10G"] == pytest.approx(2 * once) == pytest.approx(2 * work.costs["A10G"].seconds / 3600)
-    assert planned.Left().said() == ""
+    assert plan_table.Left().said() == ""
 
 
 @pytest.mark.parametrize("more", [{"base": "org/unknown"}, {"finetune": {"compute": "fp32"}}, {"finetune": {"dora": True}}])
@@ -341,23 +342,30 @@ def test_an_adapted_model_stops_and_a_base_may_not(tmp_path):
         for job in plan(asked(tasks=["shop_notice"], finetune={"rank": 3}, generate={"score_choices": True}), ask=False)
         if job.stage == "generate"
     }
-    read = planned.Lengths(500, 0, 60.0, 20.0, 100, 30, 3, bound=False)
-    base, tuned = (planned.answering_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
+    read = plan_table.Lengths(500, 0, 60.0, 20.0, 100, 30, 3, bound=False)
+    base, tuned = (plan_table.answering_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
     assert (base.steps, tuned.steps, base.limit, base.longest, base.choices) == (64, 30, 64, 100 - 30 + 64, 3)
     assert base.adapter is None
     assert tuned.adapter.rank == 3
 
 
 def test_hours_take_four_characters():
-    assert [planned.hour(value) for value in (0.004, 0.994, 0.996, 12.34, 99.96, 1234.5)] == ["0.00", "0.99", "1.0", "12.3", "100", "1234"]
+    assert [plan_table.hour(value) for value in (0.004, 0.994, 0.996, 12.34, 99.96, 1234.5)] == [
+        "0.00",
+        "0.99",
+        "1.0",
+        "12.3",
+        "100",
+        "1234",
+    ]
 
 
 def test_a_recipe_that_asks_for_all_rows_is_reckoned_with_those_there_are(tmp_path):
     jobs = plan(asked(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
-    found = {job.label: planned.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
+    found = {job.label: plan_table.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
     assert found == {"viggo--heldout": 1083, "viggo--train": 5103}
     assert any(
         re.fullmatch(r" +<=1,083 +3\.8 points +viggo", found) for found in shown(asked(prepare={"heldout_examples": 10**6}), tmp_path)
     )
     arc = next(job for job in plan(asked(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
-    assert planned.lengths(arc, {}).examples == 2376 + 1172
+    assert plan_table.lengths(arc, {}).examples == 2376 + 1172

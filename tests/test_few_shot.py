@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipeline import engine, loading, records, text
-from pipeline.records import Prediction
-from pipeline.shots import Shots
+from pipeline.data.few_shot_prompts import Shots
+from pipeline.engine import generation
+from pipeline.models import loading, renderer
 from pipeline.stages import generate
+from pipeline.store import records
+from pipeline.store.records import Prediction
 from tests import tiny
 
 EXAM = tiny.examples(16, 200)
@@ -33,17 +35,17 @@ def run(tmp_path, model, name="out", changes=None, **inputs):
 
 def says(monkeypatch, render, words):
     """Let every answer be these words, cut by nothing but what the stage itself does."""
-    monkeypatch.setattr(engine, "greedy", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
+    monkeypatch.setattr(generation, "greedy", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
 
 
 def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, exam, lessons):
     shown = {"shots": 2, "shots_seed": 0}
     facts, said = run(tmp_path, model, "shots", changes=shown, exam=exam, train=lessons)
-    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
+    render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
     asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
     prompts = [asked.prompt(example)[0] for example in EXAM]
-    halt = engine.Halt(8, (2,), (), "\n\n")
-    rows = [engine.greedy(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
+    halt = generation.Halt(8, (2,), (), "\n\n")
+    rows = [generation.greedy(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
     assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
     assert {name: facts[name] for name in TOLD} == dict(zip(TOLD, (2, 0, 2, 2, "\n\n"), strict=True))
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
@@ -58,7 +60,7 @@ def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, 
 
 def test_where_no_worked_example_fits_the_answers_are_those_of_the_base(tmp_path, model, exam, monkeypatch):
     long = [replace(example, prompt="the cat sees " * 200 + "?") for example in tiny.examples(4, 900)]
-    says(monkeypatch, text.renderer(model), "dog\n\nbird")
+    says(monkeypatch, renderer.renderer(model), "dog\n\nbird")
     lessons = tiny.write_part(tmp_path / "long", long)
     facts, found = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=exam, train=lessons)
     assert {name: facts[name] for name in TOLD} == dict(zip(TOLD, (2, 16, 0, 0, ""), strict=True))
@@ -74,7 +76,7 @@ def test_prompts_without_the_keys_are_counted_and_told(tmp_path, model, exam, ca
 
 
 def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_question(tmp_path, model, exam, lessons, monkeypatch):
-    says(monkeypatch, text.renderer(model), "\n\n dog\n\nthe cat ? bird")
+    says(monkeypatch, renderer.renderer(model), "\n\n dog\n\nthe cat ? bird")
     _, base = run(tmp_path, model, "base", exam=exam)
     assert {row.text for row in base} == {"\n\n dog\n\nthe cat ? bird"}
     _, found = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=exam, train=lessons)
@@ -95,13 +97,13 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
     ],
 )
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, said, kept):
-    render, halt = text.renderer(model), engine.Halt(40, (2,), ("END",), "\n\n")
+    render, halt = renderer.renderer(model), generation.Halt(40, (2,), ("END",), "\n\n")
     ids = render.plain(said)
     found = generate.Speaker(render, halt, tiny.GENERATE).prediction(EXAM[0], ids)
     assert (found.text, found.stopped) == ((said, "length") if kept is None else (kept, "stop"))
     prompt = render.plain("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])
-    stops = engine.stop_strings(halt, render.tokenizer, len(prompt))
+    stops = generation.stop_strings(halt, render.tokenizer, len(prompt))
     ended = [stops(rows[:, : len(prompt) + size], None).tolist() for size in range(1, len(ids) + 1)]
     assert [mine for mine, _ in ended] == [halt.end(render.decode(ids[:size])) is not None for size in range(1, len(ids) + 1)]
     assert any(mine for mine, _ in ended) == (kept is not None)
@@ -109,7 +111,7 @@ def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, 
 
 
 def test_blanks_before_a_long_answer_are_remembered(model):
-    render, halt = text.renderer(model), engine.Halt(200, (2,), (), "\n\n")
-    stops = engine.stop_strings(halt, render.tokenizer, 1)
+    render, halt = renderer.renderer(model), generation.Halt(200, (2,), (), "\n\n")
+    stops = generation.stop_strings(halt, render.tokenizer, 1)
     ended = [stops(torch.tensor([[1, *render.plain(said)]]), None).item() for said in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]

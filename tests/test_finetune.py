@@ -7,9 +7,11 @@ import json
 import pytest
 import torch
 
-from pipeline import adapters, engine, loading, text, training
+from pipeline.engine import batching, generation, training_state
+from pipeline.engine.loss import target_loss
 from pipeline.errors import ModelError, TrainingError
 from pipeline.machine import Machine, seed_everything
+from pipeline.models import adapters, loading, renderer
 from pipeline.stages import finetune
 from tests import tiny
 
@@ -17,8 +19,8 @@ CPU = torch.device("cpu")
 
 
 def rows_of(spec, count=16):
-    render = text.renderer(spec)
-    return [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in tiny.examples(count)]
+    render = renderer.renderer(spec)
+    return [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in tiny.examples(count)]
 
 
 def fresh(spec, compute="fp32", **changes):
@@ -73,20 +75,20 @@ def test_step_equals_a_plain_loop(model, compute, tolerance, layout):
 
 def test_layouts_are_what_they_say(model):
     lengths = [len(row) for row in rows_of(model)]
-    assert len(engine.groups(lengths, 1)) == 16
-    assert len(engine.groups(lengths, 8 * max(lengths))[0]) == 8
-    assert sorted(i for group in engine.groups(lengths, 50) for i in group) == list(range(16))
+    assert len(batching.groups(lengths, 1)) == 16
+    assert len(batching.groups(lengths, 8 * max(lengths))[0]) == 8
+    assert sorted(i for group in batching.groups(lengths, 50) for i in group) == list(range(16))
 
 
 @pytest.mark.parametrize("budget", [1, 9, 20, 37, 1000])
 def test_packs_hold_every_row_once_within_the_budget(budget):
     lengths = [9, 3, 20, 1, 7, 7, 12, 2, 9]
-    found = engine.packs(lengths, budget)
+    found = batching.packs(lengths, budget)
     assert sorted(i for pack in found for i in pack) == list(range(9))
     assert all(sum(lengths[i] for i in pack) <= budget or len(pack) == 1 for pack in found)
     if budget == 20:  # 20 | 12 7 1 | 9 9 2 | 7 3; padded to the longest of a group they would be five
         assert found == [[2], [6, 4, 3], [0, 8, 7], [5, 1]]
-        assert len(engine.groups(lengths, budget)) == 5
+        assert len(batching.groups(lengths, budget)) == 5
 
 
 def test_training_after_an_evaluation_has_the_same_gradients(model):
@@ -100,7 +102,7 @@ def test_training_after_an_evaluation_has_the_same_gradients(model):
             passes.mean_loss(rows, 4096)
             with torch.inference_mode():
                 tuned(input_ids=torch.tensor([[1, 5, 6]]))
-            engine.greedy(tuned, [[1, 5, 6]], engine.Halt(4, (2,)), 0)
+            generation.greedy(tuned, [[1, 5, 6]], generation.Halt(4, (2,)), 0)
         passes.gradients(rows, 4096)
         found = gradients(tuned)
         tuned.unload()
@@ -155,7 +157,7 @@ def test_packed_training_takes_the_same_course(tmp_path, model, lessons, monkeyp
     def refuse(*rows):
         raise AssertionError("a packed run pads nothing")
 
-    monkeypatch.setattr(engine, "padded", refuse)
+    monkeypatch.setattr(batching, "padded", refuse)
     packed, _ = run(tmp_path, model, lessons, "packed", Machine(device="cpu", tokens=60), epochs=3, packing=True)
     losses = [[float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("padded", "packed")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
@@ -205,7 +207,7 @@ def test_a_loss_that_is_not_a_number_stops(tmp_path, model, lessons):
 
 def test_a_frozen_loss_stops(model):
     tuned = fresh(model)
-    state = training.State(adapters.trainable(tuned), torch.optim.AdamW(adapters.trainable(tuned).values()), None, 4096)
+    state = training_state.State(adapters.trainable(tuned), torch.optim.AdamW(adapters.trainable(tuned).values()), None, 4096)
     with torch.no_grad():
         for value in state.tensors.values():
             value.zero_()  # with A and B both zero no gradient can ever arise
@@ -217,13 +219,13 @@ def test_a_frozen_loss_stops(model):
 def test_nothing_to_learn_stops(model):
     tuned = fresh(model)
     with pytest.raises(TrainingError, match="no target token"):
-        finetune.Passes(tuned, "fp32", 0).gradients([engine.Tokens((1, 5), ())], 4096)
+        finetune.Passes(tuned, "fp32", 0).gradients([batching.Tokens((1, 5), ())], 4096)
     tuned.unload()
 
 
 def small_memory(monkeypatch, limit):
     """As on a GPU with room for `limit` padded tokens: a larger pass raises what torch raises, after half of the work is done."""
-    real, seen = engine.target_loss, []
+    real, seen = target_loss, []
 
     def guarded(model, batch):
         seen.append(batch["input_ids"].numel())
@@ -231,7 +233,7 @@ def small_memory(monkeypatch, limit):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(model, batch)
 
-    monkeypatch.setattr(engine, "target_loss", guarded)
+    monkeypatch.setattr(finetune, "target_loss", guarded)
     return seen
 
 
@@ -249,14 +251,14 @@ def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path,
 def test_out_of_memory_in_the_middle_of_a_step_leaves_no_half_gradient(tmp_path, model, lessons, monkeypatch):
     small = Machine(device="cpu", tokens=60)
     run(tmp_path, model, lessons, "roomy", small, max_steps=3)
-    real, calls = engine.target_loss, iter(range(10_000))
+    real, calls = target_loss, iter(range(10_000))
 
     def guarded(model, batch):
         if next(calls) == 1:  # the first micro-batch of the step has left its gradient
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(model, batch)
 
-    monkeypatch.setattr(engine, "target_loss", guarded)
+    monkeypatch.setattr(finetune, "target_loss", guarded)
     run(tmp_path, model, lessons, "tight", small, max_steps=3)
     a, b = ([(float(row["loss"]), float(row["grad_norm"])) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
     for x, y in zip(a, b, strict=True):

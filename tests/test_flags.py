@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipeline import records
-from pipeline.records import Prediction
 from pipeline.stages import compare
+from pipeline.store import records
+from pipeline.store.records import Prediction
 from tests import tiny
 from tests.test_compare_groups import EXAM, INVENTED, PARAMS, RIGHT, write
 

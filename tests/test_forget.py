@@ -7,10 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline import engine, general, loading, records, text
+from pipeline.data import general_text
+from pipeline.engine import batching, likelihood
 from pipeline.errors import DataError
 from pipeline.machine import Machine
+from pipeline.models import loading, renderer
 from pipeline.stages import forget
+from pipeline.store import records
 from tests import tiny
 
 TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." for n in range(12)] + ["A long one. " * 200]
@@ -18,16 +21,16 @@ TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." fo
 
 @pytest.fixture(autouse=True)
 def paragraphs(tmp_path, monkeypatch):
-    monkeypatch.setattr(general, "FILE", tmp_path / "paragraphs.jsonl")
+    monkeypatch.setattr(general_text, "FILE", tmp_path / "paragraphs.jsonl")
     write([{"id": f"p{n}", "topic": "animals", "text": each} for n, each in enumerate(TEXTS)])
 
 
 def write(rows):
-    general.FILE.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    general_text.FILE.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
 def run(tmp_path, model, adapter, name="out", tokens=None):
-    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general.digest()}
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), adapter=adapter)
     facts = forget.run(work)
     return facts, list(records.dictionaries(work.out / "losses.jsonl"))
@@ -35,7 +38,7 @@ def run(tmp_path, model, adapter, name="out", tokens=None):
 
 def one_by_one(model, adapter):
     """{tokens, base, tuned, kl} of every paragraph by the library's own loss and torch's own divergence."""
-    base, render, found = loading.load(model, "nf4", "fp32", torch.device("cpu")), text.renderer(model), []
+    base, render, found = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model), []
     for each in TEXTS:
         ids = torch.tensor([render.tokenizer(each)["input_ids"][:256]])
         with torch.inference_mode(), loading.adapted(base, adapter) as tuned:
@@ -50,7 +53,7 @@ def one_by_one(model, adapter):
 
 @pytest.mark.parametrize("tokens", [1, 300, 4096])
 def test_losses_and_divergence_are_those_of_the_paragraph_alone(tmp_path, model, adapter, tokens, monkeypatch):
-    monkeypatch.setattr(engine, "CHUNK", 300 * 7)  # seven positions at a time
+    monkeypatch.setattr(likelihood, "CHUNK", 300 * 7)  # seven positions at a time
     facts, rows = run(tmp_path, model, adapter, tokens=tokens)
     assert [row["example"] for row in rows] == [f"p{n}" for n in range(13)]
     for row, expected in zip(rows, one_by_one(model, adapter), strict=True):
@@ -76,11 +79,11 @@ def test_a_dead_adapter_changes_exactly_nothing(tmp_path, model, adapter):
 
 
 def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
-    real, widths = engine.losses, []
-    monkeypatch.setattr(engine, "losses", lambda model, batch: widths.append(batch["input_ids"].numel()) or real(model, batch))
+    real, widths = likelihood.loss_and_kl, []
+    monkeypatch.setattr(likelihood, "loss_and_kl", lambda model, batch: widths.append(batch["input_ids"].numel()) or real(model, batch))
     whole = run(tmp_path, model, adapter, "whole")[1]
     assert max(widths) > 900
-    monkeypatch.setattr(engine, "LOGITS", 300 * 300)
+    monkeypatch.setattr(batching, "LOGITS", 300 * 300)
     del widths[:]
     found = run(tmp_path, model, adapter, "little")[1]
     assert max(widths) <= 300
@@ -90,7 +93,7 @@ def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
 
 def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter, monkeypatch):
     run(tmp_path, model, adapter, "whole", tokens=300)
-    real, calls = engine.losses, []
+    real, calls = likelihood.loss_and_kl, []
 
     def stops(*args):
         calls.append(len(args[1]["input_ids"]))
@@ -98,14 +101,14 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(engine, "losses", stops)
+    monkeypatch.setattr(likelihood, "loss_and_kl", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, adapter, "broken", tokens=300)
     kept = tmp_path / "broken.resume" / "values.jsonl"
     kept.write_bytes(kept.read_bytes()[:-9])  # the last line was cut off by the kill
     done = sum(calls[:2])
     del calls[:]
-    monkeypatch.setattr(engine, "losses", lambda *args: calls.append(len(args[1]["input_ids"])) or real(*args))
+    monkeypatch.setattr(likelihood, "loss_and_kl", lambda *args: calls.append(len(args[1]["input_ids"])) or real(*args))
     run(tmp_path, model, adapter, "broken", tokens=300)
     files = [tmp_path / name / "losses.jsonl" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -123,14 +126,14 @@ def test_the_base_is_as_it_was_afterwards(tmp_path, model, adapter):
 def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
     class Plain:
         tokenizer = type("Tokenizer", (), {"bos_token_id": None})
-        plain = staticmethod(text.renderer(model).plain)
+        plain = staticmethod(renderer.renderer(model).plain)
 
-    row, ids = forget.tokens_of(Plain(), "the dog", 256), text.renderer(model).plain("the dog")
+    row, ids = forget.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).plain("the dog")
     assert (list(row.prompt), list(row.target)) == (ids[:1], ids[1:])
 
 
 def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
-    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general.digest()}
+    params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     write([{"id": "p0", "topic": "animals", "text": "Another text."}])
     with pytest.raises(DataError, match="was changed while this ran"):
         forget.run(tiny.work(tmp_path / "out", params, adapter=adapter))
@@ -147,13 +150,13 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
     ],
 )
 def test_a_faulty_file_of_paragraphs_is_told(lines, said):
-    general.FILE.write_text(lines, "utf-8")
+    general_text.FILE.write_text(lines, "utf-8")
     with pytest.raises(DataError, match=said):
-        general.paragraphs()
+        general_text.paragraphs()
 
 
 def test_a_missing_file_of_paragraphs_is_told():
-    general.FILE.unlink()
-    for reads in (general.digest, general.paragraphs):
+    general_text.FILE.unlink()
+    for reads in (general_text.digest, general_text.paragraphs):
         with pytest.raises(DataError, match=r"paragraphs.jsonl cannot be read"):
             reads()

@@ -6,13 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import cli, gate, stats
-from pipeline.artifact import Artifact, Store
+from pipeline import cli
+from pipeline.commands import gate
+from pipeline.commands.gate import Gate
+from pipeline.config.recipe import build
 from pipeline.errors import RecipeError
-from pipeline.gate import Gate
 from pipeline.measures import forgetting
 from pipeline.plan import plan
-from pipeline.recipe import build
+from pipeline.scoring import stats
+from pipeline.store.artifact import Artifact, Store
 from tests import project
 
 RECIPE = {"name": "r", "base": "quickstart-base", "tasks": ["shop_notice", "shop_sentiment"]}

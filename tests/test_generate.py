@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import choices, engine, liveness, loading, records, text
+from pipeline.engine import batching, choices, generation, likelihood
 from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
-from pipeline.records import Prediction
+from pipeline.models import liveness, loading, renderer
 from pipeline.stages import generate
+from pipeline.store import records
+from pipeline.store.records import Prediction
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -37,23 +39,25 @@ def one_by_one(model, render, limit):
         ids = torch.tensor([render.prompt_ids(example.prompt)])
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
-        said.append(engine.cut_behind(out[0, ids.shape[1] :].tolist(), [2], 0))
+        said.append(generation.cut_behind(out[0, ids.shape[1] :].tolist(), [2], 0))
     return said
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
-    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     with loading.adapted(base, adapter) as tuned:
         for arm in (base, tuned):
             prompts = [render.prompt_ids(example.prompt) for example in EXAM]
             assert len({len(prompt) for prompt in prompts}) > 3
-            found = [row for at in range(0, 16, batch) for row in engine.greedy(arm, prompts[at : at + batch], engine.Halt(12, (2,)), 0)]
+            found = [
+                row for at in range(0, 16, batch) for row in generation.greedy(arm, prompts[at : at + batch], generation.Halt(12, (2,)), 0)
+            ]
             assert found == one_by_one(arm, render, 12)
 
 
 def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
-    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     expected = [render.decode([i for i in row if i != 2]) for row in one_by_one(base, render, 8)]
     for tokens in (1, 60, 4096):
         facts, found = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), exam=exam)
@@ -64,7 +68,7 @@ def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
 
 
 def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, exam, adapter):
-    render, base = text.renderer(model), loading.load(model, "nf4", "fp32", CPU)
+    render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     _, found = run(tmp_path, model, changes={"score_choices": True}, exam=exam, adapter=adapter)
     with loading.adapted(base, adapter) as tuned:
         for example, answer in zip(EXAM, found, strict=True):
@@ -86,16 +90,16 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     )
     loading.keep_cpu_weights_unpacked(plain)
     tuned = PeftModel.from_pretrained(plain, adapter).eval()
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     assert [answer.text for answer in found] == [render.decode([i for i in row if i != 2]) for row in one_by_one(tuned, render, 8)]
     _, base = run(tmp_path, model, "base", exam=exam)
     assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
 
 
 def test_an_adapter_names_its_base_as_the_recipe_does_and_asks_no_hub(tmp_path):
-    from pipeline import adapters, models
+    from pipeline.models import adapters, base_model
 
-    spec = next(row for row in models.MODELS if row.name == "quickstart-base").spec()
+    spec = next(row for row in base_model.MODELS if row.name == "quickstart-base").spec()
     tuned = adapters.attach(loading.load(spec, "nf4", "bf16", CPU), tiny.FINETUNE)
     adapters.save(tuned, tmp_path)
     tuned.unload()
@@ -124,11 +128,11 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
-    render = text.renderer(model)
-    speaker = generate.Speaker(render, engine.Halt(8, (2,), ("cat", "dog")), tiny.GENERATE)
+    render = renderer.renderer(model)
+    speaker = generate.Speaker(render, generation.Halt(8, (2,), ("cat", "dog")), tiny.GENERATE)
     said = render.plain(" the dog sees a cat")
     assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
-    plain = generate.Speaker(render, engine.Halt(8, (2,)), tiny.GENERATE)
+    plain = generate.Speaker(render, generation.Halt(8, (2,)), tiny.GENERATE)
     assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
     assert plain.prediction(EXAM[0], said).stopped == "length"
 
@@ -146,10 +150,10 @@ def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, e
 
 
 def test_a_stop_string_in_the_prompt_stops_nothing(model):
-    base, render = loading.load(model, "nf4", "fp32", CPU), text.renderer(model)
+    base, render = loading.load(model, "nf4", "fp32", CPU), renderer.renderer(model)
     prompt = render.prompt_ids("the cat sees a dog")
-    free = engine.greedy(base, [prompt], engine.Halt(6, (2,)), 0)
-    assert engine.greedy(base, [prompt], engine.Halt(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
+    free = generation.greedy(base, [prompt], generation.Halt(6, (2,)), 0)
+    assert generation.greedy(base, [prompt], generation.Halt(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
 
 
 def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):
@@ -164,7 +168,7 @@ def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, e
 def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monkeypatch):
     machine = Machine(device="cpu", tokens=60)
     _, whole = run(tmp_path, model, "whole", machine, exam=exam)
-    real, calls = engine.greedy, []
+    real, calls = generation.greedy, []
 
     def stops(*args):
         calls.append(len(args[1]))
@@ -172,12 +176,12 @@ def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monke
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(engine, "greedy", stops)
+    monkeypatch.setattr(generation, "greedy", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, "broken", machine, exam=exam)
     kept = tmp_path / "broken.resume" / "answers.jsonl"
     kept.write_bytes(kept.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
-    monkeypatch.setattr(engine, "greedy", lambda *args: calls.append(len(args[1])) or real(*args))
+    monkeypatch.setattr(generation, "greedy", lambda *args: calls.append(len(args[1])) or real(*args))
     done = sum(calls[:2])
     del calls[:]
     _, found = run(tmp_path, model, "broken", machine, exam=exam)
@@ -234,10 +238,10 @@ def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, exam, adapter)
 
 
 def test_the_two_arms_see_the_same_ids(model):
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     for example in EXAM:
         prompt = render.prompt_ids(example.prompt)
-        row = engine.Tokens(tuple(prompt), tuple(render.target_ids(example.prompt, example.target)))
+        row = batching.Tokens(tuple(prompt), tuple(render.target_ids(example.prompt, example.target)))
         assert prompt.count(1) == 1 == (row.prompt + row.target).count(2)
         assert render.decode(list(row.prompt + row.target)) == f"{example.prompt} {example.target}"
 
@@ -280,7 +284,7 @@ def test_a_killed_draw_goes_on_as_if_never_killed(model, exam, tmp_path):
 def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, exam, adapter):
     _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, exam=exam, adapter=adapter)
     facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, exam=exam, adapter=adapter)
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     for example, sums, picked in zip(EXAM, scored, chosen, strict=True):
         assert picked.logprobs == pytest.approx(sums.logprobs, abs=1e-4)
         lengths = [len(render.answer_ids(example.prompt, choice)) for choice in example.choices]
@@ -292,7 +296,7 @@ def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model
 
 
 def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapter):
-    render, rng = text.renderer(model), random.Random(5)
+    render, rng = renderer.renderer(model), random.Random(5)
     some = [render.prompt_ids(example.prompt) for example in EXAM[:6]]
     answers = [[[rng.randrange(4, 60) for _ in range(size)] for size in sizes] for sizes in ([1, 1], [4, 1, 2], [3], [0, 5], [1], [])]
     with loading.adapted(loading.load(model, "nf4", "fp32", CPU), adapter) as tuned:
@@ -300,8 +304,8 @@ def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapt
         assert [len(each) for each in found] == [2, 3, 1, 2, 1, 0]
         for prompt, each, sums in zip(some, answers, found, strict=True):
             for answer, value in zip(each, sums, strict=True):
-                rows = [engine.Tokens(tuple(prompt), tuple(answer))]
-                alone = engine.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
+                rows = [batching.Tokens(tuple(prompt), tuple(answer))]
+                alone = likelihood.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
                 assert value == pytest.approx(alone[0], abs=1e-4)
 
 
@@ -311,9 +315,9 @@ def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monke
     assert choices.batches(prompts, answers, base, 100) == [[3], [4], [0, 1, 2]]
     assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
     vocabulary = base.get_output_embeddings().weight.shape[0]
-    monkeypatch.setattr(engine, "LOGITS", 20 * vocabulary)
+    monkeypatch.setattr(batching, "LOGITS", 20 * vocabulary)
     assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
-    monkeypatch.setattr(engine, "LOGITS", 19 * vocabulary)
+    monkeypatch.setattr(batching, "LOGITS", 19 * vocabulary)
     assert choices.batches(prompts, answers, base, 140) == [[3], [4], [0, 1, 2]]
 
 

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from pipeline.artifact import Store
+from pipeline.store.artifact import Store
 from tests import project
 
 pytestmark = pytest.mark.gpu

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from pipeline import answers, task
-from pipeline.inline import of_spec
-from pipeline.measures import facts, grounding
-from pipeline.records import Example, Prediction
-from pipeline.task import Task
+from pipeline.data import task
+from pipeline.data.inline import of_spec
+from pipeline.data.task import Task
+from pipeline.measures import grounding, named_facts
+from pipeline.scoring import parsers
+from pipeline.store.records import Example, Prediction
 from tests import task_rows
 
 SOURCE = "Passage: In May 2019 the Old Mill at Elm River sold 1,200 loaves, José O'Neill of the U.S. team said. PlayStation 4 came 2nd."
@@ -19,12 +20,12 @@ GROUNDED = [one for one in task_rows.every() if one.grounded]
 
 
 def normals(text, **more):
-    return [(fact.kind, fact.normal) for fact in facts.found(text, **more)]
+    return [(fact.kind, fact.normal) for fact in named_facts.found(text, **more)]
 
 
 def invented(answer, source=SOURCE):
-    known = facts.Known([source])
-    return [fact.surface for fact in facts.found(answer) if known.lacks(fact)]
+    known = named_facts.Known([source])
+    return [fact.surface for fact in named_facts.found(answer) if known.lacks(fact)]
 
 
 def arm(examples, texts, stopped="eos"):
@@ -40,8 +41,8 @@ def inline(target="", prompt=SOURCE, name="1", group=""):
     return Example(name, prompt, target, group=group)
 
 
-TEXT = Task("t", "", (), (), lambda row: inline(), answers.text, ("rougeL",), 9, grounded="text")
-RECORD = replace(TEXT, answer=answers.json)
+TEXT = Task("t", "", (), (), lambda row: inline(), parsers.text, ("rougeL",), 9, grounded="text")
+RECORD = replace(TEXT, answer=parsers.json)
 
 
 # What is in a text
@@ -315,7 +316,7 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says(size):
     ],
 )
 def test_long_strange_answers_are_read_to_their_end(piece):
-    one = replace(task.find("e2e_nlg"), answer=answers.json)
+    one = replace(task.find("e2e_nlg"), answer=parsers.json)
     made = [Example("1", SOURCE, "target", group="name[May 5], food[hundred]")]
     found = grounding.measure(one, made, {"base": [arm(made, [piece * (100_000 // len(piece))])]}, 0.95)
     assert found.figures["arms"]["base"]["answers"] == 1

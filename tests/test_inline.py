@@ -4,11 +4,11 @@ import datetime
 
 import pytest
 
-from pipeline import inline
-from pipeline.artifact import canonical
+from pipeline.data import inline
+from pipeline.data.inline import Template
 from pipeline.errors import DataError, RecipeError
-from pipeline.inline import Template
-from pipeline.records import Example
+from pipeline.store.artifact import canonical
+from pipeline.store.records import Example
 from tests import preparing
 
 FULL = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import stats
-from pipeline.measures.learning import Point, Settings, section
+from pipeline.measures.sufficient_size import Point, Settings, section
+from pipeline.scoring import stats
 from tests.report_inputs import Inputs, Made
 
 SETTINGS = Settings(margin=0.03)

@@ -243,7 +243,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 def test_light_modules_stay_light():
     code = (
-        "import sys, pipeline.metrics, pipeline.comparisons, pipeline.stats, pipeline.verdict, pipeline.scoring;"
+        "import sys, pipeline.metrics, pipeline.comparisons, pipeline.scoring.stats, pipeline.scoring.verdict, pipeline.scoring.scoring;"
         "print([m for m in ('evaluate', 'datasets', 'torch', 'scipy', 'statsmodels', 'sacrebleu', 'rouge_score') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -126,7 +126,7 @@ def test_widths_that_4_bit_cannot_take_stay_unquantized_and_are_named(tmp_path, 
     import bitsandbytes
     import torch
 
-    from pipeline import loading
+    from pipeline.models import loading
 
     spec = tiny.make_model(tmp_path / "odd", hidden=64, mlp=80)  # down_proj reads 80: not a multiple of 64
     model = loading.load(spec, "nf4", "fp32", torch.device("cpu"))

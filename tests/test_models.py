@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from pipeline import model_rows, models, shapes
-from pipeline.recipe import Recipe
-from pipeline.shapes import Shape
+from pipeline.config.recipe import Recipe
+from pipeline.models import base_model, model_table, shapes
+from pipeline.models.shapes import Shape
 
-SHAPES = {row.shape: row.name for row in reversed(models.MODELS) if row.shape}
+SHAPES = {row.shape: row.name for row in reversed(base_model.MODELS) if row.shape}
 """Each shape with the first row that has it."""
 BILLIONS = {
     "llama-2-7b": 6.74, "mistral-7b": 7.24, "phi-2": 2.78, "gemma-2b": 2.51, "gemma-7b": 8.54, "llama-3.1-8b": 8.03, "llama-3.2-1b": 1.24,
@@ -62,8 +62,8 @@ def test_every_count_is_as_published():
 
 
 def test_the_cache_of_a_token_is_as_wide_as_keys_and_values():
-    assert model_rows.LLAMA_2_7B.kv_bytes == 524_288
-    assert model_rows.MISTRAL_7B.kv_bytes == model_rows.LLAMA_3_8B.kv_bytes == 131_072
+    assert model_table.LLAMA_2_7B.kv_bytes == 524_288
+    assert model_table.MISTRAL_7B.kv_bytes == model_table.LLAMA_3_8B.kv_bytes == 131_072
 
 
 @pytest.mark.parametrize("targets", [None, "qv"])
@@ -100,25 +100,25 @@ def test_no_config_is_no_shape(tmp_path):
 
 
 def test_the_ten_of_the_paper_and_their_chat_forms():
-    ten = {row.paper: row.chat for row in models.MODELS if row.paper}
+    ten = {row.paper: row.chat for row in base_model.MODELS if row.paper}
     assert len(ten) == 10
     assert {name for name, chat in ten.items() if chat} == {
         "llama-2-7b-chat", "mistral-7b-instruct", "zephyr-7b-beta", "gemma-2b-instruct", "gemma-7b-instruct",
     }  # fmt: skip
-    assert all(row.paper == row.name for row in models.MODELS if row.paper)
-    rest = [row for row in models.MODELS if not row.paper]
+    assert all(row.paper == row.name for row in base_model.MODELS if row.paper)
+    rest = [row for row in base_model.MODELS if not row.paper]
     assert all(row.chat == row.name.endswith("-instruct") for row in rest)
 
 
 def test_rows_are_whole_and_none_stands_twice():
-    names, repos = [row.name for row in models.MODELS], [row.repo for row in models.MODELS if row.repo]
+    names, repos = [row.name for row in base_model.MODELS], [row.repo for row in base_model.MODELS if row.repo]
     assert len(set(names)) == len(names) == 54
     assert len(set(repos)) == len(repos) == 53
-    assert all(row.license and (row.shape or row.folder) for row in models.MODELS)
+    assert all(row.license and (row.shape or row.folder) for row in base_model.MODELS)
 
 
 def found(base, **more):
-    return models.find(Recipe(name="a", base=base, tasks=("shop_notice",), **more))
+    return base_model.find(Recipe(name="a", base=base, tasks=("shop_notice",), **more))
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def found(base, **more):
     ],
 )  # fmt: skip
 def test_what_qv_means(base, targets):
-    assert models.qv_targets(found(base)) == targets
+    assert base_model.qv_targets(found(base)) == targets
 
 
 def test_what_qv_means_in_a_folder(tmp_path):
     config_of(Shape("phi3", 64, 2, 4, 2, 16, 128, 300)).save_pretrained(tmp_path)
-    assert models.qv_targets(found(str(tmp_path))) == ("qkv_proj",)
+    assert base_model.qv_targets(found(str(tmp_path))) == ("qkv_proj",)
 
 
 @pytest.fixture
@@ -169,11 +169,11 @@ def test_a_spec_without_asking(cache):
 
 def test_the_shape_of_a_hub_model_is_read_from_the_cache(cache):
     spec = found("org/some").spec(ask=False)
-    assert models.shape_of(spec) is None
+    assert base_model.shape_of(spec) is None
     put(cache, "org/some", "c" * 40, config_of(Shape("olmo2", 64, 2, 4, 2, 16, 128, 300)).to_dict())
-    assert models.shape_of(spec) == Shape("olmo2", 64, 2, 4, 2, 16, 128, 300)
-    assert models.shape_of(found("quickstart-base").spec()) == Shape("llama", 256, 4, 8, 8, 32, 768, 1536, tied=True)
-    assert models.shape_of(found("meta-llama/Llama-3.1-8B").spec(ask=False)) == model_rows.LLAMA_3_8B
+    assert base_model.shape_of(spec) == Shape("olmo2", 64, 2, 4, 2, 16, 128, 300)
+    assert base_model.shape_of(found("quickstart-base").spec()) == Shape("llama", 256, 4, 8, 8, 32, 768, 1536, tied=True)
+    assert base_model.shape_of(found("meta-llama/Llama-3.1-8B").spec(ask=False)) == model_table.LLAMA_3_8B
 
 
 def test_a_gated_base_says_what_to_do(cache, monkeypatch):
@@ -204,6 +204,6 @@ def test_code_beside_the_weights_of_a_row_is_no_hindrance(cache):
             put(cache, repo, "c" * 40, {"model_type": "phi3", "auto_map": {"AutoModelForCausalLM": "own.Model"}}) / "model.safetensors"
         ).touch()
     known = found("phi-4-mini-instruct").spec(ask=False)
-    assert models.local_folder(known).name == "c" * 40
+    assert base_model.local_folder(known).name == "c" * 40
     with pytest.raises(ModelError, match="Python code of its own"):
-        models.local_folder(found("org/some").spec(ask=False))
+        base_model.local_folder(found("org/some").spec(ask=False))

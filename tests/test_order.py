@@ -2,10 +2,10 @@
 
 from itertools import pairwise
 
+from pipeline.config.recipe import load
 from pipeline.machine import ROOT
-from pipeline.order import by_weights, weights_of
 from pipeline.plan import plan
-from pipeline.recipe import load
+from pipeline.schedule import by_weights, weights_of
 
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pipeline.overlap import Watch, jaccard, shingles, words
-from pipeline.records import Example
+from pipeline.data.overlap import Watch, jaccard, shingles, words
+from pipeline.store.records import Example
 from tests.preparing import STORY
 
 

@@ -189,7 +189,7 @@ def test_words_that_differ_are_marked(seen: Seen) -> None:
     ],
 )
 def test_differences_of_words(chromium: Any, other: str, text: str, expected: Any) -> None:
-    script = (Path(__file__).parents[1] / "pipeline" / "page" / "diff.js").read_text("utf-8")
+    script = (Path(__file__).parents[1] / "pipeline" / "page" / "templates" / "diff.js").read_text("utf-8")
     page = chromium.new_page()
     assert page.evaluate(f"([other, text]) => {{ {script}; return differences(other, text) }}", [other, text]) == expected
     page.close()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.page import charts, plots, render
-from pipeline.table import published, references, rows
+from pipeline.commands.report_table import published, references, rows
+from pipeline.page import charts_arms, charts_lift, render
 from tests import shown_elsewhere, shown_tables
 from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
 from tests.report_inputs import Inputs, Made
@@ -242,7 +242,7 @@ def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str
 def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
     """The figures of the pages, drawn from reports in which no two figures are alike."""
     names = ("two", "sweep")
-    pages = [render.page(reports[name], {}, charts.all_of(reports[name]) | plots.all_of(reports[name])) for name in names]
+    pages = [render.page(reports[name], {}, charts_lift.all_of(reports[name]) | charts_arms.all_of(reports[name])) for name in names]
     return {name: Page(page).drawings for name, page in zip(names, pages, strict=True)}
 
 

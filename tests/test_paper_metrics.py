@@ -11,10 +11,11 @@ import evaluate
 import numpy as np
 import pytest
 
-from pipeline import answers, metrics
+from pipeline import metrics
 from pipeline.metrics import drop, lenient
 from pipeline.metrics.base import Metric
-from pipeline.records import Example
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from tests.tiny import SHARED
 
 RULES = ("accuracy", "boolean", "class_name", "contains", "digit", "first_number", "last_number", "mrpc", "rouge", "similarity")
@@ -312,8 +313,8 @@ def test_sql_signs_need_no_blanks():
 def test_entities_written_as_python_are_scored_by_entity_f1():
     target = "{'B-Chemical': ['Famotidine'], 'B-Disease': ['delirium'], 'I-Disease': [], 'I-Chemical': []}"
     said = "{'B-Disease': [\"delirium\", 'cardiac'], 'B-Chemical': ['famotidine']} Sentence: ..."
-    asked = answers.python_dict(target, Example("1", "?", target))
-    assert score("entity_f1", answers.python_dict(said, Example("1", "?", target)), asked) == pytest.approx(4 / 5)
+    asked = parsers.python_dict(target, Example("1", "?", target))
+    assert score("entity_f1", parsers.python_dict(said, Example("1", "?", target)), asked) == pytest.approx(4 / 5)
 
 
 def rows(task: str, part: str) -> list[dict]:
@@ -335,16 +336,16 @@ def entities(row: dict) -> str:
 @pytest.mark.parametrize(
     ("task", "part", "target", "rule", "parse", "strict"),
     [
-        ("gsm8k", "test", lambda r: r["answer"], "paper_last_number", answers.number, "accuracy"),
-        ("glue_stsb", "validation", lambda r: f"{r['label']:g}", "paper_similarity", answers.number, "mae_similarity"),
-        ("glue_cola", "validation", lambda r: str(r["label"]), "paper_boolean", answers.choice, "accuracy"),
-        ("glue_sst2", "validation", lambda r: str(r["label"]), "paper_boolean", answers.choice, "accuracy"),
-        ("glue_wnli", "validation", lambda r: str(r["label"]), "paper_boolean", answers.choice, "accuracy"),
-        ("glue_mrpc", "validation", lambda r: str(r["label"]), "paper_mrpc", answers.choice, "accuracy"),
-        ("boolq", "validation", lambda r: str(r["answer"]), "paper_boolean", answers.boolean, "accuracy"),
-        ("conllpp", "test", entities, "paper_rouge", answers.json, "entity_f1"),
-        ("viggo", "test", lambda r: r["target"], "paper_rouge", answers.text, "rougeL"),
-        ("e2e_nlg", "test", lambda r: r["human_reference"], "paper_rouge", answers.text, "rougeL"),
+        ("gsm8k", "test", lambda r: r["answer"], "paper_last_number", parsers.number, "accuracy"),
+        ("glue_stsb", "validation", lambda r: f"{r['label']:g}", "paper_similarity", parsers.number, "mae_similarity"),
+        ("glue_cola", "validation", lambda r: str(r["label"]), "paper_boolean", parsers.choice, "accuracy"),
+        ("glue_sst2", "validation", lambda r: str(r["label"]), "paper_boolean", parsers.choice, "accuracy"),
+        ("glue_wnli", "validation", lambda r: str(r["label"]), "paper_boolean", parsers.choice, "accuracy"),
+        ("glue_mrpc", "validation", lambda r: str(r["label"]), "paper_mrpc", parsers.choice, "accuracy"),
+        ("boolq", "validation", lambda r: str(r["answer"]), "paper_boolean", parsers.boolean, "accuracy"),
+        ("conllpp", "test", entities, "paper_rouge", parsers.json, "entity_f1"),
+        ("viggo", "test", lambda r: r["target"], "paper_rouge", parsers.text, "rougeL"),
+        ("e2e_nlg", "test", lambda r: r["human_reference"], "paper_rouge", parsers.text, "rougeL"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )  # fmt: skip

@@ -10,10 +10,11 @@ from math import comb
 import numpy as np
 import pytest
 
-from pipeline import metrics, sandbox
+from pipeline import metrics
 from pipeline.errors import DataError
 from pipeline.metrics.pass_at_1.pass_at_1 import program
 from pipeline.metrics.pass_at_k.pass_at_k import estimate
+from pipeline.sandbox import sandbox
 from tests.tiny import SHARED
 
 needs_walls = pytest.mark.skipif(bool(sandbox.available()), reason=f"no sandbox on this machine: {sandbox.available()}")

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
+from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.plan import plan
 from pipeline.run import Site, run
+from pipeline.store.artifact import Store
 
 RECIPE = {
     "name": "placebo", "base": "quickstart-base", "tasks": ["shop_sentiment"],

@@ -5,10 +5,10 @@ from io import StringIO
 from rich.console import Console
 from rich.text import Text
 
-from pipeline import planned
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
+from pipeline.commands import plan_table
+from pipeline.config import recipe as recipes
 from pipeline.plan import plan
+from pipeline.store.artifact import Store
 
 LONG = {"tasks": ["tldr_headline_gen", "hellaswag_processed", "customer_support"], "finetune": {"seeds": [0, 1]}}
 
@@ -17,7 +17,7 @@ def printed(asked_for, root, terminal=True):
     """The lines of a plan with all its jobs on 80 columns, on a terminal or in a pipe."""
     screen = StringIO()
     console = Console(file=screen, highlight=False, width=80, force_terminal=terminal, color_system=None)
-    planned.show_plan(console, asked_for, plan(asked_for, ask=False), Store(root / "data", root / "checkpoints"), True)
+    plan_table.show_plan(console, asked_for, plan(asked_for, ask=False), Store(root / "data", root / "checkpoints"), True)
     return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
@@ -45,20 +45,20 @@ def test_names_of_several_bases_stand_whole(tmp_path):
 
 def test_a_long_reason_is_wrapped():
     reason = "make (changed since 0123456789ab: learning_rate, schedule, warmup, weight_decay, batch_examples, epochs)"
-    told = planned.laid_out([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
+    told = plan_table.laid_out([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
     assert [len(row) <= 80 for row in told] == [True] * 3
     assert told[0].endswith(" mistral-7b--boolq--r8-s0")
     assert " ".join(" ".join(told[1:]).split()) == reason
-    assert planned.laid_out([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
+    assert plan_table.laid_out([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
 
 
 def test_what_follows_a_wrapped_part_reckons_with_its_indent():
     long = f"{'n' * 74} {'m' * 70}"
-    lines = ["head", planned.INDENT + "n" * 74, planned.INDENT + "m" * 70]
-    assert planned.laid_out([Text("head"), Text(long), Text("z" * 8)], 80).plain.splitlines() == [*lines, planned.INDENT + "z" * 8]
-    assert planned.laid_out([Text("head"), Text(long), Text("z" * 3)], 80).plain.splitlines() == [*lines[:2], f"{lines[2]} zzz"]
+    lines = ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "m" * 70]
+    assert plan_table.laid_out([Text("head"), Text(long), Text("z" * 8)], 80).plain.splitlines() == [*lines, plan_table.INDENT + "z" * 8]
+    assert plan_table.laid_out([Text("head"), Text(long), Text("z" * 3)], 80).plain.splitlines() == [*lines[:2], f"{lines[2]} zzz"]
 
 
 def test_a_name_longer_than_a_line_is_broken():
-    told = planned.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
-    assert told == ["head", planned.INDENT + "n" * 74, planned.INDENT + "n" * 26]
+    told = plan_table.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
+    assert told == ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "n" * 26]

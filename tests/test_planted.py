@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline import stats
 from pipeline.measures import claims, decompose, forgetting
+from pipeline.scoring import stats
 
 SETS, EXAMPLES = 1000, 200
 RESAMPLES = 500

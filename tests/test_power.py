@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline import inline, power, stats, verdict
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
+from pipeline.commands import power
+from pipeline.commands.plan_table import lengths, show_plan
+from pipeline.config import recipe as recipes
+from pipeline.data import inline
 from pipeline.machine import ROOT
 from pipeline.measures import claims, forgetting
 from pipeline.plan import plan
-from pipeline.planned import lengths, show_plan
+from pipeline.scoring import stats, verdict
+from pipeline.store.artifact import Store
 
 LEAN = {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"

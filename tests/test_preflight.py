@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from pipeline import cli, placed
-from pipeline import recipe as recipes
-from pipeline.artifact import Store
+from pipeline import cli
 from pipeline.cli import Call, reached
+from pipeline.config import recipe as recipes
+from pipeline.data import manual_files
 from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
 from pipeline.plan import plan
 from pipeline.run import Site
+from pipeline.store.artifact import Store
 
 KNOWN = {"name": "gpt", "endpoint": "http://127.0.0.1:9/v1", "model": "m", "key_env": "LORALIFT_NO_KEY"}
 
@@ -54,7 +55,7 @@ def test_cuda_is_looked_for_first(start):
 
 
 def test_a_file_that_is_there_is_not_missing(start, tmp_path):
-    place = placed.folder() / "legal"
+    place = manual_files.folder() / "legal"
     place.mkdir(parents=True)
     rows = "clause_text,clause_type,split\n" + "".join(f"text {n},kind-{n % 2},{(0, 2)[n % 2]}\n" for n in range(40))
     (place / "legal.csv").write_text(rows)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.files import short
 from pipeline.errors import DataError
-from pipeline.files import short
 from tests import preparing
 from tests.tiny import SHARED
 
@@ -141,7 +141,7 @@ def test_only_the_first_places_are_kept(place, model):
 
 
 def test_long_prompts_are_dropped_or_cut_and_answers_never(place, model):
-    from pipeline import text
+    from pipeline.models import renderer
 
     rows = preparing.rows(60, 1000) + [{"text": "very " * 200 + f"long {n}", "team": ("red", "blue")[n % 2]} for n in range(5)]
     preparing.write_file(place / "test.jsonl", rows)
@@ -149,7 +149,7 @@ def test_long_prompts_are_dropped_or_cut_and_answers_never(place, model):
     assert (dropped["examples"], dropped["dropped"], dropped["cut"]) == (60, {"too long": 5}, 0)
     (cut, _), held, _ = draw(place, model, "cut", long_prompts="cut_left")
     assert (cut["examples"], cut["dropped"], cut["cut"]) == (65, {}, 5)
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     for example in held:
         assert len(render.prompt_ids(example.prompt)) + len(render.target_ids(example.prompt, example.target)) <= 100
         assert example.prompt.endswith("\nTeam:")
@@ -211,7 +211,7 @@ def test_equal_held_out_prompts_become_one_group(place, model):
 def test_ids_are_unique(place, model, monkeypatch):
     from dataclasses import replace
 
-    from pipeline import inline
+    from pipeline.data import inline
 
     plain = inline.example_maker
     monkeypatch.setattr(inline, "example_maker", lambda given: lambda row: replace(plain(given)(row), id=f"n{row['n'] % 290}"))
@@ -227,7 +227,7 @@ def test_a_source_document_in_both_splits_is_told(place, model, capsys):
 
 
 def test_a_file_that_changed_since_the_plan(place, model):
-    from pipeline.artifact import file_hash
+    from pipeline.store.artifact import file_hash
 
     files = {"test.jsonl": file_hash(place / "test.jsonl")}
     facts = preparing.prepare_split(preparing.task(), "heldout", place / "a" / "heldout", model, files=files)
@@ -307,10 +307,10 @@ import json, random, sys
 from pathlib import Path
 from tests import preparing
 folder, rng, model = Path(sys.argv[1]), random.Random(0), {}
-from pipeline import text
+from pipeline.models import renderer
 class Words:
     lengths = staticmethod(lambda pairs: [(len(prompt.split()), 1) for prompt, _ in pairs])
-text.renderer = lambda spec: Words()  # without transformers what is measured is ours
+renderer.renderer = lambda spec: Words()  # without transformers what is measured is ours
 with (folder / "train.jsonl").open("w") as file:
     for n in range(50_000):
         said = " ".join(rng.choice(("red", "blue", "ticket", "broken", "again", str(n))) for _ in range(60))
@@ -349,12 +349,12 @@ def test_a_value_in_a_message_is_short():
 
 
 def test_what_may_be_cut_stands_behind_the_worked_examples():
-    from pipeline import fitting, task
-    from pipeline.files import Found
+    from pipeline.data import make_examples, task
+    from pipeline.data.files import Found
 
     made = task.find("wikisql")
     row = json.loads((ROOT / "tests/fixtures/tasks/wikisql/test.jsonl").read_text("utf-8").splitlines()[0])
-    plain, led = (fitting.Maker(made, preface).example(Found("a", "row 1", row)) for preface in ("", "Shown first.\n\n"))
+    plain, led = (make_examples.Maker(made, preface).example(Found("a", "row 1", row)) for preface in ("", "Shown first.\n\n"))
     (start, end), (later, last) = plain.extra["cut"], led.extra["cut"]
     assert led.prompt[later:last] == plain.prompt[start:end]
     assert led.prompt.startswith("Shown first.\n\n" + plain.prompt[:start])

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 
-from pipeline import cli, proof
-from pipeline.artifact import MANIFEST, Artifact, Asked, Store, digest
+from pipeline import cli
+from pipeline.commands import recompute_page
+from pipeline.commands.difference import texts, values
+from pipeline.commands.recompute_page import ProofError
 from pipeline.errors import ArtifactError
 from pipeline.machine import Work
-from pipeline.page import carried
-from pipeline.proof import ProofError
+from pipeline.page import embedded_records
 from pipeline.stages import report
-from pipeline.unlike import texts, values
+from pipeline.store.artifact import MANIFEST, Artifact, Asked, Store, digest
 from tests import project
 
 WHOLE = {"compare.arms": ["base", "base_fewshot", "base_constrained", "tuned", "constant"], "general.suites": ["paragraphs"]}
@@ -51,19 +52,19 @@ class Forger:
 
     def __init__(self, path):
         self.path, self.text = path, path.read_text("utf-8")
-        self.index = json.loads(proof.INDEX.findall(self.text)[0])
+        self.index = json.loads(recompute_page.INDEX.findall(self.text)[0])
 
     def entry(self, source):
         return self.index["carried"][source]
 
     def bytes_of(self, known):
         packed = re.search(f'id="file-{known[:16]}">([^<]*)<', self.text)
-        return carried.unpacked(packed[1], 2**30)
+        return embedded_records.unpacked(packed[1], 2**30)
 
     def put(self, known, raw):
         """Replace a content; returns its new sha256."""
-        name, new = f"file-{known[:16]}", carried.identify(raw)
-        self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{carried.packed(raw)}<', self.text)
+        name, new = f"file-{known[:16]}", embedded_records.identify(raw)
+        self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{embedded_records.packed(raw)}<', self.text)
         return hashlib.sha256(raw).hexdigest()
 
     def manifest(self, source, **changes):
@@ -90,7 +91,7 @@ class Forger:
     def save(self):
         spelled = json.dumps(self.index).replace("<", "\\u003c")
         self.path.write_text(
-            proof.INDEX.sub(lambda _: f'<script type="application/json" id="index">{spelled}</script>', self.text), "utf-8"
+            recompute_page.INDEX.sub(lambda _: f'<script type="application/json" id="index">{spelled}</script>', self.text), "utf-8"
         )
 
 
@@ -101,7 +102,7 @@ def rows(change):
 
 @pytest.mark.slow
 def test_an_untouched_page_is_what_its_records_give(page):
-    checked = proof.verify(page)
+    checked = recompute_page.verify(page)
     assert checked.comparisons == 1
     assert checked.files > 15
     assert checked.numbers > 200
@@ -135,7 +136,7 @@ def test_a_displayed_number(page):
     shown = re.search(r'<td class="n">(?:<b>)?([+−]?0\.\d\d)<', page.read_text())
     edit(page, shown[0], shown[0].replace(shown[1], "0.99"))
     with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '0.99', worked out again it is '.?0\.\d\d'"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -150,7 +151,7 @@ def test_a_displayed_number(page):
 def test_any_other_byte(page, old, new, where):
     edit(page, old, new)
     with pytest.raises(ProofError, match=where):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -164,10 +165,10 @@ def test_a_changed_record_is_named(page, source, name):
     entry = forger.entry(f"cell0000.{source}")
     known = entry["manifest"] if name == MANIFEST else entry["files"][name]
     raw = forger.bytes_of(known).replace(b"e", b"f", 1)
-    forger.text = re.sub(f'(id="file-{known[:16]}">)[^<]*<', rf"\g<1>{carried.packed(raw)}<", forger.text)
+    forger.text = re.sub(f'(id="file-{known[:16]}">)[^<]*<', rf"\g<1>{embedded_records.packed(raw)}<", forger.text)
     page.write_text(forger.text)
     with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{known[:16]}"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -175,7 +176,7 @@ def test_a_record_that_is_no_packed_file(page):
     known = Forger(page).entry("cell0000.base")["files"]["predictions.jsonl"]
     edit(page, f'id="file-{known[:16]}">', f'id="file-{known[:16]}">AAAA')
     with pytest.raises(ProofError, match=r"the carried file cell0000.base/predictions.jsonl cannot be unpacked"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -195,7 +196,7 @@ def test_forged_records_do_not_give_the_scores(page, source, name, change, where
     forger.file(f"cell0000.{source}", name, rows(change))
     forger.save()
     with pytest.raises(ProofError, match=where):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -205,7 +206,7 @@ def test_a_forged_score(page):
     forger.file("cell0000.verdict", "examples.jsonl", wrong)
     forger.save()
     with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', worked out again it is '[01].0'"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -215,7 +216,7 @@ def test_a_forged_time_shows_on_the_page(page):
     forger.manifest("cell0000.adapter0", facts=facts | {"train_seconds": 98765.0, "adapter_bytes": 7})
     forger.save()
     with pytest.raises(ProofError, match=r"line \d+, behind #"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -242,38 +243,38 @@ def test_an_edited_index(page, change, where):
     change(forger.index)
     forger.save()
     with pytest.raises(ProofError, match=where):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
 def test_the_files_beside_a_page_in_its_folder(made, tmp_path):
     folder = shutil.copytree(page_of(made).parent, tmp_path / "report")
-    assert proof.verify(folder / "report.html").comparisons == 1
+    assert recompute_page.verify(folder / "report.html").comparisons == 1
     body = json.loads((folder / "report.json").read_text())
     body["cells"][0]["comparisons"][0]["lift"] += 0.01
     (folder / "report.json").write_text(json.dumps(body))
     with pytest.raises(ProofError, match=r"report.json.cells\[0\].comparisons\[0\].lift"):
-        proof.verify(folder / "report.html")
+        recompute_page.verify(folder / "report.html")
 
 
 def drawn_by_others(path):
     """Let a page say that another version drew its charts."""
-    version = carried.drawn_by()["altair"]
+    version = embedded_records.drawn_by()["altair"]
     edit(path, f'"altair": "{version}"', '"altair": "9.9.9"')
 
 
 def in_charts(pattern, path):
     """The first thing in a chart of the page that a pattern finds."""
-    return re.search(pattern, "".join(proof.DRAWN.findall(path.read_text("utf-8"))))
+    return re.search(pattern, "".join(recompute_page.DRAWN.findall(path.read_text("utf-8"))))
 
 
 @pytest.mark.slow
 def test_of_charts_that_another_version_drew_the_texts_are_compared(page):
     drawn_by_others(page)
-    checked = proof.verify(page)
+    checked = recompute_page.verify(page)
     assert (checked.drawings, "geometry" in checked.line()) == (0, False)
     edit(page, in_charts(r' d="(M[^"]*)"', page)[0], ' d="M0,0"')
-    checked = proof.verify(page)
+    checked = recompute_page.verify(page)
     assert checked.drawings == 1
     assert (
         "; the geometry of 1 chart was not compared, only the texts, as the page says that another version of altair or" in checked.line()
@@ -300,7 +301,7 @@ def test_a_forged_chart_that_another_version_is_said_to_have_drawn(page, pattern
     drawn_by_others(page)
     edit(page, in_charts(pattern, page)[0], new)
     with pytest.raises(ProofError, match=says) as raised:
-        proof.verify(page)
+        recompute_page.verify(page)
     assert "another version of altair or vl-convert-python writes otherwise" in raised.value.remedy
 
 
@@ -309,14 +310,14 @@ def test_the_rest_of_a_page_counts_whoever_drew_its_charts(page):
     drawn_by_others(page)
     edit(page, '"vl-convert-python": "', '"vl-convert-python": "<!--<script>')
     with pytest.raises(ProofError, match="line"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
 def test_geometry_counts_where_the_version_is_the_same(page):
     edit(page, re.search(r'<svg[^>]*>.*?d="(M[^"]*)"', page.read_text(), re.S)[1], "M0,0")
     with pytest.raises(ProofError, match="line"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -325,13 +326,13 @@ def test_what_found_no_room_is_taken_from_the_store(made, tmp_path, monkeypatch)
     store = Store(made / "data", made / "checkpoints")
     order = Forger(page_of(made)).index["order"]
     folders = {name: next(each.path for each in store.all() if each.digest == sealed.inputs[name]) for name in order}
-    monkeypatch.setattr(carried, "ROOM", 3000)
+    monkeypatch.setattr(embedded_records, "ROOM", 3000)
     (tmp_path / "out").mkdir()
     report.run(Work(sealed.params, folders, tmp_path / "out", tmp_path))
     page = tmp_path / "out" / "report.html"
     with pytest.raises(ArtifactError, match=r"need [\w.-]+/[\w.]+, which the page names by its hash only"):
-        proof.verify(page)
-    assert proof.verify(page, store).comparisons == 1
+        recompute_page.verify(page)
+    assert recompute_page.verify(page, store).comparisons == 1
 
 
 @pytest.mark.slow
@@ -341,14 +342,14 @@ def test_a_page_cannot_write_outside(page, name):
     forger.entry("cell0000.base")["files"] = {name: forger.entry("cell0000.base")["files"]["predictions.jsonl"]}
     forger.save()
     with pytest.raises(ArtifactError, match="names a file outside its folder"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
 def test_a_page_cannot_fill_the_memory(page, monkeypatch):
-    monkeypatch.setattr(proof, "MOST", 100)
+    monkeypatch.setattr(recompute_page, "MOST", 100)
     with pytest.raises(ProofError, match=r"cannot be unpacked: more than 100 bytes"):
-        proof.verify(page)
+        recompute_page.verify(page)
 
 
 @pytest.mark.parametrize(
@@ -365,19 +366,19 @@ def test_no_page_of_ours(tmp_path, text, says):
     path = tmp_path / "report.html"
     path.write_text(text)
     with pytest.raises(ArtifactError, match=says):
-        proof.verify(path)
+        recompute_page.verify(path)
 
 
 def test_no_file(tmp_path):
     with pytest.raises(ArtifactError, match=r"there is no .*report.html\n  Give the report.html"):
-        proof.verify(tmp_path / "report.html")
+        recompute_page.verify(tmp_path / "report.html")
 
 
 @pytest.mark.parametrize("raw", [b"", b"x" * 1000, "ä\n".encode() * 10])
 def test_packing(raw):
-    assert carried.unpacked(carried.packed(raw), 2000) == raw
+    assert embedded_records.unpacked(embedded_records.packed(raw), 2000) == raw
     with pytest.raises(ValueError, match="cut off"):
-        carried.unpacked(carried.packed(b"hello" * 50)[:16], 2000)
+        embedded_records.unpacked(embedded_records.packed(b"hello" * 50)[:16], 2000)
 
 
 @pytest.mark.parametrize(

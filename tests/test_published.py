@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from pipeline.errors import RecipeError
-from pipeline.land import headlines, published
-from pipeline.land import view as views_published
-from pipeline.land.published import ROOT, learned_nothing
+from pipeline.lora_land import headlines, published
+from pipeline.lora_land import view as views_published
+from pipeline.lora_land.published import ROOT, learned_nothing
 from tests.tiny import SHARED
 
 # base, tuned (at least base), lift (none below 0), tuned - GPT-4 (at least base), beats base, tuned, strictly beats GPT-4

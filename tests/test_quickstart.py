@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import metrics, task, text
+from pipeline import metrics
+from pipeline.data import task
 from pipeline.machine import ROOT
+from pipeline.models import renderer
 from pipeline.quickstart import corpus, lexicon, pretrain
 from tests import tiny
 
@@ -94,7 +96,7 @@ def test_the_base_is_what_its_card_says():
 
 
 def test_keys_hold_no_path_of_this_machine():
-    from pipeline import recipe as recipes
+    from pipeline.config import recipe as recipes
     from pipeline.plan import plan
 
     for job in plan(recipes.load(ROOT / "recipes" / "quickstart.yaml")):
@@ -102,7 +104,7 @@ def test_keys_hold_no_path_of_this_machine():
 
 
 def test_no_prompt_fuses_with_its_answer():
-    render = text.renderer(tiny.spec(BASE, False))
+    render = renderer.renderer(tiny.spec(BASE, False))
     for name in SHOP:
         for row in itertools.islice(task.find(name).heldout[0].make("heldout"), 50):
             example = task.find(name).example(row)
@@ -111,7 +113,7 @@ def test_no_prompt_fuses_with_its_answer():
 
 
 def test_the_tokenizer_spells_any_text():
-    render = text.renderer(tiny.spec(BASE, False))
+    render = renderer.renderer(tiny.spec(BASE, False))
     for said in ("naïve 東京 ✓\t42,5 %\n", "don't {stop}", " two  blanks "):
         assert render.decode(render.plain(said)) == said
 

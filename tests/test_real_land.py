@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from pipeline import task
+from pipeline.data import task
 from pipeline.machine import ROOT
 from tests.local_hub import LocalHub
 from tests.task_hub import World

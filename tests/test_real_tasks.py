@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline import task
+from pipeline.data import task
 from tests import task_rows
 
 

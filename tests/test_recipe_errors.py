@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import inline, recipe
+from pipeline.config import recipe
+from pipeline.config.validation_errors import nearest
+from pipeline.data import inline
 from pipeline.errors import DataError, RecipeError, suggest
-from pipeline.mistakes import nearest
 
 CASES = sorted((Path(__file__).parent / "cases" / "recipe").glob("*.txt"))
 GOOD = "name: t\nbase: some/model\ntasks: [{name: q, data: {hub: a/b, train: train, heldout: test}, prompt: '{x}', target: '{y}'}]\n"

@@ -17,10 +17,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.kept import Kept
-from pipeline.records import Example, Prediction
 from pipeline.references import ask as reference
 from pipeline.references.endpoint import Call, Patience
+from pipeline.store.records import Example, Prediction
+from pipeline.store.row_log import Kept
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
 
 EXAM = [Example(f"e{n}", f"question number {n}", "yes") for n in range(12)]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.artifact import Store
+from pipeline.store.artifact import Store
 from tests import project
 from tests.fault_server import FaultServer
 

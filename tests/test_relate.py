@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import batched, engine, loading, models, records, text
+from pipeline.engine import batching, likelihood, resumable
 from pipeline.errors import ComparisonError
 from pipeline.machine import Machine
 from pipeline.measures import relevance
+from pipeline.models import base_model, loading, renderer
 from pipeline.quickstart import rows as rows_of
-from pipeline.records import Example, Prediction
 from pipeline.stages import relate
+from pipeline.store import records
+from pipeline.store.records import Example, Prediction
 from pipeline.tasks import shop_notice
 from tests import tiny
 
@@ -56,7 +58,7 @@ def alone(model, prompt, answer):
 @pytest.mark.parametrize("tokens", [1, 100, 4096])
 def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
     _, rows = run(tmp_path, model, inputs, tokens=tokens)
-    base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), text.renderer(model)
+    base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model)
     others = relate.deranged([example.prompt for example in EXAM], 0)
     assert [row["example"] for row in rows] == [example.id for example in EXAM]
     for at, (example, said, row) in enumerate(zip(EXAM, SAID, rows, strict=True)):
@@ -68,8 +70,8 @@ def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
 
 
 def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeypatch):
-    real, sizes = engine.row_logprobs, []
-    monkeypatch.setattr(engine, "row_logprobs", lambda *args: sizes.append(len(args[1])) or real(*args))
+    real, sizes = likelihood.row_logprobs, []
+    monkeypatch.setattr(likelihood, "row_logprobs", lambda *args: sizes.append(len(args[1])) or real(*args))
     inputs = write(tmp_path, [*EXAM, *(Example(f"again{e.id}", e.prompt, e.target) for e in EXAM)], SAID * 2)
     facts, rows = run(tmp_path, model, inputs)
     assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
@@ -99,20 +101,20 @@ class Wide:
 
 @pytest.mark.parametrize(("longest", "passes"), [(10, 16), (256, 165)])  # 270 and 413 if every column counted
 def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path, monkeypatch, longest, passes):
-    monkeypatch.setattr(engine, "LOGITS", engine.LOGITS // 64)  # as is the vocabulary of Llama 3.1
+    monkeypatch.setattr(batching, "LOGITS", batching.LOGITS // 64)  # as is the vocabulary of Llama 3.1
     draw, rows, model = random.Random(0), [], Wide(128256 // 64)
     for n in range(200):
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
-        rows += [engine.Tokens((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
-    work = tiny.work(tmp_path / "out", {}, Machine(device="cpu", tokens=engine.CUDA_TOKENS))
+        rows += [batching.Tokens((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
+    work = tiny.work(tmp_path / "out", {}, Machine(device="cpu", tokens=batching.CUDA_TOKENS))
     work.resume.mkdir(exist_ok=True)
     columns = [len(row.target) + 1 for row in rows]
-    found = batched.read(work, model, rows, columns, lambda some: engine.row_logprobs(model, some, 0), "answers")
+    found = resumable.read(work, model, rows, columns, lambda some: likelihood.row_logprobs(model, some, 0), "answers")
     for row, value in zip(rows, found, strict=True):  # every token is as likely as any other
         assert value == pytest.approx(-len(row.target) * math.log(model.vocabulary), rel=1e-5)
     assert model.passes == passes
-    assert model.tokens <= engine.CUDA_TOKENS
-    assert model.logits <= engine.LOGITS
+    assert model.tokens <= batching.CUDA_TOKENS
+    assert model.logits <= batching.LOGITS
 
 
 def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():
@@ -120,18 +122,18 @@ def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():
 
     torch.manual_seed(0)
     base = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.5)).eval()
-    rows = [engine.Tokens(tuple(range(1, 1 + size)), tuple(range(20, 20 + size % 5 + 1))) for size in (1, 4, 9, 17)]
+    rows = [batching.Tokens(tuple(range(1, 1 + size)), tuple(range(20, 20 + size % 5 + 1))) for size in (1, 4, 9, 17)]
     expected = [alone(base, list(row.prompt), list(row.target)) for row in rows]
-    assert engine.row_logprobs(base, rows, 0) == pytest.approx(expected, abs=1e-4)
+    assert likelihood.row_logprobs(base, rows, 0) == pytest.approx(expected, abs=1e-4)
 
 
 def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, monkeypatch):
-    real, batches = engine.row_logprobs, []
-    monkeypatch.setattr(engine, "row_logprobs", lambda model, rows, pad: batches.append(rows) or real(model, rows, pad))
-    monkeypatch.setattr(engine, "LOGITS", 300 * 60)  # sixty columns of the tiny vocabulary
+    real, batches = likelihood.row_logprobs, []
+    monkeypatch.setattr(likelihood, "row_logprobs", lambda model, rows, pad: batches.append(rows) or real(model, rows, pad))
+    monkeypatch.setattr(batching, "LOGITS", 300 * 60)  # sixty columns of the tiny vocabulary
     run(tmp_path, model, inputs)
     assert all(len(rows) * (max(len(row.target) for row in rows) + 1) <= 60 for rows in batches)
-    assert 2 * len(batches) <= len(engine.groups([len(row) for rows in batches for row in rows], 60))
+    assert 2 * len(batches) <= len(batching.groups([len(row) for rows in batches for row in rows], 60))
 
 
 def scanned(prompts, seed):
@@ -195,7 +197,7 @@ def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monk
     long = " ".join(["the dog sees a bird"] * 100)
     inputs = write(tmp_path, EXAM, [long, *SAID[1:]])
     facts, rows = run(tmp_path, model, inputs)
-    render, other = text.renderer(model), relate.deranged([example.prompt for example in EXAM], 0)[0]
+    render, other = renderer.renderer(model), relate.deranged([example.prompt for example in EXAM], 0)[0]
     longest = max(len(render.prompt_ids(EXAM[at].prompt)) for at in (0, other))
     assert facts["cut"] == 1
     assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
@@ -221,7 +223,7 @@ def test_a_missing_answer_stops_the_work(tmp_path, model, inputs):
 
 def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs, monkeypatch):
     run(tmp_path, model, inputs, "whole", tokens=100)
-    real, calls = engine.row_logprobs, []
+    real, calls = likelihood.row_logprobs, []
 
     def stops(*args):
         calls.append(args)
@@ -229,13 +231,13 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs,
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(engine, "row_logprobs", stops)
+    monkeypatch.setattr(likelihood, "row_logprobs", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, inputs, "broken", tokens=100)
     kept = tmp_path / "broken.resume" / "values.jsonl"
     kept.write_bytes(kept.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
     again = []
-    monkeypatch.setattr(engine, "row_logprobs", lambda *args: again.append(args) or real(*args))
+    monkeypatch.setattr(likelihood, "row_logprobs", lambda *args: again.append(args) or real(*args))
     run(tmp_path, model, inputs, "broken", tokens=100)
     files = [tmp_path / name / "relevance.jsonl" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -251,7 +253,7 @@ def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
     config.write_text(json.dumps(told))
     tokenizer = json.loads((tmp_path / "base" / "tokenizer.json").read_text())
     (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
-    render = text.renderer(spec)
+    render = renderer.renderer(spec)
     assert render.tokenizer.bos_token_id is None
     way = relate.ways_of(render, EXAM[:2], SAID[:2], 256, 0)[0]
     assert way.alone == (2,)
@@ -259,7 +261,7 @@ def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
 
 def test_the_quickstart_base_tells_true_pairs_from_shuffled_ones(tmp_path):
     exam = [replace(shop_notice.example(row), id=f"e{n}") for n, row in enumerate(islice(rows_of.records("heldout"), 40))]
-    spec = next(row for row in models.MODELS if row.name == "quickstart-base").spec()
+    spec = next(row for row in base_model.MODELS if row.name == "quickstart-base").spec()
     told = {}
     for name, said in (("true", exam), ("shuffled", exam[1:] + exam[:1])):
         (tmp_path / name).mkdir()

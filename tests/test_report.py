@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from pipeline.commands.report_table import table
 from pipeline.measures import claims
-from pipeline.page import cells, checks, examples, judgement, render, sweep, words
+from pipeline.page import cells, checks_section, claims_section, examples_section, fmt, render, sweep_section
 from pipeline.page.svg import THEME
 from pipeline.stages import report
-from pipeline.table import table
 from tests.report_inputs import Inputs, Made
 
 
@@ -79,7 +79,7 @@ def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
     ],
 )
 def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, expected: str) -> None:
-    assert examples.kind(base, tuned, zero_one) == expected
+    assert examples_section.kind(base, tuned, zero_one) == expected
 
 
 def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
@@ -110,9 +110,9 @@ def test_tables_hold_the_written_figures(plain: Made) -> None:
         row = cell["comparisons"][0]
         line = re.search(rf'<tr id="{cell["cell"]}">.*?</tr>', plain.html, re.DOTALL)
         assert line
-        assert words.typeset(words.interval(row)) in line[0]
-        assert words.score(row, "base") in line[0]
-        assert words.score(row, "tuned") in line[0]
+        assert fmt.typeset(fmt.interval(row)) in line[0]
+        assert fmt.score(row, "base") in line[0]
+        assert fmt.score(row, "tuned") in line[0]
 
 
 def index_of(made: Made) -> list[dict[str, Any]]:
@@ -138,7 +138,7 @@ def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
 
 def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
     cell = cells.open_all(plain.work)[0]
-    found = examples.read(cell, plain.json["cells"][0]["comparisons"][0], there=())
+    found = examples_section.read(cell, plain.json["cells"][0]["comparisons"][0], there=())
     assert found["file"] is None
     said = json.loads(json.dumps(plain.json))
     said["cells"][0]["examples"] = found
@@ -160,8 +160,8 @@ def test_sweep_shows_every_point_and_run(swept: Made) -> None:
             assert run["lift"] == pytest.approx(tuned - base)
         assert point["trainable_parameters"] == 1000 * point["value"]
         assert point["seconds"] == 100 + point["value"]
-        assert words.count(point["trainable_parameters"]) in swept.html
-        assert words.size(point["adapter_bytes"]) in swept.md
+        assert fmt.count(point["trainable_parameters"]) in swept.html
+        assert fmt.size(point["adapter_bytes"]) in swept.md
     assert "Sweep over rank" in swept.html
     assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"lifts", "loss0", "dev1", "sweep0-rank", "sweep1-rank"}
 
@@ -185,12 +185,12 @@ def test_sweep_shows_every_point_and_run(swept: Made) -> None:
     ],
 )
 def test_axes_of_a_sweep(swept_keys: dict[str, list[Any]], axes: dict[str, int | None]) -> None:
-    assert {key: sweep.log_base(key, swept_keys) for key in sweep.axes_of(swept_keys)} == axes
+    assert {key: sweep_section.log_base(key, swept_keys) for key in sweep_section.axes_of(swept_keys)} == axes
 
 
 def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
     cell = swept.json["cells"][0] | {"where": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
-    point = sweep.point(cell, "finetune.rank", swept.json["adapters"])
+    point = sweep_section.point(cell, "finetune.rank", swept.json["adapters"])
     assert (point["value"], point["series"]) == (4, {"finetune.learning_rate": 1e-4})
 
 
@@ -208,13 +208,13 @@ def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
 def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:
     primary = {"base": 0.25, "tuned": 0.5}
     cell = cells.Cell("cell0000", "t", "b", {}, 4, [7], {}, {})
-    assert examples.runs(cell, [0.0, 0.5], [[0.5], [0.5]], primary) == [{"seed": 7, "tuned": 0.5, "lift": 0.25}]
-    assert examples.runs(cell, [0.0, 0.5], [[0.5], [0.9]], primary) is None
+    assert examples_section.runs(cell, [0.0, 0.5], [[0.5], [0.5]], primary) == [{"seed": 7, "tuned": 0.5, "lift": 0.25}]
+    assert examples_section.runs(cell, [0.0, 0.5], [[0.5], [0.9]], primary) is None
 
 
 def warned(inputs: Inputs) -> str:
     work = inputs.work()
-    return "\n".join(checks.warnings(cells.open_all(work), work.params["recipe"]))
+    return "\n".join(checks_section.warnings(cells.open_all(work), work.params["recipe"]))
 
 
 def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
@@ -239,12 +239,12 @@ def test_faults_are_warned_of(tmp_path: Path, changes: dict[str, Any], expected:
 def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
     work = Inputs(tmp_path, {}, n=40).work()
     opened = cells.open_all(work)
-    assert not [note for note in checks.notes(opened, work.params["recipe"]) if "cut off" in note]
+    assert not [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
     path = work.inputs["cell0001.verdict"] / "counts.json"
     counts = json.loads(path.read_text("utf-8"))
     counts["base"]["truncated"] = 8
     path.write_text(json.dumps(counts), "utf-8")
-    (note,) = [note for note in checks.notes(opened, work.params["recipe"]) if "cut off" in note]
+    (note,) = [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
     assert note.startswith("At least 20 % of the answers of base reached the limit of new tokens (cut off or endless)")
     assert note.endswith("(titles)")
 
@@ -279,7 +279,7 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
     params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
     opened = cells.open_all(replace(work, params=params, inputs=work.inputs | twin))
-    found, family = judgement.judge(opened, work.params["recipe"])
+    found, family = claims_section.judge(opened, work.params["recipe"])
     assert found["cell0000"] == found["cell0001"]
     assert found["cell0000"][0]["p_adjusted"] == found["cell0000"][0]["p"]
     assert [claim["id"] for claim in family] == ["cell0000.lift"]
@@ -361,10 +361,10 @@ def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
 
 def test_sentence() -> None:
     row = {"metric": "rougeL", "base": 0.07, "tuned": 0.26, "lift": 0.19, "low": 0.17, "high": 0.21, "n": 500, "p_adjusted": 4e-5}
-    said = words.sentence("titles", row | {"verdict": "better"}, "holm")
+    said = fmt.sentence("titles", row | {"verdict": "better"}, "holm")
     assert said == "better on titles: ROUGE-L 0.07 -> 0.26, lift +0.19 [0.17, 0.21], p (Holm) < 0.001, n = 500"
     unsure = row | {"verdict": "cannot tell", "p_adjusted": 0.25, "smallest_effect": 0.034, "lift": -0.001, "low": -0.02, "high": 0.02}
-    said = words.sentence("titles", unsure, "none")
+    said = fmt.sentence("titles", unsure, "none")
     assert said.endswith("p (not corrected) = 0.250, n = 500; the smallest lift that this test set would show four times in five is 0.03")
     assert "lift 0.00 [-0.02, 0.02]" in said
 
@@ -372,23 +372,23 @@ def test_sentence() -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (words.signed(-0.0, 2), "0.00"),
-        (words.signed(0.19, 2), "+0.19"),
-        (words.number(None), "not known"),
-        (words.digits(0.17, 0.21), 2),
-        (words.digits(0.1712, 0.1751), 3),
-        (words.digits(0.5, 0.5), 2),
-        (words.metric("entity_f1"), "entity F1"),
-        (words.seconds(3.21), "3.2 s"),
-        (words.seconds(3599.9), "1 h 00 min"),
-        (words.seconds(7500), "2 h 05 min"),
-        (words.size(999), "999 B"),
-        (words.size(4700), "4.59 KiB"),
-        (words.size(1023 * 2**20), "0.999 GiB"),
-        (words.share(3, 200), "3 (1.5 %)"),
-        (words.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
-        (words.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
-        (words.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
+        (fmt.signed(-0.0, 2), "0.00"),
+        (fmt.signed(0.19, 2), "+0.19"),
+        (fmt.number(None), "not known"),
+        (fmt.digits(0.17, 0.21), 2),
+        (fmt.digits(0.1712, 0.1751), 3),
+        (fmt.digits(0.5, 0.5), 2),
+        (fmt.metric("entity_f1"), "entity F1"),
+        (fmt.seconds(3.21), "3.2 s"),
+        (fmt.seconds(3599.9), "1 h 00 min"),
+        (fmt.seconds(7500), "2 h 05 min"),
+        (fmt.size(999), "999 B"),
+        (fmt.size(4700), "4.59 KiB"),
+        (fmt.size(1023 * 2**20), "0.999 GiB"),
+        (fmt.share(3, 200), "3 (1.5 %)"),
+        (fmt.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
+        (fmt.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
+        (fmt.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
         (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
     ],
 )

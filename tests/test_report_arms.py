@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import stats
-from pipeline.artifact import Artifact
-from pipeline.page import arms, charts, plots, render, words
-from pipeline.table import table
+from pipeline.commands.report_table import table
+from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
+from pipeline.scoring import stats
+from pipeline.store.artifact import Artifact
 from tests.report_inputs import Inputs, Made
 
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -41,7 +41,7 @@ def arm(made: Made, name: str, cell: int = 0) -> dict[str, Any]:
 def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
     beside = full.load("cell0000.verdict", "beside.json")["accuracy"]
     counts = full.load("cell0000.verdict", "counts.json")
-    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.rank)
+    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms_section.rank)
     for other in beside["others"]:
         row = arm(full, other["name"])
         assert (row["score"], row["low"], row["high"]) == (other["score"], other["score_low"], other["score_high"])
@@ -83,14 +83,14 @@ def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) ->
     (best, *_) = plain.load("cell0000.verdict", "beside.json")["accuracy"]["constants"]
     assert plain.json["cells"][0]["floor"] == {**best, "tuned_over": None}
     assert plain.json["cells"][1]["floor"] is None  # free text
-    assert f"An answer that is always the same: {words.number(best['score'])}<" in plain.html
+    assert f"An answer that is always the same: {fmt.number(best['score'])}<" in plain.html
     row = next(line for line in plain.md.splitlines() if line.startswith("| boolq | "))
-    assert row.endswith(f"| {words.number(best['score'])} |")
+    assert row.endswith(f"| {fmt.number(best['score'])} |")
 
 
 def test_tuned_counts_pool_the_seeds() -> None:
     seeds = [{"n": 10, "unparsed": 1, "mean_tokens": 4.0}, {"n": 30, "unparsed": 5, "mean_tokens": 8.0}]
-    assert arms.pooled(seeds) == {"n": 40, "unparsed": 6, "mean_tokens": 7.0}
+    assert arms_section.pooled(seeds) == {"n": 40, "unparsed": 6, "mean_tokens": 7.0}
 
 
 def test_one_family_of_claims(full: Made) -> None:
@@ -101,7 +101,7 @@ def test_one_family_of_claims(full: Made) -> None:
     for cell, claim in zip(full.json["cells"], claims[::4], strict=True):
         primary = cell["comparisons"][0]
         assert (primary["p_adjusted"], primary["verdict"]) == (claim["p_adjusted"], claim["verdict"])
-        assert words.small(claim["p_adjusted"]) in full.html
+        assert fmt.small(claim["p_adjusted"]) in full.html
     assert {claim["verdict"] for claim in claims if claim["kind"] == "kept"} == {"better", "worse", "cannot tell"}
 
 
@@ -120,7 +120,7 @@ def evidence_leads_somewhere(full: Made) -> None:
 
 def test_parts_lead_from_base_to_tuned(full: Made) -> None:
     for cell in full.json["cells"]:
-        *_, last = rows = plots.segments(cell)
+        *_, last = rows = charts_arms.segments(cell)
         assert rows[0]["end"] == pytest.approx(cell["comparisons"][0]["base"])
         assert last["end"] == pytest.approx(cell["comparisons"][0]["tuned"])
     assert '<section id="parts">' in full.html
@@ -129,7 +129,7 @@ def test_parts_lead_from_base_to_tuned(full: Made) -> None:
 def test_a_learned_part_below_zero_is_drawn_as_such(full: Made) -> None:
     cell = json.loads(json.dumps(full.json["cells"][0]))
     cell["decomposition"]["parts"][-1] |= {"value": -0.1, "low": -0.2, "high": 0.0}
-    last = plots.segments(cell)[-1]
+    last = charts_arms.segments(cell)[-1]
     assert (last["part"], round(last["end"] - last["start"], 9)) == ("learned, below zero", -0.1)
 
 
@@ -141,7 +141,7 @@ def test_prices_come_from_tokens_and_speed(full: Made) -> None:
     paid = full.load("cell0000.reference.gpt-x", "manifest.json")["facts"]
     priced = (2.5 * paid["prompt_tokens"] + 10 * paid["completion_tokens"]) / 1e6 / paid["examples"]
     assert arm(full, "reference.gpt-x")["cost"]["request"] == pytest.approx(priced)
-    assert words.dollars(1000 * priced) in full.html
+    assert fmt.dollars(1000 * priced) in full.html
     assert full.json["cells"][0]["cost"]["training"]["dollars"] == pytest.approx(1.2 * 116 / 3600)
 
 
@@ -150,8 +150,8 @@ def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
     for row in cell["arms"]:
         row["cost"] = row["cost"] and {**row["cost"], "request": None}
     cell["cost"]["arms"] = {row["name"]: row["cost"] for row in cell["arms"] if row["cost"]}
-    assert {row["by"] for row in plots.paid(cell)} == {"seconds"}
-    assert len(plots.paid(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
+    assert {row["by"] for row in charts_arms.paid(cell)} == {"seconds"}
+    assert len(charts_arms.paid(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
 
 
 def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:
@@ -202,8 +202,8 @@ def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
     shown = [line.rstrip() for line in console.export_text().splitlines()]
     assert max(map(len, shown)) <= 80
     parts = full.json["cells"][0]["decomposition"]["parts"]
-    told = ", ".join(f"{part['name']} {words.signed(part['value'])}" for part in parts)
-    floor = words.number(arm(full, "constant")["score"])
+    told = ", ".join(f"{part['name']} {fmt.signed(part['value'])}" for part in parts)
+    floor = fmt.number(arm(full, "constant")["score"])
     assert f"= {told}; always one answer: {floor}" in " ".join(" ".join(shown).split())
     assert "  titles: plain English +0.02 nats better, shop_sentiment +0.13 worse" in shown
 
@@ -261,7 +261,7 @@ def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
     ],
 )
 def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
-    assert (words.ruled(row), words.line(row)) == (value, line)
+    assert (fmt.ruled(row), fmt.line(row)) == (value, line)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
     [(0.0003, "0.00030 s"), (0.3, "0.30 s"), (9.94, "9.9 s"), (9.97, "10 s"), (59.4, "59 s"), (60, "1 min"), (None, "not known")],
 )
 def test_times_have_two_digits_and_no_bare_point(seconds: float | None, said: str) -> None:
-    assert words.seconds(seconds) == said
+    assert fmt.seconds(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -282,27 +282,27 @@ def test_times_have_two_digits_and_no_bare_point(seconds: float | None, said: st
     ],
 )
 def test_names_of_arms(name: str, label: str) -> None:
-    assert arms.label(name) == label
+    assert arms_section.label(name) == label
 
 
 def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
     report = full.json | {"published": [{"cell": "cell0000", "figures": {"lift": {"paper": 0.123}}}]}
-    rows = [charts.forest_row(cell, charts.published(report, cell)) for cell in full.json["cells"]]
+    rows = [charts_lift.forest_row(cell, charts_lift.published(report, cell)) for cell in full.json["cells"]]
     assert [row["paper"] for row in rows] == [0.123, None]
-    assert "boolq: +0.123 published" in charts.forest(rows, 940, 260)
-    assert "published" not in charts.forest(rows[1:], 940, 260)
+    assert "boolq: +0.123 published" in charts_lift.forest(rows, 940, 260)
+    assert "published" not in charts_lift.forest(rows[1:], 940, 260)
 
 
 def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
     told = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
     points = [told | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
-    drawn = charts.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
+    drawn = charts_lift.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
     assert all(f">{value}<" in drawn for value in (160, 480, 1440))
 
 
 def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
     suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "anchor": "cell0000-kept-b"}
-    rows = [plots.kept_row({"label": "a"}, suite, verdicts) for verdicts in ({}, {"#cell0000-kept-b": "worse"})]
+    rows = [charts_arms.kept_row({"label": "a"}, suite, verdicts) for verdicts in ({}, {"#cell0000-kept-b": "worse"})]
     assert [row["verdict"] for row in rows] == ["cannot tell", "worse"]
 
 
@@ -313,7 +313,7 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
     assert 'class="card' not in verdict
     for cell, told in zip(made.json["cells"], made.json["advice"], strict=True):
         assert f'<a href="#{cell["cell"]}">{cell["label"]}</a></th><td>' in verdict
-        assert all(words.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
+        assert all(fmt.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
     assert verdict.count("<td>the fine-tune</td>") == sum(told["use"] == "tuned" for told in made.json["advice"])
     evidence_leads_somewhere(made)
     folded = made.md.partition("<details><summary>7 recommendations, each with its rule</summary>\n\n")[2].partition("\n\n</details>")[0]
@@ -323,7 +323,7 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
 
 def test_the_paragraph_leads_to_its_evidence(full: Made) -> None:
     paragraph = full.html.partition('<p class="summary">')[2].partition("</p>")[0]
-    assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == words.typeset(
+    assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == fmt.typeset(
         " ".join(said["text"] for said in full.json["summary"])
     )
     links = re.findall(r'href="([^"]+)"(?: title="[^"]*")?>([^<]+)<', paragraph)
@@ -348,7 +348,7 @@ def test_markdown_advises_with_rules(full: Made) -> None:
         for line, sentence in zip(lines[at:], told["sentences"], strict=False):
             assert sentence["text"] in line
             rule = next((rule for rule in full.json["rules"] if (rule["cell"], rule["rule"]) == (told["cell"], sentence["rule"])), None)
-            assert line.endswith(f"*({rule['rule']}: {words.ruled(rule)})*" if rule else sentence["text"])
+            assert line.endswith(f"*({rule['rule']}: {fmt.ruled(rule)})*" if rule else sentence["text"])
 
 
 SHOWN = {"shots": 5, "shrunk": 0, "fewest_shots": 5, "most_shots": 5, "separator": "\n\n"}
@@ -395,7 +395,7 @@ def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dic
     assert all(found[name][key] == facts[measured.get(key, key)] for key in found[name].keys() - {"said", "prompts"})
     assert found[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
     section = made.html.partition('<section id="arms">')[2].partition("</section>")[0]
-    assert f"{arms.label(name)}: {said}." in section
+    assert f"{arms_section.label(name)}: {said}." in section
 
 
 @pytest.mark.parametrize(("facts", "why"), [(NONE, "no worked example fitted"), (FEWER, None)])
@@ -404,7 +404,7 @@ def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path
     made = Made(Told(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=told))
     parts = {each["name"]: each for each in made.json["cells"][0]["decomposition"]["parts"]}
     assert (parts["prompt"]["why"], parts["prompt"]["tried"] is None, parts["learned"]["why"]) == (why, bool(why), None)
-    shown = words.part(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
+    shown = fmt.part(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
     assert ("(not tried: no worked example fitted)" in shown) == bool(why)
 
 
@@ -412,11 +412,11 @@ def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
     said = json.loads(json.dumps(full.json))
     found = next(row for row in said["cells"][0]["arms"] if row["name"] == "base")
     found["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
-    assert "no answers</" in render.page(said, {}, charts.all_of(said) | plots.all_of(said)).replace("<small>", "</")
+    assert "no answers</" in render.page(said, {}, charts_lift.all_of(said) | charts_arms.all_of(said)).replace("<small>", "</")
 
 
 def test_points_of_training_curves_tell_their_value(full: Made) -> None:
-    drawn = charts.all_of(full.json)
+    drawn = charts_lift.all_of(full.json)
     first = next(iter(full.json["adapters"].values()))["curve"]["train"]
     assert drawn["loss0"].count("<title>") > min(20, len(first) // 2)
     assert f"{first[0][1]:.3f} at step {first[0][0]}<" in drawn["loss0"]

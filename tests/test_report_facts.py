@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import views
-from pipeline.artifact import Artifact
-from pipeline.page import cells, examples, facts, judgement
+from pipeline.commands import views
+from pipeline.page import cells, claims_section, examples_section, report_data
+from pipeline.store.artifact import Artifact
 from tests.report_inputs import MADE, Inputs
 
 Row = dict[str, Any]
@@ -42,9 +42,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Ro
     inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", made={"tuned1": OTHERWISE})
     work = inputs.work()
     opened = cells.open_all(work)
-    judged = judgement.judge(opened, work.params["recipe"])
-    read = {cell.name: examples.read(cell, judged[0][cell.name][0], ()) for cell in opened}
-    return opened, json.loads(json.dumps(facts.report(work.params["recipe"], opened, judged, read)))
+    judged = claims_section.judge(opened, work.params["recipe"])
+    read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], ()) for cell in opened}
+    return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, judged, read)))
 
 
 def pairs(made: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:

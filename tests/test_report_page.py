@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.page import plots, render
+from pipeline.page import charts_arms, render
 from tests.report_inputs import Inputs, Made
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- & \u2028 ' \" ]]> {{ 7*7 }}"
@@ -70,7 +70,7 @@ def test_five_thousand_examples_stay_small(big: Made) -> None:
 def test_script_and_style_hold_no_end_tag() -> None:
     assert "</" not in render.script()
     assert "innerHTML" not in render.script()
-    assert "</" not in (render.HERE / "page.css").read_text("utf-8")
+    assert "</" not in (render.TEMPLATES / "page.css").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -104,22 +104,22 @@ def test_losses_have_their_unit(swept: Made) -> None:
 def test_names_in_the_cost_chart_cover_no_point() -> None:
     """As in the quickstart, where the few-shot base lay left of the base and its name ran over it."""
     spots, labels = [(164.6, 204.7), (94.3, 217.7), (267.0, 13.3)], ["base", "base, few-shot", "tuned"]
-    placed = plots.sides(spots, labels)
-    assert (placed[0], placed[2]) == (plots.SIDES[0],) * 2
-    boxes = [plots.box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
-    dots = [(x - plots.DOT, y - plots.DOT, x + plots.DOT, y + plots.DOT) for x, y in spots]
-    assert not any(plots.overlap(boxes[1], other) for other in (boxes[0], boxes[2], dots[0], dots[2]))
+    placed = charts_arms.sides(spots, labels)
+    assert (placed[0], placed[2]) == (charts_arms.SIDES[0],) * 2
+    boxes = [charts_arms.box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
+    dots = [(x - charts_arms.DOT, y - charts_arms.DOT, x + charts_arms.DOT, y + charts_arms.DOT) for x, y in spots]
+    assert not any(charts_arms.overlap(boxes[1], other) for other in (boxes[0], boxes[2], dots[0], dots[2]))
 
 
 def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones() -> None:
     names = ["base", "base, few-shot", "tuned", "base, constrained", "merged", "unrelated"]
     given = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
     rows = [{"name": name, "score": score, "spent": spent, "by": "request", "family": "base", "said": name} for name, score, spent in given]
-    spots = [plots.spot(row, False, 0.5, 1.1) for row in rows]
-    placed = plots.sides(spots, names)
-    far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in plots.FAR]
+    spots = [charts_arms.spot(row, False, 0.5, 1.1) for row in rows]
+    placed = charts_arms.sides(spots, names)
+    far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in charts_arms.FAR]
     assert 1 < len(far) < len(names) - 1
-    root = ElementTree.fromstring(plots.against_cost(rows, "pets", "accuracy"))
+    root = ElementTree.fromstring(charts_arms.against_cost(rows, "pets", "accuracy"))
     shown = [part.text for part in root.iter() if part.tag.endswith("}text")]
     assert sorted(text for text in shown if text in names) == sorted(names)
     lines = [part for part in root.iter() if part.tag.endswith("}line") and part.get("stroke") != "var(--rule)"]
@@ -132,17 +132,17 @@ def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones
 def test_more_cells_than_panels_are_told_by_tables_alone(swept: Made) -> None:
     full = swept.json["cells"][0] | {"decomposition": None, "forgetting": []}
     bare = full | {"arms": [arm for arm in full["arms"] if arm["name"] in ("base", "tuned")], "cost": None}
-    assert plots.all_of({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
-    assert plots.all_of({"cells": [full, *[bare] * 40], "claims": []}) == {}
+    assert charts_arms.all_of({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
+    assert charts_arms.all_of({"cells": [full, *[bare] * 40], "claims": []}) == {}
 
 
 def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
-    rows = plots.paid(swept.json["cells"][0])
+    rows = charts_arms.paid(swept.json["cells"][0])
     least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
     root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
     marks = [part for part in root.iter() if part.tag.endswith("}path") and len(part)]
     drawn = [[float(each) for each in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]
-    assert drawn == [pytest.approx(plots.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
+    assert drawn == [pytest.approx(charts_arms.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
 
 
 def head_of(html: str, label: str) -> list[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import gate
-from pipeline.page.facts import SCHEMA
+from pipeline.commands import gate
+from pipeline.page.report_data import SCHEMA
 from tests.report_inputs import Inputs, Made
 
 TEXT = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import recipe as recipes
 from pipeline import run as runs
-from pipeline.artifact import Artifact, Store
+from pipeline.config import recipe as recipes
 from pipeline.errors import ArtifactError
 from pipeline.plan import plan
 from pipeline.stages import compare, finetune
+from pipeline.store.artifact import Artifact, Store
 from tests import project
 
 
@@ -147,7 +147,7 @@ def test_a_folder_whose_deletion_was_interrupted_is_made_again(copied):
 def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsys):
     from rich.console import Console
 
-    from pipeline import views
+    from pipeline.commands import views
 
     recipe, root = copied
     monkeypatch.setattr(runs, "code", lambda: "edited")

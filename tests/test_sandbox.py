@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import sandbox
 from pipeline.errors import MachineError
-from pipeline.sandbox import Limits
+from pipeline.sandbox import sandbox
+from pipeline.sandbox.sandbox import Limits
 
 ROOT = Path(__file__).parents[1]
 SMALL = Limits(seconds=60, cpu_seconds=20, memory=256 << 20, file=1 << 20, disk=4 << 20, output=1 << 16)
@@ -257,7 +257,7 @@ def test_no_daemon_outlives_its_program(jailed, then, reason):
 def test_nothing_is_left_when_the_harness_is_killed(jailed, tmp_path):
     name = uuid.uuid4().hex[:15]
     program = DAEMON.format(name=name, then="time.sleep(600)")
-    code = f"from pipeline import sandbox\nsandbox.start({program!r}, sandbox.Limits(seconds=600), {jailed})"
+    code = f"from pipeline.sandbox import sandbox\nsandbox.start({program!r}, sandbox.Limits(seconds=600), {jailed})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}) as harness:
         while not alive(name) and harness.poll() is None:
             pass
@@ -275,7 +275,7 @@ assert libc.unshare(0x10000000) == 0
 open("/proc/self/setgroups", "w").write("deny")
 open("/proc/self/uid_map", "w").write(f"0 {user} 1")
 open("/proc/sys/user/max_user_namespaces", "w").write("0")
-from pipeline import sandbox
+from pipeline.sandbox import sandbox
 from pipeline.errors import MachineError
 try:
     print(sandbox.run("assert True"))
@@ -302,8 +302,8 @@ def test_holds_for_an_ordinary_user():
         pytest.skip("no second Python")
     names = ["fork bomb", "stubborn fork bomb", "memory eaters", "kills all", "memory of the keeper", "os._exit", "endless sleep"]
     code = f"""
-from pipeline import sandbox
-from pipeline.sandbox import Limits
+from pipeline.sandbox import sandbox
+from pipeline.sandbox.sandbox import Limits
 print(repr(sandbox.available()))
 for program, limits, reason in {[HOSTILE[name] for name in names]}:
     print(sandbox.run(program, limits).reason)
@@ -311,8 +311,8 @@ for program in {[*SOUND.values()]}: print(sandbox.run(program).reason)
 """
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline"
-        package.mkdir()
-        for name in ("__init__", "errors", "sandbox", "jail", "keeper"):
+        shutil.copytree(ROOT / "pipeline" / "sandbox", package / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("__init__", "errors"):
             shutil.copy(ROOT / "pipeline" / f"{name}.py", package)
         Path(folder).chmod(0o755)
         call = [python, "-c", textwrap.dedent(code)]

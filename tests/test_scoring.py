@@ -11,9 +11,9 @@ import pytest
 import sacrebleu
 from scipy.stats import binomtest
 
-from pipeline import scoring, stats
 from pipeline.errors import ComparisonError, RecipeError
-from pipeline.records import Comparison, Example, Prediction
+from pipeline.scoring import scoring, stats
+from pipeline.store.records import Comparison, Example, Prediction
 from tests.judging import judge
 
 
@@ -405,8 +405,8 @@ def test_samples_are_scored_of_base_and_tuned_only():
 
 
 def test_constants_are_read_as_answers_are():
-    from pipeline import answers
+    from pipeline.scoring import parsers
 
     numbers = [replace(example, target=["5.0", "5", "7"][at % 3], choices=()) for at, example in enumerate(exam(["x"] * 15))]
-    found = compare(numbers, say(["1"] * 15), [say(["7"] * 15)], answers.number, settings()).beside["accuracy"]["constants"]
+    found = compare(numbers, say(["1"] * 15), [say(["7"] * 15)], parsers.number, settings()).beside["accuracy"]["constants"]
     assert found[0]["score"] == pytest.approx(2 / 3)

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipeline import task
+from pipeline.data import task
+from pipeline.data.task import Slot
 from pipeline.measures import slots
-from pipeline.records import Example
-from pipeline.task import Slot
+from pipeline.store.records import Example
 from tests import task_rows
 
 PLACE = [Slot("name", "Blue Spice"), Slot("food", "Indian"), Slot("near", "Café Rouge"), Slot("open", "no", judged=False)]

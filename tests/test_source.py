@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import source
+from pipeline.data import source
+from pipeline.data.files import Bad
+from pipeline.data.task import Source
 from pipeline.errors import DataError
-from pipeline.files import Bad
-from pipeline.task import Source
 from tests import preparing
 from tests.local_hub import HangUp, LocalHub, commit
 
@@ -147,9 +147,9 @@ def test_a_missing_file_in_a_place_with_others(tmp_path, monkeypatch):
 
 ASK = """
 import json, os, sys, time
-from pipeline import source
+from pipeline.data import source
 from pipeline.errors import UserError
-from pipeline.task import Source
+from pipeline.data.task import Source
 for ask in json.loads(sys.argv[1]):
     os.environ["HF_TOKEN"] = ask.pop("token", "")
     offline = ask.pop("offline", False)

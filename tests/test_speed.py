@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline import choices, loading, text, timing
+from pipeline.engine import choices, timing
 from pipeline.errors import DataError, MachineError
+from pipeline.models import loading, renderer
 from pipeline.stages import speed
 from tests import tiny
 
@@ -48,7 +49,7 @@ def test_the_shape_of_what_is_told(tmp_path, model, inputs):
 
 def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
     _, found = run(tmp_path, model, inputs)
-    lengths = [len(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    lengths = [len(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
     for arm in found["arms"].values():
         assert len(arm["latency"]) == len(arm["first"]) == 4
         assert all(0 < first < whole for first, whole in zip(arm["first"], arm["latency"], strict=True))
@@ -82,7 +83,7 @@ def test_fewer_examples_than_asked_for_are_all_timed(tmp_path, model, inputs):
 
 
 def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
-    base, ids = loading.load(model, "nf4", "fp32", CPU), text.renderer(model).prompt_ids("the cat ?")
+    base, ids = loading.load(model, "nf4", "fp32", CPU), renderer.renderer(model).prompt_ids("the cat ?")
     free = timing.timed(base, ids, 6, 0).tokens
     ends = base.generation_config.eos_token_id
     base.generation_config.eos_token_id = [2, free[0]]
@@ -110,7 +111,7 @@ def test_the_base_is_timed_without_adapter_layers_and_tuned_with_them(tmp_path, 
     monkeypatch.setattr(timing, "timed", watched)
     run(tmp_path, model, inputs)
     assert [tuned for tuned, _ in seen] == [False, True] * 5  # one warm-up an arm, then the arms in turn
-    prompts = [tuple(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    prompts = [tuple(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
     assert [ids for _, ids in seen] == [max(prompts, key=len)] * 2 + [ids for ids in prompts for _ in range(2)]
 
 
@@ -243,7 +244,7 @@ def test_arms_that_rank_choices_are_timed_reading_them(tmp_path, model, inputs, 
     assert seen == [(("4 bit",), 1, 3), (("4 bit", "adapter"), 1, 3)] * 5  # a warm-up, then four prompts
     row = found["arms"]["base_constrained"]
     assert (row["ranks"], row["tokens_per_second"], row["first"]) == (True, None, row["latency"])
-    lengths = [len(text.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
+    lengths = [len(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
     assert row["prompt_tokens_per_second"] == pytest.approx(median(n / took for n, took in zip(lengths, row["latency"], strict=True)))
     assert not found["arms"]["base"]["ranks"]
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.optimize
 import scipy.stats
 
-from pipeline import stats
+from pipeline.scoring import stats
 
 
 def mean(sums):

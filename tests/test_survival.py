@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifact
-from pipeline.artifact import Store
 from pipeline.errors import MachineError
+from pipeline.store import artifact
+from pipeline.store.artifact import Store
 from tests import project
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.page import charts, plots, render
+from pipeline.page import charts_arms, charts_lift, render
 from pipeline.page.svg import SERIES, THEME
 from tests.report_inputs import Inputs, Made
 
@@ -86,12 +86,12 @@ def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
 
 @pytest.mark.parametrize(("log", "values", "lines"), [(2, [1, 2, 4, 8, 256], 8), (None, [100, 110, 5000], 4), (10, [5, 50], 2)])
 def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[float], lines: int) -> None:
-    low, high = charts.ends(log, values)
+    low, high = charts_lift.ends(log, values)
     assert low < min(values) <= max(values) < high
-    gap = charts.spacing(log, values, lines)
-    assert 0 < gap <= charts.APART
+    gap = charts_lift.spacing(log, values, lines)
+    assert 0 < gap <= charts_lift.APART
     if len(values) == 3:
-        assert gap * lines <= charts.SWEPT * (values[1] - values[0]) / (high - low)
+        assert gap * lines <= charts_lift.SWEPT * (values[1] - values[0]) / (high - low)
 
 
 def test_enough_is_said_for_every_rank(swept: Made) -> None:
@@ -108,7 +108,7 @@ def test_what_is_enough_is_written_out(swept: Made) -> None:
     said = json.loads(json.dumps(swept.json))
     for line, smallest in zip(said["learning"], (8, None, 4, 200, None, 100), strict=True):
         line["smallest"] = smallest
-    html = " ".join(render.page(said, {}, charts.all_of(said) | plots.all_of(said)).split())
+    html = " ".join(render.page(said, {}, charts_lift.all_of(said) | charts_arms.all_of(said)).split())
     assert "at train examples 100: rank 8 is enough: it and all above are shown to be worse than 16 by less than 0.02." in html
     assert "at rank 4: 200 are enough: so many and more are shown to be worse than 400 by less than 0.02." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
@@ -133,7 +133,7 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
         for rank, size in places
     ]
     adapters = {cell["adapters"][0]: {"curve": {}} for cell in cells}
-    lines = charts.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
+    lines = charts_lift.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
     assert [line["series"] for line in lines] == [cell["coordinates"] for cell in cells]
     assert [line["said"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
 
@@ -153,9 +153,9 @@ def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
 
 def test_more_cells_than_a_reader_opens_are_told_by_tables(many: Made) -> None:
     cell = many.json["cells"][0] | {"decomposition": None, "forgetting": []}
-    report = {"claims": [], "cells": [cell] * (plots.MOST_PANELS + 1)}
-    assert plots.all_of(report) == {}
-    assert plots.MOST_PANELS >= 31
+    report = {"claims": [], "cells": [cell] * (charts_arms.MOST_PANELS + 1)}
+    assert charts_arms.all_of(report) == {}
+    assert charts_arms.MOST_PANELS >= 31
 
 
 CROWD = [("base", 0.02, 0.71), ("base, constrained", 0.0204, 0.715), ("tuned", 0.021, 0.74), ("tuned, merged", 0.0207, 0.738)]
@@ -164,15 +164,15 @@ CROWD = [("base", 0.02, 0.71), ("base, constrained", 0.0204, 0.715), ("tuned", 0
 def test_names_of_arms_that_lie_together_stand_apart() -> None:
     """Four arms within the size of a point: names that find no room beside it stand farther off, with a line to their point."""
     rows = [{"name": name, "spent": spent, "score": score, "by": "request", "family": "base", "said": name} for name, spent, score in CROWD]
-    spots = [plots.spot(row, False, 0.02, 0.021) for row in rows]
-    placed = plots.sides(spots, [row["name"] for row in rows])
-    boxes = [plots.box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
-    assert not any(plots.overlap(*pair) for pair in combinations(boxes, 2))
-    root = ElementTree.fromstring(plots.against_cost(rows, "a", "exact match"))
+    spots = [charts_arms.spot(row, False, 0.02, 0.021) for row in rows]
+    placed = charts_arms.sides(spots, [row["name"] for row in rows])
+    boxes = [charts_arms.box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
+    assert not any(charts_arms.overlap(*pair) for pair in combinations(boxes, 2))
+    root = ElementTree.fromstring(charts_arms.against_cost(rows, "a", "exact match"))
     texts = [part.text for part in root.iter() if part.tag.endswith("}text")]
     assert "exact match" in texts
     leads = [part for part in root.iter() if part.tag.endswith("}line") and part.get("opacity") == "0.6"]
-    assert len(leads) == sum(side in plots.FAR for side in placed) > 0
+    assert len(leads) == sum(side in charts_arms.FAR for side in placed) > 0
 
 
 def test_a_logarithmic_cost_axis_says_so() -> None:
@@ -180,13 +180,13 @@ def test_a_logarithmic_cost_axis_says_so() -> None:
         {"name": name, "spent": spent, "score": 0.5, "by": "request", "family": "base", "said": name}
         for name, spent in (("a", 1), ("b", 9))
     ]
-    assert "US dollars per 1,000 requests, logarithmic<" in plots.against_cost(rows, "a", "accuracy")
-    assert "logarithmic" not in plots.against_cost([rows[0], rows[1] | {"spent": 7}], "a", "accuracy")
+    assert "US dollars per 1,000 requests, logarithmic<" in charts_arms.against_cost(rows, "a", "accuracy")
+    assert "logarithmic" not in charts_arms.against_cost([rows[0], rows[1] | {"spent": 7}], "a", "accuracy")
 
 
 def test_every_colour_of_the_theme_is_used() -> None:
-    page = Path(charts.__file__).parent
-    drawn = "".join((page / name).read_text("utf-8") for name in ("charts.py", "plots.py"))
-    style = (page / "page.css").read_text("utf-8")
+    page = Path(charts_lift.__file__).parent
+    drawn = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py"))
+    style = (page / "templates" / "page.css").read_text("utf-8")
     used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in drawn} | set(SERIES)
     assert used == THEME.keys()

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pipeline import metrics, task
-from pipeline.files import Bad
+from pipeline import metrics
+from pipeline.data import task
+from pipeline.data.files import Bad
 from tests import task_rows
 from tests.task_hub import fixture, kept
 

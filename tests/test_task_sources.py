@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline import source, task
+from pipeline.data import source, task
+from pipeline.data.task import Placed, Source
 from pipeline.errors import DataError
-from pipeline.task import Placed, Source
 from tests import preparing
 from tests.local_hub import LocalHub
 from tests.task_hub import World, kept
@@ -24,9 +24,9 @@ PARTS = [(name, part) for name in task.names() if not name.startswith("shop_") f
 OTHERS = [(name, part) for name, part in PARTS if len(getattr(task.find(name), part)) > 1]
 ASK = """
 import json, os, sys
-from pipeline import source, task
+from pipeline.data import source, task
 from pipeline.errors import UserError
-from pipeline.task import Source
+from pipeline.data.task import Source
 for line in sys.stdin:
     ask = json.loads(line)
     os.environ["HF_TOKEN"] = ask.get("token", "")

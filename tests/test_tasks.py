@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import answers, fitting, metrics, task, text
-from pipeline.files import Bad
-from pipeline.records import Example
+from pipeline import metrics
+from pipeline.data import make_examples, task
+from pipeline.data.files import Bad
+from pipeline.models import renderer
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks import dbpedia
 from tests import preparing, task_rows
 
@@ -72,7 +75,7 @@ def test_the_parser_reads_targets_and_what_it_has_read(name, made):
         read = one.answer(example.target, example)
         assert read
         assert one.answer(read, example) == read
-        assert read == example.target or (not example.choices and one.answer not in (answers.text, answers.first_line))
+        assert read == example.target or (not example.choices and one.answer not in (parsers.text, parsers.first_line))
         assert one.answer("", example) is None
 
 
@@ -82,7 +85,7 @@ def test_the_choices_hold_every_target(name, made):
     for example in made[name]["heldout"] + made[name]["train"]:
         assert not example.choices or example.target in example.choices
         assert one.choices == (() if name == "arc_combined" else example.choices)
-        assert bool(example.choices) == (one.answer is answers.choice or one.answer is answers.boolean)
+        assert bool(example.choices) == (one.answer is parsers.choice or one.answer is parsers.boolean)
 
 
 @ALL
@@ -106,20 +109,20 @@ def test_the_metric_of_the_paper_is_among_the_metrics(name):
 
 @ALL
 def test_a_long_prompt_keeps_question_and_cue(name, made, model):
-    render, example = text.renderer(model), made[name]["heldout"][0]
+    render, example = renderer.renderer(model), made[name]["heldout"][0]
     (counts,) = render.lengths([(example.prompt, example.target)])
     limit = sum(counts) + 50
     start, end = example.extra.get("cut", (0, 0))
     long = LONG[:10_000]
     longer = replace(example, prompt=example.prompt[:start] + long + example.prompt[end:], extra={"cut": [start, start + len(long)]})
     (counts,) = render.lengths([(longer.prompt, longer.target)])
-    assert fitting.fit(longer, counts, render, limit, "drop")[0] is None
+    assert make_examples.fit(longer, counts, render, limit, "drop")[0] is None
     if not end:
         return
     assert 0 <= start < end < len(example.prompt)
     assert example.prompt[end:].strip()
     assert all(choice in example.prompt[:start] + example.prompt[end:] for choice in example.choices)
-    cut, counts = fitting.fit(longer, counts, render, limit, "cut_field")
+    cut, counts = make_examples.fit(longer, counts, render, limit, "cut_field")
     assert cut.prompt.startswith(example.prompt[:start])
     assert cut.prompt.endswith(example.prompt[end:])
     assert limit - 50 < sum(counts) <= limit

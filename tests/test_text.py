@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from pipeline import text
 from pipeline.errors import ModelError
+from pipeline.models import renderer
 from tests import tiny
 
 TEMPLATE = (
@@ -28,7 +28,7 @@ def chat(tmp_path_factory, model):
 
 
 def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
-    render = text.renderer(chat)
+    render = renderer.renderer(chat)
     prompt, target = render.prompt_ids("the cat sees"), render.target_ids("the cat sees", "yes")
     shown = render.tokenizer.decode(prompt + target)
     assert shown == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
@@ -37,37 +37,37 @@ def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
 
 
 def test_chat_can_be_switched_off(chat):
-    render = text.renderer(chat | {"chat": False})
+    render = renderer.renderer(chat | {"chat": False})
     assert render.decode(render.prompt_ids("the cat") + render.target_ids("the cat", "yes")) == "the cat yes"
     assert render.end == render.tokenizer.eos_token_id
 
 
 def test_chat_without_a_template_is_refused(model):
     with pytest.raises(ModelError, match="no chat template"):
-        text.renderer(model | {"chat": True})
+        renderer.renderer(model | {"chat": True})
 
 
 def test_a_prompt_does_not_depend_on_its_answer(model):
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     for answer in ("yes", "a", "?!"):
         assert render.prompt_ids("the cat")[1:] + render.answer_ids("the cat", answer) == render.plain(f"the cat {answer}")
 
 
 @pytest.mark.parametrize("prompt", ["the cat", "the cat ", "the cat   "])
 def test_blanks_at_the_end_of_a_prompt_make_no_difference(model, prompt):
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     assert render.prompt_ids(prompt) == render.prompt_ids("the cat")
     assert render.target_ids(prompt, " yes ") == render.target_ids("the cat", "yes")
 
 
 def test_behind_a_line_end_there_is_no_blank(model):
-    render = text.renderer(model)
+    render = renderer.renderer(model)
     assert render.decode(render.prompt_ids("the cat\n") + render.answer_ids("the cat\n", "yes")) == "the cat\nyes"
 
 
 @pytest.mark.parametrize("limit", [2, 5, 9])
 def test_cutting_keeps_the_end_of_a_prompt(model, limit):
-    render, prompt = text.renderer(model), "red blue green one two three four five cat dog"
+    render, prompt = renderer.renderer(model), "red blue green one two three four five cat dog"
     cut = render.cut_left(prompt, limit)
     assert prompt.endswith(cut)
     assert len(render.prompt_ids(cut)) <= limit
@@ -77,7 +77,7 @@ def test_cutting_keeps_the_end_of_a_prompt(model, limit):
 
 @pytest.mark.skipif(not tiny.STORIES.is_dir(), reason="needs the shared model")
 def test_where_words_end_with_the_blank_it_belongs_to_the_prompt():
-    render = text.renderer(tiny.spec(tiny.STORIES))
+    render = renderer.renderer(tiny.spec(tiny.STORIES))
     assert not render.blank_opens_word
     assert render.decode(render.prompt_ids("once upon") + render.answer_ids("once upon", "a time")) == "once upon a time"
     assert render.prompt_ids("once upon") == render.prompt_ids("once upon ")
@@ -105,6 +105,6 @@ def test_many_are_counted_as_one_by_one(model, chat, post):
     tokenizer = AutoTokenizer.from_pretrained(model["folder"])
     special = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<bos>", "<eos>")]
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=post, special_tokens=special)
-    for render in (text.Renderer(tokenizer), text.renderer(chat)):
+    for render in (renderer.Renderer(tokenizer), renderer.renderer(chat)):
         assert render.lengths(PAIRS) == one_by_one(render)
         assert render.lengths(PAIRS[::-1]) == one_by_one(render)[::-1]

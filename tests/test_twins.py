@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline import adapters, engine, liveness, loading, records, shapes, text
+from pipeline.engine import batching
+from pipeline.engine.loss import target_loss
 from pipeline.errors import ModelError
 from pipeline.machine import seed_everything
-from pipeline.model_rows import ROWS
-from pipeline.records import Prediction
+from pipeline.models import adapters, liveness, loading, renderer, shapes
+from pipeline.models.model_table import ROWS
 from pipeline.stages import finetune, generate
+from pipeline.store import records
+from pipeline.store.records import Prediction
 from tests import tiny, twins
 
 CPU = torch.device("cpu")
@@ -28,7 +31,7 @@ class Twin:
     name: str
     row: twins.Architecture
     spec: dict[str, Any]
-    render: text.Renderer
+    render: renderer.Renderer
     original: Any
     """Unquantized, fp32."""
 
@@ -38,7 +41,7 @@ class Twin:
 
     def rows(self, count=6):
         prompt, target = self.render.prompt_ids, self.render.target_ids
-        return [engine.Tokens(tuple(prompt(e.prompt)), tuple(target(e.prompt, e.target))) for e in twins.examples(count)]
+        return [batching.Tokens(tuple(prompt(e.prompt)), tuple(target(e.prompt, e.target))) for e in twins.examples(count)]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def built(tmp_path_factory):
 def twin(request, built):
     spec = built(request.param)
     original = loading.read(Path(spec["folder"]), False, ("none", "fp32"), CPU)
-    return Twin(request.param, twins.ARCHITECTURES[request.param], spec, text.renderer(spec), original)
+    return Twin(request.param, twins.ARCHITECTURES[request.param], spec, renderer.renderer(spec), original)
 
 
 def train(root, twin, targets):
@@ -142,7 +145,7 @@ def test_a_padded_loss_is_that_of_plain_full_logits(twin):
     rows, base = twin.rows(), twin.base
     expected = sum(plain_loss(base, row) for row in rows)
     with torch.inference_mode():
-        found = engine.target_loss(base, engine.padded(rows, twin.render.pad, CPU))
+        found = target_loss(base, batching.padded(rows, twin.render.pad, CPU))
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
@@ -156,10 +159,10 @@ def plain_loss(model, row):
 
 def test_packed_rows_do_not_see_each_other(twin):
     rows, base = twin.rows(), twin.base
-    batch = engine.packed(rows, CPU)
+    batch = batching.packed(rows, CPU)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     with torch.inference_mode():
-        found, loss = base(**inputs, use_cache=False).logits[0], engine.target_loss(base, batch)
+        found, loss = base(**inputs, use_cache=False).logits[0], target_loss(base, batch)
     alone = torch.cat([logits(base, row.prompt + row.target) for row in rows])
     torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
     assert float(loss) == pytest.approx(sum(plain_loss(base, row) for row in rows), rel=1e-5)
@@ -203,7 +206,7 @@ def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, exam, adap
                 prompt = twin.render.prompt_ids(example.prompt)
                 ids = slow_greedy(model, prompt, 8, ends)
                 assert answer.text == twin.render.decode([i for i in ids if i not in ends])
-                rows = [engine.Tokens(tuple(prompt), tuple(twin.render.answer_ids(example.prompt, c))) for c in example.choices]
+                rows = [batching.Tokens(tuple(prompt), tuple(twin.render.answer_ids(example.prompt, c))) for c in example.choices]
                 assert answer.logprobs == pytest.approx([-plain_loss(model, row) for row in rows], abs=1e-3)
 
 
@@ -283,8 +286,8 @@ def test_a_quirk_of_the_config_is_felt(name, options, length, built):
 
 def test_rows_beyond_a_long_rope_stand_alone_in_a_batch():
     """One row of more than 4096 tokens would turn the rotary factors of Phi 3.5 and Phi 4 for every row of its batch."""
-    for budget in (engine.CPU_TOKENS, engine.CUDA_TOKENS):
-        assert engine.groups([4097, 4096, 60], budget)[0] == [0]
+    for budget in (batching.CPU_TOKENS, batching.CUDA_TOKENS):
+        assert batching.groups([4097, 4096, 60], budget)[0] == [0]
 
 
 def test_a_window_ends_where_it_should(built):
@@ -344,7 +347,7 @@ def written(tmp_path_factory):
 
 @pytest.fixture(params=twins.SHOWN)
 def form(request, written):
-    return request.param, text.renderer(written(request.param))
+    return request.param, renderer.renderer(written(request.param))
 
 
 def test_a_chat_form_is_that_of_its_family(form):
@@ -369,7 +372,7 @@ def test_an_answer_has_the_ids_that_the_template_gives_it(form):
 
 @pytest.mark.parametrize("name", twins.FORMS)
 def test_a_plain_prompt_and_its_answer_are_tokenized_as_one_text(name, written):
-    render = text.renderer(written(name) | {"chat": False})
+    render = renderer.renderer(written(name) | {"chat": False})
     ids = render.prompt_ids(twins.ASKED) + render.answer_ids(twins.ASKED, twins.SAID)
     whole = f"{twins.ASKED} {twins.SAID}"
     assert ids == render.tokenizer(whole)["input_ids"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import verdict
+from pipeline.scoring import verdict
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,20 @@ import pytest
 
 PIPELINE = Path(__file__).parents[1] / "pipeline"
 FROZEN = Path(__file__).with_name("versions.json")
+WEIGHTS = ["engine/resumable", "store/row_log", "engine/batching", "models/loading", "models/renderer"]
 DEAR = {
-    "finetune": ["stages/finetune", "training", "adapters", "engine", "loading", "text"],
-    "refer": ["stages/refer", "references/ask", "references/endpoint", "kept"],
-    "generate": ["stages/generate", "batched", "choices", "kept", "engine", "loading", "liveness", "text", "adapters", "shots"],
-    "relate": ["stages/relate", "batched", "kept", "engine", "loading", "text"],
-    "forget": ["stages/forget", "batched", "kept", "engine", "loading", "text", "adapters", "general"],
-    "speed": ["stages/speed", "engine", "loading", "text", "adapters", "shots"],
+    "finetune": ["stages/finetune", "engine/training_state", "models/adapters", *WEIGHTS[2:], "engine/loss"],
+    "refer": ["stages/refer", "references/ask", "references/endpoint", "store/row_log"],
+    "generate": [
+        *["stages/generate", *WEIGHTS, "engine/choices", "engine/generation", "engine/likelihood"],
+        *["models/liveness", "models/adapters", "data/few_shot_prompts"],
+    ],
+    "relate": ["stages/relate", *WEIGHTS, "engine/likelihood"],
+    "forget": ["stages/forget", *WEIGHTS, "engine/likelihood", "models/adapters", "data/general_text"],
+    "speed": [
+        *["stages/speed", *WEIGHTS[2:], "engine/timing", "engine/choices", "engine/generation", "engine/likelihood"],
+        *["models/adapters", "data/few_shot_prompts"],
+    ],
 }
 """A stage and what it stands on that can change its bytes."""
 

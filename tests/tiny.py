@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import records
 from pipeline.machine import Machine, Work
-from pipeline.models import folder_digest
-from pipeline.records import Example
+from pipeline.models.base_model import folder_digest
+from pipeline.store import records
+from pipeline.store.records import Example
 
 WORDS = "red blue green one two three four five cat dog bird sees likes wants the a says yes no maybe : . ? ! \n".split(" ")
 SHARED = Path(__file__).parents[1].parent / "shared"

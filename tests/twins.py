@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.records import Example
+from pipeline.store.records import Example
 from tests import tiny
 
 WINDOW = 8

@@ -1,4 +1,7 @@
-"""One folder a paired comparison, each an `evaluate` module: `comparisons/<name>/<name>.py`, found by its name."""
+"""One folder per paired test, each an `evaluate` module, for users of `evaluate`; the pipeline itself calls `scoring/stats.py`.
+
+Imports `metrics` and `scoring`. Start with `base.py`.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.measures import floor, names
-from pipeline.measures.floor import CANNOT, NEITHER
+from pipeline.measures import constant_baseline, names
+from pipeline.measures.constant_baseline import CANNOT, NEITHER
 
 Row = dict[str, Any]
 Linked = tuple[str, list[str]]
@@ -42,11 +42,11 @@ def recommended(cell: Row, claims: list[Row]) -> Row:
     rival = best_cheap(cell)
     use = choice(lift, learned, rival)
     at = f"#{cell['cell']}-arms"
-    if decided := floor.decides(cell, use, rival):
-        use, told = decided, [{"text": floor.saying(cell, decided, use, rival), "evidence": at, "rule": None}]
+    if decided := constant_baseline.decides(cell, use, rival):
+        use, told = decided, [{"text": constant_baseline.saying(cell, decided, use, rival), "evidence": at, "rule": None}]
     else:
         told = [saying(use, cell, lift, learned, rival)]
-        told += [{"text": beside, "evidence": at, "rule": None} for beside in [floor.aside(cell, rival)] if beside]
+        told += [{"text": beside, "evidence": at, "rule": None} for beside in [constant_baseline.aside(cell, rival)] if beside]
     sentences = [*told, *caveats(cell, claims, use), *costs(cell, use)]
     return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": sentences}
 

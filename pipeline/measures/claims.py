@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline import stats, verdict
 from pipeline.measures import names
-from pipeline.verdict import Correction
+from pipeline.scoring import stats, verdict
+from pipeline.scoring.verdict import Correction
 
 
 @dataclass(frozen=True)

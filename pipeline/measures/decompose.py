@@ -9,7 +9,7 @@ Its test and its interval are against all of them (see `beyond`): the one that l
 from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline import stats
+from pipeline.scoring import stats
 
 CHEAP = (("format", ("base_constrained", "base_constrained_raw")), ("prompt", ("base_fewshot",)))
 """Steps of the chain and the arms that may make each; the raw ranking of choices is a way of holding to the form, too."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stats
 from pipeline.measures.rate import rate
+from pipeline.scoring import stats
 
 Array = NDArray[np.float64]
 SHOWN = 20

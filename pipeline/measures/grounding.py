@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pipeline import stats
-from pipeline.measures import facts, slots
-from pipeline.measures.facts import Fact, Known
-from pipeline.measures.ordinary import ORDINARY
+from pipeline.data.task import Task
+from pipeline.measures import named_facts, slots
+from pipeline.measures.named_facts import Fact, Known
+from pipeline.measures.stop_words import ORDINARY
 from pipeline.measures.tokens import key
-from pipeline.records import Example, Prediction
-from pipeline.task import Task
+from pipeline.scoring import stats
+from pipeline.store.records import Example, Prediction
 
 KINDS = ("name", "number", "date")
 ERRORS = ("missing", "added", "wrong")
@@ -124,7 +124,7 @@ def uncopied(exam: Exam, examples: Sequence[Example]) -> Iterator[str]:
             continue
         source = Known([exam.source(example)])
         for name, text in leaves(record):
-            copied.setdefault(name, []).append(not any(source.lacks(fact) for fact in facts.found(text, every_word=True)))
+            copied.setdefault(name, []).append(not any(source.lacks(fact) for fact in named_facts.found(text, every_word=True)))
     for name, found in copied.items():
         if sum(found) < COPIED * len(found):
             yield name
@@ -190,8 +190,8 @@ def stated(answer: str, ordinary: frozenset[str], loose: frozenset[str]) -> list
     """The facts of an answer, a record's from its values."""
     record = as_json(answer)
     if record is None:
-        return facts.found(answer, ordinary)
-    return list(chain.from_iterable(facts.found(text, every_word=True) for name, text in leaves(record) if name not in loose))
+        return named_facts.found(answer, ordinary)
+    return list(chain.from_iterable(named_facts.found(text, every_word=True) for name, text in leaves(record) if name not in loose))
 
 
 def as_json(text: str) -> Any:

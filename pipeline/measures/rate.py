@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import stats
+from pipeline.scoring import stats
 
 Array = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipeline.measures.facts import NUMBER_WORDS, number_at
+from pipeline.data.task import Slot
+from pipeline.measures.named_facts import NUMBER_WORDS, number_at
 from pipeline.measures.tokens import MONTHS, clean, key, plain, tokens
-from pipeline.task import Slot
 
 LINKS = frozenset("a an the and".split())
 """Left out of values and answers."""

@@ -1,4 +1,7 @@
-"""One folder a metric, each an `evaluate` module: `metrics/<name>/<name>.py`, found by its name."""
+"""One folder per metric, each an `evaluate` module, found by its name: `metrics/<name>/<name>.py`.
+
+Imports `sandbox` and `errors`. Start with `base.py`; copy `accuracy/` for a metric of your own.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

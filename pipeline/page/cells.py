@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifact import Artifact
 from pipeline.machine import Work
-from pipeline.page import words
+from pipeline.page import fmt
+from pipeline.store.artifact import Artifact
 
 SHORT = 12
 """Digits of a key or digest that people are shown."""
@@ -33,7 +33,7 @@ class Cell:
 
     @property
     def coordinates(self) -> str:
-        return words.coordinates(self.where)
+        return fmt.coordinates(self.where)
 
     @property
     def label(self) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.config.recipe import build
 from pipeline.measures import names
-from pipeline.page import arms, words
+from pipeline.page import arms_section, fmt
 from pipeline.page.svg import inline, variables
-from pipeline.recipe import build
 
 Row = dict[str, Any]
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
     "lifts": "Lifts",
@@ -53,7 +53,7 @@ def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str], carr
     js = script()
     index = {"cells": [ledger(cell) for cell in report["cells"] if cell["examples"]["file"]], **(carried or {})}
     given = {
-        "css": Markup((HERE / "page.css").read_text("utf-8")),
+        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),
         "js": Markup(js),
         "policy": policy(js),
         "theme": Markup(variables(":root")),
@@ -67,7 +67,7 @@ def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str], carr
 
 def script() -> str:
     """The page's script: its parts, in a scope of their own."""
-    parts = "\n".join((HERE / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    parts = "\n".join((TEMPLATES / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();'
 
 
@@ -89,14 +89,14 @@ def environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.jinja")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"typeset": words.typeset, "md": plain, "breakable": breakable}
-    made.filters["metric_head"] = lambda name: f"#{words.metric(name)}"
+    made.filters |= {"typeset": fmt.typeset, "md": plain, "breakable": breakable}
+    made.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
     made.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
     return made
 
@@ -120,17 +120,17 @@ def shared(report: Row) -> Row:
         tasks.setdefault(cell["task"], []).append(cell | {"verdict": cell["comparisons"][0]["verdict"]})
     return {
         "r": report,
-        "w": words,
+        "w": fmt,
         "tasks": tasks,
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
-        "sweep_keys": " and ".join(words.key(key) for key in report["recipe"]["sweep"]),
+        "sweep_keys": " and ".join(fmt.key(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
         "most_cards": MOST_CARDS,
         "floors": any(cell["floor"] for cell in report["cells"]),
-        "arm_label": arms.label,
+        "arm_label": arms_section.label,
         "point": ["Point"] if report["sweep"] else [],
-        "sweep_heads": [f"#{words.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
+        "sweep_heads": [f"#{fmt.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: place(min(cells, key=lift_of)),
         "highest": lambda cells: place(max(cells, key=lift_of)),
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
@@ -170,8 +170,8 @@ def measured(report: Row) -> Row:
     every = [arm for cell in cells for arm in cell["arms"]]
     return {
         "there": there(report),
-        "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
-        "arm_meaning": arms.meaning,
+        "arm_names": sorted({arm["name"] for arm in every}, key=arms_section.rank),
+        "arm_meaning": arms_section.meaning,
         "called": names.arm,
         "shown": shown,
         **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
@@ -201,17 +201,17 @@ def shown(cell: Row) -> Row:
 def ledger(cell: Row) -> Row:
     """What the script must know of a cell to list its examples."""
     primary, examples = cell["comparisons"][0], cell["examples"]
-    several = [{"name": "tuned", "label": arms.label("tuned"), "seed": seed} for seed in cell["seeds"]]
-    others = [{"name": name, "label": arms.label(name), "seed": None} for name in sorted(examples["others"], key=arms.rank)]
+    several = [{"name": "tuned", "label": arms_section.label("tuned"), "seed": seed} for seed in cell["seeds"]]
+    others = [{"name": name, "label": arms_section.label(name), "seed": None} for name in sorted(examples["others"], key=arms_section.rank)]
     return {
         "cell": cell["cell"],
         "label": cell["label"],
-        "metric": words.metric(primary["metric"]),
+        "metric": fmt.metric(primary["metric"]),
         "key": primary["metric"],
         "zero_one": examples["zero_one"],
         "classes": list(examples["classes"]),
         "seeds": len(several),
-        "arms": [{"name": "base", "label": arms.label("base"), "seed": None}, *several, *others],
+        "arms": [{"name": "base", "label": arms_section.label("base"), "seed": None}, *several, *others],
         "file": examples["file"],
     }
 
@@ -219,7 +219,7 @@ def ledger(cell: Row) -> Row:
 def place(cell: Row) -> str:
     """A cell's lift and where it stands in the sweep."""
     row = cell["comparisons"][0]
-    return words.typeset(f"{words.signed(row['lift'], words.digits(row['low'], row['high']))} at {cell['coordinates']}")
+    return fmt.typeset(f"{fmt.signed(row['lift'], fmt.digits(row['low'], row['high']))} at {cell['coordinates']}")
 
 
 def lift_of(cell: Row) -> float:

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Iterator
 
+from pipeline.data.task import Row
 from pipeline.quickstart import lexicon
-from pipeline.task import Row
 
 COUNTS = {"train": 3000, "heldout": 600}
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import MachineError, ModelError
-from pipeline.kept import Kept
 from pipeline.progress import Meter, meter
-from pipeline.records import Example, Prediction
 from pipeline.references.endpoint import BusyError, Call, Endpoint, check_address, key_of, on_this_machine, wait
+from pipeline.store.records import Example, Prediction
+from pipeline.store.row_log import Kept
 
 STOPS = 4
 """Stop strings that servers take; all are cut here as well."""

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import inline, liveness, metrics, records, scoring
+from pipeline import metrics
 from pipeline.arms import RAW
-from pipeline.artifact import Artifact
+from pipeline.data import inline
+from pipeline.data.task import Task
 from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
-from pipeline.records import Example, Prediction
-from pipeline.task import Task
+from pipeline.models import liveness
+from pipeline.scoring import scoring
+from pipeline.store import records
+from pipeline.store.artifact import Artifact
+from pipeline.store.records import Example, Prediction
 
 ARM = "arm."
 """Begins the names of inputs that arms beside base and tuned said."""

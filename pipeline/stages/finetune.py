@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline import adapters, engine, loading, records, text, tracking, training
+from pipeline.engine import batching, tracking, training_state
+from pipeline.engine.loss import target_loss
 from pipeline.errors import TrainingError
 from pipeline.machine import Work, seed_everything
+from pipeline.models import adapters, loading, renderer
 from pipeline.progress import meter, say
+from pipeline.store import records
 
 VERSION = 2
 
@@ -24,7 +27,7 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
-    render = text.renderer(params["model"])
+    render = renderer.renderer(params["model"])
     lessons, dev = tokenized(work, "examples.jsonl", render), tokenized(work, "dev.jsonl", render)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     seed_everything(params["seed"])  # before the adapter exists: its A matrices are random
@@ -35,11 +38,11 @@ def run(work: Work) -> dict[str, Any]:
         model.unload()
 
 
-def tokenized(work: Work, name: str, render: text.Renderer) -> list[engine.Tokens]:
+def tokenized(work: Work, name: str, render: renderer.Renderer) -> list[batching.Tokens]:
     examples = list(records.read(work.inputs["train"] / name, records.Example))
     if work.params.get("placebo") == "shuffled_labels":
         examples = shuffled(examples, work.params["seed"])
-    return [engine.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples]
+    return [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples]
 
 
 def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
@@ -49,7 +52,7 @@ def shuffled(examples: list[records.Example], seed: int) -> list[records.Example
     return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
 
 
-def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[engine.Tokens], int]) -> dict[str, Any]:
+def train(work: Work, model: Any, lessons: list[batching.Tokens], dev: tuple[list[batching.Tokens], int]) -> dict[str, Any]:
     """The whole loop. `dev` is the dev part and the padding id.
 
     Raises:
@@ -58,20 +61,20 @@ def train(work: Work, model: Any, lessons: list[engine.Tokens], dev: tuple[list[
     import torch
     from transformers import get_scheduler
 
-    params, steps = work.params, training.total_steps(len(lessons), work.params)
+    params, steps = work.params, training_state.total_steps(len(lessons), work.params)
     tensors = adapters.trainable(model)
     optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
     schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
-    state = training.State(tensors, optimizer, schedule, engine.token_budget(work.machine.tokens, model.device))
+    state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
-    saver = training.Saver(work.resume, work.machine.save_seconds)
+    saver = training_state.Saver(work.resume, work.machine.save_seconds)
     passes = Passes(model, params["compute"], dev[1], params["packing"])
 
     with meter("training", steps, "steps") as shown, tracking.tracker(work) as track:
         shown.advance(state.step)
         while state.step < steps:
             start = time.monotonic()
-            rows = [lessons[i] for i in training.picks(len(lessons), params, state.step)]
+            rows = [lessons[i] for i in training_state.picks(len(lessons), params, state.step)]
             loss, norm = one_step(passes, state, rows, params["max_grad_norm"])
             measured = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
             schedule.step()
@@ -97,21 +100,21 @@ class Passes:
         self.model, self.pad, self.bf16, self.packing = model, pad, compute == "bf16", packing
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
-    def loss(self, rows: Sequence[engine.Tokens]) -> Any:
+    def loss(self, rows: Sequence[batching.Tokens]) -> Any:
         import torch
 
         device = self.model.device
-        batch = engine.packed(rows, device) if self.packing else engine.padded(rows, self.pad, device)
+        batch = batching.packed(rows, device) if self.packing else batching.padded(rows, self.pad, device)
         # not the accelerator's own autocast: its precision is fixed once a process, and jobs of a sweep may differ
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            return engine.target_loss(self.model, batch)
+            return target_loss(self.model, batch)
 
-    def groups(self, rows: Sequence[engine.Tokens], budget: int) -> list[list[engine.Tokens]]:
+    def groups(self, rows: Sequence[batching.Tokens], budget: int) -> list[list[batching.Tokens]]:
         """The rows of each pass."""
-        together = engine.packs if self.packing else engine.groups
+        together = batching.packs if self.packing else batching.groups
         return [[rows[i] for i in group] for group in together([len(row) for row in rows], budget)]
 
-    def gradients(self, rows: Sequence[engine.Tokens], budget: int) -> float:
+    def gradients(self, rows: Sequence[batching.Tokens], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
         self.model.train()
         total, spent = sum(len(row.target) for row in rows), 0.0
@@ -123,7 +126,7 @@ class Passes:
             spent = spent + loss.detach()
         return float(spent)
 
-    def mean_loss(self, rows: Sequence[engine.Tokens], budget: int) -> float:
+    def mean_loss(self, rows: Sequence[batching.Tokens], budget: int) -> float:
         """Mean loss over all target tokens without training, in nats a token."""
         import torch
 
@@ -133,7 +136,7 @@ class Passes:
         return spent / sum(len(row.target) for row in rows)
 
 
-def one_step(passes: Passes, state: training.State, rows: Sequence[engine.Tokens], max_norm: float) -> tuple[float, float]:
+def one_step(passes: Passes, state: training_state.State, rows: Sequence[batching.Tokens], max_norm: float) -> tuple[float, float]:
     """One optimizer step; returns its loss and the norm of its gradient before clipping.
 
     Out of memory, it starts over with half the micro-batch: the optimizer batch stays the same.
@@ -141,13 +144,13 @@ def one_step(passes: Passes, state: training.State, rows: Sequence[engine.Tokens
     import torch
 
     while True:
-        drawn = training.random_state()
+        drawn = training_state.random_state()
         try:
             loss = passes.gradients(rows, state.micro_tokens)
             break
         except torch.OutOfMemoryError:
             state.optimizer.zero_grad()
-            training.set_random_state(drawn)
+            training_state.set_random_state(drawn)
             state.micro_tokens = halved(state.micro_tokens, rows)
         torch.cuda.empty_cache()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
@@ -157,7 +160,7 @@ def one_step(passes: Passes, state: training.State, rows: Sequence[engine.Tokens
     return loss, norm
 
 
-def halved(budget: int, rows: Sequence[engine.Tokens]) -> int:
+def halved(budget: int, rows: Sequence[batching.Tokens]) -> int:
     longest = max(map(len, rows))
     if budget <= longest:
         raise TrainingError(
@@ -169,7 +172,7 @@ def halved(budget: int, rows: Sequence[engine.Tokens]) -> int:
     return smaller
 
 
-def check(loss: float, norm: float, state: training.State) -> None:
+def check(loss: float, norm: float, state: training_state.State) -> None:
     where = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
@@ -182,7 +185,7 @@ def check(loss: float, norm: float, state: training.State) -> None:
         )
 
 
-def finish(work: Work, model: Any, state: training.State) -> dict[str, Any]:
+def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any]:
     kept = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
     if state.best and work.params["keep"] == "best":
         state.load_tensors(state.best["tensors"])
@@ -193,7 +196,7 @@ def finish(work: Work, model: Any, state: training.State) -> dict[str, Any]:
             "Train for more steps, or raise finetune.learning_rate.",
         )
     adapters.save(model, work.out)
-    training.write_curve(work.out / "curve.csv", state.curve)
+    training_state.write_curve(work.out / "curve.csv", state.curve)
     return {
         "steps": state.step,
         "kept_step": kept["step"],

@@ -4,9 +4,11 @@ import json
 import time
 from typing import Any
 
-from pipeline import batched, engine, general, loading, text
+from pipeline.data import general_text
+from pipeline.engine import batching, likelihood, resumable
 from pipeline.errors import DataError
 from pipeline.machine import Work
+from pipeline.models import loading, renderer
 
 VERSION = 2
 LONGEST = 256
@@ -15,20 +17,20 @@ LONGEST = 256
 
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
-    if general.digest() != params["text"]:
-        raise DataError(f"{general.FILE} was changed while this ran.", "Run the same command again.")
-    paragraphs = general.paragraphs()
-    render = text.renderer(params["model"])
+    if general_text.digest() != params["text"]:
+        raise DataError(f"{general_text.FILE} was changed while this ran.", "Run the same command again.")
+    paragraphs = general_text.paragraphs()
+    render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     longest = min(LONGEST, loading.context_window(base))
     start, rows = time.monotonic(), [tokens_of(render, each.text, longest) for each in paragraphs]
     with loading.adapted(base, work.inputs["adapter"]) as model, loading.expanded(model):
         columns = [len(row) for row in rows]
 
-        def of(some: list[engine.Tokens]) -> list[tuple[float, float, float]]:
-            return engine.losses(model, engine.padded(some, render.pad, model.device))
+        def of(some: list[batching.Tokens]) -> list[tuple[float, float, float]]:
+            return likelihood.loss_and_kl(model, batching.padded(some, render.pad, model.device))
 
-        found = batched.read(work, model, rows, columns, of, "paragraphs")
+        found = resumable.read(work, model, rows, columns, of, "paragraphs")
     lines = [
         json.dumps({"example": each.id, "tokens": len(row.target), "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
         for each, row, (base, tuned, kl) in zip(paragraphs, rows, found, strict=True)
@@ -46,7 +48,7 @@ def run(work: Work) -> dict[str, Any]:
     }
 
 
-def tokens_of(render: text.Renderer, paragraph: str, longest: int) -> engine.Tokens:
+def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batching.Tokens:
     """A paragraph without a chat template, behind the BOS; where there is none, the first token is not predicted.
 
     Raises:
@@ -55,5 +57,5 @@ def tokens_of(render: text.Renderer, paragraph: str, longest: int) -> engine.Tok
     bos = render.tokenizer.bos_token_id
     ids = ([] if bos is None else [int(bos)]) + render.plain(paragraph)
     if len(ids) < 2:
-        raise DataError(f"a paragraph of {general.FILE} is too short to be predicted: {paragraph}", "Make it longer.")
-    return engine.Tokens(tuple(ids[:1]), tuple(ids[1:longest]))
+        raise DataError(f"a paragraph of {general_text.FILE} is too short to be predicted: {paragraph}", "Make it longer.")
+    return batching.Tokens(tuple(ids[:1]), tuple(ids[1:longest]))

@@ -13,24 +13,27 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from pipeline import batched, choices, engine, liveness, loading, records, shots, text
+from pipeline.data import few_shot_prompts
+from pipeline.engine import batching, choices, generation, resumable
 from pipeline.errors import DataError
 from pipeline.machine import Work
+from pipeline.models import liveness, loading, renderer
 from pipeline.progress import say
-from pipeline.records import Example, Prediction
+from pipeline.store import records
+from pipeline.store.records import Example, Prediction
 
 VERSION = 4
 
 
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
-    render = text.renderer(params["model"])
+    render = renderer.renderer(params["model"])
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
     with speaking(params, adapter, device) as model, loading.expanded(model) as dense:
         exam, told, separator = asked(work, render, loading.context_window(model))
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
-        speaker = Speaker(render, engine.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params)
+        speaker = Speaker(render, generation.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params)
         if params.get("constrain") == "choices":
             answers = speaker.chosen(work, model, exam)
         else:
@@ -58,7 +61,7 @@ def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> Abstr
     return loading.adapted(base, adapter) if adapter else nullcontext(base)
 
 
-def asked(work: Work, render: text.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
+def asked(work: Work, render: renderer.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
     """The held-out examples as this arm is asked them, what is to be known of that, and what ends an answer beside what the recipe says.
 
     Args:
@@ -73,11 +76,11 @@ def asked(work: Work, render: text.Renderer, window: int) -> tuple[list[Example]
     preface = work.inputs["exam"] / "preface.txt"
     before, room = preface.read_text("utf-8") if preface.exists() else "", window - work.params["max_new_tokens"]
     if work.params.get("constrain") == "keys":
-        return *keyed(exam, shots.keys(lessons), render, before, room), ""
-    return with_shots(exam, shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before))
+        return *keyed(exam, few_shot_prompts.keys(lessons), render, before, room), ""
+    return with_shots(exam, few_shot_prompts.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before))
 
 
-def with_shots(exam: list[Example], shown: shots.Shots) -> tuple[list[Example], dict[str, Any], str]:
+def with_shots(exam: list[Example], shown: few_shot_prompts.Shots) -> tuple[list[Example], dict[str, Any], str]:
     """The examples with worked ones before them, how many each prompt got, and what ends an answer."""
     made = [shown.prompt(example) for example in exam]
     counts = [count for _, count in made]
@@ -90,9 +93,9 @@ def with_shots(exam: list[Example], shown: shots.Shots) -> tuple[list[Example], 
     return [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)], told, separator
 
 
-def keyed(exam: list[Example], names: list[str], render: text.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
+def keyed(exam: list[Example], names: list[str], render: renderer.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
     """The examples with the keys of the answer named, those left as they are that would grow too long."""
-    chosen, unkeyed = shots.naming(exam, names, render, before, room)
+    chosen, unkeyed = few_shot_prompts.naming(exam, names, render, before, room)
     if unkeyed:
         why = "no room" if names else "no training answer is a JSON object"
         say(f"  {unkeyed} of {len(exam)} prompts do not name the keys of the answer: {why}")
@@ -116,9 +119,9 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
         number: of the round of random answers; None: greedy.
     """
     path = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
-    limit, budget = work.params["max_new_tokens"], engine.token_budget(work.machine.tokens, model.device)
-    batches = engine.groups([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
-    rows = batched.values(
+    limit, budget = work.params["max_new_tokens"], batching.token_budget(work.machine.tokens, model.device)
+    batches = batching.groups([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
+    rows = resumable.values(
         path,
         batches,
         lambda batch: list(map(asdict, speaker.answers(model, [exam[at] for at in batch], number))),
@@ -131,19 +134,19 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
 class Speaker:
     """Token ids in, predictions out."""
 
-    def __init__(self, render: text.Renderer, halt: engine.Halt, params: dict[str, Any]) -> None:
+    def __init__(self, render: renderer.Renderer, halt: generation.Halt, params: dict[str, Any]) -> None:
         self.render, self.halt, self.params = render, halt, params
 
     def answers(self, model: Any, batch: list[Example], number: int | None = None) -> list[Prediction]:
         prompts = [self.render.prompt_ids(example.prompt) for example in batch]
         draw = None if number is None else self.draw(batch, number)
-        rows = engine.greedy(model, prompts, self.halt, self.render.pad, self.render.tokenizer, draw)
+        rows = generation.greedy(model, prompts, self.halt, self.render.pad, self.render.tokenizer, draw)
         return [self.prediction(example, row) for example, row in zip(batch, rows, strict=True)]
 
-    def draw(self, batch: list[Example], number: int) -> engine.Draw:
+    def draw(self, batch: list[Example], number: int) -> generation.Draw:
         """Seeded by the batch and the round, so that a killed run goes on with what it would have drawn."""
         mark = crc32(json.dumps([self.params["seed"], number, [example.id for example in batch]]).encode())
-        return engine.Draw(self.params["temperature"], self.params["top_p"], mark)
+        return generation.Draw(self.params["temperature"], self.params["top_p"], mark)
 
     def prediction(self, example: Example, row: list[int]) -> Prediction:
         ended = bool(row) and row[-1] in self.halt.ends
@@ -174,10 +177,12 @@ class Speaker:
         """Of every choice of every example: its log-likelihood behind the prompt, in nats, and its tokens (at least 1)."""
         prompts = [self.render.prompt_ids(example.prompt) for example in exam]
         answers = [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
-        budget = engine.token_budget(work.machine.tokens, model.device)
+        budget = batching.token_budget(work.machine.tokens, model.device)
 
         def of(batch: Sequence[int]) -> list[list[float]]:
             return choices.logprobs(model, [prompts[at] for at in batch], [answers[at] for at in batch], self.render.pad)
 
-        found = batched.values(work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, ("scoring", "examples"))
+        found = resumable.values(
+            work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, ("scoring", "examples")
+        )
         return [[(value, max(1, len(ids))) for value, ids in zip(*each, strict=True)] for each in zip(found, answers, strict=True)]

@@ -15,14 +15,16 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline import fitting, inline, placed, records, source, text
-from pipeline.artifact import digest
+from pipeline.data import inline, make_examples, manual_files, source
+from pipeline.data.files import Bad, Split, short
+from pipeline.data.overlap import Watch
 from pipeline.errors import DataError
-from pipeline.files import Bad, Split, short
 from pipeline.machine import Work
-from pipeline.overlap import Watch
+from pipeline.models import renderer
 from pipeline.progress import meter, say
-from pipeline.records import Example
+from pipeline.store import records
+from pipeline.store.artifact import digest
+from pipeline.store.records import Example
 
 FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
 """What makes a row count as bad. Duplicates and overlap say nothing against a source."""
@@ -129,10 +131,10 @@ class Draw:
     def is_done(self) -> bool:
         return len(self.kept) >= self.wanted and self.looked_at >= SAMPLE
 
-    def look(self, place: str, example: Example, counts: fitting.Counts, render: text.Renderer, tally: Tally) -> None:
+    def look(self, place: str, example: Example, counts: make_examples.Counts, render: renderer.Renderer, tally: Tally) -> None:
         """Keep an example, or count why not."""
         self.looked_at += 1
-        fitted, length = fitting.fit(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
+        fitted, length = make_examples.fit(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
         if fitted is None:
             tally.add(
                 "too long", place, f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}"
@@ -180,7 +182,7 @@ def run(work: Work) -> dict[str, Any]:
     tally = Tally(split.total)
     exam = [*records.read(work.inputs["avoid"] / "examples.jsonl", Example)] if params["split"] == "train" else None
     draw = Draw(params, None if exam is None else Watch(exam, params["near_duplicates"]))
-    make = fitting.maker(task, work.machine.offline)
+    make = make_examples.maker(task, work.machine.offline)
     check_preface(work, make.preface)
     with tempfile.TemporaryFile(dir=work.out) as file:
         spool = Spool(file)
@@ -198,8 +200,8 @@ def run(work: Work) -> dict[str, Any]:
 
 def check_files(files: dict[str, str]) -> None:
     for name, planned in files.items():
-        path = placed.folder() / name if (placed.folder() / name).exists() else Path(name)
-        if path.exists() and placed.whole_hash(path) != planned:
+        path = manual_files.folder() / name if (manual_files.folder() / name).exists() else Path(name)
+        if path.exists() and manual_files.whole_hash(path) != planned:
             raise DataError(f"{name} was changed after this run was planned.", "Run the same command again.")
 
 
@@ -215,7 +217,7 @@ def check_preface(work: Work, preface: str) -> None:
         )
 
 
-def read(split: Split, make: fitting.Maker, tally: Tally, spool: Spool, params: dict[str, Any]) -> None:
+def read(split: Split, make: make_examples.Maker, tally: Tally, spool: Spool, params: dict[str, Any]) -> None:
     """Make an example of every row; the good ones go to the spool, the others to the tally."""
     seen: set[str] = set()
     shots = make.task.shots if params["split"] == "train" else ()
@@ -237,7 +239,7 @@ def read(split: Split, make: fitting.Maker, tally: Tally, spool: Spool, params: 
 
 def select(spool: Spool, draw: Draw, tally: Tally) -> None:
     """Look at examples in the order of the draw until there are enough, or too many that are too long."""
-    render = text.renderer(draw.params["model"])
+    render = renderer.renderer(draw.params["model"])
     with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as shown:
         for place, example, counts in measured(spool.drawn(), render):
             if draw.is_done or (draw.looked_at >= SAMPLE and draw.bad_share(tally) > draw.params["max_bad_rows"]):
@@ -247,7 +249,7 @@ def select(spool: Spool, draw: Draw, tally: Tally) -> None:
             shown.advance(len(draw.kept) - before)
 
 
-def measured(drawn: Iterator[tuple[str, Example]], render: text.Renderer) -> Iterator[tuple[str, Example, fitting.Counts]]:
+def measured(drawn: Iterator[tuple[str, Example]], render: renderer.Renderer) -> Iterator[tuple[str, Example, make_examples.Counts]]:
     """Each drawn example with its tokens, which are counted for many at a time."""
     while chunk := list(islice(drawn, CHUNK)):
         counts = render.lengths([(example.prompt, example.target) for _, example in chunk])

@@ -6,11 +6,11 @@ What that took stands in the manifest alone: times would give equal answers anot
 import time
 from typing import Any
 
-from pipeline import records
 from pipeline.errors import MachineError
 from pipeline.machine import Work
 from pipeline.references import ask as asking
 from pipeline.references import endpoint
+from pipeline.store import records
 
 VERSION = 1
 

@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import batched, engine, loading, records, text
+from pipeline.engine import batching, likelihood, resumable
 from pipeline.errors import ComparisonError
 from pipeline.machine import Work
-from pipeline.records import Example, Prediction
+from pipeline.models import loading, renderer
+from pipeline.store import records
+from pipeline.store.records import Example, Prediction
 
 VERSION = 2
 LONGEST = 256
@@ -19,7 +21,7 @@ LONGEST = 256
 
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
-    render = text.renderer(params["model"])
+    render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     exam = drawn(list(records.read(work.inputs["exam"] / "examples.jsonl", Example)), params["examples"], params["seed"])
     ways = ways_of(render, exam, answers_to(work, exam), loading.context_window(base), params["seed"])
@@ -27,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     with loading.expanded(base):
         rows = list(dict.fromkeys(row for way in ways for row in way.rows()))  # many answers are alike
         columns = [len(row.target) + 1 for row in rows]
-        found = batched.read(work, base, rows, columns, lambda some: engine.row_logprobs(base, some, render.pad), "answers")
+        found = resumable.read(work, base, rows, columns, lambda some: likelihood.row_logprobs(base, some, render.pad), "answers")
     scores = dict(zip(rows, found, strict=True))
     lines = [json.dumps(way.told(scores), ensure_ascii=False) + "\n" for way in ways]
     (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
@@ -55,13 +57,13 @@ class Way:
     cut: bool
     """Whether the answer was longer than is scored."""
 
-    def rows(self) -> list[engine.Tokens]:
+    def rows(self) -> list[batching.Tokens]:
         before = [self.own, self.alone] + ([self.other] if self.other else [])
-        return [engine.Tokens(prompt, self.answer) for prompt in before] if self.answer else []
+        return [batching.Tokens(prompt, self.answer) for prompt in before] if self.answer else []
 
-    def told(self, scores: dict[engine.Tokens, float]) -> dict[str, Any]:
+    def told(self, scores: dict[batching.Tokens, float]) -> dict[str, Any]:
         def score(prompt: tuple[int, ...]) -> float:
-            return scores[engine.Tokens(prompt, self.answer)] if self.answer else 0.0
+            return scores[batching.Tokens(prompt, self.answer)] if self.answer else 0.0
 
         other = None if self.other is None else score(self.other)
         return {"example": self.example, "tokens": len(self.answer), "own": score(self.own), "other": other, "alone": score(self.alone)}
@@ -87,7 +89,7 @@ def answers_to(work: Work, exam: list[Example]) -> list[str]:
     return [said[example.id] for example in exam]
 
 
-def ways_of(render: text.Renderer, exam: list[Example], answers: list[str], window: int, seed: int) -> list[Way]:
+def ways_of(render: renderer.Renderer, exam: list[Example], answers: list[str], window: int, seed: int) -> list[Way]:
     """Args: window: tokens that the base can take; an answer is cut the same behind every prompt."""
     others = deranged([example.prompt for example in exam], seed)
     ids = [tuple(render.prompt_ids(example.prompt)) for example in exam]

@@ -4,7 +4,18 @@ import json
 from typing import Any
 
 from pipeline.machine import Work
-from pipeline.page import card, carried, cells, charts, examples, facts, judgement, plots, render, svg
+from pipeline.page import (
+    cells,
+    charts_arms,
+    charts_lift,
+    claims_section,
+    embedded_records,
+    examples_section,
+    model_card,
+    render,
+    report_data,
+    svg,
+)
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -15,18 +26,18 @@ def run(work: Work) -> dict[str, Any]:
     """
     recipe = work.params["recipe"]
     opened = cells.open_all(work)
-    judged = judgement.judge(opened, recipe)
-    files, index = carried.of(work)
-    read = {cell.name: examples.read(cell, judged[0][cell.name][0], files) for cell in opened}
-    report = facts.report(recipe, opened, judged, read)
-    drawn = charts.all_of(report) | plots.all_of(report)
+    judged = claims_section.judge(opened, recipe)
+    files, index = embedded_records.of(work)
+    read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], files) for cell in opened}
+    report = report_data.report(recipe, opened, judged, read)
+    drawn = charts_lift.all_of(report) | charts_arms.all_of(report)
 
     (work.out / "charts").mkdir()
     for name, figure in drawn.items():
         alone = svg.titled(figure)
         (work.out / "charts" / f"{name}.svg").write_text(svg.standalone(alone), "utf-8")
         (work.out / "charts" / f"{name}.png").write_bytes(svg.png(alone))
-    for name, text in card.all_of(report, opened).items():
+    for name, text in model_card.all_of(report, opened).items():
         (work.out / "cards" / name).mkdir(parents=True)
         (work.out / "cards" / name / "README.md").write_text(text, "utf-8")
     page = render.page(report, files, drawn, index)

@@ -6,12 +6,15 @@ The base is timed as it is loaded, 4-bit weights staying 4-bit, as one who deplo
 import json
 from typing import Any
 
-from pipeline import loading, records, shots, text, timing
+from pipeline.data import few_shot_prompts
+from pipeline.engine import timing
+from pipeline.engine.timing import Arm
 from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
+from pipeline.models import loading, renderer
 from pipeline.progress import say
-from pipeline.records import Example
-from pipeline.timing import Arm
+from pipeline.store import records
+from pipeline.store.records import Example
 
 VERSION = 3
 
@@ -19,7 +22,7 @@ VERSION = 3
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
     adapter = work.inputs["adapter"]
-    render = text.renderer(params["model"])
+    render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     window = loading.context_window(base)
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))[: params["prompts"]]
@@ -72,7 +75,7 @@ def add_dense(work: Work, arms: list[Arm], new_tokens: int, pad: int) -> str | N
     return None
 
 
-def constrained(work: Work, render: text.Renderer, exam: list[Example], weights: dict[str, Any], room: int) -> list[Arm]:
+def constrained(work: Work, render: renderer.Renderer, exam: list[Example], weights: dict[str, Any], room: int) -> list[Arm]:
     """The arms that are held to the form of the answer: they rank its choices, or are told its keys."""
     names = [name for name in weights if f"{name}_constrained" in work.params["constrained"]]
     if not names:
@@ -80,7 +83,7 @@ def constrained(work: Work, render: text.Renderer, exam: list[Example], weights:
     asked: list[list[list[int]]] = []
     if work.params["constrain"] == "keys":
         lessons, before = lessons_of(work)
-        exam, _ = shots.naming(exam, shots.keys(lessons), render, before, room)
+        exam, _ = few_shot_prompts.naming(exam, few_shot_prompts.keys(lessons), render, before, room)
     else:
         asked = [[render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
     prompts = [render.prompt_ids(example.prompt) for example in exam]
@@ -94,8 +97,8 @@ def lessons_of(work: Work) -> tuple[list[Example], str]:
     return lessons, preface.read_text("utf-8") if preface.exists() else ""
 
 
-def few_shot(work: Work, render: text.Renderer, exam: list[Example], room: int) -> list[list[int]]:
+def few_shot(work: Work, render: renderer.Renderer, exam: list[Example], room: int) -> list[list[int]]:
     """The prompts with worked examples, as the arm base_fewshot has them."""
     lessons, before = lessons_of(work)
-    shown = shots.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before)
+    shown = few_shot_prompts.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before)
     return [render.prompt_ids(shown.prompt(example)[0]) for example in exam]

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.task import Row
 from pipeline.errors import DataError
-from pipeline.task import Row
 
 HELDOUT_TENTHS = 2
 """Of ten calls of Harper Valley."""

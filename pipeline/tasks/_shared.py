@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.data.task import Placed, Row, Source
 from pipeline.errors import DataError
-from pipeline.task import Placed, Row, Source
 
 CONVERTED = "refs/convert/parquet"
 """The branch where the hub keeps Parquet copies of what a loading script once made."""

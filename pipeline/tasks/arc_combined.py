@@ -1,9 +1,9 @@
 """ARC, easy and challenge: school questions of science with a few options."""
 
-from pipeline import answers
+from pipeline.data.task import Paper, Row, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import one_of, value, words
 
 HUB, REVISION = "allenai/ai2_arc", "210d026faf9955653af8916fad021475a3f00453"
@@ -32,7 +32,7 @@ TASK = Task(
     train=both("train", 2251, 1119),
     heldout=both("test", 2376, 1172),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy",),
     max_new_tokens=4,
     paper=Paper(

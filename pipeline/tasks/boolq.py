@@ -1,9 +1,9 @@
 """BoolQ: is the answer to a question yes, by a passage of Wikipedia?"""
 
-from pipeline import answers
+from pipeline.data.task import Paper, Row, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, document, value, words
 
 YES_NO = ("no", "yes")
@@ -33,7 +33,7 @@ TASK = Task(
     train=sources("train", 9427),
     heldout=sources("validation", 3270),
     example=example,
-    answer=answers.boolean,
+    answer=parsers.boolean,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=YES_NO,

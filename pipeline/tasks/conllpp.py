@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import converted, label, value
 
 TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
@@ -72,7 +72,7 @@ TASK = Task(
     train=(converted("ZihanWangKi/conllpp", "train", "conllpp/train", 14041), crossweigh("train", 14041)),
     heldout=(converted("ZihanWangKi/conllpp", "test", "conllpp/test", 3453), crossweigh("test", 3453)),
     example=example,
-    answer=answers.json,
+    answer=parsers.json,
     metrics=("entity_f1", "exact_match", "paper_rouge"),
     max_new_tokens=192,
     shots=(0,),

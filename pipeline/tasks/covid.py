@@ -1,8 +1,8 @@
 """Coronavirus tweets: what is the sentiment of a tweet, in five classes?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks import _readers
 from pipeline.tasks._shared import cuttable, one_of, words
 
@@ -31,7 +31,7 @@ TASK = Task(
     train=source("train", 41_157),
     heldout=source("test", 3798),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_accuracy"),
     max_new_tokens=8,
     choices=CLASSES,

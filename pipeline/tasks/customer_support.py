@@ -1,8 +1,8 @@
 """Harper Valley: why does a customer call the bank?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks import _readers
 from pipeline.tasks._shared import cuttable, one_of, words
 
@@ -33,7 +33,7 @@ TASK = Task(
     train=(Source("train", placed=CALLS),),
     heldout=(Source("test", placed=CALLS),),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_contains"),
     max_new_tokens=8,
     choices=REASONS,

@@ -1,8 +1,8 @@
 """DBpedia: what is an encyclopedia article about, one of 14 kinds?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, numbered, words
 
 KINDS = (
@@ -29,7 +29,7 @@ TASK = Task(
     train=sources("train", 560_000),
     heldout=sources("test", 70_000),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_class_name"),
     max_new_tokens=8,
     choices=KINDS,

@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, value, words
 
 # Two public lists of pinned data sets name this commit, with the rows below; its files are Parquet.
@@ -45,7 +45,7 @@ TASK = Task(
     train=(Source("train", hub="ucinlp/drop", revision=REVISION, rows=77400),),
     heldout=(Source("validation", hub="ucinlp/drop", revision=REVISION, rows=9535),),
     example=example,
-    answer=answers.first_line,
+    answer=parsers.first_line,
     metrics=("drop_f1", "drop_em", "paper_rouge"),
     max_new_tokens=32,
     grounded="text",

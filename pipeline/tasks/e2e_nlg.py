@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import bracketed, converted, words
 
 UNJUDGED = ("priceRange", "customer rating", "familyFriendly")
@@ -50,7 +50,7 @@ TASK = Task(
     train=(converted("tuetschek/e2e_nlg", "train", "default/train", 42061), original("train", "trainset.csv", 42061)),
     heldout=(converted("tuetschek/e2e_nlg", "test", "default/test", 4693), original("test", "testset_w_refs.csv", 4693)),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=128,
     shots=(0,),

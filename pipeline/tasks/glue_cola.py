@@ -1,8 +1,8 @@
 """CoLA: is a sentence acceptable English?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, numbered, words
 
 LABELS = ("0", "1")
@@ -19,7 +19,7 @@ TASK = Task(
     train=glue("cola", "train", 8551),
     heldout=glue("cola", "validation", 1043),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=LABELS,

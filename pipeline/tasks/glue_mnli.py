@@ -1,8 +1,8 @@
 """MNLI: does a premise entail a hypothesis, contradict it, or neither?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, document, glue, numbered, words
 
 LABELS = ("0", "1", "2")
@@ -21,7 +21,7 @@ TASK = Task(
     train=glue("mnli", "train", 392_702),
     heldout=glue("mnli", "validation_matched", 9815),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_digit"),
     max_new_tokens=4,
     choices=LABELS,

@@ -1,8 +1,8 @@
 """MRPC: do two sentences of the news say the same?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, numbered, words
 
 LABELS = ("0", "1")
@@ -19,7 +19,7 @@ TASK = Task(
     train=glue("mrpc", "train", 3668),
     heldout=glue("mrpc", "validation", 408),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_mrpc"),
     max_new_tokens=4,
     choices=LABELS,

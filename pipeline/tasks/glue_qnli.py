@@ -1,8 +1,8 @@
 """QNLI: does a sentence answer a question?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, glue, numbered, words
 
 LABELS = ("0", "1")
@@ -21,7 +21,7 @@ TASK = Task(
     train=glue("qnli", "train", 104_743),
     heldout=glue("qnli", "validation", 5463),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=LABELS,

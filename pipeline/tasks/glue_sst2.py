@@ -1,8 +1,8 @@
 """SST-2: is a sentence of a film review positive?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, numbered, words
 
 LABELS = ("0", "1")
@@ -19,7 +19,7 @@ TASK = Task(
     train=glue("sst2", "train", 67349),
     heldout=glue("sst2", "validation", 872),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=LABELS,

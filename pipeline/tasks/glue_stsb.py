@@ -1,9 +1,9 @@
 """STS-B: how alike are two sentences, from 0 to 5?"""
 
-from pipeline import answers
+from pipeline.data.task import Paper, Row, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, value, words
 
 HIGHEST = 5
@@ -20,8 +20,8 @@ def example(row: Row) -> Example:
 
 def answer(text: str, example: Example) -> str | None:
     """The first number, if it lies on the scale; what follows may be chatter."""
-    found = answers.NUMBER.search(text)
-    number = answers.number(found[0], example) if found else None
+    found = parsers.NUMBER.search(text)
+    number = parsers.number(found[0], example) if found else None
     return number if number is not None and 0 <= float(number) <= HIGHEST else None
 
 

@@ -1,8 +1,8 @@
 """WNLI: does a sentence follow from another, if its pronoun is read right?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import document, glue, numbered, words
 
 LABELS = ("0", "1")
@@ -21,7 +21,7 @@ TASK = Task(
     train=glue("wnli", "train", 635),
     heldout=glue("wnli", "validation", 71),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=LABELS,

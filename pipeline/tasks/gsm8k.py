@@ -1,8 +1,8 @@
 """GSM8K: a word problem of grade school, with the way to its answer."""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import words
 
 # inspect_evals (UKGovernmentBEIS) pins this commit; its files are Parquet.
@@ -22,7 +22,7 @@ TASK = Task(
     train=(Source("train", hub="openai/gsm8k", config="main", revision=REVISION, rows=7473),),
     heldout=(Source("test", hub="openai/gsm8k", config="main", revision=REVISION, rows=1319),),
     example=example,
-    answer=answers.number,
+    answer=parsers.number,
     metrics=("exact_match", "paper_last_number"),
     max_new_tokens=400,
     paper=Paper(

@@ -1,9 +1,9 @@
 """HellaSwag: which of four endings goes on with a passage?"""
 
-from pipeline import answers
+from pipeline.data.task import Paper, Row, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, one_of, value, words
 
 NUMBERS = ("0", "1", "2", "3")
@@ -30,7 +30,7 @@ TASK = Task(
     train=sources("train", 39_905),
     heldout=sources("validation", 10_042),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_digit"),
     max_new_tokens=4,
     choices=NUMBERS,

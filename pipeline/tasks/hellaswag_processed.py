@@ -1,8 +1,8 @@
 """HellaSwag without its choices: the end of an unfinished passage."""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import value, words
 
 # inspect_evals (UKGovernmentBEIS) pins this commit; its files are Parquet.
@@ -29,7 +29,7 @@ TASK = Task(
     train=(Source("train", hub="Rowan/hellaswag", revision=REVISION, rows=39905),),
     heldout=(Source("validation", hub="Rowan/hellaswag", revision=REVISION, rows=10042),),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=96,
     paper=Paper(

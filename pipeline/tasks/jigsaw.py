@@ -1,8 +1,8 @@
 """Jigsaw: is a comment on a Wikipedia talk page toxic?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks import _readers
 from pipeline.tasks._shared import cuttable, numbered, words
 
@@ -56,7 +56,7 @@ TASK = Task(
     train=(TRAIN, Source("train", placed=FILES, rows=159_571)),
     heldout=(TEST, Source("test", placed=FILES, rows=63_978)),
     example=example,
-    answer=answers.boolean,
+    answer=parsers.boolean,
     metrics=("accuracy", "paper_boolean"),
     max_new_tokens=4,
     choices=YES_NO,

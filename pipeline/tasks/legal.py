@@ -1,8 +1,8 @@
 """Legal clauses: which kind of clause of a contract is it?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks import _readers
 from pipeline.tasks._shared import cuttable, value, words
 
@@ -30,7 +30,7 @@ TASK = Task(
     train=(Source("train", placed=CLAUSES, rows=17_000),),
     heldout=(Source("test", placed=CLAUSES, rows=1000),),
     example=example,
-    answer=answers.first_line,
+    answer=parsers.first_line,
     metrics=("rougeL", "accuracy", "paper_rouge"),
     max_new_tokens=16,
     paper=Paper(

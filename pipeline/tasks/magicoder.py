@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import value, words
 
 # inspect_evals (UKGovernmentBEIS) pins this commit; its files are Parquet.
@@ -39,7 +39,7 @@ TASK = Task(
     ),
     heldout=(Source("test", hub="openai/openai_humaneval", config="openai_humaneval", revision=REVISION, rows=164),),
     example=example,
-    answer=answers.code,
+    answer=parsers.code,
     metrics=("pass_at_1",),
     max_new_tokens=512,
     paper=Paper(

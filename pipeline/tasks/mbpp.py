@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Row, Source, Task
+from pipeline.data.task import Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import value, words
 
 # inspect_evals (UKGovernmentBEIS) pins this commit; its files are Parquet.
@@ -28,7 +28,7 @@ TASK = Task(
     train=(Source("train", hub="google-research-datasets/mbpp", config="full", revision=REVISION, rows=374),),
     heldout=(Source("test", hub="google-research-datasets/mbpp", config="full", revision=REVISION, rows=500),),
     example=example,
-    answer=answers.code,
+    answer=parsers.code,
     metrics=("pass_at_1",),
     max_new_tokens=384,
 )

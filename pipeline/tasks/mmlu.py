@@ -1,9 +1,9 @@
 """MMLU: questions of 57 subjects with four options."""
 
-from pipeline import answers
+from pipeline.data.task import Paper, Row, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import numbered, value, words
 
 OPTIONS = ("1", "2", "3", "4")
@@ -29,7 +29,7 @@ TASK = Task(
     train=sources("auxiliary_train", 99_842),
     heldout=sources("validation", 1531),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_first_number"),
     max_new_tokens=4,
     choices=OPTIONS,

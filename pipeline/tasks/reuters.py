@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import CONVERTED, cuttable, value, words
 
 
@@ -35,7 +35,7 @@ TASK = Task(
     train=sources("train", 7775),
     heldout=sources("test", 3019),
     example=example,
-    answer=answers.topics,
+    answer=parsers.topics,
     metrics=("set_f1", "paper_rouge"),
     max_new_tokens=32,
     paper=Paper(

@@ -2,10 +2,10 @@
 
 import json
 
-from pipeline import answers
+from pipeline.data.task import Row, Source, Task
 from pipeline.quickstart import rows
-from pipeline.records import Example
-from pipeline.task import Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 
 
 def example(row: Row) -> Example:
@@ -19,7 +19,7 @@ TASK = Task(
     train=(Source("train", make=rows.letters),),
     heldout=(Source("heldout", make=rows.letters),),
     example=example,
-    answer=answers.json,
+    answer=parsers.json,
     metrics=("json_field_f1", "exact_match"),
     max_new_tokens=80,
     stop=("\n",),

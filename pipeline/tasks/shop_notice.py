@@ -1,9 +1,9 @@
 """Embedded task: a record written out as a dispatch notice."""
 
-from pipeline import answers
+from pipeline.data.task import Row, Slot, Source, Task
 from pipeline.quickstart import rows
-from pipeline.records import Example
-from pipeline.task import Row, Slot, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 
 FIELDS = "customer: {person} | product: {item} | quantity: {count} | color: {color} | city: {city} | day: {day}"
 NOTICE = "A delivery of {count} {color} {item}s will arrive in {city} on {day}; {person} is expecting it."
@@ -24,7 +24,7 @@ TASK = Task(
     train=(Source("train", make=rows.records),),
     heldout=(Source("heldout", make=rows.records),),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf", "exact_match"),
     max_new_tokens=64,
     stop=("\n",),

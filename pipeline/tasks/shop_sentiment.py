@@ -1,9 +1,9 @@
 """Embedded task: is the writer of a review pleased, displeased, or both?"""
 
-from pipeline import answers
+from pipeline.data.task import Row, Source, Task
 from pipeline.quickstart import rows
-from pipeline.records import Example
-from pipeline.task import Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 
 LABELS = ("positive", "negative", "mixed")
 
@@ -18,7 +18,7 @@ TASK = Task(
     train=(Source("train", make=rows.reviews),),
     heldout=(Source("heldout", make=rows.reviews),),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy",),
     max_new_tokens=6,
     choices=LABELS,

@@ -1,8 +1,8 @@
 """TLDR News: a passage's headline."""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Task
+from pipeline.data.task import Paper, Row, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, tldr, words
 
 
@@ -19,7 +19,7 @@ TASK = Task(
     train=(tldr("train", "0", 7138),),
     heldout=(tldr("test", "2", 794),),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=32,
     grounded="text",

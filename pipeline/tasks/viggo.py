@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Slot, Source, Task
+from pipeline.data.task import Paper, Row, Slot, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import bracketed, converted, words
 
 RENAME = (("mr", "meaning_representation"), ("ref", "target"))
@@ -62,7 +62,7 @@ TASK = Task(
         Source("test", hub="GEM/viggo", files=("test.csv",), rename=RENAME, rows=1083),
     ),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=128,
     shots=(3, 6),

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pipeline import answers
+from pipeline.data.task import Paper, Placed, Row, Slot, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import CONVERTED, has, value
 
 HUB = "webnlg-challenge/web_nlg"
@@ -84,7 +84,7 @@ TASK = Task(
         Source("test", placed=ORIGINAL, keep=is_scored, rows=1779),
     ),
     example=example,
-    answer=answers.text,
+    answer=parsers.text,
     metrics=("rougeL", "chrf"),
     max_new_tokens=160,
     shots=(92,),

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import answers
+from pipeline.data.task import Paper, Placed, Row, Source, Task
 from pipeline.errors import DataError
-from pipeline.records import Example
-from pipeline.task import Paper, Placed, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import converted, cuttable, value, words
 
 SHOWN = 20
@@ -76,7 +76,7 @@ TASK = Task(
     train=(converted("Salesforce/wikisql", "train", "default/train", 56355), Source("train", placed=ARCHIVE, rows=56355)),
     heldout=(converted("Salesforce/wikisql", "test", "default/test", 15878), Source("test", placed=ARCHIVE, rows=15878)),
     example=example,
-    answer=answers.sql,
+    answer=parsers.sql,
     metrics=("sql_match", "paper_rouge"),
     max_new_tokens=96,
     paper=Paper(

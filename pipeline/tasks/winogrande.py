@@ -1,8 +1,8 @@
 """WinoGrande: which of two options fills the gap of a sentence?"""
 
-from pipeline import answers
-from pipeline.records import Example
-from pipeline.task import Paper, Row, Source, Task
+from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 from pipeline.tasks._shared import document, one_of, words
 
 OPTIONS = ("1", "2")
@@ -28,7 +28,7 @@ TASK = Task(
     train=sources("train", 9248),
     heldout=sources("validation", 1267),
     example=example,
-    answer=answers.choice,
+    answer=parsers.choice,
     metrics=("accuracy", "paper_first_number"),
     max_new_tokens=4,
     choices=OPTIONS,

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pipeline import metrics, stats
+from pipeline import metrics
 from pipeline.comparisons.base import PairedComparison
 from pipeline.errors import RecipeError
+from pipeline.scoring import stats
 
 
 class ExactMcnemar(PairedComparison):

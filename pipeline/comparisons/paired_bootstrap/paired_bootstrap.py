@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import metrics, stats
+from pipeline import metrics
 from pipeline.comparisons.base import PairedComparison
+from pipeline.scoring import stats
 
 
 class PairedBootstrap(PairedComparison):

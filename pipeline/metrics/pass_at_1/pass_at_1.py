@@ -5,9 +5,9 @@ import json
 import re
 from typing import Any
 
-from pipeline import sandbox
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
+from pipeline.sandbox import sandbox
 
 
 class CodeMetric(MeanMetric):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.metrics.pass_at_1 import pass_at_1
-from pipeline.sandbox import Result
+from pipeline.sandbox.sandbox import Result
 
 
 class PassAtK(pass_at_1.CodeMetric):

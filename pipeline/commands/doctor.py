@@ -1,0 +1,93 @@
+"""What this machine can do, said in lines that a person can act on."""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.data import manual_files, task
+from pipeline.machine import package_versions
+from pipeline.sandbox import sandbox
+
+GIB = 1 << 30
+
+
+def examine(out: Console, store: Path) -> None:
+    """Print one line for each thing that the work needs."""
+    for name, good, said in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *data_by_hand()]:
+        out.print(f"{'[green]ok[/]  ' if good else '[yellow]note[/]'} {name:12} {said}", soft_wrap=True)
+
+
+def packages() -> list[tuple[str, bool, str]]:
+    versions = package_versions()
+    missing = [name for name, version in versions.items() if version == "not installed" and name != "loralift"]
+    said = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "peft", "bitsandbytes"))
+    return [("packages", not missing, f"missing: {', '.join(missing)}; run: make setup" if missing else said)]
+
+
+def accelerator() -> tuple[str, bool, str]:
+    if find_spec("torch") is None:
+        return "device", False, "torch is not installed; run: make setup"
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return "device", True, f"{torch.cuda.get_device_name(0)}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, CUDA {torch.version.cuda}"
+    built = "this torch is a CPU build" if torch.version.cuda is None else "no device found by the driver"
+    return "device", False, f"no CUDA ({built}); everything runs on {torch.get_num_threads()} CPU threads, fit for small models only"
+
+
+def memory() -> tuple[str, bool, str]:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    return "memory", total >= 4, f"{total:.1f} GiB"
+
+
+def disk(store: Path) -> tuple[str, bool, str]:
+    store = next(place for place in (store.resolve(), *store.resolve().parents) if place.exists())
+    free = shutil.disk_usage(store).free / GIB
+    writable = os.access(store, os.W_OK)
+    return (
+        "disk",
+        writable and free >= 2,
+        f"{free:.1f} GiB free in {store.resolve()}" + ("" if writable else ", not writable; choose another with --store"),
+    )
+
+
+def hub() -> tuple[str, bool, str]:
+    """Tokens and settings only: nothing is asked over the network."""
+    from huggingface_hub import constants, get_token
+
+    where = constants.ENDPOINT
+    if constants.HF_HUB_OFFLINE:
+        return "hub", False, "HF_HUB_OFFLINE is set: only models and data that are already here"
+    token = "a token is set" if get_token() else "no token (gated models need one: set HF_TOKEN)"
+    return "hub", True, f"{where}, {token}; only settings were read, the hub was not asked"
+
+
+def generated_code() -> tuple[str, bool, str]:
+    missing = sandbox.available()
+    if not missing:
+        return "sandbox", True, "generated code runs without network, in a folder and with limits of its own"
+    return "sandbox", False, f"{missing}; code tasks need --unsafe-code here"
+
+
+def data_by_hand() -> list[tuple[str, bool, str]]:
+    """The files that tasks need and nobody serves without an account; those with an address are fetched when they are needed."""
+    rows = []
+    for each, asked, is_here in manual_files.wanted(task.find(name) for name in task.names()):
+        if not asked.url:
+            spare = is_spare(each, asked)
+            said = (
+                manual_files.shown(asked)
+                if is_here
+                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.how(asked)}"
+            )
+            rows.append(("data", is_here or spare, f"{each.name}: {said}"))
+    return rows
+
+
+def is_spare(each: task.Task, asked: task.Placed) -> bool:
+    """Whether every split that may be read from a placed file is looked for on the hub first."""
+    return all(sources[0].hub for sources in (each.train, each.heldout) if asked in manual_files.unique(sources))

@@ -1,0 +1,271 @@
+"""What training and answering take on four graphics cards, bytes and seconds, from a base's shape and the tokens alone.
+
+The formulas are those of roofline limits: work over the card's peak, traffic over its bandwidth. The switches stand for what this
+project does: no checkpointing, eager transformers, adapters in fp32 under autocast, everything unquantized in bf16, a micro-batch of
+at most engine.CUDA_TOKENS padded tokens, halved where it does not fit. Memory was compared with published peaks of other
+programs (error 10 %); no time was measured. Bytes are decimal: a card of 24 GB has 24e9.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from pipeline.engine.batching import CUDA_TOKENS
+from pipeline.models.shapes import Shape
+
+NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes per weight: four bits, an 8-bit scale for 64 weights, a 32-bit scale for 256 of those."""
+BF16 = 2.0
+SHARE = 0.4
+"""Of the limit: published QLoRA and LoRA runs reach 0.21 to 0.54 of it (LLaMA-Factory's and Qwen's own tables, torchtune's README)."""
+USABLE = 0.92
+"""Of a card's memory; the rest is the driver's and lost between blocks."""
+ONE_STEP = 0.2 / 32
+"""Seconds a layer that Python needs to launch a training micro-step, however small; a guess, not measured."""
+ONE_TOKEN = {"bf16": 0.025 / 32, "nf4": 0.041 / 32, "nf4-unfused": 0.041 / 32}
+"""Seconds a layer that a decoding step takes however small, by weights: 24-26 and 33-49 ms of a Llama-3.1-8B on an H100
+(bitsandbytes 0.45, benchmarking/README.md)."""
+READ = {"nf4": NF4, "bf16": BF16, "nf4-unfused": NF4 + 2 * BF16}
+"""Bytes a weight that a decoding step moves: fused, held dense, or dequantized to memory and read again."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A card by its data sheet."""
+
+    name: str
+    flops: float
+    """Dense bf16 with fp32 accumulation, FLOP/s."""
+    bandwidth: float
+    """Bytes/s."""
+    memory: float
+    fused_rows: int
+    """Rows up to which bitsandbytes 0.50 multiplies by 4-bit weights without writing them out first, in most modules of a 7B."""
+
+
+GPUS = (
+    Gpu("A10G", 70e12, 600e9, 24e9, 64),
+    Gpu("RTX 4090", 165.2e12, 1008e9, 24e9, 8),
+    Gpu("A100-80", 312e12, 2039e9, 80e9, 5),
+    Gpu("H100", 989.4e12, 3350e9, 80e9, 5),
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a training step is computed; the defaults are this project's."""
+
+    rank: int = 16
+    targets: tuple[str, ...] = ()
+    """Adapted modules; every linear if none is named."""
+    weight_bytes: float = NF4
+    other_bytes: float = BF16
+    """A parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
+    lora_bytes: float = 16
+    """A weight of the adapter in fp32, its gradient and Adam's two moments."""
+    dropout: bool = False
+    checkpoint: bool = False
+    fused: bool = False
+    """Norms and the gate are computed again in the backward pass instead of being kept."""
+    target_share: float = 1.0
+    """Of the tokens: those with loss."""
+    kept_share: float = 1.0
+    """Of the tokens: those that the head runs on; here every column from a batch's first target on, so all of them at worst."""
+    kept_bytes: float = 4
+    """A logit in bf16 and its gradient."""
+    target_bytes: float = 12
+    """The same logit in fp32, its log-probability and gradient."""
+    context: float = 0.5e9
+    """The CUDA context and the allocator's own."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fine-tuning job, as far as it costs anything."""
+
+    method: Method
+    steps: int
+    """Optimizer steps."""
+    batch: int
+    """Examples in one."""
+    tokens: float
+    """Mean prompt with answer."""
+    longest: int
+    dev_tokens: float = 0.0
+    """Tokens read for the dev loss, over the whole run."""
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A job of generation, as far as it costs anything."""
+
+    examples: int
+    prompt: float
+    """Mean tokens."""
+    longest: int
+    """Prompt with the most new tokens."""
+    limit: int
+    """Most new tokens."""
+    steps: float
+    """New tokens until a batch is done."""
+    weight_bytes: float = NF4
+    adapter: Method | None = None
+    choices: int = 0
+    """Answers to each prompt whose likelihood is asked for."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job takes on one card."""
+
+    bytes: float
+    seconds: float
+    fits: bool
+
+
+def estimate(shape: Shape, work: Training | Answering) -> dict[str, Cost]:
+    """Name of a card to the peak bytes and the seconds of a job there; where it does not fit, bytes of the least it needs."""
+    if isinstance(work, Training):
+        return {gpu.name: trained(shape, work, gpu) for gpu in GPUS}
+    return {gpu.name: answered(shape, work, gpu) for gpu in GPUS}
+
+
+def least_bytes(shape: Shape, work: Training | Answering) -> float:
+    """Peak bytes with the longest example alone in its micro-batch, or of answering without a dense copy of the weights."""
+    if isinstance(work, Training):
+        return sum(train_memory(shape, work.method, work.tokens, work.longest).values())
+    return sum(answer_memory(shape, work, batch_tokens(work), dense=False).values())
+
+
+def train_flop(shape: Shape, method: Method, length: float) -> float:
+    """FLOP of training on one token of a document of `length` tokens.
+
+    The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
+    """
+    lora, attention = shape.lora_params(method.rank, method.targets), shape.attention_flop(length / 2)
+    forward = 2 * shape.linear_params + attention
+    again = forward + 2 * lora if method.checkpoint else 0.0
+    return 2 * forward + attention + again + 6 * lora + 4 * shape.head_params * method.kept_share
+
+
+def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
+    """Reading all 4-bit weights and writing them out in bf16, once a pass: forward, backward, and forward again if checkpointed."""
+    return passes * shape.linear_params * (NF4 + BF16) / gpu.bandwidth
+
+
+def step_seconds(shape: Shape, method: Method, gpu: Gpu, length: float, tokens: float) -> float:
+    """The least time of one micro-step; the terms add, since writing out weights and multiplying by them are separate kernels."""
+    written = dequant_seconds(shape, gpu, 3 if method.checkpoint else 2) if method.weight_bytes < BF16 else 0.0
+    return tokens * train_flop(shape, method, length) / gpu.flops + written
+
+
+def score_flop(shape: Shape, length: float, kept_share: float = 1.0) -> float:
+    """FLOP of a forward pass for one token of a document of `length` tokens."""
+    return 2 * (shape.linear_params + kept_share * shape.head_params) + shape.attention_flop(length / 2)
+
+
+def decode_seconds(shape: Shape, gpu: Gpu, batch: int, context: float, weights: str) -> float:
+    """The least time of one decoding step: moving weights and cache, or the products, whichever is longer.
+
+    Args:
+        weights: `nf4`, `bf16` or `nf4-unfused`, as in READ.
+    """
+    moved = READ[weights] * shape.linear_params + 2 * shape.head_params + batch * context * shape.kv_bytes
+    work = batch * (2 * (shape.linear_params + shape.head_params) + shape.attention_flop(context)) / gpu.flops
+    written = dequant_seconds(shape, gpu, 1) if weights == "nf4-unfused" else 0.0
+    return max(moved / gpu.bandwidth, work + written)
+
+
+def layer_bytes(shape: Shape, method: Method, length: float) -> float:
+    """What one layer keeps of one token for the backward pass: norms with their fp32 copies, q, k, v, attention, gate, up and product."""
+    norm, wide = (3, 4) if method.fused else (6, 8)
+    held = norm * shape.norm_widths + 6 * shape.queries + 4 * shape.keys + (wide if shape.has_gate else wide / 2) * shape.ffn
+    if method.dropout:  # the dropped input of every adapted module and its mask
+        held += 3 * sum(shape.linears[name][0] for name in method.targets or shape.linears)
+    return held + (10 * shape.heads * length if shape.eager else 0)
+
+
+def train_memory(shape: Shape, method: Method, length: float, tokens: float) -> dict[str, float]:
+    """Peak bytes of a micro-step of `tokens` tokens in documents of `length`, by part."""
+    layer = layer_bytes(shape, method, length)
+    held = 2 * shape.hidden * shape.layers + layer if method.checkpoint else layer * shape.layers
+    return {
+        "weights": stored(shape, method.weight_bytes, method.other_bytes),
+        "adapter": shape.lora_params(method.rank, method.targets) * method.lora_bytes,
+        "activations": tokens * held,
+        "logits": tokens * shape.vocab * (method.kept_share * method.kept_bytes + method.target_share * method.target_bytes),
+        "workspace": workspace(shape),
+        "context": method.context,
+    }
+
+
+def stored(shape: Shape, weight_bytes: float, other_bytes: float = BF16) -> float:
+    return shape.linear_params * weight_bytes + shape.other_params * other_bytes
+
+
+def workspace(shape: Shape) -> float:
+    """One weight written out in bf16."""
+    return BF16 * max(wide * out for wide, out in shape.linears.values())
+
+
+def answer_memory(shape: Shape, work: Answering, tokens: float, dense: bool) -> dict[str, float]:
+    """Peak bytes of a batch of `tokens` tokens, prompts and new ones, by part."""
+    method = work.adapter or Method(rank=0)
+    scored = BF16 + 8 if work.choices else 0  # a logit in bf16 and fp32, its log-probability
+    return {
+        "weights": stored(shape, work.weight_bytes),
+        "dense weights": BF16 * shape.linear_params if dense else workspace(shape),
+        "adapter": 4.0 * shape.lora_params(method.rank, method.targets),
+        "cache": tokens * shape.kv_bytes,
+        "activations": tokens * (layer_bytes(shape, Method(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
+        "logits": tokens * shape.vocab * scored,
+        "context": 0.5e9,
+    }
+
+
+def batch_tokens(work: Answering) -> int:
+    """Tokens of the largest batch, prompts and new ones."""
+    return max(work.longest, min(CUDA_TOKENS, work.examples * work.longest))
+
+
+def expands(shape: Shape, work: Answering, gpu: Gpu) -> bool:
+    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.expanded)."""
+    free = gpu.memory - 0.5e9 - stored(shape, work.weight_bytes)
+    return work.weight_bytes < BF16 and 2 * BF16 * shape.linear_params < free
+
+
+def trained(shape: Shape, work: Training, gpu: Gpu) -> Cost:
+    """Training halves its micro-batch where it runs out of memory, down to one example."""
+    room = USABLE * gpu.memory
+    tokens = max(work.longest, min(CUDA_TOKENS, work.batch * work.longest))
+    while tokens > work.longest and needed(shape, work, tokens) > room:
+        tokens = max(work.longest, tokens // 2)
+    passes = ceil(work.batch * work.tokens / tokens)
+    limit = step_seconds(shape, work.method, gpu, work.tokens, work.batch * work.tokens / passes) * passes
+    dev = work.dev_tokens * score_flop(shape, work.tokens) / gpu.flops
+    total = max(limit / SHARE, passes * ONE_STEP * shape.layers) * work.steps + dev / SHARE
+    peak = needed(shape, work, tokens)
+    return Cost(peak, total, peak <= room)
+
+
+def needed(shape: Shape, work: Training, tokens: float) -> float:
+    return sum(train_memory(shape, work.method, work.tokens, tokens).values())
+
+
+def answered(shape: Shape, work: Answering, gpu: Gpu) -> Cost:
+    dense = expands(shape, work, gpu)
+    batch = max(1, int(CUDA_TOKENS / (work.prompt + work.limit)))
+    batches = ceil(work.examples / batch)
+    batch = ceil(work.examples / batches)
+    quantized = work.weight_bytes < BF16 and not dense
+    weights = ("nf4" if batch <= gpu.fused_rows else "nf4-unfused") if quantized else "bf16"
+    step = decode_seconds(shape, gpu, batch, work.prompt + work.steps / 2, weights)
+    read = (
+        work.examples
+        * work.prompt
+        * (score_flop(shape, work.prompt, 0.0) + bool(work.choices) * score_flop(shape, work.prompt))
+        / gpu.flops
+    )
+    read += dequant_seconds(shape, gpu, 1) * batches * (1 + bool(work.choices)) if quantized else 0.0
+    total = read / SHARE + batches * work.steps * max(step / SHARE, ONE_TOKEN[weights] * shape.layers)
+    peak = sum(answer_memory(shape, work, batch_tokens(work), dense).values())
+    return Cost(peak, total, peak <= USABLE * gpu.memory)

@@ -1,0 +1,318 @@
+"""Rules that a comparison must pass, for an exit code in CI: read from a YAML file, judged on report.json, with the evidence as JSON."""
+
+import json
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from pipeline.config import recipe
+from pipeline.config.schema import Section
+from pipeline.config.validation_errors import mistakes
+from pipeline.data import inline
+from pipeline.errors import RecipeError, suggest
+from pipeline.plan import Job
+from pipeline.scoring import stats
+from pipeline.store.artifact import Artifact, Store
+
+Row = dict[str, Any]
+Figure = tuple[float | None, float | None, float | None]
+"""Value, and the ends of its interval where it has one."""
+PASS, FAIL, CANNOT = "pass", "fail", "cannot tell"
+STATUS = {FAIL: 3, CANNOT: 4}
+TIMED = ("request_cost", "latency_p95", "overhead")
+PRICED = ("request_cost", "training_cost")
+COUNTED = ("unparsed", "truncated")
+RESAMPLED = ("lift", "learned", "score")
+GENERAL = "general."
+WIDTH = 80
+FEWEST, EXACT = 3, 17
+"""Significant digits of a figure on the terminal, and those that tell any two doubles apart; a limit is shown whole."""
+
+
+class Rule(Section):
+    """One figure with its limits, for one task or for every one."""
+
+    figure: str
+    """What is looked at: a name of `loralift compare --help`, or docs/report.md."""
+    task: str | None = None
+    """The task that it is asked of; unset: every one that has the figure."""
+    suite: str | None = None
+    """The general suite, for forgetting; unset: every one."""
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class Gate(Section):
+    """What a gate file holds."""
+
+    rules: Annotated[tuple[Rule, ...], Field(strict=False, min_length=1)]
+    """The rules, all of which must pass."""
+
+
+def tuned(cell: Row) -> Row:
+    return next(arm for arm in cell["arms"] if arm["name"] == "tuned")
+
+
+def lift(cell: Row) -> Figure:
+    row = cell["comparisons"][0]
+    return row["lift"], row["low"], row["high"]
+
+
+def learned(cell: Row) -> Figure:
+    """What training gave beyond the best arm that needs none."""
+    parts = (cell.get("decomposition") or {"parts": []})["parts"]
+    found = next((part for part in parts if part["name"] == "learned"), None)
+    return (found["value"], found["low"], found["high"]) if found else (None, None, None)
+
+
+def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
+    """A figure whose resamples all agree is not known for sure: of n examples that show one thing, up to 1 - (1 - confidence)^(1/n) of all
+    may show another (at 95 % the rule of three: Hanley & Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031)."""
+    value, low, high = figure
+    if value is None or low is None or high is None or low < high:
+        return figure
+    room = 1 - (1 - confidence) ** (1 / n)
+    return value, value - room, value + room
+
+
+def score(cell: Row) -> Figure:
+    found = tuned(cell)
+    return found["score"], found["low"], found["high"]
+
+
+def hallucination(cell: Row) -> Figure:
+    found = tuned(cell)["grounding"]
+    return (found["rate"], found["low"], found["high"]) if found else (None, None, None)
+
+
+def relevance(cell: Row) -> Figure:
+    found = tuned(cell)["relevance"]
+    return (found["auc"], found["auc_low"], found["auc_high"]) if found else (None, None, None)
+
+
+def counted(name: str, cell: Row, confidence: float) -> Figure:
+    """A share of the answers of all seeds, with Wilson's interval over examples, as the seeds' answers to one are not independent."""
+    counts = tuned(cell)["counts"]
+    share = counts[name] / counts["n"]
+    return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
+
+
+def timed(name: str) -> Callable[[Row], Figure]:
+    def time(cell: Row) -> Figure:
+        found = tuned(cell)["speed"]
+        return (found[name] if found else None), None, None
+
+    return time
+
+
+def request_cost(cell: Row) -> Figure:
+    return ((cell["cost"] or {"arms": {}})["arms"].get("tuned") or {"request": None})["request"], None, None
+
+
+def training_cost(cell: Row) -> Figure:
+    return (cell["cost"]["training"]["dollars"] if cell["cost"] else None), None, None
+
+
+FIGURES: Mapping[str, Callable[[Row], Figure]] = {
+    "lift": lift,
+    "learned": learned,
+    "score": score,
+    "hallucination": hallucination,
+    "relevance": relevance,
+    "request_cost": request_cost,
+    "training_cost": training_cost,
+    "latency_p95": timed("p95"),
+    "overhead": timed("overhead"),
+}
+"""Every figure but those that are counted, and forgetting, which has one value a suite. All are of the tuned arm; docs/report.md says
+what each is."""
+FORGETTING = "forgetting"
+NAMES = (*FIGURES, *COUNTED, FORGETTING)
+
+
+def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
+    """The rules of a file, checked against what a recipe will measure, before anything is run.
+
+    Args:
+        report: the last job of the recipe's plan, whose inputs say what will be measured.
+
+    Raises:
+        RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
+    """
+    raw = recipe.read(path, "gate file", "docs/report.md")
+    try:
+        gate = Gate.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{path}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
+    for number, rule in enumerate(gate.rules):
+        where = f"{path}: rules[{number}]"
+        check(rule, asked, where)
+        if why := unmeasured(rule, asked, report):
+            raise RecipeError(f"{where}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
+    return gate
+
+
+def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
+    return Rule.model_fields if len(place) > 1 else Gate.model_fields
+
+
+def check(rule: Rule, asked: recipe.Recipe, where: str) -> None:
+    """Raises RecipeError where a rule is no rule, or names a task that the recipe does not have."""
+    if rule.figure not in NAMES:
+        more = " There are two: request_cost and training_cost." if rule.figure == "cost" else ""
+        raise RecipeError(f"{where}: there is no figure '{rule.figure}'.{more}", suggest(rule.figure, NAMES))
+    if rule.at_least is None and rule.at_most is None:
+        raise RecipeError(f"{where}: {rule.figure} has no limit.", "Add at_least or at_most.")
+    if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
+        raise RecipeError(f"{where}: at_least {rule.at_least:g} is more than at_most {rule.at_most:g}.", "Take one of them out.")
+    known = [given if isinstance(given, str) else given.name for given in asked.tasks]
+    if rule.task is not None and rule.task not in known:
+        raise RecipeError(f"{where}: the recipe has no task '{rule.task}'.", suggest(rule.task, known))
+    if rule.suite is not None and rule.figure != FORGETTING:
+        raise RecipeError(f"{where}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
+
+
+def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+    """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
+    if rule.figure in PRICED and asked.cost.gpu_hour is None:
+        return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
+    cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
+    inputs = {name.partition(".")[2]: job for name, job in report.inputs if name.partition(".")[0] in cells}
+    if rule.figure in TIMED and "speed" not in inputs:
+        return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
+    if rule.figure == "relevance" and "relevance.tuned" not in inputs:
+        return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
+    if rule.figure == "learned" and not {"arm.base_fewshot", "arm.base_constrained"} & inputs.keys():
+        return "no arm without training is compared", "Add base_fewshot to compare.arms."
+    if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
+        return (
+            "its answers may say what the prompt does not",
+            "Take the rule out, or name a task whose answers are grounded in its prompts.",
+        )
+    suites = {suite_of(name) for name in inputs if name.startswith(GENERAL)}
+    if rule.figure == FORGETTING and not suites:
+        return "general.suites is empty", "Add paragraphs to it."
+    if rule.suite is not None and rule.suite not in suites:
+        return f"the general suites are {', '.join(sorted(suites))}", suggest(rule.suite, suites)
+    return None
+
+
+def is_grounded(report: Job, cell: str) -> bool:
+    return bool(inline.of_spec(dict(report.inputs)[f"{cell}.verdict"].params["task"]).grounded)
+
+
+def suite_of(name: str) -> str:
+    """The suite of an input: `general.paragraphs`, `general.<task>.exam`."""
+    suite = name.removeprefix(GENERAL)
+    return next((suite.removesuffix(end) for end in (".exam", ".base", ".tuned") if suite.endswith(end)), suite)
+
+
+def judge(gate: Gate, report: Row) -> list[Row]:
+    """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, measurable,
+    threshold, result}.
+
+    A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
+    side, and cannot tell otherwise; one without passes or fails. Nothing is told of a suite that is not measurable, as the base scores
+    too little there to lose anything.
+
+    Raises:
+        RecipeError: no cell that a rule is about has its figure.
+    """
+    rows = []
+    for number, rule in enumerate(gate.rules):
+        found = [
+            row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell, report["confidence"])
+        ]
+        if not found:
+            there = sorted({row["suite"] for cell in report["cells"] for row in cell["forgetting"] or []})
+            remedy = (
+                suggest(rule.suite, there) if rule.suite and there else "Take the rule out, or look at docs/report.md for what it needs."
+            )
+            raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{of(rule)}.", remedy)
+        rows += [{"rule": number, "figure": rule.figure, **row, "result": result(rule, row)} for row in found]
+    return rows
+
+
+def of(rule: Rule) -> str:
+    return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
+
+
+def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
+    """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
+    limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
+    at = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
+    if rule.figure == FORGETTING:
+        suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
+        kept = ("suite", "low", "high", "measurable")
+        return [at | {"value": row["difference"]} | {name: row[name] for name in kept} for row in suites]
+    figure = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
+    if rule.figure in RESAMPLED:
+        figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
+    value, low, high = figure
+    silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
+    if value is None and not silent:
+        return []
+    return [at | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
+
+
+def result(rule: Rule, row: Row) -> str:
+    if row["value"] is None or not row["measurable"]:
+        return CANNOT
+    low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
+    least, most = (rule.at_least, rule.at_most)
+    if (least is not None and high < least) or (most is not None and low > most):
+        return FAIL
+    inside = (least is None or low >= least) and (most is None or high <= most)
+    return PASS if inside else CANNOT
+
+
+def status(rows: list[Row]) -> int:
+    """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
+    results = {row["result"] for row in rows}
+    return next((STATUS[word] for word in (FAIL, CANNOT) if word in results), 0)
+
+
+def line(row: Row) -> str:
+    """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
+    places = digits(row)
+    limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
+    name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
+    shown, indent = figures(row, places), " " * (len(CANNOT) + 2)
+    head = textwrap.fill(f"{row['result']:{len(CANNOT)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else f"\n{indent}"
+    return f"{head}{gap}{shown} ({limits})"
+
+
+def digits(row: Row) -> int:
+    """Significant digits with which every figure lies on the same side of each limit as it does unrounded."""
+    known = [row[name] for name in ("value", "low", "high") if row[name] is not None]
+    pairs = [(value, limit) for value in known for limit in row["threshold"].values()]
+
+    def told(value: float, limit: float, places: int) -> bool:
+        shown = float(f"{value:.{places}g}")
+        return (shown > limit, shown < limit) == (value > limit, value < limit)
+
+    return next(places for places in range(FEWEST, EXACT + 1) if all(told(*pair, places) for pair in pairs))
+
+
+def figures(row: Row, places: int) -> str:
+    if row["value"] is None:
+        return "no answers"
+    if not row["measurable"]:
+        return "base too low"
+    return f"{row['value']:.{places}g}" + (f" [{row['low']:.{places}g}, {row['high']:.{places}g}]" if row["low"] is not None else "")
+
+
+def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:
+    """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
+    name = report.params["recipe"]["name"]
+    path = store.data / "gate" / f"{name}.json"
+    body = {"schema": 1, "recipe": name, "gate": gate.name, "status": status(rows), "report": report.path.name}
+    body |= {"key": report.key, "digest": report.digest, "rules": rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    return path

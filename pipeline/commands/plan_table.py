@@ -1,0 +1,357 @@
+"""What `loralift plan` prints: a line a job with what it takes and why it is not here, and what a recipe's test sets can show."""
+
+import json
+import textwrap
+from dataclasses import dataclass, field
+from functools import cache
+from glob import escape
+from math import ceil
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline.commands import estimate, power
+from pipeline.commands.estimate import BF16, GPUS, NF4, SHARE, Answering, Cost, Method, Training
+from pipeline.config.recipe import Recipe
+from pipeline.data import inline
+from pipeline.data.task import Task
+from pipeline.engine import training_state
+from pipeline.models import base_model
+from pipeline.models.shapes import Shape
+from pipeline.plan import Job
+from pipeline.run import asked_of, find
+from pipeline.store.artifact import MANIFEST, Artifact, Store, canonical
+
+RECKONED = ("finetune", "generate", "relate", "forget")
+PARAGRAPH = (300, 130)
+"""Of the shipped paragraphs: how many, and tokens in one, about."""
+MANY_JOBS = 60
+"""More jobs than these are told by stage."""
+MOST_ROWS = 100_000
+INDENT = " " * 6
+"""Before what goes on in a further line of a job."""
+WIDTH = 7 + 5 * len(GPUS)
+"""Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
+LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
+{100 * SHARE:.0f} % of a card's limit, of which published runs reach 21 to 54 %. "-": does not
+fit. "<=": a bound from the longest prompts, since nothing is prepared yet.
+"after 5": the last of what a job waits for. speed: some minutes, not reckoned."""
+
+
+def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every: bool = False) -> None:
+    """What the jobs take, and whether they are here or why they have to be made; then what is left to do and what it can show.
+
+    Args:
+        every: a line a job, however many there are; else many are told by stage.
+    """
+    have: dict[Job, Artifact] = {}
+    lines = [looked_at(job, have, store) for job in jobs]
+    out.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
+    out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
+    if every or len(jobs) <= MANY_JOBS:
+        show_jobs(out, lines, shared(recipe) if out.is_terminal else "")
+    else:
+        show_stages(out, lines)
+    total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left(lines).said()}"
+    out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
+    show_notes(out, recipe)
+    exams = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
+    known = {job: lengths(job, have) for job in exams}
+    unprepared = {job for job, read in known.items() if read.bound}
+    power.show(out, jobs[-1], {job: read.examples for job, read in known.items()}, unprepared)
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """What a job takes."""
+
+    least: float
+    """Bytes."""
+    costs: dict[str, Cost]
+    bound: bool
+    """Whether it rests on the longest prompts, since nothing is prepared."""
+
+
+@dataclass
+class Left:
+    """What is still to be made, over all jobs."""
+
+    hours: dict[str, float] = field(default_factory=lambda: {gpu.name: 0.0 for gpu in GPUS})
+    too_large: dict[str, int] = field(default_factory=lambda: {gpu.name: 0 for gpu in GPUS})
+    unknown: int = 0
+    bound: bool = False
+
+    def add(self, job: Job, known: Reckoned | None) -> None:
+        self.unknown += job.stage in RECKONED and known is None
+        for name, cost in known.costs.items() if known else ():
+            self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
+            self.too_large[name] += not cost.fits
+        self.bound |= known is not None and known.bound
+
+    def said(self) -> str:
+        """The sum for each card; empty if there is nothing to make that takes a card."""
+        if not any(self.hours.values()) and not any(self.too_large.values()):
+            return ""
+        parts = [f"{name} {self.took(hours)}{self.rest(name)}" for name, hours in self.hours.items()]
+        return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
+
+    def took(self, hours: float) -> str:
+        return f"{'<=' * self.bound}{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
+
+    def rest(self, name: str) -> str:
+        return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A job of a plan, and what is known of it."""
+
+    job: Job
+    known: Reckoned | None
+    waits: Job | None
+    """The last of its inputs that is still to be made."""
+    reason: str | None
+    """None: it is here."""
+
+
+def looked_at(job: Job, have: dict[Job, Artifact], store: Store) -> Looked:
+    waits, reason = missing(job, have), why(job, have, store)
+    return Looked(job, reckoned(job, have) if job.stage in RECKONED else None, waits, reason)
+
+
+def shared(recipe: Recipe) -> str:
+    """What begins the name of every job on the one base of a recipe; empty where there are several."""
+    bases = {base_model.short(point.base) for _, point in recipe.points()}
+    return f"{bases.pop()}--" if len(bases) == 1 else ""
+
+
+def show_jobs(out: Console, lines: list[Looked], before: str) -> None:
+    """One line a job; on a terminal that is too narrow for it what does not fit stands below, names unbroken unless longer than a line.
+
+    Args:
+        before: left out of the names.
+    """
+    numbers = {line.job: number for number, line in enumerate(lines, 1)}
+    if before:
+        out.print(Text(f"{'':4}{'':{WIDTH}} names without {before}", "dim"), soft_wrap=True)
+    for line in lines:
+        job, reason = line.job, line.reason
+        because = "" if reason in (None, "never made") else f" ({reason})"
+        if line.waits:
+            stage = f"{line.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
+            because = f" (after {stage}{numbers[line.waits]})"
+        said = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
+        head = Text(f"{numbers[job]:>4}{figures(job, line.known)} {job.stage:8}")
+        out.print(laid_out([head, Text(job.label.removeprefix(before)), said], out.width if out.is_terminal else None), soft_wrap=True)
+
+
+def laid_out(parts: list[Text], width: int | None) -> Text:
+    """The parts in one line; with a width each that passes it begins a line of its own, and is wrapped where it is too long for one."""
+    if width is None:
+        return Text(" ").join(parts)
+    whole, used = parts[0].copy(), len(parts[0])
+    for part in parts[1:]:
+        if used + 1 + len(part) <= width:
+            whole, used = whole + " " + part, used + 1 + len(part)
+            continue
+        rows = part.wrap(Console(), width - len(INDENT))
+        whole, used = Text(f"\n{INDENT}").join([whole, *rows]), len(INDENT) + len(rows[-1])
+    return whole
+
+
+def show_stages(out: Console, lines: list[Looked]) -> None:
+    """One line a stage: how many jobs, the memory of the largest and the hours of all that are to be made."""
+    for stage in dict.fromkeys(line.job.stage for line in lines):
+        mine = [line for line in lines if line.job.stage == stage]
+        make = [line for line in mine if line.reason is not None]
+        out.print(
+            f"{len(mine):>4}{together(make)} {stage:8} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]", soft_wrap=True
+        )
+    out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
+
+
+def together(lines: list[Looked]) -> str:
+    """Memory of the largest and hours of all on each card, WIDTH characters; "-" where one of them does not fit."""
+    known = [line.known for line in lines if line.known]
+    if not known:
+        return " " * WIDTH
+    bound = "<=" * any(each.bound for each in known)
+    rest = left(lines)
+    hours = [f"{'-' if rest.too_large[name] else hour(spent):>5}" for name, spent in rest.hours.items()]
+    return f"{bound + f'{max(each.least for each in known) / 1e9:.1f}':>7}{''.join(hours)}"
+
+
+def left(lines: list[Looked]) -> Left:
+    found = Left()
+    for line in lines:
+        if line.reason is not None:
+            found.add(line.job, line.known)
+    return found
+
+
+def show_notes(out: Console, recipe: Recipe) -> None:
+    """What is peculiar about each base, and what a user must still do to fetch it."""
+    bases = {model.name: model for model in (base_model.find(point) for _, point in recipe.points())}
+    for model in bases.values():
+        for said in (f"{model.name}: {model.note}" if model.note else "", model.access()):
+            if said:
+                out.print(Text(textwrap.fill(said, 80, break_on_hyphens=False, break_long_words=False)), soft_wrap=True)
+
+
+def missing(job: Job, have: dict[Job, Artifact]) -> Job | None:
+    """The last of a job's inputs that is still to be made."""
+    return next((source for _, source in reversed(job.inputs) if source not in have), None)
+
+
+def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
+    """None if the job's artifact is here (it is then added to `have`), else the reason why it is not."""
+    if waits := missing(job, have):
+        return f"after {waits.stage} {waits.label}"
+    inputs = {name: have[source] for name, source in job.inputs}
+    found = find(job, inputs, store)
+    if found is not None:
+        have[job] = found
+        return None
+    asked = asked_of(job, inputs)
+    like = [Artifact.open(path.parent) for path in store.folder(job.stage).glob(f"{escape(job.label)}--*/{MANIFEST}")]
+    if not like:
+        return "never made"
+    last = max(like, key=lambda made: str(made.made["at"]))
+    changes = [name for name in asked.params if last.params.get(name) != asked.params[name]]
+    changes += [f"input {name}" for name in asked.inputs if last.inputs.get(name) != asked.inputs[name]]
+    changes += ["the code"] if last.version != asked.version else []
+    return f"changed since {last.key[:12]}: {', '.join(changes)}" if changes else "never made"
+
+
+def short(name: str) -> str:
+    """A card's name in four characters or so."""
+    return name.removeprefix("RTX ").removesuffix("-80")
+
+
+def figures(job: Job, known: Reckoned | None) -> str:
+    """Memory and the hours on each card, WIDTH characters."""
+    if known is None:
+        return f"{'not known' if job.stage in RECKONED else '':>{WIDTH}}"
+    hours = [f"{hour(cost.seconds / 3600) if cost.fits else '-':>5}" for cost in known.costs.values()]
+    return f"{'<=' * known.bound + f'{known.least / 1e9:.1f}':>7}{''.join(hours)}"
+
+
+def hour(value: float) -> str:
+    """Hours in at most four characters, up to 9999."""
+    return f"{value:.{2 if value < 0.995 else 1 if value < 99.95 else 0}f}"
+
+
+def reckoned(job: Job, have: dict[Job, Artifact]) -> Reckoned | None:
+    """What training or answering takes; None where the base's shape is not known, or fp32 or DoRA is asked for, which is not covered."""
+    shape = shape_of(canonical(job.params["model"]))
+    if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
+        return None
+    inputs = dict(job.inputs)
+    work: Training | Answering
+    if job.stage == "forget":
+        work, bound = scoring_of(job.params, *PARAGRAPH, PARAGRAPH[1]), False
+    else:
+        read = lengths(inputs["train" if job.stage == "finetune" else "exam"], have)
+        bound = read.bound
+        if job.stage == "relate":
+            work = scoring_of(job.params, min(read.examples, job.params["examples"]), read.prompt, read.longest)
+        else:
+            work = training_of(shape, job.params, read) if job.stage == "finetune" else answering_of(shape, job, read)
+    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), bound)
+
+
+@cache
+def shape_of(spec: str) -> Shape | None:
+    """Of a base, by its spec as canonical JSON."""
+    return base_model.shape_of(json.loads(spec))
+
+
+@cache
+def task_of(spec: str) -> Task:
+    """By its spec as canonical JSON."""
+    return inline.of_spec(json.loads(spec))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of one part of a task: means, and the longest."""
+
+    examples: int
+    dev: int
+    prompt: float
+    target: float
+    longest: int
+    """Prompt with answer."""
+    longest_target: int
+    choices: int
+    bound: bool
+
+
+def lengths(job: Job, have: dict[Job, Artifact]) -> Lengths:
+    """Of what is prepared, as prepare counted them; else at most the paper's 95th percentile of the task, or the recipe's own limit."""
+    cap, chosen = job.params["max_tokens"], task_of(canonical(job.params["task"]))
+    if made := have.get(job):
+        facts = made.facts
+        prompt, target = facts["tokens"]["prompt"], facts["tokens"]["target"]
+        longest = min(cap, prompt["max"] + target["max"])
+        counted = (prompt["mean"], target["mean"], longest, target["max"])
+        return Lengths(facts["examples"], facts.get("dev", 0), *counted, len(chosen.choices), bound=False)
+    usual, most = (min(cap, tokens) for tokens in (chosen.paper.tokens if chosen.paper else (cap, cap)))
+    target = min(chosen.max_new_tokens, usual // 2)
+    rows = rows_of(chosen, job.params["split"])
+    examples, dev = (min(job.params.get(name, 0), rows) for name in ("examples", "dev_examples"))
+    return Lengths(examples, dev, usual - target, target, most, min(chosen.max_new_tokens, most), len(chosen.choices), bound=True)
+
+
+def rows_of(chosen: Task, split: str) -> int:
+    """Rows that a task's first source is known to have; where that is not known, what is reckoned with at most."""
+    source = (chosen.train if split == "train" else chosen.heldout)[0]
+    rows = [part.rows for part in source.parts or (source,)]
+    return sum(each for each in rows if each) if all(rows) else MOST_ROWS
+
+
+def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
+    """The adapter and the precision of a fine-tuning job; a target that the base does not have is training's to refuse."""
+    targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
+    return Method(
+        params["rank"],
+        targets,
+        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        dropout=params["dropout"] > 0,
+        target_share=min(1.0, read.target / (read.prompt + read.target)),
+    )
+
+
+def training_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Training:
+    batch = min(params["batch_examples"], read.examples)
+    steps, tokens = training_state.total_steps(read.examples, params), read.prompt + read.target
+    looks = ceil(steps / params["dev_every"]) if read.dev else 0
+    return Training(method_of(shape, params, read), steps, batch, tokens, read.longest, looks * read.dev * tokens)
+
+
+def scoring_of(params: dict[str, Any], examples: int, prompt: float, longest: int) -> Answering:
+    """Texts that are read twice, and nothing written."""
+    weight_bytes = NF4 if params["quantization"] == "nf4" else BF16
+    return Answering(examples, prompt, longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1)
+
+
+def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
+    """A base may talk to the limit; an adapted model stops where the longest right answer does; one that ranks choices writes nothing.
+
+    Worked examples lengthen the prompt by what an example and its answer have on average.
+    """
+    params, limit = job.params, job.params["max_new_tokens"]
+    adapter = next((source for name, source in job.inputs if name == "adapter"), None)
+    ranks, shown = params.get("constrain") == "choices", params.get("shots", 0) * (read.prompt + read.target)
+    longest = read.longest - (0 if read.bound else read.longest_target) + ceil(shown)
+    return Answering(
+        examples=read.examples * (1 + params.get("samples", 0)),
+        prompt=read.prompt + shown,
+        longest=longest + (1 if ranks else limit),
+        limit=1 if ranks else limit,
+        steps=0 if ranks else min(limit, read.longest_target) if adapter else limit,
+        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        adapter=method_of(shape, adapter.params, read) if adapter and "merge" not in params else None,
+        choices=read.choices if params["score_choices"] or ranks else 0,
+    )

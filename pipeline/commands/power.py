@@ -1,0 +1,211 @@
+"""What the test sets of a recipe can show, known before a run: lifts, what was kept, and p-values that resampling cannot reach."""
+
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil, log, log1p
+
+from rich.console import Console
+
+from pipeline import metrics
+from pipeline.data import inline
+from pipeline.plan import Job
+from pipeline.scoring import stats
+from pipeline.scoring.verdict import Correction
+
+SMALL_LIFT = 0.02
+"""A lift that is worth having and hard to see."""
+DISCORDANCE = 0.2
+"""Share of examples on which base and tuned are taken to differ."""
+COLUMNS = 80
+CHEAP_ARMS = ("arm.base_fewshot", "arm.base_constrained")
+"""Inputs of a comparison with either of which it also claims what was learned."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The claims of a recipe before its scores are known, and how they are judged together."""
+
+    comparisons: tuple[Job, ...]
+    confidence: float
+    correction: Correction
+    general_examples: int
+    """Of each general task, as asked for."""
+
+    @property
+    def claims(self) -> int:
+        """At most so many: a general suite on which the base has nothing to lose is not claimed."""
+        return sum(over_arms(job) + len(suites(job)) for job in self.comparisons)
+
+    @property
+    def resamples(self) -> int:
+        return max(int(job.params["resamples"]) for job in self.comparisons)
+
+    def tests(self, claims: int) -> int:
+        """What the smallest p of so many claims is multiplied by."""
+        return claims if self.correction == "holm" else 1
+
+    @property
+    def level(self) -> float:
+        """The p that the first claim to be shown needs: at Holm's first step the level of one claim over all claims."""
+        return (1 - self.confidence) / self.tests(self.claims)
+
+    def smallest_p(self, claims: int) -> float:
+        """That the least of so many claims can have by randomization, after correction (stats.randomization)."""
+        return self.tests(claims) / (self.resamples + 1)
+
+    def is_out_of_reach(self, claims: int) -> bool:
+        """Whether not one of so many claims can be shown by randomization; compared as verdict.word does."""
+        return claims > 0 and self.smallest_p(claims) > 1 - self.confidence
+
+    def needed_resamples(self, claims: int) -> int:
+        """The fewest with which so many claims are not out of reach."""
+        return ceil(self.tests(claims) / (1 - self.confidence)) - 1
+
+
+@dataclass(frozen=True, order=True)
+class Size:
+    """Examples of a test set."""
+
+    examples: int
+    bound: bool
+    """Whether it has at most so many, since it is not prepared yet."""
+
+    def __str__(self) -> str:
+        return f"{'<=' * self.bound}{self.examples:,}"
+
+
+def family_of(report: Job) -> Family:
+    """The claims that a report job judges; comparisons that points of a sweep share count once."""
+    recipe = report.params["recipe"]
+    comparisons = tuple(dict.fromkeys(job for _, job in report.inputs if job.stage == "compare"))
+    judged = recipe["compare"]
+    return Family(comparisons, judged["confidence"], judged["correction"], recipe["general"]["examples"])
+
+
+def over_arms(comparison: Job) -> int:
+    """Claims of tuned over other arms: the lift, and what was learned where a cheap arm was tried."""
+    return 1 + any(name in CHEAP_ARMS for name, _ in comparison.inputs)
+
+
+def suites(comparison: Job) -> list[str]:
+    """Inputs of a comparison that stand for a general suite each: the paragraphs' losses, or the examples of a task."""
+    names = [name for name, _ in comparison.inputs if name.startswith("general.")]
+    return [name for name in names if name == "general.paragraphs" or name.endswith(".exam")]
+
+
+def is_randomized(comparison: Job) -> bool:
+    """Whether its claims over arms are surely tested by randomization; grouped examples, not known yet, may make it so as well."""
+    seeds = sum(name.startswith("tuned") for name, _ in comparison.inputs)
+    return seeds > 1 or not metrics.load(inline.of_spec(comparison.params["task"]).metrics[0]).zero_one
+
+
+def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:
+    """The lift that each size of test set can show, the examples that a general task needs, and claims that nothing can show.
+
+    Args:
+        sizes: examples of every prepare job of held-out examples.
+        unprepared: those among them of which the size is no more than a bound, as the data may hold fewer.
+    """
+    family, known = family_of(report), {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
+    for line in (*lifts(family, known), *keeping(family, known), *warning(family)):
+        out.print(line, soft_wrap=True)
+
+
+def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
+    """The smallest lift by size of test set, and the examples for a small one: for one claim alone, then in the family."""
+    named: dict[Size, dict[str, None]] = {}
+    for job in family.comparisons:
+        named.setdefault(sizes[dict(job.inputs)["exam"]], {})[inline.of_spec(job.params["task"]).name] = None
+    at_best = any(size.bound for size in named)
+    yield wrapped(
+        f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "
+        f"if base and tuned differ on {100 * DISCORDANCE:g} % of them"
+        + ('; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' if at_best else ":")
+    )
+    for size, names in sorted(named.items()):
+        whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
+        least = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
+        shown = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
+        yield wrapped(f"{size!s:>8}  {shown}  {whose}", " " * 23)
+    yield enough(family.confidence)
+    if family.tests(family.claims) > 1:
+        least = stats.planned_effect(min(named).examples, DISCORDANCE, 1 - family.level)
+        first = f"{100 * least:.1f} points at best" if at_best else f"up to {100 * least:.1f} points"
+        yield wrapped(
+            f"that is for one claim alone; of at most {family.claims:,} claims of this recipe, corrected together, the first to be shown "
+            f"(p of {family.level:.2g}) needs {first} on the smallest of these sets:"
+        )
+        yield enough(1 - family.level)
+
+
+def enough(confidence: float) -> str:
+    needed = stats.needed_examples(SMALL_LIFT, DISCORDANCE, confidence)
+    return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  as many would be needed"
+
+
+def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
+    """The examples with which a general task of which no answer changes is shown to be kept, and a warning where there are fewer."""
+    by_margin: dict[float, dict[Job, Size]] = {}
+    for comparison in family.comparisons:
+        exams = [job for name, job in comparison.inputs if name in suites(comparison) and job.stage == "prepare"]
+        by_margin.setdefault(comparison.params["margin"], {}).update((job, sizes[job]) for job in exams)
+    whose = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
+    for margin, found in by_margin.items():
+        if not found:
+            continue
+        needed = needed_to_keep(margin, family.level)
+        yield wrapped(f"Examples that show a general task to be kept (margin {margin:g}) if not one answer changes{whose}:")
+        yield f"{needed:>8,} examples"
+        if few := [size for size in found.values() if size.examples < needed]:
+            least = "at least " * any(size.bound for size in found.values())
+            said = f"warning: {least}{len(few)} of {len(found)} have fewer, down to {min(few)}"
+            yield wrapped(f"{said} (general.examples={family.general_examples})")
+
+
+def needed_to_keep(margin: float, level: float) -> int:
+    """The smallest n of answers, none of which changes, that are shown to be within the margin.
+
+    There the exact test, forgetting.Shift.kept, is P(Bin(n, margin) = 0) = (1 - margin)^n; it is not called, since it loads scipy.
+
+    Args:
+        level: of the two-sided p, which is twice the one-sided one of the test (claims.kept).
+    """
+    return ceil(log(level / 2) / log1p(-margin))
+
+
+def out_of_reach(family: Family) -> tuple[str, str] | None:
+    """Why no claim that is surely tested by randomization can be shown, with the remedy; None where one can be."""
+    if not family.is_out_of_reach(family.claims):
+        return None  # before the metrics are loaded, which takes seconds
+    count = sum(over_arms(job) for job in family.comparisons if is_randomized(job))
+    if not family.is_out_of_reach(count):
+        return None
+    return (
+        f"compare.resamples={family.resamples}: {count:,} of {family.claims:,} claims are tested by randomization, and their least p, "
+        f"{corrected(family, count)}: none of them can be shown.",
+        f"Set compare.resamples={family.needed_resamples(count)} or more.",
+    )
+
+
+def warning(family: Family) -> Iterator[str]:
+    """What out_of_reach says; or that claims by randomization depend on others, or may be among those whose test is not known yet."""
+    if found := out_of_reach(family):
+        yield wrapped(f"warning, a run will be refused: {found[0]} {found[1]}")
+    elif family.is_out_of_reach(family.claims):
+        unless = " before others are" * (family.correction == "holm")
+        yield wrapped(
+            f"warning: compare.resamples={family.resamples}: the least p by randomization (grouped examples, several seeds or "
+            f"scores between 0 and 1), {corrected(family, family.claims)}: no claim tested so can be shown{unless}. "
+            f"compare.resamples={family.needed_resamples(family.claims)} is enough."
+        )
+
+
+def corrected(family: Family, claims: int) -> str:
+    """`corrected (holm), is 930/10001 = 0.093, above 0.05`."""
+    made = f"{family.tests(claims)}/{family.resamples + 1} = {family.smallest_p(claims):.3g}"
+    return f"corrected ({family.correction}), is {made}, above {1 - family.confidence:.3g}"
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, COLUMNS, subsequent_indent=indent, break_on_hyphens=False)

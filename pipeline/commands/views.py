@@ -1,0 +1,253 @@
+"""What the verbs print. Reads artifacts and recipes, makes nothing."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from pipeline.commands import gate
+from pipeline.config import recipe as recipes
+from pipeline.data import task
+from pipeline.errors import ArtifactError, RecipeError, suggest
+from pipeline.machine import ROOT, Machine
+from pipeline.models import base_model
+from pipeline.plan import Job, plan
+from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
+
+
+class AlteredError(ArtifactError):
+    """An artifact is not what was made. The command line exits with 3."""
+
+    status = 3
+
+
+DEAR = ("finetune", "generate", "refer", "relate", "forget", "speed")
+STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
+
+
+def show_adapters(out: Console, made: list[Artifact]) -> None:
+    """A table for each base, a row an adapter, then the folders where they lie: the base is said there alone, so that a row fits 80
+    columns."""
+    bases: dict[str, list[Artifact]] = {}
+    for artifact in made:
+        bases.setdefault(artifact.path.name.partition("--")[0], []).append(artifact)
+    for base, adapters in bases.items():
+        out.print(adapters_of(base, adapters))
+        out.print(f"adapters: each in {adapters[0].path.parent}/{base}--<adapter>", soft_wrap=True)
+
+
+def adapters_of(base: str, made: list[Artifact]) -> Table:
+    """The row of each adapter of a base, without the base's name."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, side in (
+        ("adapter", "left"),
+        ("steps", "right"),
+        ("loss", "right"),
+        ("dev", "right"),
+        ("parameters", "right"),
+        ("seconds", "right"),
+    ):
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for artifact in made:
+        facts = artifact.facts
+        dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
+        table.add_row(
+            artifact.path.name.removeprefix(f"{base}--"),
+            str(facts["steps"]),
+            f"{facts['loss']:.3f}",
+            dev,
+            f"{facts['trainable_parameters']:,}",
+            f"{facts['train_seconds']:.0f}",
+        )
+    return table
+
+
+def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, gate.Gate | None]) -> None:
+    """The table, the page's path and, where there is a gate, a line a rule; exits with the gate's code."""
+    from pipeline.commands import report_table
+
+    store, where, rules = gated
+    made.verify()  # nobody shall read figures that were changed since
+    report = json.loads((made.path / "report.json").read_text("utf-8"))
+    out.print()
+    out.print(report_table.table(report))
+    out.print(f"report: {made.path / 'report.html'}", soft_wrap=True)
+    if rules is not None and where is not None:
+        rows = gate.judge(rules, report)
+        evidence = gate.write(store, where, made, rows)
+        for row in rows:
+            out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
+        out.print(f"gate: {evidence}", soft_wrap=True)
+        if code := gate.status(rows):
+            raise typer.Exit(code)
+
+
+def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
+    """Put the model card of each adapter, as the report holds it, into the adapter's folder."""
+    for adapter in adapters:
+        card = report.path / "cards" / adapter.path.name / CARD
+        if card.is_file() and not same(card, adapter.path / CARD):
+            with telling_of_disks(adapter.path):
+                shutil.copyfile(card, adapter.path / CARD)
+
+
+def same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def located(store: Store, what: str) -> Artifact:
+    """The artifact in a folder, or the one whose key starts so.
+
+    Raises:
+        ArtifactError: there is none, or more than one.
+    """
+    if Path(what).is_dir():
+        return Artifact.open(Path(what))
+    found = [made for made in store.all() if made.key.startswith(what) or made.path.name == what]
+    if len(found) != 1:
+        names = ", ".join(made.path.name for made in found[:5])
+        problem = (
+            f"'{what}' is the start of {len(found)} keys: {names}"
+            if found
+            else f"there is no artifact '{what}' in {store.data} or {store.checkpoints}"
+        )
+        raise ArtifactError(problem, "See `loralift ls artifacts`.")
+    return found[0]
+
+
+def show_artifact(out: Console, store: Store, what: str) -> None:
+    made = located(store, what)
+    body = {
+        "stage": made.stage,
+        "key": made.key,
+        "digest": made.digest,
+        "version": made.version,
+        "params": made.params,
+        "facts": made.facts,
+        "made": made.made,
+    }
+    out.print(Text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)), soft_wrap=True)
+    by_name = {found.path.name: found for found in store.all()}
+    out.print(grown(Tree(str(made.path)), made, by_name))
+
+
+def grown(tree: Tree, made: Artifact, by_name: dict[str, Artifact]) -> Tree:
+    """The tree with a branch for each input, and for each of theirs."""
+    for name, folder in made.lineage.items():
+        branch = tree.add(f"{name}: {folder}")
+        if folder in by_name:
+            grown(branch, by_name[folder], by_name)
+    return tree
+
+
+def show_list(out: Console, what: str, store: Store) -> None:
+    rows: dict[str, Any] = {
+        "recipes": lambda: [(str(path), recipes.load(path).question) for path in shipped_recipes()],
+        "tasks": lambda: [(name, task.find(name).about) for name in task.names()],
+        "models": lambda: [
+            (row.name, f"{row.repo or row.folder} {row.license}{', gated' if row.gated else ''}") for row in base_model.MODELS
+        ],
+        "artifacts": lambda: [(f"{made.key[:12]} {made.stage}", made.path.name) for made in store.all()],
+    }
+    if what not in rows:
+        raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
+    for name, about in rows[what]():
+        out.print(f"[bold]{name}[/]  {about}", soft_wrap=True)
+
+
+def shipped_recipes() -> list[Path]:
+    """Those that can be run: a name that begins with _ is for others to extend."""
+    return sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if not path.name.startswith("_"))
+
+
+def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
+    """The first examples of a training part; what carries the loss is green, or without colour in [[ ]], and ends with the end token."""
+    from pipeline.models import renderer
+    from pipeline.store import records
+
+    render = renderer.renderer(job.params["model"])
+    rows = list(records.read(made.path / "examples.jsonl", records.Example))[:count]
+    before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
+    for example in rows:
+        prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
+        out.print(f"[dim]{made.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
+        learned = f"{before}{render.tokenizer.decode(target)}{after}"
+        out.print(Text(render.tokenizer.decode(prompt)) + Text(learned, style="bold green underline"), soft_wrap=True)
+
+
+def verify_all(out: Console, store: Store) -> None:
+    """Hash everything; lists every altered artifact before it raises."""
+    count, altered = 0, []
+    for made in store.all():
+        count += 1
+        try:
+            made.verify()
+        except ArtifactError as error:
+            altered.append(error.problem)
+    if altered:
+        raise AlteredError("\n".join(altered), "Delete these folders to make them again.")
+    out.print(f"{count} artifacts, every byte as it was made")
+
+
+def verify_page(out: Console, page: Path, store: Store, machine: Machine) -> None:
+    """Work out a page again; raises ProofError at the first thing that comes out otherwise."""
+    from pipeline.commands import recompute_page
+
+    out.print(recompute_page.verify(page, store, machine).line(), soft_wrap=True)
+
+
+def check_all(out: Console) -> None:
+    """Load everything that ships.
+
+    Raises:
+        UserError: the first thing that does not load.
+    """
+    from pipeline.lora_land import published
+
+    tasks = {name: task.find(name) for name in task.names()}
+    planned = {path: len(plan(recipes.load(path), ask=False)) for path in shipped_recipes()}
+    theirs = published.tasks()
+    ours = [name for name in theirs if name in tasks and tasks[name].paper]
+    said = f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(base_model.MODELS)} model rows: all load"
+    out.print(f"{said}\n{len(ours)} of {len(theirs)} tasks of LoRA Land")
+    if missing := [name for name in theirs if name not in ours]:
+        raise RecipeError(f"tasks of LoRA Land without a file: {', '.join(missing)}")
+
+
+def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
+    """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
+    from pipeline.commands.plan_table import why
+
+    reached: set[Path] = set()
+    for path in [*shipped_recipes(), *others]:
+        have: dict[Job, Artifact] = {}
+        for job in plan(recipes.load(path), ask=False):
+            why(job, have, store)
+        reached |= {made.path for made in have.values()}
+        # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
+        wanted = {(job.stage, job.asked) for job in plan(recipes.load(path), ask=False)}
+        reached |= {made.path for made in store.all() if made.stage in DEAR and (made.stage, canonical(made.params)) in wanted}
+    loose = [made for made in store.all() if made.path not in reached]
+    for made in loose:
+        bytes_there = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
+        out.print(f"{'deleted' if delete else 'unreached'} {size(bytes_there):>11}  {made.path}", soft_wrap=True)
+        if delete:
+            (made.path / MANIFEST).unlink()  # first: a folder without it does not exist
+            shutil.rmtree(made.path)
+    reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
+    said = f"{len(loose)} artifacts that {reach}"
+    if loose and not delete:
+        said += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
+    out.print(said, soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """So many bytes in MiB, or in KiB below a tenth of one."""
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 / 10 else f"{count / 2**10:.1f} KiB"

@@ -1,0 +1,65 @@
+"""The shipped paragraphs of plain English: about no task, so what an adapter does to their loss is what it cost elsewhere."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import DataError
+from pipeline.machine import ROOT
+from pipeline.store.artifact import file_hash
+
+PARAGRAPHS = "paragraphs"
+"""The general suite that is no task."""
+FILE = ROOT / "data" / "general" / "paragraphs.jsonl"
+MISSING = "It belongs to the repository; check it out again."
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A text that is about no task."""
+
+    id: str
+    topic: str
+    text: str
+
+
+def digest() -> str:
+    """sha256 of the file of paragraphs, in hexadecimal.
+
+    Raises:
+        DataError: it is not there.
+    """
+    try:
+        return file_hash(FILE)
+    except OSError as error:
+        raise DataError(f"{FILE} cannot be read: {error.strerror or error}.", MISSING) from None
+
+
+def paragraphs() -> list[Paragraph]:
+    """All of them, in the order of the file.
+
+    Raises:
+        DataError: the file is not there or empty, a line is no {id, topic, text}, a text is blank or an id stands there twice.
+    """
+    digest()
+    lines = FILE.read_text("utf-8").split("\n")
+    found = [paragraph(number, line) for number, line in enumerate(lines, 1) if line]
+    if not found:
+        raise DataError(f"{FILE} holds no paragraph.", MISSING)
+    seen: set[str] = set()
+    for each in found:
+        if each.id in seen:
+            raise DataError(f"{FILE}: the id {each.id} stands there twice.", MISSING)
+        seen.add(each.id)
+    return found
+
+
+def paragraph(number: int, line: str) -> Paragraph:
+    try:
+        made: dict[str, Any] = json.loads(line)
+        found = Paragraph(made["id"], made["topic"], made["text"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{FILE}, line {number} is no object with id, topic and text: {line[:80]}", MISSING) from None
+    if not isinstance(found.text, str) or not found.text.strip():
+        raise DataError(f"{FILE}, line {number}: the text of {found.id} is empty.", MISSING)
+    return found

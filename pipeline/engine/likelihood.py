@@ -1,0 +1,73 @@
+"""Log-probabilities of answers, and the loss and KL divergence of base and adapter, read off the logits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.engine.batching import IGNORED, Tokens, padded, positions
+
+CHUNK = 2**24
+"""Logits that are turned into float32 at a time: 64 MiB."""
+
+
+def row_logprobs(model: Any, rows: Sequence[Tokens], pad: int) -> list[float]:
+    """Sum of log-probabilities of each row's target tokens, in nats.
+
+    Rows are padded on the left, so that all targets end in the last column and the output layer runs on the longest target + 1 columns
+    alone, however long the prompts are.
+    """
+    import torch
+
+    batch, keep = padded(rows, pad, model.device, left=True), max(len(row.target) for row in rows) + 1
+    mask = batch["attention_mask"]
+    with torch.inference_mode():
+        logits = model(
+            input_ids=batch["input_ids"], attention_mask=mask, position_ids=positions(mask), use_cache=False, logits_to_keep=keep
+        ).logits
+        return target_sums(logits, batch["labels"][:, -keep:])
+
+
+def target_sums(logits: Any, labels: Any) -> list[float]:
+    """Of each row the sum of log-probabilities of its targets, in nats; logits (rows, tokens, vocabulary), labels (rows, tokens).
+
+    The logits are turned into float32 some positions at a time.
+    """
+    import torch
+
+    wanted = labels[:, 1:]
+    rows, columns = (wanted != IGNORED).nonzero(as_tuple=True)
+    sums, step = torch.zeros(len(labels), dtype=torch.float64), max(1, CHUNK // logits.shape[-1])
+    for start in range(0, len(rows), step):
+        at = rows[start : start + step], columns[start : start + step]
+        each = logits[at].float().log_softmax(-1).gather(1, wanted[at][:, None])[:, 0]
+        sums.index_add_(0, at[0].cpu(), each.double().cpu())  # on the CPU, where the order of a sum is fixed
+    found: list[float] = sums.tolist()
+    return found
+
+
+def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, float]]:
+    """Of each row, summed over its target tokens, in nats: the negative log-likelihood under the base, the same with the adapter, and
+    KL(base || tuned) over the whole vocabulary.
+
+    Both passes run on the same weights and ids. The logits of both are held as the model gives them (see batches) and turned
+    into float32 some positions at a time.
+
+    Args:
+        model: a PeftModel with the adapter switched on.
+    """
+    import torch
+
+    inputs, labels = {name: batch[name] for name in ("input_ids", "attention_mask")}, batch["labels"][:, 1:]
+    rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
+    sums = torch.zeros(len(labels), 3, dtype=torch.float64)
+    with torch.inference_mode():
+        tuned = model(**inputs, use_cache=False).logits
+        with model.disable_adapter():
+            base = model(**inputs, use_cache=False).logits
+        step = max(1, CHUNK // base.shape[-1])
+        for start in range(0, len(rows), step):
+            at = rows[start : start + step], columns[start : start + step]
+            p, q = (logits[at].float().log_softmax(-1) for logits in (base, tuned))
+            wanted = labels[at][:, None]
+            each = torch.stack([-p.gather(1, wanted)[:, 0], -q.gather(1, wanted)[:, 0], (p.exp() * (p - q)).sum(1)], dim=1)
+            sums.index_add_(0, at[0].cpu(), each.double().cpu())  # on the CPU, where the order of a sum is fixed
+    return [(base, tuned, kl) for base, tuned, kl in sums.tolist()]

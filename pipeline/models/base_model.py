@@ -1,0 +1,193 @@
+"""How a base model is found: by its row in the table, as a hub id, or as a folder; and what is known of it before it is loaded."""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.recipe import Recipe
+from pipeline.config.validation_errors import nearest
+from pipeline.errors import ModelError
+from pipeline.machine import ROOT
+from pipeline.models import hub, shapes
+from pipeline.models.model_table import ROWS, Row
+from pipeline.models.shapes import Shape
+from pipeline.store.artifact import digest, file_hash
+
+WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.py")
+"""The files of a model repository that are fetched and hashed. No pickles."""
+QV = ("q_proj", "v_proj")
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+@dataclass(frozen=True)
+class Model(Row):
+    """A base model as a recipe means it."""
+
+    revision: str | None = None
+    trust_remote_code: bool = False
+
+    def spec(self, ask: bool = True) -> dict[str, Any]:
+        """What a stage must know to load exactly these weights; part of keys.
+
+        Args:
+            ask: ask the hub which commit is meant, if this machine does not know; without, the revision is then the recipe's own or None.
+
+        Raises:
+            ModelError: the folder holds no model that can be loaded safely; asked, also what hub.commit_of raises.
+        """
+        spec = {
+            "repo": self.repo,
+            "revision": self.revision,
+            "folder": self.folder,
+            "chat": self.chat,
+            "trust_remote_code": self.trust_remote_code,
+        }
+        if self.repo:
+            commit = hub.commit_of(self.repo, self.revision) if ask else hub.noted("models", self.repo, self.revision) or self.revision
+            return spec | {"revision": commit}
+        return spec | ({"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code))} if self.folder else {})
+
+    def access(self) -> str:
+        """What a user must still do to fetch a gated base; empty if it is open, here already, or a token is set."""
+        if not self.repo or not self.gated:
+            return ""
+        from huggingface_hub import constants  # not get_token, which loads an HTTP library
+
+        held = any(os.environ.get(name, "").strip() for name in TOKENS) or Path(constants.HF_TOKEN_PATH).is_file()
+        if held or snapshot(self.repo, self.revision):
+            return ""
+        return f"{self.name} is gated: accept its terms at https://huggingface.co/{self.repo}, then set HF_TOKEN"
+
+
+MODELS = tuple(Model(**vars(row)) for row in ROWS)
+
+
+def find(recipe: Recipe) -> Model:
+    """The base that a recipe names.
+
+    A hub id that a row has too is prompted as its tokenizer says, not as the row does.
+
+    Raises:
+        ModelError: it is neither a row, nor a folder, nor the form of a hub id.
+    """
+    name = recipe.base
+    rows = {row.name: row for row in MODELS}
+    if name in rows:
+        found = rows[name]
+    elif Path(name).is_dir():
+        found = Model(name, folder=name, shape=shapes.of_folder(Path(name)))
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ModelError(f"base: there is no model or folder '{name}'.", nearest(name, rows, "`loralift ls models`"))
+    else:
+        same = next((row for row in MODELS if row.repo == name), Model(name, name))
+        found = replace(same, name=name, chat=None)
+    chat = found.chat if recipe.chat is None else recipe.chat
+    return replace(found, revision=recipe.revision, chat=chat, trust_remote_code=recipe.trust_remote_code)
+
+
+def qv_targets(model: Model) -> tuple[str, ...]:
+    """The linear modules that make queries and values: one for both where they are fused, as in the Phi-3 family.
+
+    A base on the hub that is no row of the table counts as one that has both; training says which modules there are, if it has not.
+    """
+    return model.shape.qv if model.shape else QV
+
+
+def shape_of(spec: dict[str, Any]) -> Shape | None:
+    """The shape of the base that a stage is asked to load, from its row or a config.json on this machine; None if neither is there."""
+    if spec["folder"]:
+        return shapes.of_folder(placed(spec["folder"]))
+    row = next((row for row in MODELS if row.repo == spec["repo"]), None)
+    if row:
+        return row.shape
+    folder = snapshot(spec["repo"], spec["revision"])
+    return shapes.of_folder(folder) if folder else None
+
+
+def context_window(spec: dict[str, Any]) -> int | None:
+    """Tokens that a base was made for, from its config.json on this machine; None where that is not here or does not say."""
+    folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
+    if folder is None:
+        return None
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = config.get("text_config", config)
+    found = config.get("max_position_embeddings", config.get("n_positions"))
+    return found if isinstance(found, int) else None
+
+
+def snapshot(repo: str, revision: str | None) -> Path | None:
+    """The folder of a model repository in the cache; None if it is not here."""
+    commit = hub.noted("models", repo, revision)
+    folder = hub.cached("models", repo, f"snapshots/{commit}")
+    return folder if commit and (folder / "config.json").exists() else None
+
+
+def short(base: str) -> str:
+    """A base's name as part of a folder name."""
+    return Path(base).name
+
+
+def local_folder(spec: dict[str, Any]) -> Path:
+    """The folder with a base's files; fetched from the hub if it is not here yet.
+
+    Raises:
+        ModelError, MachineError: it is not on the hub, gated, or the hub cannot be reached.
+    """
+    if spec["folder"]:
+        return placed(spec["folder"])
+    from pipeline.models import hub
+
+    known = any(
+        row.repo == spec["repo"] for row in MODELS
+    )  # transformers has a class of its own for each: code beside the weights never runs
+    return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), known or spec["trust_remote_code"])
+
+
+def placed(folder: str) -> Path:
+    """Where a folder of the table or of a recipe lies. Keys hold it as it is written, so they are the same in every clone."""
+    shipped = any(row.folder == folder for row in MODELS)
+    return ROOT / folder if shipped else Path(folder)
+
+
+def check_folder(folder: Path, trust_remote_code: bool) -> Path:
+    """The folder, if it holds a model that can be loaded without running somebody's code."""
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} is no model: it has no config.json", "A base is a folder as `save_pretrained` writes it, or a hub id.")
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}", "Fetch the model again.") from None
+    if not list(folder.glob("*.safetensors")):
+        pickles = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
+        said = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
+        raise ModelError(f"{folder} has no .safetensors weights{said}", "Convert it: load it where you trust it and call save_pretrained.")
+    if "auto_map" in config and not trust_remote_code:
+        raise ModelError(
+            f"{folder} comes with Python code of its own (auto_map in config.json)",
+            "If you have read it, say trust_remote_code: true in the recipe.",
+        )
+    return folder
+
+
+@cache
+def folder_digest(folder: Path) -> str:
+    """Digest of a model folder's bytes. Hashes of large files are remembered by size and time of change."""
+    memory = ROOT / "data" / ".hashes.json"
+    try:
+        known: dict[str, str] = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    hashes, fresh = {}, {}
+    for path in sorted({found for pattern in WEIGHTS for found in folder.glob(pattern)}):
+        stat = path.stat()
+        mark = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        hashes[path.name] = known.get(mark) or file_hash(path)
+        if mark not in known and stat.st_size > 1 << 28:
+            fresh[mark] = hashes[path.name]
+    if fresh:
+        memory.parent.mkdir(exist_ok=True)
+        memory.write_text(json.dumps(known | fresh), "utf-8")
+    return digest(hashes)

@@ -1,0 +1,180 @@
+"""What a model sees: the chat template or the plain prompt as token ids, the answer behind it, and how ids
+become text again. Training, generation and scoring all come through here, so their ids are the same.
+
+The ids of a prompt never depend on the answer: prompt and answer are tokenized apart and put together as
+ids, so the loss mask is a number of tokens and no string is ever searched for.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models import base_model
+
+ONE_DATE = (
+    "{% macro strftime_now(form) %}"
+    "{{ form | replace('%d', '26') | replace('%B', 'July') | replace('%b', 'Jul') | replace('%m', '07') | replace('%Y', '2024') }}"
+    "{% endmacro %}"
+)
+"""Put before a chat template, so that one which writes a date (Llama 3, SmolLM3) writes the one that Llama 3.1 falls back to.
+With the day's own, a model would answer other prompts than it was trained on, and no run could be repeated."""
+
+
+class Renderer:
+    """Turns prompts and answers of one base model into token ids and back."""
+
+    def __init__(self, tokenizer: Any, chat: bool | None = None) -> None:
+        """chat: use the chat template; None: if the tokenizer has one."""
+        self.tokenizer = tokenizer
+        self.chat = bool(tokenizer.chat_template) if chat is None else chat
+        if self.chat and not tokenizer.chat_template:
+            raise ModelError(
+                "the recipe says chat: true, but the tokenizer has no chat template", "Leave chat out, or name an instruct model."
+            )
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                "the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json."
+            )
+        self.turn = self.chat_seam() if self.chat else ("", "")
+        self.blank_opens_word = self.plain("word word")[: len(self.plain("word"))] == self.plain("word")
+        self.end = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
+        self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+
+    def plain(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The ids that the answer follows, with at most one BOS."""
+        if self.chat:
+            return self.plain(self.conversation(prompt))
+        before, _ = self.seam(prompt)
+        ids: list[int] = self.tokenizer(before)["input_ids"]
+        return ids[:-1] if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id else ids
+
+    def conversation(self, prompt: str, answer: str | None = None) -> str:
+        """The chat template's text of a question: up to where its answer begins, or with its answer and what stands behind it.
+
+        Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks aloud would be cut off before it answers.
+        """
+        turns = [{"role": "user", "content": prompt}]
+        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        shown: str = self.tokenizer.apply_chat_template(
+            turns,
+            chat_template=ONE_DATE + self.tokenizer.get_chat_template(),
+            add_generation_prompt=answer is None,
+            tokenize=False,
+            enable_thinking=False,
+        )
+        return shown
+
+    def chat_seam(self) -> tuple[str, str]:
+        """A question as the chat template ends it, and the blank that it writes before an answer (Llama 2; mostly there is none)."""
+        before, whole = self.conversation("a"), self.conversation("a", "word")
+        between = whole[len(before) :].partition("word")[0] if whole.startswith(before) else ""
+        return before, between if between.isspace() else ""
+
+    def answer_ids(self, prompt: str, answer: str) -> list[int]:
+        """The ids of an answer behind its prompt, without an end token."""
+        before, blank = self.turn if self.chat else self.seam(prompt)
+        together, alone = self.plain(before + blank + answer.strip()), self.plain(before)
+        if together[: len(alone)] == alone:  # the usual case: a tokenization of the whole text
+            return together[len(alone) :]
+        # a merge would cross the seam: tokenize the answer behind a line end, since some tokenizers put a blank before any text
+        line, behind = self.plain("\n"), self.plain("\n" + blank + answer.strip())
+        return behind[len(line) :] if behind[: len(line)] == line else self.plain(blank + answer.strip())
+
+    def target_ids(self, prompt: str, target: str) -> list[int]:
+        """The ids that carry the loss: the answer and the end token."""
+        return [*self.answer_ids(prompt, target), self.end]
+
+    def lengths(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+        """The numbers of prompt_ids and target_ids of every (prompt, target), tokenized together and no text twice."""
+        if self.chat:
+            befores, blanks = [self.turn[0]] * len(pairs), [self.turn[1]] * len(pairs)
+            starts, asked = [self.plain(self.turn[0])] * len(pairs), self.many([self.conversation(prompt) for prompt, _ in pairs])
+        else:
+            befores, blanks = map(list, zip(*(self.seam(prompt) for prompt, _ in pairs), strict=True))
+            starts = self.many(befores)
+            asked = self.led(starts, [prompt for prompt, _ in pairs])
+        wholes = self.many([before + blank + pair[1].strip() for before, blank, pair in zip(befores, blanks, pairs, strict=True)])
+        found = []
+        for pair, ids, whole, start in zip(pairs, asked, wholes, starts, strict=True):
+            is_usual = whole[: len(start)] == start
+            found.append((len(ids), 1 + (len(whole) - len(start) if is_usual else len(self.answer_ids(*pair)))))
+        return found
+
+    def led(self, starts: list[list[int]], prompts: list[str]) -> list[list[int]]:
+        """The prompt_ids of prompts, from the ids of what stands before their answers: every text is led by the same special tokens."""
+        known = self.prompt_ids(prompts[0])
+        lead = known[: len(known) - len(starts[0])]
+        is_simple = known == lead + starts[0]
+        ends = (self.tokenizer.eos_token_id,)
+        return [
+            lead + ids if is_simple and tuple(ids[-1:]) != ends else self.prompt_ids(prompt)
+            for ids, prompt in zip(starts, prompts, strict=True)
+        ]
+
+    def many(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def seam(self, prompt: str) -> tuple[str, str]:
+        """The prompt, and the blank that opens the answer.
+
+        The one blank between the two belongs to the answer where the tokenizer's words begin with it
+        (GPT, Llama 3, Qwen), and to the prompt where they end with it.
+        """
+        body = prompt.rstrip(" ")
+        if not body or body[-1].isspace():
+            return body, ""
+        return (body, " ") if self.blank_opens_word else (body + " ", "")
+
+    def end_of_turn(self) -> int:
+        """The token that ends an answer in the chat template; often not the tokenizer's EOS."""
+        behind = self.plain(self.conversation("a", "word").rpartition("word")[2])
+        known = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return int(next((token for token in behind if token in known), self.tokenizer.eos_token_id))
+
+    def cut_left(self, prompt: str, tokens: int) -> str:
+        """The end of a prompt, such that its ids are at most `tokens`; empty if nothing fits."""
+        if len(self.prompt_ids(prompt)) <= tokens:
+            return prompt
+        encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        low, high = 0, len(encoded)  # the number of tokens that go; the fewest that suffice
+        while low < high:
+            middle = (low + high) // 2
+            if len(self.prompt_ids(prompt[encoded[middle][0] :])) <= tokens:
+                high = middle
+            else:
+                low = middle + 1
+        return prompt[encoded[low][0] :] if low < len(encoded) else ""
+
+    def decode(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+
+def renderer(spec: dict[str, Any]) -> Renderer:
+    """The renderer of a base model, by the spec that plan() writes into a stage's params.
+
+    Raises:
+        ModelError: there is no tokenizer, or chat is asked for where there is no template.
+    """
+    return cached_renderer(base_model.local_folder(spec), spec["chat"], spec["trust_remote_code"])
+
+
+@cache
+def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool) -> Renderer:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
+            "A base needs its tokenizer.json beside its weights.",
+        ) from None
+    return Renderer(tokenizer, chat)

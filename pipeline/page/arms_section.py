@@ -1,0 +1,222 @@
+"""Every arm of a cell on one line: score with interval, what went wrong with its answers, relevance, hallucination, speed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.arms import RAW, stand_in
+from pipeline.page import fmt
+from pipeline.page.cells import Cell, finite
+from pipeline.page.published_section import REFERENCE
+
+Row = dict[str, Any]
+LABELS = {
+    "base": "base",
+    "base_fewshot": "base, few-shot",
+    "base_constrained": "base, constrained",
+    "tuned": "tuned",
+    "tuned_constrained": "tuned, constrained",
+    "base_bf16": "base, not quantized",
+    "merged": "tuned, merged",
+    "merged_original": "tuned, merged into the original",
+    "constant": "one constant answer",
+    "shuffled_labels": "placebo: shuffled answers",
+    "unrelated": "placebo: unrelated task",
+}
+MEANINGS = {
+    "base": "The quantized base, asked the question alone.",
+    "base_fewshot": "The same base with worked examples from the training part in front of the question.",
+    "base_constrained": "The same base, held to the form of the answer: choices are ranked by their log-likelihood a token, "
+    "JSON is asked for with its keys named. The weights do not change.",
+    "tuned": "The same base with the trained adapter; the mean over training seeds where there are several.",
+    "tuned_constrained": "The tuned weights, held to the form of the answer in the same way.",
+    "base_bf16": "The base at its own precision: what quantization itself costs.",
+    "merged": "The adapter folded into the quantized weights, as it would be deployed.",
+    "merged_original": "The adapter folded into the original weights.",
+    "constant": "Always the same answer: the most common one of the training part; where all differ, the first of them.",
+    "shuffled_labels": "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
+    "unrelated": "An adapter trained on another task. It should gain nothing.",
+}
+
+
+def label(name: str) -> str:
+    """An arm's name for people."""
+    if name.startswith(REFERENCE):
+        return name.removeprefix(REFERENCE)
+    if name.endswith(RAW):
+        return f"{label(name.removesuffix(RAW))}, raw"
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def meaning(name: str) -> str:
+    if name.startswith(REFERENCE):
+        return "Another model, behind an endpoint, asked the same questions."
+    if name.endswith(RAW):
+        return "The same choices ranked by their whole log-likelihood, which favours short ones."
+    return MEANINGS.get(name, "")
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Where an arm stands in lists: base and what is cheap, tuned and what comes of it, placebos, references."""
+    order = list(LABELS)
+    known = name.removesuffix(RAW)
+    return (order.index(known) if known in order else len(order), name)
+
+
+def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
+    """The arms of a cell by the primary metric, base and tuned among them.
+
+    Args:
+        comparisons: the judged ones of base and tuned, one a metric, the primary one first.
+
+    Returns:
+        {name, label, score, low, high, over_base, tuned_over, metrics, counts, lenient, relevance, grounding, speed, asked, tokens_in,
+        tokens_out, cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is
+        None, and the last two are set by `money`.
+    """
+    primary, beside = comparisons[0], cell.load("verdict", "beside.json")
+    found = beside[primary["metric"]]
+    others = {each["name"]: each for each in found["others"]}
+    lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
+    timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
+    made: list[Row] = []
+    over_base: Row | None
+    tuned_over: Row | None
+    for name in sorted({"base", "tuned", *others}, key=rank):
+        if name in others:
+            other = others[name]
+            low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
+            score, tuned_over = other["score"], {key: other[key] for key in lift}
+        else:
+            (low, high), score = found["scores"][name], primary[name]
+            over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
+        row: Row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
+        row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
+        made.append(row | measured(cell, name, timed.get(name)))
+    return [finite(row) for row in made]
+
+
+def scores(name: str, comparisons: list[Row], beside: dict[str, Row]) -> list[Row]:
+    """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
+    found = []
+    for row in comparisons:
+        told = beside[row["metric"]]
+        other = next((each for each in told["others"] if each["name"] == name), None)
+        if name in told["scores"]:
+            score, (low, high) = row[name], told["scores"][name]
+        elif other:
+            score, low, high = other["score"], other["score_low"], other["score_high"]
+        else:
+            continue
+        found.append({"metric": row["metric"], "score": score, "low": low, "high": high})
+    return found
+
+
+def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
+    """What an answer that is always the same scores: {answer, score, tuned_over}; None where there is no such answer.
+
+    It is the arm `constant` where that was asked for (its answer comes from the training part), else the best that the held-out
+    targets themselves would suggest, which has no interval.
+    """
+    asked = next((row for row in scored if row["name"] == "constant"), None)
+    if asked:
+        return {"answer": None, "score": asked["score"], "tuned_over": asked["tuned_over"]}
+    best = next(iter(cell.load("verdict", "beside.json")[metric]["constants"]), None)
+    return {**best, "tuned_over": None} if best else None
+
+
+def measured(cell: Cell, name: str, timed: Row | None) -> Row:
+    """What was measured of an arm beside its score; timed: its row of `timing`."""
+    counts = cell.load("verdict", "counts.json")
+    tuned = pooled(counts["tuned"])
+    grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
+    return {
+        "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
+        "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
+        "relevance": relevance.get(name),
+        "grounding": grounding.get(name),
+        "speed": timed and {key: value for key, value in timed.items() if key not in ("latency", "first")},
+        "asked": asked(facts_of(cell, name)),
+        "tokens_in": tokens_in(cell, name, timed),
+        "tokens_out": None,
+        "cost": None,
+    }
+
+
+def timing(cell: Cell, names: Iterable[str]) -> Row | None:
+    """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
+    row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
+    """
+    found = cell.find("speed", "speed.json")
+    if not found:
+        return None
+    rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
+    for name in names:
+        one = name if name in found["arms"] else stand_in(name, found["arms"], quantized)
+        if one:
+            own = {"timed_as": None if one == name else one, "overhead": found["overhead"].get(one)}
+            rows[name] = found["arms"][one] | own
+    return {**found, "arms": rows}
+
+
+def pooled(seeds: list[Row]) -> Row:
+    """Counts of all training seeds together."""
+    total = {name: sum(row[name] for row in seeds) for name in seeds[0] if name != "mean_tokens"}
+    return total | {"mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, total["n"])}
+
+
+def facts_of(cell: Cell, name: str) -> Row:
+    """What the folder of an arm's answers says of them, of raw choices that of the others; nothing where it has none."""
+    name = name.removesuffix(RAW)
+    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
+    return cell.inputs[source].facts if source in cell.inputs else {}
+
+
+def asked(facts: Row) -> Row | None:
+    """What stood in an arm's prompts beside the question: {said, prompts} and either {shots, fewest, most, shrunk, separator} or
+    {keys, unkeyed}; None where they held nothing else.
+
+    Args:
+        facts: of a folder of `generate`.
+    """
+    if "shots" in facts:
+        told = {"fewest": "fewest_shots", "most": "most_shots"}
+        found = {name: facts[told.get(name, name)] for name in ("shots", "fewest", "most", "shrunk", "separator")}
+        return {"said": shown(facts), "prompts": facts["examples"], **found}
+    if "unkeyed" in facts:
+        return {"said": named(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
+    return None
+
+
+def shown(facts: Row) -> str:
+    """How many worked examples the prompts hold, in words."""
+    if facts["most_shots"] == 0:
+        return f"{fmt.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
+    ends = "; answers also end at a blank line" if facts["separator"] else ""
+    if not facts["shrunk"]:
+        return f"{fmt.plural(facts['shots'], 'worked example')} in every prompt{ends}"
+    fewer = f"{facts['shrunk']:,} of {fmt.plural(facts['examples'], 'prompt')} {'holds' if facts['examples'] == 1 else 'hold'} fewer"
+    return f"{fmt.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
+
+
+def named(facts: Row) -> str:
+    """Whether the prompts name the keys of the answer, in words."""
+    if not facts["keys"]:
+        return "the keys were not named: no training answer is a JSON object; the same prompts as without"
+    if not facts["unkeyed"]:
+        return f"{fmt.plural(len(facts['keys']), 'key')} named in every prompt"
+    return f"the keys were not named in {facts['unkeyed']:,} of {fmt.plural(facts['examples'], 'prompt')}: no room"
+
+
+def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
+    """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
+    facts = facts_of(cell, name)
+    if facts.get("prompt_tokens") and facts.get("examples"):
+        return float(facts["prompt_tokens"]) / float(facts["examples"])
+    return float(timed["prompt_tokens"]) if timed else None
+
+
+def speed(cell: Cell) -> Row | None:
+    """What the timing says of the whole cell; the single requests stay in its folder."""
+    found = cell.find("speed", "speed.json")
+    kept = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
+    return {key: found.get(key) for key in kept} if found else None

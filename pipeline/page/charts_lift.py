@@ -1,0 +1,322 @@
+"""The figures, drawn by Altair from the report's own data: lifts with intervals, training curves, lift along a sweep."""
+
+import math
+import re
+from itertools import pairwise
+from typing import Any
+
+from pipeline.page import fmt
+from pipeline.page.svg import INK, SERIES, draw
+
+Row = dict[str, Any]
+SHAPES = {"better": "circle", "worse": "square", "cannot tell": "diamond"}
+COLOURS = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
+CHARACTER = 7
+"""Width of a letter of a wide font at 12 pixels."""
+SPOTS = 200
+"""Points of the training curves of a task, about, that tell their value when they are pointed at."""
+WIDE = 20
+"""From this ratio of the highest loss to the lowest its axis is logarithmic."""
+STEP = 30
+"""Height of a row of the forest plot, in pixels."""
+LINE = 14
+"""What a further line of its name adds to that."""
+PANEL = 340
+"""Width of the plane of a training curve, in pixels."""
+SWEPT = 360
+"""Width of the plane of a sweep, in pixels."""
+APART = 18
+"""Most pixels between two lines of a sweep at the same value."""
+MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
+"""One for every colour of a series."""
+NARROW, NARROW_NAMES = 345, 145
+"""Of a figure for a telephone, in pixels: its width, and that of its names at most."""
+
+
+def all_of(report: Row) -> dict[str, str]:
+    """Every figure of the page as SVG, by name."""
+    rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
+    drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
+    for number, task in enumerate(tasks(report)):
+        lines = curve_lines(report, task)
+        drawn[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
+        if any(line["dev"] for line in lines):
+            drawn[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
+        for axis in report["sweep"]["axes"] if report["sweep"] else []:
+            drawn[f"sweep{number}-{axis['axis'].rpartition('.')[2]}"] = along(report["sweep"] | axis, task)
+    return drawn
+
+
+def tasks(report: Row) -> list[str]:
+    return list(dict.fromkeys(cell["task"] for cell in report["cells"]))
+
+
+def styled(chart: Any) -> Any:
+    """The look that all figures share."""
+    text: Row = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
+    lines: Row = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
+    chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
+    chart = chart.configure_axis(**text, **lines, titleFontWeight="normal", labelPadding=6, titlePadding=10)
+    return chart.configure_legend(
+        **text,
+        orient="top",
+        direction="horizontal",
+        columns=3,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=1,
+        columnPadding=28,
+        title=None,
+        offset=8,
+    )
+
+
+def published(report: Row, cell: Row) -> float | None:
+    """The lift that LoRA Land has for the cell's task and base, by its own scoring."""
+    return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
+
+
+def forest_row(cell: Row, paper: float | None = None) -> Row:
+    primary = cell["comparisons"][0]
+    said = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
+    text = fmt.typeset(fmt.signed(primary["lift"], fmt.digits(primary["low"], primary["high"])))
+    told = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
+    known = f"{cell['label']}: {fmt.typeset(fmt.three(paper, 'lift'))} published"
+    return {**told, "label": cell["label"], "said": said, "text": text, "paper": paper, "known": known}
+
+
+def forest(rows: list[Row], width: int, label: int) -> str:
+    """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
+
+    Args:
+        width: of the whole figure, in pixels.
+        label: of the names at most, in pixels.
+    """
+    import altair as alt
+
+    room, axis = names(rows, label)
+    known = [row for row in rows if row["paper"] is not None]
+    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in known]
+    start, end = min(0.0, *ends), max(0.0, *ends)
+    scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
+    lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
+    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
+    shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
+
+    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="said:N")
+    zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=lift))
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
+    points = base.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
+    halo = base.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
+    figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
+    y = alt.Y("label:N", sort=None, axis=axis)
+    ticks = (
+        alt.Chart(alt.Data(values=known)).mark_tick(thickness=2, size=16, color=INK["s1"]).encode(x="paper:Q", y=y, description="known:N")
+    )
+    layers = [zero, halo, bars, points, figures, *([ticks] if known else [])]
+    chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
+    return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
+
+
+def stacked(rows: list[Row]) -> list[Row]:
+    """The same rows for a narrow figure: the task, each coordinate of its point and what was asked on a line of its own."""
+    return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
+
+
+def names(rows: list[Row], most: int) -> tuple[int, Any]:
+    """The width that the names of rows take, in pixels and at most `most`, and the axis that shows them; lines end at line ends."""
+    import altair as alt
+
+    longest = max(len(line) for row in rows for line in row["label"].split("\n"))
+    room = min(most, CHARACTER * longest)  # Vega measures with its own font, the reader's may be wider
+    lines = r"split(datum.label, '\n')"
+    middle = -LINE / 2 * further_lines(rows)
+    look: Row = {"labelColor": INK["ink"], "ticks": False, "domain": False, "grid": False, "labelLineHeight": LINE, "labelOffset": middle}
+    return room, alt.Axis(title=None, labelLimit=most, minExtent=room, labelExpr=lines, **look)
+
+
+def step(rows: list[Row]) -> Any:
+    """The height of a row that has room for every line of its name."""
+    import altair as alt
+
+    return alt.Step(STEP + LINE * further_lines(rows))
+
+
+def further_lines(rows: list[Row]) -> int:
+    most: int = max(row["label"].count("\n") for row in rows)
+    return most
+
+
+def zero_line() -> Any:
+    import altair as alt
+
+    return alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(aria=False, color=INK["muted"], strokeDash=[3, 3])
+
+
+def series_colour(field: str, names: list[str]) -> Any:
+    """A colour for every name while there are enough colours; no legend for one name or too many."""
+    import altair as alt
+
+    few = len(names) <= len(SERIES)
+    scale = alt.Scale(domain=names, range=[INK[SERIES[number if few else 0]] for number in range(len(names))])
+    return alt.Color(field, sort=None, scale=scale, legend=legend(names))
+
+
+def series_shape(field: str, names: list[str]) -> Any:
+    """A shape for every name, for those who do not see its colour."""
+    import altair as alt
+
+    few = len(names) <= len(MARKS)
+    scale = alt.Scale(domain=names, range=[MARKS[number if few else 0] for number in range(len(names))])
+    return alt.Shape(field, sort=None, scale=scale, legend=legend(names))
+
+
+def legend(names: list[str]) -> Any:
+    import altair as alt
+
+    columns = max(1, min(3, SWEPT // (CHARACTER * max(map(len, names)) + 40)))
+    return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
+
+
+def curve_lines(report: Row, task: str) -> list[Row]:
+    """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep.
+
+    Where a sweep has more places than there are colours, lines of one value of its first axis share theirs.
+    """
+    lines: dict[str, Row] = {}
+    cells = [cell for cell in report["cells"] if cell["task"] == task]
+    places = {cell["coordinates"] for cell in cells}
+    axis = report["sweep"]["axis"] if len(places) > len(SERIES) else None
+    for cell in cells:
+        for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
+            said = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
+            series = fmt.coordinates({axis: cell["where"][axis]}) if axis else cell["coordinates"] or said
+            lines.setdefault(key, {"key": key, "series": series, "said": said, **report["adapters"][key]["curve"]})
+    return list(lines.values())
+
+
+def curves(lines: list[Row], kind: str, label: str) -> str:
+    """Loss against optimizer steps; both panels of a task share their scales."""
+    import altair as alt
+
+    names = list(dict.fromkeys(line["series"] for line in lines))
+    rows = [
+        {
+            **{name: line[name] for name in ("key", "series")},
+            "step": step,
+            "loss": loss,
+            "said": f"{line['said']}: {loss:.3f} at step {step}",
+        }
+        for line in lines
+        for step, loss in line[kind]
+    ]
+    losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
+    step = alt.Scale(domain=[0, max(steps)], nice=False)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
+        y=loss_axis(losses),
+        color=series_colour("series:N", names),
+        detail="key:N",
+    )
+    line = base.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
+    dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
+    told = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
+    dots = base.properties(data=alt.Data(values=told)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
+    return draw(styled(alt.layer(line, dots.encode(description="said:N")).properties(width=PANEL, height=200)), label)
+
+
+def loss_axis(losses: list[float]) -> Any:
+    """Logarithmic where a loss falls so far that the end of a curve would lie on the axis."""
+    import altair as alt
+
+    low, high = min(losses), max(losses)
+    plain = alt.Axis(tickCount=5, domain=False, ticks=False)
+    if not (low > 0 and high > WIDE * low):
+        return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
+    powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
+    return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
+
+
+def along(sweep: Row, task: str) -> str:
+    """Lift against a swept key: interval and mean of each point, and every seed by itself.
+
+    Args:
+        sweep: `axis`, `log` and `points` of report.json's sweep; what else a point has swept names its line.
+    """
+    import altair as alt
+
+    axis = sweep["axis"]
+    points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
+    names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
+    scale = x_scale(sweep["log"], values)
+    told = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
+    x = alt.X("value:Q", title=f"{fmt.key(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=told)
+    y = alt.Axis(title=f"lift, {fmt.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
+    gap = spacing(sweep["log"], values, len(names))
+    layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
+    for place, name in enumerate(names):
+        line = [point for point in points if point["name"] == name]
+        layers += marks(line, names, x, y, (gap * (place - (len(names) - 1) / 2), gap))
+    label = f"{task}: lift against {fmt.key(axis)}; the table has the same figures"
+    return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
+
+
+def marks(points: list[Row], names: list[str], x: Any, y: Any, offset: tuple[float, float]) -> list[Any]:
+    """The marks of one line of a sweep.
+
+    Args:
+        names: of all lines, in the order of their colours.
+        x: encoding of the swept key.
+        y: axis of the lift.
+        offset: in pixels, how far the line stands from its values, and how far the next line from it.
+    """
+    import altair as alt
+
+    at, gap = offset
+    colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
+    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
+    line = base.mark_line(aria=False, strokeWidth=1.75, xOffset=at).encode(y="lift:Q")
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=at).encode(
+        y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N"
+    )
+    means = base.mark_point(size=75, filled=True, opacity=1, xOffset=at).encode(y="lift:Q", shape=shape, description="said:N")
+    single = [run_row(point, run) for point in points for run in point["runs"] or []]
+    hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=at + 0.45 * gap)
+    seeds = hollow.encode(x=x, y="run:Q", color=colour, description="said:N")
+    return [line, bars, means, *([seeds] if single else [])]
+
+
+def spacing(log: int | None, values: list[float], lines: int) -> float:
+    """How far lines stand from each other, in pixels, so that none hides another and the nearest values stay apart."""
+    low, high = ends(log, values)
+    far = [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low) for value in values]
+    nearest = min((after - before for before, after in pairwise(far)), default=1.0)
+    return min(APART, 0.6 * SWEPT * nearest / lines)
+
+
+def point_row(point: Row, axis: str) -> Row:
+    """A point of a sweep with its value along an axis and the name of its line there."""
+    said = f"{fmt.coordinates(point['where'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
+    others = {key: value for key, value in point["where"].items() if key != axis}
+    return {**point, "value": point["where"][axis], "name": fmt.coordinates(others) or "lift", "said": said}
+
+
+def run_row(point: Row, run: Row) -> Row:
+    lift = fmt.typeset(fmt.signed(run["lift"], 3))
+    said = f"{fmt.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
+    return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": said}
+
+
+def x_scale(log: int | None, values: list[float]) -> Any:
+    import altair as alt
+
+    domain = list(ends(log, values))
+    return alt.Scale(type="log", base=log, domain=domain, nice=False) if log else alt.Scale(domain=domain, nice=False, zero=False)
+
+
+def ends(log: int | None, values: list[float]) -> tuple[float, float]:
+    """Of the axis of a swept key."""
+    if log:
+        return min(values) / 1.25, max(values) * 1.25
+    room = 0.1 * (max(values) - min(values))
+    return min(values) - room, max(values) + room

@@ -1,0 +1,169 @@
+"""What a reader must know before trusting a figure: unreadable answers, dropped and overlapping data, dead adapters, warnings."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.page import fmt
+from pipeline.page.cells import Cell, short
+from pipeline.store.artifact import Artifact
+
+CUT_SHARE = 0.2
+"""Share of answers that reached the limit of new tokens from which the top of the page says so."""
+
+
+def answers(cell: Cell) -> list[dict[str, Any]]:
+    """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
+    counts = cell.load("verdict", "counts.json")
+    tuned = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
+    return [{"arm": "base", **counts["base"]}, *tuned]
+
+
+def liveness(cell: Cell) -> list[dict[str, Any]]:
+    """One row a seed; lists of names become their number."""
+    rows = []
+    for row in cell.load("verdict", "liveness.json"):
+        numbers = {name: len(value) if isinstance(value, list) else value for name, value in row.items()}
+        rows.append({"matched": numbers["targets"] - numbers.get("unmatched", 0), **numbers})
+    return rows
+
+
+def data_sets(cells: list[Cell]) -> dict[str, dict[str, Any]]:
+    """By short key, every set of examples once, with the cells that use it."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        for source in ("exam", "train"):
+            key = short(cell.inputs[source])
+            if key not in found:
+                found[key] = data_set(cell, source)
+            found[key]["cells"].append(cell.name)
+    return found
+
+
+def data_set(cell: Cell, source: str) -> dict[str, Any]:
+    facts = cell.inputs[source].facts
+    return {
+        "task": cell.task,
+        "split": "held out" if source == "exam" else "training",
+        "examples": facts["examples"],
+        "dev": facts.get("dev", 0),
+        "wanted": facts.get("wanted"),
+        "cut": facts.get("cut"),
+        "dropped": cell.load(source, "dropped.json"),
+        "overlap": cell.load(source, "overlap.json") if source == "train" else None,
+        "cells": [],
+    }
+
+
+def warnings(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
+    """What could make the figures mean something else than they seem to, most serious first."""
+    said = []
+    if recipe["trust_remote_code"]:
+        said.append(
+            f"trust_remote_code is on: Python code that came with {recipe['base']} ran on this machine "
+            "and could have altered any figure here."
+        )
+    if recipe["compare"]["correction"] == "none":
+        said.append(
+            "correction is none: p-values are not corrected for the number of comparisons, so some verdicts may be chance. "
+            "Set compare.correction to holm before anyone relies on them."
+        )
+    said += grouped(cells, other_data)
+    said += grouped(cells, mixed)
+    said += grouped(cells, unproven)
+    return said
+
+
+def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
+    """Each fault once, with the cells that have it."""
+    having: dict[str, list[str]] = {}
+    for cell in cells:
+        if found := fault(cell):
+            having.setdefault(found, []).append(cell.label)
+    more = {found: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for found, labels in having.items()}
+    return [f"{found} ({'; '.join(labels[:3])}{more[found]})" for found, labels in having.items()]
+
+
+def other_data(cell: Cell) -> str:
+    """Whether the data are not those that the task was written for."""
+    said = []
+    for name, part in (("exam", "held-out"), ("train", "training")):
+        facts = cell.inputs[name].facts
+        source = facts.get("source", {})
+        if source.get("instead_of"):
+            said.append(f"the {part} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
+        if "expected_rows" in source:
+            said.append(f"the {part} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
+    return f"Other data than the task was written for: {'; '.join(said)}." if said else ""
+
+
+def mixed(cell: Cell) -> str:
+    """How the making of the base's answers differed from that of the tuned ones."""
+    base = cell.inputs["base"]
+    differing = sorted({line for tuned in cell.tuned for line in differences(base, tuned)})
+    if not differing:
+        return ""
+    return f"Base and tuned answers were not generated alike: {', '.join(differing)}. Part of the lift may come from that."
+
+
+def differences(base: Artifact, tuned: Artifact) -> list[str]:
+    before, after = base.made["packages"], tuned.made["packages"]
+    found = [
+        f"{name} {before.get(name, 'missing')} and {after.get(name, 'missing')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    chips = [processor(base), processor(tuned)]
+    return found if chips[0] == chips[1] else [*found, " and ".join(chips)]
+
+
+def processor(artifact: Artifact) -> str:
+    """The GPU, or the CPU where there was none."""
+    made = artifact.made
+    return f"{made['gpu']['name']} (CUDA {made['gpu']['cuda']})" if made["gpu"] else str(made["cpu"]["model"])
+
+
+def unproven(cell: Cell) -> str:
+    rows = liveness(cell)
+    if not rows:
+        return "It was not checked whether the adapter changes anything (compare.liveness is off)."
+    dead = [row["seed"] for row in rows if not row["alive"]]
+    return f"The adapter of seed {', '.join(map(str, dead))} failed the liveness check: tuned may be base." if dead else ""
+
+
+def cut_off(cell: Cell) -> str:
+    """Which arm's answers often ended at the limit of new tokens, repeating themselves or not."""
+    base, *tuned = answers(cell)
+    arms = {"base": [base], "tuned": tuned}
+    cut = {name: sum(arm["truncated"] + arm["endless"] for arm in found) for name, found in arms.items()}
+    often = [name for name, found in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in found)]
+    if not often:
+        return ""
+    many = f"At least {fmt.percent(CUT_SHARE)} of the answers of {' and of '.join(often)}"
+    return f"{many} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
+
+
+def notes(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
+    """Limits of the figures that are no fault."""
+    said = []
+    single = [cell for cell in cells if len(cell.seeds) == 1]
+    if single:
+        said.append(
+            f"{fmt.plural(len(single), 'comparison')} of {len(cells)} trained with one seed only: "
+            "the interval holds the choice of examples, not the chance of a training run."
+        )
+    if len(single) < len(cells):
+        said.append(
+            "Where there are several seeds, lift, scores and hallucination are over all of them; relevance, forgetting, speed and every "
+            "further arm with an adapter are of the first seed."
+        )
+    if recipe["sweep"]:
+        said.append(
+            "The best of several points on the same held-out examples looks better than it is; "
+            "confirm a winner on examples that did not choose it."
+        )
+    said += grouped(cells, cut_off)
+    states = [artifact.made["git"] for cell in cells for artifact in cell.inputs.values()]
+    dirty = ", ".join(sorted({git["commit"][:12] for git in states if git.get("dirty")}))
+    if dirty:
+        said.append(f"Some inputs were made with uncommitted changes: commit {dirty} is not the whole code behind them.")
+    return said

@@ -1,0 +1,62 @@
+"""Every held-out example with what every arm said: how it changed, and under which id the page carries it.
+
+The page carries `compare`'s examples.jsonl as it lies in its folder; the browser unpacks that of a cell when it is looked at.
+"""
+
+from collections.abc import Container
+from typing import Any
+
+from pipeline.page import embedded_records
+from pipeline.page.cells import Cell
+from pipeline.store import records
+
+ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
+GRADED = ("gained", "lost", "equal")
+TIE = 1e-9
+"""Scores closer than this are equal: a mean over seeds differs in its last bits."""
+
+Row = dict[str, Any]
+
+
+def read(cell: Cell, primary: Row, there: Container[str]) -> Row:
+    """What the report says of a cell's examples.
+
+    Args:
+        primary: the judged comparison of base and tuned.
+        there: ids of the files that the page carries.
+    """
+    path = cell.inputs["verdict"].path / "examples.jsonl"
+    rows, metric, name = list(records.dictionaries(path)), primary["metric"], embedded_records.identify(path.read_bytes())
+    base = [float(row["base"]["scores"][metric]) for row in rows]
+    tuned = [[float(arm["scores"][metric]) for arm in row["tuned"]] for row in rows]
+    zero_one = all(score in (0.0, 1.0) for score in (*base, *(score for scores in tuned for score in scores)))
+    kinds = [kind(before, after, zero_one) for before, after in zip(base, tuned, strict=True)]
+    classes = ZERO_ONE if zero_one else GRADED
+    gained = [row for row, found in zip(rows, kinds, strict=True) if found == classes[0]]
+    return {
+        "n": len(rows),
+        "zero_one": zero_one,
+        "classes": {name: kinds.count(name) for name in classes},
+        "gained_unread": sum(row["base"]["answer"] is None for row in gained),
+        "runs": runs(cell, base, tuned, primary),
+        "others": list(rows[0].get("others", {})),
+        "file": name if name in there else None,
+        "folder": cell.inputs["verdict"].path.name,
+    }
+
+
+def kind(base: float, tuned: list[float], zero_one: bool) -> str:
+    """How an example changed by the primary score, tuned being the mean over seeds."""
+    gain = sum(tuned) / len(tuned) - base
+    if abs(gain) > TIE:
+        return (ZERO_ONE if zero_one else GRADED)[0 if gain > 0 else 1]
+    return GRADED[2] if not zero_one else ZERO_ONE[2] if base else ZERO_ONE[3]
+
+
+def runs(cell: Cell, base: list[float], tuned: list[list[float]], primary: Row) -> list[Row] | None:
+    """The lift of every seed by itself; None where the metric is not the mean of its examples' scores (BLEU)."""
+    before = sum(base) / len(base)
+    after = [sum(scores) / len(scores) for scores in zip(*tuned, strict=True)]
+    if abs(before - primary["base"]) > 1e-6 or abs(sum(after) / len(after) - primary["tuned"]) > 1e-6:
+        return None
+    return [{"seed": seed, "tuned": mean, "lift": mean - before} for seed, mean in zip(cell.seeds, after, strict=True)]

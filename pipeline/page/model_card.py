@@ -1,0 +1,192 @@
+"""The model card of an adapter: what it is, how to load it, what it was measured to be worth, and what that does not say."""
+
+import json
+from typing import Any
+
+from pipeline.models import model_table
+from pipeline.page import fmt, render
+from pipeline.page.cells import Cell
+from pipeline.page.render import plain
+from pipeline.store.artifact import Artifact
+
+Row = dict[str, Any]
+TAGS = ["lora", "loralift"]
+
+
+def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
+    """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
+    found: dict[str, str] = {}
+    rows = {row["cell"]: row for row in report["cells"]}
+    for cell in cells:
+        for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
+            if adapter.path.name not in found:
+                found[adapter.path.name] = card(report, rows[cell.name], cell, (seed, adapter))
+    return found
+
+
+def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    """One model card: front matter as the hub reads it, then Markdown.
+
+    The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
+    """
+    import yaml
+
+    head = yaml.safe_dump(metadata(row, cell, trained), sort_keys=False, allow_unicode=True)
+    use = loading(cell, trained[1]) + asking(cell.inputs[f"tuned{trained[0]}"])
+    parts = [about(row, cell, trained), use, results(report, row), elsewhere(report, row), limits(report, row, cell, trained)]
+    return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
+    seed, adapter = trained
+    known, known_base = licensed(cell.base, adapter), base_of(cell.base, adapter)
+    entry = {
+        "task": {"type": "text-generation", "name": "Text Generation"},
+        "dataset": data_set(cell),
+        "metrics": [
+            {"type": found["metric"], "name": fmt.metric(found["metric"]), "value": round(score(row, found, seed), 6)}
+            for found in row["comparisons"]
+        ],
+    }
+    return {
+        **({"base_model": known_base} if known_base else {}),
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        **({"license": known} if known else {}),
+        "tags": TAGS,
+        "model-index": [{"name": adapter.path.name, "results": [entry]}],
+    }
+
+
+def base_of(base: str, adapter: Artifact) -> str:
+    """The base as the hub calls it; empty for one that is no more than a folder, which nobody else has."""
+    spec = adapter.params.get("model") or {}
+    return str(spec["repo"] or "") if spec else base
+
+
+def licensed(base: str, adapter: Artifact) -> str:
+    """The licence of a base that the table knows; empty for any other."""
+    repo = (adapter.params.get("model") or {}).get("repo")
+    return next((row.license for row in model_table.ROWS if row.name == base or (repo and row.repo == repo)), "")
+
+
+def data_set(cell: Cell) -> Row:
+    """The data set as a model index names it: its hub id where it has one, else the task."""
+    source = cell.inputs["exam"].facts.get("source", {})
+    made = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
+    return made | ({"revision": source["revision"]} if source.get("revision") else {})
+
+
+def score(row: Row, found: Row, seed: int) -> float:
+    """This seed's own score where it is known, else the mean of all seeds."""
+    runs = row["examples"]["runs"] or []
+    own = [run["tuned"] for run in runs if run["seed"] == seed] if found["primary"] else []
+    return float(own[0] if own else found["tuned"])
+
+
+def about(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    seed, adapter = trained
+    facts, params = adapter.facts, adapter.params
+    said = f"A LoRA adapter of rank {cell.rank} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {seed})"
+    size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
+    over = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
+    return f"# {plain(adapter.path.name)}\n\n{said}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."
+
+
+def loading(cell: Cell, adapter: Artifact) -> str:
+    """The lines that load it on the weights that it was measured on, quantized and computed in the same way."""
+    params = adapter.params
+    spec = params.get("model") or {}
+    quantized = params.get("quantization") == "nf4"
+    dtype = "torch.bfloat16" if params.get("compute", "bf16") == "bf16" else "torch.float32"
+    named = [repr_of(spec.get("repo") or spec.get("folder") or cell.base)]
+    named += [f"revision={repr_of(spec['revision'])}"] if spec.get("revision") else []
+    named += ["trust_remote_code=True"] if spec.get("trust_remote_code") else []
+    where = ", ".join(named)
+    config = [
+        "config = BitsAndBytesConfig(",
+        f'    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype={dtype}',
+        ")",
+    ]
+    lines = [
+        "import torch",
+        "from peft import PeftModel",
+        f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantized else ''}",
+        "",
+        *(config if quantized else []),
+        f"base = AutoModelForCausalLM.from_pretrained({where}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
+        f"tokenizer = AutoTokenizer.from_pretrained({where})",
+        f"model = PeftModel.from_pretrained(base, {repr_of(f'checkpoints/{adapter.path.name}')})",
+    ]
+    code = "\n".join(lines)
+    places = "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
+    return f"## Use\n\n```python\n{code}\n```\n\n{places}."
+
+
+def asking(answers: Artifact) -> str:
+    """The lines that answer one prompt as the held-out ones were answered.
+
+    Args:
+        answers: a folder of generate, made with the adapter.
+    """
+    params = answers.params
+    stops = f", stop_strings={json.dumps(params['stop'], ensure_ascii=False)}, tokenizer=tokenizer" if params["stop"] else ""
+    lines = [
+        'asked = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',
+        f"answered = model.generate(**asked, max_new_tokens={params['max_new_tokens']}, do_sample=False{stops})",
+        'print(tokenizer.decode(answered[0, asked["input_ids"].shape[1]:], skip_special_tokens=True))',
+    ]
+    code = "\n".join(lines)
+    as_is = "`prompt` is the whole text before the answer, special tokens with it, as `loralift show-prompt` prints it for the recipe"
+    return f" Then, where {as_is}:\n\n```python\n{code}\n```"
+
+
+def repr_of(text: object) -> str:
+    return json.dumps(str(text), ensure_ascii=False)
+
+
+def results(report: Row, row: Row) -> str:
+    """Scores and lifts with intervals, and every other arm on the same examples."""
+    percent = fmt.percent(report["confidence"])
+    lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
+    for found in row["comparisons"]:
+        scores = f"{fmt.score(found, 'base')} | {fmt.score(found, 'tuned')}"
+        lines.append(f"| {plain(fmt.metric(found['metric']))} | {scores} | {fmt.lift(found)} | {found['verdict'] or 'exploratory'} |")
+    others = [arm for arm in row.get("arms") or [] if arm["name"] not in ("base", "tuned") and arm["tuned_over"]]
+    if others:
+        lines += ["", f"| other arm | score | tuned over it, {percent} interval |", "|---|---|---|"]
+        lines += [f"| {plain(arm['label'])} | {fmt.number(arm['score'])} | {fmt.lift(arm['tuned_over'])} |" for arm in others]
+    n = row["comparisons"][0]["n"]
+    seeds = f"; tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
+    return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
+
+
+def elsewhere(report: Row, row: Row) -> str:
+    """What it cost where it was not trained; a suite without a claim is one that the base cannot do."""
+    suites = row.get("forgetting") or []
+    if not suites:
+        return ""
+    lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
+    for found in suites:
+        worse = f"{fmt.signed(found['difference'], 3)} [{fmt.number(found['low'], 3)}, {fmt.number(found['high'], 3)}]"
+        scores = f"{fmt.number(found['base'], 3)} | {fmt.number(found['tuned'], 3)}"
+        verdict = render.said(report, row, found) or "base too low"
+        lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} | {verdict} |")
+    meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
+    return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
+
+
+def limits(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+    """What the figures do not say, and where they come from."""
+    seeds = len(row["seeds"])
+    n = fmt.count(row["comparisons"][0]["n"])
+    said = [f"Measured on {n} held-out examples of {plain(cell.task)} and on nothing else but what stands above."]
+    if seeds == 1:
+        said.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
+    unread = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained[0]}"), None)
+    if unread and unread["unparsed"]:
+        said.append(f"No answer could be read in {fmt.share(unread['unparsed'], unread['n'])} of its texts.")
+    if not licensed(cell.base, trained[1]):
+        said.append("The licence of the base is not known here; it holds for what is made of it.")
+    made = f"Recipe `{plain(report['name'])}`, artifact `{trained[1].key}`, made by loralift."
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in said) + f"\n\n{made}"

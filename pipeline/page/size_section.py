@@ -1,0 +1,35 @@
+"""Which size of a sweep is enough: the points of the report, handed to measures.learning."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.measures import sufficient_size
+from pipeline.page.cells import Cell, finite
+from pipeline.store import records
+
+Row = dict[str, Any]
+
+
+def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -> list[Row]:
+    """`learning` of report.json: one entry a task and numeric axis, none where nothing is swept."""
+    if not recipe["sweep"]:
+        return []
+    asked = recipe["compare"]
+    settings = sufficient_size.Settings(asked["margin"], asked["confidence"])
+    found: list[Row] = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
+    return found
+
+
+def point(cell: Cell, primary: Row) -> sufficient_size.Point:
+    exam = list(records.read(cell.inputs["exam"].path / "examples.jsonl", records.Example))
+    numbers: dict[str, int] = {}
+    label = {example.id: numbers.setdefault(example.group or f"\0{example.id}", len(numbers)) for example in exam}
+    scores, groups = [], []
+    for row in records.dictionaries(cell.inputs["verdict"].path / "examples.jsonl"):
+        tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
+        scores.append(sum(tuned) / len(tuned))
+        groups.append(label[row["id"]])
+    low, high = cell.load("verdict", "beside.json")[primary["metric"]]["scores"]["tuned"]
+    key = cell.inputs["exam"].key
+    return sufficient_size.Point(cell.task, cell.where, key, primary["tuned"], low, high, np.array(scores), np.array(groups))

@@ -1,0 +1,52 @@
+"""Lift against the swept keys, with the single runs, where a recipe sweeps."""
+
+from typing import Any
+
+from pipeline.measures.sufficient_size import AXES, is_number
+
+Row = dict[str, Any]
+
+
+def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | None:
+    """What the page says of the sweep; None where there is none.
+
+    Args:
+        cells: as they stand in the report.
+        adapters: by short key, as they stand in the report.
+    """
+    swept: dict[str, list[Any]] = recipe["sweep"]
+    if not swept:
+        return None
+    axes: list[Row] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
+    first = axes[0] if axes else {"axis": None, "log": None}
+    points = [point(cell, first["axis"], adapters) for cell in cells]
+    return {"keys": list(swept), **first, "axes": axes, "points": points}
+
+
+def axes_of(swept: dict[str, list[Any]]) -> list[str]:
+    """The keys along which a chart each is drawn: rank and number of training examples, where neither is swept the one numeric key."""
+    numeric = [key for key, values in swept.items() if all(map(is_number, values)) and len(set(values)) > 1]
+    return [key for key in AXES if key in numeric] or (numeric if len(numeric) == 1 else [])
+
+
+def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
+    """2 for ranks, 10 for other keys that span a decade, None for a linear axis."""
+    if min(swept[axis]) <= 0:
+        return None
+    return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
+
+
+def point(cell: Row, axis: str | None, adapters: dict[str, Row]) -> Row:
+    primary, trained = cell["comparisons"][0], [adapters[key] for key in cell["adapters"]]
+    return {
+        "cell": cell["cell"],
+        "task": cell["task"],
+        "where": cell["where"],
+        "value": cell["where"][axis] if axis else None,
+        "series": {key: value for key, value in cell["where"].items() if key != axis},
+        **{name: primary[name] for name in ("metric", "base", "tuned", "lift", "low", "high", "p_adjusted", "verdict")},
+        "runs": cell["examples"]["runs"],
+        "trainable_parameters": trained[0]["trainable_parameters"],
+        "adapter_bytes": trained[0]["adapter_bytes"],
+        "seconds": sum(adapter["seconds"] for adapter in trained) / len(trained),
+    }

@@ -1,0 +1,300 @@
+"""The child process of the sandbox: shuts itself in, runs one generated program and says how it ended.
+
+`sandbox.py` starts it with the job as JSON on standard input; the report comes back as JSON on standard output. It uses
+the standard library and `jail` only. Three processes follow one another:
+
+    outer    makes the namespaces (a PID namespace holds for children only), starts the keeper and waits for its end
+    keeper   process 1 of the new namespaces: builds the root file system, starts the program, watches it. When it ends
+             the kernel kills every process inside, whatever session or process group they hide in.
+    program  gives up every right, takes the limits on, then runs the text
+"""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+from pipeline.sandbox import isolation
+
+TAIL = 2000
+"""Bytes of output that are kept: the last ones."""
+TICK = 0.02
+"""Seconds between two looks at the processes of a program."""
+BLINK = 0.001
+"""The same once nobody holds its streams any more: it is about to be gone."""
+NO_START = 70
+OPEN_FILES = 64
+FULL = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+PLAIN = {"assertion failed", "syntax error", "memory limit", "file limit", "process limit", "early exit"}
+
+
+def main() -> NoReturn:
+    job = json.loads(b"".join(iter(lambda: os.read(0, 1 << 16), b"")))
+    answer, null = os.dup(1), os.open("/dev/null", os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    os.umask(0o022)
+    try:
+        isolation.write("/proc/self/oom_score_adj", "1000")  # if the memory of the machine runs out, these go first
+        if job["jailed"]:
+            isolation.enter(job)
+        else:
+            isolation.call("prctl", isolation.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        report = supervise(job)
+    except OSError as error:
+        report = {"broken": f"{error.strerror} ({error.filename})" if error.filename else str(error)}
+    if not job["jailed"]:
+        kill_rest()
+    os.write(answer, json.dumps(report).encode())
+    os._exit(0)
+
+
+def supervise(job: dict[str, Any]) -> dict[str, Any]:
+    """Start the program and watch it to its end. Raises OSError where it could not be started."""
+    output, out = os.pipe()
+    ask, give = os.pipe()
+    hear, tell = os.pipe()
+    started = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        try:
+            become(job, out, ask, tell)
+        finally:
+            os._exit(NO_START)
+    for fd in (out, ask, tell):
+        os.close(fd)
+    # Made after the fork: the program's memory never holds it before it has come to its end.
+    token = os.urandom(16).hex().encode()
+    with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
+        os.write(give, token)
+    watch = Watch(pid, {output: b"", hear: b""}, output, started + job["seconds"])
+    reason = watch.until_the_end(job)
+    seconds, said = time.monotonic() - started, watch.read[hear]
+    if not said.startswith(b"ready\n") and not reason:
+        raise OSError(errno.EPERM, said.decode("utf-8", "replace") or "it ended before it began", "limits")
+    reason = reason or verdict(watch.status, said.removeprefix(b"ready\n"), token)
+    return {"reason": reason, "seconds": seconds, "output": watch.read[output].decode("utf-8", "replace")}
+
+
+class Watch:
+    """What is known of the running program: what it wrote (its last bytes only) and whether it has ended."""
+
+    def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float) -> None:
+        self.pid, self.read, self.output, self.deadline = pid, read, output, deadline
+        self.open, self.written, self.status, self.parent = set(read), 0, 0, os.getppid()
+        for fd in read:
+            os.set_blocking(fd, False)
+
+    def until_the_end(self, job: dict[str, Any]) -> str:
+        """The limit that was passed, or nothing where the program ended by itself."""
+        looked = 0.0
+        while True:
+            left = self.deadline - time.monotonic()
+            ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(TICK if self.open else BLINK, left)))
+            over = not self.drain(ready, job["output"])
+            ended = self.reap()
+            if ended:
+                over = over or not self.drain(list(self.open), job["output"])
+            if over:
+                return "output limit"
+            if ended:
+                return ""
+            if left <= 0:
+                return "time limit"
+            if os.getppid() != self.parent:  # without walls the keeper must see for itself that nobody waits any more
+                return "killed: SIGKILL"
+            if (now := time.monotonic()) - looked >= TICK:
+                looked = now
+                if passed := beyond(job):
+                    return passed
+
+    def drain(self, ready: list[int], most: int) -> bool:
+        """Read what is there, at most what a pipe holds; False where the program has written more than it may."""
+        for fd in ready:
+            try:
+                new = os.read(fd, 1 << 16)
+            except BlockingIOError:
+                continue
+            if not new:
+                self.open.discard(fd)
+            if fd == self.output:
+                self.read[fd], self.written = (self.read[fd] + new)[-TAIL:], self.written + len(new)
+            else:
+                self.read[fd] = (self.read[fd] + new)[:TAIL]
+        return self.written <= most
+
+    def reap(self) -> bool:
+        """Collect the dead, orphans too; True once the program itself is among them."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid == self.pid:
+                self.status = status
+                return True
+            if not pid:
+                return False
+
+
+def beyond(job: dict[str, Any]) -> str:
+    """The limit that the processes of the program together have passed, if any."""
+    count, pages = 0, 0
+    for pid in descendants():
+        try:
+            with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+                pages += int(file.read().split()[1])
+            count += 1
+        except (OSError, IndexError):
+            continue
+    if pages * resource.getpagesize() > job["memory"]:
+        return "memory limit"
+    return "process limit" if count > job["processes"] else ""
+
+
+def descendants() -> list[int]:
+    """All processes that come from this one: orphans fall to it, as it is process 1 or a subreaper."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+    found: set[int] = set()
+    new = {os.getpid()}
+    while new := {pid for pid, parent in parents.items() if parent in new} - found:
+        found |= new
+    return sorted(found)
+
+
+def kill_rest() -> None:
+    """Without a PID namespace: kill the descendants until none is left; each new orphan falls to this process."""
+    while found := descendants():
+        for send in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in found:
+                try:
+                    os.kill(pid, send)
+                except OSError:
+                    continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+
+
+def verdict(status: int, said: bytes, token: bytes) -> str:
+    """The reason in the words of sandbox.py. What the program says of itself is believed only where it is no pass."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return {"SIGXCPU": "time limit", "SIGXFSZ": "file limit"}.get(name, f"killed: {name}")
+    if code == 0:
+        return "passed" if said == token else "early exit"
+    claim = "".join(c if c.isprintable() else " " for c in said.decode("utf-8", "replace"))[:120]
+    return claim if claim in PLAIN or claim.startswith("error: ") else "early exit"
+
+
+def become(job: dict[str, Any], out: int, ask: int, tell: int) -> NoReturn:
+    """Turn this process into the program: its streams, its rights, its limits, then its text."""
+    os.setsid()
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    # Numbers that nobody knows, clear of those that a program is given when it opens files.
+    place = 20 + os.urandom(1)[0] % 40
+    ask, tell = os.dup2(ask, place, inheritable=False), os.dup2(tell, place + 1, inheritable=False)
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd not in (0, 1, 2, ask, tell):
+            os.closerange(fd, fd + 1)
+    try:
+        if job["jailed"]:
+            isolation.give_up_rights()
+        set_limits(job)
+    except OSError as error:
+        os.write(tell, str(error).encode())
+        os._exit(NO_START)
+    os.write(tell, b"ready\n")
+    perform(job["program"], ask, tell)
+
+
+def set_limits(job: dict[str, Any]) -> None:
+    cpu = job["cpu_seconds"]
+    limits = {
+        resource.RLIMIT_CPU: (cpu, cpu + 1),
+        resource.RLIMIT_AS: (job["memory"],) * 2,
+        resource.RLIMIT_FSIZE: (job["file"],) * 2,
+        resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_MEMLOCK: (0, 0),
+        resource.RLIMIT_MSGQUEUE: (0, 0),
+    }
+    if job["jailed"]:  # elsewhere it would count every process that the user has on the machine
+        limits[resource.RLIMIT_NPROC] = (job["processes"],) * 2
+    for which, (soft, hard) in limits.items():
+        ceiling = resource.getrlimit(which)[1]
+        bound = [value if ceiling == resource.RLIM_INFINITY else min(value, ceiling) for value in (soft, hard)]
+        resource.setrlimit(which, (bound[0], bound[1]))
+
+
+def perform(text: str, ask: int, tell: int) -> NoReturn:
+    """Run the text as a module called "program", so that a block under `if __name__ == "__main__"` is left out."""
+    read, write, leave, getpid, me = os.read, os.write, os._exit, os.getpid, os.getpid()
+    module = type(sys)("program")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
+        del sys.modules[name]
+    sys.modules["program"], sys.argv = module, ["program"]
+    compiled = False
+    try:
+        code = compile(text, "<program>", "exec", dont_inherit=True)
+        compiled = True
+        exec(code, module.__dict__)
+    except BaseException as error:
+        if getpid() == me:
+            write(tell, (explain(error) if compiled else "syntax error").encode("utf-8", "replace"))
+            show(error)
+        leave(1)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        pass
+    if getpid() == me:  # a copy that the program forked does not speak for it
+        write(tell, read(ask, 32))
+    leave(0)
+
+
+def explain(error: BaseException) -> str:
+    """The reason that an exception gives, in a few words."""
+    if isinstance(error, AssertionError):
+        return "assertion failed"
+    if isinstance(error, SystemExit):
+        return "early exit"
+    if isinstance(error, MemoryError):
+        return "memory limit"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "file limit"
+    try:
+        said = str(error)[:200].partition("\n")[0]
+    except BaseException:
+        said = ""
+    if isinstance(error, BlockingIOError) or "start new thread" in said:
+        return "process limit"
+    return f"error: {type(error).__name__}: {said}"[:120]
+
+
+def show(error: BaseException) -> None:
+    """Print the traceback into the program's own output, as Python would."""
+    try:
+        sys.stdout.flush()
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # our own frame tells nobody anything
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+    except BaseException:
+        pass

@@ -1,0 +1,143 @@
+"""Runs generated programs where they can do no harm, and says whether each came to its end and why not.
+
+Each program is a Python process of its own with the standard library and nothing else:
+
+- user, mount, PID, network, IPC and host name namespaces of its own: it sees a read-only root file system with the
+  interpreter only, no file of the user or the project, no other process, no network interface, not even loopback;
+- an empty /tmp in memory as its folder, gone afterwards; standard input at its end; no variable of our environment;
+- no capabilities, no way to gain any, no further user namespaces, no calls that reach memory or kernel beyond the limits
+  (a seccomp filter, on x86-64 and 64-bit ARM); limits on time, memory, processes, files and output.
+
+It works for root and for ordinary users. Where the kernel or a container forbids user namespaces, `run` refuses.
+
+A program has passed if it ran to its last line: a keeper outside of it then hands it a random word, made after its start,
+which it must give back before it exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. The harness
+of the program and the program share one interpreter, though, as its checks must: one that goes looking for the harness in
+the frames or the open files of the process can give the word back itself. This keeps mistakes out, not an opponent
+of the measurement; the walls around the process hold against both.
+
+Reasons: "passed", "assertion failed", "error: TYPE: message", "syntax error", "early exit", "time limit", "memory limit",
+"output limit", "process limit", "file limit" (too large, too many open or disk full), "killed: SIGNAL".
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from pipeline.errors import MachineError
+
+GRACE = 60.0
+"""Seconds that start and end of the child may take on a busy machine, beyond the time of the program."""
+START = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.sandbox import child; del sys.path[0]; child.main()"
+PROBE = "import collections, functools, hashlib, heapq, itertools, json, math, random, re, string, sys, typing"
+ADVICE = "Allow user namespaces (in a container: run it privileged), or accept the risk with --unsafe-code."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use."""
+
+    seconds: float = 30.0
+    """On the clock; longer than on a processor, as a busy machine makes a program wait."""
+    cpu_seconds: int = 10
+    """Of a processor, for each process; the slowest solution of HumanEval and MBPP, MBPP 123, took 2.4."""
+    memory: int = 1 << 30
+    """Bytes, for each process as address space and for all together as resident memory."""
+    processes: int = 32
+    """Processes and threads at one time."""
+    file: int = 16 << 20
+    """Bytes of one file."""
+    disk: int = 64 << 20
+    """Bytes in its folder."""
+    output: int = 4 << 20
+    """Bytes written to standard output and error together."""
+
+
+@dataclass(frozen=True)
+class Result:
+    passed: bool
+    reason: str
+    seconds: float
+    """On the clock, without the start of the child."""
+    output: str
+    """The end of what it wrote, with the traceback of the error that ended it."""
+
+
+def run(program: str, limits: Limits = Limits(), unsafe: bool = False) -> Result:
+    """Run the text of a Python program to its end or to a limit; nothing of it is left when this returns.
+
+    With `unsafe` it runs even where the machine gives no isolation: then only the limits of a process hold, and the
+    program can read and write all that the user can, and reach the network.
+
+    Raises:
+        MachineError: this machine cannot isolate the program and `unsafe` is not set, or Python does not start.
+    """
+    why_not = available()
+    if why_not and not unsafe:
+        raise MachineError(f"Generated code is not run: no sandbox on this machine ({why_not}).", ADVICE)
+    return start(program, limits, jailed=not why_not)
+
+
+def run_all(
+    programs: Sequence[str],
+    limits: Limits = Limits(),
+    unsafe: bool = False,
+    workers: int | None = None,
+) -> list[Result]:
+    """The results of many programs in their order, `workers` at a time, by default one for each processor."""
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(partial(run, limits=limits, unsafe=unsafe), programs))
+
+
+@cache
+def available() -> str:
+    """Empty where generated code can be isolated on this machine (tried once, for real), else why it cannot."""
+    if sys.platform != "linux":
+        return f"it needs Linux namespaces, this is {sys.platform}"
+    try:
+        result = start(PROBE, Limits(), jailed=True)
+    except MachineError as error:
+        return error.problem.removesuffix(".")
+    return "" if result.passed else f"a first program failed in it: {result.reason}"
+
+
+def start(program: str, limits: Limits, jailed: bool) -> Result:
+    """Start one child, hand it the job and read its report."""
+    with tempfile.TemporaryDirectory(prefix="loralift-") as folder:
+        folder = str(Path(folder).resolve())
+        job = {"program": program, "folder": folder, "jailed": jailed, **asdict(limits)}
+        home = "/tmp" if jailed else folder
+        # A fixed hash seed: a program must not pass on one day and fail on the next by the order of a set.
+        environment = {"HOME": home, "TMPDIR": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+        words = [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", START, str(Path(__file__).parents[2])]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True) as child:
+            try:
+                said, complaint = child.communicate(json.dumps(job).encode(), limits.seconds + GRACE)
+            except subprocess.TimeoutExpired:
+                return Result(False, "time limit", limits.seconds, "")
+            finally:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+    return read(said, complaint, child.returncode)
+
+
+def read(said: bytes, complaint: bytes, status: int) -> Result:
+    """The result that the child reported. Raises MachineError where it could not do its work."""
+    if not said:
+        if status <= 0:  # the kernel ended the keeper or its parent, as it does where memory runs out
+            return Result(False, "killed: SIGKILL", 0.0, "")
+        last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise MachineError(f"The process for generated code did not start: {last or f'{sys.executable} exits with {status}'}")
+    report = json.loads(said)
+    if "broken" in report:
+        raise MachineError(report["broken"])
+    return Result(report["reason"] == "passed", **report)
