@@ -1,0 +1,109 @@
+"""Identifiers name what they hold: words that carry no type, unit or role are refused.
+
+`python tests/test_vocabulary.py` removes the files from the pending list that have become clean; it never adds one.
+"""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(
+    str(path.relative_to(ROOT))
+    for room in ("pipeline", "benchmarks", "tests")
+    for path in (ROOT / room).rglob("*.py")
+    if "__pycache__" not in path.parts
+)
+REFUSED = frozenset("found said made asked told given kept drawn shown known each at where exam lessons topic".split())
+ALLOWED: dict[tuple[str, str], str] = {}
+"""(file, identifier): why it is the right word there."""
+PENDING = ROOT / "tests" / "vocabulary_pending.txt"
+"""Files that still use refused words, one a line. It only shrinks."""
+
+
+def identifiers(tree):
+    """Every name that the code binds or reads, with its line. Attributes count where they are defined."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name):
+                yield name, node.lineno
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node.lineno
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name, node.lineno
+            case ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name, node.lineno
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    yield alias.asname or alias.name.rpartition(".")[2], node.lineno
+
+
+def refused(source, file=""):
+    return [
+        f"{file}:{line} {name}"
+        for name, line in sorted(identifiers(ast.parse(source)), key=lambda pair: pair[1])
+        if name in REFUSED and (file, name) not in ALLOWED
+    ]
+
+
+def pending():
+    return PENDING.read_text("utf-8").split() if PENDING.exists() else []
+
+
+def in_file(file):
+    return refused((ROOT / file).read_text("utf-8"), file)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "found = 1",
+        "print(said)",
+        "def made(): pass",
+        "class given: pass",
+        "def f(asked): pass",
+        "def f(*, told=0): pass",
+        "lambda each: 0",
+        "class A:\n    drawn: int",
+        "self.kept = 1",
+        "import re as shown",
+        "from pipeline.page import known",
+        "import pipeline.at",
+        "[0 for where in ()]",
+        "try: pass\nexcept ValueError as exam: pass",
+        "match 0:\n    case lessons: pass",
+        "with open('') as topic: pass",
+    ],
+)
+def test_every_way_to_bind_a_refused_word_is_seen(source):
+    assert refused(source)
+
+
+def test_longer_names_strings_and_foreign_attributes_are_free():
+    assert not refused("numpy.where(mask)\nn_found = kept_share = 'found'\nf(at=1)\n")
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file not in pending()])
+def test_names_say_what_they_hold(file):
+    assert not in_file(file), "say what it holds in the field's words: rows, matches, names, predictions ..."
+
+
+def test_the_pending_list_only_shrinks():
+    assert len(pending()) == len(set(pending()))
+    clean = [file for file in pending() if file not in FILES or not in_file(file)]
+    assert not clean, f"clean or gone, so take out of {PENDING.name}: {' '.join(clean)} (python tests/test_vocabulary.py does it)"
+
+
+def test_allowed_words_are_used():
+    used = Counter((file, name) for file in FILES for name, _ in identifiers(ast.parse((ROOT / file).read_text("utf-8"))))
+    assert not [pair for pair in ALLOWED if pair not in used]
+
+
+if __name__ == "__main__":
+    left = sorted(file for file in set(pending()) if file in FILES and in_file(file))
+    if left:
+        PENDING.write_text("".join(f"{file}\n" for file in left), "utf-8")
+    else:
+        PENDING.unlink(missing_ok=True)
