@@ -23,10 +23,11 @@ from typing import Any
 from pipeline import cli, machine
 from pipeline.machine import Machine
 from pipeline.plan import Job
+from pipeline.resources import shipped
 from pipeline.store.artifact import Artifact
 
 HERE = Path(__file__).parent
-RECIPE = machine.ROOT / "recipes" / "quickstart.yaml"
+RECIPE = shipped("recipes/quickstart.yaml")
 RUNS = {"base and tuned": "compare.arms=[base, tuned]", "default arms": "compare.arms=null"}
 GIVEN = {"prepare", "finetune"}
 """Stages that are made beforehand and not timed."""
@@ -68,7 +69,7 @@ def in_fresh_store(words: list[str], made: list[Artifact]) -> dict[str, Any]:
         for artifact in {each.path: each for each in made}.values():
             shutil.copytree(artifact.path, store.folder(artifact.stage) / artifact.path.name)
         command, start = [sys.executable, "-m", "benchmarks.arms", "--store", name, "--once", *words], time.perf_counter()
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=machine.ROOT)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
         seconds = round(time.perf_counter() - start, 2)
     return {"process": seconds, **json.loads(done.stdout.splitlines()[-1])}
 

@@ -160,7 +160,7 @@ def verified(page: Path, root: Path) -> tuple[float, str]:
     """Seconds of `loralift verify PAGE`, a process of its own, and what it said."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "pipeline", "verify", str(page), "--store", str(root)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=machine.ROOT)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
     return round(time.perf_counter() - start, 2), " ".join(done.stdout.split())
 
 

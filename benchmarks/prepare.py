@@ -49,12 +49,12 @@ def hub(folder: Path) -> None:
 
 def prepared(folder: Path) -> None:
     """Both splits, in this process; prints what became of them."""
-    from pipeline import machine
     from pipeline.config import recipe
     from pipeline.models import base_model
+    from pipeline.resources import shipped
     from tests import preparing
 
-    spec = base_model.find(recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")).spec()
+    spec = base_model.find(recipe.load(shipped("recipes/quickstart.yaml"))).spec()
     found = {}
     for split, count in (("heldout", ROWS["validation"]), ("train", ROWS["train"])):
         wall, cpu = time.perf_counter(), time.process_time()

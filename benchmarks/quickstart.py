@@ -18,6 +18,7 @@ from pipeline.data import task
 from pipeline.engine import batching, generation
 from pipeline.models import adapters, base_model, loading, renderer
 from pipeline.quickstart import rows
+from pipeline.resources import shipped
 from pipeline.stages import finetune
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ def pairs(a: Callable[[], object], b: Callable[[], object]) -> dict[str, float]:
 
 
 def main() -> None:
-    chosen = recipe.load(machine.ROOT / "recipes" / "quickstart.yaml")
+    chosen = recipe.load(shipped("recipes/quickstart.yaml"))
     spec, device = base_model.find(chosen).spec(), machine.Machine().torch_device()
     render, base = renderer.renderer(spec), loading.load(spec, "nf4", "bf16", device)
     examples = [task.find("shop_extraction").example(row) for row in islice(rows.letters("heldout"), 64)]

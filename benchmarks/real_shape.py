@@ -21,6 +21,7 @@ from pipeline.config import recipe
 from pipeline.models import base_model
 from pipeline.models.shapes import Shape
 from pipeline.plan import Job, plan
+from pipeline.resources import shipped
 from pipeline.run import Site, run
 from pipeline.store.artifact import Artifact, Store
 
@@ -37,7 +38,7 @@ def random_base(shape: Shape, folder: Path, device: Any) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(machine.ROOT / "checkpoints" / "quickstart-base")
+    tokenizer = AutoTokenizer.from_pretrained(shipped("checkpoints/quickstart-base"))
     widths = {there: getattr(shape, here) for here, there in NAMES.items()}
     ends = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = AutoConfig.for_model(shape.kind, **widths, **ends, max_position_embeddings=4096)

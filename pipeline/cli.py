@@ -49,7 +49,8 @@ def known_device(name: str) -> str:
 Asked = Annotated[
     list[str],
     typer.Argument(
-        metavar="RECIPE [KEY=VALUE]...", help="A YAML file, as recipes/quickstart.yaml; keys replaced in it, as finetune.rank=32."
+        metavar="RECIPE [KEY=VALUE]...",
+        help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
     ),
 ]
 StoreAt = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
@@ -103,7 +104,8 @@ def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) ->
     """
     path, *changes = asked
     recipe = recipes.load(Path(path), dict(map(change, changes)))
-    return Call(recipe, by_weights(plan(recipe, ask)), Site(store_at(store), replace(machine, calls=reached(recipe))))
+    site = Site(store_at(store), replace(machine, calls=reached(recipe)))
+    return Call(recipe, by_weights(plan(recipe, ask, site.store.hashes)), site)
 
 
 def reached(recipe: recipes.Recipe) -> tuple[endpoint.Call, ...]:

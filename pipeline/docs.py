@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from pipeline import metrics
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
-from pipeline.machine import ROOT
 
+ROOT = Path(__file__).parents[1]
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip

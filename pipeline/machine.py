@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MachineError
+from pipeline.resources import checkout
 
 PACKAGES = (
     "loralift",
@@ -26,7 +27,6 @@ PACKAGES = (
     "numpy",
     "scipy",
 )
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,13 @@ def gpu() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether the working tree differs from it; empty outside a git checkout."""
+    """Commit and whether the working tree differs from it; empty where this code runs from no git checkout."""
+    folder = checkout()
+    if folder is None:
+        return {}
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

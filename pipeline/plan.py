@@ -47,11 +47,12 @@ def job(stage: str, label: str, params: dict[str, Any], **inputs: Job) -> Job:
     return Job(stage, label, canonical(params), tuple(inputs.items()))
 
 
-def plan(recipe: Recipe, ask: bool = True) -> list[Job]:
+def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[Job]:
     """The jobs in an order in which each comes after its inputs, none twice. The last is the report.
 
     Args:
         ask: ask the hub which commit of a base is meant, if this machine does not know; without it keys may not be final.
+        hashes: a file that remembers the hashes of a base's large files.
 
     Raises:
         RecipeError, ModelError, DataError: the recipe names something that is not there.
@@ -60,7 +61,7 @@ def plan(recipe: Recipe, ask: bool = True) -> list[Job]:
     cells: list[dict[str, Any]] = []
     shown: Jobs = {}
     for where, point in recipe.points():
-        at = Point(point, ask)
+        at = Point(point, ask, hashes)
         arms.check(point, [topic.task for topic in at.topics.values()])
         for topic in at.topics.values():
             made, name = cell(topic), f"cell{len(cells):04}"
@@ -83,9 +84,9 @@ def behind(made: Job) -> Iterator[Job]:
 class Point:
     """One point of a sweep: its recipe, its base, and the tasks that its jobs are about, each made once."""
 
-    def __init__(self, recipe: Recipe, ask: bool) -> None:
+    def __init__(self, recipe: Recipe, ask: bool, hashes: Path | None) -> None:
         self.recipe, self.model = recipe, base_model.find(recipe)
-        self.spec = self.model.spec(ask)
+        self.spec = self.model.spec(ask, hashes)
         self.loaded = recipe.generate.model_dump(include={"quantization", "compute"}) | {"model": self.spec}
         self.topics: dict[str, Topic] = {}
         self.topics |= {inline.find(given).name: Topic(self, given) for given in recipe.tasks}

@@ -15,6 +15,7 @@ from filelock import FileLock
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
+from pipeline.resources import shipped
 from pipeline.store.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
 
 Done = tuple[str, Artifact]
@@ -134,5 +135,6 @@ def code() -> str:
     where their bytes come out the same, no dear stage notices."""
     root = Path(__file__).parent
     files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".js") and "__pycache__" not in path.parts)
-    files += sorted((root.parent / "data" / "published").glob("*.csv"))  # the report sets them beside our figures
-    return digest({os.fspath(path.relative_to(root.parent)): file_hash(path) for path in files})[:16]
+    tables = sorted(shipped("data/published").glob("*.csv"))  # the report sets them beside our figures
+    names = [os.fspath(path.relative_to(root.parent)) for path in files] + [f"data/published/{path.name}" for path in tables]
+    return digest({name: file_hash(path) for name, path in zip(names, files + tables, strict=True)})[:16]

@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.config import recipe as recipes
-from pipeline.machine import ROOT
 from pipeline.page import cells, fmt, published_section
 from pipeline.plan import plan
 from pipeline.run import Site, run
 from pipeline.store.artifact import Artifact, Store
-from tests import tiny
+from tests import ROOT, tiny
 
 MOODS = ("Positive", "Neutral", "Negative")
 

@@ -91,7 +91,7 @@ def test_show_an_artifact_with_its_lineage(made, type_in):
 
 @pytest.mark.parametrize(
     ("what", "names"),
-    [("recipes", "recipes/quickstart.yaml"), ("tasks", "shop_notice"), ("models", "quickstart-base"), ("artifacts", "pets--heldout")],
+    [("recipes", "lora_land/gemma_2b Does"), ("tasks", "shop_notice"), ("models", "quickstart-base"), ("artifacts", "pets--heldout")],
 )
 def test_lists(made, type_in, what, names):
     assert names in type_in("ls", what, "--store", made[1])

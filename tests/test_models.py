@@ -207,3 +207,33 @@ def test_code_beside_the_weights_of_a_row_is_no_hindrance(cache):
     assert base_model.local_folder(known).name == "c" * 40
     with pytest.raises(ModelError, match="Python code of its own"):
         base_model.local_folder(found("org/some").spec(ask=False))
+
+
+@pytest.fixture
+def large_model(tmp_path):
+    """A folder whose weights are large enough to be remembered; the file is sparse."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", "utf-8")
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate((1 << 28) + 1)
+    return folder
+
+
+def test_hashes_of_large_files_are_remembered_in_the_store(large_model, tmp_path):
+    memory = tmp_path / "store" / "data" / ".hashes.json"
+    base_model.remember(memory, {"another process": "0" * 64})
+    hashed = base_model.folder_digest(large_model, memory)
+    known = json.loads(memory.read_text("utf-8"))
+    assert known.pop("another process") == "0" * 64
+    assert list(known.values()) == [base_model.file_hash(large_model / "model.safetensors")]
+    base_model.remember(memory, dict.fromkeys(known, "f" * 64))
+    base_model.folder_digest.cache_clear()
+    assert base_model.folder_digest(large_model, memory) != hashed, "the file was read again"
+    assert base_model.folder_digest(large_model) == hashed
+
+
+def test_a_store_that_cannot_be_written_remembers_nothing(large_model, tmp_path):
+    (tmp_path / "file").touch()
+    memory = tmp_path / "file" / ".hashes.json"
+    assert base_model.folder_digest(large_model, memory) == base_model.folder_digest(large_model)

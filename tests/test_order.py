@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 from pipeline.config.recipe import load
-from pipeline.machine import ROOT
 from pipeline.plan import plan
 from pipeline.schedule import by_weights, weights_of
+from tests import ROOT
 
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
 

@@ -13,11 +13,11 @@ from pipeline.commands import power
 from pipeline.commands.plan_table import lengths, show_plan
 from pipeline.config import recipe as recipes
 from pipeline.data import inline
-from pipeline.machine import ROOT
 from pipeline.measures import claims, forgetting
 from pipeline.plan import plan
 from pipeline.scoring import stats, verdict
 from pipeline.store.artifact import Store
+from tests import ROOT
 
 LEAN = {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}
 QUICKSTART = ROOT / "recipes" / "quickstart.yaml"

@@ -12,7 +12,8 @@ from rich.console import Console
 from pipeline.errors import RecipeError
 from pipeline.lora_land import headlines, published
 from pipeline.lora_land import view as views_published
-from pipeline.lora_land.published import ROOT, learned_nothing
+from pipeline.lora_land.published import learned_nothing
+from tests import ROOT
 from tests.tiny import SHARED
 
 # base, tuned (at least base), lift (none below 0), tuned - GPT-4 (at least base), beats base, tuned, strictly beats GPT-4

@@ -12,10 +12,9 @@ import pytest
 
 from pipeline import metrics
 from pipeline.data import task
-from pipeline.machine import ROOT
 from pipeline.models import renderer
 from pipeline.quickstart import corpus, lexicon, pretrain
-from tests import tiny
+from tests import ROOT, tiny
 
 BASE = ROOT / "checkpoints" / "quickstart-base"
 SHOP = [name for name in task.names() if name.startswith("shop_")]

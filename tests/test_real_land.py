@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.data import task
-from pipeline.machine import ROOT
+from tests import ROOT
 from tests.local_hub import LocalHub
 from tests.task_hub import World
 from tests.task_rows import real

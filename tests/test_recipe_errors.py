@@ -43,7 +43,7 @@ def test_missing_recipe_names_the_nearest(tmp_path, monkeypatch):
     load(GOOD, tmp_path, monkeypatch)
     with pytest.raises(RecipeError, match=r"there is no recipe recipes\.yaml\.\n  Did you mean 'recipe\.yaml'\?"):
         recipe.load(Path("recipes.yaml"))
-    for missing in ("no/x.yaml", "zzzzzz.yaml", "recipes/quickstart.yaml"):
+    for missing in ("no/x.yaml", "zzzzzz.yaml", "recipes/qqqqqq.yaml"):
         with pytest.raises(RecipeError) as error:
             recipe.load(Path(missing))
         assert str(error.value) == f"there is no recipe {missing}.\n  The current folder is {tmp_path}."
@@ -170,3 +170,22 @@ def test_only_what_is_near_is_named_and_once(word, remedy):
 
 def test_what_is_known_is_listed_once():
     assert suggest("zzz", ["b", "a", "b"]) == "Known: a, b."
+
+
+@pytest.mark.parametrize("name", ["quickstart", "quickstart.yaml", "recipes/quickstart.yaml"])
+def test_a_shipped_recipe_is_known_by_name_in_any_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    assert recipe.load(Path(name)).base == "quickstart-base"
+    (tmp_path / "mine.yaml").write_text(f"extends: {name}\nname: mine\n", "utf-8")
+    assert recipe.load(Path("mine.yaml")).base == "quickstart-base"
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    if name.endswith(".yaml"):
+        (tmp_path / name).write_text(GOOD, "utf-8")
+        assert recipe.load(Path(name)).base == "some/model", "a file of one's own comes first"
+
+
+def test_a_misspelt_name_of_a_shipped_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"there is no recipe quikstart\.\n  Did you mean 'quickstart', which ships with loralift\?"):
+        recipe.load(Path("quikstart"))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipeline"
 FILES = sorted(path for path in PIPELINE.rglob("*.py") if "__pycache__" not in path.parts)
 ROOMS = [
-    ["errors", "progress"],
+    ["errors", "progress", "resources"],
     ["config", "store", "sandbox", "machine"],
     ["models", "engine", "metrics", "references", "lora_land"],
     ["scoring"],

@@ -16,7 +16,7 @@ from pipeline.commands import gate
 from pipeline.config import recipe as recipes
 from pipeline.data import task
 from pipeline.errors import ArtifactError, RecipeError, suggest
-from pipeline.machine import ROOT, Machine
+from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
@@ -149,7 +149,7 @@ def grown(tree: Tree, made: Artifact, by_name: dict[str, Artifact]) -> Tree:
 
 def show_list(out: Console, what: str, store: Store) -> None:
     rows: dict[str, Any] = {
-        "recipes": lambda: [(str(path), recipes.load(path).question) for path in shipped_recipes()],
+        "recipes": lambda: [(recipes.short_name(path), recipes.load(path).question) for path in recipes.shipped_files()],
         "tasks": lambda: [(name, task.find(name).about) for name in task.names()],
         "models": lambda: [
             (row.name, f"{row.repo or row.folder} {row.license}{', gated' if row.gated else ''}") for row in base_model.MODELS
@@ -160,11 +160,6 @@ def show_list(out: Console, what: str, store: Store) -> None:
         raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
     for name, about in rows[what]():
         out.print(f"[bold]{name}[/]  {about}", soft_wrap=True)
-
-
-def shipped_recipes() -> list[Path]:
-    """Those that can be run: a name that begins with _ is for others to extend."""
-    return sorted(path for path in (ROOT / "recipes").rglob("*.yaml") if not path.name.startswith("_"))
 
 
 def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
@@ -212,7 +207,7 @@ def check_all(out: Console) -> None:
     from pipeline.lora_land import published
 
     tasks = {name: task.find(name) for name in task.names()}
-    planned = {path: len(plan(recipes.load(path), ask=False)) for path in shipped_recipes()}
+    planned = {path: len(plan(recipes.load(path), ask=False)) for path in recipes.shipped_files()}
     theirs = published.tasks()
     ours = [name for name in theirs if name in tasks and tasks[name].paper]
     said = f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(base_model.MODELS)} model rows: all load"
@@ -226,13 +221,13 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
     from pipeline.commands.plan_table import why
 
     reached: set[Path] = set()
-    for path in [*shipped_recipes(), *others]:
+    for path in [*recipes.shipped_files(), *others]:
         have: dict[Job, Artifact] = {}
-        for job in plan(recipes.load(path), ask=False):
+        for job in plan(recipes.load(path), False, store.hashes):
             why(job, have, store)
         reached |= {made.path for made in have.values()}
         # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
-        wanted = {(job.stage, job.asked) for job in plan(recipes.load(path), ask=False)}
+        wanted = {(job.stage, job.asked) for job in plan(recipes.load(path), False, store.hashes)}
         reached |= {made.path for made in store.all() if made.stage in DEAR and (made.stage, canonical(made.params)) in wanted}
     loose = [made for made in store.all() if made.path not in reached]
     for made in loose:

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pipeline.config.schema import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
 from pipeline.config.validation_errors import mistakes, nearest, spelled
 from pipeline.errors import RecipeError
+from pipeline.resources import shipped
 
 SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
 ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price}
@@ -24,7 +25,7 @@ ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Referenc
 
 class Recipe(Section):
     extends: str | None = None
-    """Another recipe whose keys hold where this one says nothing, as a path from this one's folder."""
+    """Another recipe whose keys hold where this one says nothing: a path from this one's folder, or the name of a shipped one."""
     name: Name
     question: str = ""
     """What the recipe finds out; the title of its report."""
@@ -82,6 +83,10 @@ class Recipe(Section):
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe in a YAML file, with dotted keys replaced; every mistake in it is reported at once.
 
+    Args:
+        path: a file; where there is none, the path or the name of a recipe that ships.
+        changes: dotted keys and their values.
+
     Raises:
         RecipeError: the file cannot be read, or says what no recipe can say.
     """
@@ -92,12 +97,33 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     return recipe
 
 
+def shipped_files() -> list[Path]:
+    """The recipes that ship and can be run: a name that begins with _ is for others to extend."""
+    return sorted(path for path in shipped("recipes").rglob("*.yaml") if not path.name.startswith("_"))
+
+
+def short_name(path: Path) -> str:
+    """What a shipped recipe is called on the command line: `quickstart`, `lora_land/phi_2`."""
+    return path.relative_to(shipped("recipes")).with_suffix("").as_posix()
+
+
+def shipped_as(path: Path) -> Path | None:
+    """The recipe that ships under this path (`recipes/quickstart.yaml`) or name (`quickstart`, `lora_land/phi_2`), if one does."""
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    name = path.relative_to("recipes") if path.is_relative_to("recipes") else path
+    candidates = [shipped("recipes") / name, shipped("recipes") / f"{name}.yaml"]
+    return next((file for file in candidates if file.is_file()), None)
+
+
 def extended(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], list[Path]]:
     """What a file says together with what it extends, and the files that it extends; what stands nearer wins, key by key in a section.
 
     Raises:
         RecipeError: a file cannot be read, or extends itself.
     """
+    if not path.is_file():
+        path = shipped_as(path) or path
     raw = read(path)
     parent = raw.pop("extends", None)
     if parent is None:
@@ -105,6 +131,8 @@ def extended(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], 
     if not isinstance(parent, str):
         raise RecipeError(f"{path}: extends must be the path of one recipe (it is {spelled(parent)}).", "Write extends: _paper.yaml")
     found = path.parent / parent
+    if not found.is_file():
+        found = shipped_as(Path(parent)) or found
     if found.resolve() in [file.resolve() for file in (path, *below)]:
         raise RecipeError(f"{path}: extends leads back to {found}.", "Take the key out of one of them.")
     base, further = extended(found, (path, *below))
@@ -133,9 +161,7 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
     try:
         raw = yaml.load(path.read_text("utf-8"), Loader)
     except FileNotFoundError:
-        near = get_close_matches(path.stem, [found.stem for found in path.parent.glob("*.yaml")], n=1, cutoff=0.5)
-        remedy = f"Did you mean '{path.with_name(near[0])}.yaml'?" if near else f"The current folder is {Path.cwd()}."
-        raise RecipeError(f"there is no {kind} {path}.", remedy) from None
+        raise RecipeError(f"there is no {kind} {path}.", nearest_file(path)) from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise RecipeError(f"{path}{line}: {error.problem}.", error.note or see) from None
@@ -144,6 +170,15 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} must be keys and values (it is {spelled(raw)}).", f"See {like}.")
     return raw
+
+
+def nearest_file(path: Path) -> str:
+    """A remedy for a path without a file: the YAML file beside it, or the shipped recipe, whose name is nearest."""
+    if near := get_close_matches(path.stem, [file.stem for file in path.parent.glob("*.yaml")], n=1, cutoff=0.5):
+        return f"Did you mean '{path.with_name(near[0])}.yaml'?"
+    if near := get_close_matches(str(path), [short_name(file) for file in shipped_files()], n=1, cutoff=0.7):
+        return f"Did you mean '{near[0]}', which ships with loralift?"
+    return f"The current folder is {Path.cwd()}."
 
 
 class Loader(yaml.SafeLoader):

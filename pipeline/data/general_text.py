@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import DataError
-from pipeline.machine import ROOT
+from pipeline.resources import shipped
 from pipeline.store.artifact import file_hash
 
 PARAGRAPHS = "paragraphs"
 """The general suite that is no task."""
-FILE = ROOT / "data" / "general" / "paragraphs.jsonl"
-MISSING = "It belongs to the repository; check it out again."
+FILE = shipped("data/general/paragraphs.jsonl")
+MISSING = "It ships with loralift: check it out or install it again."
 
 
 @dataclass(frozen=True, slots=True)

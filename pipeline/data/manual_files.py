@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.data.task import Placed, Source, Task
 from pipeline.errors import DataError
-from pipeline.machine import ROOT
 from pipeline.progress import say
+from pipeline.resources import checkout
 from pipeline.store.artifact import digest, file_hash
 
 FETCH_SECONDS = 30.0
@@ -16,8 +16,8 @@ FEW = 20
 
 
 def folder() -> Path:
-    """Where such files lie: `data/sources/`, or what LORALIFT_SOURCES says."""
-    return Path(os.environ.get("LORALIFT_SOURCES") or ROOT / "data" / "sources")
+    """Where such files lie: what LORALIFT_SOURCES says, else `data/sources/` of the source tree, or of the current folder without one."""
+    return Path(os.environ.get("LORALIFT_SOURCES") or (checkout() or Path()) / "data" / "sources")
 
 
 def here(asked: Placed) -> Path | None:

@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any, Literal
 
 from pipeline.errors import RecipeError, suggest
-from pipeline.machine import ROOT
+from pipeline.resources import shipped
 
-FOLDER = ROOT / "data" / "published"
+FOLDER = shipped("data/published")
 SOURCE = "arXiv 2405.00732, Table 12"
 GPT = ("gpt-3.5-turbo", "gpt-4")
 Arm = Literal["base", "tuned"]

@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from pipeline.config.recipe import Recipe
 from pipeline.config.validation_errors import nearest
 from pipeline.errors import ModelError
-from pipeline.machine import ROOT
 from pipeline.models import hub, shapes
 from pipeline.models.model_table import ROWS, Row
 from pipeline.models.shapes import Shape
+from pipeline.resources import shipped
 from pipeline.store.artifact import digest, file_hash
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.py")
@@ -29,11 +31,12 @@ class Model(Row):
     revision: str | None = None
     trust_remote_code: bool = False
 
-    def spec(self, ask: bool = True) -> dict[str, Any]:
+    def spec(self, ask: bool = True, hashes: Path | None = None) -> dict[str, Any]:
         """What a stage must know to load exactly these weights; part of keys.
 
         Args:
             ask: ask the hub which commit is meant, if this machine does not know; without, the revision is then the recipe's own or None.
+            hashes: a file that remembers the hashes of large files of a folder; without, they are read again.
 
         Raises:
             ModelError: the folder holds no model that can be loaded safely; asked, also what hub.commit_of raises.
@@ -48,7 +51,9 @@ class Model(Row):
         if self.repo:
             commit = hub.commit_of(self.repo, self.revision) if ask else hub.noted("models", self.repo, self.revision) or self.revision
             return spec | {"revision": commit}
-        return spec | ({"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code))} if self.folder else {})
+        if not self.folder:
+            return spec
+        return spec | {"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code), hashes)}
 
     def access(self) -> str:
         """What a user must still do to fetch a gated base; empty if it is open, here already, or a token is set."""
@@ -148,8 +153,8 @@ def local_folder(spec: dict[str, Any]) -> Path:
 
 def placed(folder: str) -> Path:
     """Where a folder of the table or of a recipe lies. Keys hold it as it is written, so they are the same in every clone."""
-    shipped = any(row.folder == folder for row in MODELS)
-    return ROOT / folder if shipped else Path(folder)
+    ships = any(row.folder == folder for row in MODELS)
+    return shipped(folder) if ships else Path(folder)
 
 
 def check_folder(folder: Path, trust_remote_code: bool) -> Path:
@@ -173,13 +178,13 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
 
 
 @cache
-def folder_digest(folder: Path) -> str:
-    """Digest of a model folder's bytes. Hashes of large files are remembered by size and time of change."""
-    memory = ROOT / "data" / ".hashes.json"
-    try:
-        known: dict[str, str] = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
+def folder_digest(folder: Path, memory: Path | None = None) -> str:
+    """Digest of a model folder's bytes.
+
+    Args:
+        memory: a JSON file that remembers hashes of large files by path, size and time of change; it need not exist or be writable.
+    """
+    known = remembered(memory)
     hashes, fresh = {}, {}
     for path in sorted({found for pattern in WEIGHTS for found in folder.glob(pattern)}):
         stat = path.stat()
@@ -187,7 +192,27 @@ def folder_digest(folder: Path) -> str:
         hashes[path.name] = known.get(mark) or file_hash(path)
         if mark not in known and stat.st_size > 1 << 28:
             fresh[mark] = hashes[path.name]
-    if fresh:
-        memory.parent.mkdir(exist_ok=True)
-        memory.write_text(json.dumps(known | fresh), "utf-8")
+    if memory and fresh:
+        remember(memory, fresh)
     return digest(hashes)
+
+
+def remembered(memory: Path | None) -> dict[str, str]:
+    """Hashes by path, size and time of change; none where the file is missing or damaged."""
+    try:
+        known: dict[str, str] = json.loads(memory.read_text("utf-8")) if memory else {}
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def remember(memory: Path, fresh: dict[str, str]) -> None:
+    """Add hashes to those of other processes; on a disk that cannot be written they are worked out again the next time."""
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{memory}.lock"):
+            part = memory.with_name(f"{memory.name}.{os.getpid()}")
+            part.write_text(json.dumps(remembered(memory) | fresh), "utf-8")
+            os.replace(part, memory)
+    except OSError:
+        return

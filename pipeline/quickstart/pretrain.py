@@ -22,9 +22,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pipeline.quickstart import corpus, lexicon
+from pipeline.resources import shipped
 
 SPECIAL = ["<pad>", "<bos>", "<eos>"]
-ROOT = Path(__file__).parents[2] / "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -223,5 +223,4 @@ Made by `make base-model`.
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
-    ROOT.mkdir(exist_ok=True)
-    pretrain(Setup(), ROOT / "quickstart-base")
+    pretrain(Setup(), shipped("checkpoints/quickstart-base"))

@@ -96,6 +96,11 @@ class Store:
     data: Path
     checkpoints: Path
 
+    @property
+    def hashes(self) -> Path:
+        """A file that remembers the hashes of large files, by path, size and time of change."""
+        return self.data / ".hashes.json"
+
     def folder(self, stage: str) -> Path:
         return self.checkpoints if stage == "finetune" else self.data / stage
 
