@@ -71,4 +71,4 @@ lock: $(READY) ## pin the packages that are installed now
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//; /@/d; /^loralift/d' >constraints.txt
 
 clean: ## remove .venv and everything that was made from recipes
-	rm -rf .venv data/prepare data/generate data/refer data/relate data/forget data/speed data/compare data/report data/gate checkpoints/*--* checkpoints/.resume checkpoints/.tracked
+	rm -rf .venv data/*/*--* data/*/.*--* data/gate checkpoints/*--* checkpoints/.*--* checkpoints/.resume checkpoints/.tracked

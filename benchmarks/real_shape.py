@@ -66,7 +66,7 @@ def measured(done: dict[Job, Artifact]) -> dict[str, Any]:
     """What training and answering took, beside what was reckoned from the prepared lengths."""
     found = {}
     for job, made in done.items():
-        if job.stage in plan_table.RECKONED:
+        if job.stage in plan_table.WORK_OF:
             known = plan_table.reckoned(job, done)
             reckoned = {gpu.name: vars(known.costs[gpu.name]) for gpu in GPUS} if known else None
             least = known.least if known else None

@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline import stages
 from pipeline.commands import gate, preflight, views
 from pipeline.config import recipe as recipes
 from pipeline.engine import tracking
@@ -23,7 +24,7 @@ from pipeline.plan import Job, plan
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
 from pipeline.schedule import by_weights
-from pipeline.store.artifact import Artifact, Store
+from pipeline.store.artifact import Artifact, Store, canonical
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -210,10 +211,7 @@ def report_verb(
     """Print the report of a comparison that was made, and its page."""
     call = opened(recipe, store, Machine(unsafe_code=unsafe_code))
     rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
-    missing = [
-        job for job in until(call.jobs, {"report"}) if job.stage in ("finetune", "generate", "refer") and find_made(call, job) is None
-    ]
-    if missing:
+    if missing := unfinished(call):
         raise ArtifactError(
             f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
             f"Run: loralift compare {' '.join(recipe)}",
@@ -222,6 +220,23 @@ def report_verb(
     if show:
         typer.launch(str(made.path / "report.html"))
     views.show_report(out, made, (call.site.store, gate_at, rules))
+
+
+def unfinished(call: Call) -> list[Job]:
+    """The expensive jobs of a comparison that are not here; where there is none, its report takes cheap jobs only.
+
+    After an edit of the code the examples may have another key. They are prepared again, but only if all that rests on them may be here.
+    """
+    expensive = stages.expensive()
+    jobs = [job for job in until(call.jobs, {"report"}) if job.stage in expensive]
+    there = {(artifact.stage, canonical(artifact.params)) for artifact in call.site.store.all()}
+    missing = {job for job in jobs if (job.stage, job.asked) not in there}
+    if missing:
+        return [job for job in jobs if missing & {*until(call.jobs, {job})}]
+    first = {job for job in call.jobs if not any(needed.stage in expensive for needed in until(call.jobs, {job}))}
+    if any(find_made(call, job) is None for job in first):
+        carry_out(call, first)
+    return [job for job in jobs if find_made(call, job) is None]
 
 
 def carded(call: Call, made: dict[Job, Artifact]) -> Artifact:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
@@ -74,8 +74,7 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
 
 
 def asked_of(job: Job, inputs: dict[str, Artifact]) -> Asked:
-    stage = import_module(f"pipeline.stages.{job.stage}")
-    version = getattr(stage, "VERSION", None) or code()
+    version = stages.find(job.stage).version or code()
     return Asked(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
 
 
@@ -101,10 +100,10 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
 
 
 def work(asked: Asked, inputs: dict[str, Artifact], site: Site) -> Artifact:
-    stage, start = import_module(f"pipeline.stages.{asked.stage}"), time.time()
+    start = time.time()
     with site.store.scratch(asked) as out:
         given = Work(asked.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(asked), site.machine)
-        facts = within_memory(stage.run, given, f"{asked.stage} {asked.label}")
+        facts = within_memory(stages.find(asked.stage).run, given, f"{asked.stage} {asked.label}")
         made = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from glob import escape
@@ -11,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from pipeline import stages
 from pipeline.commands import estimate, power
 from pipeline.commands.estimate import BF16, GPUS, NF4, SHARE, Answering, Cost, Method, Training
 from pipeline.config.recipe import Recipe
@@ -23,9 +25,6 @@ from pipeline.plan import Job
 from pipeline.run import asked_of, find
 from pipeline.store.artifact import MANIFEST, Artifact, Store, canonical
 
-RECKONED = ("finetune", "generate", "relate", "forget")
-PARAGRAPH = (300, 130)
-"""Of the shipped paragraphs: how many, and tokens in one, about."""
 MANY_JOBS = 60
 """More jobs than these are told by stage."""
 MOST_ROWS = 100_000
@@ -36,7 +35,7 @@ WIDTH = 7 + 5 * len(GPUS)
 LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
 {100 * SHARE:.0f} % of a card's limit, of which published runs reach 21 to 54 %. "-": does not
 fit. "<=": a bound from the longest prompts, since nothing is prepared yet.
-"after 5": the last of what a job waits for. speed: some minutes, not reckoned."""
+"after 5": the last of what a job waits for."""
 
 
 def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every: bool = False) -> None:
@@ -47,7 +46,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     """
     have: dict[Job, Artifact] = {}
     lines = [looked_at(job, have, store) for job in jobs]
-    out.print(f"[dim]{LEGEND}[/]", soft_wrap=True)
+    out.print(f"[dim]{LEGEND}{quick()}[/]", soft_wrap=True)
     out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
     if every or len(jobs) <= MANY_JOBS:
         show_jobs(out, lines, shared(recipe) if out.is_terminal else "")
@@ -83,7 +82,7 @@ class Left:
     bound: bool = False
 
     def add(self, job: Job, known: Reckoned | None) -> None:
-        self.unknown += job.stage in RECKONED and known is None
+        self.unknown += job.stage in WORK_OF and known is None
         for name, cost in known.costs.items() if known else ():
             self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
             self.too_large[name] += not cost.fits
@@ -117,7 +116,7 @@ class Looked:
 
 def looked_at(job: Job, have: dict[Job, Artifact], store: Store) -> Looked:
     waits, reason = missing(job, have), why(job, have, store)
-    return Looked(job, reckoned(job, have) if job.stage in RECKONED else None, waits, reason)
+    return Looked(job, reckoned(job, have) if job.stage in WORK_OF else None, waits, reason)
 
 
 def shared(recipe: Recipe) -> str:
@@ -232,7 +231,7 @@ def short(name: str) -> str:
 def figures(job: Job, known: Reckoned | None) -> str:
     """Memory and the hours on each card, WIDTH characters."""
     if known is None:
-        return f"{'not known' if job.stage in RECKONED else '':>{WIDTH}}"
+        return f"{'not known' if job.stage in WORK_OF else '':>{WIDTH}}"
     hours = [f"{hour(cost.seconds / 3600) if cost.fits else '-':>5}" for cost in known.costs.values()]
     return f"{'<=' * known.bound + f'{known.least / 1e9:.1f}':>7}{''.join(hours)}"
 
@@ -247,18 +246,16 @@ def reckoned(job: Job, have: dict[Job, Artifact]) -> Reckoned | None:
     shape = shape_of(canonical(job.params["model"]))
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
         return None
-    inputs = dict(job.inputs)
-    work: Training | Answering
-    if job.stage == "forget":
-        work, bound = scoring_of(job.params, *PARAGRAPH, PARAGRAPH[1]), False
-    else:
-        read = lengths(inputs["train" if job.stage == "finetune" else "exam"], have)
-        bound = read.bound
-        if job.stage == "relate":
-            work = scoring_of(job.params, min(read.examples, job.params["examples"]), read.prompt, read.longest)
-        else:
-            work = training_of(shape, job.params, read) if job.stage == "finetune" else answering_of(shape, job, read)
-    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), bound)
+    source, work_of = WORK_OF[job.stage]
+    read = lengths(dict(job.inputs)[source], have) if source else PARAGRAPHS
+    work = work_of(shape, job, read)
+    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), read.bound)
+
+
+def quick() -> str:
+    """The stages that take a GPU, but too little of it to be estimated; empty if there is none."""
+    names = [stage.name for stage in stages.table() if stages.GPU in stage.needs and stage.name not in WORK_OF]
+    return f" {', '.join(names)}: some minutes, not reckoned." if names else ""
 
 
 @cache
@@ -286,6 +283,10 @@ class Lengths:
     longest_target: int
     choices: int
     bound: bool
+
+
+PARAGRAPHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, longest_target=0, choices=0, bound=False)
+"""Of the shipped paragraphs, about."""
 
 
 def lengths(job: Job, have: dict[Job, Artifact]) -> Lengths:
@@ -323,17 +324,19 @@ def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
     )
 
 
-def training_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Training:
+def training_of(shape: Shape, job: Job, read: Lengths) -> Training:
+    params = job.params
     batch = min(params["batch_examples"], read.examples)
     steps, tokens = training_state.total_steps(read.examples, params), read.prompt + read.target
     looks = ceil(steps / params["dev_every"]) if read.dev else 0
     return Training(method_of(shape, params, read), steps, batch, tokens, read.longest, looks * read.dev * tokens)
 
 
-def scoring_of(params: dict[str, Any], examples: int, prompt: float, longest: int) -> Answering:
+def scoring_of(shape: Shape, job: Job, read: Lengths) -> Answering:
     """Texts that are read twice, and nothing written."""
-    weight_bytes = NF4 if params["quantization"] == "nf4" else BF16
-    return Answering(examples, prompt, longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1)
+    del shape  # of no matter: no adapter is estimated
+    weight_bytes, examples = NF4 if job.params["quantization"] == "nf4" else BF16, job.params.get("examples", read.examples)
+    return Answering(min(examples, read.examples), read.prompt, read.longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1)
 
 
 def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
@@ -355,3 +358,12 @@ def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
         adapter=method_of(shape, adapter.params, read) if adapter and "merge" not in params else None,
         choices=read.choices if params["score_choices"] or ranks else 0,
     )
+
+
+WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Answering]]] = {
+    "finetune": ("train", training_of),
+    "generate": ("exam", answering_of),
+    "relate": ("exam", scoring_of),
+    "forget": ("", scoring_of),
+}
+"""Stages whose jobs are estimated: the input whose lengths count (none: the shipped paragraphs), and the function that does it."""

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from pipeline import stages
 from pipeline.commands import gate
 from pipeline.config import recipe as recipes
 from pipeline.data import task
@@ -28,7 +29,6 @@ class AlteredError(ArtifactError):
     status = 3
 
 
-DEAR = ("finetune", "generate", "refer", "relate", "forget", "speed")
 STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
 
 
@@ -220,7 +220,7 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
     """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
     from pipeline.commands.plan_table import why
 
-    reached: set[Path] = set()
+    reached, expensive = set[Path](), stages.expensive()
     for path in [*recipes.shipped_files(), *others]:
         have: dict[Job, Artifact] = {}
         for job in plan(recipes.load(path), False, store.hashes):
@@ -228,7 +228,7 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
         reached |= {made.path for made in have.values()}
         # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
         wanted = {(job.stage, job.asked) for job in plan(recipes.load(path), False, store.hashes)}
-        reached |= {made.path for made in store.all() if made.stage in DEAR and (made.stage, canonical(made.params)) in wanted}
+        reached |= {made.path for made in store.all() if made.stage in expensive and (made.stage, canonical(made.params)) in wanted}
     loose = [made for made in store.all() if made.path not in reached]
     for made in loose:
         bytes_there = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())

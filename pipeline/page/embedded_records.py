@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.machine import Work
-from pipeline.store.artifact import MANIFEST, Artifact
+from pipeline.store.artifact import CHECKPOINTS, MANIFEST, Artifact
 
 Row = dict[str, Any]
 ROOM = 40 * 2**20
 """Bytes of packed files on a page, so that it opens everywhere; files beyond it are named by their hash."""
 KINDS = (".json", ".jsonl", ".csv", ".txt", ".md")
 """Records are text; weights are named by their hash alone."""
-STAGES = ("compare", "generate", "refer", "relate", "forget", "speed")
-"""Of whose files the page needs every one. Of the others: the examples that were asked, curves, and what was dropped."""
 DRAWN_BY = ("altair", "vl-convert-python")
 """Packages that decide the geometry of a chart."""
 SMALL, EVIDENCE, SCORES, LEDGER = range(4)
@@ -69,16 +67,16 @@ def kind_of(made: Artifact, name: str, asked: Container[str]) -> int | None:
     Args:
         asked: digests of what the comparisons read.
     """
-    if made.stage in STAGES:
-        shown = made.stage == "compare" and name == "examples.jsonl"
-        return LEDGER if shown else EVIDENCE if name == "predictions.jsonl" else SCORES
-    if made.stage == "finetune":
+    if made.stage in CHECKPOINTS:
         return SMALL if name == "curve.csv" else None
-    if name in ("examples.jsonl", "dev.jsonl"):
+    if made.stage == "prepare":
+        if name not in ("examples.jsonl", "dev.jsonl"):
+            return SMALL
         # no training example ever: the one figure that a comparison takes from them stands in the manifest
         is_exam = name == "examples.jsonl" and made.params.get("split") != "train"
         return EVIDENCE if is_exam and made.digest in asked else None
-    return SMALL
+    shown = made.stage == "compare" and name == "examples.jsonl"
+    return LEDGER if shown else EVIDENCE if name == "predictions.jsonl" else SCORES
 
 
 def fitting(files: Sequence[tuple[Path, int]]) -> dict[Path, tuple[str, str]]:

@@ -6,21 +6,26 @@ from typing import Any
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 
-ORDER = ("prepare", "finetune", "generate", "refer", "relate", "forget", "speed", "compare")
 ALIKE = ("python", "system", "packages", "cpu", "gpu")
 """What two artifacts made in the same surroundings share."""
 
 
 def artifacts(cells: list[Cell]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """All inputs, each once, in the order of the cells; and the distinct surroundings that they were made in."""
+    """All inputs, each once, in the order of the cells and of their stages; and the distinct surroundings that they were made in."""
     surroundings: dict[str, dict[str, Any]] = {}
     rows: dict[str, dict[str, Any]] = {}
+    order = stages_of(cells)
     for cell in cells:
-        for source, artifact in sorted(cell.inputs.items(), key=lambda item: ORDER.index(item[1].stage)):
+        for source, artifact in sorted(cell.inputs.items(), key=lambda item: order.index(item[1].stage)):
             if artifact.key not in rows:
                 rows[artifact.key] = row(artifact, surroundings)
             rows[artifact.key]["inputs"].append(f"{cell.name}.{source}")
     return list(rows.values()), list(surroundings.values())
+
+
+def stages_of(cells: list[Cell]) -> list[str]:
+    """The stages as the plan has them, since a cell names its inputs in the order of the plan."""
+    return list(dict.fromkeys(artifact.stage for cell in cells for artifact in cell.inputs.values()))
 
 
 def row(artifact: Artifact, surroundings: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -52,6 +57,8 @@ def letters(number: int) -> str:
 
 
 def costs(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds by stage."""
-    there = {made["stage"] for made in rows}
-    return {stage: round(sum(made["seconds"] for made in rows if made["stage"] == stage), 3) for stage in ORDER if stage in there}
+    """Seconds by stage, in the order of the rows."""
+    seconds: dict[str, float] = {}
+    for artifact in rows:
+        seconds[artifact["stage"]] = seconds.get(artifact["stage"], 0.0) + artifact["seconds"]
+    return {stage: round(total, 3) for stage, total in seconds.items()}

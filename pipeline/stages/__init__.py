@@ -1,4 +1,68 @@
 """One file per stage of the pipeline; a stage reads sealed folders and writes one.
 
-Imports every room below it, and no other stage. Start with `finetune.py`: `train()` is the training loop, top to bottom.
+A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (a person raises it when results
+can change, and no clean-up forgets its artifacts), and `NEEDS`, what a job of it takes. The table below is all that the rest
+of the package knows of stages. Imports every room below it, and no other stage. Start with `finetune.py`: `train()` is the
+training loop, top to bottom.
 """
+
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+ORDER = ("prepare", "finetune", "generate", "refer", "relate", "forget", "speed", "compare", "report")
+"""How people read the stages. A stage file that is not named here comes last."""
+WEIGHTS, GPU, NETWORK = "weights", "gpu", "network"
+"""What a job can need: a base model in memory, a GPU if the machine has one, an endpoint."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the table, read from the stage's module."""
+
+    module: ModuleType
+
+    @property
+    def name(self) -> str:
+        return self.module.__name__.rpartition(".")[2]
+
+    @property
+    def version(self) -> int | None:
+        """Raised by hand where results can change; None for a stage that is cheap and keyed by its code."""
+        return getattr(self.module, "VERSION", None)
+
+    @property
+    def is_expensive(self) -> bool:
+        return self.version is not None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(getattr(self.module, "NEEDS", ()))
+
+    def run(self, work: Any) -> dict[str, Any]:
+        """Carry out one job: write into `work.out`, return facts for the manifest."""
+        facts: dict[str, Any] = self.module.run(work)
+        return facts
+
+
+def names() -> list[str]:
+    """Every stage file, in the order of ORDER."""
+    place = {name: number for number, name in enumerate(ORDER)}
+    return sorted((module.name for module in iter_modules(__path__)), key=lambda name: (place.get(name, len(ORDER)), name))
+
+
+def find(name: str) -> Stage:
+    """The row of a stage."""
+    return Stage(import_module(f"{__name__}.{name}"))
+
+
+def table() -> list[Stage]:
+    """All stages, in order."""
+    return [find(name) for name in names()]
+
+
+def expensive() -> list[str]:
+    """Names of the stages whose work is never thrown away or repeated without need."""
+    return [stage.name for stage in table() if stage.is_expensive]

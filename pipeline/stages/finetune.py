@@ -21,6 +21,7 @@ from pipeline.progress import meter, say
 from pipeline.store import records
 
 VERSION = 2
+NEEDS = ("weights", "gpu")
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 

@@ -11,6 +11,7 @@ from pipeline.machine import Work
 from pipeline.models import loading, renderer
 
 VERSION = 2
+NEEDS = ("weights", "gpu")
 LONGEST = 256
 """Tokens of a paragraph, the BOS counted; the rest is cut off."""
 

@@ -23,6 +23,7 @@ from pipeline.store import records
 from pipeline.store.records import Example, Prediction
 
 VERSION = 4
+NEEDS = ("weights", "gpu")
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pipeline.references import endpoint
 from pipeline.store import records
 
 VERSION = 1
+NEEDS = ("network",)
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pipeline.store import records
 from pipeline.store.records import Example, Prediction
 
 VERSION = 2
+NEEDS = ("weights", "gpu")
 LONGEST = 256
 """Tokens of an answer that are scored; the rest is cut off."""
 

@@ -17,6 +17,7 @@ from pipeline.store import records
 from pipeline.store.records import Example
 
 VERSION = 3
+NEEDS = ("weights", "gpu")
 
 
 def run(work: Work) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from typing import Any
 from pipeline.errors import ArtifactError, MachineError
 
 MANIFEST = "manifest.json"
+CHECKPOINTS = ("finetune",)
+"""Stages whose folders hold weights: they lie under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 
@@ -81,7 +83,7 @@ class Artifact:
             ArtifactError: a file was added, removed or changed since the stage wrote it.
         """
         now = file_hashes(self.path)
-        if self.stage == "finetune":
+        if self.stage in CHECKPOINTS:
             now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
         if changed or digest(self.files) != self.digest:
@@ -102,7 +104,7 @@ class Store:
         return self.data / ".hashes.json"
 
     def folder(self, stage: str) -> Path:
-        return self.checkpoints if stage == "finetune" else self.data / stage
+        return self.checkpoints if stage in CHECKPOINTS else self.data / stage
 
     def place(self, asked: Asked) -> Path:
         return self.folder(asked.stage) / f"{asked.label}--{asked.key[:12]}"
