@@ -51,10 +51,10 @@ def main() -> None:
     render, base = renderer.renderer(spec), loading.load(spec, "nf4", "bf16", device)
     examples = [task.find("shop_extraction").example(row) for row in islice(rows.letters("heldout"), 64)]
     prompts = [render.prompt_ids(example.prompt) for example in examples]
-    lessons = [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples[:16]]
+    lessons = [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples[:16]]
 
     def answer() -> None:
-        generation.greedy(base, prompts, generation.Halt(32, (render.tokenizer.vocab_size - 1,)), render.pad)
+        generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad)
 
     def answer_dense() -> None:
         with loading.expanded(base):

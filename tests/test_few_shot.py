@@ -35,7 +35,7 @@ def run(tmp_path, model, name="out", changes=None, **inputs):
 
 def says(monkeypatch, render, words):
     """Let every answer be these words, cut by nothing but what the stage itself does."""
-    monkeypatch.setattr(generation, "greedy", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
+    monkeypatch.setattr(generation, "generate", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
 
 
 def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, exam, lessons):
@@ -44,8 +44,8 @@ def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, 
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
     asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
     prompts = [asked.prompt(example)[0] for example in EXAM]
-    halt = generation.Halt(8, (2,), (), "\n\n")
-    rows = [generation.greedy(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
+    halt = generation.StopConditions(8, (2,), (), "\n\n")
+    rows = [generation.generate(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
     assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
     assert {name: facts[name] for name in TOLD} == dict(zip(TOLD, (2, 0, 2, 2, "\n\n"), strict=True))
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
@@ -97,9 +97,9 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
     ],
 )
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, said, kept):
-    render, halt = renderer.renderer(model), generation.Halt(40, (2,), ("END",), "\n\n")
+    render, halt = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
     ids = render.plain(said)
-    found = generate.Speaker(render, halt, tiny.GENERATE).prediction(EXAM[0], ids)
+    found = generate.Generator(render, halt, tiny.GENERATE).prediction(EXAM[0], ids)
     assert (found.text, found.stopped) == ((said, "length") if kept is None else (kept, "stop"))
     prompt = render.plain("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])
@@ -111,7 +111,7 @@ def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, 
 
 
 def test_blanks_before_a_long_answer_are_remembered(model):
-    render, halt = renderer.renderer(model), generation.Halt(200, (2,), (), "\n\n")
+    render, halt = renderer.renderer(model), generation.StopConditions(200, (2,), (), "\n\n")
     stops = generation.stop_strings(halt, render.tokenizer, 1)
     ended = [stops(torch.tensor([[1, *render.plain(said)]]), None).item() for said in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]

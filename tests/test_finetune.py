@@ -3,11 +3,12 @@
 import csv
 import dataclasses
 import json
+import random
 
 import pytest
 import torch
 
-from pipeline.engine import batching, generation, training_state
+from pipeline.engine import batching, generation, likelihood, training_state
 from pipeline.engine.loss import target_loss
 from pipeline.errors import ModelError, TrainingError
 from pipeline.machine import Machine, seed_everything
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 def rows_of(spec, count=16):
     render = renderer.renderer(spec)
-    return [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in tiny.examples(count)]
+    return [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in tiny.examples(count)]
 
 
 def fresh(spec, compute="fp32", **changes):
@@ -37,13 +38,13 @@ def fresh(spec, compute="fp32", **changes):
 def plain_loop(model, rows, autocast):
     """Loss and gradients as anybody would write them: one example at a time, labels, no helper of ours."""
     model.train()
-    total, loss_sum = sum(len(row.target) for row in rows), 0.0
+    total, loss_sum = sum(row.target_count for row in rows), 0.0
     for row in rows:
-        ids = torch.tensor([row.prompt + row.target])
+        ids = torch.tensor([row.ids])
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             logits = model(input_ids=ids).logits[0]
-        wanted = ids[0, len(row.prompt) :]
-        loss = torch.nn.functional.cross_entropy(logits[len(row.prompt) - 1 : -1].float(), wanted, reduction="sum") / total
+        wanted = ids[0, len(row) - row.target_count :]
+        loss = torch.nn.functional.cross_entropy(logits[len(row) - row.target_count - 1 : -1].float(), wanted, reduction="sum") / total
         loss.backward()
         loss_sum += float(loss.detach())
     return loss_sum, gradients(model)
@@ -73,22 +74,64 @@ def test_step_equals_a_plain_loop(model, compute, tolerance, layout):
         tuned.unload()
 
 
+def two_spans(seed):
+    """A conversation: two answers carry loss, what stands before, between and after them does not."""
+    draw = random.Random(seed)
+    spans = [
+        (draw.randint(1, 9), False),
+        (draw.randint(1, 5), True),
+        (draw.randint(1, 9), False),
+        (draw.randint(1, 5), True),
+        (seed % 3, False),
+    ]
+    is_target = tuple(target for size, target in spans for _ in range(size))
+    return batching.TokenRow(tuple(draw.randrange(4, 90) for _ in is_target), is_target)
+
+
+@pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
+@pytest.mark.parametrize("budget", [1, 60, 10_000])
+def test_a_row_with_two_target_spans_has_the_loss_of_transformers(model, packing, budget):
+    rows = [two_spans(seed) for seed in range(8)]
+    tuned = fresh(model)
+    try:
+        tuned.train()
+        losses = [tuned(input_ids=torch.tensor([row.ids]), labels=torch.tensor([row.labels])).loss * row.target_count for row in rows]
+        expected = sum(losses) / sum(row.target_count for row in rows)
+        expected.backward()
+        expected_gradients = gradients(tuned)
+        tuned.zero_grad()
+        assert finetune.Passes(tuned, "fp32", 0, packing).gradients(rows, budget) == pytest.approx(float(expected.detach()), rel=1e-5)
+        assert relative(gradients(tuned), expected_gradients) < 1e-5
+        tuned.eval()
+        assert likelihood.row_logprobs(tuned, rows, 0) == pytest.approx([-float(loss.detach()) for loss in losses], rel=1e-4)
+    finally:
+        tuned.unload()
+
+
+def test_a_row_has_a_mask_as_long_as_its_ids_and_no_target_that_nothing_precedes():
+    assert batching.TokenRow.from_prompt((7, 8), (9,)) == batching.TokenRow((7, 8, 9), (False, False, True))
+    with pytest.raises(ValueError, match="3 ids, but a mask of 2"):
+        batching.TokenRow((7, 8, 9), (False, True))
+    with pytest.raises(ValueError, match="first token"):
+        batching.TokenRow.from_prompt((), (7, 8))
+
+
 def test_layouts_are_what_they_say(model):
     lengths = [len(row) for row in rows_of(model)]
-    assert len(batching.groups(lengths, 1)) == 16
-    assert len(batching.groups(lengths, 8 * max(lengths))[0]) == 8
-    assert sorted(i for group in batching.groups(lengths, 50) for i in group) == list(range(16))
+    assert len(batching.padded_batches(lengths, 1)) == 16
+    assert len(batching.padded_batches(lengths, 8 * max(lengths))[0]) == 8
+    assert sorted(i for group in batching.padded_batches(lengths, 50) for i in group) == list(range(16))
 
 
 @pytest.mark.parametrize("budget", [1, 9, 20, 37, 1000])
 def test_packs_hold_every_row_once_within_the_budget(budget):
     lengths = [9, 3, 20, 1, 7, 7, 12, 2, 9]
-    found = batching.packs(lengths, budget)
+    found = batching.packed_batches(lengths, budget)
     assert sorted(i for pack in found for i in pack) == list(range(9))
     assert all(sum(lengths[i] for i in pack) <= budget or len(pack) == 1 for pack in found)
     if budget == 20:  # 20 | 12 7 1 | 9 9 2 | 7 3; padded to the longest of a group they would be five
         assert found == [[2], [6, 4, 3], [0, 8, 7], [5, 1]]
-        assert len(batching.groups(lengths, budget)) == 5
+        assert len(batching.padded_batches(lengths, budget)) == 5
 
 
 def test_training_after_an_evaluation_has_the_same_gradients(model):
@@ -102,7 +145,7 @@ def test_training_after_an_evaluation_has_the_same_gradients(model):
             passes.mean_loss(rows, 4096)
             with torch.inference_mode():
                 tuned(input_ids=torch.tensor([[1, 5, 6]]))
-            generation.greedy(tuned, [[1, 5, 6]], generation.Halt(4, (2,)), 0)
+            generation.generate(tuned, [[1, 5, 6]], generation.StopConditions(4, (2,)), 0)
         passes.gradients(rows, 4096)
         found = gradients(tuned)
         tuned.unload()
@@ -219,7 +262,7 @@ def test_a_frozen_loss_stops(model):
 def test_nothing_to_learn_stops(model):
     tuned = fresh(model)
     with pytest.raises(TrainingError, match="no target token"):
-        finetune.Passes(tuned, "fp32", 0).gradients([batching.Tokens((1, 5), ())], 4096)
+        finetune.Passes(tuned, "fp32", 0).gradients([batching.TokenRow.from_prompt((1, 5), ())], 4096)
     tuned.unload()
 
 

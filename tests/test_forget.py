@@ -129,7 +129,7 @@ def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
         plain = staticmethod(renderer.renderer(model).plain)
 
     row, ids = forget.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).plain("the dog")
-    assert (list(row.prompt), list(row.target)) == (ids[:1], ids[1:])
+    assert (list(row.ids), row.is_target[0], all(row.is_target[1:])) == (ids, False, True)
 
 
 def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):

@@ -39,7 +39,7 @@ def one_by_one(model, render, limit):
         ids = torch.tensor([render.prompt_ids(example.prompt)])
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
-        said.append(generation.cut_behind(out[0, ids.shape[1] :].tolist(), [2], 0))
+        said.append(generation.cut_after_end(out[0, ids.shape[1] :].tolist(), [2], 0))
     return said
 
 
@@ -51,7 +51,9 @@ def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
             prompts = [render.prompt_ids(example.prompt) for example in EXAM]
             assert len({len(prompt) for prompt in prompts}) > 3
             found = [
-                row for at in range(0, 16, batch) for row in generation.greedy(arm, prompts[at : at + batch], generation.Halt(12, (2,)), 0)
+                row
+                for at in range(0, 16, batch)
+                for row in generation.generate(arm, prompts[at : at + batch], generation.StopConditions(12, (2,)), 0)
             ]
             assert found == one_by_one(arm, render, 12)
 
@@ -129,10 +131,10 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
-    speaker = generate.Speaker(render, generation.Halt(8, (2,), ("cat", "dog")), tiny.GENERATE)
+    speaker = generate.Generator(render, generation.StopConditions(8, (2,), ("cat", "dog")), tiny.GENERATE)
     said = render.plain(" the dog sees a cat")
     assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
-    plain = generate.Speaker(render, generation.Halt(8, (2,)), tiny.GENERATE)
+    plain = generate.Generator(render, generation.StopConditions(8, (2,)), tiny.GENERATE)
     assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
     assert plain.prediction(EXAM[0], said).stopped == "length"
 
@@ -152,8 +154,8 @@ def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, e
 def test_a_stop_string_in_the_prompt_stops_nothing(model):
     base, render = loading.load(model, "nf4", "fp32", CPU), renderer.renderer(model)
     prompt = render.prompt_ids("the cat sees a dog")
-    free = generation.greedy(base, [prompt], generation.Halt(6, (2,)), 0)
-    assert generation.greedy(base, [prompt], generation.Halt(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
+    free = generation.generate(base, [prompt], generation.StopConditions(6, (2,)), 0)
+    assert generation.generate(base, [prompt], generation.StopConditions(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
 
 
 def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):
@@ -168,7 +170,7 @@ def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, e
 def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monkeypatch):
     machine = Machine(device="cpu", tokens=60)
     _, whole = run(tmp_path, model, "whole", machine, exam=exam)
-    real, calls = generation.greedy, []
+    real, calls = generation.generate, []
 
     def stops(*args):
         calls.append(len(args[1]))
@@ -176,12 +178,12 @@ def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monke
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(generation, "greedy", stops)
+    monkeypatch.setattr(generation, "generate", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, "broken", machine, exam=exam)
     kept = tmp_path / "broken.resume" / "answers.jsonl"
     kept.write_bytes(kept.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
-    monkeypatch.setattr(generation, "greedy", lambda *args: calls.append(len(args[1])) or real(*args))
+    monkeypatch.setattr(generation, "generate", lambda *args: calls.append(len(args[1])) or real(*args))
     done = sum(calls[:2])
     del calls[:]
     _, found = run(tmp_path, model, "broken", machine, exam=exam)
@@ -241,9 +243,9 @@ def test_the_two_arms_see_the_same_ids(model):
     render = renderer.renderer(model)
     for example in EXAM:
         prompt = render.prompt_ids(example.prompt)
-        row = batching.Tokens(tuple(prompt), tuple(render.target_ids(example.prompt, example.target)))
-        assert prompt.count(1) == 1 == (row.prompt + row.target).count(2)
-        assert render.decode(list(row.prompt + row.target)) == f"{example.prompt} {example.target}"
+        row = batching.TokenRow.from_prompt(prompt, render.target_ids(example.prompt, example.target))
+        assert prompt.count(1) == 1 == row.ids.count(2)
+        assert render.decode(list(row.ids)) == f"{example.prompt} {example.target}"
 
 
 SAMPLES = {"samples": 3, "temperature": 1.0, "top_p": 1.0, "seed": 0}
@@ -304,7 +306,7 @@ def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapt
         assert [len(each) for each in found] == [2, 3, 1, 2, 1, 0]
         for prompt, each, sums in zip(some, answers, found, strict=True):
             for answer, value in zip(each, sums, strict=True):
-                rows = [batching.Tokens(tuple(prompt), tuple(answer))]
+                rows = [batching.TokenRow.from_prompt(prompt, answer)]
                 alone = likelihood.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
                 assert value == pytest.approx(alone[0], abs=1e-4)
 
@@ -362,7 +364,7 @@ def test_merged_weights_are_the_sums_they_should_be(model, adapter):
     with loading.adapted(base, adapter) as tuned:
         layer = tuned.base_model.model.get_submodule(name)
         added, values = layer.get_delta_weight("default").clone(), loading.dense_values(layer.base_layer)
-    plain = loading.read(Path(model["folder"]), False, ("none", "fp32"), CPU).get_submodule(name).weight
+    plain = loading.read_model(Path(model["folder"]), False, ("none", "fp32"), CPU).get_submodule(name).weight
     for how, before in (("dequantized", values), ("original", plain)):
         with loading.merged(params, adapter, how, CPU) as merged:
             found = merged.base_model.model.get_submodule(name).base_layer.weight

@@ -105,13 +105,13 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
     draw, rows, model = random.Random(0), [], Wide(128256 // 64)
     for n in range(200):
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
-        rows += [batching.Tokens((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
+        rows += [batching.TokenRow.from_prompt((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
     work = tiny.work(tmp_path / "out", {}, Machine(device="cpu", tokens=batching.CUDA_TOKENS))
     work.resume.mkdir(exist_ok=True)
-    columns = [len(row.target) + 1 for row in rows]
-    found = resumable.read(work, model, rows, columns, lambda some: likelihood.row_logprobs(model, some, 0), "answers")
+    columns = [row.target_width + 1 for row in rows]
+    found = resumable.token_rows(work, model, rows, columns, lambda some: likelihood.row_logprobs(model, some, 0), "answers")
     for row, value in zip(rows, found, strict=True):  # every token is as likely as any other
-        assert value == pytest.approx(-len(row.target) * math.log(model.vocabulary), rel=1e-5)
+        assert value == pytest.approx(-row.target_count * math.log(model.vocabulary), rel=1e-5)
     assert model.passes == passes
     assert model.tokens <= batching.CUDA_TOKENS
     assert model.logits <= batching.LOGITS
@@ -122,8 +122,8 @@ def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():
 
     torch.manual_seed(0)
     base = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.5)).eval()
-    rows = [batching.Tokens(tuple(range(1, 1 + size)), tuple(range(20, 20 + size % 5 + 1))) for size in (1, 4, 9, 17)]
-    expected = [alone(base, list(row.prompt), list(row.target)) for row in rows]
+    rows = [batching.TokenRow.from_prompt(tuple(range(1, 1 + size)), tuple(range(20, 20 + size % 5 + 1))) for size in (1, 4, 9, 17)]
+    expected = [alone(base, list(row.ids[: -row.target_count]), list(row.ids[-row.target_count :])) for row in rows]
     assert likelihood.row_logprobs(base, rows, 0) == pytest.approx(expected, abs=1e-4)
 
 
@@ -132,8 +132,8 @@ def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, mo
     monkeypatch.setattr(likelihood, "row_logprobs", lambda model, rows, pad: batches.append(rows) or real(model, rows, pad))
     monkeypatch.setattr(batching, "LOGITS", 300 * 60)  # sixty columns of the tiny vocabulary
     run(tmp_path, model, inputs)
-    assert all(len(rows) * (max(len(row.target) for row in rows) + 1) <= 60 for rows in batches)
-    assert 2 * len(batches) <= len(batching.groups([len(row) for rows in batches for row in rows], 60))
+    assert all(len(rows) * (max(row.target_width for row in rows) + 1) <= 60 for rows in batches)
+    assert 2 * len(batches) <= len(batching.padded_batches([len(row) for rows in batches for row in rows], 60))
 
 
 def scanned(prompts, seed):

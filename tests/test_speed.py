@@ -72,7 +72,7 @@ def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
     arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
-    found = timing.told(arms, 3)
+    found = timing.summarize(arms, 3)
     assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
     assert found["overhead"] == {"tuned": 2}
 
@@ -140,7 +140,7 @@ def test_a_request_that_the_machine_held_up_changes_no_rate():
     arms = [timing.Arm(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
     arms[1].latency[2] = arms[1].first[2] = 40.0
     arms[1].latency[2] += 1
-    found = timing.told(arms, 3)
+    found = timing.summarize(arms, 3)
     assert found["overhead"] == {"tuned": 1}
     assert {(arm["prompt_tokens_per_second"], arm["tokens_per_second"]) for arm in found["arms"].values()} == {(16, 4)}
 

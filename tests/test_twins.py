@@ -41,7 +41,11 @@ class Twin:
 
     def rows(self, count=6):
         prompt, target = self.render.prompt_ids, self.render.target_ids
-        return [batching.Tokens(tuple(prompt(e.prompt)), tuple(target(e.prompt, e.target))) for e in twins.examples(count)]
+        return [batching.TokenRow.from_prompt(prompt(e.prompt), target(e.prompt, e.target)) for e in twins.examples(count)]
+
+    def prompt(self):
+        row = self.rows()[5]
+        return row.ids[: -row.target_count]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def built(tmp_path_factory):
 @pytest.fixture(scope="module", params=twins.ARCHITECTURES)
 def twin(request, built):
     spec = built(request.param)
-    original = loading.read(Path(spec["folder"]), False, ("none", "fp32"), CPU)
+    original = loading.read_model(Path(spec["folder"]), False, ("none", "fp32"), CPU)
     return Twin(request.param, twins.ARCHITECTURES[request.param], spec, renderer.renderer(spec), original)
 
 
@@ -118,7 +122,7 @@ def test_every_linear_but_the_head_is_4_bit(twin):
 def test_the_4_bit_model_is_the_original_with_rounded_weights(twin):
     from bitsandbytes.functional import dequantize_4bit
 
-    rounded, quantized, ids = copy.deepcopy(twin.original), linears(twin.base), twin.rows()[5].prompt
+    rounded, quantized, ids = copy.deepcopy(twin.original), linears(twin.base), twin.prompt()
     for name, module in linears(rounded).items():
         if name != "lm_head":
             weight = dequantize_4bit(quantized[name].weight.data, quantized[name].weight.quant_state)
@@ -151,10 +155,8 @@ def test_a_padded_loss_is_that_of_plain_full_logits(twin):
 
 def plain_loss(model, row):
     """Cross-entropy of one row from the logits of all its tokens."""
-    wanted = torch.tensor(row.target)
-    return float(
-        torch.nn.functional.cross_entropy(logits(model, row.prompt + row.target)[len(row.prompt) - 1 : -1], wanted, reduction="sum")
-    )
+    wanted = torch.tensor(row.ids[-row.target_count :])
+    return float(torch.nn.functional.cross_entropy(logits(model, row.ids)[len(row) - row.target_count - 1 : -1], wanted, reduction="sum"))
 
 
 def test_packed_rows_do_not_see_each_other(twin):
@@ -163,7 +165,7 @@ def test_packed_rows_do_not_see_each_other(twin):
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     with torch.inference_mode():
         found, loss = base(**inputs, use_cache=False).logits[0], target_loss(base, batch)
-    alone = torch.cat([logits(base, row.prompt + row.target) for row in rows])
+    alone = torch.cat([logits(base, row.ids) for row in rows])
     torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
     assert float(loss) == pytest.approx(sum(plain_loss(base, row) for row in rows), rel=1e-5)
 
@@ -206,7 +208,7 @@ def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, exam, adap
                 prompt = twin.render.prompt_ids(example.prompt)
                 ids = slow_greedy(model, prompt, 8, ends)
                 assert answer.text == twin.render.decode([i for i in ids if i not in ends])
-                rows = [batching.Tokens(tuple(prompt), tuple(twin.render.answer_ids(example.prompt, c))) for c in example.choices]
+                rows = [batching.TokenRow.from_prompt(prompt, twin.render.answer_ids(example.prompt, c)) for c in example.choices]
                 assert answer.logprobs == pytest.approx([-plain_loss(model, row) for row in rows], abs=1e-3)
 
 
@@ -221,7 +223,7 @@ def test_a_saved_adapter_is_the_trained_one_and_alive(twin, adapter, tmp_path):
     from peft import PeftModel
 
     folder, facts = adapter
-    ids = twin.rows()[5].prompt
+    ids = twin.prompt()
     plain = logits(twin.base, ids)
     with loading.adapted(twin.base, folder) as tuned:
         said = logits(tuned, ids)
@@ -238,7 +240,7 @@ def test_a_saved_adapter_is_the_trained_one_and_alive(twin, adapter, tmp_path):
 
 
 def test_a_fresh_adapter_is_the_base_and_dead(twin, tmp_path):
-    ids, plain = list(twin.rows()[5].prompt), logits(twin.base, twin.rows()[5].prompt)
+    ids, plain = list(twin.prompt()), logits(twin.base, twin.prompt())
     fresh = adapters.attach(twin.base, tiny.FINETUNE)
     fresh.eval()
     assert torch.equal(logits(fresh, ids), plain)
@@ -287,7 +289,7 @@ def test_a_quirk_of_the_config_is_felt(name, options, length, built):
 def test_rows_beyond_a_long_rope_stand_alone_in_a_batch():
     """One row of more than 4096 tokens would turn the rotary factors of Phi 3.5 and Phi 4 for every row of its batch."""
     for budget in (batching.CPU_TOKENS, batching.CUDA_TOKENS):
-        assert batching.groups([4097, 4096, 60], budget)[0] == [0]
+        assert batching.padded_batches([4097, 4096, 60], budget)[0] == [0]
 
 
 def test_a_window_ends_where_it_should(built):
@@ -301,7 +303,7 @@ def test_a_window_ends_where_it_should(built):
 
 @pytest.mark.parametrize(("name", "part"), twins.PARTS)
 def test_a_quirk_of_the_weights_survives_4_bit(name, part, built):
-    model = loading.read(Path(built(name)["folder"]), False, ("nf4", "fp32"), CPU)
+    model = loading.read_model(Path(built(name)["folder"]), False, ("nf4", "fp32"), CPU)
     before, found = logits(model, PROMPT), [value for key, value in model.named_parameters() if key.endswith(part)]
     assert found
     for value in found:

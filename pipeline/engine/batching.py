@@ -12,24 +12,55 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """One example as the model sees it: ids of prompt and answer; only the answer carries loss."""
+class TokenRow:
+    """One example as the model sees it: its ids, and for each id whether it is a target, that is, carries loss.
 
-    prompt: tuple[int, ...]
-    target: tuple[int, ...]
+    Targets may form any number of spans. The first token is never one: nothing precedes it that could predict it.
+
+    Raises:
+        ValueError: the mask has another length than the ids, or the first token is a target.
+    """
+
+    ids: tuple[int, ...]
+    is_target: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.is_target):
+            raise ValueError(f"{len(self.ids)} ids, but a mask of {len(self.is_target)}")
+        if self.is_target[:1] == (True,):
+            raise ValueError("the first token of a row cannot be a target")
+
+    @classmethod
+    def from_prompt(cls, prompt: Sequence[int], target: Sequence[int]) -> "TokenRow":
+        """A prompt without loss, then its target."""
+        return cls((*prompt, *target), (False,) * len(prompt) + (True,) * len(target))
 
     def __len__(self) -> int:
-        return len(self.prompt) + len(self.target)
+        return len(self.ids)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The ids of the targets, IGNORED elsewhere."""
+        return tuple(token if target else IGNORED for token, target in zip(self.ids, self.is_target, strict=True))
+
+    @property
+    def target_count(self) -> int:
+        return sum(self.is_target)
+
+    @property
+    def target_width(self) -> int:
+        """Tokens from the first target to the end of the row; 0 without a target."""
+        return len(self) - self.is_target.index(True) if True in self.is_target else 0
 
 
-def token_budget(asked: int | None, device: Any) -> int:
+def token_budget(override: int | None, device: Any) -> int:
     """Padded tokens in one pass."""
-    return asked or (CUDA_TOKENS if device.type == "cuda" else CPU_TOKENS)
+    return override or (CUDA_TOKENS if device.type == "cuda" else CPU_TOKENS)
 
 
-def batches(tokens: Sequence[int], columns: Sequence[int], budget: int, model: Any) -> list[list[int]]:
-    """Indices of rows as `groups` gives them, such that rows x most tokens <= budget and rows x most columns x vocabulary <= LOGITS
-    (or a row alone).
+def scoring_batches(tokens: Sequence[int], columns: Sequence[int], budget: int, model: Any) -> list[list[int]]:
+    """Indices of rows as `padded_batches` gives them, such that rows x most tokens <= budget and rows x most columns x vocabulary
+    <= LOGITS (or a row alone).
 
     Args:
         tokens: that each row holds.
@@ -37,36 +68,41 @@ def batches(tokens: Sequence[int], columns: Sequence[int], budget: int, model: A
         budget: padded tokens in one pass.
     """
     vocabulary: int = model.get_output_embeddings().weight.shape[0]
-    few = max(1, min(budget, LOGITS // vocabulary))  # columns in one pass
-    return groups([max(held * few, read * budget) for held, read in zip(tokens, columns, strict=True)], budget * few)
+    max_columns = max(1, min(budget, LOGITS // vocabulary))  # in one pass
+    costs = [max(length * max_columns, width * budget) for length, width in zip(tokens, columns, strict=True)]
+    return padded_batches(costs, budget * max_columns)
 
 
-def groups(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Indices of the rows; of equal lengths the earlier first."""
+    return sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+
+
+def padded_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices of rows of like length, longest first, such that rows x longest <= budget (or a row alone)."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    found: list[list[int]] = []
-    for index in order:
-        if not found or (len(found[-1]) + 1) * lengths[found[-1][0]] > budget:
-            found.append([])
-        found[-1].append(index)
-    return found
+    batches: list[list[int]] = []
+    for index in longest_first(lengths):
+        if not batches or (len(batches[-1]) + 1) * lengths[batches[-1][0]] > budget:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
 
 
-def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def packed_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices of rows, longest first, such that their tokens together are <= budget (or a row alone); first fit."""
-    found: list[list[int]] = []
+    batches: list[list[int]] = []
     room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        at = next((at for at, left in enumerate(room) if lengths[index] <= left), len(room))
-        if at == len(room):
-            found.append([])
+    for index in longest_first(lengths):
+        batch = next((batch for batch, tokens in enumerate(room) if lengths[index] <= tokens), len(room))
+        if batch == len(room):
+            batches.append([])
             room.append(budget)
-        found[at].append(index)
-        room[at] -= lengths[index]
-    return found
+        batches[batch].append(index)
+        room[batch] -= lengths[index]
+    return batches
 
 
-def padded(rows: Sequence[Tokens], pad: int, device: Any, left: bool = False) -> dict[str, Any]:
+def padded(rows: Sequence[TokenRow], pad: int, device: Any, left: bool = False) -> dict[str, Any]:
     """input_ids, attention_mask and labels, each (rows, longest), padded on the right or on the left; labels are IGNORED outside of
     targets."""
     import torch
@@ -74,25 +110,25 @@ def padded(rows: Sequence[Tokens], pad: int, device: Any, left: bool = False) ->
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
-    for at, row in enumerate(rows):
-        start = width - len(row) if left else 0
-        ids[at, start : start + len(row)] = torch.tensor(row.prompt + row.target)
-        mask[at, start : start + len(row)] = 1
-        labels[at, start + len(row.prompt) : start + len(row)] = torch.tensor(row.target)
+    for index, row in enumerate(rows):
+        span = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[index, span] = torch.tensor(row.ids)
+        mask[index, span] = 1
+        labels[index, span] = torch.tensor(row.labels)
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device), "labels": labels.to(device)}
 
 
-def packed(rows: Sequence[Tokens], device: Any) -> dict[str, Any]:
-    """All rows behind one another, (1, tokens), with positions that start again for each.
+def packed(rows: Sequence[TokenRow], device: Any) -> dict[str, Any]:
+    """All rows end to end, (1, tokens), with positions that start again for each row.
 
-    transformers reads the document borders off position_ids, so that no row attends to another.
+    transformers reads the document borders off position_ids, so that no row attends to another. A row's first token is never a
+    target, so it is not predicted from the row before it.
     """
     import torch
 
-    ids = torch.tensor([[token for row in rows for token in row.prompt + row.target]])
+    ids = torch.tensor([[token for row in rows for token in row.ids]])
     positions = torch.cat([torch.arange(len(row)) for row in rows])[None]
-    labels = torch.tensor([[token for row in rows for token in (IGNORED,) * len(row.prompt) + row.target]])
-    labels[positions == 0] = IGNORED  # the first token of a row must not be predicted from the row before it
+    labels = torch.tensor([[label for row in rows for label in row.labels]])
     return {"input_ids": ids.to(device), "position_ids": positions.to(device), "labels": labels.to(device)}
 
 
@@ -107,5 +143,5 @@ def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> tupl
 
 
 def positions(mask: Any) -> Any:
-    """Of each token its place among those of its row that count, (rows, tokens)."""
+    """The position of each token among the attended ones of its row, (rows, tokens)."""
     return (mask.cumsum(1) - 1).clamp(min=0)

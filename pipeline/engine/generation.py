@@ -8,7 +8,7 @@ from pipeline.engine.batching import left_padded
 
 
 @dataclass(frozen=True)
-class Halt:
+class StopConditions:
     """What ends an answer: a number of new tokens, end tokens, and strings."""
 
     limit: int
@@ -22,15 +22,15 @@ class Halt:
     def marks(self) -> tuple[str, ...]:
         return self.stop + ((self.separator,) if self.separator else ())
 
-    def end(self, said: str) -> int | None:
-        """Where the first string stands that ends a text; None: nowhere."""
-        opening = len(said) - len(said.lstrip())
-        found = [said.find(mark) for mark in self.stop] + ([said.find(self.separator, opening)] if self.separator else [])
-        return min((at for at in found if at >= 0), default=None)
+    def end(self, text: str) -> int | None:
+        """Index of the first string that ends a text; None: there is none."""
+        opening = len(text) - len(text.lstrip())
+        starts = [text.find(mark) for mark in self.stop] + ([text.find(self.separator, opening)] if self.separator else [])
+        return min((start for start in starts if start >= 0), default=None)
 
 
 @dataclass(frozen=True)
-class Draw:
+class SamplingParams:
     """How tokens are drawn at random instead of greedily."""
 
     temperature: float
@@ -38,55 +38,60 @@ class Draw:
     seed: int
 
 
-def greedy(
-    model: Any, prompts: Sequence[Sequence[int]], halt: Halt, pad: int, tokenizer: Any = None, draw: Draw | None = None
+def generate(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stop: StopConditions,
+    pad: int,
+    tokenizer: Any = None,
+    sampling: SamplingParams | None = None,
 ) -> list[list[int]]:
-    """Continuations as token ids, greedy unless told to draw, left-padded batch; an end token is the last of its row.
+    """Continuations as token ids, greedy without `sampling`, left-padded batch; an end token is the last of its row.
 
     Args:
         prompts: token ids, one list a row.
-        tokenizer: needed where there are stop strings; a row ends behind the token that completes one.
-        draw: sample instead, with torch's generators seeded before the batch.
+        tokenizer: needed where there are stop strings; a row ends with the token that completes one.
+        sampling: sample instead, with torch's generators seeded before the batch.
     """
     import torch
 
     ids, mask = left_padded(prompts, pad, model.device)
     width = ids.shape[1]
-    asked: dict[str, Any] = {"max_new_tokens": halt.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
-    asked |= {"eos_token_id": list(halt.ends)}
-    asked |= {"stopping_criteria": [stop_strings(halt, tokenizer, width)]} if halt.marks else {}
-    if draw:
-        asked |= {"do_sample": True, "temperature": draw.temperature, "top_p": draw.top_p, "top_k": 0}
-        torch.manual_seed(draw.seed)
+    options: dict[str, Any] = {"max_new_tokens": stop.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
+    options |= {"eos_token_id": list(stop.ends)}
+    options |= {"stopping_criteria": [stop_strings(stop, tokenizer, width)]} if stop.marks else {}
+    if sampling:
+        options |= {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        torch.manual_seed(sampling.seed)
     with torch.inference_mode():
-        out = model.generate(input_ids=ids, attention_mask=mask, **asked)
-    return [cut_behind(row, halt.ends, pad) for row in out[:, width:].tolist()]
+        out = model.generate(input_ids=ids, attention_mask=mask, **options)
+    return [cut_after_end(row, stop.ends, pad) for row in out[:, width:].tolist()]
 
 
-def stop_strings(halt: Halt, tokenizer: Any, width: int) -> Any:
-    """A stopping criterion that looks behind the first `width` tokens only; transformers' own looks into the prompt as well."""
+def stop_strings(stop: StopConditions, tokenizer: Any, width: int) -> Any:
+    """A stopping criterion that looks at the tokens after the first `width` only; transformers' own looks into the prompt as well."""
     import torch
     from transformers import StoppingCriteria
 
-    window = max(map(len, halt.marks)) + 8  # tokens that surely hold a mark which the newest token completes
+    window = max(map(len, stop.marks)) + 8  # tokens that surely hold a mark which the newest token completes
 
     class Stop(StoppingCriteria):  # type: ignore[misc]
         def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
             new = ids[:, width:]
             tails = tokenizer.batch_decode(new[:, -window:], skip_special_tokens=True)
-            near = [any(mark in tail for mark in halt.marks) for tail in tails]
+            near = [any(mark in tail for mark in stop.marks) for tail in tails]
             done = [
-                hit and halt.end(tokenizer.decode(row, skip_special_tokens=True)) is not None for hit, row in zip(near, new, strict=True)
+                hit and stop.end(tokenizer.decode(row, skip_special_tokens=True)) is not None for hit, row in zip(near, new, strict=True)
             ]
             return torch.tensor(done, device=ids.device)
 
     return Stop()
 
 
-def cut_behind(row: list[int], ends: Sequence[int], pad: int) -> list[int]:
+def cut_after_end(row: list[int], ends: Sequence[int], pad: int) -> list[int]:
     """The row up to and with its first end token, without the padding of a row that was done before others."""
-    at = next((i for i, token in enumerate(row) if token in ends), None)
-    if at is not None:
-        return row[: at + 1]
+    end = next((index for index, token in enumerate(row) if token in ends), None)
+    if end is not None:
+        return row[: end + 1]
     last = max((i for i, token in enumerate(row) if token != pad), default=-1)
     return row[: last + 1]

@@ -1,23 +1,23 @@
-"""Log-probabilities of answers, and the loss and KL divergence of base and adapter, read off the logits."""
+"""Log-probabilities of targets, and the loss and KL divergence of base and adapter, read off the logits."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.engine.batching import IGNORED, Tokens, padded, positions
+from pipeline.engine.batching import IGNORED, TokenRow, padded, positions
 
 CHUNK = 2**24
 """Logits that are turned into float32 at a time: 64 MiB."""
 
 
-def row_logprobs(model: Any, rows: Sequence[Tokens], pad: int) -> list[float]:
+def row_logprobs(model: Any, rows: Sequence[TokenRow], pad: int) -> list[float]:
     """Sum of log-probabilities of each row's target tokens, in nats.
 
-    Rows are padded on the left, so that all targets end in the last column and the output layer runs on the longest target + 1 columns
-    alone, however long the prompts are.
+    Rows are padded on the left, so that all end in the last column and the output layer runs only from the column before the first
+    target on, however long the prompts are.
     """
     import torch
 
-    batch, keep = padded(rows, pad, model.device, left=True), max(len(row.target) for row in rows) + 1
+    batch, keep = padded(rows, pad, model.device, left=True), max(row.target_width for row in rows) + 1
     mask = batch["attention_mask"]
     with torch.inference_mode():
         logits = model(
@@ -33,15 +33,15 @@ def target_sums(logits: Any, labels: Any) -> list[float]:
     """
     import torch
 
-    wanted = labels[:, 1:]
-    rows, columns = (wanted != IGNORED).nonzero(as_tuple=True)
+    targets = labels[:, 1:]
+    rows, columns = (targets != IGNORED).nonzero(as_tuple=True)
     sums, step = torch.zeros(len(labels), dtype=torch.float64), max(1, CHUNK // logits.shape[-1])
     for start in range(0, len(rows), step):
-        at = rows[start : start + step], columns[start : start + step]
-        each = logits[at].float().log_softmax(-1).gather(1, wanted[at][:, None])[:, 0]
-        sums.index_add_(0, at[0].cpu(), each.double().cpu())  # on the CPU, where the order of a sum is fixed
-    found: list[float] = sums.tolist()
-    return found
+        cells = rows[start : start + step], columns[start : start + step]
+        logprobs = logits[cells].float().log_softmax(-1).gather(1, targets[cells][:, None])[:, 0]
+        sums.index_add_(0, cells[0].cpu(), logprobs.double().cpu())  # on the CPU, where the order of a sum is fixed
+    row_sums: list[float] = sums.tolist()
+    return row_sums
 
 
 def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, float]]:
@@ -65,9 +65,9 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
             base = model(**inputs, use_cache=False).logits
         step = max(1, CHUNK // base.shape[-1])
         for start in range(0, len(rows), step):
-            at = rows[start : start + step], columns[start : start + step]
-            p, q = (logits[at].float().log_softmax(-1) for logits in (base, tuned))
-            wanted = labels[at][:, None]
-            each = torch.stack([-p.gather(1, wanted)[:, 0], -q.gather(1, wanted)[:, 0], (p.exp() * (p - q)).sum(1)], dim=1)
-            sums.index_add_(0, at[0].cpu(), each.double().cpu())  # on the CPU, where the order of a sum is fixed
+            cells = rows[start : start + step], columns[start : start + step]
+            p, q = (logits[cells].float().log_softmax(-1) for logits in (base, tuned))
+            targets = labels[cells][:, None]
+            terms = torch.stack([-p.gather(1, targets)[:, 0], -q.gather(1, targets)[:, 0], (p.exp() * (p - q)).sum(1)], dim=1)
+            sums.index_add_(0, cells[0].cpu(), terms.double().cpu())  # on the CPU, where the order of a sum is fixed
     return [(base, tuned, kl) for base, tuned, kl in sums.tolist()]

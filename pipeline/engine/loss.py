@@ -17,6 +17,6 @@ def target_loss(model: Any, batch: dict[str, Any]) -> Any:
     first = int((labels != IGNORED).any(0).nonzero()[0])
     keep = labels.shape[1] - first + 1  # the column before a target predicts it
     logits = model(**inputs, use_cache=False, logits_to_keep=keep).logits
-    wanted = labels[:, -keep + 1 :]
-    at = wanted != IGNORED
-    return torch.nn.functional.cross_entropy(logits[:, :-1][at].float(), wanted[at], reduction="sum")
+    targets = labels[:, -keep + 1 :]
+    is_target = targets != IGNORED
+    return torch.nn.functional.cross_entropy(logits[:, :-1][is_target].float(), targets[is_target], reduction="sum")

@@ -1,4 +1,4 @@
-"""What a model says of many rows, batch by batch, kept so that a killed run goes on behind the last whole batch."""
+"""What a model says of many rows, batch by batch, kept so that a killed run continues after the last whole batch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,37 +14,38 @@ Value = Any
 
 
 def values(
-    path: Path, batches: Sequence[Sequence[int]], of: Callable[[Sequence[int]], Sequence[Value]], named: tuple[str, str]
+    path: Path, batches: Sequence[Sequence[int]], compute: Callable[[Sequence[int]], Sequence[Value]], activity: str, unit: str
 ) -> list[Value]:
     """The value of every row, in the order of the rows.
 
     Args:
         path: where finished rows are kept.
-        batches: places of rows, each once.
-        of: takes a batch, gives a value for each of its rows.
-        named: what is done, and to what, for the progress line.
+        batches: indices of rows, every one once.
+        compute: takes a batch, gives a value for each of its rows.
+        activity, unit: what is done, and to what, for the progress line.
     """
     count = sum(map(len, batches))
-    with Kept(path) as kept, meter(named[0], count, named[1]) as shown:
-        done = {each["row"]: each["value"] for each in kept.rows}
+    with Kept(path) as log, meter(activity, count, unit) as progress:
+        done = {entry["row"]: entry["value"] for entry in log.rows}
         for batch in batches:
-            if not all(at in done for at in batch):  # a batch that was cut off is done again as a whole
-                fresh = dict(zip(batch, of(batch), strict=True))
-                kept.add(*({"row": at, "value": value} for at, value in fresh.items()))
+            if not all(row in done for row in batch):  # a batch that was cut off is done again as a whole
+                fresh = dict(zip(batch, compute(batch), strict=True))
+                log.add(*({"row": row, "value": value} for row, value in fresh.items()))
                 done |= fresh
-            shown.advance(len(batch))
-    return [done[at] for at in range(count)]
+            progress.advance(len(batch))
+    return [done[row] for row in range(count)]
 
 
-def read(
-    work: Work, model: Any, rows: list[batching.Tokens], columns: list[int], of: Callable[[list[batching.Tokens]], list[Value]], named: str
-) -> list[Value]:
+Compute = Callable[[list[batching.TokenRow]], list[Value]]
+
+
+def token_rows(work: Work, model: Any, rows: list[batching.TokenRow], columns: list[int], compute: Compute, unit: str) -> list[Value]:
     """The value of every row of tokens; batches are fixed by the rows, their columns and the token budget alone.
 
     Args:
-        columns: of each row whose logits `of` asks for.
-        of: reads some of the rows in one pass, gives a value for each.
+        columns: of each row whose logits `compute` asks for.
+        compute: reads some of the rows in one pass, gives a value for each.
     """
     budget = batching.token_budget(work.machine.tokens, model.device)
-    batches = batching.batches([len(row) for row in rows], columns, budget, model)
-    return values(work.resume / "values.jsonl", batches, lambda batch: of([rows[at] for at in batch]), ("scoring", named))
+    batches = batching.scoring_batches([len(row) for row in rows], columns, budget, model)
+    return values(work.resume / "values.jsonl", batches, lambda batch: compute([rows[index] for index in batch]), "scoring", unit)

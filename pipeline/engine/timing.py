@@ -64,7 +64,7 @@ def bare(tuned: Any) -> Iterator[None]:
             setattr(parent, name, layer)
 
 
-def warm(arms: list[Arm], new_tokens: int, pad: int) -> None:
+def warm_up(arms: list[Arm], new_tokens: int, pad: int) -> None:
     """One request an arm whose time is not counted but whose memory is: its longest one needs what any of them will need."""
     for arm in arms:
         longest = max(range(len(arm.prompts)), key=arm.tokens)
@@ -77,7 +77,7 @@ def warm(arms: list[Arm], new_tokens: int, pad: int) -> None:
         arm.peak_bytes = None if before is None else arm.weight_bytes + peak_bytes(arm.model.device) - before
 
 
-def race(arms: list[Arm], new_tokens: int, pad: int) -> None:
+def time_interleaved(arms: list[Arm], new_tokens: int, pad: int) -> None:
     """Every arm answers a prompt before the next prompt comes, so that whatever slows the machine slows all alike."""
     with meter("timing", len(arms[0].prompts), "prompts") as shown:
         for at in range(len(arms[0].prompts)):
@@ -171,7 +171,7 @@ def peak_bytes(device: Any) -> int:
     return int(torch.cuda.max_memory_allocated(device))
 
 
-def told(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
+def summarize(arms: list[Arm], new_tokens: int) -> dict[str, Any]:
     """{arms: {name: {prompt_tokens (mean), latency, first, prompt_tokens_per_second, tokens_per_second, ranks, p50, p95, weight_bytes,
     peak_bytes}}, overhead: {name: its latency over base's}, new_tokens, prompts}; seconds throughout.
 

@@ -17,7 +17,7 @@ def order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
     return tuple(int(i) for i in np.random.default_rng([seed, epoch]).permutation(count))
 
 
-def picks(count: int, params: dict[str, Any], step: int) -> tuple[int, ...]:
+def batch_indices(count: int, params: dict[str, Any], step: int) -> tuple[int, ...]:
     """Indices of the examples of an optimizer step; the last step of an epoch may be smaller."""
     batch, steps = params["batch_examples"], steps_per_epoch(count, params)
     at = step % steps * batch
@@ -90,7 +90,7 @@ class State:
             self.best = {"loss": loss, "step": self.step, "tensors": {name: value.detach().clone() for name, value in self.tensors.items()}}
 
 
-class Saver:
+class PeriodicSaver:
     """Saves a state now and then."""
 
     def __init__(self, folder: Path, every: float) -> None:

@@ -33,13 +33,13 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
     if key not in _resident:
         _resident.clear()
         gc.collect()
-        model = read(base_model.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
+        model = read_model(base_model.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
         model.name_or_path = spec["repo"] or spec["folder"]  # peft writes it into adapters: no path of this machine
         _resident[key] = model
     return _resident[key]
 
 
-def read(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> Any:
+def read_model(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -204,7 +204,7 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
 def unquantized(params: dict[str, Any], device: Any) -> Any:
     """The base with its weights as they came, in the compute type; not kept in memory for the next job."""
     spec = params["model"]
-    return read(base_model.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
+    return read_model(base_model.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
 
 
 @contextmanager

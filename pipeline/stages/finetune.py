@@ -39,11 +39,11 @@ def run(work: Work) -> dict[str, Any]:
         model.unload()
 
 
-def tokenized(work: Work, name: str, render: renderer.Renderer) -> list[batching.Tokens]:
+def tokenized(work: Work, name: str, render: renderer.Renderer) -> list[batching.TokenRow]:
     examples = list(records.read(work.inputs["train"] / name, records.Example))
     if work.params.get("placebo") == "shuffled_labels":
         examples = shuffled(examples, work.params["seed"])
-    return [batching.Tokens(tuple(render.prompt_ids(e.prompt)), tuple(render.target_ids(e.prompt, e.target))) for e in examples]
+    return [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples]
 
 
 def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
@@ -53,7 +53,7 @@ def shuffled(examples: list[records.Example], seed: int) -> list[records.Example
     return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
 
 
-def train(work: Work, model: Any, lessons: list[batching.Tokens], dev: tuple[list[batching.Tokens], int]) -> dict[str, Any]:
+def train(work: Work, model: Any, lessons: list[batching.TokenRow], dev: tuple[list[batching.TokenRow], int]) -> dict[str, Any]:
     """The whole loop. `dev` is the dev part and the padding id.
 
     Raises:
@@ -68,19 +68,19 @@ def train(work: Work, model: Any, lessons: list[batching.Tokens], dev: tuple[lis
     schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
     state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
-    saver = training_state.Saver(work.resume, work.machine.save_seconds)
+    saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
     passes = Passes(model, params["compute"], dev[1], params["packing"])
 
     with meter("training", steps, "steps") as shown, tracking.tracker(work) as track:
         shown.advance(state.step)
         while state.step < steps:
             start = time.monotonic()
-            rows = [lessons[i] for i in training_state.picks(len(lessons), params, state.step)]
+            rows = [lessons[i] for i in training_state.batch_indices(len(lessons), params, state.step)]
             loss, norm = one_step(passes, state, rows, params["max_grad_norm"])
             measured = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
             schedule.step()
             state.step, state.tokens = state.step + 1, state.tokens + sum(map(len, rows))
-            state.target_tokens += sum(len(row.target) for row in rows)
+            state.target_tokens += sum(row.target_count for row in rows)
             if dev[0] and (state.step % params["dev_every"] == 0 or state.step == steps):
                 measured["dev_loss"] = passes.mean_loss(dev[0], state.micro_tokens)
                 state.keep_if_best(measured["dev_loss"])
@@ -101,7 +101,7 @@ class Passes:
         self.model, self.pad, self.bf16, self.packing = model, pad, compute == "bf16", packing
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
-    def loss(self, rows: Sequence[batching.Tokens]) -> Any:
+    def loss(self, rows: Sequence[batching.TokenRow]) -> Any:
         import torch
 
         device = self.model.device
@@ -110,15 +110,15 @@ class Passes:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return target_loss(self.model, batch)
 
-    def groups(self, rows: Sequence[batching.Tokens], budget: int) -> list[list[batching.Tokens]]:
+    def groups(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
-        together = batching.packs if self.packing else batching.groups
+        together = batching.packed_batches if self.packing else batching.padded_batches
         return [[rows[i] for i in group] for group in together([len(row) for row in rows], budget)]
 
-    def gradients(self, rows: Sequence[batching.Tokens], budget: int) -> float:
+    def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
         self.model.train()
-        total, spent = sum(len(row.target) for row in rows), 0.0
+        total, spent = sum(row.target_count for row in rows), 0.0
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
         for group in self.groups(rows, budget):
@@ -127,17 +127,17 @@ class Passes:
             spent = spent + loss.detach()
         return float(spent)
 
-    def mean_loss(self, rows: Sequence[batching.Tokens], budget: int) -> float:
+    def mean_loss(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Mean loss over all target tokens without training, in nats a token."""
         import torch
 
         self.model.eval()
         with torch.no_grad():
             spent = sum(float(self.loss(group)) for group in self.groups(rows, budget))
-        return spent / sum(len(row.target) for row in rows)
+        return spent / sum(row.target_count for row in rows)
 
 
-def one_step(passes: Passes, state: training_state.State, rows: Sequence[batching.Tokens], max_norm: float) -> tuple[float, float]:
+def one_step(passes: Passes, state: training_state.State, rows: Sequence[batching.TokenRow], max_norm: float) -> tuple[float, float]:
     """One optimizer step; returns its loss and the norm of its gradient before clipping.
 
     Out of memory, it starts over with half the micro-batch: the optimizer batch stays the same.
@@ -161,7 +161,7 @@ def one_step(passes: Passes, state: training_state.State, rows: Sequence[batchin
     return loss, norm
 
 
-def halved(budget: int, rows: Sequence[batching.Tokens]) -> int:
+def halved(budget: int, rows: Sequence[batching.TokenRow]) -> int:
     longest = max(map(len, rows))
     if budget <= longest:
         raise TrainingError(

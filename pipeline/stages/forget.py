@@ -28,16 +28,16 @@ def run(work: Work) -> dict[str, Any]:
     with loading.adapted(base, work.inputs["adapter"]) as model, loading.expanded(model):
         columns = [len(row) for row in rows]
 
-        def of(some: list[batching.Tokens]) -> list[tuple[float, float, float]]:
+        def of(some: list[batching.TokenRow]) -> list[tuple[float, float, float]]:
             return likelihood.loss_and_kl(model, batching.padded(some, render.pad, model.device))
 
-        found = resumable.read(work, model, rows, columns, of, "paragraphs")
+        found = resumable.token_rows(work, model, rows, columns, of, "paragraphs")
     lines = [
-        json.dumps({"example": each.id, "tokens": len(row.target), "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
+        json.dumps({"example": each.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
         for each, row, (base, tuned, kl) in zip(paragraphs, rows, found, strict=True)
     ]
     (work.out / "losses.jsonl").write_text("".join(lines), "utf-8")
-    tokens = sum(len(row.target) for row in rows)
+    tokens = sum(row.target_count for row in rows)
     means = {name: sum(each[at] for each in found) / tokens for at, name in enumerate(("base", "tuned", "kl"))}
     vocabulary = int(base.get_output_embeddings().weight.shape[0])
     return {
@@ -49,7 +49,7 @@ def run(work: Work) -> dict[str, Any]:
     }
 
 
-def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batching.Tokens:
+def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batching.TokenRow:
     """A paragraph without a chat template, behind the BOS; where there is none, the first token is not predicted.
 
     Raises:
@@ -59,4 +59,4 @@ def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batchi
     ids = ([] if bos is None else [int(bos)]) + render.plain(paragraph)
     if len(ids) < 2:
         raise DataError(f"a paragraph of {general_text.FILE} is too short to be predicted: {paragraph}", "Make it longer.")
-    return batching.Tokens(tuple(ids[:1]), tuple(ids[1:longest]))
+    return batching.TokenRow.from_prompt(ids[:1], ids[1:longest])

@@ -31,10 +31,12 @@ def run(work: Work) -> dict[str, Any]:
     render = renderer.renderer(params["model"])
     adapter = work.inputs.get("adapter")
     start = time.monotonic()
-    with speaking(params, adapter, device) as model, loading.expanded(model) as dense:
-        exam, told, separator = asked(work, render, loading.context_window(model))
+    with answering_model(params, adapter, device) as model, loading.expanded(model) as dense:
+        exam, told, separator = build_prompts(work, render, loading.context_window(model))
         ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
-        speaker = Speaker(render, generation.Halt(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params)
+        speaker = Generator(
+            render, generation.StopConditions(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params
+        )
         if params.get("constrain") == "choices":
             answers = speaker.chosen(work, model, exam)
         else:
@@ -54,7 +56,7 @@ def run(work: Work) -> dict[str, Any]:
     }
 
 
-def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> AbstractContextManager[Any]:
+def answering_model(params: dict[str, Any], adapter: Path | None, device: Any) -> AbstractContextManager[Any]:
     """The model that answers: the base, the base with an adapter on it, or with one merged into its weights."""
     if adapter and "merge" in params:
         return loading.merged(params, adapter, params["merge"], device)
@@ -62,7 +64,7 @@ def speaking(params: dict[str, Any], adapter: Path | None, device: Any) -> Abstr
     return loading.adapted(base, adapter) if adapter else nullcontext(base)
 
 
-def asked(work: Work, render: renderer.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
+def build_prompts(work: Work, render: renderer.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
     """The held-out examples as this arm is asked them, what is to be known of that, and what ends an answer beside what the recipe says.
 
     Args:
@@ -107,13 +109,13 @@ def listed(ends: int | list[int] | None) -> list[int]:
     return [] if ends is None else ends if isinstance(ends, list) else [ends]
 
 
-def sampled(work: Work, model: Any, speaker: "Speaker", exam: list[Example], answers: list[Prediction]) -> list[Prediction]:
+def sampled(work: Work, model: Any, speaker: "Generator", exam: list[Example], answers: list[Prediction]) -> list[Prediction]:
     """The answers with as many random ones beside each as the recipe asks for."""
     rounds = [answer_all(work, model, speaker, exam, number) for number in range(work.params.get("samples", 0))]
     return [replace(answer, samples=tuple(each[i].text for each in rounds)) for i, answer in enumerate(answers)]
 
 
-def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], number: int | None = None) -> list[Prediction]:
+def answer_all(work: Work, model: Any, speaker: "Generator", exam: list[Example], number: int | None = None) -> list[Prediction]:
     """Answers in the order of the exam; batches are fixed by the exam and the token budget alone.
 
     Args:
@@ -121,33 +123,34 @@ def answer_all(work: Work, model: Any, speaker: "Speaker", exam: list[Example], 
     """
     path = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
     limit, budget = work.params["max_new_tokens"], batching.token_budget(work.machine.tokens, model.device)
-    batches = batching.groups([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
+    batches = batching.padded_batches([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
     rows = resumable.values(
         path,
         batches,
         lambda batch: list(map(asdict, speaker.answers(model, [exam[at] for at in batch], number))),
-        ("answering", "examples"),
+        "answering",
+        "examples",
     )
     answers = [records.of(row, Prediction) for row in rows]
     return speaker.scored(work, model, exam, answers) if work.params["score_choices"] and number is None else answers
 
 
-class Speaker:
+class Generator:
     """Token ids in, predictions out."""
 
-    def __init__(self, render: renderer.Renderer, halt: generation.Halt, params: dict[str, Any]) -> None:
+    def __init__(self, render: renderer.Renderer, halt: generation.StopConditions, params: dict[str, Any]) -> None:
         self.render, self.halt, self.params = render, halt, params
 
     def answers(self, model: Any, batch: list[Example], number: int | None = None) -> list[Prediction]:
         prompts = [self.render.prompt_ids(example.prompt) for example in batch]
         draw = None if number is None else self.draw(batch, number)
-        rows = generation.greedy(model, prompts, self.halt, self.render.pad, self.render.tokenizer, draw)
+        rows = generation.generate(model, prompts, self.halt, self.render.pad, self.render.tokenizer, draw)
         return [self.prediction(example, row) for example, row in zip(batch, rows, strict=True)]
 
-    def draw(self, batch: list[Example], number: int) -> generation.Draw:
+    def draw(self, batch: list[Example], number: int) -> generation.SamplingParams:
         """Seeded by the batch and the round, so that a killed run goes on with what it would have drawn."""
         mark = crc32(json.dumps([self.params["seed"], number, [example.id for example in batch]]).encode())
-        return generation.Draw(self.params["temperature"], self.params["top_p"], mark)
+        return generation.SamplingParams(self.params["temperature"], self.params["top_p"], mark)
 
     def prediction(self, example: Example, row: list[int]) -> Prediction:
         ended = bool(row) and row[-1] in self.halt.ends
@@ -183,7 +186,5 @@ class Speaker:
         def of(batch: Sequence[int]) -> list[list[float]]:
             return choices.logprobs(model, [prompts[at] for at in batch], [answers[at] for at in batch], self.render.pad)
 
-        found = resumable.values(
-            work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, ("scoring", "examples")
-        )
+        found = resumable.values(work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, "scoring", "examples")
         return [[(value, max(1, len(ids))) for value, ids in zip(*each, strict=True)] for each in zip(found, answers, strict=True)]

@@ -29,8 +29,8 @@ def run(work: Work) -> dict[str, Any]:
     start = time.monotonic()
     with loading.expanded(base):
         rows = list(dict.fromkeys(row for way in ways for row in way.rows()))  # many answers are alike
-        columns = [len(row.target) + 1 for row in rows]
-        found = resumable.read(work, base, rows, columns, lambda some: likelihood.row_logprobs(base, some, render.pad), "answers")
+        columns = [row.target_width + 1 for row in rows]
+        found = resumable.token_rows(work, base, rows, columns, lambda batch: likelihood.row_logprobs(base, batch, render.pad), "answers")
     scores = dict(zip(rows, found, strict=True))
     lines = [json.dumps(way.told(scores), ensure_ascii=False) + "\n" for way in ways]
     (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
@@ -46,7 +46,7 @@ def run(work: Work) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Way:
+class ScoredAnswer:
     """One answer, and what it is scored behind; all as token ids."""
 
     example: str
@@ -58,13 +58,13 @@ class Way:
     cut: bool
     """Whether the answer was longer than is scored."""
 
-    def rows(self) -> list[batching.Tokens]:
+    def rows(self) -> list[batching.TokenRow]:
         before = [self.own, self.alone] + ([self.other] if self.other else [])
-        return [batching.Tokens(prompt, self.answer) for prompt in before] if self.answer else []
+        return [batching.TokenRow.from_prompt(prompt, self.answer) for prompt in before] if self.answer else []
 
-    def told(self, scores: dict[batching.Tokens, float]) -> dict[str, Any]:
+    def told(self, scores: dict[batching.TokenRow, float]) -> dict[str, Any]:
         def score(prompt: tuple[int, ...]) -> float:
-            return scores[batching.Tokens(prompt, self.answer)] if self.answer else 0.0
+            return scores[batching.TokenRow.from_prompt(prompt, self.answer)] if self.answer else 0.0
 
         other = None if self.other is None else score(self.other)
         return {"example": self.example, "tokens": len(self.answer), "own": score(self.own), "other": other, "alone": score(self.alone)}
@@ -90,7 +90,7 @@ def answers_to(work: Work, exam: list[Example]) -> list[str]:
     return [said[example.id] for example in exam]
 
 
-def ways_of(render: renderer.Renderer, exam: list[Example], answers: list[str], window: int, seed: int) -> list[Way]:
+def ways_of(render: renderer.Renderer, exam: list[Example], answers: list[str], window: int, seed: int) -> list[ScoredAnswer]:
     """Args: window: tokens that the base can take; an answer is cut the same behind every prompt."""
     others = deranged([example.prompt for example in exam], seed)
     ids = [tuple(render.prompt_ids(example.prompt)) for example in exam]
@@ -101,7 +101,7 @@ def ways_of(render: renderer.Renderer, exam: list[Example], answers: list[str], 
         other = None if (partner := others[at]) is None else ids[partner]
         whole = tuple(render.answer_ids(example.prompt, answer)) if answer.strip() else ()
         room = max(1, min(LONGEST, window - max(len(ids[at]), len(other or ()))))
-        found.append(Way(example.id, whole[:room], ids[at], other, alone, len(whole) > room))
+        found.append(ScoredAnswer(example.id, whole[:room], ids[at], other, alone, len(whole) > room))
     return found
 
 

@@ -35,10 +35,10 @@ def run(work: Work) -> dict[str, Any]:
         if params["shots"]:
             arms.append(Arm("base_fewshot", *weights["base"], few_shot(work, render, exam, room)))
         arms += constrained(work, render, exam, weights, room)
-        timing.warm(arms, new_tokens, render.pad)
+        timing.warm_up(arms, new_tokens, render.pad)
         untimed = add_dense(work, arms, new_tokens, render.pad) if params["dense"] else None
-        timing.race(arms, new_tokens, render.pad)
-    found = timing.told(arms, new_tokens) | {
+        timing.time_interleaved(arms, new_tokens, render.pad)
+    found = timing.summarize(arms, new_tokens) | {
         "untimed": untimed,
         "adapter_bytes": (adapter / "adapter_model.safetensors").stat().st_size,
         "context_window": window,
@@ -68,7 +68,7 @@ def add_dense(work: Work, arms: list[Arm], new_tokens: int, pad: int) -> str | N
     try:
         model = loading.unquantized(work.params, work.machine.torch_device())
         arm = Arm("base_bf16", model, None, arms[0].prompts)
-        timing.warm([arm], new_tokens, pad)
+        timing.warm_up([arm], new_tokens, pad)
     except (MachineError, torch.OutOfMemoryError):
         say("  not timed: weights that are not quantized do not fit beside the 4-bit base")
         return "weights that are not quantized do not fit beside the 4-bit base"
