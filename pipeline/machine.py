@@ -29,6 +29,11 @@ PACKAGES = (
 )
 
 
+def is_hub_offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set, as huggingface_hub reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON")
+
+
 @dataclass(frozen=True)
 class Machine:
     """How to run, from the command line."""
@@ -39,8 +44,8 @@ class Machine:
     """Padded tokens in one training pass or generation batch; unset: by device."""
     track: str = ""
     """A tracker of accelerate beside the CSV: tensorboard, wandb or trackio."""
-    offline: bool = field(default_factory=lambda: os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "TRUE", "YES", "ON"))
-    """Ask no hub; as huggingface_hub reads it."""
+    offline: bool = field(default_factory=is_hub_offline)
+    """Make no request to the hub."""
     unsafe_code: bool = False
     """Run generated code even where this machine cannot keep it from the network."""
     calls: tuple[Any, ...] = ()

@@ -322,8 +322,8 @@ def data_files(given: str | InlineTask, chosen: task.Task) -> dict[str, str]:
     if not isinstance(given, str):
         return {str(path): file_hash(path) for path in local_files(given.data)}
     # a file that is fetched may not be here yet, so it is no more part of the key than a branch of the hub
-    asked = [source.placed for source in (*chosen.train, *chosen.heldout) if source.placed and not source.placed.url]
-    return {each.path: manual_files.whole_hash(manual_files.folder() / each.path) for each in asked if manual_files.here(each)}
+    asked = [source.manual_file for source in (*chosen.train, *chosen.heldout) if source.manual_file and not source.manual_file.url]
+    return {each.path: manual_files.content_hash(manual_files.folder() / each.path) for each in asked if manual_files.existing_path(each)}
 
 
 def local_files(data: Data) -> list[Path]:

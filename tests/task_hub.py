@@ -1,4 +1,4 @@
-"""A hub, and a folder of placed files, made of the fixtures of the tasks and laid out as the real ones are.
+"""A hub, and a folder of manual files, made of the fixtures of the tasks and laid out as the real ones are.
 
 tests/fixtures/tasks/<task>/<split>.jsonl holds invented rows as the best source of the task has them: its columns and types; a source
 of several configurations has a folder for each. What is put in place by hand lies there as it is. What another place calls or
@@ -39,7 +39,7 @@ class World:
     """Where the files are, and what is expected of each source."""
 
     hub: Path
-    placed: Path
+    manual_folder: Path
     configs: dict[Path, dict[str, dict[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     """Of each repository: configuration, split, file."""
     held: dict[Path, list[Row]] = field(default_factory=dict)
@@ -50,8 +50,8 @@ class World:
         if source.parts:
             return [row for part in source.parts for row in self.add(task, part)]
         rows = rows or fixture(task.name, source)
-        if source.placed:
-            place(task, source, self.placed / source.placed.path, rows)
+        if source.manual_file:
+            place(task, source, self.manual_folder / source.manual_file.path, rows)
             return kept(rows, source)
         folder = self.repository(source)
         if source.files:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.data import make_examples, task
-from pipeline.data.files import Bad, Found
+from pipeline.data.files import BadRow, SourceRow
 from pipeline.data.task import Row, Source, Task
 from pipeline.scoring import scoring
 from pipeline.store.records import Example, Prediction
@@ -44,16 +44,16 @@ def rows(task: Task, split: str) -> list[Row]:
     return [row for row in found if source.keep is None or source.keep(row)]
 
 
-def made(task: Task, rows: Sequence[Row]) -> list[Example | Bad]:
+def made(task: Task, rows: Sequence[Row]) -> list[Example | BadRow]:
     """What the task makes of rows, without what is shown in every prompt."""
-    return [make_examples.bare(task, Found(f"row-{number}", f"row {number}", row)) for number, row in enumerate(rows, 1)]
+    return [make_examples.example_of_row(task, SourceRow(f"row-{number}", f"row {number}", row)) for number, row in enumerate(rows, 1)]
 
 
 def examples(task: Task, split: str = "heldout") -> list[Example]:
     return [example for example in made(task, rows(task, split)) if isinstance(example, Example)]
 
 
-def example_of(task: Task, split: str = "heldout", **changes: Any) -> Example | Bad:
+def example_of(task: Task, split: str = "heldout", **changes: Any) -> Example | BadRow:
     """What the task makes of its first invented row with other values."""
     return made(task, [rows(task, split)[0] | changes])[0]
 

@@ -211,13 +211,13 @@ def test_a_base_of_a_short_window_gets_no_embedded_suite_that_nobody_asked_for(p
 
 def test_the_keys_of_all_targets_are_asked_for():
     lessons = [Example("a", "x", '{"to": 1, "day": 2}'), Example("b", "x", '{"from": 3}')]
-    assert few_shot_prompts.keys(lessons) == ["to", "day", "from"]
-    assert few_shot_prompts.keyed(QUESTION, ["to", 'a"b']).startswith(
+    assert few_shot_prompts.json_keys(lessons) == ["to", "day", "from"]
+    assert few_shot_prompts.with_key_list(QUESTION, ["to", 'a"b']).startswith(
         'Answer with one JSON object that has exactly these keys: "to", "a\\"b".\n\nintro'
     )
-    assert few_shot_prompts.keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
+    assert few_shot_prompts.json_keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
     assert (
-        few_shot_prompts.keyed(QUESTION, ["to"], "intro\n\n")
+        few_shot_prompts.with_key_list(QUESTION, ["to"], "intro\n\n")
         == 'intro\n\nAnswer with one JSON object that has exactly these keys: "to".\n\nthe bird :'
     )
 

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.data import task
-from pipeline.data.inline import of_spec
+from pipeline.data.inline import from_spec
 from pipeline.data.task import Task
 from pipeline.measures import grounding, named_facts
 from pipeline.scoring import parsers
@@ -235,7 +235,7 @@ def test_a_task_that_is_not_grounded_is_not_judged():
 @pytest.mark.parametrize("grounded", [True, False])
 def test_an_inline_task_may_say_that_it_is_grounded(grounded):
     spec = {"name": "t", "data": {"train": "a.jsonl", "heldout": "b.jsonl"}, "prompt": "{a}", "target": "{b}", "grounded": grounded}
-    one, made = of_spec(spec), [inline()]
+    one, made = from_spec(spec), [inline()]
     found = grounding.measure(one, made, {"base": [arm(made, ["Zork"])]}, 0.95)
     assert (found.figures["kind"], found.hallucinated["base"]) == (("text", [{"1"}]) if grounded else (None, [set()]))
 

@@ -22,14 +22,14 @@ def fill(text, labels=None, **row):
 
 
 def test_a_task_makes_examples():
-    made = inline.built(preparing.task(**FULL)).example({"text": "it broke", "team": 1, "source": {"name": "doc 7"}})
+    made = inline.build_task(preparing.task(**FULL)).example({"text": "it broke", "team": 1, "source": {"name": "doc 7"}})
     assert made == Example("", "Ticket: it broke\nTeam:", "blue", ("red", "blue"), "doc 7")
 
 
 def test_a_task_survives_its_spec():
     given = preparing.task(**FULL)
     there = inline.find(given)
-    back = inline.of_spec(__import__("json").loads(canonical(inline.spec(given))))
+    back = inline.from_spec(__import__("json").loads(canonical(inline.spec(given))))
     row = {"text": "x", "team": "0", "source": {"name": "d"}}
     assert back.example(row) == there.example(row)
     assert (back.train, back.heldout, back.metrics, back.stop, back.max_new_tokens, back.answer) == (
@@ -45,7 +45,7 @@ def test_a_task_survives_its_spec():
 def test_a_shipped_task_is_found_by_its_name():
     assert inline.find("shop_sentiment").name == "shop_sentiment"
     assert inline.spec("shop_sentiment") == "shop_sentiment"
-    assert inline.of_spec("shop_sentiment") is inline.find("shop_sentiment")
+    assert inline.from_spec("shop_sentiment") is inline.find("shop_sentiment")
     assert inline.columns("shop_sentiment") == {}
 
 
@@ -101,7 +101,7 @@ def test_a_task_whose_files_are_missing(tmp_path, monkeypatch):
     preparing.write_file(tmp_path / "train.jsonl", preparing.rows(2))
     with pytest.raises(DataError, match=r"task 'tickets': there is no file test\.jsonl"):
         inline.find(preparing.task())
-    assert inline.of_spec(inline.spec(preparing.task())).name == "tickets"
+    assert inline.from_spec(inline.spec(preparing.task())).name == "tickets"
 
 
 def test_every_mistake_of_a_task_is_said():
@@ -120,4 +120,4 @@ def test_every_mistake_of_a_task_is_said():
 
 def test_answers_are_held_to_the_prompt_where_the_recipe_says_so():
     given = preparing.task()
-    assert [inline.of_spec({**inline.spec(given), "grounded": said}).grounded for said in (False, True)] == ["", "text"]
+    assert [inline.from_spec({**inline.spec(given), "grounded": said}).grounded for said in (False, True)] == ["", "text"]

@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-from pipeline.data.overlap import Watch, jaccard, shingles, words
+from pipeline.data.overlap import OverlapIndex, jaccard, shingles, words
 from pipeline.store.records import Example
 from tests.preparing import STORY
 
 
 def watch(prompts, threshold=0.8):
-    return Watch([Example(f"h{n}", prompt, "") for n, prompt in enumerate(prompts)], threshold)
+    return OverlapIndex([Example(f"h{n}", prompt, "") for n, prompt in enumerate(prompts)], threshold)
 
 
 def test_a_template_alone_makes_no_copies():
@@ -33,7 +33,7 @@ def test_half_a_copy_in_a_template_is_none():
     text = f"{template} a b c d e"
     mine, other = (frozenset(shingles(words(said))) for said in (text, f"{template} a b c d e f g h i"))
     assert jaccard(mine, other) > 0.8
-    assert {*seen.prefix(seen.telling(mine))} & {*seen.prefix(seen.telling(other))}
+    assert {*seen.prefix(seen.non_template(mine))} & {*seen.prefix(seen.non_template(other))}
     assert seen.match(text) is None
 
 
@@ -43,7 +43,7 @@ def test_prompts_that_differ_in_common_text_are_no_copies():
     own = [" ".join(f"{name} is {n}" for name in columns) for n in range(20)]
     seen = watch([f"{said} {ending}" if n % 2 else said for n, said in enumerate(own)])
     mine, other = (frozenset(shingles(words(said))) for said in (own[1], f"{own[1]} {ending}"))
-    assert jaccard(seen.telling(mine), seen.telling(other)) > 0.8 > jaccard(mine, other)
+    assert jaccard(seen.non_template(mine), seen.non_template(other)) > 0.8 > jaccard(mine, other)
     assert seen.match(own[1]) is None
 
 

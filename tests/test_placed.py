@@ -109,7 +109,7 @@ def test_a_missing_file_says_what_to_fetch_and_where_to_put_it(name, remedy, tmp
 def test_doctor_can_list_the_placed_files(tmp_path, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
     shutil.copytree(task_rows.FIXTURES / "legal", tmp_path / "legal")
-    listed = manual_files.wanted(task_rows.every())
+    listed = manual_files.required_files(task_rows.every())
     found = {(one.name, file.path): is_here for one, file, is_here in listed}
     assert {name for name, _ in found} >= {"covid", "customer_support", "jigsaw", "legal"}
     assert found["legal", "legal"]
@@ -121,10 +121,10 @@ def test_doctor_can_list_the_placed_files(tmp_path, monkeypatch):
 def test_the_hash_of_a_folder_is_of_its_data(tmp_path, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
     shutil.copytree(task_rows.FIXTURES / "customer_support", tmp_path / "customer_support")
-    asked = task.find("customer_support").train[0].placed
-    before = manual_files.whole_hash(manual_files.folder() / asked.path)
+    asked = task.find("customer_support").train[0].manual_file
+    before = manual_files.content_hash(manual_files.folder() / asked.path)
     (tmp_path / "customer_support" / ".git").mkdir()
     (tmp_path / "customer_support" / ".git" / "index").write_text("differs from clone to clone")
-    assert manual_files.whole_hash(manual_files.folder() / asked.path) == before
+    assert manual_files.content_hash(manual_files.folder() / asked.path) == before
     next((tmp_path / "customer_support" / "transcript").iterdir()).write_text("[]")
-    assert manual_files.whole_hash(manual_files.folder() / asked.path) != before
+    assert manual_files.content_hash(manual_files.folder() / asked.path) != before

@@ -47,7 +47,7 @@ def said(jobs, unprepared=()):
     """
     screen = StringIO()
     exams = {job: lengths(job, {}).examples for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"}
-    bounds = {job for job in exams if inline.of_spec(job.params["task"]).name in unprepared}
+    bounds = {job for job in exams if inline.from_spec(job.params["task"]).name in unprepared}
     power.show(Console(file=screen, highlight=False, width=80), jobs[-1], exams, bounds)
     return screen.getvalue().splitlines(), " ".join(screen.getvalue().split())
 

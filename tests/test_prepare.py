@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.files import short
+from pipeline.data.files import shorten
 from pipeline.errors import DataError
 from tests import preparing
 from tests.tiny import SHARED
@@ -345,16 +345,16 @@ def test_many_rows_need_little_memory(tmp_path):
 
 
 def test_a_value_in_a_message_is_short():
-    assert short("a\n b  " + "c" * 100) == "a b " + "c" * 73 + "..."
+    assert shorten("a\n b  " + "c" * 100) == "a b " + "c" * 73 + "..."
 
 
 def test_what_may_be_cut_stands_behind_the_worked_examples():
     from pipeline.data import make_examples, task
-    from pipeline.data.files import Found
+    from pipeline.data.files import SourceRow
 
     made = task.find("wikisql")
     row = json.loads((ROOT / "tests/fixtures/tasks/wikisql/test.jsonl").read_text("utf-8").splitlines()[0])
-    plain, led = (make_examples.Maker(made, preface).example(Found("a", "row 1", row)) for preface in ("", "Shown first.\n\n"))
+    plain, led = (make_examples.ExampleMaker(made, preface).example(SourceRow("a", "row 1", row)) for preface in ("", "Shown first.\n\n"))
     (start, end), (later, last) = plain.extra["cut"], led.extra["cut"]
     assert led.prompt[later:last] == plain.prompt[start:end]
     assert led.prompt.startswith("Shown first.\n\n" + plain.prompt[:start])

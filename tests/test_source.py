@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data import source
-from pipeline.data.files import Bad
+from pipeline.data.files import BadRow
 from pipeline.data.task import Source
 from pipeline.errors import DataError
 from tests import preparing
@@ -29,7 +29,7 @@ def test_files_with_types_give_the_same_rows(name, tmp_path):
     opened, found = read(tmp_path / name)
     assert [each.row for each in found] == ROWS
     assert [each.id for each in found] == ["train-1", "train-2", "train-3"]
-    assert (opened.total, opened.columns, opened.where) == (3, ("text", "n"), str(tmp_path / name))
+    assert (opened.total, opened.columns, opened.location) == (3, ("text", "n"), str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train.csv.gz"])
@@ -42,7 +42,7 @@ def test_csv_keeps_every_value_as_it_is_written(name, tmp_path):
         ["two\r\nlines", "x", "1.0", ""],
         ["last", "", "null", "None"],
     ]
-    assert [each.place for each in found] == ["line 2", "line 4", "line 6"]
+    assert [each.location for each in found] == ["line 2", "line 4", "line 6"]
     assert (opened.total, opened.columns) == (3, ("text", "day", "code", "none"))
 
 
@@ -56,23 +56,23 @@ def test_a_bad_line_is_found_by_its_number_and_the_others_are_read(tmp_path):
         b'\xef\xbb\xbf{"a": 1}\n\n  \n{"a": 2,}\n"a"\n{"a": "\xff"}\n{"a": Infinity}\r\n' + b'{"a":' * 5000 + b'\n{"a": 3}'
     )
     opened, found = read(tmp_path / "a.jsonl")
-    assert [(each.place, each.row) for each in found if not isinstance(each.row, Bad)] == [("line 1", {"a": 1}), ("line 9", {"a": 3})]
-    assert [each.place for each in found if isinstance(each.row, Bad)] == ["line 4", "line 5", "line 6", "line 7", "line 8"]
-    assert {each.row.reason for each in found if isinstance(each.row, Bad)} == {"malformed"}
+    assert [(each.location, each.row) for each in found if not isinstance(each.row, BadRow)] == [("line 1", {"a": 1}), ("line 9", {"a": 3})]
+    assert [each.location for each in found if isinstance(each.row, BadRow)] == ["line 4", "line 5", "line 6", "line 7", "line 8"]
+    assert {each.row.reason for each in found if isinstance(each.row, BadRow)} == {"malformed"}
     assert opened.total == 7
 
 
 def test_the_usual_type_of_a_column_decides(tmp_path):
     preparing.write_file(tmp_path / "a.jsonl", [{"a": 1}, {"a": "x"}, {"a": "y"}, {"a": None}, {}, {"a": True}, {"a": "z"}])
-    bad = [each.place for each in read(tmp_path / "a.jsonl", used=("a",))[1] if isinstance(each.row, Bad)]
+    bad = [each.location for each in read(tmp_path / "a.jsonl", used=("a",))[1] if isinstance(each.row, BadRow)]
     assert bad == ["line 1", "line 6"]
-    assert not [each for each in read(tmp_path / "a.jsonl", used=("b",))[1] if isinstance(each.row, Bad)]
+    assert not [each for each in read(tmp_path / "a.jsonl", used=("b",))[1] if isinstance(each.row, BadRow)]
 
 
 def test_csv_that_is_not_utf8_is_bad_in_that_row_only(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\nx,\xfc\ny,z\n")
     first, second = read(tmp_path / "a.csv")[1]
-    assert isinstance(first.row, Bad)
+    assert isinstance(first.row, BadRow)
     assert second.row == {"a": "y", "b": "z"}
 
 
@@ -111,7 +111,7 @@ def test_a_saved_data_set(tmp_path):
 def test_rows_of_a_function():
     opened = source.open_source(Source("heldout", make=lambda split: ({"text": f"{split} {n}"} for n in range(3))))
     assert (opened.total, opened.columns) == (3, ("text",))
-    assert [(each.id, each.place, each.row["text"]) for each in opened.read()][1] == ("heldout-2", "row 2", "heldout 1")
+    assert [(each.id, each.location, each.row["text"]) for each in opened.read()][1] == ("heldout-2", "row 2", "heldout 1")
     assert len([*opened.read()]) == 3
 
 

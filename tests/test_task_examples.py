@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.data import task
-from pipeline.data.files import Bad
+from pipeline.data.files import BadRow
 from tests import task_rows
 from tests.task_hub import fixture, kept
 
@@ -113,7 +113,7 @@ def real(name, path):
 def test_every_real_row_is_an_example(name, path, rows, groups, answer):
     found = real(name, path)
     assert len(found) == rows
-    assert not [made for made in found if isinstance(made, Bad)]
+    assert not [made for made in found if isinstance(made, BadRow)]
     assert len({made.group for made in found}) == groups
     assert task.find(name).answer(found[0].target, found[0]).startswith(answer)
     source = getattr(task.find(name), "train" if path.endswith("train") else "heldout")[0]

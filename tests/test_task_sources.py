@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from pipeline.data import source, task
-from pipeline.data.task import Placed, Source
+from pipeline.data.task import ManualFile, Source
 from pipeline.errors import DataError
 from tests import preparing
 from tests.local_hub import LocalHub
@@ -57,7 +57,7 @@ def loaded(folder, parts, at):
     expected = {(name, part): world.add(task.find(name), getattr(task.find(name), part)[at]) for name, part in parts}
     world.declare()
     with LocalHub(world.hub) as hub:
-        environ = hub.environ(folder / "cache") | {"LORALIFT_SOURCES": str(world.placed)}
+        environ = hub.environ(folder / "cache") | {"LORALIFT_SOURCES": str(world.manual_folder)}
         said = ask(environ, folder, [{"task": name, "part": part} for name, part in expected])
     return {key: (rows, given) for (key, rows), given in zip(expected.items(), said, strict=True)}
 
@@ -232,7 +232,7 @@ def sources(tmp_path, monkeypatch):
 
 
 def at(url):
-    return Source("train", placed=Placed("set/rows.csv.gz", "https://page.example", "rows.csv.gz", url), rename=(("mr", "words"),))
+    return Source("train", manual_file=ManualFile("set/rows.csv.gz", "https://page.example", "rows.csv.gz", url), rename=(("mr", "words"),))
 
 
 ROWS = gzip.compress(b'mr,ref\n"one, two",three\n')

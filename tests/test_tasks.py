@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import metrics
 from pipeline.data import make_examples, task
-from pipeline.data.files import Bad
+from pipeline.data.files import BadRow
 from pipeline.models import renderer
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
@@ -116,13 +116,13 @@ def test_a_long_prompt_keeps_question_and_cue(name, made, model):
     long = LONG[:10_000]
     longer = replace(example, prompt=example.prompt[:start] + long + example.prompt[end:], extra={"cut": [start, start + len(long)]})
     (counts,) = render.lengths([(longer.prompt, longer.target)])
-    assert make_examples.fit(longer, counts, render, limit, "drop")[0] is None
+    assert make_examples.fit_tokens(longer, counts, render, limit, "drop")[0] is None
     if not end:
         return
     assert 0 <= start < end < len(example.prompt)
     assert example.prompt[end:].strip()
     assert all(choice in example.prompt[:start] + example.prompt[end:] for choice in example.choices)
-    cut, counts = make_examples.fit(longer, counts, render, limit, "cut_field")
+    cut, counts = make_examples.fit_tokens(longer, counts, render, limit, "cut_field")
     assert cut.prompt.startswith(example.prompt[:start])
     assert cut.prompt.endswith(example.prompt[end:])
     assert limit - 50 < sum(counts) <= limit
@@ -289,7 +289,7 @@ def test_rows_that_are_no_example_are_counted_by_reason(name, model, tmp_path, m
 )
 def test_what_is_wrong_with_a_row_names_column_and_value(name, column, value, said):
     found = task_rows.example_of(task.find(name), **{column: value})
-    assert isinstance(found, Bad)
+    assert isinstance(found, BadRow)
     assert found.value.startswith(said)
 
 

@@ -76,18 +76,18 @@ def generated_code() -> tuple[str, bool, str]:
 def data_by_hand() -> list[tuple[str, bool, str]]:
     """The files that tasks need and nobody serves without an account; those with an address are fetched when they are needed."""
     rows = []
-    for each, asked, is_here in manual_files.wanted(task.find(name) for name in task.names()):
+    for each, asked, is_here in manual_files.required_files(task.find(name) for name in task.names()):
         if not asked.url:
             spare = is_spare(each, asked)
             said = (
-                manual_files.shown(asked)
+                manual_files.display_path(asked)
                 if is_here
-                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.how(asked)}"
+                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.instructions(asked)}"
             )
             rows.append(("data", is_here or spare, f"{each.name}: {said}"))
     return rows
 
 
-def is_spare(each: task.Task, asked: task.Placed) -> bool:
-    """Whether every split that may be read from a placed file is looked for on the hub first."""
-    return all(sources[0].hub for sources in (each.train, each.heldout) if asked in manual_files.unique(sources))
+def is_spare(each: task.Task, asked: task.ManualFile) -> bool:
+    """Whether every split that may be read from a manual file is looked for on the hub first."""
+    return all(sources[0].hub for sources in (each.train, each.heldout) if asked in manual_files.distinct_files(sources))

@@ -202,7 +202,7 @@ def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str]
 
 
 def is_grounded(report: Job, cell: str) -> bool:
-    return bool(inline.of_spec(dict(report.inputs)[f"{cell}.verdict"].params["task"]).grounded)
+    return bool(inline.from_spec(dict(report.inputs)[f"{cell}.verdict"].params["task"]).grounded)
 
 
 def suite_of(name: str) -> str:

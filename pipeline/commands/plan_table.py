@@ -267,7 +267,7 @@ def shape_of(spec: str) -> Shape | None:
 @cache
 def task_of(spec: str) -> Task:
     """By its spec as canonical JSON."""
-    return inline.of_spec(json.loads(spec))
+    return inline.from_spec(json.loads(spec))
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def suites(comparison: Job) -> list[str]:
 def is_randomized(comparison: Job) -> bool:
     """Whether its claims over arms are surely tested by randomization; grouped examples, not known yet, may make it so as well."""
     seeds = sum(name.startswith("tuned") for name, _ in comparison.inputs)
-    return seeds > 1 or not metrics.load(inline.of_spec(comparison.params["task"]).metrics[0]).zero_one
+    return seeds > 1 or not metrics.load(inline.from_spec(comparison.params["task"]).metrics[0]).zero_one
 
 
 def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:
@@ -116,7 +116,7 @@ def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     """The smallest lift by size of test set, and the examples for a small one: for one claim alone, then in the family."""
     named: dict[Size, dict[str, None]] = {}
     for job in family.comparisons:
-        named.setdefault(sizes[dict(job.inputs)["exam"]], {})[inline.of_spec(job.params["task"]).name] = None
+        named.setdefault(sizes[dict(job.inputs)["exam"]], {})[inline.from_spec(job.params["task"]).name] = None
     at_best = any(size.bound for size in named)
     yield wrapped(
         f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "

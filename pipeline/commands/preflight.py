@@ -58,20 +58,22 @@ def missing_files(jobs: Iterable[Job]) -> list[tuple[str, str]]:
     said = []
     for job in jobs:
         if job.stage == "prepare":
-            task = inline.of_spec(job.params["task"])
+            task = inline.from_spec(job.params["task"])
             sources = task.train if job.params["split"] == "train" else task.heldout
-            needed = [source.placed for source in sources if source.placed and not by_hand_done(source)]
+            needed = [source.manual_file for source in sources if source.manual_file and not by_hand_done(source)]
             if len(needed) == len(sources):
                 said += [
-                    (task.name, f"{task.name}: there is no {manual_files.shown(each)}. {manual_files.how(each)}") for each in needed if each
+                    (task.name, f"{task.name}: there is no {manual_files.display_path(each)}. {manual_files.instructions(each)}")
+                    for each in needed
+                    if each
                 ]
     seen = list(dict.fromkeys(name for name, _ in said))
     return sorted(said, key=lambda pair: seen.index(pair[0]))
 
 
 def by_hand_done(source: Source) -> bool:
-    """Whether a placed file is here or can be fetched."""
-    return source.placed is None or bool(source.placed.url) or manual_files.here(source.placed) is not None
+    """Whether a manual file is here or can be fetched."""
+    return source.manual_file is None or bool(source.manual_file.url) or manual_files.existing_path(source.manual_file) is not None
 
 
 def missing_keys(machine: Machine) -> list[str]:

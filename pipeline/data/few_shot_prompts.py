@@ -1,4 +1,4 @@
-"""What arms put into a prompt beside the question: worked examples of the training part, or the keys that a JSON answer is to have."""
+"""Builds the prompts of arms that add few-shot examples from the training part, or the keys of a JSON answer."""
 
 import json
 import random
@@ -9,71 +9,71 @@ from pipeline.models.renderer import Renderer
 from pipeline.store.records import Example
 
 SEPARATOR = "\n\n"
-"""Stands between worked examples."""
+"""Separates few-shot examples."""
 
 
 @dataclass(frozen=True)
 class Shots:
-    """Worked examples before every question, the same ones in the same order."""
+    """Few-shot examples before every question, the same ones in the same order."""
 
     render: Renderer
-    lessons: list[Example]
-    """The training part."""
+    train: list[Example]
+    """The training part, to choose from."""
     count: int
     seed: int
-    room: int
-    """Tokens that a prompt may have."""
+    max_tokens: int
+    """The limit of a prompt's length, in tokens."""
     preface: str = ""
-    """What stands before every prompt of the task already; it stays in front, once."""
+    """The text before every prompt of the task; it stays in front, once."""
 
     @cached_property
-    def drawn(self) -> list[Example]:
-        """The examples that are shown, or all where there are fewer."""
-        return random.Random(f"shots {self.seed}").sample(self.lessons, min(self.count, len(self.lessons)))
+    def chosen(self) -> list[Example]:
+        """The few-shot examples; all of the training part if it has fewer than `count`."""
+        return random.Random(f"shots {self.seed}").sample(self.train, min(self.count, len(self.train)))
 
     @property
     def stop(self) -> str:
-        """What ends an answer that follows the pattern, before the next question is invented; empty where answers hold it themselves."""
-        return "" if any(SEPARATOR in example.target for example in self.lessons) else SEPARATOR
+        """The stop string that ends an answer before the model invents a next question; empty if targets contain it."""
+        return "" if any(SEPARATOR in example.target for example in self.train) else SEPARATOR
 
     def block(self, example: Example) -> str:
         question = example.prompt.removeprefix(self.preface)
         return f"{question}{'' if question[-1:].isspace() else ' '}{example.target}{SEPARATOR}"
 
     def prompt(self, example: Example) -> tuple[str, int]:
-        """The prompt of a held-out example, and how many worked examples it has: as many as fit, the last ones."""
+        """The few-shot prompt of a held-out example, and its number of few-shot examples: the last ones that fit."""
         question = example.prompt.removeprefix(self.preface)
         head = self.preface if question != example.prompt else ""
-        blocks = [self.block(shot) for shot in self.drawn]
+        blocks = [self.block(shot) for shot in self.chosen]
         for count in range(len(blocks), 0, -1):
             text = head + "".join(blocks[-count:]) + question
-            if len(self.render.prompt_ids(text)) <= self.room:
+            if len(self.render.prompt_ids(text)) <= self.max_tokens:
                 return text, count
         return example.prompt, 0
 
 
-def keys(lessons: list[Example]) -> list[str]:
-    """The keys of the training targets that are JSON objects, in the order in which they come up."""
-    found: dict[str, None] = {}
-    for lesson in lessons:
+def json_keys(train: list[Example]) -> list[str]:
+    """The keys of all training targets that are JSON objects, in order of first use."""
+    names: dict[str, None] = {}
+    for example in train:
         try:
-            target = json.loads(lesson.target)
+            target = json.loads(example.target)
         except ValueError:
             target = None
-        found |= dict.fromkeys(target if isinstance(target, dict) else ())
-    return list(found)
+        names |= dict.fromkeys(target if isinstance(target, dict) else ())
+    return list(names)
 
 
-def keyed(example: Example, names: list[str], preface: str = "") -> str:
-    """A prompt that says which keys the answer has, behind what stands before every prompt of the task."""
-    listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
+def with_key_list(example: Example, keys: list[str], preface: str = "") -> str:
+    """The prompt with the list of the answer's keys, after the preface of the task."""
+    key_list = ", ".join(json.dumps(name, ensure_ascii=False) for name in keys)
     question = example.prompt.removeprefix(preface)
     head = preface if question != example.prompt else ""
-    return f"{head}Answer with one JSON object that has exactly these keys: {listed}.{SEPARATOR}{question}"
+    return f"{head}Answer with one JSON object that has exactly these keys: {key_list}.{SEPARATOR}{question}"
 
 
-def naming(exam: list[Example], names: list[str], render: Renderer, preface: str, room: int) -> tuple[list[Example], int]:
-    """The examples with the keys of the answer named, and how many were left as they are: with the keys they would pass `room` tokens."""
-    made = [replace(example, prompt=keyed(example, names, preface)) for example in exam]
-    fits = [bool(names) and len(render.prompt_ids(example.prompt)) <= room for example in made]
-    return [new if fit else old for old, new, fit in zip(exam, made, fits, strict=True)], fits.count(False)
+def with_key_lists(heldout: list[Example], keys: list[str], render: Renderer, preface: str, max_tokens: int) -> tuple[list[Example], int]:
+    """Examples with the list of keys in their prompts, and how many are unchanged because they would exceed `max_tokens`."""
+    candidates = [replace(example, prompt=with_key_list(example, keys, preface)) for example in heldout]
+    fits = [bool(keys) and len(render.prompt_ids(example.prompt)) <= max_tokens for example in candidates]
+    return [new if fit else old for old, new, fit in zip(heldout, candidates, fits, strict=True)], fits.count(False)

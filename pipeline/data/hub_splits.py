@@ -1,11 +1,11 @@
-"""Splits of data sets on the Hugging Face hub, from the cache where they are there: as the repository declares them, or file by file."""
+"""Opens splits of Hugging Face hub data sets, from the cache if possible: as the repository declares them, or file by file."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.data.files import Split, columnar, first_line, joined, open_file, short
+from pipeline.data.files import Split, concatenate, first_line, from_dataset, open_file, shorten
 from pipeline.data.task import Source
 from pipeline.errors import DataError, suggest
 from pipeline.models import hub
@@ -13,70 +13,72 @@ from pipeline.models.hub import unreachable
 from pipeline.progress import console
 
 
-def declared(source: Source, offline: bool, used: Collection[str]) -> Split:
-    """A split as the repository declares it at its revision; the commit is among its facts.
+def open_declared(source: Source, offline: bool, used: Collection[str]) -> Split:
+    """Open a split as the repository declares it at its revision; the commit is in its facts.
 
     Raises:
-        DataError: at once, if the hub cannot be reached and the cache has nothing.
+        DataError: the split does not load; at once, if the hub is out of reach and the cache is empty.
     """
     import datasets
 
-    why = out_of_reach(offline)
+    reason = offline_reason(offline)
     if not console.is_terminal:
         datasets.disable_progress_bars()
-    with without_network(bool(why)):
+    with without_network(bool(reason)):
         try:
             # the prefix keeps a folder of that name in the current folder from being taken instead
             builder = datasets.load_dataset_builder(f"hf://datasets/{source.hub}", source.config, revision=source.revision)
             builder.download_and_prepare()
         except Exception as error:
-            raise hub_fault(source, error, why) from None
-    commit, asked, known = str(builder.hash), hub.noted("datasets", str(source.hub), source.revision), list(builder.info.splits or {})
-    if why and asked and commit != asked:  # without the hub the library takes the copy that it fetched last, whatever is asked for
-        problem = f"{source.hub} is in the cache as of commit {commit[:12]}, but {source.revision or 'main'} is {asked[:12]}, and {why}."
+            raise hub_fault(source, error, reason) from None
+    commit, expected, splits = str(builder.hash), hub.noted("datasets", str(source.hub), source.revision), list(builder.info.splits or {})
+    if reason and expected and commit != expected:  # without the hub the library takes its latest copy, whatever the revision
+        problem = (
+            f"{source.hub} is in the cache as of commit {commit[:12]}, but {source.revision or 'main'} is {expected[:12]}, and {reason}."
+        )
         raise DataError(problem, "Run with the network; what is in the cache is not fetched again.")
     split = source.split
-    if split not in known:
-        raise DataError(f"{source.hub} has no split '{split}', only {', '.join(known)}.", suggest(split, known))
-    opened = columnar(builder.as_dataset(split=split), f"{source.hub}, split {split}", split, used)
+    if split not in splits:
+        raise DataError(f"{source.hub} has no split '{split}', only {', '.join(splits)}.", suggest(split, splits))
+    opened = from_dataset(builder.as_dataset(split=split), f"{source.hub}, split {split}", split, used)
     return replace(opened, facts={"hub": source.hub, "revision": commit, **opened.facts})
 
 
-def by_files(source: Source, offline: bool, used: Collection[str]) -> Split:
-    """A split from files of the repository that its source names, read one after the other.
+def open_files(source: Source, offline: bool, used: Collection[str]) -> Split:
+    """Open a split from the files of the repository that match its source, read in sequence.
 
-    So the parquet copies of script data sets load: the names of their folders say configuration and split, and naming the files
-    keeps `datasets` from joining configurations or renaming splits.
+    This loads the parquet copies of script data sets: their folders are named by configuration and split, and naming the files keeps
+    `datasets` from joining configurations or renaming splits.
 
     Raises:
-        DataError: as declared(), or no file has such a name.
+        DataError: as open_declared(), or no file matches.
     """
     from huggingface_hub import snapshot_download
 
-    why = out_of_reach(offline)
+    reason = offline_reason(offline)
     try:
-        with without_network(bool(why)):
+        with without_network(bool(reason)):
             folder = Path(
                 snapshot_download(str(source.hub), repo_type="dataset", revision=source.revision, allow_patterns=list(source.files))
             )
     except Exception as error:
-        raise hub.fault(str(source.hub), source.revision, error, why, "data set") from None
-    found = sorted({path for pattern in source.files for path in folder.glob(pattern)})
-    if not found:
-        remedy = "Run with the network, or see its files on the hub." if why else "See its files on the hub."
+        raise hub.fault(str(source.hub), source.revision, error, reason, "data set") from None
+    paths = sorted({path for pattern in source.files for path in folder.glob(pattern)})
+    if not paths:
+        remedy = "Run with the network, or see its files on the hub." if reason else "See its files on the hub."
         raise DataError(f"the data set {source.hub} has no file {' or '.join(source.files)} at {source.revision or 'main'}.", remedy)
-    parts = [open_file(path, source.split, used) for path in found]
-    marks = [""] if len(parts) == 1 else [path.name.split(".")[0] for path in found]
-    where = f"{source.hub}, {' and '.join(source.files)}"
-    opened = joined(where, list(zip(marks, parts, strict=True)))
-    if why and source.rows not in (None, opened.total):
-        problem = f"the data set {source.hub} is in the cache with {opened.total:,} of {source.rows:,} rows, and {why}."
+    parts = [open_file(path, source.split, used) for path in paths]
+    marks = [""] if len(parts) == 1 else [path.name.split(".")[0] for path in paths]
+    location = f"{source.hub}, {' and '.join(source.files)}"
+    opened = concatenate(location, list(zip(marks, parts, strict=True)))
+    if reason and source.rows not in (None, opened.total):
+        problem = f"the data set {source.hub} is in the cache with {opened.total:,} of {source.rows:,} rows, and {reason}."
         raise DataError(problem, "Run once with the network; what is in the cache is not fetched again.")
     return replace(opened, facts={"hub": source.hub, "revision": folder.name, "files": list(source.files)})
 
 
-def out_of_reach(offline: bool) -> str:
-    """Why the hub is not to be asked; empty if it answers."""
+def offline_reason(offline: bool) -> str:
+    """Why no request to the hub is made; empty if it answers."""
     import datasets
     from huggingface_hub import is_offline_mode
 
@@ -85,13 +87,13 @@ def out_of_reach(offline: bool) -> str:
 
 
 @contextmanager
-def without_network(really: bool) -> Iterator[None]:
-    """Let the libraries look into their caches only; they read the environment once, so their settings are changed instead."""
+def without_network(is_offline: bool) -> Iterator[None]:
+    """Restrict the libraries to their caches. They read the environment only once, so their settings are changed instead."""
     import datasets
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    if really:
+    if is_offline:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
         yield
@@ -99,22 +101,22 @@ def without_network(really: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
-def hub_fault(source: Source, error: Exception, why: str) -> DataError:
-    name, said = f"the data set {source.hub}{f' ({source.config})' if source.config else ''}", str(error)
+def hub_fault(source: Source, error: Exception, reason: str) -> DataError:
+    name, message = f"the data set {source.hub}{f' ({source.config})' if source.config else ''}", str(error)
     page, login = f"https://huggingface.co/datasets/{source.hub}", "set HF_TOKEN or run `hf auth login`"
-    if why or "Couldn't reach" in said or "LocalEntryNotFound" in said:
-        why = why or "the hub does not answer"
-        return DataError(f"{name} is not in the cache, and {why}.", "Run once with the network, or name local files under data.")
-    if "gated dataset" in said:
+    if reason or "Couldn't reach" in message or "LocalEntryNotFound" in message:
+        reason = reason or "the hub does not answer"
+        return DataError(f"{name} is not in the cache, and {reason}.", "Run once with the network, or name local files under data.")
+    if "gated dataset" in message:
         return DataError(f"{name} is gated, and your access is not granted.", f"Accept its terms at {page}, then {login}.")
-    if "Revision" in said:
+    if "Revision" in message:
         return DataError(f"{name} has no revision '{source.revision}'.", "Name a commit, a tag or a branch of it.")
-    if "doesn't exist on the Hub" in said:
+    if "doesn't exist on the Hub" in message:
         return DataError(
             f"there is no data set {source.hub} on the hub, or it is private.", f"Check owner/name; for a private one, {login}."
         )
-    if "BuilderConfig" in said or "Config name is missing" in said:
-        return DataError(f"{name} needs another configuration: {short(said, 200)}", "Name one of them as config under data.")
+    if "BuilderConfig" in message or "Config name is missing" in message:
+        return DataError(f"{name} needs another configuration: {shorten(message, 200)}", "Name one of them as config under data.")
     return DataError(
         f"{name} does not load: {first_line(error)}", "If its files are of other kinds, fetch it and name local files under data."
     )

@@ -1,7 +1,7 @@
 """Tasks written inline in a recipe: a source, templates for prompt and target, and the name of a parser.
 
-A template says `{column}` where a column's value is to stand, `{column[key]}` for a part of it (a key of an object or a place in a
-list), and `{{` for a brace. A value that is not text is spelled as in JSON.
+In a template `{column}` stands for a column's value, `{column[key]}` for a part of it (a key of an object or an index of a list), and
+`{{` for a brace. A value that is not text is written as JSON.
 """
 
 import json
@@ -23,88 +23,88 @@ from pipeline.store.records import Example
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "number": parsers.number, "json": parsers.json}
 
 
-def find(given: str | InlineTask) -> Task:
-    """The task that a recipe's `tasks` entry means.
+def find(entry: str | InlineTask) -> Task:
+    """The task of an entry under `tasks` in a recipe.
 
     Raises:
-        RecipeError: there is no such task, or the entry contradicts itself; every mistake in it is said.
-        DataError: a data file of the entry is not there.
+        RecipeError: there is no such task, or the entry contradicts itself; lists every mistake.
+        DataError: a data file of the entry is missing.
     """
-    if isinstance(given, str):
-        return task.find(given)
-    if mistakes := [*template_mistakes(given), *name_mistakes(given), *data_mistakes(given.data)]:
-        raise RecipeError("\n".join(f"task '{given.name}': {line}" for line in mistakes))
-    made = built(given)
-    if given.data.hub is None:
-        for place in (*made.train, *made.heldout):
+    if isinstance(entry, str):
+        return task.find(entry)
+    if mistakes := [*template_problems(entry), *name_problems(entry), *data_problems(entry.data)]:
+        raise RecipeError("\n".join(f"task '{entry.name}': {line}" for line in mistakes))
+    built = build_task(entry)
+    if entry.data.hub is None:
+        for part in (*built.train, *built.heldout):
             try:
-                source.file_of(place)
+                source.local_file(part)
             except DataError as error:
-                raise DataError(f"task '{given.name}': {error.problem}", error.remedy) from None
-    return made
+                raise DataError(f"task '{entry.name}': {error.problem}", error.remedy) from None
+    return built
 
 
-def spec(given: str | InlineTask) -> str | dict[str, Any]:
-    """What a stage needs to build the task again, as plain JSON values."""
-    return given if isinstance(given, str) else given.model_dump(mode="json")
+def spec(entry: str | InlineTask) -> str | dict[str, Any]:
+    """The entry as plain JSON values, from which a stage rebuilds the task."""
+    return entry if isinstance(entry, str) else entry.model_dump(mode="json")
 
 
-def of_spec(spec: str | dict[str, Any]) -> Task:
-    """The task of a spec(), without looking at its data."""
-    return task.find(spec) if isinstance(spec, str) else built(InlineTask.model_validate(spec))
+def from_spec(spec: str | dict[str, Any]) -> Task:
+    """The task of a spec(), without a check of its data."""
+    return task.find(spec) if isinstance(spec, str) else build_task(InlineTask.model_validate(spec))
 
 
 def columns(spec: str | dict[str, Any]) -> dict[str, str]:
-    """Every column that the templates of an inline task use, with the name of the first template that does; empty for a shipped task."""
+    """Columns that the templates of an inline task use, each with the first template that uses it; empty for a shipped task."""
     return {} if isinstance(spec, str) else used_columns(InlineTask.model_validate(spec))
 
 
-def check_columns(spec: str | dict[str, Any], known: tuple[str, ...], where: str) -> None:
-    """Compare the templates with a source's columns before a row is drawn.
+def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], location: str) -> None:
+    """Check that a source has the columns that the templates use.
 
     Raises:
-        DataError: a template names a column that the source does not have; every such one, with the nearest.
+        DataError: lists every missing column, with the nearest that exists.
     """
-    faults = [(template, column) for column, template in columns(spec).items() if column not in known]
+    faults = [(template, column) for column, template in columns(spec).items() if column not in available]
     if faults:
-        said = "; ".join(f"{template} uses {{{column}}}, but {where} has no such column" for template, column in faults)
-        near = [get_close_matches(column, known, n=1) for _, column in faults]
-        remedy = " ".join(f"Did you mean {{{found[0]}}}?" for found in near if found)
-        raise DataError(f"{said}.", remedy if all(near) else f"{remedy} Its columns: {', '.join(known)}.".strip())
+        problem = "; ".join(f"{template} uses {{{column}}}, but {location} has no such column" for template, column in faults)
+        near = [get_close_matches(column, available, n=1) for _, column in faults]
+        remedy = " ".join(f"Did you mean {{{names[0]}}}?" for names in near if names)
+        raise DataError(f"{problem}.", remedy if all(near) else f"{remedy} Its columns: {', '.join(available)}.".strip())
 
 
-def origin(data: Data, split: str) -> Source:
-    """Where the rows of a split are, which is a file unless a hub data set or a folder is named."""
+def source_of(data: Data, split: str) -> Source:
+    """The source of a split: a file, unless a hub data set or a folder is named."""
     if data.hub or data.folder:
         return Source(split, hub=data.hub, config=data.config, revision=data.revision, folder=data.folder)
     return Source(path=split)
 
 
-def built(given: InlineTask) -> Task:
+def build_task(entry: InlineTask) -> Task:
     return Task(
-        name=given.name,
+        name=entry.name,
         about="written in the recipe",
-        train=(origin(given.data, given.data.train),),
-        heldout=(origin(given.data, given.data.heldout),),
-        example=example_maker(given),
-        answer=PARSERS[given.answer],
-        metrics=given.metrics,
-        max_new_tokens=given.max_new_tokens,
-        choices=given.choices,
-        stop=given.stop,
-        grounded="text" if given.grounded else "",
+        train=(source_of(entry.data, entry.data.train),),
+        heldout=(source_of(entry.data, entry.data.heldout),),
+        example=example_maker(entry),
+        answer=PARSERS[entry.answer],
+        metrics=entry.metrics,
+        max_new_tokens=entry.max_new_tokens,
+        choices=entry.choices,
+        stop=entry.stop,
+        grounded="text" if entry.grounded else "",
     )
 
 
-def example_maker(given: InlineTask) -> Callable[[Row], Example]:
-    """The function that makes an Example of a row; its id is left empty, for `prepare` to fill in."""
-    prompt, target, group = (Template(text, given.labels) for text in (given.prompt, given.target, given.group))
+def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
+    """The function that turns a row into an Example with an empty id, which `prepare` fills in."""
+    prompt, target, group = (Template(text, entry.labels) for text in (entry.prompt, entry.target, entry.group))
 
     def example(row: Row) -> Example:
         right = target.fill(row)
-        if given.choices and right and right not in given.choices:
-            raise DataError(f"the target {right!r} is not one of the choices", f"Choices: {', '.join(given.choices)}.")
-        return Example("", prompt.fill(row), right, given.choices, group.fill(row))
+        if entry.choices and right and right not in entry.choices:
+            raise DataError(f"the target {right!r} is not one of the choices", f"Choices: {', '.join(entry.choices)}.")
+        return Example("", prompt.fill(row), right, entry.choices, group.fill(row))
 
     return example
 
@@ -117,14 +117,14 @@ class Field:
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, text: str) -> "Field":
+    def parse(cls, text: str) -> "Field":
         column, *keys = text.split("[")
         if not column.strip() or not all(key.endswith("]") and len(key) > 1 for key in keys):
             raise ValueError(f"{{{text}}} is no column: write {{column}} or {{column[key]}}, and {{{{ for a brace")
         return cls(column, tuple(key[:-1] for key in keys))
 
     def value(self, row: Mapping[str, Any]) -> Any:
-        """Raises KeyError where the row has nothing there."""
+        """Raises KeyError if the row has no value there."""
         value = row.get(self.column)
         for key in self.keys:
             try:
@@ -137,7 +137,7 @@ class Field:
 
 
 class Template:
-    """Text with fields to be filled from a row."""
+    """Text with fields that are filled from a row."""
 
     def __init__(self, text: str, labels: Mapping[str, tuple[str, ...]]) -> None:
         """Raises ValueError: the text is no template."""
@@ -147,43 +147,43 @@ class Template:
         for before, name, form, conversion in Formatter().parse(text):
             if form or conversion:
                 raise ValueError(f"{{{name}}} asks for a format; leave out what follows : or !")
-            self.parts.append((before, None if name is None else Field.of(name)))
+            self.parts.append((before, None if name is None else Field.parse(name)))
 
     @property
     def fields(self) -> list[Field]:
         return [field for _, field in self.parts if field is not None]
 
     def fill(self, row: Mapping[str, Any]) -> str:
-        """The text for a row; empty where every field is blank, whatever stands around them.
+        """The text for a row; empty if every field is blank.
 
         Raises:
             KeyError: the row lacks a field.
             DataError: a number has no label.
         """
-        values = [self.spelled(field, row) for field in self.fields]
+        values = [self.render(field, row) for field in self.fields]
         if values and not any(value.strip() for value in values):
             return ""
         filled = iter(values)
         return "".join(before + (next(filled) if field else "") for before, field in self.parts)
 
-    def spelled(self, field: Field, row: Mapping[str, Any]) -> str:
+    def render(self, field: Field, row: Mapping[str, Any]) -> str:
         value = field.value(row)
         if field.column in self.labels and not field.keys:
-            return labelled(value, field.column, self.labels[field.column])
+            return label_of(value, field.column, self.labels[field.column])
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def check_braces(text: str) -> None:
-    """Raises ValueError, if a brace of a template stands alone."""
-    for found in re.finditer(r"\{\{|\}\}|\{[^{}]*\}|(?P<open>\{\w*)|(?P<close>\})", text):
-        if found["open"]:
-            raise ValueError(f"{found['open']} is not closed: write {found['open']}}}, or {{{{ for a brace")
-        if found["close"]:
+    """Raises ValueError if a brace of a template has no partner."""
+    for brace in re.finditer(r"\{\{|\}\}|\{[^{}]*\}|(?P<open>\{\w*)|(?P<close>\})", text):
+        if brace["open"]:
+            raise ValueError(f"{brace['open']} is not closed: write {brace['open']}}}, or {{{{ for a brace")
+        if brace["close"]:
             raise ValueError("a } stands without its {: write }} for a brace")
 
 
-def labelled(value: Any, column: str, names: tuple[str, ...]) -> str:
-    """The name of a number, which may stand there as text."""
+def label_of(value: Any, column: str, names: tuple[str, ...]) -> str:
+    """The label of a class number, which may be text."""
     try:
         number = int(value)
         is_whole = number == float(value)
@@ -197,54 +197,56 @@ def labelled(value: Any, column: str, names: tuple[str, ...]) -> str:
     return names[number]
 
 
-def template_mistakes(given: InlineTask) -> list[str]:
-    said = []
+def template_problems(entry: InlineTask) -> list[str]:
+    problems = []
     for name in ("prompt", "target", "group"):
-        text = getattr(given, name)
+        text = getattr(entry, name)
         try:
             fields = Template(text, {}).fields
         except ValueError as error:
-            said.append(f"{name}: {error}." if "{" in str(error) else f"{name}: {error} in {text!r}. Write {{{{ for a brace.")
+            problems.append(f"{name}: {error}." if "{" in str(error) else f"{name}: {error} in {text!r}. Write {{{{ for a brace.")
             continue
         if not fields and (text or name != "group"):
-            said.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")
-    return said
+            problems.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")
+    return problems
 
 
-def name_mistakes(given: InlineTask) -> list[str]:
-    """Names that fit no metric, no label and no choice."""
+def name_problems(entry: InlineTask) -> list[str]:
+    """Problems with the names of metrics, labels and choices."""
     from pipeline import metrics
 
-    known = metrics.names()
-    said = [f"metrics: there is no metric '{name}'. {suggest(name, known)}" for name in given.metrics if name not in known]
-    used = used_columns(given)
-    said += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in given.labels if used and name not in used]
-    if given.answer == "choice" and not given.choices:
-        said.append("answer: choice needs the choices. Add them, as choices: [negative, positive].")
-    if any(not name.strip() for name in given.choices) or len(set(given.choices)) < len(given.choices):
-        said.append(f"choices must differ, and none may be empty (they are {', '.join(map(repr, given.choices))}).")
-    return said
+    metric_names = metrics.names()
+    problems = [
+        f"metrics: there is no metric '{name}'. {suggest(name, metric_names)}" for name in entry.metrics if name not in metric_names
+    ]
+    used = used_columns(entry)
+    problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
+    if entry.answer == "choice" and not entry.choices:
+        problems.append("answer: choice needs the choices. Add them, as choices: [negative, positive].")
+    if any(not name.strip() for name in entry.choices) or len(set(entry.choices)) < len(entry.choices):
+        problems.append(f"choices must differ, and none may be empty (they are {', '.join(map(repr, entry.choices))}).")
+    return problems
 
 
-def used_columns(given: InlineTask) -> dict[str, str]:
+def used_columns(entry: InlineTask) -> dict[str, str]:
     used: dict[str, str] = {}
     for name in ("prompt", "target", "group"):
         try:
-            fields = Template(getattr(given, name), {}).fields
+            fields = Template(getattr(entry, name), {}).fields
         except ValueError:
             continue
         used |= {field.column: name for field in fields if field.column not in used}
     return used
 
 
-def data_mistakes(data: Data) -> list[str]:
-    said = []
+def data_problems(data: Data) -> list[str]:
+    problems = []
     if data.hub and data.folder:
-        said.append("data names both a hub data set and a folder. Keep one of them.")
+        problems.append("data names both a hub data set and a folder. Keep one of them.")
     if not data.hub and (data.config or data.revision):
-        said.append("data: config and revision belong to a hub data set. Leave them out, or add hub: owner/name.")
+        problems.append("data: config and revision belong to a hub data set. Leave them out, or add hub: owner/name.")
     if data.hub and Path(data.hub).suffix in (".jsonl", ".json", ".csv", ".parquet", ".gz"):
-        said.append(f"data.hub is {data.hub!r}, which looks like a file. Name files in data.train and data.heldout, without hub.")
+        problems.append(f"data.hub is {data.hub!r}, which looks like a file. Name files in data.train and data.heldout, without hub.")
     if data.train == data.heldout:
-        said.append(f"data.train and data.heldout are both {data.train!r}. What is compared on must not be what was trained on.")
-    return said
+        problems.append(f"data.train and data.heldout are both {data.train!r}. What is compared on must not be what was trained on.")
+    return problems

@@ -1,83 +1,85 @@
-"""Files of data sets that no hub serves: found under data/sources/, fetched there where they have a URL, else asked for in one line."""
+"""Data files that no hub serves: read from data/sources/, downloaded where they have a URL, else requested from the user."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.data.task import Placed, Source, Task
+from pipeline.data.task import ManualFile, Source, Task
 from pipeline.errors import DataError
+from pipeline.machine import is_hub_offline
 from pipeline.progress import say
 from pipeline.resources import checkout
 from pipeline.store.artifact import digest, file_hash
 
 FETCH_SECONDS = 30.0
-FEW = 20
-"""Files of a folder whose bytes are read for its digest."""
+MAX_HASHED_FILES = 20
+"""A folder of more files is hashed by their names and sizes, not their bytes."""
 
 
 def folder() -> Path:
-    """Where such files lie: what LORALIFT_SOURCES says, else `data/sources/` of the source tree, or of the current folder without one."""
+    """The folder of such files: $LORALIFT_SOURCES, else `data/sources/` of the source tree, or of the current folder without one."""
     return Path(os.environ.get("LORALIFT_SOURCES") or (checkout() or Path()) / "data" / "sources")
 
 
-def here(asked: Placed) -> Path | None:
-    """The file or folder, if it is there."""
-    path = folder() / asked.path
+def existing_path(file: ManualFile) -> Path | None:
+    """The path of the file or folder, if it exists."""
+    path = folder() / file.path
     return path if path.exists() else None
 
 
-def whole_hash(path: Path) -> str:
-    """Digest of a file, or of a folder's files; of more than a few their names and sizes must do. Hidden ones do not count."""
+def content_hash(path: Path) -> str:
+    """Digest of a file, or of a folder's visible files (see MAX_HASHED_FILES)."""
     if not path.is_dir():
         return file_hash(path)
-    found = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
-    shown = {name: file for name, file in found.items() if "/." not in f"/{name}"}
-    return digest({name: file_hash(file) if len(shown) <= FEW else file.stat().st_size for name, file in shown.items()})
+    files = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
+    visible = {name: file for name, file in files.items() if "/." not in f"/{name}"}
+    return digest({name: file_hash(file) if len(visible) <= MAX_HASHED_FILES else file.stat().st_size for name, file in visible.items()})
 
 
-def located(asked: Placed, offline: bool) -> Path:
-    """The file or folder, fetched if it is missing and has a URL.
+def locate(file: ManualFile, offline: bool) -> Path:
+    """The path of the file or folder, downloaded if it is missing and has a URL.
 
     Raises:
-        DataError: it is not there; says which file to fetch from where, and where to put it.
+        DataError: it is missing; says what to fetch from where, and where to put it.
     """
-    path = here(asked)
+    path = existing_path(file)
     if path is not None:
         return path
-    if asked.url and not offline and os.environ.get("HF_HUB_OFFLINE", "0").upper() not in ("1", "TRUE", "YES", "ON"):
-        return fetch(asked.url, folder() / asked.path)
-    why = ", and HF_HUB_OFFLINE is set" if asked.url else ""
-    raise DataError(f"there is no {shown(asked)}{why}.", how(asked))
+    if file.url and not offline and not is_hub_offline():
+        return fetch(file.url, folder() / file.path)
+    why = ", and HF_HUB_OFFLINE is set" if file.url else ""
+    raise DataError(f"there is no {display_path(file)}{why}.", instructions(file))
 
 
-def shown(asked: Placed) -> str:
-    """Its place as people write it."""
-    path = folder() / asked.path
+def display_path(file: ManualFile) -> str:
+    """Its path as users write it: relative to the current folder if inside it."""
+    path = folder() / file.path
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def how(asked: Placed) -> str:
-    """What to fetch from where, and where to put it; or the command that does both, where `asked.how` is one and says {place}."""
-    place = shown(asked)
-    if "{place}" in asked.how:
-        return f"Run: {asked.how.format(place=place)}"
-    put = f"and put it at {place}" if Path(asked.path).suffix else f"into the folder {place}"
-    return f"Fetch {asked.how} from {asked.url or asked.page} {put}."
+def instructions(file: ManualFile) -> str:
+    """What to fetch from where, and where to put it; or the command that does both, where `file.how` is a command with {place}."""
+    location = display_path(file)
+    if "{place}" in file.how:
+        return f"Run: {file.how.format(place=location)}"
+    put = f"and put it at {location}" if Path(file.path).suffix else f"into the folder {location}"
+    return f"Fetch {file.how} from {file.url or file.page} {put}."
 
 
-def wanted(tasks: Iterable[Task]) -> list[tuple[Task, Placed, bool]]:
-    """The placed files of tasks, each with its task and whether it is there."""
-    asked = [(task, found) for task in tasks for found in unique(task.train + task.heldout)]
-    return [(task, found, here(found) is not None) for task, found in asked]
+def required_files(tasks: Iterable[Task]) -> list[tuple[Task, ManualFile, bool]]:
+    """The manual files of tasks, each with its task and whether it exists."""
+    files = [(task, file) for task in tasks for file in distinct_files(task.train + task.heldout)]
+    return [(task, file, existing_path(file) is not None) for task, file in files]
 
 
-def unique(sources: Iterable[Source]) -> list[Placed]:
-    """The placed files of sources and of their parts, each once."""
-    found: list[Placed] = []
+def distinct_files(sources: Iterable[Source]) -> list[ManualFile]:
+    """The manual files of sources and their parts, without repeats."""
+    files: list[ManualFile] = []
     for source in sources:
-        for asked in [source.placed] if source.placed else unique(source.parts):
-            found += [] if asked in found else [asked]
-    return found
+        for file in [source.manual_file] if source.manual_file else distinct_files(source.parts):
+            if file not in files:
+                files.append(file)
+    return files
 
 
 def fetch(url: str, path: Path) -> Path:
@@ -98,8 +100,8 @@ def fetch(url: str, path: Path) -> Path:
                 file.write(chunk)
         os.replace(part, path)
     except requests.RequestException as error:
-        said = " ".join(str(error).split())[:160] or type(error).__name__
-        raise DataError(f"{url} cannot be fetched: {said}", f"Fetch it by hand and put it at {path}.") from None
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise DataError(f"{url} cannot be fetched: {reason}", f"Fetch it by hand and put it at {path}.") from None
     finally:
         part.unlink(missing_ok=True)
     return path

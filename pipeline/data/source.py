@@ -1,6 +1,6 @@
 """Where the rows of a task come from: a hub data set, files, a folder, or a function of ours.
 
-What is not there or cannot be reached is said at once, with the nearest thing that is there.
+A source that is missing or out of reach is an error at once, which names the nearest thing that exists.
 """
 
 from collections import defaultdict
@@ -10,20 +10,20 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.data import hub_splits, manual_files
-from pipeline.data.files import KINDS, Bad, Found, Split, joined, numbered, open_file
+from pipeline.data.files import FILE_SUFFIXES, BadRow, SourceRow, Split, concatenate, numbered_rows, open_file
 from pipeline.data.task import Row, Source
 from pipeline.errors import DataError, suggest
 from pipeline.progress import say
 
-STATE = "state.json"
-"""A file that `Dataset.save_to_disk` leaves in a folder."""
+SAVED_DATASET_MARKER = "state.json"
+"""A file that `Dataset.save_to_disk` writes into the folder."""
 
 
 def open_first(sources: Sequence[Source], offline: bool = False, used: Collection[str] = ()) -> Split:
-    """The first of the sources that can be had; why not an earlier one is told and among the facts.
+    """Open the first source that is available; why earlier ones were not is printed and in the facts.
 
     Raises:
-        DataError: none can; says what is wrong with the first, and with the others.
+        DataError: none is available; says what is wrong with each.
     """
     faults: list[DataError] = []
     for source in sources:
@@ -33,7 +33,7 @@ def open_first(sources: Sequence[Source], offline: bool = False, used: Collectio
             faults += [error] if error.problem not in [fault.problem for fault in faults] else []
             continue
         if faults:
-            say(f"  {opened.where} instead: {faults[0].problem}")
+            say(f"  {opened.location} instead: {faults[0].problem}")
         return replace(opened, facts=opened.facts | {"instead_of": [fault.problem for fault in faults]}) if faults else opened
     first, *others = faults
     tried = "".join(f"\n  Or: {fault.problem} {fault.remedy}" for fault in others)
@@ -41,118 +41,122 @@ def open_first(sources: Sequence[Source], offline: bool = False, used: Collectio
 
 
 def open_source(source: Source, offline: bool = False, used: Collection[str] = ()) -> Split:
-    """Find a split and look at its columns.
+    """Open a split and read its columns.
 
     Args:
-        offline: ask nothing over the network.
+        offline: make no network requests.
         used: the columns that matter; their types are checked, and others need not be decoded. Empty: all, unchecked.
 
     Raises:
-        DataError: it is not there, cannot be read, has no such split, or holds no rows.
+        DataError: the source is missing, unreadable or empty, or has no such split.
     """
-    opened = changed(anywhere(source, offline, used), source)
+    opened = renamed_and_filtered(open_rows(source, offline, used), source)
     if not opened.total:
-        raise DataError(f"{opened.where} holds no rows.", "Check that it was written to its end.")
+        raise DataError(f"{opened.location} holds no rows.", "Check that it was written to its end.")
     expected = {"expected_rows": source.rows} if source.rows not in (None, opened.total) else {}
     return replace(opened, facts=opened.facts | expected)
 
 
-def anywhere(source: Source, offline: bool, used: Collection[str]) -> Split:
+def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
     if source.parts:
-        return together(source, [open_source(part, offline, used) for part in source.parts])
+        return open_parts(source, [open_source(part, offline, used) for part in source.parts])
     if source.make:
         make = source.make
-        return generated(f"the embedded {source.split} rows", source.split, lambda: make(source.split))
+        return from_function(f"the embedded {source.split} rows", source.split, lambda: make(source.split))
     if source.hub:
-        return (hub_splits.by_files if source.files else hub_splits.declared)(source, offline, used)
-    if source.placed:
-        path, read = manual_files.located(source.placed, offline), source.placed.read
-        return generated(str(path), source.split, lambda: read(path, source.split)) if read else open_file(path, source.split, used)
-    path = file_of(source)
+        return (hub_splits.open_files if source.files else hub_splits.open_declared)(source, offline, used)
+    if source.manual_file:
+        path, read = manual_files.locate(source.manual_file, offline), source.manual_file.read
+        return from_function(str(path), source.split, lambda: read(path, source.split)) if read else open_file(path, source.split, used)
+    path = local_file(source)
     return open_file(path, path.name.split(".")[0], used)
 
 
-def together(source: Source, parts: list[Split]) -> Split:
-    """Several splits as one; the ids of each begin with its configuration or split."""
+def open_parts(source: Source, parts: list[Split]) -> Split:
+    """Several splits as one; row ids begin with the configuration or split."""
     marks = [part.config or part.split for part in source.parts]
-    return joined(f"{source.parts[0].hub or 'the parts'}, {' and '.join(marks)}", list(zip(marks, parts, strict=True)))
+    return concatenate(f"{source.parts[0].hub or 'the parts'}, {' and '.join(marks)}", list(zip(marks, parts, strict=True)))
 
 
-def changed(split: Split, source: Source) -> Split:
-    """The split with other names for its columns, and without the rows that do not belong to it."""
+def renamed_and_filtered(split: Split, source: Source) -> Split:
+    """The split with its columns renamed and foreign rows left out."""
     names, keep = dict(source.rename), source.keep
     if not names and keep is None:
         return split
 
-    def read() -> Iterator[Found]:
-        for found in split.read():
-            row = found.row if isinstance(found.row, Bad) else {names.get(name, name): value for name, value in found.row.items()}
-            if isinstance(row, Bad) or keep is None or keep(row):
-                yield replace(found, row=row)
+    def read() -> Iterator[SourceRow]:
+        for source_row in split.read():
+            row = source_row.row
+            if not isinstance(row, BadRow):
+                row = {names.get(name, name): value for name, value in row.items()}
+            if isinstance(row, BadRow) or keep is None or keep(row):
+                yield replace(source_row, row=row)
 
     total = split.total if keep is None else sum(1 for _ in read())
     return replace(split, columns=tuple(names.get(name, name) for name in split.columns), total=total, read=read)
 
 
-def generated(where: str, name: str, make: Callable[[], Iterable[Row]]) -> Split:
-    """Rows of a function; it is called once for their number and again each time that they are read."""
+def from_function(location: str, name: str, make: Callable[[], Iterable[Row]]) -> Split:
+    """A split of the rows that a function yields. It is called once to count them, and again for every reading."""
     first: Row = {}
     total = 0
     for row in make():
         total, first = total + 1, first or row
-    return Split(where, tuple(first), total, lambda: numbered(make(), name))
+    return Split(location, tuple(first), total, lambda: numbered_rows(make(), name))
 
 
-def file_of(source: Source) -> Path:
+def local_file(source: Source) -> Path:
     """The file or saved data set that holds a split of a local source.
 
     Raises:
-        DataError: there is none, or it is of no known kind.
+        DataError: there is none, or its file type is unknown.
     """
     if source.folder:
-        return in_folder(Path(source.folder), source.split)
+        return file_of_split(Path(source.folder), source.split)
     path = Path(source.path or "")
     if path.is_dir():
         remedy = f"Write folder: {path} under data, and the names of two of its splits as train and heldout."
         raise DataError(f"{path} is a folder, not a file.", remedy)
-    if not path.name.endswith(KINDS):
-        raise DataError(f"{path} is not a kind of file that can be read here.", f"Known: {', '.join(KINDS)}.")
+    if not path.name.endswith(FILE_SUFFIXES):
+        raise DataError(f"{path} is not a kind of file that can be read here.", f"Known: {', '.join(FILE_SUFFIXES)}.")
     if not path.is_file():
-        raise DataError(f"there is no file {path}.", neighbours(path))
+        raise DataError(f"there is no file {path}.", suggest_path(path))
     return path
 
 
-def neighbours(path: Path) -> str:
-    """A remedy for a path that leads nowhere: the nearest one that leads somewhere."""
+def suggest_path(path: Path) -> str:
+    """A remedy for a path that does not exist: the nearest one that does."""
     if not path.parent.is_dir():
         above = next((folder for folder in path.parent.parents if folder.is_dir()), Path())
-        near = get_close_matches(str(path.parent), [str(found) for found in above.iterdir() if found.is_dir()], n=1)
+        near = get_close_matches(str(path.parent), [str(folder) for folder in above.iterdir() if folder.is_dir()], n=1)
         return f"Did you mean the folder '{near[0]}'?" if near else f"Nor is there a folder {path.parent}; paths start at {Path.cwd()}."
-    files = sorted(found.name for found in path.parent.iterdir() if found.name.endswith(KINDS))
+    files = sorted(file.name for file in path.parent.iterdir() if file.name.endswith(FILE_SUFFIXES))
     near = get_close_matches(path.name, files, n=1)
     if near:
         return f"Did you mean '{path.with_name(near[0])}'?"
-    where = "The current folder" if path.parent == Path() else f"The folder {path.parent}"
-    return f"{where} has {', '.join(files[:8])}." if files else f"{where} has no data files ({', '.join(KINDS)})."
+    folder = "The current folder" if path.parent == Path() else f"The folder {path.parent}"
+    return f"{folder} has {', '.join(files[:8])}." if files else f"{folder} has no data files ({', '.join(FILE_SUFFIXES)})."
 
 
-def in_folder(folder: Path, split: str) -> Path:
+def file_of_split(folder: Path, split: str) -> Path:
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}.", neighbours(folder / "-"))
-    if (folder / STATE).exists():
+        raise DataError(f"there is no folder {folder}.", suggest_path(folder / "-"))
+    if (folder / SAVED_DATASET_MARKER).exists():
         raise DataError(
             f"{folder} is one saved data set without splits.", "Save its splits together: DatasetDict(train=..., test=...).save_to_disk()."
         )
-    found: dict[str, list[str]] = defaultdict(list)
+    splits: dict[str, list[str]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if (path / STATE).exists() or (path.is_file() and path.name.endswith(KINDS) and path.name != "dataset_dict.json"):
-            found[path.name.split(".")[0]].append(path.name)
-    if not found:
+        if (path / SAVED_DATASET_MARKER).exists() or (
+            path.is_file() and path.name.endswith(FILE_SUFFIXES) and path.name != "dataset_dict.json"
+        ):
+            splits[path.name.split(".")[0]].append(path.name)
+    if not splits:
         raise DataError(
             f"{folder} holds no split.", "It needs one file a split, as train.jsonl and test.jsonl, or what save_to_disk writes."
         )
-    if split not in found:
-        raise DataError(f"{folder} has no split '{split}', only {', '.join(found)}.", suggest(split, found))
-    if len(found[split]) > 1:
-        raise DataError(f"{folder} has several files for the split '{split}': {', '.join(found[split])}.", "Leave one of them there.")
-    return folder / found[split][0]
+    if split not in splits:
+        raise DataError(f"{folder} has no split '{split}', only {', '.join(splits)}.", suggest(split, splits))
+    if len(splits[split]) > 1:
+        raise DataError(f"{folder} has several files for the split '{split}': {', '.join(splits[split])}.", "Leave one of them there.")
+    return folder / splits[split][0]

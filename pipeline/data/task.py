@@ -1,4 +1,4 @@
-"""What a task is, and how one is found: by the name of its file, or written inline in a recipe."""
+"""Defines a task and its data sources; looks a shipped task up by the name of its file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,77 +14,77 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A file or folder under `data/sources/`: put there by a person, or fetched where it has a URL."""
+class ManualFile:
+    """A file or folder under `data/sources/`: put there by hand, or downloaded where it has a URL."""
 
     path: str
     """Below `data/sources/`."""
     page: str
-    """Where a person finds it."""
+    """The web page that offers it."""
     how: str
-    """What to fetch there."""
+    """What to fetch there, or a command with {place} that does it."""
     url: str = ""
-    """Where it can be fetched without an account."""
+    """A download link that needs no account."""
     read: Callable[[Path, str], Iterable[Row]] | None = None
-    """Rows of a split, where the file's kind does not say how to read it."""
+    """`read(path, split)` yields the rows, where the file type does not say how to read them."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One place where one split can be had. Exactly one of hub, folder, path, placed, make and parts is set."""
+    """One place to get a split from. Exactly one of hub, folder, path, manual_file, make and parts is set."""
 
     split: str = "train"
-    """Its name there; begins the ids of its rows."""
+    """Its name there; the prefix of its row ids."""
     hub: str | None = None
     config: str | None = None
     revision: str | None = None
     files: tuple[str, ...] = ()
-    """Patterns of files in the hub repository, where what it declares is a loading script or nothing."""
+    """Patterns of files in the hub repository, where it declares no splits or only a loading script."""
     folder: str | None = None
     path: str | None = None
-    placed: Placed | None = None
+    manual_file: ManualFile | None = None
     make: Callable[[str], Iterable[Row]] | None = None
     """`make(split)`, for embedded tasks."""
     parts: "tuple[Source, ...]" = ()
-    """Sources that are read one after the other."""
+    """Sources that are read in sequence."""
     keep: Callable[[Row], bool] | None = None
-    """Which rows belong to the split, where the place holds others too."""
+    """Whether a row belongs to the split, where the source holds others too."""
     rename: tuple[tuple[str, str], ...] = ()
-    """Columns that have another name there: (there, here)."""
+    """Columns to rename: (name in the source, name here)."""
     rows: int | None = None
-    """How many there were when this was written down; another number is told."""
+    """The expected number of rows; another number is reported."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set, the prompt made of a row, the reading of an answer, and its measures."""
+    """A data set, how a row becomes an example, how an answer is parsed, and its metrics."""
 
     name: str
     about: str
     train: tuple[Source, ...]
-    """Where to look for the training rows, in this order."""
+    """Sources of the training rows, in order of preference."""
     heldout: tuple[Source, ...]
     example: Callable[[Row], Example]
-    """Raises DataError, KeyError or ValueError on a row that is no example; the row is then counted and shown."""
+    """Raises DataError, KeyError or ValueError on an unusable row, which is then counted and reported."""
     answer: Callable[[str, Example], str | None]
-    """The answer in a model's text; None where it cannot be read."""
+    """Parses the answer out of a model's text; None if unparsable."""
     metrics: tuple[str, ...]
-    """The first is the one by which the task is judged."""
+    """The first is the primary metric, which decides the verdict."""
     max_new_tokens: int
     choices: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     shots: tuple[int, ...] = ()
-    """Training rows (0 is the first) that are shown in every prompt and so are not trained on."""
+    """Indices of training rows that stand in every prompt and so are not trained on."""
     preface: Callable[[Sequence[Example]], str] | None = None
-    """What stands before every prompt, made of the shots."""
+    """Makes the text before every prompt from the shots."""
     paper: "Paper | None" = None
-    """How LoRA Land scored it."""
+    """How LoRA Land scored the task."""
     grounded: Literal["", "text", "slots"] = ""
     """Whether answers may name only what the prompt names: `text` it is to be taken from, or `slots` to be put into words."""
     slots: "Callable[[Example], list[Slot]] | None" = None
-    """The representation that an example puts into words, where answers are grounded in `slots`."""
+    """The meaning representation of an example, where answers are grounded in `slots`."""
     accepted: Callable[[Example], list[str]] | None = None
-    """Right answers beside the target, which may name what these name."""
+    """Correct answers besides the target; an answer may name whatever they name."""
 
 
 @dataclass(frozen=True)
@@ -94,23 +94,23 @@ class Slot:
     name: str
     value: str
     ways: tuple[str, ...] = ()
-    """Other words that say the same."""
+    """Other wordings of the value."""
     judged: bool = True
     """Whether the value is said in its own words. A yes or no, or a place on a scale, is said in too many others to be looked for."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What must be known to set our figures beside those of LoRA Land (arXiv 2405.00732)."""
+    """What a comparison of our scores with those of LoRA Land (arXiv 2405.00732) needs to know."""
 
     metric: str
-    """The metric of ours that follows the paper's scoring rule."""
+    """Our metric that follows the paper's scoring rule."""
     tokens: tuple[int, int]
     """P95 and maximum of prompt and answer together, in tokens of tiktoken (its Figure 2)."""
     differs: tuple[str, ...] = field(default=())
-    """In what ours differs from what the paper says or did, in words for people."""
+    """How our setup differs from the paper's, in sentences for the report."""
     otherwise: str = ""
-    """Why figures cannot be compared at all, where it is so."""
+    """Why the scores cannot be compared at all; empty if they can."""
 
 
 def names() -> list[str]:

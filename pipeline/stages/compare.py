@@ -30,7 +30,7 @@ GENERAL = "general."
 
 
 def run(work: Work) -> dict[str, Any]:
-    task = inline.of_spec(work.params["task"])
+    task = inline.from_spec(work.params["task"])
     seeds = sorted(int(name.removeprefix("tuned")) for name in work.inputs if name.startswith("tuned"))
     alive = gated(work, task, seeds)
     exam = examples_of(work, "exam")
@@ -134,7 +134,7 @@ def kept(work: Work) -> list[dict[str, Any]]:
             {"suite": "paragraphs", **suite, "measurable": forgetting.knows(suite["base"], read.facts["vocabulary"], suite["margin"])}
         )
     for name, spec in work.params["general"].items():
-        task, exam = inline.of_spec(spec), examples_of(work, f"{GENERAL}{name}.exam")
+        task, exam = inline.from_spec(spec), examples_of(work, f"{GENERAL}{name}.exam")
         arms = [
             scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), exam, task.answer)
             for arm in ("base", "tuned")

@@ -79,7 +79,7 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> tuple[l
     preface = work.inputs["exam"] / "preface.txt"
     before, room = preface.read_text("utf-8") if preface.exists() else "", window - work.params["max_new_tokens"]
     if work.params.get("constrain") == "keys":
-        return *keyed(exam, few_shot_prompts.keys(lessons), render, before, room), ""
+        return *keyed(exam, few_shot_prompts.json_keys(lessons), render, before, room), ""
     return with_shots(exam, few_shot_prompts.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before))
 
 
@@ -89,7 +89,7 @@ def with_shots(exam: list[Example], shown: few_shot_prompts.Shots) -> tuple[list
     counts = [count for _, count in made]
     shrunk, fewest, most = sum(count < shown.count for count in counts), min(counts, default=0), max(counts, default=0)
     if shrunk:
-        why = "there are no more" if len(shown.lessons) <= fewest else "no more fit"
+        why = "there are no more" if len(shown.train) <= fewest else "no more fit"
         say(f"  {shrunk} of {len(exam)} prompts hold fewer than {shown.count} worked examples, the fewest {fewest}: {why}")
     separator = shown.stop if most else ""  # where no prompt has a pattern to follow, answers end as those of the base do
     told = {"shots": shown.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
@@ -98,7 +98,7 @@ def with_shots(exam: list[Example], shown: few_shot_prompts.Shots) -> tuple[list
 
 def keyed(exam: list[Example], names: list[str], render: renderer.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
     """The examples with the keys of the answer named, those left as they are that would grow too long."""
-    chosen, unkeyed = few_shot_prompts.naming(exam, names, render, before, room)
+    chosen, unkeyed = few_shot_prompts.with_key_lists(exam, names, render, before, room)
     if unkeyed:
         why = "no room" if names else "no training answer is a JSON object"
         say(f"  {unkeyed} of {len(exam)} prompts do not name the keys of the answer: {why}")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.data import inline, make_examples, manual_files, source
-from pipeline.data.files import Bad, Split, short
-from pipeline.data.overlap import Watch
+from pipeline.data.files import BadRow, Split, shorten
+from pipeline.data.overlap import OverlapIndex
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
@@ -51,7 +51,7 @@ class Tally:
         entry["count"] += 1
         if len(entry["first"]) < SHOWN:
             entry["first"].append(place)
-            entry["values"].append(short(value, 160).encode("utf-8", "backslashreplace").decode())
+            entry["values"].append(shorten(value, 160).encode("utf-8", "backslashreplace").decode())
 
     def count(self, *reasons: str) -> int:
         return sum(self.reasons[reason]["count"] for reason in reasons if reason in self.reasons)
@@ -109,7 +109,7 @@ class Draw:
     """The second look at the examples, in the order of the draw, until there are enough."""
 
     params: dict[str, Any]
-    watch: Watch | None
+    watch: OverlapIndex | None
     """The exam, where the draw is for training."""
     kept: list[Example] = field(default_factory=list)
     lengths: list[tuple[int, int]] = field(default_factory=list)
@@ -131,10 +131,10 @@ class Draw:
     def is_done(self) -> bool:
         return len(self.kept) >= self.wanted and self.looked_at >= SAMPLE
 
-    def look(self, place: str, example: Example, counts: make_examples.Counts, render: renderer.Renderer, tally: Tally) -> None:
+    def look(self, place: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: Tally) -> None:
         """Keep an example, or count why not."""
         self.looked_at += 1
-        fitted, length = make_examples.fit(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
+        fitted, length = make_examples.fit_tokens(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
         if fitted is None:
             tally.add(
                 "too long", place, f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}"
@@ -175,22 +175,22 @@ class Draw:
 def run(work: Work) -> dict[str, Any]:
     params = work.params
     check_files(params["files"])
-    task, used = inline.of_spec(params["task"]), inline.columns(params["task"])
+    task, used = inline.from_spec(params["task"]), inline.columns(params["task"])
     sources = {"train": task.train, "heldout": task.heldout}
     split = source.open_first(sources[params["split"]], work.machine.offline, used)
-    inline.check_columns(params["task"], split.columns, split.where)
+    inline.check_columns(params["task"], split.columns, split.location)
     tally = Tally(split.total)
     exam = [*records.read(work.inputs["avoid"] / "examples.jsonl", Example)] if params["split"] == "train" else None
-    draw = Draw(params, None if exam is None else Watch(exam, params["near_duplicates"]))
-    make = make_examples.maker(task, work.machine.offline)
+    draw = Draw(params, None if exam is None else OverlapIndex(exam, params["near_duplicates"]))
+    make = make_examples.example_maker(task, work.machine.offline)
     check_preface(work, make.preface)
     with tempfile.TemporaryFile(dir=work.out) as file:
         spool = Spool(file)
         read(split, make, tally, spool, params)
-        tally.refuse(split.where, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
+        tally.refuse(split.location, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
         select(spool, draw, tally)
-    tally.refuse(split.where, draw.bad_share(tally), params["max_bad_rows"])
-    check_targets(draw, split.where, tally)
+    tally.refuse(split.location, draw.bad_share(tally), params["max_bad_rows"])
+    check_targets(draw, split.location, tally)
     found = facts(draw, tally) | {"source": known(split, params["files"])}
     written = write_exam(work.out, draw) if exam is None else write_lessons(work.out, draw, exam)
     dump(work.out / "dropped.json", tally.report())
@@ -201,7 +201,7 @@ def run(work: Work) -> dict[str, Any]:
 def check_files(files: dict[str, str]) -> None:
     for name, planned in files.items():
         path = manual_files.folder() / name if (manual_files.folder() / name).exists() else Path(name)
-        if path.exists() and manual_files.whole_hash(path) != planned:
+        if path.exists() and manual_files.content_hash(path) != planned:
             raise DataError(f"{name} was changed after this run was planned.", "Run the same command again.")
 
 
@@ -217,24 +217,24 @@ def check_preface(work: Work, preface: str) -> None:
         )
 
 
-def read(split: Split, make: make_examples.Maker, tally: Tally, spool: Spool, params: dict[str, Any]) -> None:
+def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Spool, params: dict[str, Any]) -> None:
     """Make an example of every row; the good ones go to the spool, the others to the tally."""
     seen: set[str] = set()
     shots = make.task.shots if params["split"] == "train" else ()
     seed = None if params.get("order") == "first" else params["seed"]
-    with meter(f"reading {split.where}", split.total, "rows") as shown:
+    with meter(f"reading {split.location}", split.total, "rows") as shown:
         for number, found in enumerate(split.read()):
             shown.advance()
             made = make.example(found)
-            if isinstance(made, Bad):
-                tally.add(made.reason, found.place, made.value)
+            if isinstance(made, BadRow):
+                tally.add(made.reason, found.location, made.value)
             elif made.id in seen:
-                tally.add("duplicate id", found.place, made.id)
+                tally.add("duplicate id", found.location, made.id)
             elif number in shots:
-                tally.add("shown in every prompt", found.place, made.target)
+                tally.add("shown in every prompt", found.location, made.target)
             else:
                 seen.add(made.id)
-                spool.put(found.place, made, seed)
+                spool.put(found.location, made, seed)
 
 
 def select(spool: Spool, draw: Draw, tally: Tally) -> None:
@@ -249,7 +249,7 @@ def select(spool: Spool, draw: Draw, tally: Tally) -> None:
             shown.advance(len(draw.kept) - before)
 
 
-def measured(drawn: Iterator[tuple[str, Example]], render: renderer.Renderer) -> Iterator[tuple[str, Example, make_examples.Counts]]:
+def measured(drawn: Iterator[tuple[str, Example]], render: renderer.Renderer) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
     """Each drawn example with its tokens, which are counted for many at a time."""
     while chunk := list(islice(drawn, CHUNK)):
         counts = render.lengths([(example.prompt, example.target) for _, example in chunk])
@@ -264,9 +264,8 @@ def check_targets(draw: Draw, where: str, tally: Tally) -> None:
         said = ", ".join(f"{count} {reason}" for reason, count in left.items())
         raise DataError(f"{where}: none of its {tally.total} rows is left ({said}).", "Check that train and heldout are different data.")
     if len(kept) > 1 and len({example.target for example in kept}) == 1:
-        problem = (
-            f"{where}: all {len(kept)} targets are {json.dumps(short(kept[0].target), ensure_ascii=False)}: nothing to learn or to compare."
-        )
+        target = json.dumps(shorten(kept[0].target), ensure_ascii=False)
+        problem = f"{where}: all {len(kept)} targets are {target}: nothing to learn or to compare."
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
 
 

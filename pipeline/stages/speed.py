@@ -84,7 +84,7 @@ def constrained(work: Work, render: renderer.Renderer, exam: list[Example], weig
     asked: list[list[list[int]]] = []
     if work.params["constrain"] == "keys":
         lessons, before = lessons_of(work)
-        exam, _ = few_shot_prompts.naming(exam, few_shot_prompts.keys(lessons), render, before, room)
+        exam, _ = few_shot_prompts.with_key_lists(exam, few_shot_prompts.json_keys(lessons), render, before, room)
     else:
         asked = [[render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
     prompts = [render.prompt_ids(example.prompt) for example in exam]

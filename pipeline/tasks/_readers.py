@@ -1,4 +1,4 @@
-"""Readers of placed files whose kind does not say how their rows are read: CSV in other encodings, folders of several files."""
+"""Readers of manual files whose kind does not say how their rows are read: CSV in other encodings, folders of several files."""
 
 import csv
 import gzip

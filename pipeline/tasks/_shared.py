@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.data.task import Placed, Row, Source
+from pipeline.data.task import ManualFile, Row, Source
 from pipeline.errors import DataError
 
 CONVERTED = "refs/convert/parquet"
@@ -44,13 +44,13 @@ def has(row: Row, column: str) -> Any:
 
 def tldr(split: str, code: str, rows: int) -> Source:
     """A split of TLDR News, of which both tldr tasks are made; code: what stands for it in the column `split`."""
-    file = Placed(
+    file = ManualFile(
         path="tldr_news_full.csv.gz",
         page="https://github.com/ludwig-ai/datasets",
         how="TLDRNews/tldr_news_full.csv.gz",
         url="https://raw.githubusercontent.com/ludwig-ai/datasets/main/TLDRNews/tldr_news_full.csv.gz",
     )
-    return Source(split, placed=file, keep=lambda row: has(row, "split") == code, rows=rows)
+    return Source(split, manual_file=file, keep=lambda row: has(row, "split") == code, rows=rows)
 
 
 GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"

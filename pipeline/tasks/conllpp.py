@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks._shared import converted, label, value
@@ -63,7 +63,7 @@ def crossweigh(split: str, rows: int) -> Source:
     name = f"conllpp_{split}.txt"
     url = f"https://raw.githubusercontent.com/ZihanWangKi/CrossWeigh/master/data/{name}"
     page = "https://github.com/ZihanWangKi/CrossWeigh"
-    return Source(split, placed=Placed(f"conllpp/{name}", page, f"data/{name}", url, read), rows=rows)
+    return Source(split, manual_file=ManualFile(f"conllpp/{name}", page, f"data/{name}", url, read), rows=rows)
 
 
 TASK = Task(

@@ -1,6 +1,6 @@
 """Coronavirus tweets: what is the sentiment of a tweet, in five classes?"""
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks import _readers
@@ -22,7 +22,7 @@ def example(row: Row) -> Example:
 
 def source(split: str, rows: int) -> tuple[Source, ...]:
     name = f"Corona_NLP_{split}.csv"
-    return (Source(split, placed=Placed(f"covid/{name}", PAGE, name, read=_readers.tweets), rows=rows),)
+    return (Source(split, manual_file=ManualFile(f"covid/{name}", PAGE, name, read=_readers.tweets), rows=rows),)
 
 
 TASK = Task(

@@ -1,6 +1,6 @@
 """Harper Valley: why does a customer call the bank?"""
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks import _readers
@@ -11,7 +11,7 @@ REASONS = (
     "get branch hours", "none of the above",
 )  # fmt: skip
 PAGE = "https://github.com/cricketclub/gridspace-stanford-harper-valley"
-CALLS = Placed(
+CALLS = ManualFile(
     path="customer_support",
     page=PAGE,
     how=f"git clone --depth 1 --filter=blob:none --sparse {PAGE} {{place}} && "
@@ -30,8 +30,8 @@ def example(row: Row) -> Example:
 TASK = Task(
     name="customer_support",
     about="classification: the reason of a call, nine kinds",
-    train=(Source("train", placed=CALLS),),
-    heldout=(Source("test", placed=CALLS),),
+    train=(Source("train", manual_file=CALLS),),
+    heldout=(Source("test", manual_file=CALLS),),
     example=example,
     answer=parsers.choice,
     metrics=("accuracy", "paper_contains"),

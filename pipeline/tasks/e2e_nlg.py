@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.data.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Slot, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks._shared import bracketed, converted, words
@@ -40,8 +40,8 @@ def preface(shots: Sequence[Example]) -> str:
 def original(split: str, file: str, rows: int) -> Source:
     """The same rows from the data set's own repository."""
     url = f"https://raw.githubusercontent.com/tuetschek/e2e-dataset/master/{file}"
-    placed = Placed(f"e2e_nlg/{file}", "https://github.com/tuetschek/e2e-dataset", file, url)
-    return Source(split, placed=placed, rename=(("mr", "meaning_representation"), ("ref", "human_reference")), rows=rows)
+    manual_file = ManualFile(f"e2e_nlg/{file}", "https://github.com/tuetschek/e2e-dataset", file, url)
+    return Source(split, manual_file=manual_file, rename=(("mr", "meaning_representation"), ("ref", "human_reference")), rows=rows)
 
 
 TASK = Task(

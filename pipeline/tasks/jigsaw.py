@@ -1,6 +1,6 @@
 """Jigsaw: is a comment on a Wikipedia talk page toxic?"""
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks import _readers
@@ -8,7 +8,7 @@ from pipeline.tasks._shared import cuttable, numbered, words
 
 YES_NO = ("no", "yes")
 CHALLENGE = "jigsaw-toxic-comment-classification-challenge"
-FILES = Placed(
+FILES = ManualFile(
     path="jigsaw",
     page=f"https://www.kaggle.com/c/{CHALLENGE}/data",
     how="train.csv, test.csv and test_labels.csv, each unzipped,",
@@ -53,8 +53,8 @@ TEST = Source(
 TASK = Task(
     name="jigsaw",
     about="classification: is a comment toxic, yes or no",
-    train=(TRAIN, Source("train", placed=FILES, rows=159_571)),
-    heldout=(TEST, Source("test", placed=FILES, rows=63_978)),
+    train=(TRAIN, Source("train", manual_file=FILES, rows=159_571)),
+    heldout=(TEST, Source("test", manual_file=FILES, rows=63_978)),
     example=example,
     answer=parsers.boolean,
     metrics=("accuracy", "paper_boolean"),

@@ -1,12 +1,12 @@
 """Legal clauses: which kind of clause of a contract is it?"""
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks import _readers
 from pipeline.tasks._shared import cuttable, value, words
 
-CLAUSES = Placed(
+CLAUSES = ManualFile(
     path="legal",
     page="https://www.kaggle.com/datasets/alexandersherstinsky/legal-clause-type-hint-removed-from-clause-text",
     how="the csv file with the columns clause_text, clause_type and split (folder LegalClause of github.com/ludwig-ai/datasets has it too)",
@@ -27,8 +27,8 @@ def example(row: Row) -> Example:
 TASK = Task(
     name="legal",
     about="classification without a list: the type of a contract clause",
-    train=(Source("train", placed=CLAUSES, rows=17_000),),
-    heldout=(Source("test", placed=CLAUSES, rows=1000),),
+    train=(Source("train", manual_file=CLAUSES, rows=17_000),),
+    heldout=(Source("test", manual_file=CLAUSES, rows=1000),),
     example=example,
     answer=parsers.first_line,
     metrics=("rougeL", "accuracy", "paper_rouge"),

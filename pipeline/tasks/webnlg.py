@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pipeline.data.task import Paper, Placed, Row, Slot, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Slot, Source, Task
 from pipeline.errors import DataError
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
@@ -65,7 +65,7 @@ def read(path: Path, split: str) -> Iterator[Row]:
             yield {"category": entry.get("category"), "modified_triple_sets": {"mtriple_set": facts}, "lex": {"text": said}}
 
 
-ORIGINAL = Placed(
+ORIGINAL = ManualFile(
     path="webnlg",
     page="https://gitlab.com/shimorina/webnlg-dataset",
     how="the folder release_v3.0/en, which holds train, dev and test,",
@@ -77,11 +77,11 @@ TASK = Task(
     about="generation: facts as sentences",
     train=(
         Source("train", hub=HUB, revision=CONVERTED, files=files("train"), rows=13211),
-        Source("train", placed=ORIGINAL, rows=13211),
+        Source("train", manual_file=ORIGINAL, rows=13211),
     ),
     heldout=(
         Source("test", hub=HUB, revision=CONVERTED, files=files("test"), keep=is_scored, rows=1779),
-        Source("test", placed=ORIGINAL, keep=is_scored, rows=1779),
+        Source("test", manual_file=ORIGINAL, keep=is_scored, rows=1779),
     ),
     example=example,
     answer=parsers.text,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.task import Paper, Placed, Row, Source, Task
+from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.errors import DataError
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
@@ -62,7 +62,7 @@ def readable(sql: dict[str, Any], header: list[str]) -> str:
     return " ".join(f"SELECT {AGGREGATES[sql['agg']]} {header[sql['sel']]} FROM table{f' WHERE {where}' if where else ''}".split())
 
 
-ARCHIVE = Placed(
+ARCHIVE = ManualFile(
     path="wikisql/data.tar.bz2",
     page="https://github.com/salesforce/WikiSQL",
     how="data.tar.bz2",
@@ -73,8 +73,8 @@ ARCHIVE = Placed(
 TASK = Task(
     name="wikisql",
     about="code: a question about a table as SQL",
-    train=(converted("Salesforce/wikisql", "train", "default/train", 56355), Source("train", placed=ARCHIVE, rows=56355)),
-    heldout=(converted("Salesforce/wikisql", "test", "default/test", 15878), Source("test", placed=ARCHIVE, rows=15878)),
+    train=(converted("Salesforce/wikisql", "train", "default/train", 56355), Source("train", manual_file=ARCHIVE, rows=56355)),
+    heldout=(converted("Salesforce/wikisql", "test", "default/test", 15878), Source("test", manual_file=ARCHIVE, rows=15878)),
     example=example,
     answer=parsers.sql,
     metrics=("sql_match", "paper_rouge"),
