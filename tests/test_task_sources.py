@@ -35,7 +35,7 @@ for line in sys.stdin:
         there = [Source(**given | {"files": tuple(given.get("files", ()))})] if given else getattr(task.find(ask["task"]), ask["part"])
         opened = source.open_first(there, ask.get("offline", False))
         found = [[each.id, each.row] for each in opened.read()]
-        said = {"rows": found, "total": opened.total, "facts": opened.facts, "where": opened.where}
+        said = {"rows": found, "total": opened.total, "facts": opened.facts, "where": opened.location}
     except UserError as error:
         said = {"error": error.problem, "remedy": error.remedy}
     print("SAID " + json.dumps(said))
