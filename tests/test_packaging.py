@@ -86,8 +86,8 @@ def test_the_wheel_is_modest(wheel):
 
 def test_it_runs_its_own_files(installed, tmp_path):
     python = installed.with_name("python")
-    said = run(python, "-c", "from pipeline import resources as r; print(r.shipped('recipes'), r.checkout())", cwd=tmp_path)
-    assert said.split() == [str(next(installed.parents[1].glob("lib/python*/site-packages")) / "pipeline/shipped/recipes"), "None"]
+    output = run(python, "-c", "from pipeline import resources as r; print(r.shipped('recipes'), r.checkout())", cwd=tmp_path)
+    assert output.split() == [str(next(installed.parents[1].glob("lib/python*/site-packages")) / "pipeline/shipped/recipes"), "None"]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_a_recipe_of_the_user_extends_a_shipped_one(installed, tmp_path):
 
 
 def test_the_quickstart_runs_end_to_end(installed, tmp_path):
-    said = run(installed, "compare", "quickstart", *SMALL, "--device", "cpu", cwd=tmp_path)
+    output = run(installed, "compare", "quickstart", *SMALL, "--device", "cpu", cwd=tmp_path)
     (page,) = tmp_path.glob("data/report/quickstart--*/report.html")
-    assert f"report: {page.relative_to(tmp_path)}" in said
+    assert f"report: {page.relative_to(tmp_path)}" in output
     assert len(list(tmp_path.glob("checkpoints/quickstart-base--shop_sentiment--*/adapter_model.safetensors"))) == 1
     run(installed, "verify", page, cwd=tmp_path)
     assert re.search(r"\d+ jobs, (0 to make|all here)", run(installed, "plan", "quickstart", *SMALL, cwd=tmp_path))
