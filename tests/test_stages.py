@@ -35,7 +35,7 @@ def run(work):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, model):
+def finished_store(tmp_path_factory, model):
     """A recipe that was carried out: (recipe, root)."""
     root = tmp_path_factory.mktemp("stages")
     recipe = project.make(root, model["folder"])
@@ -55,9 +55,9 @@ def toy(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def call(toy, made, tmp_path):
+def call(toy, finished_store, tmp_path):
     """A recipe that was carried out but for one job: the report reads a job of the toy as well."""
-    root, recipe = shutil.copytree(made[1], tmp_path / "store"), recipes.load(made[0])
+    root, recipe = shutil.copytree(finished_store[1], tmp_path / "store"), recipes.load(finished_store[0])
     *jobs, report = plan(recipe)
     extra = job(toy.name, "pets", {"size": 1}, train=jobs[0])
     jobs += [extra, replace(report, inputs=(*report.inputs, ("cell0000.toy", extra)))]
@@ -90,12 +90,12 @@ def test_a_report_is_refused_while_the_work_of_a_stage_is_missing(call):
     assert cli.unfinished(call) == []
 
 
-def test_a_report_makes_cheap_jobs_only(made, tmp_path):
+def test_a_report_makes_cheap_jobs_only(finished_store, tmp_path):
     """Examples that are not here are prepared again; nothing expensive is made."""
-    root = shutil.copytree(made[1], tmp_path / "store")
+    root = shutil.copytree(finished_store[1], tmp_path / "store")
     for folder in root.glob("data/prepare/*"):
         shutil.rmtree(folder)
-    recipe = recipes.load(made[0])
+    recipe = recipes.load(finished_store[0])
     call = cli.Call(recipe, plan(recipe), Site(Store(root / "data", root / "checkpoints"), Machine()))
     assert cli.unfinished(call) == []
     assert len(list(root.glob("data/prepare/*--*"))) == 2
@@ -104,8 +104,8 @@ def test_a_report_makes_cheap_jobs_only(made, tmp_path):
 
 
 def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
-    made = run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None)
-    artifact = next(artifact for job, artifact in made.items() if job.stage == "toy")
+    artifacts = run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None)
+    artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
     monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
     monkeypatch.setattr(recipes, "shipped_files", list)
     monkeypatch.setattr(runs, "code", lambda: "edited")  # its input has another key now
@@ -115,9 +115,9 @@ def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
 
 def test_plan_says_that_a_stage_is_not_estimated(call, capsys):
     plan_table.show_plan(Console(width=200), call.recipe, call.jobs, call.site.store)
-    shown = capsys.readouterr().out
-    assert "speed, toy: some minutes, not reckoned." in shown
-    assert re.search(r"\btoy +pets make\b", shown)
+    output = capsys.readouterr().out
+    assert "speed, toy: some minutes, not reckoned." in output
+    assert re.search(r"\btoy +pets make\b", output)
 
 
 def test_a_report_carries_the_files_of_a_stage_and_lists_it(call):
