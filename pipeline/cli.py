@@ -120,7 +120,7 @@ def change(text: str) -> tuple[str, Any]:
     """`finetune.rank=32` as key and value; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.meant(key))
+        raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.suggest_key(key))
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError as error:

@@ -1,7 +1,7 @@
-"""Mistakes that a user can mend. The command line prints them in a few lines and exits with 2, without a traceback.
+"""Errors the user can fix. The command line prints them in a few lines and exits with 2, without a traceback.
 
 UserError
-  RecipeError      the recipe says something that the pipeline cannot do
+  RecipeError      the recipe asks for something that the pipeline cannot do
   DataError        a data set or one of its rows cannot be used
   ModelError       a base model or an adapter cannot be used
   ArtifactError    a file on disk is missing, half written or altered
@@ -46,8 +46,8 @@ class TrainingError(UserError): ...
 class ComparisonError(UserError): ...
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """A remedy that names the nearest known word, or all of them."""
-    known = sorted(set(known))
-    near = get_close_matches(word, known, n=1)
-    return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+def suggest(word: str, words: Iterable[str]) -> str:
+    """A remedy that names the nearest of the words, or all of them."""
+    words = sorted(set(words))
+    near = get_close_matches(word, words, n=1)
+    return f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(words)}."

@@ -1,4 +1,4 @@
-"""Progress of anything that takes longer than two seconds: a bar on a terminal, else plain lines."""
+"""Shows the progress of work that takes longer than two seconds: a bar on a terminal, else plain lines."""
 
 import sys
 import time
@@ -26,11 +26,11 @@ class Rate(TextColumn):
 
 
 class Meter:
-    """`meter.advance(n, note)` after each piece of work."""
+    """Counts finished work: call `advance(n, note)` after every piece."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self.label, self.total, self.unit, self.done, self.note = label, total, unit, 0, ""
-        self.start = self.said = time.monotonic()
+        self.start = self.last_line_time = time.monotonic()
         self.bar: Progress | None = None
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -40,11 +40,11 @@ class Meter:
                 self.open_bar()
             if self.bar is not None:
                 self.bar.update(self.bar.task_ids[0], completed=self.done, note=self.note)
-        elif now - self.said > LINE_SECONDS:
-            self.said, rate = now, self.done / (now - self.start)
+        elif now - self.last_line_time > LINE_SECONDS:
+            self.last_line_time, rate = now, self.done / (now - self.start)
             left = (self.total - self.done) / rate if rate else 0.0
-            said = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left" + (f", {self.note}" if self.note else "")
-            print(f"  {self.label}: {said}", file=sys.stderr, flush=True)
+            text = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left" + (f", {self.note}" if self.note else "")
+            print(f"  {self.label}: {text}", file=sys.stderr, flush=True)
 
     def open_bar(self) -> None:
         columns = (
@@ -63,15 +63,15 @@ class Meter:
 
 @contextmanager
 def meter(label: str, total: int, unit: str) -> Iterator[Meter]:
-    """A meter for `total` pieces of work counted in `unit`; says nothing in the first two seconds."""
-    shown = Meter(label, total, unit)
+    """A meter for `total` pieces of work counted in `unit`; prints nothing in the first two seconds."""
+    progress = Meter(label, total, unit)
     try:
-        yield shown
+        yield progress
     finally:
-        if shown.bar is not None:
-            shown.bar.stop()
+        if progress.bar is not None:
+            progress.bar.stop()
 
 
 def say(text: str) -> None:
-    """One plain line to the person who watches."""
+    """Print one plain line for the user to stderr."""
     console.print(text, markup=False, soft_wrap=True)

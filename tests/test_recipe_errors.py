@@ -84,7 +84,7 @@ def test_there_is_no_place_without_a_sentence():
         "base": "b",
         "tasks": [{"name": "q", "data": {"hub": "a/b", "train": "x", "heldout": "y"}, "prompt": "{x}", "target": "{y}"}],
     }
-    places = [key.partition(".") for key in recipe.known_keys()]
+    places = [key.partition(".") for key in recipe.dotted_keys()]
     tried = 0
     for section, _, key in places:
         for junk in (None, "", "?", -1, 1e300, float("nan"), [], [None], {}, {"a": {"b": []}}, True, [[1]], [{"name": 1}]):

@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.references import ask as reference
-from pipeline.references.endpoint import Call, Patience
+from pipeline.references.endpoint import Call, RetryPolicy
 from pipeline.store.records import Example, Prediction
 from pipeline.store.row_log import Kept
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
@@ -50,7 +50,7 @@ class Waits(list):
 
 def ask(server, tmp_path, exam=EXAM, stop=(), waits=None, **changes):
     waits = Waits() if waits is None else waits
-    return reference.answers(called(server, **changes), reference.Ask(16, stop), exam, tmp_path / "kept.jsonl", True, waits)
+    return reference.answers(called(server, **changes), reference.AnswerLimits(16, stop), exam, tmp_path / "kept.jsonl", True, waits)
 
 
 def one(server, tmp_path, **body):
@@ -100,7 +100,7 @@ def test_four_stop_strings_are_sent_and_all_are_cut(server, tmp_path):
 def test_what_may_pass_is_tried_again(server, tmp_path, fault):
     server.faults[SECOND] = [fault]
     waits = Waits()
-    found = ask(server, tmp_path, waits=waits, patience=Patience(timeout=0.5))
+    found = ask(server, tmp_path, waits=waits, patience=RetryPolicy(timeout=0.5))
     assert [reply.tries for reply in found] == [1, 2, *[1] * 10]
     assert found[1].text == f"You said: {SECOND}"
     assert len(waits) == 1
@@ -137,7 +137,7 @@ def test_waits_double_up_to_a_limit_and_then_the_run_gives_up(server, tmp_path):
     server.always = refusing(503, "overloaded")
     waits = Waits()
     with pytest.raises(ModelError, match=r"does not answer in 8 tries: 503: overloaded(?s:.*)Answers kept: 0 of 12"):
-        ask(server, tmp_path, waits=waits, patience=Patience(longest=10))
+        ask(server, tmp_path, waits=waits, patience=RetryPolicy(longest=10))
     assert server.asked == {FIRST: 8}
     shares = [waited / most for waited, most in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True)]
     assert all(0.5 <= share <= 1 for share in shares)

@@ -1,7 +1,6 @@
 """The whole language of recipes. Every key that a recipe may hold is a field here or in schema.py, and no other.
 
-A recipe says what is to be found out. How it is run (devices, micro-batches, workers) is said on
-the command line and never changes a key.
+A recipe says what to measure. How it runs (devices, micro-batches, workers) is set on the command line and never changes a key.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from pipeline.config.schema import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
-from pipeline.config.validation_errors import mistakes, nearest, spelled
+from pipeline.config.validation_errors import mistakes, nearest, spell_value
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
@@ -52,12 +51,12 @@ class Recipe(Section):
     """Dotted keys with the values each takes; the product of all is run."""
 
     @model_validator(mode="after")
-    def unlike(self) -> "Recipe":
-        names = [task if isinstance(task, str) else task.name for task in self.tasks]
-        lists = {"tasks": names, "references": [reference.name for reference in self.references]}
+    def check_consistency(self) -> "Recipe":
+        task_names = [task if isinstance(task, str) else task.name for task in self.tasks]
+        lists = {"tasks": task_names, "references": [reference.name for reference in self.references]}
         lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
-        for key, found in lists.items():
-            twice = sorted({name for name in found if found.count(name) > 1})
+        for key, names in lists.items():
+            twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{key}: {', '.join(twice)} stands there more than once")
         if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
@@ -69,15 +68,15 @@ class Recipe(Section):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
         for key, values in self.sweep.items():
-            if twice := [spelled(value) for place, value in enumerate(values) if value in values[:place]]:
+            if twice := [spell_value(value) for place, value in enumerate(values) if value in values[:place]]:
                 raise ValueError(f"sweep: {key} takes {', '.join(twice)} more than once, and equal points are one")
         return self
 
-    def points(self, where: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
-        """Each point of the sweep: where it stands, and the recipe without a sweep that stands there; errors begin with `where`."""
+    def points(self, location: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
+        """Every point of the sweep, with the recipe at that point, which has no sweep; errors begin with `location`."""
         flat = self.model_dump(exclude={"sweep"}, exclude_unset=True)
-        places = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
-        return [(place, build(override(flat, place, f"{where}: sweep: "), f"{where}: sweep")) for place in places]
+        points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
+        return [(point, build(override(flat, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -88,12 +87,12 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
         changes: dotted keys and their values.
 
     Raises:
-        RecipeError: the file cannot be read, or says what no recipe can say.
+        RecipeError: the file cannot be read, or is not a valid recipe.
     """
-    raw, parents = extended(path)
-    where = f"{path} (extends {', '.join(map(str, parents))})" if parents else str(path)
-    recipe = build(override(raw, changes or {}), where)
-    recipe.points(where)  # a bad sweep value is a mistake now, not after an hour
+    raw, parents = read_with_parents(path)
+    location = f"{path} (extends {', '.join(map(str, parents))})" if parents else str(path)
+    recipe = build(override(raw, changes or {}), location)
+    recipe.points(location)  # a bad sweep value is a mistake now, not after an hour
     return recipe
 
 
@@ -116,8 +115,8 @@ def shipped_as(path: Path) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def extended(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], list[Path]]:
-    """What a file says together with what it extends, and the files that it extends; what stands nearer wins, key by key in a section.
+def read_with_parents(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], list[Path]]:
+    """The keys of a file merged over those of the files that it extends (in a section, key by key), and the list of these files.
 
     Raises:
         RecipeError: a file cannot be read, or extends itself.
@@ -129,19 +128,19 @@ def extended(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], 
     if parent is None:
         return raw, []
     if not isinstance(parent, str):
-        raise RecipeError(f"{path}: extends must be the path of one recipe (it is {spelled(parent)}).", "Write extends: _paper.yaml")
-    found = path.parent / parent
-    if not found.is_file():
-        found = shipped_as(Path(parent)) or found
-    if found.resolve() in [file.resolve() for file in (path, *below)]:
-        raise RecipeError(f"{path}: extends leads back to {found}.", "Take the key out of one of them.")
-    base, further = extended(found, (path, *below))
+        raise RecipeError(f"{path}: extends must be the path of one recipe (it is {spell_value(parent)}).", "Write extends: _paper.yaml")
+    parent_path = path.parent / parent
+    if not parent_path.is_file():
+        parent_path = shipped_as(Path(parent)) or parent_path
+    if parent_path.resolve() in [file.resolve() for file in (path, *below)]:
+        raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
+    base, ancestors = read_with_parents(parent_path, (path, *below))
     merged = {
         key: {**base[key], **raw[key]} if key in SECTIONS and isinstance(base.get(key), dict) and isinstance(raw.get(key), dict)
         else raw.get(key, base.get(key))
         for key in {**base, **raw}
     }  # fmt: skip
-    return merged, [found, *further]
+    return merged, [parent_path, *ancestors]
 
 
 def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml") -> dict[str, Any]:
@@ -152,12 +151,12 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
         like: where to see one.
 
     Raises:
-        RecipeError: it cannot be read, or holds something else.
+        RecipeError: it cannot be read, or is not a mapping.
     """
     see = f"A {kind} is a YAML file; see {like}."
     if path.is_dir():
-        found = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
-        raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(found) or 'none'}.")
+        files = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
+        raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(files) or 'none'}.")
     try:
         raw = yaml.load(path.read_text("utf-8"), Loader)
     except FileNotFoundError:
@@ -168,7 +167,7 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", see) from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} must be keys and values (it is {spelled(raw)}).", f"See {like}.")
+        raise RecipeError(f"{path} must be keys and values (it is {spell_value(raw)}).", f"See {like}.")
     return raw
 
 
@@ -182,7 +181,7 @@ def nearest_file(path: Path) -> str:
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would take the last without a word."""
+    """Refuses duplicate keys, of which YAML would silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [(part.value, part.start_mark) for part, _ in node.value if isinstance(part, yaml.ScalarNode)]
@@ -192,32 +191,32 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def build(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
+def build(raw: Mapping[str, Any], location: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{where}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
+        raise RecipeError("\n".join(f"{location}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
 
 
 def section_at(place: tuple[Any, ...]) -> type[Section]:
-    """The class of keys that a place of the recipe holds."""
+    """The Section class that describes a place of the recipe."""
     section: Any = Recipe
     for part in place:
         if part in ENTRIES:
             section = ENTRIES[part]
         elif isinstance(part, str):
             section = section.model_fields[part].annotation
-    found: type[Section] = section
-    return found
+    result: type[Section] = section
+    return result
 
 
 def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
-    """The keys that a place may hold."""
+    """The keys allowed at a place of the recipe."""
     return section_at(place).model_fields
 
 
-def override(raw: Mapping[str, Any], changes: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """A copy of raw with dotted keys replaced; errors begin with `where`."""
+def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str = "") -> dict[str, Any]:
+    """A copy of raw with dotted keys replaced; errors begin with `location`."""
     out = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")
@@ -226,17 +225,17 @@ def override(raw: Mapping[str, Any], changes: Mapping[str, Any], where: str = ""
         elif dotted in Recipe.model_fields and dotted != "extends":
             out[dotted] = value
         elif section not in SECTIONS or not key:
-            raise RecipeError(f"{where}'{dotted}' is not a key of a recipe.", meant(dotted))
+            raise RecipeError(f"{location}'{dotted}' is not a key of a recipe.", suggest_key(dotted))
     return out
 
 
-def meant(dotted: str) -> str:
-    """A remedy for what is no dotted key: the key of that name in a section, or the nearest ones."""
-    ends = [known for known in known_keys() if known.endswith(f".{dotted}")]
-    return f"Did you mean '{ends[0]}'?" if ends else nearest(dotted, known_keys(), "docs/recipes.md")
+def suggest_key(dotted: str) -> str:
+    """A remedy for an unknown dotted key: the key of that name in a section, or the nearest ones."""
+    matches = [key for key in dotted_keys() if key.endswith(f".{dotted}")]
+    return f"Did you mean '{matches[0]}'?" if matches else nearest(dotted, dotted_keys(), "docs/recipes.md")
 
 
-def known_keys() -> list[str]:
+def dotted_keys() -> list[str]:
     """Every key of a recipe, dotted."""
     keys = []
     for name, field in Recipe.model_fields.items():

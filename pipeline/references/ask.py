@@ -1,7 +1,7 @@
-"""Asks an OpenAI-compatible endpoint every question of an exam, and pays for no answer twice.
+"""Sends held-out prompts to an OpenAI-compatible endpoint, and pays for no answer twice.
 
-Greedy chat completions of one user message, several at a time. The first question goes alone, so a wrong key or model costs one
-request. What may pass (429, 5xx, timeouts, cut connections, garbled bodies) is tried again after a wait; anything else ends the
+Greedy chat completions of one user message, several at a time. The first prompt is sent alone, so a wrong key or model costs one
+request. Transient failures (429, 5xx, timeouts, cut connections, garbled bodies) are retried after a wait; anything else ends the
 run at once.
 """
 
@@ -16,22 +16,22 @@ from typing import Any, Protocol
 
 from pipeline.errors import MachineError, ModelError
 from pipeline.progress import Meter, meter
-from pipeline.references.endpoint import BusyError, Call, Endpoint, check_address, key_of, on_this_machine, wait
+from pipeline.references.endpoint import BusyError, Call, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
 from pipeline.store.records import Example, Prediction
 from pipeline.store.row_log import Kept
 
-STOPS = 4
-"""Stop strings that servers take; all are cut here as well."""
+MAX_STOP_STRINGS = 4
+"""Stop strings that servers accept; answers are cut at all of them here as well."""
 TOKEN_CHARACTERS = 4
-"""Characters of English text in a token, by OpenAI's rule of thumb; used where the server reports no usage."""
-REFUSALS = ("content_filter", "content_policy_violation", "invalid_prompt")
-"""Codes of a 400 for a prompt that a filter stopped: Azure's, proxies' and OpenAI's."""
+"""Characters of English text in a token, by OpenAI's rule of thumb; used if the server reports no usage."""
+FILTER_CODES = ("content_filter", "content_policy_violation", "invalid_prompt")
+"""Error codes of a 400 for a filtered prompt: of Azure, proxies and OpenAI."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What an answer may be."""
+class AnswerLimits:
+    """Where an answer ends."""
 
     max_new_tokens: int
     stop: tuple[str, ...] = ()
@@ -39,20 +39,20 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer with what it took."""
+    """One answer with its token counts, time and number of tries."""
 
     example: str
     text: str
     tokens: int
-    """Completion tokens as the server counts them, those behind a stop string that was cut here included."""
+    """Completion tokens as the server counts them, including those after a stop string that was cut here."""
     stopped: str
-    """`eos`, `stop`, `length`, or `refused` with an empty text. Most servers do not tell `stop` from `eos`; that counts as `eos`."""
+    """`eos`, `stop`, `length`, or `refused` with an empty text. Most servers do not distinguish `stop` from `eos`; that counts as `eos`."""
     prompt_tokens: int
     reported: bool
-    """The token counts are the server's; else estimated from the length of the text."""
+    """Whether the server reported the token counts; else they are estimated from the length of the text."""
     tries: int
     seconds: float
-    """Of the try that was answered."""
+    """Duration of the successful try."""
     served: str
     """The model that the server says it used."""
 
@@ -70,18 +70,20 @@ class Price(Protocol):
     def output(self) -> float: ...
 
 
-def answers(call: Call, ask: Ask, exam: list[Example], kept: Path, offline: bool = False, sleep: Sleep = asyncio.sleep) -> list[Reply]:
-    """A reply for every example, in the order of the exam.
+def answers(
+    call: Call, ask: AnswerLimits, heldout: list[Example], path: Path, offline: bool = False, sleep: Sleep = asyncio.sleep
+) -> list[Reply]:
+    """A reply for every held-out example, in their order.
 
     Args:
-        kept: the file of finished replies; those in it are not asked for again. A kill loses what was under way, `concurrency` at most.
+        path: the file of finished replies, which are not requested again. A kill loses the requests in flight, at most `concurrency`.
         offline: refuse every endpoint that is not on this machine.
         sleep: waits between tries.
 
     Raises:
         RecipeError: the endpoint is no base URL.
         MachineError: offline, no openai package or no key.
-        ModelError: the endpoint refuses what is asked, or does not answer. The finished replies stay in `kept`.
+        ModelError: the endpoint refuses a request, or does not answer. The finished replies stay in `path`.
     """
     check_address(call.endpoint)
     if offline and not on_this_machine(call.endpoint):
@@ -90,51 +92,51 @@ def answers(call: Call, ask: Ask, exam: list[Example], kept: Path, offline: bool
     if find_spec("openai") is None:
         raise MachineError(f"reference {call.model}: the package openai is not installed", "pip install 'loralift[references]'")
     endpoint = Endpoint(call, key_of(call))
-    with Kept(kept) as done, meter("asking", len(exam), "questions") as shown:
-        found = {reply.example: reply for reply in (Reply(**row) for row in done.rows)}
-        left = [example for example in exam if example.id not in found]
-        shown.advance(len(exam) - len(left))
+    with Kept(path) as log, meter("asking", len(heldout), "questions") as progress:
+        replies = {reply.example: reply for reply in (Reply(**row) for row in log.rows)}
+        unanswered = [example for example in heldout if example.id not in replies]
+        progress.advance(len(heldout) - len(unanswered))
 
         def take(reply: Reply) -> None:
-            done.add(asdict(reply))
-            found[reply.example] = reply
-            shown.advance()
+            log.add(asdict(reply))
+            replies[reply.example] = reply
+            progress.advance()
 
         try:
-            asyncio.run(Asker(endpoint, ask, take, shown, sleep).run(left))
+            asyncio.run(Asker(endpoint, ask, take, progress, sleep).run(unanswered))
         except ModelError as error:
-            raise ModelError(error.problem, f"{error.remedy} Answers kept: {len(found)} of {len(exam)}.") from None
-    return [found[example.id] for example in exam]
+            raise ModelError(error.problem, f"{error.remedy} Answers kept: {len(replies)} of {len(heldout)}.") from None
+    return [replies[example.id] for example in heldout]
 
 
 class Asker:
     """Examples in, replies out, over one client."""
 
-    def __init__(self, endpoint: Endpoint, ask: Ask, take: Callable[[Reply], None], shown: Meter, sleep: Sleep) -> None:
-        self.endpoint, self.call, self.ask, self.take, self.shown, self.sleep = endpoint, endpoint.call, ask, take, shown, sleep
+    def __init__(self, endpoint: Endpoint, ask: AnswerLimits, take: Callable[[Reply], None], progress: Meter, sleep: Sleep) -> None:
+        self.endpoint, self.call, self.ask, self.take, self.progress, self.sleep = endpoint, endpoint.call, ask, take, progress, sleep
         self.limit_name = "max_tokens"
         self.answered = False
-        self.again = 0
+        self.retries = 0
         self.failure: Exception | None = None
         self.resting: set[asyncio.Task[Any]] = set()
 
-    async def run(self, exam: list[Example]) -> None:
-        """Hand every reply to `take` as it comes.
+    async def run(self, examples: list[Example]) -> None:
+        """Pass every reply to `take` as it arrives.
 
-        After a failure no question is begun; answers under way are waited for, since they are paid for.
+        After a failure no request is sent; those in flight are awaited, since they are paid for.
         """
-        if not exam:
+        if not examples:
             return
         async with self.endpoint.connect() as client:
-            await self.work(client, iter(exam[:1]))
-            left = iter(exam[1:])
-            await asyncio.gather(*(self.work(client, left) for _ in range(self.call.concurrency)), return_exceptions=True)
+            await self.work(client, iter(examples[:1]))
+            remaining = iter(examples[1:])
+            await asyncio.gather(*(self.work(client, remaining) for _ in range(self.call.concurrency)), return_exceptions=True)
         if self.failure:
             raise self.failure
 
-    async def work(self, client: Any, left: Iterator[Example]) -> None:
-        """Answer questions until there are none left or one failed."""
-        for example in left:
+    async def work(self, client: Any, remaining: Iterator[Example]) -> None:
+        """Send prompts until none remains or one failed."""
+        for example in remaining:
             if self.failure:
                 return
             try:
@@ -146,27 +148,27 @@ class Asker:
                     task.cancel()
 
     async def reply(self, client: Any, example: Example) -> Reply:
-        """The reply to one question, in as many tries as it takes."""
-        patience, tried = self.call.patience, 0
+        """The reply to one prompt, after as many tries as it takes."""
+        patience, tries = self.call.patience, 0
         while True:
-            tried, start = tried + 1, time.monotonic()
+            tries, start = tries + 1, time.monotonic()
             try:
                 body = await self.request(client, example.prompt)
-                return self.read(example, body, tried, time.monotonic() - start)
+                return self.read(example, body, tries, time.monotonic() - start)
             except BusyError as busy:
-                if tried >= patience.tries or self.failure:
+                if tries >= patience.tries or self.failure:
                     raise self.endpoint.fault(
-                        f"does not answer in {tried} tries: {busy.why}", "Run the same command again later."
+                        f"does not answer in {tries} tries: {busy.why}", "Run the same command again later."
                     ) from None
                 if busy.after is not None and busy.after > patience.heed:
                     problem = f"asks to wait {busy.after:.0f} s: {busy.why}"
                     raise self.endpoint.fault(problem, "Run the same command again then.") from None
-                self.again += 1
-                self.shown.advance(0, f"({self.again} tried again)")
-                await self.rest(wait(patience, tried, busy.after))
+                self.retries += 1
+                self.progress.advance(0, f"({self.retries} tried again)")
+                await self.rest(backoff_seconds(patience, tries, busy.after))
 
     async def rest(self, seconds: float) -> None:
-        """Sleep where a failure of another question can wake and end this one."""
+        """Sleep, unless the failure of another request cancels this one."""
         task = asyncio.current_task()
         assert task is not None
         self.resting.add(task)
@@ -179,18 +181,18 @@ class Asker:
         """The body of one answer.
 
         Raises:
-            BusyError: to be tried again.
-            ModelError: not to be tried again.
+            BusyError: a retry may succeed.
+            ModelError: a retry would fail again.
         """
         import openai
 
-        asked: dict[str, Any] = {"temperature": 0, self.limit_name: self.ask.max_new_tokens}
-        asked |= {"stop": list(self.ask.stop[:STOPS])} if self.ask.stop else {}
-        asked |= {"model": self.call.model, "messages": [{"role": "user", "content": prompt}]}
+        body: dict[str, Any] = {"temperature": 0, self.limit_name: self.ask.max_new_tokens}
+        body |= {"stop": list(self.ask.stop[:MAX_STOP_STRINGS])} if self.ask.stop else {}
+        body |= {"model": self.call.model, "messages": [{"role": "user", "content": prompt}]}
         try:
-            raw = await client.chat.completions.with_raw_response.create(**asked, extra_headers=self.endpoint.headers())
+            raw = await client.chat.completions.with_raw_response.create(**body, extra_headers=self.endpoint.headers())
         except openai.APIStatusError as error:
-            if error.status_code == 400 and error.code in REFUSALS:
+            if error.status_code == 400 and error.code in FILTER_CODES:
                 return {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
             if error.status_code == 400 and self.limit_name == "max_tokens" and "max_completion_tokens" in str(error.message):
                 self.limit_name = "max_completion_tokens"  # the newer name; many servers know only the older one
@@ -200,8 +202,8 @@ class Asker:
             raise self.endpoint.connection_fault(error, self.answered) from None
         return self.endpoint.body_of(raw.http_response)
 
-    def read(self, example: Example, body: dict[str, Any], tried: int, seconds: float) -> Reply:
-        """The reply in a body. No choice, a refusal and a filter's stop are all `refused`."""
+    def read(self, example: Example, body: dict[str, Any], tries: int, seconds: float) -> Reply:
+        """Parse a response body. No choice, a refusal and a stop by a filter are all `refused`."""
         choice = body["choices"][0] if body["choices"] else {"finish_reason": "content_filter", "message": {}}
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
@@ -215,30 +217,30 @@ class Asker:
         counts = reported(body.get("usage"))
         prompt_tokens, tokens = counts or (estimate(example.prompt), estimate(whole))
         served = self.endpoint.cleaned(str(body.get("model") or ""))
-        return Reply(example.id, text, tokens, stopped, prompt_tokens, counts is not None, tried, round(seconds, 4), served)
+        return Reply(example.id, text, tokens, stopped, prompt_tokens, counts is not None, tries, round(seconds, 4), served)
 
 
 def cut(text: str, stop: tuple[str, ...]) -> str:
     """The text before the first stop string."""
-    ends = [at for at in (text.find(mark) for mark in stop) if at >= 0]
+    ends = [position for position in (text.find(stop_string) for stop_string in stop) if position >= 0]
     return text[: min(ends)] if ends else text
 
 
 def reported(usage: object) -> tuple[int, int] | None:
-    """Prompt and completion tokens, where the server reports both."""
-    found = (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, dict) else (None, None)
-    return (found[0], found[1]) if isinstance(found[0], int) and isinstance(found[1], int) else None
+    """Prompt and completion tokens, if the server reports both."""
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, dict) else (None, None)
+    return (counts[0], counts[1]) if isinstance(counts[0], int) and isinstance(counts[1], int) else None
 
 
 def estimate(text: str) -> int:
-    """Tokens of a text whose tokenizer is not known."""
+    """Estimated number of tokens of a text."""
     return math.ceil(len(text) / TOKEN_CHARACTERS)
 
 
 def usage(replies: list[Reply], seconds: float) -> dict[str, Any]:
-    """What the replies took: tokens, requests (the tries of the answers that came), latency in seconds of the answered tries.
+    """Totals over replies: tokens, requests (all tries of the answered prompts), latency in seconds of the successful tries.
 
-    seconds: wall time of this run; that of killed ones is not known.
+    seconds: wall time of this run; that of killed runs is unknown.
     """
     times = sorted(reply.seconds for reply in replies)
     tries, estimated = sum(reply.tries for reply in replies), sum(not reply.reported for reply in replies)
@@ -262,8 +264,8 @@ def quantile(values: list[float], share: float) -> float | None:
 
 
 def cost(used: Mapping[str, Any], price: Price) -> float:
-    """USD for what usage() counts.
+    """USD for the tokens that usage() counts.
 
-    Discounts for cached prompts are not known, so the bill may be less; where usage is estimated it may be more as well.
+    Discounts for cached prompts are unknown, so the bill may be lower; if usage is estimated, it may be higher too.
     """
     return float(used["prompt_tokens"] * price.input + used["completion_tokens"] * price.output) / 1e6

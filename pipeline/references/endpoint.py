@@ -1,6 +1,6 @@
-"""How an OpenAI-compatible endpoint is reached: its address, its key, its client, and what its errors mean.
+"""Connects to an OpenAI-compatible endpoint: its address, key and client, and what its errors mean.
 
-The key is read from the environment when it is needed, and stands in no message, row or repr.
+The key is read from the environment when needed, and never appears in a message, row or repr.
 """
 
 import math
@@ -17,32 +17,32 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import MachineError, ModelError, RecipeError
 
-PASSING = (408, 409, 425, 429)
-"""Statuses below 500 that may pass."""
-NOBODY_THERE = ("ConnectError", "ConnectTimeout", "ProxyError")
-SECRET = 12
-"""Shorter keys are placeholders of local servers, as `EMPTY`, and may stand in an answer by chance."""
+TRANSIENT_STATUSES = (408, 409, 425, 429)
+"""Statuses below 500 after which a retry may succeed."""
+UNREACHABLE_ERRORS = ("ConnectError", "ConnectTimeout", "ProxyError")
+MIN_SECRET_LENGTH = 12
+"""Shorter keys are placeholders of local servers, such as `EMPTY`, and may occur in an answer by chance."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to bear with a busy or broken server."""
+class RetryPolicy:
+    """When to retry a busy or broken server, and when to give up."""
 
     tries: int = 8
-    """Requests for one question before the run gives up."""
+    """Requests for one prompt before the run gives up."""
     first: float = 1.0
-    """Seconds before the second try; doubled for each further one, and shortened by up to a half at random."""
+    """Seconds before the second try; doubled for every further one, and shortened by up to a half at random."""
     longest: float = 60.0
-    """Seconds that this doubling ends at."""
+    """Upper limit of the doubled wait, in seconds."""
     heed: float = 300.0
-    """Longest Retry-After, in seconds, that is waited for."""
+    """Longest Retry-After that is respected, in seconds."""
     timeout: float = 600.0
-    """Seconds without a byte from the server."""
+    """Seconds without a byte from the server before a request is cut."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """How to reach a reference model. Only endpoint and model say what it answers; the rest enters no key."""
+    """How to reach a reference model. Only endpoint and model decide its answers; the rest enters no key."""
 
     endpoint: str
     """Base URL, as https://api.openai.com/v1."""
@@ -50,11 +50,11 @@ class Call:
     key_env: str = "OPENAI_API_KEY"
     """The environment variable with the key; empty for a server without keys."""
     concurrency: int = 8
-    patience: Patience = Patience()
+    patience: RetryPolicy = RetryPolicy()
 
 
 class BusyError(Exception):
-    """A try failed in a way that may pass. `after`: the wait in seconds that the server asks for."""
+    """A transient failure of one try. `after`: the wait in seconds that the server requests."""
 
     def __init__(self, why: str, after: float | None = None) -> None:
         super().__init__(why)
@@ -69,8 +69,8 @@ def check_address(endpoint: str) -> None:
     except ValueError:
         good = False
     if not good:
-        said = re.split("[?#]", endpoint.rpartition("@")[2])[0]  # a password or a key may stand before or behind
-        raise RecipeError(f"endpoint '{said}' is no http or https address", "Give the base URL, as https://api.openai.com/v1")
+        address = re.split("[?#]", endpoint.rpartition("@")[2])[0]  # leave out a password or a key before or after it
+        raise RecipeError(f"endpoint '{address}' is no http or https address", "Give the base URL, as https://api.openai.com/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise RecipeError(
             f"the endpoint at {parts.hostname} holds a user, a query or a fragment",
@@ -87,10 +87,10 @@ def on_this_machine(endpoint: str) -> bool:
 
 
 def key_of(call: Call) -> str:
-    """The key from the environment; empty where none is needed.
+    """The key from the environment; empty if none is needed.
 
     Raises:
-        MachineError: the variable is not set, or holds what cannot be a key.
+        MachineError: the variable is not set, or cannot be a key.
     """
     if not call.key_env:
         return ""
@@ -109,7 +109,7 @@ def key_of(call: Call) -> str:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One endpoint with its key, and the words about it."""
+    """One endpoint with its key and its error messages."""
 
     call: Call
     key: str = field(repr=False)
@@ -124,7 +124,7 @@ class Endpoint:
         client = openai.AsyncOpenAI(
             api_key=self.key or "none",
             base_url=self.call.endpoint,
-            default_headers={"Authorization": f"Bearer {self.key}"},  # before what OPENAI_CUSTOM_HEADERS may say
+            default_headers={"Authorization": f"Bearer {self.key}"},  # wins over OPENAI_CUSTOM_HEADERS
             max_retries=0,
             timeout=limits,
             http_client=openai.DefaultAsyncHttpxClient(timeout=limits, follow_redirects=False, trust_env=not here),
@@ -133,38 +133,40 @@ class Endpoint:
         return client
 
     def headers(self) -> dict[str, Any]:
-        """What a request without a key must say, so that the client sends none."""
+        """Headers that keep the client from sending a key if there is none."""
         import openai
 
         return {} if self.key else {"Authorization": openai.Omit()}
 
     def status_fault(self, error: Any) -> Exception:
         """What an openai.APIStatusError means: BusyError if it may pass, else a ModelError that quotes the server."""
-        status, said = int(error.status_code), self.hidden(message_of(error.body) or str(error.message))
+        status, message = int(error.status_code), self.hidden(message_of(error.body) or str(error.message))
         if error.code == "insufficient_quota":
-            return self.fault(f"says that the quota is used up ({status}): {said}", "Raise it with the provider.")
-        if status in PASSING or status >= 500:
-            return BusyError(f"{status}: {said}", retry_after(error.response.headers))
-        where = self.call.key_env or "an environment variable, named by key_env"
+            return self.fault(f"says that the quota is used up ({status}): {message}", "Raise it with the provider.")
+        if status in TRANSIENT_STATUSES or status >= 500:
+            return BusyError(f"{status}: {message}", retry_after(error.response.headers))
+        variable = self.call.key_env or "an environment variable, named by key_env"
         if status == 401:  # the server's words may hold parts of the key
-            return self.fault("refuses the key (401)", f"Put the right key into {where}.")
+            return self.fault("refuses the key (401)", f"Put the right key into {variable}.")
         remedy = {
-            403: f"The key in {where} may not use this model." if self.call.key_env else "It may need a key: name its variable by key_env.",
+            403: f"The key in {variable} may not use this model."
+            if self.call.key_env
+            else "It may need a key: name its variable by key_env.",
             404: "Check the model's name, and the endpoint, which mostly ends in /v1.",
         }.get(status, "The same request would fail again." if status >= 400 else "It is a redirect: give the address that it leads to.")
-        return self.fault(f"answers {status}: {said}", remedy)
+        return self.fault(f"answers {status}: {message}", remedy)
 
     def connection_fault(self, error: Exception, answered: bool) -> Exception:
-        """What an openai.APIConnectionError means: BusyError, unless nobody was ever there.
+        """What an openai.APIConnectionError means: BusyError, unless the server was never reachable.
 
-        answered: this run has had an answer.
+        answered: whether this run has had an answer.
         """
         cause = error.__cause__ or error
-        said = self.hidden(str(cause) or type(cause).__name__)
-        if not answered and type(cause).__name__ in NOBODY_THERE:
-            return self.fault(f"cannot be reached: {said}", "Start the server, or check the endpoint.")
+        message = self.hidden(str(cause) or type(cause).__name__)
+        if not answered and type(cause).__name__ in UNREACHABLE_ERRORS:
+            return self.fault(f"cannot be reached: {message}", "Start the server, or check the endpoint.")
         timed_out = type(error).__name__ == "APITimeoutError"
-        return BusyError(f"nothing came in {self.call.patience.timeout:g} s" if timed_out else f"the connection was cut: {said}")
+        return BusyError(f"nothing came in {self.call.patience.timeout:g} s" if timed_out else f"the connection was cut: {message}")
 
     def body_of(self, response: Any) -> dict[str, Any]:
         """The JSON object of a response with status 200, with a list of choices. Some proxies report errors with this status."""
@@ -179,40 +181,40 @@ class Endpoint:
     def fault(self, problem: str, remedy: str) -> ModelError:
         return ModelError(f"reference {self.call.model} at {self.call.endpoint} {problem}", remedy)
 
-    def hidden(self, said: str) -> str:
-        """A server's words in one line, without the key."""
-        said = " ".join((said.replace(self.key, "***") if self.key else said).split())
-        return said if len(said) <= 200 else f"{said[:197]}..."
+    def hidden(self, message: str) -> str:
+        """A server's message on one line, without the key."""
+        message = " ".join((message.replace(self.key, "***") if self.key else message).split())
+        return message if len(message) <= 200 else f"{message[:197]}..."
 
     def cleaned(self, text: str) -> str:
-        """An answer as it came, but for what cannot be written: the key, which a server may repeat, and half characters."""
-        text = text.replace(self.key, "***") if len(self.key) >= SECRET else text
+        """An answer without the key, which a server may repeat, and without unpaired surrogates."""
+        text = text.replace(self.key, "***") if len(self.key) >= MIN_SECRET_LENGTH else text
         return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def message_of(body: object) -> str:
-    """The words in an error body, which comes in several shapes."""
+    """The message in an error body, which comes in several shapes."""
     for name in ("error", "message", "detail"):
         if isinstance(body, dict) and name in body:
             return message_of(body[name])
     return "" if body is None else str(body)
 
 
-def wait(patience: Patience, tried: int, after: float | None) -> float:
-    """Seconds before the next try: exponential back-off with jitter, and never less than the server asks for."""
-    own = min(patience.longest, patience.first * 2.0 ** (tried - 1)) * random.uniform(0.5, 1.0)
+def backoff_seconds(patience: RetryPolicy, tries: int, after: float | None) -> float:
+    """Seconds before the next try: exponential back-off with jitter, and at least what the server requests."""
+    own = min(patience.longest, patience.first * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
     return own if after is None else max(own, after * random.uniform(1.0, 1.1))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from Retry-After (RFC 9110: seconds or a date) or from OpenAI's retry-after-ms; None where it says nothing."""
+    """Seconds from Retry-After (RFC 9110: seconds or a date) or from OpenAI's retry-after-ms; None if absent."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        said = headers.get(name, "")
+        value = headers.get(name, "")
         try:
-            seconds = float(said) * unit
+            seconds = float(value) * unit
         except ValueError:
             try:
-                seconds = parsedate_to_datetime(said).timestamp() - time.time()
+                seconds = parsedate_to_datetime(value).timestamp() - time.time()
             except (ValueError, OverflowError):
                 continue
         if math.isfinite(seconds):

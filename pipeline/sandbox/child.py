@@ -1,7 +1,7 @@
-"""The child process of the sandbox: shuts itself in, runs one generated program and says how it ended.
+"""The child process of the sandbox: isolates itself, runs one generated program and reports how it ended.
 
 `sandbox.py` starts it with the job as JSON on standard input; the report comes back as JSON on standard output. It uses
-the standard library and `jail` only. Three processes follow one another:
+the standard library and `isolation` only. Each of three processes starts the next:
 
     outer    makes the namespaces (a PID namespace holds for children only), starts the keeper and waits for its end
     keeper   process 1 of the new namespaces: builds the root file system, starts the program, watches it. When it ends
@@ -22,16 +22,16 @@ from typing import Any, NoReturn
 
 from pipeline.sandbox import isolation
 
-TAIL = 2000
-"""Bytes of output that are kept: the last ones."""
-TICK = 0.02
-"""Seconds between two looks at the processes of a program."""
-BLINK = 0.001
-"""The same once nobody holds its streams any more: it is about to be gone."""
+OUTPUT_TAIL_BYTES = 2000
+"""Number of trailing bytes of output in the report."""
+POLL_SECONDS = 0.02
+"""Seconds between two checks of the processes of a program."""
+FAST_POLL_SECONDS = 0.001
+"""The same once all its streams are closed and it is about to end."""
 NO_START = 70
 OPEN_FILES = 64
-FULL = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
-PLAIN = {"assertion failed", "syntax error", "memory limit", "file limit", "process limit", "early exit"}
+QUOTA_ERRORS = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+FIXED_REASONS = {"assertion failed", "syntax error", "memory limit", "file limit", "process limit", "early exit"}
 
 
 def main() -> NoReturn:
@@ -56,7 +56,7 @@ def main() -> NoReturn:
 
 
 def supervise(job: dict[str, Any]) -> dict[str, Any]:
-    """Start the program and watch it to its end. Raises OSError where it could not be started."""
+    """Start the program and monitor it to its end. Raises OSError if it cannot be started."""
     output, out = os.pipe()
     ask, give = os.pipe()
     hear, tell = os.pipe()
@@ -64,7 +64,7 @@ def supervise(job: dict[str, Any]) -> dict[str, Any]:
     pid = os.fork()
     if not pid:
         try:
-            become(job, out, ask, tell)
+            become_program(job, out, ask, tell)
         finally:
             os._exit(NO_START)
     for fd in (out, ask, tell):
@@ -73,17 +73,17 @@ def supervise(job: dict[str, Any]) -> dict[str, Any]:
     token = os.urandom(16).hex().encode()
     with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
         os.write(give, token)
-    watch = Watch(pid, {output: b"", hear: b""}, output, started + job["seconds"])
-    reason = watch.until_the_end(job)
-    seconds, said = time.monotonic() - started, watch.read[hear]
-    if not said.startswith(b"ready\n") and not reason:
-        raise OSError(errno.EPERM, said.decode("utf-8", "replace") or "it ended before it began", "limits")
-    reason = reason or verdict(watch.status, said.removeprefix(b"ready\n"), token)
-    return {"reason": reason, "seconds": seconds, "output": watch.read[output].decode("utf-8", "replace")}
+    monitor = ProcessMonitor(pid, {output: b"", hear: b""}, output, started + job["seconds"])
+    reason = monitor.until_the_end(job)
+    seconds, message = time.monotonic() - started, monitor.read[hear]
+    if not message.startswith(b"ready\n") and not reason:
+        raise OSError(errno.EPERM, message.decode("utf-8", "replace") or "it ended before it began", "limits")
+    reason = reason or verdict(monitor.status, message.removeprefix(b"ready\n"), token)
+    return {"reason": reason, "seconds": seconds, "output": monitor.read[output].decode("utf-8", "replace")}
 
 
-class Watch:
-    """What is known of the running program: what it wrote (its last bytes only) and whether it has ended."""
+class ProcessMonitor:
+    """Watches the running program: its output (the last bytes) and whether it has ended."""
 
     def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float) -> None:
         self.pid, self.read, self.output, self.deadline = pid, read, output, deadline
@@ -92,11 +92,11 @@ class Watch:
             os.set_blocking(fd, False)
 
     def until_the_end(self, job: dict[str, Any]) -> str:
-        """The limit that was passed, or nothing where the program ended by itself."""
+        """The limit that the program exceeded; empty if it ended by itself."""
         looked = 0.0
         while True:
             left = self.deadline - time.monotonic()
-            ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(TICK if self.open else BLINK, left)))
+            ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(POLL_SECONDS if self.open else FAST_POLL_SECONDS, left)))
             over = not self.drain(ready, job["output"])
             ended = self.reap()
             if ended:
@@ -107,15 +107,15 @@ class Watch:
                 return ""
             if left <= 0:
                 return "time limit"
-            if os.getppid() != self.parent:  # without walls the keeper must see for itself that nobody waits any more
+            if os.getppid() != self.parent:  # without isolation the keeper itself must notice that its parent is gone
                 return "killed: SIGKILL"
-            if (now := time.monotonic()) - looked >= TICK:
+            if (now := time.monotonic()) - looked >= POLL_SECONDS:
                 looked = now
-                if passed := beyond(job):
+                if passed := exceeded_limit(job):
                     return passed
 
     def drain(self, ready: list[int], most: int) -> bool:
-        """Read what is there, at most what a pipe holds; False where the program has written more than it may."""
+        """Read what the pipes hold; False if the program has written more than allowed."""
         for fd in ready:
             try:
                 new = os.read(fd, 1 << 16)
@@ -124,9 +124,9 @@ class Watch:
             if not new:
                 self.open.discard(fd)
             if fd == self.output:
-                self.read[fd], self.written = (self.read[fd] + new)[-TAIL:], self.written + len(new)
+                self.read[fd], self.written = (self.read[fd] + new)[-OUTPUT_TAIL_BYTES:], self.written + len(new)
             else:
-                self.read[fd] = (self.read[fd] + new)[:TAIL]
+                self.read[fd] = (self.read[fd] + new)[:OUTPUT_TAIL_BYTES]
         return self.written <= most
 
     def reap(self) -> bool:
@@ -143,8 +143,8 @@ class Watch:
                 return False
 
 
-def beyond(job: dict[str, Any]) -> str:
-    """The limit that the processes of the program together have passed, if any."""
+def exceeded_limit(job: dict[str, Any]) -> str:
+    """The limit that the processes of the program together exceed, if any."""
     count, pages = 0, 0
     for pid in descendants():
         try:
@@ -159,7 +159,7 @@ def beyond(job: dict[str, Any]) -> str:
 
 
 def descendants() -> list[int]:
-    """All processes that come from this one: orphans fall to it, as it is process 1 or a subreaper."""
+    """All descendants of this process, which adopts orphans as process 1 or subreaper."""
     parents = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -167,18 +167,18 @@ def descendants() -> list[int]:
                 parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
-    found: set[int] = set()
+    pids: set[int] = set()
     new = {os.getpid()}
-    while new := {pid for pid, parent in parents.items() if parent in new} - found:
-        found |= new
-    return sorted(found)
+    while new := {pid for pid, parent in parents.items() if parent in new} - pids:
+        pids |= new
+    return sorted(pids)
 
 
 def kill_rest() -> None:
-    """Without a PID namespace: kill the descendants until none is left; each new orphan falls to this process."""
-    while found := descendants():
+    """Without a PID namespace: kill the descendants until none is left; this process adopts every new orphan."""
+    while pids := descendants():
         for send in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in found:
+            for pid in pids:
                 try:
                     os.kill(pid, send)
                 except OSError:
@@ -190,24 +190,24 @@ def kill_rest() -> None:
             pass
 
 
-def verdict(status: int, said: bytes, token: bytes) -> str:
-    """The reason in the words of sandbox.py. What the program says of itself is believed only where it is no pass."""
+def verdict(status: int, message: bytes, token: bytes) -> str:
+    """The reason, as listed in sandbox.py. What the program reports of itself is trusted only if it is not a pass."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return {"SIGXCPU": "time limit", "SIGXFSZ": "file limit"}.get(name, f"killed: {name}")
     if code == 0:
-        return "passed" if said == token else "early exit"
-    claim = "".join(c if c.isprintable() else " " for c in said.decode("utf-8", "replace"))[:120]
-    return claim if claim in PLAIN or claim.startswith("error: ") else "early exit"
+        return "passed" if message == token else "early exit"
+    claim = "".join(c if c.isprintable() else " " for c in message.decode("utf-8", "replace"))[:120]
+    return claim if claim in FIXED_REASONS or claim.startswith("error: ") else "early exit"
 
 
-def become(job: dict[str, Any], out: int, ask: int, tell: int) -> NoReturn:
+def become_program(job: dict[str, Any], out: int, ask: int, tell: int) -> NoReturn:
     """Turn this process into the program: its streams, its rights, its limits, then its text."""
     os.setsid()
     os.dup2(out, 1)
     os.dup2(out, 2)
-    # Numbers that nobody knows, clear of those that a program is given when it opens files.
+    # Unpredictable descriptors, above those that a program gets when it opens files.
     place = 20 + os.urandom(1)[0] % 40
     ask, tell = os.dup2(ask, place, inheritable=False), os.dup2(tell, place + 1, inheritable=False)
     for fd in map(int, os.listdir("/proc/self/fd")):
@@ -221,7 +221,7 @@ def become(job: dict[str, Any], out: int, ask: int, tell: int) -> NoReturn:
         os.write(tell, str(error).encode())
         os._exit(NO_START)
     os.write(tell, b"ready\n")
-    perform(job["program"], ask, tell)
+    run_program(job["program"], ask, tell)
 
 
 def set_limits(job: dict[str, Any]) -> None:
@@ -235,7 +235,7 @@ def set_limits(job: dict[str, Any]) -> None:
         resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),
     }
-    if job["jailed"]:  # elsewhere it would count every process that the user has on the machine
+    if job["jailed"]:  # without a jail it would count every process of the user on the machine
         limits[resource.RLIMIT_NPROC] = (job["processes"],) * 2
     for which, (soft, hard) in limits.items():
         ceiling = resource.getrlimit(which)[1]
@@ -243,7 +243,7 @@ def set_limits(job: dict[str, Any]) -> None:
         resource.setrlimit(which, (bound[0], bound[1]))
 
 
-def perform(text: str, ask: int, tell: int) -> NoReturn:
+def run_program(text: str, ask: int, tell: int) -> NoReturn:
     """Run the text as a module called "program", so that a block under `if __name__ == "__main__"` is left out."""
     read, write, leave, getpid, me = os.read, os.write, os._exit, os.getpid, os.getpid()
     module = type(sys)("program")
@@ -257,43 +257,43 @@ def perform(text: str, ask: int, tell: int) -> NoReturn:
         exec(code, module.__dict__)
     except BaseException as error:
         if getpid() == me:
-            write(tell, (explain(error) if compiled else "syntax error").encode("utf-8", "replace"))
-            show(error)
+            write(tell, (reason_of(error) if compiled else "syntax error").encode("utf-8", "replace"))
+            print_traceback(error)
         leave(1)
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except BaseException:
         pass
-    if getpid() == me:  # a copy that the program forked does not speak for it
+    if getpid() == me:  # a fork of the program does not report for it
         write(tell, read(ask, 32))
     leave(0)
 
 
-def explain(error: BaseException) -> str:
-    """The reason that an exception gives, in a few words."""
+def reason_of(error: BaseException) -> str:
+    """The reason for an exception, as listed in sandbox.py."""
     if isinstance(error, AssertionError):
         return "assertion failed"
     if isinstance(error, SystemExit):
         return "early exit"
     if isinstance(error, MemoryError):
         return "memory limit"
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in QUOTA_ERRORS:
         return "file limit"
     try:
-        said = str(error)[:200].partition("\n")[0]
+        message = str(error)[:200].partition("\n")[0]
     except BaseException:
-        said = ""
-    if isinstance(error, BlockingIOError) or "start new thread" in said:
+        message = ""
+    if isinstance(error, BlockingIOError) or "start new thread" in message:
         return "process limit"
-    return f"error: {type(error).__name__}: {said}"[:120]
+    return f"error: {type(error).__name__}: {message}"[:120]
 
 
-def show(error: BaseException) -> None:
+def print_traceback(error: BaseException) -> None:
     """Print the traceback into the program's own output, as Python would."""
     try:
         sys.stdout.flush()
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # our own frame tells nobody anything
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
         sys.excepthook(type(error), error, error.__traceback__)
         sys.stderr.flush()
     except BaseException:

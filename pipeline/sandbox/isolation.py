@@ -1,4 +1,4 @@
-"""The walls of the sandbox: namespaces, a small read-only root file system and no rights, by calls of the C library.
+"""Isolates the sandbox: namespaces, a small read-only root file system and no privileges, through calls of the C library.
 
 There is no `os.unshare` in Python 3.11 and no mount in any Python, so the calls go through ctypes. The program `unshare`
 of util-linux would be one more thing to find, and could not build the root file system.
@@ -36,7 +36,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(name: str, *values: Any) -> None:
-    """Call a function of the C library; OSError, naming it, where it fails."""
+    """Call a function of the C library; raises OSError, naming it, if it fails."""
     if getattr(libc, name)(*[value.encode() if isinstance(value, str) else value for value in values]) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), " ".join([name, *[str(value) for value in values if isinstance(value, str)]]))
@@ -104,13 +104,13 @@ def build_root(root: str, disk: int) -> None:
     """Make a root of the standard library, read only, and an empty /tmp of `disk` bytes in memory; leave all else behind."""
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     mount("tmpfs", root, "tmpfs", MS_NOSUID, "size=1m,mode=755")
-    for path in places():
-        graft(root, path)
+    for path in needed_paths():
+        bind_path(root, path)
     for path in ("/tmp", "/proc"):
         os.mkdir(root + path)
     mount("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     write(root + "/proc/sys/user/max_user_namespaces", "0")
-    seal(root)
+    remount_read_only(root)
     mount("tmpfs", root + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={disk},nr_inodes=10000,mode=700,uid={INSIDE},gid={INSIDE}")
     os.chdir(root)
     call("pivot_root", ".", ".")
@@ -118,15 +118,15 @@ def build_root(root: str, disk: int) -> None:
     os.chdir("/tmp")
 
 
-def places() -> list[str]:
-    """What the interpreter and its shared libraries need, an outer folder before those within it, none twice."""
+def needed_paths() -> list[str]:
+    """Paths that the interpreter and its shared libraries need, outer folders first, without repeats."""
     python = {sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
-    wanted = sorted(path for path in {*SYSTEM, *DEVICES, *python} if path != "/" and os.path.lexists(path))
-    return [path for path in wanted if not any(path.startswith(other + "/") for other in wanted if not os.path.islink(other))]
+    paths = sorted(path for path in {*SYSTEM, *DEVICES, *python} if path != "/" and os.path.lexists(path))
+    return [path for path in paths if not any(path.startswith(other + "/") for other in paths if not os.path.islink(other))]
 
 
-def graft(root: str, path: str) -> None:
-    """Show a file or folder of the machine at the same place under the new root; a link stays a link."""
+def bind_path(root: str, path: str) -> None:
+    """Bind-mount a file or folder at the same path under the new root; a link stays a link."""
     os.makedirs(root + os.path.dirname(path), exist_ok=True)
     if os.path.islink(path):
         os.symlink(os.readlink(path), root + path)
@@ -138,21 +138,27 @@ def graft(root: str, path: str) -> None:
     mount(path, root + path, "", MS_BIND | MS_REC)
 
 
-def seal(root: str) -> None:
-    """Remount all that lies under the root read only; flags that the machine has set on a mount must be kept."""
-    kept = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
+def remount_read_only(root: str) -> None:
+    """Remount everything under the root read only; flags that the host has set on a mount must stay."""
+    flag_values = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         mounts = [line.split() for line in file]
     for fields in mounts:
-        place = fields[4].encode().decode("unicode_escape").encode("latin-1").decode()
-        if place == root or place.startswith(root + "/"):
-            flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | sum(kept[name] for name in fields[5].split(",") if name in kept)
-            device = place.removeprefix(root) in DEVICES
-            mount("none", place, "", flags if device else flags | MS_NODEV)
+        mount_point = fields[4].encode().decode("unicode_escape").encode("latin-1").decode()
+        if mount_point == root or mount_point.startswith(root + "/"):
+            flags = (
+                MS_REMOUNT
+                | MS_BIND
+                | MS_RDONLY
+                | MS_NOSUID
+                | sum(flag_values[name] for name in fields[5].split(",") if name in flag_values)
+            )
+            device = mount_point.removeprefix(root) in DEVICES
+            mount("none", mount_point, "", flags if device else flags | MS_NODEV)
 
 
 def give_up_rights() -> None:
-    """Become the user that has no right here, for good."""
+    """Drop all privileges for good."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(INSIDE, INSIDE, INSIDE)

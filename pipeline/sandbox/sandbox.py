@@ -1,4 +1,4 @@
-"""Runs generated programs where they can do no harm, and says whether each came to its end and why not.
+"""Runs generated programs in isolation, and reports whether each ran to its end, or why not.
 
 Each program is a Python process of its own with the standard library and nothing else:
 
@@ -13,8 +13,8 @@ It works for root and for ordinary users. Where the kernel or a container forbid
 A program has passed if it ran to its last line: a keeper outside of it then hands it a random word, made after its start,
 which it must give back before it exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. The harness
 of the program and the program share one interpreter, though, as its checks must: one that goes looking for the harness in
-the frames or the open files of the process can give the word back itself. This keeps mistakes out, not an opponent
-of the measurement; the walls around the process hold against both.
+the frames or the open files of the process can give the word back itself. This guards against mistakes, not against an
+adversarial program; the isolation around the process holds against both.
 
 Reasons: "passed", "assertion failed", "error: TYPE: message", "syntax error", "early exit", "time limit", "memory limit",
 "output limit", "process limit", "file limit" (too large, too many open or disk full), "killed: SIGNAL".
@@ -35,7 +35,7 @@ from pathlib import Path
 from pipeline.errors import MachineError
 
 GRACE = 60.0
-"""Seconds that start and end of the child may take on a busy machine, beyond the time of the program."""
+"""Seconds that the start and end of the child may take on a busy machine, besides the time of the program."""
 START = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.sandbox import child; del sys.path[0]; child.main()"
 PROBE = "import collections, functools, hashlib, heapq, itertools, json, math, random, re, string, sys, typing"
 ADVICE = "Allow user namespaces (in a container: run it privileged), or accept the risk with --unsafe-code."
@@ -68,14 +68,14 @@ class Result:
     seconds: float
     """On the clock, without the start of the child."""
     output: str
-    """The end of what it wrote, with the traceback of the error that ended it."""
+    """The end of its output, with the traceback of the error that ended it."""
 
 
 def run(program: str, limits: Limits = Limits(), unsafe: bool = False) -> Result:
-    """Run the text of a Python program to its end or to a limit; nothing of it is left when this returns.
+    """Run the text of a Python program to its end or to a limit; no trace of it is left afterwards.
 
-    With `unsafe` it runs even where the machine gives no isolation: then only the limits of a process hold, and the
-    program can read and write all that the user can, and reach the network.
+    With `unsafe` it runs even without isolation: then only the process limits hold, and the program can read and write all that
+    the user can, and reach the network.
 
     Raises:
         MachineError: this machine cannot isolate the program and `unsafe` is not set, or Python does not start.
@@ -99,7 +99,7 @@ def run_all(
 
 @cache
 def available() -> str:
-    """Empty where generated code can be isolated on this machine (tried once, for real), else why it cannot."""
+    """Empty if this machine can isolate generated code (tried once, for real), else the reason why not."""
     if sys.platform != "linux":
         return f"it needs Linux namespaces, this is {sys.platform}"
     try:
@@ -110,34 +110,34 @@ def available() -> str:
 
 
 def start(program: str, limits: Limits, jailed: bool) -> Result:
-    """Start one child, hand it the job and read its report."""
+    """Start one child, send it the job and read its report."""
     with tempfile.TemporaryDirectory(prefix="loralift-") as folder:
         folder = str(Path(folder).resolve())
         job = {"program": program, "folder": folder, "jailed": jailed, **asdict(limits)}
         home = "/tmp" if jailed else folder
         # A fixed hash seed: a program must not pass on one day and fail on the next by the order of a set.
         environment = {"HOME": home, "TMPDIR": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
-        words = [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", START, str(Path(__file__).parents[2])]
+        command = [sys.executable, "-s", "-S", "-P", "-X", "utf8", "-c", START, str(Path(__file__).parents[2])]
         pipe = subprocess.PIPE
-        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True) as child:
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True) as child:
             try:
-                said, complaint = child.communicate(json.dumps(job).encode(), limits.seconds + GRACE)
+                report, stderr = child.communicate(json.dumps(job).encode(), limits.seconds + GRACE)
             except subprocess.TimeoutExpired:
                 return Result(False, "time limit", limits.seconds, "")
             finally:
                 if child.poll() is None:
                     os.killpg(child.pid, signal.SIGKILL)
-    return read(said, complaint, child.returncode)
+    return read(report, stderr, child.returncode)
 
 
-def read(said: bytes, complaint: bytes, status: int) -> Result:
-    """The result that the child reported. Raises MachineError where it could not do its work."""
-    if not said:
+def read(output: bytes, stderr: bytes, status: int) -> Result:
+    """The result in the child's report. Raises MachineError if the child failed."""
+    if not output:
         if status <= 0:  # the kernel ended the keeper or its parent, as it does where memory runs out
             return Result(False, "killed: SIGKILL", 0.0, "")
-        last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        last = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise MachineError(f"The process for generated code did not start: {last or f'{sys.executable} exits with {status}'}")
-    report = json.loads(said)
+    report = json.loads(output)
     if "broken" in report:
         raise MachineError(report["broken"])
     return Result(report["reason"] == "passed", **report)

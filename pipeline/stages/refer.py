@@ -19,7 +19,7 @@ NEEDS = ("network",)
 def run(work: Work) -> dict[str, Any]:
     params, start = work.params, time.monotonic()
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
-    ask = asking.Ask(params["max_new_tokens"], tuple(params["stop"]))
+    ask = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
     replies = asking.answers(call_of(work), ask, exam, work.resume / "answers.jsonl", work.machine.offline)
     records.write(work.out / "predictions.jsonl", [reply.prediction for reply in replies])
     usage = asking.usage(replies, time.monotonic() - start)
