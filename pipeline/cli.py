@@ -23,7 +23,7 @@ from pipeline.machine import Machine, check_device_name
 from pipeline.plan import Job, plan
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
-from pipeline.schedule import by_weights
+from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Artifact, Store, canonical
 
 app = typer.Typer(
@@ -106,7 +106,7 @@ def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) ->
     path, *changes = asked
     recipe = recipes.load(Path(path), dict(map(change, changes)))
     site = Site(store_at(store), replace(machine, calls=reached(recipe)))
-    return Call(recipe, by_weights(plan(recipe, ask, site.store.hashes)), site)
+    return Call(recipe, in_run_order(plan(recipe, ask, site.store.hashes)), site)
 
 
 def reached(recipe: recipes.Recipe) -> tuple[endpoint.Call, ...]:

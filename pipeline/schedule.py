@@ -1,24 +1,33 @@
-"""The order of jobs: those on the same weights one after another, since loading a base takes longer than many a job on it."""
+"""The order of jobs: data sets first, since one that does not load must stop the run before any training; then jobs on the same weights
+one after another, since loading a base takes longer than many a job on it."""
 
 from pipeline.plan import Job
 from pipeline.store.artifact import canonical
 
+FIRST = "prepare"
+"""The stage that loads data: minutes of work, and the likeliest to fail."""
+
+
+def in_run_order(jobs: list[Job]) -> list[Job]:
+    """The same jobs, each after its inputs.
+
+    Data sets come first. Of the jobs that could be next, one on the weights in memory is, else the first of the plan.
+    """
+    return by_weights(sorted(jobs, key=lambda job: job.stage != FIRST))
+
 
 def by_weights(jobs: list[Job]) -> list[Job]:
-    """The same jobs, each after its inputs; of those that could be next, one on the weights in memory, else the first of the plan.
-
-    A recipe whose jobs are all on one base in one precision keeps its order.
-    """
-    left, order = list(jobs), dict.fromkeys(jobs[:0])
-    while left:
+    """The same jobs, each after its inputs; of those that could be next, one on the weights in memory, else the first."""
+    remaining, order = list(jobs), dict[Job, None]()
+    while remaining:
         weights, later = "", []
-        for job in left:
-            wanted = weights_of(job)
-            if wanted in ("", weights or wanted) and all(source in order for _, source in job.inputs):
-                order[job], weights = None, weights or wanted
+        for job in remaining:
+            needed = weights_of(job)
+            if needed in ("", weights or needed) and all(source in order for _, source in job.inputs):
+                order[job], weights = None, weights or needed
             else:
                 later.append(job)
-        left = later
+        remaining = later
     return list(order)
 
 

@@ -8,6 +8,7 @@ from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.plan import plan
 from pipeline.run import Site, run
+from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
 from tests import tiny
 
@@ -43,7 +44,7 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     """Run a recipe into a store under root; returns the stages that were made, in order."""
     made: list[str] = []
     loaded = recipes.load(recipe, changes)
-    jobs, calls = plan(loaded), reached(loaded)
+    jobs, calls = in_run_order(plan(loaded)), reached(loaded)
     site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, calls=calls))
     run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
     return made
