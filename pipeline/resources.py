@@ -1,13 +1,13 @@
 """Where the files are that loralift ships: recipes, the quickstart's base, the published table, paragraphs of plain English.
 
-They are in top-level folders of the source tree; setup.py puts them inside the package of a wheel.
+They are in top-level folders of the source tree; pyproject.toml puts them inside the package of a wheel.
 """
 
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 SHIPPED = "shipped"
-"""The folder of the package that a wheel holds them in; setup.py has the same name."""
+"""The folder of the package that a wheel holds them in; pyproject.toml has the same name."""
 
 
 def shipped(name: str) -> Path:

@@ -11,17 +11,8 @@ import pytest
 
 from tests import ROOT
 
-METADATA = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-BUILT_FROM = (
-    "pipeline",
-    "recipes",
-    "checkpoints/quickstart-base",
-    "data/published",
-    "data/general",
-    "pyproject.toml",
-    "setup.py",
-    "MANIFEST.in",
-)
+SHIPPED = ("recipes", "checkpoints/quickstart-base", "data/published", "data/general")
+BUILT_FROM = ("pipeline", *SHIPPED, "pyproject.toml", "README.md", "LICENSE")
 SMALL = [
     *["tasks=[shop_sentiment]", "prepare.train_examples=32", "prepare.dev_examples=8", "prepare.heldout_examples=16"],
     *["finetune.max_steps=2", "compare.relevance_examples=0", "compare.speed_prompts=0", "general.examples=16"],
@@ -50,7 +41,7 @@ def wheel(tmp_path_factory):
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source / name)
-    run(sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_sdist({str(out)!r})", cwd=source)
+    run(sys.executable, "-c", f"from hatchling import build; build.build_sdist({str(out)!r})", cwd=source)
     (archive,) = out.glob("*.tar.gz")
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", out, archive, cwd=out)
     (built,) = out.glob("*.whl")
