@@ -93,13 +93,6 @@ class Work:
     machine: Machine = Machine()
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch on all devices, before anything random is made."""
-    from accelerate.utils import set_seed
-
-    set_seed(seed)
-
-
 @cache
 def surroundings() -> dict[str, Any]:
     """Versions, hardware and git state, for manifests."""

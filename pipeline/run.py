@@ -1,6 +1,5 @@
 """Makes the artifacts of a plan and makes none twice, here or wherever submit() sends them."""
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -15,8 +14,7 @@ from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
-from pipeline.resources import shipped
-from pipeline.store.artifact import Artifact, Asked, Store, digest, file_hash, telling_of_disks
+from pipeline.store.artifact import Artifact, Asked, Store, telling_of_disks
 
 Done = tuple[str, Artifact]
 """`made` or `have`, and the artifact."""
@@ -74,7 +72,7 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
 
 
 def asked_of(job: Job, inputs: dict[str, Artifact]) -> Asked:
-    version = stages.find(job.stage).version or code()
+    version = stages.find(job.stage).version(job.params)
     return Asked(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
 
 
@@ -126,14 +124,3 @@ def check(path: Path, expected: str) -> None:
     """Hash an input once a process before it is read."""
     del expected  # part of the cache key: the same folder made anew is checked anew
     Artifact.open(path).verify()
-
-
-@cache
-def code() -> str:
-    """The version of a stage without one: any edit of the package makes the cheap stages again, and
-    where their bytes come out the same, no dear stage notices."""
-    root = Path(__file__).parent
-    files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".jinja", ".css", ".js") and "__pycache__" not in path.parts)
-    tables = sorted(shipped("data/published").glob("*.csv"))  # the report sets them beside our figures
-    names = [os.fspath(path.relative_to(root.parent)) for path in files] + [f"data/published/{path.name}" for path in tables]
-    return digest({name: file_hash(path) for name, path in zip(names, files + tables, strict=True)})[:16]

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline import run as runs
+from pipeline import stages
 from pipeline.store.artifact import Store
 from tests import project
 
@@ -55,7 +55,7 @@ def main() -> None:
     import peft  # noqa: F401
 
     before = root / "before"  # what the stage needs, made once
-    runs.code()  # hashed once, here
+    stages.find("prepare").version({})  # hashed once, here
     assert ended_well(child(recipe, before, "prepare" if stage == "finetune" else "finetune"))
     reference = shutil.copytree(before, root / "reference")
     start = time.monotonic()

@@ -10,8 +10,9 @@ import torch
 
 from pipeline.engine import batching, generation, likelihood, training_state
 from pipeline.engine.loss import target_loss
+from pipeline.engine.seeding import seed_everything
 from pipeline.errors import ModelError, TrainingError
-from pipeline.machine import Machine, seed_everything
+from pipeline.machine import Machine
 from pipeline.models import adapters, loading, renderer
 from pipeline.stages import finetune
 from tests import tiny

@@ -305,6 +305,20 @@ def test_a_forged_chart_that_another_version_is_said_to_have_drawn(page, pattern
     assert "another version of altair or vl-convert-python writes otherwise" in raised.value.remedy
 
 
+def code_version(path):
+    return json.loads(recompute_page.INDEX.findall(path.read_text("utf-8"))[0])["code_version"]
+
+
+@pytest.mark.slow
+def test_a_page_of_other_code_that_comes_out_the_same(page):
+    edit(page, f'"code_version": "{code_version(page)}"', f'"code_version": "{"0" * 16}"')
+    assert recompute_page.verify(page).comparisons == 1
+    edit(page, "<h1", "<h1 ")
+    with pytest.raises(ProofError) as raised:
+        recompute_page.verify(page)
+    assert "It was made by another version of loralift (0000000000000000, this is " in raised.value.remedy
+
+
 @pytest.mark.slow
 def test_the_rest_of_a_page_counts_whoever_drew_its_charts(page):
     drawn_by_others(page)

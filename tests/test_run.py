@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import run as runs
+from pipeline import stages
 from pipeline.config import recipe as recipes
 from pipeline.errors import ArtifactError
 from pipeline.plan import plan
 from pipeline.stages import compare, finetune
+from pipeline.store import import_closure
 from pipeline.store.artifact import Artifact, Store
 from tests import project
 
@@ -51,9 +53,26 @@ def test_what_is_made_again(copied, changes, again):
     assert sorted(project.carry_out(*copied, changes)) == sorted(again)
 
 
-def test_an_edit_makes_only_the_cheap_stages_again(copied, monkeypatch):
-    monkeypatch.setattr(runs, "code", lambda: "edited")
-    assert project.carry_out(*copied) == ["prepare", "prepare", "compare", "report"]
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [
+        ("page/templates/page.css", ["report"]),
+        ("commands/views.py", []),
+        ("data/overlap.py", ["prepare", "prepare"]),  # the same bytes come out, so nothing rests on others
+        ("data/inline.py", ["prepare", "prepare", "compare"]),
+        ("store/records.py", ["prepare", "prepare", "compare", "report"]),
+    ],
+)
+def test_an_edit_makes_only_the_cheap_stages_again_that_consist_of_it(copied, monkeypatch, tmp_path, file, again):
+    package = shutil.copytree(import_closure.PACKAGE, tmp_path / "pipeline")
+    with (package / file).open("a", encoding="utf-8") as text:
+        text.write("\n")
+
+    def code(stage, tasks, data):
+        return import_closure.version(package / "stages" / stage.name, tasks, data, package)
+
+    monkeypatch.setattr(stages, "code", code)
+    assert project.carry_out(*copied) == again
 
 
 def test_a_raised_version_makes_a_dear_stage_again_and_equal_bytes_nothing_else(copied, monkeypatch):
@@ -150,7 +169,7 @@ def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsy
     from pipeline.commands import views
 
     recipe, root = copied
-    monkeypatch.setattr(runs, "code", lambda: "edited")
+    monkeypatch.setattr(stages, "code", lambda *_: "edited")
     views.collect(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
     assert sorted(each.stage for each in artifacts(root)) == ["finetune", "generate", "generate"]
 

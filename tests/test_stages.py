@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from pipeline import cli, stages
-from pipeline import run as runs
 from pipeline.commands import plan_table, views
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine, Work
@@ -108,7 +107,7 @@ def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
     artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
     monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
     monkeypatch.setattr(recipes, "shipped_files", list)
-    monkeypatch.setattr(runs, "code", lambda: "edited")  # its input has another key now
+    monkeypatch.setattr(stages, "code", lambda *_: "edited")  # its input has another key now
     views.collect(Console(), call.site.store, True, [ROOT / "recipes" / "quickstart.yaml"])
     assert artifact.path.exists()
 

@@ -13,8 +13,8 @@ import torch
 
 from pipeline.engine import batching
 from pipeline.engine.loss import target_loss
+from pipeline.engine.seeding import seed_everything
 from pipeline.errors import ModelError
-from pipeline.machine import seed_everything
 from pipeline.models import adapters, liveness, loading, renderer, shapes
 from pipeline.models.model_table import ROWS
 from pipeline.stages import finetune, generate

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline import run as runs
+from pipeline import stages
 from pipeline.commands import difference
 from pipeline.errors import ArtifactError, ComparisonError, UserError
 from pipeline.machine import Machine, Work
@@ -27,6 +27,7 @@ PACKED = re.compile(r'(<script type="(?:application/octet-stream|text/plain)" id
 DRAWN = re.compile(r"<svg\b.*?</svg>", re.S)
 DRAWN_BY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
 """In the text of an index; inside a string the quotes would stand behind backslashes."""
+CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
 DRAWERS = " or ".join(embedded_records.DRAWN_BY)
 BESIDE = ("report.json", "report.md")
 """What lies beside a page in its sealed folder, and is made with it."""
@@ -55,11 +56,12 @@ class Page:
         return ProofError(f"{self.path}: {where}{at}: {told}", self.remark())
 
     def remark(self) -> str:
-        theirs = {str(found.get("version")) for found in self.manifests() if found.get("stage") == "compare"}
-        if theirs - {runs.code()}:
-            return (
-                f"It was made by another version of loralift ({', '.join(sorted(theirs))}, this is {runs.code()}): verify it with that one."
-            )
+        versions = [(str(self.index.get("code_version", "an older one")), stages.find("report").version(self.index["params"]))]
+        compared = [manifest for manifest in self.manifests() if manifest.get("stage") == "compare"]
+        versions += [(str(manifest.get("version")), stages.find("compare").version(manifest.get("params") or {})) for manifest in compared]
+        for theirs, ours in versions:
+            if theirs != ours:
+                return f"It was made by another version of loralift ({theirs}, this is {ours}): verify it with that one."
         altered = "The page or one of its records was altered after it was made, or the records of an altered one were put into it."
         by_others = f" Or this is a text of a chart that another version of {DRAWERS} writes otherwise: verify the page with that one."
         return altered + (by_others if self.index["drawn_by"] != embedded_records.drawn_by() else "")
@@ -297,6 +299,8 @@ def reported_again(page: Page, inputs: Mapping[str, Artifact], out: Path, checke
     if page.index["drawn_by"] != index["drawn_by"]:
         said, found, checked.drawings = undrawn(said, found)
         index["drawn_by"] = page.index["drawn_by"]
+    index["code_version"] = page.index.get("code_version")  # of no matter where the same page comes out
+    said, found = (CODE_VERSION.sub("", text) for text in (said, found))
     if differs := difference.values(page.index, index):
         raise page.fail(f"the index{differs[0]}", *differs[1:])
     if differs := difference.texts(said, found):

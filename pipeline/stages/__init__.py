@@ -1,16 +1,22 @@
 """One file per stage of the pipeline; a stage reads sealed folders and writes one.
 
 A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (a person raises it when results
-can change, and no clean-up forgets its artifacts), and `NEEDS`, what a job of it takes. The table below is all that the rest
-of the package knows of stages. Imports every room below it, and no other stage. Start with `finetune.py`: `train()` is the
-training loop, top to bottom.
+can change, and no clean-up forgets its artifacts), `NEEDS`, what a job of it takes, and `DATA`, folders that it reads beside
+code. The table below is all that the rest of the package knows of stages. Imports every room below it, and no other stage.
+Start with `finetune.py`: `train()` is the training loop, top to bottom.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
+
+from pipeline.data import task
+from pipeline.store import import_closure
 
 ORDER = ("prepare", "finetune", "generate", "refer", "relate", "forget", "speed", "compare", "report")
 """How people read the stages. A stage file that is not named here comes last."""
@@ -29,13 +35,18 @@ class Stage:
         return self.module.__name__.rpartition(".")[2]
 
     @property
-    def version(self) -> int | None:
-        """Raised by hand where results can change; None for a stage that is cheap and keyed by its code."""
-        return getattr(self.module, "VERSION", None)
+    def file(self) -> Path:
+        return Path(str(self.module.__file__))
 
     @property
     def is_expensive(self) -> bool:
-        return self.version is not None
+        return hasattr(self.module, "VERSION")
+
+    def version(self, params: Mapping[str, Any]) -> int | str:
+        """What enters the key of a job: VERSION, or for a cheap stage the hash of its code, in which only the tasks in params count."""
+        if self.is_expensive:
+            return int(self.module.VERSION)
+        return code(self.file, frozenset(import_closure.text(params)) & shipped_tasks(), tuple(getattr(self.module, "DATA", ())))
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -61,6 +72,16 @@ def find(name: str) -> Stage:
 def table() -> list[Stage]:
     """All stages, in order."""
     return [find(name) for name in names()]
+
+
+@cache
+def code(file: Path, tasks: frozenset[str], data: tuple[Path, ...]) -> str:
+    return import_closure.version(file, tasks, data)
+
+
+@cache
+def shipped_tasks() -> frozenset[str]:
+    return frozenset(task.names())
 
 
 def expensive() -> list[str]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from pipeline.engine import batching, tracking, training_state
 from pipeline.engine.loss import target_loss
+from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
-from pipeline.machine import Work, seed_everything
+from pipeline.machine import Work
 from pipeline.models import adapters, loading, renderer
 from pipeline.progress import meter, say
 from pipeline.store import records

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pipeline import stages
+from pipeline.lora_land import published
 from pipeline.machine import Work
 from pipeline.page import (
     cells,
@@ -17,6 +19,8 @@ from pipeline.page import (
     svg,
 )
 
+DATA = (published.FOLDER,)
+
 
 def run(work: Work) -> dict[str, Any]:
     """Write report.html, report.md, report.json, charts/*.svg and *.png, and a model card for every adapter.
@@ -28,6 +32,7 @@ def run(work: Work) -> dict[str, Any]:
     opened = cells.open_all(work)
     judged = claims_section.judge(opened, recipe)
     files, index = embedded_records.of(work)
+    index["code_version"] = stages.find("report").version(work.params)
     read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], files) for cell in opened}
     report = report_data.report(recipe, opened, judged, read)
     drawn = charts_lift.all_of(report) | charts_arms.all_of(report)

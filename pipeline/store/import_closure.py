@@ -1,0 +1,104 @@
+"""Which files the code of a module consists of: what it imports, whatever those import, what is loaded by name, and data files beside it.
+
+Read from the text of import statements, wherever in a file they stand, so that heavy libraries which load late do not matter and
+nothing is run. `tests/test_versions.py` holds the reading to the syntax tree.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from pipeline.store.artifact import digest, file_hash
+
+PACKAGE = Path(__file__).parents[1]
+IMPORT = re.compile(r"^[ \t]*(?:from (pipeline[\w.]*) import (\([^)]*\)|[^\n#]*)|import (pipeline[\w.]*))", re.MULTILINE)
+ROOMS_BY_NAME = {"scoring/scoring.py": "metrics", "sandbox/sandbox.py": "sandbox"}
+"""A module that loads any module of a room by its name, and the room."""
+FILES_BY_NAME = {"data/task.py": "tasks"}
+"""A module that loads one module of a room by a name that a job's parameters hold, and the room."""
+
+
+def files(start: Path, names: Iterable[str] = (), package: Path = PACKAGE) -> list[Path]:
+    """All files that the code of a module consists of, sorted.
+
+    Args:
+        start: the module's file.
+        names: words that may name a module, as text(params) gives them.
+        package: the folder `pipeline`; what it imports from elsewhere is not followed.
+    """
+    closure: set[Path] = set()
+    left = [start]
+    while left:
+        path = left.pop()
+        if path not in closure:
+            closure.add(path)
+            left += imports(path, package)
+            name = path.relative_to(package).as_posix() if path.is_relative_to(package) else ""
+            if name in ROOMS_BY_NAME:
+                left += modules(package / ROOMS_BY_NAME[name])
+            if name in FILES_BY_NAME:
+                left += [one for one in modules(package / FILES_BY_NAME[name]) if one.stem in set(names)]
+    rooms = {path.parent for path in closure if path.parent != package}
+    return sorted(path for path in closure | {file for room in rooms for file in data(room)} if not is_bare(path))
+
+
+def version(start: Path, names: Iterable[str] = (), folders: Iterable[Path] = (), package: Path = PACKAGE) -> str:
+    """16 hexadecimal digits that change with any byte of files() or of a file in the folders, which is data that the module reads.
+
+    Bytes, not syntax trees: parsing takes ten times as long, and where an edited comment makes a cheap stage again, equal results
+    come out, so that nothing expensive follows.
+    """
+    hashes = {spelled(path, package): hashed(path) for path in files(start, names, package)}
+    hashes |= {f"{folder.name}/{path.name}": hashed(path) for folder in folders for path in data(folder)}
+    return digest(hashes)[:16]
+
+
+def spelled(path: Path, package: Path) -> str:
+    return path.relative_to(package).as_posix() if path.is_relative_to(package) else path.name
+
+
+def modules(room: Path) -> list[Path]:
+    return sorted(room.rglob("*.py"))
+
+
+def data(folder: Path) -> list[Path]:
+    """The files of a folder that are no code."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix not in (".py", ".pyc") and path.name[0] != "." and path.is_file()]
+
+
+@cache
+def hashed(path: Path) -> str:
+    """Once a process: a run keeps the code that it began with."""
+    return file_hash(path)
+
+
+@cache
+def imports(path: Path, package: Path) -> frozenset[Path]:
+    """The files of the package that a file imports; a name may be a module or stand in one."""
+    names = set()
+    for module, listed, plain in IMPORT.findall(path.read_text("utf-8")):
+        names |= {module or plain} | {f"{module}.{name}" for name in re.findall(r"(\w+)(?: as \w+)?", listed)}
+    return frozenset(file for name in names if (file := file_of(name, package)))
+
+
+def file_of(name: str, package: Path) -> Path | None:
+    """The file of a module, if there is one of that name."""
+    path = package.joinpath(*name.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def is_bare(path: Path) -> bool:
+    """Whether it is the __init__.py of a room and holds nothing but its docstring."""
+    return path.name == "__init__.py" and len(ast.parse(path.read_text("utf-8")).body) < 2
+
+
+def text(value: object) -> Iterator[str]:
+    """Every string in JSON values, keys left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from text(item)
