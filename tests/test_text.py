@@ -1,11 +1,15 @@
 """Prompts and answers as token ids: chat and plain, one BOS, one end token, cut from the left."""
 
+import json
 import shutil
 
 import pytest
 
+from pipeline.data import few_shot_prompts, make_examples
 from pipeline.errors import ModelError
 from pipeline.models import renderer
+from pipeline.store import records
+from pipeline.store.records import Example, Turn
 from tests import tiny
 
 TEMPLATE = (
@@ -34,6 +38,53 @@ def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
     assert shown == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
     assert render.tokenizer.decode([render.end]) == "<|end|>"
     assert prompt.count(render.tokenizer.bos_token_id) == 1
+
+
+TURNS = (Turn("system", "the dog"), Turn("user", "the cat sees"), Turn("assistant", "yes"), Turn("user", "a bird"))
+
+
+def test_a_prompt_of_several_turns_goes_through_the_template(chat):
+    render = renderer.renderer(chat)
+    shown = render.tokenizer.decode(render.prompt_ids(TURNS) + render.target_ids(TURNS, "no"))
+    before = "<bos><|system|>the dog<|end|>\n<|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>\n<|user|>a bird<|end|>\n<|assistant|>"
+    assert shown == before + "no<|end|>"
+    assert render.lengths([(TURNS, "no")]) == [(len(render.prompt_ids(TURNS)), len(render.target_ids(TURNS, "no")))]
+
+
+def test_a_string_is_one_user_turn(chat, model):
+    for render in (renderer.renderer(chat), renderer.renderer(model)):
+        assert render.prompt_ids((Turn("user", "the cat"),)) == render.prompt_ids("the cat")
+        assert render.target_ids((Turn("user", "the cat"),), "yes") == render.target_ids("the cat", "yes")
+
+
+def test_plain_text_takes_no_conversation(model):
+    with pytest.raises(ModelError, match="4 turns, but the model is prompted with plain text"):
+        renderer.renderer(model).prompt_ids(TURNS)
+
+
+def test_turns_go_through_a_file_and_plain_prompts_lie_in_it_as_before(tmp_path):
+    rows = [Example("a", "the cat", "yes"), Example("b", TURNS, "no")]
+    records.write(tmp_path / "rows.jsonl", rows)
+    assert list(records.read(tmp_path / "rows.jsonl", Example)) == rows
+    plain, turns = (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()
+    assert plain == '{"id": "a", "prompt": "the cat", "target": "yes", "choices": [], "group": "", "extra": {}}'
+    assert json.loads(turns)["prompt"][1] == {"role": "user", "content": "the cat sees"}
+    assert rows[1].text == "the dog\n\nthe cat sees\n\nyes\n\na bird"
+
+
+@pytest.mark.parametrize("long_prompts", ["drop", "cut_left", "cut_field"])
+def test_a_conversation_is_never_cut(chat, long_prompts):
+    render = renderer.renderer(chat)
+    (counts,) = render.lengths([(TURNS, "no")])
+    example = Example("b", TURNS, "no")
+    assert make_examples.fit(example, counts, render, sum(counts), long_prompts) == (example, counts)
+    assert make_examples.fit(example, counts, render, sum(counts) - 1, long_prompts) == (None, counts)
+
+
+def test_arms_leave_a_conversation_as_it_is(chat):
+    render, example = renderer.renderer(chat), Example("b", TURNS, "no")
+    assert few_shot_prompts.Shots(render, [Example("a", "the cat", "yes")], 1, 0, 1000).prompt(example) == (TURNS, 0)
+    assert few_shot_prompts.with_key_lists([example], ["key"], render, "", 1000) == ([example], 1)
 
 
 def test_chat_can_be_switched_off(chat):

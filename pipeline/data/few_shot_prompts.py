@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pipeline.models.renderer import Renderer
-from pipeline.store.records import Example
+from pipeline.store.records import Example, Prompt
 
 SEPARATOR = "\n\n"
 """Separates few-shot examples."""
@@ -37,11 +37,13 @@ class Shots:
         return "" if any(SEPARATOR in example.target for example in self.train) else SEPARATOR
 
     def block(self, example: Example) -> str:
-        question = example.prompt.removeprefix(self.preface)
+        question = example.text.removeprefix(self.preface)
         return f"{question}{'' if question[-1:].isspace() else ' '}{example.target}{SEPARATOR}"
 
-    def prompt(self, example: Example) -> tuple[str, int]:
+    def prompt(self, example: Example) -> tuple[Prompt, int]:
         """The few-shot prompt of a held-out example, and its number of few-shot examples: the last ones that fit."""
+        if not isinstance(example.prompt, str):
+            return example.prompt, 0  # few-shot examples of a conversation are not text before it
         question = example.prompt.removeprefix(self.preface)
         head = self.preface if question != example.prompt else ""
         blocks = [self.block(shot) for shot in self.chosen]
@@ -67,13 +69,14 @@ def json_keys(train: list[Example]) -> list[str]:
 def with_key_list(example: Example, keys: list[str], preface: str = "") -> str:
     """The prompt with the list of the answer's keys, after the preface of the task."""
     key_list = ", ".join(json.dumps(name, ensure_ascii=False) for name in keys)
-    question = example.prompt.removeprefix(preface)
-    head = preface if question != example.prompt else ""
+    question = example.text.removeprefix(preface)
+    head = preface if question != example.text else ""
     return f"{head}Answer with one JSON object that has exactly these keys: {key_list}.{SEPARATOR}{question}"
 
 
 def with_key_lists(heldout: list[Example], keys: list[str], render: Renderer, preface: str, max_tokens: int) -> tuple[list[Example], int]:
     """Examples with the list of keys in their prompts, and how many are unchanged because they would exceed `max_tokens`."""
     candidates = [replace(example, prompt=with_key_list(example, keys, preface)) for example in heldout]
-    fits = [bool(keys) and len(render.prompt_ids(example.prompt)) <= max_tokens for example in candidates]
+    is_plain = [bool(keys) and isinstance(example.prompt, str) for example in heldout]
+    fits = [plain and len(render.prompt_ids(new.prompt)) <= max_tokens for plain, new in zip(is_plain, candidates, strict=True)]
     return [new if fit else old for old, new, fit in zip(heldout, candidates, fits, strict=True)], fits.count(False)

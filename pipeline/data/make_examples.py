@@ -10,7 +10,7 @@ from pipeline.data.files import BadRow, SourceRow
 from pipeline.data.task import Task
 from pipeline.errors import DataError, UserError
 from pipeline.models.renderer import Renderer
-from pipeline.store.records import Example
+from pipeline.store.records import Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
@@ -32,7 +32,14 @@ class ExampleMaker:
         extra = {
             name: [position + len(self.preface) for position in value] if name == CUT else value for name, value in example.extra.items()
         }
-        return replace(example, prompt=self.preface + example.prompt, extra=extra)
+        return replace(example, prompt=prefixed(self.preface, example.prompt), extra=extra)
+
+
+def prefixed(preface: str, prompt: Prompt) -> Prompt:
+    """The prompt with a text before it; in a conversation, before its first turn."""
+    if isinstance(prompt, str):
+        return preface + prompt
+    return (replace(prompt[0], content=preface + prompt[0].content), *prompt[1:])
 
 
 def example_maker(task: Task, offline: bool) -> ExampleMaker:
@@ -67,12 +74,12 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
         return BadRow("missing field", f"{error.args[0] if error.args else error} is missing or null")
     except (UserError, ValueError, TypeError, AttributeError) as error:
         return BadRow("bad value", getattr(error, "problem", None) or str(error))
-    if not example.prompt.strip():
+    if not example.text.strip():
         return BadRow("empty prompt", json.dumps(source_row.row, ensure_ascii=False, default=str))
     if not example.target.strip():
         return BadRow("empty target", json.dumps(source_row.row, ensure_ascii=False, default=str))
     if not is_text(example):
-        return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.prompt!r}")
+        return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.text!r}")
     if task.answer(example.target, example) is None:
         return BadRow("bad value", f"the task's parser reads no answer in its own target: {example.target}")
     return example if example.id else replace(example, id=source_row.id)
@@ -81,7 +88,7 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
 def is_text(example: Example) -> bool:
     """Whether the example can be written as UTF-8; JSON input can hold unpaired surrogates."""
     try:
-        f"{example.id}{example.prompt}{example.target}{example.group}".encode()
+        f"{example.id}{example.text}{example.target}{example.group}".encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -109,6 +116,8 @@ def fit_tokens(
 
     if sum(counts) <= limit:
         return whole, counts
+    if not isinstance(whole.prompt, str):
+        return None, counts  # no part of a conversation may be cut
     shorter = ""
     if long_prompts == "cut_left":
         shorter = render.cut_left(whole.prompt, limit - counts[1])

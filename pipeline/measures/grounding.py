@@ -60,7 +60,7 @@ class Exam:
     """JSON keys whose values are not copied from the source."""
 
     def source(self, example: Example) -> str:
-        return example.prompt.removeprefix(self.preface)
+        return example.text.removeprefix(self.preface)
 
     def known(self, example: Example) -> Known:
         task = self.task
@@ -108,7 +108,7 @@ def look_over(task: Task, examples: Sequence[Example], preface: str) -> Exam:
     """What the examples tell of the task: ordinary words are those that stand in small letters somewhere."""
     small: set[str] = set()
     for example in examples:
-        small.update(word for word in f"{example.prompt} {example.target}".split() if word.islower())
+        small.update(word for word in f"{example.text} {example.target}".split() if word.islower())
     words = frozenset(key(word.strip(".,;:!?\"'()[]")) for word in small) | ORDINARY
     vocabulary = slots.Vocabulary(task.slots(example) for example in examples) if task.slots else None
     exam = Exam(task, preface, words, vocabulary, frozenset())

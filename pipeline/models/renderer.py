@@ -1,4 +1,4 @@
-"""What a model sees: the chat template or the plain prompt as token ids, the answer behind it, and how ids
+"""What a model sees: the turns of a prompt in the chat template, or its plain text, as token ids; the answer after it; and how ids
 become text again. Training, generation and scoring all come through here, so their ids are the same.
 
 The ids of a prompt never depend on the answer: prompt and answer are tokenized apart and put together as
@@ -6,12 +6,14 @@ ids, so the loss mask is a number of tokens and no string is ever searched for.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import base_model
+from pipeline.store.records import Prompt, Turn, as_turns, prompt_text
 
 ONE_DATE = (
     "{% macro strftime_now(form) %}"
@@ -37,7 +39,7 @@ class Renderer:
             raise ModelError(
                 "the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json."
             )
-        self.turn = self.chat_seam() if self.chat else ("", "")
+        self.chat_ending = self.chat_boundary() if self.chat else ("", "")
         self.blank_opens_word = self.plain("word word")[: len(self.plain("word"))] == self.plain("word")
         self.end = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
@@ -46,97 +48,105 @@ class Renderer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids that the answer follows, with at most one BOS."""
+    def prompt_ids(self, prompt: Prompt) -> list[int]:
+        """The ids that the answer follows, with at most one BOS.
+
+        Raises:
+            ModelError: several turns, and no chat template.
+        """
         if self.chat:
-            return self.plain(self.conversation(prompt))
-        before, _ = self.seam(prompt)
+            return self.plain(self.conversation(as_turns(prompt)))
+        before, _ = self.prompt_answer_boundary(prompt)
         ids: list[int] = self.tokenizer(before)["input_ids"]
         return ids[:-1] if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id else ids
 
-    def conversation(self, prompt: str, answer: str | None = None) -> str:
-        """The chat template's text of a question: up to where its answer begins, or with its answer and what stands behind it.
+    def conversation(self, turns: Sequence[Turn], answer: str | None = None) -> str:
+        """The chat template's text of a conversation: up to where the next answer begins, or with that answer and what follows it.
 
         Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks aloud would be cut off before it answers.
         """
-        turns = [{"role": "user", "content": prompt}]
-        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
-        shown: str = self.tokenizer.apply_chat_template(
-            turns,
+        messages = [asdict(turn) for turn in turns]
+        messages += [] if answer is None else [{"role": "assistant", "content": answer}]
+        text: str = self.tokenizer.apply_chat_template(
+            messages,
             chat_template=ONE_DATE + self.tokenizer.get_chat_template(),
             add_generation_prompt=answer is None,
             tokenize=False,
             enable_thinking=False,
         )
-        return shown
+        return text
 
-    def chat_seam(self) -> tuple[str, str]:
+    def chat_boundary(self) -> tuple[str, str]:
         """A question as the chat template ends it, and the blank that it writes before an answer (Llama 2; mostly there is none)."""
-        before, whole = self.conversation("a"), self.conversation("a", "word")
+        before, whole = self.conversation(as_turns("a")), self.conversation(as_turns("a"), "word")
         between = whole[len(before) :].partition("word")[0] if whole.startswith(before) else ""
         return before, between if between.isspace() else ""
 
-    def answer_ids(self, prompt: str, answer: str) -> list[int]:
-        """The ids of an answer behind its prompt, without an end token."""
-        before, blank = self.turn if self.chat else self.seam(prompt)
+    def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
+        """The ids of an answer after its prompt, without an end token."""
+        before, blank = self.chat_ending if self.chat else self.prompt_answer_boundary(prompt)
         together, alone = self.plain(before + blank + answer.strip()), self.plain(before)
         if together[: len(alone)] == alone:  # the usual case: a tokenization of the whole text
             return together[len(alone) :]
-        # a merge would cross the seam: tokenize the answer behind a line end, since some tokenizers put a blank before any text
-        line, behind = self.plain("\n"), self.plain("\n" + blank + answer.strip())
-        return behind[len(line) :] if behind[: len(line)] == line else self.plain(blank + answer.strip())
+        # a merge would cross the boundary: tokenize the answer after a line end, since some tokenizers put a blank before any text
+        line, line_and_answer = self.plain("\n"), self.plain("\n" + blank + answer.strip())
+        return line_and_answer[len(line) :] if line_and_answer[: len(line)] == line else self.plain(blank + answer.strip())
 
-    def target_ids(self, prompt: str, target: str) -> list[int]:
+    def target_ids(self, prompt: Prompt, target: str) -> list[int]:
         """The ids that carry the loss: the answer and the end token."""
         return [*self.answer_ids(prompt, target), self.end]
 
-    def lengths(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    def lengths(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
         """The numbers of prompt_ids and target_ids of every (prompt, target), tokenized together and no text twice."""
         if self.chat:
-            befores, blanks = [self.turn[0]] * len(pairs), [self.turn[1]] * len(pairs)
-            starts, asked = [self.plain(self.turn[0])] * len(pairs), self.many([self.conversation(prompt) for prompt, _ in pairs])
+            befores, blanks = [self.chat_ending[0]] * len(pairs), [self.chat_ending[1]] * len(pairs)
+            starts = [self.plain(self.chat_ending[0])] * len(pairs)
+            prompt_ids = self.encode_batch([self.conversation(as_turns(prompt)) for prompt, _ in pairs])
         else:
-            befores, blanks = map(list, zip(*(self.seam(prompt) for prompt, _ in pairs), strict=True))
-            starts = self.many(befores)
-            asked = self.led(starts, [prompt for prompt, _ in pairs])
-        wholes = self.many([before + blank + pair[1].strip() for before, blank, pair in zip(befores, blanks, pairs, strict=True)])
-        found = []
-        for pair, ids, whole, start in zip(pairs, asked, wholes, starts, strict=True):
+            befores, blanks = map(list, zip(*(self.prompt_answer_boundary(prompt) for prompt, _ in pairs), strict=True))
+            starts = self.encode_batch(befores)
+            prompt_ids = self.with_special_tokens(starts, [prompt for prompt, _ in pairs])
+        wholes = self.encode_batch([before + blank + pair[1].strip() for before, blank, pair in zip(befores, blanks, pairs, strict=True)])
+        counts = []
+        for pair, ids, whole, start in zip(pairs, prompt_ids, wholes, starts, strict=True):
             is_usual = whole[: len(start)] == start
-            found.append((len(ids), 1 + (len(whole) - len(start) if is_usual else len(self.answer_ids(*pair)))))
-        return found
+            counts.append((len(ids), 1 + (len(whole) - len(start) if is_usual else len(self.answer_ids(*pair)))))
+        return counts
 
-    def led(self, starts: list[list[int]], prompts: list[str]) -> list[list[int]]:
+    def with_special_tokens(self, starts: list[list[int]], prompts: list[Prompt]) -> list[list[int]]:
         """The prompt_ids of prompts, from the ids of what stands before their answers: every text is led by the same special tokens."""
-        known = self.prompt_ids(prompts[0])
-        lead = known[: len(known) - len(starts[0])]
-        is_simple = known == lead + starts[0]
+        first = self.prompt_ids(prompts[0])
+        lead = first[: len(first) - len(starts[0])]
+        is_simple = first == lead + starts[0]
         ends = (self.tokenizer.eos_token_id,)
         return [
             lead + ids if is_simple and tuple(ids[-1:]) != ends else self.prompt_ids(prompt)
             for ids, prompt in zip(starts, prompts, strict=True)
         ]
 
-    def many(self, texts: list[str]) -> list[list[int]]:
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
         ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return ids
 
-    def seam(self, prompt: str) -> tuple[str, str]:
+    def prompt_answer_boundary(self, prompt: Prompt) -> tuple[str, str]:
         """The prompt, and the blank that opens the answer.
 
         The one blank between the two belongs to the answer where the tokenizer's words begin with it
         (GPT, Llama 3, Qwen), and to the prompt where they end with it.
         """
-        body = prompt.rstrip(" ")
+        if not isinstance(prompt, str) and len(prompt) > 1:
+            problem = f"a prompt has {len(prompt)} turns, but the model is prompted with plain text"
+            raise ModelError(problem, "Name an instruct model, whose tokenizer has a chat template.")
+        body = prompt_text(prompt).rstrip(" ")
         if not body or body[-1].isspace():
             return body, ""
         return (body, " ") if self.blank_opens_word else (body + " ", "")
 
     def end_of_turn(self) -> int:
         """The token that ends an answer in the chat template; often not the tokenizer's EOS."""
-        behind = self.plain(self.conversation("a", "word").rpartition("word")[2])
-        known = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
-        return int(next((token for token in behind if token in known), self.tokenizer.eos_token_id))
+        ending = self.plain(self.conversation(as_turns("a"), "word").rpartition("word")[2])
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        return int(next((token for token in ending if token in special), self.tokenizer.eos_token_id))
 
     def cut_left(self, prompt: str, tokens: int) -> str:
         """The end of a prompt, such that its ids are at most `tokens`; empty if nothing fits."""

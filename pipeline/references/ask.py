@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pipeline.errors import MachineError, ModelError
 from pipeline.progress import Meter, meter
 from pipeline.references.endpoint import BusyError, Call, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import Example, Prediction, Prompt, as_turns
 from pipeline.store.row_log import Kept
 
 MAX_STOP_STRINGS = 4
@@ -177,7 +177,7 @@ class Asker:
         finally:
             self.resting.discard(task)
 
-    async def request(self, client: Any, prompt: str) -> dict[str, Any]:
+    async def request(self, client: Any, prompt: Prompt) -> dict[str, Any]:
         """The body of one answer.
 
         Raises:
@@ -188,7 +188,7 @@ class Asker:
 
         body: dict[str, Any] = {"temperature": 0, self.limit_name: self.ask.max_new_tokens}
         body |= {"stop": list(self.ask.stop[:MAX_STOP_STRINGS])} if self.ask.stop else {}
-        body |= {"model": self.call.model, "messages": [{"role": "user", "content": prompt}]}
+        body |= {"model": self.call.model, "messages": [asdict(turn) for turn in as_turns(prompt)]}
         try:
             raw = await client.chat.completions.with_raw_response.create(**body, extra_headers=self.endpoint.headers())
         except openai.APIStatusError as error:
@@ -215,7 +215,7 @@ class Asker:
         marked = len(text) < len(whole) or choice.get("stop_reason") in self.ask.stop  # vLLM names the string
         stopped = "refused" if refused else "stop" if marked else "length" if finish == "length" else "eos"
         counts = reported(body.get("usage"))
-        prompt_tokens, tokens = counts or (estimate(example.prompt), estimate(whole))
+        prompt_tokens, tokens = counts or (estimate(example.text), estimate(whole))
         served = self.endpoint.cleaned(str(body.get("model") or ""))
         return Reply(example.id, text, tokens, stopped, prompt_tokens, counts is not None, tries, round(seconds, 4), served)
 

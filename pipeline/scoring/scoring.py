@@ -359,7 +359,7 @@ def example_rows(arms: list[Arm], measured: dict[str, Measured], trial: Trial) -
     said = [arm_rows(number, arm, measured) for number, arm in enumerate(arms)]
     rows = []
     for index, example in enumerate(trial.examples):
-        known = {"id": example.id, "prompt": example.prompt, "target": example.target, "choices": list(example.choices)}
+        known = {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)}
         rows.append(known | by_name([of_arm[index] for of_arm in said], trial))
     return rows
 

@@ -143,7 +143,7 @@ def kept(work: Work) -> list[dict[str, Any]]:
         metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
         values = scoring.measure(metric, arms, trial).values
         rows = [
-            {"id": each.id, "prompt": each.prompt, "target": each.target, "base": one.text, "tuned": two.text, "scores": scores}
+            {"id": each.id, "prompt": each.text, "target": each.target, "base": one.text, "tuned": two.text, "scores": scores}
             for each, one, two, scores in zip(exam, arms[0].predictions, arms[1].predictions, values.T.tolist(), strict=True)
         ]
         found = forgetting.task_suite(rows, trial.labels, work.params["margin"], work.params["confidence"])

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -94,14 +94,14 @@ class Spool:
         rank = len(self.tickets) if seed is None else int.from_bytes(drawn)
         self.tickets.append((rank, self.file.tell()))
         row = (place, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
-        self.file.write(json.dumps(row).encode() + b"\n")
+        self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
 
     def drawn(self) -> Iterator[tuple[str, Example]]:
         """Place and example, in the order of the draw."""
         for _, offset in sorted(self.tickets):
             self.file.seek(offset)
             place, name, prompt, target, choices, group, extra = json.loads(self.file.readline())
-            yield place, Example(name, prompt, target, tuple(choices), group, extra)
+            yield place, Example(name, records.prompt_from_json(prompt), target, tuple(choices), group, extra)
 
 
 @dataclass
@@ -148,18 +148,18 @@ class Draw:
         """Whether a training prompt is in the exam, or was in training before."""
         if self.watch is None:
             return False  # several held-out answers to one prompt are for the group to tell
-        if found := self.watch.match(example.prompt):
+        if found := self.watch.match(example.text):
             self.overlap[found.kind] += 1
             pair = {"train": example.id, "heldout": found.heldout, "similarity": round(found.similarity, 4), "kind": found.kind}
             self.pairs += [pair] if len(self.pairs) < PAIRS else []
             return True
-        prompt, whole = digest(example.prompt), digest([example.prompt, example.target])
+        prompt, whole = digest(example.text), digest([example.text, example.target])
         if whole in self.asked:
-            tally.add("duplicate", place, example.prompt)
+            tally.add("duplicate", place, example.text)
         elif prompt in self.asked and example.choices:  # where answers are free, a prompt may have several
-            tally.add("conflicting answer", place, f"{example.target}, to {example.prompt}")
+            tally.add("conflicting answer", place, f"{example.target}, to {example.text}")
         elif prompt in self.dev_asked:
-            tally.add("prompt of the dev part", place, example.prompt)
+            tally.add("prompt of the dev part", place, example.text)
         else:
             self.asked |= {prompt, whole}
             self.dev_asked |= {prompt} if len(self.kept) < self.params["dev_examples"] else set()
@@ -287,9 +287,9 @@ def write_exam(out: Path, draw: Draw) -> dict[str, Any]:
     """Examples that ask the same get the same answer, so they become one group where the task names none."""
     first: dict[str, str] = {}
     for example in draw.kept:
-        first.setdefault(example.prompt, example.id)
-    times = Counter(example.prompt for example in draw.kept)
-    grouped = [replace(e, group=first[e.prompt]) if times[e.prompt] > 1 and not e.group else e for e in draw.kept]
+        first.setdefault(example.text, example.id)
+    times = Counter(example.text for example in draw.kept)
+    grouped = [replace(e, group=first[e.text]) if times[e.text] > 1 and not e.group else e for e in draw.kept]
     count = records.write(out / "examples.jsonl", grouped)
     return {"examples": count, "prompts": len(times)}
 

@@ -12,7 +12,7 @@ from pipeline.errors import ComparisonError
 from pipeline.machine import Work
 from pipeline.models import loading, renderer
 from pipeline.store import records
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import Example, Prediction, Prompt
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -105,7 +105,7 @@ def ways_of(render: renderer.Renderer, exam: list[Example], answers: list[str], 
     return found
 
 
-def deranged(prompts: list[str], seed: int) -> list[int | None]:
+def deranged(prompts: list[Prompt], seed: int) -> list[int | None]:
     """For each prompt the place of one with another text, fixed by the seed; None where all are the same.
 
     Equal prompts are put side by side and everyone looks as many places ahead as the most frequent prompt comes up, so that each is

@@ -2,17 +2,39 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | tuple[Turn, ...]
+"""What comes before an answer. A string is the simplest case: one user turn in a chat template, the text itself without one."""
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """A prompt as one text, for whoever searches, compares or shows it; turns are set apart by an empty line."""
+    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
+
+
+def as_turns(prompt: Prompt) -> tuple[Turn, ...]:
+    """A prompt as a chat template or an endpoint takes it."""
+    return (Turn("user", prompt),) if isinstance(prompt, str) else prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question with its known answer, as a task makes it from a source row."""
+    """One question with its reference answer, as a task makes it from a source row."""
 
     id: str
-    prompt: str
+    prompt: Prompt
     target: str
     choices: tuple[str, ...] = ()
     """The closed set of answers, where the task has one."""
@@ -20,10 +42,15 @@ class Example:
     """The source document; examples of one group are resampled together. Empty: a group of its own."""
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def text(self) -> str:
+        """The prompt as one text."""
+        return prompt_text(self.prompt)
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one model said to one example, as it came; answers and scores are derived from it."""
+    """What one model answered to one example, as it came; answers and scores are derived from it."""
 
     example: str
     text: str
@@ -79,8 +106,8 @@ def write(path: Path, rows: Iterable[Row]) -> int:
     names: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            names = names or [each.name for each in fields(row)]
-            file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False) + "\n")
+            names = names or [field.name for field in fields(row)]
+            file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False, default=asdict) + "\n")
             count += 1
     return count
 
@@ -98,8 +125,15 @@ def parse(line: str, kind: type[Row]) -> Row:
 
 def of(values: dict[str, Any], kind: type[Row]) -> Row:
     """A row from what JSON holds; lists become tuples at the top level, as the types say."""
-    fitting: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return kind(**fitting)
+    row: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    if kind is Example:
+        row["prompt"] = prompt_from_json(row["prompt"])
+    return kind(**row)
+
+
+def prompt_from_json(value: Any) -> Prompt:
+    """A prompt from what JSON holds: a string, or [{role, content}, ...]."""
+    return value if isinstance(value, str) else tuple(Turn(**turn) for turn in value)
 
 
 def dictionaries(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ def example(row: Row) -> Example:
 
 
 def slots(example: Example) -> list[Slot]:
-    fields = (field.partition(": ") for field in example.prompt.partition("\n")[0].split(" | "))
+    fields = (field.partition(": ") for field in example.text.partition("\n")[0].split(" | "))
     return [Slot(name, value) for name, _, value in fields if value]
 
 
