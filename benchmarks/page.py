@@ -24,7 +24,7 @@ from pipeline import plan as plans
 from pipeline.config import recipe
 from pipeline.machine import Machine
 from pipeline.plan import Job
-from pipeline.run import Site, asked_of, make
+from pipeline.run import Site, artifact_spec, make
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import Example, Prediction
@@ -119,7 +119,7 @@ def arm_of(job: Job) -> str:
 
 def invented(job: Job, inputs: dict[str, Artifact], site: Site) -> Artifact:
     """A sealed folder in the place of one that training or answering would leave."""
-    wanted, made = asked_of(job, inputs), {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.described(site.machine)}
+    wanted, made = artifact_spec(job, inputs), {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.described(site.machine)}
     with site.store.scratch(wanted) as out:
         facts = trained(job, out) if job.stage == "finetune" else answered(job, inputs, out)
         return site.store.seal(wanted, out, facts, made, {name: source.path.name for name, source in inputs.items()})

@@ -14,7 +14,7 @@ from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, described
 from pipeline.plan import Job
-from pipeline.store.artifact import Artifact, Asked, Store, telling_of_disks
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store, telling_of_disks
 
 Done = tuple[str, Artifact]
 """`made` or `have`, and the artifact."""
@@ -71,43 +71,43 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
     return done
 
 
-def asked_of(job: Job, inputs: dict[str, Artifact]) -> Asked:
+def artifact_spec(job: Job, inputs: dict[str, Artifact]) -> ArtifactSpec:
     version = stages.find(job.stage).version(job.params)
-    return Asked(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
+    return ArtifactSpec(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
 
 
 def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None:
-    asked = asked_of(job, inputs)
-    return store.find(asked.stage, asked.key)
+    spec = artifact_spec(job, inputs)
+    return store.find(spec.stage, spec.key)
 
 
 def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
     """Have the artifact or make it; a second process that wants the same one waits for the first."""
-    asked, store = asked_of(job, inputs), site.store
-    if found := store.find(asked.stage, asked.key):
+    spec, store = artifact_spec(job, inputs), site.store
+    if found := store.find(spec.stage, spec.key):
         return "have", found
-    resume = store.resume(asked)
+    resume = store.resume(spec)
     with telling_of_disks(resume.parent):
         resume.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{resume}.lock"):  # the system frees it when the process dies
-            if found := store.find(asked.stage, asked.key):
+            if found := store.find(spec.stage, spec.key):
                 return "have", found
             for made in inputs.values():
                 check(made.path, made.digest)
-            return "made", work(asked, inputs, site)
+            return "made", work(spec, inputs, site)
 
 
-def work(asked: Asked, inputs: dict[str, Artifact], site: Site) -> Artifact:
+def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:
     start = time.time()
-    with site.store.scratch(asked) as out:
-        given = Work(asked.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(asked), site.machine)
-        facts = within_memory(stages.find(asked.stage).run, given, f"{asked.stage} {asked.label}")
+    with site.store.scratch(spec) as out:
+        given = Work(spec.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(spec), site.machine)
+        facts = within_memory(stages.find(spec.stage).run, given, f"{spec.stage} {spec.label}")
         made = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
             **described(site.machine),
         }
-        return site.store.seal(asked, out, facts, made, {name: made.path.name for name, made in inputs.items()})
+        return site.store.seal(spec, out, facts, made, {name: made.path.name for name, made in inputs.items()})
 
 
 def within_memory(stage: Callable[[Work], dict[str, Any]], given: Work, name: str) -> dict[str, Any]:

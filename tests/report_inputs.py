@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.recipe import build
 from pipeline.machine import Work
 from pipeline.stages import report
-from pipeline.store.artifact import Artifact, Asked, Store
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store
 from pipeline.store.records import Comparison, write
 from tests import report_measures
 
@@ -157,7 +157,7 @@ class Inputs:
         stage = stages.get(source) or next((stage for begin, stage in known.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")
         hashed = hashlib.sha256(repr(files).encode()).hexdigest()
-        asked = Asked(stage, f"{task}--{source}", 1, {"task": {"name": task}, "source": source, **params}, {"content": hashed})
+        asked = ArtifactSpec(stage, f"{task}--{source}", 1, {"task": {"name": task}, "source": source, **params}, {"content": hashed})
         if found := store.find(stage, asked.key):
             return found
         with store.scratch(asked) as out:

@@ -7,7 +7,7 @@ import pytest
 from pipeline import arms
 from pipeline.config import recipe as recipes
 from pipeline.plan import plan
-from pipeline.run import asked_of, find
+from pipeline.run import artifact_spec, find
 from pipeline.store import records
 from pipeline.store.artifact import Store
 from pipeline.store.records import Example, Prediction
@@ -36,7 +36,7 @@ def made(tmp_path_factory, model):
         return found[job]
 
     report = plan(recipes.load(path, CHANGES))[-1]
-    assert asked_of(report, {}).stage == "report"
+    assert artifact_spec(report, {}).stage == "report"
     return {name.removeprefix("cell0000."): look(job) for name, job in report.inputs}
 
 

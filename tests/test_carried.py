@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.machine import Work
 from pipeline.page import embedded_records
-from pipeline.store.artifact import Asked, Store
+from pipeline.store.artifact import ArtifactSpec, Store
 
 ROWS = {"short": 20, "middle": 60, "long": 200}
 """Examples of each task."""
@@ -25,7 +25,7 @@ def work(tmp_path):
     store = Store(tmp_path / "data", tmp_path / "checkpoints")
 
     def seal(stage, task, files, inputs):
-        asked = Asked(stage, task, 1, {"task": task, "split": "heldout"}, {name: made.digest for name, made in inputs.items()})
+        asked = ArtifactSpec(stage, task, 1, {"task": task, "split": "heldout"}, {name: made.digest for name, made in inputs.items()})
         with store.scratch(asked) as out:
             for name, text in files.items():
                 (out / name).write_text(text, "utf-8")

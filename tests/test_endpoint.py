@@ -19,7 +19,7 @@ from pipeline.references.endpoint import Call, Endpoint, RetryPolicy, check_addr
 from pipeline.run import Site, make
 from pipeline.stages import generate, refer
 from pipeline.store import records
-from pipeline.store.artifact import Asked, Store
+from pipeline.store.artifact import ArtifactSpec, Store
 from pipeline.store.records import Prediction
 from tests import tiny
 from tests.fault_server import BUSY, Fault, FaultServer, completion, refusing
@@ -66,7 +66,7 @@ def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
     call = Call(endpoint, "fault", key_env, 2, RetryPolicy(first=0.01))
     others = (replace(call, endpoint="http://127.0.0.1:9/v1"), replace(call, model="other"))
     store = Store(Path(root) / "data", Path(root) / "checkpoints")
-    asked = Asked("prepare", "pets--heldout", 1, {}, {})
+    asked = ArtifactSpec("prepare", "pets--heldout", 1, {}, {})
     with store.scratch(asked) as folder:
         exam = store.seal(asked, tiny.write_part(folder, EXAM), {}, {}, {})
     params = {"endpoint": endpoint, "model": "fault", "max_new_tokens": 16, "stop": []}

@@ -22,7 +22,7 @@ from pipeline.engine import training_state
 from pipeline.models import base_model
 from pipeline.models.shapes import Shape
 from pipeline.plan import Job
-from pipeline.run import asked_of, find
+from pipeline.run import artifact_spec, find
 from pipeline.store.artifact import MANIFEST, Artifact, Store, canonical
 
 MANY_JOBS = 60
@@ -212,7 +212,7 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
     if found is not None:
         have[job] = found
         return None
-    asked = asked_of(job, inputs)
+    asked = artifact_spec(job, inputs)
     like = [Artifact.open(path.parent) for path in store.folder(job.stage).glob(f"{escape(job.label)}--*/{MANIFEST}")]
     if not like:
         return "never made"

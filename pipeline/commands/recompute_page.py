@@ -17,7 +17,7 @@ from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, fmt, svg
 from pipeline.progress import meter
 from pipeline.stages import compare, report
-from pipeline.store.artifact import MANIFEST, Artifact, Asked, Store, digest
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
 
 Row = dict[str, Any]
 MOST = 2**30
@@ -227,7 +227,7 @@ def plain(page: Page, name: str) -> str:
 def agreed(page: Page, source: str, entry: Row, folder: Path) -> Artifact:
     """The artifact of a folder, once its manifest says of itself what the index says of it."""
     made = Artifact.open(folder)
-    asked = Asked(made.stage, "", made.version, made.params, made.inputs)
+    asked = ArtifactSpec(made.stage, "", made.version, made.params, made.inputs)
     for what, said, found in (
         ("files", entry["files"], made.files),
         ("digest", made.digest, digest(made.files)),

@@ -1,4 +1,4 @@
-"""Folders that are made once: keyed by what was asked, sealed by what came out.
+"""Folders that are made once: keyed by what they are to be, sealed by what came out.
 
 An artifact is a folder with the files that a stage wrote and a manifest.json, written last.
 Its key hashes the stage, its version, its parameters and the digests of its inputs; its digest
@@ -28,7 +28,7 @@ CARD = "README.md"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ArtifactSpec:
     """What an artifact is to be: everything that its key hashes, and the label a person reads."""
 
     stage: str
@@ -106,12 +106,12 @@ class Store:
     def folder(self, stage: str) -> Path:
         return self.checkpoints if stage in CHECKPOINTS else self.data / stage
 
-    def place(self, asked: Asked) -> Path:
-        return self.folder(asked.stage) / f"{asked.label}--{asked.key[:12]}"
+    def place(self, spec: ArtifactSpec) -> Path:
+        return self.folder(spec.stage) / f"{spec.label}--{spec.key[:12]}"
 
-    def resume(self, asked: Asked) -> Path:
+    def resume(self, spec: ArtifactSpec) -> Path:
         """Where a stage keeps what it would lose if it were killed; removed when the artifact is sealed."""
-        return self.checkpoints / ".resume" / asked.key[:24]
+        return self.checkpoints / ".resume" / spec.key[:24]
 
     def find(self, stage: str, key: str) -> Artifact | None:
         for path in sorted(self.folder(stage).glob(f"*--{key[:12]}")):
@@ -126,12 +126,12 @@ class Store:
         yield from (Artifact.open(path.parent) for path in sorted(manifests) if not path.parent.name.startswith("."))
 
     @contextmanager
-    def scratch(self, asked: Asked) -> Iterator[Path]:
+    def scratch(self, spec: ArtifactSpec) -> Iterator[Path]:
         """An empty folder beside the artifact's place, gone at the end unless it was sealed.
 
         Only one process makes an artifact at a time (run.make holds its lock), so what a killed one left is removed.
         """
-        final = self.place(asked)
+        final = self.place(spec)
         path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
         with telling_of_disks(final.parent):
             unsealed = [final] if final.exists() and not (final / MANIFEST).exists() else []  # a deletion that was interrupted
@@ -143,11 +143,11 @@ class Store:
             finally:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def seal(self, asked: Asked, scratch: Path, facts: dict[str, Any], made: dict[str, Any], lineage: Mapping[str, str]) -> Artifact:
+    def seal(self, spec: ArtifactSpec, scratch: Path, facts: dict[str, Any], made: dict[str, Any], lineage: Mapping[str, str]) -> Artifact:
         """Write the manifest, flush all to disk and rename the folder into place."""
-        final, files = self.place(asked), file_hashes(scratch)
+        final, files = self.place(spec), file_hashes(scratch)
         sealed = Artifact(
-            final, asked.stage, asked.key, digest(files), asked.version, asked.params, asked.inputs, files, facts, made, dict(lineage)
+            final, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, made, dict(lineage)
         )
         body = {name: value for name, value in asdict(sealed).items() if name != "path"}
         (scratch / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
@@ -160,7 +160,7 @@ class Store:
                 raise
             return Artifact.open(final)  # another process made it first; the key says that it is the same
         flush(final.parent)
-        shutil.rmtree(self.resume(asked), ignore_errors=True)
+        shutil.rmtree(self.resume(spec), ignore_errors=True)
         return sealed
 
 
