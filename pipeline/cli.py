@@ -47,7 +47,7 @@ def known_device(name: str) -> str:
     return name
 
 
-RecipeArgument = Annotated[
+RecipeWords = Annotated[
     list[str],
     typer.Argument(
         metavar="RECIPE [KEY=VALUE]...",
@@ -164,7 +164,7 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 
 @app.command("plan")
 def plan_verb(
-    recipe: RecipeArgument,
+    recipe: RecipeWords,
     store: StoreAt = Path(),
     every: Annotated[bool, typer.Option("--all", help="A line a job, however many there are.")] = False,
 ) -> None:
@@ -176,7 +176,7 @@ def plan_verb(
 
 
 @app.command("prepare")
-def prepare_verb(recipe: RecipeArgument, store: StoreAt = Path()) -> None:
+def prepare_verb(recipe: RecipeWords, store: StoreAt = Path()) -> None:
     """Fix the examples of every task on disk."""
     made = carry_out(opened(recipe, store, Machine()), {"prepare"})
     for job, artifact in made.items():
@@ -184,9 +184,7 @@ def prepare_verb(recipe: RecipeArgument, store: StoreAt = Path()) -> None:
 
 
 @app.command("finetune")
-def finetune_verb(
-    recipe: RecipeArgument, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = ""
-) -> None:
+def finetune_verb(recipe: RecipeWords, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
     """Train every adapter of a recipe."""
     made = carry_out(opened(recipe, store, Machine(device, tokens, track)), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in made.items() if job.stage == "finetune"])
@@ -195,7 +193,7 @@ def finetune_verb(
 @app.command("compare")
 @app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
 @on_machine
-def compare_verb(recipe: RecipeArgument, machine: Machine, store: StoreAt = Path(), gate_at: GateAt = None) -> None:
+def compare_verb(recipe: RecipeWords, machine: Machine, store: StoreAt = Path(), gate_at: GateAt = None) -> None:
     """Make whatever is missing, compare base with tuned, and report."""
     call = opened(recipe, store, machine)
     rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
@@ -204,7 +202,7 @@ def compare_verb(recipe: RecipeArgument, machine: Machine, store: StoreAt = Path
 
 @app.command("report")
 def report_verb(
-    recipe: RecipeArgument,
+    recipe: RecipeWords,
     store: StoreAt = Path(),
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
@@ -278,7 +276,7 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 
 
 @app.command("show-prompt")
-def show_prompt_verb(recipe: RecipeArgument, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def show_prompt_verb(recipe: RecipeWords, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Print training examples as the model sees them, the part that carries the loss coloured.
 
     Where the output has no colour, that part stands in [[ ]].
