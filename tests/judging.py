@@ -12,4 +12,4 @@ def judge(comparisons, confidence, correction):
 
 
 def judged(row, p, confidence):
-    return replace(row, p_adjusted=p, verdict=verdict.word(p, row.low, row.high, confidence))
+    return replace(row, p_adjusted=p, verdict=verdict.decide(p, row.low, row.high, confidence))

@@ -81,10 +81,10 @@ class Inputs:
         if self.second:
             score_again(rows, metric, self.second)
         sources = {"exam": self.exam(task, rows), "train": self.train(task)}
+        points = {seed: {"rank": rank, "seed": seed, **where} for seed in sorted(seeds)}  # all in the order of the plan
+        sources |= {f"adapter{seed}": self.adapter(task, point) for seed, point in points.items()}
         sources["base"] = self.said("base", task, {}, rows, [row["base"] for row in rows])
-        for number, seed in enumerate(sorted(seeds)):
-            point = {"rank": rank, "seed": seed, **where}
-            sources[f"adapter{seed}"] = self.adapter(task, point)
+        for number, (seed, point) in enumerate(points.items()):
             sources[f"tuned{seed}"] = self.said(f"tuned{seed}", task, point, rows, [row["tuned"][number] for row in rows])
         for name in self.arms:
             if name not in report_measures.DERIVED:

@@ -9,6 +9,10 @@ from tests.shown import Expected, Shown, Tables, corrected, known, label_of, met
 Row = dict[str, Any]
 USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the base with examples in its prompt", "cannot tell": "cannot tell"}
 USED |= {"base_constrained": "the base held to its form"}
+VALUES = {"lift": "{+}", "learned": "{+}", "kept": "{+}", "hallucination": "{+}", "request price": "{$}", "break-even": "{n}"}
+"""How the value of each kind of rule is written."""
+THRESHOLDS = {"lift": "> {}", "learned": "> {}", "kept": "< {}", "hallucination": "< {}", "request price": "< {$}"}
+"""What the value of each kind of rule must clear."""
 
 
 def page(report: Row) -> Tables:
@@ -61,19 +65,15 @@ def verdict(report: Row) -> Tables:
 
 
 def ruled(rule: Row) -> str | Shown:
-    value, name = rule["value"], rule["rule"]
-    if value is None:
-        return "never" if "requests" in name and rule["verdict"] == "worse" else "not known"
+    if rule["value"] is None:
+        return "never" if rule["kind"] == "break-even" and rule["verdict"] == "worse" else "not known"
     if rule["low"] is not None:
-        return span("{+}", rule, "value")
-    return shows("{$}" if "dollars" in name else "{n}" if "requests" in name else "{}", value)
+        return span(VALUES[rule["kind"]], rule, "value")
+    return shows(VALUES[rule["kind"]], rule["value"])
 
 
 def line(rule: Row) -> str | Shown:
-    if rule["threshold"] is None:
-        return ""
-    side = ">" if rule["rule"].startswith(("lift", "learned")) else "<"
-    return shows(f"{side} {{$}}" if "dollars" in rule["rule"] else f"{side} {{}}", rule["threshold"])
+    return "" if rule["threshold"] is None else shows(THRESHOLDS[rule["kind"]], rule["threshold"])
 
 
 def lifts(report: Row) -> Tables:
@@ -218,8 +218,7 @@ def priced(report: Row) -> Tables:
                 spent.append(row)
         for told in cell["cost"]["break_even"]:
             row = {"Task": cell["label"], "Cheaper": label_of(cell, told["one"]), "Than": label_of(cell, told["other"]), "Why": told["why"]}
-            never = told["requests"] is None and told["why"].startswith("never")
-            row["From requests"] = "never" if never else shows("{n}", told["requests"])
+            row["From requests"] = "never" if told["reason"] == "never" else shows("{n}", told["requests"])
             row["Training"] = training(cell["cost"]["training"]) if told["one"] == "tuned" else ""
             even.append(row)
     return {"What training and answering cost": spent, "Break-even": even}

@@ -4,12 +4,15 @@ import re
 
 import pytest
 
-from pipeline.measures.advice import advise, summary
+from pipeline.measures import advice
+from pipeline.measures.claims import Claim
+from pipeline.measures.evidence import Evidence
+from pipeline.page.advice_section import advice_row, rule_row, summary
 
 COST = {"arms": {"tuned": {"request": 0.0004}, "base_fewshot": {"request": 0.0006}, "reference.big": {"request": None}}}
 COST["break_even"] = [
-    {"one": "tuned", "other": "base_fewshot", "requests": 13091, "why": ""},
-    {"one": "tuned", "other": "reference.big", "requests": None, "why": "the price of an hour is not set (cost.gpu_hour)"},
+    {"one": "tuned", "other": "base_fewshot", "requests": 13091, "reason": None},
+    {"one": "tuned", "other": "reference.big", "requests": None, "reason": "no price of an hour"},
 ]
 
 
@@ -24,7 +27,8 @@ def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.0
     arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
     decomposition = {"best_cheap": cheap} if cheap else None
-    return {"cell": name, "task": "pets", "label": "pets", "arms": arms, "floor": floor, "decomposition": decomposition, "cost": cost}
+    places = {"cell": name, "task": "pets", "label": "pets", "coordinates": ""}
+    return {**places, "arms": arms, "floor": floor, "decomposition": decomposition, "cost": cost}
 
 
 def around(score, half):
@@ -33,14 +37,42 @@ def around(score, half):
 
 def claim(kind, verdict, subject="accuracy", name="cell0000"):
     value = {"better": 0.3, "worse": -0.3, "cannot tell": 0.01}[verdict]
-    row = {"kind": kind, "verdict": verdict, "cell": name, "subject": subject, "margin": 0.02, "evidence": f"#{name}-{kind}"}
-    row |= {"p": 0.001, "p_adjusted": 0.002}
-    return row | {"value": value, "low": value - 0.04, "high": value + 0.04}
+    tables = {"lift": "lifts", "learned": "parts", "kept": "suites"}
+    is_loss = subject == "paragraphs"
+    return Claim(
+        id=f"{name}.{kind}",
+        cell=name,
+        task="pets",
+        label="pets",
+        kind=kind,
+        subject=subject,
+        against="base_fewshot" if kind == "learned" else "base",
+        metric=None if is_loss else "accuracy",
+        unit="nats/token" if is_loss else "score",
+        value=value,
+        low=value - 0.04,
+        high=value + 0.04,
+        p=0.001,
+        margin=0.02 if kind == "kept" else None,
+        evidence=Evidence(tables[kind], name, subject if kind == "kept" else ""),
+        p_adjusted=0.002,
+        verdict=verdict,
+    )
+
+
+def advise(cells, claims):
+    """Advice and rules as report.json has them."""
+    rows, rules = advice.advise(cells, claims)
+    return [advice_row(row, one) for row, one in zip(rows, cells, strict=True)], [rule_row(rule) for rule in rules]
+
+
+def paragraph(cells, claims):
+    return summary(advice.advise(cells, claims)[0], claims, cells)
 
 
 def texts(claims, **given):
-    (advice,), _ = advise([cell(**given)], claims)
-    return advice["use"], " ".join(each["text"] for each in advice["sentences"])
+    (row,), _ = advise([cell(**given)], claims)
+    return row["use"], " ".join(sentence["text"] for sentence in row["sentences"])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +209,7 @@ def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
     assert "use the base with examples in its prompt for fewer than about 14,000 requests and the fine-tune for more" in said
     assert "big" not in said  # its break-even is not known
     assert "price" not in texts([claim("lift", "worse")], cost=COST)[1]
-    never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "why": "never: it costs no less"}]}
+    never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "reason": "never"}]}
     assert "use big for any number of requests" in texts([claim("lift", "better")], cost=never)[1]
 
 
@@ -232,19 +264,21 @@ def test_without_the_price_of_an_hour_time_is_weighed():
 
 def test_every_sentence_names_its_evidence():
     claims = [claim("lift", "better"), claim("kept", "worse", "paragraphs")]
-    (advice,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
-    assert [row["evidence"] for row in advice["sentences"]] == ["#cell0000-lift", "#cell0000-kept", "#cell0000-grounding", "#cell0000-cost"]
+    (row,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
+    assert [sentence["evidence"] for sentence in row["sentences"]] == [
+        "#cell0000", "#cell0000-kept-paragraphs", "#cell0000-grounding", "#cell0000-cost",
+    ]  # fmt: skip
 
 
 def test_every_sentence_names_its_rule():
     claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "worse", "paragraphs"), claim("kept", "cannot tell", "x")]
     floor = {"answer": "cat", "score": 0.5, "tuned_over": None}
-    (advice,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
-    assert [row["rule"] for row in advice["sentences"]] == [
+    (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
+    assert [sentence["rule"] for sentence in row["sentences"]] == [
         "learned over the base with examples in its prompt", None, "kept on plain English", "kept on x", "hallucination against the base",
         "requests from which it is cheaper than the base with examples in its prompt",
     ]  # fmt: skip
-    assert {row["rule"] for row in advice["sentences"]} - {None} <= {row["rule"] for row in rules}
+    assert {sentence["rule"] for sentence in row["sentences"]} - {None} <= {rule["rule"] for rule in rules}
 
 
 def test_no_other_words_of_judgement():
@@ -253,11 +287,10 @@ def test_no_other_words_of_judgement():
 
 
 def test_the_paragraph():
-    cells = [cell(cost=COST), cell(name="cell0001") | {"label": "boats"}, cell(name="cell0002") | {"label": "cars"}]
+    cells = [cell(cost=COST), cell(name="cell0001") | {"task": "boats"}, cell(name="cell0002") | {"task": "cars"}]
     claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "better", "x"), claim("kept", "worse", "y")]
     claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
-    advice, rules = advise(cells, claims)
-    told = summary({"advice": advice, "rules": rules, "claims": claims})
+    told = paragraph(cells, claims)
     said = " ".join(each["text"] for each in told)
     assert said.startswith(
         "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
@@ -267,10 +300,10 @@ def test_the_paragraph():
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
     assert [pointed(each) for each in told] == [
-        {"#cell0000-learned": "pets"},
-        {"#cell0002-lift": "cars"},
-        {"#cell0001-learned": "boats"},
-        {"#cell0000-kept": "1 worse"},  # both suites of this test have one anchor
+        {"#cell0000-parts": "pets"},
+        {"#cell0002": "cars"},
+        {"#cell0001-parts": "boats"},
+        {"#cell0000-kept-x": "1 better", "#cell0000-kept-y": "1 worse"},
         {"#cell0000-cost": "pets"},
         {"#claims": "6 claims"},
     ]
@@ -284,12 +317,11 @@ def pointed(sentence):
 
 def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
     claims = [claim("lift", "better")]
-    advice, rules = advise([cell(cost=COST)], claims)
-    told = summary({"advice": advice, "rules": rules, "claims": claims})
+    told = paragraph([cell(cost=COST)], claims)
     assert [pointed(each) for each in told] == [
-        {"#cell0000-lift": "pets"}, {"#cell0000-cost": "By price alone"}, {"#claims": "1 claim"},
+        {"#cell0000": "pets"}, {"#cell0000-cost": "By price alone"}, {"#claims": "1 claim"},
     ]  # fmt: skip
-    (empty,) = summary({"advice": [], "rules": [], "claims": []})
+    (empty,) = paragraph([], [])
     assert empty == {"text": "0 claims in the family; all else is exploratory.", "evidence": [], "spans": []}
 
 
@@ -305,24 +337,24 @@ def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
 def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(verdicts, told):
     cells = [cell(name=f"cell{n:04}", cost=COST) for n in range(len(verdicts))]
     claims = [claim("lift", verdict, name=f"cell{n:04}") for n, verdict in enumerate(verdicts)]
-    advice, rules = advise(cells, claims)
-    assert all("By price alone" in row["sentences"][-1]["text"] for row in advice)
-    said = summary({"advice": advice, "rules": rules, "claims": claims})
+    assert all("By price alone" in row["sentences"][-1]["text"] for row in advise(cells, claims)[0])
+    said = paragraph(cells, claims)
     assert [anchor for each in said for anchor in each["evidence"] if anchor.endswith("-cost")] == told
     assert sum("by price alone" in each["text"].lower() for each in said) == len(told)
 
 
 def test_claims_that_got_the_same_word_are_told_together():
-    claims = [claim("kept", "worse", name=f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", name="cell9")]
-    (told, _) = summary({"advice": [], "rules": [], "claims": claims})
+    claims = [claim("kept", "worse", "x", f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", "x", "cell9")]
+    (told, _) = paragraph([], claims)
     assert told["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
-    assert pointed(told) == {"#cell0-kept": "3 worse", "#cell1-kept": "3 worse", "#cell2-kept": "3 worse", "#cell9-kept": "1 cannot tell"}
+    assert pointed(told) == {
+        "#cell0-kept-x": "3 worse", "#cell1-kept-x": "3 worse", "#cell2-kept-x": "3 worse", "#cell9-kept-x": "1 cannot tell",
+    }  # fmt: skip
 
 
 def test_points_of_a_sweep_are_told_apart_in_a_list():
-    cells = [cell(name=f"cell{n}") | {"label": f"pets, rank {n}"} for n in (1, 2)]
+    cells = [cell(name=f"cell{n}") | {"coordinates": f"rank {n}"} for n in (1, 2)]
     claims = [claim("lift", "better", name=f"cell{n}") for n in (1, 2)]
-    advice, rules = advise(cells, claims)
-    told, _ = summary({"advice": advice, "rules": rules, "claims": claims})
+    told, _ = paragraph(cells, claims)
     assert told["text"] == "Use the fine-tune for pets (rank 1) and pets (rank 2)."
-    assert pointed(told) == {"#cell1-lift": "pets (rank 1)", "#cell2-lift": "pets (rank 2)"}
+    assert pointed(told) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}

@@ -1,14 +1,14 @@
 """What is claimed, over which family, and in which words."""
 
-from dataclasses import asdict
-
 import pytest
 
 from pipeline.measures import claims
+from pipeline.page import claims_section
+from pipeline.page.anchors import link
 
 
 def lift(p=0.01, low=0.08, high=0.16):
-    return {"metric": "accuracy", "lift": (low + high) / 2, "low": low, "high": high, "p": p, "primary": True}
+    return {"metric": "exact_match", "lift": (low + high) / 2, "low": low, "high": high, "p": p, "primary": True}
 
 
 def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
@@ -18,12 +18,12 @@ def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
 
 
 def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="loss"):
-    shared = {"suite": name, "kind": kind, "measurable": True, "metric_name": None if kind == "loss" else "exact match", "margin": 0.05}
+    shared = {"suite": name, "kind": kind, "measurable": True, "task_metric": None if kind == "loss" else "exact_match", "margin": 0.05}
     return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
 
 
 def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
-    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8", "metric_name": "exact match"}
+    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
     return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
 
 
@@ -35,15 +35,15 @@ def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
     found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
     assert [claim.id for claim in found] == ["a.lift", "a.learned", "a.kept.paragraphs", "a.kept.sst2"]
     assert [claim.kind for claim in found] == ["lift", "learned", "kept", "kept"]
-    assert [claim.subject for claim in found] == ["accuracy", "accuracy", "paragraphs", "sst2"]
-    assert [claim.evidence for claim in found] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
+    assert [claim.subject for claim in found] == ["exact_match", "exact_match", "paragraphs", "sst2"]
+    assert [link(claim.evidence) for claim in found] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
     assert [claim.margin for claim in found] == [None, None, 0.05, 0.05]
-    assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in found} == {("boolq", "boolq, rank 8", "", None)}
+    assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in found} == {("boolq", "boolq, rank 8", None, None)}
 
 
 def test_claims_are_sentences_with_figures():
     found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
-    assert [claim.said for claim in found] == [
+    assert [claims_section.sentence(claim) for claim in found] == [
         "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
         "tuned over every arm without training (best: the base with examples in its prompt) on boolq, rank 8: "
         "exact match +0.05 [0.02, 0.08]",
@@ -116,8 +116,8 @@ def test_p_of_kept_claims_is_at_most_one():
 
 
 def test_a_claim_has_the_fields_of_the_report():
-    fields = "id cell task label kind subject said value low high p margin evidence p_adjusted verdict".split()
-    assert list(asdict(told(cell())[0])) == fields
+    fields = "id cell task label kind subject against metric unit said value low high p margin evidence p_adjusted verdict".split()
+    assert sorted(claims_section.claim_row(told(cell())[0])) == sorted(fields)
 
 
 def test_no_cells_no_claims():
@@ -128,7 +128,7 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
     there = {
         "suite": "x",
         "kind": "task",
-        "metric_name": "accuracy",
+        "task_metric": "accuracy",
         "difference": 0.0,
         "low": 0.0,
         "high": 0.0,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.measures.cost import Given, account
+from pipeline.page.cost_section import assumption, why
 
 SPEED = {
     "arms": {
@@ -53,7 +54,10 @@ def test_break_even_with_a_reference():
     assert even(GIVEN, "tuned", "reference.big")["requests"] == 102858  # 3.6 / (0.00041 - 0.000375)
     never = even(GIVEN, "base_fewshot", "reference.big")
     assert never["requests"] is None
-    assert never["why"] == "never: a request to the base with examples in its prompt costs no less than one to big"
+    assert (never["reason"], why(never)) == (
+        "never",
+        "never: a request to the base with examples in its prompt costs no less than one to big",
+    )
 
 
 def test_what_needs_no_training_is_cheaper_from_the_first_request():
@@ -67,9 +71,9 @@ def test_without_a_price_there_are_hours_and_ratios_only():
     assert found["training"]["dollars"] is None
     nothing = {"in_per_million": None, "out_per_million": None, "request": None}
     assert found["arms"]["tuned"] == {**nothing, "seconds": 0.375, "over_base": pytest.approx(1.25)}
-    assert even(replace(GIVEN, gpu_hour=None), "tuned", "reference.big")["why"] == "the price of an hour is not set (cost.gpu_hour)"
+    assert why(even(replace(GIVEN, gpu_hour=None), "tuned", "reference.big")) == "the price of an hour is not set (cost.gpu_hour)"
     assert even(replace(GIVEN, gpu_hour=None), "tuned", "base_fewshot")["requests"] == 13091
-    assert found["assumptions"][0] == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
+    assert assumption(found["assumptions"][0]) == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
 
 
 def test_a_free_machine_is_a_price():
@@ -78,28 +82,29 @@ def test_a_free_machine_is_a_price():
 
 
 @pytest.mark.parametrize(
-    ("changed", "pair", "why"),
+    ("changed", "pair", "reason", "said"),
     [
         (
             {"speed": None},
             ("tuned", "base_fewshot"),
+            "speed not measured",
             "speed of the fine-tune and the base with examples in its prompt was not measured",
         ),
-        ({"prices": {"big": None}}, ("tuned", "reference.big"), "the price of big is not set (references.price)"),
-        ({"train_seconds": ()}, ("tuned", "base_fewshot"), "the time of training was not measured"),
+        ({"prices": {"big": None}}, ("tuned", "reference.big"), "no price of a token", "the price of big is not set (references.price)"),
+        ({"train_seconds": ()}, ("tuned", "base_fewshot"), "training not timed", "the time of training was not measured"),
     ],
 )
-def test_why_it_is_not_known(changed, pair, why):
+def test_why_it_is_not_known(changed, pair, reason, said):
     row = even(replace(GIVEN, **changed), *pair)
-    assert row["requests"] is None
-    assert why in row["why"]
+    assert (row["requests"], row["reason"]) == (None, reason)
+    assert said in why(row)
 
 
 def test_every_assumption_is_said_where_it_is_made():
-    said = " ".join(account(GIVEN)["assumptions"])
+    said = " ".join(map(assumption, account(GIVEN)["assumptions"]))
     assert all(word in said for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
     alone = account(Given(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
-    assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in alone["assumptions"])
+    assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in map(assumption, alone["assumptions"]))
     assert alone["break_even"] == []
 
 
@@ -111,8 +116,8 @@ def test_an_arm_that_ranks_pays_for_reading_alone():
     arm = found["arms"]["base_constrained"]
     assert (arm["seconds"], arm["out_per_million"]) == (0.2, None)
     assert arm["in_per_million"] == pytest.approx(GIVEN.gpu_hour / 3600 / 500 * 1e6)
-    assert any("ranks choices" in said for said in found["assumptions"])
-    assert not any("ranks choices" in said for said in account(GIVEN)["assumptions"])
+    assert any(entry.kind == "ranked choices" for entry in found["assumptions"])
+    assert not any(entry.kind == "ranked choices" for entry in account(GIVEN)["assumptions"])
 
 
 def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
@@ -121,4 +126,4 @@ def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
     given = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
     assert set(account(given)["arms"]["tuned"].values()) == {None}
     row = even(given, "tuned", "base_fewshot")
-    assert (row["requests"], row["why"]) == (None, "the speed of the fine-tune was not measured (compare.speed_prompts)")
+    assert (row["requests"], why(row)) == (None, "the speed of the fine-tune was not measured (compare.speed_prompts)")

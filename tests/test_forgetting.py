@@ -169,7 +169,7 @@ def test_the_verdict_is_read_off_the_interval():
         moved = draw.choice([1.0, -1.0, 0.0], 300, p=[0.06, 0.03, 0.91])
         base, tuned = np.maximum(moved, 0), np.maximum(-moved, 0)
         found = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
-        claim = claims.kept(named, found | {"suite": "x", "metric_name": "accuracy"})
+        claim = claims.non_inferiority(named, found | {"suite": "x", "metric_name": "accuracy"})
         word = "better" if found["high"] < found["margin"] else "worse" if found["low"] > found["margin"] else "cannot tell"
         assert claims.judged([claim], 0.95, "none")[0].verdict == word
         seen.add(word)

@@ -93,9 +93,9 @@ def test_what_cannot_be_compared_says_why():
     points = curve({1: 0.5, 2: 0.9})
     bleu = section([replace(point, score=point.score + 0.1) for point in points], SETTINGS)[0]
     assert (bleu["points"], bleu["smallest"]) == ([], None)
-    assert bleu["why"] == "the metric is not a mean over examples, so single examples cannot be paired"
+    assert bleu["reason"] == "not a mean of examples"
     other = section([points[0], replace(points[1], exam="another")], SETTINGS)[0]
-    assert other["why"] == "its points were not tried on the same held-out examples"
+    assert other["reason"] == "different examples"
 
 
 def test_no_axis_no_section():

@@ -62,7 +62,7 @@ def kept_of(n, broken, fixed):
     row = dict.fromkeys(("id", "prompt", "target", "base", "tuned"), "")
     rows = [row | {"scores": scores} for scores in broken * [(1.0, 0.0)] + fixed * [(0.0, 1.0)] + (n - broken - fixed) * [(1.0, 1.0)]]
     suite = forgetting.task_suite(rows, np.arange(n), MARGIN, 0.95)
-    claim = claims.kept(CELL, suite | {"suite": "other", "task_metric": "accuracy", "metric_name": "accuracy"})
+    claim = claims.non_inferiority(CELL, suite | {"suite": "other", "task_metric": "accuracy", "metric_name": "accuracy"})
     return claims.judged([claim], 0.95, "none")[0]
 
 

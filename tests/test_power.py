@@ -97,7 +97,7 @@ def kept(n, margin, level):
     row = {"id": "", "prompt": "", "target": "", "base": "", "tuned": "", "scores": (1.0, 1.0)}
     suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95)
     names = {name: "x" for name in ("cell", "task", "label")}
-    claim = claims.kept(names, {**suite, "suite": "x", "metric_name": "x"})
+    claim = claims.non_inferiority(names, {**suite, "suite": "x", "metric_name": "x"})
     return claims.judged([claim], 1 - level, "none")[0].verdict
 
 
@@ -155,7 +155,7 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
         now = replace(base, comparisons=(asked,))
         assert now.resamples == resamples
         least = verdict.adjusted([1 / (resamples + 1)] * count, correction)[0]
-        shown = verdict.word(least, 0.1, 0.2, confidence) == "better"
+        shown = verdict.decide(least, 0.1, 0.2, confidence) == "better"
         assert now.is_out_of_reach(count) == (not shown) == (resamples < needed)
 
 

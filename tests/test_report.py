@@ -282,7 +282,7 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     found, family = claims_section.judge(opened, work.params["recipe"])
     assert found["cell0000"] == found["cell0001"]
     assert found["cell0000"][0]["p_adjusted"] == found["cell0000"][0]["p"]
-    assert [claim["id"] for claim in family] == ["cell0000.lift"]
+    assert [claim.id for claim in family] == ["cell0000.lift"]
 
 
 def test_equal_inputs_give_equal_bytes(plain: Made) -> None:

@@ -252,12 +252,16 @@ def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
 @pytest.mark.parametrize(
     ("row", "value", "line"),
     [
-        ({"rule": "lift over the base", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0}, "+0.30 [0.20, 0.40]", "> 0"),
-        ({"rule": "kept on x", "value": 0.01, "low": -0.03, "high": 0.05, "threshold": 0.02}, "+0.01 [-0.03, 0.05]", "< 0.02"),
-        ({"rule": "dollars a request", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025}, "$0.0000210", "< $0.0003"),
-        ({"rule": "requests from which", "value": 1234, "low": None, "high": None, "threshold": None}, "1,234", ""),
-        ({"rule": "requests from which", "value": None, "threshold": None, "verdict": "cannot tell"}, "not known", ""),
-        ({"rule": "requests from which", "value": None, "threshold": None, "verdict": "worse"}, "never", ""),
+        ({"unit": "score", "side": "above", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0}, "+0.30 [0.20, 0.40]", "> 0"),
+        (
+            {"unit": "nats/token", "side": "below", "value": 0.01, "low": -0.03, "high": 0.05, "threshold": 0.02},
+            "+0.01 [-0.03, 0.05]",
+            "< 0.02",
+        ),
+        ({"unit": "dollars", "side": "below", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025}, "$0.0000210", "< $0.0003"),
+        ({"unit": "requests", "value": 1234, "low": None, "high": None, "threshold": None}, "1,234", ""),
+        ({"unit": "requests", "value": None, "threshold": None, "reason": "speed not measured"}, "not known", ""),
+        ({"unit": "requests", "value": None, "threshold": None, "reason": "never"}, "never", ""),
     ],
 )
 def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
@@ -301,8 +305,8 @@ def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
 
 
 def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
-    suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "anchor": "cell0000-kept-b"}
-    rows = [charts_arms.kept_row({"label": "a"}, suite, verdicts) for verdicts in ({}, {"#cell0000-kept-b": "worse"})]
+    suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "suite": "b"}
+    rows = [charts_arms.kept_row({"cell": "cell0000", "label": "a"}, suite, verdicts) for verdicts in ({}, {("cell0000", "b"): "worse"})]
     assert [row["verdict"] for row in rows] == ["cannot tell", "worse"]
 
 

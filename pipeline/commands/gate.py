@@ -16,13 +16,14 @@ from pipeline.data import inline
 from pipeline.errors import RecipeError, suggest
 from pipeline.plan import Job
 from pipeline.scoring import stats
+from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store.artifact import Artifact, Store
 
 Row = dict[str, Any]
 Figure = tuple[float | None, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
-PASS, FAIL, CANNOT = "pass", "fail", "cannot tell"
-STATUS = {FAIL: 3, CANNOT: 4}
+PASS, FAIL = "pass", "fail"
+STATUS = {FAIL: 3, CANNOT_TELL: 4}
 TIMED = ("request_cost", "latency_p95", "overhead")
 PRICED = ("request_cost", "training_cost")
 COUNTED = ("unparsed", "truncated")
@@ -261,19 +262,19 @@ def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
 
 def result(rule: Rule, row: Row) -> str:
     if row["value"] is None or not row["measurable"]:
-        return CANNOT
+        return CANNOT_TELL
     low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
     least, most = (rule.at_least, rule.at_most)
     if (least is not None and high < least) or (most is not None and low > most):
         return FAIL
     inside = (least is None or low >= least) and (most is None or high <= most)
-    return PASS if inside else CANNOT
+    return PASS if inside else CANNOT_TELL
 
 
 def status(rows: list[Row]) -> int:
     """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
     results = {row["result"] for row in rows}
-    return next((STATUS[word] for word in (FAIL, CANNOT) if word in results), 0)
+    return next((STATUS[word] for word in (FAIL, CANNOT_TELL) if word in results), 0)
 
 
 def line(row: Row) -> str:
@@ -281,8 +282,8 @@ def line(row: Row) -> str:
     places = digits(row)
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
-    shown, indent = figures(row, places), " " * (len(CANNOT) + 2)
-    head = textwrap.fill(f"{row['result']:{len(CANNOT)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    shown, indent = figures(row, places), " " * (len(CANNOT_TELL) + 2)
+    head = textwrap.fill(f"{row['result']:{len(CANNOT_TELL)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
     gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else f"\n{indent}"
     return f"{head}{gap}{shown} ({limits})"
 

@@ -55,7 +55,7 @@ class Family:
         return self.tests(claims) / (self.resamples + 1)
 
     def is_out_of_reach(self, claims: int) -> bool:
-        """Whether not one of so many claims can be shown by randomization; compared as verdict.word does."""
+        """Whether not one of so many claims can be shown by randomization; compared as verdict.decide does."""
         return claims > 0 and self.smallest_p(claims) > 1 - self.confidence
 
     def needed_resamples(self, claims: int) -> int:
@@ -169,7 +169,7 @@ def needed_to_keep(margin: float, level: float) -> int:
     There the exact test, forgetting.Shift.kept, is P(Bin(n, margin) = 0) = (1 - margin)^n; it is not called, since it loads scipy.
 
     Args:
-        level: of the two-sided p, which is twice the one-sided one of the test (claims.kept).
+        level: of the two-sided p, which is twice the one-sided one of the test (claims.non_inferiority).
     """
     return ceil(log(level / 2) / log1p(-margin))
 

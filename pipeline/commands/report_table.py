@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.page import fmt
+from pipeline.page.claims_section import suite_verdicts
+from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
-STYLES = {"better": "bold green", "worse": "bold red", "cannot tell": "bold yellow"}
+STYLES: dict[Verdict, str] = {BETTER: "bold green", WORSE: "bold red", CANNOT_TELL: "bold yellow"}
 MANY = 6
 """More comparisons than these are told by the table alone; more points of a sweep without parts and losses, too."""
 ELSEWHERE = "What made each lift, and what was lost elsewhere: on the page and in report.md."
@@ -79,7 +81,7 @@ def beside(floor: Row | None) -> str:
 
 def kept(report: Row) -> list[Text]:
     """What was lost elsewhere, a line a cell, each suite with its verdict."""
-    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    verdicts = suite_verdicts(report)
     told = []
     for cell in report["cells"]:
         found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "(base too low)")) for suite in cell["forgetting"]]

@@ -20,6 +20,7 @@ from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
+from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
 
 
@@ -29,7 +30,7 @@ class AlteredError(ArtifactError):
     status = 3
 
 
-STYLES = {gate.PASS: "green", gate.FAIL: "bold red", gate.CANNOT: "bold yellow"}
+STYLES = {gate.PASS: "green", gate.FAIL: "bold red", CANNOT_TELL: "bold yellow"}
 
 
 def show_adapters(out: Console, made: list[Artifact]) -> None:

@@ -1,170 +1,240 @@
-"""When to use the fine-tune and when the base will do: sentences and a table of rules, each with the row that it rests on.
+"""When to use the fine-tune and when the base will do, and the rules behind that. Decisions and figures alone: the page words them.
 
-Three words only: better, worse, cannot tell. What the confirmatory claims say decides; everything else is marked exploratory.
+What the confirmatory claims show decides; everything else is marked exploratory.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pipeline.measures import constant_baseline, names
-from pipeline.measures.constant_baseline import CANNOT, NEITHER
+from pipeline.measures import constant_baseline
+from pipeline.measures.claims import Claim, ClaimKind
+from pipeline.measures.cost import Reason
+from pipeline.measures.evidence import Evidence
+from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
 Row = dict[str, Any]
-Linked = tuple[str, list[str]]
-"""Words of a sentence, and the anchors of what they rest on."""
-UNTESTED = {"p": None, "p_adjusted": None}
-"""Of what is exploratory."""
+RuleKind = Literal["lift", "learned", "kept", "hallucination", "request price", "break-even"]
+Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
+Side = Literal["above", "below"]
+RuleName = tuple[RuleKind, str]
+"""Names a rule within its cell: its kind, and the arm or general suite that it compares with."""
+StatementKind = Literal[
+    "nothing claimed",
+    "use tuned",
+    "use another arm",
+    "undecided",
+    "use neither",
+    "undecided against constant",
+    "share of constant",
+    "regressed",
+    "undecided on suite",
+    "invents",
+    "pays off",
+    "never pays off",
+]
+"""The first six recommend, and open the statements of a cell; the others follow."""
 
 
-def advise(cells: list[Row], claims: list[Row]) -> tuple[list[Row], list[Row]]:
+@dataclass(frozen=True)
+class Rule:
+    """One figure, and the line that it is held against."""
+
+    cell: str
+    label: str
+    kind: RuleKind
+    against: str
+    """The arm or general suite that it compares with."""
+    unit: Unit
+    side: Side
+    """On which side of the threshold the figure speaks for the fine-tune."""
+    value: float | None
+    threshold: float | None
+    verdict: Verdict
+    evidence: Evidence
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    """Of claims."""
+    reason: Reason | None = None
+    """Why a break-even has no value."""
+    confirmatory: bool = False
+
+    @property
+    def name(self) -> RuleName:
+        return self.kind, self.against
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is to be said about a cell; which fields are set goes by the kind."""
+
+    kind: StatementKind
+    evidence: Evidence
+    rule: RuleName | None = None
+    """The rule that it rests on; None where it rests on a table of the page alone."""
+    arm: str = ""
+    """The arm or general suite that it is about."""
+    rival: str = ""
+    """The best arm that needs no training."""
+    claim: Claim | None = None
+    figures: tuple[float, float | None, float | None] | None = None
+    """Value, low and high."""
+    share: float | None = None
+    requests: int | None = None
+    is_priced: bool = False
+    """Whether requests are weighed by dollars, not by time."""
+    beats_base: bool = False
+    """Whether tuned is better than the bare base, though not than its rival."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to use for one cell."""
+
+    cell: str
+    task: str
+    label: str
+    use: str
+    """`tuned`, the name of an arm that needs no training, `neither` (an answer that is always the same scores as much) or `cannot tell`."""
+    statements: tuple[Statement, ...]
+
+
+def advise(cells: Sequence[Row], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
         cells: of report.json: cell, label, task, arms, floor, decomposition, grounding, cost.
-        claims: of report.json, with verdicts; where cells share a comparison, each has the claims under its own name.
-
-    Returns:
-        [{task, cell, label, use, sentences: [{text, evidence, rule}]}], and [{cell, label, rule, value, low, high, threshold, verdict,
-        evidence, confirmatory}]; use is `tuned`, the name of an arm that needs no training, `neither` (an answer that is always the
-        same scores as much), or `cannot tell`. A sentence's rule is the name of the cell's rule that it rests on, None where it rests
-        on a table of the page alone.
+        claims: with verdicts; where cells share a comparison, there is one of each for every cell.
     """
-    by_cell = {cell["cell"]: [claim for claim in claims if claim["cell"] == cell["cell"]] for cell in cells}
-    return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], [
-        row for cell in cells for row in rules(cell, by_cell[cell["cell"]])
-    ]
+    by_cell = {cell["cell"]: [claim for claim in claims if claim.cell == cell["cell"]] for cell in cells}
+    rows = [rule for cell in cells for rule in rules(cell, by_cell[cell["cell"]])]
+    return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], rows
 
 
-def recommended(cell: Row, claims: list[Row]) -> Row:
+def recommended(cell: Row, claims: Sequence[Claim]) -> Advice:
     """What to use for one task, and why."""
     lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
     rival = best_cheap(cell)
     use = choice(lift, learned, rival)
-    at = f"#{cell['cell']}-arms"
-    if decided := constant_baseline.decides(cell, use, rival):
-        use, told = decided, [{"text": constant_baseline.saying(cell, decided, use, rival), "evidence": at, "rule": None}]
+    overruled = constant_baseline.overrules(cell, use, rival)
+    if overruled:
+        statements = [by_constant(cell, overruled, use, rival)]
     else:
-        told = [saying(use, cell, lift, learned, rival)]
-        told += [{"text": beside, "evidence": at, "rule": None} for beside in [constant_baseline.aside(cell, rival)] if beside]
-    sentences = [*told, *caveats(cell, claims, use), *costs(cell, use)]
-    return {"task": cell["task"], "cell": cell["cell"], "label": cell["label"], "use": use, "sentences": sentences}
+        statements = [by_claims(cell, use, lift, learned), *share_of_constant(cell, rival)]
+    use = overruled or use
+    statements += [*caveats(cell, claims, use), *costs(cell, use)]
+    return Advice(cell["cell"], cell["task"], cell["label"], use, tuple(statements))
 
 
-def of_kind(claims: list[Row], kind: str) -> Row | None:
-    return next((claim for claim in claims if claim["kind"] == kind), None)
+def of_kind(claims: Sequence[Claim], kind: ClaimKind) -> Claim | None:
+    return next((claim for claim in claims if claim.kind == kind), None)
 
 
 def best_cheap(cell: Row) -> str:
     """The best arm that needs no training, as the decomposition chose it."""
-    found = cell["decomposition"]
-    return str(found["best_cheap"]) if found else "base"
+    return str(cell["decomposition"]["best_cheap"]) if cell["decomposition"] else "base"
 
 
-def choice(lift: Row | None, learned: Row | None, rival: str) -> str:
+def choice(lift: Claim | None, learned: Claim | None, rival: str) -> str:
     """The arm to use: tuned must be shown to be better than the best that needs no training, not only than the base."""
     decisive = learned or lift
-    if decisive is None or decisive["verdict"] == CANNOT:
-        return CANNOT
-    return "tuned" if decisive["verdict"] == "better" else rival
+    if decisive is None or decisive.verdict == CANNOT_TELL:
+        return CANNOT_TELL
+    return "tuned" if decisive.verdict == BETTER else rival
 
 
-def saying(use: str, cell: Row, lift: Row | None, learned: Row | None, rival: str) -> Row:
-    """The recommendation as a sentence; its condition names what was not asked."""
-    decisive, name = learned or lift, cell["label"]
+def by_claims(cell: Row, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
+    """The recommendation that the claims decide."""
+    decisive = learned or lift
     if decisive is None:
-        return {"text": f"Cannot tell what to use for {name}: nothing was claimed.", "evidence": f"#{cell['cell']}", "rule": None}
-    against = names.arm(rival) if learned else "the base"
-    words = f"{decisive['verdict']} than {against} by {names.signed(decisive)}"
-    if use == "tuned":
-        more = "" if learned else "; examples in the prompt and a fixed form of the answer were not tried"
-        text = f"Use the fine-tune when the task is {name}: it is {words}{more}."
-    elif use == CANNOT:
-        aside = ", though it is better than the bare base" if learned and lift and lift["verdict"] == "better" else ""
-        text = (
-            f"Cannot tell whether the fine-tune is better than {against} on {name} ({names.signed(decisive)}){aside}: use {against} when "
-        )
-        text += "training is to be spared."
-    else:
-        text = f"Use {names.arm(use)} when the task is {name}: the fine-tune is {words}."
-    return {"text": text, "evidence": decisive["evidence"], "rule": called(decisive, rival)}
+        return Statement("nothing claimed", Evidence("lifts", cell["cell"]))
+    kind: StatementKind = "use tuned" if use == "tuned" else "undecided" if use == CANNOT_TELL else "use another arm"
+    beats_base = bool(learned and lift and lift.verdict == BETTER)
+    rival = best_cheap(cell) if learned else "base"
+    return Statement(kind, decisive.evidence, rule_of(decisive), use, rival, decisive, beats_base=beats_base)
 
 
-def caveats(cell: Row, claims: list[Row], use: str) -> list[Row]:
+def by_constant(cell: Row, overruled: str, use: str, rival: str) -> Statement:
+    """The recommendation that the constant answer decides; use: what the claims alone would recommend."""
+    evidence = Evidence("arms", cell["cell"])
+    if overruled == constant_baseline.NEITHER:
+        return Statement("use neither", evidence, rival=rival)
+    arm = next(arm for arm in constant_baseline.contenders(use, rival) if constant_baseline.verdict_on(cell, arm) == CANNOT_TELL)
+    return Statement("undecided against constant", evidence, arm=arm, rival=rival)
+
+
+def share_of_constant(cell: Row, rival: str) -> list[Statement]:
+    """How much of the lift the constant answer gives, where that is much."""
+    share = constant_baseline.share_of_lift(cell, rival)
+    return [] if share is None else [Statement("share of constant", Evidence("arms", cell["cell"]), rival=rival, share=share)]
+
+
+def caveats(cell: Row, claims: Sequence[Claim], use: str) -> list[Statement]:
     """What speaks against leaving the adapter on for everything, or is not known of it; and invented facts."""
-    said = []
+    statements = []
     for claim in claims:
-        if claim["kind"] == "kept" and claim["verdict"] != "better":
-            shown = claim["verdict"] == "worse"
-            of = names.suite(claim["subject"])
-            text = f"Do not leave the adapter on for {of}: there it is worse than the base by more than {names.margin(claim)}."
-            unsure = (
-                f"Cannot tell whether the fine-tune is worse on {of} by more than {names.margin(claim)}: try it there before it is used so."
-            )
-            said.append({"text": text if shown else unsure, "evidence": claim["evidence"], "rule": called(claim, best_cheap(cell))})
-    invented = hallucination(cell)
-    if invented and invented["verdict"] == "worse" and use == "tuned":
-        by = names.signed(invented)
-        text = f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
-        said.append({"text": text, "evidence": invented["evidence"], "rule": invented["rule"]})
-    return said
+        if claim.kind == "kept" and claim.verdict != BETTER:
+            kind: StatementKind = "regressed" if claim.verdict == WORSE else "undecided on suite"
+            statements.append(Statement(kind, claim.evidence, rule_of(claim), claim.subject, claim=claim))
+    rule = hallucination(cell)
+    if rule and rule.verdict == WORSE and use == "tuned" and rule.value is not None:
+        statements.append(Statement("invents", rule.evidence, rule.name, figures=(rule.value, rule.low, rule.high)))
+    return statements
 
 
-def costs(cell: Row, use: str) -> list[Row]:
+def costs(cell: Row, use: str) -> list[Statement]:
     """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
 
     A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
-    cheapest and nothing is said. Without a price of the machine's hour its time is weighed.
+    cheapest and nothing is stated. Without a price of the machine's hour its time is weighed.
     """
-    said = []
-    alike = {row["name"] for row in cell["arms"] if row.get("tuned_over") and not row["tuned_over"]["low"] > 0}
-    if "base" in alike:
+    equals = {row["name"] for row in cell["arms"] if row.get("tuned_over") and not row["tuned_over"]["low"] > 0}
+    if "base" in equals or use not in ("tuned", CANNOT_TELL):
         return []
-    for row in (cell.get("cost") or {}).get("break_even", []) if use in ("tuned", CANNOT) else []:
-        if row["other"] not in alike:
+    statements = []
+    for row in (cell.get("cost") or {}).get("break_even", []):
+        if row["one"] != "tuned" or row["other"] not in equals or (row["requests"] is None and row["reason"] != "never"):
             continue
-        other = names.arm(row["other"])
-        if row["one"] == "tuned" and row["requests"] is not None:
-            few = f"fewer than about {rounded(row['requests'])} requests and the fine-tune for more"
-        elif row["one"] == "tuned" and row["why"].startswith("never"):
-            few = "any number of requests"
-        else:
-            continue
-        by = "time" if cell["cost"]["arms"]["tuned"]["request"] is None else "price"
-        text = f"By {by} alone, use {other} for {few}."
-        said.append({"text": text, "evidence": f"#{cell['cell']}-cost", "rule": cheaper(row["other"])})
-    return said
+        kind: StatementKind = "never pays off" if row["requests"] is None else "pays off"
+        is_priced = cell["cost"]["arms"]["tuned"]["request"] is not None
+        rule: RuleName = ("break-even", row["other"])
+        statements.append(
+            Statement(kind, Evidence("cost", cell["cell"]), rule, row["other"], requests=row["requests"], is_priced=is_priced)
+        )
+    return statements
 
 
-def rules(cell: Row, claims: list[Row]) -> list[Row]:
-    """The table behind the sentences: the claims first, then what is exploratory."""
-    at = {"cell": cell["cell"], "label": cell["label"]}
-    found = [at | of_claim(claim, best_cheap(cell)) for claim in claims]
+def rules(cell: Row, claims: Sequence[Claim]) -> list[Rule]:
+    """The table behind the statements: the claims first, then what is exploratory."""
     invented = hallucination(cell)
-    return [*found, *([at | invented] if invented else []), *(at | row for row in prices(cell))]
+    return [*(of_claim(claim, cell) for claim in claims), *([invented] if invented else []), *request_prices(cell), *break_evens(cell)]
 
 
-def of_claim(claim: Row, rival: str) -> Row:
-    kept = claim["kind"] == "kept"
-    shared = {name: claim[name] for name in ("value", "low", "high", "p", "p_adjusted", "verdict", "evidence")}
-    return {"rule": called(claim, rival), **shared, "threshold": claim["margin"] if kept else 0.0, "confirmatory": True}
+def of_claim(claim: Claim, cell: Row) -> Rule:
+    kind, against = rule_of(claim)
+    return Rule(
+        cell["cell"],
+        cell["label"],
+        kind,
+        against,
+        unit=claim.unit,
+        side="below" if kind == "kept" else "above",
+        threshold=0.0 if claim.margin is None else claim.margin,
+        verdict=claim.verdict or CANNOT_TELL,
+        confirmatory=True,
+        **{name: getattr(claim, name) for name in ("value", "low", "high", "p", "p_adjusted", "evidence")},
+    )
 
 
-def called(claim: Row, rival: str) -> str:
-    """A claim's name in the table of rules."""
-    return {
-        "lift": "lift over the base",
-        "learned": f"learned over {names.arm(rival)}",
-        "kept": f"kept on {names.suite(claim['subject'])}",
-    }[str(claim["kind"])]
+def rule_of(claim: Claim) -> RuleName:
+    """The rule that a claim is."""
+    return claim.kind, claim.subject if claim.kind == "kept" else claim.against
 
 
-def cheaper(other: str) -> str:
-    """The name of a break-even in the table of rules."""
-    return f"requests from which it is cheaper than {names.arm(other)}"
-
-
-def hallucination(cell: Row) -> Row | None:
+def hallucination(cell: Row) -> Rule | None:
     """Share of answers with invented facts, tuned minus base; exploratory.
 
     The interval joins those of the two shares as if the arms were independent (Newcombe 1998, method 10,
@@ -177,105 +247,71 @@ def hallucination(cell: Row) -> Row | None:
     value = tuned["rate"] - base["rate"]
     low = value - math.hypot(tuned["rate"] - tuned["low"], base["high"] - base["rate"])
     high = value + math.hypot(tuned["high"] - tuned["rate"], base["rate"] - base["low"])
-    verdict = "better" if high < 0 else "worse" if low > 0 else CANNOT
-    row = {"rule": "hallucination against the base", "value": value, "low": low, "high": high, "threshold": 0.0}
-    return {**row, **UNTESTED, "verdict": verdict, "evidence": f"#{cell['cell']}-grounding", "confirmatory": False}
+    verdict: Verdict = BETTER if high < 0 else WORSE if low > 0 else CANNOT_TELL
+    return Rule(
+        cell["cell"],
+        cell["label"],
+        "hallucination",
+        "base",
+        unit="share",
+        side="below",
+        value=value,
+        threshold=0.0,
+        verdict=verdict,
+        evidence=Evidence("grounding", cell["cell"]),
+        low=low,
+        high=high,
+    )
 
 
-def prices(cell: Row) -> list[Row]:
-    """A request's price against that of other arms, and the break-even; exploratory, without intervals."""
+def request_prices(cell: Row) -> list[Rule]:
+    """A request's price against that of other arms; exploratory, without intervals."""
     account = cell.get("cost")
     if not account:
         return []
     rows, arms = [], account["arms"]
     for other in [name for name in arms if name == "base_fewshot" or name.startswith("reference.")]:
-        mine, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
-        if mine is None and theirs is None:
+        own, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
+        if own is None and theirs is None:
             continue
-        known = mine is not None and theirs is not None
-        verdict = CANNOT if not known or mine == theirs else "better" if mine < theirs else "worse"
-        rows.append(plain(cell, f"dollars a request against {names.arm(other)}", mine, theirs, verdict))
-    for row in account["break_even"]:
-        if row["one"] == "tuned":
-            known = row["requests"] is not None
-            verdict = "better" if known else "worse" if row["why"].startswith("never") else CANNOT
-            rows.append(plain(cell, cheaper(row["other"]), row["requests"], None, verdict))
+        is_known = own is not None and theirs is not None
+        verdict: Verdict = CANNOT_TELL if not is_known or own == theirs else BETTER if own < theirs else WORSE
+        rows.append(
+            Rule(
+                cell["cell"],
+                cell["label"],
+                "request price",
+                other,
+                unit="dollars",
+                side="below",
+                value=own,
+                threshold=theirs,
+                verdict=verdict,
+                evidence=Evidence("cost", cell["cell"]),
+            )
+        )
     return rows
 
 
-def plain(cell: Row, rule: str, value: float | None, threshold: float | None, verdict: str) -> Row:
-    row = {"rule": rule, "value": value, "low": None, "high": None, "threshold": threshold, "verdict": verdict}
-    return {**row, **UNTESTED, "evidence": f"#{cell['cell']}-cost", "confirmatory": False}
-
-
-def summary(report: Row) -> list[Row]:
-    """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
-
-    `evidence` holds an anchor for each task or claim that the sentence speaks of, `spans` for each of them where in the text the words
-    stand that it is about: the first character and the one behind the last.
-
-    Args:
-        report: claims and advice, as they stand in report.json.
-    """
-    advice, claims = report["advice"], report["claims"]
-    groups = {"tuned": "Use the fine-tune for", CANNOT: "Cannot tell what is better for", NEITHER: "Use neither for"}
-    groups |= {row["use"]: f"Use {names.arm(row['use'])} for" for row in advice if row["use"] not in groups}
-    told = []
-    for use, says in groups.items():
-        tasks = [(placed(row["label"]), [row["sentences"][0]["evidence"]]) for row in advice if row["use"] == use]
-        told += [sentence(f"{says} ", *listed(tasks), ".")] if tasks else []
-    kept = [claim for claim in claims if claim["kind"] == "kept"]
-    told += [asked(kept)] if kept else []
-    prices = [(row, each) for row in advice for each in row["sentences"] if row["use"] == "tuned" and priced(each)]
-    if len(prices) == 1:  # of several tasks each says its own
-        told.append(price(*prices[0], alone=len(advice) == 1))
-    family = f"{len(claims)} claim{'s' * (len(claims) != 1)}"
-    return [*told, sentence((family, ["#claims"] if claims else []), " in the family; all else is exploratory.")]
-
-
-def sentence(*parts: str | Linked) -> Row:
-    """A sentence of the summary from its parts."""
-    text, evidence, spans = "", [], []
-    for part in parts:
-        words, anchors = (part, []) if isinstance(part, str) else part
-        evidence += anchors
-        spans += [[len(text), len(text) + len(words)]] * len(anchors)
-        text += words
-    return {"text": text, "evidence": evidence, "spans": spans}
-
-
-def asked(kept: list[Row]) -> Row:
-    """How many claims on general suites got which verdict."""
-    found = {word: [claim["evidence"] for claim in kept if claim["verdict"] == word] for word in ("better", "worse", CANNOT)}
-    told: list[Linked] = [(f"{len(anchors)} {word}", anchors) for word, anchors in found.items() if anchors]
-    parts = [part for each in told for part in (", ", each, " (shown to stay within the margin)" * each[0].endswith("better"))][1:]
-    return sentence(f"Asked {len(kept)} time{'s' * (len(kept) != 1)} for what it was not trained for: ", *parts, ".")
-
-
-def price(row: Row, said: Row, alone: bool) -> Row:
-    """The one sentence on prices; where there are several tasks it says of which."""
-    text, at = said["text"], [said["evidence"]]
-    start, _, rest = text.partition(",")
-    return sentence((start, at), f",{rest}") if alone else sentence("On ", (placed(row["label"]), at), f": {text[0].lower()}{text[1:]}")
-
-
-def priced(sentence: Row) -> bool:
-    return bool(sentence["evidence"].endswith("-cost"))
-
-
-def placed(label: str) -> str:
-    """`boolq, rank 8` as a part of a list: `boolq (rank 8)`."""
-    task, _, where = label.partition(", ")
-    return f"{task} ({where})" if where else task
-
-
-def rounded(requests: int) -> str:
-    """Two digits: an estimate from measured speeds deserves no more."""
-    digits = max(0, len(str(requests)) - 2)
-    return f"{-(-requests // 10**digits) * 10**digits:,}"
-
-
-def listed(items: list[Linked]) -> list[str | Linked]:
-    """The items with what stands between them: `a, b and c`."""
-    between = [", "] * (len(items) - 2) + [" and "] * (len(items) > 1)
-    return [part for item, after in zip(items, [*between, ""], strict=True) for part in (item, after)]
+def break_evens(cell: Row) -> list[Rule]:
+    """From how many requests tuned is cheaper than another arm; exploratory, without intervals."""
+    rows = []
+    for row in (cell.get("cost") or {"break_even": []})["break_even"]:
+        if row["one"] == "tuned":
+            verdict: Verdict = BETTER if row["requests"] is not None else WORSE if row["reason"] == "never" else CANNOT_TELL
+            rows.append(
+                Rule(
+                    cell["cell"],
+                    cell["label"],
+                    "break-even",
+                    row["other"],
+                    unit="requests",
+                    side="below",
+                    value=row["requests"],
+                    threshold=None,
+                    verdict=verdict,
+                    evidence=Evidence("cost", cell["cell"]),
+                    reason=row["reason"],
+                )
+            )
+    return rows

@@ -7,16 +7,19 @@ claims there are is decided by the recipe and by the base, never by their outcom
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.measures import names
+from pipeline.measures.evidence import Evidence
 from pipeline.scoring import stats, verdict
-from pipeline.scoring.verdict import Correction
+from pipeline.scoring.verdict import Correction, Verdict
+
+ClaimKind = Literal["lift", "learned", "kept"]
+ClaimUnit = Literal["score", "nats/token"]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One confirmatory claim, as report.json has it."""
+    """One confirmatory claim."""
 
     id: str
     """`<cell>.lift`, `<cell>.learned` or `<cell>.kept.<suite>`."""
@@ -24,12 +27,14 @@ class Claim:
     """The first one, where several cells share a comparison."""
     task: str
     label: str
-    kind: str
-    """`lift`, `learned` or `kept`."""
+    kind: ClaimKind
     subject: str
     """The metric, or the general suite."""
-    said: str
-    """What is claimed, in one sentence with its figures."""
+    against: str
+    """The arm that tuned is compared with; of `learned` the best one that needs no training."""
+    metric: str | None
+    """What both are scored by; None where losses are compared."""
+    unit: ClaimUnit
     value: float
     """lift, learned: higher is better. kept: how much worse tuned is, so below zero is better."""
     low: float
@@ -38,20 +43,19 @@ class Claim:
     """Two-sided, of this claim alone."""
     margin: float | None
     """Of kept claims."""
-    evidence: str
-    """Anchor of the row of the page that shows it."""
+    evidence: Evidence
     p_adjusted: float | None = None
     """Over the family; set by `judged`."""
-    verdict: str = ""
-    """`better`, `worse` or `cannot tell`; of kept claims `better` is shown to stay within the margin, `worse` shown to leave it."""
+    verdict: Verdict | None = None
+    """Set by `judged`; of kept claims `better` is shown to stay within the margin, `worse` shown to leave it."""
 
 
 def family(cells: Sequence[dict[str, Any]]) -> list[Claim]:
     """Every claim once, in the order of the cells; cells with one `verdict_key` share their claims.
 
     Args:
-        cells: {cell, verdict_key, task, label, primary: the comparison of the primary metric, metric_name: that metric for people,
-            decomposition: of that metric or None, forgetting: the suites of forgetting.json with their metric_name}.
+        cells: {cell, verdict_key, task, label, primary: the comparison of the primary metric, decomposition: of that metric or None,
+            forgetting: the suites of forgetting.json}.
     """
     return [claim for cell in firsts(cells).values() for claim in of_cell(cell)]
 
@@ -59,10 +63,10 @@ def family(cells: Sequence[dict[str, Any]]) -> list[Claim]:
 def judged(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
     """The same claims in the same order, with p_adjusted over all of them and verdict.
 
-    As for single comparisons (verdict.word) a verdict needs the adjusted p and an interval on its side, of kept claims of the margin.
+    As for single comparisons (verdict.decide) a verdict needs the adjusted p and an interval on its side, of kept claims of the margin.
     """
     adjusted = verdict.adjusted([claim.p for claim in claims], correction)
-    return [replace(claim, p_adjusted=p, verdict=word(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
+    return [replace(claim, p_adjusted=p, verdict=decided(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
 def stricter(count: int, confidence: float, correction: Correction) -> float:
@@ -87,12 +91,12 @@ def firsts(cells: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def of_cell(cell: dict[str, Any]) -> list[Claim]:
-    return [lift(cell), *learned(cell), *(kept(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
+    return [lift(cell), *learned(cell), *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
 
 
 def lift(cell: dict[str, Any]) -> Claim:
     row = cell["primary"]
-    return over(cell, "lift", "the base", row | {"value": row["lift"]}, cell["cell"])
+    return over(cell, "lift", "base", row | {"value": row["lift"]})
 
 
 def learned(cell: dict[str, Any]) -> list[Claim]:
@@ -100,58 +104,54 @@ def learned(cell: dict[str, Any]) -> list[Claim]:
 
     Which of several arms is the best is not known for sure; p and the interval allow for that (decompose.beyond).
     """
-    found = cell["decomposition"]
-    if not found or all(part["arm"] is None for part in found["parts"] if part["name"] != "learned"):
+    decomposition = cell["decomposition"]
+    if not decomposition or all(part["arm"] is None for part in decomposition["parts"] if part["name"] != "learned"):
         return []
-    (row,) = (part for part in found["parts"] if part["name"] == "learned")
-    others = f"every arm without training (best: {names.arm(found['best_cheap'])})"
-    return [over(cell, "learned", others, row, f"{cell['cell']}-parts")]
+    (row,) = (part for part in decomposition["parts"] if part["name"] == "learned")
+    return [over(cell, "learned", decomposition["best_cheap"], row)]
 
 
-def over(cell: dict[str, Any], kind: str, other: str, row: dict[str, Any], anchor: str) -> Claim:
+def over(cell: dict[str, Any], kind: Literal["lift", "learned"], against: str, row: dict[str, Any]) -> Claim:
     """Tuned over another arm on the primary metric; row: {value, low, high, p}."""
     metric = cell["primary"]["metric"]
     return Claim(
         id=f"{cell['cell']}.{kind}",
-        said=f"tuned over {other} on {cell['label']}: {cell['metric_name']} {figures(row['value'], row['low'], row['high'], 2)}",
         kind=kind,
         subject=metric,
+        against=against,
+        metric=metric,
+        unit="score",
         margin=None,
-        evidence=f"#{anchor}",
+        evidence=Evidence("lifts" if kind == "lift" else "parts", cell["cell"]),
         **{name: cell[name] for name in ("cell", "task", "label")},
         **{name: row[name] for name in ("value", "low", "high", "p")},
     )
 
 
-def kept(cell: dict[str, Any], suite: dict[str, Any]) -> Claim:
+def non_inferiority(cell: dict[str, Any], suite: dict[str, Any]) -> Claim:
     """That tuned stays within the margin on a general suite.
 
     The two-sided p that enters Holm is twice the smaller of the one-sided ones, at most 1: `p` against being worse by the margin or
     more (it carries `better`) and `p_worse` against being worse by the margin or less (it carries `worse`).
     """
-    name, lost = suite["suite"], figures(suite["difference"], suite["low"], suite["high"], 3)
-    said = f"loss {lost} nats a token" if suite["kind"] == "loss" else f"{suite['metric_name']} lost {lost}"
+    name = suite["suite"]
     return Claim(
         id=f"{cell['cell']}.kept.{name}",
-        said=f"tuned on {cell['label']} against the base on {names.suite(name)}: {said}, margin {suite['margin']:g}",
         kind="kept",
         subject=name,
+        against="base",
+        metric=suite["task_metric"],
+        unit="nats/token" if suite["kind"] == "loss" else "score",
         value=suite["difference"],
         p=min(1.0, 2 * min(suite["p"], suite["p_worse"])),
-        evidence=f"#{cell['cell']}-kept-{name}",
+        evidence=Evidence("suites", cell["cell"], name),
         **{key: cell[key] for key in ("cell", "task", "label")},
         **{key: suite[key] for key in ("low", "high", "margin")},
     )
 
 
-def figures(value: float, low: float, high: float, places: int) -> str:
-    """`+0.12 [0.08, 0.16]`; what rounds to nothing has no minus."""
-    value, low, high = (round(number, places) + 0.0 for number in (value, low, high))
-    return f"{value:+.{places}f} [{low:.{places}f}, {high:.{places}f}]"
-
-
-def word(claim: Claim, p_adjusted: float, confidence: float) -> str:
+def decided(claim: Claim, p_adjusted: float, confidence: float) -> Verdict:
     """Of kept claims how much is lost is held against the margin, and less is better."""
     if claim.margin is None:
-        return verdict.word(p_adjusted, claim.low, claim.high, confidence)
-    return verdict.word(p_adjusted, -claim.high, -claim.low, confidence, bound=-claim.margin)
+        return verdict.decide(p_adjusted, claim.low, claim.high, confidence)
+    return verdict.decide(p_adjusted, -claim.high, -claim.low, confidence, bound=-claim.margin)

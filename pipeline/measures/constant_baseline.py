@@ -1,16 +1,17 @@
-"""Arms beside an answer that is always the same, which needs no model: who scores no more than that is of no use. Exploratory."""
+"""Arms against an answer that is always the same, which needs no model: who scores no more than that is of no use. Exploratory."""
 
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.measures import names
+from pipeline.scoring import verdict
+from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
 Row = dict[str, Any]
-CANNOT, NEITHER = "cannot tell", "neither"
-MUCH = 0.25
-"""Share of tuned's lift over the best arm that needs no training, from which on what the constant answer gives of it is said."""
+NEITHER: Literal["neither"] = "neither"
+LARGE_SHARE = 0.25
+"""Share of tuned's lift over the best arm that needs no training, from which on what the constant answer gives of it is named."""
 
 
-def word(cell: Row, arm: str) -> str:
+def verdict_on(cell: Row, arm: str) -> Verdict:
     """An arm against the constant answer: `better` where there is no such answer.
 
     Tuned goes by the paired interval where the arm `constant` was asked for; otherwise the answer's score is held against the interval of
@@ -21,12 +22,11 @@ def word(cell: Row, arm: str) -> str:
     """
     floor = cell["floor"]
     if not floor:
-        return "better"
+        return BETTER
     if arm == "tuned" and floor["tuned_over"]:
-        low, high = floor["tuned_over"]["low"], floor["tuned_over"]["high"]
-    else:
-        low, high = (end - floor["score"] for end in interval(cell, arm) or [score(cell, arm)] * 2)
-    return "better" if low > 0 else "worse" if high < 0 else CANNOT
+        return verdict.by_interval(floor["tuned_over"]["low"], floor["tuned_over"]["high"])
+    low, high = interval(cell, arm) or (score(cell, arm), score(cell, arm))
+    return verdict.by_interval(low - floor["score"], high - floor["score"])
 
 
 def interval(cell: Row, arm: str) -> tuple[float, float] | None:
@@ -39,50 +39,28 @@ def score(cell: Row, arm: str) -> float:
     return next(float(row["score"]) for row in cell["arms"] if row["name"] == arm)
 
 
-def decides(cell: Row, use: str, rival: str) -> str:
-    """What the constant answer makes of a recommendation: NEITHER, CANNOT, or nothing where it changes nothing.
+def overrules(cell: Row, use: str, rival: str) -> str | None:
+    """What the constant answer makes of a recommendation: NEITHER, CANNOT_TELL, or None where it changes nothing.
 
     Args:
         use: what the claims alone would recommend.
         rival: the best arm that needs no training.
     """
-    found = [word(cell, arm) for arm in asked(use, rival)]
-    if all(each == "worse" for each in found):
+    verdicts = [verdict_on(cell, arm) for arm in contenders(use, rival)]
+    if all(word == WORSE for word in verdicts):
         return NEITHER
-    return "" if "better" in found else CANNOT
+    return None if BETTER in verdicts else CANNOT_TELL
 
 
-def asked(use: str, rival: str) -> tuple[str, ...]:
+def contenders(use: str, rival: str) -> tuple[str, ...]:
     """The arms that must hold against the constant answer."""
-    return ("tuned", rival) if use == CANNOT else (use,)
+    return ("tuned", rival) if use == CANNOT_TELL else (use,)
 
 
-def saying(cell: Row, decided: str, use: str, rival: str) -> str:
-    """The recommendation that the constant answer decided; arguments as for `decides`, with what that gave."""
-    name, told = cell["label"], scores(cell, rival)
-    if decided == NEITHER:
-        return f"Use neither the fine-tune nor {names.arm(rival)} when the task is {name}: {told} (exploratory)."
-    arm = next(arm for arm in asked(use, rival) if word(cell, arm) == CANNOT)
-    over, own = cell["floor"]["tuned_over"], interval(cell, arm)
-    if arm == "tuned" and over:
-        by = f"{names.signed(over | {'value': over['lift']})}, "
-    else:
-        by = f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
-    return f"Cannot tell whether {names.arm(arm)} is better than an answer that is always the same on {name} ({by}exploratory): {told}."
-
-
-def aside(cell: Row, rival: str) -> str:
-    """Said where the constant answer makes up much of tuned's lift over what needs no training; empty elsewhere."""
+def share_of_lift(cell: Row, rival: str) -> float | None:
+    """The share of tuned's lift over the best arm that needs no training that the constant answer gives; None where it is small."""
     if not cell["floor"]:
-        return ""
-    cheap, over = score(cell, rival), cell["floor"]["tuned_over"]
-    gained, form = score(cell, "tuned") - cheap, cell["floor"]["score"] - cheap
-    if gained <= 0 or form / gained < MUCH:
-        return ""
-    against = f": against it {names.signed(over | {'value': over['lift']})} (exploratory)" if over else ""
-    return f"Much of this may be form, {100 * form / gained:.0f} % of the lift: {scores(cell, rival)}{against}."
-
-
-def scores(cell: Row, rival: str) -> str:
-    told = f"an answer that is always the same scores {cell['floor']['score']:.2f}, {names.arm(rival)} {score(cell, rival):.2f}"
-    return f"{told}, the fine-tune {score(cell, 'tuned'):.2f}"
+        return None
+    lift = score(cell, "tuned") - score(cell, rival)
+    by_constant = cell["floor"]["score"] - score(cell, rival)
+    return float(by_constant / lift) if lift > 0 and by_constant / lift >= LARGE_SHARE else None

@@ -3,14 +3,36 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from pipeline.measures import names
+from typing import Any, Literal
 
 Row = dict[str, Any]
 REFERENCE = "reference."
 """Begins the names of arms that answer behind an endpoint."""
-NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
+Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
+"""Why there is no number of requests: a request costs no less, or something is not known."""
+AssumptionKind = Literal[
+    "no price of an hour",
+    "price of an hour",
+    "mean of the seeds",
+    "optimizer steps alone",
+    "speed not measured",
+    "time to first token",
+    "tokens written",
+    "one request at a time",
+    "ranked choices",
+    "same machine",
+    "examples in the prompt",
+    "price of the recipe",
+]
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What an account takes for granted, to be named beside its figures."""
+
+    kind: AssumptionKind
+    figure: float | None = None
+    """US dollars for an hour, or the number of seeds."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +56,8 @@ def account(given: Given) -> Row:
 
     training: {adapters, gpu_hours (of one adapter: the mean), all_gpu_hours, dollars (of one)}. arms: by arm {in_per_million,
     out_per_million, request: US dollars, seconds: of the machine a request, over_base: ratio of those seconds to base's}. break_even:
-    [{one, other, requests, why}]: from which number of requests `one`, its training included, is cheaper than `other`; None where
-    that never happens or is not known. assumptions: sentences that belong beside the figures.
+    [{one, other, requests, reason, unmeasured}]: from which number of requests `one`, its training included, is cheaper than `other`;
+    where there is none a Reason, and the arms whose speed was not measured. assumptions: a list of Assumption.
     """
     arms = {name: own_arm(name, tokens, given) for name, tokens in given.tokens.items() if not name.startswith(REFERENCE)}
     base = arms.get("base", {}).get("seconds")
@@ -92,55 +114,51 @@ def pairs(arms: Mapping[str, Row]) -> list[tuple[str, str]]:
 
 def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Row:
     """The smallest n with training + n x request of one < n x request of the other."""
-    told = {"one": one, "other": other, "requests": None}
-    if why := unknown(one, other, arms, trained, hour):
-        return {**told, "why": why}
-    alike = not other.startswith(REFERENCE)
-    unit = "seconds" if alike else "request"  # on one machine the price of its hour cancels
+    row = {"one": one, "other": other, "requests": None, "unmeasured": unmeasured(one, other, arms)}
+    if reason := unknown(one, other, arms, trained, hour):
+        return {**row, "reason": reason}
+    is_owned = not other.startswith(REFERENCE)
+    unit = "seconds" if is_owned else "request"  # on one machine the price of its hour cancels
     saved = arms[other][unit] - arms[one][unit]
     if saved <= 0:
-        return {**told, "why": f"never: a request to {names.arm(one)} costs no less than one to {names.arm(other)}"}
-    spent = 0.0 if one != "tuned" else trained["gpu_hours"] * 3600 if alike else trained["dollars"]
-    return {**told, "requests": math.floor(spent / saved) + 1, "why": ""}
+        return {**row, "reason": "never"}
+    spent = 0.0 if one != "tuned" else trained["gpu_hours"] * 3600 if is_owned else trained["dollars"]
+    return {**row, "requests": math.floor(spent / saved) + 1, "reason": None}
 
 
-def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> str:
-    """Why the break-even of two arms is not known; empty if it is."""
-    if unmeasured := [name for name in (one, other) if not name.startswith(REFERENCE) and arms[name]["seconds"] is None]:
-        return f"the speed of {' and '.join(map(names.arm, unmeasured))} was not measured (compare.speed_prompts)"
+def unmeasured(one: str, other: str, arms: Mapping[str, Row]) -> list[str]:
+    """Which of two arms run on our machine and were not timed."""
+    return [name for name in (one, other) if not name.startswith(REFERENCE) and arms[name]["seconds"] is None]
+
+
+def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Reason | None:
+    """Why the break-even of two arms is not known; None if it is."""
+    if unmeasured(one, other, arms):
+        return "speed not measured"
     if one == "tuned" and trained["gpu_hours"] is None:
-        return "the time of training was not measured"
+        return "training not timed"
     if other.startswith(REFERENCE) and hour is None:
-        return NO_HOUR
+        return "no price of an hour"
     if other.startswith(REFERENCE) and arms[other]["request"] is None:
-        return f"the price of {other.removeprefix(REFERENCE)} is not set (references.price)"
-    return ""
+        return "no price of a token"
+    return None
 
 
-def assumptions(given: Given) -> list[str]:
-    """Sentences that must stand beside the figures."""
-    said = []
-    if given.gpu_hour is None:
-        said.append(f"No dollars for our own arms: {NO_HOUR}.")
-    else:
-        said.append(f"An hour of the machine is taken as ${given.gpu_hour:g}, idle hours not counted.")
+def assumptions(given: Given) -> list[Assumption]:
+    """What must be named beside the figures."""
+    rows = [Assumption("no price of an hour") if given.gpu_hour is None else Assumption("price of an hour", given.gpu_hour)]
     if len(given.train_seconds) > 1:
-        said.append(f"Training is that of one adapter, the mean of {len(given.train_seconds)} seeds: only one would be deployed.")
+        rows.append(Assumption("mean of the seeds", len(given.train_seconds)))
     if given.train_seconds:
-        said.append("Training is the time of the optimizer steps; preparing, trying out and measuring are not in it.")
+        rows.append(Assumption("optimizer steps alone"))
     if given.speed is None:
-        said.append("Speed was not measured, so what a request costs on our machine is not known.")
+        rows.append(Assumption("speed not measured"))
     else:
-        said.append("The time to a first token is priced as prompt tokens, so short prompts look dear by the token.")
-        said.append("A request is priced at the tokens that the arm wrote: one that stops early with a wrong answer looks cheap.")
-        said.append(
-            "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers lower ones."
-        )
+        rows += [Assumption("time to first token"), Assumption("tokens written"), Assumption("one request at a time")]
     if any(arm["ranks"] for arm in (given.speed or {"arms": {}})["arms"].values()):
-        said.append("An arm that ranks choices is priced by the reading of its prompt and its choices; it writes nothing.")
+        rows.append(Assumption("ranked choices"))
     if "base_fewshot" in given.tokens:
-        said.append("Break-even between arms of our own is by seconds: both run on the same machine, so the price of its hour cancels.")
-        said.append("The examples in front of a few-shot prompt are paid with every request; a cache of them would make it cheaper.")
+        rows += [Assumption("same machine"), Assumption("examples in the prompt")]
     if given.prices:
-        said.append("A reference model is priced by the recipe, per token that its endpoint counted.")
-    return said
+        rows.append(Assumption("price of the recipe"))
+    return rows

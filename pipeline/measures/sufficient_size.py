@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pipeline.measures import forgetting
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 AXES = ("finetune.rank", "prepare.train_examples")
+Obstacle = Literal["different examples", "not a mean of examples"]
 SAME = 1e-6
 """A mean of example scores further than this from the metric is not the metric (BLEU)."""
 
@@ -44,13 +45,13 @@ class Settings:
 
 
 def section(points: Sequence[Point], settings: Settings) -> list[Row]:
-    """One entry for each axis, task and place on the other axes: {task, axis, where, values, margin, smallest, points, why}.
+    """One entry for each axis, task and place on the other axes: {task, axis, where, values, margin, smallest, points, reason}.
 
     points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
     score at the confidence. against_largest is this point minus the largest one, paired: p is the one-sided p of 'lower by the margin
     or more' by the test of kept claims (forgetting.Shift), low and high are the one-sided bounds at the confidence each that this test
     and its counterpart give. smallest: the smallest value from which it and all larger ones are shown not to be worse; None where none
-    but the largest is, or where `why` says that nothing could be compared.
+    but the largest is, or where `reason` says why nothing could be compared.
     """
     lines: dict[tuple[str, str, str], list[Point]] = {}
     for axis in AXES:
@@ -75,9 +76,9 @@ def entry(axis: str, line: list[Point], settings: Settings) -> Row:
         "margin": settings.margin,
         "smallest": None,
         "points": [],
-        "why": obstacle(line),
+        "reason": obstacle(line),
     }
-    if told["why"]:
+    if told["reason"]:
         return told
     rows = [{"tuned": point.score, "low": point.low, "high": point.high} for point in line]
     against = [against_largest(point, line[-1], settings) for point in line[:-1]]
@@ -91,13 +92,13 @@ def entry(axis: str, line: list[Point], settings: Settings) -> Row:
     return told | {"points": points, "smallest": None if first is None else told["values"][first]}
 
 
-def obstacle(line: list[Point]) -> str:
-    """Why the points of a line cannot be compared; empty if they can."""
+def obstacle(line: list[Point]) -> Obstacle | None:
+    """Why the points of a line cannot be compared; None if they can."""
     if len({point.exam for point in line}) > 1:
-        return "its points were not tried on the same held-out examples"
+        return "different examples"
     if any(abs(float(point.scores.mean()) - point.score) > SAME for point in line):
-        return "the metric is not a mean over examples, so single examples cannot be paired"
-    return ""
+        return "not a mean of examples"
+    return None
 
 
 def against_largest(point: Point, largest: Point, settings: Settings) -> dict[str, float]:

@@ -5,12 +5,14 @@ from typing import Any
 
 from pipeline.page import fmt
 from pipeline.page.charts_lift import COLOURS, NARROW, NARROW_NAMES, SHAPES, names, stacked, step, styled, zero_line
+from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.published_section import REFERENCE
 from pipeline.page.svg import INK, draw
+from pipeline.scoring.verdict import CANNOT_TELL, WORSE
 
 Row = dict[str, Any]
 Box = tuple[float, float, float, float]
-PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": "worse"}
+PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": WORSE}
 """Colour of each part of a score."""
 MOST_PANELS = 40
 """More cells than these are told by tables alone: LoRA Land's 31 tasks are drawn, sweeps over all of them are not."""
@@ -32,7 +34,7 @@ def all_of(report: Row) -> dict[str, str]:
     drawn: dict[str, str] = {}
     if split := [row for cell in cells for row in segments(cell)]:
         drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(stacked(split), NARROW, NARROW_NAMES)}
-    verdicts = {claim["evidence"]: claim["verdict"] for claim in report["claims"]}
+    verdicts = suite_verdicts(report)
     for kind in ("loss", "task"):
         if kept := [kept_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
             drawn[f"kept-{kind}"] = forgotten(kept, kind, 940, 400)
@@ -214,8 +216,8 @@ def overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
-    """verdicts: by the anchor of what was claimed; a suite that is no claim cannot tell."""
+def kept_row(cell: Row, suite: Row, verdicts: dict[tuple[str, str], str]) -> Row:
+    """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
     places = max(3, fmt.digits(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:g}"
@@ -224,7 +226,7 @@ def kept_row(cell: Row, suite: Row, verdicts: Row) -> Row:
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
         "said": said,
-        "verdict": verdicts.get(f"#{suite['anchor']}", "cannot tell"),
+        "verdict": verdicts.get((cell["cell"], suite["suite"]), CANNOT_TELL),
     }
 
 

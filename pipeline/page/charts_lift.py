@@ -7,10 +7,12 @@ from typing import Any
 
 from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
+from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
 Row = dict[str, Any]
-SHAPES = {"better": "circle", "worse": "square", "cannot tell": "diamond"}
-COLOURS = {"better": "better", "worse": "worse", "cannot tell": "unsure"}
+SHAPES: dict[Verdict, str] = {BETTER: "circle", WORSE: "square", CANNOT_TELL: "diamond"}
+COLOURS: dict[Verdict, str] = {BETTER: BETTER, WORSE: WORSE, CANNOT_TELL: "unsure"}
+"""Of a verdict: a name of svg.INK."""
 CHARACTER = 7
 """Width of a letter of a wide font at 12 pixels."""
 SPOTS = 200

@@ -1,11 +1,13 @@
-"""What is claimed, what is advised and by which rules: the cells handed to measures.claims and measures.advice."""
+"""What is claimed, and its sentences: the cells handed to measures.claims, its claims to measures.advice."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from pipeline.measures import advice, claims
-from pipeline.page import fmt, other_tasks_section
+from pipeline.measures import advice, claims, names
+from pipeline.measures.claims import Claim
+from pipeline.page import advice_section, fmt, other_tasks_section
+from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
 from pipeline.store import records
 from pipeline.store.records import Comparison
@@ -13,7 +15,7 @@ from pipeline.store.records import Comparison
 Row = dict[str, Any]
 
 
-def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], list[Row]]:
+def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], list[Claim]]:
     """The comparisons of every cell, primary first, and the family of claims, both with the verdicts that hold over all cells together.
 
     A comparison that two cells share is one test of the family, not two.
@@ -25,7 +27,7 @@ def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], lis
     for name, found in claims.by_cell(told, family).items():
         lift = {key: getattr(found[0], key) for key in ("p_adjusted", "verdict")}  # a cell's first claim
         compared[name][0] |= lift | {"smallest_effect": stricter * compared[name][0]["smallest_effect"]}
-    return {name: finite(rows) for name, rows in compared.items()}, [finite(asdict(claim)) for claim in family]
+    return {name: finite(rows) for name, rows in compared.items()}, family
 
 
 def compared_in(cell: Cell) -> list[Row]:
@@ -42,13 +44,12 @@ def claimed(cell: Cell, primary: Row) -> Row:
         "task": cell.task,
         "label": cell.label,
         "primary": primary,
-        "metric_name": fmt.metric(primary["metric"]),
         "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
         "forgetting": other_tasks_section.suites(cell),
     }
 
 
-def section(cells: list[Cell], rows: list[Row], family: list[Row]) -> Row:
+def section(cells: list[Cell], rows: list[Row], family: list[Claim]) -> Row:
     """{claims, advice, rules, summary} of report.json.
 
     Args:
@@ -60,6 +61,34 @@ def section(cells: list[Cell], rows: list[Row], family: list[Row]) -> Row:
         first.setdefault(cell.inputs["verdict"].key, cell.name)
     owner = {cell.name: first[cell.inputs["verdict"].key] for cell in cells}
     # cells that share a comparison share its claims
-    known = [claim | {"cell": name} for name, shared in owner.items() for claim in family if claim["cell"] == shared]
-    told, rules = advice.advise(rows, known)
-    return {"claims": family, "advice": told, "rules": rules, "summary": advice.summary({"advice": told, "claims": family})}
+    shared = [replace(claim, cell=name) for name, own in owner.items() for claim in family if claim.cell == own]
+    recommendations, rules = advice.advise(rows, shared)
+    return {
+        "claims": [claim_row(claim) for claim in family],
+        "advice": [advice_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
+        "rules": [advice_section.rule_row(rule) for rule in rules],
+        "summary": advice_section.summary(recommendations, family, rows),
+    }
+
+
+def claim_row(claim: Claim) -> Row:
+    """A claim as report.json has it."""
+    row: Row = finite(asdict(claim))
+    return row | {"said": sentence(claim), "evidence": link(claim.evidence)}
+
+
+def sentence(claim: Claim) -> str:
+    """What is claimed, with its figures."""
+    if claim.kind == "kept":
+        lost = fmt.change(claim.value, claim.low, claim.high, 3)
+        worse = f"loss {lost} nats a token" if claim.metric is None else f"{fmt.metric(claim.metric)} lost {lost}"
+        return f"tuned on {claim.label} against the base on {names.suite(claim.subject)}: {worse}, margin {claim.margin:g}"
+    other = names.arm(claim.against)
+    if claim.kind == "learned":
+        other = f"every arm without training (best: {other})"
+    return f"tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
+
+
+def suite_verdicts(report: Row) -> dict[tuple[str, str], str]:
+    """The verdicts that were claimed on general suites, by cell and suite."""
+    return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}

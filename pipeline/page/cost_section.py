@@ -1,13 +1,33 @@
-"""The account of costs of a cell: what was measured and priced, handed to the arithmetic of measures.cost."""
+"""The account of costs of a cell: what was measured and priced, handed to measures.cost, and the words for what that gives."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline.measures import cost
+from pipeline.measures import cost, names
+from pipeline.measures.cost import Assumption, AssumptionKind
 from pipeline.page.arms_section import timing
 from pipeline.page.cells import Cell, finite
 from pipeline.page.published_section import REFERENCE
 
 Row = dict[str, Any]
+NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
+ASSUMPTIONS: Mapping[AssumptionKind, str] = {
+    "no price of an hour": f"No dollars for our own arms: {NO_HOUR}.",
+    "price of an hour": "An hour of the machine is taken as ${:g}, idle hours not counted.",
+    "mean of the seeds": "Training is that of one adapter, the mean of {:g} seeds: only one would be deployed.",
+    "optimizer steps alone": "Training is the time of the optimizer steps; preparing, trying out and measuring are not in it.",
+    "speed not measured": "Speed was not measured, so what a request costs on our machine is not known.",
+    "time to first token": "The time to a first token is priced as prompt tokens, so short prompts look dear by the token.",
+    "tokens written": "A request is priced at the tokens that the arm wrote: one that stops early with a wrong answer looks cheap.",
+    "one request at a time": "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers "
+    "lower ones.",
+    "ranked choices": "An arm that ranks choices is priced by the reading of its prompt and its choices; it writes nothing.",
+    "same machine": "Break-even between arms of our own is by seconds: both run on the same machine, so the price of its hour cancels.",
+    "examples in the prompt": "The examples in front of a few-shot prompt are paid with every request; a cache of them would make it "
+    "cheaper.",
+    "price of the recipe": "A reference model is priced by the recipe, per token that its endpoint counted.",
+}
+"""The sentence that stands beside the figures; braces hold the figure."""
 
 
 def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
@@ -26,6 +46,8 @@ def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
     prices = {name: price for name, price in known.items() if REFERENCE + name in tokens}
     found: Row = finite(cost.account(cost.Given(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices)))
+    found["break_even"] = [row | {"why": why(row)} for row in found["break_even"]]
+    found["assumptions"] = [assumption(entry) for entry in found["assumptions"]]
     for row in arms:
         row["cost"] = found["arms"].get(row["name"])
         row["tokens_out"] = tokens[row["name"]]["out"] if row["name"] in tokens else None
@@ -39,3 +61,24 @@ def used(cell: Cell, row: Row) -> Row:
     facts = cell.inputs[row["name"]].facts if row["name"].startswith(REFERENCE) else {}
     out = facts["completion_tokens"] / facts["examples"] if facts.get("completion_tokens") and facts.get("examples") else None
     return {"in": row["tokens_in"], "out": row["counts"]["mean_tokens"] if out is None else out}
+
+
+def assumption(entry: Assumption) -> str:
+    return ASSUMPTIONS[entry.kind].format(entry.figure)
+
+
+def why(row: Row) -> str:
+    """Why there is no break-even, in words; empty where there is one.
+
+    Args:
+        row: of the account's break_even.
+    """
+    if row["reason"] is None:
+        return ""
+    return {
+        "never": f"never: a request to {names.arm(row['one'])} costs no less than one to {names.arm(row['other'])}",
+        "speed not measured": f"the speed of {' and '.join(map(names.arm, row['unmeasured']))} was not measured (compare.speed_prompts)",
+        "training not timed": "the time of training was not measured",
+        "no price of an hour": NO_HOUR,
+        "no price of a token": f"the price of {row['other'].removeprefix(REFERENCE)} is not set (references.price)",
+    }[row["reason"]]

@@ -1,14 +1,15 @@
 """How figures and verdicts are written, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
 
+import math
 import re
 from typing import Any
 
-from pipeline.measures import names
+from pipeline.scoring.verdict import CANNOT_TELL
 
-digits = names.digits
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
-PLACES = {"better": "better on", "worse": "worse on", "cannot tell": "cannot tell on"}
+SIDES = {"above": ">", "below": "<"}
+"""On which side of its threshold a figure speaks for the fine-tune."""
 
 
 def metric(name: str) -> str:
@@ -54,21 +55,20 @@ def ruled(row: dict[str, Any]) -> str:
     """The value of a rule with its interval, where it has one."""
     value = row["value"]
     if value is None:
-        return "never" if "requests" in row["rule"] and row["verdict"] == "worse" else "not known"
+        return "never" if row["reason"] == "never" else "not known"
     if row["low"] is not None and row["high"] is not None:
         return f"{signed(value, digits(row['low'], row['high']))} {interval(row)}"
-    if "dollars" in row["rule"]:
+    if row["unit"] == "dollars":
         return dollars(value)
-    return count(value) if "requests" in row["rule"] else number(value, 3)
+    return count(value) if row["unit"] == "requests" else number(value, 3)
 
 
 def line(row: dict[str, Any]) -> str:
-    """What the value of a rule is held against: lifts want to be above it, all else below."""
+    """What the value of a rule is held against."""
     if row["threshold"] is None:
         return ""
-    if "dollars" in row["rule"]:
-        return f"< {dollars(row['threshold'])}"
-    return f"{'>' if row['rule'].startswith(('lift', 'learned')) else '<'} {row['threshold']:g}"
+    threshold = dollars(row["threshold"]) if row["unit"] == "dollars" else f"{row['threshold']:g}"
+    return f"{SIDES[row['side']]} {threshold}"
 
 
 def part(row: dict[str, Any]) -> str:
@@ -105,7 +105,7 @@ def hundreds(row: dict[str, Any]) -> str:
 
 def from_requests(row: dict[str, Any]) -> str:
     """From how many requests on one way is cheaper than another."""
-    return "never" if row["requests"] is None and row["why"].startswith("never") else count(row["requests"])
+    return "never" if row["reason"] == "never" else count(row["requests"])
 
 
 def spent(training: dict[str, Any]) -> str:
@@ -114,6 +114,23 @@ def spent(training: dict[str, Any]) -> str:
         return "not known"
     hours = seconds(3600 * training["gpu_hours"])
     return hours if training["dollars"] is None else f"{dollars(training['dollars'])} ({hours})"
+
+
+def digits(low: float | None, high: float | None) -> int:
+    """Decimals that an interval deserves: two digits of its width, as many as tell its ends from zero, at least 2, at most 4."""
+    width = (high or 0.0) - (low or 0.0)
+    places = max(2, math.floor(1 - math.log10(width))) if width > 0 else 2
+    while places < 4 and any(end and not round(end, places) for end in (low, high)):
+        places += 1
+    return min(4, places)
+
+
+def change(value: float, low: float | None, high: float | None, places: int | None = None) -> str:
+    """A difference in a sentence: `+0.31 [0.27, 0.35]`; what rounds to nothing has no minus."""
+    places = digits(low, high) if places is None else places
+    text = f"{round(value, places) + 0.0:+.{places}f}"
+    ends = [f"{round(end, places) + 0.0:.{places}f}" for end in (low, high) if end is not None and math.isfinite(end)]
+    return f"{text} [{', '.join(ends)}]" if len(ends) == 2 else text
 
 
 def signed(value: float | None, places: int = 2) -> str:
@@ -156,8 +173,8 @@ def sentence(label: str, row: dict[str, Any], corrected: str) -> str:
     """The verdict on one primary comparison in one line."""
     scores = f"{metric(row['metric'])} {score(row, 'base')} -> {score(row, 'tuned')}"
     p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
-    said = f"{PLACES[row['verdict']]} {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
-    return f"{said}; {smallest(row)}" if row["verdict"] == "cannot tell" else said
+    said = f"{row['verdict']} on {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
+    return f"{said}; {smallest(row)}" if row["verdict"] == CANNOT_TELL else said
 
 
 def smallest(row: dict[str, Any]) -> str:

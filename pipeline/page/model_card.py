@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from pipeline.models import model_table
-from pipeline.page import fmt, render
+from pipeline.page import fmt
 from pipeline.page.cells import Cell
+from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
 from pipeline.store.artifact import Artifact
 
@@ -167,10 +168,11 @@ def elsewhere(report: Row, row: Row) -> str:
     if not suites:
         return ""
     lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
+    verdicts = suite_verdicts(report)
     for found in suites:
         worse = f"{fmt.signed(found['difference'], 3)} [{fmt.number(found['low'], 3)}, {fmt.number(found['high'], 3)}]"
         scores = f"{fmt.number(found['base'], 3)} | {fmt.number(found['tuned'], 3)}"
-        verdict = render.said(report, row, found) or "base too low"
+        verdict = verdicts.get((row["cell"], found["suite"]), "base too low")
         lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} | {verdict} |")
     meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
     return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.measures import names
 from pipeline.page import fmt
+from pipeline.page.anchors import row_id
 from pipeline.page.arms_section import facts_of
 from pipeline.page.cells import Cell, finite
 
@@ -19,7 +20,7 @@ def suites(cell: Cell) -> list[Row]:
 def named(cell: Cell, row: Row) -> Row:
     """A suite and its metric for people, and its anchor."""
     metric = fmt.metric(row["task_metric"]) if row["task_metric"] else None
-    return {"label": names.suite(row["suite"]), "metric_name": metric, "anchor": f"{cell.name}-kept-{row['suite']}"}
+    return {"label": names.suite(row["suite"]), "metric_name": metric, "anchor": row_id("suites", cell.name, row["suite"])}
 
 
 def grounding(cell: Cell) -> str | None:

@@ -11,7 +11,10 @@ from urllib.parse import quote
 from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.page import arms_section, fmt
+from pipeline.page.anchors import row_id
+from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline, variables
+from pipeline.scoring.verdict import CANNOT_TELL
 
 Row = dict[str, Any]
 TEMPLATES = Path(__file__).parent / "templates"
@@ -126,6 +129,8 @@ def shared(report: Row) -> Row:
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
         "sweep_keys": " and ".join(fmt.key(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
+        "cannot_tell": CANNOT_TELL,
+        "row_id": row_id,
         "most_cards": MOST_CARDS,
         "floors": any(cell["floor"] for cell in report["cells"]),
         "arm_label": arms_section.label,
@@ -166,7 +171,7 @@ def there(report: Row) -> set[str]:
 
 def measured(report: Row) -> Row:
     """What the page needs of the arms and of what was measured beside scores."""
-    cells = report["cells"]
+    cells, verdicts = report["cells"], suite_verdicts(report)
     every = [arm for cell in cells for arm in cell["arms"]]
     return {
         "there": there(report),
@@ -177,16 +182,12 @@ def measured(report: Row) -> Row:
         **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
         "advice": {row["cell"]: row for row in report["advice"]},
         "labels": {cell["cell"]: cell["label"] for cell in cells},
-        "suites": [(cell, suite | {"verdict": said(report, cell, suite)}) for cell in cells for suite in cell["forgetting"]],
+        "suites": [
+            (cell, suite | {"verdict": verdicts.get((cell["cell"], suite["suite"]), "")}) for cell in cells for suite in cell["forgetting"]
+        ],
         "most_rows": MOST_ROWS,
         "priced": any((arm["cost"] or {}).get("request") is not None for arm in every),
     }
-
-
-def said(report: Row, cell: Row, suite: Row) -> str:
-    """The verdict that was claimed on a suite."""
-    asked = (cell["cell"], "kept", suite["suite"])
-    return next((claim["verdict"] for claim in report["claims"] if (claim["cell"], claim["kind"], claim["subject"]) == asked), "")
 
 
 def shown(cell: Row) -> Row:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.measures.claims import Claim
 from pipeline.page import (
     arms_section,
     checks_section,
@@ -16,16 +17,15 @@ from pipeline.page import (
     training_section,
 )
 from pipeline.page.cells import Cell, short
+from pipeline.scoring.verdict import VERDICTS
 
 SCHEMA = 3
 """Raised when a key of report.json changes its meaning or goes away."""
-VERDICTS = ("better", "worse", "cannot tell")
-
 
 Row = dict[str, Any]
 
 
-def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], list[Row]], examples: dict[str, Row]) -> Row:
+def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], list[Claim]], examples: dict[str, Row]) -> Row:
     """report.json.
 
     Args:
@@ -38,7 +38,7 @@ def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], l
     rows = [described(cell, comparisons[cell.name], recipe) | {"examples": examples[cell.name]} for cell in cells]
     artifacts, surroundings = lineage_section.artifacts(cells)
     trained = training_section.adapters(cells)
-    verdicts = [claim["verdict"] for claim in claims if claim["kind"] == "lift"]
+    verdicts = [claim.verdict for claim in claims if claim.kind == "lift"]
     return {
         "schema": SCHEMA,
         "name": recipe["name"],

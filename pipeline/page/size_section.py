@@ -1,14 +1,22 @@
 """Which size of a sweep is enough: the points of the report, handed to measures.learning."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pipeline.measures import sufficient_size
+from pipeline.measures.sufficient_size import Obstacle
 from pipeline.page.cells import Cell, finite
 from pipeline.store import records
 
 Row = dict[str, Any]
+WHY: Mapping[Obstacle | None, str] = {
+    None: "",
+    "different examples": "its points were not tried on the same held-out examples",
+    "not a mean of examples": "the metric is not a mean over examples, so single examples cannot be paired",
+}
+"""Why the points of a sweep cannot be compared."""
 
 
 def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -> list[Row]:
@@ -18,7 +26,7 @@ def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -
     asked = recipe["compare"]
     settings = sufficient_size.Settings(asked["margin"], asked["confidence"])
     found: list[Row] = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
-    return found
+    return [row | {"why": WHY[row["reason"]]} for row in found]
 
 
 def point(cell: Cell, primary: Row) -> sufficient_size.Point:

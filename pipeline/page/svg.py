@@ -7,6 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
+from pipeline.scoring.verdict import BETTER, WORSE
+
 THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "ink": ("#211f1c", "#ebe7df"),
@@ -16,8 +18,8 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper": ("#fbfaf7", "#171614"),
         "raised": ("#fffefc", "#1f1d1b"),
         "mark": ("#ffe69a", "#66520f"),
-        "better": ("#0b6b5f", "#5fcdb8"),
-        "worse": ("#ab3a12", "#f4966c"),
+        BETTER: ("#0b6b5f", "#5fcdb8"),
+        WORSE: ("#ab3a12", "#f4966c"),
         "unsure": ("#67625a", "#a8a297"),
         "s0": ("#0b6b5f", "#5fcdb8"),
         "s1": ("#b0590a", "#f0a35c"),

@@ -1,11 +1,16 @@
-"""From figures to words: better, worse, cannot tell."""
+"""From figures to a verdict: better, worse or cannot tell. The three words stand here alone."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from pipeline.scoring import stats
 
 Correction = Literal["holm", "none"]
+Verdict = Literal["better", "worse", "cannot tell"]
+BETTER: Final = "better"
+WORSE: Final = "worse"
+CANNOT_TELL: Final = "cannot tell"
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 def adjusted(p: Sequence[float], correction: Correction) -> list[float]:
@@ -13,11 +18,17 @@ def adjusted(p: Sequence[float], correction: Correction) -> list[float]:
     return stats.holm(p) if correction == "holm" else list(p)
 
 
-def word(p_adjusted: float, low: float, high: float, confidence: float, bound: float = 0.0) -> str:
+def decide(p_adjusted: float, low: float, high: float, confidence: float, bound: float = 0.0) -> Verdict:
     """`better` above the bound, `worse` below it, else `cannot tell`.
 
     A verdict needs both: the adjusted p at most 1 - confidence and an interval that excludes the bound. The test bounds
     the false claims of the whole family; the interval alone takes the spread over training seeds into account.
     """
-    shown = p_adjusted <= 1 - confidence
-    return "better" if shown and low > bound else "worse" if shown and high < bound else "cannot tell"
+    if p_adjusted <= 1 - confidence:
+        return by_interval(low - bound, high - bound)
+    return CANNOT_TELL
+
+
+def by_interval(low: float, high: float) -> Verdict:
+    """The verdict of an interval alone, for figures that are exploratory."""
+    return BETTER if low > 0 else WORSE if high < 0 else CANNOT_TELL

@@ -1,0 +1,16 @@
+"""Which row of which table a statement rests on. The page turns it into a link."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Table = Literal["lifts", "parts", "arms", "suites", "grounding", "cost"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A row of the report, or for a table of its own the table."""
+
+    table: Table
+    cell: str
+    suite: str = ""
+    """The general suite, for the table of suites."""

@@ -1,0 +1,263 @@
+"""The words of the advice: sentences, the names of its rules, and the paragraph that opens the page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.measures import constant_baseline, names
+from pipeline.measures.advice import Advice, Rule, RuleName, Statement
+from pipeline.measures.claims import Claim
+from pipeline.page import fmt
+from pipeline.page.anchors import CLAIMS, link
+from pipeline.page.cells import finite
+from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
+
+Row = dict[str, Any]
+Linked = tuple[str, list[str]]
+"""Words of a sentence, and the links to what they rest on."""
+NOTES = {BETTER: " (shown to stay within the margin)"}
+"""What a verdict on a general suite means, where its word alone would mislead."""
+
+
+def rule_name(name: RuleName) -> str:
+    """A rule for people."""
+    kind, against = name
+    return {
+        "lift": "lift over the base",
+        "learned": f"learned over {names.arm(against)}",
+        "kept": f"kept on {names.suite(against)}",
+        "hallucination": f"hallucination against {names.arm(against)}",
+        "request price": f"dollars a request against {names.arm(against)}",
+        "break-even": f"requests from which it is cheaper than {names.arm(against)}",
+    }[kind]
+
+
+def rule_row(rule: Rule) -> Row:
+    """A rule as report.json has it."""
+    row: Row = finite(asdict(rule))
+    return row | {"rule": rule_name(rule.name), "evidence": link(rule.evidence)}
+
+
+def advice_row(advice: Advice, cell: Row) -> Row:
+    """A recommendation as report.json has it."""
+    sentences = [
+        {
+            "kind": statement.kind,
+            "text": TEXTS[statement.kind](statement, cell),
+            "evidence": link(statement.evidence),
+            "rule": None if statement.rule is None else rule_name(statement.rule),
+        }
+        for statement in advice.statements
+    ]
+    return {"task": advice.task, "cell": advice.cell, "label": advice.label, "use": advice.use, "sentences": sentences}
+
+
+def lift_of(claim: Claim | None) -> str:
+    """A claim's figure with its interval."""
+    return fmt.change(claim.value, claim.low, claim.high) if claim else ""
+
+
+def nothing_claimed(_: Statement, cell: Row) -> str:
+    return f"Cannot tell what to use for {cell['label']}: nothing was claimed."
+
+
+def use_tuned(statement: Statement, cell: Row) -> str:
+    more = "; examples in the prompt and a fixed form of the answer were not tried" if is_lift(statement) else ""
+    return f"Use the fine-tune when the task is {cell['label']}: it is {compared(statement)}{more}."
+
+
+def is_lift(statement: Statement) -> bool:
+    return statement.claim is not None and statement.claim.kind == "lift"
+
+
+def compared(statement: Statement) -> str:
+    """`better than the base by +0.31 [0.27, 0.35]`."""
+    word = statement.claim.verdict if statement.claim else CANNOT_TELL
+    return f"{word} than {names.arm(statement.rival)} by {lift_of(statement.claim)}"
+
+
+def use_another(statement: Statement, cell: Row) -> str:
+    return f"Use {names.arm(statement.arm)} when the task is {cell['label']}: the fine-tune is {compared(statement)}."
+
+
+def undecided(statement: Statement, cell: Row) -> str:
+    against, by = names.arm(statement.rival), lift_of(statement.claim)
+    though = ", though it is better than the bare base" if statement.beats_base else ""
+    opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({by}){though}"
+    return f"{opening}: use {against} when training is to be spared."
+
+
+def use_neither(statement: Statement, cell: Row) -> str:
+    either = f"Use neither the fine-tune nor {names.arm(statement.rival)} when the task is {cell['label']}"
+    return f"{either}: {scores(cell, statement.rival)} (exploratory)."
+
+
+def undecided_against_constant(statement: Statement, cell: Row) -> str:
+    opening = f"Cannot tell whether {names.arm(statement.arm)} is better than an answer that is always the same on {cell['label']}"
+    return f"{opening} ({beside_constant(cell, statement.arm)}exploratory): {scores(cell, statement.rival)}."
+
+
+def share_of_constant(statement: Statement, cell: Row) -> str:
+    over = over_constant(cell)
+    against = f": against it {over} (exploratory)" if over else ""
+    share = 100 * (statement.share or 0.0)
+    return f"Much of this may be form, {share:.0f} % of the lift: {scores(cell, statement.rival)}{against}."
+
+
+def beside_constant(cell: Row, arm: str) -> str:
+    """What leaves it open whether an arm beats the constant answer."""
+    over, own = over_constant(cell), constant_baseline.interval(cell, arm)
+    if arm == "tuned" and over:
+        return f"{over}, "
+    return f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
+
+
+def over_constant(cell: Row) -> str:
+    """Tuned over the arm `constant`, with its interval; empty where that was not asked for."""
+    over = cell["floor"]["tuned_over"]
+    return fmt.change(over["lift"], over["low"], over["high"]) if over else ""
+
+
+def scores(cell: Row, rival: str) -> str:
+    by_arm = {arm: constant_baseline.score(cell, arm) for arm in (rival, "tuned")}
+    constant = f"an answer that is always the same scores {cell['floor']['score']:.2f}"
+    return f"{constant}, {names.arm(rival)} {by_arm[rival]:.2f}, the fine-tune {by_arm['tuned']:.2f}"
+
+
+def regressed(statement: Statement, _: Row) -> str:
+    suite, by = names.suite(statement.arm), margin(statement.claim)
+    return f"Do not leave the adapter on for {suite}: there it is worse than the base by more than {by}."
+
+
+def undecided_on_suite(statement: Statement, _: Row) -> str:
+    suite, by = names.suite(statement.arm), margin(statement.claim)
+    return f"Cannot tell whether the fine-tune is worse on {suite} by more than {by}: try it there before it is used so."
+
+
+def margin(claim: Claim | None) -> str:
+    """The margin of a claim on a general suite, with its unit: nats a token of a loss, none of a score."""
+    if claim is None or claim.margin is None:
+        return ""
+    return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
+
+
+def invents(statement: Statement, _: Row) -> str:
+    by = fmt.change(*statement.figures) if statement.figures else ""
+    return f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
+
+
+def break_even(statement: Statement, _: Row) -> str:
+    by, choice = break_even_words(statement)
+    return f"{by[0].upper()}{by[1:]}, {choice}."
+
+
+def break_even_words(statement: Statement) -> tuple[str, str]:
+    """What is weighed, and whom to use from how many requests on."""
+    by = f"by {'price' if statement.is_priced else 'time'} alone"
+    other = names.arm(statement.arm)
+    if statement.requests is None:
+        return by, f"use {other} for any number of requests"
+    return by, f"use {other} for fewer than about {rounded(statement.requests)} requests and the fine-tune for more"
+
+
+def rounded(requests: int) -> str:
+    """Two digits: an estimate from measured speeds deserves no more."""
+    digits = max(0, len(str(requests)) - 2)
+    return f"{-(-requests // 10**digits) * 10**digits:,}"
+
+
+TEXTS: Mapping[str, Callable[[Statement, Row], str]] = {
+    "nothing claimed": nothing_claimed,
+    "use tuned": use_tuned,
+    "use another arm": use_another,
+    "undecided": undecided,
+    "use neither": use_neither,
+    "undecided against constant": undecided_against_constant,
+    "share of constant": share_of_constant,
+    "regressed": regressed,
+    "undecided on suite": undecided_on_suite,
+    "invents": invents,
+    "pays off": break_even,
+    "never pays off": break_even,
+}
+"""The sentence of every kind of statement."""
+
+
+def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[Row]) -> list[Row]:
+    """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
+
+    `evidence` holds a link for each task or claim that the sentence speaks of, `spans` for each of them where in the text the words
+    stand that it is about: the first character and the one behind the last.
+
+    Args:
+        cells: as they stand in report.json.
+    """
+    places = {cell["cell"]: place(cell) for cell in cells}
+    openings = {
+        "tuned": "Use the fine-tune for",
+        CANNOT_TELL: "Cannot tell what is better for",
+        constant_baseline.NEITHER: "Use neither for",
+    }
+    openings |= {row.use: f"Use {names.arm(row.use)} for" for row in advice if row.use not in openings}
+    sentences = []
+    for use, opening in openings.items():
+        tasks = [(places[row.cell], [link(row.statements[0].evidence)]) for row in advice if row.use == use]
+        sentences += [sentence(f"{opening} ", *listed(tasks), ".")] if tasks else []
+    on_suites = [claim for claim in claims if claim.kind == "kept"]
+    sentences += [suites(on_suites)] if on_suites else []
+    priced = [(row, one) for row in advice for one in row.statements if row.use == "tuned" and one.kind in ("pays off", "never pays off")]
+    if len(priced) == 1:  # of several tasks each says its own
+        row, statement = priced[0]
+        sentences.append(price(statement, "" if len(advice) == 1 else places[row.cell]))
+    family = fmt.plural(len(claims), "claim")
+    return [*sentences, sentence((family, [CLAIMS] if claims else []), " in the family; all else is exploratory.")]
+
+
+OPENINGS = {
+    "tuned": "Use the fine-tune for",
+    CANNOT_TELL: "Cannot tell what is better for",
+    constant_baseline.NEITHER: "Use neither for",
+}
+"""What opens the sentence on the tasks for which an advice is given."""
+
+
+def sentence(*parts: str | Linked) -> Row:
+    """A sentence of the summary from its parts."""
+    text, evidence, spans = "", [], []
+    for part in parts:
+        words, links = (part, []) if isinstance(part, str) else part
+        evidence += links
+        spans += [[len(text), len(text) + len(words)]] * len(links)
+        text += words
+    return {"text": text, "evidence": evidence, "spans": spans}
+
+
+def suites(claims: Sequence[Claim]) -> Row:
+    """How many claims on general suites got which verdict."""
+    parts: list[str | Linked] = []
+    for verdict in VERDICTS:
+        links = [link(claim.evidence) for claim in claims if claim.verdict == verdict]
+        if links:
+            parts += [", "] if parts else []
+            parts += [(f"{len(links)} {verdict}", links), NOTES.get(verdict, "")]
+    return sentence(f"Asked {fmt.plural(len(claims), 'time')} for what it was not trained for: ", *parts, ".")
+
+
+def price(statement: Statement, task: str) -> Row:
+    """The one sentence on prices; task: which one, if there are several."""
+    by, choice = break_even_words(statement)
+    links = [link(statement.evidence)]
+    if task:
+        return sentence("On ", (task, links), f": {by}, {choice}.")
+    return sentence((f"{by[0].upper()}{by[1:]}", links), f", {choice}.")
+
+
+def place(cell: Row) -> str:
+    """A cell as a part of a list: `boolq (rank 8)`."""
+    return f"{cell['task']} ({cell['coordinates']})" if cell["coordinates"] else str(cell["task"])
+
+
+def listed(items: Sequence[Linked]) -> list[str | Linked]:
+    """The items with what stands between them: `a, b and c`."""
+    between = [", "] * (len(items) - 2) + [" and "] * (len(items) > 1)
+    return [part for item, after in zip(items, [*between, ""], strict=True) for part in (item, after)]
