@@ -59,15 +59,14 @@ def example_of(task: Task, split: str = "heldout", **changes: Any) -> Example | 
 
 
 def scores(task: Task, examples: list[Example], texts: Sequence[str]) -> dict[str, float]:
-    """Every metric of a task on what a model said, as the comparison takes them."""
-    said = [Prediction(example.id, text, len(text), "eos") for example, text in zip(examples, texts, strict=True)]
-    arm = scoring.read_arm("model", said, examples, task.answer)
-    trial = scoring.Trial(examples, scoring.group_labels(examples), 0, [], task.answer, scoring.Settings(task.name, task.metrics))
-    found = {}
+    """Every metric of a task on the texts of a model, as the comparison computes them."""
+    predictions = [Prediction(example.id, text, len(text), "eos") for example, text in zip(examples, texts, strict=True)]
+    arm = scoring.read_arm("model", predictions, examples, task.answer)
+    scores = {}
     for name in task.metrics:
-        measured = scoring.measure(metrics.load(name, unsafe=True), [arm], trial)
-        found[name] = float(measured.metric.aggregate(measured.statistics[0].sum(axis=0)))
-    return found
+        measured = scoring.measure(metrics.load(name, unsafe=True), [arm], examples, task.answer)
+        scores[name] = float(measured.metric.aggregate(measured.statistics[0].sum(axis=0)))
+    return scores
 
 
 def place(patch: pytest.MonkeyPatch, name: str, folder: Path, train: Sequence[Row], heldout: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ import sacrebleu
 from scipy.stats import binomtest
 
 from pipeline.errors import ComparisonError, RecipeError
-from pipeline.scoring import scoring, stats
+from pipeline.scoring import answer_flags, scoring, stats
 from pipeline.store.records import Comparison, Example, Prediction
 from tests.judging import judge
 
@@ -37,7 +37,7 @@ def settings(*metrics: str, **changes) -> scoring.Settings:
 
 
 def compare(examples, base, tuned, answer, settings, **others):
-    return scoring.compare(examples, scoring.Said(base, tuned, others), answer, settings)
+    return scoring.compare(examples, scoring.ArmPredictions(base, tuned, others), answer, settings)
 
 
 TARGETS = ["yes", "no"] * 10
@@ -80,7 +80,7 @@ def test_groups_widen_the_interval_and_replace_mcnemar():
 
 
 def test_an_empty_group_is_a_group_of_its_own():
-    assert scoring.group_labels(exam(["yes"] * 5, ["", "a", "", "a", "e0"])).tolist() == [0, 1, 2, 1, 3]
+    assert stats.group_labels(exam(["yes"] * 5, ["", "a", "", "a", "e0"])).tolist() == [0, 1, 2, 1, 3]
 
 
 def test_predictions_are_paired_by_id_not_by_place():
@@ -120,7 +120,7 @@ def test_what_became_of_an_answer_is_counted_apart():
 
 
 def test_a_loop_that_came_to_its_end_is_not_endless():
-    assert scoring.flags(Prediction("e0", "no " * 40, 40, "eos"), "no") == []
+    assert answer_flags.flags(Prediction("e0", "no " * 40, 40, "eos"), "no") == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_loop_that_came_to_its_end_is_not_endless():
     ["no " * 30, LONG * 3, LONG + "and so on " * 12, "a" * 20, "x" * 75 + "abcdefgh" * 3 + "a", ("yes\n" * 20)[:-2], LONG[:60] + "0," * 60],
 )
 def test_loops_are_endless(text):
-    assert scoring.endless(text)
+    assert answer_flags.endless(text)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_loops_are_endless(text):
     ],
 )
 def test_honest_texts_are_not_endless(text):
-    assert not scoring.endless(text)
+    assert not answer_flags.endless(text)
 
 
 def plainly_endless(text):
@@ -160,7 +160,7 @@ def test_endless_is_what_it_says():
     rng = random.Random(0)
     texts = ["".join(rng.choices("ab", k=rng.randint(0, 30))) + "".join(rng.choices("ab", k=rng.randint(1, 9))) * 4 for _ in range(3000)]
     cut = [text[: len(text) - rng.randint(0, 8)] for text in texts]
-    found = [scoring.endless(text) for text in cut]
+    found = [answer_flags.endless(text) for text in cut]
     assert found == [plainly_endless(text) for text in cut]
     assert 0.2 < np.mean(found) < 0.8
 
@@ -182,7 +182,7 @@ def test_lenient_shares_stand_beside_strict_scores():
     tuned = [say(["I say YES", "no", "never", ""]), say(["yes", "no", "yes", "no"])]
     scored = compare(exam(["yes", "no", "yes", "no"]), say(["no"] * 4), tuned, answer, settings(), gpt=say(["yes and no"] * 4))
     assert scored.lenient == {"base": 0.5, "tuned": 0.75, "gpt": 1.0}
-    assert scored.beside["accuracy"]["others"][0]["score"] == 0
+    assert scored.other_arms["accuracy"]["others"][0]["score"] == 0
 
 
 def test_references_are_read_like_predictions():
@@ -318,7 +318,7 @@ def test_a_real_lift_is_found(metric):
 def test_another_arm_stands_beside_base_and_tuned():
     said = ["yes"] * 15 + ["no"] * 5
     scored = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), gpt=say(said))
-    found = scored.beside["accuracy"]
+    found = scored.other_arms["accuracy"]
     (other,) = found["others"]
     right = sum(each == target for each, target in zip(said, TARGETS, strict=True)) / 20
     assert (other["name"], other["score"], other["lift"]) == ("gpt", right, pytest.approx(0.95 - right))
@@ -332,7 +332,7 @@ def test_another_arm_stands_beside_base_and_tuned():
 
 def test_another_arm_is_held_against_base_and_tuned():
     middle = BASE[:10] + TUNED[10:]
-    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1"), few=say(middle)).beside
+    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1"), few=say(middle)).other_arms
     for metric in ("accuracy", "token_f1"):
         (few,) = found[metric]["others"]
         alone = compare(exam(TARGETS), say(BASE), [say(middle)], answer, settings(metric)).comparisons[0]
@@ -344,11 +344,11 @@ def test_another_arm_is_held_against_base_and_tuned():
 
 
 def test_scores_have_intervals():
-    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1")).beside
+    found = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1")).other_arms
     assert found["accuracy"]["scores"] == {"base": [*stats.wilson(0.5, 20)], "tuned": [*stats.wilson(0.95, 20)]}
     low, high = found["token_f1"]["scores"]["base"]
     assert 0.2 < low < 0.5 < high < 0.8
-    seeds = compare(exam(TARGETS), say(BASE), [say(TUNED), say(BASE)], answer, settings()).beside["accuracy"]["scores"]["tuned"]
+    seeds = compare(exam(TARGETS), say(BASE), [say(TUNED), say(BASE)], answer, settings()).other_arms["accuracy"]["scores"]["tuned"]
     assert seeds[1] - seeds[0] > 0.4  # of seeds that differ so much either alone may be drawn
 
 
@@ -364,7 +364,7 @@ def test_a_lenient_rule_reads_the_whole_text_and_a_strict_one_the_answer():
 
 
 def test_constants_are_the_shares_of_the_targets():
-    found = compare(exam(["yes"] * 15 + ["no"] * 5), say(BASE), [say(TUNED)], answer, settings("accuracy", "paper_boolean")).beside
+    found = compare(exam(["yes"] * 15 + ["no"] * 5), say(BASE), [say(TUNED)], answer, settings("accuracy", "paper_boolean")).other_arms
     assert found["accuracy"]["constants"] == [{"answer": "yes", "score": 0.75}, {"answer": "no", "score": 0.25}]
     assert found["paper_boolean"]["constants"] == found["accuracy"]["constants"]
     assert found["accuracy"]["zero_one"] is True
@@ -373,9 +373,9 @@ def test_constants_are_the_shares_of_the_targets():
 
 def test_free_answers_have_no_constants():
     free = [replace(example, choices=()) for example in exam(["yes"] * 10 + ["no"] * 10)]
-    assert compare(free, say(BASE), [say(TUNED)], lambda text, _: text, settings()).beside["accuracy"]["constants"] == []
+    assert compare(free, say(BASE), [say(TUNED)], lambda text, _: text, settings()).other_arms["accuracy"]["constants"] == []
     numbers = [replace(example, target=str(at % 4), choices=()) for at, example in enumerate(free)]
-    found = compare(numbers, say(["1"] * 20), [say(["2"] * 20)], lambda text, _: text, settings("mae_similarity")).beside
+    found = compare(numbers, say(["1"] * 20), [say(["2"] * 20)], lambda text, _: text, settings("mae_similarity")).other_arms
     assert [entry["answer"] for entry in found["mae_similarity"]["constants"]][:2] == ["1", "2"]
 
 
@@ -386,7 +386,7 @@ def test_a_metric_that_needs_tests_says_so():
 
 def test_another_arm_may_be_called_like_a_seed():
     scored = compare(exam(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), **{"tuned 1 of 1": say(TARGETS)})
-    assert (scored.comparisons[0].base, scored.beside["accuracy"]["others"][0]["score"]) == (0.5, 1.0)
+    assert (scored.comparisons[0].base, scored.other_arms["accuracy"]["others"][0]["score"]) == (0.5, 1.0)
 
 
 def test_samples_are_scored_of_base_and_tuned_only():
@@ -397,8 +397,8 @@ def test_samples_are_scored_of_base_and_tuned_only():
     base = say([wrong] * 4, samples=(wrong, right, wrong))
     scored = compare(examples, base, [tuned], lambda text, _: text, settings("pass_at_1", "pass_at_k"), gpt=say([right] * 4))
     assert [(row.base, row.tuned) for row in scored.comparisons] == [(0, 1), (1, 1)]
-    assert [each["score"] for each in scored.beside["pass_at_1"]["others"]] == [1]
-    assert scored.beside["pass_at_k"]["others"] == []
+    assert [each["score"] for each in scored.other_arms["pass_at_1"]["others"]] == [1]
+    assert scored.other_arms["pass_at_k"]["others"] == []
     assert scored.rows[0]["others"]["gpt"]["scores"] == {"pass_at_1": 1}
     assert scored.rows[0]["base"]["reasons"]["pass_at_1"] == "assertion failed"
     assert (scored.lenient, len(scored.sampled["pass_at_k"].whole)) == ({}, 2)
@@ -408,5 +408,5 @@ def test_constants_are_read_as_answers_are():
     from pipeline.scoring import parsers
 
     numbers = [replace(example, target=["5.0", "5", "7"][at % 3], choices=()) for at, example in enumerate(exam(["x"] * 15))]
-    found = compare(numbers, say(["1"] * 15), [say(["7"] * 15)], parsers.number, settings()).beside["accuracy"]["constants"]
+    found = compare(numbers, say(["1"] * 15), [say(["7"] * 15)], parsers.number, settings()).other_arms["accuracy"]["constants"]
     assert found[0]["score"] == pytest.approx(2 / 3)

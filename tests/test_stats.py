@@ -111,7 +111,7 @@ def test_interval_equals_scipy(arms, method):
         (np.arange(arms.groups),),
         value,
         n_resamples=0,
-        bootstrap_result=SimpleNamespace(bootstrap_distribution=found.drawn[:, 1] - found.drawn[:, 0]),
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=found.resampled[:, 1] - found.resampled[:, 0]),
         method=method,
         confidence_level=0.9,
     ).confidence_interval
@@ -141,7 +141,7 @@ def coverage(make, truth, sets=2000, resamples=600):
     rng, hits = np.random.default_rng(7), 0
     for number in range(sets):
         scores = sampled(make(rng), resamples, number)
-        value, drawn, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.drawn, scores.left_out))
+        value, drawn, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.resampled, scores.left_out))
         low, high = stats.interval(float(value), drawn, left_out, 0.95, "bca")
         hits += low <= truth <= high
     return hits / sets
@@ -259,17 +259,21 @@ def test_metrics_share_resamples_and_swaps():
     both, twice = arms_of_both(), arms_of_both()[:1] * 2
     alone = [stats.sample([arms], 300, 2)[0] for arms in both]
     for found, single in zip(stats.sample(both, 300, 2), alone, strict=True):
-        assert found.drawn == pytest.approx(single.drawn, abs=1e-12)
+        assert found.resampled == pytest.approx(single.resampled, abs=1e-12)
         assert found.swapped == pytest.approx(single.swapped, abs=1e-12)
     first, second = stats.sample(twice, 300, 2)
-    assert first.drawn == pytest.approx(second.drawn, abs=1e-12)  # BLAS rounds by where a column lies in memory
-    assert np.std(alone[0].drawn[:, 2] - alone[0].drawn[:, 3]) > 0
+    assert first.resampled == pytest.approx(second.resampled, abs=1e-12)  # BLAS rounds by where a column lies in memory
+    assert np.std(alone[0].resampled[:, 2] - alone[0].resampled[:, 3]) > 0
 
 
 def test_differences_of_differences_are_read_off_the_same_resamples():
     found = sampled(arms_of_both()[0], 500)
-    parts = [found.drawn[:, 2] - found.drawn[:, 0], found.drawn[:, 3] - found.drawn[:, 2], found.drawn[:, 1] - found.drawn[:, 3]]
-    assert sum(parts) == pytest.approx(found.drawn[:, 1] - found.drawn[:, 0], abs=1e-12)
+    parts = [
+        found.resampled[:, 2] - found.resampled[:, 0],
+        found.resampled[:, 3] - found.resampled[:, 2],
+        found.resampled[:, 1] - found.resampled[:, 3],
+    ]
+    assert sum(parts) == pytest.approx(found.resampled[:, 1] - found.resampled[:, 0], abs=1e-12)
 
 
 def test_an_arm_against_itself_is_no_difference():

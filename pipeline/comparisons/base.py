@@ -1,4 +1,4 @@
-"""What the comparisons share: predictions1 are the base's answers, predictions2 the tuned model's, to the same examples."""
+"""Base class of the comparisons: predictions1 are the base's answers, predictions2 the tuned model's, to the same examples."""
 
 import abc
 import inspect

@@ -19,8 +19,8 @@ def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, 
     """By metric {parts: [{name, arm, over, value, low, high, p, tried}], lift, low, high, best_cheap, candidates, chain: [[arm, score]]}.
 
     Args:
-        names: of the arms at the places of `sampled`, as Scored.names.
-        sampled: one a metric, as Scored.sampled; a metric may lack the arms behind tuned.
+        names: of the arms at the places of `sampled`, as ComparisonResult.names.
+        sampled: one a metric, as ComparisonResult.sampled; a metric may lack the arms behind tuned.
 
     The parts are format, prompt and learned: `arm` stands at the end of the step and `over` at its start. Where the cheap arm scores no
     higher both are the same, value is 0 and there is no interval; `tried` {arm, value, low, high, p} is what it scored over `over`. Both

@@ -99,7 +99,7 @@ def measure(
         judge = Judge(exam, example)
         for name, lists in said.items():
             judge.add(tallies[name], [one[example.id] for one in lists])
-    labels = [example.group or f"\0{example.id}" for example in examples]
+    labels = stats.group_labels(examples).tolist()
     figures = {name: summary(tally, labels, len(said[name]), confidence) for name, tally in tallies.items()}
     return Measured({"kind": task.grounded, "arms": figures}, {name: tally.seeds for name, tally in tallies.items()})
 
@@ -216,7 +216,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else repr(value)
 
 
-def summary(tally: Tally, labels: Sequence[str], seeds: int, confidence: float) -> dict[str, Any]:
+def summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> dict[str, Any]:
     """One arm of grounding.json."""
     flagged = rated(tally.flagged, tally.answers, labels, confidence)
     rates = {name: rated(tally.errors[name], tally.judged, labels, confidence) for name in ERRORS}
@@ -233,7 +233,7 @@ def summary(tally: Tally, labels: Sequence[str], seeds: int, confidence: float) 
     }
 
 
-def rated(hits: Sequence[int], trials: Sequence[int], labels: Sequence[str], confidence: float) -> dict[str, float | None]:
+def rated(hits: Sequence[int], trials: Sequence[int], labels: Sequence[int], confidence: float) -> dict[str, float | None]:
     """The rate of hits in trials, and its interval; None where there are no trials.
 
     Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953) at the effective number of trials, the one at which independent
@@ -244,7 +244,7 @@ def rated(hits: Sequence[int], trials: Sequence[int], labels: Sequence[str], con
     if not total:
         return {"rate": None, "low": None, "high": None}
     rate = min(1.0, sum(hits) / total)
-    sums: dict[str, list[int]] = {}
+    sums: dict[int, list[int]] = {}
     for label, hit, trial in zip(labels, hits, trials, strict=True):
         if trial:
             held = sums.setdefault(label, [0, 0])

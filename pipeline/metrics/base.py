@@ -1,9 +1,8 @@
-"""What the metrics share. Every score lies in 0..1 and is a function of sums over examples.
+"""Base classes of the metrics. Every score is in 0..1 and a function of sums over examples.
 
-A metric maps one example to a short row of numbers, its sufficient statistics; the rows of many examples are
-added, and the sum is turned into the score of the corpus. A mean keeps [score, 1], BLEU its n-gram counts. So a
-bootstrap of any metric, BLEU too, is one matrix product of resampling weights and rows (see stats.py), and no
-text is read twice.
+A metric maps one example to a short row of numbers, its sufficient statistics. The rows are added, and the sum
+becomes the score of the corpus. A mean keeps [score, 1], BLEU its n-gram counts. So a bootstrap of any metric is
+one matrix product of resampling weights and rows (see stats.py), and no text is scored twice.
 """
 
 import abc
@@ -26,12 +25,12 @@ class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carrie
     mean: bool = False
     """Whether the score of a corpus is the mean of the scores of its examples."""
     zero_one: bool = False
-    """Whether an example scores 0 or 1 and nothing between."""
+    """Whether every example scores exactly 0 or 1."""
     reads: Literal["answer", "text", "tests", "samples"] = "answer"
-    """What it is given of each example: the answer that the task's parser read, and the target read alike; the whole text and the target
-    as they are; the answer, and what `extra["tests"]` of the example says of right ones; or that with a JSON list of sampled answers."""
+    """Its inputs. answer: the parsed answer and the parsed target. text: the whole text and the target, unparsed. tests: the parsed answer
+    and the example's `extra["tests"]`. samples: a JSON list of parsed answers and `extra["tests"]`."""
     runs_code: bool = False
-    """Whether it runs what it is given, and so takes the options of metrics.load."""
+    """Whether it runs predictions as programs, and so takes the options of metrics.load."""
     reference_url: str = ""
 
     @property
@@ -90,37 +89,37 @@ class MeanMetric(Metric):
 
 
 class MicroF1(Metric):
-    """F1 of found against expected items, counted over the whole corpus; statistics: [true positives, found, expected].
+    """F1 of predicted against expected items, counted over the whole corpus; statistics: [true positives, predicted, expected].
 
-    Where nothing is expected and nothing found the score is 1; text that cannot be parsed holds no items.
+    The score is 1 if nothing is expected and nothing predicted; text that cannot be parsed has no items.
     """
 
     @abc.abstractmethod
     def items(self, text: str) -> set[tuple[str, str]]:
-        """What is found in a prediction or expected by a reference."""
+        """Items of a prediction or of a reference."""
 
     def statistics(self, prediction: str, reference: str) -> list[float]:
-        found, expected = self.items(prediction), self.items(reference)
-        return [float(len(found & expected)), float(len(found)), float(len(expected))]
+        predicted, expected = self.items(prediction), self.items(reference)
+        return [float(len(predicted & expected)), float(len(predicted)), float(len(expected))]
 
     def aggregate(self, sums: Array) -> Array:
         return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2], otherwise=1.0)
 
 
 def ratio(numerator: Array, denominator: Array, otherwise: float = 0.0) -> Array:
-    """Elementwise quotient, `otherwise` where the denominator is zero."""
+    """Elementwise quotient; `otherwise` for a zero denominator."""
     quotient = np.full(np.shape(denominator), otherwise)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
     return quotient
 
 
 def normalise(text: str) -> str:
-    """Text for comparison: Unicode NFKC, case folded, runs of blanks to one, none at the ends."""
+    """Text for comparison: Unicode NFKC, case folded, single spaces, none at the ends."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The JSON object that the text is, or an empty one where it is anything else."""
+    """The text parsed as a JSON object; an empty one if it is anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # a model may write ten thousand brackets

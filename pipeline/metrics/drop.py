@@ -1,4 +1,4 @@
-"""What the two measures of DROP share: answers are lists of spans, and the best of several annotated answers counts."""
+"""Shared by the two DROP metrics: answers are lists of spans, and the best of several annotated answers counts."""
 
 import json
 import re
@@ -17,19 +17,19 @@ Spans = list[str]
 
 def best(measure: Callable[[Spans, Spans], float], prediction: str, reference: str) -> float:
     """The best score against any annotated answer that is not blank."""
-    found = normalised(answers(prediction)[0])
-    return max((measure(found, normalised(spans)) for spans in answers(reference) if "".join(spans).strip()), default=0.0)
+    predicted = normalised(answers(prediction)[0])
+    return max((measure(predicted, normalised(spans)) for spans in answers(reference) if "".join(spans).strip()), default=0.0)
 
 
 def answers(text: str) -> list[Spans]:
-    """The answers that a text holds: a JSON list of lists is several, a JSON list is one of several spans, else one of one span."""
+    """Answers in a text: a JSON list of lists is several answers, a JSON list is one answer of several spans, else one of one span."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return [[text]]
     if not isinstance(value, list) or not value:
         return [[text]]
-    return [spans(each) for each in value] if all(isinstance(each, list) for each in value) else [spans(value)]
+    return [spans(item) for item in value] if all(isinstance(item, list) for item in value) else [spans(value)]
 
 
 def spans(values: list[Any]) -> Spans:
@@ -54,27 +54,27 @@ def as_number(word: str) -> str:
         return ""
 
 
-def exact(found: Spans, expected: Spans) -> float:
-    """1 where the spans are the same, in any order."""
-    return float(sorted(found) == sorted(expected))
+def exact(predicted: Spans, expected: Spans) -> float:
+    """1 if the spans are the same, in any order."""
+    return float(sorted(predicted) == sorted(expected))
 
 
-def f1(found: Spans, expected: Spans) -> float:
+def f1(predicted: Spans, expected: Spans) -> float:
     """Mean F1 over the pairs of the best one-to-one alignment; a span without a partner scores 0."""
     from scipy.optimize import linear_sum_assignment
 
-    if not found or not expected:
-        return float(found == expected)
-    scores = np.array([[bag_f1(set(one.split()), set(other.split())) for other in expected] for one in found])
+    if not predicted or not expected:
+        return float(predicted == expected)
+    scores = np.array([[bag_f1(set(one.split()), set(other.split())) for other in expected] for one in predicted])
     rows, columns = linear_sum_assignment(-scores)
     return float(scores[rows, columns].sum() / max(scores.shape))
 
 
-def bag_f1(found: set[str], expected: set[str]) -> float:
-    """F1 over the words of two spans, 0 where the expected one has numbers and none of them was found."""
+def bag_f1(predicted: set[str], expected: set[str]) -> float:
+    """F1 over the words of two spans; 0 if the expected span has numbers and none of them was predicted."""
     numbers = {word for word in expected if as_number(word)}
-    if not found or not expected:
-        return float(found == expected)
-    if numbers and not numbers & found:
+    if not predicted or not expected:
+        return float(predicted == expected)
+    if numbers and not numbers & predicted:
         return 0.0
-    return 2 * len(found & expected) / (len(found) + len(expected))
+    return 2 * len(predicted & expected) / (len(predicted) + len(expected))

@@ -1,9 +1,8 @@
-"""What the rules of the LoRA Land paper share: they look for the answer somewhere in all that a model said.
+"""Shared by the scoring rules of the LoRA Land paper, which look for the answer anywhere in a model's output.
 
-Their scores stand beside strict ones, to be comparable with the published figures (Table 12 of arXiv 2405.00732). Each rule
-is made anew from what the paper's function does, and its docstring says which oddities are kept, because they are the rule,
-and which faults are mended. Mended in all of them: blanks around a text no longer make a right answer wrong, and an empty
-target is met by no text.
+Their scores are reported next to strict ones, to compare with the published figures (Table 12 of arXiv 2405.00732). Each rule
+reimplements the paper's function. Its docstring says which oddities are kept, because they are the rule, and which faults are
+fixed. Fixed in all of them: surrounding whitespace no longer makes a right answer wrong, and no text matches an empty target.
 """
 
 import abc
@@ -18,7 +17,7 @@ NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?:\d+(?:\.\d+)?|\.\d+)")
 
 
 class Rule(MeanMetric):
-    """Share of examples that a rule of the paper calls right; it reads all that the model said."""
+    """Share of examples that a rule of the paper calls right; it reads the whole output."""
 
     zero_one = True
     reads = "text"
@@ -26,17 +25,17 @@ class Rule(MeanMetric):
 
     @abc.abstractmethod
     def right(self, prediction: str, reference: str) -> bool:
-        """Whether the whole text of a model meets a target that is not blank."""
+        """Whether a model's output matches a target that is not blank."""
 
     def score(self, prediction: str, reference: str) -> float:
         return float(bool(reference.strip()) and self.right(prediction, reference))
 
 
 def same(prediction: str, reference: str) -> bool:
-    """The paper's plain accuracy: equal without case and without blanks and full stops at the ends, or the same number.
+    """The paper's plain accuracy: equal up to case and to spaces and full stops at the ends, or the same number.
 
     The number is read from the whole output and printed back: `1.0`, `+1` and ` 1` are the label `1`, and `1` is `1.0`.
-    The paper's function prints a float, so it could meet no label that is written as a whole number; both ways count here.
+    The paper's function prints a float, so it never matches a label written as a whole number; here both spellings match.
     """
     if bare(prediction) == bare(reference):
         return True
@@ -49,7 +48,7 @@ def bare(text: str) -> str:
 
 
 def whole_number(text: str) -> float | None:
-    """The finite number that the text is, and None where it is anything else."""
+    """The text as a finite number; None if it is anything else."""
     try:
         value = float(text)
     except ValueError:
@@ -58,6 +57,6 @@ def whole_number(text: str) -> float | None:
 
 
 def first_number(text: str) -> float | None:
-    """The first number that stands in the text, words around it or not."""
-    found = NUMBER.search(text)
-    return whole_number(found[0]) if found else None
+    """The first number anywhere in the text."""
+    match = NUMBER.search(text)
+    return whole_number(match[0]) if match else None

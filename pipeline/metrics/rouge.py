@@ -1,4 +1,4 @@
-"""What the three ROUGE metrics share."""
+"""Shared by the three ROUGE metrics."""
 
 from functools import cache
 
@@ -15,6 +15,6 @@ def scorer(kind: str) -> RougeScorer:
 def f_measure(kind: str, prediction: str, reference: str) -> float:
     """ROUGE F-measure of one pair by the rouge-score package, without stemming.
 
-    Its words are runs of a-z and 0-9 after lower-casing: text in other scripts has none and scores 0.
+    Words are runs of a-z and 0-9 after lower-casing, so text in other scripts has none and scores 0.
     """
     return float(scorer(kind).score(reference, prediction)[kind].fmeasure)

@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.measures import sufficient_size
 from pipeline.measures.sufficient_size import Obstacle
 from pipeline.page.cells import Cell, finite
+from pipeline.scoring import stats
 from pipeline.store import records
 
 Row = dict[str, Any]
@@ -31,8 +32,7 @@ def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -
 
 def point(cell: Cell, primary: Row) -> sufficient_size.Point:
     exam = list(records.read(cell.inputs["exam"].path / "examples.jsonl", records.Example))
-    numbers: dict[str, int] = {}
-    label = {example.id: numbers.setdefault(example.group or f"\0{example.id}", len(numbers)) for example in exam}
+    label = dict(zip((example.id for example in exam), stats.group_labels(exam), strict=True))
     scores, groups = [], []
     for row in records.dictionaries(cell.inputs["verdict"].path / "examples.jsonl"):
         tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]

@@ -1,16 +1,16 @@
-"""The answers that a model might give to everything: what they score is the floor under every score of a task with few answers."""
+"""Constant answers: the score of always giving the same one is the floor of a task with few answers."""
 
 from pipeline.store.records import Example
 
-MOST = 100
-"""More different answers than these make no closed set."""
+LARGEST_SET = 100
+"""A task with more different answers than this has no closed set."""
 
 
 def answers(examples: list[Example]) -> list[str]:
-    """Every answer that is worth always giving: each different target, where the task has choices or all its targets are numbers."""
-    found = sorted({example.target for example in examples})
-    closed = all(example.choices for example in examples) or all(is_number(target) for target in found)
-    return found if closed and 1 < len(found) <= MOST else []
+    """All different targets, sorted, if the task has choices or only numeric targets; else none."""
+    targets = sorted({example.target for example in examples})
+    closed = all(example.choices for example in examples) or all(is_number(target) for target in targets)
+    return targets if closed and 1 < len(targets) <= LARGEST_SET else []
 
 
 def is_number(text: str) -> bool:

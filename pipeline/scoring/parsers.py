@@ -1,7 +1,7 @@
-"""The answer in a model's text. Every parser takes the text and the example and returns None where it can read no answer.
+"""Parsers that read the answer from a model's text. Each takes the text and the example and returns None if it finds no answer.
 
-A parser also spells: `1,018.00` is read as `1018`, and a JSON object gets its keys in order. So scores compare what it reads out
-of the text with what it reads out of the target, and what it has read once it reads again unchanged.
+Parsers also normalize: `1,018.00` becomes `1018`, and the keys of a JSON object are sorted. Scores compare the parsed text with the
+parsed target, and parsing an answer again does not change it.
 """
 
 import ast
@@ -18,22 +18,22 @@ NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?<!\w)(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)
 
 TRUTH = re.compile(r"(?<!\w)(?:(yes|true)|no|false)(?!\w)", re.IGNORECASE)
 BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
-"""Curly brackets, and strings, so that the brackets in them do not count."""
+"""Curly brackets, and strings, so that brackets inside strings do not count."""
 QUERY = r"\bSELECT\b.*(?:\n(?:[ \t]+\S|(?:FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|UNION|JOIN)\b).*)*"
-"""From a SELECT to the last line that is indented or begins with a word of SQL."""
+"""From a SELECT to the last line that is indented or begins with an SQL keyword."""
 FENCE = re.compile(r"^[ \t]*```[^`\n]*$\n?", re.MULTILINE)
 BODY = re.compile(r"\s*\n(?: {2}|\t)")
-"""Put behind a line break, text that begins with the indented body of a function."""
+"""Matches after a line break if the text begins with the indented body of a function."""
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 START = re.compile(r"^(?:(?:async )?def \w+ *\(|class \w+ *[(:]|import \w|from [\w.]+ import |@\w)", re.MULTILINE)
-"""The start of a line that can be nothing but Python."""
+"""The start of a line that can only be Python."""
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 HELPER = (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
-"""What stands behind a function at the top level and still belongs to the answer."""
+"""Top-level statements after a function that still belong to the answer."""
 
 
 def text(text: str, example: Example) -> str | None:
-    """All of it, without blanks around it."""
+    """The whole text without surrounding whitespace."""
     del example
     return text.strip() or None
 
@@ -45,11 +45,11 @@ def first_line(text: str, example: Example) -> str | None:
 
 
 def choice(text: str, example: Example) -> str | None:
-    """The choice that stands first in the text as a whole word, as the example spells it; of two at one place the longer."""
-    found = [
+    """The choice that occurs first in the text as a whole word, spelled as in the example; of two at one position the longer."""
+    matches = [
         (match.start(), -len(name), match.group() != name, name) for name in example.choices if (match := whole_word(name).search(text))
     ]
-    return min(found)[-1] if found else None
+    return min(matches)[-1] if matches else None
 
 
 def whole_word(name: str) -> re.Pattern[str]:
@@ -57,13 +57,13 @@ def whole_word(name: str) -> re.Pattern[str]:
 
 
 def number(text: str, example: Example) -> str | None:
-    """The number behind the last `####`, else the last number, without thousands' commas and idle zeros: `$1,018.50` is `1018.5`."""
+    """The number after the last `####`, else the last number, without thousands separators and trailing zeros: `$1,018.50` is `1018.5`."""
     del example
-    _, mark, behind = text.rpartition("####")
-    found = [match.group() for match in NUMBER.finditer((behind if mark else text).replace("\u2212", "-"))]
-    if not found:
+    _, mark, rest = text.rpartition("####")
+    numbers = [match.group() for match in NUMBER.finditer((rest if mark else text).replace("\u2212", "-"))]
+    if not numbers:
         return None
-    plain = f"{Decimal((found[0] if mark else found[-1]).replace(',', '')):f}"
+    plain = f"{Decimal((numbers[0] if mark else numbers[-1]).replace(',', '')):f}"
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return "0" if plain == "-0" else plain
 
@@ -85,9 +85,9 @@ def refuse(word: str) -> Any:
 
 
 def spell(value: Any) -> str:
-    """JSON text; raises TypeError or ValueError on a value that has none."""
+    """Canonical JSON text. Raises TypeError or ValueError for a value that is not JSON."""
     spelled = jsonlib.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    spelled.encode()  # half a surrogate pair is no text, and no file would take it
+    spelled.encode()  # raises on half of a surrogate pair, which no file can hold
     return spelled
 
 
@@ -97,7 +97,7 @@ def python_dict(text: str, example: Example) -> str | None:
     for start, end in braces(text):
         for read in (jsonlib.loads, ast.literal_eval):
             try:
-                with warnings.catch_warnings(action="ignore"):  # a model's odd escapes are no concern of the user
+                with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
                     return spell(read(text[start:end]))
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 continue
@@ -117,34 +117,34 @@ def braces(text: str) -> list[tuple[int, int]]:
 
 
 def boolean(text: str, example: Example) -> str | None:
-    """The first of yes, true, no and false that stands in the text as a whole word, spelled `yes` or `no`."""
+    """The first of yes, true, no and false that occurs as a whole word, spelled `yes` or `no`."""
     del example
-    found = TRUTH.search(text)
-    return None if found is None else "yes" if found[1] else "no"
+    match = TRUTH.search(text)
+    return None if match is None else "yes" if match[1] else "no"
 
 
 def topics(text: str, example: Example) -> str | None:
-    """The labels of the first line, in lower case, sorted, each once, with `, ` between: `Trade; earn, TRADE.` is `earn, trade`."""
+    """The labels of the first line in lower case, sorted, without duplicates: `Trade; earn, TRADE.` is `earn, trade`."""
     line = first_line(text, example) or ""
     labels = {" ".join(re.sub(r"^[\W_]+|[\W_]+$", "", part).split()) for part in re.split("[,;]", line.lower())}
     return ", ".join(sorted(labels - {""})) or None
 
 
 def sql(text: str, example: Example) -> str | None:
-    """The first query on one line, without its final semicolon; SELECT in capitals goes before one that may be a word of chatter."""
+    """The first query, on one line and without its final semicolon. SELECT in capitals wins over `select`, which may be plain English."""
     del example
-    found = re.search(QUERY, text) or re.search(QUERY, text, re.IGNORECASE)
-    query = re.split(r";\s*(?:\n|$)|```", found[0], maxsplit=1)[0] if found else ""
+    match = re.search(QUERY, text) or re.search(QUERY, text, re.IGNORECASE)
+    query = re.split(r";\s*(?:\n|$)|```", match[0], maxsplit=1)[0] if match else ""
     return " ".join(query.split()).rstrip("; ") or None
 
 
 def code(text: str, example: Example) -> str | None:
-    """The Python in the text: a fenced block's, else the text; chatter behind it is cut, the indentation of its first line stays.
+    """The Python in the text: the fenced block, else the text. Chatter after it is cut; the indentation of its first line stays.
 
-    Where the text begins with code, a fence ends it. The code ends before the first unindented line from which on it is
-    no Python, and, once a function or class stands, before the first unindented statement that neither defines, imports
-    nor assigns: a call, a test, `if __name__`. So helper functions that follow are kept, and a last one that was cut off is
-    not. Code that is broken inside its first piece is returned as it stands, to fail.
+    If the text begins with code, a fence ends it. The code ends before the first unindented line that makes it invalid
+    Python and, after a function or class, before the first unindented statement that does not define, import or assign:
+    a call, a test, `if __name__`. So later helper functions stay, and a truncated last one does not. Code that is broken
+    inside its first piece is returned unchanged, and fails its tests.
     """
     del example
     inside = BLANK_LINES.sub("", unfenced(text.replace("\r\n", "\n")))
@@ -155,7 +155,7 @@ def code(text: str, example: Example) -> str | None:
 
 
 def unfenced(text: str) -> str:
-    """The content of the first fenced block, ended or not; what stands before it, where that begins with code; else all."""
+    """The first fenced block, closed or not; the text before it if that begins with code; the whole text without a fence."""
     fence = FENCE.search(text)
     if fence is None or is_code(text):
         return text
@@ -170,14 +170,14 @@ def is_body(text: str) -> bool:
 
 
 def statements(text: str) -> list[ast.stmt] | int:
-    """The top-level statements, of which the first is a function around the body where the text begins with one.
+    """The top-level statements. A text that begins with a function body gets a function around it.
 
-    Where the text is no Python: the line (from 0) at or before which it stops to be.
+    For invalid Python: the line (from 0) at or before which it becomes invalid.
     """
     shift = int(is_body(text))
     try:
         with warnings.catch_warnings(action="ignore"):
-            return ast.parse("def body():\n" * shift + text).body
+            return ast.parse(f"def body():\n{text}" if shift else text).body
     except SyntaxError as error:
         return max(0, (error.lineno or 1) - 1 - shift)
     except (ValueError, RecursionError, MemoryError):
@@ -185,27 +185,27 @@ def statements(text: str) -> list[ast.stmt] | int:
 
 
 def is_code(text: str) -> bool:
-    """Whether all of the text is Python that does something: `Answer: yes` is Python, too."""
-    found = statements(text)
-    return isinstance(found, list) and any(
-        not isinstance(each, ast.Expr) and not (isinstance(each, ast.AnnAssign) and each.value is None) for each in found
+    """Whether the whole text is Python with an effect: `Answer: yes` parses too, but does nothing."""
+    parsed = statements(text)
+    return isinstance(parsed, list) and any(
+        not isinstance(node, ast.Expr) and not (isinstance(node, ast.AnnAssign) and node.value is None) for node in parsed
     )
 
 
 def whole_pieces(text: str) -> str | None:
-    """The longest run of unindented pieces from the top that is Python, without what follows a function and is no part of it."""
+    """The longest valid Python from the start of the text, without statements after a function that do not belong to it."""
     lines = text.split("\n")
     end = len(lines)
-    while isinstance(found := statements("\n".join(lines[:end])), int):
-        unindented = [n for n in range(1, min(found + 1, end)) if lines[n][:1].strip()]
+    while isinstance(parsed := statements("\n".join(lines[:end])), int):
+        unindented = [n for n in range(1, min(parsed + 1, end)) if lines[n][:1].strip()]
         if not unindented:
             return None
         end = unindented[-1]
     shift, defined = int(is_body(text)), False
-    for statement in found:
+    for statement in parsed:
         if defined and not isinstance(statement, HELPER):
             end = statement.lineno - 1 - shift
             break
         defined = defined or isinstance(statement, DEFINITION)
     cut = "\n".join(lines[:end]).rstrip()
-    return cut if cut == text else whole_pieces(cut)  # a backslash that is now the end is no Python
+    return cut if cut == text else whole_pieces(cut)  # a backslash that is now last is not valid Python

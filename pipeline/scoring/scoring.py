@@ -1,9 +1,10 @@
-"""From what two models said to what it is worth: answers, scores, lift, interval, test. No model is needed here."""
+"""From predictions to a comparison: parsed answers, scores, lift, interval and test. Loads no model."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,89 +12,94 @@ from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.errors import ComparisonError, RecipeError
-from pipeline.scoring import constant_answers, stats
+from pipeline.scoring import answer_flags, constant_answers, stats
+from pipeline.store import records
 from pipeline.store.records import Comparison, Example, Prediction
 
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
-Answer = Callable[[str, Example], str | None]
-"""Reads the answer out of a model's text; None where there is none to be read."""
-SHORT = 20
-"""Texts of fewer characters are too short to be called endless: `1000` ends in three repeats."""
-PROBE = 16
-"""Most characters at the end of a text that are looked for further up, to find the period of its repeats."""
+AnswerParser = Callable[[str, Example], str | None]
+"""Reads the answer from a model's text; None if there is none."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to compare, and how surely."""
+    """Metrics of a comparison and settings of its statistics."""
 
     task: str
     metrics: tuple[str, ...]
-    """The first is the primary one, by which the task is judged."""
+    """The first one is primary: it decides the task."""
     confidence: float = 0.95
     resamples: int = 10_000
     interval: stats.Method = "bca"
     seed: int = 0
-    """Of the resampling."""
+    """Seed of the resampling."""
     options: dict[str, Any] = field(default_factory=dict)
-    """For the metrics that run code; see metrics.load."""
+    """Options of metrics that run code; see metrics.load."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Everything that a comparison of one task found out."""
+class ComparisonResult:
+    """All scores and statistics of one task."""
 
     comparisons: list[Comparison]
-    """One a metric, in the order of the settings; p_adjusted and verdict are still to be set."""
+    """One a metric, in the order of the settings; p_adjusted and verdict are not set yet."""
     rows: list[dict[str, Any]]
-    """One an example: {id, prompt, target, choices, base, tuned: [one a seed], others: {name: ...}}; each arm {text, answer, stopped,
-    tokens, scores, flags}, and reasons where a metric says why an answer failed; for the flags see `Arm.flags`."""
+    """One an example: {id, prompt, target, choices, base, tuned: [one a seed], others: {name: ...}}. Each arm holds {text, answer, stopped,
+    tokens, scores, flags}, and reasons if a metric explains failures; for flags see `ParsedArm.flags`."""
     counts: dict[str, Any]
     """{base, tuned: [one a seed], others: {name: ...}}, each {n, unparsed, truncated, endless, empty, refused, mean_tokens}."""
-    beside: dict[str, Any]
+    other_arms: dict[str, Any]
     """By metric {others: [{name, score, score_low, score_high, lift, low, high, p, over_base: {lift, low, high, p}}], scores: {base: [low,
     high], tuned: [low, high]}, constants: [{answer, score}], spread: {base, tuned}, zero_one}: the lift of tuned over each other arm and
-    of that arm over base; intervals of the scores; what constant answers score, the best first; deviations of single scores."""
+    of that arm over base, intervals of the scores, scores of constant answers (best first), and standard deviations over examples."""
     lenient: dict[str, float]
-    """By arm, tuned over all seeds: share of examples whose target stands somewhere in the text; empty where programs are run."""
+    """By arm (tuned over all seeds), the share of examples whose text contains the target; empty for tasks that run programs."""
     names: list[str]
-    """Of the arms at the places of `sampled`: base, tuned, others."""
+    """Arms in the order of `sampled`: base, tuned, others."""
     sampled: dict[str, stats.Sampled] = field(compare=False, repr=False)
-    """By metric, for further differences of arms; a metric of samples has no other arms."""
+    """By metric, for further differences between arms; a metric that reads samples has base and tuned only."""
+
+    def write(self, out: Path) -> None:
+        """Write comparisons.jsonl, examples.jsonl, beside.json, counts.json and lenient.json."""
+        records.write(out / "comparisons.jsonl", self.comparisons)
+        records.write_dictionaries(out / "examples.jsonl", self.rows)
+        records.write_json(out / "beside.json", self.other_arms)
+        records.write_json(out / "counts.json", self.counts)
+        records.write_json(out / "lenient.json", self.lenient)
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What one model said, in the order of the examples."""
+class ParsedArm:
+    """One arm's predictions and their parsed answers, in the order of the examples."""
 
     predictions: list[Prediction]
     answers: list[str | None]
 
     def flags(self) -> list[list[str]]:
-        """Of every example which hold of `unparsed` (no answer to be read), `truncated` or `endless` (cut off at the limit of tokens,
-        without or with repeating itself), `empty` and `refused`.
+        """The flags of each example: `unparsed` (no answer could be read), `truncated` or `endless` (stopped by the token limit, without
+        or with repeating itself), `empty` and `refused`.
         """
-        return [flags(said, found) for said, found in zip(self.predictions, self.answers, strict=True)]
+        return [answer_flags.flags(prediction, answer) for prediction, answer in zip(self.predictions, self.answers, strict=True)]
 
     def counts(self) -> dict[str, float]:
-        n, found = len(self.predictions), Counter(flag for flags in self.flags() for flag in flags)
-        counted = {flag: found[flag] for flag in ("unparsed", "truncated", "endless", "empty", "refused")}
-        return {"n": n, **counted, "mean_tokens": sum(said.tokens for said in self.predictions) / n}
+        n, by_flag = len(self.predictions), Counter(flag for row in self.flags() for flag in row)
+        counted = {flag: by_flag[flag] for flag in ("unparsed", "truncated", "endless", "empty", "refused")}
+        return {"n": n, **counted, "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n}
 
-    def seen(self, reads: str, examples: list[Example], answer: Answer) -> list[str]:
-        """What a metric is given of every example; see Metric.reads."""
+    def metric_inputs(self, reads: str, examples: list[Example], parse: AnswerParser) -> list[str]:
+        """The string that a metric scores for each example; see Metric.reads."""
         if reads == "text":
-            return [said.text for said in self.predictions]
+            return [prediction.text for prediction in self.predictions]
         if reads == "samples":
             pairs = zip(self.predictions, examples, strict=True)
-            return [json.dumps([answer(text, example) or "" for text in said.samples]) for said, example in pairs]
-        return [found or "" for found in self.answers]
+            return [json.dumps([parse(text, example) or "" for text in prediction.samples]) for prediction, example in pairs]
+        return [answer or "" for answer in self.answers]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricScores:
     """One metric on all arms: base, tuned by seed, others."""
 
     metric: "Metric"
@@ -102,189 +108,172 @@ class Measured:
     statistics: NDArray[np.float64]
     """(arms, n, k)."""
     reasons: list[list[str]]
-    """Why each example failed, by arm; empty where the metric does not say."""
+    """Why each example failed, by arm; empty if the metric does not say."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What is the same for all metrics of one comparison."""
+class Setup:
+    """What all metrics of one comparison share."""
 
     examples: list[Example]
     labels: NDArray[np.int64]
-    """Of the examples' groups."""
+    """Group of each example (n,)."""
     seeds: int
     others: list[str]
-    answer: Answer
+    parse: AnswerParser
     settings: Settings
 
 
 @dataclass(frozen=True)
-class Said:
-    """Everything that was said to the same examples."""
+class ArmPredictions:
+    """Predictions of all arms for the same examples."""
 
     base: list[Prediction]
     tuned: list[list[Prediction]]
     """One list a training seed."""
     others: dict[str, list[Prediction]] = field(default_factory=dict)
-    """By the name of the arm; reference models are arms too."""
+    """By arm name; reference models are arms too."""
 
     def arms(self) -> list[tuple[str, list[Prediction]]]:
-        """Names for people, base first, others last."""
-        tuned = [(f"tuned {number} of {len(self.tuned)}", said) for number, said in enumerate(self.tuned, 1)]
+        """(name for messages, predictions): base first, others last."""
+        tuned = [(f"tuned {number} of {len(self.tuned)}", predictions) for number, predictions in enumerate(self.tuned, 1)]
         return [("base", self.base), *tuned, *self.others.items()]
 
 
-def compare(examples: list[Example], said: Said, answer: Answer, settings: Settings) -> Scored:
+def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerParser, settings: Settings) -> ComparisonResult:
     """Score all arms on the same examples.
 
-    An answer that cannot be read scores as an empty one. Targets are read by the same parser as predictions.
-    Raises ComparisonError where an arm lacks an example, has one that is not asked for or has one twice, and
-    RecipeError where a metric does not exist.
+    An unparseable answer scores as an empty one. Targets go through the same parser as predictions.
+
+    Raises:
+        ComparisonError: an arm lacks an example, has an unknown one, or has one twice.
+        RecipeError: there is no metric of that name.
     """
-    check_ids("examples", [example.id for example in examples], asked=None)
-    if not examples or not said.tuned:
+    check_ids("examples", [example.id for example in examples], expected=None)
+    if not examples or not predictions.tuned:
         raise ComparisonError(
-            "There is nothing to compare: no examples." if said.tuned else "There is nothing to compare: no tuned predictions."
+            "There is nothing to compare: no examples." if predictions.tuned else "There is nothing to compare: no tuned predictions."
         )
-    arms = [read_arm(name, predictions, examples, answer) for name, predictions in said.arms()]
-    trial = Trial(examples, group_labels(examples), len(said.tuned), list(said.others), answer, settings)
-    measured = {name: measure(metrics.load(name, **settings.options), arms, trial) for name in settings.metrics}
-    stacked = [stacked_arms(found, trial) for found in measured.values()]
-    drawn = stats.sample(stacked, settings.resamples, settings.seed, settings.confidence, settings.interval)
-    sampled = dict(zip(measured, drawn, strict=True))
-    return Scored(
-        comparisons=[weigh(name, found, sampled[name], settings) for name, found in measured.items()],
-        rows=example_rows(arms, measured, trial),
-        counts=by_name([arm.counts() for arm in arms], trial),
-        beside={name: beside(found, sampled[name], trial) for name, found in measured.items()},
-        lenient=lenient(arms, measured[settings.metrics[0]].metric, trial),
-        names=["base", "tuned", *said.others],
+    arms = [read_arm(name, rows, examples, parse) for name, rows in predictions.arms()]
+    setup = Setup(examples, stats.group_labels(examples), len(predictions.tuned), list(predictions.others), parse, settings)
+    scores = {name: score_metric(metrics.load(name, **settings.options), arms, setup) for name in settings.metrics}
+    stacked = [stacked_arms(metric_scores, setup) for metric_scores in scores.values()]
+    resampled = stats.sample(stacked, settings.resamples, settings.seed, settings.confidence, settings.interval)
+    sampled = dict(zip(scores, resampled, strict=True))
+    return ComparisonResult(
+        comparisons=[comparison_row(name, metric_scores, sampled[name], settings) for name, metric_scores in scores.items()],
+        rows=example_rows(arms, scores, setup),
+        counts=by_arm([arm.counts() for arm in arms], setup),
+        other_arms={name: other_arms(metric_scores, sampled[name], setup) for name, metric_scores in scores.items()},
+        lenient=lenient(arms, scores[settings.metrics[0]].metric, setup),
+        names=["base", "tuned", *predictions.others],
         sampled=sampled,
     )
 
 
-def by_name(each: list[Any], trial: Trial) -> dict[str, Any]:
-    """{base, tuned: [one a seed], others: {name: ...}} of what stands in the order of the arms."""
-    return {"base": each[0], "tuned": each[1 : 1 + trial.seeds], "others": dict(zip(trial.others, each[1 + trial.seeds :], strict=True))}
+def score_two_arms(
+    metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples: list[Example], parse: AnswerParser
+) -> list[dict[str, Any]]:
+    """Score two arms on one task, without statistics: one row {id, prompt, target, base, tuned, scores: [base, tuned]} an example."""
+    scores = measure(metric, [base, tuned], examples, parse).values.T.tolist()
+    return [
+        {"id": example.id, "prompt": example.text, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
+        for example, one, two, pair in zip(examples, base.predictions, tuned.predictions, scores, strict=True)
+    ]
 
 
-def read_arm(name: str, predictions: list[Prediction], examples: list[Example], answer: Answer) -> Arm:
-    """Pair predictions with examples by id and read their answers."""
-    check_ids(name, [said.example for said in predictions], asked=[example.id for example in examples])
-    by_id = {said.example: said for said in predictions}
+def by_arm(values: list[Any], setup: Setup) -> dict[str, Any]:
+    """{base, tuned: [one a seed], others: {name: ...}} of a list in the order of the arms."""
+    return {
+        "base": values[0],
+        "tuned": values[1 : 1 + setup.seeds],
+        "others": dict(zip(setup.others, values[1 + setup.seeds :], strict=True)),
+    }
+
+
+def read_arm(name: str, predictions: list[Prediction], examples: list[Example], parse: AnswerParser) -> ParsedArm:
+    """Pair predictions with examples by id and parse their answers. Raises ComparisonError unless the ids match."""
+    check_ids(name, [prediction.example for prediction in predictions], expected=[example.id for example in examples])
+    by_id = {prediction.example: prediction for prediction in predictions}
     paired = [by_id[example.id] for example in examples]
-    return Arm(paired, [answer(said.text, example) for said, example in zip(paired, examples, strict=True)])
+    return ParsedArm(paired, [parse(prediction.text, example) for prediction, example in zip(paired, examples, strict=True)])
 
 
-def check_ids(arm: str, ids: list[str], asked: list[str] | None) -> None:
-    """Raise ComparisonError unless every id stands there once and, where `asked` is given, the two sets are one."""
-    found, wanted = set(ids), set(ids if asked is None else asked)
+def check_ids(arm: str, ids: list[str], expected: list[str] | None) -> None:
+    """Raise ComparisonError unless the ids are unique and, if `expected` is given, the same set."""
+    present, wanted = set(ids), set(ids if expected is None else expected)
     faults = {
         "twice or more": [name for name, times in Counter(ids).items() if times > 1],
-        "missing": [name for name in asked or [] if name not in found],
+        "missing": [name for name in expected or [] if name not in present],
         "not asked for": [name for name in ids if name not in wanted],
     }
     for fault, names in faults.items():
         if names:
+            examples = "example" if len(names) == 1 else "examples"
+            listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             raise ComparisonError(
-                f"{arm}: {len(names)} example{'s' * (len(names) > 1)} {fault}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}",
+                f"{arm}: {len(names)} {examples} {fault}: {listed}",
                 "Base and tuned must each answer the same held-out examples once; generate the predictions again.",
             )
 
 
-def flags(said: Prediction, answer: str | None) -> list[str]:
-    """Which flags hold of one answer; see Arm.flags."""
-    cut = said.stopped == "length"
-    loops = cut and endless(said.text)
-    holds = {
-        "unparsed": answer is None,
-        "truncated": cut and not loops,
-        "endless": loops,
-        "empty": not said.text.strip(),
-        "refused": said.stopped == "refused",
-    }
-    return [flag for flag, held in holds.items() if held]
-
-
-def endless(text: str) -> bool:
-    """Whether the text ends in repeats: for some period p its last 3 p characters, and at least its last quarter, repeat every p.
-
-    Texts of fewer than SHORT characters are not. Items that count on (`1, 2, 3, ...`) are no repeats.
-    """
-    size = len(text)
-    if size < SHORT:
-        return False
-    probe = text[-min(PROBE, size // 6) :]  # short enough to stand again p before the end of any such tail
-    place = size - len(probe)
-    while (place := text.rfind(probe, 0, place + len(probe) - 1)) >= 0:
-        period = size - len(probe) - place
-        tail = text[-max(3 * period, -(-size // 4)) :]
-        if 3 * period <= size and tail[period:] == tail[:-period]:
-            return True
-    return False
-
-
 def raw_pick(predictions: list[Prediction], examples: list[Example]) -> list[Prediction]:
-    """The same with the choice of the highest sum of log-probabilities, however long, as text; the first of equal ones.
+    """The same predictions with the choice of the highest summed log-probability as text, whatever its length; the first of a tie.
 
-    Raises ComparisonError where a prediction does not carry one sum for each choice of its example.
+    Raises ComparisonError if a prediction does not have one sum for each choice of its example.
     """
-    choices = {example.id: example.choices for example in examples}
+    by_id = {example.id: example.choices for example in examples}
     picked = []
-    for said in predictions:
-        of = choices.get(said.example, ())
-        if not of or len(of) != len(said.logprobs):
-            raise ComparisonError(
-                f"{said.example}: {len(said.logprobs)} log-probabilities for {len(of)} choices.", "Generate the constrained answers again."
-            )
-        picked.append(replace(said, text=of[int(np.argmax(said.logprobs))]))
+    for prediction in predictions:
+        choices = by_id.get(prediction.example, ())
+        if not choices or len(choices) != len(prediction.logprobs):
+            problem = f"{prediction.example}: {len(prediction.logprobs)} log-probabilities for {len(choices)} choices."
+            raise ComparisonError(problem, "Generate the constrained answers again.")
+        picked.append(replace(prediction, text=choices[int(np.argmax(prediction.logprobs))]))
     return picked
 
 
-def measure(metric: "Metric", arms: list[Arm], trial: Trial) -> Measured:
-    """The scores of all arms; of base and tuned only, where samples are scored, which other arms do not give."""
-    examples, answer = trial.examples, trial.answer
-    arms = arms[: 1 + trial.seeds] if metric.reads == "samples" else arms
-    given = [text for arm in arms for text in arm.seen(metric.reads, examples, answer)]
-    expected = [reference(metric.reads, example, answer) for example in examples]
+def score_metric(metric: "Metric", arms: list[ParsedArm], setup: Setup) -> MetricScores:
+    """Scores of all arms; of base and tuned only if the metric reads samples, which other arms do not have."""
+    return measure(metric, arms[: 1 + setup.seeds] if metric.reads == "samples" else arms, setup.examples, setup.parse)
+
+
+def measure(metric: "Metric", arms: list[ParsedArm], examples: list[Example], parse: AnswerParser) -> MetricScores:
+    """Scores and statistics of one metric on any number of arms."""
+    inputs = [text for arm in arms for text in arm.metric_inputs(metric.reads, examples, parse)]
+    expected = [reference(metric.reads, example, parse) for example in examples]
     # One call for all arms: evaluate spends milliseconds on each, whatever its size.
-    result = metric.compute(predictions=given, references=expected * len(arms), per_example=True, statistics=True)
+    result = metric.compute(predictions=inputs, references=expected * len(arms), per_example=True, statistics=True)
     values, statistics = (np.array(result[f"{metric.name}_{part}"]) for part in ("per_example", "statistics"))
     reasons = result.get(f"{metric.name}_reasons", [])
-    by_arm = [reasons[start : start + len(examples)] for start in range(0, len(reasons), len(examples))]
-    return Measured(metric, values.reshape(len(arms), -1), statistics.reshape(len(arms), len(expected), -1), by_arm)
+    reasons_by_arm = [reasons[start : start + len(examples)] for start in range(0, len(reasons), len(examples))]
+    return MetricScores(metric, values.reshape(len(arms), -1), statistics.reshape(len(arms), len(expected), -1), reasons_by_arm)
 
 
-def reference(reads: str, example: Example, answer: Answer) -> str:
-    """What a metric compares with; see Metric.reads."""
+def reference(reads: str, example: Example, parse: AnswerParser) -> str:
+    """The string that a metric compares with; see Metric.reads. Raises RecipeError if the example has no tests to run."""
     if reads in ("tests", "samples"):
         if "tests" not in example.extra:
             raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
         return str(example.extra["tests"])
-    read = answer(example.target, example) if reads == "answer" else None
-    return example.target if read is None else read
+    answer = parse(example.target, example) if reads == "answer" else None
+    return example.target if answer is None else answer
 
 
-def group_labels(examples: Iterable[Example]) -> NDArray[np.int64]:
-    """A number (n,) for each example's group; an example without one is a group of its own."""
-    numbers: dict[tuple[str, str], int] = {}
-    return np.array([numbers.setdefault(("", e.group) if e.group else (e.id, ""), len(numbers)) for e in examples])
+def stacked_arms(scores: MetricScores, setup: Setup) -> stats.Arms:
+    arms = stats.stack(scores.statistics, scores.metric.aggregate, setup.labels, setup.seeds)
+    return replace(arms, right_or_wrong=scores.metric.zero_one and arms.groups == len(setup.examples))
 
 
-def stacked_arms(found: Measured, trial: Trial) -> stats.Arms:
-    arms = stats.stack(found.statistics, found.metric.aggregate, trial.labels, trial.seeds)
-    return replace(arms, right_or_wrong=found.metric.zero_one and arms.groups == len(trial.examples))
-
-
-def weigh(name: str, found: Measured, sampled: stats.Sampled, settings: Settings) -> Comparison:
-    """The row of one metric: scores, lift, interval, test and what this test set could have shown."""
+def comparison_row(name: str, scores: MetricScores, sampled: stats.Sampled, settings: Settings) -> Comparison:
+    """Scores, lift, interval, test and smallest detectable effect of one metric."""
     lift, seeds = sampled.difference(stats.TUNED, stats.BASE), sampled.arms.seeds
-    difference = found.values[1 : 1 + seeds].mean(axis=0) - found.values[0]
+    difference = scores.values[1 : 1 + seeds].mean(axis=0) - scores.values[0]
     return Comparison(
         task=settings.task,
         metric=name,
         primary=name == settings.metrics[0],
-        n=found.values.shape[1],
+        n=scores.values.shape[1],
         seeds=seeds,
         base=float(sampled.whole[stats.BASE]),
         tuned=float(sampled.whole[stats.TUNED]),
@@ -295,24 +284,24 @@ def weigh(name: str, found: Measured, sampled: stats.Sampled, settings: Settings
         test="exact McNemar" if sampled.is_mcnemar(stats.TUNED, stats.BASE) else "paired randomization",
         fixed=int((difference > stats.TIE).sum()),
         broken=int((difference < -stats.TIE).sum()),
-        smallest_effect=smallest_effect(found.metric, sampled),
+        smallest_effect=smallest_effect(scores.metric, sampled),
     )
 
 
-def beside(found: Measured, sampled: stats.Sampled, trial: Trial) -> dict[str, Any]:
-    """What stands beside the comparison of one metric; see Scored.beside."""
+def other_arms(scores: MetricScores, sampled: stats.Sampled, setup: Setup) -> dict[str, Any]:
+    """One metric's entry in ComparisonResult.other_arms."""
     rows = []
-    for place, name in enumerate(trial.others[: len(sampled.whole) - 2], start=2):
-        low, high = sampled.score_interval(place)
-        score = {"name": name, "score": float(sampled.whole[place]), "score_low": low, "score_high": high}
-        rows.append(score | as_lift(sampled, stats.TUNED, place) | {"over_base": as_lift(sampled, place, stats.BASE)})
-    tuned = found.values[1 : 1 + trial.seeds]
+    for index, name in enumerate(setup.others[: len(sampled.whole) - 2], start=2):
+        low, high = sampled.score_interval(index)
+        score = {"name": name, "score": float(sampled.whole[index]), "score_low": low, "score_high": high}
+        rows.append(score | as_lift(sampled, stats.TUNED, index) | {"over_base": as_lift(sampled, index, stats.BASE)})
+    tuned = scores.values[1 : 1 + setup.seeds]
     return {
         "others": rows,
         "scores": {"base": [*sampled.score_interval(stats.BASE)], "tuned": [*sampled.score_interval(stats.TUNED)]},
-        "constants": constant_scores(found.metric, trial.examples, trial.answer),
-        "spread": {"base": float(found.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
-        "zero_one": found.metric.zero_one,
+        "constants": constant_scores(scores.metric, setup.examples, setup.parse),
+        "spread": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
+        "zero_one": scores.metric.zero_one,
     }
 
 
@@ -321,56 +310,59 @@ def as_lift(sampled: stats.Sampled, one: int, other: int) -> dict[str, float]:
     return {"lift": values.pop("value"), **values}
 
 
-def lenient(arms: list[Arm], primary: "Metric", trial: Trial) -> dict[str, float]:
-    """See Scored.lenient; the rule is that of the metric `paper_contains`."""
+def lenient(arms: list[ParsedArm], primary: "Metric", setup: Setup) -> dict[str, float]:
+    """See ComparisonResult.lenient; the rule is the metric `paper_contains`."""
     if primary.reads in ("tests", "samples"):
         return {}
-    rule, targets = metrics.load("paper_contains"), [example.target for example in trial.examples]
-    shares = by_name(
-        [np.mean([rule.statistics(said.text, target)[0] for said, target in zip(arm.predictions, targets, strict=True)]) for arm in arms],
-        trial,
-    )
+    rule, targets = metrics.load("paper_contains"), [example.target for example in setup.examples]
+    pairs = [zip(arm.predictions, targets, strict=True) for arm in arms]
+    shares = by_arm([np.mean([rule.statistics(prediction.text, target)[0] for prediction, target in arm]) for arm in pairs], setup)
     return {name: float(share) for name, share in ({"base": shares["base"], "tuned": np.mean(shares["tuned"])} | shares["others"]).items()}
 
 
-def constant_scores(metric: "Metric", examples: list[Example], answer: Answer) -> list[dict[str, Any]]:
-    """[{answer, score}] of every constant answer, the best first; empty where answers are free or code."""
-    said = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
-    if not said:
+def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerParser) -> list[dict[str, Any]]:
+    """[{answer, score}] of every constant answer, best first; empty if answers are free text or code."""
+    answers = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
+    if not answers:
         return []
-    targets = [reference(metric.reads, example, answer) for example in examples]
-    given = [(answer(text, example) or "") if metric.reads == "answer" else text for text in said for example in examples]
-    result = metric.compute(predictions=given, references=targets * len(said), statistics=True)
-    sums = np.array(result[f"{metric.name}_statistics"]).reshape(len(said), len(targets), -1).sum(axis=1)
-    found = [{"answer": text, "score": float(score)} for text, score in zip(said, metric.aggregate(sums), strict=True)]
-    return sorted(found, key=lambda entry: -float(str(entry["score"])))
+    targets = [reference(metric.reads, example, parse) for example in examples]
+    inputs = [(parse(text, example) or "") if metric.reads == "answer" else text for text in answers for example in examples]
+    result = metric.compute(predictions=inputs, references=targets * len(answers), statistics=True)
+    sums = np.array(result[f"{metric.name}_statistics"]).reshape(len(answers), len(targets), -1).sum(axis=1)
+    rows = [{"answer": text, "score": float(score)} for text, score in zip(answers, metric.aggregate(sums), strict=True)]
+    return sorted(rows, key=lambda row: -float(str(row["score"])))
 
 
 def smallest_effect(metric: "Metric", sampled: stats.Sampled) -> float:
-    """From the spread of the bootstrap; where that is no guide, from what right or wrong answers can show at best."""
+    """From the spread of the bootstrap; if that is too small to be a guide, from the best case of right or wrong answers."""
     spread = sampled.spread(stats.TUNED, stats.BASE)
-    seen = stats.smallest_effect(spread, sampled.confidence)
+    observed = stats.smallest_effect(spread, sampled.confidence)
     floor = stats.planned_effect(sampled.arms.groups, 0.0, sampled.confidence)
-    return max(seen, floor) if metric.zero_one or spread <= stats.TIE else seen
+    return max(observed, floor) if metric.zero_one or spread <= stats.TIE else observed
 
 
-def example_rows(arms: list[Arm], measured: dict[str, Measured], trial: Trial) -> list[dict[str, Any]]:
-    """See Scored.rows."""
-    said = [arm_rows(number, arm, measured) for number, arm in enumerate(arms)]
+def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], setup: Setup) -> list[dict[str, Any]]:
+    """See ComparisonResult.rows."""
+    by_example = zip(*(arm_rows(number, arm, scores) for number, arm in enumerate(arms)), strict=True)
+    return [
+        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)} | by_arm([*rows], setup)
+        for example, rows in zip(setup.examples, by_example, strict=True)
+    ]
+
+
+def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[dict[str, Any]]:
+    """Texts, answers, scores and flags of arm `number`, one row an example."""
+    measured = {name: metric_scores for name, metric_scores in scores.items() if number < len(metric_scores.values)}
     rows = []
-    for index, example in enumerate(trial.examples):
-        known = {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)}
-        rows.append(known | by_name([of_arm[index] for of_arm in said], trial))
-    return rows
-
-
-def arm_rows(number: int, arm: Arm, measured: dict[str, Measured]) -> list[dict[str, Any]]:
-    """What one arm, the number-th, said and scored, one row an example."""
-    scored = {name: found for name, found in measured.items() if number < len(found.values)}
-    rows = []
-    for index, (said, found, held) in enumerate(zip(arm.predictions, arm.answers, arm.flags(), strict=True)):
-        scores = {name: float(each.values[number, index]) for name, each in scored.items()}
-        row = {"text": said.text, "answer": found, "stopped": said.stopped, "tokens": said.tokens, "scores": scores, "flags": held}
-        why = {name: each.reasons[number][index] for name, each in scored.items() if each.reasons}
-        rows.append(row | ({"reasons": why} if why else {}))
+    for index, (prediction, answer, flag_names) in enumerate(zip(arm.predictions, arm.answers, arm.flags(), strict=True)):
+        row = {
+            "text": prediction.text,
+            "answer": answer,
+            "stopped": prediction.stopped,
+            "tokens": prediction.tokens,
+            "scores": {name: float(metric_scores.values[number, index]) for name, metric_scores in measured.items()},
+            "flags": flag_names,
+        }
+        reasons = {name: metric_scores.reasons[number][index] for name, metric_scores in measured.items() if metric_scores.reasons}
+        rows.append(row | ({"reasons": reasons} if reasons else {}))
     return rows

@@ -3,10 +3,10 @@
 Every metric is a function of added-up statistics of examples (metrics/base.py). Examples of one source document
 are summed to one row first, so the group is the unit that is resampled, swapped and left out. Several training
 seeds are several tuned arms over the same groups; the score of tuned is their mean. Resampling weights and swaps
-are drawn once for all arms and metrics of a task, so that every difference is read off the same resamples.
+are drawn once for all arms and metrics of a task, so every difference uses the same resamples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import NormalDist
@@ -15,19 +15,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.store.records import Example
+
 Array = NDArray[np.float64]
 Aggregate = Callable[[Array], Array]
 Method = Literal["bca", "percentile"]
 
 BASE, TUNED = 0, 1
-"""Places of the arms among scores; the other arms follow in their order."""
+"""Indices of the arms among scores; the other arms follow in their order."""
 CELLS = 2**16
-"""Resamples are drawn in chunks of about so many weights (half a MiB): they stay in the processor's cache."""
+"""Weights in a chunk of resamples (half a MiB): they stay in the processor's cache."""
 PRODUCT = 2**18
-"""Matrix products of no more multiplications stay on the calling thread (OpenBLAS). Threads of larger ones wait for each other:
-on two busy cores the statistics took thirty times as long."""
+"""Largest matrix product, in multiplications, that OpenBLAS runs on the calling thread. Larger ones start threads that wait for each
+other: on two busy cores the statistics took thirty times as long."""
 TIE = 1e-12
-"""Lifts closer than this are equal: sums of the same scores in another order differ in the last bits."""
+"""Lifts that differ by less are equal: the order of a sum changes its last bits."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class Arms:
     def groups(self) -> int:
         return int(self.sums.shape[0])
 
-    def rows(self, place: int) -> slice:
-        """Where the arm at this place among scores stands in `sums`: one row, for tuned one a seed."""
-        start = place if place <= TUNED else place + self.seeds - 1
-        return slice(start, start + (self.seeds if place == TUNED else 1))
+    def rows(self, arm: int) -> slice:
+        """Rows in `sums` of the arm with this index among scores: one row, for tuned one a seed."""
+        start = arm if arm <= TUNED else arm + self.seeds - 1
+        return slice(start, start + (self.seeds if arm == TUNED else 1))
 
     def scores(self, totals: Array, chosen: Array | None = None) -> Array:
         """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k).
@@ -70,17 +72,17 @@ class Difference:
     low: float
     high: float
     p: float
-    """Two-sided, that the two arms are alike."""
+    """Two-sided; the null hypothesis is that the arms score the same."""
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What resampling says of one metric; arms are named by their place among scores: BASE, TUNED, 2, 3, ..."""
+    """Bootstrap, jackknife and randomization of one metric; an arm is its index among scores: BASE, TUNED, 2, 3, ..."""
 
     arms: Arms
     whole: Array
     """Scores (2 + others,) over all examples."""
-    drawn: Array
+    resampled: Array
     """Scores (resamples, 2 + others) of bootstrap resamples."""
     left_out: Array
     """Scores (groups, 2 + others) without each group."""
@@ -93,31 +95,37 @@ class Sampled:
         """Arm `one` minus arm `other`, with interval and p."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
-        value, drawn, left_out = (scores[..., one] - scores[..., other] for scores in (self.whole, self.drawn, self.left_out))
-        low, high = interval(float(value), drawn, left_out, self.confidence, self.method)
+        value, resampled, left_out = (scores[..., one] - scores[..., other] for scores in (self.whole, self.resampled, self.left_out))
+        low, high = interval(float(value), resampled, left_out, self.confidence, self.method)
         return Difference(float(value), low, high, self.p(one, other))
 
     def p(self, one: int, other: int) -> float:
         """Exact McNemar test where `is_mcnemar`, else paired randomization."""
         if not self.is_mcnemar(one, other):
-            return randomization(self.arms, one, other, self.swapped, len(self.drawn))
-        first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(place)])[:, 0] for place in (one, other))
+            return randomization(self.arms, one, other, self.swapped, len(self.resampled))
+        first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(arm)])[:, 0] for arm in (one, other))
         return exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
 
     def is_mcnemar(self, one: int, other: int) -> bool:
-        """McNemar's test takes single right or wrong answers: no means over seeds, and no groups of several."""
+        """McNemar's test needs single right or wrong answers: no means over seeds, no groups of several examples."""
         return self.arms.right_or_wrong and (self.arms.seeds == 1 or TUNED not in (one, other))
 
-    def score_interval(self, place: int) -> tuple[float, float]:
-        """Interval of one arm's score; Wilson's for a share of right answers, which holds at 0 and 1 too, else as `interval`."""
-        whole = float(self.whole[place])
-        if self.is_mcnemar(place, place):
+    def score_interval(self, arm: int) -> tuple[float, float]:
+        """Interval of one arm's score; Wilson's for a share of right answers, since it is valid at 0 and 1 too, else as `interval`."""
+        whole = float(self.whole[arm])
+        if self.is_mcnemar(arm, arm):
             return wilson(whole, self.arms.groups, self.confidence)
-        return interval(whole, self.drawn[:, place], self.left_out[:, place], self.confidence, self.method)
+        return interval(whole, self.resampled[:, arm], self.left_out[:, arm], self.confidence, self.method)
 
     def spread(self, one: int, other: int) -> float:
         """Standard error of the difference: deviation of the resamples."""
-        return float((self.drawn[:, one] - self.drawn[:, other]).std())
+        return float((self.resampled[:, one] - self.resampled[:, other]).std())
+
+
+def group_labels(examples: Iterable[Example]) -> NDArray[np.int64]:
+    """The group of each example as a number (n,); an example without a group is its own."""
+    numbers: dict[tuple[str, str], int] = {}
+    return np.array([numbers.setdefault(("", e.group) if e.group else (e.id, ""), len(numbers)) for e in examples])
 
 
 def stack(statistics: Array, aggregate: Aggregate, groups: NDArray[np.int64] | None = None, seeds: int = 1) -> Arms:
@@ -125,22 +133,24 @@ def stack(statistics: Array, aggregate: Aggregate, groups: NDArray[np.int64] | N
     rows = np.asarray(statistics, dtype=np.float64).swapaxes(0, 1)
     if groups is None:
         return Arms(np.ascontiguousarray(rows), aggregate, seeds)
-    labels, place = np.unique(groups, return_inverse=True)
+    labels, index = np.unique(groups, return_inverse=True)
     sums = np.zeros((len(labels), *rows.shape[1:]))
-    np.add.at(sums, place, rows)
+    np.add.at(sums, index, rows)
     return Arms(sums, aggregate, seeds)
 
 
 def sample(metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: Method = "bca") -> list[Sampled]:
     """Resample all metrics of one task at once; they have the same groups, the same seeds, and any arms."""
-    drawn = bootstrap(metrics, resamples, seed)
-    swapped = iter(swap([each for each in metrics if needs_swaps(each)], resamples, seed))
-    found = []
-    for arms, scores in zip(metrics, drawn, strict=True):
+    resampled = bootstrap(metrics, resamples, seed)
+    swapped = iter(swap([arms for arms in metrics if needs_swaps(arms)], resamples, seed))
+    samples = []
+    for arms, scores in zip(metrics, resampled, strict=True):
         total = arms.sums.sum(axis=0)
         left_out = arms.scores(total - arms.sums)
-        found.append(Sampled(arms, arms.scores(total), scores, left_out, next(swapped) if needs_swaps(arms) else None, confidence, method))
-    return found
+        samples.append(
+            Sampled(arms, arms.scores(total), scores, left_out, next(swapped) if needs_swaps(arms) else None, confidence, method)
+        )
+    return samples
 
 
 def needs_swaps(arms: Arms) -> bool:
@@ -159,8 +169,8 @@ def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]
     for part in chunks(resamples, groups):
         totals = product(draws(rng, part.stop - part.start, groups), columns)
         chosen = draws(rng, len(totals), seeds) / seeds
-        for arms, found, own in zip(metrics, scores, apart(totals, metrics), strict=True):
-            found[part] = arms.scores(own, chosen)
+        for arms, rows, sums in zip(metrics, scores, apart(totals, metrics), strict=True):
+            rows[part] = arms.scores(sums, chosen)
     return scores
 
 
@@ -186,7 +196,7 @@ def product(weights: Array, columns: Array) -> Array:
 
 
 def draws(rng: np.random.Generator, rows: int, size: int) -> Array:
-    """How often (rows, size) each of `size` items comes up in `size` draws with replacement."""
+    """How often (rows, size) each of `size` items occurs in `size` draws with replacement."""
     index = rng.integers(size, size=(rows, size)) + np.arange(rows)[:, None] * size
     return np.bincount(index.ravel(), minlength=rows * size).reshape(rows, size).astype(np.float64)
 
@@ -197,21 +207,21 @@ def chunks(resamples: int, groups: int) -> Iterator[slice]:
         yield slice(start, min(start + step, resamples))
 
 
-def interval(value: float, drawn: Array, left_out: Array, confidence: float, method: Method) -> tuple[float, float]:
-    """Two-sided interval of a score or difference from its bootstrap distribution `drawn` (resamples,).
+def interval(value: float, resampled: Array, left_out: Array, confidence: float, method: Method) -> tuple[float, float]:
+    """Two-sided interval of a score or difference from its bootstrap distribution `resampled` (resamples,).
 
     `percentile` takes the quantiles as they are; `bca` shifts them for bias and skewness (Efron 1987,
     doi:10.1080/01621459.1987.10478410), with the acceleration from the values `left_out` (groups,) without one group each.
-    Where all resamples agree the interval is that point.
+    If all resamples agree the interval is that point.
     """
-    if np.ptp(drawn) <= TIE:
+    if np.ptp(resampled) <= TIE:
         return value, value
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     if method == "bca":
-        below = (np.mean(drawn < value - TIE) + np.mean(drawn <= value + TIE)) / 2
-        half = 0.5 / len(drawn)
+        below = (np.mean(resampled < value - TIE) + np.mean(resampled <= value + TIE)) / 2
+        half = 0.5 / len(resampled)
         tails = bca_tails(tails, bias=float(np.clip(below, half, 1 - half)), acceleration=acceleration(left_out))
-    low, high = np.quantile(drawn, tails)
+    low, high = np.quantile(resampled, tails)
     return float(low), float(high)
 
 
@@ -279,7 +289,7 @@ def random_swaps(groups: int, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def exact_mcnemar(fixed: int, broken: int) -> float:
-    """Two-sided exact p that the discordant pairs fall either way alike (McNemar 1947); 1 where there are none."""
+    """Two-sided exact p that discordant pairs go either way with equal probability (McNemar 1947); 1 if there are none."""
     from scipy.stats import binomtest
 
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
@@ -301,7 +311,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def smallest_effect(standard_error: float, confidence: float = 0.95, power: float = 0.8) -> float:
-    """Smallest true lift that a two-sided test at this confidence shows with this power: (z_{1-a/2} + z_power) * SE."""
+    """Smallest true lift that a two-sided test at this confidence detects with this power: (z_{1-a/2} + z_power) * SE."""
     normal = NormalDist()
     return (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)) * standard_error
 

@@ -21,8 +21,8 @@ def adjusted(p: Sequence[float], correction: Correction) -> list[float]:
 def decide(p_adjusted: float, low: float, high: float, confidence: float, bound: float = 0.0) -> Verdict:
     """`better` above the bound, `worse` below it, else `cannot tell`.
 
-    A verdict needs both: the adjusted p at most 1 - confidence and an interval that excludes the bound. The test bounds
-    the false claims of the whole family; the interval alone takes the spread over training seeds into account.
+    A verdict needs both an adjusted p of at most 1 - confidence and an interval that excludes the bound. The test limits
+    false claims over the whole family; only the interval accounts for the spread over training seeds.
     """
     if p_adjusted <= 1 - confidence:
         return by_interval(low - bound, high - bound)

@@ -1,10 +1,10 @@
-"""Scores what every arm said to the same held-out examples and says how sure the differences are.
+"""Score all arms' predictions on the same held-out examples and test their differences.
 
-Before any score stands the liveness gate: an adapter that changes nothing stops the comparison.
+The liveness gate comes first: an adapter that changes nothing stops the comparison before anything is scored.
 """
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,15 @@ from pipeline.data.task import Task
 from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
 from pipeline.models import liveness
-from pipeline.scoring import scoring
+from pipeline.scoring import scoring, stats
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import Example, Prediction
 
 ARM = "arm."
-"""Begins the names of inputs that arms beside base and tuned said."""
+"""Prefix of inputs that hold predictions of arms other than base and tuned."""
 REFERENCE = "reference."
-"""Begins the names of inputs that reference models said; it stays in the arm's name."""
+"""Prefix of inputs that hold predictions of reference models; it stays in the arm's name."""
 RELEVANCE = "relevance."
 GENERAL = "general."
 
@@ -32,45 +32,53 @@ GENERAL = "general."
 def run(work: Work) -> dict[str, Any]:
     task = inline.from_spec(work.params["task"])
     seeds = sorted(int(name.removeprefix("tuned")) for name in work.inputs if name.startswith("tuned"))
-    alive = gated(work, task, seeds)
-    exam = examples_of(work, "exam")
-    said = heard(work, exam, seeds)
-    result = scoring.compare(exam, said, task.answer, settings_of(work, task, said))
-    arms = {"base": [said.base], "tuned": said.tuned, **{name: [each] for name, each in said.others.items()}}
-    preface = work.inputs["exam"] / "preface.txt"
-    before = preface.read_text("utf-8") if preface.exists() else ""
-    grounded = grounding.measure(task, exam, arms, work.params["confidence"], before)
+    adapters = check_liveness(work, task, seeds)
+    heldout = examples_of(work, "exam")
+    predictions = load_predictions(work, heldout, seeds)
+    result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
+    arms = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
+    grounded = grounding.measure(task, heldout, arms, work.params["confidence"], preface_of(work))
 
-    records.write(work.out / "comparisons.jsonl", result.comparisons)
-    rows = [flagged(row, grounded.hallucinated) for row in result.rows]
-    (work.out / "examples.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    dump(work, "beside", result.beside)
-    dump(work, "counts", result.counts)
-    dump(work, "lenient", result.lenient)
-    dump(work, "liveness", alive)
-    dump(work, "decomposition", decompose.decompose(result.names, result.sampled))
-    dump(work, "grounding", grounded.figures)
-    dump(work, "relevance", {"arms": related(work, exam)})
-    dump(work, "forgetting", {"suites": kept(work)})
+    replace(result, rows=[add_flags(row, grounded.hallucinated) for row in result.rows]).write(work.out)
+    measures = {
+        "liveness": adapters,
+        "decomposition": decompose.decompose(result.names, result.sampled),
+        "grounding": grounded.figures,
+        "relevance": {"arms": relevance_by_arm(work, heldout)},
+        "forgetting": {"suites": forgetting_suites(work)},
+    }
+    for name, value in measures.items():
+        records.write_json(work.out / f"{name}.json", value)
     return {row.metric: {"base": row.base, "tuned": row.tuned, "lift": row.lift} for row in result.comparisons}
 
 
-def gated(work: Work, task: Task, seeds: list[int]) -> list[dict[str, Any]]:
-    """Whether each adapter changes anything; raises ComparisonError for one that does not, unless the recipe says otherwise."""
-    found = [{"seed": s, **json.loads((work.inputs[f"tuned{s}"] / "liveness.json").read_text("utf-8"))} for s in seeds]
-    for each in found:
-        each["alive"] = liveness.is_alive(each)
+def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[dict[str, Any]]:
+    """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off."""
+    reports = []
+    for seed in seeds:
+        report = {"seed": seed, **json.loads((work.inputs[f"tuned{seed}"] / "liveness.json").read_text("utf-8"))}
         if work.params["liveness"]:
-            liveness.gate(each, f"{task.name}, seed {each['seed']}")
-    return found
+            liveness.gate(report, f"{task.name}, seed {seed}")
+        reports.append(report | {"alive": liveness.is_alive(report)})
+    return reports
 
 
-def settings_of(work: Work, task: Task, said: scoring.Said) -> scoring.Settings:
-    """Code that was sampled is scored by pass@k as well."""
-    is_sampled = "pass_at_1" in task.metrics and all(row.samples for each in (said.base, *said.tuned) for row in each)
-    asked = {name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")}
-    names = task.metrics + (("pass_at_k",) if is_sampled else ())
-    return scoring.Settings(task.name, names, **asked, options={"unsafe": work.machine.unsafe_code})
+def has_samples(predictions: scoring.ArmPredictions) -> bool:
+    """Whether base and tuned have random samples for every example, so that pass@k can be computed."""
+    return all(row.samples for rows in (predictions.base, *predictions.tuned) for row in rows)
+
+
+def settings_of(work: Work, task: Task, sampled: bool) -> scoring.Settings:
+    """Sampled code is scored by pass@k too."""
+    names = (*task.metrics, "pass_at_k") if sampled and "pass_at_1" in task.metrics else task.metrics
+    statistics = {name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")}
+    return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code})
+
+
+def preface_of(work: Work) -> str:
+    """The text in front of every held-out prompt; often empty."""
+    path = work.inputs["exam"] / "preface.txt"
+    return path.read_text("utf-8") if path.exists() else ""
 
 
 def examples_of(work: Work, source: str) -> list[Example]:
@@ -81,76 +89,72 @@ def predictions_of(work: Work, source: str) -> list[Prediction]:
     return list(records.read(work.inputs[source] / "predictions.jsonl", Prediction))
 
 
-def heard(work: Work, exam: list[Example], seeds: list[int]) -> scoring.Said:
-    """What every arm said: those with inputs, the raw picks of those that ranked choices, and the constant answer."""
+def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> scoring.ArmPredictions:
+    """Predictions of all arms: those with inputs, the raw picks of those that ranked choices, and the constant answer."""
     others: dict[str, list[Prediction]] = {}
     for source in sorted(work.inputs):
         if source.startswith((ARM, REFERENCE)):
             name = source.removeprefix(ARM)
             others[name] = predictions_of(work, source)
-            if name.endswith("_constrained") and any(each.logprobs for each in others[name]):
-                others[name + RAW] = scoring.raw_pick(others[name], exam)
+            if name.endswith("_constrained") and any(row.logprobs for row in others[name]):
+                others[name + RAW] = scoring.raw_pick(others[name], heldout)
     if "train" in work.inputs:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
-        others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in exam]
-    return scoring.Said(predictions_of(work, "base"), [predictions_of(work, f"tuned{seed}") for seed in seeds], others)
+        others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in heldout]
+    return scoring.ArmPredictions(predictions_of(work, "base"), [predictions_of(work, f"tuned{seed}") for seed in seeds], others)
 
 
-def flagged(row: dict[str, Any], hallucinated: dict[str, list[set[str]]]) -> dict[str, Any]:
-    """An example's row with the flag of each answer that names what is in neither source nor target."""
+def add_flags(row: dict[str, Any], hallucinated: dict[str, list[set[str]]]) -> dict[str, Any]:
+    """An example's row in which each answer that names something absent from source and target has the flag `hallucinated`."""
 
-    def arm(name: str, seed: int, said: dict[str, Any]) -> dict[str, Any]:
-        return said | {"flags": [*said["flags"], "hallucinated"]} if row["id"] in hallucinated[name][seed] else said
+    def with_flag(arm: str, seed: int, answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"flags": [*answer["flags"], "hallucinated"]} if row["id"] in hallucinated[arm][seed] else answer
 
-    tuned = [arm("tuned", seed, said) for seed, said in enumerate(row["tuned"])]
-    others = {name: arm(name, 0, said) for name, said in row["others"].items()}
-    return row | {"base": arm("base", 0, row["base"]), "tuned": tuned, "others": others}
+    tuned = [with_flag("tuned", seed, answer) for seed, answer in enumerate(row["tuned"])]
+    others = {name: with_flag(name, 0, answer) for name, answer in row["others"].items()}
+    return row | {"base": with_flag("base", 0, row["base"]), "tuned": tuned, "others": others}
 
 
-def related(work: Work, exam: list[Example]) -> dict[str, Any]:
-    """By arm, how much its answers are about their prompts."""
-    groups = dict(zip((example.id for example in exam), scoring.group_labels(exam), strict=True))
-    found = {}
+def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Any]:
+    """How relevant each arm's answers are to their prompts."""
+    groups = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
+    by_arm = {}
     for source in sorted(work.inputs):
         if source.startswith(RELEVANCE):
             rows = list(records.dictionaries(work.inputs[source] / "relevance.jsonl"))
             labels = np.array([groups[row["example"]] for row in rows])
-            found[source.removeprefix(RELEVANCE)] = relevance.of(rows, labels, *drawn(work))
-    return found
+            by_arm[source.removeprefix(RELEVANCE)] = relevance.of(rows, labels, *resampling(work))
+    return by_arm
 
 
-def drawn(work: Work) -> tuple[float, int, int]:
+def resampling(work: Work) -> tuple[float, int, int]:
+    """Confidence, resamples and seed, in the order in which the measures take them."""
     return work.params["confidence"], work.params["resamples"], work.params["seed"]
 
 
-def kept(work: Work) -> list[dict[str, Any]]:
+def forgetting_suites(work: Work) -> list[dict[str, Any]]:
     """Tuned against base on every general suite."""
-    suites = []
-    if "general.paragraphs" in work.inputs:
-        read = Artifact.open(work.inputs["general.paragraphs"])
-        rows = list(records.dictionaries(read.path / "losses.jsonl"))
-        suite = forgetting.loss_suite(rows, work.params["loss_margin"], *drawn(work))
-        suites.append(
-            {"suite": "paragraphs", **suite, "measurable": forgetting.knows(suite["base"], read.facts["vocabulary"], suite["margin"])}
-        )
-    for name, spec in work.params["general"].items():
-        task, exam = inline.from_spec(spec), examples_of(work, f"{GENERAL}{name}.exam")
-        arms = [
-            scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), exam, task.answer)
-            for arm in ("base", "tuned")
-        ]
-        trial = scoring.Trial(exam, scoring.group_labels(exam), 1, [], task.answer, settings_of(work, task, scoring.Said([], [])))
-        metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
-        values = scoring.measure(metric, arms, trial).values
-        rows = [
-            {"id": each.id, "prompt": each.text, "target": each.target, "base": one.text, "tuned": two.text, "scores": scores}
-            for each, one, two, scores in zip(exam, arms[0].predictions, arms[1].predictions, values.T.tolist(), strict=True)
-        ]
-        found = forgetting.task_suite(rows, trial.labels, work.params["margin"], work.params["confidence"])
-        # a base that scores no more than the margin has nothing to lose by it
-        suites.append({"suite": name, **found, "task_metric": task.metrics[0], "measurable": found["base"] > work.params["margin"]})
-    return suites
+    suites = [paragraphs_suite(work)] if "general.paragraphs" in work.inputs else []
+    return suites + [other_task_suite(work, name, inline.from_spec(spec)) for name, spec in work.params["general"].items()]
 
 
-def dump(work: Work, name: str, value: Any) -> None:
-    Path(work.out / f"{name}.json").write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+def paragraphs_suite(work: Work) -> dict[str, Any]:
+    losses = Artifact.open(work.inputs["general.paragraphs"])
+    rows = list(records.dictionaries(losses.path / "losses.jsonl"))
+    suite = forgetting.loss_suite(rows, work.params["loss_margin"], *resampling(work))
+    measurable = forgetting.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
+    return {"suite": "paragraphs", **suite, "measurable": measurable}
+
+
+def other_task_suite(work: Work, name: str, task: Task) -> dict[str, Any]:
+    """A task that the adapter was not trained for, scored by its primary metric."""
+    heldout = examples_of(work, f"{GENERAL}{name}.exam")
+    base, tuned = (
+        scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), heldout, task.answer)
+        for arm in ("base", "tuned")
+    )
+    metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
+    rows = scoring.score_two_arms(metric, base, tuned, heldout, task.answer)
+    suite = forgetting.task_suite(rows, stats.group_labels(heldout), work.params["margin"], work.params["confidence"])
+    # a base that scores no more than the margin has nothing to lose by it
+    return {"suite": name, **suite, "task_metric": task.metrics[0], "measurable": suite["base"] > work.params["margin"]}

@@ -141,3 +141,13 @@ def dictionaries(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
+
+
+def write_dictionaries(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write any JSON-lines file, one object a line."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one value as indented JSON."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")

@@ -1,4 +1,4 @@
-"""Readers of manual files whose kind does not say how their rows are read: CSV in other encodings, folders of several files."""
+"""Readers of manual files whose suffix does not tell their format: CSV in other encodings, folders of several files."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ from pipeline.data.task import Row
 from pipeline.errors import DataError
 
 HELDOUT_TENTHS = 2
-"""Of ten calls of Harper Valley."""
+"""Held-out calls of Harper Valley, out of ten."""
 CSV = (".csv", ".csv.gz")
 
 
@@ -21,15 +21,15 @@ def table(path: Path, columns: Collection[str], encoding: str = "utf-8-sig") -> 
     """The rows of a CSV file, gzipped or not.
 
     Raises:
-        DataError: it is not there, is no such file, or lacks one of the columns.
+        DataError: the file is missing, is not CSV, or lacks one of the columns.
     """
     open_text = gzip.open if path.suffix == ".gz" else open
     try:
         with open_text(path, "rt", encoding=encoding, newline="") as file:
             rows = csv.DictReader(file)
-            known = rows.fieldnames or ()
-            if missing := [column for column in columns if column not in known]:
-                problem = f"{path} has no column {' and '.join(missing)}, only {', '.join(known)}."
+            present = rows.fieldnames or ()
+            if missing := [column for column in columns if column not in present]:
+                problem = f"{path} has no column {' and '.join(missing)}, only {', '.join(present)}."
                 raise DataError(problem, "It may be another file of that name.")
             yield from rows
     except FileNotFoundError:
@@ -45,7 +45,7 @@ def tweets(path: Path, split: str) -> Iterator[Row]:
 
 
 def clauses(folder: Path, split: str) -> Iterator[Row]:
-    """The rows of a split of the one table of legal clauses in the folder; its column `split` says 0, 1, 2: train, validation, test."""
+    """One split of the only table of legal clauses in the folder; its column `split` is 0, 1 or 2: train, validation, test."""
     files = [file for file in sorted(folder.iterdir()) if file.name.endswith(CSV)] if folder.is_dir() else [folder]
     if len(files) != 1:
         raise DataError(f"{folder} holds {len(files)} csv files, where one is expected.", "Leave the table of the clauses there.")
@@ -54,21 +54,20 @@ def clauses(folder: Path, split: str) -> Iterator[Row]:
 
 
 def comments(folder: Path, split: str) -> Iterator[Row]:
-    """The labelled comments of the Jigsaw challenge of 2018; those of the test set have theirs in a file of its own, -1 where unknown."""
+    """The labelled comments of the Jigsaw challenge of 2018. Labels of the test set are in a separate file; -1 means unknown."""
     if split == "train":
         yield from table(folder / "train.csv", ("id", "comment_text", "toxic"))
         return
-    known = {row["id"]: row["toxic"] for row in table(folder / "test_labels.csv", ("id", "toxic"))}
+    labels = {row["id"]: row["toxic"] for row in table(folder / "test_labels.csv", ("id", "toxic"))}
     for row in table(folder / "test.csv", ("id", "comment_text")):
-        if known.get(row["id"]) not in (None, "-1"):
-            yield row | {"toxic": known[row["id"]]}
+        if labels.get(row["id"]) not in (None, "-1"):
+            yield row | {"toxic": labels[row["id"]]}
 
 
 def calls(folder: Path, split: str) -> Iterator[Row]:
     """The calls of the Harper Valley bank, {sid, text, task}, in the order of their ids.
 
-    No split of them was published. Ours is by the hash of a call's id, so it stays the same when calls are missing: two tenths are
-    held out.
+    No split was published. Ours hashes the call's id, so it does not change when calls are missing; two tenths are held out.
     """
     base = folder / "data" if (folder / "data").is_dir() else folder
     files = sorted((base / "metadata").glob("*.json"))
@@ -84,10 +83,10 @@ def is_heldout(sid: str) -> bool:
 
 
 def call(metadata: Path, transcript: Path) -> Row:
-    """One call as a row; what it lacks is null, so that it is counted and shown."""
+    """One call as a row; a missing field is null, so that it is counted and reported."""
     tasks = document(metadata).get("tasks") or [{}]
-    said = document(transcript) if transcript.exists() else []
-    spoken = [(segment["speaker_role"], segment["human_transcript"].replace("[noise]", "").strip()) for segment in said]
+    segments = document(transcript) if transcript.exists() else []
+    spoken = [(segment["speaker_role"], segment["human_transcript"].replace("[noise]", "").strip()) for segment in segments]
     text = "\n".join(f"{role}: {words}" for role, words in spoken if words)
     return {"sid": metadata.stem, "text": text or None, "task": tasks[0].get("task_type")}
 

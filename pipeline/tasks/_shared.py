@@ -1,4 +1,4 @@
-"""What the files of several tasks share."""
+"""Helpers that several tasks share."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ from pipeline.data.task import ManualFile, Row, Source
 from pipeline.errors import DataError
 
 CONVERTED = "refs/convert/parquet"
-"""The branch where the hub keeps Parquet copies of what a loading script once made."""
+"""The hub's branch with Parquet copies of data sets that need a loading script."""
 
 
 def converted(hub: str, split: str, folder: str, rows: int) -> Source:
@@ -17,33 +17,33 @@ def converted(hub: str, split: str, folder: str, rows: int) -> Source:
     return Source(split, hub=hub, revision=CONVERTED, files=(f"{folder}/*.parquet",), rows=rows)
 
 
-def cuttable(before: str, part: str, behind: str) -> tuple[str, dict[str, list[int]]]:
-    """The prompt of three pieces, and the `extra` that says that the second may be cut."""
-    return before + part + behind, {"cut": [len(before), len(before) + len(part)]}
+def cuttable(before: str, part: str, after: str) -> tuple[str, dict[str, list[int]]]:
+    """A prompt of three parts, and the `extra` that allows truncating the middle one."""
+    return before + part + after, {"cut": [len(before), len(before) + len(part)]}
 
 
 def label(names: tuple[str, ...], value: int) -> str:
-    """The name of a class; raises ValueError on a number that is none."""
+    """The name of a class. Raises ValueError for a number out of range."""
     if not 0 <= value < len(names):
         raise ValueError(f"label {value!r} is none of 0 to {len(names) - 1}")
     return names[value]
 
 
 def bracketed(text: str) -> list[tuple[str, str]]:
-    """Names and values of `name[Blue Spice], near[Café Rouge]`, in their order."""
+    """(name, value) pairs of `name[Blue Spice], near[Café Rouge]`, in order."""
     return [(name.strip(), value.strip()) for name, value in re.findall(r"([^\W\d][\w ]*)\[([^\]]*)\]", text)]
 
 
 def has(row: Row, column: str) -> Any:
-    """What stands in a column that says which rows belong to a split; raises DataError where there is no such column."""
+    """The value of a column that tells splits apart. Raises DataError if there is no such column."""
     if column not in row:
-        known = ", ".join(row)
-        raise DataError(f"there is no column {column} to tell the rows of the split by, only {known}.", "It may be another data set.")
+        columns = ", ".join(row)
+        raise DataError(f"there is no column {column} to tell the rows of the split by, only {columns}.", "It may be another data set.")
     return row[column]
 
 
 def tldr(split: str, code: str, rows: int) -> Source:
-    """A split of TLDR News, of which both tldr tasks are made; code: what stands for it in the column `split`."""
+    """A split of TLDR News, for both tldr tasks; code: its value in the column `split`."""
     file = ManualFile(
         path="tldr_news_full.csv.gz",
         page="https://github.com/ludwig-ai/datasets",
@@ -58,42 +58,42 @@ GLUE = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 
 def glue(config: str, split: str, rows: int) -> tuple[Source, ...]:
-    """A split of one of the GLUE tasks. Its test labels are hidden, so validation is what is held out."""
+    """A split of a GLUE task. Test labels are hidden, so validation is held out."""
     return (Source(split, hub="nyu-mll/glue", config=config, revision=GLUE, rows=rows),)
 
 
 def value(row: Row, column: str) -> Any:
-    """What stands in a column; raises KeyError where nothing does."""
-    found = row[column]
-    if found is None:
+    """The value of a column. Raises KeyError if it is missing or null."""
+    cell = row[column]
+    if cell is None:
         raise KeyError(column)
-    return found
+    return cell
 
 
 def words(row: Row, column: str) -> str:
-    """The text of a column without blanks around it; raises DataError where it is no text or an empty one."""
-    found = value(row, column)
-    if not isinstance(found, str) or not found.strip():
-        raise DataError(f"{column} is {found!r}, where a text is expected")
-    return found.strip()
+    """The stripped text of a column. Raises DataError if it is empty or not a string."""
+    text = value(row, column)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{column} is {text!r}, where a text is expected")
+    return text.strip()
 
 
 def numbered(row: Row, column: str, names: Sequence[str]) -> str:
-    """The name of a class that is written as its number, counted from 0; raises DataError on any other (hidden labels are -1)."""
-    found = value(row, column)
-    if str(found) not in map(str, range(len(names))):
-        raise DataError(f"{column} is {found!r}, and its labels are 0 to {len(names) - 1}")
-    return names[int(found)]
+    """The name of a class given as its number, from 0. Raises DataError for any other value (hidden labels are -1)."""
+    number = value(row, column)
+    if str(number) not in map(str, range(len(names))):
+        raise DataError(f"{column} is {number!r}, and its labels are 0 to {len(names) - 1}")
+    return names[int(number)]
 
 
 def one_of(row: Row, column: str, names: Sequence[str]) -> str:
-    """The class that a column spells out; raises DataError where there is no such class."""
-    found = str(value(row, column)).strip()
-    if found not in names:
-        raise DataError(f"{column} is {found!r}, which is none of {', '.join(names)}")
-    return found
+    """The class that a column names. Raises DataError if there is no such class."""
+    name = str(value(row, column)).strip()
+    if name not in names:
+        raise DataError(f"{column} is {name!r}, which is none of {', '.join(names)}")
+    return name
 
 
 def document(*texts: str) -> str:
-    """A short name for the source document that these texts tell from others."""
+    """A short id of the source document that these texts identify."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()[:16]

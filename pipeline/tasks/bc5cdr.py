@@ -17,11 +17,11 @@ def example(row: Row) -> Example:
     tokens, tags = value(row, "tokens"), value(row, "tags")
     if not tokens or len(tokens) != len(tags):
         raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags")
-    found: dict[str, list[str]] = {key: [] for key in KEYS}
+    entities: dict[str, list[str]] = {key: [] for key in KEYS}
     for token, tag in zip(tokens, tags, strict=True):
-        if (name := label(TAGS, tag)) in found:
-            found[name].append(token)
-    return Example("", f'Sentence: "{" ".join(tokens)}"\nEntities:', str(found))
+        if (name := label(TAGS, tag)) in entities:
+            entities[name].append(token)
+    return Example("", f'Sentence: "{" ".join(tokens)}"\nEntities:', str(entities))
 
 
 def preface(shots: Sequence[Example]) -> str:

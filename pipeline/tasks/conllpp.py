@@ -19,24 +19,24 @@ def example(row: Row) -> Example:
     tokens, tags = value(row, "tokens"), value(row, "ner_tags")
     if not tokens or len(tokens) != len(tags):
         raise ValueError(f"{len(tokens)} tokens and {len(tags)} tags")
-    found: dict[str, list[str]] = {key: [] for key in KEYS.values()}
+    entities: dict[str, list[str]] = {key: [] for key in KEYS.values()}
     for kind, words in spans(tokens, [label(TAGS, tag) for tag in tags]):
-        found[KEYS[kind]].append(" ".join(words))
-    return Example("", f"Input: {' '.join(tokens)} Output:", json.dumps(found, ensure_ascii=False))
+        entities[KEYS[kind]].append(" ".join(words))
+    return Example("", f"Input: {' '.join(tokens)} Output:", json.dumps(entities, ensure_ascii=False))
 
 
 def spans(tokens: Sequence[str], tags: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Kind and words of each entity, in order; an I- that continues nothing of its kind begins one, too."""
-    found: list[tuple[str, list[str]]] = []
-    before = ""
+    """(kind, words) of each entity, in order; an I- tag without a predecessor of its kind begins an entity too."""
+    entities: list[tuple[str, list[str]]] = []
+    previous = ""
     for token, tag in zip(tokens, tags, strict=True):
-        place, _, kind = tag.partition("-")
-        if place == "B" or (place == "I" and kind != before):
-            found.append((kind, [token]))
-        elif place == "I":
-            found[-1][1].append(token)
-        before = kind
-    return found
+        position, _, kind = tag.partition("-")
+        if position == "B" or (position == "I" and kind != previous):
+            entities.append((kind, [token]))
+        elif position == "I":
+            entities[-1][1].append(token)
+        previous = kind
+    return entities
 
 
 def preface(shots: Sequence[Example]) -> str:
@@ -48,7 +48,7 @@ def preface(shots: Sequence[Example]) -> str:
 
 
 def read(path: Path, split: str) -> Iterator[Row]:
-    """Sentences of a CoNLL file: a token a line with its tags behind it, a blank line after each sentence; the fourth field is NER."""
+    """Sentences of a CoNLL file: one token a line, followed by its tags; a blank line after each sentence; the fourth field is NER."""
     del split
     with path.open(encoding="utf-8") as file:
         fields = (line.split() for line in file)

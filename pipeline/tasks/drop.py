@@ -13,19 +13,19 @@ REVISION = "95cda593fae71b60b5b19f82de3fcf3298c1239c"
 
 def example(row: Row) -> Example:
     passage, question = words(row, "passage"), words(row, "question")
-    found = value(row, "answers_spans")
-    if not found["spans"] or not found["spans"][0].strip():
+    answers = value(row, "answers_spans")
+    if not answers["spans"] or not answers["spans"][0].strip():
         raise ValueError("no answer")
     prompt, extra = cuttable("Passage: ", passage, f"\nQuestion: {question}\nAnswer briefly, in words of the passage.\nAnswer:")
-    tests = json.dumps(annotated(found["spans"], found["types"]), ensure_ascii=False)
-    return Example("", prompt, found["spans"][0], group=row.get("section_id") or passage, extra={**extra, "tests": tests})
+    tests = json.dumps(annotated(answers["spans"], answers["types"]), ensure_ascii=False)
+    return Example("", prompt, answers["spans"][0], group=row.get("section_id") or passage, extra={**extra, "tests": tests})
 
 
 def annotated(spans: list[str], types: list[str]) -> list[list[str]]:
-    """The annotated answers, each a list of spans, as well as they can be told apart.
+    """The annotated answers, each a list of spans, as far as they can be separated.
 
-    The data set writes the spans of all annotators in one list. Where it is one block several times, the block is the answer.
-    Else every span is one, and so are all together, if they are words and not numbers or dates.
+    The data set lists the spans of all annotators together. If the list repeats one block, that block is the answer.
+    Otherwise every span is an answer, and so are all of them together if they are words rather than numbers or dates.
     """
     for size in range(1, len(spans) // 2 + 1):
         if spans == spans[:size] * (len(spans) // size):

@@ -20,8 +20,8 @@ def example(row: Row) -> Example:
 
 def answer(text: str, example: Example) -> str | None:
     """The first number, if it lies on the scale; what follows may be chatter."""
-    found = parsers.NUMBER.search(text)
-    number = parsers.number(found[0], example) if found else None
+    match = parsers.NUMBER.search(text)
+    number = parsers.number(match[0], example) if match else None
     return number if number is not None and 0 <= float(number) <= HIGHEST else None
 
 

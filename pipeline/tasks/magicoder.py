@@ -16,17 +16,17 @@ def example(row: Row) -> Example:
 
 
 def problem_of_magicoder(row: Row) -> Example:
-    return Example("", asked(words(row, "problem"), words(row, "lang")), words(row, "solution"))
+    return Example("", prompt_of(words(row, "problem"), words(row, "lang")), words(row, "solution"))
 
 
 def problem_of_humaneval(row: Row) -> Example:
     """The target is the whole function; the metrics put its head before a body that comes without."""
     head, body, test, name = (value(row, column) for column in ("prompt", "canonical_solution", "test", "entry_point"))
     tests = {"prefix": head, "check": f"{test}\ncheck({name})\n", "entry_point": name}
-    return Example("", asked(head, "python"), (head + body).strip(), extra={"tests": json.dumps(tests)})
+    return Example("", prompt_of(head, "python"), (head + body).strip(), extra={"tests": json.dumps(tests)})
 
 
-def asked(problem: str, language: str) -> str:
+def prompt_of(problem: str, language: str) -> str:
     return f"Solve a programming problem in the language that is named.\n\nProblem:\n{problem.strip()}\n\nLanguage: {language}\nSolution:"
 
 

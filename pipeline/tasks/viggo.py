@@ -11,7 +11,7 @@ RENAME = (("mr", "meaning_representation"), ("ref", "target"))
 
 LISTS = ("genres", "platforms", "player_perspective")
 UNJUDGED = ("rating", "specifier", "has_multiplayer", "available_on_steam", "has_linux_release", "has_mac_release")
-"""Said in words of one's own: a mediocre game, played alone, not for Mac."""
+"""Slots that writers paraphrase: a mediocre game, played alone, not for Mac."""
 WAYS = {
     "simulation": ("simulator", "sim", "simulate"),
     "role-playing": ("RPG", "role-player"),
@@ -27,24 +27,24 @@ WAYS = {
     "E (for Everyone)": ("everyone",),
     "E 10+ (for Everyone 10 and Older)": ("everyone 10",),
 }
-"""Words of the data set's writers for a value."""
+"""Paraphrases of a value by the data set's writers."""
 
 
 def example(row: Row) -> Example:
-    act, said = words(row, "meaning_representation"), words(row, "target")
-    return Example("", f"Representation: {act}\nOutput:", said, group=act)
+    act, text = words(row, "meaning_representation"), words(row, "target")
+    return Example("", f"Representation: {act}\nOutput:", text, group=act)
 
 
 def slots(example: Example) -> list[Slot]:
-    found = []
+    all_slots = []
     for name, value in bracketed(example.group):
         values = value.split(", ") if name in LISTS else [value]
-        found += [Slot(name, each, WAYS.get(each, ()), bool(each) and name not in UNJUDGED) for each in values]
-    return found
+        all_slots += [Slot(name, item, WAYS.get(item, ()), bool(item) and name not in UNJUDGED) for item in values]
+    return all_slots
 
 
 def preface(shots: Sequence[Example]) -> str:
-    """The pairs stand in quotes; what is asked for does not. A shot's group is its representation."""
+    """The example pairs are in quotes, the question is not. A shot's group is its representation."""
     pairs = (f'Representation: "{shot.group}"\nOutput: "{shot.target}"\n\n' for shot in shots)
     task = "A representation of something to say about a video game is a dialogue act with its slots. These are put into words:\n\n"
     return task + "".join(pairs) + "Put the next one into words in the same way.\n\n"

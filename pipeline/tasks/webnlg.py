@@ -12,17 +12,17 @@ from pipeline.tasks._shared import CONVERTED, has, value
 
 HUB = "webnlg-challenge/web_nlg"
 TEST = "rdf-to-text-generation-test-data-with-refs-en"
-"""The test rows that have references; the data set repeats them without, and adds those of another challenge."""
+"""The test rows with references; the data set repeats them without, and adds those of another challenge."""
 
 
 def example(row: Row) -> Example:
-    triples, said = value(row, "modified_triple_sets")["mtriple_set"], texts(row)
+    triples, references = value(row, "modified_triple_sets")["mtriple_set"], texts(row)
     if not triples or not triples[0]:
         raise ValueError("no triples")
-    if not said:
+    if not references:
         raise ValueError("no text")
     facts = "\n".join(triples[0])
-    return Example("", f"Facts:\n{facts}\nOutput:", said[0], group=facts)
+    return Example("", f"Facts:\n{facts}\nOutput:", references[0], group=facts)
 
 
 def slots(example: Example) -> list[Slot]:
@@ -44,7 +44,7 @@ def is_scored(row: Row) -> bool:
 
 
 def files(split: str) -> tuple[str, ...]:
-    """As the hub's converter names them today, and as it did at first."""
+    """File names by the hub's converter: today's and the original ones."""
     return f"release_v3.0_en/{split}/*.parquet", f"release_v3.0_en/web_nlg-{split}*.parquet"
 
 
@@ -60,9 +60,9 @@ def read(path: Path, split: str) -> Iterator[Row]:
         raise DataError(f"{path} has no XML files of the split {split}.", "Put the whole folder release_v3.0/en there.")
     for file in files:
         for entry in ElementTree.parse(file).iter("entry"):
-            facts = [[each.text or "" for each in group.iter("mtriple")] for group in entry.iter("modifiedtripleset")]
-            said = [each.text or "" for each in entry.iter("lex")]
-            yield {"category": entry.get("category"), "modified_triple_sets": {"mtriple_set": facts}, "lex": {"text": said}}
+            facts = [[triple.text or "" for triple in group.iter("mtriple")] for group in entry.iter("modifiedtripleset")]
+            sentences = [lex.text or "" for lex in entry.iter("lex")]
+            yield {"category": entry.get("category"), "modified_triple_sets": {"mtriple_set": facts}, "lex": {"text": sentences}}
 
 
 ORIGINAL = ManualFile(

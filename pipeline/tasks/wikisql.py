@@ -58,8 +58,10 @@ def objects(archive: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
 
 def readable(sql: dict[str, Any], header: list[str]) -> str:
     """The query as the hub spells it, with column names and without quotes."""
-    where = " AND ".join(f"{header[column]} {OPERATORS[operator]} {value}" for column, operator, value in sql["conds"])
-    return " ".join(f"SELECT {AGGREGATES[sql['agg']]} {header[sql['sel']]} FROM table{f' WHERE {where}' if where else ''}".split())
+    conditions = " AND ".join(f"{header[column]} {OPERATORS[operator]} {value}" for column, operator, value in sql["conds"])
+    return " ".join(
+        f"SELECT {AGGREGATES[sql['agg']]} {header[sql['sel']]} FROM table{f' WHERE {conditions}' if conditions else ''}".split()
+    )
 
 
 ARCHIVE = ManualFile(

@@ -9,10 +9,10 @@ from pipeline.scoring import stats
 
 
 class ExactMcnemar(PairedComparison):
-    """Exact two-sided McNemar test of answers that are right or wrong: {p, fixed, broken}; p is 1 where none differ.
+    """Exact two-sided McNemar test of answers that are right or wrong: {p, fixed, broken}; p is 1 if none differ.
 
-    evaluate's own `mcnemar` uses chi-square without correction, which gives p = 0.025 where five pairs of five fall
-    one way (exact: 0.0625), and divides by zero where no pair differs (huggingface/evaluate#795).
+    evaluate's own `mcnemar` uses chi-square without correction, which gives p = 0.025 if five of five pairs
+    differ the same way (exact: 0.0625), and divides by zero if no pair differs (huggingface/evaluate#795).
     """
 
     reference_url = "https://doi.org/10.1007/BF02295996"

@@ -12,8 +12,8 @@ from pipeline.scoring import stats
 class PairedBootstrap(PairedComparison):
     """Lift of predictions2 over predictions1 under a metric: {base, tuned, lift, low, high, p}.
 
-    The interval resamples examples and scores the whole corpus again, so that it holds for BLEU as for accuracy;
-    p is of the paired randomization test.
+    The interval resamples examples and scores the whole corpus each time, so it is valid for BLEU too;
+    p is that of the paired randomization test.
     """
 
     reference_url = "https://doi.org/10.1080/01621459.1987.10478410"
@@ -29,11 +29,11 @@ class PairedBootstrap(PairedComparison):
     ) -> dict[str, Any]:
         module = metrics.load(metric)
         rows = [
-            [module.statistics(said, reference) for said, reference in zip(predictions, references, strict=True)]
+            [module.statistics(prediction, reference) for prediction, reference in zip(predictions, references, strict=True)]
             for predictions in (predictions1, predictions2)
         ]
         arms = stats.stack(np.array(rows), module.aggregate)
         (sampled,) = stats.sample([arms], self.resamples, self.resampling_seed, self.confidence, self.method)
         lift = sampled.difference(stats.TUNED, stats.BASE)
-        before, after = (float(score) for score in sampled.whole)
-        return {"base": before, "tuned": after, "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
+        base, tuned = (float(score) for score in sampled.whole)
+        return {"base": base, "tuned": tuned, "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}

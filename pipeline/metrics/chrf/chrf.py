@@ -9,9 +9,9 @@ BETA = 2
 
 
 class Chrf(Metric):
-    """Corpus chrF2 over character n-grams up to 6, blanks left out, divided by 100.
+    """Corpus chrF2 over character n-grams up to 6, spaces ignored, divided by 100.
 
-    Statistics, for n = 1..6: n-grams of the prediction, of the reference, of both.
+    Statistics, for n = 1..6: n-grams in the prediction, in the reference, in both.
     """
 
     reference_url = "https://aclanthology.org/W16-2341/"
@@ -19,16 +19,16 @@ class Chrf(Metric):
     def statistics(self, prediction: str, reference: str) -> list[float]:
         row: list[float] = []
         pairs = zip(extract_all_char_ngrams(prediction, ORDERS), extract_all_char_ngrams(reference, ORDERS), strict=True)
-        for found, expected in pairs:
-            # As in sacrebleu, n-grams count for nothing where the reference is too short to have any.
-            row += [found.total() if expected else 0, expected.total(), (found & expected).total()]
+        for predicted, expected in pairs:
+            # As in sacrebleu, predicted n-grams do not count if the reference is too short to have any.
+            row += [predicted.total() if expected else 0, expected.total(), (predicted & expected).total()]
         return row
 
     def aggregate(self, sums: Array) -> Array:
         counts = sums.reshape(*sums.shape[:-1], ORDERS, 3)
-        found, expected, both = counts[..., 0], counts[..., 1], counts[..., 2]
-        counted = (found > 0) & (expected > 0)
+        predicted, expected, both = counts[..., 0], counts[..., 1], counts[..., 2]
+        counted = (predicted > 0) & (expected > 0)
         orders = counted.sum(axis=-1)
-        precision = ratio((ratio(both, found) * counted).sum(axis=-1), orders)
+        precision = ratio((ratio(both, predicted) * counted).sum(axis=-1), orders)
         recall = ratio((ratio(both, expected) * counted).sum(axis=-1), orders)
         return ratio((1 + BETA**2) * precision * recall, BETA**2 * precision + recall)

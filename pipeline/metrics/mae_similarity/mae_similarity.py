@@ -22,7 +22,7 @@ class MaeSimilarity(MeanMetric):
         super().__init__(**options)
 
     def score(self, prediction: str, reference: str) -> float:
-        found, expected = NUMBER.search(prediction), NUMBER.search(reference)
-        if not found or not expected:
+        predicted, expected = NUMBER.search(prediction), NUMBER.search(reference)
+        if not predicted or not expected:
             return 0.0
-        return max(0.0, 1 - abs(float(found[0]) - float(expected[0])) / self.span)
+        return max(0.0, 1 - abs(float(predicted[0]) - float(expected[0])) / self.span)

@@ -6,7 +6,7 @@ from pipeline.metrics.lenient import Rule, bare, same
 class PaperContains(Rule):
     """Share of outputs that are right by the paper's accuracy, or hold the target anywhere, case aside.
 
-    Kept, because it is the rule: an output that lists all phrases is always right. Mended, as in accuracy: blanks and full
+    Kept, since it is the rule: an output that lists all phrases is always right. Fixed, as in accuracy: blanks and full
     stops around the target; case, which accuracy ignores, is ignored inside a longer output too; an empty target, which
     every text holds, is met by none.
     """

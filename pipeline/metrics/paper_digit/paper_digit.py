@@ -6,8 +6,8 @@ from pipeline.metrics.lenient import Rule, bare, same
 class PaperDigit(Rule):
     """Share of outputs that are right by the paper's accuracy, or hold the target's digit anywhere.
 
-    MNLI and HellaSwag are scored so. Kept, because it is the rule: an output that lists all digits is always right, and the 2
-    of `12` meets the target 2. Mended, as in accuracy: blanks and full stops around the target; an empty target, which every
+    MNLI and HellaSwag are scored this way. Kept, since it is the rule: an output that lists all digits is always right, and the 2
+    of `12` meets the target 2. Fixed, as in accuracy: blanks and full stops around the target; an empty target, which every
     text holds, is met by none.
     """
 

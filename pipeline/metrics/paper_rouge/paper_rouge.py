@@ -5,11 +5,11 @@ from pipeline.metrics.rouge import REFERENCE_URL, f_measure
 
 
 class PaperRouge(MeanMetric):
-    """Mean ROUGE-L F-measure of all that the model said: the numbers of rougeL, over the raw text.
+    """Mean ROUGE-L F-measure of the whole output: the numbers of rougeL, over the raw text.
 
     The paper takes ROUGEScore of torchmetrics with its defaults: no stemming, words of lower-cased letters a-z and digits,
-    one pair a time; the rouge-score package counts the same. Kept, because it is the rule: brackets and quotes do not count,
-    so a broken JSON answer scores as a whole one, and an empty target scores 0 whatever was said. There is nothing to mend.
+    one pair a time; the rouge-score package counts the same. Kept, since it is the rule: brackets and quotes do not count,
+    so a broken JSON answer scores as a whole one, and an empty target always scores 0. Nothing needed fixing.
     """
 
     reads = "text"

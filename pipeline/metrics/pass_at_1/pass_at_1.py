@@ -23,11 +23,11 @@ class CodeMetric(MeanMetric):
 
     @abc.abstractmethod
     def samples(self, prediction: str) -> list[str]:
-        """The pieces of code that are the answer to one example."""
+        """The programs of one example that are scored."""
 
     @abc.abstractmethod
     def rate(self, passed: int, samples: int) -> float:
-        """The score of an example of which so many samples have passed."""
+        """The score of an example from the number of samples that passed."""
 
     @abc.abstractmethod
     def reason(self, results: list[sandbox.Result]) -> str:
@@ -46,7 +46,7 @@ class CodeMetric(MeanMetric):
         return [program(code, reference) for code in self.samples(prediction)]
 
     def run(self, programs: list[str]) -> None:
-        """Run what has not run yet, equal programs once."""
+        """Run each new program once."""
         new = [text for text in dict.fromkeys(programs) if text not in self.ran]
         if new:
             self.ran |= zip(new, sandbox.run_all(new, unsafe=self.unsafe, workers=self.workers), strict=True)
@@ -84,11 +84,11 @@ class PassAt1(CodeMetric):
 
 
 def program(code: str, reference: str) -> str:
-    """The text that passes if the code is right: the prefix, the code, the check.
+    """The program that passes if the code is right: prefix, code, check.
 
-    Where the code defines the entry point itself, it follows what stands in the prefix before the entry point, that is
-    its imports and helper functions: the check of HumanEval/32 calls such a helper. HumanEval gives its prompt as prefix and
-    calls check(entry_point); MBPP has an empty prefix, and statements as check.
+    If the code defines the entry point itself, the prefix ends before its own entry point; its imports and helper functions
+    stay, since the check of HumanEval/32 calls such a helper. HumanEval has its prompt as prefix and calls
+    check(entry_point); MBPP has an empty prefix and statements as check.
 
     Raises:
         DataError: the reference is not of this form.
@@ -106,14 +106,14 @@ def defines(code: str, entry: str) -> bool:
 
 
 def definition(entry: str) -> str:
-    """The pattern of the start of a line that defines the name, as a function or as the name of a value."""
+    """Regular expression of a line start that defines the name as a function, class or variable."""
     return rf"^(?:(?:async[ \t]+)?def[ \t]+{re.escape(entry)}[ \t]*\(|class[ \t]+{re.escape(entry)}\b|{re.escape(entry)}[ \t]*=[^=])"
 
 
 def parts(reference: str) -> tuple[str, str, str]:
     try:
-        found = json.loads(reference)
-        prefix, check, entry = found["prefix"], found["check"], found["entry_point"]
+        tests = json.loads(reference)
+        prefix, check, entry = tests["prefix"], tests["check"], tests["entry_point"]
     except (ValueError, TypeError, KeyError):
         prefix = check = entry = None
     if not all(isinstance(part, str) for part in (prefix, check, entry)):

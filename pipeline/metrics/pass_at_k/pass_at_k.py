@@ -11,11 +11,11 @@ from pipeline.sandbox.sandbox import Result
 
 
 class PassAtK(pass_at_1.CodeMetric):
-    """Mean over examples of 1 - C(n-c, k) / C(n, k), where c of an example's n samples pass: unbiased, with k = 10 by default.
+    """Mean over examples of 1 - C(n-c, k) / C(n, k), where c of an example's n samples pass; unbiased. k is 10 by default.
 
-    The prediction is a JSON list of n texts, each as in pass_at_1. Where an example has fewer than k samples its own n takes the place
-    of k, which gives the chance that any of them passes: say so beside a score from n < k. per_example=True adds
-    pass_at_k_reasons, how many samples of each example ended in which way. Chen et al. 2021, Evaluating Large Language
+    The prediction is a JSON list of n texts, each as in pass_at_1. For an example with fewer than k samples,
+    k is its own n: the chance that any of them passes; say so next to such a score. per_example=True adds
+    pass_at_k_reasons, how the samples of each example ended. Chen et al. 2021, Evaluating Large Language
     Models Trained on Code, section 2.1.
     """
 
@@ -30,12 +30,12 @@ class PassAtK(pass_at_1.CodeMetric):
 
     def samples(self, prediction: str) -> list[str]:
         try:
-            found = json.loads(prediction)
+            texts = json.loads(prediction)
         except ValueError:
-            found = None
-        if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
+            texts = None
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
             raise DataError(f"pass_at_k needs a JSON list of one or more texts for each example, not {prediction[:80]!r}")
-        return found
+        return texts
 
     def rate(self, passed: int, samples: int) -> float:
         return estimate(samples, passed, self.k)

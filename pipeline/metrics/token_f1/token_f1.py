@@ -19,11 +19,11 @@ class TokenF1(MeanMetric):
     reference_url = "https://rajpurkar.github.io/SQuAD-explorer/"
 
     def score(self, prediction: str, reference: str) -> float:
-        found, expected = words(prediction), words(reference)
-        if not found or not expected:
-            return float(found == expected)
-        common = (Counter(found) & Counter(expected)).total()
-        return 2 * common / (len(found) + len(expected))
+        predicted, expected = words(prediction), words(reference)
+        if not predicted or not expected:
+            return float(predicted == expected)
+        common = (Counter(predicted) & Counter(expected)).total()
+        return 2 * common / (len(predicted) + len(expected))
 
 
 def words(text: str) -> list[str]:
