@@ -29,6 +29,7 @@ HARMLESS = {
     "models/shapes.py": "sizes for what `plan` estimates",
     "progress.py": "what a terminal shows",
     "resources.py": "where shipped files lie; what they hold is hashed into params",
+    "store/key_history.py": "which params enter a key; a stage gets them all",
     "store/artifact.py": "finds, checks and seals folders; a stage writes its files itself",
 }
 """Modules that an expensive stage imports and that cannot change a byte of its artifacts, and why."""

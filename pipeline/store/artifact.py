@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ArtifactError, MachineError
+from pipeline.store import key_history
 
 MANIFEST = "manifest.json"
 CHECKPOINTS = ("finetune",)
@@ -40,7 +41,7 @@ class ArtifactSpec:
 
     @property
     def key(self) -> str:
-        return digest([self.stage, self.version, self.params, self.inputs])
+        return digest([self.stage, self.version, key_history.hashed_params(self.stage, self.params), self.inputs])
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ class Artifact:
             ArtifactError: there is none, or it cannot be read.
         """
         try:
-            return cls(path=path, **json.loads((path / MANIFEST).read_text("utf-8")))
+            body = json.loads((path / MANIFEST).read_text("utf-8"))
+            return cls(path=path, **body | {"params": key_history.full_params(body["stage"], body["params"])})
         except FileNotFoundError:
             raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ArtifactError(
                 f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again."
             ) from None

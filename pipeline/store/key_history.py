@@ -1,0 +1,28 @@
+"""What keys hash is what was hashed first, so that work is found after a recipe key is added.
+
+A stage always gets all of its parameters, and an old manifest is read as if it held them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+AS_BEFORE: dict[str, dict[str, Any]] = {}
+"""By stage, every parameter that was added after artifacts of the stage had been made, with the value that means 'as before':
+`{"finetune": {"init": "default"}}`. A row is never removed or changed, and is not the default of the recipe key: a default may
+change later, what 'as before' means may not."""
+
+
+def hashed_params(stage: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that enter a key: all but those that say 'as before'."""
+    before = AS_BEFORE.get(stage, {})
+    return {name: value for name, value in params.items() if not (name in before and is_same(value, before[name]))}
+
+
+def full_params(stage: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a manifest that may be older than some of them."""
+    return {**AS_BEFORE.get(stage, {}), **params}
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """As JSON: False is not 0, and 1 is not 1.0."""
+    return type(one) is type(other) and bool(one == other)

@@ -1,0 +1,101 @@
+"""Keys of expensive work hold: finished adapters and answers are found after recipe keys are added and names change."""
+
+import json
+from typing import Literal
+
+import pytest
+
+from pipeline import stages
+from pipeline.config import recipe as recipes
+from pipeline.config.schema import Finetune
+from pipeline.plan import plan
+from pipeline.store import key_history
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, digest
+from tests import ROOT, project
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+"""Stands for the commit of a base on the hub, so that a cache on this machine makes no difference."""
+HELD = {
+    "quickstart.yaml": {
+        "finetune": "39363aa3bf262f3f",
+        "generate": "0b42a039560b3dec",
+        "relate": "f2631965080f48fd",
+        "forget": "5f68efaf2466e9c4",
+        "speed": "74ed225e1ba570fa",
+    },
+    "quickstart_ranks.yaml": {"finetune": "73adb483e7e5216d", "generate": "f3bfea24e5c71ba8", "forget": "6a488c7a5b1602d9"},
+    "lora_land/phi_2.yaml": {"finetune": "694af1efee4baf50", "generate": "4193fb3065ba690e"},
+}
+"""By recipe and stage, a digest of the keys of its jobs. None of them may change: whoever has made these jobs would make them again.
+Raising the VERSION of a stage is the one reason to change its row."""
+
+
+def key_of(job):
+    """As its artifact's key, with keys of inputs for the digests of their bytes; a data set counts by its name alone."""
+    if job.stage == "prepare":
+        return job.label
+    version = stages.find(job.stage).version(job.params)
+    return ArtifactSpec(job.stage, job.label, version, job.params, {name: key_of(source) for name, source in job.inputs}).key
+
+
+def keys_of(recipe):
+    """By expensive stage, the keys of its jobs."""
+    jobs = plan(recipe, ask=False)
+    return {stage: sorted(key_of(job) for job in jobs if job.stage == stage) for stage in stages.expensive()}
+
+
+def shipped(name):
+    return recipes.load(ROOT / "recipes" / name, {"revision": COMMIT} if "/" in name else None)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_the_keys_of_shipped_recipes_hold(name):
+    assert {stage: digest(keys)[:16] for stage, keys in keys_of(shipped(name)).items() if keys} == HELD[name]
+
+
+class WithInit(Finetune):
+    """The section as it is once somebody adds a key to it."""
+
+    init: Literal["default", "pissa"] = "default"
+
+
+def with_init(recipe, **values):
+    """A recipe under a loralift whose recipes have that key."""
+    finetune = WithInit(**recipe.finetune.model_dump(), **values)
+    return recipe.model_copy(update={"finetune": finetune})
+
+
+@pytest.fixture
+def added(monkeypatch):
+    """The key `init` is known as one that was added, and recipes have it."""
+    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {"init": "default"})
+    monkeypatch.setattr(recipes.Recipe, "points", lambda recipe, location="recipe": [({}, recipe)])  # a point is read anew, without it
+
+
+def test_a_new_recipe_key_that_says_as_before_moves_no_key(added):
+    before = shipped("quickstart.yaml")
+    same, other = (keys_of(with_init(before, **values)) for values in ({}, {"init": "pissa"}))
+    trained = [job for job in plan(with_init(before), ask=False) if job.stage == "finetune"]
+    assert {job.params["init"] for job in trained} == {"default"}  # the stage itself is told
+    assert same == keys_of(before)
+    assert not set(same["finetune"]) & set(other["finetune"])
+
+
+def test_as_before_is_told_from_values_that_only_equal_it(monkeypatch):
+    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {"merge": False, "scale": 1})
+    assert key_history.hashed_params("finetune", {"rank": 4, "merge": False, "scale": 1}) == {"rank": 4}
+    other = {"rank": 4, "merge": 0, "scale": 1.0}
+    assert key_history.hashed_params("finetune", other) == other
+    assert key_history.hashed_params("generate", {"merge": False}) == {"merge": False}
+
+
+def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, model, monkeypatch):
+    recipe = project.make(tmp_path, model["folder"])
+    assert project.carry_out(recipe, tmp_path, stages={"finetune"}) == ["prepare", "prepare", "finetune"]
+    (folder,) = (tmp_path / "checkpoints").glob("*--*")
+    assert "packing" in Artifact.open(folder).params
+    assert "init" not in json.loads((folder / MANIFEST).read_text("utf-8"))["params"]
+    monkeypatch.setitem(key_history.AS_BEFORE, "finetune", {"init": "default"})
+    opened = Artifact.open(folder)
+    assert opened.params["init"] == "default"
+    assert ArtifactSpec("finetune", "", opened.version, opened.params, opened.inputs).key == opened.key
