@@ -5,17 +5,20 @@ import hashlib
 import json
 import random
 import re
+import tempfile
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.recipe import build
-from pipeline.machine import Work
-from pipeline.stages import report
+from pipeline.engine import training_state
+from pipeline.machine import Machine, Work
+from pipeline.stages import prepare, report
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store
-from pipeline.store.records import Comparison, write
+from pipeline.store.records import Comparison, Example, Prediction, write
 from tests import report_measures
 
 MADE: dict[str, Any] = {
@@ -26,7 +29,7 @@ MADE: dict[str, Any] = {
     "cpu": {"model": "Test CPU 9000", "cores": 2},
     "gpu": {"name": "NVIDIA T1", "bytes": 16 * 2**30, "cuda": "12.8", "count": 1},
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
-    "machine": {"device": "auto", "micro_tokens": None, "generate_tokens": None, "track": "", "offline": False},
+    "machine": asdict(Machine(offline=False)),
     "peak": {"rss": 2 * 2**30, "cuda": 9 * 2**30},
 }
 GRADED = {"titles": "rougeL"}
@@ -110,20 +113,22 @@ class Inputs:
 
     def said(self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]) -> Artifact:
         """A folder of generate or refer: what one arm wrote."""
-        kept = [
-            {"example": row["id"], **{key: said[key] for key in ("text", "tokens", "stopped")}} for row, said in zip(rows, arm, strict=True)
-        ]
+        predictions = [Prediction(row["id"], one["text"], one["tokens"], one["stopped"]) for row, one in zip(rows, arm, strict=True)]
         tokens = sum(said["tokens"] for said in arm)
         paid = {"prompt_tokens": 90 * self.n, "completion_tokens": tokens, "seconds": 3.5, "refused": 0}
         asked = {"max_new_tokens": 48, "stop": ["\n\n"]} | ({"shots": 5} if source == "arm.base_fewshot" else {})
         facts = {"examples": self.n, "tokens": tokens, "truncated": 0, "tokens_per_second": 61.0}
         return self.seal(
-            source, task, params | asked, {"predictions.jsonl": lines(kept)}, facts | (paid if source.startswith("reference.") else {})
+            source,
+            task,
+            params | asked,
+            {"predictions.jsonl": text_by(write, predictions)},
+            facts | (paid if source.startswith("reference.") else {}),
         )
 
     def exam(self, task: str, rows: list[dict[str, Any]]) -> Artifact:
-        body = lines([{name: row[name] for name in ("id", "prompt", "target", "choices")} for row in rows])
-        dropped = {"no answer": {"count": 3, "first": ["row 17", "row 90"], "value": "<i>n/a</i>"}}
+        body = text_by(write, [Example(row["id"], row["prompt"], row["target"], tuple(row["choices"])) for row in rows])
+        dropped = dropped_rows(100, "bad value", "<i>n/a</i>", ["row 17", "row 90", "row 91"])
         return self.seal(
             "exam",
             task,
@@ -139,7 +144,7 @@ class Inputs:
             "threshold": 0.8,
             "pairs": [{"train": "t4", "heldout": f"{task}-3", "similarity": 0.91, "kind": "near"}],
         }
-        dropped = {"longer than max_tokens": {"count": 11, "first": ["t9"], "value": 900}}
+        dropped = dropped_rows(2111, "too long", "900 tokens", [f"t{number}" for number in range(9, 20)])
         files = {"examples.jsonl": "", "dev.jsonl": "", "dropped.json": json.dumps(dropped), "overlap.json": json.dumps(overlap)}
         return self.seal("train", task, {}, files, {"examples": 2000, "dev": 100, "wanted": 2100, "cut": 4})
 
@@ -263,7 +268,7 @@ def compared(task: str, rows: list[dict[str, Any]], metric: str) -> Comparison:
     low, high, seeds = lift - 1.96 * error, lift + 1.96 * error, len(rows[0]["tuned"])
     first = metric == GRADED.get(task, "accuracy")
     return Comparison(
-        task, metric, first, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "sign flip", ups, downs, 2.8 * error
+        task, metric, first, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "paired randomization", ups, downs, 2.8 * error
     )
 
 
@@ -298,9 +303,26 @@ def curve(steps: int, rank: int, seed: int) -> str:
     for step in range(1, steps + 1):
         loss = 1.1 + 2.4 / (1 + step / 8) - 0.004 * rank + draw.gauss(0, 0.06)
         dev = f"{1.25 + 2.2 / (1 + step / 8) - 0.003 * rank + draw.gauss(0, 0.01):.4f}" if step % 10 == 0 else ""
-        path.append([step, step * 1000, f"{loss:.4f}", dev, 2e-4, 0.8, step * 1.5])
-    out = [["step", "tokens", "loss", "dev_loss", "learning_rate", "grad_norm", "seconds"], *path]
-    return "".join(",".join(map(str, row)) + "\n" for row in out)
+        values = {"step": step, "tokens": step * 1000, "loss": f"{loss:.4f}", "dev_loss": dev, "learning_rate": 2e-4, "grad_norm": 0.8}
+        path.append(values)
+    return text_by(training_state.write_curve, path)
+
+
+def text_by(writer: Callable[[Path, Any], Any], rows: Any) -> str:
+    """What one of the product's writers makes of rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        writer(path, rows)
+        return path.read_bytes().decode("utf-8")
+
+
+def dropped_rows(total: int, reason: str, value: str, places: list[str]) -> dict[str, Any]:
+    """Rows that were left out, as `prepare` reports them."""
+    assert reason in prepare.FAULTS
+    tally = prepare.Tally(total)
+    for place in places:
+        tally.add(reason, place, value)
+    return tally.report()
 
 
 def lines(rows: list[dict[str, Any]]) -> str:
