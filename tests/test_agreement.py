@@ -6,21 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.lora_land.agreement import Measured, agreement
-from pipeline.lora_land.published import Cell, Rows, cell
+from pipeline.lora_land.agreement import OurFigure, agreement
+from pipeline.lora_land.published import PublishedScore, Rows, cell
 
 BOOLQ = cell("boolq", "mistral-7b")
-OURS = Measured("tuned", 0.9, 1000, "accuracy", "validation", zero_one=True)
+OURS = OurFigure("tuned", 0.9, 1000, "accuracy", "validation", zero_one=True)
 RUNS = 1500
 
 
 def paper(score, n, lift=None, metric="accuracy"):
     """A cell as it is printed: three digits."""
-    return Cell("task", "", metric, "base", round(score, 3), None if lift is None else round(lift, 3), Rows("test", "", n, "scores"))
+    return PublishedScore(
+        "task", "", metric, "base", round(score, 3), None if lift is None else round(lift, 3), Rows("test", "", n, "scores")
+    )
 
 
 def right(value, n, **others):
-    return Measured("tuned", value, n, "accuracy", "test", zero_one=True, **others)
+    return OurFigure("tuned", value, n, "accuracy", "test", zero_one=True, **others)
 
 
 def words(draw, runs=RUNS, seed=0):
@@ -92,7 +94,7 @@ def means(truth, n, m, shift=0.0):
 
     def draw(rng):
         ours, theirs = rng.beta(2 * truth, 2 * (1 - truth), n) + shift, rng.beta(2 * truth, 2 * (1 - truth), m)
-        found = Measured("tuned", float(ours.mean()), n, "rouge", "test", deviations=(float(ours.std(ddof=1)),))
+        found = OurFigure("tuned", float(ours.mean()), n, "rouge", "test", deviations=(float(ours.std(ddof=1)),))
         return found, paper(float(theirs.mean()), m, metric="rouge")
 
     return draw
@@ -110,7 +112,7 @@ def test_planted_means_are_seen():
 
 
 def test_a_mean_by_hand():
-    ours = Measured("base", 0.5, 400, "rouge", "test", deviations=(0.2,))
+    ours = OurFigure("base", 0.5, 400, "rouge", "test", deviations=(0.2,))
     found = agreement(ours, paper(0.9, 100, lift=0.42, metric="rouge"))
     assert (found.low, found.high) == pytest.approx((0.02 - 1.96 * math.hypot(0.01, 0.02), 0.02 + 1.96 * math.hypot(0.01, 0.02)), abs=1e-5)
     clustered = agreement(replace(ours, error=0.03), paper(0.9, 100, lift=0.42, metric="rouge"))
@@ -147,10 +149,10 @@ def test_planted_lifts_are_seen():
 
 
 def test_lifts_by_hand():
-    ours = Measured("lift", 0.2, 500, "accuracy", "test", zero_one=True, error=0.02)
+    ours = OurFigure("lift", 0.2, 500, "accuracy", "test", zero_one=True, error=0.02)
     theirs = math.sqrt(sum(p * (1 - p) / 102 for p in (61 / 102, 91 / 102)))
     assert agreement(ours, paper(0.9, 100, lift=0.3)).half == pytest.approx(1.96 * math.hypot(0.02, theirs), abs=1e-5)
-    ours = Measured("lift", 0.2, 500, "rouge", "test", deviations=(0.1, 0.3), error=0.02)
+    ours = OurFigure("lift", 0.2, 500, "rouge", "test", deviations=(0.1, 0.3), error=0.02)
     theirs = math.sqrt((0.1**2 + 0.3**2) / 100)
     found = agreement(ours, paper(0.9, 100, lift=0.3, metric="rouge"))
     assert found.half == pytest.approx(1.96 * math.hypot(0.02, theirs), abs=1e-5)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.commands import recompute_page
-from pipeline.commands.difference import texts, values
+from pipeline.commands.difference import first_difference, first_text_difference
 from pipeline.commands.recompute_page import ProofError
 from pipeline.errors import ArtifactError
 from pipeline.machine import Work
@@ -265,7 +265,7 @@ def drawn_by_others(path):
 
 def in_charts(pattern, path):
     """The first thing in a chart of the page that a pattern finds."""
-    return re.search(pattern, "".join(recompute_page.DRAWN.findall(path.read_text("utf-8"))))
+    return re.search(pattern, "".join(recompute_page.SVG.findall(path.read_text("utf-8"))))
 
 
 @pytest.mark.slow
@@ -409,11 +409,11 @@ def test_packing(raw):
     ],
 )
 def test_where_values_differ(said, found, far):
-    assert values(said, found) == far
+    assert first_difference(said, found) == far
 
 
 def test_where_texts_differ():
     one = '<p id="a">x</p>\n<p id="b">lift 0.31 now</p>'
-    assert texts(one, one) is None
-    assert texts(one, one.replace("0.31", "0.32")) == ("line 2, behind #b", "lift 0.31 now", "lift 0.32 now")
-    assert texts(one, one + "<i>") is not None
+    assert first_text_difference(one, one) is None
+    assert first_text_difference(one, one.replace("0.31", "0.32")) == ("line 2, behind #b", "lift 0.31 now", "lift 0.32 now")
+    assert first_text_difference(one, one + "<i>") is not None

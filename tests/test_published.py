@@ -104,7 +104,7 @@ def test_rows_scored():
         "tldr_content_gen": 794, "tldr_headline_gen": 794, "magicoder": 164, "customer_support": 100,
         "glue_mrpc": 408, "glue_sst2": 872, "glue_wnli": 71,
     }  # fmt: skip
-    assert [task for task, found in at.items() if not found.known] == ["customer_support"]
+    assert [task for task, found in at.items() if not found.is_certain] == ["customer_support"]
     assert Counter(found.evidence for found in at.values()) == {"rule": 23, "scores": 7, "guess": 1}
     assert (at["arc_combined"].subset, at["glue_mnli"].split) == ("ARC-Easy", "validation_matched")
 
@@ -220,7 +220,7 @@ def test_categories_and_gpt():
 
 
 def test_cells_that_learned_nothing():
-    marked = {(found.task, found.model, arm) for found, arm, _ in published.marked()}
+    marked = {(found.task, found.model, arm) for found, arm, _ in published.all_constant_marks()}
     assert {(task, model) for task, model, arm in marked if arm == "tuned"} == {
         *(("glue_wnli", f"gemma-{size}") for size in ("2b", "2b-instruct", "7b", "7b-instruct")),
         *(("winogrande", model) for model in ("gemma-2b", "gemma-7b", "gemma-7b-instruct", "llama-2-7b")),
@@ -228,7 +228,7 @@ def test_cells_that_learned_nothing():
         *(("glue_cola", model) for model in ("gemma-7b", "gemma-7b-instruct")),
         ("glue_mrpc", "gemma-7b-instruct"), ("arc_combined", "gemma-7b"),
     }  # fmt: skip
-    assert all(constant.rows == found.n for found, _, constant in published.marked())
+    assert all(constant.rows == found.n for found, _, constant in published.all_constant_marks())
     assert Counter(task for task, _, arm in marked if arm == "base") == {"glue_wnli": 7, "glue_cola": 3, "glue_mrpc": 1, "arc_combined": 1}
 
 
@@ -284,7 +284,7 @@ def real(task, split):
 
 
 def test_beside_a_base_of_the_paper():
-    found = published.beside("glue_wnli", "gemma-2b-instruct")
+    found = published.comparison_with("glue_wnli", "gemma-2b-instruct")
     assert (found["paper_base"], found["paper_tuned"], found["paper_lift"]) == (0.437, 0.563, 0.126)
     assert (found["gpt35"], found["gpt4"], found["n"]) == (0.521, 0.930, 71)
     assert found["constant"] == {"answer": "0", "score": 0.563, "rows": 71}
@@ -294,10 +294,10 @@ def test_beside_a_base_of_the_paper():
 
 
 def test_beside_another_base_or_task():
-    found = published.beside("gsm8k", None)
+    found = published.comparison_with("gsm8k", None)
     assert (found["paper_tuned"], found["marks"], found["constant"], found["gpt4"]) == (None, {}, None, 0.373)
-    assert published.beside("gsm8k", "qwen2.5-1.5b") == found
-    assert published.beside("shop_sentiment", "mistral-7b") is None
+    assert published.comparison_with("gsm8k", "qwen2.5-1.5b") == found
+    assert published.comparison_with("shop_sentiment", "mistral-7b") is None
 
 
 # The views

@@ -1,62 +1,66 @@
-"""Where two values, or two texts, first differ."""
+"""Finds where two JSON values, or two texts, first differ."""
 
 import json
 import math
 import re
 from typing import Any
 
-CLOSE = 1e-9
-"""Numbers this close, relative to the larger one above 1, are equal: another processor adds in another order."""
+TOLERANCE = 1e-9
+"""Relative and absolute tolerance of numbers, since processors differ in the order of additions."""
 
 
-def values(said: Any, found: Any, at: str = "") -> tuple[str, Any, Any] | None:
-    """Where two JSON values first differ, and both there; numbers may differ by rounding."""
-    if isinstance(said, dict) and isinstance(found, dict):
-        if said.keys() != found.keys():
-            odd = sorted(said.keys() ^ found.keys())[0]
-            return f"{at}.{odd}", said.get(odd, "nothing"), found.get(odd, "nothing")
-        return next((far for key in said if (far := values(said[key], found[key], f"{at}.{key}"))), None)
-    if isinstance(said, list) and isinstance(found, list):
-        inner = (values(one, other, f"{at}[{number}]") for number, (one, other) in enumerate(zip(said, found, strict=False)))
-        far = next((each for each in inner if each), None)
-        return far or (None if len(said) == len(found) else (f"{at}, its length", len(said), len(found)))
-    return None if alike(said, found) else (at, said, found)
+def first_difference(expected: Any, actual: Any, location: str = "") -> tuple[str, Any, Any] | None:
+    """The first location where two JSON values differ by more than rounding, with both values there."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if expected.keys() != actual.keys():
+            unpaired = sorted(expected.keys() ^ actual.keys())[0]
+            return f"{location}.{unpaired}", expected.get(unpaired, "nothing"), actual.get(unpaired, "nothing")
+        differences = (first_difference(expected[key], actual[key], f"{location}.{key}") for key in expected)
+        return next((difference for difference in differences if difference), None)
+    if isinstance(expected, list) and isinstance(actual, list):
+        pairs = enumerate(zip(expected, actual, strict=False))
+        differences = (first_difference(one, other, f"{location}[{number}]") for number, (one, other) in pairs)
+        if difference := next((difference for difference in differences if difference), None):
+            return difference
+        return None if len(expected) == len(actual) else (f"{location}, its length", len(expected), len(actual))
+    return None if is_equal(expected, actual) else (location, expected, actual)
 
 
-def alike(said: Any, found: Any) -> bool:
-    if is_number(said) and is_number(found):
-        return math.isclose(said, found, rel_tol=CLOSE, abs_tol=CLOSE) or (math.isnan(said) and math.isnan(found))
-    return type(said) is type(found) and bool(said == found)
+def is_equal(expected: Any, actual: Any) -> bool:
+    if is_number(expected) and is_number(actual):
+        return math.isclose(expected, actual, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (math.isnan(expected) and math.isnan(actual))
+    return type(expected) is type(actual) and bool(expected == actual)
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def count(value: Any) -> int:
-    """Numbers in a JSON value."""
+def count_numbers(value: Any) -> int:
+    """How many numbers a JSON value holds."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return is_number(value) + sum(map(count, inner))
+    return is_number(value) + sum(map(count_numbers, inner))
 
 
-def texts(said: str, found: str) -> tuple[str, str, str] | None:
-    """Where two texts first differ: its line and the last id before it; and what stands there in both, from tag to tag."""
-    if said == found:
+def first_text_difference(expected: str, actual: str) -> tuple[str, str, str] | None:
+    """The first location where two texts differ (its line and the last id before it), with both texts there, from tag to tag."""
+    if expected == actual:
         return None
-    at = next((number for number, (one, other) in enumerate(zip(said, found, strict=False)) if one != other), min(len(said), len(found)))
-    ids = re.findall(r'\bid="([\w.-]+)"', said[:at])
-    where = f"line {said[:at].count(chr(10)) + 1}" + (f", behind #{ids[-1]}" if ids else "")
-    return where, around(said, at), around(found, at)
+    pairs = enumerate(zip(expected, actual, strict=False))
+    position = next((number for number, (one, other) in pairs if one != other), min(len(expected), len(actual)))
+    ids = re.findall(r'\bid="([\w.-]+)"', expected[:position])
+    location = f"line {expected[:position].count(chr(10)) + 1}" + (f", behind #{ids[-1]}" if ids else "")
+    return location, around(expected, position), around(actual, position)
 
 
-def around(text: str, at: int) -> str:
-    """The text between two tags that a place lies in, not too much of it."""
-    start = max(text.rfind(">", 0, at), text.rfind("\n", 0, at), at - 60) + 1
-    ends = [end for end in (text.find("<", at), text.find("\n", at), at + 60) if end >= 0]
-    return text[start : max(at + 1, min(ends))].strip()
+def around(text: str, position: int) -> str:
+    """The text between two tags around a position, at most 60 characters to either side."""
+    start = max(text.rfind(">", 0, position), text.rfind("\n", 0, position), position - 60) + 1
+    ends = [end for end in (text.find("<", position), text.find("\n", position), position + 60) if end >= 0]
+    return text[start : max(position + 1, min(ends))].strip()
 
 
-def shown(value: object) -> str:
-    """A value for people, not too much of it."""
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{said}'" if len(said) <= 80 else f"'{said[:77]}...'"
+def abbreviated(value: object) -> str:
+    """A value for a message, cut to 80 characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"'{text}'" if len(text) <= 80 else f"'{text[:77]}...'"

@@ -1,4 +1,4 @@
-"""Works out a page again from the records that it carries, and stops at the first thing that comes out otherwise."""
+"""Recomputes a report page from its embedded records, and stops at the first value that differs."""
 
 import hashlib
 import json
@@ -20,40 +20,40 @@ from pipeline.stages import compare, report
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
 
 Row = dict[str, Any]
-MOST = 2**30
-"""Bytes of one file, unpacked; no record is as large."""
+MAX_FILE_BYTES = 2**30
+"""Limit of one unpacked file, in bytes; no record is as large."""
 INDEX = re.compile(r'<script type="application/json" id="index">(.*?)</script>', re.S)
 PACKED = re.compile(r'(<script type="(?:application/octet-stream|text/plain)" id="([\w-]+)">)([^<]*)(</script>)')
-DRAWN = re.compile(r"<svg\b.*?</svg>", re.S)
-DRAWN_BY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
-"""In the text of an index; inside a string the quotes would stand behind backslashes."""
+SVG = re.compile(r"<svg\b.*?</svg>", re.S)
+DRAWN_BY_ENTRY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
+"""In the text of an index; inside a string the quotes would be escaped."""
 CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
 DRAWERS = " or ".join(embedded_records.DRAWN_BY)
-BESIDE = ("report.json", "report.md")
-"""What lies beside a page in its sealed folder, and is made with it."""
+SIDE_FILES = ("report.json", "report.md")
+"""Files that the report stage writes next to the page."""
 
 
 class ProofError(UserError):
-    """The page says something else than its records. The command line exits with 3."""
+    """The page differs from its records. The command line exits with 3."""
 
     status = 3
 
 
 @dataclass
 class Page:
-    """What a page holds."""
+    """A report page and its embedded files."""
 
     path: Path
     text: str
     index: Row
     files: dict[str, bytes]
-    """Carried files by sha256."""
+    """Embedded files by sha256."""
 
-    def fail(self, where: str, said: Any, found: Any) -> ProofError:
+    def fail(self, location: str, expected: Any, actual: Any) -> ProofError:
         """The error that names the first place where two values differ."""
-        at, one, other = difference.values(said, found) or ("", said, found)
-        told = f"the page has {difference.shown(one)}, worked out again it is {difference.shown(other)}"
-        return ProofError(f"{self.path}: {where}{at}: {told}", self.remark())
+        path, one, other = difference.first_difference(expected, actual) or ("", expected, actual)
+        mismatch = f"the page has {difference.abbreviated(one)}, worked out again it is {difference.abbreviated(other)}"
+        return ProofError(f"{self.path}: {location}{path}: {mismatch}", self.remark())
 
     def remark(self) -> str:
         versions = [(str(self.index.get("code_version", "an older one")), stages.find("report").version(self.index["params"]))]
@@ -73,60 +73,60 @@ class Page:
 
 
 @dataclass
-class Checked:
-    """What a verification looked at."""
+class Verification:
+    """Counts of what a verification checked."""
 
     files: int = 0
-    """Carried files whose bytes have the hash that their manifest names."""
+    """Embedded files whose bytes match the hash in their manifest."""
     comparisons: int = 0
-    """Scored again."""
+    """Comparisons scored again."""
     numbers: int = 0
-    """Of all files that were made again."""
+    """Numbers in all recomputed files."""
     named: list[str] = field(default_factory=list)
-    """Files that are named by their hash alone."""
+    """Files that the page names by hash only."""
     drawings: int = 0
-    """Charts of which only the texts are alike, on a page that says that another version drew them."""
+    """Charts of which only the texts were compared, since another version drew them."""
 
     def line(self) -> str:
-        said = f"{self.files} files checked, {self.comparisons} comparisons scored again, {self.numbers:,} numbers worked out again"
-        named = f"; {len(self.named)} files are named by hash only" if self.named else ""
-        drawn = (
+        summary = f"{self.files} files checked, {self.comparisons} comparisons scored again, {self.numbers:,} numbers worked out again"
+        unchecked = f"; {len(self.named)} files are named by hash only" if self.named else ""
+        drawings = (
             f"; the geometry of {fmt.plural(self.drawings, 'chart')} was not compared, only the texts, "
             f"as the page says that another version of {DRAWERS} drew what is drawn otherwise here"
         )
-        return f"{said}: the page is what they give{named}{drawn if self.drawings else ''}"
+        return f"{summary}: the page is what they give{unchecked}{drawings if self.drawings else ''}"
 
 
-def verify(page: Path, store: Store | None = None, machine: Machine | None = None) -> Checked:
-    """Work out a page again: unpack its files, check every hash, score every comparison, make the report, compare.
+def verify(path: Path, store: Store | None = None, machine: Machine | None = None) -> Verification:
+    """Recompute a page: unpack its files, check every hash, score every comparison, make the report, compare.
 
-    Timings and training curves cannot be worked out again; they are checked by the hash of the artifact that holds them.
+    Timings and training curves cannot be recomputed; they are checked by the hash of the artifact that holds them.
 
     Args:
-        store: where files may lie that the page names by hash alone.
+        store: to look for files that the page names by hash only.
 
     Raises:
-        ProofError: the first place that comes out otherwise, with both values.
-        ArtifactError: the file is no page of ours or is cut off, or lacks a file that the store does not have either.
+        ProofError: the first location that differs, with both values.
+        ArtifactError: the file is not a report page or is cut off, or lacks a file that the store lacks too.
     """
-    found, checked = read(page), Checked()
+    page, verification = read(path), Verification()
     with (
         tempfile.TemporaryDirectory(prefix="loralift-verify-") as name,
-        meter("verifying", 2 + len(found.index["carried"]), "steps") as told,
+        meter("verifying", 2 + len(page.index["carried"]), "steps") as progress,
     ):
         root = Path(name)
-        made = rebuilt(found, root, store, checked)
-        for artifact in {each.path: each for each in made.values() if each.stage == "compare"}.values():
-            scored_again(found, artifact, made, (root / "scored", machine or Machine()))
-            checked.comparisons += 1
-            checked.numbers += numbers_in(artifact)
-            told.advance(1)
-        reported_again(found, made, root / "reported", checked)
-    return checked
+        artifacts = rebuild_inputs(page, root, store, verification)
+        for artifact in {verdict.path: verdict for verdict in artifacts.values() if verdict.stage == "compare"}.values():
+            rescore(page, artifact, artifacts, root / "scored" / artifact.path.name, machine or Machine())
+            verification.comparisons += 1
+            verification.numbers += numbers_in(artifact)
+            progress.advance(1)
+        remake_report(page, artifacts, root / "reported", verification)
+    return verification
 
 
 def read(path: Path) -> Page:
-    """Raises ArtifactError: not a page of ours, or cut off; ProofError: a carried file is not what its id says."""
+    """Parse a page. Raises ArtifactError: not a report page, or cut off; ProofError: an embedded file does not match its id."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -135,9 +135,9 @@ def read(path: Path) -> Page:
         raise ArtifactError(f"cannot read {path}: {' '.join(str(error).split())}", "Give the report.html of a comparison.") from None
     if not text.rstrip().endswith("</html>"):
         raise ArtifactError(f"{path} is cut off or no page (it does not end with </html>)", "Give the whole report.html of a comparison.")
-    held = INDEX.findall(text)
+    indices = INDEX.findall(text)
     try:
-        index = json.loads(held[0]) if len(held) == 1 else {}
+        index = json.loads(indices[0]) if len(indices) == 1 else {}
     except ValueError:
         index = {}
     if not isinstance(index, dict) or not {"params", "order", "carried", "drawn_by"} <= index.keys():
@@ -145,130 +145,131 @@ def read(path: Path) -> Page:
     page = Page(path, text, index, {})
     for _, name, packed, _ in PACKED.findall(text):
         if name.startswith("file-"):
-            raw = opened(page, name, packed)
+            raw = unpack_file(page, name, packed)
             page.files[hashlib.sha256(raw).hexdigest()] = raw
     return page
 
 
-def opened(page: Page, name: str, packed: str) -> bytes:
-    where = f"the carried file {owners(page.index, name)}"
+def unpack_file(page: Page, name: str, packed: str) -> bytes:
+    location = f"the carried file {owners(page.index, name)}"
     try:
-        raw = embedded_records.unpacked(packed, MOST)
+        raw = embedded_records.unpacked(packed, MAX_FILE_BYTES)
     except ValueError as error:
-        raise ProofError(f"{page.path}: {where} cannot be unpacked: {error}", page.remark()) from None
-    if (found := embedded_records.identify(raw)) != name:
-        raise ProofError(f"{page.path}: {where}: the page calls it {name}, its bytes are {found}", page.remark())
+        raise ProofError(f"{page.path}: {location} cannot be unpacked: {error}", page.remark()) from None
+    if (actual := embedded_records.identify(raw)) != name:
+        raise ProofError(f"{page.path}: {location}: the page calls it {name}, its bytes are {actual}", page.remark())
     return raw
 
 
 def owners(index: Row, name: str) -> str:
-    """Which input's file has an id, for people."""
+    """The input and file that an id belongs to, for messages."""
     start = name.removeprefix("file-")
     for source, entry in index["carried"].items():
-        for file, known in {MANIFEST: entry["manifest"], **entry["files"]}.items():
-            if known.startswith(start):
+        for file, sha256 in {MANIFEST: entry["manifest"], **entry["files"]}.items():
+            if sha256.startswith(start):
                 return f"{source}/{file}"
     return name
 
 
-def rebuilt(page: Page, root: Path, store: Store | None, checked: Checked) -> dict[str, Artifact]:
-    """The input folders by name, as far as their files are at hand; every file has the hash that its manifest names."""
-    made: dict[str, Artifact] = {}
+def rebuild_inputs(page: Page, root: Path, store: Store | None, checked: Verification) -> dict[str, Artifact]:
+    """Rebuild the input folders, as far as their files are available; every file has the hash in its manifest."""
+    artifacts: dict[str, Artifact] = {}
     seen: set[str] = set()
     if sorted(page.index["order"]) != sorted(page.index["carried"]):
         raise page.fail("the index: its inputs", sorted(page.index["order"]), sorted(page.index["carried"]))
     for source in page.index["order"]:
         entry = page.index["carried"][source]
-        folder = root / "inputs" / plain(page, entry["folder"])
+        folder = root / "inputs" / safe_name(page, entry["folder"])
         if entry["folder"] not in seen:
             seen.add(entry["folder"])
-            rebuild(page, (source, entry), folder, store, checked)
-        made[source] = agreed(page, source, entry, folder)
-    return made
+            rebuild_folder(page, source, folder, store, checked)
+        artifacts[source] = checked_artifact(page, source, entry, folder)
+    return artifacts
 
 
-def rebuild(page: Page, named: tuple[str, Row], folder: Path, store: Store | None, checked: Checked) -> None:
-    source, entry = named
+def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, checked: Verification) -> None:
+    entry = page.index["carried"][source]
     if entry["manifest"] not in page.files:
         raise page.fail(f"{source}/{MANIFEST}", "no such file", entry["manifest"][:16])
     folder.mkdir(parents=True)
-    for name, known in {MANIFEST: entry["manifest"], **entry["files"]}.items():
-        path = folder / plain(page, name)
+    for name, sha256 in {MANIFEST: entry["manifest"], **entry["files"]}.items():
+        path = folder / safe_name(page, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if known in page.files:
-            path.write_bytes(page.files[known])
+        if sha256 in page.files:
+            path.write_bytes(page.files[sha256])
             checked.files += 1
-        elif (here := lying(store, entry, name, known)) is not None:
-            shutil.copyfile(here, path)
+        elif (stored := file_in_store(store, entry, name, sha256)) is not None:
+            shutil.copyfile(stored, path)
             checked.files += 1
         else:
             checked.named.append(f"{source}/{name}")
 
 
-def lying(store: Store | None, entry: Row, name: str, known: str) -> Path | None:
-    """The file in the store with these bytes; weights are left where they are, as no figure is made of them."""
+def file_in_store(store: Store | None, entry: Row, name: str, sha256: str) -> Path | None:
+    """The file in the store with this hash; none for weights, since no figure depends on them."""
     if store is None or PurePosixPath(name).suffix not in embedded_records.KINDS:
         return None
-    for found in (store.data.glob(f"*/{entry['folder']}/{name}"), store.checkpoints.glob(f"{entry['folder']}/{name}")):
-        for path in found:
-            if hashlib.sha256(path.read_bytes()).hexdigest() == known:
+    for paths in (store.data.glob(f"*/{entry['folder']}/{name}"), store.checkpoints.glob(f"{entry['folder']}/{name}")):
+        for path in paths:
+            if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
                 return path
     return None
 
 
-def plain(page: Page, name: str) -> str:
-    """A relative name that stays in its folder; a page may come from anyone."""
+def safe_name(page: Page, name: str) -> str:
+    """The relative name, if it stays in its folder; a page may come from anyone."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or "*" in name:
         raise ArtifactError(f"{page.path} names a file outside its folder: {name!r}", "Do not trust this page.")
     return name
 
 
-def agreed(page: Page, source: str, entry: Row, folder: Path) -> Artifact:
-    """The artifact of a folder, once its manifest says of itself what the index says of it."""
-    made = Artifact.open(folder)
-    asked = ArtifactSpec(made.stage, "", made.version, made.params, made.inputs)
-    for what, said, found in (
-        ("files", entry["files"], made.files),
-        ("digest", made.digest, digest(made.files)),
-        ("key", made.key, asked.key),
-        ("digest in the index", entry["digest"], made.digest),
-        ("key in the index", entry["key"], made.key),
+def checked_artifact(page: Page, source: str, entry: Row, folder: Path) -> Artifact:
+    """The artifact of a folder, if its manifest and the index agree."""
+    artifact = Artifact.open(folder)
+    spec = ArtifactSpec(artifact.stage, "", artifact.version, artifact.params, artifact.inputs)
+    for what, expected, actual in (
+        ("files", entry["files"], artifact.files),
+        ("digest", artifact.digest, digest(artifact.files)),
+        ("key", artifact.key, spec.key),
+        ("digest in the index", entry["digest"], artifact.digest),
+        ("key in the index", entry["key"], artifact.key),
     ):
-        if said != found:
-            raise page.fail(f"{source}/{MANIFEST}: {what}", said, found)
-    return made
+        if expected != actual:
+            raise page.fail(f"{source}/{MANIFEST}: {what}", expected, actual)
+    return artifact
 
 
-def scored_again(page: Page, made: Artifact, inputs: Mapping[str, Artifact], place: tuple[Path, Machine]) -> None:
-    """Run `compare` on what the page carries, and set its files beside those that the page carries."""
-    out, machine = place[0] / made.path.name, place[1]
+def rescore(page: Page, verdict: Artifact, inputs: Mapping[str, Artifact], out: Path, machine: Machine) -> None:
+    """Run `compare` on the embedded inputs, and compare its files with the embedded ones."""
     out.mkdir(parents=True)
-    by_digest = {each.digest: each.path for each in inputs.values()}
-    for name, known in made.inputs.items():
-        if known not in by_digest:
-            raise ProofError(f"{page.path}: {made.path.name} was made of {name} {known[:12]}, which is not on the page", page.remark())
-    folders = {name: by_digest[made.inputs[name]] for name in ordered(page, made)}
-    again(page, f"the scores of {made.path.name}", compare.run, Work(made.params, folders, out, out.with_name("resume"), machine))
+    by_digest = {artifact.digest: artifact.path for artifact in inputs.values()}
+    for name, input_digest in verdict.inputs.items():
+        if input_digest not in by_digest:
+            raise ProofError(
+                f"{page.path}: {verdict.path.name} was made of {name} {input_digest[:12]}, which is not on the page", page.remark()
+            )
+    folders = {name: by_digest[verdict.inputs[name]] for name in input_order(page, verdict)}
+    run_stage(page, f"the scores of {verdict.path.name}", compare.run, Work(verdict.params, folders, out, out.with_name("resume"), machine))
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    if files != sorted(made.files):
-        raise page.fail(f"{made.path.name}: its files", sorted(made.files), files)
-    for name in sorted(files, key=lambda name: (name != "examples.jsonl", name)):  # single scores say more than their sums
-        if (made.path / name).is_file() and (differs := difference.values(rows_of(made.path / name), rows_of(out / name))):
-            where, said, found = differs
-            raise page.fail(f"{made.path.name}/{name}{where}", said, found)
+    if files != sorted(verdict.files):
+        raise page.fail(f"{verdict.path.name}: its files", sorted(verdict.files), files)
+    for name in sorted(files, key=lambda name: (name != "examples.jsonl", name)):  # a single score says more than a sum
+        if (verdict.path / name).is_file() and (differs := difference.first_difference(rows_of(verdict.path / name), rows_of(out / name))):
+            location, expected, actual = differs
+            raise page.fail(f"{verdict.path.name}/{name}{location}", expected, actual)
 
 
-def ordered(page: Page, made: Artifact) -> list[str]:
-    """The inputs of a comparison in the order of the plan, which its arms are listed in and a manifest has lost."""
-    verdicts = (name for name, entry in page.index["carried"].items() if entry["folder"] == made.path.name)
+def input_order(page: Page, verdict: Artifact) -> list[str]:
+    """The inputs of a comparison in the order of the plan, which orders its arms and which a manifest does not keep."""
+    verdicts = (name for name, entry in page.index["carried"].items() if entry["folder"] == verdict.path.name)
     cell = next(verdicts).rpartition(".")[0]
-    place = {name: number for number, name in enumerate(page.index["order"])}
-    return sorted(made.inputs, key=lambda name: place.get(f"{cell}.{name}", len(place)))
+    position = {name: number for number, name in enumerate(page.index["order"])}
+    return sorted(verdict.inputs, key=lambda name: position.get(f"{cell}.{name}", len(position)))
 
 
-def again(page: Page, what: str, stage: Any, work: Work) -> None:
-    """Run a stage; what it lacks is told apart from what it cannot digest."""
+def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:
+    """Run a stage; a missing file is an ArtifactError, unusable contents are a ProofError."""
     try:
         stage(work)
     except FileNotFoundError as error:
@@ -284,75 +285,76 @@ def again(page: Page, what: str, stage: Any, work: Work) -> None:
 
 
 def rows_of(path: Path) -> Any:
-    """What a JSON or JSON-lines file holds."""
+    """The contents of a JSON or JSON-lines file."""
     text = path.read_text("utf-8")
     return [json.loads(line) for line in text.split("\n") if line] if path.suffix == ".jsonl" else json.loads(text)
 
 
-def reported_again(page: Page, inputs: Mapping[str, Artifact], out: Path, checked: Checked) -> None:
-    """Make the report of the rebuilt folders and compare."""
+def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, checked: Verification) -> None:
+    """Make the report from the rebuilt folders, and compare."""
     out.mkdir(parents=True)
-    folders = {name: made.path for name, made in inputs.items()}
-    again(page, "the report's figures", report.run, Work(page.index["params"], folders, out, out.with_name("resume")))
-    said, found = hashed(page.text), hashed((out / "report.html").read_text("utf-8"))
-    index = json.loads(INDEX.findall(found)[0])
+    folders = {name: artifact.path for name, artifact in inputs.items()}
+    run_stage(page, "the report's figures", report.run, Work(page.index["params"], folders, out, out.with_name("resume")))
+    expected, actual = with_hashes(page.text), with_hashes((out / "report.html").read_text("utf-8"))
+    index = json.loads(INDEX.findall(actual)[0])
     if page.index["drawn_by"] != index["drawn_by"]:
-        said, found, checked.drawings = undrawn(said, found)
+        expected, actual, checked.drawings = without_drawings(expected, actual)
         index["drawn_by"] = page.index["drawn_by"]
-    index["code_version"] = page.index.get("code_version")  # of no matter where the same page comes out
-    said, found = (CODE_VERSION.sub("", text) for text in (said, found))
-    if differs := difference.values(page.index, index):
+    index["code_version"] = page.index.get("code_version")  # it does not matter if the page comes out equal
+    expected, actual = (CODE_VERSION.sub("", text) for text in (expected, actual))
+    if differs := difference.first_difference(page.index, index):
         raise page.fail(f"the index{differs[0]}", *differs[1:])
-    if differs := difference.texts(said, found):
+    if differs := difference.first_text_difference(expected, actual):
         raise page.fail(*differs)
     if (page.path.parent / MANIFEST).is_file():
-        beside(page, out)
-    checked.numbers += difference.count(json.loads((out / "report.json").read_text("utf-8")))
+        check_side_files(page, out)
+    checked.numbers += difference.count_numbers(json.loads((out / "report.json").read_text("utf-8")))
 
 
-def beside(page: Page, out: Path) -> None:
-    """The files that were made with the page, where it lies in its own folder."""
-    for name in BESIDE:
+def check_side_files(page: Page, out: Path) -> None:
+    """Compare the files next to the page with those of the new report."""
+    for name in SIDE_FILES:
         path = page.path.with_name(name)
         if not path.is_file():
             raise page.fail(name, "no such file", "one")
-        said, found = path.read_text("utf-8"), (out / name).read_text("utf-8")
-        if path.suffix == ".json" and said != found:
+        expected, actual = path.read_text("utf-8"), (out / name).read_text("utf-8")
+        if path.suffix == ".json" and expected != actual:
             try:
-                differs = difference.values(json.loads(said), json.loads(found))
+                differs = difference.first_difference(json.loads(expected), json.loads(actual))
             except ValueError:
                 differs = None
             if differs:
                 raise page.fail(f"{name}{differs[0]}", *differs[1:])
-        if differing := difference.texts(said, found):
+        if differing := difference.first_text_difference(expected, actual):
             raise page.fail(f"{name}, {differing[0]}", *differing[1:])
 
 
-def hashed(text: str) -> str:
-    """A page with each packed file as its hash, since packers differ."""
-    return PACKED.sub(lambda found: f"{found[1]}{hash_of(found[3])}{found[4]}", text)
+def with_hashes(text: str) -> str:
+    """The page with every packed file replaced by its hash, since packers differ."""
+    return PACKED.sub(lambda match: f"{match[1]}{hash_of(match[3])}{match[4]}", text)
 
 
 def hash_of(packed: str) -> str:
     try:
-        return hashlib.sha256(embedded_records.unpacked(packed, MOST)).hexdigest()
+        return hashlib.sha256(embedded_records.unpacked(packed, MAX_FILE_BYTES)).hexdigest()
     except ValueError:
         return packed
 
 
-def undrawn(said: str, found: str) -> tuple[str, str, int]:
-    """Two pages without what two versions of the drawing library may draw otherwise, and how many charts that concerns.
+def without_drawings(expected: str, actual: str) -> tuple[str, str, int]:
+    """Both pages without what two versions of the drawing library may draw differently, and the number of charts concerned.
 
-    The page decides by its own word that another version drew it, so all that can be compared is: charts that are alike to the byte
-    stay, of the others every text does.
+    The page itself claims that another version drew it, so everything else is compared: charts that are equal to the byte stay, and of
+    the others all texts.
     """
-    alike = set(DRAWN.findall(said)) & set(DRAWN.findall(found))
-    others = sum(drawn not in alike for drawn in DRAWN.findall(found))
-    one, other = (
-        DRAWN.sub(lambda drawn: drawn[0] if drawn[0] in alike else svg.said(drawn[0]), DRAWN_BY.sub("{}", text)) for text in (said, found)
-    )
-    return one, other, others
+    equal = set(SVG.findall(expected)) & set(SVG.findall(actual))
+    others = sum(drawing not in equal for drawing in SVG.findall(actual))
+
+    def without(text: str) -> str:
+        return SVG.sub(lambda match: match[0] if match[0] in equal else svg.said(match[0]), DRAWN_BY_ENTRY.sub("{}", text))
+
+    return without(expected), without(actual), others
 
 
-def numbers_in(made: Artifact) -> int:
-    return sum(difference.count(rows_of(made.path / name)) for name in made.files if (made.path / name).is_file())
+def numbers_in(artifact: Artifact) -> int:
+    return sum(difference.count_numbers(rows_of(artifact.path / name)) for name in artifact.files if (artifact.path / name).is_file())

@@ -1,4 +1,4 @@
-"""Does a figure of ours agree with the published one? A rule that says agree, higher, lower or not comparable, and how surely.
+"""Tests whether a figure of ours agrees with the published one: agree, higher, lower or not comparable, with an interval.
 
 The paper prints a point estimate on its n rows and no interval. Ours agrees if the 95 % interval of the difference, taken
 as of two independent samples, covers zero. What to make of that:
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from pipeline.lora_land.published import Cell
+from pipeline.lora_land.published import PublishedScore
 
 Figure = Literal["base", "tuned", "lift"]
 Word = Literal["agree", "higher", "lower", "not comparable"]
 CONFIDENCE = 0.95
-FEW = 30
-"""Fewer examples than these are not compared: with them hardly any difference can be seen."""
+MIN_EXAMPLES = 30
+"""With fewer examples hardly any difference is detectable, so they are not compared."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One figure of ours, and how it was made."""
+class OurFigure:
+    """One figure of ours, and how it was measured."""
 
     figure: Figure
     value: float
@@ -64,8 +64,8 @@ class Agreement:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def agreement(ours: Measured, published: Cell | None) -> Agreement:
-    """Set a figure of ours beside the paper's; `published` is None for a base that is not in the paper.
+def agreement(ours: OurFigure, published: PublishedScore | None) -> Agreement:
+    """Compare a figure of ours with the paper's; `published` is None for a base that is not in the paper.
 
     A 0/1 score: Newcombe's hybrid score interval of two independent proportions (1998, Statistics in Medicine 17, 873-890).
     A mean of other scores: the normal interval, with the standard deviation of our examples on both sides, since the
@@ -83,14 +83,14 @@ def agreement(ours: Measured, published: Cell | None) -> Agreement:
         half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.hypot(own_error(ours), paper_error(ours, published))
         low, high = ours.value - theirs - half, ours.value - theirs + half
     word: Word = "agree" if low <= 0 <= high else "higher" if low > 0 else "lower"
-    return Agreement(word, low, high, said(ours, theirs, published, (low, high)))
+    return Agreement(word, low, high, explanation(ours, theirs, published, (low, high)))
 
 
-def value_of(figure: Figure, published: Cell) -> float | None:
+def value_of(figure: Figure, published: PublishedScore) -> float | None:
     return {"base": published.base, "tuned": published.score, "lift": published.lift}[figure]
 
 
-def obstacle(ours: Measured, published: Cell | None) -> str:
+def obstacle(ours: OurFigure, published: PublishedScore | None) -> str:
     """Why the two cannot be compared; empty if they can."""
     if published is None:
         return "the paper has no such base"
@@ -98,21 +98,21 @@ def obstacle(ours: Measured, published: Cell | None) -> str:
     checks = {
         f"the paper has no {ours.figure} for {published.model}": value_of(ours.figure, published) is None,
         f"another metric: ours is {ours.metric}, the paper's {published.metric}": ours.metric != published.metric,
-        f"the rows that the paper scored are not known (perhaps {rows.n})": not rows.known,
-        f"another split: ours is {place(ours.split, ours.subset)}, the paper's {place(rows.split, rows.subset)}": (
+        f"the rows that the paper scored are not known (perhaps {rows.n})": not rows.is_certain,
+        f"another split: ours is {split_name(ours.split, ours.subset)}, the paper's {split_name(rows.split, rows.subset)}": (
             (ours.split, ours.subset) != (rows.split, rows.subset)
         ),
-        f"too few rows: {ours.n} of ours, at least {FEW} are needed": ours.n < FEW,
+        f"too few rows: {ours.n} of ours, at least {MIN_EXAMPLES} are needed": ours.n < MIN_EXAMPLES,
         "the spread of our scores is zero or not known": no_spread(ours),
     }
     return "; ".join([*(reason for reason, holds in checks.items() if holds), *ours.otherwise])
 
 
-def place(split: str, subset: str) -> str:
+def split_name(split: str, subset: str) -> str:
     return f"{split} of {subset}" if subset else split
 
 
-def no_spread(ours: Measured) -> bool:
+def no_spread(ours: OurFigure) -> bool:
     """Newcombe's interval alone stands a spread of zero."""
     if ours.figure == "lift":
         return not ours.error or (not ours.zero_one and not (len(ours.deviations) == 2 and all(ours.deviations)))
@@ -126,12 +126,12 @@ def newcombe(ours: float, n: int, theirs: float, m: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def own_error(ours: Measured) -> float:
+def own_error(ours: OurFigure) -> float:
     """Standard error of our figure."""
     return ours.error if ours.error is not None else ours.deviations[0] / math.sqrt(ours.n)
 
 
-def paper_error(ours: Measured, published: Cell) -> float:
+def paper_error(ours: OurFigure, published: PublishedScore) -> float:
     """Standard error of the paper's figure, as far as it can be known.
 
     Right or wrong: one success and one failure are added to each arm, so that a score of 0 or 1 is not taken for
@@ -144,7 +144,7 @@ def paper_error(ours: Measured, published: Cell) -> float:
     return math.sqrt(sum(p * (1 - p) / (n + 2) for p in arms))
 
 
-def said(ours: Measured, theirs: float, published: Cell, ends: tuple[float, float]) -> str:
+def explanation(ours: OurFigure, theirs: float, published: PublishedScore, ends: tuple[float, float]) -> str:
     low, high = (f"{100 * end:+.1f}" for end in ends)
     half = f"{100 * (ends[1] - ends[0]) / 2:.1f}"
     if ours.figure == "lift":

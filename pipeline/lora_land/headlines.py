@@ -1,7 +1,7 @@
-"""Averages and headline figures of the published numbers, computed from the table, each beside what the paper claims.
+"""Computes averages and headline figures from the published table, next to what the paper claims.
 
-What a lift is worth in points, and where the abstract's 34 points come from, is decided by how one averages; every
-figure here says how it comes about.
+The size of a lift in points, and where the abstract's 34 points come from, depends on how one averages, so every figure here says
+how it is computed.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 from pipeline.errors import RecipeError, suggest
 from pipeline.lora_land import published
-from pipeline.lora_land.published import Cell
+from pipeline.lora_land.published import PublishedScore
 
 AUTO_COMPLETE = ("gemma-2b", "gemma-7b", "llama-2-7b", "mistral-7b")
 """The bases that were never taught to follow instructions; the paper's figure counts phi-2 with the others."""
@@ -62,13 +62,13 @@ class Headline:
     claim: str
     """What the paper says, or nothing."""
     how: str
-    """How the figure comes about, in one line."""
+    """How the figure is computed, in one line."""
 
 
 def of_task(task: str) -> TaskFigures:
-    """Raises RecipeError where the paper has no such task."""
-    cells = published.lifted(task)
-    best = max(found.score for found, _, _ in cells)
+    """Raises RecipeError if the paper has no such task."""
+    cells = published.scores_with_lift(task)
+    best = max(cell.score for cell, _, _ in cells)
     older, newer = published.gpt(task)
     return TaskFigures(
         task=task,
@@ -78,40 +78,40 @@ def of_task(task: str) -> TaskFigures:
         gpt4=newer,
         mean_base=fmean(base for _, base, _ in cells),
         best_base=max(base for _, base, _ in cells),
-        mean_tuned=fmean(found.score for found, _, _ in cells),
+        mean_tuned=fmean(cell.score for cell, _, _ in cells),
         best_tuned=best,
-        best_models=tuple(found.model for found, _, _ in cells if found.score == best),
+        best_models=tuple(cell.model for cell, _, _ in cells if cell.score == best),
         mean_lift=fmean(lift for _, _, lift in cells),
     )
 
 
 def of_model(model: str) -> ModelFigures:
-    """Raises RecipeError, with the nearest name, where it is none of the ten bases."""
+    """Raises RecipeError, with the nearest name, if it is none of the ten bases."""
     if model not in published.models():
         raise RecipeError(f"The paper has no base '{model}'.", suggest(model, published.models()))
-    cells = [row for row in everything() if row[0].model == model]
+    cells = [row for row in all_scores() if row[0].model == model]
     return ModelFigures(
         model=model,
         base=fmean(base for _, base, _ in cells),
-        tuned=fmean(found.score for found, _, _ in cells),
+        tuned=fmean(cell.score for cell, _, _ in cells),
         lift=fmean(lift for _, _, lift in cells),
         lift_floored=fmean(max(0.0, lift) for _, _, lift in cells),
-        tuned_floored=fmean(max(base, found.score) for found, base, _ in cells),
-        over_gpt4=fmean(found.score - published.gpt(found.task)[1] for found, _, _ in cells),
+        tuned_floored=fmean(max(base, cell.score) for cell, base, _ in cells),
+        over_gpt4=fmean(cell.score - published.gpt(cell.task)[1] for cell, _, _ in cells),
         beats_base=sum(lift > 0 for _, _, lift in cells),
-        beats_gpt4=sum(found.score > published.gpt(found.task)[1] for found, _, _ in cells),
+        beats_gpt4=sum(cell.score > published.gpt(cell.task)[1] for cell, _, _ in cells),
         best_of_task=sum(ahead(task, model) for task in published.tasks()),
     )
 
 
 def ahead(task: str, model: str) -> bool:
     own = published.cell(task, model).score
-    return all(found.score < own for found in published.row(task).values() if found.model not in (model, published.GPT[0]))
+    return all(cell.score < own for cell in published.row(task).values() if cell.model not in (model, published.GPT[0]))
 
 
-def everything() -> list[tuple[Cell, float, float]]:
-    """The 310 tuned cells with base and lift, task by task."""
-    return [row for task in published.tasks() for row in published.lifted(task)]
+def all_scores() -> list[tuple[PublishedScore, float, float]]:
+    """The 310 tuned scores with base score and lift, task by task."""
+    return [row for task in published.tasks() for row in published.scores_with_lift(task)]
 
 
 def categories() -> dict[str, float]:
@@ -120,7 +120,7 @@ def categories() -> dict[str, float]:
     for task in published.tasks():
         figures = of_task(task)
         gaps.setdefault(published.cell(task, published.GPT[1]).category, []).append(figures.best_tuned - figures.gpt4)
-    return {category: fmean(found) for category, found in gaps.items()}
+    return {category: fmean(gaps_of_category) for category, gaps_of_category in gaps.items()}
 
 
 def gpt_means() -> tuple[float, float]:
@@ -130,28 +130,28 @@ def gpt_means() -> tuple[float, float]:
 
 
 def headlines() -> list[Headline]:
-    """The paper's statements and what its own table says to them."""
+    """The paper's claims and what its own table gives."""
     return [*lifts(), *against_gpt4(), *by_kind()]
 
 
 def lifts() -> list[Headline]:
-    found = [lift for _, _, lift in everything()]
-    floored = [max(0.0, lift) for lift in found]
+    all_lifts = [lift for _, _, lift in all_scores()]
+    floored = [max(0.0, lift) for lift in all_lifts]
     task_means = [of_task(task).mean_lift for task in published.tasks()]
     return [
-        Headline("lift over the base", points(fmean(found)), "+34", f"mean of the {len(found)} lifts; no plain mean gives 34"),
+        Headline("lift over the base", points(fmean(all_lifts)), "+34", f"mean of the {len(all_lifts)} lifts; no plain mean gives 34"),
         Headline("  none below 0", points(fmean(floored)), "+38.7", "negative lifts as 0: the paper's Table 4"),
-        Headline("  median lift", points(median(found)), "", f"median of the {len(found)} lifts"),
+        Headline("  median lift", points(median(all_lifts)), "", f"median of the {len(all_lifts)} lifts"),
         Headline("  median task", points(median(task_means)), "", f"median of the {len(task_means)} task means: near 34"),
-        Headline("tuned beats base", str(sum(lift > 0 for lift in found)), "301", f"of {len(found)}; the lift is above 0"),
-        Headline("  tuned is worse", str(sum(lift < 0 for lift in found)), "", f"of {len(found)}; the lift is below 0"),
+        Headline("tuned beats base", str(sum(lift > 0 for lift in all_lifts)), "301", f"of {len(all_lifts)}; the lift is above 0"),
+        Headline("  tuned is worse", str(sum(lift < 0 for lift in all_lifts)), "", f"of {len(all_lifts)}; the lift is below 0"),
     ]
 
 
 def against_gpt4() -> list[Headline]:
     tasks = [of_task(task) for task in published.tasks()]
-    gaps = [found.score - published.gpt(found.task)[1] for found, _, _ in everything()]
-    floored = fmean(max(base, found.score) - published.gpt(found.task)[1] for found, base, _ in everything())
+    gaps = [cell.score - published.gpt(cell.task)[1] for cell, _, _ in all_scores()]
+    floored = fmean(max(base, cell.score) - published.gpt(cell.task)[1] for cell, base, _ in all_scores())
     best = [round(task.best_tuned - task.gpt4, 3) for task in tasks]
     scores = f"{short(fmean(task.best_tuned for task in tasks))} - {short(gpt_means()[1])}"
     older = [task.task for task in tasks if task.gpt35 > max(task.best_tuned, task.gpt4)]
@@ -182,7 +182,7 @@ def by_kind() -> list[Headline]:
 
 def mean_over(models: Collection[str]) -> tuple[float, float]:
     """Mean base and mean max(base, tuned)."""
-    cells = [(base, max(base, found.score)) for found, base, _ in everything() if found.model in models]
+    cells = [(base, max(base, cell.score)) for cell, base, _ in all_scores() if cell.model in models]
     return fmean(base for base, _ in cells), fmean(tuned for _, tuned in cells)
 
 

@@ -31,13 +31,13 @@ class Rows:
     """`scores` (the printed scores fit these rows alone), `rule` (the first 1,000 of the split: inferred), or `guess`."""
 
     @property
-    def known(self) -> bool:
+    def is_certain(self) -> bool:
         return self.evidence != "guess"
 
 
 @dataclass(frozen=True)
-class Constant:
-    """An answer that is always the same, and what it scores."""
+class ConstantAnswer:
+    """A constant answer and its score."""
 
     answer: str
     score: float
@@ -45,8 +45,8 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One model on one task."""
+class PublishedScore:
+    """The published score of one model on one task."""
 
     task: str
     category: str
@@ -69,7 +69,7 @@ class Cell:
         return self.rows.n
 
 
-def scored(rows: Rows) -> str:
+def describe_rows(rows: Rows) -> str:
     """Which rows the paper scored, and how that is known."""
     part = f" of {rows.subset}" if rows.subset else ""
     how = {
@@ -91,15 +91,15 @@ def models() -> list[str]:
 
 
 @cache
-def table() -> dict[str, dict[str, Cell]]:
+def table() -> dict[str, dict[str, PublishedScore]]:
     """Every cell by task and model; the file is read once."""
     rows = {row["task"]: Rows(row["split"], row["subset"], int(row["rows"]), row["evidence"]) for row in read("rows.csv")}
-    found: dict[str, dict[str, Cell]] = {}
+    cells: dict[str, dict[str, PublishedScore]] = {}
     for row in read("lora_land.csv"):
         lift = float(row["lift"]) if row["lift"] else None
-        made = Cell(row["task"], row["category"], row["metric"], row["model"], float(row["score"]), lift, rows[row["task"]])
-        found.setdefault(made.task, {})[made.model] = made
-    return found
+        cell = PublishedScore(row["task"], row["category"], row["metric"], row["model"], float(row["score"]), lift, rows[row["task"]])
+        cells.setdefault(cell.task, {})[cell.model] = cell
+    return cells
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -107,15 +107,15 @@ def read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def row(task: str) -> dict[str, Cell]:
-    """The twelve cells of a task by model. Raises RecipeError, with the nearest name, where the paper has no such task."""
+def row(task: str) -> dict[str, PublishedScore]:
+    """The twelve cells of a task by model. Raises RecipeError, with the nearest name, if the paper has no such task."""
     if task not in table():
         raise RecipeError(f"The paper has no task '{task}'.", suggest(task, tasks()))
     return table()[task]
 
 
-def cell(task: str, model: str) -> Cell:
-    """Raises RecipeError, with the nearest name, where the paper has no such task or model."""
+def cell(task: str, model: str) -> PublishedScore:
+    """Raises RecipeError, with the nearest name, if the paper has no such task or model."""
     if model not in row(task):
         raise RecipeError(f"The paper has no model '{model}'.", suggest(model, [*models(), *GPT]))
     return row(task)[model]
@@ -127,31 +127,31 @@ def gpt(task: str) -> tuple[float, float]:
     return older, newer
 
 
-def lifted(task: str) -> list[tuple[Cell, float, float]]:
+def scores_with_lift(task: str) -> list[tuple[PublishedScore, float, float]]:
     """The ten tuned cells of a task, each with its base score and lift."""
-    return [(found, found.base, found.lift) for found in row(task).values() if found.base is not None and found.lift is not None]
+    return [(cell, cell.base, cell.lift) for cell in row(task).values() if cell.base is not None and cell.lift is not None]
 
 
 @cache
-def constants(task: str) -> tuple[Constant, ...]:
-    """The known constant answers, the best first; none for free text and where the scored rows were not at hand."""
-    found = [Constant(row["answer"], float(row["score"]), int(row["rows"])) for row in read("constants.csv") if row["task"] == task]
-    return tuple(sorted(found, key=lambda constant: -constant.score))
+def constants(task: str) -> tuple[ConstantAnswer, ...]:
+    """The known constant answers, best first; none for free text and where the scored rows were not available."""
+    answers = [ConstantAnswer(row["answer"], float(row["score"]), int(row["rows"])) for row in read("constants.csv") if row["task"] == task]
+    return tuple(sorted(answers, key=lambda constant: -constant.score))
 
 
-def constant_marks(found: Cell) -> dict[Arm, Constant]:
+def constant_marks(cell: PublishedScore) -> dict[Arm, ConstantAnswer]:
     """The arms of a cell that score, to three digits, what a constant answer does: these have `learned nothing`.
 
     The equality is strong evidence and no proof: a model that guesses evenly between two even classes hits their share by
     luck in 2.5 % of cases on 1,000 rows and in 9.5 % on 71 (the highest point of the binomial distribution).
     """
-    scores: dict[Arm, float | None] = {"base": found.base, "tuned": found.score}
-    shares = {constant.answer: constant.score for constant in constants(found.task)}
-    marks = {arm: learned_nothing(score, found.n, shares) for arm, score in scores.items() if score is not None}
+    scores: dict[Arm, float | None] = {"base": cell.base, "tuned": cell.score}
+    shares = {constant.answer: constant.score for constant in constants(cell.task)}
+    marks = {arm: learned_nothing(score, cell.n, shares) for arm, score in scores.items() if score is not None}
     return {arm: constant for arm, constant in marks.items() if constant}
 
 
-def learned_nothing(score: float, n: int, shares: Mapping[str, float]) -> Constant | None:
+def learned_nothing(score: float, n: int, shares: Mapping[str, float]) -> ConstantAnswer | None:
     """The constant answer that scores the same to three digits, if there is one; the rule of the published cells for our own.
 
     Args:
@@ -159,36 +159,36 @@ def learned_nothing(score: float, n: int, shares: Mapping[str, float]) -> Consta
         shares: what each constant answer scores on the same examples: of labels the share of each, of numbers on a scale
             (mae) the best constant alone, since among many constants some score hits by luck.
     """
-    return next((Constant(answer, share, n) for answer, share in shares.items() if f"{share:.3f}" == f"{score:.3f}"), None)
+    return next((ConstantAnswer(answer, share, n) for answer, share in shares.items() if f"{share:.3f}" == f"{score:.3f}"), None)
 
 
-def marked() -> list[tuple[Cell, Arm, Constant]]:
+def all_constant_marks() -> list[tuple[PublishedScore, Arm, ConstantAnswer]]:
     """Every published score that a constant answer reaches, in the order of the paper."""
-    cells = [found for task in tasks() for found in row(task).values()]
-    return [(found, arm, constant) for found in cells for arm, constant in constant_marks(found).items()]
+    cells = [cell for task in tasks() for cell in row(task).values()]
+    return [(cell, arm, constant) for cell in cells for arm, constant in constant_marks(cell).items()]
 
 
-def beside(task: str, model: str | None) -> dict[str, Any] | None:
-    """What the paper has on a task and a base, for a page beside our own figures; None where it has no such task.
+def comparison_with(task: str, model: str | None) -> dict[str, Any] | None:
+    """The paper's scores of a task and a base, to show next to ours; None if it has no such task.
 
     A base that is not in the paper (or None) leaves paper_base, paper_tuned and paper_lift None. `constant` is the best
     constant answer {answer, score, rows} or None; `marks` maps the arms that score no more than a constant to its answer.
     """
     if task not in table():
         return None
-    found = table()[task].get(model or "")
+    cell = table()[task].get(model or "")
     any_cell = next(iter(table()[task].values()))
     best = next(iter(constants(task)), None)
     older, newer = gpt(task)
     return {
-        "paper_base": found.base if found else None,
-        "paper_tuned": found.score if found else None,
-        "paper_lift": found.lift if found else None,
+        "paper_base": cell.base if cell else None,
+        "paper_tuned": cell.score if cell else None,
+        "paper_lift": cell.lift if cell else None,
         "gpt35": older,
         "gpt4": newer,
         "n": any_cell.n,
-        "rows": scored(any_cell.rows),
+        "rows": describe_rows(any_cell.rows),
         "constant": vars(best) if best else None,
-        "marks": {arm: constant.answer for arm, constant in constant_marks(found).items()} if found else {},
+        "marks": {arm: constant.answer for arm, constant in constant_marks(cell).items()} if cell else {},
         "source": SOURCE,
     }

@@ -1,4 +1,4 @@
-"""The published LoRA Land numbers on a terminal: all tasks, one task or one model, in 80 columns."""
+"""Prints the published LoRA Land numbers: all tasks, one task or one model, in 80 columns."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from rich.text import Text
 from pipeline.errors import RecipeError, suggest
 from pipeline.lora_land import headlines, published
 from pipeline.lora_land.headlines import TaskFigures, points, short
-from pipeline.lora_land.published import Cell
+from pipeline.lora_land.published import PublishedScore
 
 METRICS = {"humaneval": "pass@1", "accuracy": "acc."}
-BY = 19
-"""Room for the longest name of a model in the table of tasks."""
+MODEL_WIDTH = 19
+"""Width of the longest model name in the table of tasks."""
 ROWS = (
     "n: rows scored; ? inferred: the published code takes the first 1,000 of a split (customer_support: from its scores). "
     "acc. is accuracy, rouge ROUGE-L, mae 1 - distance / 5, all by the paper's loose rules."
@@ -22,10 +22,10 @@ ROWS = (
 
 
 def show(out: Console, what: str | None) -> None:
-    """Print everything in short, or one task or model.
+    """Print an overview, or one task or model.
 
     Raises:
-        RecipeError: the paper has no task or model of this name; says the nearest.
+        RecipeError: the paper has no task or model of this name; names the nearest.
     """
     names = [*published.models(), *published.GPT]
     if what is None:
@@ -40,16 +40,16 @@ def show(out: Console, what: str | None) -> None:
 
 def show_all(out: Console) -> None:
     title(out, f"LoRA Land: 31 tasks, ten bases ({published.SOURCE})")
-    found = [headlines.of_task(task) for task in published.tasks()]
-    made = grid("task", "metric", numbers=("n", "GPT\n-3.5", "GPT\n-4", "best\nbase", "best\ntuned"))
-    made.add_column("by")
-    made.add_column("mean\nlift", justify="right")
-    for row in found:
-        made.add_row(*(Text(text) for text in overview(row)), end_section=row is found[-1])
+    figures = [headlines.of_task(task) for task in published.tasks()]
+    table = grid("task", "metric", numbers=("n", "GPT\n-3.5", "GPT\n-4", "best\nbase", "best\ntuned"))
+    table.add_column("by")
+    table.add_column("mean\nlift", justify="right")
+    for row in figures:
+        table.add_row(*(Text(text) for text in overview(row)), end_section=row is figures[-1])
     older, newer = headlines.gpt_means()
-    best = (mean(row.best_base for row in found), mean(row.best_tuned for row in found))
-    made.add_row("mean", "", "", *map(short, (older, newer, *best)), "", points(mean(row.mean_lift for row in found)))
-    out.print(made)
+    best = (mean(row.best_base for row in figures), mean(row.best_tuned for row in figures))
+    table.add_row("mean", "", "", *map(short, (older, newer, *best)), "", points(mean(row.mean_lift for row in figures)))
+    out.print(table)
     say(out, f"{ROWS} Lifts are in points of 100.")
     show_bases(out)
     show_headlines(out)
@@ -58,34 +58,34 @@ def show_all(out: Console) -> None:
 
 def overview(row: TaskFigures) -> list[str]:
     by = ", ".join(row.best_models)
-    by = by if len(by) <= BY else f"{len(row.best_models)} tie"
+    by = by if len(by) <= MODEL_WIDTH else f"{len(row.best_models)} tie"
     scores = map(short, (row.gpt35, row.gpt4, row.best_base, row.best_tuned))
     return [row.task, METRICS.get(row.metric, row.metric), rows(row.task), *scores, by, points(row.mean_lift)]
 
 
 def show_bases(out: Console) -> None:
     title(out, "The ten bases, means over 31 tasks")
-    made = grid("base", numbers=("base", "tuned", "lift", "lift,\nnone < 0", "over\nGPT-4", "> base", "> GPT-4", "best of\na task"))
+    table = grid("base", numbers=("base", "tuned", "lift", "lift,\nnone < 0", "over\nGPT-4", "> base", "> GPT-4", "best of\na task"))
     for model in published.models():
         row = headlines.of_model(model)
         figures = [short(row.base), short(row.tuned), *map(points, (row.lift, row.lift_floored, row.over_gpt4))]
-        made.add_row(model, *figures, str(row.beats_base), str(row.beats_gpt4), str(row.best_of_task))
-    out.print(made)
+        table.add_row(model, *figures, str(row.beats_base), str(row.beats_gpt4), str(row.best_of_task))
+    out.print(table)
 
 
 def show_headlines(out: Console) -> None:
     title(out, "Headlines: from the table, what the paper says, how ours comes about")
-    made = grid("", numbers=("table", "paper"))
-    made.add_column("", overflow="fold")
+    table = grid("", numbers=("table", "paper"))
+    table.add_column("", overflow="fold")
     for row in headlines.headlines():
-        made.add_row(Text(row.name), row.ours, row.claim, Text(row.how))
-    out.print(made)
+        table.add_row(Text(row.name), row.ours, row.claim, Text(row.how))
+    out.print(table)
     gaps = ", ".join(f"{category} {points(gap)}" for category, gap in headlines.categories().items())
     say(out, f"Best tuned - GPT-4 by category: {gaps} points.")
 
 
 def show_marks(out: Console) -> None:
-    marks = published.marked()
+    marks = published.all_constant_marks()
     tuned = sum(which == "tuned" for _, which, _ in marks)
     title(out, f"Learned nothing: {tuned} tuned and {len(marks) - tuned} base scores are those of a constant answer")
     groups: dict[tuple[str, str, str, float], list[str]] = {}
@@ -93,8 +93,8 @@ def show_marks(out: Console) -> None:
         groups.setdefault((cell.task, which, constant.answer, constant.score), []).append(cell.model)
     for (task, arm, answer, score), models in groups.items():
         say(out, f"{task}, {arm}, {short(score)} (always {answer}): {', '.join(models)}")
-    known = sum(bool(published.constants(task)) for task in published.tasks())
-    say(out, f"Constant answers are known for {known} of {len(published.tasks())} tasks; elsewhere nothing can be said.")
+    tasks_with_constants = sum(bool(published.constants(task)) for task in published.tasks())
+    say(out, f"Constant answers are known for {tasks_with_constants} of {len(published.tasks())} tasks; elsewhere nothing can be said.")
 
 
 def show_task(out: Console, task: str) -> None:
@@ -102,15 +102,15 @@ def show_task(out: Console, task: str) -> None:
     first = next(iter(cells.values()))
     title(out, f"{task}: {first.metric}, {first.category} ({published.SOURCE})")
     newer = published.gpt(task)[1]
-    made = grid("model", numbers=("base", "tuned", "lift", "over GPT-4"))
-    made.add_column("learned nothing")
+    table = grid("model", numbers=("base", "tuned", "lift", "over GPT-4"))
+    table.add_column("learned nothing")
     for cell in cells.values():
         gap = "" if cell.model == published.GPT[1] else points(cell.score - newer)
-        made.add_row(cell.model, *arms(cell), gap, Text(marks_of(cell)), end_section=cell.model == published.models()[-1])
+        table.add_row(cell.model, *arms(cell), gap, Text(marks_of(cell)), end_section=cell.model == published.models()[-1])
     row = headlines.of_task(task)
-    made.add_row("mean of ten", short(row.mean_base), short(row.mean_tuned), points(row.mean_lift), points(row.mean_tuned - newer), "")
-    out.print(made)
-    say(out, published.scored(first.rows))
+    table.add_row("mean of ten", short(row.mean_base), short(row.mean_tuned), points(row.mean_lift), points(row.mean_tuned - newer), "")
+    out.print(table)
+    say(out, published.describe_rows(first.rows))
     say(out, constants_of(task))
 
 
@@ -118,13 +118,13 @@ def show_model(out: Console, model: str) -> None:
     title(out, f"{model} ({published.SOURCE})")
     if model in published.GPT:
         return show_gpt(out, model)
-    made = grid("task", "metric", numbers=("n", "base", "tuned", "lift", "GPT-4"))
-    made.add_column("learned nothing")
+    table = grid("task", "metric", numbers=("n", "base", "tuned", "lift", "GPT-4"))
+    table.add_column("learned nothing")
     for task in published.tasks():
         cell = published.cell(task, model)
         newer = short(published.gpt(task)[1])
-        made.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), *arms(cell), newer, Text(marks_of(cell)))
-    out.print(made)
+        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), *arms(cell), newer, Text(marks_of(cell)))
+    out.print(table)
     say(out, ROWS)
     row = headlines.of_model(model)
     means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
@@ -134,52 +134,52 @@ def show_model(out: Console, model: str) -> None:
 
 
 def show_gpt(out: Console, model: str) -> None:
-    """A model that nobody tuned: its scores beside the best tuned base."""
-    made = grid("task", "metric", numbers=("n", "score", "best tuned"))
+    """Scores of a GPT model, which nobody tuned, next to the best tuned base."""
+    table = grid("task", "metric", numbers=("n", "score", "best tuned"))
     for task in published.tasks():
         cell = published.cell(task, model)
         best = headlines.of_task(task).best_tuned
-        made.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), short(cell.score), short(best))
-    out.print(made)
+        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), short(cell.score), short(best))
+    out.print(table)
     say(out, ROWS)
 
 
-def arms(cell: Cell) -> tuple[str, str, str]:
+def arms(cell: PublishedScore) -> tuple[str, str, str]:
     """Base, tuned and lift; GPT, which nobody tuned, stands under base."""
     if cell.base is None or cell.lift is None:
         return short(cell.score), "", ""
     return short(cell.base), short(cell.score), points(cell.lift)
 
 
-def marks_of(cell: Cell) -> str:
+def marks_of(cell: PublishedScore) -> str:
     return ", ".join(f"{arm} ({constant.answer})" for arm, constant in published.constant_marks(cell).items())
 
 
 def rows(task: str) -> str:
-    found = published.cell(task, published.GPT[1]).rows
-    return f"{found.n}{'' if found.evidence == 'scores' else '?'}"
+    scored_rows = published.cell(task, published.GPT[1]).rows
+    return f"{scored_rows.n}{'' if scored_rows.evidence == 'scores' else '?'}"
 
 
 def constants_of(task: str) -> str:
-    found = published.constants(task)
-    if not found:
+    answers = published.constants(task)
+    if not answers:
         return "What a constant answer scores on these rows is not known."
-    listed = ", ".join(f"{constant.answer} {short(constant.score)}" for constant in found)
-    return f"An answer that is always the same scores: {listed}. A score that equals one of them has learned nothing."
+    scores = ", ".join(f"{constant.answer} {short(constant.score)}" for constant in answers)
+    return f"An answer that is always the same scores: {scores}. A score that equals one of them has learned nothing."
 
 
 def mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return sum(found) / len(found)
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
 
 
 def grid(*texts: str, numbers: tuple[str, ...]) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for name in texts:
-        made.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True)
     for name in numbers:
-        made.add_column(name, justify="right", no_wrap=True)
-    return made
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def title(out: Console, text: str) -> None:

@@ -42,7 +42,7 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
     strict = comparisons[0]
     found = cell.load("verdict", "beside.json")[paper.metric]
     theirs = published.table()[cell.task].get(cell.paper.get("model", ""))
-    told = published.beside(cell.task, cell.paper.get("model"))
+    told = published.comparison_with(cell.task, cell.paper.get("model"))
     assert told is not None
     asked = {figure: measured(figure, ours, found, cell) for figure in ("base", "tuned", "lift")}
     agreed = {figure: agreement.agreement(given, theirs) for figure, given in asked.items()}
@@ -74,13 +74,13 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
     }
 
 
-def measured(figure: Any, row: Row, found: Row, cell: Cell) -> agreement.Measured:
+def measured(figure: Any, row: Row, found: Row, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
     spread = found["spread"]
     deviations = (spread["base"], spread["tuned"]) if figure == "lift" else (spread[figure],)
     in_subset = not rows.subset or cell.task == "magicoder" or all(name.startswith(rows.subset) for name in ids(cell))
-    return agreement.Measured(
+    return agreement.OurFigure(
         figure=figure,
         value=row[figure],
         n=row["n"],
