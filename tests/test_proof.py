@@ -361,7 +361,7 @@ def test_a_page_cannot_write_outside(page, name):
 
 @pytest.mark.slow
 def test_a_page_cannot_fill_the_memory(page, monkeypatch):
-    monkeypatch.setattr(recompute_page, "MOST", 100)
+    monkeypatch.setattr(recompute_page, "MAX_FILE_BYTES", 100)
     with pytest.raises(ProofError, match=r"cannot be unpacked: more than 100 bytes"):
         recompute_page.verify(page)
 
