@@ -67,21 +67,21 @@ def verbs() -> str:
         for command in app.registered_commands
         if command.callback
     ]
-    return "\n".join(["| command | what it does |", "|---|---|", *(f"| `loralift {name}` | {said} |" for name, said in rows)])
+    return "\n".join(["| command | what it does |", "|---|---|", *(f"| `loralift {name}` | {summary} |" for name, summary in rows)])
 
 
 def keys() -> str:
     """A table of every key that a recipe may hold."""
-    found = ["| key | default | meaning |", "|---|---|---|"]
+    lines = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in Recipe.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, Section):
-            found += [row(f"{name}.{key}", at) for key, at in inner.model_fields.items()]
+            lines += [row(f"{name}.{key}", key_field) for key, key_field in inner.model_fields.items()]
         else:
-            found.append(row(name, field))
-    for place, section in ENTRIES.items():
-        found += [row(f"{place}.{key}", at) for key, at in section.model_fields.items()]
-    return "\n".join(found)
+            lines.append(row(name, field))
+    for prefix, section in ENTRIES.items():
+        lines += [row(f"{prefix}.{key}", key_field) for key, key_field in section.model_fields.items()]
+    return "\n".join(lines)
 
 
 def row(key: str, field: FieldInfo) -> str:
@@ -105,14 +105,14 @@ def literals(kind: Any) -> list[str]:
 
 
 def renewed(text: str, parts: dict[str, str]) -> str:
-    """The text with what stands between `<!-- name -->` and `<!-- end -->` written again."""
+    """The text with the parts between `<!-- name -->` and `<!-- end -->` renewed."""
     for name, body in parts.items():
         text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", partial(between, body), text, flags=re.S)
     return text
 
 
-def between(body: str, found: re.Match[str]) -> str:
-    return f"{found[1]}{body}\n{found[2]}"
+def between(body: str, match: re.Match[str]) -> str:
+    return f"{match[1]}{body}\n{match[2]}"
 
 
 def pages() -> dict[Path, str]:
@@ -122,5 +122,5 @@ def pages() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for where, text in pages().items():
-        where.write_text(text, "utf-8")
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")

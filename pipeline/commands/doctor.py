@@ -1,4 +1,4 @@
-"""What this machine can do, said in lines that a person can act on."""
+"""Prints what this machine can do, in lines a user can act on."""
 
 import os
 import shutil
@@ -15,16 +15,16 @@ GIB = 1 << 30
 
 
 def examine(out: Console, store: Path) -> None:
-    """Print one line for each thing that the work needs."""
-    for name, good, said in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *data_by_hand()]:
-        out.print(f"{'[green]ok[/]  ' if good else '[yellow]note[/]'} {name:12} {said}", soft_wrap=True)
+    """Print one line for every requirement."""
+    for name, good, message in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *data_by_hand()]:
+        out.print(f"{'[green]ok[/]  ' if good else '[yellow]note[/]'} {name:12} {message}", soft_wrap=True)
 
 
 def packages() -> list[tuple[str, bool, str]]:
     versions = package_versions()
     missing = [name for name, version in versions.items() if version == "not installed" and name != "loralift"]
-    said = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "peft", "bitsandbytes"))
-    return [("packages", not missing, f"missing: {', '.join(missing)}; run: make setup" if missing else said)]
+    listed = ", ".join(f"{name} {versions[name]}" for name in ("torch", "transformers", "peft", "bitsandbytes"))
+    return [("packages", not missing, f"missing: {', '.join(missing)}; run: make setup" if missing else listed)]
 
 
 def accelerator() -> tuple[str, bool, str]:
@@ -56,14 +56,14 @@ def disk(store: Path) -> tuple[str, bool, str]:
 
 
 def hub() -> tuple[str, bool, str]:
-    """Tokens and settings only: nothing is asked over the network."""
+    """Tokens and settings only, without a network request."""
     from huggingface_hub import constants, get_token
 
-    where = constants.ENDPOINT
+    endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         return "hub", False, "HF_HUB_OFFLINE is set: only models and data that are already here"
     token = "a token is set" if get_token() else "no token (gated models need one: set HF_TOKEN)"
-    return "hub", True, f"{where}, {token}; only settings were read, the hub was not asked"
+    return "hub", True, f"{endpoint}, {token}; only settings were read, the hub was not asked"
 
 
 def generated_code() -> tuple[str, bool, str]:
@@ -76,18 +76,18 @@ def generated_code() -> tuple[str, bool, str]:
 def data_by_hand() -> list[tuple[str, bool, str]]:
     """The files that tasks need and nobody serves without an account; those with an address are fetched when they are needed."""
     rows = []
-    for each, asked, is_here in manual_files.required_files(task.find(name) for name in task.names()):
-        if not asked.url:
-            spare = is_spare(each, asked)
-            said = (
-                manual_files.display_path(asked)
+    for task_of_file, file, is_here in manual_files.required_files(task.find(name) for name in task.names()):
+        if not file.url:
+            spare = is_spare(task_of_file, file)
+            message = (
+                manual_files.display_path(file)
                 if is_here
-                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.instructions(asked)}"
+                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.instructions(file)}"
             )
-            rows.append(("data", is_here or spare, f"{each.name}: {said}"))
+            rows.append(("data", is_here or spare, f"{task_of_file.name}: {message}"))
     return rows
 
 
-def is_spare(each: task.Task, asked: task.ManualFile) -> bool:
+def is_spare(task_of_file: task.Task, file: task.ManualFile) -> bool:
     """Whether every split that may be read from a manual file is looked for on the hub first."""
-    return all(sources[0].hub for sources in (each.train, each.heldout) if asked in manual_files.distinct_files(sources))
+    return all(sources[0].hub for sources in (task_of_file.train, task_of_file.heldout) if file in manual_files.distinct_files(sources))

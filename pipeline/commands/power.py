@@ -72,7 +72,7 @@ class Size:
     """Whether it has at most so many, since it is not prepared yet."""
 
     def __str__(self) -> str:
-        return f"{'<=' * self.bound}{self.examples:,}"
+        return f"{'<=' if self.bound else ''}{self.examples:,}"
 
 
 def family_of(report: Job) -> Family:
@@ -107,8 +107,8 @@ def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collec
         sizes: examples of every prepare job of held-out examples.
         unprepared: those among them of which the size is no more than a bound, as the data may hold fewer.
     """
-    family, known = family_of(report), {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
-    for line in (*lifts(family, known), *keeping(family, known), *warning(family)):
+    family, set_sizes = family_of(report), {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
+    for line in (*lifts(family, set_sizes), *keeping(family, set_sizes), *warning(family)):
         out.print(line, soft_wrap=True)
 
 
@@ -126,8 +126,8 @@ def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     for size, names in sorted(named.items()):
         whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
         least = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
-        shown = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
-        yield wrapped(f"{size!s:>8}  {shown}  {whose}", " " * 23)
+        effect = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
+        yield wrapped(f"{size!s:>8}  {effect}  {whose}", " " * 23)
     yield enough(family.confidence)
     if family.tests(family.claims) > 1:
         least = stats.planned_effect(min(named).examples, DISCORDANCE, 1 - family.level)
@@ -151,16 +151,16 @@ def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
         exams = [job for name, job in comparison.inputs if name in suites(comparison) and job.stage == "prepare"]
         by_margin.setdefault(comparison.params["margin"], {}).update((job, sizes[job]) for job in exams)
     whose = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
-    for margin, found in by_margin.items():
-        if not found:
+    for margin, suite_sizes in by_margin.items():
+        if not suite_sizes:
             continue
         needed = needed_to_keep(margin, family.level)
         yield wrapped(f"Examples that show a general task to be kept (margin {margin:g}) if not one answer changes{whose}:")
         yield f"{needed:>8,} examples"
-        if few := [size for size in found.values() if size.examples < needed]:
-            least = "at least " * any(size.bound for size in found.values())
-            said = f"warning: {least}{len(few)} of {len(found)} have fewer, down to {min(few)}"
-            yield wrapped(f"{said} (general.examples={family.general_examples})")
+        if few := [size for size in suite_sizes.values() if size.examples < needed]:
+            least = "at least " if any(size.bound for size in suite_sizes.values()) else ""
+            shortfall = f"warning: {least}{len(few)} of {len(suite_sizes)} have fewer, down to {min(few)}"
+            yield wrapped(f"{shortfall} (general.examples={family.general_examples})")
 
 
 def needed_to_keep(margin: float, level: float) -> int:
@@ -190,10 +190,10 @@ def out_of_reach(family: Family) -> tuple[str, str] | None:
 
 def warning(family: Family) -> Iterator[str]:
     """What out_of_reach says; or that claims by randomization depend on others, or may be among those whose test is not known yet."""
-    if found := out_of_reach(family):
-        yield wrapped(f"warning, a run will be refused: {found[0]} {found[1]}")
+    if problem := out_of_reach(family):
+        yield wrapped(f"warning, a run will be refused: {problem[0]} {problem[1]}")
     elif family.is_out_of_reach(family.claims):
-        unless = " before others are" * (family.correction == "holm")
+        unless = " before others are" if family.correction == "holm" else ""
         yield wrapped(
             f"warning: compare.resamples={family.resamples}: the least p by randomization (grouped examples, several seeds or "
             f"scores between 0 and 1), {corrected(family, family.claims)}: no claim tested so can be shown{unless}. "
@@ -203,8 +203,8 @@ def warning(family: Family) -> Iterator[str]:
 
 def corrected(family: Family, claims: int) -> str:
     """`corrected (holm), is 930/10001 = 0.093, above 0.05`."""
-    made = f"{family.tests(claims)}/{family.resamples + 1} = {family.smallest_p(claims):.3g}"
-    return f"corrected ({family.correction}), is {made}, above {1 - family.confidence:.3g}"
+    p_value = f"{family.tests(claims)}/{family.resamples + 1} = {family.smallest_p(claims):.3g}"
+    return f"corrected ({family.correction}), is {p_value}, above {1 - family.confidence:.3g}"
 
 
 def wrapped(text: str, indent: str = "") -> str:
