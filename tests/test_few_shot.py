@@ -99,7 +99,7 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, said, kept):
     render, halt = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
     ids = render.plain(said)
-    found = generate.Generator(render, halt, tiny.GENERATE).prediction(EXAM[0], ids)
+    found = generate.prediction(EXAM[0], ids, halt, render.decode)
     assert (found.text, found.stopped) == ((said, "length") if kept is None else (kept, "stop"))
     prompt = render.plain("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])

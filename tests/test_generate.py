@@ -131,12 +131,12 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
-    speaker = generate.Generator(render, generation.StopConditions(8, (2,), ("cat", "dog")), tiny.GENERATE)
     said = render.plain(" the dog sees a cat")
-    assert speaker.prediction(EXAM[0], said) == Prediction("e200", " the ", len(said), "stop")
-    plain = generate.Generator(render, generation.StopConditions(8, (2,)), tiny.GENERATE)
-    assert plain.prediction(EXAM[0], [*said, 2]) == Prediction("e200", " the dog sees a cat", len(said), "eos")
-    assert plain.prediction(EXAM[0], said).stopped == "length"
+    stop = generation.StopConditions(8, (2,), ("cat", "dog"))
+    assert generate.prediction(EXAM[0], said, stop, render.decode) == Prediction("e200", " the ", len(said), "stop")
+    plain = generation.StopConditions(8, (2,))
+    assert generate.prediction(EXAM[0], [*said, 2], plain, render.decode) == Prediction("e200", " the dog sees a cat", len(said), "eos")
+    assert generate.prediction(EXAM[0], said, plain, render.decode).stopped == "length"
 
 
 def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, exam):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pipeline.engine import batching, likelihood, resumable
+from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import ComparisonError
 from pipeline.machine import Machine
 from pipeline.measures import relevance
@@ -59,7 +60,7 @@ def alone(model, prompt, answer):
 def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
     _, rows = run(tmp_path, model, inputs, tokens=tokens)
     base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model)
-    others = relate.deranged([example.prompt for example in EXAM], 0)
+    others = relate.derangement([example.prompt for example in EXAM], 0)
     assert [row["example"] for row in rows] == [example.id for example in EXAM]
     for at, (example, said, row) in enumerate(zip(EXAM, SAID, rows, strict=True)):
         answer, prompt = render.answer_ids(example.prompt, said), render.prompt_ids(example.prompt)
@@ -76,7 +77,7 @@ def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeyp
     facts, rows = run(tmp_path, model, inputs)
     assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
     assert facts["examples"] == 32
-    others = relate.deranged([example.prompt for example in EXAM] * 2, 0)
+    others = relate.derangement([example.prompt for example in EXAM] * 2, 0)
     behind = {(EXAM[at % 16].prompt, SAID[n % 16]) for n, other in enumerate(others) for at in (n, other)}
     assert sum(sizes) == facts["scored"] == len(behind) + len({*SAID}) < 3 * 32
 
@@ -85,6 +86,8 @@ class Wide:
     """A model that only counts: the passes, and the padded tokens and logits of the largest."""
 
     device = torch.device("cpu")
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(max_position_embeddings=2048))
+    generation_config = SimpleNamespace(eos_token_id=2)
 
     def __init__(self, vocabulary):
         self.vocabulary, self.passes, self.tokens, self.logits = vocabulary, 0, 0, 0
@@ -106,10 +109,12 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
     for n in range(200):
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
         rows += [batching.TokenRow.from_prompt((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
-    work = tiny.work(tmp_path / "out", {}, Machine(device="cpu", tokens=batching.CUDA_TOKENS))
-    work.resume.mkdir(exist_ok=True)
-    columns = [row.target_width + 1 for row in rows]
-    found = resumable.token_rows(work, model, rows, columns, lambda some: likelihood.row_logprobs(model, some, 0), "answers")
+    tokenizer = SimpleNamespace(eos_token_id=2)
+    backend = TransformersBackend(model, SimpleNamespace(pad=0, end=2, tokenizer=tokenizer), batching.CUDA_TOKENS)
+    batches = backend.logprobs_batches(rows)
+    found = resumable.values(
+        tmp_path / "values.jsonl", batches, lambda batch: backend.logprobs([rows[index] for index in batch]), "scoring", "answers"
+    )
     for row, value in zip(rows, found, strict=True):  # every token is as likely as any other
         assert value == pytest.approx(-row.target_count * math.log(model.vocabulary), rel=1e-5)
     assert model.passes == passes
@@ -137,7 +142,7 @@ def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, mo
 
 
 def scanned(prompts, seed):
-    """As relate.deranged says it, place by place."""
+    """As relate.derangement says it, place by place."""
     order = list(range(len(prompts)))
     random.Random(f"derangement {seed}").shuffle(order)
     seen = [prompts[at] for at in order]
@@ -151,30 +156,30 @@ def scanned(prompts, seed):
 
 @pytest.mark.parametrize("prompts", ["sssssss", "sssssssstu" * 9, "ststss" * 9, "abcdefghij" * 3, "sssttuv"])
 def test_partners_are_those_of_a_scan(prompts):
-    assert relate.deranged(list(prompts), 3) == scanned(prompts, 3)
+    assert relate.derangement(list(prompts), 3) == scanned(prompts, 3)
 
 
 @pytest.mark.parametrize("prompts", [[f"p{n}" for n in range(10_000)], ["same"] * 10_000], ids=["distinct", "same"])
 def test_prompts_are_exchanged_in_linear_time(prompts):
     start = time.process_time()
-    relate.deranged(prompts, 0)
+    relate.derangement(prompts, 0)
     assert time.process_time() - start < 0.5  # 0.02 s; counting or scanning for each prompt takes 1.3 s and 26 s
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nobody_gets_his_own_prompt_and_each_is_used_once(seed):
     prompts = [f"p{n % 7}" for n in range(20)]
-    others = relate.deranged(prompts, seed)
+    others = relate.derangement(prompts, seed)
     assert sorted(others) == list(range(20))
     assert all(prompts[at] != prompts[other] for at, other in enumerate(others))
-    assert others == relate.deranged(prompts, seed) != relate.deranged(prompts, seed + 1)
+    assert others == relate.derangement(prompts, seed) != relate.derangement(prompts, seed + 1)
 
 
 def test_a_prompt_that_most_have_still_gets_another_and_a_single_one_none():
     prompts = ["same"] * 7 + ["one", "two"]
-    assert all(prompts[other] != prompts[at] for at, other in enumerate(relate.deranged(prompts, 0)))
-    assert relate.deranged(["same"] * 4, 0) == [None] * 4
-    assert relate.deranged([], 0) == []
+    assert all(prompts[other] != prompts[at] for at, other in enumerate(relate.derangement(prompts, 0)))
+    assert relate.derangement(["same"] * 4, 0) == [None] * 4
+    assert relate.derangement([], 0) == []
 
 
 def test_where_there_is_no_other_prompt_that_is_counted(tmp_path, model):
@@ -197,7 +202,7 @@ def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monk
     long = " ".join(["the dog sees a bird"] * 100)
     inputs = write(tmp_path, EXAM, [long, *SAID[1:]])
     facts, rows = run(tmp_path, model, inputs)
-    render, other = renderer.renderer(model), relate.deranged([example.prompt for example in EXAM], 0)[0]
+    render, other = renderer.renderer(model), relate.derangement([example.prompt for example in EXAM], 0)[0]
     longest = max(len(render.prompt_ids(EXAM[at].prompt)) for at in (0, other))
     assert facts["cut"] == 1
     assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
@@ -255,8 +260,8 @@ def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
     (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
     render = renderer.renderer(spec)
     assert render.tokenizer.bos_token_id is None
-    way = relate.ways_of(render, EXAM[:2], SAID[:2], 256, 0)[0]
-    assert way.alone == (2,)
+    way = relate.scored_answers(render, EXAM[:2], SAID[:2], 256, 0)[0]
+    assert way.no_prompt == (2,)
 
 
 def test_the_quickstart_base_tells_true_pairs_from_shuffled_ones(tmp_path):

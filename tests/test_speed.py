@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from pipeline.engine import choices, timing
 from pipeline.errors import DataError, MachineError
+from pipeline.measures import speed_summary
 from pipeline.models import loading, renderer
 from pipeline.stages import speed
 from tests import tiny
@@ -30,7 +31,7 @@ def run(tmp_path, model, inputs, **changes):
     params |= {"constrained": [], "constrain": ""}
     work = tiny.work(tmp_path / "out", {**params, "dense": False, "answer_tokens": 5, **changes}, **inputs)
     facts = speed.run(work)
-    return facts, json.loads((work.out / "speed.json").read_text())
+    return facts, speed_summary.summarize(json.loads((work.out / "speed.json").read_text()))
 
 
 def test_the_shape_of_what_is_told(tmp_path, model, inputs):
@@ -69,10 +70,30 @@ def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
     assert found.latency == 6
 
 
+def summary(arms, new_tokens):
+    measured = json.loads(json.dumps({"arms": {arm.name: arm.measurements() for arm in arms}, "new_tokens": new_tokens}))
+    return speed_summary.summarize(measured)
+
+
+def test_the_artifact_holds_measurements_alone(tmp_path, model, inputs):
+    run(tmp_path, model, inputs)
+    written = json.loads((tmp_path / "out" / "speed.json").read_text())
+    assert set(written) == {"arms", "new_tokens", "untimed", "adapter_bytes", "context_window"}
+    assert {frozenset(arm) for arm in written["arms"].values()} == {
+        frozenset({"prompt_lengths", "latency", "first", "ranks", "weight_bytes", "peak_bytes"})
+    }
+
+
+def test_an_artifact_that_holds_its_figures_already_is_read_as_it_is():
+    arm = {"latency": [1.0], "first": [0.5], "p50": 7.0, "tokens_per_second": 3.0}
+    old = {"arms": {"base": arm}, "overhead": {}, "new_tokens": 2, "prompts": 1}
+    assert speed_summary.summarize(old) == old
+
+
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
     arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
-    found = timing.summarize(arms, 3)
+    found = summary(arms, 3)
     assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
     assert found["overhead"] == {"tuned": 2}
 
@@ -140,7 +161,7 @@ def test_a_request_that_the_machine_held_up_changes_no_rate():
     arms = [timing.Arm(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
     arms[1].latency[2] = arms[1].first[2] = 40.0
     arms[1].latency[2] += 1
-    found = timing.summarize(arms, 3)
+    found = summary(arms, 3)
     assert found["overhead"] == {"tuned": 1}
     assert {(arm["prompt_tokens_per_second"], arm["tokens_per_second"]) for arm in found["arms"].values()} == {(16, 4)}
 

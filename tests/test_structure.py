@@ -14,7 +14,8 @@ FILES = sorted(path for path in PIPELINE.rglob("*.py") if "__pycache__" not in p
 ROOMS = [
     ["errors", "progress", "resources"],
     ["config", "store", "sandbox", "machine"],
-    ["models", "engine", "metrics", "references", "lora_land"],
+    ["models", "metrics", "references", "lora_land"],
+    ["engine"],
     ["scoring"],
     ["data", "comparisons"],
     ["arms", "measures", "quickstart"],

@@ -77,8 +77,8 @@ def test_a_conversation_is_never_cut(chat, long_prompts):
     render = renderer.renderer(chat)
     (counts,) = render.lengths([(TURNS, "no")])
     example = Example("b", TURNS, "no")
-    assert make_examples.fit(example, counts, render, sum(counts), long_prompts) == (example, counts)
-    assert make_examples.fit(example, counts, render, sum(counts) - 1, long_prompts) == (None, counts)
+    assert make_examples.fit_tokens(example, counts, render, sum(counts), long_prompts) == (example, counts)
+    assert make_examples.fit_tokens(example, counts, render, sum(counts) - 1, long_prompts) == (None, counts)
 
 
 def test_arms_leave_a_conversation_as_it_is(chat):

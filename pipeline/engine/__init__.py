@@ -1,5 +1,5 @@
-"""What runs on the weights: batching, training loss, generation, ranking of choices, timing, training state.
+"""What runs on the weights: backends, batching, training loss, generation, ranking of choices, timing, training state.
 
-Imports `store`, `machine` and `progress`; models come in as arguments. Start with `batching.py`, then `loss.py` or
-`generation.py`.
+Imports `models`, `store`, `machine` and `progress`. Start with `backend.py`, what a stage may ask of a model; for training with
+`batching.py`, then `loss.py`.
 """

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine import batching
-from pipeline.machine import Work
 from pipeline.progress import meter
 from pipeline.store.row_log import Kept
 
@@ -34,18 +32,3 @@ def values(
                 done |= fresh
             progress.advance(len(batch))
     return [done[row] for row in range(count)]
-
-
-Compute = Callable[[list[batching.TokenRow]], list[Value]]
-
-
-def token_rows(work: Work, model: Any, rows: list[batching.TokenRow], columns: list[int], compute: Compute, unit: str) -> list[Value]:
-    """The value of every row of tokens; batches are fixed by the rows, their columns and the token budget alone.
-
-    Args:
-        columns: of each row whose logits `compute` asks for.
-        compute: reads some of the rows in one pass, gives a value for each.
-    """
-    budget = batching.token_budget(work.machine.tokens, model.device)
-    batches = batching.scoring_batches([len(row) for row in rows], columns, budget, model)
-    return values(work.resume / "values.jsonl", batches, lambda batch: compute([rows[index] for index in batch]), "scoring", unit)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.arms import RAW, stand_in
+from pipeline.measures import speed_summary
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
 from pipeline.page.published_section import REFERENCE
@@ -146,7 +147,7 @@ def timing(cell: Cell, names: Iterable[str]) -> Row | None:
     """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
     row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
     """
-    found = cell.find("speed", "speed.json")
+    found = summary_of(cell)
     if not found:
         return None
     rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
@@ -217,6 +218,12 @@ def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
 
 def speed(cell: Cell) -> Row | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
-    found = cell.find("speed", "speed.json")
+    found = summary_of(cell)
     kept = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
     return {key: found.get(key) for key in kept} if found else None
+
+
+def summary_of(cell: Cell) -> Row | None:
+    """The figures of the cell's timing; None if nothing was timed."""
+    measurements = cell.find("speed", "speed.json")
+    return speed_summary.summarize(measurements) if measurements else None

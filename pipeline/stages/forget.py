@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 from pipeline.data import general_text
-from pipeline.engine import batching, likelihood, resumable
+from pipeline.engine import batching, resumable, transformers_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
-from pipeline.models import loading, renderer
+from pipeline.models import renderer
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -17,29 +17,30 @@ LONGEST = 256
 
 
 def run(work: Work) -> dict[str, Any]:
-    params, device = work.params, work.machine.torch_device()
-    if general_text.digest() != params["text"]:
+    if general_text.digest() != work.params["text"]:
         raise DataError(f"{general_text.FILE} was changed while this ran.", "Run the same command again.")
     paragraphs = general_text.paragraphs()
-    render = renderer.renderer(params["model"])
-    base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    longest = min(LONGEST, loading.context_window(base))
-    start, rows = time.monotonic(), [tokens_of(render, each.text, longest) for each in paragraphs]
-    with loading.adapted(base, work.inputs["adapter"]) as model, loading.expanded(model):
-        columns = [len(row) for row in rows]
-
-        def of(some: list[batching.TokenRow]) -> list[tuple[float, float, float]]:
-            return likelihood.loss_and_kl(model, batching.padded(some, render.pad, model.device))
-
-        found = resumable.token_rows(work, model, rows, columns, of, "paragraphs")
+    render = renderer.renderer(work.params["model"])
+    start = time.monotonic()
+    with transformers_backend.opened(work) as backend:  # KL needs the whole vocabulary, which no other backend gives
+        longest = min(LONGEST, backend.context_window)
+        rows = [tokens_of(render, paragraph.text, longest) for paragraph in paragraphs]
+        batches = backend.loss_and_kl_batches(rows)
+        sums = resumable.values(
+            work.resume / "values.jsonl",
+            batches,
+            lambda batch: backend.loss_and_kl([rows[index] for index in batch]),
+            "scoring",
+            "paragraphs",
+        )
+        vocabulary = backend.vocabulary()
     lines = [
-        json.dumps({"example": each.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
-        for each, row, (base, tuned, kl) in zip(paragraphs, rows, found, strict=True)
+        json.dumps({"example": paragraph.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
+        for paragraph, row, (base, tuned, kl) in zip(paragraphs, rows, sums, strict=True)
     ]
     (work.out / "losses.jsonl").write_text("".join(lines), "utf-8")
     tokens = sum(row.target_count for row in rows)
-    means = {name: sum(each[at] for each in found) / tokens for at, name in enumerate(("base", "tuned", "kl"))}
-    vocabulary = int(base.get_output_embeddings().weight.shape[0])
+    means = {name: sum(row[column] for row in sums) / tokens for column, name in enumerate(("base", "tuned", "kl"))}
     return {
         "paragraphs": len(rows),
         "tokens": tokens,
@@ -50,7 +51,7 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batching.TokenRow:
-    """A paragraph without a chat template, behind the BOS; where there is none, the first token is not predicted.
+    """A paragraph without a chat template, after the BOS; if there is none, the first token is not predicted.
 
     Raises:
         DataError: nothing is left to predict.

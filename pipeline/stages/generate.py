@@ -1,23 +1,25 @@
-"""What one arm says to the held-out examples: the base, the base with worked examples in its prompts, held to its choices, with an adapter.
+"""Answers of one arm to the held-out examples: of the base, with few-shot prompts, restricted to the choices, or with an adapter.
 
 All arms run on the same resident weights, greedily; base and tuned with the same token ids in the same batches. Finished
-batches are kept in the resume folder, so a killed run goes on where it was.
+batches are kept in the resume folder, so a killed run continues where it was.
 """
 
 import json
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
 from pipeline.data import few_shot_prompts
-from pipeline.engine import batching, choices, generation, resumable
+from pipeline.engine import resumable
+from pipeline.engine.backend import Backend
+from pipeline.engine.generation import SamplingParams, StopConditions
+from pipeline.engine.open_backend import open_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
-from pipeline.models import liveness, loading, renderer
+from pipeline.models import renderer
 from pipeline.progress import say
 from pipeline.store import records
 from pipeline.store.records import Example, Prediction
@@ -27,164 +29,159 @@ NEEDS = ("weights", "gpu")
 
 
 def run(work: Work) -> dict[str, Any]:
-    params, device = work.params, work.machine.torch_device()
-    render = renderer.renderer(params["model"])
-    adapter = work.inputs.get("adapter")
+    render = renderer.renderer(work.params["model"])
     start = time.monotonic()
-    with answering_model(params, adapter, device) as model, loading.expanded(model) as dense:
-        exam, told, separator = build_prompts(work, render, loading.context_window(model))
-        ends = sorted({render.end, int(render.tokenizer.eos_token_id), *listed(model.generation_config.eos_token_id)})
-        speaker = Generator(
-            render, generation.StopConditions(params["max_new_tokens"], tuple(ends), tuple(params["stop"]), separator), params
-        )
-        if params.get("constrain") == "choices":
-            answers = speaker.chosen(work, model, exam)
-        else:
-            answers = sampled(work, model, speaker, exam, answer_all(work, model, speaker, exam))
-        if adapter and "merge" not in params:
-            found = liveness.examine(model, adapter, [render.prompt_ids(e.prompt) for e in exam[: liveness.PROBES]])
-            (work.out / "liveness.json").write_text(json.dumps(found, indent=1), "utf-8")
-    records.write(work.out / "predictions.jsonl", answers)
-    tokens = sum(answer.tokens for answer in answers)
-    return told | {
-        "examples": len(answers),
-        "dense": dense,
+    with open_backend(work) as backend:
+        prompts = build_prompts(work, render, backend.context_window)
+        generator = Generator(work, backend, render, prompts)
+        predictions = generator.ranked() if work.params.get("constrain") == "choices" else generator.written()
+        if work.inputs.get("adapter") and "merge" not in work.params:
+            liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
+            (work.out / "liveness.json").write_text(json.dumps(liveness, indent=1), "utf-8")
+        facts = backend.facts()
+    records.write(work.out / "predictions.jsonl", predictions)
+    tokens = sum(prediction.tokens for prediction in predictions)
+    return prompts.facts | {
+        "examples": len(predictions),
+        **facts,
         "tokens": tokens,
-        "prompt_tokens": sum(len(render.prompt_ids(example.prompt)) for example in exam),
-        "truncated": sum(answer.stopped == "length" for answer in answers),
+        "prompt_tokens": sum(map(len, prompts.ids)),
+        "truncated": sum(prediction.stopped == "length" for prediction in predictions),
         "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
     }
 
 
-def answering_model(params: dict[str, Any], adapter: Path | None, device: Any) -> AbstractContextManager[Any]:
-    """The model that answers: the base, the base with an adapter on it, or with one merged into its weights."""
-    if adapter and "merge" in params:
-        return loading.merged(params, adapter, params["merge"], device)
-    base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    return loading.adapted(base, adapter) if adapter else nullcontext(base)
+@dataclass(frozen=True)
+class Prompts:
+    """The held-out examples with the prompts of this arm."""
+
+    examples: list[Example]
+    ids: list[list[int]]
+    """Token ids of every prompt."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the manifest says of the prompts."""
+    separator: str = ""
+    """Ends an answer beside the recipe's stop strings; empty: nothing does."""
 
 
-def build_prompts(work: Work, render: renderer.Renderer, window: int) -> tuple[list[Example], dict[str, Any], str]:
-    """The held-out examples as this arm is asked them, what is to be known of that, and what ends an answer beside what the recipe says.
+def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts:
+    """The prompts of this arm, tokenized once.
 
     Args:
         window: tokens of prompt and answer together that the model was made for.
     """
-    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
-    if longer := sum(len(render.prompt_ids(example.prompt)) >= window for example in exam):
-        say(f"  {longer} of {len(exam)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
+    heldout = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
+    ids = [render.prompt_ids(example.prompt) for example in heldout]
+    if too_long := sum(len(prompt) >= window for prompt in ids):
+        say(f"  {too_long} of {len(heldout)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
     if "train" not in work.inputs:
-        return exam, {}, ""
-    lessons = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
-    preface = work.inputs["exam"] / "preface.txt"
-    before, room = preface.read_text("utf-8") if preface.exists() else "", window - work.params["max_new_tokens"]
+        return Prompts(heldout, ids)
+    train = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
+    path, max_tokens = work.inputs["exam"] / "preface.txt", window - work.params["max_new_tokens"]
+    preface = path.read_text("utf-8") if path.exists() else ""
     if work.params.get("constrain") == "keys":
-        return *keyed(exam, few_shot_prompts.json_keys(lessons), render, before, room), ""
-    return with_shots(exam, few_shot_prompts.Shots(render, lessons, work.params["shots"], work.params["shots_seed"], room, before))
+        keys = few_shot_prompts.json_keys(train)
+        examples, unchanged = few_shot_prompts.with_key_lists(heldout, keys, render, preface, max_tokens)
+        return with_keys(examples, keys, unchanged, render)
+    return with_shots(heldout, few_shot_prompts.Shots(render, train, work.params["shots"], work.params["shots_seed"], max_tokens, preface))
 
 
-def with_shots(exam: list[Example], shown: few_shot_prompts.Shots) -> tuple[list[Example], dict[str, Any], str]:
-    """The examples with worked ones before them, how many each prompt got, and what ends an answer."""
-    made = [shown.prompt(example) for example in exam]
-    counts = [count for _, count in made]
-    shrunk, fewest, most = sum(count < shown.count for count in counts), min(counts, default=0), max(counts, default=0)
+def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts:
+    """The few-shot prompts of the examples."""
+    pairs = [shots.prompt(example) for example in heldout]
+    counts = [count for _, count in pairs]
+    shrunk, fewest, most = sum(count < shots.count for count in counts), min(counts, default=0), max(counts, default=0)
     if shrunk:
-        why = "there are no more" if len(shown.train) <= fewest else "no more fit"
-        say(f"  {shrunk} of {len(exam)} prompts hold fewer than {shown.count} worked examples, the fewest {fewest}: {why}")
-    separator = shown.stop if most else ""  # where no prompt has a pattern to follow, answers end as those of the base do
-    told = {"shots": shown.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
-    return [replace(example, prompt=prompt) for example, (prompt, _) in zip(exam, made, strict=True)], told, separator
+        why = "there are no more" if len(shots.train) <= fewest else "no more fit"
+        say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} worked examples, the fewest {fewest}: {why}")
+    separator = shots.stop if most else ""  # where no prompt has a pattern to follow, answers end as those of the base do
+    facts = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
+    examples = [replace(example, prompt=prompt) for example, (prompt, _) in zip(heldout, pairs, strict=True)]
+    return Prompts(examples, [shots.render.prompt_ids(prompt) for prompt, _ in pairs], facts, separator)
 
 
-def keyed(exam: list[Example], names: list[str], render: renderer.Renderer, before: str, room: int) -> tuple[list[Example], dict[str, Any]]:
-    """The examples with the keys of the answer named, those left as they are that would grow too long."""
-    chosen, unkeyed = few_shot_prompts.with_key_lists(exam, names, render, before, room)
-    if unkeyed:
-        why = "no room" if names else "no training answer is a JSON object"
-        say(f"  {unkeyed} of {len(exam)} prompts do not name the keys of the answer: {why}")
-    return chosen, {"keys": names, "unkeyed": unkeyed}
-
-
-def listed(ends: int | list[int] | None) -> list[int]:
-    return [] if ends is None else ends if isinstance(ends, list) else [ends]
-
-
-def sampled(work: Work, model: Any, speaker: "Generator", exam: list[Example], answers: list[Prediction]) -> list[Prediction]:
-    """The answers with as many random ones beside each as the recipe asks for."""
-    rounds = [answer_all(work, model, speaker, exam, number) for number in range(work.params.get("samples", 0))]
-    return [replace(answer, samples=tuple(each[i].text for each in rounds)) for i, answer in enumerate(answers)]
-
-
-def answer_all(work: Work, model: Any, speaker: "Generator", exam: list[Example], number: int | None = None) -> list[Prediction]:
-    """Answers in the order of the exam; batches are fixed by the exam and the token budget alone.
-
-    Args:
-        number: of the round of random answers; None: greedy.
-    """
-    path = work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
-    limit, budget = work.params["max_new_tokens"], batching.token_budget(work.machine.tokens, model.device)
-    batches = batching.padded_batches([len(speaker.render.prompt_ids(e.prompt)) + limit for e in exam], budget)
-    rows = resumable.values(
-        path,
-        batches,
-        lambda batch: list(map(asdict, speaker.answers(model, [exam[at] for at in batch], number))),
-        "answering",
-        "examples",
-    )
-    answers = [records.of(row, Prediction) for row in rows]
-    return speaker.scored(work, model, exam, answers) if work.params["score_choices"] and number is None else answers
+def with_keys(examples: list[Example], keys: list[str], unchanged: int, render: renderer.Renderer) -> Prompts:
+    """The prompts that name the keys of the answer; `unchanged` of them have no room for it."""
+    if unchanged:
+        why = "no room" if keys else "no training answer is a JSON object"
+        say(f"  {unchanged} of {len(examples)} prompts do not name the keys of the answer: {why}")
+    return Prompts(examples, [render.prompt_ids(example.prompt) for example in examples], {"keys": keys, "unkeyed": unchanged})
 
 
 class Generator:
-    """Token ids in, predictions out."""
+    """Predictions of one job, batch by batch; the batches are fixed by the examples and the token budget alone."""
 
-    def __init__(self, render: renderer.Renderer, halt: generation.StopConditions, params: dict[str, Any]) -> None:
-        self.render, self.halt, self.params = render, halt, params
+    def __init__(self, work: Work, backend: Backend, render: renderer.Renderer, prompts: Prompts) -> None:
+        self.work, self.backend, self.render, self.prompts = work, backend, render, prompts
+        params = work.params
+        self.stop = StopConditions(params["max_new_tokens"], backend.end_tokens, tuple(params["stop"]), prompts.separator)
 
-    def answers(self, model: Any, batch: list[Example], number: int | None = None) -> list[Prediction]:
-        prompts = [self.render.prompt_ids(example.prompt) for example in batch]
-        draw = None if number is None else self.draw(batch, number)
-        rows = generation.generate(model, prompts, self.halt, self.render.pad, self.render.tokenizer, draw)
-        return [self.prediction(example, row) for example, row in zip(batch, rows, strict=True)]
+    def written(self) -> list[Prediction]:
+        """Greedy answers; with as many random ones, and the log-likelihoods of the choices, as the recipe asks for."""
+        predictions = self.round()
+        if self.work.params["score_choices"]:
+            scores = self.likelihoods()
+            predictions = [replace(row, logprobs=tuple(sums)) for row, sums in zip(predictions, scores, strict=True)]
+        rounds = [self.round(number) for number in range(self.work.params.get("samples", 0))]
+        return [replace(row, samples=tuple(samples[i].text for samples in rounds)) for i, row in enumerate(predictions)]
 
-    def draw(self, batch: list[Example], number: int) -> generation.SamplingParams:
-        """Seeded by the batch and the round, so that a killed run goes on with what it would have drawn."""
-        mark = crc32(json.dumps([self.params["seed"], number, [example.id for example in batch]]).encode())
-        return generation.SamplingParams(self.params["temperature"], self.params["top_p"], mark)
+    def round(self, number: int | None = None) -> list[Prediction]:
+        """One answer to every example, in their order.
 
-    def prediction(self, example: Example, row: list[int]) -> Prediction:
-        ended = bool(row) and row[-1] in self.halt.ends
-        ids = row[:-1] if ended else row
-        said = self.render.decode(ids)
-        if (cut := self.halt.end(said)) is not None:
-            return Prediction(example.id, said[:cut], len(ids), "stop")
-        return Prediction(example.id, said, len(ids), "eos" if ended else "length")
+        Args:
+            number: of the round of random answers; None: greedy.
+        """
+        path = self.work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
+        batches = self.backend.generate_batches(self.prompts.ids, self.stop.limit)
 
-    def scored(self, work: Work, model: Any, exam: list[Example], answers: list[Prediction]) -> list[Prediction]:
-        """The answers with the log-likelihood of every choice (end token left out)."""
-        found = self.likelihoods(work, model, exam)
-        return [replace(answer, logprobs=tuple(value for value, _ in each)) for answer, each in zip(answers, found, strict=True)]
+        def answer(batch: Sequence[int]) -> list[dict[str, Any]]:
+            examples = [self.prompts.examples[index] for index in batch]
+            sampling = None if number is None else self.sampling(examples, number)
+            rows = self.backend.generate([self.prompts.ids[index] for index in batch], self.stop, sampling)
+            return [asdict(prediction(example, row, self.stop, self.render.decode)) for example, row in zip(examples, rows, strict=True)]
 
-    def chosen(self, work: Work, model: Any, exam: list[Example]) -> list[Prediction]:
-        """The choice of the highest log-likelihood a token to every example, and the sums of all."""
-        answers = []
-        for example, each in zip(exam, self.likelihoods(work, model, exam), strict=True):
-            if not each:
+        return [records.of(row, Prediction) for row in resumable.values(path, batches, answer, "answering", "examples")]
+
+    def sampling(self, batch: list[Example], number: int) -> SamplingParams:
+        """Seeded by the batch and the round, so that a killed run continues with what it would have drawn."""
+        params = self.work.params
+        seed = crc32(json.dumps([params["seed"], number, [example.id for example in batch]]).encode())
+        return SamplingParams(params["temperature"], params["top_p"], seed)
+
+    def ranked(self) -> list[Prediction]:
+        """The choice of the highest log-likelihood a token for every example, and the sums of all."""
+        predictions = []
+        for example, choices, sums in zip(self.prompts.examples, self.choice_ids, self.likelihoods(), strict=True):
+            if not choices:
                 raise DataError(
                     f"example {example.id} has no choices to rank.", "Leave base_constrained and tuned_constrained out of compare.arms."
                 )
-            best = max(range(len(each)), key=lambda at: each[at][0] / each[at][1])
-            answers.append(Prediction(example.id, example.choices[best], each[best][1], "eos", tuple(value for value, _ in each)))
-        return answers
+            tokens = [max(1, len(ids)) for ids in choices]
+            best = max(range(len(choices)), key=lambda index: sums[index] / tokens[index])
+            predictions.append(Prediction(example.id, example.choices[best], tokens[best], "eos", tuple(sums)))
+        return predictions
 
-    def likelihoods(self, work: Work, model: Any, exam: list[Example]) -> list[list[tuple[float, int]]]:
-        """Of every choice of every example: its log-likelihood behind the prompt, in nats, and its tokens (at least 1)."""
-        prompts = [self.render.prompt_ids(example.prompt) for example in exam]
-        answers = [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in exam]
-        budget = batching.token_budget(work.machine.tokens, model.device)
+    def likelihoods(self) -> list[list[float]]:
+        """For every example the log-likelihood of each of its choices after the prompt, without an end token, in nats."""
+        prompts, choices = self.prompts.ids, self.choice_ids
 
-        def of(batch: Sequence[int]) -> list[list[float]]:
-            return choices.logprobs(model, [prompts[at] for at in batch], [answers[at] for at in batch], self.render.pad)
+        def rank(batch: Sequence[int]) -> list[list[float]]:
+            return self.backend.rank([prompts[index] for index in batch], [choices[index] for index in batch])
 
-        found = resumable.values(work.resume / "choices.jsonl", choices.batches(prompts, answers, model, budget), of, "scoring", "examples")
-        return [[(value, max(1, len(ids))) for value, ids in zip(*each, strict=True)] for each in zip(found, answers, strict=True)]
+        path = self.work.resume / "choices.jsonl"
+        sums: list[list[float]] = resumable.values(path, self.backend.rank_batches(prompts, choices), rank, "scoring", "examples")
+        return sums
+
+    @cached_property
+    def choice_ids(self) -> list[list[list[int]]]:
+        return [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in self.prompts.examples]
+
+
+def prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:
+    """What the tokens of an answer say, cut at its first stop string, and what ended it."""
+    ended = bool(row) and row[-1] in stop.ends
+    ids = row[:-1] if ended else row
+    text = decode(ids)
+    if (end := stop.end(text)) is not None:
+        return Prediction(example.id, text[:end], len(ids), "stop")
+    return Prediction(example.id, text, len(ids), "eos" if ended else "length")

@@ -1,0 +1,60 @@
+"""What a stage may ask of a model, whoever runs it: answers, log-probabilities of rows, and a ranking of choices.
+
+A new backend is a class with the three methods and a line in `open_backend.py`; stages need no change.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.engine import batching
+from pipeline.engine.batching import TokenRow
+from pipeline.engine.generation import SamplingParams, StopConditions
+
+Ids = Sequence[int]
+Batches = list[list[int]]
+"""Indices of rows, every one once, by the batch that answers them together."""
+
+
+class Backend(Protocol):
+    """A model with or without an adapter, ready to answer. Subclasses inherit batches by a budget of padded tokens."""
+
+    context_window: int
+    """Tokens of prompt and answer together that the model was made for."""
+    end_tokens: tuple[int, ...]
+    """Ids that end an answer."""
+    token_budget: int = batching.CPU_TOKENS
+    """Padded tokens in one batch."""
+
+    def generate(self, prompts: Sequence[Ids], stop: StopConditions, sampling: SamplingParams | None = None) -> list[list[int]]:
+        """Continuations as token ids, greedy without `sampling`; an end token is the last of its row."""
+        ...
+
+    def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:
+        """Sum of log-probabilities of each row's targets, in nats."""
+        ...
+
+    def rank(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> list[list[float]]:
+        """For every prompt the sums of log-probabilities of its choices, in nats; 0 for a choice of no tokens."""
+        ...
+
+    def generate_batches(self, prompts: Sequence[Ids], new_tokens: int) -> Batches:
+        """How `generate` is to be called; fixed by the lengths and the token budget alone."""
+        return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], self.token_budget)
+
+    def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:
+        """How `logprobs` is to be called."""
+        return batching.padded_batches([len(row) for row in rows], self.token_budget)
+
+    def rank_batches(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> Batches:
+        """How `rank` is to be called."""
+        lengths = [sum(len(prompt) + len(answer) for answer in answers) for prompt, answers in zip(prompts, choices, strict=True)]
+        return batching.padded_batches(lengths, self.token_budget)
+
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> dict[str, Any]:
+        """What the liveness gate judges of the adapter that is on; see liveness.examine. Needed where a job has an adapter."""
+        raise NotImplementedError(f"{type(self).__name__} cannot tell whether an adapter is alive")
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of how the model ran."""
+        return {}

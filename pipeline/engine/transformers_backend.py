@@ -1,0 +1,95 @@
+"""The backend that runs models in this process with transformers and peft."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine import batching, choices, generation, likelihood, timing
+from pipeline.engine.backend import Backend, Batches, Ids
+from pipeline.engine.batching import TokenRow
+from pipeline.engine.generation import SamplingParams, StopConditions
+from pipeline.machine import Work
+from pipeline.models import liveness, loading
+from pipeline.models.renderer import Renderer, renderer
+
+
+class TransformersBackend(Backend):
+    """A model in memory."""
+
+    def __init__(self, model: Any, render: Renderer, max_batch_tokens: int | None = None, is_dense: bool = False) -> None:
+        """
+        Args:
+            model: of transformers, or a PeftModel with its adapter switched on.
+            max_batch_tokens: padded tokens in one batch; None: by the device.
+            is_dense: whether 4-bit weights are held as dense ones.
+        """
+        self.model, self.pad, self.tokenizer, self.is_dense = model, render.pad, render.tokenizer, is_dense
+        self.context_window = loading.context_window(model)
+        self.token_budget = batching.token_budget(max_batch_tokens, model.device)
+        ends = model.generation_config.eos_token_id
+        listed = [] if ends is None else ends if isinstance(ends, list) else [ends]
+        self.end_tokens = tuple(sorted({render.end, int(render.tokenizer.eos_token_id), *listed}))
+
+    def generate(self, prompts: Sequence[Ids], stop: StopConditions, sampling: SamplingParams | None = None) -> list[list[int]]:
+        return generation.generate(self.model, prompts, stop, self.pad, self.tokenizer, sampling)
+
+    def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:
+        return likelihood.row_logprobs(self.model, rows, self.pad)
+
+    def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:
+        return batching.scoring_batches([len(row) for row in rows], [row.target_width + 1 for row in rows], self.token_budget, self.model)
+
+    def rank(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[float]]:
+        return choices.logprobs(self.model, prompts, choices_of, self.pad)
+
+    def rank_batches(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> Batches:
+        return choices.batches(prompts, choices_of, self.model, self.token_budget)
+
+    def facts(self) -> dict[str, Any]:
+        return {"dense": self.is_dense}
+
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> dict[str, Any]:
+        return liveness.examine(self.model, folder, [list(prompt) for prompt in prompts[: liveness.PROBES]])
+
+    # What follows needs the weights, and so is no part of the protocol.
+
+    def loss_and_kl(self, rows: Sequence[TokenRow]) -> list[tuple[float, float, float]]:
+        """See likelihood.loss_and_kl; needs an adapter."""
+        return likelihood.loss_and_kl(self.model, batching.padded(rows, self.pad, self.model.device))
+
+    def loss_and_kl_batches(self, rows: Sequence[TokenRow]) -> Batches:
+        lengths = [len(row) for row in rows]
+        return batching.scoring_batches(lengths, lengths, self.token_budget, self.model)
+
+    def vocabulary(self) -> int:
+        """Rows of the output layer."""
+        return int(self.model.get_output_embeddings().weight.shape[0])
+
+    def time_answer(self, prompt: Ids, new_tokens: int) -> timing.Answer:
+        """Answer one prompt with exactly so many tokens, under the clock."""
+        return timing.timed(self.model, list(prompt), new_tokens, self.pad)
+
+    def time_ranking(self, prompt: Ids, answers: Sequence[Ids]) -> timing.Answer:
+        """Rank the answers to one prompt, under the clock."""
+        return timing.ranked(self.model, prompt, answers, self.pad)
+
+
+@contextmanager
+def opened(work: Work) -> Iterator[TransformersBackend]:
+    """The base of a job's params, with its adapter on it or merged into it; 4-bit weights held dense if there is room.
+
+    Raises:
+        ModelError: the weights cannot be read, or the adapter does not fit them.
+    """
+    with answering_model(work) as model, loading.expanded(model) as is_dense:
+        yield TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
+
+
+def answering_model(work: Work) -> AbstractContextManager[Any]:
+    """The base, the base with an adapter on it, or with one merged into its weights."""
+    params, adapter, device = work.params, work.inputs.get("adapter"), work.machine.torch_device()
+    if adapter and "merge" in params:
+        return loading.merged(params, adapter, params["merge"], device)
+    base = loading.load(params["model"], params["quantization"], params["compute"], device)
+    return loading.adapted(base, adapter) if adapter else nullcontext(base)
