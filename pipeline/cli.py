@@ -19,7 +19,7 @@ from pipeline.commands import gate, preflight, views
 from pipeline.config import recipe as recipes
 from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
-from pipeline.machine import Machine, check_device_name
+from pipeline.machine import EndpointSettings, Machine, check_device_name
 from pipeline.plan import Job, plan
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
@@ -105,15 +105,15 @@ def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) ->
     """
     path, *changes = asked
     recipe = recipes.load(Path(path), dict(map(change, changes)))
-    site = Site(store_at(store), replace(machine, calls=reached(recipe)))
+    site = Site(store_at(store), replace(machine, endpoints=reached(recipe)))
     return Call(recipe, in_run_order(plan(recipe, ask, site.store.hashes)), site)
 
 
-def reached(recipe: recipes.Recipe) -> tuple[endpoint.Call, ...]:
+def reached(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
     """How the reference models of a recipe are reached."""
     for known in recipe.references:
         endpoint.check_address(known.endpoint)
-    return tuple(endpoint.Call(known.endpoint, known.model, known.key_env, known.concurrency) for known in recipe.references)
+    return tuple(EndpointSettings(known.endpoint, known.model, known.key_env, known.concurrency) for known in recipe.references)
 
 
 def change(text: str) -> tuple[str, Any]:

@@ -5,7 +5,8 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,11 +36,40 @@ def is_hub_offline() -> bool:
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """When to retry a busy or broken server, and when to give up."""
+
+    tries: int = 8
+    """Requests for one prompt before the run gives up."""
+    first: float = 1.0
+    """Seconds before the second try; doubled for every further one, and shortened by up to a half at random."""
+    longest: float = 60.0
+    """Upper limit of the doubled wait, in seconds."""
+    heed: float = 300.0
+    """Longest Retry-After that is respected, in seconds."""
+    timeout: float = 600.0
+    """Seconds without a byte from the server before a request is cut."""
+
+
+@dataclass(frozen=True)
+class EndpointSettings:
+    """How to reach a reference model. Only endpoint and model decide its answers; the rest enters no key."""
+
+    endpoint: str
+    """Base URL, as https://api.openai.com/v1."""
+    model: str
+    key_env: str = "OPENAI_API_KEY"
+    """The environment variable with the key; empty for a server without keys."""
+    concurrency: int = 8
+    patience: RetryPolicy = RetryPolicy()
+
+
+@dataclass(frozen=True)
 class Machine:
     """How to run, from the command line."""
 
     device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:1`."""
+    """`auto`, `cpu`, `cuda` or `cuda:1`. A run may have several, separated by commas; a job gets one of them."""
     tokens: int | None = None
     """Padded tokens in one training pass or generation batch; unset: by device."""
     track: str = ""
@@ -48,16 +78,27 @@ class Machine:
     """Make no request to the hub."""
     unsafe_code: bool = False
     """Run generated code even where this machine cannot keep it from the network."""
-    calls: tuple[Any, ...] = ()
-    """How to reach the endpoints of the recipe's reference models: endpoint.Call."""
+    endpoints: tuple[EndpointSettings, ...] = ()
+    """How to reach the recipe's reference models."""
     save_seconds: float = 20.0
     """Seconds between two resume points; what a kill can cost."""
+    workers: int = 1
+    """Jobs that run at a time, where a run may send them elsewhere; a job that needs a GPU waits for a free device as well."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The names of all devices of a run."""
+        return tuple(self.device.split(","))
+
+    def with_device(self, name: str) -> "Machine":
+        """The machine as a job sees it that runs on one of the devices."""
+        return replace(self, device=name)
 
     def torch_device(self) -> Any:
-        """The torch.device meant.
+        """The torch.device that a job runs on.
 
         Raises:
-            MachineError: there is no such device, or not here.
+            MachineError: there is no such device, or not on this machine.
         """
         check_device_name(self.device)
         import torch
@@ -69,10 +110,10 @@ class Machine:
                 f"--device {self.device}: this machine has no CUDA device",
                 "Leave --device out to run on the CPU, or see `loralift doctor`.",
             )
-        made = torch.device(self.device)
-        if made.index is not None and made.type == "cuda" and made.index >= torch.cuda.device_count():
+        device = torch.device(self.device)
+        if device.index is not None and device.type == "cuda" and device.index >= torch.cuda.device_count():
             raise MachineError(f"--device {self.device}: this machine has {torch.cuda.device_count()} CUDA devices", "The first is cuda:0.")
-        return made
+        return device
 
 
 def check_device_name(name: str) -> None:
@@ -106,13 +147,14 @@ def surroundings() -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    found = {}
+    """The installed version of every package in PACKAGES, or `not installed`."""
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def cpu() -> dict[str, Any]:
@@ -149,16 +191,43 @@ def git_state() -> dict[str, Any]:
         return {}
 
 
-def peak_memory() -> dict[str, int]:
-    """Peak bytes so far: resident memory of this process, and of the CUDA allocator where there is one."""
+def cuda_of(device: str) -> Any | None:
+    """The torch.device of a job that runs on CUDA, by the name of its device; None if torch is not loaded or the job is on the CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or device == "cpu" or not torch.cuda.is_available():
+        return None
+    return torch.device("cuda" if device == "auto" else device)
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start a job's peaks anew, so that it does not inherit those of earlier jobs in the process.
+
+    The allocator's unused blocks are given back, for they would count as reserved. Linux resets the resident peak; elsewhere it cannot be
+    reset, and stays that of the process so far.
+    """
+    cuda = cuda_of(device)
+    if cuda is not None:
+        torch = sys.modules["torch"]
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(cuda)
+    with suppress(OSError):  # a system without /proc, or one that lets nobody write there
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Peak bytes since reset_peak_memory(): resident memory of this process, and what the CUDA allocator reserved on a job's device.
+
+    The stage `speed` resets the CUDA peak for every arm, so its own is that of the last one.
+    """
     import resource
 
-    found = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        found["cuda"] = torch.cuda.max_memory_reserved()
-    return found
+    peak = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)}
+    cuda = cuda_of(device)
+    if cuda is not None:
+        peak["cuda"] = sys.modules["torch"].cuda.max_memory_reserved(cuda)
+    return peak
 
 
-def described(machine: Machine) -> dict[str, Any]:
-    return {"machine": asdict(machine), **surroundings(), "peak": peak_memory()}
+def provenance(machine: Machine) -> dict[str, Any]:
+    """How and on what a job ran, for its manifest."""
+    return {"machine": asdict(machine), **surroundings(), "peak": peak_memory(machine.device)}

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from pipeline import stages
 from pipeline.errors import MachineError
-from pipeline.machine import Machine, Work, described
+from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.plan import Job
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, telling_of_disks
 
@@ -42,6 +42,8 @@ def here(function: Callable[..., Done], *args: Any) -> "Future[Done]":
 def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None], None], submit: Submit = here) -> dict[Job, Artifact]:
     """The artifact of every job.
 
+    As many jobs run at a time as the machine has workers. A job that needs a GPU has one of the machine's devices to itself.
+
     Args:
         jobs: in an order in which each comes after its inputs.
         tell: called with `start`, `made` or `have` for every job, in the order of the plan on one worker.
@@ -53,22 +55,50 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
     done: dict[Job, Artifact] = {}
     waiting = list(jobs)
     running: dict[Future[Done], Job] = {}
+    devices = DevicePool(site.machine)
     while waiting or running:
         for job in [j for j in waiting if all(source in done for _, source in j.inputs)]:
+            if len(running) == site.machine.workers:
+                break
+            device = devices.take(job)
+            if device is None:
+                continue
             waiting.remove(job)
             inputs = {name: done[source] for name, source in job.inputs}
             if find(job, inputs, site.store) is None:
                 tell("start", job, None)
-            running[submit(make, job, inputs, site)] = job
+            running[submit(make, job, inputs, Site(site.store, site.machine.with_device(device)))] = job
             if submit is here:
                 break  # what this one made may free a job that comes earlier in the plan
         assert running, f"no job can start: {waiting[0].stage} {waiting[0].label} waits for one that is not in the plan"
         finished = wait(running, return_when=FIRST_COMPLETED).done
         for future in [f for f in running if f in finished]:  # in the order of the plan, not of a set
             job = running.pop(future)
+            devices.release(job)
             what, done[job] = future.result()
             tell(what, job, done[job])
     return done
+
+
+class DevicePool:
+    """The devices of a machine, and which job that needs a GPU holds which."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.names = machine.devices
+        self.held: dict[Job, str] = {}
+
+    def take(self, job: Job) -> str | None:
+        """The device that a job runs on, held until release() if the job needs a GPU; None while it has to wait for one."""
+        if stages.GPU not in stages.find(job.stage).needs:
+            return self.names[0]
+        free = [name for name in self.names if name not in self.held.values()]
+        if not free:
+            return None
+        self.held[job] = free[0]
+        return free[0]
+
+    def release(self, job: Job) -> None:
+        self.held.pop(job, None)
 
 
 def artifact_spec(job: Job, inputs: dict[str, Artifact]) -> ArtifactSpec:
@@ -99,13 +129,14 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
 
 def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:
     start = time.time()
+    reset_peak_memory(site.machine.device)
     with site.store.scratch(spec) as out:
         given = Work(spec.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(spec), site.machine)
         facts = within_memory(stages.find(spec.stage).run, given, f"{spec.stage} {spec.label}")
         made = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
-            **described(site.machine),
+            **provenance(site.machine),
         }
         return site.store.seal(spec, out, facts, made, {name: made.path.name for name, made in inputs.items()})
 

@@ -1,6 +1,7 @@
 """The order of jobs: data sets first, since one that does not load must stop the run before any training; then jobs on the same weights
 one after another, since loading a base takes longer than many a job on it."""
 
+from pipeline import stages
 from pipeline.plan import Job
 from pipeline.store.artifact import canonical
 
@@ -33,5 +34,6 @@ def by_weights(jobs: list[Job]) -> list[Job]:
 
 def weights_of(job: Job) -> str:
     """The base in its precision that a job holds in memory; empty for a job without a model."""
-    params = job.params
-    return canonical([params["model"], params["quantization"], params["compute"]]) if "quantization" in params else ""
+    if stages.WEIGHTS not in stages.find(job.stage).needs:
+        return ""
+    return canonical([job.params.get(name) for name in ("model", "quantization", "compute")])

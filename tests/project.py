@@ -44,7 +44,7 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     """Run a recipe into a store under root; returns the stages that were made, in order."""
     made: list[str] = []
     loaded = recipes.load(recipe, changes)
-    jobs, calls = in_run_order(plan(loaded)), reached(loaded)
-    site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, calls=calls))
+    jobs, endpoints = in_run_order(plan(loaded)), reached(loaded)
+    site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, endpoints=endpoints))
     run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
     return made

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import MachineError, ModelError, RecipeError
-from pipeline.machine import Machine
+from pipeline.machine import EndpointSettings, Machine, RetryPolicy
 from pipeline.plan import job
 from pipeline.references import ask as reference
-from pipeline.references.endpoint import Call, Endpoint, RetryPolicy, check_address
+from pipeline.references.endpoint import Endpoint, check_address
 from pipeline.run import Site, make
 from pipeline.stages import generate, refer
 from pipeline.store import records
@@ -63,7 +63,7 @@ test_endpoint.make_artifact(*sys.argv[1:])
 
 def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
     """The stage as the pipeline runs it: a stored exam in, a sealed artifact with its manifest out."""
-    call = Call(endpoint, "fault", key_env, 2, RetryPolicy(first=0.01))
+    call = EndpointSettings(endpoint, "fault", key_env, 2, RetryPolicy(first=0.01))
     others = (replace(call, endpoint="http://127.0.0.1:9/v1"), replace(call, model="other"))
     store = Store(Path(root) / "data", Path(root) / "checkpoints")
     asked = ArtifactSpec("prepare", "pets--heldout", 1, {}, {})
@@ -71,7 +71,7 @@ def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
         exam = store.seal(asked, tiny.write_part(folder, EXAM), {}, {}, {})
     params = {"endpoint": endpoint, "model": "fault", "max_new_tokens": 16, "stop": []}
     return make(
-        job("refer", "pets--fault", params), {"exam": exam}, Site(store, Machine(device="cpu", offline=offline, calls=(*others, call)))
+        job("refer", "pets--fault", params), {"exam": exam}, Site(store, Machine(device="cpu", offline=offline, endpoints=(*others, call)))
     )[1]
 
 
@@ -211,7 +211,7 @@ def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
     here = tiny.work(tmp_path / "here", {"model": spec, **tiny.GENERATE, "quantization": "none"}, exam=exam)
     generate.run(here)
     own = list(records.read(here.out / "predictions.jsonl", Prediction))
-    call = Call(served, str(folder), "", 3, RetryPolicy(first=0.1))
+    call = EndpointSettings(served, str(folder), "", 3, RetryPolicy(first=0.1))
     found = reference.answers(
         call, reference.AnswerLimits(tiny.GENERATE["max_new_tokens"]), tiny.examples(12, 200), tmp_path / "kept", True
     )
@@ -222,7 +222,7 @@ def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
 
 @pytest.mark.slow
 def test_a_served_model_stops_at_a_stop_string(chat_model, served, tmp_path):
-    call, exam = Call(served, str(chat_model[1]), "", 1), tiny.examples(1, 200)
+    call, exam = EndpointSettings(served, str(chat_model[1]), "", 1), tiny.examples(1, 200)
     whole = reference.answers(call, reference.AnswerLimits(8), exam, tmp_path / "whole", True)[0]
     mark = whole.text[3:5]
     found = reference.answers(call, reference.AnswerLimits(8, (mark,)), exam, tmp_path / "cut", True)[0]

@@ -37,3 +37,17 @@ def test_the_first_losses_are_those_of_the_cpu(tmp_path, model, compute, toleran
     for device in ("cpu", "cuda"):
         project.carry_out(recipe, tmp_path / device, changes, {"finetune"}, device)
     assert curve(tmp_path / "cuda") == pytest.approx(curve(tmp_path / "cpu"), rel=tolerance)
+
+
+def test_the_peak_of_a_job_is_its_own():
+    import torch
+
+    from pipeline.machine import peak_memory, reset_peak_memory
+
+    reset_peak_memory("cuda")
+    before = peak_memory("cuda")["cuda"]
+    block = torch.ones(1 << 30, dtype=torch.uint8, device="cuda")
+    assert peak_memory("cuda")["cuda"] >= before + (1 << 30)
+    del block
+    reset_peak_memory("cuda")  # the allocator's unused blocks are no part of the next job
+    assert peak_memory("cuda")["cuda"] < before + (1 << 29)

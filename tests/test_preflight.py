@@ -25,7 +25,7 @@ def start(tmp_path, model, monkeypatch):
     def begin(wanted=frozenset({"report"}), **keys):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
-        site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", calls=reached(recipe)))
+        site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", endpoints=reached(recipe)))
         cli.carry_out(Call(recipe, plan(recipe), site), set(wanted))
 
     return begin

@@ -17,8 +17,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import ModelError
+from pipeline.machine import EndpointSettings, RetryPolicy
 from pipeline.references import ask as reference
-from pipeline.references.endpoint import Call, RetryPolicy
 from pipeline.store.records import Example, Prediction
 from pipeline.store.row_log import Kept
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
@@ -37,7 +37,7 @@ def server():
 
 
 def called(server, **changes):
-    return Call(**{"endpoint": server.endpoint, "model": "fault", "key_env": "", "concurrency": 4, **changes})
+    return EndpointSettings(**{"endpoint": server.endpoint, "model": "fault", "key_env": "", "concurrency": 4, **changes})
 
 
 class Waits(list):

@@ -78,7 +78,7 @@ def by_hand_done(source: Source) -> bool:
 
 def missing_keys(machine: Machine) -> list[str]:
     said = []
-    for call in machine.calls:
+    for call in machine.endpoints:
         try:
             endpoint.key_of(call)
         except UserError as error:

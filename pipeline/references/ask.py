@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import MachineError, ModelError
+from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
-from pipeline.references.endpoint import BusyError, Call, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
+from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
 from pipeline.store.records import Example, Prediction, Prompt, as_turns
 from pipeline.store.row_log import Kept
 
@@ -71,7 +72,7 @@ class Price(Protocol):
 
 
 def answers(
-    call: Call, ask: AnswerLimits, heldout: list[Example], path: Path, offline: bool = False, sleep: Sleep = asyncio.sleep
+    call: EndpointSettings, ask: AnswerLimits, heldout: list[Example], path: Path, offline: bool = False, sleep: Sleep = asyncio.sleep
 ) -> list[Reply]:
     """A reply for every held-out example, in their order.
 

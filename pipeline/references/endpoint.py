@@ -16,41 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import MachineError, ModelError, RecipeError
+from pipeline.machine import EndpointSettings, RetryPolicy
 
 TRANSIENT_STATUSES = (408, 409, 425, 429)
 """Statuses below 500 after which a retry may succeed."""
 UNREACHABLE_ERRORS = ("ConnectError", "ConnectTimeout", "ProxyError")
 MIN_SECRET_LENGTH = 12
 """Shorter keys are placeholders of local servers, such as `EMPTY`, and may occur in an answer by chance."""
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """When to retry a busy or broken server, and when to give up."""
-
-    tries: int = 8
-    """Requests for one prompt before the run gives up."""
-    first: float = 1.0
-    """Seconds before the second try; doubled for every further one, and shortened by up to a half at random."""
-    longest: float = 60.0
-    """Upper limit of the doubled wait, in seconds."""
-    heed: float = 300.0
-    """Longest Retry-After that is respected, in seconds."""
-    timeout: float = 600.0
-    """Seconds without a byte from the server before a request is cut."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """How to reach a reference model. Only endpoint and model decide its answers; the rest enters no key."""
-
-    endpoint: str
-    """Base URL, as https://api.openai.com/v1."""
-    model: str
-    key_env: str = "OPENAI_API_KEY"
-    """The environment variable with the key; empty for a server without keys."""
-    concurrency: int = 8
-    patience: RetryPolicy = RetryPolicy()
 
 
 class BusyError(Exception):
@@ -86,7 +58,7 @@ def on_this_machine(endpoint: str) -> bool:
         return False
 
 
-def key_of(call: Call) -> str:
+def key_of(call: EndpointSettings) -> str:
     """The key from the environment; empty if none is needed.
 
     Raises:
@@ -111,7 +83,7 @@ def key_of(call: Call) -> str:
 class Endpoint:
     """One endpoint with its key and its error messages."""
 
-    call: Call
+    call: EndpointSettings
     key: str = field(repr=False)
 
     def connect(self) -> Any:

@@ -7,9 +7,8 @@ import time
 from typing import Any
 
 from pipeline.errors import MachineError
-from pipeline.machine import Work
+from pipeline.machine import EndpointSettings, Work
 from pipeline.references import ask as asking
-from pipeline.references import endpoint
 from pipeline.store import records
 
 VERSION = 1
@@ -20,7 +19,7 @@ def run(work: Work) -> dict[str, Any]:
     params, start = work.params, time.monotonic()
     exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
     ask = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
-    replies = asking.answers(call_of(work), ask, exam, work.resume / "answers.jsonl", work.machine.offline)
+    replies = asking.answers(endpoint_settings(work), ask, exam, work.resume / "answers.jsonl", work.machine.offline)
     records.write(work.out / "predictions.jsonl", [reply.prediction for reply in replies])
     usage = asking.usage(replies, time.monotonic() - start)
     stops = [reply.stopped for reply in replies]
@@ -32,11 +31,10 @@ def run(work: Work) -> dict[str, Any]:
     } | usage
 
 
-def call_of(work: Work) -> endpoint.Call:
+def endpoint_settings(work: Work) -> EndpointSettings:
     """How to reach the model that is asked for: the machine knows, since key and concurrency are part of no key."""
     address, model = work.params["endpoint"], work.params["model"]
-    for call in work.machine.calls:
-        if (call.endpoint, call.model) == (address, model):
-            found: endpoint.Call = call
-            return found
+    for settings in work.machine.endpoints:
+        if (settings.endpoint, settings.model) == (address, model):
+            return settings
     raise MachineError(f"reference {model} at {address}: this run was not told how to reach it", "Name it under references: in the recipe.")
