@@ -1,42 +1,254 @@
-"""The arms of a comparison: which of them a task can have, and why it cannot have the others."""
+"""The arms of a comparison, a row each: what an arm is called, what it asks of `generate`, and where its figures belong.
 
-from collections.abc import Collection, Sequence
-from typing import Literal
+A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates read it from here. Ways of asking that `generate` does
+not know yet are parameters of that stage first.
+"""
 
-from pipeline.config.recipe import Recipe
-from pipeline.data.task import Task
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
 from pipeline.errors import RecipeError
-from pipeline.scoring import parsers
 
+Constraint = Literal["choices", "keys", ""]
+Family = Literal["base", "base, helped", "tuned", "placebo", "other model"]
+Step = Literal["format", "prompt"]
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
-CONSTRAINED = ("base_constrained", "tuned_constrained")
-DENSE = ("base_bf16", "merged", "merged_original")
-"""Arms whose weights are not quantized: of one shape and type, whatever their values."""
-PLACEBOS = ("shuffled_labels", "unrelated")
+"""The arms of a recipe that names none."""
+UNQUANTIZED = "base_bf16"
+"""The timed arm of weights that are not quantized: of one shape and type, whatever their values."""
 RAW = "_raw"
-"""Ends the names of arms that rank choices by their whole log-likelihood, not by that a token."""
-EMBEDDED = ("shop_sentiment", "shop_extraction")
-"""Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
+"""Ends the names of arms that rank choices by their whole log-likelihood, not by that a token. They need no generation of their own."""
+REFERENCE = "reference."
+"""Begins the names of arms that a model behind an endpoint answers."""
 
 
-def constraint(chosen: Task) -> Literal["choices", "keys", ""]:
-    """How answers to a task can be held to its form: to its closed set of answers, or to the keys of its JSON targets."""
-    if chosen.choices or chosen.answer is parsers.choice:
-        return "choices"
-    return "keys" if chosen.answer is parsers.json else ""
+@dataclass(frozen=True)
+class ArmContext:
+    """What arms depend on of one task in one recipe."""
+
+    quantized: bool
+    """Whether the base is."""
+    constraint: Constraint
+    """How answers to the task can be held to its form: to a closed set of answers, or to the keys of its JSON targets."""
+    shots: int
+    shots_seed: int
 
 
-def obstacle(arm: str, chosen: Task, point: Recipe) -> str:
-    """Why a task cannot have an arm; empty if it can."""
-    if arm in CONSTRAINED and not constraint(chosen):
-        return "its answers are free text: neither a closed set nor JSON"
-    if arm in ("base_bf16", "merged") and point.generate.quantization == "none":
-        return "the base is not quantized, so it would be the same as " + ("base" if arm == "base_bf16" else "merged_original")
+def nothing(context: ArmContext) -> dict[str, Any]:
+    """Parameters of `generate` of an arm that asks as base does."""
+    del context
+    return {}
+
+
+def always(**params: Any) -> Callable[[ArmContext], dict[str, Any]]:
+    """The same parameters whatever the task."""
+    return lambda context: params
+
+
+def few_shot(context: ArmContext) -> dict[str, Any]:
+    return {"shots": context.shots, "shots_seed": context.shots_seed}
+
+
+def constrain(context: ArmContext) -> dict[str, Any]:
+    return {"constrain": context.constraint}
+
+
+def never(context: ArmContext) -> bool:
+    del context
+    return False
+
+
+def reads_shots(context: ArmContext) -> bool:
+    return context.shots > 0
+
+
+def reads_keys(context: ArmContext) -> bool:
+    return context.constraint == "keys"
+
+
+def possible(context: ArmContext) -> str:
+    del context
     return ""
 
 
+def has_no_form(context: ArmContext) -> str:
+    return "" if context.constraint else "its answers are free text: neither a closed set nor JSON"
+
+
+def equals(other: str) -> Callable[[ArmContext], str]:
+    """The obstacle of an arm that is another one where the base is not quantized."""
+    return lambda context: "" if context.quantized else f"the base is not quantized, so it would be the same as {other}"
+
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """One arm."""
+
+    name: str
+    """In recipes, reports and folder names."""
+    label: str
+    """In tables and charts."""
+    sentence: str
+    """In sentences, as in "better than ..."."""
+    meaning: str
+    """What it is, in a sentence for people."""
+    family: Family
+    """Its colour in charts."""
+    params: Callable[[ArmContext], dict[str, Any]] = nothing
+    """Parameters of `generate` that make it another arm than base."""
+    adapter: Literal["", "tuned", "shuffled_labels", "unrelated"] = ""
+    """The adapter that answers: none, the task's own, or a placebo."""
+    reads_train: Callable[[ArmContext], bool] = never
+    """Whether its prompts are made with training examples."""
+    is_generated: bool = True
+    """Whether a model answers; if not, the comparison makes its answers."""
+    constrained: bool = False
+    """Whether its answers are held to their form. It may then rank choices, and so have a second reading (RAW)."""
+    obstacle: Callable[[ArmContext], str] = possible
+    """Why a task cannot have it; empty if it can."""
+    timed_as: str = ""
+    """The arm whose time it takes, since that has weights of the same shape and type; empty: it is timed itself, if it is at all."""
+    step: Step | None = None
+    """The step of the decomposition that it may make, if it needs no training."""
+
+
+ROWS = (
+    ArmSpec("base", "base", "the base", "The quantized base, asked the question alone.", "base"),
+    ArmSpec(
+        "base_fewshot",
+        "base, few-shot",
+        "the few-shot base",
+        "The same base with worked examples from the training part in front of the question.",
+        "base, helped",
+        params=few_shot,
+        reads_train=reads_shots,
+        step="prompt",
+    ),
+    ArmSpec(
+        "base_constrained",
+        "base, constrained",
+        "the constrained base",
+        "The same base, held to the form of the answer: choices are ranked by their log-likelihood a token, "
+        "JSON is asked for with its keys named. The weights do not change.",
+        "base, helped",
+        params=constrain,
+        reads_train=reads_keys,
+        constrained=True,
+        obstacle=has_no_form,
+        step="format",
+    ),
+    ArmSpec(
+        "tuned",
+        "tuned",
+        "the fine-tune",
+        "The same base with the trained adapter; the mean over training seeds where there are several.",
+        "tuned",
+        adapter="tuned",
+    ),
+    ArmSpec(
+        "tuned_constrained",
+        "tuned, constrained",
+        "the constrained fine-tune",
+        "The tuned weights, held to the form of the answer in the same way.",
+        "tuned",
+        params=constrain,
+        adapter="tuned",
+        reads_train=reads_keys,
+        constrained=True,
+        obstacle=has_no_form,
+    ),
+    ArmSpec(
+        UNQUANTIZED,
+        "base, not quantized",
+        "the base, not quantized",
+        "The base at its own precision: what quantization itself costs.",
+        "base, helped",
+        params=always(quantization="none"),
+        obstacle=equals("base"),
+        timed_as=UNQUANTIZED,
+    ),
+    ArmSpec(
+        "merged",
+        "tuned, merged",
+        "the merged fine-tune",
+        "The adapter folded into the quantized weights, as it would be deployed.",
+        "tuned",
+        params=always(merge="dequantized"),
+        adapter="tuned",
+        obstacle=equals("merged_original"),
+        timed_as=UNQUANTIZED,
+    ),
+    ArmSpec(
+        "merged_original",
+        "tuned, merged into the original",
+        "the fine-tune merged into the original",
+        "The adapter folded into the original weights.",
+        "tuned",
+        params=always(merge="original"),
+        adapter="tuned",
+        timed_as=UNQUANTIZED,
+    ),
+    ArmSpec(
+        "constant",
+        "one constant answer",
+        "one constant answer",
+        "Always the same answer: the most common one of the training part; where all differ, the first of them.",
+        "placebo",
+        is_generated=False,
+    ),
+    ArmSpec(
+        "shuffled_labels",
+        "placebo: shuffled answers",
+        "the placebo with shuffled answers",
+        "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
+        "placebo",
+        adapter="shuffled_labels",
+        timed_as="tuned",
+    ),
+    ArmSpec(
+        "unrelated",
+        "placebo: unrelated task",
+        "the placebo of an unrelated task",
+        "An adapter trained on another task. It should gain nothing.",
+        "placebo",
+        adapter="unrelated",
+        timed_as="tuned",
+    ),
+)
+"""In the order of tables: base and what is cheap, tuned and what comes of it, placebos."""
+ARMS = {row.name: row for row in ROWS}
+
+
+def find(name: str) -> ArmSpec:
+    """The row of an arm, also of a reference model and of a second reading of ranked choices; for an unknown name one that says no more."""
+    if name.startswith(REFERENCE):
+        model = name.removeprefix(REFERENCE)
+        return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model")
+    if name.endswith(RAW):
+        row = find(name.removesuffix(RAW))
+        meaning = "The same choices ranked by their whole log-likelihood, which favours short ones."
+        return replace(row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning)
+    return ARMS.get(name) or ArmSpec(name, name.replace("_", " "), name, "", "base, helped")
+
+
+def rank(name: str) -> tuple[int, str]:
+    """Where an arm stands in lists: in the order of the table, references last."""
+    order, row = list(ARMS), name.removesuffix(RAW)
+    return (order.index(row) if row in order else len(order), name)
+
+
+def untrained(step: Step | None = None) -> list[str]:
+    """The arms that a fine-tune must beat, beside base: all of them, or those that may make one step of the decomposition.
+
+    A second reading of ranked choices is a way of holding to the form, too.
+    """
+    rows = [row for row in ARMS.values() if row.step and step in (None, row.step)]
+    return [name for row in rows for name in ((row.name, row.name + RAW) if row.constrained else (row.name,))]
+
+
 def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
-    """The timed arm that takes as long as this one, since it has weights of the same shape and type; None where there is none.
+    """The timed arm that takes as long as this one; None where there is none.
 
     Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by their
     whole log-likelihood reads the same tokens.
@@ -44,33 +256,33 @@ def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
     Args:
         quantized: whether the base is.
     """
-    if arm in PLACEBOS:
-        one = "tuned"
-    elif arm in DENSE:
-        one = "base_bf16" if quantized else "base"
-    else:
-        one = arm.removesuffix(RAW)
+    one = find(arm).timed_as or arm.removesuffix(RAW)
+    if one == UNQUANTIZED and not quantized:
+        one = "base"
     return one if one in timed else None
 
 
-def wanted(point: Recipe, chosen: Task) -> tuple[list[str], list[dict[str, str]]]:
-    """The arms that a task gets, and {arm, why} for those that were asked for and cannot be."""
-    asked = point.compare.arms or DEFAULT
-    reasons = {arm: obstacle(arm, chosen, point) for arm in asked}
-    return [arm for arm, why in reasons.items() if not why], [{"arm": arm, "why": why} for arm, why in reasons.items() if why]
+def wanted(asked_for: Iterable[str] | None, context: ArmContext) -> tuple[list[str], list[dict[str, str]]]:
+    """The arms that a task gets, and {arm, why} for those that were asked for and cannot be.
+
+    Args:
+        asked_for: `compare.arms` of the recipe.
+    """
+    obstacles = {name: find(name).obstacle(context) for name in asked_for or DEFAULT}
+    return [name for name, why in obstacles.items() if not why], [{"arm": name, "why": why} for name, why in obstacles.items() if why]
 
 
-def check(point: Recipe, tasks: Sequence[Task]) -> None:
-    """Raise RecipeError for an arm that was asked for by name and that no task of the recipe can have."""
-    for arm in (arm for arm in point.compare.arms or () if arm in CONSTRAINED):
-        reasons = [(chosen.name, why) for chosen in tasks if (why := obstacle(arm, chosen, point))]
-        if len(reasons) == len(tasks):
-            name, why = reasons[0]
-            raise RecipeError(f"compare.arms: {name} cannot have the arm {arm}: {why}.", f"Take {arm} out, or add a task that can have it.")
-    most = point.prepare.train_examples
-    asked = "shots" in point.compare.model_fields_set
-    if asked and point.compare.shots > most and "base_fewshot" in (point.compare.arms or DEFAULT):
-        raise RecipeError(
-            f"compare.shots: there are no {point.compare.shots} examples to show: prepare.train_examples is {most}.",
-            f"Take compare.shots of at most {most}, or leave base_fewshot out of compare.arms.",
-        )
+def check(asked_for: Iterable[str] | None, contexts: Mapping[str, ArmContext]) -> None:
+    """Raise RecipeError for an arm held to its form that was asked for by name and that no task of the recipe can have.
+
+    Args:
+        asked_for: `compare.arms` of the recipe.
+        contexts: by the name of the task.
+    """
+    for row in (find(name) for name in asked_for or () if find(name).constrained):
+        obstacles = [(task, why) for task, context in contexts.items() if (why := row.obstacle(context))]
+        if len(obstacles) == len(contexts):
+            task, why = obstacles[0]
+            raise RecipeError(
+                f"compare.arms: {task} cannot have the arm {row.name}: {why}.", f"Take {row.name} out, or add a task that can have it."
+            )

@@ -1,7 +1,7 @@
 """READ FIRST. From a recipe to the jobs that answer it: the flow of the whole program is plan(), that of one task is cell()."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,8 @@ Jobs = dict[str, "Job"]
 WEIGHED = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
 GENERAL_TOKENS = 512
 """Longest prompt with its answer, at least, of a general task that the recipe does not train on."""
+EMBEDDED = ("shop_sentiment", "shop_extraction")
+"""Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
 SPEED_TOKENS = 32
 """New tokens of every request whose time is taken."""
 
@@ -62,7 +64,8 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
     shown: Jobs = {}
     for where, point in recipe.points():
         at = Point(point, ask, hashes)
-        arms.check(point, [topic.task for topic in at.topics.values()])
+        arms.check(point.compare.arms, {name: topic.context for name, topic in at.topics.items()})
+        check_shots(point)
         for topic in at.topics.values():
             made, name = cell(topic), f"cell{len(cells):04}"
             jobs += made.values()
@@ -108,7 +111,9 @@ class Topic:
     def __init__(self, at: Point, given: str | InlineTask) -> None:
         self.at, self.recipe, self.given, self.task = at, at.recipe, given, inline.find(given)
         self.label = f"{base_model.short(at.recipe.base)}--{self.task.name}"
-        self.arms, self.absent = arms.wanted(at.recipe, self.task)
+        compare, quantized = at.recipe.compare, at.recipe.generate.quantization != "none"
+        self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
+        self.arms, self.absent = arms.wanted(compare.arms, self.context)
         self.first = at.recipe.finetune.seeds[0]
 
     @cached_property
@@ -163,7 +168,7 @@ class Topic:
         """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
         names = list(self.at.topics)
         place = names.index(self.task.name)
-        others = [*names[place + 1 :], *names[:place]] or [name for name in arms.EMBEDDED if name != self.task.name]
+        others = [*names[place + 1 :], *names[:place]] or [name for name in EMBEDDED if name != self.task.name]
         return [self.at.topic(name) for name in others]
 
 
@@ -185,23 +190,25 @@ def cell(topic: Topic) -> Jobs:
 
 
 def others(topic: Topic) -> Jobs:
-    """What the arms beside base and tuned say; `constant` needs no model, the comparison makes it."""
-    compare, first = topic.recipe.compare, topic.first
-    constraint = arms.constraint(topic.task)
-    shown, held, lessons = {"shots": compare.shots, "shots_seed": compare.shots_seed}, {"constrain": constraint}, {"train": topic.lessons}
-    keys = lessons if constraint == "keys" else {}
-    made: dict[str, Callable[[], tuple[dict[str, Any], Jobs]]] = {
-        "base_fewshot": lambda: (shown, lessons),
-        "base_constrained": lambda: (held, keys),
-        "tuned_constrained": lambda: (held, {"adapter": topic.adapters[first], **keys}),
-        "base_bf16": lambda: ({"quantization": "none"}, {}),
-        "merged": lambda: ({"merge": "dequantized"}, {"adapter": topic.adapters[first]}),
-        "merged_original": lambda: ({"merge": "original"}, {"adapter": topic.adapters[first]}),
-        "shuffled_labels": lambda: ({}, {"adapter": topic.adapter(first, placebo="shuffled_labels")}),
-        "unrelated": lambda: ({}, {"adapter": unrelated(topic).adapters[first]}),
-    }
-    asked = {name: made[name]() for name in topic.arms if name in made}
-    return {f"arm.{name}": topic.said(topic.exam, name, more, **inputs) for name, (more, inputs) in asked.items()}
+    """What the arms beside base and tuned say."""
+    rows = [arms.find(name) for name in topic.arms]
+    return {f"arm.{row.name}": arm(topic, row) for row in rows if row.is_generated and row.name not in ("base", "tuned")}
+
+
+def arm(topic: Topic, row: arms.ArmSpec) -> Job:
+    inputs: Jobs = {}
+    if row.adapter:
+        inputs["adapter"] = adapter_of(topic, row.adapter)
+    if row.reads_train(topic.context):
+        inputs["train"] = topic.lessons
+    return topic.said(topic.exam, row.name, row.params(topic.context), **inputs)
+
+
+def adapter_of(topic: Topic, kind: str) -> Job:
+    """The adapter that an arm answers with; of several seeds the first."""
+    if kind == "unrelated":
+        return unrelated(topic).adapters[topic.first]
+    return topic.adapters[topic.first] if kind == "tuned" else topic.adapter(topic.first, placebo=kind)
 
 
 def unrelated(topic: Topic) -> Topic:
@@ -278,13 +285,14 @@ def speed(topic: Topic) -> Jobs:
     compare = topic.recipe.compare
     if not compare.speed_prompts:
         return {}
-    shots = compare.shots if "base_fewshot" in topic.arms else 0
+    rows, context = [arms.find(name) for name in topic.arms], topic.context
+    shots = compare.shots if any("shots" in row.params(context) for row in rows) else 0
     asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
     asked |= {"shots_seed": compare.shots_seed if shots else 0}
     asked["answer_tokens"] = answering(topic.recipe, topic.task)["max_new_tokens"]  # what the arms' prompts leave room for
-    constraint, held = arms.constraint(topic.task), [name for name in arms.CONSTRAINED if name in topic.arms]
-    asked |= {"constrained": held, "constrain": constraint if held else ""}
-    asked |= {"dense": topic.recipe.generate.quantization != "none" and any(arm in arms.DENSE for arm in topic.arms)}
+    constrained = sorted((row.name for row in rows if row.constrained), key=arms.rank)
+    asked |= {"constrained": constrained, "constrain": context.constraint if constrained else ""}
+    asked |= {"dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows)}
     shown = {"train": topic.lessons} if shots or asked["constrain"] == "keys" else {}
     return {"speed": job("speed", topic.label, asked, exam=topic.exam, adapter=topic.adapters[topic.first], **shown)}
 
@@ -301,6 +309,17 @@ def refer(topic: Topic, known: Reference) -> Job:
     most = known.max_new_tokens or topic.recipe.generate.max_new_tokens or topic.task.max_new_tokens
     asked = {"endpoint": known.endpoint, "model": known.model, "max_new_tokens": most, "stop": list(topic.task.stop)}
     return job("refer", f"{topic.task.name}--{known.name}", asked, exam=topic.exam)
+
+
+def check_shots(point: Recipe) -> None:
+    """Raise RecipeError where more worked examples are asked for than there are training examples."""
+    most, shots = point.prepare.train_examples, point.compare.shots
+    asked = "shots" in point.compare.model_fields_set
+    if asked and shots > most and "base_fewshot" in (point.compare.arms or arms.DEFAULT):
+        raise RecipeError(
+            f"compare.shots: there are no {shots} examples to show: prepare.train_examples is {most}.",
+            f"Take compare.shots of at most {most}, or leave base_fewshot out of compare.arms.",
+        )
 
 
 def targets(point: Recipe, model: base_model.Model) -> str | list[str]:

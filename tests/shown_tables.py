@@ -7,8 +7,8 @@ from tests.page_reader import tidy
 from tests.shown import Expected, Shown, Tables, corrected, known, label_of, metric, place, short, shows, size, span
 
 Row = dict[str, Any]
-USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the base with examples in its prompt", "cannot tell": "cannot tell"}
-USED |= {"base_constrained": "the base held to its form"}
+USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the few-shot base", "cannot tell": "cannot tell"}
+USED |= {"base_constrained": "the constrained base"}
 VALUES = {"lift": "{+}", "learned": "{+}", "kept": "{+}", "hallucination": "{+}", "request price": "{$}", "break-even": "{n}"}
 """How the value of each kind of rule is written."""
 THRESHOLDS = {"lift": "> {}", "learned": "> {}", "kept": "< {}", "hallucination": "< {}", "request price": "< {$}"}

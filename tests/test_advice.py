@@ -82,16 +82,16 @@ def texts(claims, **given):
             "better",
             "better",
             "tuned",
-            "Use the fine-tune when the task is pets: it is better than the base with examples in its prompt by +0.30",
+            "Use the fine-tune when the task is pets: it is better than the few-shot base by +0.30",
         ),
-        ("better", "worse", "base_fewshot", "Use the base with examples in its prompt when the task is pets: the fine-tune is worse than"),
+        ("better", "worse", "base_fewshot", "Use the few-shot base when the task is pets: the fine-tune is worse than"),
         (
             "better",
             "cannot tell",
             "cannot tell",
-            "Cannot tell whether the fine-tune is better than the base with examples in its prompt on pets",
+            "Cannot tell whether the fine-tune is better than the few-shot base on pets",
         ),
-        ("cannot tell", "worse", "base_fewshot", "the fine-tune is worse than the base with examples"),
+        ("cannot tell", "worse", "base_fewshot", "the fine-tune is worse than the few-shot base"),
         (
             "better",
             None,
@@ -135,18 +135,18 @@ SAME = "an answer that is always the same scores"
 @pytest.mark.parametrize(
     ("learned", "score", "interval", "use", "says"),
     [
-        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50, the base with"),
+        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50, the few-shot base"),
         ("better", 0.5, None, "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50"),
         ("better", 0.3, (0.1, 0.3), "tuned", ""),
         ("better", 0.3, None, "tuned", ""),
         ("better", 0.3, (-0.1, 0.5), "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always"),
-        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the base with examples in its prompt when"),
+        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the few-shot base when"),
         ("better", 0.71, None, "neither", "Use neither"),
         ("better", 0.7, None, "cannot tell", "is always the same on pets (exploratory)"),  # a tie is not worse
         ("better", 0.48, None, "tuned", f"Much of this may be form, 27 % of the lift: {SAME} 0.48"),
         ("better", 0.47, None, "tuned", ""),
         ("worse", 0.5, (0.1, 0.3), "neither", "Use neither"),
-        ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the base with examples"),
+        ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the few-shot base"),
         ("cannot tell", 0.9, (-0.3, -0.1), "neither", "Use neither"),
         ("cannot tell", 0.5, (0.1, 0.3), "cannot tell", "Much of this may be form"),
     ],
@@ -157,7 +157,7 @@ def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, s
     found, said = texts([claim("lift", "better"), claim("learned", learned)], floor=given)
     assert found == use
     assert says in said
-    assert ("always the same" in said) == (says not in ("", "Use the base with examples"))
+    assert ("always the same" in said) == (says not in ("", "Use the few-shot base"))
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, s
         ("better", 0.66, "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always the same on pets"),
         ("better", 0.64, "tuned", "Use the fine-tune"),
         ("cannot tell", 0.74, "cannot tell", "Cannot tell whether the fine-tune is better than an answer"),
-        ("cannot tell", 0.64, "cannot tell", "Cannot tell whether the fine-tune is better than the base with examples"),
+        ("cannot tell", 0.64, "cannot tell", "Cannot tell whether the fine-tune is better than the few-shot base"),
         ("cannot tell", 0.76, "neither", "Use neither"),
-        ("worse", 0.44, "cannot tell", "Cannot tell whether the base with examples in its prompt is better than an answer that is always "
+        ("worse", 0.44, "cannot tell", "Cannot tell whether the few-shot base is better than an answer that is always "
          "the same on pets (its own score lies in [0.35, 0.45], exploratory)"),
         ("worse", 0.46, "neither", "Use neither"),
     ],
@@ -189,7 +189,7 @@ def test_the_arm_that_may_hold_against_one_answer_is_the_one_named(monkeypatch):
     given = {"answer": "cat", "score": 0.76, "tuned_over": None}
     found, said = texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=given, half=0.05)
     assert found == "cannot tell"
-    assert said.startswith("Cannot tell whether the base with examples in its prompt is better than an answer that is always the same")
+    assert said.startswith("Cannot tell whether the few-shot base is better than an answer that is always the same")
 
 
 def test_one_answer_gives_nothing_of_a_lift_that_is_not_there(monkeypatch):
@@ -206,7 +206,7 @@ def test_invented_facts_limit_the_advice():
 
 def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
     said = texts([claim("lift", "better")], cost=COST)[1]
-    assert "use the base with examples in its prompt for fewer than about 14,000 requests and the fine-tune for more" in said
+    assert "use the few-shot base for fewer than about 14,000 requests and the fine-tune for more" in said
     assert "big" not in said  # its break-even is not known
     assert "price" not in texts([claim("lift", "worse")], cost=COST)[1]
     never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "reason": "never"}]}
@@ -218,13 +218,13 @@ def test_rules_hold_every_claim_and_mark_the_rest():
     _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
     found = {row["rule"]: row for row in rules}
     assert [row["rule"] for row in rules if row["confirmatory"]] == [
-        "lift over the base", "learned over the base with examples in its prompt", "kept on plain English",
+        "lift over the base", "learned over the few-shot base", "kept on plain English",
     ]  # fmt: skip
     assert found["kept on plain English"]["threshold"] == 0.02
     assert found["hallucination against the base"]["verdict"] == "better"
-    assert found["dollars a request against the base with examples in its prompt"]["verdict"] == "better"
+    assert found["dollars a request against the few-shot base"]["verdict"] == "better"
     assert found["dollars a request against big"]["verdict"] == "cannot tell"
-    assert found["requests from which it is cheaper than the base with examples in its prompt"]["value"] == 13091
+    assert found["requests from which it is cheaper than the few-shot base"]["value"] == 13091
     assert all(row["verdict"] in ("better", "worse", "cannot tell") and row["evidence"].startswith("#cell0000") for row in rules)
 
 
@@ -258,7 +258,7 @@ def test_no_price_is_told_where_the_bare_base_is_no_worse():
 def test_without_the_price_of_an_hour_time_is_weighed():
     free = {"arms": {name: {"request": None} for name in COST["arms"]}, "break_even": COST["break_even"]}
     said = texts([claim("lift", "better")], cost=free)[1]
-    assert "By time alone, use the base with examples in its prompt for fewer than about 14,000 requests" in said
+    assert "By time alone, use the few-shot base for fewer than about 14,000 requests" in said
     assert "price" not in said
 
 
@@ -275,8 +275,8 @@ def test_every_sentence_names_its_rule():
     floor = {"answer": "cat", "score": 0.5, "tuned_over": None}
     (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
     assert [sentence["rule"] for sentence in row["sentences"]] == [
-        "learned over the base with examples in its prompt", None, "kept on plain English", "kept on x", "hallucination against the base",
-        "requests from which it is cheaper than the base with examples in its prompt",
+        "learned over the few-shot base", None, "kept on plain English", "kept on x", "hallucination against the base",
+        "requests from which it is cheaper than the few-shot base",
     ]  # fmt: skip
     assert {sentence["rule"] for sentence in row["sentences"]} - {None} <= {rule["rule"] for rule in rules}
 
@@ -292,11 +292,9 @@ def test_the_paragraph():
     claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
     told = paragraph(cells, claims)
     said = " ".join(each["text"] for each in told)
-    assert said.startswith(
-        "Use the fine-tune for pets. Cannot tell what is better for cars. Use the base with examples in its prompt for boats. "
-    )
+    assert said.startswith("Use the fine-tune for pets. Cannot tell what is better for cars. Use the few-shot base for boats. ")
     assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in said
-    assert "On pets: by price alone, use the base with examples" in said
+    assert "On pets: by price alone, use the few-shot base" in said
     assert "6 claims in the family; all else is exploratory." in said
     assert "\n" not in said
     assert [pointed(each) for each in told] == [

@@ -45,8 +45,7 @@ def test_claims_are_sentences_with_figures():
     found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
     assert [claims_section.sentence(claim) for claim in found] == [
         "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
-        "tuned over every arm without training (best: the base with examples in its prompt) on boolq, rank 8: "
-        "exact match +0.05 [0.02, 0.08]",
+        "tuned over every arm without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
         "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
         "tuned on boolq, rank 8 against the base on sst2: exact match lost +0.000 [0.000, 0.000], margin 0.05",
     ]

@@ -56,7 +56,7 @@ def test_break_even_with_a_reference():
     assert never["requests"] is None
     assert (never["reason"], why(never)) == (
         "never",
-        "never: a request to the base with examples in its prompt costs no less than one to big",
+        "never: a request to the few-shot base costs no less than one to big",
     )
 
 
@@ -88,7 +88,7 @@ def test_a_free_machine_is_a_price():
             {"speed": None},
             ("tuned", "base_fewshot"),
             "speed not measured",
-            "speed of the fine-tune and the base with examples in its prompt was not measured",
+            "speed of the fine-tune and the few-shot base was not measured",
         ),
         ({"prices": {"big": None}}, ("tuned", "reference.big"), "no price of a token", "the price of big is not set (references.price)"),
         ({"train_seconds": ()}, ("tuned", "base_fewshot"), "training not timed", "the time of training was not measured"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.page import arms_section
+from pipeline import arms
 from pipeline.stages import prepare
 from pipeline.store.records import Example
 
@@ -12,4 +12,4 @@ def test_the_constant_answer_is_the_most_common_target_or_the_first(tmp_path, ta
     kept = [Example(str(at), f"prompt {at}", target) for at, target in enumerate(targets)]
     draw = prepare.Draw({"examples": len(kept), "dev_examples": 0, "near_duplicates": 0.8}, None, kept)
     assert prepare.write_lessons(tmp_path, draw, [])["most_common_target"] == answer
-    assert "the most common one of the training part; where all differ, the first of them." in arms_section.meaning("constant")
+    assert "the most common one of the training part; where all differ, the first of them." in arms.find("constant").meaning

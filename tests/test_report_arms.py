@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipeline import arms
 from pipeline.commands.report_table import table
 from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
 from pipeline.scoring import stats
@@ -41,7 +42,7 @@ def arm(made: Made, name: str, cell: int = 0) -> dict[str, Any]:
 def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
     beside = full.load("cell0000.verdict", "beside.json")["accuracy"]
     counts = full.load("cell0000.verdict", "counts.json")
-    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms_section.rank)
+    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.rank)
     for other in beside["others"]:
         row = arm(full, other["name"])
         assert (row["score"], row["low"], row["high"]) == (other["score"], other["score_low"], other["score_high"])
@@ -286,7 +287,7 @@ def test_times_have_two_digits_and_no_bare_point(seconds: float | None, said: st
     ],
 )
 def test_names_of_arms(name: str, label: str) -> None:
-    assert arms_section.label(name) == label
+    assert arms.find(name).label == label
 
 
 def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
@@ -399,7 +400,7 @@ def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dic
     assert all(found[name][key] == facts[measured.get(key, key)] for key in found[name].keys() - {"said", "prompts"})
     assert found[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
     section = made.html.partition('<section id="arms">')[2].partition("</section>")[0]
-    assert f"{arms_section.label(name)}: {said}." in section
+    assert f"{arms.find(name).label}: {said}." in section
 
 
 @pytest.mark.parametrize(("facts", "why"), [(NONE, "no worked example fitted"), (FEWER, None)])

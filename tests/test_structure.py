@@ -13,12 +13,13 @@ PIPELINE = ROOT / "pipeline"
 FILES = sorted(path for path in PIPELINE.rglob("*.py") if "__pycache__" not in path.parts)
 ROOMS = [
     ["errors", "progress", "resources"],
+    ["arms"],
     ["config", "store", "sandbox", "machine"],
     ["models", "metrics", "references", "lora_land"],
     ["engine"],
     ["scoring"],
     ["data", "comparisons"],
-    ["arms", "measures", "quickstart"],
+    ["measures", "quickstart"],
     ["tasks", "page", "plan"],
     ["stages"],
     ["run", "schedule"],

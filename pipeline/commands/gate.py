@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from pipeline import arms
 from pipeline.config import recipe
 from pipeline.config.schema import Section
 from pipeline.config.validation_errors import mistakes
@@ -187,7 +188,7 @@ def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str]
         return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
     if rule.figure == "relevance" and "relevance.tuned" not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
-    if rule.figure == "learned" and not {"arm.base_fewshot", "arm.base_constrained"} & inputs.keys():
+    if rule.figure == "learned" and not {f"arm.{name}" for name in arms.untrained()} & inputs.keys():
         return "no arm without training is compared", "Add base_fewshot to compare.arms."
     if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
         return (

@@ -7,7 +7,7 @@ from math import ceil, log, log1p
 
 from rich.console import Console
 
-from pipeline import metrics
+from pipeline import arms, metrics
 from pipeline.data import inline
 from pipeline.plan import Job
 from pipeline.scoring import stats
@@ -18,8 +18,6 @@ SMALL_LIFT = 0.02
 DISCORDANCE = 0.2
 """Share of examples on which base and tuned are taken to differ."""
 COLUMNS = 80
-CHEAP_ARMS = ("arm.base_fewshot", "arm.base_constrained")
-"""Inputs of a comparison with either of which it also claims what was learned."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def family_of(report: Job) -> Family:
 
 def over_arms(comparison: Job) -> int:
     """Claims of tuned over other arms: the lift, and what was learned where a cheap arm was tried."""
-    return 1 + any(name in CHEAP_ARMS for name, _ in comparison.inputs)
+    return 1 + any(name.removeprefix("arm.") in arms.untrained() for name, _ in comparison.inputs)
 
 
 def suites(comparison: Job) -> list[str]:

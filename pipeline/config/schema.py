@@ -1,8 +1,10 @@
 """What may stand in each section of a recipe: every key with its type, its default and what it means."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline import arms
 
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[int, Field(ge=0)]
@@ -141,10 +143,10 @@ class Generate(Section):
     """Of the random answers."""
 
 
-Arm = Literal[
-    "base", "base_fewshot", "base_constrained", "tuned", "tuned_constrained", "base_bf16",
-    "merged", "merged_original", "constant", "shuffled_labels", "unrelated",
-]  # fmt: skip
+if TYPE_CHECKING:
+    Arm = str
+else:
+    Arm = Literal[tuple(arms.ARMS)]  # the names of the table, so that a new arm is one row there
 
 
 class Compare(Section):

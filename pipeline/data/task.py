@@ -6,8 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.arms import Constraint
 from pipeline.config.validation_errors import nearest
 from pipeline.errors import RecipeError
+from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
 Row = dict[str, Any]
@@ -85,6 +87,13 @@ class Task:
     """The meaning representation of an example, where answers are grounded in `slots`."""
     accepted: Callable[[Example], list[str]] | None = None
     """Correct answers besides the target; an answer may name whatever they name."""
+
+    @property
+    def constraint(self) -> Constraint:
+        """How answers can be held to the task's form: to its closed set of answers, or to the keys of its JSON targets."""
+        if self.choices or self.answer is parsers.choice:
+            return "choices"
+        return "keys" if self.answer is parsers.json else ""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.arms import REFERENCE
+
 Row = dict[str, Any]
-REFERENCE = "reference."
-"""Begins the names of arms that answer behind an endpoint."""
 Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
 """Why there is no number of requests: a request costs no less, or something is not known."""
 AssumptionKind = Literal[

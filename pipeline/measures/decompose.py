@@ -9,10 +9,11 @@ Its test and its interval are against all of them (see `beyond`): the one that l
 from dataclasses import asdict, replace
 from typing import Any
 
+from pipeline import arms
 from pipeline.scoring import stats
 
-CHEAP = (("format", ("base_constrained", "base_constrained_raw")), ("prompt", ("base_fewshot",)))
-"""Steps of the chain and the arms that may make each; the raw ranking of choices is a way of holding to the form, too."""
+STEPS: tuple[arms.Step, ...] = ("format", "prompt")
+"""Of the chain, in order; the arms that may make each say so in their rows."""
 
 
 def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, dict[str, Any]]:
@@ -31,8 +32,8 @@ def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, 
 
 def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     best, parts, places, candidates = stats.BASE, [], [stats.BASE], [stats.BASE]
-    for step, arms in CHEAP:
-        there = [names.index(arm) for arm in arms if arm in names]
+    for step in STEPS:
+        there = [names.index(arm) for arm in arms.untrained(step) if arm in names]
         highest = max(there, key=lambda place: sampled.whole[place], default=None)
         parts.append(part(step, names, sampled, (highest, best)))
         if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:

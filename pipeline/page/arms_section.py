@@ -3,64 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.arms import RAW, stand_in
+from pipeline import arms
 from pipeline.measures import speed_summary
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
-from pipeline.page.published_section import REFERENCE
 
 Row = dict[str, Any]
-LABELS = {
-    "base": "base",
-    "base_fewshot": "base, few-shot",
-    "base_constrained": "base, constrained",
-    "tuned": "tuned",
-    "tuned_constrained": "tuned, constrained",
-    "base_bf16": "base, not quantized",
-    "merged": "tuned, merged",
-    "merged_original": "tuned, merged into the original",
-    "constant": "one constant answer",
-    "shuffled_labels": "placebo: shuffled answers",
-    "unrelated": "placebo: unrelated task",
-}
-MEANINGS = {
-    "base": "The quantized base, asked the question alone.",
-    "base_fewshot": "The same base with worked examples from the training part in front of the question.",
-    "base_constrained": "The same base, held to the form of the answer: choices are ranked by their log-likelihood a token, "
-    "JSON is asked for with its keys named. The weights do not change.",
-    "tuned": "The same base with the trained adapter; the mean over training seeds where there are several.",
-    "tuned_constrained": "The tuned weights, held to the form of the answer in the same way.",
-    "base_bf16": "The base at its own precision: what quantization itself costs.",
-    "merged": "The adapter folded into the quantized weights, as it would be deployed.",
-    "merged_original": "The adapter folded into the original weights.",
-    "constant": "Always the same answer: the most common one of the training part; where all differ, the first of them.",
-    "shuffled_labels": "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
-    "unrelated": "An adapter trained on another task. It should gain nothing.",
-}
-
-
-def label(name: str) -> str:
-    """An arm's name for people."""
-    if name.startswith(REFERENCE):
-        return name.removeprefix(REFERENCE)
-    if name.endswith(RAW):
-        return f"{label(name.removesuffix(RAW))}, raw"
-    return LABELS.get(name, name.replace("_", " "))
-
-
-def meaning(name: str) -> str:
-    if name.startswith(REFERENCE):
-        return "Another model, behind an endpoint, asked the same questions."
-    if name.endswith(RAW):
-        return "The same choices ranked by their whole log-likelihood, which favours short ones."
-    return MEANINGS.get(name, "")
-
-
-def rank(name: str) -> tuple[int, str]:
-    """Where an arm stands in lists: base and what is cheap, tuned and what comes of it, placebos, references."""
-    order = list(LABELS)
-    known = name.removesuffix(RAW)
-    return (order.index(known) if known in order else len(order), name)
 
 
 def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
@@ -82,7 +30,7 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
     made: list[Row] = []
     over_base: Row | None
     tuned_over: Row | None
-    for name in sorted({"base", "tuned", *others}, key=rank):
+    for name in sorted({"base", "tuned", *others}, key=arms.rank):
         if name in others:
             other = others[name]
             low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
@@ -90,7 +38,7 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
         else:
             (low, high), score = found["scores"][name], primary[name]
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
-        row: Row = {"name": name, "label": label(name), "score": score, "low": low, "high": high}
+        row: Row = {"name": name, "label": arms.find(name).label, "score": score, "low": low, "high": high}
         row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
         made.append(row | measured(cell, name, timed.get(name)))
     return [finite(row) for row in made]
@@ -152,7 +100,7 @@ def timing(cell: Cell, names: Iterable[str]) -> Row | None:
         return None
     rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
     for name in names:
-        one = name if name in found["arms"] else stand_in(name, found["arms"], quantized)
+        one = name if name in found["arms"] else arms.stand_in(name, found["arms"], quantized)
         if one:
             own = {"timed_as": None if one == name else one, "overhead": found["overhead"].get(one)}
             rows[name] = found["arms"][one] | own
@@ -167,8 +115,8 @@ def pooled(seeds: list[Row]) -> Row:
 
 def facts_of(cell: Cell, name: str) -> Row:
     """What the folder of an arm's answers says of them, of raw choices that of the others; nothing where it has none."""
-    name = name.removesuffix(RAW)
-    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(REFERENCE) else f"arm.{name}")
+    name = name.removesuffix(arms.RAW)
+    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(arms.REFERENCE) else f"arm.{name}")
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 

@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
+from pipeline import arms
 from pipeline.page import fmt
 from pipeline.page.charts_lift import COLOURS, NARROW, NARROW_NAMES, SHAPES, names, stacked, step, styled, zero_line
 from pipeline.page.claims_section import suite_verdicts
-from pipeline.page.published_section import REFERENCE
 from pipeline.page.svg import INK, draw
 from pipeline.scoring.verdict import CANNOT_TELL, WORSE
 
@@ -85,23 +85,16 @@ def parts(rows: list[Row], width: int, most: int) -> str:
     return draw(styled(chart), "What made the lift, by task; the table has the same figures")
 
 
-def family(name: str) -> str:
-    if name.startswith(REFERENCE):
-        return "other model"
-    if name in ("shuffled_labels", "unrelated", "constant"):
-        return "placebo"
-    if name.startswith(("tuned", "merged")):
-        return "tuned"
-    return "base" if name == "base" else "base, helped"
-
-
 def scores(cell: Row) -> str:
     """Score and interval of every arm of a cell."""
     import altair as alt
 
     metric = fmt.metric(cell["comparisons"][0]["metric"])
-    rows = [{**{key: arm[key] for key in ("label", "score", "low", "high")}, "family": family(arm["name"]), "said": scored(arm, metric)}
-            for arm in cell["arms"]]  # fmt: skip
+    rows = [
+        {key: arm[key] for key in ("label", "score", "low", "high")}
+        | {"family": arms.find(arm["name"]).family, "said": scored(arm, metric)}
+        for arm in cell["arms"]
+    ]
     room, axis_of_names = names(rows, 185)
     there = [name for name in FAMILIES if any(row["family"] == name for row in rows)]
     colour = alt.Color("family:N", legend=None, scale=alt.Scale(domain=there, range=[INK[FAMILIES[name]] for name in there]))
@@ -142,7 +135,8 @@ def paid(cell: Row) -> list[Row]:
             per = 1000 * spent if by == "request" else spent
             told = f"{fmt.dollars(per)} per 1,000 requests" if by == "request" else f"{fmt.seconds(per)} a request"
             said = f"{arm['label']}: score {arm['score']:.3f}, {told}"
-            rows.append({"name": arm["label"], "score": arm["score"], "spent": per, "by": by, "family": family(arm["name"]), "said": said})
+            family = arms.find(arm["name"]).family
+            rows.append({"name": arm["label"], "score": arm["score"], "spent": per, "by": by, "family": family, "said": said})
     return rows
 
 

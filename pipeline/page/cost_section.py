@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.arms import REFERENCE
 from pipeline.measures import cost, names
 from pipeline.measures.cost import Assumption, AssumptionKind
 from pipeline.page.arms_section import timing
 from pipeline.page.cells import Cell, finite
-from pipeline.page.published_section import REFERENCE
 
 Row = dict[str, Any]
 NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from statistics import NormalDist
 from typing import Any
 
+from pipeline.arms import REFERENCE
 from pipeline.config.schema import Price
 from pipeline.data import task
 from pipeline.lora_land import agreement, published
@@ -13,8 +14,6 @@ from pipeline.store import records
 
 Row = dict[str, Any]
 QV = ("q_proj and v_proj", "qkv_proj")
-REFERENCE = "reference."
-"""Begins the names of arms that are reference models."""
 PAID = ("tokens_in", "tokens_out", "refused", "cost")
 SETUP = {
     "quantization": "nf4", "rank": 8, "alpha_per_rank": 2.0, "dropout": 0.05, "learning_rate": 2e-4, "schedule": "cosine",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline import arms
 from pipeline.config.recipe import build
 from pipeline.measures import names
-from pipeline.page import arms_section, fmt
+from pipeline.page import fmt
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline, variables
@@ -133,7 +134,7 @@ def shared(report: Row) -> Row:
         "row_id": row_id,
         "most_cards": MOST_CARDS,
         "floors": any(cell["floor"] for cell in report["cells"]),
-        "arm_label": arms_section.label,
+        "arm_label": lambda name: arms.find(name).label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: place(min(cells, key=lift_of)),
@@ -175,8 +176,8 @@ def measured(report: Row) -> Row:
     every = [arm for cell in cells for arm in cell["arms"]]
     return {
         "there": there(report),
-        "arm_names": sorted({arm["name"] for arm in every}, key=arms_section.rank),
-        "arm_meaning": arms_section.meaning,
+        "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
+        "arm_meaning": lambda name: arms.find(name).meaning,
         "called": names.arm,
         "shown": shown,
         **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
@@ -202,8 +203,8 @@ def shown(cell: Row) -> Row:
 def ledger(cell: Row) -> Row:
     """What the script must know of a cell to list its examples."""
     primary, examples = cell["comparisons"][0], cell["examples"]
-    several = [{"name": "tuned", "label": arms_section.label("tuned"), "seed": seed} for seed in cell["seeds"]]
-    others = [{"name": name, "label": arms_section.label(name), "seed": None} for name in sorted(examples["others"], key=arms_section.rank)]
+    several = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
+    others = [{"name": name, "label": arms.find(name).label, "seed": None} for name in sorted(examples["others"], key=arms.rank)]
     return {
         "cell": cell["cell"],
         "label": cell["label"],
@@ -212,7 +213,7 @@ def ledger(cell: Row) -> Row:
         "zero_one": examples["zero_one"],
         "classes": list(examples["classes"]),
         "seeds": len(several),
-        "arms": [{"name": "base", "label": arms_section.label("base"), "seed": None}, *several, *others],
+        "arms": [{"name": "base", "label": arms.find("base").label, "seed": None}, *several, *others],
         "file": examples["file"],
     }
 

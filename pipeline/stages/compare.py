@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import metrics
-from pipeline.arms import RAW
+from pipeline import arms, metrics
 from pipeline.data import inline
 from pipeline.data.task import Task
 from pipeline.machine import Work
@@ -23,8 +22,6 @@ from pipeline.store.records import Example, Prediction
 
 ARM = "arm."
 """Prefix of inputs that hold predictions of arms other than base and tuned."""
-REFERENCE = "reference."
-"""Prefix of inputs that hold predictions of reference models; it stays in the arm's name."""
 RELEVANCE = "relevance."
 GENERAL = "general."
 
@@ -36,8 +33,8 @@ def run(work: Work) -> dict[str, Any]:
     heldout = examples_of(work, "exam")
     predictions = load_predictions(work, heldout, seeds)
     result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
-    arms = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
-    grounded = grounding.measure(task, heldout, arms, work.params["confidence"], preface_of(work))
+    by_arm = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
+    grounded = grounding.measure(task, heldout, by_arm, work.params["confidence"], preface_of(work))
 
     replace(result, rows=[add_flags(row, grounded.hallucinated) for row in result.rows]).write(work.out)
     measures = {
@@ -93,11 +90,11 @@ def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> sc
     """Predictions of all arms: those with inputs, the raw picks of those that ranked choices, and the constant answer."""
     others: dict[str, list[Prediction]] = {}
     for source in sorted(work.inputs):
-        if source.startswith((ARM, REFERENCE)):
+        if source.startswith((ARM, arms.REFERENCE)):
             name = source.removeprefix(ARM)
             others[name] = predictions_of(work, source)
-            if name.endswith("_constrained") and any(row.logprobs for row in others[name]):
-                others[name + RAW] = scoring.raw_pick(others[name], heldout)
+            if arms.find(name).constrained and any(row.logprobs for row in others[name]):
+                others[name + arms.RAW] = scoring.raw_pick(others[name], heldout)
     if "train" in work.inputs:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in heldout]
