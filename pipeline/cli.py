@@ -1,5 +1,8 @@
-"""The verbs: parse, call, print. A UserError becomes its message and exit 2 (artifacts that were altered, or a page that is not what its
-records give: 3); anything else is ours, with a traceback and exit 1. A gate says with 3 that a rule fails, with 4 that one cannot tell."""
+"""The commands of the command line: parse, call, print.
+
+A UserError becomes its message and exit code 2, or 3 if artifacts were altered or a page does not follow from its records. Any other
+exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 4 if a rule cannot be decided.
+"""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Errors the user can fix. The command line prints them in a few lines and exits with 2, without a traceback.
+"""Errors that the user can fix. The command line prints them in a few lines and exits with 2, without a traceback.
 
 UserError
   RecipeError      the recipe asks for something that the pipeline cannot do

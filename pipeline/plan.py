@@ -1,4 +1,4 @@
-"""READ FIRST. From a recipe to the jobs that answer it: the flow of the whole program is plan(), that of one task is cell()."""
+"""Turns a recipe into jobs. Read this first: plan() is the flow of the whole program."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where the files are that loralift ships: recipes, the quickstart's base, the published table, paragraphs of plain English.
+"""Locates the files that loralift ships: recipes, the quickstart's base, the published table, paragraphs of plain English.
 
 They are in top-level folders of the source tree; pyproject.toml puts them inside the package of a wheel.
 """

@@ -1,4 +1,4 @@
-"""Makes the artifacts of a plan and makes none twice, here or wherever submit() sends them."""
+"""Runs the jobs of a plan and repeats none that is finished, here or wherever submit() sends them."""
 
 import time
 from collections.abc import Callable

@@ -1,5 +1,7 @@
-"""The order of jobs: data sets first, since one that does not load must stop the run before any training; then jobs on the same weights
-one after another, since loading a base takes longer than many a job on it."""
+"""Orders jobs: data sets first, since one that does not load must stop the run before any training.
+
+Then jobs on the same weights follow one another, since loading a base takes longer than many a job on it.
+"""
 
 from pipeline import stages
 from pipeline.plan import Job

@@ -1,4 +1,4 @@
-"""What training and answering take on four graphics cards, bytes and seconds, from a base's shape and the tokens alone.
+"""Estimates memory and time of training and generation on four graphics cards, from a base's shape and the token counts alone.
 
 The formulas are those of roofline limits: work over the card's peak, traffic over its bandwidth. The switches stand for what this
 project does: no checkpointing, eager transformers, adapters in fp32 under autocast, everything unquantized in bf16, a micro-batch of

@@ -1,4 +1,4 @@
-"""Rules that a comparison must pass, for an exit code in CI: read from a YAML file, judged on report.json, with the evidence as JSON."""
+"""Judges the rules of a YAML file on report.json, prints the evidence and gives an exit code for CI."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""What `loralift plan` prints: a line a job with what it takes and why it is not here, and what a recipe's test sets can show."""
+"""Prints `loralift plan`: each job with its cost and the reason why it must run, and what the held-out sets can show."""
 
 import json
 import textwrap

@@ -1,4 +1,4 @@
-"""What the test sets of a recipe can show, known before a run: lifts, what was kept, and p-values that resampling cannot reach."""
+"""Computes before a run what the held-out sets of a recipe can show: lifts, non-inferiority, and p-values out of reach of resampling."""
 
 import textwrap
 from collections.abc import Collection, Iterator, Mapping

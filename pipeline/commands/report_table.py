@@ -1,4 +1,4 @@
-"""The verdict on a terminal: a table that fits 80 columns, and the same in sentences. Fed by report.json."""
+"""Prints the verdict on a terminal from report.json: a table of 80 columns, and the same in sentences."""
 
 import textwrap
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the verbs print. Reads artifacts and recipes, makes nothing."""
+"""Prints what each command shows, from finished artifacts and recipes. Runs no job."""
 
 import json
 import shutil

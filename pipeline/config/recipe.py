@@ -1,4 +1,4 @@
-"""The whole language of recipes. Every key that a recipe may hold is a field here or in schema.py, and no other.
+"""Defines the recipe: every key that a recipe may hold is a field here or in schema.py.
 
 A recipe says what to measure. How it runs (devices, micro-batches, workers) is set on the command line and never changes a key.
 """

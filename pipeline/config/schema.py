@@ -1,4 +1,4 @@
-"""What may stand in each section of a recipe: every key with its type, its default and what it means."""
+"""Defines each section of a recipe: every key with its type, its default and its meaning."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 

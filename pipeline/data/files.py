@@ -1,4 +1,4 @@
-"""Rows of local data files, each with its location (line or row number).
+"""Reads rows of local data files, each with its location (line or row number).
 
 Text files are read line by line here and not by `datasets`, which turns dates into timestamps and the CSV values 007 and NA into 7.0
 and null, pads short CSV rows, accepts mixed types, and reports no line numbers. Parquet files and saved data sets carry their own

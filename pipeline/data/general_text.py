@@ -1,4 +1,4 @@
-"""The shipped paragraphs of plain English: about no task, so what an adapter does to their loss is what it cost elsewhere."""
+"""Reads the shipped paragraphs of plain English. They belong to no task, so a change of their loss is a side effect of the adapter."""
 
 import json
 from dataclasses import dataclass

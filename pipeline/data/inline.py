@@ -1,4 +1,4 @@
-"""Tasks written inline in a recipe: a source, templates for prompt and target, and the name of a parser.
+"""Builds tasks written inline in a recipe: a source, templates for prompt and target, and the name of a parser.
 
 In a template `{column}` stands for a column's value, `{column[key]}` for a part of it (a key of an object or an index of a list), and
 `{{` for a brace. A value that is not text is written as JSON.

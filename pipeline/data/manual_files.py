@@ -1,4 +1,4 @@
-"""Data files that no hub serves: read from data/sources/, downloaded where they have a URL, else requested from the user."""
+"""Finds data files that no hub serves: in data/sources/, else downloaded where they have a URL, else requested from the user."""
 
 import os
 from collections.abc import Iterable

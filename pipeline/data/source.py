@@ -1,4 +1,4 @@
-"""Where the rows of a task come from: a hub data set, files, a folder, or a function of ours.
+"""Reads the rows of a task from a hub data set, files, a folder or a function.
 
 A source that is missing or out of reach is an error at once, which names the nearest thing that exists.
 """

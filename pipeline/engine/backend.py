@@ -1,4 +1,4 @@
-"""What a stage may ask of a model, whoever runs it: answers, log-probabilities of rows, and a ranking of choices.
+"""Defines what a stage may ask of a model: generated text, log-probabilities of rows, and a ranking of choices.
 
 A new backend is a class with the three methods and a line in `open_backend.py`; stages need no change.
 """

@@ -1,4 +1,4 @@
-"""Token batches: how rows are grouped by a token budget, then padded or packed. No result depends on the grouping, rounding apart."""
+"""Groups rows into batches by a token budget and pads or packs them. No result depends on the grouping, rounding apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How likely each of a few answers is after its prompt; a prompt is read once, however many answers it has."""
+"""Ranks a few fixed answers by log-likelihood after a prompt. Each prompt is encoded once, however many answers it has."""
 
 from collections.abc import Sequence
 from typing import Any

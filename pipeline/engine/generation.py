@@ -1,4 +1,4 @@
-"""Continuations of prompts: greedy or sampled, and the conditions that end them."""
+"""Generates continuations of prompts, greedy or sampled, until a stop condition holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Log-probabilities of targets, and the loss and KL divergence of base and adapter, read off the logits."""
+"""Computes log-probabilities of targets, and the loss and KL divergence of base and adapter, from logits."""
 
 from collections.abc import Sequence
 from typing import Any

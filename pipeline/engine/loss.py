@@ -1,4 +1,4 @@
-"""The training loss."""
+"""Computes the training loss."""
 
 from typing import Any
 

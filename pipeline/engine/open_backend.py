@@ -1,4 +1,4 @@
-"""The table of backends, and the one that a job names."""
+"""Lists the backends by name and opens the one that a job names."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""What a model says of many rows, batch by batch, kept so that a killed run continues after the last whole batch."""
+"""Runs a model over many rows batch by batch and saves each batch, so a killed run continues after the last whole one."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One seed for every random number generator."""
+"""Seeds every random number generator from one seed."""
 
 
 def seed_everything(seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Requests at batch 1 and how long they take: arms answer every prompt in turn, greedily or by ranking choices."""
+"""Times requests at batch size 1: the arms answer every prompt in turn, greedily or by ranking choices."""
 
 import time
 from collections.abc import Iterator, Sequence

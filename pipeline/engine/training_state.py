@@ -1,4 +1,4 @@
-"""What the training loop stands on: the order of the data, the state that outlives a crash, the curve."""
+"""Keeps the state of training: the order of the data, the checkpoint that survives a crash, and the loss curve."""
 
 import csv
 import os

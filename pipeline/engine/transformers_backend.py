@@ -1,4 +1,4 @@
-"""The backend that runs models in this process with transformers and peft."""
+"""Runs models in this process with transformers and peft."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext

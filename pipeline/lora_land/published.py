@@ -1,4 +1,6 @@
-"""The published LoRA Land numbers: 31 tasks by ten tuned bases and two GPT models, and which of them a constant answer reaches.
+"""Reads the published LoRA Land numbers: 31 tasks by ten tuned bases and two GPT models.
+
+Also tells which of them a constant answer reaches.
 
 Source: arXiv 2405.00732, Table 12; data/published/README.md says what the columns mean and where the paper contradicts itself.
 Scores are fractions of 1, printed to three digits.

@@ -1,4 +1,4 @@
-"""When to use the fine-tune and when the base will do, and the rules behind that. Decisions and figures alone: the page words them.
+"""Decides when to use the adapter and when the base is enough, and the rules behind that. Decisions and figures only; the page words them.
 
 What the confirmatory claims show decides; everything else is marked exploratory.
 """

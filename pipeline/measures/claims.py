@@ -1,4 +1,4 @@
-"""What a report claims and is held to: one family of tests over all cells, each claim better, worse or cannot tell.
+"""Defines the claims of a report: one family of tests over all cells, each claim better, worse or cannot tell.
 
 Of every cell: tuned over base on the primary metric (`lift`), tuned over the best cheap arm where there is one (`learned`), and
 tuned no worse than base by more than a margin on every general suite (`kept`) on which the base scores more than the margin. Which

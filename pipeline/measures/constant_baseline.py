@@ -1,4 +1,4 @@
-"""Arms against an answer that is always the same, which needs no model: who scores no more than that is of no use. Exploratory."""
+"""Compares arms with a constant answer, which needs no model: an arm that scores no more is useless. Exploratory."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""What training and answering cost by measured speeds and given prices, and from how many requests the adapter pays."""
+"""Computes the cost of training and generation from measured speeds and prices, and the number of requests after which the adapter pays."""
 
 import math
 from collections.abc import Mapping

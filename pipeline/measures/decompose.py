@@ -1,4 +1,4 @@
-"""What a lift is made of: the output format, examples in the prompt, and what was learned.
+"""Splits a lift into parts: output format, examples in the prompt, and what training added.
 
 c0 is the base; c1 the better of base and constrained base; c2 the better of c1 and few-shot base, each chosen once, on all
 examples. Then format = c1 - c0, prompt = c2 - c1 and learned = tuned - c2 sum to the lift whatever the scores are. Choosing the

@@ -1,4 +1,4 @@
-"""Which row of which table a statement rests on. The page turns it into a link."""
+"""Names the row of a table that a statement rests on. The page turns it into a link."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Was anything forgotten? Tuned against base on what it was not trained for: how much worse, and is that shown to be within a margin.
+"""Tests whether the adapter made other tasks worse, and whether the loss is shown to stay within a margin (non-inferiority).
 
 Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the hypothesis to be
 refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'kept'. The interval

@@ -1,4 +1,4 @@
-"""Hallucination: what answers name that is in neither the source nor the target, and what they say wrongly of a representation."""
+"""Measures hallucination: names in an answer that neither source nor target holds, and wrong statements about a meaning representation."""
 
 import json
 from collections import Counter

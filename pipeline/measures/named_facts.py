@@ -1,4 +1,4 @@
-"""Names, numbers and dates in a text, and whether another text knows them."""
+"""Extracts names, numbers and dates from a text and checks whether another text supports them."""
 
 import re
 from collections.abc import Iterable, Sequence

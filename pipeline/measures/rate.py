@@ -1,4 +1,4 @@
-"""A rate over groups, sum over count, with its bootstrap interval."""
+"""Computes a rate over groups, sum over count, with its bootstrap interval."""
 
 import numpy as np
 from numpy.typing import NDArray

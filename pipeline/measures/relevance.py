@@ -1,4 +1,4 @@
-"""Relevance of answers: what its prompt adds to the log-probability of an answer, and how surely it is told from another prompt.
+"""Measures relevance: how much the prompt adds to an answer's log-probability, and how often the right prompt explains it best.
 
 Both need nothing but a language model that scores answers. The gain is the mean over answers of log p(answer | prompt) - log p(answer)
 per token: their pointwise mutual information (Church and Hanks 1990, https://aclanthology.org/J90-1003) by the base's own reckoning.

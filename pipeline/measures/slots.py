@@ -1,4 +1,4 @@
-"""What an answer says of its meaning representation: values that are missing, added or wrong."""
+"""Finds missing, added and wrong values in an answer to a meaning representation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Medians, rates and overheads of the timed requests in speed.json."""
+"""Summarizes the timed requests of speed.json: medians, rates and overheads."""
 
 from typing import Any
 

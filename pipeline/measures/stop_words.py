@@ -1,4 +1,4 @@
-"""Words that begin English sentences and are no names."""
+"""Lists words that begin English sentences and are not names."""
 
 SMALL = """a about above across after again against all along although among an and another any are around as at be because been before
     behind being below beneath beside between beyond both but by can cannot could despite did do does doing don't down due during each

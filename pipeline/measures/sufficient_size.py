@@ -1,4 +1,4 @@
-"""How much data, or which rank, is enough: every size of a sweep against the largest, on the same held-out examples."""
+"""Finds the smallest sufficient size of a sweep (training rows or rank): each size against the largest on the same held-out examples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Words and numbers of a text in a form in which two spellings of the same thing are equal."""
+"""Normalizes words and numbers of a text, so that two spellings of the same thing are equal."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""How a base model is found: by its row in the table, as a hub id, or as a folder; and what is known of it before it is loaded."""
+"""Resolves a base model from its row in the table, a hub id or a folder, and describes it before any weight is loaded."""
 
 import json
 import os

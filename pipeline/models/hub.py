@@ -1,4 +1,4 @@
-"""Base models from the Hugging Face hub: fetched once, found in the cache after, refused in one line."""
+"""Downloads base models from the Hugging Face hub once, finds them in the cache later, and explains a failure in one line."""
 
 from pathlib import Path
 from typing import Any

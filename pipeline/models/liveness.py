@@ -1,4 +1,4 @@
-"""Is an adapter alive? Measured where the model is in memory, judged before any score is made."""
+"""Tells live adapters from dead ones: measured while the model is in memory, judged before anything is scored."""
 
 import json
 from pathlib import Path

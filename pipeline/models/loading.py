@@ -1,4 +1,4 @@
-"""Base models in memory, quantized one way for training and generation, and adapters on them."""
+"""Loads base models, quantized the same way for training and generation, and adapters on them."""
 
 import gc
 import warnings

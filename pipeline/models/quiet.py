@@ -1,4 +1,4 @@
-"""Notices of libraries that tell a user nothing to act on, silenced one by one, each by its text."""
+"""Silences notices of libraries that ask nothing of the user, one by one, each by its text."""
 
 import logging
 import warnings

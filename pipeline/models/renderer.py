@@ -1,5 +1,6 @@
-"""What a model sees: the turns of a prompt in the chat template, or its plain text, as token ids; the answer after it; and how ids
-become text again. Training, generation and scoring all come through here, so their ids are the same.
+"""Renders prompts as token ids: turns through the chat template or plain text, then the target; and decodes ids to text.
+
+Training, generation and scoring all use it, so their ids are the same.
 
 The ids of a prompt never depend on the answer: prompt and answer are tokenized apart and put together as
 ids, so the loss mask is a number of tokens and no string is ever searched for.

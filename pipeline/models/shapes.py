@@ -1,4 +1,4 @@
-"""The shape of a decoder: its linear modules, parameters, cache and activations, as counts. No weights and no torch.
+"""Describes the shape of a decoder: its linear modules, and counts of parameters, cache and activations. Needs no weights and no torch.
 
 Eleven kinds of transformers' decoders are known, by the `model_type` of their config.json. A kind decides the names of the
 linear modules, which of them have biases, and where the norms are; the rest are widths.

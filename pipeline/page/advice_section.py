@@ -1,4 +1,4 @@
-"""The words of the advice: sentences, the names of its rules, and the paragraph that opens the page."""
+"""Words the advice: its sentences, its rules, and the paragraph that opens the page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The ids of the page's rows and tables, and the links to them: the one place that spells them."""
+"""Makes the ids of the page's rows and tables and the links to them. No other file spells them."""
 
 from typing import Final
 

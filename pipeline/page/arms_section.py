@@ -1,4 +1,4 @@
-"""Every arm of a cell on one line: score with interval, what went wrong with its answers, relevance, hallucination, speed."""
+"""Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The cells of a report: one task at one point of a sweep, with the folders that its figures come from."""
+"""Collects the cells of a report: one task at one point of a sweep, with the folders that its figures come from."""
 
 import json
 import math

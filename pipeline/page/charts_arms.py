@@ -1,4 +1,4 @@
-"""Figures of the arms, drawn by Altair: what made the lift, scores of all arms, quality against cost, what was kept elsewhere."""
+"""Draws the charts of the arms with Altair: decomposition, scores, quality against cost, other tasks."""
 
 import math
 from typing import Any

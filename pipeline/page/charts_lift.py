@@ -1,4 +1,4 @@
-"""The figures, drawn by Altair from the report's own data: lifts with intervals, training curves, lift along a sweep."""
+"""Draws the charts of the lift with Altair: lifts with intervals, training curves, lift along a sweep."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What a reader must know before trusting a figure: unreadable answers, dropped and overlapping data, dead adapters, warnings."""
+"""Lists what a reader must know before trusting a figure: unparsed answers, dropped and overlapping data, dead adapters, warnings."""
 
 from collections.abc import Callable
 from typing import Any

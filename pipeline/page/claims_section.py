@@ -1,4 +1,4 @@
-"""What is claimed, and its sentences: the cells handed to measures.claims, its claims to measures.advice."""
+"""Words the claims: hands the cells to measures.claims and the claims to measures.advice."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace

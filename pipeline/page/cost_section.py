@@ -1,4 +1,4 @@
-"""The account of costs of a cell: what was measured and priced, handed to measures.cost, and the words for what that gives."""
+"""Builds the cost table of a cell: hands what was measured and priced to measures.cost, and words the result."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the page carries so that anyone can work it out again: files of its inputs, each content once, and the hash of every other file."""
+"""Embeds in the page the records that let anyone recompute it: input files, each content once, and the hash of every other file."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Every held-out example with what every arm said: how it changed, and under which id the page carries it.
+"""Lists every held-out example with the answer of each arm and how it changed.
 
 The page carries `compare`'s examples.jsonl as it lies in its folder; the browser unpacks that of a cell when it is looked at.
 """

@@ -1,4 +1,4 @@
-"""How figures and verdicts are written, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
+"""Formats figures and verdicts, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
 
 import math
 import re

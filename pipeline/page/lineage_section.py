@@ -1,4 +1,4 @@
-"""Where every figure comes from: artifacts, and the computers and packages that made them."""
+"""Lists the artifacts behind every figure, with the computers and packages that made them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The model card of an adapter: what it is, how to load it, what it was measured to be worth, and what that does not say."""
+"""Writes the model card of an adapter: what it is, how to load it, its measured lift, and the limits of that evidence."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the fine-tune cost elsewhere: the general suites, and how each difference is told."""
+"""Builds the table of what the adapter cost on other tasks and general suites."""
 
 from typing import Any
 

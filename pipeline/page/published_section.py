@@ -1,4 +1,4 @@
-"""What stands beside our figures: those of LoRA Land for the same task and base, reference models, constant answers."""
+"""Compares our figures with those of LoRA Land for the same task and base, with reference models and with constant answers."""
 
 from dataclasses import asdict
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Lays the report out: one HTML file that needs no other and asks no network, and Markdown for a pull request."""
+"""Renders the report as one HTML file that needs no other file and no network, and as Markdown for a pull request."""
 
 import base64
 import hashlib

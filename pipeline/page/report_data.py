@@ -1,4 +1,4 @@
-"""The whole report as data: everything that stands on the page, except the texts of the examples."""
+"""Builds report.json: everything that stands on the page, except the texts of the examples."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which size of a sweep is enough: the points of the report, handed to measures.learning."""
+"""Builds the table of sufficient sizes of a sweep, from measures.sufficient_size."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures as SVG that follow the reader's theme: drawn in placeholder colours, which become CSS variables."""
+"""Converts charts to SVG that follows the reader's theme: placeholder colours become CSS variables."""
 
 import re
 from collections.abc import Mapping

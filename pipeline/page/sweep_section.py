@@ -1,4 +1,4 @@
-"""Lift against the swept keys, with the single runs, where a recipe sweeps."""
+"""Builds the table of lift against the swept keys, with the single runs."""
 
 from typing import Any
 

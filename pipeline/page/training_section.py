@@ -1,4 +1,4 @@
-"""What the training of every adapter looked like: its curve, thinned for the eye, and its price."""
+"""Builds the table of training: the loss curve of each adapter, thinned for display, and its cost."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The synthetic corpus that the quickstart's base model is pretrained on: short business texts.
+"""Generates the synthetic corpus that the quickstart's base model is pretrained on: short business texts.
 
 Half of the documents state one record twice or more in different forms (sentences, lines,
 pairs, JSON, questions), which is what teaches a small model to copy from its context. No

@@ -1,4 +1,4 @@
-"""The words of the quickstart's small world: people, towns, goods, opinions.
+"""Generates the vocabulary of the quickstart's tasks: people, towns, goods, opinions.
 
 People and towns are put together from syllables and dealt into three hands that share no
 entry: `corpus` for pretraining, `train` and `heldout` for the tasks. A model that answers a

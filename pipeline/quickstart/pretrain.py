@@ -1,4 +1,4 @@
-"""Makes `checkpoints/quickstart-base/`: its tokenizer, its weights and its model card.
+"""Pretrains `checkpoints/quickstart-base/`: its tokenizer, its weights and its model card.
 
 Run: `make base-model`. About an hour and a half on one core; equal seeds and library versions
 give an equal model. Progress goes to `checkpoints/quickstart-base.log`; a run that was stopped

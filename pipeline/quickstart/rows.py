@@ -1,4 +1,4 @@
-"""Rows of the three quickstart tasks. Train and held-out parts share no person, town, goods or wording."""
+"""Generates rows of the three quickstart tasks. Train and held-out parts share no person, town, goods or wording."""
 
 import random
 from collections.abc import Callable, Iterator

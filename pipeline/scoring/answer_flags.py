@@ -1,4 +1,4 @@
-"""Flags of single answers: unparsed, truncated, endless, empty, refused."""
+"""Flags single answers: unparsed, truncated, endless, empty, refused."""
 
 from pipeline.store.records import Prediction
 

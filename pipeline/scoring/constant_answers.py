@@ -1,4 +1,4 @@
-"""Constant answers: the score of always giving the same one is the floor of a task with few answers."""
+"""Scores constant answers: the floor of a task with few answers."""
 
 from pipeline.store.records import Example
 

@@ -1,4 +1,4 @@
-"""Parsers that read the answer from a model's text. Each takes the text and the example and returns None if it finds no answer.
+"""Parses the answer from a model's text. Each parser takes the text and the example and returns None if it finds no answer.
 
 Parsers also normalize: `1,018.00` becomes `1018`, and the keys of a JSON object are sorted. Scores compare the parsed text with the
 parsed target, and parsing an answer again does not change it.

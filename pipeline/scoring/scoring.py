@@ -1,4 +1,4 @@
-"""From predictions to a comparison: parsed answers, scores, lift, interval and test. Loads no model."""
+"""Scores predictions and compares arms: parsed answers, scores, lift, interval and test. Loads no model."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Paired statistics of the arms of a task: pure functions over sums of examples' statistics.
+"""Computes paired statistics of the arms of a task: pure functions over sums of examples' statistics.
 
 Every metric is a function of added-up statistics of examples (metrics/base.py). Examples of one source document
 are summed to one row first, so the group is the unit that is resampled, swapped and left out. Several training

@@ -1,4 +1,4 @@
-"""From figures to a verdict: better, worse or cannot tell. The three words stand here alone."""
+"""Turns figures into a verdict: better, worse or cannot tell. No other file spells the three words."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, get_args

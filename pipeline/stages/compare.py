@@ -1,4 +1,4 @@
-"""Score all arms' predictions on the same held-out examples and test their differences.
+"""Scores all arms' predictions on the same held-out examples and tests their differences.
 
 The liveness gate comes first: an adapter that changes nothing stops the comparison before anything is scored.
 """

@@ -1,4 +1,4 @@
-"""What an adapter did to plain English: the loss of base and tuned on paragraphs that are about no task, and KL(base || tuned)."""
+"""Measures what an adapter did to plain English: the loss of base and tuned on paragraphs of no task, and KL(base || tuned)."""
 
 import json
 import time

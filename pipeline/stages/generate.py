@@ -1,4 +1,4 @@
-"""Answers of one arm to the held-out examples: of the base, with few-shot prompts, restricted to the choices, or with an adapter.
+"""Generates the predictions of one arm on the held-out examples: the base, few-shot, constrained to choices, or with an adapter.
 
 All arms run on the same resident weights, greedily; base and tuned with the same token ids in the same batches. Finished
 batches are kept in the resume folder, so a killed run continues where it was.

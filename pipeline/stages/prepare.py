@@ -1,4 +1,4 @@
-"""Fixes the examples of a task on disk: reads every row of a split, counts what cannot be used and why, and draws the rest by seed.
+"""Fixes the examples of a task on disk: reads every row of a split, counts unusable rows by reason, and samples the rest by seed.
 
 Training sees no held-out prompt: the train split is drawn with the finished exam at hand (input `avoid`) and leaves its prompts out,
 the nearly equal ones too. An example's rank in the draw is the hash of seed and id, so a larger draw holds a smaller one, and

@@ -1,4 +1,4 @@
-"""What a reference model behind an endpoint says to the held-out examples.
+"""Collects the answers of a reference model behind an endpoint to the held-out examples.
 
 What that took stands in the manifest alone: times would give equal answers another digest.
 """

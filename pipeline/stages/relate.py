@@ -1,4 +1,4 @@
-"""How much an arm's answers are about their prompts: log-probabilities under the base after their own prompt, another one, and none."""
+"""Measures how relevant an arm's answers are: log-probabilities under the base after their own prompt, another prompt and none."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The verdict of a recipe as one HTML page, as Markdown, and as JSON, from the folders of all its stages."""
+"""Writes the report of a recipe as one HTML page, as Markdown and as JSON, from the folders of all its stages."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long the arms take for one request at a time, and how much memory: greedy, the same number of new tokens always, arms in turn.
+"""Times one request at a time and measures memory: greedy, always the same number of new tokens, arms in turn.
 
 speed.json holds what was measured; medians, rates and overheads are made when the report is (measures/speed_summary.py).
 

@@ -1,4 +1,4 @@
-"""Folders that are made once: keyed by what they are to be, sealed by what came out.
+"""Stores results in folders that are made once: keyed by their inputs, sealed by a digest of their content.
 
 An artifact is a folder with the files that a stage wrote and a manifest.json, written last.
 Its key hashes the stage, its version, its parameters and the digests of its inputs; its digest

@@ -1,4 +1,4 @@
-"""Which files the code of a module consists of: what it imports, whatever those import, what is loaded by name, and data files beside it.
+"""Finds the files that a module's code consists of: imports, their imports, modules loaded by name, and data files beside them.
 
 Read from the text of import statements, wherever in a file they stand, so that heavy libraries which load late do not matter and
 nothing is run. `tests/test_versions.py` holds the reading to the syntax tree.

@@ -1,4 +1,4 @@
-"""What keys hash is what was hashed first, so that work is found after a recipe key is added.
+"""Keeps keys stable: a recipe key that was added later enters no key while its value means 'as before'.
 
 A stage always gets all of its parameters, and an old manifest is read as if it held them.
 """

@@ -1,4 +1,4 @@
-"""The rows that stages hand to each other, one JSON object a line."""
+"""Reads and writes the rows that stages hand to each other, one JSON object a line."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Finished rows of a long stage, one JSON object a line, kept so that a killed run goes on behind the last whole one."""
+"""Logs finished rows of a long stage, one JSON object a line, so a killed run continues after the last whole row."""
 
 import json
 import os
