@@ -11,7 +11,7 @@ from pipeline.stages import compare
 from pipeline.store import records
 from pipeline.store.records import Comparison, Prediction
 from tests import project, tiny
-from tests.judging import judge
+from tests.verdicts import judge
 
 EXAM = tiny.examples(40)
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}

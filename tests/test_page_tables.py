@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.commands.report_table import published, references, rows
 from pipeline.page import charts_arms, charts_lift, render
-from tests import shown_elsewhere, shown_tables
+from tests import expected_outside_page, expected_tables
+from tests.expected_cells import Expected, Shown, Tables, fits, metric, shows
 from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
 from tests.report_inputs import Inputs, Made
-from tests.shown import Expected, Shown, Tables, fits, metric, shows
 
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -144,7 +144,9 @@ def drawn(report: Row) -> dict[str, str]:
 def check(found: list[Table], expected: Tables) -> None:
     """Every table is expected, with its columns and rows, and every cell holds what it must."""
     labels = [table.label for table in found]
-    assert not set(labels) - set(expected), f"no test reads these tables; add them to tests/shown_tables.py: {set(labels) - set(expected)}"
+    assert not set(labels) - set(expected), (
+        f"no test reads these tables; add them to tests/expected_tables.py: {set(labels) - set(expected)}"
+    )
     assert not set(expected) - set(labels), f"these tables are missing: {set(expected) - set(labels)}"
     assert len(set(labels)) == len(labels), f"two tables have one label: {labels}"
     for table in found:
@@ -168,13 +170,13 @@ def compare(table: Table, rows: list[Expected]) -> None:
 
 def test_tables_of_a_written_page_show_the_report(full: Made, swept: Made) -> None:
     for made in (full, swept):
-        check(Page(made.html).tables, shown_tables.page(made.json))
+        check(Page(made.html).tables, expected_tables.page(made.json))
 
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_no_figure_stands_in_the_place_of_another(reports: dict[str, Row], name: str) -> None:
     page = Page(render.page(reports[name], {}, drawn(reports[name])))
-    check(page.tables, shown_tables.page(reports[name]))
+    check(page.tables, expected_tables.page(reports[name]))
 
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
@@ -182,7 +184,7 @@ def test_a_figure_in_the_place_of_another_would_be_seen(reports: dict[str, Row],
     """The figures of these reports differ so much that no two columns with figures, and not all rows of one, could be exchanged."""
     report = reports[name]
     for table in Page(render.page(report, {}, drawn(report))).tables:
-        expected = shown_tables.page(report)[table.label]
+        expected = expected_tables.page(report)[table.label]
         figures = [head for head in table.heads if any(isinstance(row[head], Shown) for row in expected)]
         for one, other in combinations(figures, 2):
             pairs = list(zip(table.rows, expected, strict=True))
@@ -196,15 +198,15 @@ def test_a_figure_in_the_place_of_another_would_be_seen(reports: dict[str, Row],
 def test_tables_of_the_markdown_show_the_report(reports: dict[str, Row], name: str) -> None:
     found = markdown_tables(render.markdown(reports[name]))
     found[-1].label = "Answers 2"  # the artifacts, in a fold at the end of that section
-    check(found, shown_elsewhere.markdown(reports[name]))
+    check(found, expected_outside_page.markdown(reports[name]))
 
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: str) -> None:
     report = reports[name]
-    compare(terminal_table(rows(report)), shown_elsewhere.terminal(report))
-    compare(terminal_table(references(report)), shown_elsewhere.told_references(report))
-    compare(terminal_table(published(report)), shown_elsewhere.told_published(report))
+    compare(terminal_table(rows(report)), expected_outside_page.terminal(report))
+    compare(terminal_table(references(report)), expected_outside_page.told_references(report))
+    compare(terminal_table(published(report)), expected_outside_page.told_published(report))
 
 
 def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
@@ -219,7 +221,7 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         assert any(lift.fits(text) for text in details)
         floor = shows("An answer that is always the same: {}", cell["floor"] and cell["floor"]["score"])
         assert any(floor.fits(text) for text in details) == bool(cell["floor"])
-        took = shown_tables.training(cell["cost"]["training"])
+        took = expected_tables.training(cell["cost"]["training"])
         assert isinstance(took, Shown)
         assert any(Shown(f"{cell['label']}: one adapter took {took.pattern} to train.", took.values).fits(text) for text in captions)
         size = shows("Adapter {b}, context window {n} tokens", speed["adapter_bytes"], speed["context_window"])
@@ -228,7 +230,7 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str) -> None:
-    expected = shown_elsewhere.flips(reports[name])
+    expected = expected_outside_page.flips(reports[name])
     assert any("Fixed" in fold.pattern for fold in expected)
     assert any("Broken" in fold.pattern for fold in expected)
     suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"]]
@@ -286,23 +288,23 @@ def in_order(places: list[tuple[float, float]]) -> bool:
 def test_points_of_lifts_and_parts_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row], name: str) -> None:
     report, drawings = reports[name], figures[name]
     for drawing in under(drawings, "Lift on every task"):
-        tell(drawing, shown_elsewhere.lifts(report))
+        tell(drawing, expected_outside_page.lifts(report))
         primaries = [cell["comparisons"][0] for cell in report["cells"]]
         assert on_one_scale(spread(primaries, "lift", drawing))
     for drawing in under(drawings, "What made the lift"):
-        tell(drawing, shown_elsewhere.parts(report))
+        tell(drawing, expected_outside_page.parts(report))
 
 
 @pytest.mark.parametrize("name", ["two", "sweep"])
 def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row], name: str) -> None:
     for cell in reports[name]["cells"]:
         (scores,) = under(figures[name], "Every way of asking", cell["label"])
-        tell(scores, shown_elsewhere.scores(cell))
+        tell(scores, expected_outside_page.scores(cell))
         assert on_one_scale(spread(cell["arms"], "score", scores))
         (costs,) = under(figures[name], "Quality against cost", cell["label"])
-        tell(costs, shown_elsewhere.costs(cell))
+        tell(costs, expected_outside_page.costs(cell))
         dots = {text: (x, y) for text, x, y in reversed(costs.points)}  # a name beside its point tells the same
-        placed = [(each.values, place) for each in shown_elsewhere.costs(cell) for text, place in dots.items() if each.fits(text)]
+        placed = [(each.values, place) for each in expected_outside_page.costs(cell) for text, place in dots.items() if each.fits(text)]
         assert on_one_scale([(score, -y) for (score, _), (_, y) in placed])
         assert in_order([(cost, x) for (_, cost), (x, _) in placed])
 
@@ -312,7 +314,7 @@ def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawin
 def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
     suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"] if suite["kind"] == kind]
     for drawing in under(figures[name], "What was kept elsewhere", heading):
-        tell(drawing, shown_elsewhere.kept(reports[name], kind))
+        tell(drawing, expected_outside_page.kept(reports[name], kind))
         assert on_one_scale(spread(suites, "difference", drawing))
 
 
@@ -321,7 +323,7 @@ def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str
 def test_points_of_curves_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
     for task in {cell["task"] for cell in reports[name]["cells"]}:
         (drawing,) = under(figures[name], "Training", task, heading)
-        expected = shown_elsewhere.curve(reports[name], task, kind)
+        expected = expected_outside_page.curve(reports[name], task, kind)
         tell(drawing, expected, all_of_them=kind == "dev")
         losses = [next(one.values[0] for one in expected if one.fits(text)) for text, _, _ in drawing.points]
         assert in_order([(loss, -y) for loss, (_, _, y) in zip(losses, drawing.points, strict=True)])
@@ -331,6 +333,6 @@ def test_points_of_a_sweep_tell_the_report(figures: dict[str, list[Drawing]], re
     for task in {cell["task"] for cell in reports["sweep"]["cells"]}:
         found = under(figures["sweep"], "Sweep over rank and learning rate", task)
         for drawing in found:
-            expected = shown_elsewhere.sweep(reports["sweep"], task)
+            expected = expected_outside_page.sweep(reports["sweep"], task)
             tell(drawing, expected)
             assert on_one_scale([(next(one.values[0] for one in expected if one.fits(text)), -y) for text, _, y in drawing.points])

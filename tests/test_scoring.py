@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from pipeline.errors import ComparisonError, RecipeError
 from pipeline.scoring import answer_flags, scoring, stats
 from pipeline.store.records import Comparison, Example, Prediction
-from tests.judging import judge
+from tests.verdicts import judge
 
 
 def answer(text: str, example: Example) -> str | None:

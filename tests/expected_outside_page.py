@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from tests import shown_tables
-from tests.shown import Expected, Shown, Tables, corrected, known, label_of, metric, place, score, short, shows, size, span
-from tests.shown_tables import part, parts_of
+from tests import expected_tables
+from tests.expected_cells import Expected, Shown, Tables, corrected, known, label_of, metric, place, score, short, shows, size, span
+from tests.expected_tables import part, parts_of
 
 Row = dict[str, Any]
 
 
 def markdown(report: Row) -> Tables:
     """The tables of report.md by the heading above them."""
-    page = shown_tables.page(report)
+    page = expected_tables.page(report)
     floors = any(cell["floor"] for cell in report["cells"])
     first: list[Expected] = []
     made: list[Expected] = []
@@ -163,10 +163,10 @@ def scores(cell: Row) -> list[Shown]:
 
 
 def costs(cell: Row) -> list[Shown]:
-    priced = [arm for arm in cell["arms"] if shown_tables.thousand(arm["cost"])]
+    priced = [arm for arm in cell["arms"] if expected_tables.thousand(arm["cost"])]
     if priced:
         told = "score {}, {$} per 1,000 requests"
-        return [shows(f"{arm['label']}: {told}", arm["score"], shown_tables.thousand(arm["cost"])) for arm in priced]
+        return [shows(f"{arm['label']}: {told}", arm["score"], expected_tables.thousand(arm["cost"])) for arm in priced]
     timed = [arm for arm in cell["arms"] if arm["cost"] and arm["cost"]["seconds"]]
     return [shows(f"{arm['label']}: score {{}}, {{s}} a request", arm["score"], arm["cost"]["seconds"]) for arm in timed]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.shown import Expected, Shown, Tables, known, metric, place, score, share, shows, span
+from tests.expected_cells import Expected, Shown, Tables, known, metric, place, score, share, shows, span
 
 Row = dict[str, Any]
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests import shown_checks
+from tests import expected_checks
+from tests.expected_cells import Expected, Shown, Tables, corrected, known, label_of, metric, place, short, shows, size, span
 from tests.page_reader import tidy
-from tests.shown import Expected, Shown, Tables, corrected, known, label_of, metric, place, short, shows, size, span
 
 Row = dict[str, Any]
 USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the few-shot base", "cannot tell": "cannot tell"}
@@ -26,9 +26,9 @@ def page(report: Row) -> Tables:
         elsewhere,
         trained,
         swept,
-        shown_checks.compared,
-        shown_checks.checked,
-        shown_checks.made,
+        expected_checks.compared,
+        expected_checks.checked,
+        expected_checks.made,
     ):
         for label, rows in part(report).items():
             if rows:
