@@ -1,0 +1,230 @@
+"""Types a cell of report.json: one task at one point of a sweep, its arms and what was measured of them."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from pipeline.measures.figures import (
+    ArmCost,
+    ArmSpeedRow,
+    BreakEvenRow,
+    DecompositionRow,
+    Grounding,
+    PartialInterval,
+    Relevance,
+    SpeedFigures,
+    SuiteRow,
+    TrainingCost,
+)
+from pipeline.scoring.score_types import AnswerCounts, Lift
+from pipeline.scoring.verdict import Verdict
+
+
+class ComparisonRow(TypedDict):
+    """Tuned against base by one metric, on the same held-out examples."""
+
+    task: str
+    metric: str
+    primary: bool
+    """Whether the task is judged by it; only primary comparisons are claimed."""
+    n: int
+    """Held-out examples."""
+    seeds: int
+    """Training seeds; tuned is their mean."""
+    base: float
+    tuned: float
+    lift: float
+    """tuned - base."""
+    low: float
+    high: float
+    p: float
+    """Two-sided, by itself."""
+    test: str
+    """Name of the test that gave p."""
+    fixed: int
+    """Examples that tuned scores higher than base, by the mean over seeds."""
+    broken: int
+    smallest_effect: float | None
+    """The lift that this test would detect in 4 of 5 repetitions, the number of claims allowed for; null where that is not known."""
+    p_adjusted: float | None
+    """Over all claims; null of metrics that are not primary."""
+    verdict: Verdict | Literal[""]
+    """Empty of metrics that are not primary."""
+
+
+class MetricScore(PartialInterval):
+    """An arm's score by a metric that is not primary."""
+
+    metric: str
+    score: float
+
+
+class PromptAdditions(TypedDict):
+    """What stands in an arm's prompts beside the question: worked examples, or the keys of the answer."""
+
+    sentence: str
+    """In words."""
+    prompts: int
+    shots: NotRequired[int]
+    """Worked examples that were requested."""
+    fewest: NotRequired[int]
+    """Worked examples in the prompt with the fewest."""
+    most: NotRequired[int]
+    """Worked examples in the prompt with the most."""
+    shrunk: NotRequired[int]
+    """Prompts that hold fewer than were requested."""
+    separator: NotRequired[str | None]
+    """What else ends an answer."""
+    keys: NotRequired[list[str]]
+    """The keys that prompts name."""
+    unkeyed: NotRequired[int]
+    """Prompts that do not name them, for want of room."""
+
+
+class ArmRow(PartialInterval):
+    """An arm of a cell by the primary metric; low and high are those of its score."""
+
+    name: str
+    label: str
+    """Its name for people."""
+    score: float
+    over_base: Lift | None
+    """This arm minus base; null of base."""
+    tuned_over: Lift | None
+    """Tuned minus this arm; null of tuned."""
+    metrics: list[MetricScore]
+    """By the other metrics; those of sampled answers have base and tuned alone."""
+    counts: AnswerCounts | None
+    lenient: float | None
+    """Share of examples whose target stands somewhere in the text; null of tasks that run programs."""
+    relevance: Relevance | None
+    grounding: Grounding | None
+    speed: ArmSpeedRow | None
+    prompt_additions: PromptAdditions | None
+    """Null where the prompts hold nothing but the question."""
+    tokens_in: float | None
+    """Mean tokens of a prompt."""
+    tokens_out: float | None
+    """Mean tokens of an answer, an endpoint's own count where it gave one."""
+    cost: ArmCost | None
+
+
+class AbsentArm(TypedDict):
+    """An arm that the recipe asks for and the task cannot have."""
+
+    arm: str
+    why: str
+
+
+class ConstantAnswer(TypedDict):
+    """What an answer that is always the same scores: the arm `constant` where the recipe has it, else the best on the held-out targets."""
+
+    answer: str | None
+    """Null of the arm, whose answer comes from the training part."""
+    score: float
+    tuned_over: Lift | None
+    """Tuned over it; null unless the recipe has the arm. Then the advice holds its score against the interval of an arm's own."""
+
+
+class Account(TypedDict):
+    """What training and answering cost by measured speeds and given prices."""
+
+    gpu_hour: float | None
+    """US dollars for an hour of the machine, as the recipe has it."""
+    training: TrainingCost
+    arms: dict[str, ArmCost]
+    break_even: list[BreakEvenRow]
+    assumptions: list[str]
+    """What the figures take for granted."""
+
+
+class AnswerCountsRow(AnswerCounts):
+    """Flaws of the answers of base, or of one training seed."""
+
+    arm: str
+    """`base`, or `tuned, seed 0`."""
+
+
+class LivenessRow(TypedDict):
+    """Whether the adapter of a seed changes anything."""
+
+    seed: int
+    matched: int
+    """Target modules of the adapter that the model has."""
+    tensors: int
+    """B matrices."""
+    zero_tensors: int
+    targets: int
+    unmatched: int
+    """Target modules that the model lacks."""
+    probes: int
+    """Prompts whose next-token logits were compared."""
+    largest_logit_difference: float
+    alive: bool
+
+
+class Run(TypedDict):
+    """One training seed by itself."""
+
+    seed: int
+    tuned: float
+    lift: float
+
+
+class ExamplesRow(TypedDict):
+    """How the held-out examples of a cell changed by the primary metric."""
+
+    n: int
+    zero_one: bool
+    """Whether an example scores 0 or 1 and nothing between."""
+    classes: dict[str, int]
+    """Examples that were fixed, broken, both right, both wrong; or of graded scores gained, lost, equal."""
+    gained_unread: int
+    """Of the first class those whose base answer could not be read."""
+    runs: list[Run] | None
+    """One a seed; null where the metric is not the mean of its examples' scores."""
+    others: list[str]
+    """Arms beside base and tuned."""
+    file: str | None
+    """Id under which the page carries the examples; null where it does not."""
+    folder: str
+    """The comparison's folder."""
+
+
+class CellRow(TypedDict):
+    """One task at one point of the sweep."""
+
+    cell: str
+    task: str
+    base: str
+    point: dict[str, Any]
+    """The swept keys with their values here; empty where nothing is swept."""
+    coordinates: str
+    """The same in words."""
+    label: str
+    """Task and coordinates."""
+    rank: int
+    seeds: list[int]
+    sentence: str
+    """The verdict in one line."""
+    comparisons: list[ComparisonRow]
+    """One a metric, the primary one first."""
+    arms: list[ArmRow]
+    absent: list[AbsentArm]
+    constant_answer: ConstantAnswer | None
+    """Null where answers are free text or code."""
+    decomposition: DecompositionRow | None
+    lenient: dict[str, float] | None
+    """By arm, the share of examples whose target stands somewhere in the text."""
+    grounding: Literal["text", "slots"] | None
+    """How hallucination was looked for; null where the answers need not be grounded in the prompt."""
+    forgetting: list[SuiteRow]
+    """General suites: what the fine-tune cost on other tasks and on plain English."""
+    speed: SpeedFigures | None
+    cost: Account | None
+    """Null where neither a speed nor a price is known."""
+    answers: list[AnswerCountsRow]
+    liveness: list[LivenessRow]
+    adapters: list[str]
+    """Short keys, one a seed."""
+    inputs: dict[str, str]
+    """Short keys of what the figures come from."""
+    examples: ExamplesRow

@@ -1,0 +1,375 @@
+"""Types the figures that are derived from scores: parts of a lift, other tasks, relevance, hallucination, timing, cost."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from pipeline.scoring.score_types import Interval
+
+PartName = Literal["format", "prompt", "learned"]
+Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
+"""Why there is no number of requests: a request costs no less, or something is not known."""
+Obstacle = Literal["different examples", "not a mean of examples"]
+
+
+class PartialInterval(TypedDict):
+    """Ends of an interval at the recipe's confidence; null where there is none."""
+
+    low: float | None
+    high: float | None
+
+
+class Trial(Interval):
+    """What an arm scored over the best one before it."""
+
+    arm: str
+    value: float
+    p: float
+
+
+class Part(PartialInterval):
+    """One step of the lift; its interval and p are null where nothing was gained."""
+
+    name: PartName
+    arm: str | None
+    """At the end of the step: `over` itself where nothing was gained; null where the task has no arm of this step."""
+    over: str
+    """At the start of the step."""
+    value: float
+    p: float | None
+    tried: Trial | None
+    """What the arm of this step scored over `over`; null of `learned`, and where there is no such arm."""
+
+
+class PartRow(Part):
+    """A part with what the report adds."""
+
+    why: str | None
+    """Why the arm of this step was not tried, where its prompts would be the base's own; else null."""
+
+
+class DecompositionFigures(Interval):
+    """The lift and what its parts start from."""
+
+    lift: float
+    best_cheap: str
+    """The best arm that needs no training."""
+    candidates: list[str]
+    """Arms that need no training, the base among them."""
+    chain: list[tuple[str, float]]
+    """Base, after format, after prompt, tuned: the arm and its score."""
+
+
+class Decomposition(DecompositionFigures):
+    """decomposition.json of one metric."""
+
+    parts: list[Part]
+
+
+class DecompositionRow(DecompositionFigures):
+    """What a lift is made of, by the primary metric."""
+
+    parts: list[PartRow]
+    """Format, prompt and learned: they sum to the lift."""
+
+
+class LossRow(TypedDict):
+    """A row of losses.jsonl: sums over a paragraph's tokens, in nats."""
+
+    tokens: int
+    base: float
+    tuned: float
+    kl: float
+
+
+class Divergence(Interval):
+    """KL(base || tuned) over all tokens, in nats a token."""
+
+    mean: float
+
+
+class Flips(TypedDict):
+    """Examples, or paragraphs, that tuned answers better (fixed) or worse (broken) than base."""
+
+    fixed: int
+    broken: int
+
+
+class FlippedExample(TypedDict):
+    """An example that only one of base and tuned gets right, or that one gets more of."""
+
+    id: str
+    prompt: str
+    target: str
+    base: str
+    tuned: str
+
+
+class SuiteFigures(Interval):
+    """Tuned against base on one general suite, a score in 0..1 or a loss in nats a token; below zero, tuned is better."""
+
+    kind: Literal["loss", "task"]
+    """Loss on plain English, or score on another task."""
+    task_metric: str | None
+    """What a task is scored by; null of losses."""
+    n: int
+    """Examples, or paragraphs."""
+    base: float
+    tuned: float
+    difference: float
+    """How much worse tuned is."""
+    p: float
+    """One-sided, that tuned is worse by the margin or more; small: shown not to be."""
+    p_worse: float
+    """One-sided, that tuned is worse by the margin or less; small: shown to be worse."""
+    margin: float
+    """How much worse tuned may be."""
+    kl: Divergence | None
+    """Null of tasks."""
+    flips: Flips
+    broken: list[FlippedExample]
+    """The first of them; empty of losses."""
+    fixed: list[FlippedExample]
+    """The first of them; empty of losses."""
+
+
+class Suite(SuiteFigures):
+    """A suite of forgetting.json."""
+
+    suite: str
+    """`paragraphs`, or the name of a task."""
+    measurable: bool
+    """Whether the base has anything to lose: it scores more than the margin, or guesses better than evenly by more than that."""
+
+
+class SuiteRow(Suite):
+    """A suite with what the report adds."""
+
+    label: str
+    """The suite's name for people."""
+    metric_name: str | None
+    """The metric's name for people; null of losses."""
+    anchor: str
+    """Id of its row on the page."""
+
+
+class RelevanceRow(TypedDict):
+    """A row of relevance.jsonl: log-probability of an answer, summed, in nats."""
+
+    example: str
+    tokens: int
+    own: float
+    """After its own prompt."""
+    other: float | None
+    """After another prompt; null where there is none."""
+    alone: float
+    """After no prompt."""
+
+
+class Relevance(Interval):
+    """How much an arm's answers are about their prompts."""
+
+    n: int
+    gain: float
+    """Nats a token that an answer gains by its own prompt, with low and high."""
+    auc: float | None
+    """Share of pairs in which an answer fits its own prompt better than another one; null where there was no other prompt."""
+    auc_low: float | None
+    auc_high: float | None
+
+
+class Rate(PartialInterval):
+    """A share with its interval; null where there was nothing to look at."""
+
+    rate: float | None
+
+
+class InventedFacts(TypedDict):
+    """What an answer names that is in neither the source nor the target."""
+
+    example: str
+    facts: list[str]
+
+
+class SlotSlips(TypedDict):
+    """Slot errors of one answer."""
+
+    example: str
+    missing: list[str]
+    added: list[str]
+    wrong: list[str]
+
+
+class SlotErrors(TypedDict):
+    """Values of the meaning that answers miss, add or get wrong."""
+
+    missing: int
+    added: int
+    wrong: int
+    of: int
+    """Values that were looked for."""
+    unjudged: int
+    """Values that cannot be looked for in a text."""
+    rates: dict[str, Rate]
+    """Of missing, added and wrong, over `of`."""
+    first: list[SlotSlips]
+    """The first answers with errors."""
+
+
+class Grounding(Rate):
+    """Hallucination of an arm: answers with invented names, numbers or dates; `rate` is hallucinated / answers."""
+
+    n: int
+    answers: int
+    """Answers that are neither empty nor refused."""
+    hallucinated: int
+    kinds: dict[str, int]
+    """Invented facts by kind: name, number, date."""
+    slots: SlotErrors | None
+    """Null where the task has no slots."""
+    first: list[InventedFacts]
+    """The first answers with invented facts."""
+
+
+class GroundingByArm(TypedDict):
+    """grounding.json."""
+
+    kind: Literal["text", "slots"] | None
+    arms: dict[str, Grounding]
+
+
+class ArmSpeed(TypedDict):
+    """One request at a time, greedy, the same number of new tokens for every arm; seconds, tokens and bytes."""
+
+    prompt_tokens: float
+    """Mean of a timed prompt."""
+    prompt_tokens_per_second: float
+    """Median over requests, to the first token."""
+    tokens_per_second: float | None
+    """Median over requests, after the first token; null where none is written."""
+    ranks: bool
+    """Whether the arm ranks choices and writes nothing."""
+    p50: float
+    """Median latency."""
+    p95: float
+    weight_bytes: int
+    peak_bytes: int | None
+    """Of the longest request; null off CUDA."""
+
+
+class TimedArm(ArmSpeed):
+    """An arm of speed.json with its requests."""
+
+    latency: list[float]
+    first: list[float]
+    """Time to the first token."""
+
+
+class ArmSpeedRow(ArmSpeed):
+    """The timing of an arm, or of the one with weights of the same shape that was timed in its place."""
+
+    timed_as: str | None
+    """The arm that was timed in its place; null where it was timed itself."""
+    overhead: float | None
+    """Its latency over base's, median over prompts that both answered; null of base."""
+
+
+class SpeedFigures(TypedDict):
+    """The timing of a cell as a whole."""
+
+    overhead: dict[str, float]
+    """By arm that was timed: its latency over base's."""
+    new_tokens: int
+    """Tokens that each request writes."""
+    prompts: int
+    untimed: str | None
+    """Why weights that are not quantized were not timed; else null."""
+    adapter_bytes: int
+    context_window: int
+    """Tokens."""
+
+
+class Speed(SpeedFigures):
+    """speed.json with the figures that follow from it."""
+
+    arms: dict[str, TimedArm]
+
+
+class ArmCost(TypedDict):
+    """What an arm's requests cost, in US dollars; null where a speed or a price is not known."""
+
+    in_per_million: float | None
+    """A million prompt tokens."""
+    out_per_million: float | None
+    """A million new tokens."""
+    request: float | None
+    """One request of mean length."""
+    seconds: float | None
+    """Of the machine for such a request; null behind an endpoint."""
+    over_base: float | None
+    """Those seconds over base's."""
+
+
+class TrainingCost(TypedDict):
+    """What training took; seeds are replicates, so the price is that of one adapter."""
+
+    adapters: int
+    gpu_hours: float | None
+    """Of one adapter, the mean."""
+    all_gpu_hours: float | None
+    dollars: float | None
+    """Of one adapter; null where an hour has no price."""
+
+
+class BreakEven(TypedDict):
+    """From which number of requests one arm, its training included, is cheaper than another."""
+
+    one: str
+    other: str
+    requests: int | None
+    """Null where there is a reason."""
+    unmeasured: list[str]
+    """Which of the two run on this machine and were not timed."""
+    reason: Reason | None
+
+
+class BreakEvenRow(BreakEven):
+    """A break-even with what the report adds."""
+
+    why: str
+    """The reason in words; empty where there is none."""
+
+
+class LargestDifference(Interval):
+    """A point of a sweep minus the largest one, paired; low and high are one-sided bounds at the confidence."""
+
+    difference: float
+    p: float
+    """One-sided, that it is lower by the margin or more."""
+
+
+class SizePoint(PartialInterval):
+    """One value of a swept key; low and high are those of the score."""
+
+    value: float
+    tuned: float
+    """Score of the tuned arm."""
+    against_largest: LargestDifference
+
+
+class SizeLine(TypedDict):
+    """A task along one swept key, all other swept keys fixed: which value is enough."""
+
+    task: str
+    axis: str
+    """The swept key: rank or number of training examples."""
+    point: dict[str, Any]
+    """The other swept keys with their values."""
+    values: list[float]
+    margin: float
+    smallest: float | None
+    """The smallest value from which it and all larger ones are shown not to be worse; null where none but the largest is."""
+    points: list[SizePoint]
+    """By rising value; empty where there is a reason."""
+    reason: Obstacle | None
+    """Why nothing could be compared."""
+    why: NotRequired[str]
+    """The reason in words; empty where there is none. The report adds it."""

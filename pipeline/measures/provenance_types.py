@@ -1,0 +1,146 @@
+"""Types what report.json says of where its figures come from: adapters, data sets, artifacts, computers."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Curve(TypedDict):
+    """Loss in nats a token by optimizer step."""
+
+    every: int
+    """Steps that a point of `train` is the mean of."""
+    train: list[tuple[int, float]]
+    """Last step and mean loss."""
+    dev: list[tuple[int, float]]
+
+
+class AdapterRow(TypedDict):
+    """The training of one adapter."""
+
+    seed: int
+    trainable_parameters: int
+    adapter_bytes: int
+    steps: int
+    kept_step: int | None
+    """The step whose weights it has."""
+    dev_loss: float | None
+    """At that step; null without a dev part."""
+    target_tokens: int | None
+    tokens_per_second: float | None
+    seconds: float
+    curve: Curve
+
+
+class DroppedRows(TypedDict):
+    """Rows that were left out for one reason."""
+
+    count: int
+    first: list[str]
+    value: str
+    """What stood in the first."""
+
+
+class OverlapPair(TypedDict):
+    """A training prompt that was left out, and the held-out one that it resembles."""
+
+    train: str
+    heldout: str
+    similarity: float
+    kind: str
+
+
+class Overlap(TypedDict):
+    """Training prompts that were left out since they resemble held-out ones."""
+
+    exact: int
+    near: int
+    threshold: float | None
+    """Similarity from which a prompt counts as near."""
+    pairs: list[OverlapPair]
+    """The first of them."""
+
+
+class DataSetRow(TypedDict):
+    """A set of examples."""
+
+    task: str
+    split: Literal["held out", "training"]
+    examples: int
+    dev: int
+    """Examples of the dev part."""
+    wanted: int | None
+    """Examples that the recipe asks for, the dev part counted."""
+    cut: int | None
+    """Examples whose prompt was shortened."""
+    dropped: dict[str, DroppedRows]
+    """By reason."""
+    overlap: Overlap | None
+    """Null of held-out sets."""
+    cells: list[str]
+    """Cells that use it."""
+
+
+class PeakMemory(TypedDict):
+    """Bytes at the peak of a job."""
+
+    rss: int
+    cuda: NotRequired[int]
+
+
+class GitState(TypedDict, total=False):
+    """The code that made an artifact; empty outside a checkout."""
+
+    commit: str
+    dirty: bool
+
+
+class ArtifactRow(TypedDict):
+    """An input of the report."""
+
+    stage: str
+    folder: str
+    key: str
+    """Hash of what was requested."""
+    digest: str
+    """Hash of what came out."""
+    version: int | str
+    made_at: str
+    """UTC."""
+    seconds: float
+    peak: PeakMemory
+    git: GitState
+    machine: dict[str, Any]
+    """The options of the command line."""
+    surroundings: str
+    """Name of the computer and packages that made it."""
+    lineage: dict[str, str]
+    """By input, the folder that it was made from."""
+    inputs: list[str]
+    """What the cells call it."""
+
+
+class Processor(TypedDict):
+    """The CPU."""
+
+    model: str
+    cores: int | None
+
+
+class Gpu(TypedDict):
+    """The first CUDA device."""
+
+    name: str
+    bytes: int
+    cuda: str | None
+    count: int
+
+
+class Surroundings(TypedDict):
+    """A computer with its packages."""
+
+    name: str
+    """A, B, ..."""
+    python: str
+    system: str
+    packages: dict[str, str]
+    cpu: Processor
+    gpu: Gpu | None

@@ -1,0 +1,310 @@
+"""Types report.json: every row that the report writes and that the page, the terminal and the gate read."""
+
+from typing import Any, Literal, TypedDict
+
+from pipeline.measures.cell_types import CellRow, Run
+from pipeline.measures.figures import PartialInterval, Reason, SizeLine
+from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Surroundings
+from pipeline.scoring.score_types import ConstantScore
+from pipeline.scoring.verdict import Correction, Verdict
+
+ClaimKind = Literal["lift", "learned", "non-inferiority"]
+ClaimUnit = Literal["score", "nats/token"]
+RuleKind = Literal["lift", "learned", "non-inferiority", "hallucination", "request price", "break-even"]
+Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
+Side = Literal["above", "below"]
+StatementKind = Literal[
+    "nothing claimed",
+    "use tuned",
+    "use another arm",
+    "undecided",
+    "use neither",
+    "undecided against constant",
+    "share of constant",
+    "regressed",
+    "undecided on suite",
+    "invents",
+    "pays off",
+    "never pays off",
+]
+"""The first six recommend, and open the statements of a cell; the others follow."""
+
+
+class ClaimRow(TypedDict):
+    """One confirmatory claim."""
+
+    id: str
+    """`<cell>.lift`, `<cell>.learned` or `<cell>.non-inferiority.<suite>`."""
+    cell: str
+    """The first one, where several cells share a comparison."""
+    task: str
+    label: str
+    kind: ClaimKind
+    """Tuned over base, tuned over the best arm without training, or tuned not worse than base on a general suite."""
+    subject: str
+    """The metric, or the general suite."""
+    against: str
+    """The arm that tuned is compared with."""
+    metric: str | None
+    """What both are scored by; null where losses are compared."""
+    unit: ClaimUnit
+    value: float
+    """The lift; of non-inferiority how much worse tuned is."""
+    low: float | None
+    high: float | None
+    p: float
+    """Two-sided, by itself."""
+    margin: float | None
+    """How much worse tuned may be; null of lifts."""
+    evidence: str
+    """Anchor of the row on the page."""
+    p_adjusted: float | None
+    """Over the whole family."""
+    verdict: Verdict | None
+    """Of non-inferiority better means shown to stay within the margin, worse shown to leave it."""
+    sentence: str
+    """The claim in one sentence."""
+
+
+class SentenceRow(TypedDict):
+    """One sentence of an advice."""
+
+    kind: StatementKind
+    """What kind of statement it is, whatever its words."""
+    text: str
+    evidence: str
+    """Anchor of what it rests on."""
+    rule: str | None
+    """Name of the rule that it rests on, among those of the cell; null where it rests on a table of the page alone."""
+
+
+class AdviceRow(TypedDict):
+    """What to use for a cell."""
+
+    task: str
+    cell: str
+    label: str
+    use: str
+    """`tuned`, the name of an arm that needs no training, `neither` (an answer that is always the same scores more) or `cannot tell`."""
+    sentences: list[SentenceRow]
+    """Why, and where not."""
+
+
+class RuleRow(PartialInterval):
+    """A figure behind the advice, and the line that it is held against."""
+
+    cell: str
+    label: str
+    rule: str
+    """What is looked at, in words."""
+    kind: RuleKind
+    """The same for programs."""
+    against: str
+    """The arm or suite that it compares with."""
+    unit: Unit
+    side: Side
+    """Whether the figure speaks for the fine-tune above or below its threshold."""
+    value: float | None
+    threshold: float | None
+    verdict: Verdict
+    evidence: str
+    """Anchor of its row on the page."""
+    p: float | None
+    """Of claims."""
+    p_adjusted: float | None
+    """Of claims."""
+    reason: Reason | None
+    """Why a break-even has no value; else null."""
+    confirmatory: bool
+    """Whether it is one of the claims."""
+
+
+class SummarySentence(TypedDict):
+    """A sentence of the verdict in one paragraph."""
+
+    text: str
+    evidence: list[str]
+    """An anchor for each task or claim that the sentence speaks of."""
+    spans: list[list[int]]
+    """For each of them where its words stand in `text`: the first character and the one after the last."""
+
+
+class PublishedFigure(TypedDict):
+    """A figure of ours beside that of LoRA Land."""
+
+    ours: float | None
+    paper: float | None
+    """Null where the paper does not have the base."""
+    word: Literal["agree", "higher", "lower", "not comparable"]
+    """`higher`: ours is above the paper's."""
+    low: float | None
+    """Interval of ours minus the paper's; null where they cannot be compared."""
+    high: float | None
+    why: str
+
+
+class PublishedConstant(ConstantScore):
+    """A constant answer on the paper's rows."""
+
+    rows: int
+
+
+class StrictScores(TypedDict):
+    """Our scores by the task's primary metric."""
+
+    metric: str
+    base: float
+    tuned: float
+
+
+class PublishedRow(TypedDict):
+    """A cell beside the figures of LoRA Land, by its scoring rule."""
+
+    cell: str
+    task: str
+    label: str
+    metric: str
+    """The paper's rule."""
+    n: int
+    interval: list[float | None]
+    """Low and high of our lift."""
+    figures: dict[str, PublishedFigure]
+    """Of base, tuned and lift."""
+    strict: StrictScores
+    gpt35: float | None
+    gpt4: float | None
+    paper_n: int
+    paper_rows: str
+    """Which rows the paper scored."""
+    constant: ConstantScore | None
+    """The best constant answer on our rows."""
+    paper_constant: PublishedConstant | None
+    marks: dict[str, str]
+    """By arm that learned nothing, the constant answer that scores the same."""
+    paper_marks: dict[str, str]
+    differs: list[str]
+    """In what our task differs from the paper's."""
+    setup: list[str]
+    """In what the adapter was not trained as there."""
+    source: str
+
+
+class ReferenceRow(TypedDict):
+    """A cell's score by a model behind an endpoint, one a metric; low, high are those of tuned over it."""
+
+    cell: str
+    task: str
+    label: str
+    metric: str
+    name: str
+    score: float
+    lift: float
+    """Tuned minus it."""
+    low: float | None
+    high: float | None
+    model: str
+    tokens_in: int | None
+    """Of all answers; null but for the first metric, as are the next three."""
+    tokens_out: int | None
+    refused: int | None
+    cost: float | None
+    """US dollars; null too where the recipe has no price."""
+
+
+class SweepAxis(TypedDict):
+    """A swept key along which lifts are drawn."""
+
+    axis: str | None
+    log: int | None
+    """Base of a logarithmic axis; null of a linear one."""
+
+
+class SweepPoint(TypedDict):
+    """A cell as a point of the sweep."""
+
+    cell: str
+    task: str
+    point: dict[str, Any]
+    """The swept keys with their values."""
+    value: Any
+    """Along the first axis; null where there is none."""
+    series: dict[str, Any]
+    """The other swept keys with their values."""
+    metric: str
+    base: float
+    tuned: float
+    lift: float
+    low: float
+    high: float
+    p_adjusted: float | None
+    verdict: Verdict | Literal[""]
+    runs: list[Run] | None
+    trainable_parameters: int
+    adapter_bytes: int
+    seconds: float
+    """Of training, the mean over seeds."""
+
+
+class Sweep(SweepAxis):
+    """Lifts along the swept keys; axis and log are those of the first axis, null where there is none."""
+
+    keys: list[str]
+    axes: list[SweepAxis]
+    """Rank before training examples; where neither is swept the one numeric key."""
+    points: list[SweepPoint]
+
+
+class Report(TypedDict):
+    """The whole of report.json."""
+
+    schema: int
+    """Version of this format."""
+    name: str
+    """Of the recipe."""
+    title: str
+    """Its question."""
+    bases: list[str]
+    made_at: str
+    """When the newest input was made, UTC."""
+    confidence: float
+    """Of the intervals."""
+    correction: Correction
+    """Of the p-values."""
+    family: int
+    """Claims that are corrected together."""
+    verdicts: dict[Verdict, int]
+    """How many lifts got which verdict."""
+    warnings: list[str]
+    """What to know before relying on a figure."""
+    notes: list[str]
+    """Limits that are no fault."""
+    claims: list[ClaimRow]
+    """The confirmatory family."""
+    advice: list[AdviceRow]
+    """What to use for every cell."""
+    rules: list[RuleRow]
+    """The rules behind the advice."""
+    summary: list[SummarySentence]
+    """The verdict in one paragraph, sentence by sentence."""
+    cells: list[CellRow]
+    """One a task and point of the sweep."""
+    published: list[PublishedRow]
+    """Figures of LoRA Land beside ours."""
+    references: list[ReferenceRow]
+    """Scores and bills of models behind endpoints."""
+    sweep: Sweep | None
+    """Null where nothing is swept."""
+    learning: list[SizeLine]
+    """Of sweeps over ranks or training examples: which value is enough."""
+    adapters: dict[str, AdapterRow]
+    """By short key."""
+    data: dict[str, DataSetRow]
+    """By short key."""
+    recipe: dict[str, Any]
+    """The whole recipe with its defaults."""
+    artifacts: list[ArtifactRow]
+    """The inputs."""
+    surroundings: list[Surroundings]
+    """The computers and packages that they were made with."""
+    seconds: dict[str, float]
+    """Time spent, by stage."""

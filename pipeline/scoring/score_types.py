@@ -1,0 +1,123 @@
+"""Types the scores of a comparison, as its files and report.json hold them."""
+
+from typing import NotRequired, TypedDict
+
+
+class Interval(TypedDict):
+    """Ends of an interval at the recipe's confidence."""
+
+    low: float
+    high: float
+
+
+class Lift(Interval):
+    """One arm's score minus another's."""
+
+    lift: float
+    p: float
+    """Two-sided, by itself."""
+
+
+class AnswerCounts(TypedDict):
+    """Flaws of an arm's answers, of `n`."""
+
+    n: int
+    """Answers: of tuned those of all training seeds together."""
+    unparsed: int
+    """The task's parser read no answer."""
+    truncated: int
+    """Stopped by the limit of new tokens."""
+    endless: int
+    """Stopped by the limit of new tokens while repeating itself."""
+    empty: int
+    refused: int
+    """A model behind an endpoint gave no answer."""
+    mean_tokens: float
+    """Generated tokens an answer."""
+
+
+class CountsByArm(TypedDict):
+    """counts.json of a comparison."""
+
+    base: AnswerCounts
+    tuned: list[AnswerCounts]
+    """One a training seed."""
+    others: dict[str, AnswerCounts]
+
+
+class ConstantScore(TypedDict):
+    """What an answer that is always the same scores."""
+
+    answer: str
+    score: float
+
+
+class OtherArm(Lift):
+    """An arm beside base and tuned by one metric; lift, low, high and p are those of tuned over it."""
+
+    name: str
+    score: float
+    score_low: float
+    score_high: float
+    over_base: Lift
+
+
+class Spread(TypedDict):
+    """Standard deviation of the scores of single examples."""
+
+    base: float
+    tuned: float
+
+
+class ArmScores(TypedDict):
+    """One metric's entry of beside.json."""
+
+    others: list[OtherArm]
+    scores: dict[str, tuple[float, float]]
+    """Interval of the score of base and of tuned."""
+    constants: list[ConstantScore]
+    """Best first; empty where answers are free text or code."""
+    spread: Spread
+    zero_one: bool
+    """Whether an example scores 0 or 1 and nothing between."""
+
+
+class AnswerRow(TypedDict):
+    """One arm's answer to one example."""
+
+    text: str
+    answer: str | None
+    """As the task's parser reads it; null where it reads none."""
+    stopped: str
+    tokens: int
+    scores: dict[str, float]
+    """By metric."""
+    flags: list[str]
+    """`unparsed`, `truncated`, `endless`, `empty`, `refused`, `hallucinated`."""
+    reasons: NotRequired[dict[str, str]]
+    """By metric that explains failures."""
+
+
+class ExampleRow(TypedDict):
+    """A row of a comparison's examples.jsonl: one held-out example with what every arm answered."""
+
+    id: str
+    prompt: str
+    target: str
+    choices: list[str]
+    base: AnswerRow
+    tuned: list[AnswerRow]
+    """One a training seed."""
+    others: dict[str, AnswerRow]
+
+
+class PairedRow(TypedDict):
+    """One example that two arms answered, without statistics."""
+
+    id: str
+    prompt: str
+    target: str
+    base: str
+    tuned: str
+    scores: list[float]
+    """Base's and tuned's."""
