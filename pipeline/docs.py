@@ -39,9 +39,16 @@ def inside(room: Path) -> list[str]:
     """The files of a room, each with the first line of its docstring; of rooms of like files the names alone."""
     files = [path for path in sorted(room.glob("*.py")) if path.name != "__init__.py"]
     if room.name in ALIKE:
-        names = [path.stem for path in files] + sorted(path.name for path in room.iterdir() if (path / f"{path.name}.py").exists())
-        return [f"{room.name}/", *wrap(", ".join(names), 110, initial_indent="  ", subsequent_indent="  ")]
-    return [f"{room.name}/", *(f"  {file.name:{FILE_WIDTH}} {first_line(file)}" for file in files)]
+        folders = [path.name for path in sorted(room.iterdir()) if (path / f"{path.name}.py").exists()]
+        stems = [path.stem for path in files]
+        return [f"{room.name}/", *listed("", folders or stems), *(listed("shared: ", stems) if folders else [])]
+    templates = sorted(path.name for path in (room / "templates").glob("*"))
+    lines = [f"  {file.name:{FILE_WIDTH}} {first_line(file)}" for file in files]
+    return [f"{room.name}/", *lines, *(listed("templates/: ", templates) if templates else [])]
+
+
+def listed(label: str, names: list[str]) -> list[str]:
+    return wrap(label + ", ".join(names), 110, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def fenced(lines: list[str]) -> str:
@@ -54,8 +61,8 @@ def opening(path: Path) -> str:
 
 
 def first_line(path: Path) -> str:
-    """The first half-line of a file's docstring."""
-    return re.split(r"[.:;] |\.$", opening(path))[0]
+    """The first sentence of a file's docstring."""
+    return re.split(r"\. |\.$", opening(path))[0]
 
 
 def verbs() -> str:

@@ -1,4 +1,4 @@
-"""Defines a task and its data sources; looks a shipped task up by the name of its file."""
+"""Defines the fields of a task and of its source; looks a shipped task up by the name of its file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

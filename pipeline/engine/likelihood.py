@@ -1,4 +1,4 @@
-"""Computes log-probabilities of targets, and the loss and KL divergence of base and adapter, from logits."""
+"""Computes log-probabilities of targets, and the evaluation loss and KL divergence of base and adapter, from logits."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sends training curves to one of accelerate's trackers during training. The CSV is written in any case."""
+"""Sends training curves to a tracker (TensorBoard, wandb, ...) during training. The CSV is written in any case."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Words the advice: its sentences, its rules, and the paragraph that opens the page."""
+"""Words the verdict: the sentences of the paragraph that opens the page, the advice and the names of its rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict

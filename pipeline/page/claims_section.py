@@ -1,4 +1,4 @@
-"""Words the claims: hands the cells to measures.claims and the claims to measures.advice."""
+"""Builds the tables of claims and rules: hands the cells to measures.claims and the claims to measures.advice."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace

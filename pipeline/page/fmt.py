@@ -1,4 +1,4 @@
-"""Formats figures and verdicts, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
+"""Formats numbers, intervals and p-values, the same on the page, in Markdown and on the terminal. Plain ASCII; the page typesets it."""
 
 import math
 import re

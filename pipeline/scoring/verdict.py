@@ -1,4 +1,4 @@
-"""Turns figures into a verdict: better, worse or cannot tell. No other file spells the three words."""
+"""Decides a verdict from figures: better, worse or cannot tell. No other file spells the three words."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, get_args

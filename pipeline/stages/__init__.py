@@ -1,4 +1,4 @@
-"""One file per stage of the pipeline; a stage reads sealed folders and writes one.
+"""One file per stage, found by its name: data, training, predictions, comparison, report; a new stage (an export, say) is one more.
 
 A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (a person raises it when results
 can change, and no clean-up forgets its artifacts), `NEEDS`, what a job of it takes, and `DATA`, folders that it reads beside
