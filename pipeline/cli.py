@@ -28,6 +28,7 @@ from pipeline.references import endpoint
 from pipeline.run import Site, find, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Artifact, Store, canonical
+from pipeline.store.result_folders import ReportFolder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -221,7 +222,7 @@ def report_verb(
         )
     made = carded(call, carry_out(call, {"report"}))
     if show:
-        typer.launch(str(made.path / "report.html"))
+        typer.launch(str(ReportFolder(made.path).page))
     views.show_report(out, made, (call.site.store, gate_at, rules))
 
 

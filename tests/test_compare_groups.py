@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.stages import compare, prepare
 from pipeline.store import records
+from pipeline.store.folders import HeldoutFolder
 from pipeline.store.records import Example, Prediction
 from tests import tiny
 
@@ -37,7 +38,7 @@ def write(folder, copies):
     names = [("" if copy == 0 else f"copy{copy}-", n) for n in range(24) for copy in range(copies)]
     exam = folder / "exam"
     exam.mkdir(parents=True)
-    prepare.write_exam(exam, prepare.Draw({}, None, [replace(EXAM[n], id=before + EXAM[n].id) for before, n in names]))
+    prepare.write_heldout(HeldoutFolder(exam), prepare.Draw({}, None, [replace(EXAM[n], id=before + EXAM[n].id) for before, n in names]))
     inputs = {"exam": exam, "general.tldr_content_gen.exam": exam, "relevance.base": folder / "related"}
     for name, texts in SAID.items():
         inputs[name] = folder / name

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline import arms
 from pipeline.stages import prepare
+from pipeline.store.folders import TrainFolder
 from pipeline.store.records import Example
 
 
@@ -11,5 +12,5 @@ from pipeline.store.records import Example
 def test_the_constant_answer_is_the_most_common_target_or_the_first(tmp_path, targets, answer):
     kept = [Example(str(at), f"prompt {at}", target) for at, target in enumerate(targets)]
     draw = prepare.Draw({"examples": len(kept), "dev_examples": 0, "near_duplicates": 0.8}, None, kept)
-    assert prepare.write_lessons(tmp_path, draw, [])["most_common_target"] == answer
+    assert prepare.write_train(TrainFolder(tmp_path), draw, [])["most_common_target"] == answer
     assert "the most common one of the training part; where all differ, the first of them." in arms.find("constant").meaning

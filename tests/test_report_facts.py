@@ -47,6 +47,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Ro
     return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, judged, read)))
 
 
+def load(cell: cells.Cell, source: str, file: str) -> Any:
+    """A JSON file of one of the cell's inputs."""
+    return json.loads((cell.inputs[source].path / file).read_text("utf-8"))
+
+
 def pairs(made: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:
     known = {cell.name: cell for cell in made[0]}
     return [(known[row["cell"]], row) for row in made[1]["cells"]]
@@ -55,20 +60,20 @@ def pairs(made: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:
 def test_every_arm_has_what_was_measured_of_it(made: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(made):
         metric = row["comparisons"][0]["metric"]
-        beside = cell.load("verdict", "beside.json")[metric]
+        beside = load(cell, "verdict", "beside.json")[metric]
         bands = beside["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in beside["others"]}
-        timing = cell.load("speed", "speed.json")
+        timing = load(cell, "speed", "speed.json")
         assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "tuned", "merged"]
         for arm in row["arms"]:
             name = arm["name"]
             assert [arm["low"], arm["high"]] == bands[name]
             (second,) = arm["metrics"]
-            others = cell.load("verdict", "beside.json")["token_f1"]
+            others = load(cell, "verdict", "beside.json")["token_f1"]
             known = others["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in others["others"]}
             assert [second["low"], second["high"]] == known[name]
             for file in ("relevance", "grounding"):
-                assert arm[file] == cell.load("verdict", f"{file}.json")["arms"].get(name)
-            assert arm["lenient"] == cell.load("verdict", "lenient.json")[name]
+                assert arm[file] == load(cell, "verdict", f"{file}.json")["arms"].get(name)
+            assert arm["lenient"] == load(cell, "verdict", "lenient.json")[name]
             one = {"merged": "base_bf16", "shuffled_labels": "tuned"}.get(name)  # of the same shape
             timed = timing["arms"].get(one or name)
             own = {"overhead": timing["overhead"].get(one or name), "timed_as": one}
@@ -93,7 +98,7 @@ def test_adapters_have_their_own_curve_time_and_size(made: tuple[list[cells.Cell
 
 def test_costs_are_those_of_the_arms_tokens_speed_and_price(made: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(made):
-        timing, hour = cell.load("speed", "speed.json")["arms"], RECIPE["cost"]["gpu_hour"] / 3600
+        timing, hour = load(cell, "speed", "speed.json")["arms"], RECIPE["cost"]["gpu_hour"] / 3600
         costs = {arm["name"]: arm["cost"] for arm in row["arms"] if arm["cost"]}
         assert costs == row["cost"]["arms"]
         base = costs["base"]["seconds"]
@@ -134,7 +139,7 @@ def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(made: tuple[list[ce
 
 def test_examples_and_answers_are_counted_by_seed(made: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(made):
-        primary, counts = row["comparisons"][0], cell.load("verdict", "counts.json")
+        primary, counts = row["comparisons"][0], load(cell, "verdict", "counts.json")
         assert [{name: value for name, value in told.items() if name != "arm"} for told in row["answers"]] == [
             counts["base"],
             *counts["tuned"],
@@ -156,8 +161,8 @@ def test_sets_of_examples_have_their_own_counts(made: tuple[list[cells.Cell], Ro
             told, given = made[1]["data"][row["inputs"][source]], cell.inputs[source]
             assert (told["task"], told["split"]) == (cell.task, split)
             assert (told["examples"], told["wanted"], told["cut"]) == tuple(given.facts[name] for name in ("examples", "wanted", "cut"))
-            assert told["dropped"] == cell.load(source, "dropped.json")
-            assert told["overlap"] == cell.find(source, "overlap.json")
+            assert told["dropped"] == load(cell, source, "dropped.json")
+            assert told["overlap"] == (load(cell, source, "overlap.json") if source == "train" else None)
             assert told["dev"] == given.facts.get("dev", 0)
 
 

@@ -169,3 +169,16 @@ def test_top_level_is_fixed():
         ".gitignore",
         "constraints.txt",
     }
+
+
+def file_names(*owners):
+    """File names that are written as whole strings in these files."""
+    values = {node.value for path in owners for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)}
+    return {value for value in values if isinstance(value, str) and re.fullmatch(r"\w+\.(jsonl?|txt|csv|md|html|safetensors)", value)}
+
+
+def test_files_of_stage_folders_are_named_in_one_place():
+    owners = [PIPELINE / "store" / name for name in ("folders.py", "result_folders.py", "artifact.py")]
+    names = file_names(*owners) - {"README.md"}  # a model card, but also what every project has
+    assert {"examples.jsonl", "beside.json", "manifest.json", "preface.txt"} <= names
+    assert {path.name: found for path in FILES if path not in owners and (found := file_names(path) & names)} == {}

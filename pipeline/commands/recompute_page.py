@@ -18,6 +18,7 @@ from pipeline.page import embedded_records, fmt, svg
 from pipeline.progress import meter
 from pipeline.stages import compare, report
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
+from pipeline.store.result_folders import ComparisonFolder, ReportFolder
 
 Row = dict[str, Any]
 MAX_FILE_BYTES = 2**30
@@ -29,7 +30,7 @@ DRAWN_BY_ENTRY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
 """In the text of an index; inside a string the quotes would be escaped."""
 CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
 DRAWERS = " or ".join(embedded_records.DRAWN_BY)
-SIDE_FILES = ("report.json", "report.md")
+SIDE_FILES = (ReportFolder.DATA, ReportFolder.MARKDOWN)
 """Files that the report stage writes next to the page."""
 
 
@@ -254,7 +255,7 @@ def rescore(page: Page, verdict: Artifact, inputs: Mapping[str, Artifact], out: 
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     if files != sorted(verdict.files):
         raise page.fail(f"{verdict.path.name}: its files", sorted(verdict.files), files)
-    for name in sorted(files, key=lambda name: (name != "examples.jsonl", name)):  # a single score says more than a sum
+    for name in sorted(files, key=lambda name: (name != ComparisonFolder.EXAMPLES, name)):  # a single score says more than a sum
         if (verdict.path / name).is_file() and (differs := difference.first_difference(rows_of(verdict.path / name), rows_of(out / name))):
             location, expected, actual = differs
             raise page.fail(f"{verdict.path.name}/{name}{location}", expected, actual)
@@ -295,7 +296,7 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, checked
     out.mkdir(parents=True)
     folders = {name: artifact.path for name, artifact in inputs.items()}
     run_stage(page, "the report's figures", report.run, Work(page.index["params"], folders, out, out.with_name("resume")))
-    expected, actual = with_hashes(page.text), with_hashes((out / "report.html").read_text("utf-8"))
+    expected, actual = with_hashes(page.text), with_hashes(ReportFolder(out).page.read_text("utf-8"))
     index = json.loads(INDEX.findall(actual)[0])
     if page.index["drawn_by"] != index["drawn_by"]:
         expected, actual, checked.drawings = without_drawings(expected, actual)
@@ -308,7 +309,7 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, checked
         raise page.fail(*differs)
     if (page.path.parent / MANIFEST).is_file():
         check_side_files(page, out)
-    checked.numbers += difference.count_numbers(json.loads((out / "report.json").read_text("utf-8")))
+    checked.numbers += difference.count_numbers(ReportFolder(out).data())
 
 
 def check_side_files(page: Page, out: Path) -> None:

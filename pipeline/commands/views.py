@@ -1,6 +1,5 @@
 """Prints what each command shows, from finished artifacts and recipes. Runs no job."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from pipeline.models import base_model
 from pipeline.plan import Job, plan
 from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
+from pipeline.store.folders import TrainFolder
+from pipeline.store.result_folders import ReportFolder
 
 
 class AlteredError(ArtifactError):
@@ -76,10 +77,11 @@ def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, g
 
     store, where, rules = gated
     made.verify()  # nobody shall read figures that were changed since
-    report = json.loads((made.path / "report.json").read_text("utf-8"))
+    folder = ReportFolder(made.path)
+    report = folder.data()
     out.print()
     out.print(report_table.table(report))
-    out.print(f"report: {made.path / 'report.html'}", soft_wrap=True)
+    out.print(f"report: {folder.page}", soft_wrap=True)
     if rules is not None and where is not None:
         rows = gate.judge(rules, report)
         evidence = gate.write(store, where, made, rows)
@@ -93,7 +95,7 @@ def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, g
 def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
     """Put the model card of each adapter, as the report holds it, into the adapter's folder."""
     for adapter in adapters:
-        card = report.path / "cards" / adapter.path.name / CARD
+        card = ReportFolder(report.path).card(adapter.path.name)
         if card.is_file() and not same(card, adapter.path / CARD):
             with telling_of_disks(adapter.path):
                 shutil.copyfile(card, adapter.path / CARD)
@@ -166,10 +168,9 @@ def show_list(out: Console, what: str, store: Store) -> None:
 def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
     """The first examples of a training part; what carries the loss is green, or without colour in [[ ]], and ends with the end token."""
     from pipeline.models import renderer
-    from pipeline.store import records
 
     render = renderer.renderer(job.params["model"])
-    rows = list(records.read(made.path / "examples.jsonl", records.Example))[:count]
+    rows = TrainFolder(made.path).examples()[:count]
     before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
     for example in rows:
         prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)

@@ -1,11 +1,11 @@
 """Tells live adapters from dead ones: measured while the model is in memory, judged before anything is scored."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ComparisonError
 from pipeline.models import adapters
+from pipeline.store.folders import AdapterFolder
 
 PROBES = 8
 """Held-out prompts whose next-token logits are compared with and without the adapter."""
@@ -19,7 +19,7 @@ def examine(model: Any, folder: Path, probes: list[list[int]]) -> dict[str, Any]
         folder: the adapter's artifact; its recorded module list is what must be matched.
         probes: token ids of prompts.
     """
-    wanted = json.loads((folder / "manifest.json").read_text("utf-8"))["facts"]["targets"]
+    wanted = AdapterFolder(folder).targets()
     found = set(adapters.matched(model))
     return {
         "tensors": sum("lora_B" in name for name, _ in model.named_parameters()),

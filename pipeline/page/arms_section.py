@@ -7,6 +7,7 @@ from pipeline import arms
 from pipeline.measures import speed_summary
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
+from pipeline.store.folders import SpeedFolder
 
 Row = dict[str, Any]
 
@@ -22,7 +23,7 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
         tokens_out, cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is
         None, and the last two are set by `money`.
     """
-    primary, beside = comparisons[0], cell.load("verdict", "beside.json")
+    primary, beside = comparisons[0], cell.comparison.other_arms()
     found = beside[primary["metric"]]
     others = {each["name"]: each for each in found["others"]}
     lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
@@ -69,18 +70,18 @@ def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
     asked = next((row for row in scored if row["name"] == "constant"), None)
     if asked:
         return {"answer": None, "score": asked["score"], "tuned_over": asked["tuned_over"]}
-    best = next(iter(cell.load("verdict", "beside.json")[metric]["constants"]), None)
+    best = next(iter(cell.comparison.other_arms()[metric]["constants"]), None)
     return {**best, "tuned_over": None} if best else None
 
 
 def measured(cell: Cell, name: str, timed: Row | None) -> Row:
     """What was measured of an arm beside its score; timed: its row of `timing`."""
-    counts = cell.load("verdict", "counts.json")
+    counts = cell.comparison.counts()
     tuned = pooled(counts["tuned"])
-    grounding, relevance = ((cell.find("verdict", file) or {"arms": {}})["arms"] for file in ("grounding.json", "relevance.json"))
+    grounding, relevance = ((found or {"arms": {}})["arms"] for found in (cell.comparison.grounding(), cell.comparison.relevance()))
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
-        "lenient": (cell.find("verdict", "lenient.json") or {}).get(name),
+        "lenient": (cell.comparison.lenient() or {}).get(name),
         "relevance": relevance.get(name),
         "grounding": grounding.get(name),
         "speed": timed and {key: value for key, value in timed.items() if key not in ("latency", "first")},
@@ -173,5 +174,4 @@ def speed(cell: Cell) -> Row | None:
 
 def summary_of(cell: Cell) -> Row | None:
     """The figures of the cell's timing; None if nothing was timed."""
-    measurements = cell.find("speed", "speed.json")
-    return speed_summary.summarize(measurements) if measurements else None
+    return speed_summary.summarize(SpeedFolder(cell.inputs["speed"].path).measurements()) if "speed" in cell.inputs else None

@@ -1,6 +1,5 @@
 """Collects the cells of a report: one task at one point of a sweep, with the folders that its figures come from."""
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +9,8 @@ from typing import Any
 from pipeline.machine import Work
 from pipeline.page import fmt
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import HeldoutFolder
+from pipeline.store.result_folders import ComparisonFolder
 
 SHORT = 12
 """Digits of a key or digest that people are shown."""
@@ -47,14 +48,13 @@ class Cell:
     def tuned(self) -> list[Artifact]:
         return [self.inputs[f"tuned{seed}"] for seed in self.seeds]
 
-    def load(self, source: str, file: str) -> Any:
-        """A JSON file of one of the inputs."""
-        return json.loads((self.inputs[source].path / file).read_text("utf-8"))
+    @property
+    def comparison(self) -> ComparisonFolder:
+        return ComparisonFolder(self.inputs["verdict"].path)
 
-    def find(self, source: str, file: str) -> Any:
-        """The same, or None where there is no such input or file."""
-        there = source in self.inputs and (self.inputs[source].path / file).is_file()
-        return self.load(source, file) if there else None
+    @property
+    def heldout(self) -> HeldoutFolder:
+        return HeldoutFolder(self.inputs["exam"].path)
 
 
 def open_all(work: Work) -> list[Cell]:

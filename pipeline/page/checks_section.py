@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, short
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import PreparedFolder, TrainFolder
 
 CUT_SHARE = 0.2
 """Share of answers that reached the limit of new tokens from which the top of the page says so."""
@@ -13,7 +14,7 @@ CUT_SHARE = 0.2
 
 def answers(cell: Cell) -> list[dict[str, Any]]:
     """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
-    counts = cell.load("verdict", "counts.json")
+    counts = cell.comparison.counts()
     tuned = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
     return [{"arm": "base", **counts["base"]}, *tuned]
 
@@ -21,7 +22,7 @@ def answers(cell: Cell) -> list[dict[str, Any]]:
 def liveness(cell: Cell) -> list[dict[str, Any]]:
     """One row a seed; lists of names become their number."""
     rows = []
-    for row in cell.load("verdict", "liveness.json"):
+    for row in cell.comparison.liveness():
         numbers = {name: len(value) if isinstance(value, list) else value for name, value in row.items()}
         rows.append({"matched": numbers["targets"] - numbers.get("unmatched", 0), **numbers})
     return rows
@@ -48,8 +49,8 @@ def data_set(cell: Cell, source: str) -> dict[str, Any]:
         "dev": facts.get("dev", 0),
         "wanted": facts.get("wanted"),
         "cut": facts.get("cut"),
-        "dropped": cell.load(source, "dropped.json"),
-        "overlap": cell.load(source, "overlap.json") if source == "train" else None,
+        "dropped": PreparedFolder(cell.inputs[source].path).dropped(),
+        "overlap": TrainFolder(cell.inputs[source].path).overlap() if source == "train" else None,
         "cells": [],
     }
 

@@ -9,8 +9,6 @@ from pipeline.measures.claims import Claim
 from pipeline.page import advice_section, fmt, other_tasks_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
-from pipeline.store import records
-from pipeline.store.records import Comparison
 
 Row = dict[str, Any]
 
@@ -32,7 +30,7 @@ def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], lis
 
 def compared_in(cell: Cell) -> list[Row]:
     """The comparisons of a cell as `compare` left them, primary first."""
-    rows = [asdict(row) for row in records.read(cell.inputs["verdict"].path / "comparisons.jsonl", Comparison)]
+    rows = [asdict(row) for row in cell.comparison.comparisons()]
     return sorted(rows, key=lambda row: not row["primary"])
 
 

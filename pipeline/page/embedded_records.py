@@ -10,6 +10,8 @@ from typing import Any
 
 from pipeline.machine import Work
 from pipeline.store.artifact import CHECKPOINTS, MANIFEST, Artifact
+from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder, TrainFolder
+from pipeline.store.result_folders import ComparisonFolder
 
 Row = dict[str, Any]
 ROOM = 40 * 2**20
@@ -68,15 +70,15 @@ def kind_of(made: Artifact, name: str, asked: Container[str]) -> int | None:
         asked: digests of what the comparisons read.
     """
     if made.stage in CHECKPOINTS:
-        return SMALL if name == "curve.csv" else None
+        return SMALL if name == AdapterFolder.CURVE else None
     if made.stage == "prepare":
-        if name not in ("examples.jsonl", "dev.jsonl"):
+        if name not in (TrainFolder.EXAMPLES, TrainFolder.DEV):
             return SMALL
         # no training example ever: the one figure that a comparison takes from them stands in the manifest
-        is_exam = name == "examples.jsonl" and made.params.get("split") != "train"
+        is_exam = name == HeldoutFolder.EXAMPLES and made.params.get("split") != "train"
         return EVIDENCE if is_exam and made.digest in asked else None
-    shown = made.stage == "compare" and name == "examples.jsonl"
-    return LEDGER if shown else EVIDENCE if name == "predictions.jsonl" else SCORES
+    shown = made.stage == "compare" and name == ComparisonFolder.EXAMPLES
+    return LEDGER if shown else EVIDENCE if name == PredictionsFolder.PREDICTIONS else SCORES
 
 
 def fitting(files: Sequence[tuple[Path, int]]) -> dict[Path, tuple[str, str]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
-from pipeline.store import records
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
 GRADED = ("gained", "lost", "equal")
@@ -25,8 +24,8 @@ def read(cell: Cell, primary: Row, there: Container[str]) -> Row:
         primary: the judged comparison of base and tuned.
         there: ids of the files that the page carries.
     """
-    path = cell.inputs["verdict"].path / "examples.jsonl"
-    rows, metric, name = list(records.dictionaries(path)), primary["metric"], embedded_records.identify(path.read_bytes())
+    rows, metric = list(cell.comparison.examples()), primary["metric"]
+    name = embedded_records.identify(cell.comparison.examples_file.read_bytes())
     base = [float(row["base"]["scores"][metric]) for row in rows]
     tuned = [[float(arm["scores"][metric]) for arm in row["tuned"]] for row in rows]
     zero_one = all(score in (0.0, 1.0) for score in (*base, *(score for scores in tuned for score in scores)))

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 def suites(cell: Cell) -> list[Row]:
     """The suites as `compare` left them, each with an anchor and a name for people."""
-    found = cell.find("verdict", "forgetting.json") or {"suites": []}
+    found = cell.comparison.forgetting() or {"suites": []}
     return [{**finite(row), **named(cell, row)} for row in found["suites"]]
 
 
@@ -25,14 +25,14 @@ def named(cell: Cell, row: Row) -> Row:
 
 def grounding(cell: Cell) -> str | None:
     """How hallucination was looked for: in `slots`, in `text`, or not at all."""
-    found = cell.find("verdict", "grounding.json")
+    found = cell.comparison.grounding()
     kind: str | None = found["kind"] if found else None
     return kind
 
 
 def decomposition(cell: Cell, metric: str) -> Row | None:
     """How the lift comes about, by the primary metric; a part says `why` its arm was not tried where its prompts are the base's own."""
-    found: Row | None = finite((cell.find("verdict", "decomposition.json") or {}).get(metric))
+    found: Row | None = finite((cell.comparison.decomposition() or {}).get(metric))
     if not found:
         return None
     untold = facts_of(cell, "base_fewshot").get("most_shots") == 0

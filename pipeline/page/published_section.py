@@ -10,7 +10,6 @@ from pipeline.data import task
 from pipeline.lora_land import agreement, published
 from pipeline.page.cells import Cell, finite
 from pipeline.references import ask
-from pipeline.store import records
 
 Row = dict[str, Any]
 QV = ("q_proj and v_proj", "qkv_proj")
@@ -39,7 +38,7 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
     assert paper is not None
     ours = next(row for row in comparisons if row["metric"] == paper.metric)
     strict = comparisons[0]
-    found = cell.load("verdict", "beside.json")[paper.metric]
+    found = cell.comparison.other_arms()[paper.metric]
     theirs = published.table()[cell.task].get(cell.paper.get("model", ""))
     told = published.comparison_with(cell.task, cell.paper.get("model"))
     assert told is not None
@@ -94,7 +93,7 @@ def measured(figure: Any, row: Row, found: Row, cell: Cell) -> agreement.OurFigu
 
 
 def ids(cell: Cell) -> list[str]:
-    return [example.id for example in records.read(cell.inputs["exam"].path / "examples.jsonl", records.Example)]
+    return [example.id for example in cell.heldout.examples()]
 
 
 def error(row: Row, confidence: float) -> float | None:
@@ -133,7 +132,7 @@ def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
     known = {entry["name"]: entry for entry in recipe["references"]}
     rows = []
     for cell in cells:
-        for number, (metric, found) in enumerate(cell.load("verdict", "beside.json").items()):
+        for number, (metric, found) in enumerate(cell.comparison.other_arms().items()):
             for each in found["others"]:
                 if not each["name"].startswith(REFERENCE):
                     continue

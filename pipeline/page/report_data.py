@@ -85,7 +85,7 @@ def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
         "absent": cell.absent,
         "floor": arms_section.floor(cell, comparisons[0]["metric"], scored),
         "decomposition": other_tasks_section.decomposition(cell, comparisons[0]["metric"]),
-        "lenient": cell.find("verdict", "lenient.json"),
+        "lenient": cell.comparison.lenient(),
         "grounding": other_tasks_section.grounding(cell),
         "forgetting": other_tasks_section.suites(cell),
         "speed": arms_section.speed(cell),

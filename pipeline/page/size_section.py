@@ -9,7 +9,6 @@ from pipeline.measures import sufficient_size
 from pipeline.measures.sufficient_size import Obstacle
 from pipeline.page.cells import Cell, finite
 from pipeline.scoring import stats
-from pipeline.store import records
 
 Row = dict[str, Any]
 WHY: Mapping[Obstacle | None, str] = {
@@ -31,13 +30,13 @@ def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -
 
 
 def point(cell: Cell, primary: Row) -> sufficient_size.Point:
-    exam = list(records.read(cell.inputs["exam"].path / "examples.jsonl", records.Example))
+    exam = cell.heldout.examples()
     label = dict(zip((example.id for example in exam), stats.group_labels(exam), strict=True))
     scores, groups = [], []
-    for row in records.dictionaries(cell.inputs["verdict"].path / "examples.jsonl"):
+    for row in cell.comparison.examples():
         tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
         scores.append(sum(tuned) / len(tuned))
         groups.append(label[row["id"]])
-    low, high = cell.load("verdict", "beside.json")[primary["metric"]]["scores"]["tuned"]
+    low, high = cell.comparison.other_arms()[primary["metric"]]["scores"]["tuned"]
     key = cell.inputs["exam"].key
     return sufficient_size.Point(cell.task, cell.where, key, primary["tuned"], low, high, np.array(scores), np.array(groups))

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.page.cells import Cell, short
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import AdapterFolder
 
 POINTS = 4000
 """Points of all curves of one task together."""
@@ -20,7 +21,7 @@ def adapters(cells: list[Cell]) -> dict[str, dict[str, Any]]:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
             if short(adapter) not in found:
-                found[short(adapter)] = {"seed": seed, **price(adapter), "curve": curve(adapter.path / "curve.csv", points)}
+                found[short(adapter)] = {"seed": seed, **price(adapter), "curve": curve(AdapterFolder(adapter.path).curve_file, points)}
     return found
 
 

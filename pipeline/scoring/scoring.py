@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.errors import ComparisonError, RecipeError
 from pipeline.scoring import answer_flags, constant_answers, stats
-from pipeline.store import records
 from pipeline.store.records import Comparison, Example, Prediction
+from pipeline.store.result_folders import ComparisonFolder
 
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
@@ -61,13 +60,11 @@ class ComparisonResult:
     sampled: dict[str, stats.Sampled] = field(compare=False, repr=False)
     """By metric, for further differences between arms; a metric that reads samples has base and tuned only."""
 
-    def write(self, out: Path) -> None:
-        """Write comparisons.jsonl, examples.jsonl, beside.json, counts.json and lenient.json."""
-        records.write(out / "comparisons.jsonl", self.comparisons)
-        records.write_dictionaries(out / "examples.jsonl", self.rows)
-        records.write_json(out / "beside.json", self.other_arms)
-        records.write_json(out / "counts.json", self.counts)
-        records.write_json(out / "lenient.json", self.lenient)
+    def write(self, folder: ComparisonFolder) -> None:
+        """Write everything but `sampled`."""
+        folder.write_comparisons(self.comparisons)
+        folder.write_examples(self.rows)
+        folder.write_json({folder.OTHER_ARMS: self.other_arms, folder.COUNTS: self.counts, folder.LENIENT: self.lenient})
 
 
 @dataclass(frozen=True)

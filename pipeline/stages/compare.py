@@ -3,7 +3,6 @@
 The liveness gate comes first: an adapter that changes nothing stops the comparison before anything is scored.
 """
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +15,10 @@ from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
 from pipeline.models import liveness
 from pipeline.scoring import scoring, stats
-from pipeline.store import records
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
 from pipeline.store.records import Example, Prediction
+from pipeline.store.result_folders import ComparisonFolder
 
 ARM = "arm."
 """Prefix of inputs that hold predictions of arms other than base and tuned."""
@@ -30,22 +30,24 @@ def run(work: Work) -> dict[str, Any]:
     task = inline.from_spec(work.params["task"])
     seeds = sorted(int(name.removeprefix("tuned")) for name in work.inputs if name.startswith("tuned"))
     adapters = check_liveness(work, task, seeds)
-    heldout = examples_of(work, "exam")
+    folder = HeldoutFolder(work.inputs["exam"])
+    heldout = folder.examples()
     predictions = load_predictions(work, heldout, seeds)
     result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
     by_arm = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
-    grounded = grounding.measure(task, heldout, by_arm, work.params["confidence"], preface_of(work))
+    grounded = grounding.measure(task, heldout, by_arm, work.params["confidence"], folder.preface())
 
-    replace(result, rows=[add_flags(row, grounded.hallucinated) for row in result.rows]).write(work.out)
-    measures = {
-        "liveness": adapters,
-        "decomposition": decompose.decompose(result.names, result.sampled),
-        "grounding": grounded.figures,
-        "relevance": {"arms": relevance_by_arm(work, heldout)},
-        "forgetting": {"suites": forgetting_suites(work)},
-    }
-    for name, value in measures.items():
-        records.write_json(work.out / f"{name}.json", value)
+    out = ComparisonFolder(work.out)
+    replace(result, rows=[add_flags(row, grounded.hallucinated) for row in result.rows]).write(out)
+    out.write_json(
+        {
+            out.LIVENESS: adapters,
+            out.DECOMPOSITION: decompose.decompose(result.names, result.sampled),
+            out.GROUNDING: grounded.figures,
+            out.RELEVANCE: {"arms": relevance_by_arm(work, heldout)},
+            out.FORGETTING: {"suites": forgetting_suites(work)},
+        }
+    )
     return {row.metric: {"base": row.base, "tuned": row.tuned, "lift": row.lift} for row in result.comparisons}
 
 
@@ -53,7 +55,7 @@ def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[dict[str, A
     """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off."""
     reports = []
     for seed in seeds:
-        report = {"seed": seed, **json.loads((work.inputs[f"tuned{seed}"] / "liveness.json").read_text("utf-8"))}
+        report = {"seed": seed, **PredictionsFolder(work.inputs[f"tuned{seed}"]).liveness()}
         if work.params["liveness"]:
             liveness.gate(report, f"{task.name}, seed {seed}")
         reports.append(report | {"alive": liveness.is_alive(report)})
@@ -72,18 +74,8 @@ def settings_of(work: Work, task: Task, sampled: bool) -> scoring.Settings:
     return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code})
 
 
-def preface_of(work: Work) -> str:
-    """The text in front of every held-out prompt; often empty."""
-    path = work.inputs["exam"] / "preface.txt"
-    return path.read_text("utf-8") if path.exists() else ""
-
-
-def examples_of(work: Work, source: str) -> list[Example]:
-    return list(records.read(work.inputs[source] / "examples.jsonl", Example))
-
-
 def predictions_of(work: Work, source: str) -> list[Prediction]:
-    return list(records.read(work.inputs[source] / "predictions.jsonl", Prediction))
+    return PredictionsFolder(work.inputs[source]).predictions()
 
 
 def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> scoring.ArmPredictions:
@@ -118,7 +110,7 @@ def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Any]:
     by_arm = {}
     for source in sorted(work.inputs):
         if source.startswith(RELEVANCE):
-            rows = list(records.dictionaries(work.inputs[source] / "relevance.jsonl"))
+            rows = RelevanceFolder(work.inputs[source]).rows()
             labels = np.array([groups[row["example"]] for row in rows])
             by_arm[source.removeprefix(RELEVANCE)] = relevance.of(rows, labels, *resampling(work))
     return by_arm
@@ -137,15 +129,14 @@ def forgetting_suites(work: Work) -> list[dict[str, Any]]:
 
 def paragraphs_suite(work: Work) -> dict[str, Any]:
     losses = Artifact.open(work.inputs["general.paragraphs"])
-    rows = list(records.dictionaries(losses.path / "losses.jsonl"))
-    suite = forgetting.loss_suite(rows, work.params["loss_margin"], *resampling(work))
+    suite = forgetting.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
     measurable = forgetting.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
     return {"suite": "paragraphs", **suite, "measurable": measurable}
 
 
 def other_task_suite(work: Work, name: str, task: Task) -> dict[str, Any]:
     """A task that the adapter was not trained for, scored by its primary metric."""
-    heldout = examples_of(work, f"{GENERAL}{name}.exam")
+    heldout = HeldoutFolder(work.inputs[f"{GENERAL}{name}.exam"]).examples()
     base, tuned = (
         scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), heldout, task.answer)
         for arm in ("base", "tuned")

@@ -20,6 +20,7 @@ from pipeline.machine import Work
 from pipeline.models import adapters, loading, renderer
 from pipeline.progress import meter, say
 from pipeline.store import records
+from pipeline.store.folders import AdapterFolder, TrainFolder
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -30,7 +31,8 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
     render = renderer.renderer(params["model"])
-    lessons, dev = tokenized(work, "examples.jsonl", render), tokenized(work, "dev.jsonl", render)
+    data = TrainFolder(work.inputs["train"])
+    lessons, dev = tokenized(work, data.examples(), render), tokenized(work, data.dev(), render)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     seed_everything(params["seed"])  # before the adapter exists: its A matrices are random
     model = adapters.attach(base, params)
@@ -40,8 +42,7 @@ def run(work: Work) -> dict[str, Any]:
         model.unload()
 
 
-def tokenized(work: Work, name: str, render: renderer.Renderer) -> list[batching.TokenRow]:
-    examples = list(records.read(work.inputs["train"] / name, records.Example))
+def tokenized(work: Work, examples: list[records.Example], render: renderer.Renderer) -> list[batching.TokenRow]:
     if work.params.get("placebo") == "shuffled_labels":
         examples = shuffled(examples, work.params["seed"])
     return [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples]
@@ -198,7 +199,8 @@ def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any
             "Train for more steps, or raise finetune.learning_rate.",
         )
     adapters.save(model, work.out)
-    training_state.write_curve(work.out / "curve.csv", state.curve)
+    folder = AdapterFolder(work.out)
+    training_state.write_curve(folder.curve_file, state.curve)
     return {
         "steps": state.step,
         "kept_step": kept["step"],
@@ -210,6 +212,6 @@ def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any
         "tokens_per_second": round(state.tokens / state.seconds, 1),
         "micro_tokens": state.micro_tokens,
         "trainable_parameters": sum(value.numel() for value in state.tensors.values()),
-        "adapter_bytes": (work.out / "adapter_model.safetensors").stat().st_size,
+        "adapter_bytes": folder.weights_bytes(),
         "targets": adapters.matched(model),
     }

@@ -1,6 +1,5 @@
 """Measures what an adapter did to plain English: the loss of base and tuned on paragraphs of no task, and KL(base || tuned)."""
 
-import json
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ from pipeline.engine import batching, resumable, transformers_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
+from pipeline.store.folders import LossesFolder
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -34,11 +34,11 @@ def run(work: Work) -> dict[str, Any]:
             "paragraphs",
         )
         vocabulary = backend.vocabulary()
-    lines = [
-        json.dumps({"example": paragraph.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}, ensure_ascii=False) + "\n"
+    losses = [
+        {"example": paragraph.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}
         for paragraph, row, (base, tuned, kl) in zip(paragraphs, rows, sums, strict=True)
     ]
-    (work.out / "losses.jsonl").write_text("".join(lines), "utf-8")
+    LossesFolder(work.out).write_rows(losses)
     tokens = sum(row.target_count for row in rows)
     means = {name: sum(row[column] for row in sums) / tokens for column, name in enumerate(("base", "tuned", "kl"))}
     return {

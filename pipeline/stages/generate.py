@@ -22,6 +22,7 @@ from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.progress import say
 from pipeline.store import records
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder, TrainFolder
 from pipeline.store.records import Example, Prediction
 
 VERSION = 4
@@ -37,9 +38,9 @@ def run(work: Work) -> dict[str, Any]:
         predictions = generator.ranked() if work.params.get("constrain") == "choices" else generator.written()
         if work.inputs.get("adapter") and "merge" not in work.params:
             liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
-            (work.out / "liveness.json").write_text(json.dumps(liveness, indent=1), "utf-8")
+            PredictionsFolder(work.out).write_liveness(liveness)
         facts = backend.facts()
-    records.write(work.out / "predictions.jsonl", predictions)
+    PredictionsFolder(work.out).write_predictions(predictions)
     tokens = sum(prediction.tokens for prediction in predictions)
     return prompts.facts | {
         "examples": len(predictions),
@@ -70,15 +71,15 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts
     Args:
         window: tokens of prompt and answer together that the model was made for.
     """
-    heldout = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))
+    folder = HeldoutFolder(work.inputs["exam"])
+    heldout = folder.examples()
     ids = [render.prompt_ids(example.prompt) for example in heldout]
     if too_long := sum(len(prompt) >= window for prompt in ids):
         say(f"  {too_long} of {len(heldout)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
     if "train" not in work.inputs:
         return Prompts(heldout, ids)
-    train = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
-    path, max_tokens = work.inputs["exam"] / "preface.txt", window - work.params["max_new_tokens"]
-    preface = path.read_text("utf-8") if path.exists() else ""
+    train = TrainFolder(work.inputs["train"]).examples()
+    preface, max_tokens = folder.preface(), window - work.params["max_new_tokens"]
     if work.params.get("constrain") == "keys":
         keys = few_shot_prompts.json_keys(train)
         examples, unchanged = few_shot_prompts.with_key_lists(heldout, keys, render, preface, max_tokens)

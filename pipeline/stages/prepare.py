@@ -24,11 +24,11 @@ from pipeline.models import renderer
 from pipeline.progress import meter, say
 from pipeline.store import records
 from pipeline.store.artifact import digest
+from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
 from pipeline.store.records import Example
 
 FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
 """What makes a row count as bad. Duplicates and overlap say nothing against a source."""
-PREFACE = "preface.txt"
 SHOWN = 5
 PAIRS = 20
 CHUNK = 128
@@ -180,8 +180,8 @@ def run(work: Work) -> dict[str, Any]:
     split = source.open_first(sources[params["split"]], work.machine.offline, used)
     inline.check_columns(params["task"], split.columns, split.location)
     tally = Tally(split.total)
-    exam = [*records.read(work.inputs["avoid"] / "examples.jsonl", Example)] if params["split"] == "train" else None
-    draw = Draw(params, None if exam is None else OverlapIndex(exam, params["near_duplicates"]))
+    heldout = HeldoutFolder(work.inputs["avoid"]).examples() if params["split"] == "train" else None
+    draw = Draw(params, None if heldout is None else OverlapIndex(heldout, params["near_duplicates"]))
     make = make_examples.example_maker(task, work.machine.offline)
     check_preface(work, make.preface)
     with tempfile.TemporaryFile(dir=work.out) as file:
@@ -192,8 +192,8 @@ def run(work: Work) -> dict[str, Any]:
     tally.refuse(split.location, draw.bad_share(tally), params["max_bad_rows"])
     check_targets(draw, split.location, tally)
     found = facts(draw, tally) | {"source": known(split, params["files"])}
-    written = write_exam(work.out, draw) if exam is None else write_lessons(work.out, draw, exam)
-    dump(work.out / "dropped.json", tally.report())
+    written = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
+    PreparedFolder(work.out).write_dropped(tally.report())
     tell(found | written, params)
     return found | written
 
@@ -207,13 +207,15 @@ def check_files(files: dict[str, str]) -> None:
 
 def check_preface(work: Work, preface: str) -> None:
     """Keep what stands before every held-out prompt, and refuse to train with anything else: no copy of the exam would be found."""
-    path = work.out / PREFACE if work.params["split"] == "heldout" else work.inputs["avoid"] / PREFACE
-    if work.params["split"] == "heldout" and preface:
-        path.write_text(preface, "utf-8")
-    elif path.exists() and path.read_text("utf-8") != preface:
+    if work.params["split"] == "heldout":
+        if preface:
+            HeldoutFolder(work.out).write_preface(preface)
+        return
+    folder = HeldoutFolder(work.inputs["avoid"])
+    if folder.preface() not in ("", preface):
         raise DataError(
             "the worked examples of the training prompts differ from those of the held-out ones: their rows came from another source.",
-            f"Make both from one source: delete {path.parent} and run again.",
+            f"Make both from one source: delete {folder.path} and run again.",
         )
 
 
@@ -283,28 +285,27 @@ def known(split: Split, files: dict[str, str]) -> dict[str, Any]:
     return split.facts | ({"sha256": files[path]} if path in files else {})
 
 
-def write_exam(out: Path, draw: Draw) -> dict[str, Any]:
+def write_heldout(folder: HeldoutFolder, draw: Draw) -> dict[str, Any]:
     """Examples that ask the same get the same answer, so they become one group where the task names none."""
     first: dict[str, str] = {}
     for example in draw.kept:
         first.setdefault(example.text, example.id)
     times = Counter(example.text for example in draw.kept)
     grouped = [replace(e, group=first[e.text]) if times[e.text] > 1 and not e.group else e for e in draw.kept]
-    count = records.write(out / "examples.jsonl", grouped)
-    return {"examples": count, "prompts": len(times)}
+    return {"examples": folder.write_examples(grouped), "prompts": len(times)}
 
 
-def write_lessons(out: Path, draw: Draw, exam: list[Example]) -> dict[str, Any]:
+def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict[str, Any]:
     """The dev part comes first in the draw, so that it stays the same when more is drawn."""
     dev = dev_count(len(draw.kept), draw.params["examples"], draw.params["dev_examples"])
     exact, near = draw.overlap["exact"], draw.overlap["near"]
-    dump(out / "overlap.json", {"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
-    groups = {example.group for example in exam if example.group}
+    folder.write_overlap({"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
+    groups = {example.group for example in heldout if example.group}
     common = Counter(example.target for example in draw.kept[dev:]).most_common(1)
     return {
         "most_common_target": common[0][0] if common else "",
-        "examples": records.write(out / "examples.jsonl", draw.kept[dev:]),
-        "dev": records.write(out / "dev.jsonl", draw.kept[:dev]),
+        "examples": folder.write_examples(draw.kept[dev:]),
+        "dev": folder.write_dev(draw.kept[:dev]),
         "overlap_exact": exact,
         "overlap_near": near,
         "shared_groups": sum(example.group in groups for example in draw.kept),
@@ -345,7 +346,3 @@ def remedy(facts: dict[str, Any], dev: int) -> str:
     if facts["kept"] < facts["wanted"] and dev >= FEW_DEV:
         return "ask for fewer prepare.train_examples"  # of which the dev part has the same share
     return f"ask for {FEW_DEV} prepare.dev_examples or more"
-
-
-def dump(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Work
 from pipeline.references import ask as asking
-from pipeline.store import records
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder
 
 VERSION = 1
 NEEDS = ("network",)
@@ -17,10 +17,10 @@ NEEDS = ("network",)
 
 def run(work: Work) -> dict[str, Any]:
     params, start = work.params, time.monotonic()
-    exam = list(records.read(work.inputs["exam"] / "examples.jsonl", records.Example))
+    heldout = HeldoutFolder(work.inputs["exam"]).examples()
     ask = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
-    replies = asking.answers(endpoint_settings(work), ask, exam, work.resume / "answers.jsonl", work.machine.offline)
-    records.write(work.out / "predictions.jsonl", [reply.prediction for reply in replies])
+    replies = asking.answers(endpoint_settings(work), ask, heldout, work.resume / "answers.jsonl", work.machine.offline)
+    PredictionsFolder(work.out).write_predictions(reply.prediction for reply in replies)
     usage = asking.usage(replies, time.monotonic() - start)
     stops = [reply.stopped for reply in replies]
     return {

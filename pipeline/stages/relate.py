@@ -1,6 +1,5 @@
 """Measures how relevant an arm's answers are: log-probabilities under the base after their own prompt, another prompt and none."""
 
-import json
 import random
 import time
 from collections import Counter
@@ -13,8 +12,8 @@ from pipeline.engine.open_backend import open_backend
 from pipeline.errors import ComparisonError
 from pipeline.machine import Work
 from pipeline.models import renderer
-from pipeline.store import records
-from pipeline.store.records import Example, Prediction, Prompt
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder, RelevanceFolder
+from pipeline.store.records import Example, Prompt
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -25,7 +24,7 @@ LONGEST = 256
 def run(work: Work) -> dict[str, Any]:
     params = work.params
     render = renderer.renderer(params["model"])
-    heldout = subset(list(records.read(work.inputs["exam"] / "examples.jsonl", Example)), params["examples"], params["seed"])
+    heldout = subset(HeldoutFolder(work.inputs["exam"]).examples(), params["examples"], params["seed"])
     with open_backend(work) as backend:
         answers = scored_answers(render, heldout, answers_to(work, heldout), backend.context_window, params["seed"])
         start = time.monotonic()
@@ -39,8 +38,7 @@ def run(work: Work) -> dict[str, Any]:
             "answers",
         )
     scores = dict(zip(rows, sums, strict=True))
-    lines = [json.dumps(answer.score(scores), ensure_ascii=False) + "\n" for answer in answers]
-    (work.out / "relevance.jsonl").write_text("".join(lines), "utf-8")
+    RelevanceFolder(work.out).write_rows(answer.score(scores) for answer in answers)
     return {
         "examples": len(answers),
         "empty": sum(not answer.ids for answer in answers),
@@ -72,7 +70,7 @@ class ScoredAnswer:
         return [TokenRow.from_prompt(prompt, self.ids) for prompt in prompts] if self.ids else []
 
     def score(self, scores: dict[TokenRow, float]) -> dict[str, Any]:
-        """A row of relevance.jsonl: log-probabilities in nats after its own prompt, another one, and none."""
+        """A row of RelevanceFolder: log-probabilities in nats after its own prompt, another one, and none."""
 
         def after(prompt: tuple[int, ...]) -> float:
             return scores[TokenRow.from_prompt(prompt, self.ids)] if self.ids else 0.0
@@ -94,7 +92,7 @@ def answers_to(work: Work, heldout: list[Example]) -> list[str]:
     Raises:
         ComparisonError: one of them has no answer.
     """
-    texts = {row.example: row.text for row in records.read(work.inputs["said"] / "predictions.jsonl", Prediction)}
+    texts = {row.example: row.text for row in PredictionsFolder(work.inputs["said"]).predictions()}
     missing = [example.id for example in heldout if example.id not in texts]
     if missing:
         raise ComparisonError(f"{len(missing)} examples have no answer, the first {missing[0]}.", "Generate the predictions again.")

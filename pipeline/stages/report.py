@@ -1,6 +1,5 @@
 """Writes the report of a recipe as one HTML page, as Markdown and as JSON, from the folders of all its stages."""
 
-import json
 from typing import Any
 
 from pipeline import stages
@@ -18,6 +17,7 @@ from pipeline.page import (
     report_data,
     svg,
 )
+from pipeline.store.result_folders import ReportFolder
 
 DATA = (published.FOLDER,)
 
@@ -37,18 +37,14 @@ def run(work: Work) -> dict[str, Any]:
     report = report_data.report(recipe, opened, judged, read)
     drawn = charts_lift.all_of(report) | charts_arms.all_of(report)
 
-    (work.out / "charts").mkdir()
+    folder = ReportFolder(work.out)
     for name, figure in drawn.items():
         alone = svg.titled(figure)
-        (work.out / "charts" / f"{name}.svg").write_text(svg.standalone(alone), "utf-8")
-        (work.out / "charts" / f"{name}.png").write_bytes(svg.png(alone))
-    for name, text in model_card.all_of(report, opened).items():
-        (work.out / "cards" / name).mkdir(parents=True)
-        (work.out / "cards" / name / "README.md").write_text(text, "utf-8")
+        folder.write_chart(name, svg.standalone(alone), svg.png(alone))
+    for adapter, text in model_card.all_of(report, opened).items():
+        folder.write_card(adapter, text)
     page = render.page(report, files, drawn, index)
-    (work.out / "report.html").write_text(page, "utf-8")
-    (work.out / "report.md").write_text(render.markdown(report), "utf-8")
-    (work.out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    folder.write(page, render.markdown(report), report)
     return {
         "comparisons": sum(report["verdicts"].values()),
         "claims": report["family"],

@@ -5,7 +5,6 @@ speed.json holds what was measured; medians, rates and overheads are made when t
 The base is timed as it is loaded, 4-bit weights staying 4-bit, as one who deploys it would run it.
 """
 
-import json
 from statistics import median
 from typing import Any
 
@@ -17,7 +16,7 @@ from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
 from pipeline.models import loading, renderer
 from pipeline.progress import say
-from pipeline.store import records
+from pipeline.store.folders import AdapterFolder, HeldoutFolder, SpeedFolder, TrainFolder
 from pipeline.store.records import Example
 
 VERSION = 3
@@ -30,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     window = loading.context_window(base)
-    heldout = list(records.read(work.inputs["exam"] / "examples.jsonl", Example))[: params["prompts"]]
+    heldout = HeldoutFolder(work.inputs["exam"]).examples()[: params["prompts"]]
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in heldout], window, params["new_tokens"])
     with loading.adapted(base, adapter) as tuned:
         backends = {"base": (TransformersBackend(base, render), tuned), "tuned": (TransformersBackend(tuned, render), None)}
@@ -46,10 +45,10 @@ def run(work: Work) -> dict[str, Any]:
         "arms": {arm.name: arm.measurements() for arm in arms},
         "new_tokens": new_tokens,
         "untimed": untimed,
-        "adapter_bytes": (adapter / "adapter_model.safetensors").stat().st_size,
+        "adapter_bytes": AdapterFolder(adapter).weights_bytes(),
         "context_window": window,
     }
-    (work.out / "speed.json").write_text(json.dumps(measurements, indent=1), "utf-8")
+    SpeedFolder(work.out).write_measurements(measurements)
     return {"p50": {arm.name: median(arm.latency) for arm in arms}}
 
 
@@ -101,9 +100,7 @@ def constrained(
 
 def train_part(work: Work) -> tuple[list[Example], str]:
     """The training examples, and the text before every prompt of the task."""
-    preface = work.inputs["exam"] / "preface.txt"
-    train = list(records.read(work.inputs["train"] / "examples.jsonl", Example))
-    return train, preface.read_text("utf-8") if preface.exists() else ""
+    return TrainFolder(work.inputs["train"]).examples(), HeldoutFolder(work.inputs["exam"]).preface()
 
 
 def few_shot(work: Work, render: renderer.Renderer, heldout: list[Example], max_tokens: int) -> list[list[int]]:

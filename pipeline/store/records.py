@@ -151,3 +151,8 @@ def write_dictionaries(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write one value as indented JSON."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file."""
+    return json.loads(path.read_text("utf-8"))

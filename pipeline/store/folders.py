@@ -1,0 +1,170 @@
+"""Reads and writes the files in the folders that training and comparing need: a class for each kind of folder owns the names and shapes.
+
+Stages read and write their folders through these classes alone. The folders of results are in `result_folders.py`, so that a change
+of what a report holds is no change of what training reads.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.store import records
+from pipeline.store.artifact import Artifact
+from pipeline.store.records import Example, Prediction
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that a stage writes, or one that was sealed."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class PreparedFolder(Folder):
+    """Written by `prepare`: examples of one split."""
+
+    EXAMPLES = "examples.jsonl"
+    DROPPED = "dropped.json"
+
+    def examples(self) -> list[Example]:
+        return list(records.read(self.path / self.EXAMPLES, Example))
+
+    def write_examples(self, examples: Iterable[Example]) -> int:
+        """Returns the number of examples."""
+        return records.write(self.path / self.EXAMPLES, examples)
+
+    def dropped(self) -> dict[str, Any]:
+        """By reason, rows of the source that were left out: {count, first: [location], value}."""
+        return read_mapping(self.path / self.DROPPED)
+
+    def write_dropped(self, reasons: dict[str, Any]) -> None:
+        records.write_json(self.path / self.DROPPED, reasons)
+
+
+@dataclass(frozen=True)
+class HeldoutFolder(PreparedFolder):
+    """The held-out examples of a task."""
+
+    PREFACE = "preface.txt"
+
+    def preface(self) -> str:
+        """The few-shot block that the task puts before every prompt; empty for most tasks."""
+        path = self.path / self.PREFACE
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def write_preface(self, text: str) -> None:
+        (self.path / self.PREFACE).write_text(text, "utf-8")
+
+
+@dataclass(frozen=True)
+class TrainFolder(PreparedFolder):
+    """The training examples of a task, and those for the dev loss."""
+
+    DEV = "dev.jsonl"
+    OVERLAP = "overlap.json"
+
+    def dev(self) -> list[Example]:
+        return list(records.read(self.path / self.DEV, Example))
+
+    def write_dev(self, examples: Iterable[Example]) -> int:
+        """Returns the number of examples."""
+        return records.write(self.path / self.DEV, examples)
+
+    def overlap(self) -> dict[str, Any]:
+        """Training prompts left out as copies of held-out ones: {exact, near, threshold, pairs: [{train, heldout, similarity, kind}]}."""
+        return read_mapping(self.path / self.OVERLAP)
+
+    def write_overlap(self, overlap: dict[str, Any]) -> None:
+        records.write_json(self.path / self.OVERLAP, overlap)
+
+
+@dataclass(frozen=True)
+class AdapterFolder(Folder):
+    """Written by `finetune`: an adapter as peft saves it, and its training curve."""
+
+    WEIGHTS = "adapter_model.safetensors"
+    CURVE = "curve.csv"
+
+    @property
+    def curve_file(self) -> Path:
+        return self.path / self.CURVE
+
+    def weights_bytes(self) -> int:
+        return (self.path / self.WEIGHTS).stat().st_size
+
+    def targets(self) -> list[str]:
+        """The full names of the modules that carried the adapter when it was trained."""
+        names: list[str] = Artifact.open(self.path).facts["targets"]
+        return names
+
+
+@dataclass(frozen=True)
+class PredictionsFolder(Folder):
+    """Written by `generate` and `refer`: one arm's answers to the held-out examples."""
+
+    PREDICTIONS = "predictions.jsonl"
+    LIVENESS = "liveness.json"
+
+    def predictions(self) -> list[Prediction]:
+        return list(records.read(self.path / self.PREDICTIONS, Prediction))
+
+    def write_predictions(self, predictions: Iterable[Prediction]) -> int:
+        """Returns the number of predictions."""
+        return records.write(self.path / self.PREDICTIONS, predictions)
+
+    def liveness(self) -> dict[str, Any]:
+        """What was measured of the adapter that was on; see models.liveness."""
+        return read_mapping(self.path / self.LIVENESS)
+
+    def write_liveness(self, liveness: dict[str, Any]) -> None:
+        records.write_json(self.path / self.LIVENESS, liveness)
+
+
+@dataclass(frozen=True)
+class RelevanceFolder(Folder):
+    """Written by `relate`: log-probabilities of one arm's answers under the base."""
+
+    RELEVANCE = "relevance.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """[{example, tokens, own, other, alone}]: nats after the answer's own prompt, another one (or None), and none."""
+        return list(records.dictionaries(self.path / self.RELEVANCE))
+
+    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        records.write_dictionaries(self.path / self.RELEVANCE, rows)
+
+
+@dataclass(frozen=True)
+class LossesFolder(Folder):
+    """Written by `forget`: losses on the general paragraphs with and without an adapter."""
+
+    LOSSES = "losses.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """[{example, tokens, base, tuned, kl}]: sums over the tokens of a paragraph, in nats."""
+        return list(records.dictionaries(self.path / self.LOSSES))
+
+    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        records.write_dictionaries(self.path / self.LOSSES, rows)
+
+
+@dataclass(frozen=True)
+class SpeedFolder(Folder):
+    """Written by `speed`: timings of single requests."""
+
+    SPEED = "speed.json"
+
+    def measurements(self) -> dict[str, Any]:
+        """{arms: {name: ...}, new_tokens, untimed, adapter_bytes, context_window}; an arm's row is engine.timing.Arm.measurements."""
+        return read_mapping(self.path / self.SPEED)
+
+    def write_measurements(self, measurements: dict[str, Any]) -> None:
+        records.write_json(self.path / self.SPEED, measurements)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON file that holds one object."""
+    value: dict[str, Any] = records.read_json(path)
+    return value
