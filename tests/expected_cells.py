@@ -38,10 +38,10 @@ class Shown:
         kinds = re.findall(r"\{(.?)\}", self.pattern)
         assert len(kinds) == len(self.values), f"'{self.pattern}' has {len(kinds)} places for {len(self.values)} values"
         between = re.split(r"\{.?\}", self.pattern)
-        found = "".join(
-            re.escape(words) + (f"({KINDS[kinds[at]]}|not known)" if at < len(kinds) else "") for at, words in enumerate(between)
+        regex = "".join(
+            re.escape(words) + (f"({KINDS[kinds[index]]}|not known)" if index < len(kinds) else "") for index, words in enumerate(between)
         )
-        match = re.fullmatch(found, text)
+        match = re.fullmatch(regex, text)
         return bool(match) and all(says(*one) for one in zip(kinds, match.groups(), self.values, strict=True))
 
     def __repr__(self) -> str:
@@ -82,8 +82,8 @@ def near(text: str, value: float, least: int = 2) -> bool:
     digits, _, power = text.replace(",", "").partition("e")
     places = len(digits.partition(".")[2])
     half = 0.5 * 10.0 ** (int(power or 0) - places)
-    told = float(text.replace(",", ""))
-    return abs(told - value) <= half * 1.000001 + 1e-12 and (places >= least or half <= abs(value) / 20 or told == value)
+    number = float(text.replace(",", ""))
+    return abs(number - value) <= half * 1.000001 + 1e-12 and (places >= least or half <= abs(value) / 20 or number == value)
 
 
 def lasts(text: str, value: float) -> bool:
@@ -121,7 +121,7 @@ def span(pattern: str, row: Row, key: str = "lift") -> Shown:
     return shows(f"{pattern} [{{}}, {{}}]", row[key], row["low"], row["high"])
 
 
-def known(pattern: str, value: float | None) -> str | Shown:
+def optional(pattern: str, value: float | None) -> str | Shown:
     """A figure, or nothing where there is none."""
     return "" if value is None else shows(pattern, value)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.expected_cells import Expected, Shown, Tables, known, metric, place, score, share, shows, span
+from tests.expected_cells import Expected, Shown, Tables, metric, optional, place, score, share, shows, span
 
 Row = dict[str, Any]
 
@@ -14,17 +14,22 @@ def compared(report: Row) -> Tables:
     worse = " or ".join(word for word, there in (("broken", True in kinds), ("lost", False in kinds)) if there).capitalize()
     groups = []
     for cell in report["cells"]:
-        found = cell["examples"]
-        (_, up), (_, down), *same = found["classes"].items()
-        row = place(report, cell) | {better: share(up, found["n"]), worse: share(down, found["n"])}
-        row["Of these, base unreadable"] = shows("{n}", found["gained_unread"])
+        counts = cell["examples"]
+        (_, up), (_, down), *same = counts["classes"].items()
+        row = place(report, cell) | {better: share(up, counts["n"]), worse: share(down, counts["n"])}
+        row["Of these, base unreadable"] = shows("{n}", counts["gained_unread"])
         groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
     references = []
-    for told in report["references"]:
-        row = {"Task": told["label"], "Model": told["name"], "Metric": metric(told["metric"]), "Score": shows("{}", told["score"])}
-        row |= {"Tuned over it": span("{+}", told), "Tokens in": known("{n}", told["tokens_in"])}
-        row |= {"Tokens out": known("{n}", told["tokens_out"]), "Refused": known("{n}", told["refused"])}
-        references.append(row | {"Cost, USD": known("{$}", told["cost"])})
+    for reference in report["references"]:
+        row = {
+            "Task": reference["label"],
+            "Model": reference["name"],
+            "Metric": metric(reference["metric"]),
+            "Score": shows("{}", reference["score"]),
+        }
+        row |= {"Tuned over it": span("{+}", reference), "Tokens in": optional("{n}", reference["tokens_in"])}
+        row |= {"Tokens out": optional("{n}", reference["tokens_out"]), "Refused": optional("{n}", reference["refused"])}
+        references.append(row | {"Cost, USD": optional("{$}", reference["cost"])})
     beside = [published(report, row) for row in report["published"]]
     return {
         "Groups of examples by comparison": groups,
@@ -35,22 +40,22 @@ def compared(report: Row) -> Tables:
 
 def published(report: Row, row: Row) -> Expected:
     seen: Expected = {"Task": row["task"]} | ({"Point": row["label"]} if report["sweep"] else {}) | {"n": shows("{n}", row["n"])}
-    for at, name in enumerate(("base", "tuned", "lift")):
-        told, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
-        ours, theirs = score(kind, told["ours"]), score(kind, told["paper"])
+    for index, name in enumerate(("base", "tuned", "lift")):
+        figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
+        ours, theirs = score(kind, figure["ours"]), score(kind, figure["paper"])
         if name == "lift" and row["interval"][0] is not None:
-            ours = shows(f"{kind} [{{}}, {{}}]", told["ours"], *row["interval"])
+            ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
         ours = noted(ours, "learned nothing" if name in row["marks"] else "")
-        theirs = noted(theirs, f"ours {told['word']}" if name != "lift" and told["word"] in ("higher", "lower") else "")
-        seen[name.capitalize()], seen[f"Paper {at + 1}" if at else "Paper"] = ours, theirs
-        seen[f"Paper {at + 1}" if at else "Paper"] = noted(theirs, "learned nothing" if name in row["paper_marks"] else "")
+        theirs = noted(theirs, f"ours {figure['word']}" if name != "lift" and figure["word"] in ("higher", "lower") else "")
+        seen[name.capitalize()], seen[f"Paper {index + 1}" if index else "Paper"] = ours, theirs
+        seen[f"Paper {index + 1}" if index else "Paper"] = noted(theirs, "learned nothing" if name in row["paper_marks"] else "")
     constant = row["constant"]["score"] if row["constant"] else None
     seen |= {"Lifts agree?": row["figures"]["lift"]["word"], "GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
     return seen | {"Constant": score("{}", constant)}
 
 
-def noted(told: Shown, words: str) -> Shown:
-    return Shown(f"{told.pattern} {words}", told.values) if words else told
+def noted(text: Shown, words: str) -> Shown:
+    return Shown(f"{text.pattern} {words}", text.values) if words else text
 
 
 def checked(report: Row) -> Tables:
@@ -61,49 +66,49 @@ def checked(report: Row) -> Tables:
             row |= {"Unreadable": share(arm["unparsed"], arm["n"]), "Cut off": share(arm["truncated"], arm["n"])}
             row |= {"Endless": share(arm["endless"], arm["n"]), "Empty": share(arm["empty"], arm["n"])}
             answers.append(row | {"Mean tokens": shows("{t}", arm["mean_tokens"])})
-        for told in cell["liveness"]:
-            row = place(report, cell) | {"Seed": str(told["seed"]), "Alive": "yes" if told["alive"] else "no"}
-            row |= {"Logit difference": shows("{}", told["largest_logit_difference"]), "Probes": shows("{n}", told["probes"])}
-            row |= {"Zero B matrices": shows("{n} of {n}", told["zero_tensors"], told["tensors"])}
-            alive.append(row | {"Modules reached": shows("{n} of {n}", told["matched"], told["targets"])})
-    for found in report["data"].values():
-        overlap = found["overlap"]
-        row = {"Task": found["task"], "Split": found["split"]}
-        total = sum(each["count"] for each in found["dropped"].values())
+        for liveness in cell["liveness"]:
+            row = place(report, cell) | {"Seed": str(liveness["seed"]), "Alive": "yes" if liveness["alive"] else "no"}
+            row |= {"Logit difference": shows("{}", liveness["largest_logit_difference"]), "Probes": shows("{n}", liveness["probes"])}
+            row |= {"Zero B matrices": shows("{n} of {n}", liveness["zero_tensors"], liveness["tensors"])}
+            alive.append(row | {"Modules reached": shows("{n} of {n}", liveness["matched"], liveness["targets"])})
+    for split in report["data"].values():
+        overlap = split["overlap"]
+        row = {"Task": split["task"], "Split": split["split"]}
+        total = sum(drops["count"] for drops in split["dropped"].values())
         sets.append(
             row
-            | {"Examples": shows("{n}", found["examples"]), "Dev": shows("{n}", found["dev"]) if overlap else ""}
-            | {"Asked for": shows("{n}", found["wanted"]), "Prompts cut": shows("{n}", found["cut"]), "Rows dropped": shows("{n}", total)}
+            | {"Examples": shows("{n}", split["examples"]), "Dev": shows("{n}", split["dev"]) if overlap else ""}
+            | {"Asked for": shows("{n}", split["wanted"]), "Prompts cut": shows("{n}", split["cut"]), "Rows dropped": shows("{n}", total)}
             | {
                 "Exact copies": shows("{n}", overlap["exact"]) if overlap else "",
                 "Near copies": shows("{n}", overlap["near"]) if overlap else "",
             }
             | {"Near from similarity": shows("{}", overlap["threshold"]) if overlap else ""}
         )
-        for reason, each in found["dropped"].items():
+        for reason, drops in split["dropped"].items():
             seen = {
                 "Reason": reason,
-                "Rows": shows("{n}", each["count"]),
-                "First": ", ".join(each["first"]),
-                "Value of the first": str(each["value"]),
+                "Rows": shows("{n}", drops["count"]),
+                "First": ", ".join(drops["first"]),
+                "Value of the first": str(drops["value"]),
             }
             dropped.append(row | seen)
-        told = overlap["pairs"] if overlap else []
-        pairs += [{"Task": found["task"]} | {key.capitalize(): str(value) for key, value in pair.items()} for pair in told]
+        copies = overlap["pairs"] if overlap else []
+        pairs += [{"Task": split["task"]} | {key.capitalize(): str(value) for key, value in pair.items()} for pair in copies]
     tables: Tables = {"Answers by arm": answers, "Liveness of the adapters": alive, "Sets of examples": sets}
     return tables | {"Dropped rows": dropped, "Overlapping prompts": pairs}
 
 
-def made(report: Row) -> Tables:
+def artifacts(report: Row) -> Tables:
     rows = []
-    for each in report["artifacts"]:
-        git, peak = each["git"], each["peak"]
-        row: Expected = {"Stage": each["stage"], "Folder": each["folder"], "Digest": each["digest"][:12]}
-        row |= {"Made (UTC)": each["at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", each["seconds"])}
+    for artifact in report["artifacts"]:
+        git, peak = artifact["git"], artifact["peak"]
+        row: Expected = {"Stage": artifact["stage"], "Folder": artifact["folder"], "Digest": artifact["digest"][:12]}
+        row |= {"Made (UTC)": artifact["at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", artifact["seconds"])}
         row["Peak memory"] = shows("{b}, GPU {b}", peak["rss"], peak["cuda"]) if "cuda" in peak else shows("{b}", peak["rss"])
         row["Commit"] = git["commit"][:12] + (", changed" if git["dirty"] else "") if git else "none"
-        rows.append(row | ({"Surroundings": each["surroundings"]} if len(report["surroundings"]) > 1 else {}))
+        rows.append(row | ({"Surroundings": artifact["surroundings"]} if len(report["surroundings"]) > 1 else {}))
     return {"Artifacts": rows}
 
 
-PARTS = (compared, checked, made)
+PARTS = (compared, checked, artifacts)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests import expected_tables
-from tests.expected_cells import Expected, Shown, Tables, corrected, known, label_of, metric, place, score, short, shows, size, span
+from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, optional, place, score, short, shows, size, span
 from tests.expected_tables import part, parts_of
 
 Row = dict[str, Any]
@@ -14,7 +14,7 @@ def markdown(report: Row) -> Tables:
     page = expected_tables.page(report)
     floors = any(cell["floor"] for cell in report["cells"])
     first: list[Expected] = []
-    made: list[Expected] = []
+    decompositions: list[Expected] = []
     arms: list[Expected] = []
     for cell in report["cells"]:
         primary, floor = cell["comparisons"][0], cell["floor"]
@@ -22,12 +22,12 @@ def markdown(report: Row) -> Tables:
         row |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
         row |= {lift_head(report): span("{+}", primary), corrected(report): shows("{p}", primary["p_adjusted"])}
         row |= {"n": shows("{n}", primary["n"]), "Seeds": shows("{n}", primary["seeds"])}
-        first.append(row | ({"Always one answer": known("{}", floor and floor["score"])} if floors else {}))
+        first.append(row | ({"Always one answer": optional("{}", floor and floor["score"])} if floors else {}))
         if cell["decomposition"]:
-            found = parts_of(cell)
-            row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= format": part(found["format"])}
-            row |= {"+ prompt": part(found["prompt"]), "+ learned": part(found["learned"])}
-            made.append(row | {"Best without training": label_of(cell, cell["decomposition"]["best_cheap"])})
+            parts = parts_of(cell)
+            row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= format": part(parts["format"])}
+            row |= {"+ prompt": part(parts["prompt"]), "+ learned": part(parts["learned"])}
+            decompositions.append(row | {"Best without training": label_of(cell, cell["decomposition"]["best_cheap"])})
         arms += [{"Task": cell["label"]} | arm(row) for row in cell["arms"]]
     claims = [
         {"Claim": row["said"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]} for row in report["claims"]
@@ -41,7 +41,7 @@ def markdown(report: Row) -> Tables:
     references = [{key: value for key, value in row.items() if key != "Refused"} for row in page.get("Reference models", [])]
     tables = {
         report["title"]: first,
-        "What made the lift": made,
+        "What made the lift": decompositions,
         "Arms": arms if max(len(cell["arms"]) for cell in report["cells"]) > 2 else [],
         "What was kept elsewhere": [suite(cell, row) for cell in report["cells"] for row in cell["forgetting"]],
         "Claims": claims,
@@ -58,42 +58,42 @@ def lift_head(report: Row) -> str:
     return f"Lift [{100 * report['confidence']:g} %]"
 
 
-def coordinates(where: Row) -> str:
-    return ", ".join(f"{short(key)} {value:g}" for key, value in where.items())
+def coordinates(point: Row) -> str:
+    return ", ".join(f"{short(key)} {value:g}" for key, value in point.items())
 
 
 def arm(row: Row) -> Expected:
-    told: Expected = {"Arm": row["label"], "Score": span("{}", row, "score") if row["low"] is not None else shows("{}", row["score"])}
-    told["Tuned over it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
+    cells: Expected = {"Arm": row["label"], "Score": span("{}", row, "score") if row["low"] is not None else shows("{}", row["score"])}
+    cells["Tuned over it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
     names = {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}
-    return told | {head: shows("{n}", row["counts"][name]) for head, name in names.items()}
+    return cells | {head: shows("{n}", row["counts"][name]) for head, name in names.items()}
 
 
 def suite(cell: Row, row: Row) -> Expected:
-    told: Expected = {"Tuned on": cell["label"], "Asked": row["label"], "n": shows("{n}", row["n"]), "Base": shows("{}", row["base"])}
-    told |= {"Tuned": shows("{}", row["tuned"]), "Worse by": span("{+}", row, "difference"), "Margin": shows("{}", row["margin"])}
-    return told | {"KL": shows("{}", row["kl"]["mean"]) if row["kl"] else ""}
+    cells: Expected = {"Tuned on": cell["label"], "Asked": row["label"], "n": shows("{n}", row["n"]), "Base": shows("{}", row["base"])}
+    cells |= {"Tuned": shows("{}", row["tuned"]), "Worse by": span("{+}", row, "difference"), "Margin": shows("{}", row["margin"])}
+    return cells | {"KL": shows("{}", row["kl"]["mean"]) if row["kl"] else ""}
 
 
 def published(row: Row) -> Expected:
-    told: Expected = {"Task": row["label"], "n": shows("{n}", row["n"])}
-    for at, name in enumerate(("base", "tuned", "lift")):
+    cells: Expected = {"Task": row["label"], "n": shows("{n}", row["n"])}
+    for index, name in enumerate(("base", "tuned", "lift")):
         figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
         ours = score(kind, figure["ours"])
         if name == "lift" and row["interval"][0] is not None:
             ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
-        number = f" {at + 1}" if at else ""
-        told |= {name.capitalize(): ours, f"Paper{number}": score(kind, figure["paper"])}
-        told[number] = figure["word"] + (", learned nothing" if name in row["marks"] else "")
-    told |= {"GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
-    return told | {"Constant": score("{}", row["constant"]["score"] if row["constant"] else None)}
+        number = f" {index + 1}" if index else ""
+        cells |= {name.capitalize(): ours, f"Paper{number}": score(kind, figure["paper"])}
+        cells[number] = figure["word"] + (", learned nothing" if name in row["marks"] else "")
+    cells |= {"GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
+    return cells | {"Constant": score("{}", row["constant"]["score"] if row["constant"] else None)}
 
 
 def artifact(row: Row) -> Expected:
     git = row["git"]
     commit = f"`{git['commit'][:12]}`" + (", changed" if git["dirty"] else "") if git else "none"
-    told: Expected = {"Stage": row["stage"], "Folder": row["folder"], "Digest": f"`{row['digest'][:12]}`", "Commit": commit}
-    return told | {"Time": shows("{s}", row["seconds"])}
+    cells: Expected = {"Stage": row["stage"], "Folder": row["folder"], "Digest": f"`{row['digest'][:12]}`", "Commit": commit}
+    return cells | {"Time": shows("{s}", row["seconds"])}
 
 
 def terminal(report: Row) -> list[Expected]:
@@ -102,16 +102,16 @@ def terminal(report: Row) -> list[Expected]:
     keys = report["sweep"]["keys"] if report["sweep"] else []
     for cell in report["cells"]:
         primary = cell["comparisons"][0]
-        where = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
+        columns = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
         if len(keys) == 1:
-            where = {short(keys[0]): f"{cell['where'][keys[0]]:g}"}
-        row: Expected = {"task": cell["task"], **where, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
+            columns = {short(keys[0]): f"{cell['where'][keys[0]]:g}"}
+        row: Expected = {"task": cell["task"], **columns, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
         row |= {"base": shows("{}", primary["base"]), "tuned": shows("{}", primary["tuned"]), "lift": span("{+}", primary)}
         rows.append(row | {corrected(report): shows("{p}", primary["p_adjusted"])})
     return rows
 
 
-def told_references(report: Row) -> list[Expected]:
+def terminal_references(report: Row) -> list[Expected]:
     """The rows of the terminal's table of reference models."""
     return [
         {"task": row["label"], "model": row["name"], "metric": metric(row["metric"]), "score": shows("{}", row["score"])}
@@ -120,25 +120,27 @@ def told_references(report: Row) -> list[Expected]:
     ]
 
 
-def told_published(report: Row) -> list[Expected]:
+def terminal_published(report: Row) -> list[Expected]:
     """The rows of the terminal's table of LoRA Land's figures."""
     rows = []
     for row in report["published"]:
-        told: Expected = {"task": row["label"], "GPT-4": score("{}", row["gpt4"]), "lifts": row["figures"]["lift"]["word"]}
-        for at, name in enumerate(("base", "tuned", "lift")):
+        cells: Expected = {"task": row["label"], "GPT-4": score("{}", row["gpt4"]), "lifts": row["figures"]["lift"]["word"]}
+        for index, name in enumerate(("base", "tuned", "lift")):
             figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
             ours = score(kind, figure["ours"])
-            told[name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
-            told[f"paper {at + 1}" if at else "paper"] = score(kind, figure["paper"])
-        rows.append(told)
+            cells[name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
+            cells[f"paper {index + 1}" if index else "paper"] = score(kind, figure["paper"])
+        rows.append(cells)
     return rows
 
 
 def lifts(report: Row) -> list[Shown]:
     """What the points of the forest plot tell, and in the same way below those of the other figures."""
     primaries = [(cell["label"], cell["comparisons"][0]) for cell in report["cells"]]
-    known = {row["cell"]: row["figures"]["lift"]["paper"] for row in report["published"]}
-    theirs = [shows(f"{cell['label']}: {{+}} published", known[cell["cell"]]) for cell in report["cells"] if cell["cell"] in known]
+    paper_lifts = {row["cell"]: row["figures"]["lift"]["paper"] for row in report["published"]}
+    theirs = [
+        shows(f"{cell['label']}: {{+}} published", paper_lifts[cell["cell"]]) for cell in report["cells"] if cell["cell"] in paper_lifts
+    ]
     return theirs + [
         shows(f"{label}: {metric(row['metric'])} lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"])
         for label, row in primaries
@@ -146,15 +148,15 @@ def lifts(report: Row) -> list[Shown]:
 
 
 def parts(report: Row) -> list[Shown]:
-    found = []
+    points = []
     for cell in report["cells"]:
         if cell["decomposition"]:
-            name, at = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
-            found.append(shows(f"{cell['label']}: base, {name} {{}}", at))
+            name, base = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
+            points.append(shows(f"{cell['label']}: base, {name} {{}}", base))
             for row in cell["decomposition"]["parts"]:
-                told = part(row)
-                found.append(Shown(f"{cell['label']}: {row['name']} {told.pattern}", told.values))
-    return found
+                expected = part(row)
+                points.append(Shown(f"{cell['label']}: {row['name']} {expected.pattern}", expected.values))
+    return points
 
 
 def scores(cell: Row) -> list[Shown]:
@@ -165,13 +167,13 @@ def scores(cell: Row) -> list[Shown]:
 def costs(cell: Row) -> list[Shown]:
     priced = [arm for arm in cell["arms"] if expected_tables.thousand(arm["cost"])]
     if priced:
-        told = "score {}, {$} per 1,000 requests"
-        return [shows(f"{arm['label']}: {told}", arm["score"], expected_tables.thousand(arm["cost"])) for arm in priced]
+        pattern = "score {}, {$} per 1,000 requests"
+        return [shows(f"{arm['label']}: {pattern}", arm["score"], expected_tables.thousand(arm["cost"])) for arm in priced]
     timed = [arm for arm in cell["arms"] if arm["cost"] and arm["cost"]["seconds"]]
     return [shows(f"{arm['label']}: score {{}}, {{s}} a request", arm["score"], arm["cost"]["seconds"]) for arm in timed]
 
 
-def kept(report: Row, kind: str) -> list[Shown]:
+def forgetting(report: Row, kind: str) -> list[Shown]:
     return [
         shows(
             f"tuned on {cell['label']}, asked {suite['label']}: {{+}} [{{}}, {{}}], margin {{}}",
@@ -186,30 +188,30 @@ def kept(report: Row, kind: str) -> list[Shown]:
 def flips(report: Row) -> list[Shown]:
     """What stands on the folds with examples of general suites that flipped."""
     return [
-        shows(f"{said} by {cell['label']}: the first {{n}} of {{n}} on {suite['label']}", len(suite[kind]), suite["flips"][kind])
+        shows(f"{words} by {cell['label']}: the first {{n}} of {{n}} on {suite['label']}", len(suite[kind]), suite["flips"][kind])
         for cell in report["cells"]
         for suite in cell["forgetting"]
-        for said, kind in (("Broken or lost", "broken"), ("Fixed or gained", "fixed"))
+        for words, kind in (("Broken or lost", "broken"), ("Fixed or gained", "fixed"))
         if suite[kind]
     ]
 
 
 def curve(report: Row, task: str, kind: str) -> list[Shown]:
     """Every point of a task's curves of a kind; of long ones a figure may tell some only."""
-    found = []
+    points = []
     for cell in report["cells"]:
         if cell["task"] == task:
             for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
                 name = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
-                found += [shows(f"{name}: {{}} at step {{n}}", loss, step) for step, loss in report["adapters"][key]["curve"][kind]]
-    return found
+                points += [shows(f"{name}: {{}} at step {{n}}", loss, step) for step, loss in report["adapters"][key]["curve"][kind]]
+    return points
 
 
 def sweep(report: Row, task: str) -> list[Shown]:
-    found = []
+    points = []
     for row in report["sweep"]["points"]:
         if row["task"] == task:
-            where = coordinates(row["where"])
-            found.append(shows(f"{where}: lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"]))
-            found += [shows(f"{where}, seed {run['seed']}: lift {{+}}", run["lift"]) for run in row["runs"] or []]
-    return found
+            place = coordinates(row["where"])
+            points.append(shows(f"{place}: lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"]))
+            points += [shows(f"{place}, seed {run['seed']}: lift {{+}}", run["lift"]) for run in row["runs"] or []]
+    return points

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests import expected_checks
-from tests.expected_cells import Expected, Shown, Tables, corrected, known, label_of, metric, place, short, shows, size, span
+from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, optional, place, short, shows, size, span
 from tests.page_reader import tidy
 
 Row = dict[str, Any]
@@ -17,7 +17,7 @@ THRESHOLDS = {"lift": "> {}", "learned": "> {}", "kept": "< {}", "hallucination"
 
 def page(report: Row) -> Tables:
     """The tables of report.html by their labels."""
-    found: Tables = {}
+    tables: Tables = {}
     for part in (
         verdict,
         lifts,
@@ -28,27 +28,27 @@ def page(report: Row) -> Tables:
         swept,
         expected_checks.compared,
         expected_checks.checked,
-        expected_checks.made,
+        expected_checks.artifacts,
     ):
         for label, rows in part(report).items():
             if rows:
-                found[label] = rows
-    return found
+                tables[label] = rows
+    return tables
 
 
 def verdict(report: Row) -> Tables:
     labels = {cell["cell"]: cell["label"] for cell in report["cells"]}
-    found: Tables = {}
+    tables: Tables = {}
     for label, sure in (("The rules behind this", True), ("Further rules, exploratory", False)):
-        found[label] = []
+        tables[label] = []
         for rule in report["rules"]:
             if rule["confirmatory"] == sure:
-                told = {"Task": labels[rule["cell"]], "Rule": rule["rule"], "Value": ruled(rule), "Line to clear": line(rule)}
+                cells = {"Task": labels[rule["cell"]], "Rule": rule["rule"], "Value": ruled(rule), "Line to clear": line(rule)}
                 p = {"p": shows("{p}", rule["p"]), corrected(report): shows("{p}", rule["p_adjusted"])} if sure else {}
-                found[label].append(told | p | {"Verdict": rule["verdict"]})
+                tables[label].append(cells | p | {"Verdict": rule["verdict"]})
     advice = {row["cell"]: row for row in report["advice"]} if len(report["cells"]) > 6 and not report["sweep"] else {}
     floors = any(cell["floor"] for cell in report["cells"])
-    found["What to use for every task"] = [
+    tables["What to use for every task"] = [
         {
             "Task": cell["label"],
             "Use": USED[advice[cell["cell"]]["use"]],
@@ -57,11 +57,11 @@ def verdict(report: Row) -> Tables:
             "Tuned": shows("{}", cell["comparisons"][0]["tuned"]),
             "Over the best without training": part(parts_of(cell)["learned"]),
         }
-        | ({"Always one answer": known("{}", cell["floor"] and cell["floor"]["score"])} if floors else {})
+        | ({"Always one answer": optional("{}", cell["floor"] and cell["floor"]["score"])} if floors else {})
         for cell in report["cells"]
         if advice
     ]
-    return found
+    return tables
 
 
 def ruled(rule: Row) -> str | Shown:
@@ -91,9 +91,9 @@ def lifts(report: Row) -> Tables:
             seen = {"Metric": metric(row["metric"]), "Base": shows("{}", row["base"]), "Tuned": shows("{}", row["tuned"])}
             others.append(place(report, cell) | seen | {"Lift": span("{+}", row), "p, uncorrected": shows("{p}", row["p"])})
         if cell["decomposition"]:
-            found = parts_of(cell)
-            seen = {"Lift": shows("{+}", cell["decomposition"]["lift"]), "= format": part(found["format"])}
-            seen |= {"+ prompt": part(found["prompt"]), "+ learned": part(found["learned"])}
+            parts_by_name = parts_of(cell)
+            seen = {"Lift": shows("{+}", cell["decomposition"]["lift"]), "= format": part(parts_by_name["format"])}
+            seen |= {"+ prompt": part(parts_by_name["prompt"]), "+ learned": part(parts_by_name["learned"])}
             best = shows(f"{label_of(cell, cell['decomposition']['best_cheap'])}, {{}}", cell["decomposition"]["chain"][2][1])
             parts.append(place(report, cell) | seen | {"Best without training": best})
     return {"Lifts by task and metric": first, "Other metrics": others, "Parts of the lift": parts}
@@ -113,18 +113,18 @@ def part(row: Row) -> Shown:
 
 
 def measured(report: Row) -> Tables:
-    found: Tables = {}
+    tables: Tables = {}
     for cell in report["cells"]:
-        found[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in cell["arms"]]
+        tables[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in cell["arms"]]
         if len(cell["comparisons"]) > 1 and len(cell["arms"]) > 2:
-            found[f"Other metrics of {cell['label']}"] = [other_metrics(cell, arm) for arm in cell["arms"]]
+            tables[f"Other metrics of {cell['label']}"] = [other_metrics(cell, arm) for arm in cell["arms"]]
         peaks = any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"])
-        found[f"Speed and size of {cell['label']}"] = [speed_row(cell, arm, peaks) for arm in cell["arms"] if arm["speed"]]
+        tables[f"Speed and size of {cell['label']}"] = [speed_row(cell, arm, peaks) for arm in cell["arms"] if arm["speed"]]
         grounded = [arm for arm in cell["arms"] if arm["grounding"]]
-        found[f"Invented in {cell['label']}"] = [invented(arm) for arm in grounded]
+        tables[f"Invented in {cell['label']}"] = [invented(arm) for arm in grounded]
         if cell["grounding"] == "slots":
-            found[f"Slots of {cell['label']}"] = [slots(arm) for arm in grounded if arm["grounding"]["slots"]]
-    return found
+            tables[f"Slots of {cell['label']}"] = [slots(arm) for arm in grounded if arm["grounding"]["slots"]]
+    return tables
 
 
 def arm_row(cell: Row, arm: Row) -> Expected:
@@ -134,35 +134,37 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     if len(cell["arms"]) > 2:
         row["Tuned over it"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
     if has(cell, "lenient"):
-        row["Target in the text"] = known("{%}", arm["lenient"])
+        row["Target in the text"] = optional("{%}", arm["lenient"])
     for head, name in {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}.items():
         row[head] = shows("{n} {%}", counts[name], counts[name] / counts["n"]) if counts[name] else "0"
     if has(cell, "relevance"):
-        told = arm["relevance"]
-        row["About the prompt"] = shows("{+} own first {}", told["gain"], told["auc"]) if told else ""
+        measure = arm["relevance"]
+        row["About the prompt"] = shows("{+} own first {}", measure["gain"], measure["auc"]) if measure else ""
     if has(cell, "grounding"):
-        told = arm["grounding"]
-        row["Invented"] = shows("{%} [{h}, {h}]", told["rate"], told["low"], told["high"]) if told["rate"] is not None else "no answers"
+        measure = arm["grounding"]
+        row["Invented"] = (
+            shows("{%} [{h}, {h}]", measure["rate"], measure["low"], measure["high"]) if measure["rate"] is not None else "no answers"
+        )
     if has(cell, "speed"):
         row |= timed(arm["speed"])
     if any((other["cost"] or {}).get("request") is not None for other in cell["arms"]):
-        row["USD per 1,000"] = known("{$}", thousand(arm["cost"]))
+        row["USD per 1,000"] = optional("{$}", thousand(arm["cost"]))
     return row
 
 
 def other_metrics(cell: Row, arm: Row) -> Expected:
-    found = {row["metric"]: span("{}", row, "score") for row in arm["metrics"]}
-    return {"Arm": arm["label"]} | {metric(row["metric"]): found.get(row["metric"], "") for row in cell["comparisons"][1:]}
+    by_metric = {row["metric"]: span("{}", row, "score") for row in arm["metrics"]}
+    return {"Arm": arm["label"]} | {metric(row["metric"]): by_metric.get(row["metric"], "") for row in cell["comparisons"][1:]}
 
 
 def speed_row(cell: Row, arm: Row, peaks: bool) -> Expected:
-    told = arm["speed"]
-    row: Expected = {"Arm": arm["label"], "Median": shows("{s}", told["p50"]), "95 % below": shows("{s}", told["p95"])}
-    row |= {"Over base": known("{} ×", told["overhead"]), "Prompt tokens": shows("{n}", told["prompt_tokens"])}
-    row |= {"Read/s": shows("{n}", told["prompt_tokens_per_second"]), "Weights": shows("{b}", told["weight_bytes"])}
-    row["Written/s"] = "none" if told["ranks"] else known("{n}", told["tokens_per_second"])
-    row["Timed"] = f"as {label_of(cell, told['timed_as'])}" if told["timed_as"] else "itself"
-    return row | ({"Peak memory": shows("{b}", told["peak_bytes"])} if peaks else {})
+    speed = arm["speed"]
+    row: Expected = {"Arm": arm["label"], "Median": shows("{s}", speed["p50"]), "95 % below": shows("{s}", speed["p95"])}
+    row |= {"Over base": optional("{} ×", speed["overhead"]), "Prompt tokens": shows("{n}", speed["prompt_tokens"])}
+    row |= {"Read/s": shows("{n}", speed["prompt_tokens_per_second"]), "Weights": shows("{b}", speed["weight_bytes"])}
+    row["Written/s"] = "none" if speed["ranks"] else optional("{n}", speed["tokens_per_second"])
+    row["Timed"] = f"as {label_of(cell, speed['timed_as'])}" if speed["timed_as"] else "itself"
+    return row | ({"Peak memory": shows("{b}", speed["peak_bytes"])} if peaks else {})
 
 
 def has(cell: Row, measure: str) -> bool:
@@ -186,20 +188,20 @@ def thousand(cost: Row | None) -> float | None:
 
 
 def slots(arm: Row) -> Expected:
-    told = arm["grounding"]["slots"]
-    row: Expected = {"Arm": arm["label"], "Slots": shows("{n}", told["of"])}
+    slots = arm["grounding"]["slots"]
+    row: Expected = {"Arm": arm["label"], "Slots": shows("{n}", slots["of"])}
     for name in ("missing", "added", "wrong"):
-        rate = told["rates"][name]
-        row[name.capitalize()] = shows("{n} [{h}, {h}]", told[name], rate["low"], rate["high"])
+        rate = slots["rates"][name]
+        row[name.capitalize()] = shows("{n} [{h}, {h}]", slots[name], rate["low"], rate["high"])
     return row
 
 
 def invented(arm: Row) -> Expected:
-    told = arm["grounding"]
-    first = "; ".join(f"{each['example']}: {', '.join(each['found'])}" for each in told["first"][:5])
-    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", told["answers"]), "First ones": first}
-    row["With something invented"] = shows("{n}", told["hallucinated"])
-    return row | {f"{kind.capitalize()}s": known("{n}", told["kinds"].get(kind)) for kind in ("name", "number", "date")}
+    grounding = arm["grounding"]
+    first = "; ".join(f"{finding['example']}: {', '.join(finding['found'])}" for finding in grounding["first"][:5])
+    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", grounding["answers"]), "First ones": first}
+    row["With something invented"] = shows("{n}", grounding["hallucinated"])
+    return row | {f"{kind.capitalize()}s": optional("{n}", grounding["kinds"].get(kind)) for kind in ("name", "number", "date")}
 
 
 def priced(report: Row) -> Tables:
@@ -209,46 +211,51 @@ def priced(report: Row) -> Tables:
     for cell in cells:
         for arm in cell["arms"]:
             if arm["cost"]:
-                row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": known("{n}", arm["tokens_in"])}
-                row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds a request": known("{}", arm["cost"]["seconds"])}
+                row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": optional("{n}", arm["tokens_in"])}
+                row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds a request": optional("{}", arm["cost"]["seconds"])}
                 if is_priced:
-                    row["USD per 1 M in"] = known("{$}", arm["cost"]["in_per_million"])
-                    row["USD per 1 M out"] = known("{$}", arm["cost"]["out_per_million"])
-                    row["USD per 1,000 requests"] = known("{$}", thousand(arm["cost"]))
+                    row["USD per 1 M in"] = optional("{$}", arm["cost"]["in_per_million"])
+                    row["USD per 1 M out"] = optional("{$}", arm["cost"]["out_per_million"])
+                    row["USD per 1,000 requests"] = optional("{$}", thousand(arm["cost"]))
                 spent.append(row)
-        for told in cell["cost"]["break_even"]:
-            row = {"Task": cell["label"], "Cheaper": label_of(cell, told["one"]), "Than": label_of(cell, told["other"]), "Why": told["why"]}
-            row["From requests"] = "never" if told["reason"] == "never" else shows("{n}", told["requests"])
-            row["Training"] = training(cell["cost"]["training"]) if told["one"] == "tuned" else ""
+        for break_even in cell["cost"]["break_even"]:
+            row = {
+                "Task": cell["label"],
+                "Cheaper": label_of(cell, break_even["one"]),
+                "Than": label_of(cell, break_even["other"]),
+                "Why": break_even["why"],
+            }
+            row["From requests"] = "never" if break_even["reason"] == "never" else shows("{n}", break_even["requests"])
+            row["Training"] = training(cell["cost"]["training"]) if break_even["one"] == "tuned" else ""
             even.append(row)
     return {"What training and answering cost": spent, "Break-even": even}
 
 
-def training(told: Row) -> str | Shown:
-    if told["gpu_hours"] is None:
+def training(cost: Row) -> str | Shown:
+    if cost["gpu_hours"] is None:
         return "not known"
-    took = 3600 * told["gpu_hours"]
-    return shows("{s}", took) if told["dollars"] is None else shows("{$} ({s})", told["dollars"], took)
+    took = 3600 * cost["gpu_hours"]
+    return shows("{s}", took) if cost["dollars"] is None else shows("{$} ({s})", cost["dollars"], took)
 
 
 def elsewhere(report: Row) -> Tables:
-    said = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
     suites: list[Expected] = []
-    found: Tables = {"General suites": suites}
+    tables: Tables = {"General suites": suites}
     for cell in report["cells"]:
         for suite in cell["forgetting"]:
-            asked = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
-            row: Expected = {"Tuned on": cell["label"], "Asked": asked, "n": shows("{n}", suite["n"])}
+            label = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
+            row: Expected = {"Tuned on": cell["label"], "Asked": label, "n": shows("{n}", suite["n"])}
             row |= {"Base": shows("{}", suite["base"]), "Tuned": shows("{}", suite["tuned"])}
             row |= {"Worse by": span("{+}", suite, "difference"), "Margin": shows("{}", suite["margin"])}
-            row["Verdict"] = said.get((cell["cell"], suite["suite"]), "" if suite["measurable"] else "base too low")
+            row["Verdict"] = verdicts.get((cell["cell"], suite["suite"]), "" if suite["measurable"] else "base too low")
             row["KL"] = span("{}", suite["kl"], "mean") if suite["kl"] else ""
             flips = suite["flips"]
             both = shows("{n}, {n}", flips["fixed"], flips["broken"])
             suites.append(row | {"Fixed, broken": both if suite["kind"] == "task" else ""})
             for kind, rows in (("Broken or lost", suite["broken"]), ("Fixed or gained", suite["fixed"])):
-                found[f"{kind} by {cell['label']} on {suite['label']}"] = [flipped(each) for each in rows]
-    return found
+                tables[f"{kind} by {cell['label']} on {suite['label']}"] = [flipped(example) for example in rows]
+    return tables
 
 
 def flipped(row: Row) -> Expected:
@@ -283,10 +290,10 @@ def swept(report: Row) -> Tables:
         row["Single seeds"] = shows(", ".join(["{+}"] * len(runs)), *runs) if runs else "none"
         points.append(row | size(point) | {"Training time": shows("{s}", point["seconds"])})
     for line in report["learning"]:
-        where = "".join(f", {short(key)} {value:g}" for key, value in line["where"].items())
+        coordinates = "".join(f", {short(key)} {value:g}" for key, value in line["where"].items())
         for point in line["points"]:
             gap = point["against_largest"]
-            row = {"Task": line["task"] + where, "Value": f"{short(line['axis'])} {point['value']:g}"}
+            row = {"Task": line["task"] + coordinates, "Value": f"{short(line['axis'])} {point['value']:g}"}
             row |= {"Tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
             against.append(row | {"p, not worse": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
     return {"Sweep": points, "Each point against the largest": against}

@@ -3,7 +3,7 @@
     with FaultServer() as server:
         server.faults["the prompt"] = [BUSY, CUT]     # the first two requests for it; the third is answered
         ask(server.endpoint)
-        assert server.asked["the prompt"] == 3
+        assert server.requests["the prompt"] == 3
 
 A fault is what a request gets instead of its answer: a status, a body, headers, or a connection that ends early or never says a word.
 """
@@ -66,7 +66,7 @@ class FaultServer(ThreadingHTTPServer):
         """What the next requests for a prompt get, one each."""
         self.always: Fault | None = None
         self.answer: Callable[[str], dict[str, Any]] = lambda prompt: completion(prompt, f"You said: {prompt}")
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         """Requests by prompt."""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -101,14 +101,14 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt, server = body["messages"][-1]["content"], self.server
         with server.lock:
-            server.asked[prompt] += 1
+            server.requests[prompt] += 1
             server.bodies.append(body)
             server.headers.append({name.lower(): value for name, value in self.headers.items()})
             server.paths.append(self.path)
             server.here += 1
             server.most_here = max(server.most_here, server.here)
             server.lock.notify_all()
-            if len(server.asked) > 1:
+            if len(server.requests) > 1:
                 server.lock.wait_for(lambda: server.most_here >= server.together, 2.0)
             fault = server.faults[prompt].pop(0) if server.faults[prompt] else server.always
             server.here -= 1

@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         main = self.server.root / (kind or "models") / name
         if not main.is_dir():
             return self.fail(404, "RepoNotFound", "Repository not found")
-        repo = self.at(main, revision)
+        repo = self.revision_folder(main, revision)
         if repo is None:
             return self.fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         if action != "resolve":
@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def at(self, main: Path, revision: str | None) -> Path | None:
+    def revision_folder(self, main: Path, revision: str | None) -> Path | None:
         """The folder of a revision: a branch by name, or a commit."""
         branches = [main, *main.parent.glob(f"{main.name}@*")]
         if revision in (None, "main"):
@@ -158,9 +158,9 @@ def sha1(path: Path) -> str:
 
 def commit(repo: Path) -> str:
     """Changes whenever a file does, unless the folder stands for a commit."""
-    known = repo.name.partition("@")[2]
-    if COMMIT.fullmatch(known):
-        return known
+    branch = repo.name.partition("@")[2]
+    if COMMIT.fullmatch(branch):
+        return branch
     return hashlib.sha1("".join(f"{path.relative_to(repo)} {sha1(path)}\n" for path in files(repo)).encode()).hexdigest()
 
 

@@ -42,9 +42,9 @@ def make(root: Path, base: str) -> Path:
 
 def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set[str] | None = None, device: str = "cpu") -> list[str]:
     """Run a recipe into a store under root; returns the stages that were made, in order."""
-    made: list[str] = []
+    done_stages: list[str] = []
     loaded = recipes.load(recipe, changes)
     jobs, endpoints = in_run_order(plan(loaded)), reached(loaded)
     site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, endpoints=endpoints))
-    run(until(jobs, stages or {"report"}), site, lambda what, job, _: made.append(job.stage) if what == "made" else None)
-    return made
+    run(until(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "made" else None)
+    return done_stages

@@ -52,7 +52,7 @@ class World:
         rows = rows or fixture(task.name, source)
         if source.manual_file:
             place(task, source, self.manual_folder / source.manual_file.path, rows)
-            return kept(rows, source)
+            return used_rows(rows, source)
         folder = self.repository(source)
         if source.files:
             path = folder / source.files[0].replace("*", "0000")
@@ -63,7 +63,7 @@ class World:
         if path not in self.held:
             self.held[path] = rows
             write(path, [named(row, source) for row in rows], CLASSES.get(str(source.hub), {}))
-        return kept(self.held[path], source)
+        return used_rows(self.held[path], source)
 
     def repository(self, source: Source) -> Path:
         main = self.hub / "datasets" / str(source.hub)
@@ -73,11 +73,11 @@ class World:
     def declare(self) -> None:
         """Write into each repository which files are which splits of which configurations."""
         for folder, configs in self.configs.items():
-            known = [
+            configs_metadata = [
                 {"config_name": name, "data_files": [{"split": split, "path": path} for split, path in files.items()]}
                 for name, files in configs.items()
             ]
-            (folder / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': known})}---\n")
+            (folder / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs_metadata})}---\n")
 
 
 def fixture(task: str, source: Source) -> list[Row]:
@@ -87,7 +87,7 @@ def fixture(task: str, source: Source) -> list[Row]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def kept(rows: list[Row], source: Source) -> list[Row]:
+def used_rows(rows: list[Row], source: Source) -> list[Row]:
     return [row for row in rows if source.keep is None or source.keep(row)]
 
 
@@ -196,8 +196,8 @@ def webnlg(path: Path, split: str, rows: list[Row]) -> None:
             group = ElementTree.SubElement(entry, "modifiedtripleset")
             for fact in row["modified_triple_sets"]["mtriple_set"][0]:
                 ElementTree.SubElement(group, "mtriple").text = fact
-            for said in row["lex"]["text"]:
-                ElementTree.SubElement(entry, "lex").text = said
+            for text in row["lex"]["text"]:
+                ElementTree.SubElement(entry, "lex").text = text
         preparing.write_file(path / split / name, ElementTree.tostring(benchmark, "unicode"))
 
 

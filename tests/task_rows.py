@@ -40,22 +40,22 @@ def rows(task: Task, split: str) -> list[Row]:
         return [*islice(source.make(source.split), 5)]
     folder = FIXTURES / task.name
     paths = [folder / str(part.config) / part.split for part in source.parts] or [folder / source.split]
-    found = [row for path in paths for row in json_rows(path.with_suffix(".jsonl"))]
-    return [row for row in found if source.keep is None or source.keep(row)]
+    all_rows = [row for path in paths for row in json_rows(path.with_suffix(".jsonl"))]
+    return [row for row in all_rows if source.keep is None or source.keep(row)]
 
 
-def made(task: Task, rows: Sequence[Row]) -> list[Example | BadRow]:
+def converted(task: Task, rows: Sequence[Row]) -> list[Example | BadRow]:
     """What the task makes of rows, without what is shown in every prompt."""
     return [make_examples.example_of_row(task, SourceRow(f"row-{number}", f"row {number}", row)) for number, row in enumerate(rows, 1)]
 
 
 def examples(task: Task, split: str = "heldout") -> list[Example]:
-    return [example for example in made(task, rows(task, split)) if isinstance(example, Example)]
+    return [example for example in converted(task, rows(task, split)) if isinstance(example, Example)]
 
 
 def example_of(task: Task, split: str = "heldout", **changes: Any) -> Example | BadRow:
     """What the task makes of its first invented row with other values."""
-    return made(task, [rows(task, split)[0] | changes])[0]
+    return converted(task, [rows(task, split)[0] | changes])[0]
 
 
 def scores(task: Task, examples: list[Example], texts: Sequence[str]) -> dict[str, float]:

@@ -106,7 +106,7 @@ def test_a_reference_that_the_machine_was_not_told_of_is_not_asked(tmp_path, ser
     tiny.write_part(tmp_path, EXAM)
     with pytest.raises(MachineError, match="not told how to reach it"):
         refer.run(work)
-    assert not server.asked
+    assert not server.requests
 
 
 def test_nothing_but_the_key_that_is_named_goes_out(server, tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_no_key_is_one_line_that_names_the_variable(server, tmp_path, monkeypatc
     with pytest.raises(MachineError, match="OTHER_KEY") as caught:
         ask(server, tmp_path, key_env="OTHER_KEY")
     assert "sk-" not in str(caught.value)
-    assert not server.asked
+    assert not server.requests
 
 
 @pytest.mark.parametrize(

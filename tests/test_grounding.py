@@ -113,7 +113,7 @@ def test_a_target_is_never_an_invention():
 @pytest.mark.parametrize("name", ["shop_notice", "shop_extraction"])
 def test_planted_inventions_are_found_at_their_rate_and_no_others(name):
     one, rng = task.find(name), random.Random(1)
-    made = task_rows.made(one, list(one.heldout[0].make("heldout")))
+    made = task_rows.converted(one, list(one.heldout[0].make("heldout")))
     planted = {
         example.id: rng.choice([("name", "Zorkville"), ("number", 7041), ("date", "September")]) for example in made if rng.random() < 0.3
     }
@@ -136,7 +136,7 @@ def said_with(example, planted):
 @pytest.mark.parametrize("name", ["viggo", "e2e_nlg", "conllpp"])
 def test_inventions_in_real_text(name):
     one, rng = task.find(name), random.Random(2)
-    made = [each for each in task_rows.made(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)][:1500]
+    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)][:1500]
     planted = {example.id for example in made if rng.random() < 0.2}
     texts = [example.target + " Zorkville told 70417 people." for example in made]
     if name == "conllpp":
@@ -150,14 +150,14 @@ def test_inventions_in_real_text(name):
 @pytest.mark.parametrize(("name", "low", "high"), [("viggo", 0.004, 0.02), ("e2e_nlg", 0.02, 0.06), ("conllpp", 0, 0)])
 def test_people_name_little_that_the_source_does_not(name, low, high):
     one = task.find(name)
-    made = [each for each in task_rows.made(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
+    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
     found, _ = measured(one, [replace(example, target="") for example in made], [example.target for example in made])
     assert low <= found["rate"] <= high
 
 
 def test_answers_to_another_question_are_inventions():
     one = task.find("e2e_nlg")
-    made = [each for each in task_rows.made(one, list(task_rows.real("e2e_nlg/test"))) if isinstance(each, Example)][:2000]
+    made = [each for each in task_rows.converted(one, list(task_rows.real("e2e_nlg/test"))) if isinstance(each, Example)][:2000]
     names = [one.slots(example)[0].value for example in made]
     others = [
         next(other for other, name in zip(made[at:] + made, names[at:] + names, strict=True) if name != names[at]) for at in range(2000)

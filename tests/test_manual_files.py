@@ -41,7 +41,7 @@ def test_noise_and_missing_parts_of_a_call(tmp_path):
     assert "[noise]" not in "".join(row["text"] for row in rows)
     (tmp_path / "transcript" / f"{rows[0]['sid']}.json").unlink()
     (tmp_path / "metadata" / f"{rows[1]['sid']}.json").write_text("{}")
-    found = task_rows.made(task.find("customer_support"), [*_readers.calls(tmp_path, "train")])
+    found = task_rows.converted(task.find("customer_support"), [*_readers.calls(tmp_path, "train")])
     assert [bad.value for bad in found[:2]] == ["text is missing or null", "task is missing or null"]
 
 

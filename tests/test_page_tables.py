@@ -205,8 +205,8 @@ def test_tables_of_the_markdown_show_the_report(reports: dict[str, Row], name: s
 def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: str) -> None:
     report = reports[name]
     compare(terminal_table(rows(report)), expected_outside_page.terminal(report))
-    compare(terminal_table(references(report)), expected_outside_page.told_references(report))
-    compare(terminal_table(published(report)), expected_outside_page.told_published(report))
+    compare(terminal_table(references(report)), expected_outside_page.terminal_references(report))
+    compare(terminal_table(published(report)), expected_outside_page.terminal_published(report))
 
 
 def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
@@ -314,7 +314,7 @@ def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawin
 def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
     suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"] if suite["kind"] == kind]
     for drawing in under(figures[name], "What was kept elsewhere", heading):
-        tell(drawing, expected_outside_page.kept(reports[name], kind))
+        tell(drawing, expected_outside_page.forgetting(reports[name], kind))
         assert on_one_scale(spread(suites, "difference", drawing))
 
 

@@ -26,7 +26,7 @@ from tests import task_rows
     ],
 )
 def test_whole_data_sets_give_the_known_labels(name, file, counts, first):
-    one, found = task.find(name), task_rows.made(task.find(name), [*task_rows.real(file)])
+    one, found = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
     assert Counter(example.target for example in found) == counts
     assert [one.answer(example.target, example) for example in found[:6]] == first.split()
     known = {part.split: part.rows for part in (*one.train, *one.heldout)} | {"test": 1725} | ({"train": 2000} if name == "boolq" else {})
@@ -47,7 +47,7 @@ def test_whole_data_sets_give_the_known_labels(name, file, counts, first):
     ],
 )
 def test_a_constant_answer_scores_what_is_known(name, file, answer, all_rows, first_rows):
-    one, found = task.find(name), task_rows.made(task.find(name), [*task_rows.real(file)])
+    one, found = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
     for rows, score in ((found, all_rows), (found[:1000], first_rows)):
         if score is not None:
             said = task_rows.scores(one, rows, [answer] * len(rows))
@@ -55,11 +55,11 @@ def test_a_constant_answer_scores_what_is_known(name, file, answer, all_rows, fi
 
 
 def test_whole_stsb_and_arc():
-    stsb = [task_rows.made(task.find("glue_stsb"), [*task_rows.real(f"glue_stsb/{split}")]) for split in ("train", "validation")]
+    stsb = [task_rows.converted(task.find("glue_stsb"), [*task_rows.real(f"glue_stsb/{split}")]) for split in ("train", "validation")]
     assert [len(rows) for rows in stsb] == [5749, 1500]
     assert [example.target for example in stsb[1][:6]] == ["5.0", "4.75", "5.0", "2.4", "2.75", "2.615"]
     files = {"arc_easy/train": 2251, "arc_easy/test": 2376, "arc_challenge/train": 1119, "arc_challenge/test": 1172}
-    arc = {file: task_rows.made(task.find("arc_combined"), [*task_rows.real(file)]) for file in files}
+    arc = {file: task_rows.converted(task.find("arc_combined"), [*task_rows.real(file)]) for file in files}
     assert {file: len(rows) for file, rows in arc.items()} == files
     assert Counter(example.choices.index(example.target) for example in arc["arc_easy/test"][:1000]) == {0: 233, 1: 253, 2: 269, 3: 245}
     assert [example.target for example in arc["arc_challenge/test"][:6]] == ["C", "B", "C", "D", "D", "B"]

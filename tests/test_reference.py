@@ -67,7 +67,7 @@ def test_every_question_is_asked_once_greedily_and_answered_in_order(server, tmp
     found = ask(server, tmp_path, stop=("\n",))
     assert [reply.example for reply in found] == [example.id for example in EXAM]
     assert [reply.text for reply in found] == [f"You said: {example.prompt}" for example in EXAM]
-    assert server.asked == dict.fromkeys((example.prompt for example in EXAM), 1)
+    assert server.requests == dict.fromkeys((example.prompt for example in EXAM), 1)
     turns = [{"role": "user", "content": FIRST}]
     assert server.bodies[0] == {"model": "fault", "messages": turns, "temperature": 0, "max_tokens": 16, "stop": ["\n"]}
     assert set(server.paths) == {"/v1/chat/completions"}
@@ -104,7 +104,7 @@ def test_what_may_pass_is_tried_again(server, tmp_path, fault):
     assert [reply.tries for reply in found] == [1, 2, *[1] * 10]
     assert found[1].text == f"You said: {SECOND}"
     assert len(waits) == 1
-    assert server.asked[SECOND] == 2
+    assert server.requests[SECOND] == 2
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_waits_double_up_to_a_limit_and_then_the_run_gives_up(server, tmp_path):
     waits = Waits()
     with pytest.raises(ModelError, match=r"does not answer in 8 tries: 503: overloaded(?s:.*)Answers kept: 0 of 12"):
         ask(server, tmp_path, waits=waits, patience=RetryPolicy(longest=10))
-    assert server.asked == {FIRST: 8}
+    assert server.requests == {FIRST: 8}
     shares = [waited / most for waited, most in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True)]
     assert all(0.5 <= share <= 1 for share in shares)
     assert len(set(shares)) > 1, "no jitter"
@@ -169,7 +169,7 @@ def test_what_will_not_pass_costs_one_request(server, tmp_path, fault, words):
     server.always, waits = fault, Waits()
     with pytest.raises(ModelError, match=words) as caught:
         ask(server, tmp_path, waits=waits)
-    assert sum(server.asked.values()) == 1
+    assert sum(server.requests.values()) == 1
     assert not waits
     assert len(str(caught.value).splitlines()) == 2
 
@@ -209,7 +209,7 @@ def test_why_an_answer_ended(server, tmp_path, body, text, stopped):
     server.answer = lambda prompt: {**completion(prompt, ""), **body}
     for found in (ask(server, tmp_path, EXAM[:1], ("END",)), ask(server, tmp_path, EXAM[:1], ("END",))):  # asked, then kept
         assert (found[0].text, found[0].stopped) == (text, stopped)
-    assert server.asked[FIRST] == 1
+    assert server.requests[FIRST] == 1
 
 
 @pytest.mark.parametrize("counts", [None, {}, {"prompt_tokens": None, "completion_tokens": 3}, {"prompt_tokens": 5}])
@@ -227,7 +227,7 @@ def test_a_model_that_wants_the_newer_name_of_the_limit_gets_it(server, tmp_path
     server.always = refusing(400, words)
     with pytest.raises(ModelError, match="answers 400"):
         ask(server, tmp_path / "again")
-    assert sum(server.asked.values()) == 15
+    assert sum(server.requests.values()) == 15
 
 
 def test_a_failure_keeps_what_was_under_way_and_no_answer_is_paid_for_twice(server, tmp_path):
@@ -237,10 +237,10 @@ def test_a_failure_keeps_what_was_under_way_and_no_answer_is_paid_for_twice(serv
     server.together = 4
     with pytest.raises(ModelError, match=r"answers 404: gone(?s:.*)Answers kept: 4 of 12"):
         ask(server, tmp_path)
-    assert server.asked == {example.prompt: 1 for example in EXAM[:5]}
+    assert server.requests == {example.prompt: 1 for example in EXAM[:5]}
     found = ask(server, tmp_path)
     assert [reply.text for reply in found[:5]] == [f"You said: {FIRST}", f"You said: {SECOND}", "late", "late", "late"]
-    assert server.asked == {example.prompt: 1 + (example.prompt == SECOND) for example in EXAM}
+    assert server.requests == {example.prompt: 1 + (example.prompt == SECOND) for example in EXAM}
 
 
 def test_a_failure_wakes_those_that_wait(server, tmp_path):
@@ -265,7 +265,7 @@ def test_a_line_that_was_cut_off_is_asked_for_again(server, tmp_path):
     path.write_bytes(b"".join(lines[:5]) + lines[5][:20])
     assert ask(server, tmp_path)[:5] == [next(r for r in whole if r.example == e.id) for e in EXAM[:5]]
     assert len(ask(server, tmp_path)) == 12
-    assert sum(server.asked.values()) == 12 + 7
+    assert sum(server.requests.values()) == 12 + 7
 
 
 def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path):
@@ -298,7 +298,7 @@ def test_a_killed_run_pays_again_for_what_was_under_way_only(server, tmp_path, e
     child.send_signal(end)
     assert child.wait(20) != 0
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), server.endpoint], cwd=ROOT, env=environ(), check=True)
-    assert server.asked == {example.prompt: 2 if example in EXAM[5:8] else 1 for example in EXAM}
+    assert server.requests == {example.prompt: 2 if example in EXAM[5:8] else 1 for example in EXAM}
     assert len({json.loads(line)["example"] for line in path.read_text().splitlines()}) == 12
 
 

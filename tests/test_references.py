@@ -38,7 +38,7 @@ def test_a_reference_model_is_a_further_column(pets, tmp_path):
     assert said["completion_tokens"] > 20
     assert rows["accuracy"]["cost"] == pytest.approx((10 * said["prompt_tokens"] + 20 * said["completion_tokens"]) / 1e6)
     assert '<section id="references">' in page
-    assert sum(server.asked.values()) == 20
+    assert sum(server.requests.values()) == 20
 
 
 def test_an_answer_is_never_paid_for_twice(pets, tmp_path):
@@ -48,11 +48,11 @@ def test_an_answer_is_never_paid_for_twice(pets, tmp_path):
     changed = {"name": "gpt", "price": {"input": 1.0, "output": 1.0}, "concurrency": 2}
     path.write_text(json.dumps({**body, "references": [body["references"][0] | changed]}), "utf-8")
     assert project.carry_out(path, tmp_path) == ["report"]
-    assert sum(server.asked.values()) == 20
+    assert sum(server.requests.values()) == 20
 
 
 def test_nothing_is_sent_unless_the_recipe_names_it(pets, tmp_path):
     path, server = pets
     project.carry_out(path, tmp_path, {"references": []})
-    assert not server.asked
+    assert not server.requests
     assert report_of(tmp_path)[0]["references"] == []

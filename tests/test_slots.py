@@ -123,7 +123,7 @@ def test_planted_errors_of_the_embedded_task_are_found_and_no_others():
     from pipeline.tasks.shop_notice import NOTICE
 
     one, held, rng = task.find("shop_notice"), list(rows.records("heldout")), random.Random(1)
-    made = task_rows.made(one, held)
+    made = task_rows.converted(one, held)
     known = slots.Vocabulary(map(one.slots, made))
     for row, example in zip(held, made, strict=True):
         other = next(each for each in rng.sample(held, 60) if not {*map(str, each.values())} & {*map(str, row.values())})
@@ -141,7 +141,7 @@ def test_planted_errors_of_the_embedded_task_are_found_and_no_others():
 )
 def test_people_leave_out_as_much_as_was_measured(name, missing, added, wrong):
     one = task.find(name)
-    made = [each for each in task_rows.made(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
+    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
     known = slots.Vocabulary(map(one.slots, made))
     found = [slots.errors(one.slots(example), example.target, known) for example in made]
     total = sum(each.of for each in found)
@@ -152,7 +152,7 @@ def test_people_leave_out_as_much_as_was_measured(name, missing, added, wrong):
 @pytest.mark.parametrize("name", ["viggo", "e2e_nlg"])
 def test_errors_planted_in_real_text_are_found(name):
     one, rng = task.find(name), random.Random(2)
-    made = [each for each in task_rows.made(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
+    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
     known = slots.Vocabulary(map(one.slots, made))
     names = sorted({slot.value for each in made for slot in one.slots(each) if slot.name == "name"})
     tried = found = 0

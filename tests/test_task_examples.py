@@ -8,7 +8,7 @@ from pipeline import metrics
 from pipeline.data import task
 from pipeline.data.files import BadRow
 from tests import task_rows
-from tests.task_hub import fixture, kept
+from tests.task_hub import fixture, used_rows
 
 FIRST = {
     "bc5cdr": ("A cup of quinine water cured", "{'B-Chemical': ['quinine'], 'B-Disease': ['river'], 'I-Disease': ['fever']"),
@@ -57,9 +57,9 @@ def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers):
 def test_only_the_rows_of_webnlg_with_references_are_scored():
     best = task.find("webnlg").heldout[0]
     rows = fixture("webnlg", best)
-    assert kept(rows, best) == rows[:3]  # behind them stand the same without texts, and one of the other challenge
+    assert used_rows(rows, best) == rows[:3]  # behind them stand the same without texts, and one of the other challenge
     unmarked = [row | {"test_category": ""} for row in rows]
-    assert kept(unmarked, best) == [*unmarked[:3], unmarked[6]]  # an older copy does not say which are which
+    assert used_rows(unmarked, best) == [*unmarked[:3], unmarked[6]]  # an older copy does not say which are which
 
 
 def test_an_entity_may_begin_without_its_b():
@@ -106,7 +106,7 @@ REAL = [
 
 
 def real(name, path):
-    return task_rows.made(task.find(name), [*task_rows.real(path)])
+    return task_rows.converted(task.find(name), [*task_rows.real(path)])
 
 
 @pytest.mark.parametrize(("name", "path", "rows", "groups", "answer"), REAL)

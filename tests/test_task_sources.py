@@ -17,7 +17,7 @@ from pipeline.data.task import ManualFile, Source
 from pipeline.errors import DataError
 from tests import preparing
 from tests.local_hub import LocalHub
-from tests.task_hub import World, kept
+from tests.task_hub import World, used_rows
 
 ROOT = Path(__file__).parents[1]
 PARTS = [(name, part) for name in task.names() if not name.startswith("shop_") for part in ("train", "heldout")]
@@ -96,7 +96,7 @@ def test_the_other_source_gives_the_same_examples_and_says_why(name, part, secon
     rows, said = second[name, part]
     assert "error" not in said, said
     best = getattr(task.find(name), part)[0]
-    assert examples(name, [row for _, row in said["rows"]]) == examples(name, kept(rows, best))
+    assert examples(name, [row for _, row in said["rows"]]) == examples(name, used_rows(rows, best))
     (why,) = said["facts"]["instead_of"]
     assert why.startswith(f"the data set {best.hub} has no ") or "there is no data set" in why
 
