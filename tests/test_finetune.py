@@ -181,7 +181,7 @@ def test_it_learns_and_writes_what_plain_peft_reads(tmp_path, model, lessons):
     from peft import PeftModel
 
     loaded = PeftModel.from_pretrained(loading.load(model, "nf4", "fp32", CPU), out)
-    assert not adapters.zero_tensors(loaded)
+    assert not adapters.neutral_tensors(loaded)
     loaded.unload()
 
 

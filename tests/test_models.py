@@ -74,8 +74,8 @@ def test_an_adapter_has_as_many_weights_as_peft_makes(kind, targets):
     shape = Shape(kind, 64, 2, 4, 2, 16, 128, 300)
     names = shape.qv if targets else tuple(shape.linears)
     adapted = get_peft_model(skeleton(shape), LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=list(names)))
-    assert shape.lora_params(4, names) == sum(value.numel() for value in adapted.parameters() if value.requires_grad)
-    assert shape.lora_params(4) == shape.lora_params(4, tuple(shape.linears))
+    assert shape.adapter_params(4, names) == sum(value.numel() for value in adapted.parameters() if value.requires_grad)
+    assert shape.adapter_params(4) == shape.adapter_params(4, tuple(shape.linears))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=SHAPES.values())

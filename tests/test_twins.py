@@ -57,7 +57,7 @@ def built(tmp_path_factory):
 @pytest.fixture(scope="module", params=twins.ARCHITECTURES)
 def twin(request, built):
     spec = built(request.param)
-    original = loading.read_model(Path(spec["folder"]), False, ("none", "fp32"), CPU)
+    original = loading.read_model(Path(spec["folder"]), False, loading.Precision("none", "fp32"), CPU)
     return Twin(request.param, twins.ARCHITECTURES[request.param], spec, renderer.renderer(spec), original)
 
 
@@ -303,7 +303,7 @@ def test_a_window_ends_where_it_should(built):
 
 @pytest.mark.parametrize(("name", "part"), twins.PARTS)
 def test_a_quirk_of_the_weights_survives_4_bit(name, part, built):
-    model = loading.read_model(Path(built(name)["folder"]), False, ("nf4", "fp32"), CPU)
+    model = loading.read_model(Path(built(name)["folder"]), False, loading.Precision("nf4", "fp32"), CPU)
     before, found = logits(model, PROMPT), [value for key, value in model.named_parameters() if key.endswith(part)]
     assert found
     for value in found:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from pipeline.engine.batching import CUDA_TOKENS
+from pipeline.models.adapter_kinds import LORA, AdapterKind
 from pipeline.models.shapes import Shape
 
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
@@ -57,6 +58,7 @@ class Method:
     rank: int = 16
     targets: tuple[str, ...] = ()
     """Adapted modules; every linear if none is named."""
+    kind: AdapterKind = LORA
     weight_bytes: float = NF4
     other_bytes: float = BF16
     """A parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
@@ -141,7 +143,7 @@ def train_flop(shape: Shape, method: Method, length: float) -> float:
 
     The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
     """
-    lora, attention = shape.lora_params(method.rank, method.targets), shape.attention_flop(length / 2)
+    lora, attention = shape.adapter_params(method.rank, method.targets, method.kind), shape.attention_flop(length / 2)
     forward = 2 * shape.linear_params + attention
     again = forward + 2 * lora if method.checkpoint else 0.0
     return 2 * forward + attention + again + 6 * lora + 4 * shape.head_params * method.kept_share
@@ -190,7 +192,7 @@ def train_memory(shape: Shape, method: Method, length: float, tokens: float) -> 
     held = 2 * shape.hidden * shape.layers + layer if method.checkpoint else layer * shape.layers
     return {
         "weights": stored(shape, method.weight_bytes, method.other_bytes),
-        "adapter": shape.lora_params(method.rank, method.targets) * method.lora_bytes,
+        "adapter": shape.adapter_params(method.rank, method.targets, method.kind) * method.lora_bytes,
         "activations": tokens * held,
         "logits": tokens * shape.vocab * (method.kept_share * method.kept_bytes + method.target_share * method.target_bytes),
         "workspace": workspace(shape),
@@ -214,7 +216,7 @@ def answer_memory(shape: Shape, work: Answering, tokens: float, dense: bool) -> 
     return {
         "weights": stored(shape, work.weight_bytes),
         "dense weights": BF16 * shape.linear_params if dense else workspace(shape),
-        "adapter": 4.0 * shape.lora_params(method.rank, method.targets),
+        "adapter": 4.0 * shape.adapter_params(method.rank, method.targets, method.kind),
         "cache": tokens * shape.kv_bytes,
         "activations": tokens * (layer_bytes(shape, Method(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
         "logits": tokens * shape.vocab * scored,

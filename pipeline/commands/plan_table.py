@@ -19,7 +19,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.data import inline
 from pipeline.data.task import Task
 from pipeline.engine import training_state
-from pipeline.models import base_model
+from pipeline.models import adapter_kinds, base_model
 from pipeline.models.shapes import Shape
 from pipeline.plan import Job
 from pipeline.run import artifact_spec, find
@@ -318,6 +318,7 @@ def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
     return Method(
         params["rank"],
         targets,
+        adapter_kinds.of_params(params),
         weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
         dropout=params["dropout"] > 0,
         target_share=min(1.0, read.target / (read.prompt + read.target)),

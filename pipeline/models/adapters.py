@@ -1,41 +1,31 @@
-"""LoRA adapters on a base: attached, found alive or dead, written and read with plain peft."""
+"""Adapters on a base: attached, looked at, and written with plain peft."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError, suggest
+from pipeline.models import adapter_kinds
 from pipeline.models.quiet import hush
 
 
 def attach(base: Any, params: dict[str, Any]) -> Any:
-    """A fresh adapter on a frozen base, an exact no-op until its first step; its A matrices come from the global seed.
+    """A fresh adapter on a frozen base; what is random in it comes from the global seed.
 
     Args:
-        params: of finetune: rank, alpha_per_rank, rslora, dora, dropout, targets.
+        params: of finetune: targets, and what the kind of adapter reads.
 
     Raises:
         ModelError: a target names no linear module of the base.
     """
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     hush()
     targets = params["targets"]
     if targets != "all-linear":
         check_targets(base, targets)
         targets = sorted(targets)
-    config = LoraConfig(
-        task_type="CAUSAL_LM", r=params["rank"], lora_alpha=alpha(params), target_modules=targets, lora_dropout=params["dropout"],
-        use_rslora=params["rslora"], use_dora=params["dora"], bias="none", exclude_modules=unreached(base) or None,
-    )  # fmt: skip
-    return get_peft_model(base, config)
-
-
-def alpha(params: dict[str, Any]) -> float:
-    """The alpha that gives the scale alpha_per_rank at every rank: LoRA divides by rank, rsLoRA by its root (arXiv 2312.03732)."""
-    rank: int = params["rank"]
-    return float(params["alpha_per_rank"]) * (math.sqrt(rank) if params["rslora"] else rank)
+    return get_peft_model(base, adapter_kinds.of_params(params).config(params, targets, unreached(base) or None))
 
 
 def linears(base: Any) -> dict[str, Any]:
@@ -62,7 +52,14 @@ def check_targets(base: Any, targets: list[str]) -> None:
 
 def matched(model: Any) -> list[str]:
     """The full names of the modules that carry the adapter, sorted."""
-    return sorted(name.removeprefix("base_model.model.") for name, module in model.named_modules() if hasattr(module, "lora_A"))
+    tensor = adapter_kinds.of_model(model).tensor
+    return sorted(name.removeprefix("base_model.model.") for name, module in model.named_modules() if hasattr(module, tensor))
+
+
+def deciding_tensors(model: Any) -> dict[str, Any]:
+    """Name to tensor for those that decide whether the adapter is alive: LoRA's B matrices, DoRA magnitudes not among them."""
+    tensor = adapter_kinds.of_model(model).tensor
+    return {name: value for name, value in model.named_parameters() if tensor in name}
 
 
 def trainable(model: Any) -> dict[str, Any]:
@@ -70,9 +67,10 @@ def trainable(model: Any) -> dict[str, Any]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def zero_tensors(model: Any) -> list[str]:
-    """The adapter's B matrices (and DoRA magnitudes) that hold nothing but zeros: a dead adapter's mark."""
-    return [name for name, value in model.named_parameters() if "lora_B" in name and not bool(value.any())]
+def neutral_tensors(model: Any) -> list[str]:
+    """Names of the tensors that leave the base as it is, such as B matrices of nothing but zeros: a dead adapter's mark."""
+    neutral = adapter_kinds.of_model(model).neutral
+    return [name for name, value in deciding_tensors(model).items() if not bool((value != neutral).any())]
 
 
 def save(model: Any, folder: Path) -> None:

@@ -12,20 +12,19 @@ PROBES = 8
 
 
 def examine(model: Any, folder: Path, probes: list[list[int]]) -> dict[str, Any]:
-    """What can be seen of an adapter on its base.
+    """The state of an adapter on its base, as liveness.json holds it.
 
     Args:
         model: a PeftModel with the adapter switched on.
         folder: the adapter's artifact; its recorded module list is what must be matched.
         probes: token ids of prompts.
     """
-    wanted = AdapterFolder(folder).targets()
-    found = set(adapters.matched(model))
+    targets = set(AdapterFolder(folder).targets())
     return {
-        "tensors": sum("lora_B" in name for name, _ in model.named_parameters()),
-        "zero_tensors": adapters.zero_tensors(model),
-        "targets": len(wanted),
-        "unmatched": sorted(set(wanted) - found),
+        "tensors": len(adapters.deciding_tensors(model)),
+        "zero_tensors": adapters.neutral_tensors(model),
+        "targets": len(targets),
+        "unmatched": sorted(targets - set(adapters.matched(model))),
         "probes": len(probes),
         "largest_logit_difference": max(logit_difference(model, ids) for ids in probes),
     }
@@ -35,29 +34,30 @@ def logit_difference(model: Any, ids: list[int]) -> float:
     """Largest absolute difference of the next-token logits with and without the adapter."""
     import torch
 
-    given = torch.tensor([ids], device=model.device)
+    prompt = torch.tensor([ids], device=model.device)
     with torch.inference_mode():
-        tuned = model(input_ids=given, use_cache=False).logits[0, -1].float()
+        tuned = model(input_ids=prompt, use_cache=False).logits[0, -1].float()
         with model.disable_adapter():
-            base = model(input_ids=given, use_cache=False).logits[0, -1].float()
+            base = model(input_ids=prompt, use_cache=False).logits[0, -1].float()
     return float((tuned - base).abs().max())
 
 
-def is_alive(found: dict[str, Any]) -> bool:
-    return not found["zero_tensors"] and not found["unmatched"] and found["tensors"] > 0 and found["largest_logit_difference"] > 0.0
+def is_alive(row: dict[str, Any]) -> bool:
+    """Whether an adapter changes its base; `row` as `examine` returns it."""
+    return not row["zero_tensors"] and not row["unmatched"] and row["tensors"] > 0 and row["largest_logit_difference"] > 0.0
 
 
-def gate(found: dict[str, Any], arm: str) -> None:
-    """Raise ComparisonError if an adapter changes nothing, saying by what it was known."""
-    if is_alive(found):
+def gate(row: dict[str, Any], arm: str) -> None:
+    """Raise ComparisonError if an adapter changes nothing, with the signs of it; `row` as `examine` returns it."""
+    if is_alive(row):
         return
     signs = []
-    if found["zero_tensors"]:
-        signs.append(f"{len(found['zero_tensors'])} of {found['tensors']} B matrices are zero")
-    if found["unmatched"]:
-        signs.append(f"{len(found['unmatched'])} of {found['targets']} target modules are missing, the first {found['unmatched'][0]}")
-    if found["largest_logit_difference"] == 0.0:
-        signs.append(f"the logits of {found['probes']} probes are those of the base")
+    if row["zero_tensors"]:
+        signs.append(f"{len(row['zero_tensors'])} of {row['tensors']} tensors are as before training, the first {row['zero_tensors'][0]}")
+    if row["unmatched"]:
+        signs.append(f"{len(row['unmatched'])} of {row['targets']} target modules are missing, the first {row['unmatched'][0]}")
+    if row["largest_logit_difference"] == 0.0:
+        signs.append(f"the logits of {row['probes']} probes are those of the base")
     raise ComparisonError(
         f"{arm}: the adapter is dead: {'; '.join(signs)}", "Nothing was scored. Look at its training curve, then fine-tune again."
     )

@@ -4,6 +4,7 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from pipeline.progress import say
 BLOCK_IN, BLOCK_OUT = 64, 32
 """A quantized linear module needs widths that are multiples of these: else bitsandbytes 0.50.2 raises, or is silently wrong on a CPU."""
 
+
+@dataclass(frozen=True)
+class Precision:
+    """How weights are held and products are computed."""
+
+    quantization: str
+    """`nf4` (double quantization) or `none`."""
+    compute: str
+    """`bf16` or `fp32`: of matrix products, and of everything that is not quantized."""
+
+
 _resident: dict[tuple[str, ...], Any] = {}
 
 
@@ -23,8 +35,7 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
 
     Args:
         spec: from models.Model.spec().
-        quantization: `nf4` (double quantization) or `none`.
-        compute: `bf16` or `fp32`: precision of matrix products, and of everything that is not quantized.
+        quantization, compute: see Precision.
 
     Raises:
         ModelError: the weights cannot be read.
@@ -33,23 +44,23 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
     if key not in _resident:
         _resident.clear()
         gc.collect()
-        model = read_model(base_model.local_folder(spec), spec["trust_remote_code"], (quantization, compute), device)
+        model = read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision(quantization, compute), device)
         model.name_or_path = spec["repo"] or spec["folder"]  # peft writes it into adapters: no path of this machine
         _resident[key] = model
     return _resident[key]
 
 
-def read_model(folder: Path, trust: bool, precision: tuple[str, str], device: Any) -> Any:
+def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> Any:
+    """The model in a folder of safetensors, frozen; trust: run code that comes with it. See load."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     hush()
-    quantization, compute = precision
-    dtype = torch.bfloat16 if compute == "bf16" else torch.float32
+    dtype = torch.bfloat16 if precision.compute == "bf16" else torch.float32
     extra: dict[str, Any] = {}
     try:
-        if quantization == "nf4":
+        if precision.quantization == "nf4":
             extra["quantization_config"] = nf4(dtype, unfit(folder, trust))
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
@@ -204,7 +215,7 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
 def unquantized(params: dict[str, Any], device: Any) -> Any:
     """The base with its weights as they came, in the compute type; not kept in memory for the next job."""
     spec = params["model"]
-    return read_model(base_model.local_folder(spec), spec["trust_remote_code"], ("none", params["compute"]), device)
+    return read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision("none", params["compute"]), device)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline.models.adapter_kinds import LORA, AdapterKind
+
 SPLIT = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FUSED = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 PARALLEL = ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2")
@@ -115,9 +117,9 @@ class Shape:
         """Forward FLOP of one token's attention over `context` keys."""
         return self.layers * 4 * self.queries * context
 
-    def lora_params(self, rank: int, targets: tuple[str, ...] = ()) -> int:
+    def adapter_params(self, rank: int, targets: tuple[str, ...] = (), kind: AdapterKind = LORA) -> int:
         """Weights of an adapter on these modules; on every one if none is named."""
-        return self.layers * rank * sum(sum(self.linears[name]) for name in targets or self.linears)
+        return self.layers * kind.parameters(rank, [self.linears[name] for name in targets or self.linears])
 
 
 def of_config(config: dict[str, Any]) -> Shape | None:

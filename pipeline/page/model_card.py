@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pipeline.models import model_table
+from pipeline.models import adapter_kinds, model_table
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.page.claims_section import suite_verdicts
@@ -11,7 +11,6 @@ from pipeline.page.render import plain
 from pipeline.store.artifact import Artifact
 
 Row = dict[str, Any]
-TAGS = ["lora", "loralift"]
 
 
 def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
@@ -54,7 +53,7 @@ def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         **({"license": known} if known else {}),
-        "tags": TAGS,
+        "tags": [adapter_kinds.of_params(adapter.params).name, "loralift"],
         "model-index": [{"name": adapter.path.name, "results": [entry]}],
     }
 
@@ -88,7 +87,10 @@ def score(row: Row, found: Row, seed: int) -> float:
 def about(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
     seed, adapter = trained
     facts, params = adapter.facts, adapter.params
-    said = f"A LoRA adapter of rank {cell.rank} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {seed})"
+    kind = adapter_kinds.of_params(params)
+    said = (
+        f"A {kind.description({'rank': cell.rank} | params)} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {seed})"
+    )
     size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
     over = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
     return f"# {plain(adapter.path.name)}\n\n{said}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."

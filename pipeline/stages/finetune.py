@@ -1,4 +1,4 @@
-"""Trains a LoRA adapter over a frozen 4-bit base. Read `train()` from top to bottom.
+"""Trains an adapter over a frozen 4-bit base. Read `train()` from top to bottom.
 
 The loss of an optimizer step is the sum over all its target tokens divided by their number, so how the
 step is cut into micro-batches never changes the result. What a crash would lose is kept in the resume
@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.engine import batching, tracking, training_state
@@ -32,12 +32,12 @@ def run(work: Work) -> dict[str, Any]:
     params, device = work.params, work.machine.torch_device()
     render = renderer.renderer(params["model"])
     data = TrainFolder(work.inputs["train"])
-    lessons, dev = tokenized(work, data.examples(), render), tokenized(work, data.dev(), render)
+    train_rows, dev_rows = tokenized(work, data.examples(), render), tokenized(work, data.dev(), render)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
-    seed_everything(params["seed"])  # before the adapter exists: its A matrices are random
+    seed_everything(params["seed"])  # before the adapter exists: its weights may be random
     model = adapters.attach(base, params)
     try:
-        return train(work, model, lessons, (dev, render.pad))
+        return train(work, model, Rows(train_rows, dev_rows, render.pad))
     finally:
         model.unload()
 
@@ -55,8 +55,19 @@ def shuffled(examples: list[records.Example], seed: int) -> list[records.Example
     return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
 
 
-def train(work: Work, model: Any, lessons: list[batching.TokenRow], dev: tuple[list[batching.TokenRow], int]) -> dict[str, Any]:
-    """The whole loop. `dev` is the dev part and the padding id.
+@dataclass(frozen=True)
+class Rows:
+    """Token rows of the training part."""
+
+    train: list[batching.TokenRow]
+    dev: list[batching.TokenRow]
+    """Held back to choose the best step; may be empty."""
+    pad: int
+    """The id that fills up shorter rows of a batch."""
+
+
+def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
+    """The whole training loop; writes the adapter and its curve into work.out, returns facts for the manifest.
 
     Raises:
         TrainingError: the loss is not finite, no gradient reaches the adapter, or one example does not fit into memory.
@@ -64,33 +75,33 @@ def train(work: Work, model: Any, lessons: list[batching.TokenRow], dev: tuple[l
     import torch
     from transformers import get_scheduler
 
-    params, steps = work.params, training_state.total_steps(len(lessons), work.params)
+    params, steps = work.params, training_state.total_steps(len(rows.train), work.params)
     tensors = adapters.trainable(model)
     optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
     schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
     state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
-    passes = Passes(model, params["compute"], dev[1], params["packing"])
+    passes = Passes(model, params["compute"], rows.pad, params["packing"])
 
-    with meter("training", steps, "steps") as shown, tracking.tracker(work) as track:
-        shown.advance(state.step)
+    with meter("training", steps, "steps") as progress, tracking.tracker(work) as track:
+        progress.advance(state.step)
         while state.step < steps:
             start = time.monotonic()
-            rows = [lessons[i] for i in training_state.batch_indices(len(lessons), params, state.step)]
-            loss, norm = one_step(passes, state, rows, params["max_grad_norm"])
-            measured = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
+            batch = [rows.train[i] for i in training_state.batch_indices(len(rows.train), params, state.step)]
+            loss, norm = one_step(passes, state, batch, params["max_grad_norm"])
+            measures = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
             schedule.step()
-            state.step, state.tokens = state.step + 1, state.tokens + sum(map(len, rows))
-            state.target_tokens += sum(row.target_count for row in rows)
-            if dev[0] and (state.step % params["dev_every"] == 0 or state.step == steps):
-                measured["dev_loss"] = passes.mean_loss(dev[0], state.micro_tokens)
-                state.keep_if_best(measured["dev_loss"])
-            state.curve.append({"step": state.step, "tokens": state.tokens, **measured})
+            state.step, state.tokens = state.step + 1, state.tokens + sum(map(len, batch))
+            state.target_tokens += sum(row.target_count for row in batch)
+            if rows.dev and (state.step % params["dev_every"] == 0 or state.step == steps):
+                measures["dev_loss"] = passes.mean_loss(rows.dev, state.micro_tokens)
+                state.keep_if_best(measures["dev_loss"])
+            state.curve.append({"step": state.step, "tokens": state.tokens, **measures})
             state.seconds += time.monotonic() - start
-            track(measured, state.step)
+            track(measures, state.step)
             saver.if_due(state)
-            shown.advance(1, f"loss {loss:.3f}")
+            progress.advance(1, f"loss {loss:.3f}")
     return finish(work, model, state)
 
 
@@ -112,22 +123,22 @@ class Passes:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return target_loss(self.model, batch)
 
-    def groups(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
+    def batches(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
-        together = batching.packed_batches if self.packing else batching.padded_batches
-        return [[rows[i] for i in group] for group in together([len(row) for row in rows], budget)]
+        cut = batching.packed_batches if self.packing else batching.padded_batches
+        return [[rows[i] for i in batch] for batch in cut([len(row) for row in rows], budget)]
 
     def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
         self.model.train()
-        total, spent = sum(row.target_count for row in rows), 0.0
+        total, loss_sum = sum(row.target_count for row in rows), 0.0
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
-        for group in self.groups(rows, budget):
-            loss = self.loss(group) / total
+        for batch in self.batches(rows, budget):
+            loss = self.loss(batch) / total
             self.accelerator.backward(loss)
-            spent = spent + loss.detach()
-        return float(spent)
+            loss_sum = loss_sum + loss.detach()
+        return float(loss_sum)
 
     def mean_loss(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Mean loss over all target tokens without training, in nats a token."""
@@ -135,8 +146,8 @@ class Passes:
 
         self.model.eval()
         with torch.no_grad():
-            spent = sum(float(self.loss(group)) for group in self.groups(rows, budget))
-        return spent / sum(row.target_count for row in rows)
+            loss_sum = sum(float(self.loss(batch)) for batch in self.batches(rows, budget))
+        return loss_sum / sum(row.target_count for row in rows)
 
 
 def one_step(passes: Passes, state: training_state.State, rows: Sequence[batching.TokenRow], max_norm: float) -> tuple[float, float]:
@@ -147,13 +158,13 @@ def one_step(passes: Passes, state: training_state.State, rows: Sequence[batchin
     import torch
 
     while True:
-        drawn = training_state.random_state()
+        generators = training_state.random_state()
         try:
             loss = passes.gradients(rows, state.micro_tokens)
             break
         except torch.OutOfMemoryError:
             state.optimizer.zero_grad()
-            training_state.set_random_state(drawn)
+            training_state.set_random_state(generators)
             state.micro_tokens = halved(state.micro_tokens, rows)
         torch.cuda.empty_cache()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
@@ -176,26 +187,26 @@ def halved(budget: int, rows: Sequence[batching.TokenRow]) -> int:
 
 
 def check(loss: float, norm: float, state: training_state.State) -> None:
-    where = f"at step {state.step + 1}"
+    step = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
-            f"the loss is {loss} and the gradient's norm {norm} {where}",
+            f"the loss is {loss} and the gradient's norm {norm} {step}",
             f"Lower finetune.learning_rate (now {state.optimizer.defaults['lr']:g}), or warm up for longer.",
         )
     if norm == 0.0:
         raise TrainingError(
-            f"no gradient reaches the adapter {where}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`."
+            f"no gradient reaches the adapter {step}: its loss is frozen at {loss:.4f}", "Check finetune.targets; see `loralift doctor`."
         )
 
 
 def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any]:
-    kept = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
+    chosen = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
     if state.best and work.params["keep"] == "best":
         state.load_tensors(state.best["tensors"])
-        kept = state.best
-    if dead := adapters.zero_tensors(model):
+        chosen = state.best
+    if dead := adapters.neutral_tensors(model):
         raise TrainingError(
-            f"{len(dead)} tensors of the trained adapter are still zero, the first {dead[0]}",
+            f"{len(dead)} tensors of the trained adapter are as before training, the first {dead[0]}",
             "Train for more steps, or raise finetune.learning_rate.",
         )
     adapters.save(model, work.out)
@@ -203,8 +214,8 @@ def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any
     training_state.write_curve(folder.curve_file, state.curve)
     return {
         "steps": state.step,
-        "kept_step": kept["step"],
-        "dev_loss": kept["loss"],
+        "kept_step": chosen["step"],
+        "dev_loss": chosen["loss"],
         "loss": state.curve[-1]["loss"],
         "tokens": state.tokens,
         "target_tokens": state.target_tokens,
