@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
-"""What stands in the lists of a recipe."""
+"""The entries of the lists in a recipe."""
 ALIKE = ("tasks", "metrics", "comparisons")
 """Rooms whose files are known by their names."""
 WIDTH = 14

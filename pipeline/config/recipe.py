@@ -58,7 +58,7 @@ class Recipe(Section):
         for key, names in lists.items():
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{key}: {', '.join(twice)} stands there more than once")
+                raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
         if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
             raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
         for arm in ("base", "tuned"):
@@ -172,7 +172,7 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
 
 
 def nearest_file(path: Path) -> str:
-    """A remedy for a path without a file: the YAML file beside it, or the shipped recipe, whose name is nearest."""
+    """A remedy for a path without a file: the YAML file next to it, or the shipped recipe, whose name is nearest."""
     if near := get_close_matches(path.stem, [file.stem for file in path.parent.glob("*.yaml")], n=1, cutoff=0.5):
         return f"Did you mean '{path.with_name(near[0])}.yaml'?"
     if near := get_close_matches(str(path), [short_name(file) for file in shipped_files()], n=1, cutoff=0.7):
@@ -181,13 +181,13 @@ def nearest_file(path: Path) -> str:
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, of which YAML would silently take the last."""
+    """Refuses duplicate keys. YAML would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [(part.value, part.start_mark) for part, _ in node.value if isinstance(part, yaml.ScalarNode)]
         for place, (key, mark) in enumerate(keys):
             if key in (earlier for earlier, _ in keys[:place]):
-                raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=mark, note="Keep one of them.")
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' appears twice", problem_mark=mark, note="Keep one of them.")
         return super().construct_mapping(node, deep)
 
 

@@ -56,10 +56,10 @@ class InlineTask(Section):
     answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
     """How the answer is read out of the model's text."""
     grounded: bool = False
-    """Whether an answer may name only what stands in the prompt; names, numbers and dates from elsewhere are then counted."""
+    """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations."""
     max_new_tokens: Count = 64
     stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Strings that end an answer, beside the end token."""
+    """Strings that end an answer, in addition to the end token."""
 
 
 class Prepare(Section):
@@ -111,7 +111,7 @@ class Finetune(Section):
     batch_examples: Count = 16
     """Examples in one optimizer step, whatever the micro-batch."""
     packing: bool = False
-    """Lay the examples of a pass behind one another instead of padding them; the same gradients, rounding and dropout apart."""
+    """Pack examples end to end instead of padding them. Gradients are equal up to rounding and dropout."""
     epochs: Count = 1
     max_steps: Count | None = None
     """Optimizer steps, if fewer than the epochs give."""
@@ -134,7 +134,7 @@ class Generate(Section):
     score_choices: bool = False
     """Also store the log-likelihood of every choice."""
     samples: Amount = 0
-    """Random answers beside the greedy one to each example; code is then scored by pass@k as well."""
+    """Sampled answers to each example, in addition to the greedy one; code is then scored by pass@k as well."""
     temperature: Positive = 0.8
     """Of the random answers."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -171,7 +171,7 @@ class Compare(Section):
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     """A score that is lower by less than this is not worse: for general tasks, and for the smallest size of a sweep that is enough."""
     relevance_examples: Amount = 200
-    """Examples whose answers are scored behind their own prompt, another one and none; 0: not measured."""
+    """Examples whose answers are scored after their own prompt, after another one and alone; 0: not measured."""
     speed_prompts: Amount = 16
     """Prompts answered one at a time to measure speed; 0: not measured."""
 

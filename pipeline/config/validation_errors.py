@@ -33,7 +33,7 @@ def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]
 
 
 def describe_mistake(place: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> str:
-    """One line for one place. Several errors at one place are the branches of a union, none of which fits."""
+    """One line a location. Several errors at one location are the branches of a union that all fail."""
     error_type, value, key_path = errors[0]["type"], errors[0]["input"], address(place, raw)
     if error_type == "extra_forbidden":
         return f"{key_path} is not a key. {remedy_for_key(place, keys(place[:-1]))}"

@@ -109,6 +109,10 @@ def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
     return example
 
 
+class TemplateError(ValueError):
+    """A template is malformed; the message names the place and the remedy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """`{column}` or `{column[key][key]}`."""
@@ -120,7 +124,7 @@ class Field:
     def parse(cls, text: str) -> "Field":
         column, *keys = text.split("[")
         if not column.strip() or not all(key.endswith("]") and len(key) > 1 for key in keys):
-            raise ValueError(f"{{{text}}} is no column: write {{column}} or {{column[key]}}, and {{{{ for a brace")
+            raise TemplateError(f"{{{text}}} is no column: write {{column}} or {{column[key]}}, and {{{{ for a brace")
         return cls(column, tuple(key[:-1] for key in keys))
 
     def value(self, row: Mapping[str, Any]) -> Any:
@@ -140,13 +144,13 @@ class Template:
     """Text with fields that are filled from a row."""
 
     def __init__(self, text: str, labels: Mapping[str, tuple[str, ...]]) -> None:
-        """Raises ValueError: the text is no template."""
+        """Raises ValueError: the text is no template (a TemplateError, or what string.Formatter says)."""
         self.labels = labels
         check_braces(text)
         self.parts: list[tuple[str, Field | None]] = []
         for before, name, form, conversion in Formatter().parse(text):
             if form or conversion:
-                raise ValueError(f"{{{name}}} asks for a format; leave out what follows : or !")
+                raise TemplateError(f"{{{name}}} asks for a format; leave out what follows : or !")
             self.parts.append((before, None if name is None else Field.parse(name)))
 
     @property
@@ -174,12 +178,12 @@ class Template:
 
 
 def check_braces(text: str) -> None:
-    """Raises ValueError if a brace of a template has no partner."""
+    """Raises TemplateError if a brace of a template has no partner."""
     for brace in re.finditer(r"\{\{|\}\}|\{[^{}]*\}|(?P<open>\{\w*)|(?P<close>\})", text):
         if brace["open"]:
-            raise ValueError(f"{brace['open']} is not closed: write {brace['open']}}}, or {{{{ for a brace")
+            raise TemplateError(f"{brace['open']} is not closed: write {brace['open']}}}, or {{{{ for a brace")
         if brace["close"]:
-            raise ValueError("a } stands without its {: write }} for a brace")
+            raise TemplateError("unmatched }: write }} for a brace")
 
 
 def label_of(value: Any, column: str, names: tuple[str, ...]) -> str:
@@ -203,8 +207,11 @@ def template_problems(entry: InlineTask) -> list[str]:
         text = getattr(entry, name)
         try:
             fields = Template(text, {}).fields
-        except ValueError as error:
-            problems.append(f"{name}: {error}." if "{" in str(error) else f"{name}: {error} in {text!r}. Write {{{{ for a brace.")
+        except TemplateError as error:
+            problems.append(f"{name}: {error}.")
+            continue
+        except ValueError as error:  # of string.Formatter
+            problems.append(f"{name}: {error} in {text!r}. Write {{{{ for a brace.")
             continue
         if not fields and (text or name != "group"):
             problems.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")

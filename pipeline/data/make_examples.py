@@ -43,7 +43,7 @@ def prefixed(preface: str, prompt: Prompt) -> Prompt:
 
 
 def example_maker(task: Task, offline: bool) -> ExampleMaker:
-    """Reads the training rows that stand in every prompt of the task, and makes its preface.
+    """Reads the training rows that are part of every prompt of the task, and makes its preface.
 
     Raises:
         DataError: such a row is missing or unusable.

@@ -76,7 +76,7 @@ class Task:
     choices: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     shots: tuple[int, ...] = ()
-    """Indices of training rows that stand in every prompt and so are not trained on."""
+    """Indices of training rows that are part of every prompt and so are not trained on."""
     preface: Callable[[Sequence[Example]], str] | None = None
     """Makes the text before every prompt from the shots."""
     paper: "Paper | None" = None

@@ -3,8 +3,8 @@
 The paper prints a point estimate on its n rows and no interval. Ours agrees if the 95 % interval of the difference, taken
 as of two independent samples, covers zero. What to make of that:
 
-- "agree" is weak evidence. It says that these two test sets cannot tell the figures apart; half the width of the interval
-  stands beside the word, and no difference smaller than that could have been seen.
+- "agree" is weak evidence. It says that these two test sets cannot separate the figures; half the width of the interval
+  is printed after the word, and no smaller difference could have been detected.
 - Both sides score mostly the same rows, so their errors go together and the true interval of the difference is narrower than
   the one used here. The paper's answers are not published, so nobody can pair them.
 - Only the draw of the examples is in the interval. A tuned figure also varies from one training run to the next; the paper
@@ -113,7 +113,7 @@ def split_name(split: str, subset: str) -> str:
 
 
 def no_spread(ours: OurFigure) -> bool:
-    """Newcombe's interval alone stands a spread of zero."""
+    """Newcombe's interval is the only one that works with a spread of zero."""
     if ours.figure == "lift":
         return not ours.error or (not ours.zero_one and not (len(ours.deviations) == 2 and all(ours.deviations)))
     return not ours.zero_one and not (len(ours.deviations) == 1 and all(ours.deviations))

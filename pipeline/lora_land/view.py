@@ -145,7 +145,7 @@ def show_gpt(out: Console, model: str) -> None:
 
 
 def arms(cell: PublishedScore) -> tuple[str, str, str]:
-    """Base, tuned and lift; GPT, which nobody tuned, stands under base."""
+    """Base, tuned and lift; GPT, which nobody tuned, is listed under base."""
     if cell.base is None or cell.lift is None:
         return short(cell.score), "", ""
     return short(cell.base), short(cell.score), points(cell.lift)

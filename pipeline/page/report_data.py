@@ -1,4 +1,4 @@
-"""Builds report.json: everything that stands on the page, except the texts of the examples."""
+"""Builds report.json: everything on the page, except the texts of the examples."""
 
 from typing import Any
 

@@ -260,7 +260,7 @@ def randomization(arms: Arms, one: int, other: int, swapped: Array | None, resam
     """
     mine, yours = arms.rows(one), arms.rows(other)
     gap = arms.sums[:, mine] - arms.sums[:, yours]
-    gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups that answer alike in both arms change nothing
+    gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups with equal answers in both arms change nothing
     flat, total = gap.reshape(len(gap), int(np.prod(gap.shape[1:]))), arms.sums.sum(axis=0)
 
     def as_far(moved: Array) -> int:

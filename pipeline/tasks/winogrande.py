@@ -11,7 +11,7 @@ OPTIONS = ("1", "2")
 def example(row: Row) -> Example:
     sentence, first, second = (words(row, column) for column in ("sentence", "option1", "option2"))
     options = f"1: {first}\n2: {second}\nWhich option fits the gap _? Answer 1 or 2."
-    # twins share their options and differ in a word that seldom stands at the start
+    # twins share their options and differ in a word that is seldom at the start
     twins = document(*sorted((first.lower(), second.lower())), *sentence.lower().split()[:3])
     return Example("", f"Sentence: {sentence}\n{options}\nAnswer:", one_of(row, "answer", OPTIONS), OPTIONS, twins)
 

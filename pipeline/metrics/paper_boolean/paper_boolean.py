@@ -10,7 +10,7 @@ class PaperBoolean(Rule):
     that stands anywhere in the text, inside a word too and wherever it stands; case aside.
 
     BoolQ, CoLA, QNLI, QQP, SST-2, WNLI and Jigsaw are scored this way. Kept, since it is the rule: any 1 in the chatter makes the
-    answer a yes (`0, with 10 reasons`), `not` and `know` are a no, and a yes beside a no is a yes. Text with none of the
+    answer a yes (`0, with 10 reasons`), `not` and `know` are a no, and a yes next to a no is a yes. Text with none of the
     eight is wrong. Nothing needed fixing.
     """
 

@@ -14,7 +14,7 @@ CLASSES = (
 class PaperClassName(MeanMetric):
     """Mean ROUGE-L F-measure of outputs and class names; an output that is an integer stands for the class of that label.
 
-    Kept, since it is the rule: every word beside the name costs score, and `Office Holder` is not `OfficeHolder`. Labels
+    Kept, since it is the rule: every further word costs score, and `Office Holder` is not `OfficeHolder`. Labels
     count from 0, as in the data set. Fixed: blanks around the integer; an integer that is no label stays what it is, where
     -1 would have been the last class and 14 an error. A target may be a label too.
     """
