@@ -28,8 +28,8 @@ def right(value, n, **others):
 def words(draw, runs=RUNS, seed=0):
     """How often each word falls."""
     rng = np.random.default_rng(seed)
-    found = [agreement(*draw(rng)).word for _ in range(runs)]
-    return {word: found.count(word) / runs for word in ("agree", "higher", "lower", "not comparable")}
+    fallen = [agreement(*draw(rng)).word for _ in range(runs)]
+    return {word: fallen.count(word) / runs for word in ("agree", "higher", "lower", "not comparable")}
 
 
 # Right or wrong
@@ -37,28 +37,28 @@ def words(draw, runs=RUNS, seed=0):
 
 def test_newcombes_own_example():
     """Newcombe 1998, example (a), method 10: 56 of 70 against 48 of 80."""
-    found = agreement(right(56 / 70, 70), paper(48 / 80, 80))
-    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert found.word == "higher"
-    assert found.half == pytest.approx((0.3339 - 0.0524) / 2, abs=1e-4)
+    result = agreement(right(56 / 70, 70), paper(48 / 80, 80))
+    assert (result.low, result.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert result.word == "higher"
+    assert result.half == pytest.approx((0.3339 - 0.0524) / 2, abs=1e-4)
 
 
 @pytest.mark.parametrize(("truth", "n", "m"), [(0.8, 1000, 1000), (0.55, 200, 872), (0.563, 71, 71), (0.95, 500, 1000)])
 def test_equal_truths_agree(truth, n, m):
-    found = words(lambda rng: (right(rng.binomial(n, truth) / n, n), paper(rng.binomial(m, truth) / m, m)))
-    assert 0.935 <= found["agree"] <= 0.97
-    assert found["higher"] == pytest.approx(found["lower"], abs=0.025)
+    shares = words(lambda rng: (right(rng.binomial(n, truth) / n, n), paper(rng.binomial(m, truth) / m, m)))
+    assert 0.935 <= shares["agree"] <= 0.97
+    assert shares["higher"] == pytest.approx(shares["lower"], abs=0.025)
 
 
 @pytest.mark.parametrize(("shift", "word"), [(0.1, "higher"), (-0.1, "lower")])
 def test_ten_points_are_seen_on_1000_rows(shift, word):
-    found = words(lambda rng: (right(rng.binomial(1000, 0.7 + shift) / 1000, 1000), paper(rng.binomial(1000, 0.7) / 1000, 1000)), 400)
-    assert found[word] > 0.98
+    shares = words(lambda rng: (right(rng.binomial(1000, 0.7 + shift) / 1000, 1000), paper(rng.binomial(1000, 0.7) / 1000, 1000)), 400)
+    assert shares[word] > 0.98
 
 
 def test_ten_points_cannot_be_seen_on_71_rows():
-    found = words(lambda rng: (right(rng.binomial(71, 0.7) / 71, 71), paper(rng.binomial(71, 0.6) / 71, 71)), 400)
-    assert found["agree"] > 0.65
+    shares = words(lambda rng: (right(rng.binomial(71, 0.7) / 71, 71), paper(rng.binomial(71, 0.6) / 71, 71)), 400)
+    assert shares["agree"] > 0.65
     assert agreement(right(0.7, 71), paper(0.6, 71)).half > 0.15
 
 
@@ -71,8 +71,8 @@ def test_half_the_width_is_what_can_be_seen():
 
 @pytest.mark.parametrize(("ours", "theirs", "word"), [(1, 1, "agree"), (0, 0, "agree"), (1, 0.909, "higher"), (0, 1, "lower")])
 def test_the_ends_of_the_scale(ours, theirs, word):
-    found = agreement(right(float(ours), 1000), paper(theirs, 1000))
-    assert (found.word, found.half > 0) == (word, True)
+    result = agreement(right(float(ours), 1000), paper(theirs, 1000))
+    assert (result.word, result.half > 0) == (word, True)
 
 
 def test_the_same_rows_agree_more_often_than_95_percent():
@@ -94,8 +94,8 @@ def means(truth, n, m, shift=0.0):
 
     def draw(rng):
         ours, theirs = rng.beta(2 * truth, 2 * (1 - truth), n) + shift, rng.beta(2 * truth, 2 * (1 - truth), m)
-        found = OurFigure("tuned", float(ours.mean()), n, "rouge", "test", deviations=(float(ours.std(ddof=1)),))
-        return found, paper(float(theirs.mean()), m, metric="rouge")
+        ours_figure = OurFigure("tuned", float(ours.mean()), n, "rouge", "test", deviations=(float(ours.std(ddof=1)),))
+        return ours_figure, paper(float(theirs.mean()), m, metric="rouge")
 
     return draw
 
@@ -113,8 +113,10 @@ def test_planted_means_are_seen():
 
 def test_a_mean_by_hand():
     ours = OurFigure("base", 0.5, 400, "rouge", "test", deviations=(0.2,))
-    found = agreement(ours, paper(0.9, 100, lift=0.42, metric="rouge"))
-    assert (found.low, found.high) == pytest.approx((0.02 - 1.96 * math.hypot(0.01, 0.02), 0.02 + 1.96 * math.hypot(0.01, 0.02)), abs=1e-5)
+    result = agreement(ours, paper(0.9, 100, lift=0.42, metric="rouge"))
+    assert (result.low, result.high) == pytest.approx(
+        (0.02 - 1.96 * math.hypot(0.01, 0.02), 0.02 + 1.96 * math.hypot(0.01, 0.02)), abs=1e-5
+    )
     clustered = agreement(replace(ours, error=0.03), paper(0.9, 100, lift=0.42, metric="rouge"))
     assert clustered.half == pytest.approx(1.96 * math.hypot(0.03, 0.02), abs=1e-5)
 
@@ -154,9 +156,9 @@ def test_lifts_by_hand():
     assert agreement(ours, paper(0.9, 100, lift=0.3)).half == pytest.approx(1.96 * math.hypot(0.02, theirs), abs=1e-5)
     ours = OurFigure("lift", 0.2, 500, "rouge", "test", deviations=(0.1, 0.3), error=0.02)
     theirs = math.sqrt((0.1**2 + 0.3**2) / 100)
-    found = agreement(ours, paper(0.9, 100, lift=0.3, metric="rouge"))
-    assert found.half == pytest.approx(1.96 * math.hypot(0.02, theirs), abs=1e-5)
-    assert (found.high + found.low) / 2 == pytest.approx(-0.1)
+    result = agreement(ours, paper(0.9, 100, lift=0.3, metric="rouge"))
+    assert result.half == pytest.approx(1.96 * math.hypot(0.02, theirs), abs=1e-5)
+    assert (result.high + result.low) / 2 == pytest.approx(-0.1)
 
 
 # What cannot be compared
@@ -177,9 +179,9 @@ def test_lifts_by_hand():
     ],
 )
 def test_not_comparable(change, reason):
-    found = agreement(replace(OURS, **change), BOOLQ)
-    assert (found.word, found.low, found.high, found.half) == ("not comparable", None, None, None)
-    assert reason in found.why
+    result = agreement(replace(OURS, **change), BOOLQ)
+    assert (result.word, result.low, result.high, result.half) == ("not comparable", None, None, None)
+    assert reason in result.why
     assert agreement(OURS, BOOLQ).word == "agree"
 
 
@@ -203,11 +205,11 @@ def test_30_rows_are_enough_to_be_compared():
 
 
 def test_the_reason_gives_the_half_width_and_how_rows_are_known():
-    found = agreement(replace(OURS, value=0.8), BOOLQ)
-    assert found.word == "lower"
-    assert "-10.9 points from 0.909" in found.why
-    assert f"under about {100 * found.half:.1f} cannot be seen (n = 1,000 and 1,000; two proportions, Newcombe" in found.why
-    assert "inferred" in found.why
+    result = agreement(replace(OURS, value=0.8), BOOLQ)
+    assert result.word == "lower"
+    assert "-10.9 points from 0.909" in result.why
+    assert f"under about {100 * result.half:.1f} cannot be seen (n = 1,000 and 1,000; two proportions, Newcombe" in result.why
+    assert "inferred" in result.why
     assert "inferred" not in agreement(replace(OURS, n=71), cell("glue_wnli", "phi-2")).why
 
 

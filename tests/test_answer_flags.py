@@ -8,7 +8,7 @@ from pipeline.stages import compare
 from pipeline.store import records
 from pipeline.store.records import Prediction
 from tests import tiny
-from tests.test_compare_groups import EXAM, INVENTED, PARAMS, RIGHT, write
+from tests.test_compare_groups import HELDOUT, INVENTED, PARAMS, RIGHT, write
 
 SAID = {
     "base": {1, 2},
@@ -33,10 +33,10 @@ def rows(tmp_path_factory):
         inputs[name] = root / f"said-{name}"
         inputs[name].mkdir()
         (inputs[name] / "liveness.json").write_text((root / "tuned0" / "liveness.json").read_text("utf-8"), "utf-8")
-        texts = [INVENTED if number in invented else RIGHT for number in range(len(EXAM))]
-        stops = ["length" if number == CUT else "eos" for number in range(len(EXAM))]
-        said = [Prediction(e.id, text, 4, stop) for e, text, stop in zip(EXAM, texts, stops, strict=True)]
-        records.write(inputs[name] / "predictions.jsonl", said)
+        texts = [INVENTED if number in invented else RIGHT for number in range(len(HELDOUT))]
+        stops = ["length" if number == CUT else "eos" for number in range(len(HELDOUT))]
+        predictions = [Prediction(e.id, text, 4, stop) for e, text, stop in zip(HELDOUT, texts, stops, strict=True)]
+        records.write(inputs[name] / "predictions.jsonl", predictions)
     work = tiny.work(root / "compared", PARAMS, **inputs)
     compare.run(work)
     return [json.loads(line) for line in (work.out / "examples.jsonl").read_text("utf-8").splitlines()]

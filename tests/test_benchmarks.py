@@ -46,14 +46,14 @@ def test_without_a_browser_the_page_is_skipped(tmp_path):
 def test_a_page_is_timed_and_verified(tmp_path):
     bench("page", "--examples", "60", "--openings", "2", "--out", str(tmp_path))
     written = json.loads((tmp_path / "page-cpu.json").read_text("utf-8"))
-    found = written.pop("results")
+    results = written.pop("results")
     assert written.keys() == SURROUNDINGS
-    assert (found["examples"], found["arms"], found["openings"]) == (60, 6, 2)
-    assert "1 comparisons scored again" in found["verify_said"]
-    assert "named by hash" not in found["verify_said"]
-    assert found["stage_seconds"].keys() == {"prepare", "compare", "report"}
-    took = {name: row["median"] for name, row in found["opening"].items()}
-    assert all(row["low"] <= row["median"] <= row["high"] for row in found["opening"].values())
+    assert (results["examples"], results["arms"], results["openings"]) == (60, 6, 2)
+    assert "1 comparisons scored again" in results["verify_said"]
+    assert "named by hash" not in results["verify_said"]
+    assert results["stage_seconds"].keys() == {"prepare", "compare", "report"}
+    took = {name: row["median"] for name, row in results["opening"].items()}
+    assert all(row["low"] <= row["median"] <= row["high"] for row in results["opening"].values())
     assert took["usable_seconds"] > took["listed_seconds"] > 0
     assert took["first_search_seconds"] > 0.15
     assert took["last_example_seconds"] > 0
@@ -65,9 +65,9 @@ def test_the_arms_that_answer_are_told_from_general_tasks(tmp_path):
     counts = {}
     for name, words in arms.RUNS.items():
         call = cli.opened([str(arms.RECIPE), words], tmp_path, Machine())
-        found = arms.answering(call.jobs)
-        assert len(found) < sum(job.stage == "generate" for job in call.jobs)
-        counts[name] = sorted(job.label.removeprefix("quickstart-base--shop_").split("--")[1] for job in found)
+        jobs = arms.answering(call.jobs)
+        assert len(jobs) < sum(job.stage == "generate" for job in call.jobs)
+        counts[name] = sorted(job.label.removeprefix("quickstart-base--shop_").split("--")[1] for job in jobs)
     assert counts["base and tuned"] == ["base"] * 3 + ["r16-s0"] * 3
     assert counts["default arms"] == ["base"] * 3 + ["base_constrained"] * 2 + ["base_fewshot"] * 3 + ["r16-s0"] * 3
 
@@ -80,10 +80,10 @@ def test_a_run_without_its_adapters_is_not_timed(tmp_path):
 def test_ratios_are_medians_of_rounds():
     alone = [{"answering": 10.0, "process": seconds} for seconds in (20.0, 25.0, 50.0)]
     default = [{"answering": seconds, "process": 50.0} for seconds in (22.0, 21.0, 29.0)]
-    found = arms.ratios({"base and tuned": alone, "default arms": default})
-    assert found["answers"] == {"median": 2.2, "low": 2.1, "high": 2.9}
-    assert found["whole comparison"] == {"median": 2.0, "low": 1.0, "high": 2.5}
-    assert found["whole comparison over answers of base and tuned"] == {"median": 5.0, "low": 5.0, "high": 5.0}
+    ratios = arms.ratios({"base and tuned": alone, "default arms": default})
+    assert ratios["answers"] == {"median": 2.2, "low": 2.1, "high": 2.9}
+    assert ratios["whole comparison"] == {"median": 2.0, "low": 1.0, "high": 2.5}
+    assert ratios["whole comparison over answers of base and tuned"] == {"median": 5.0, "low": 5.0, "high": 5.0}
 
 
 @pytest.mark.slow
@@ -91,14 +91,14 @@ def test_arms_are_timed_on_fresh_stores(tmp_path):
     store, out = tmp_path / "store", tmp_path / "out"
     out.mkdir()
     bench("arms", "--rounds", "1", "--out", str(out), "--store", str(store), *SMALL)
-    found = json.loads(next(out.glob("arms-*.json")).read_text("utf-8"))["results"]
-    ((alone,), (default,)) = (found["rounds"][name] for name in arms.RUNS)
+    results = json.loads(next(out.glob("arms-*.json")).read_text("utf-8"))["results"]
+    ((alone,), (default,)) = (results["rounds"][name] for name in arms.RUNS)
     assert (alone["answering_jobs"], default["answering_jobs"]) == (6, 11)
     for run in (alone, default):
         assert run["stages"].keys() == {"generate", "relate", "compare", "report"}
         assert run["answering"] == pytest.approx(run["stages"]["generate"], abs=0.02)  # no general task is asked
         assert sum(run["stages"].values()) < run["process"]
-    assert found["ratios"]["answers"]["median"] == pytest.approx(default["answering"] / alone["answering"], abs=1e-3)
+    assert results["ratios"]["answers"]["median"] == pytest.approx(default["answering"] / alone["answering"], abs=1e-3)
     assert not (store / "data" / "generate").exists()
     shutil.copytree(store / "data", tmp_path / "answered" / "data")
     with pytest.raises(RuntimeError, match=r"finetune .* should be there"):

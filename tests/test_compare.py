@@ -13,7 +13,7 @@ from pipeline.store.records import Comparison, Prediction
 from tests import project, tiny
 from tests.verdicts import judge
 
-EXAM = tiny.examples(40)
+HELDOUT = tiny.examples(40)
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}
 DEAD = ALIVE | {"largest_logit_difference": 0.0}
 TASK = {**project.TASK, "data": {"train": "a.jsonl", "heldout": "b.jsonl"}}
@@ -24,16 +24,16 @@ PARAMS |= {"margin": 0.02, "loss_margin": 0.05, "general": {}}
 def arm(folder, right, liveness=None):
     """Predictions of which the first `right` are right."""
     folder.mkdir()
-    said = [e.target if n < right else "what" for n, e in enumerate(EXAM)]
-    records.write(folder / "predictions.jsonl", [Prediction(e.id, text, 1, "eos") for e, text in zip(EXAM, said, strict=True)])
+    texts = [e.target if n < right else "what" for n, e in enumerate(HELDOUT)]
+    records.write(folder / "predictions.jsonl", [Prediction(e.id, text, 1, "eos") for e, text in zip(HELDOUT, texts, strict=True)])
     if liveness:
         (folder / "liveness.json").write_text(json.dumps(liveness))
     return folder
 
 
 def compared(tmp_path, base, tuned, **changes):
-    exam = tiny.write_part(tmp_path / "exam", EXAM)
-    work = tiny.work(tmp_path / "out", PARAMS | changes, exam=exam, base=base, **tuned)
+    heldout = tiny.write_part(tmp_path / "exam", HELDOUT)
+    work = tiny.work(tmp_path / "out", PARAMS | changes, exam=heldout, base=base, **tuned)
     facts = compare.run(work)
     return facts, judge(list(records.read(work.out / "comparisons.jsonl", Comparison)), 0.95, "holm"), work.out
 
@@ -56,9 +56,9 @@ def test_a_lift_is_found(tmp_path):
 def test_seeds_stand_in_the_order_of_their_numbers(tmp_path):
     arms = {f"tuned{seed}": arm(tmp_path / f"t{seed}", right, ALIVE) for seed, right in ((10, 40), (2, 0))}
     _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms)
-    assert [each["seed"] for each in json.loads((out / "liveness.json").read_text())] == [2, 10]
+    assert [row["seed"] for row in json.loads((out / "liveness.json").read_text())] == [2, 10]
     first = json.loads((out / "examples.jsonl").read_text().splitlines()[0])
-    assert [each["scores"]["accuracy"] for each in first["tuned"]] == [0.0, 1.0]
+    assert [row["scores"]["accuracy"] for row in first["tuned"]] == [0.0, 1.0]
 
 
 def test_a_dead_adapter_stops_before_any_score(tmp_path):
@@ -88,11 +88,11 @@ def test_a_missing_prediction_stops(tmp_path):
 
 def test_samples_are_scored_where_base_and_tuned_have_them_whatever_a_reference_has(tmp_path):
     code = json.dumps({"prefix": "", "check": "assert f() == 1", "entry_point": "f"})
-    exam = [replace(example, target="def f():\n    return 1", choices=(), extra={"tests": code}) for example in EXAM[:4]]
-    folders = {"exam": tiny.write_part(tmp_path / "exam", exam)}
+    examples = [replace(example, target="def f():\n    return 1", choices=(), extra={"tests": code}) for example in HELDOUT[:4]]
+    folders = {"exam": tiny.write_part(tmp_path / "exam", examples)}
     for name, samples in (("base", ("def f(): return 2",)), ("tuned0", ("def f():\n    return 1",)), ("reference.gpt", ())):
         folders[name] = arm(tmp_path / name, 0, ALIVE)
-        said = [Prediction(e.id, "def f():\n    return 1", 5, "eos", samples=samples) for e in exam]
-        records.write(folders[name] / "predictions.jsonl", said)
+        predictions = [Prediction(e.id, "def f():\n    return 1", 5, "eos", samples=samples) for e in examples]
+        records.write(folders[name] / "predictions.jsonl", predictions)
     work = tiny.work(tmp_path / "out", PARAMS | {"task": "mbpp"}, **folders)
     assert {name: facts["lift"] for name, facts in compare.run(work).items()} == {"pass_at_1": 0, "pass_at_k": 1}

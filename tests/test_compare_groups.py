@@ -14,7 +14,9 @@ from tests import tiny
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}
 PARAMS = {"task": "tldr_headline_gen", "confidence": 0.95, "resamples": 400, "interval": "bca", "seed": 0, "liveness": True}
 PARAMS |= {"margin": 0.02, "loss_margin": 0.05, "general": {"tldr_content_gen": "tldr_content_gen"}}
-EXAM = [Example(f"e{n}", f"Passage: the mayor said {'again ' * n}that it rains.\nSummary:", "mayor said that it rains") for n in range(24)]
+HELDOUT = [
+    Example(f"e{n}", f"Passage: the mayor said {'again ' * n}that it rains.\nSummary:", "mayor said that it rains") for n in range(24)
+]
 RIGHT, HALF, INVENTED = "mayor said that it rains", "it rains", "Zork said so"
 SAID = {
     "base": [RIGHT if n % 4 == 0 else INVENTED if n % 4 == 1 else HALF for n in range(24)],
@@ -36,41 +38,43 @@ INTERVALS = [
 def write(folder, copies):
     """Inputs of `compare` in which every example stands so often, with other ids and the same prompt; groups are those of `prepare`."""
     names = [("" if copy == 0 else f"copy{copy}-", n) for n in range(24) for copy in range(copies)]
-    exam = folder / "exam"
-    exam.mkdir(parents=True)
-    prepare.write_heldout(HeldoutFolder(exam), prepare.Draw({}, None, [replace(EXAM[n], id=before + EXAM[n].id) for before, n in names]))
-    inputs = {"exam": exam, "general.tldr_content_gen.exam": exam, "relevance.base": folder / "related"}
+    heldout = folder / "exam"
+    heldout.mkdir(parents=True)
+    prepare.write_heldout(
+        HeldoutFolder(heldout), prepare.Draw({}, None, [replace(HELDOUT[n], id=before + HELDOUT[n].id) for before, n in names])
+    )
+    inputs = {"exam": heldout, "general.tldr_content_gen.exam": heldout, "relevance.base": folder / "related"}
     for name, texts in SAID.items():
         inputs[name] = folder / name
         inputs[name].mkdir()
         (inputs[name] / "liveness.json").write_text(json.dumps(ALIVE))
-        said = [Prediction(before + EXAM[n].id, texts[n], 4, "eos") for before, n in names]
-        records.write(inputs[name] / "predictions.jsonl", said)
+        predictions = [Prediction(before + HELDOUT[n].id, texts[n], 4, "eos") for before, n in names]
+        records.write(inputs[name] / "predictions.jsonl", predictions)
     inputs |= {"general.tldr_content_gen.base": inputs["tuned0"], "general.tldr_content_gen.tuned": inputs["tuned1"]}
     inputs["relevance.base"].mkdir()
-    rows = [json.dumps({"example": before + EXAM[n].id} | SCORES[n]) + "\n" for before, n in names]
+    rows = [json.dumps({"example": before + HELDOUT[n].id} | SCORES[n]) + "\n" for before, n in names]
     (inputs["relevance.base"] / "relevance.jsonl").write_text("".join(rows))
     return inputs
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def compared_folders(tmp_path_factory):
     """What `compare` wrote of the examples once and twice."""
-    found = {}
+    folders = {}
     for copies in (1, 2):
         root = tmp_path_factory.mktemp(f"asked{copies}")
         work = tiny.work(root / "out", PARAMS, **write(root, copies))
         compare.run(work)
-        found[copies] = work.out
-    return found
+        folders[copies] = work.out
+    return folders
 
 
 def figures(value, place=""):
     """Every number that is not a count, by its place."""
     if isinstance(value, dict):
-        return {at: one for key in value.keys() - {*COUNTED} for at, one in figures(value[key], f"{place}.{key}").items()}
+        return {path: one for key in value.keys() - {*COUNTED} for path, one in figures(value[key], f"{place}.{key}").items()}
     if isinstance(value, list):
-        return {at: one for number, each in enumerate(value) for at, one in figures(each, f"{place}.{number}").items()}
+        return {path: one for number, item in enumerate(value) for path, one in figures(item, f"{place}.{number}").items()}
     return {place: value}
 
 
@@ -82,35 +86,35 @@ def read(folder, file):
     "file",
     ["comparisons.jsonl", "beside.json", "decomposition.json", "relevance.json", "forgetting.json", "grounding.json", "lenient.json"],
 )
-def test_an_example_that_is_asked_twice_counts_once(made, file):
-    once, twice = (figures(read(made[copies], file)) for copies in (1, 2))
+def test_an_example_that_is_asked_twice_counts_once(compared_folders, file):
+    once, twice = (figures(read(compared_folders[copies], file)) for copies in (1, 2))
     assert once
     assert twice == pytest.approx(once, abs=1e-9)
 
 
-def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_intervals(made, tmp_path):
+def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_intervals(compared_folders, tmp_path):
     inputs = write(tmp_path, 2)
     rows = [replace(row, group="") for row in records.read(inputs["exam"] / "examples.jsonl", Example)]
     records.write(inputs["exam"] / "examples.jsonl", rows)
     work = tiny.work(tmp_path / "out", PARAMS, **inputs)
     compare.run(work)
     for file, low, high in INTERVALS:
-        one, two = (figures(read(folder, file)) for folder in (made[2], work.out))
+        one, two = (figures(read(folder, file)) for folder in (compared_folders[2], work.out))
         assert two[high] - two[low] < 0.85 * (one[high] - one[low]), file
 
 
-def test_seeds_are_pooled_in_rates_and_apart_in_counts_and_flags(made):
-    found = read(made[2], "grounding.json")["arms"]
-    assert {name: (arm["n"], arm["answers"], arm["hallucinated"]) for name, arm in found.items()} == {
+def test_seeds_are_pooled_in_rates_and_apart_in_counts_and_flags(compared_folders):
+    arms = read(compared_folders[2], "grounding.json")["arms"]
+    assert {name: (arm["n"], arm["answers"], arm["hallucinated"]) for name, arm in arms.items()} == {
         "base": (48, 48, 12),
         "tuned": (96, 96, 20),
     }
-    assert found["tuned"]["rate"] == 20 / 96
-    rows = read(made[2], "examples.jsonl")
+    assert arms["tuned"]["rate"] == 20 / 96
+    rows = read(compared_folders[2], "examples.jsonl")
     by_seed = [sum("hallucinated" in row["tuned"][seed]["flags"] for row in rows) for seed in (0, 1)]
     assert by_seed == [16, 4]
-    assert read(made[2], "lenient.json")["tuned"] == pytest.approx((16 + 7) / 48)
-    (primary, _) = read(made[2], "comparisons.jsonl")
+    assert read(compared_folders[2], "lenient.json")["tuned"] == pytest.approx((16 + 7) / 48)
+    (primary, _) = read(compared_folders[2], "comparisons.jsonl")
     scores = [[row["tuned"][seed]["scores"]["rougeL"] for row in rows] for seed in (0, 1)]
     assert primary["tuned"] == pytest.approx(sum(map(sum, scores)) / 96)
-    assert [each["n"] for each in read(made[2], "counts.json")["tuned"]] == [48, 48]
+    assert [counts["n"] for counts in read(compared_folders[2], "counts.json")["tuned"]] == [48, 48]

@@ -22,17 +22,17 @@ from tests import preparing
 CASES = sorted((Path(__file__).parent / "cases" / "data").glob("*.txt"))
 
 
-def run_case(given, model, folder):
+def run_case(case, model, folder):
     """Plan and prepare a case in its folder; returns the facts of both splits."""
     good = {"train.jsonl": preparing.rows(20), "test.jsonl": preparing.rows(10, 100)}
-    for name, content in (good | given.get("files", {})).items():
+    for name, content in (good | case.get("files", {})).items():
         if content is not None:
             preparing.write_file(folder / name, content)
-    for name, length in given.get("cut", {}).items():
+    for name, length in case.get("cut", {}).items():
         (folder / name).write_bytes((folder / name).read_bytes()[:length])
-    task = preparing.task(**given.get("task", {}))
+    task = preparing.task(**case.get("task", {}))
     inline.find(task)
-    return preparing.prepare_both(task, folder / "out", model, **given.get("draw", {}))
+    return preparing.prepare_both(task, folder / "out", model, **case.get("draw", {}))
 
 
 def test_there_are_cases():
@@ -41,15 +41,15 @@ def test_there_are_cases():
 
 def test_the_plain_case_is_good(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exam, lessons = run_case({}, model, tmp_path)
-    assert (exam["examples"], lessons["examples"]) == (10, 20)
+    heldout, train = run_case({}, model, tmp_path)
+    assert (heldout["examples"], train["examples"]) == (10, 20)
     assert isinstance(preparing.task(), InlineTask)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.stem)
 def test_error(case, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text, _, said = case.read_text("utf-8").partition("\n---\n")
+    text, _, message = case.read_text("utf-8").partition("\n---\n")
     with pytest.raises(DataError) as error:
         run_case(yaml.safe_load(text), model, tmp_path)
-    assert re.fullmatch(re.escape(said.strip()).replace(r"\.\.\.", ".*"), str(error.value)), error.value
+    assert re.fullmatch(re.escape(message.strip()).replace(r"\.\.\.", ".*"), str(error.value)), error.value

@@ -16,8 +16,8 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 def commands():
     """What follows the verb in every command of the documents on a recipe that is shipped: of lines of code, and between backticks."""
-    found = [line for path in PAGES for line in re.findall(r"loralift (?:\w+) (recipes/[^`\n]+)", path.read_text("utf-8"))]
-    return sorted({" ".join(shlex.quote(word) for word in shlex.split(line, comments=True)) for line in found})
+    lines = [line for path in PAGES for line in re.findall(r"loralift (?:\w+) (recipes/[^`\n]+)", path.read_text("utf-8"))]
+    return sorted({" ".join(shlex.quote(word) for word in shlex.split(line, comments=True)) for line in lines})
 
 
 def test_there_are_commands():
@@ -28,8 +28,8 @@ def test_there_are_commands():
 def test_every_command_on_a_recipe_can_be_planned(command, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)
-    asked = words[: next((at for at, word in enumerate(words) if word.startswith("--")), len(words))]
-    assert cli.opened(asked, tmp_path, Machine(), ask=False).jobs
+    arguments = words[: next((index for index, word in enumerate(words) if word.startswith("--")), len(words))]
+    assert cli.opened(arguments, tmp_path, Machine(), ask=False).jobs
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs" / "recipes.md"], ids=lambda p: p.name)

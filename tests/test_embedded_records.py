@@ -25,27 +25,29 @@ def work(tmp_path):
     store = Store(tmp_path / "data", tmp_path / "checkpoints")
 
     def seal(stage, task, files, inputs):
-        asked = ArtifactSpec(stage, task, 1, {"task": task, "split": "heldout"}, {name: made.digest for name, made in inputs.items()})
-        with store.scratch(asked) as out:
+        spec = ArtifactSpec(
+            stage, task, 1, {"task": task, "split": "heldout"}, {name: artifact.digest for name, artifact in inputs.items()}
+        )
+        with store.scratch(spec) as out:
             for name, text in files.items():
                 (out / name).write_text(text, "utf-8")
-            return store.seal(asked, out, {}, {}, {})
+            return store.seal(spec, out, {}, {}, {})
 
     folders = {}
     for task, count in ROWS.items():
-        exam = seal("prepare", task, {"examples.jsonl": rows(count, f"{task} exam"), "dropped.json": "{}"}, {})
-        base = seal("generate", task, {"predictions.jsonl": rows(count, f"{task} base")}, {"exam": exam})
+        heldout = seal("prepare", task, {"examples.jsonl": rows(count, f"{task} exam"), "dropped.json": "{}"}, {})
+        base = seal("generate", task, {"predictions.jsonl": rows(count, f"{task} base")}, {"exam": heldout})
         scored = {"examples.jsonl": rows(2 * count, f"{task} verdict"), "comparisons.jsonl": rows(1, task)}
-        verdict = seal("compare", task, scored, {"exam": exam, "base": base})
-        folders |= {f"{task}.exam": exam.path, f"{task}.base": base.path, f"{task}.verdict": verdict.path}
+        verdict = seal("compare", task, scored, {"exam": heldout, "base": base})
+        folders |= {f"{task}.exam": heldout.path, f"{task}.base": base.path, f"{task}.verdict": verdict.path}
     return Work({}, folders, tmp_path / "out", tmp_path / "resume")
 
 
 def on_page(work):
     """Which files of each task the page carries."""
     blocks, index = embedded_records.of(work)
-    there = {(source, name) for source, entry in index["carried"].items() for name, known in entry["files"].items()
-             if f"file-{known[:16]}" in blocks}  # fmt: skip
+    there = {(source, name) for source, entry in index["carried"].items() for name, digest in entry["files"].items()
+             if f"file-{digest[:16]}" in blocks}  # fmt: skip
     return {task: {name.removeprefix(f"{task}.") + "/" + file for name, file in there if name.startswith(task)} for task in ROWS}
 
 

@@ -30,8 +30,8 @@ KEY = "sk-planted-0123456789abcdef"
 
 @pytest.fixture
 def server():
-    with FaultServer() as found:
-        yield found
+    with FaultServer() as fault_server:
+        yield fault_server
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["accepted", "refused"])
@@ -50,7 +50,7 @@ def test_the_key_is_written_and_printed_nowhere(tmp_path, right):
     assert {f"Bearer {KEY}"} == {headers["authorization"] for headers in server.headers}, "the key is not sent"
     for part in (KEY, KEY[3:20]):
         assert part not in ran.stdout + ran.stderr
-        assert not [said for said in written if part.encode() in said]
+        assert not [content for content in written if part.encode() in content]
 
 
 LOGGED = """
@@ -66,12 +66,14 @@ def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
     call = EndpointSettings(endpoint, "fault", key_env, 2, RetryPolicy(first=0.01))
     others = (replace(call, endpoint="http://127.0.0.1:9/v1"), replace(call, model="other"))
     store = Store(Path(root) / "data", Path(root) / "checkpoints")
-    asked = ArtifactSpec("prepare", "pets--heldout", 1, {}, {})
-    with store.scratch(asked) as folder:
-        exam = store.seal(asked, tiny.write_part(folder, EXAM), {}, {}, {})
+    spec = ArtifactSpec("prepare", "pets--heldout", 1, {}, {})
+    with store.scratch(spec) as folder:
+        heldout = store.seal(spec, tiny.write_part(folder, EXAM), {}, {}, {})
     params = {"endpoint": endpoint, "model": "fault", "max_new_tokens": 16, "stop": []}
     return make(
-        job("refer", "pets--fault", params), {"exam": exam}, Site(store, Machine(device="cpu", offline=offline, endpoints=(*others, call)))
+        job("refer", "pets--fault", params),
+        {"exam": heldout},
+        Site(store, Machine(device="cpu", offline=offline, endpoints=(*others, call))),
     )[1]
 
 
@@ -88,16 +90,16 @@ def test_an_error_holds_no_key_in_any_part(tmp_path, monkeypatch):
 def test_the_stage_writes_predictions_and_usage_and_seals_them(tmp_path):
     with FaultServer() as server:
         server.faults[SECOND], server.faults[EXAM[2].prompt] = [BUSY], [Fault(body={**completion("", ""), "choices": []})]
-        made = make_artifact(tmp_path, server.endpoint, "")
-    said, used = list(records.read(made.path / "predictions.jsonl", Prediction)), made.facts
-    assert [row.example for row in said] == [example.id for example in EXAM]
-    assert said[0] == Prediction("e0", "You said: question number 0", 5, "eos")
+        artifact = make_artifact(tmp_path, server.endpoint, "")
+    predictions, used = list(records.read(artifact.path / "predictions.jsonl", Prediction)), artifact.facts
+    assert [row.example for row in predictions] == [example.id for example in EXAM]
+    assert predictions[0] == Prediction("e0", "You said: question number 0", 5, "eos")
     assert {name: used[name] for name in ("prompt_tokens", "completion_tokens", "requests", "retries", "usage", "served")} == {
         "prompt_tokens": 33, "completion_tokens": 55, "requests": 13, "retries": 1, "usage": "reported", "served": ["fault-1"],
     }  # fmt: skip
     assert 0 < used["latency_p50"] <= used["latency_p95"] <= used["seconds"]
     assert (used["examples"], used["tokens"], used["truncated"], used["refused"]) == (12, 55, 0, 1)
-    assert [path.name for path in made.path.iterdir() if path.name != "manifest.json"] == ["predictions.jsonl"]  # times are no result
+    assert [path.name for path in artifact.path.iterdir() if path.name != "manifest.json"] == ["predictions.jsonl"]  # times are no result
     assert not (tmp_path / "checkpoints" / ".resume").exists() or not list((tmp_path / "checkpoints" / ".resume").glob("*/*"))
 
 
@@ -207,24 +209,24 @@ def served(chat_model, tmp_path_factory):
 @pytest.mark.slow
 def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
     spec, folder = chat_model
-    exam = tiny.write_part(tmp_path / "exam", tiny.examples(12, 200))
-    here = tiny.work(tmp_path / "here", {"model": spec, **tiny.GENERATE, "quantization": "none"}, exam=exam)
+    heldout = tiny.write_part(tmp_path / "exam", tiny.examples(12, 200))
+    here = tiny.work(tmp_path / "here", {"model": spec, **tiny.GENERATE, "quantization": "none"}, exam=heldout)
     generate.run(here)
     own = list(records.read(here.out / "predictions.jsonl", Prediction))
     call = EndpointSettings(served, str(folder), "", 3, RetryPolicy(first=0.1))
-    found = reference.answers(
+    replies = reference.answers(
         call, reference.AnswerLimits(tiny.GENERATE["max_new_tokens"]), tiny.examples(12, 200), tmp_path / "kept", True
     )
-    assert [(said.text, said.stopped) for said in own] == [(reply.text, reply.stopped) for reply in found]
-    assert len({said.text for said in own}) > 3
-    assert all(reply.reported and reply.tokens for reply in found)
+    assert [(prediction.text, prediction.stopped) for prediction in own] == [(reply.text, reply.stopped) for reply in replies]
+    assert len({prediction.text for prediction in own}) > 3
+    assert all(reply.reported and reply.tokens for reply in replies)
 
 
 @pytest.mark.slow
 def test_a_served_model_stops_at_a_stop_string(chat_model, served, tmp_path):
-    call, exam = EndpointSettings(served, str(chat_model[1]), "", 1), tiny.examples(1, 200)
-    whole = reference.answers(call, reference.AnswerLimits(8), exam, tmp_path / "whole", True)[0]
+    call, examples = EndpointSettings(served, str(chat_model[1]), "", 1), tiny.examples(1, 200)
+    whole = reference.answers(call, reference.AnswerLimits(8), examples, tmp_path / "whole", True)[0]
     mark = whole.text[3:5]
-    found = reference.answers(call, reference.AnswerLimits(8, (mark,)), exam, tmp_path / "cut", True)[0]
-    assert (found.text, found.stopped) == (whole.text[: whole.text.find(mark)], "stop")
-    assert found.tokens < whole.tokens
+    reply = reference.answers(call, reference.AnswerLimits(8, (mark,)), examples, tmp_path / "cut", True)[0]
+    assert (reply.text, reply.stopped) == (whole.text[: whole.text.find(mark)], "stop")
+    assert reply.tokens < whole.tokens

@@ -13,17 +13,17 @@ from pipeline.store import records
 from pipeline.store.records import Prediction
 from tests import tiny
 
-EXAM = tiny.examples(16, 200)
-TOLD = ("shots", "shrunk", "fewest_shots", "most_shots", "separator")
+HELDOUT = tiny.examples(16, 200)
+SHOT_FACTS = ("shots", "shrunk", "fewest_shots", "most_shots", "separator")
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory):
-    return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", EXAM)
+def heldout(tmp_path_factory):
+    return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", HELDOUT)
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory):
+def train(tmp_path_factory):
     return tiny.write_part(tmp_path_factory.mktemp("lessons") / "train", tiny.examples(20, 900))
 
 
@@ -38,55 +38,55 @@ def says(monkeypatch, render, words):
     monkeypatch.setattr(generation, "generate", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
 
 
-def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, exam, lessons):
-    shown = {"shots": 2, "shots_seed": 0}
-    facts, said = run(tmp_path, model, "shots", changes=shown, exam=exam, train=lessons)
+def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, heldout, train):
+    changes = {"shots": 2, "shots_seed": 0}
+    facts, predictions = run(tmp_path, model, "shots", changes=changes, exam=heldout, train=train)
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
-    asked = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
-    prompts = [asked.prompt(example)[0] for example in EXAM]
+    few_shot = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
+    prompts = [few_shot.prompt(example)[0] for example in HELDOUT]
     halt = generation.StopConditions(8, (2,), (), "\n\n")
     rows = [generation.generate(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
-    assert [each.text for each in said] == [render.decode([token for token in row if token != 2]) for row in rows]
-    assert {name: facts[name] for name in TOLD} == dict(zip(TOLD, (2, 0, 2, 2, "\n\n"), strict=True))
+    assert [prediction.text for prediction in predictions] == [render.decode([token for token in row if token != 2]) for row in rows]
+    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 0, 2, 2, "\n\n"), strict=True))
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
 
 
-def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, model, exam, lessons, capsys):
-    facts, said = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, exam=exam, train=lessons)
-    assert facts["shrunk"] == len(said) == 16
+def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, model, heldout, train, capsys):
+    facts, predictions = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, exam=heldout, train=train)
+    assert facts["shrunk"] == len(predictions) == 16
     assert 0 < facts["fewest_shots"] < 19
     assert "16 of 16 prompts hold fewer than 19 worked examples" in capsys.readouterr().err
 
 
-def test_where_no_worked_example_fits_the_answers_are_those_of_the_base(tmp_path, model, exam, monkeypatch):
+def test_where_no_worked_example_fits_the_answers_are_those_of_the_base(tmp_path, model, heldout, monkeypatch):
     long = [replace(example, prompt="the cat sees " * 200 + "?") for example in tiny.examples(4, 900)]
     says(monkeypatch, renderer.renderer(model), "dog\n\nbird")
-    lessons = tiny.write_part(tmp_path / "long", long)
-    facts, found = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=exam, train=lessons)
-    assert {name: facts[name] for name in TOLD} == dict(zip(TOLD, (2, 16, 0, 0, ""), strict=True))
-    assert found == run(tmp_path, model, "base", exam=exam)[1]
+    train = tiny.write_part(tmp_path / "long", long)
+    facts, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=heldout, train=train)
+    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 16, 0, 0, ""), strict=True))
+    assert predictions == run(tmp_path, model, "base", exam=heldout)[1]
 
 
 @pytest.mark.parametrize(("target", "unkeyed", "why"), [('{"to": 1}', 0, ""), ("yes", 16, "no training answer is a JSON object")])
-def test_prompts_without_the_keys_are_counted_and_told(tmp_path, model, exam, capsys, target, unkeyed, why):
-    lessons = tiny.write_part(tmp_path / "json", [replace(example, target=target) for example in tiny.examples(4, 900)])
-    facts, _ = run(tmp_path, model, changes={"constrain": "keys"}, exam=exam, train=lessons)
+def test_prompts_without_the_keys_are_counted_and_told(tmp_path, model, heldout, capsys, target, unkeyed, why):
+    train = tiny.write_part(tmp_path / "json", [replace(example, target=target) for example in tiny.examples(4, 900)])
+    facts, _ = run(tmp_path, model, changes={"constrain": "keys"}, exam=heldout, train=train)
     assert (facts["keys"], facts["unkeyed"]) == ([] if unkeyed else ["to"], unkeyed)
     assert (f"16 of 16 prompts do not name the keys of the answer: {why}" in capsys.readouterr().err) == bool(unkeyed)
 
 
-def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_question(tmp_path, model, exam, lessons, monkeypatch):
+def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_question(tmp_path, model, heldout, train, monkeypatch):
     says(monkeypatch, renderer.renderer(model), "\n\n dog\n\nthe cat ? bird")
-    _, base = run(tmp_path, model, "base", exam=exam)
+    _, base = run(tmp_path, model, "base", exam=heldout)
     assert {row.text for row in base} == {"\n\n dog\n\nthe cat ? bird"}
-    _, found = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=exam, train=lessons)
-    assert {(row.text, row.stopped) for row in found} == {("\n\n dog", "stop")}
-    _, marked = run(tmp_path, model, "marked", changes={"shots": 2, "shots_seed": 0, "stop": ["\n"]}, exam=exam, train=lessons)
+    _, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=heldout, train=train)
+    assert {(row.text, row.stopped) for row in predictions} == {("\n\n dog", "stop")}
+    _, marked = run(tmp_path, model, "marked", changes={"shots": 2, "shots_seed": 0, "stop": ["\n"]}, exam=heldout, train=train)
     assert {row.text for row in marked} == {""}  # a stop string of the recipe counts wherever it stands
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "answer"),
     [
         ("Paris\n\nthe cat :", "Paris"),
         ("\n\nParis", None),
@@ -96,22 +96,22 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
         ("END Paris\n\n", ""),
     ],
 )
-def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, said, kept):
+def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, text, answer):
     render, halt = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
-    ids = render.plain(said)
-    found = generate.prediction(EXAM[0], ids, halt, render.decode)
-    assert (found.text, found.stopped) == ((said, "length") if kept is None else (kept, "stop"))
+    ids = render.plain(text)
+    prediction = generate.prediction(HELDOUT[0], ids, halt, render.decode)
+    assert (prediction.text, prediction.stopped) == ((text, "length") if answer is None else (answer, "stop"))
     prompt = render.plain("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])
     stops = generation.stop_strings(halt, render.tokenizer, len(prompt))
     ended = [stops(rows[:, : len(prompt) + size], None).tolist() for size in range(1, len(ids) + 1)]
     assert [mine for mine, _ in ended] == [halt.end(render.decode(ids[:size])) is not None for size in range(1, len(ids) + 1)]
-    assert any(mine for mine, _ in ended) == (kept is not None)
+    assert any(mine for mine, _ in ended) == (answer is not None)
     assert not any(other for _, other in ended)
 
 
 def test_blanks_before_a_long_answer_are_remembered(model):
     render, halt = renderer.renderer(model), generation.StopConditions(200, (2,), (), "\n\n")
     stops = generation.stop_strings(halt, render.tokenizer, 1)
-    ended = [stops(torch.tensor([[1, *render.plain(said)]]), None).item() for said in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
+    ended = [stops(torch.tensor([[1, *render.plain(text)]]), None).item() for text in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]

@@ -22,14 +22,14 @@ def fill(text, labels=None, **row):
 
 
 def test_a_task_makes_examples():
-    made = inline.build_task(preparing.task(**FULL)).example({"text": "it broke", "team": 1, "source": {"name": "doc 7"}})
-    assert made == Example("", "Ticket: it broke\nTeam:", "blue", ("red", "blue"), "doc 7")
+    example = inline.build_task(preparing.task(**FULL)).example({"text": "it broke", "team": 1, "source": {"name": "doc 7"}})
+    assert example == Example("", "Ticket: it broke\nTeam:", "blue", ("red", "blue"), "doc 7")
 
 
 def test_a_task_survives_its_spec():
-    given = preparing.task(**FULL)
-    there = inline.find(given)
-    back = inline.from_spec(__import__("json").loads(canonical(inline.spec(given))))
+    task = preparing.task(**FULL)
+    there = inline.find(task)
+    back = inline.from_spec(__import__("json").loads(canonical(inline.spec(task))))
     row = {"text": "x", "team": "0", "source": {"name": "d"}}
     assert back.example(row) == there.example(row)
     assert (back.train, back.heldout, back.metrics, back.stop, back.max_new_tokens, back.answer) == (
@@ -50,7 +50,7 @@ def test_a_shipped_task_is_found_by_its_name():
 
 
 @pytest.mark.parametrize(
-    ("template", "row", "said"),
+    ("template", "row", "text"),
     [
         ("{a} and {b}", {"a": "x", "b": "y"}, "x and y"),
         ("{{{a}}}", {"a": "x"}, "{x}"),
@@ -63,8 +63,8 @@ def test_a_shipped_task_is_found_by_its_name():
         ("Text: {a}\n", {"a": " "}, ""),
     ],
 )
-def test_template(template, row, said):
-    assert fill(template, **row) == said
+def test_template(template, row, text):
+    assert fill(template, **row) == text
 
 
 @pytest.mark.parametrize("row", [{}, {"a": None}, {"a": {}}, {"a": {"b": None}}, {"a": "text"}, {"a": 1}, {"a": []}])
@@ -85,15 +85,15 @@ def test_a_number_without_a_label(value):
 
 
 def test_columns_are_those_of_all_templates():
-    given = preparing.task(group="{doc[id]}{text}")
-    assert inline.columns(inline.spec(given)) == {"text": "prompt", "team": "target", "doc": "group"}
+    task = preparing.task(group="{doc[id]}{text}")
+    assert inline.columns(inline.spec(task)) == {"text": "prompt", "team": "target", "doc": "group"}
 
 
 def test_a_column_that_the_source_lacks():
-    given = inline.spec(preparing.task(group="{document}"))
-    inline.check_columns(given, ("text", "team", "document", "n"), "x.csv")
+    task = inline.spec(preparing.task(group="{document}"))
+    inline.check_columns(task, ("text", "team", "document", "n"), "x.csv")
     with pytest.raises(DataError, match=r"group uses \{document\}, but x\.csv has no such column\.\n  Did you mean \{documents\}\?$"):
-        inline.check_columns(given, ("text", "team", "documents"), "x.csv")
+        inline.check_columns(task, ("text", "team", "documents"), "x.csv")
 
 
 def test_a_task_whose_files_are_missing(tmp_path, monkeypatch):
@@ -119,5 +119,5 @@ def test_every_mistake_of_a_task_is_said():
 
 
 def test_answers_are_held_to_the_prompt_where_the_recipe_says_so():
-    given = preparing.task()
-    assert [inline.from_spec({**inline.spec(given), "grounded": said}).grounded for said in (False, True)] == ["", "text"]
+    task = preparing.task()
+    assert [inline.from_spec({**inline.spec(task), "grounded": grounded}).grounded for grounded in (False, True)] == ["", "text"]

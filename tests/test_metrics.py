@@ -42,8 +42,8 @@ def json_text(rng: random.Random) -> str:
 
 
 def entity_text(rng: random.Random) -> str:
-    found = {kind: rng.sample(["Rome", "rome ", "Ann", "Bo", "IBM"], rng.randrange(4)) for kind in rng.sample(["PER", "LOC", "per"], 2)}
-    return rng.choice([json.dumps(found)] * 6 + [json.dumps({"PER": "Ann"}), "none", "{}"])
+    entities = {kind: rng.sample(["Rome", "rome ", "Ann", "Bo", "IBM"], rng.randrange(4)) for kind in rng.sample(["PER", "LOC", "per"], 2)}
+    return rng.choice([json.dumps(entities)] * 6 + [json.dumps({"PER": "Ann"}), "none", "{}"])
 
 
 def number_text(rng: random.Random) -> str:
@@ -101,14 +101,14 @@ def plain_items(text: str, lists: bool) -> list[tuple[str, str]]:
 
 
 def micro_f1(predictions: list[str], references: list[str], lists: bool) -> float:
-    hits = found = wanted = 0
+    hits = n_predicted = n_gold = 0
     for prediction, reference in zip(predictions, references, strict=True):
         predicted, gold = plain_items(prediction, lists), plain_items(reference, lists)
         hits += len([item for item in predicted if item in gold])
-        found, wanted = found + len(predicted), wanted + len(gold)
-    if found == wanted == 0:
+        n_predicted, n_gold = n_predicted + len(predicted), n_gold + len(gold)
+    if n_predicted == n_gold == 0:
         return 1.0
-    precision, recall = hits / max(found, 1), hits / max(wanted, 1)
+    precision, recall = hits / max(n_predicted, 1), hits / max(n_gold, 1)
     return 2 * precision * recall / (precision + recall) if hits else 0.0
 
 
@@ -181,10 +181,10 @@ def test_resampling_by_counts_equals_scoring_the_resampled_texts(name):
     predictions, references = cases(name, n=40)
     metric = metrics.load(name)
     rows = np.array([metric.statistics(p, r) for p, r in zip(predictions, references, strict=True)])
-    drawn = np.random.default_rng(0).integers(40, size=(6, 40))
-    weights = np.array([np.bincount(index, minlength=40) for index in drawn], dtype=float)
+    resamples = np.random.default_rng(0).integers(40, size=(6, 40))
+    weights = np.array([np.bincount(index, minlength=40) for index in resamples], dtype=float)
     whole = EXPECTED[name][1]
-    expected = [whole([predictions[i] for i in index], [references[i] for i in index]) for index in drawn]
+    expected = [whole([predictions[i] for i in index], [references[i] for i in index]) for index in resamples]
     assert metric.aggregate(weights @ rows) == pytest.approx(expected, abs=1e-12)
     cube = (weights @ rows).reshape(2, 3, -1)
     assert metric.aggregate(cube).shape == (2, 3)

@@ -19,8 +19,8 @@ def test_a_template_alone_makes_no_copies():
     )
     long += "Do not explain the answer, do not repeat the review, and write nothing else than the word. Review: {} "
     long += "Now write the one word that says it best:"
-    said = [f"{a} {b}" for a in ("dull", "great", "fine", "odd") for b in ("film", "plot", "cast", "tale", "song")]
-    seen = watch([long.format(word) for word in said])
+    reviews = [f"{a} {b}" for a in ("dull", "great", "fine", "odd") for b in ("film", "plot", "cast", "tale", "song")]
+    seen = watch([long.format(word) for word in reviews])
     assert jaccard(*(frozenset(shingles(words(long.format(word)))) for word in ("dull film", "tame bore"))) > 0.8
     assert seen.match(long.format("tame bore")) is None
     assert seen.match(long.format("Great  cast")).kind == "exact"
@@ -31,7 +31,7 @@ def test_half_a_copy_in_a_template_is_none():
     template = " ".join(f"t{n}" for n in range(150))
     seen = watch([f"{template} {STORY.split(',')[n % 3]} {n} {n} {n} {n} {n}" for n in range(20)] + [f"{template} a b c d e f g h i"])
     text = f"{template} a b c d e"
-    mine, other = (frozenset(shingles(words(said))) for said in (text, f"{template} a b c d e f g h i"))
+    mine, other = (frozenset(shingles(words(prompt))) for prompt in (text, f"{template} a b c d e f g h i"))
     assert jaccard(mine, other) > 0.8
     assert {*seen.prefix(seen.non_template(mine))} & {*seen.prefix(seen.non_template(other))}
     assert seen.match(text) is None
@@ -41,8 +41,8 @@ def test_prompts_that_differ_in_common_text_are_no_copies():
     ending = "and it is near the old cafe with the green door at the river where all the people of the town go on a sunny day"
     columns = ("food", "price", "rating", "area", "kind", "seats", "music", "menu", "garden", "view")
     own = [" ".join(f"{name} is {n}" for name in columns) for n in range(20)]
-    seen = watch([f"{said} {ending}" if n % 2 else said for n, said in enumerate(own)])
-    mine, other = (frozenset(shingles(words(said))) for said in (own[1], f"{own[1]} {ending}"))
+    seen = watch([f"{prompt} {ending}" if n % 2 else prompt for n, prompt in enumerate(own)])
+    mine, other = (frozenset(shingles(words(prompt))) for prompt in (own[1], f"{own[1]} {ending}"))
     assert jaccard(seen.non_template(mine), seen.non_template(other)) > 0.8 > jaccard(mine, other)
     assert seen.match(own[1]) is None
 
@@ -81,16 +81,16 @@ def test_the_index_misses_nothing(threshold):
     rng = random.Random(5)
     changes = {0.5: 0.1, 0.7: 0.05, 0.8: 0.03, 0.95: 0.003}[threshold]
     pool = [[rng.choice("abcdefghij") * rng.randint(1, 3) for _ in range(rng.randint(3, 400))] for _ in range(40)]
-    held = [" ".join(said) for said in pool]
-    found = 0
+    held = [" ".join(prompt_words) for prompt_words in pool]
+    near_copies = 0
     seen, sets = watch(held, threshold), [frozenset(shingles(words(text))) for text in held]
-    for said in pool * 2:
-        changed = [rng.choice("xyz") if rng.random() < changes else word for word in said]
+    for prompt_words in pool * 2:
+        changed = [rng.choice("xyz") if rng.random() < changes else word for word in prompt_words]
         mine = frozenset(shingles(words(" ".join(changed))))
         most = max(seen.similarity(mine, other) for other in sets)
         match = seen.match(" ".join(changed))
         assert (match is not None) == (most >= threshold or words(" ".join(changed)) in seen.ids)
         if match is not None and match.kind == "near":
-            found += 1
+            near_copies += 1
             assert match.similarity == most
-    assert found > 5
+    assert near_copies > 5

@@ -167,9 +167,9 @@ SCRAPS = (
 def test_what_was_read_out_of_anything_is_read_again(parse):
     rng, read = random.Random(0), 0
     for _ in range(3000):
-        said = "".join(rng.choices(SCRAPS, k=rng.randint(1, 9)))
-        if (once := parse(said, example(LABELS))) is not None:
-            assert parse(once, example(LABELS)) == once, said
+        text = "".join(rng.choices(SCRAPS, k=rng.randint(1, 9)))
+        if (once := parse(text, example(LABELS))) is not None:
+            assert parse(once, example(LABELS)) == once, text
             read += 1
     assert read > 100
 
@@ -235,7 +235,7 @@ WHOLE = "from typing import List\n\n\ndef f(x: List[int]) -> int:\n    return g(
 BODY = "    for y in x:\n        return y\n\n    return g(x)"
 
 
-@pytest.mark.parametrize("kept", [WHOLE, BODY, BODY + "\n\n\nimport re\nSTEP = 2\n\n\ndef g(x):\n    return STEP"])
+@pytest.mark.parametrize("code", [WHOLE, BODY, BODY + "\n\n\nimport re\nSTEP = 2\n\n\ndef g(x):\n    return STEP"])
 @pytest.mark.parametrize(
     "around",
     [
@@ -254,8 +254,8 @@ BODY = "    for y in x:\n        return y\n\n    return g(x)"
         '{}\n"""\nAnother',
     ],
 )
-def test_code_is_kept_whole_and_chatter_cut(kept, around):
-    assert parsers.code(around.format(kept), example()) == kept
+def test_code_is_kept_whole_and_chatter_cut(code, around):
+    assert parsers.code(around.format(code), example()) == code
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -26,7 +27,7 @@ def write_tweets(folder):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, model):
+def small_run(tmp_path_factory, model):
     """The report of a run with the paper's set-up, made small, and the recipe that it is of."""
     root = tmp_path_factory.mktemp("land")
     write_tweets(root / "sources" / "covid")
@@ -44,21 +45,21 @@ def made(tmp_path_factory, model):
 
 
 @pytest.fixture(scope="module")
-def row(made):
-    report = made[1]["report"]
-    (found,) = json.loads((report.path / "report.json").read_text("utf-8"))["published"]
-    return found
+def row(small_run):
+    report = small_run[1]["report"]
+    (published_row,) = json.loads((report.path / "report.json").read_text("utf-8"))["published"]
+    return published_row
 
 
-def test_the_first_rows_are_held_out_in_their_order(made):
-    exam = next(artifact for job, artifact in made[2].items() if job.label == "covid--heldout")
-    ids = [json.loads(line)["id"] for line in (exam.path / "examples.jsonl").read_text("utf-8").splitlines()]
+def test_the_first_rows_are_held_out_in_their_order(small_run):
+    heldout = next(artifact for job, artifact in small_run[2].items() if job.label == "covid--heldout")
+    ids = [json.loads(line)["id"] for line in (heldout.path / "examples.jsonl").read_text("utf-8").splitlines()]
     assert ids == [f"test-{n}" for n in range(1, 41)]
 
 
-def test_the_adapter_is_on_queries_and_values(made):
-    assert made[1]["finetune"].params["targets"] == ["q_proj", "v_proj"]
-    assert (made[1]["finetune"].params["rank"], made[1]["finetune"].params["dropout"]) == (8, 0.05)
+def test_the_adapter_is_on_queries_and_values(small_run):
+    assert small_run[1]["finetune"].params["targets"] == ["q_proj", "v_proj"]
+    assert (small_run[1]["finetune"].params["rank"], small_run[1]["finetune"].params["dropout"]) == (8, 0.05)
 
 
 def test_figures_of_the_paper_stand_beside_ours(row):
@@ -71,10 +72,10 @@ def test_figures_of_the_paper_stand_beside_ours(row):
         1000,
     )
     assert [row["figures"][name]["paper"] for name in ("base", "tuned", "lift")] == [None, None, None]
-    assert all(found["word"] == "not comparable" for found in row["figures"].values())
+    assert all(figure["word"] == "not comparable" for figure in row["figures"].values())
     assert "the paper has no such base" in row["figures"]["base"]["why"]
     assert row["setup"] == ["max_steps 3 (paper: 2500)"]
-    assert any("37,361" in said for said in row["differs"])
+    assert any("37,361" in difference for difference in row["differs"])
 
 
 def test_the_best_constant_answer_stands_beside_ours(row):
@@ -82,8 +83,8 @@ def test_the_best_constant_answer_stands_beside_ours(row):
     assert row["constant"] == {"answer": "Positive", "score": pytest.approx(right.count("Positive") / 40)}
 
 
-def test_the_page_and_the_markdown_show_them(made):
-    folder = made[1]["report"].path
+def test_the_page_and_the_markdown_show_them(small_run):
+    folder = small_run[1]["report"].path
     page, text = (folder / "report.html").read_text("utf-8"), (folder / "report.md").read_text("utf-8")
     assert '<section id="published">' in page
     assert '<section id="references">' not in page
@@ -92,9 +93,9 @@ def test_the_page_and_the_markdown_show_them(made):
     assert "0.309" in text
 
 
-def cell_of(made, paper, **facts):
+def cell_of(small_run, paper, **facts):
     """The cell of the run, as if its base were one of the paper's and its exam had other facts."""
-    recipe, by_stage, done = made
+    recipe, by_stage, done = small_run
     report = by_stage["report"]
     inputs = {name.partition(".")[2]: artifact.path for name, artifact in named(done).items()}
     opened = {name: Artifact.open(path) for name, path in inputs.items()}
@@ -108,9 +109,13 @@ def named(done):
     return {name: done[job] for name, job in report.inputs}
 
 
-def figures(made, paper=None, score=0.5, **facts):
-    cell, recipe = cell_of(made, paper or {"model": "mistral-7b", "forced_chat": False}, **facts)
+def figures(small_run, paper=None, score=0.5, **facts):
+    cell, recipe = cell_of(small_run, paper or {"model": "mistral-7b", "forced_chat": False}, **facts)
     del recipe
+    return figures_of(cell, score)
+
+
+def figures_of(cell, score):
     row = {"metric": "accuracy", "base": 0.19, "tuned": score, "lift": score - 0.19, "n": 1000, "low": 0.28, "high": 0.34}
     return published_section.beside(cell, [row, {**row, "metric": "paper_accuracy"}])
 
@@ -118,38 +123,40 @@ def figures(made, paper=None, score=0.5, **facts):
 SAME = {"source": {}}
 
 
-def test_a_planted_figure_agrees_or_is_higher_or_lower(made):
-    words_of = {score: figures(made, score=score, **SAME)["figures"]["tuned"]["word"] for score in (0.77, 0.79, 0.9, 0.5)}
+def test_a_planted_figure_agrees_or_is_higher_or_lower(small_run):
+    words_of = {score: figures(small_run, score=score, **SAME)["figures"]["tuned"]["word"] for score in (0.77, 0.79, 0.9, 0.5)}
     assert words_of == {0.77: "agree", 0.79: "agree", 0.9: "higher", 0.5: "lower"}
-    assert figures(made, **SAME)["figures"]["base"]["word"] == "agree"
+    assert figures(small_run, **SAME)["figures"]["base"]["word"] == "agree"
 
 
 @pytest.mark.parametrize(
-    ("paper", "facts", "said"),
+    ("paper", "facts", "reason"),
     [
         ({"model": "mistral-7b", "forced_chat": True}, SAME, "the recipe forces the chat template"),
         (None, {"source": {"expected_rows": 3798}, "rows": 45}, "another version of the data: 45 rows here, 3,798 there"),
         ({"model": ""}, SAME, "the paper has no such base"),
     ],
 )
-def test_what_cannot_be_compared_says_why(made, paper, facts, said):
-    found = figures(made, paper, **facts)["figures"]
-    assert {each["word"] for each in found.values()} == {"not comparable"}
-    assert said in found["lift"]["why"]
+def test_what_cannot_be_compared_says_why(small_run, paper, facts, reason):
+    figure_rows = figures(small_run, paper, **facts)["figures"]
+    assert {figure["word"] for figure in figure_rows.values()} == {"not comparable"}
+    assert reason in figure_rows["lift"]["why"]
 
 
-def test_drawn_rows_are_not_the_first_ones(made):
-    cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
-    drawn = replace(cell.inputs["exam"], params=cell.inputs["exam"].params | {"order": "drawn"})
-    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": drawn}), 1000)[0]
-    everything = replace(drawn, facts=drawn.facts | {"kept": 45, "rows": 45})
+def test_drawn_rows_are_not_the_first_ones(small_run):
+    cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
+    random_order = replace(cell.inputs["exam"], params=cell.inputs["exam"].params | {"order": "drawn"})
+    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": random_order}), 1000)[0]
+    everything = replace(random_order, facts=random_order.facts | {"kept": 45, "rows": 45})
     assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": everything}), 1000) == []
 
 
-def test_a_score_of_a_constant_answer_has_learned_nothing(made):
-    constant = next(answer for answer in json.loads((made[1]["compare"].path / "beside.json").read_text())["paper_accuracy"]["constants"])
-    assert figures(made, score=constant["score"], **SAME)["marks"] == {"tuned": constant["answer"]}
-    assert figures(made, score=constant["score"] + 0.001, **SAME)["marks"] == {}
+def test_a_score_of_a_constant_answer_has_learned_nothing(small_run):
+    constant = next(
+        answer for answer in json.loads((small_run[1]["compare"].path / "beside.json").read_text())["paper_accuracy"]["constants"]
+    )
+    assert figures(small_run, score=constant["score"], **SAME)["marks"] == {"tuned": constant["answer"]}
+    assert figures(small_run, score=constant["score"] + 0.001, **SAME)["marks"] == {}
 
 
 def test_money_and_scores_in_words():
@@ -159,15 +166,15 @@ def test_money_and_scores_in_words():
     ]  # fmt: skip
 
 
-def test_a_user_task_of_that_name_is_not_meant(made):
-    cell, _ = cell_of(made, {"model": "mistral-7b"})
+def test_a_user_task_of_that_name_is_not_meant(small_run):
+    cell, _ = cell_of(small_run, {"model": "mistral-7b"})
     inline = replace(cell.inputs["verdict"], params=cell.inputs["verdict"].params | {"task": {"name": "covid"}})
     assert published_section.paper_of(cell)
     assert published_section.paper_of(replace(cell, inputs={**cell.inputs, "verdict": inline})) is None
 
 
-def test_what_stands_in_the_way_is_that_of_the_cell(made):
-    cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
+def test_what_stands_in_the_way_is_that_of_the_cell(small_run):
+    cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
     dense = replace(cell.inputs["base"], params=cell.inputs["base"].params | {"quantization": "none"})
     assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "base": dense}), 1000) == [
         "the paper's bases are in 4 bit, ours are not"
@@ -175,35 +182,35 @@ def test_what_stands_in_the_way_is_that_of_the_cell(made):
     assert published_section.obstacles(cell, 1000) == []
 
 
-def test_a_task_with_other_rows_than_the_papers_is_never_compared(made, monkeypatch):
+def test_a_task_with_other_rows_than_the_papers_is_never_compared(small_run, monkeypatch):
     from pipeline.tasks import covid, reuters
 
     assert "no topic" in reuters.TASK.paper.otherwise
-    cell, _ = cell_of(made, {"model": "mistral-7b"}, **SAME)
+    cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
     monkeypatch.setattr(covid, "TASK", replace(covid.TASK, paper=replace(covid.TASK.paper, otherwise="other rows: planted")))
     assert published_section.obstacles(cell, 1000) == ["other rows: planted"]
 
 
-def test_modules_are_said_where_they_are_not_the_papers(made):
-    cell, _ = cell_of(made, {"model": "mistral-7b"})
+def test_modules_are_said_where_they_are_not_the_papers(small_run):
+    cell, _ = cell_of(small_run, {"model": "mistral-7b"})
     wide = replace(cell.inputs["adapter0"], params=cell.inputs["adapter0"].params | {"targets": "all-linear", "rank": 16})
     assert published_section.setup(replace(cell, inputs={**cell.inputs, "adapter0": wide})) == [
         "rank 16 (paper: 8)", "max_steps 3 (paper: 2500)", "adapters on all-linear (paper: q_proj and v_proj)",
     ]  # fmt: skip
 
 
-def test_any_constant_answer_of_a_closed_set_counts_and_of_numbers_the_best_one(made, monkeypatch):
+def test_any_constant_answer_of_a_closed_set_counts_and_of_numbers_the_best_one(small_run, tmp_path):
     constants = [{"answer": "a", "score": 0.5}, {"answer": "b", "score": 0.3}]
-    load = cells.Cell.load
+    cell, _ = cell_of(small_run, {"model": "mistral-7b", "forced_chat": False}, **SAME)
     for zero_one, marks in ((True, {"tuned": "b"}), (False, {})):
-        said = {"paper_accuracy": {"constants": constants, "spread": {"base": 0.5, "tuned": 0.5}, "zero_one": zero_one}}
-        monkeypatch.setattr(
-            cells.Cell, "load", lambda cell, source, file, said=said: said if file == "beside.json" else load(cell, source, file)
-        )
-        assert figures(made, score=0.3, **SAME)["marks"] == marks
+        folder = shutil.copytree(cell.inputs["verdict"].path, tmp_path / str(zero_one))
+        beside = {"paper_accuracy": {"constants": constants, "spread": {"base": 0.5, "tuned": 0.5}, "zero_one": zero_one}}
+        (folder / "beside.json").write_text(json.dumps(beside), "utf-8")
+        verdict = replace(cell.inputs["verdict"], path=folder)
+        assert figures_of(replace(cell, inputs={**cell.inputs, "verdict": verdict}), 0.3)["marks"] == marks
 
 
-def test_other_data_are_warned_of(made):
-    report = json.loads((made[1]["report"].path / "report.json").read_text("utf-8"))
-    (said,) = [line for line in report["warnings"] if "Other data" in line]
-    assert "the held-out source has 45 rows, where 3,798 were known; the training source has 90 rows, where 41,157 were known" in said
+def test_other_data_are_warned_of(small_run):
+    report = json.loads((small_run[1]["report"].path / "report.json").read_text("utf-8"))
+    (warning,) = [line for line in report["warnings"] if "Other data" in line]
+    assert "the held-out source has 45 rows, where 3,798 were known; the training source has 90 rows, where 41,157 were known" in warning
