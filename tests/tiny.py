@@ -1,12 +1,13 @@
 """A tiny random model, its tokenizer, and folders as the stages write them: real, only small."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.machine import Machine, Work
 from pipeline.models.base_model import folder_digest
+from pipeline.stages import finetune
 from pipeline.store import records
+from pipeline.store.artifact import Artifact, ArtifactSpec, digest, file_hashes
 from pipeline.store.records import Example
 
 WORDS = "red blue green one two three four five cat dog bird sees likes wants the a says yes no maybe : . ? ! \n".split(" ")
@@ -82,5 +83,6 @@ def work(out: Path, params: dict[str, Any], machine: Machine | None = None, **in
 
 
 def seal(folder: Path, facts: dict[str, Any]) -> None:
-    """The part of a manifest that later stages read."""
-    (folder / "manifest.json").write_text(json.dumps({"facts": facts}), "utf-8")
+    """Write the manifest of an adapter's folder where it lies."""
+    spec, files = ArtifactSpec("finetune", "", finetune.VERSION, {}, {}), file_hashes(folder)
+    Artifact(folder, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, {}).write_manifest(folder)

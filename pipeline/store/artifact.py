@@ -78,6 +78,10 @@ class Artifact:
                 f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again."
             ) from None
 
+    def write_manifest(self, folder: Path) -> None:
+        body = {name: value for name, value in asdict(self).items() if name != "path"}
+        (folder / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
+
     def verify(self) -> None:
         """Read every byte again.
 
@@ -151,8 +155,7 @@ class Store:
         sealed = Artifact(
             final, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, made, dict(lineage)
         )
-        body = {name: value for name, value in asdict(sealed).items() if name != "path"}
-        (scratch / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
+        sealed.write_manifest(scratch)
         for path in [*scratch.rglob("*"), scratch]:
             flush(path)
         try:
