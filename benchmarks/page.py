@@ -119,7 +119,7 @@ def arm_of(job: Job) -> str:
 
 def invented(job: Job, inputs: dict[str, Artifact], site: Site) -> Artifact:
     """A sealed folder in the place of one that training or answering would leave."""
-    wanted, made = artifact_spec(job, inputs), {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.described(site.machine)}
+    wanted, made = artifact_spec(job, inputs), {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.provenance(site.machine)}
     with site.store.scratch(wanted) as out:
         facts = trained(job, out) if job.stage == "finetune" else answered(job, inputs, out)
         return site.store.seal(wanted, out, facts, made, {name: source.path.name for name, source in inputs.items()})
@@ -145,7 +145,9 @@ def answered(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[str, Any]
 
 def built(root: Path, examples: int) -> tuple[dict[Job, Artifact], dict[str, float]]:
     """Everything that the page comes from, the page last; and seconds of the stages that were really run."""
-    site, done, seconds = Site(cli.store_at(root), Machine()), {}, {}
+    site = Site(cli.store_at(root), Machine())
+    done: dict[Job, Artifact] = {}
+    seconds: dict[str, float] = {}
     for job in plans.plan(asked(root, examples)):
         inputs = {name: done[source] for name, source in job.inputs}
         if job.stage in ("finetune", "generate"):
@@ -220,9 +222,9 @@ def measured(examples: int, openings: int) -> dict[str, Any]:
             print(f"{number + 1} of {openings} openings: {found['listed_seconds']:.2f} s", flush=True)
         checked, told = verified(page, root)
         size = round(page.stat().st_size / 2**20, 2)
-    found: dict[str, Any] = {"examples": examples, "arms": len(SKILL), "openings": openings, "chromium": version}
-    found |= {"page_mib": size, "stage_seconds": seconds, "verify_seconds": checked, "verify_said": told}
-    return found | {"opening": together(rows)}
+    setup = {"examples": examples, "arms": len(SKILL), "openings": openings, "chromium": version}
+    building = {"page_mib": size, "stage_seconds": seconds, "verify_seconds": checked, "verify_said": told}
+    return {**setup, **building, "opening": together(rows)}
 
 
 def main() -> None:
