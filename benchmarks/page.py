@@ -134,7 +134,7 @@ def trained(job: Job, out: Path) -> dict[str, Any]:
 
 def answered(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[str, Any]:
     """The files of an arm's answers, and their facts."""
-    exam = records.read(inputs["exam"].path / "examples.jsonl", Example)
+    exam = records.read(inputs["heldout"].path / "examples.jsonl", Example)
     count = records.write(out / "predictions.jsonl", (said(example, arm_of(job)) for example in exam))
     if "adapter" in inputs and "merge" not in job.params:
         (out / "liveness.json").write_text(json.dumps(report_inputs.liveness(0, True)), "utf-8")

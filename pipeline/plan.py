@@ -162,7 +162,7 @@ class Topic:
             inputs: `adapter`; `train`, whose examples go into the prompts.
         """
         say = {"model": self.at.spec, **answering(self.recipe, self.task), **(more or {})}
-        return job("generate", f"{self.label}--{name}", say, exam=exam, **inputs)
+        return job("generate", f"{self.label}--{name}", say, heldout=exam, **inputs)
 
     def neighbours(self) -> "list[Topic]":
         """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
@@ -184,9 +184,9 @@ def cell(topic: Topic) -> Jobs:
     weigh = {"task": inline.spec(topic.given), **recipe.compare.model_dump(include=WEIGHED), "loss_margin": recipe.general.loss_margin}
     weigh |= {"general": general_tasks(topic)}
     lessons = {"train": topic.lessons} if "constant" in topic.arms else {}
-    verdict = job("compare", topic.label, weigh, exam=topic.exam, **lessons, **said, **measured)
+    verdict = job("compare", topic.label, weigh, heldout=topic.exam, **lessons, **said, **measured)
     adapters = {f"adapter{seed}": made for seed, made in topic.adapters.items()}
-    return {"exam": topic.exam, "train": topic.lessons, **adapters, **said, **measured, **speed(topic), "verdict": verdict}
+    return {"heldout": topic.exam, "train": topic.lessons, **adapters, **said, **measured, **speed(topic), "verdict": verdict}
 
 
 def others(topic: Topic) -> Jobs:
@@ -234,7 +234,7 @@ def relevance(topic: Topic, said: Jobs) -> Jobs:
     for source, answers in said.items() if compare.relevance_examples else ():
         if source == tuned or not source.startswith("tuned"):
             name = "tuned" if source == tuned else source.removeprefix("arm.")
-            found[f"relevance.{name}"] = job("relate", f"{topic.label}--{name}", asked, exam=topic.exam, said=answers)
+            found[f"relevance.{name}"] = job("relate", f"{topic.label}--{name}", asked, heldout=topic.exam, predictions=answers)
     return found
 
 
@@ -247,7 +247,7 @@ def kept(topic: Topic) -> Jobs:
             continue
         other = topic.at.topic(name)
         exam = other.examined(topic.recipe.general.examples)
-        made[f"general.{name}.exam"] = exam
+        made[f"general.{name}.heldout"] = exam
         made[f"general.{name}.base"] = other.said(exam, "base-general")
         made[f"general.{name}.tuned"] = other.said(exam, f"by-{topic.task.name}", adapter=adapter)
     return made
@@ -294,7 +294,7 @@ def speed(topic: Topic) -> Jobs:
     asked |= {"constrained": constrained, "constrain": context.constraint if constrained else ""}
     asked |= {"dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows)}
     shown = {"train": topic.lessons} if shots or asked["constrain"] == "keys" else {}
-    return {"speed": job("speed", topic.label, asked, exam=topic.exam, adapter=topic.adapters[topic.first], **shown)}
+    return {"speed": job("speed", topic.label, asked, heldout=topic.exam, adapter=topic.adapters[topic.first], **shown)}
 
 
 def answering(point: Recipe, chosen: task.Task) -> dict[str, Any]:
@@ -308,7 +308,7 @@ def refer(topic: Topic, known: Reference) -> Job:
     """What an endpoint is asked, without key, price and pace, which change no answer."""
     most = known.max_new_tokens or topic.recipe.generate.max_new_tokens or topic.task.max_new_tokens
     asked = {"endpoint": known.endpoint, "model": known.model, "max_new_tokens": most, "stop": list(topic.task.stop)}
-    return job("refer", f"{topic.task.name}--{known.name}", asked, exam=topic.exam)
+    return job("refer", f"{topic.task.name}--{known.name}", asked, heldout=topic.exam)
 
 
 def check_shots(point: Recipe) -> None:

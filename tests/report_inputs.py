@@ -83,7 +83,7 @@ class Inputs:
         metric = GRADED.get(task, "accuracy")
         if self.second:
             score_again(rows, metric, self.second)
-        sources = {"exam": self.exam(task, rows), "train": self.train(task)}
+        sources = {"heldout": self.exam(task, rows), "train": self.train(task)}
         points = {seed: {"rank": rank, "seed": seed, **where} for seed in sorted(seeds)}  # all in the order of the plan
         sources |= {f"adapter{seed}": self.adapter(task, point) for seed, point in points.items()}
         sources["base"] = self.said("base", task, {}, rows, [row["base"] for row in rows])
@@ -130,7 +130,7 @@ class Inputs:
         body = text_by(write, [Example(row["id"], row["prompt"], row["target"], tuple(row["choices"])) for row in rows])
         dropped = dropped_rows(100, "bad value", "<i>n/a</i>", ["row 17", "row 90", "row 91"])
         return self.seal(
-            "exam",
+            "heldout",
             task,
             {},
             {"examples.jsonl": body, "dropped.json": json.dumps(dropped)},
@@ -157,7 +157,7 @@ class Inputs:
 
     def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
-        stages = {"exam": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
+        stages = {"heldout": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
         known = {"adapter": "finetune", "reference": "refer"}
         stage = stages.get(source) or next((stage for begin, stage in known.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")

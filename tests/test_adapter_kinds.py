@@ -47,7 +47,7 @@ def test_a_toy_kind_goes_all_the_way(tmp_path, model, train_part):
     shape = of_folder(Path(model["folder"]))
     assert facts["trainable_parameters"] == shape.adapter_params(4, (), adapter_kinds.of_params(trained.params))
     heldout = tiny.write_part(tmp_path / "heldout", tiny.examples(4, 200))
-    answered = tiny.work(tmp_path / "answers", {"model": model, **tiny.GENERATE}, exam=heldout, adapter=trained.out)
+    answered = tiny.work(tmp_path / "answers", {"model": model, **tiny.GENERATE}, heldout=heldout, adapter=trained.out)
     generate.run(answered)
     row = json.loads((answered.out / "liveness.json").read_text())
     assert (row["tensors"], row["zero_tensors"], row["unmatched"]) == (14, [], [])

@@ -52,7 +52,7 @@ def test_free_text_has_no_constrained_arm_and_says_so(planned):
 def test_every_arm_is_one_job_beside_base_on_the_same_exam(planned):
     jobs, _ = planned(compare={"arms": ALL})
     assert others(jobs) == [name for name in ALL if name not in ("base", "tuned", "constant")]
-    assert {dict(jobs[f"arm.{name}"].inputs)["exam"] for name in others(jobs)} == {jobs["exam"]}
+    assert {dict(jobs[f"arm.{name}"].inputs)["heldout"] for name in others(jobs)} == {jobs["heldout"]}
     assert dict(jobs["verdict"].inputs)["train"] == jobs["train"]
     extra = {name: {k: v for k, v in jobs[f"arm.{name}"].params.items() if jobs["base"].params.get(k) != v} for name in others(jobs)}
     assert extra["base_fewshot"] == {"shots": 5, "shots_seed": 0}
@@ -148,7 +148,7 @@ def test_base_answers_a_general_suite_once_for_all_tasks(planned, model):
 
 def test_two_tasks_that_share_a_suite_of_as_many_examples_share_the_base(planned):
     jobs, _ = planned(tasks=["shop_sentiment", "shop_notice"], prepare={"heldout_examples": 100}, general={"examples": 100})
-    assert jobs["general.shop_notice.exam"].label == "shop_notice--heldout"
+    assert jobs["general.shop_notice.heldout"].label == "shop_notice--heldout"
 
 
 # What stands in the prompts

@@ -49,7 +49,7 @@ def run(stage, tmp_path, model, params, **inputs):
 
 
 def test_generate_runs_on_a_toy_backend(tmp_path, model, heldout_part):
-    facts, out = run(generate, tmp_path, model, tiny.GENERATE | {"score_choices": True, "max_new_tokens": 3}, exam=heldout_part)
+    facts, out = run(generate, tmp_path, model, tiny.GENERATE | {"score_choices": True, "max_new_tokens": 3}, heldout=heldout_part)
     predictions = list(records.read(out / "predictions.jsonl", Prediction))
     render = renderer.renderer(model)
     assert [row.text for row in predictions] == [render.decode(render.prompt_ids(example.prompt)[-2:]) for example in HELDOUT]
@@ -60,8 +60,8 @@ def test_generate_runs_on_a_toy_backend(tmp_path, model, heldout_part):
 
 
 def test_relate_scores_the_same_answers_on_it(tmp_path, model, heldout_part):
-    _, answers = run(generate, tmp_path, model, tiny.GENERATE, exam=heldout_part)
-    facts, out = run(relate, tmp_path, model, {"examples": 5, "seed": 0}, exam=heldout_part, said=answers)
+    _, answers = run(generate, tmp_path, model, tiny.GENERATE, heldout=heldout_part)
+    facts, out = run(relate, tmp_path, model, {"examples": 5, "seed": 0}, heldout=heldout_part, predictions=answers)
     rows = [json.loads(line) for line in (out / "relevance.jsonl").read_text().splitlines()]
     assert facts["examples"] == len(rows) == 5
     assert all(row["own"] == row["other"] == row["alone"] == -row["tokens"] < 0 for row in rows)

@@ -33,7 +33,7 @@ def arm(folder, right, liveness=None):
 
 def compared(tmp_path, base, tuned, **changes):
     heldout = tiny.write_part(tmp_path / "exam", HELDOUT)
-    work = tiny.work(tmp_path / "out", PARAMS | changes, exam=heldout, base=base, **tuned)
+    work = tiny.work(tmp_path / "out", PARAMS | changes, heldout=heldout, base=base, **tuned)
     facts = compare.run(work)
     return facts, judge(list(records.read(work.out / "comparisons.jsonl", Comparison)), 0.95, "holm"), work.out
 
@@ -89,7 +89,7 @@ def test_a_missing_prediction_stops(tmp_path):
 def test_samples_are_scored_where_base_and_tuned_have_them_whatever_a_reference_has(tmp_path):
     code = json.dumps({"prefix": "", "check": "assert f() == 1", "entry_point": "f"})
     examples = [replace(example, target="def f():\n    return 1", choices=(), extra={"tests": code}) for example in HELDOUT[:4]]
-    folders = {"exam": tiny.write_part(tmp_path / "exam", examples)}
+    folders = {"heldout": tiny.write_part(tmp_path / "exam", examples)}
     for name, samples in (("base", ("def f(): return 2",)), ("tuned0", ("def f():\n    return 1",)), ("reference.gpt", ())):
         folders[name] = arm(tmp_path / name, 0, ALIVE)
         predictions = [Prediction(e.id, "def f():\n    return 1", 5, "eos", samples=samples) for e in examples]

@@ -43,7 +43,7 @@ def write(folder, copies):
     prepare.write_heldout(
         HeldoutFolder(heldout), prepare.Draw({}, None, [replace(HELDOUT[n], id=before + HELDOUT[n].id) for before, n in names])
     )
-    inputs = {"exam": heldout, "general.tldr_content_gen.exam": heldout, "relevance.base": folder / "related"}
+    inputs = {"heldout": heldout, "general.tldr_content_gen.heldout": heldout, "relevance.base": folder / "related"}
     for name, texts in SAID.items():
         inputs[name] = folder / name
         inputs[name].mkdir()
@@ -94,8 +94,8 @@ def test_an_example_that_is_asked_twice_counts_once(compared_folders, file):
 
 def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_intervals(compared_folders, tmp_path):
     inputs = write(tmp_path, 2)
-    rows = [replace(row, group="") for row in records.read(inputs["exam"] / "examples.jsonl", Example)]
-    records.write(inputs["exam"] / "examples.jsonl", rows)
+    rows = [replace(row, group="") for row in records.read(inputs["heldout"] / "examples.jsonl", Example)]
+    records.write(inputs["heldout"] / "examples.jsonl", rows)
     work = tiny.work(tmp_path / "out", PARAMS, **inputs)
     compare.run(work)
     for file, low, high in INTERVALS:

@@ -36,10 +36,10 @@ def work(tmp_path):
     folders = {}
     for task, count in ROWS.items():
         heldout = seal("prepare", task, {"examples.jsonl": rows(count, f"{task} exam"), "dropped.json": "{}"}, {})
-        base = seal("generate", task, {"predictions.jsonl": rows(count, f"{task} base")}, {"exam": heldout})
+        base = seal("generate", task, {"predictions.jsonl": rows(count, f"{task} base")}, {"heldout": heldout})
         scored = {"examples.jsonl": rows(2 * count, f"{task} verdict"), "comparisons.jsonl": rows(1, task)}
-        verdict = seal("compare", task, scored, {"exam": heldout, "base": base})
-        folders |= {f"{task}.exam": heldout.path, f"{task}.base": base.path, f"{task}.verdict": verdict.path}
+        verdict = seal("compare", task, scored, {"heldout": heldout, "base": base})
+        folders |= {f"{task}.heldout": heldout.path, f"{task}.base": base.path, f"{task}.verdict": verdict.path}
     return Work({}, folders, tmp_path / "out", tmp_path / "resume")
 
 
@@ -51,8 +51,8 @@ def on_page(work):
     return {task: {name.removeprefix(f"{task}.") + "/" + file for name, file in there if name.startswith(task)} for task in ROWS}
 
 
-SHOWN = {"verdict/examples.jsonl", "verdict/comparisons.jsonl", "exam/dropped.json"}
-ALL = SHOWN | {"base/predictions.jsonl", "exam/examples.jsonl"}
+SHOWN = {"verdict/examples.jsonl", "verdict/comparisons.jsonl", "heldout/dropped.json"}
+ALL = SHOWN | {"base/predictions.jsonl", "heldout/examples.jsonl"}
 
 
 def bytes_of(work, kinds):

@@ -72,7 +72,7 @@ def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
     params = {"endpoint": endpoint, "model": "fault", "max_new_tokens": 16, "stop": []}
     return make(
         job("refer", "pets--fault", params),
-        {"exam": heldout},
+        {"heldout": heldout},
         Site(store, Machine(device="cpu", offline=offline, endpoints=(*others, call))),
     )[1]
 
@@ -104,7 +104,7 @@ def test_the_stage_writes_predictions_and_usage_and_seals_them(tmp_path):
 
 
 def test_a_reference_that_the_machine_was_not_told_of_is_not_asked(tmp_path, server):
-    work = tiny.work(tmp_path / "out", {"endpoint": server.endpoint, "model": "m", "max_new_tokens": 1, "stop": []}, exam=tmp_path)
+    work = tiny.work(tmp_path / "out", {"endpoint": server.endpoint, "model": "m", "max_new_tokens": 1, "stop": []}, heldout=tmp_path)
     tiny.write_part(tmp_path, EXAM)
     with pytest.raises(MachineError, match="not told how to reach it"):
         refer.run(work)
@@ -210,7 +210,7 @@ def served(chat_model, tmp_path_factory):
 def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
     spec, folder = chat_model
     heldout = tiny.write_part(tmp_path / "exam", tiny.examples(12, 200))
-    here = tiny.work(tmp_path / "here", {"model": spec, **tiny.GENERATE, "quantization": "none"}, exam=heldout)
+    here = tiny.work(tmp_path / "here", {"model": spec, **tiny.GENERATE, "quantization": "none"}, heldout=heldout)
     generate.run(here)
     own = list(records.read(here.out / "predictions.jsonl", Prediction))
     call = EndpointSettings(served, str(folder), "", 3, RetryPolicy(first=0.1))

@@ -40,7 +40,7 @@ def says(monkeypatch, render, words):
 
 def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, heldout, train):
     changes = {"shots": 2, "shots_seed": 0}
-    facts, predictions = run(tmp_path, model, "shots", changes=changes, exam=heldout, train=train)
+    facts, predictions = run(tmp_path, model, "shots", changes=changes, heldout=heldout, train=train)
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
     few_shot = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
     prompts = [few_shot.prompt(example)[0] for example in HELDOUT]
@@ -52,7 +52,7 @@ def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, 
 
 
 def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, model, heldout, train, capsys):
-    facts, predictions = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, exam=heldout, train=train)
+    facts, predictions = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, heldout=heldout, train=train)
     assert facts["shrunk"] == len(predictions) == 16
     assert 0 < facts["fewest_shots"] < 19
     assert "16 of 16 prompts hold fewer than 19 worked examples" in capsys.readouterr().err
@@ -62,26 +62,26 @@ def test_where_no_worked_example_fits_the_answers_are_those_of_the_base(tmp_path
     long = [replace(example, prompt="the cat sees " * 200 + "?") for example in tiny.examples(4, 900)]
     says(monkeypatch, renderer.renderer(model), "dog\n\nbird")
     train = tiny.write_part(tmp_path / "long", long)
-    facts, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=heldout, train=train)
+    facts, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, heldout=heldout, train=train)
     assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 16, 0, 0, ""), strict=True))
-    assert predictions == run(tmp_path, model, "base", exam=heldout)[1]
+    assert predictions == run(tmp_path, model, "base", heldout=heldout)[1]
 
 
 @pytest.mark.parametrize(("target", "unkeyed", "why"), [('{"to": 1}', 0, ""), ("yes", 16, "no training answer is a JSON object")])
 def test_prompts_without_the_keys_are_counted_and_told(tmp_path, model, heldout, capsys, target, unkeyed, why):
     train = tiny.write_part(tmp_path / "json", [replace(example, target=target) for example in tiny.examples(4, 900)])
-    facts, _ = run(tmp_path, model, changes={"constrain": "keys"}, exam=heldout, train=train)
+    facts, _ = run(tmp_path, model, changes={"constrain": "keys"}, heldout=heldout, train=train)
     assert (facts["keys"], facts["unkeyed"]) == ([] if unkeyed else ["to"], unkeyed)
     assert (f"16 of 16 prompts do not name the keys of the answer: {why}" in capsys.readouterr().err) == bool(unkeyed)
 
 
 def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_question(tmp_path, model, heldout, train, monkeypatch):
     says(monkeypatch, renderer.renderer(model), "\n\n dog\n\nthe cat ? bird")
-    _, base = run(tmp_path, model, "base", exam=heldout)
+    _, base = run(tmp_path, model, "base", heldout=heldout)
     assert {row.text for row in base} == {"\n\n dog\n\nthe cat ? bird"}
-    _, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, exam=heldout, train=train)
+    _, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, heldout=heldout, train=train)
     assert {(row.text, row.stopped) for row in predictions} == {("\n\n dog", "stop")}
-    _, marked = run(tmp_path, model, "marked", changes={"shots": 2, "shots_seed": 0, "stop": ["\n"]}, exam=heldout, train=train)
+    _, marked = run(tmp_path, model, "marked", changes={"shots": 2, "shots_seed": 0, "stop": ["\n"]}, heldout=heldout, train=train)
     assert {row.text for row in marked} == {""}  # a stop string of the recipe counts wherever it stands
 
 

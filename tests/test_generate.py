@@ -62,7 +62,7 @@ def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     expected = [render.decode([i for i in row if i != 2]) for row in one_by_one(base, render, 8)]
     for tokens in (1, 60, 4096):
-        facts, found = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), exam=exam)
+        facts, found = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), heldout=exam)
         assert [answer.text for answer in found] == expected
         assert [answer.example for answer in found] == [example.id for example in EXAM]
         assert facts["examples"] == 16
@@ -71,7 +71,7 @@ def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
 
 def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, exam, adapter):
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
-    _, found = run(tmp_path, model, changes={"score_choices": True}, exam=exam, adapter=adapter)
+    _, found = run(tmp_path, model, changes={"score_choices": True}, heldout=exam, adapter=adapter)
     with loading.adapted(base, adapter) as tuned:
         for example, answer in zip(EXAM, found, strict=True):
             assert len(answer.logprobs) == 3
@@ -86,7 +86,7 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    _, found = run(tmp_path, model, exam=exam, adapter=adapter)
+    _, found = run(tmp_path, model, heldout=exam, adapter=adapter)
     plain = AutoModelForCausalLM.from_pretrained(
         model["folder"], dtype=torch.float32, quantization_config=loading.nf4(torch.float32, ["lm_head"])
     )
@@ -94,7 +94,7 @@ def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, ada
     tuned = PeftModel.from_pretrained(plain, adapter).eval()
     render = renderer.renderer(model)
     assert [answer.text for answer in found] == [render.decode([i for i in row if i != 2]) for row in one_by_one(tuned, render, 8)]
-    _, base = run(tmp_path, model, "base", exam=exam)
+    _, base = run(tmp_path, model, "base", heldout=exam)
     assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
 
 
@@ -109,9 +109,9 @@ def test_an_adapter_names_its_base_as_the_recipe_does_and_asks_no_hub(tmp_path):
 
 
 def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, exam, adapter):
-    _, before = run(tmp_path, model, "before", exam=exam)
-    _, tuned = run(tmp_path, model, "tuned", exam=exam, adapter=adapter)
-    _, after = run(tmp_path, model, "after", exam=exam)
+    _, before = run(tmp_path, model, "before", heldout=exam)
+    _, tuned = run(tmp_path, model, "tuned", heldout=exam, adapter=adapter)
+    _, after = run(tmp_path, model, "after", heldout=exam)
     assert before == after != tuned
 
 
@@ -140,9 +140,9 @@ def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
 
 
 def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, exam):
-    _, free = run(tmp_path, model, "free", exam=exam)
+    _, free = run(tmp_path, model, "free", heldout=exam)
     mark = free[0].text[1:3]
-    _, found = run(tmp_path, model, "stopped", changes={"stop": [mark]}, exam=exam)
+    _, found = run(tmp_path, model, "stopped", changes={"stop": [mark]}, heldout=exam)
     for before, after in zip(free, found, strict=True):
         cut = before.text.find(mark)
         assert after.text == (before.text if cut < 0 else before.text[:cut])
@@ -161,15 +161,15 @@ def test_a_stop_string_in_the_prompt_stops_nothing(model):
 def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):
     spec = tiny.make_model(tmp_path / "base")
     settings = {"do_sample": True, "temperature": 5.0, "top_k": 300, "repetition_penalty": 3.0, "eos_token_id": 2, "pad_token_id": 0}
-    _, greedy = run(tmp_path, spec, "plain", exam=exam)
+    _, greedy = run(tmp_path, spec, "plain", heldout=exam)
     (tmp_path / "base" / "generation_config.json").write_text(json.dumps(settings))
-    _, found = run(tmp_path, tiny.spec(tmp_path / "base") | {"digest": "another"}, "sampling", exam=exam)
+    _, found = run(tmp_path, tiny.spec(tmp_path / "base") | {"digest": "another"}, "sampling", heldout=exam)
     assert found == greedy
 
 
 def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monkeypatch):
     machine = Machine(device="cpu", tokens=60)
-    _, whole = run(tmp_path, model, "whole", machine, exam=exam)
+    _, whole = run(tmp_path, model, "whole", machine, heldout=exam)
     real, calls = generation.generate, []
 
     def stops(*args):
@@ -180,19 +180,19 @@ def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monke
 
     monkeypatch.setattr(generation, "generate", stops)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, model, "broken", machine, exam=exam)
+        run(tmp_path, model, "broken", machine, heldout=exam)
     kept = tmp_path / "broken.resume" / "answers.jsonl"
     kept.write_bytes(kept.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
     monkeypatch.setattr(generation, "generate", lambda *args: calls.append(len(args[1])) or real(*args))
     done = sum(calls[:2])
     del calls[:]
-    _, found = run(tmp_path, model, "broken", machine, exam=exam)
+    _, found = run(tmp_path, model, "broken", machine, heldout=exam)
     assert found == whole
     assert sum(calls) == 16 - done
 
 
 def examined(tmp_path, model, exam, adapter):
-    work = tiny.work(tmp_path / "say", {"model": model, **tiny.GENERATE}, exam=exam, adapter=adapter)
+    work = tiny.work(tmp_path / "say", {"model": model, **tiny.GENERATE}, heldout=exam, adapter=adapter)
     generate.run(work)
     return json.loads((work.out / "liveness.json").read_text())
 
@@ -252,40 +252,40 @@ SAMPLES = {"samples": 3, "temperature": 1.0, "top_p": 1.0, "seed": 0}
 
 
 def test_random_answers_stand_beside_the_greedy_one(model, exam, tmp_path):
-    plain = run(tmp_path, model, "plain", exam=exam)[1]
-    found = run(tmp_path, model, "sampled", changes=SAMPLES, exam=exam)[1]
+    plain = run(tmp_path, model, "plain", heldout=exam)[1]
+    found = run(tmp_path, model, "sampled", changes=SAMPLES, heldout=exam)[1]
     assert [row.text for row in found] == [row.text for row in plain]
     assert {len(row.samples) for row in found} == {3}
     assert {row.samples for row in plain} == {()}
     assert sum(len({row.text, *row.samples}) > 2 for row in found) > len(found) / 2
-    again = run(tmp_path, model, "again", changes=SAMPLES, exam=exam)[1]
+    again = run(tmp_path, model, "again", changes=SAMPLES, heldout=exam)[1]
     assert again == found
-    other = run(tmp_path, model, "other", changes={**SAMPLES, "seed": 1}, exam=exam)[1]
+    other = run(tmp_path, model, "other", changes={**SAMPLES, "seed": 1}, heldout=exam)[1]
     assert [row.samples for row in other] != [row.samples for row in found]
 
 
 def test_a_cold_draw_is_nearly_greedy(model, exam, tmp_path):
-    found = run(tmp_path, model, changes={**SAMPLES, "temperature": 1e-3}, exam=exam)[1]
+    found = run(tmp_path, model, changes={**SAMPLES, "temperature": 1e-3}, heldout=exam)[1]
     assert all(set(row.samples) == {row.text} for row in found)
 
 
 def test_a_killed_draw_goes_on_as_if_never_killed(model, exam, tmp_path):
     machine = Machine(device="cpu", tokens=60)
-    whole = run(tmp_path, model, "whole", machine, SAMPLES, exam=exam)[1]
+    whole = run(tmp_path, model, "whole", machine, SAMPLES, heldout=exam)[1]
     resume = tmp_path / "whole.resume"
     kept = (resume / "samples1.jsonl").read_bytes()
     (resume / "samples1.jsonl").write_bytes(kept[: len(kept) // 2])
     (resume / "samples2.jsonl").unlink()
     resume.rename(tmp_path / "cut.resume")
-    assert run(tmp_path, model, "cut", machine, SAMPLES, exam=exam)[1] == whole
+    assert run(tmp_path, model, "cut", machine, SAMPLES, heldout=exam)[1] == whole
 
 
 # Arms beside base and tuned
 
 
 def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, exam, adapter):
-    _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, exam=exam, adapter=adapter)
-    facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, exam=exam, adapter=adapter)
+    _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, heldout=exam, adapter=adapter)
+    facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, heldout=exam, adapter=adapter)
     render = renderer.renderer(model)
     for example, sums, picked in zip(EXAM, scored, chosen, strict=True):
         assert picked.logprobs == pytest.approx(sums.logprobs, abs=1e-4)
@@ -325,7 +325,7 @@ def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monke
 
 def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch):
     machine, changes = Machine(device="cpu", tokens=60), {"constrain": "choices"}
-    _, whole = run(tmp_path, model, "whole", machine, changes, exam=exam)
+    _, whole = run(tmp_path, model, "whole", machine, changes, heldout=exam)
     real, calls = choices.logprobs, []
 
     def stops(*args):
@@ -336,11 +336,11 @@ def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch)
 
     monkeypatch.setattr(choices, "logprobs", stops)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, model, "broken", machine, changes, exam=exam)
+        run(tmp_path, model, "broken", machine, changes, heldout=exam)
     done = sum(calls[:2])
     del calls[:]
     monkeypatch.setattr(choices, "logprobs", lambda *args: calls.append(len(args[1])) or real(*args))
-    _, found = run(tmp_path, model, "broken", machine, changes, exam=exam)
+    _, found = run(tmp_path, model, "broken", machine, changes, heldout=exam)
     assert found == whole
     assert 0 < sum(calls) == 16 - done
 
@@ -348,13 +348,13 @@ def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch)
 def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):
     free = tiny.write_part(tmp_path / "free", [replace(EXAM[0], choices=())])
     with pytest.raises(DataError, match="example e200 has no choices to rank"):
-        run(tmp_path, model, changes={"constrain": "choices"}, exam=free)
+        run(tmp_path, model, changes={"constrain": "choices"}, heldout=free)
 
 
 def test_an_adapter_merged_into_the_dequantized_weights_answers_as_on_top_of_them(tmp_path, model, exam, adapter):
-    _, tuned = run(tmp_path, model, "tuned", exam=exam, adapter=adapter)
-    _, merged = run(tmp_path, model, "merged", changes={"merge": "dequantized"}, exam=exam, adapter=adapter)
-    _, base = run(tmp_path, model, "base", exam=exam)
+    _, tuned = run(tmp_path, model, "tuned", heldout=exam, adapter=adapter)
+    _, merged = run(tmp_path, model, "merged", changes={"merge": "dequantized"}, heldout=exam, adapter=adapter)
+    _, base = run(tmp_path, model, "base", heldout=exam)
     assert [each.text for each in merged] == [each.text for each in tuned] != [each.text for each in base]
 
 

@@ -10,7 +10,7 @@ from pipeline.config import recipe as recipes
 from pipeline.config.schema import Finetune
 from pipeline.plan import plan
 from pipeline.store import key_history
-from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, digest
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
 from tests import ROOT, project
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -99,3 +99,17 @@ def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, mode
     opened = Artifact.open(folder)
     assert opened.params["init"] == "default"
     assert ArtifactSpec("finetune", "", opened.version, opened.params, opened.inputs).key == opened.key
+
+
+def test_inputs_of_an_older_manifest_have_their_names_of_today(tmp_path):
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    spec = ArtifactSpec("relate", "pets", 1, {}, {"heldout": "1", "predictions": "2"})
+    assert spec.key == digest(["relate", 1, {}, {"exam": "1", "said": "2"}])
+    with store.scratch(spec) as scratch:
+        manifest = store.seal(spec, scratch, {}, {}, {"heldout": "pets--heldout", "predictions": "pets--base"}).path / MANIFEST
+    body = json.loads(manifest.read_text("utf-8"))
+    old = body | {"inputs": {"exam": "1", "said": "2"}, "lineage": {"exam": "pets--heldout", "said": "pets--base"}}
+    manifest.write_text(json.dumps(old), "utf-8")
+    opened = store.find("relate", spec.key)
+    assert opened == Artifact(manifest.parent, **body)
+    opened.verify()

@@ -115,7 +115,7 @@ def test_a_card_is_outside_the_seal_and_nothing_else_is(made):
     with pytest.raises(ArtifactError, match=r"altered after it was made: notes\.md"):
         adapter.verify()
     (adapter.path / "notes.md").unlink()
-    exam = Artifact.open(made.work.inputs["cell0000.exam"])
+    exam = Artifact.open(made.work.inputs["cell0000.heldout"])
     (exam.path / CARD).write_text("# mine")
     with pytest.raises(ArtifactError, match=r"altered after it was made: README\.md"):
         exam.verify()

@@ -99,7 +99,7 @@ def cell_of(small_run, paper, **facts):
     report = by_stage["report"]
     inputs = {name.partition(".")[2]: artifact.path for name, artifact in named(done).items()}
     opened = {name: Artifact.open(path) for name, path in inputs.items()}
-    opened["exam"] = replace(opened["exam"], facts=opened["exam"].facts | facts)
+    opened["heldout"] = replace(opened["heldout"], facts=opened["heldout"].facts | facts)
     assert report.path.exists()
     return cells.Cell("cell0000", "covid", "b", {}, 8, [0], paper, opened), recipe
 
@@ -145,10 +145,10 @@ def test_what_cannot_be_compared_says_why(small_run, paper, facts, reason):
 
 def test_drawn_rows_are_not_the_first_ones(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
-    random_order = replace(cell.inputs["exam"], params=cell.inputs["exam"].params | {"order": "drawn"})
-    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": random_order}), 1000)[0]
+    random_order = replace(cell.inputs["heldout"], params=cell.inputs["heldout"].params | {"order": "drawn"})
+    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": random_order}), 1000)[0]
     everything = replace(random_order, facts=random_order.facts | {"kept": 45, "rows": 45})
-    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "exam": everything}), 1000) == []
+    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": everything}), 1000) == []
 
 
 def test_a_score_of_a_constant_answer_has_learned_nothing(small_run):

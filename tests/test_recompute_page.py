@@ -157,7 +157,7 @@ def test_any_other_byte(page, old, new, where):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("base", "predictions.jsonl"), ("tuned0", "predictions.jsonl"), ("exam", "examples.jsonl"), ("verdict", "examples.jsonl"),
+    [("base", "predictions.jsonl"), ("tuned0", "predictions.jsonl"), ("heldout", "examples.jsonl"), ("verdict", "examples.jsonl"),
      ("verdict", "comparisons.jsonl"), ("adapter0", "curve.csv"), ("train", "overlap.json"), ("base", MANIFEST)],
 )  # fmt: skip
 def test_a_changed_record_is_named(page, source, name):
@@ -185,7 +185,7 @@ def test_a_record_that_is_no_packed_file(page):
     [
         ("base", "predictions.jsonl", lambda said: [said[0] | {"text": "yes indeed"}, *said[1:]], r"examples.jsonl\[0\].base.\w+"),
         ("base", "predictions.jsonl", lambda said: said[1:], "cannot be worked out again: base: 1 example missing"),
-        ("exam", "examples.jsonl", lambda exam: exam[1:], r"the scores of .* cannot be worked out again: "),
+        ("heldout", "examples.jsonl", lambda exam: exam[1:], r"the scores of .* cannot be worked out again: "),
         ("verdict", "examples.jsonl", lambda found: found[1:], r"examples.jsonl\[0\]\.\w+"),
         ("verdict", "examples.jsonl", lambda found: found[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
         ("verdict", "comparisons.jsonl", lambda found: [found[0] | {"p": 0.001}, *found[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),

@@ -34,7 +34,7 @@ def write(folder, exam, said):
     (folder / "said").mkdir()
     rows = [Prediction(example.id, words, 3, "eos") for example, words in zip(exam, said, strict=True)]
     records.write(folder / "said" / "predictions.jsonl", rows)
-    return {"exam": folder / "exam", "said": folder / "said"}
+    return {"heldout": folder / "exam", "predictions": folder / "said"}
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_fewer_examples_are_a_part_of_more_by_the_seed(tmp_path, model, inputs):
 
 
 def test_a_missing_answer_stops_the_work(tmp_path, model, inputs):
-    records.write(inputs["said"] / "predictions.jsonl", [Prediction("e200", "yes", 1, "eos")])
+    records.write(inputs["predictions"] / "predictions.jsonl", [Prediction("e200", "yes", 1, "eos")])
     with pytest.raises(ComparisonError, match="15 examples have no answer, the first e201"):
         run(tmp_path, model, inputs)
 

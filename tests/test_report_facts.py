@@ -157,7 +157,7 @@ def test_examples_and_answers_are_counted_by_seed(made: tuple[list[cells.Cell], 
 
 def test_sets_of_examples_have_their_own_counts(made: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(made):
-        for source, split in (("exam", "held out"), ("train", "training")):
+        for source, split in (("heldout", "held out"), ("train", "training")):
             told, given = made[1]["data"][row["inputs"][source]], cell.inputs[source]
             assert (told["task"], told["split"]) == (cell.task, split)
             assert (told["examples"], told["wanted"], told["cut"]) == tuple(given.facts[name] for name in ("examples", "wanted", "cut"))

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory, train_part, adapter):
     exam = tiny.write_part(tmp_path_factory.mktemp("speed") / "exam", tiny.examples(9, 200))
-    return {"exam": exam, "train": train_part, "adapter": adapter}
+    return {"heldout": exam, "train": train_part, "adapter": adapter}
 
 
 def run(tmp_path, model, inputs, **changes):

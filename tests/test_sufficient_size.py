@@ -22,7 +22,7 @@ def curve(levels: dict[int, float], n: int = 2000, groups: int | None = None, **
     return [point({AXIS: size, **where}, row, labels) for size, row in scores.items()]
 
 
-def point(where: dict, row: np.ndarray, labels: np.ndarray, exam: str = "exam") -> Point:
+def point(where: dict, row: np.ndarray, labels: np.ndarray, exam: str = "heldout") -> Point:
     return Point("pets", where, exam, float(row.mean()), *stats.wilson(float(row.mean()), len(row)), row, labels)
 
 

@@ -213,7 +213,7 @@ def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, exam, adap
 
 
 def answers(out, twin, exam, adapter):
-    inputs = {"exam": exam} | ({"adapter": adapter} if adapter else {})
+    inputs = {"heldout": exam} | ({"adapter": adapter} if adapter else {})
     work = tiny.work(out, {"model": twin.spec, **tiny.GENERATE, "score_choices": True}, **inputs)
     generate.run(work)
     return list(records.read(work.out / "predictions.jsonl", Prediction))

@@ -208,9 +208,9 @@ def is_grounded(report: Job, cell: str) -> bool:
 
 
 def suite_of(name: str) -> str:
-    """The suite of an input: `general.paragraphs`, `general.<task>.exam`."""
+    """The suite of an input: `general.paragraphs`, `general.<task>.heldout`."""
     suite = name.removeprefix(GENERAL)
-    return next((suite.removesuffix(end) for end in (".exam", ".base", ".tuned") if suite.endswith(end)), suite)
+    return next((suite.removesuffix(end) for end in (".heldout", ".base", ".tuned") if suite.endswith(end)), suite)
 
 
 def judge(gate: Gate, report: Row) -> list[Row]:

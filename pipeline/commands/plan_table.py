@@ -363,8 +363,8 @@ def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
 
 WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Answering]]] = {
     "finetune": ("train", training_of),
-    "generate": ("exam", answering_of),
-    "relate": ("exam", scoring_of),
+    "generate": ("heldout", answering_of),
+    "relate": ("heldout", scoring_of),
     "forget": ("", scoring_of),
 }
 """Stages whose jobs are estimated: the input whose lengths count (none: the shipped paragraphs), and the function that does it."""

@@ -89,7 +89,7 @@ def over_arms(comparison: Job) -> int:
 def suites(comparison: Job) -> list[str]:
     """Inputs of a comparison that stand for a general suite each: the paragraphs' losses, or the examples of a task."""
     names = [name for name, _ in comparison.inputs if name.startswith("general.")]
-    return [name for name in names if name == "general.paragraphs" or name.endswith(".exam")]
+    return [name for name in names if name == "general.paragraphs" or name.endswith(".heldout")]
 
 
 def is_randomized(comparison: Job) -> bool:
@@ -114,7 +114,7 @@ def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     """The smallest lift by size of test set, and the examples for a small one: for one claim alone, then in the family."""
     named: dict[Size, dict[str, None]] = {}
     for job in family.comparisons:
-        named.setdefault(sizes[dict(job.inputs)["exam"]], {})[inline.from_spec(job.params["task"]).name] = None
+        named.setdefault(sizes[dict(job.inputs)["heldout"]], {})[inline.from_spec(job.params["task"]).name] = None
     at_best = any(size.bound for size in named)
     yield wrapped(
         f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "

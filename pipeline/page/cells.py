@@ -27,7 +27,7 @@ class Cell:
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
-    """`verdict`, `exam`, `train`, `base`, `adapter<seed>` and `tuned<seed>` for every seed, and where they were made `arm.<name>`,
+    """`verdict`, `heldout`, `train`, `base`, `adapter<seed>` and `tuned<seed>` for every seed, and where they were made `arm.<name>`,
     `reference.<name>`, `relevance.<arm>`, `general.<suite>...` and `speed`."""
     absent: list[dict[str, str]] = field(default_factory=list)
     """{arm, why} of every arm that was asked for and that the task cannot have."""
@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def heldout(self) -> HeldoutFolder:
-        return HeldoutFolder(self.inputs["exam"].path)
+        return HeldoutFolder(self.inputs["heldout"].path)
 
 
 def open_all(work: Work) -> list[Cell]:

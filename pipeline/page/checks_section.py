@@ -32,7 +32,7 @@ def data_sets(cells: list[Cell]) -> dict[str, dict[str, Any]]:
     """By short key, every set of examples once, with the cells that use it."""
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        for source in ("exam", "train"):
+        for source in ("heldout", "train"):
             key = short(cell.inputs[source])
             if key not in found:
                 found[key] = data_set(cell, source)
@@ -44,7 +44,7 @@ def data_set(cell: Cell, source: str) -> dict[str, Any]:
     facts = cell.inputs[source].facts
     return {
         "task": cell.task,
-        "split": "held out" if source == "exam" else "training",
+        "split": "held out" if source == "heldout" else "training",
         "examples": facts["examples"],
         "dev": facts.get("dev", 0),
         "wanted": facts.get("wanted"),
@@ -87,7 +87,7 @@ def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
 def other_data(cell: Cell) -> str:
     """Whether the data are not those that the task was written for."""
     said = []
-    for name, part in (("exam", "held-out"), ("train", "training")):
+    for name, part in (("heldout", "held-out"), ("train", "training")):
         facts = cell.inputs[name].facts
         source = facts.get("source", {})
         if source.get("instead_of"):

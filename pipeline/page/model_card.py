@@ -72,7 +72,7 @@ def licensed(base: str, adapter: Artifact) -> str:
 
 def data_set(cell: Cell) -> Row:
     """The data set as a model index names it: its hub id where it has one, else the task."""
-    source = cell.inputs["exam"].facts.get("source", {})
+    source = cell.inputs["heldout"].facts.get("source", {})
     made = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
     return made | ({"revision": source["revision"]} if source.get("revision") else {})
 

@@ -106,7 +106,7 @@ def error(row: Row, confidence: float) -> float | None:
 
 def obstacles(cell: Cell, paper_rows: int) -> list[str]:
     """What was done otherwise than in the paper, such that the figures mean something else."""
-    exam, paper = cell.inputs["exam"], paper_of(cell)
+    exam, paper = cell.inputs["heldout"], paper_of(cell)
     source, said = exam.facts.get("source", {}), [paper.otherwise] if paper and paper.otherwise else []
     if cell.paper.get("forced_chat"):
         said.append("another prompt form: the recipe forces the chat template on or off")

@@ -38,5 +38,5 @@ def point(cell: Cell, primary: Row) -> sufficient_size.Point:
         scores.append(sum(tuned) / len(tuned))
         groups.append(label[row["id"]])
     low, high = cell.comparison.other_arms()[primary["metric"]]["scores"]["tuned"]
-    key = cell.inputs["exam"].key
+    key = cell.inputs["heldout"].key
     return sufficient_size.Point(cell.task, cell.where, key, primary["tuned"], low, high, np.array(scores), np.array(groups))

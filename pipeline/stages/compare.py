@@ -30,7 +30,7 @@ def run(work: Work) -> dict[str, Any]:
     task = inline.from_spec(work.params["task"])
     seeds = sorted(int(name.removeprefix("tuned")) for name in work.inputs if name.startswith("tuned"))
     adapters = check_liveness(work, task, seeds)
-    folder = HeldoutFolder(work.inputs["exam"])
+    folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
     predictions = load_predictions(work, heldout, seeds)
     result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
@@ -136,7 +136,7 @@ def paragraphs_suite(work: Work) -> dict[str, Any]:
 
 def other_task_suite(work: Work, name: str, task: Task) -> dict[str, Any]:
     """A task that the adapter was not trained for, scored by its primary metric."""
-    heldout = HeldoutFolder(work.inputs[f"{GENERAL}{name}.exam"]).examples()
+    heldout = HeldoutFolder(work.inputs[f"{GENERAL}{name}.heldout"]).examples()
     base, tuned = (
         scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), heldout, task.answer)
         for arm in ("base", "tuned")

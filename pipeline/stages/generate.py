@@ -71,7 +71,7 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts
     Args:
         window: tokens of prompt and answer together that the model was made for.
     """
-    folder = HeldoutFolder(work.inputs["exam"])
+    folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
     ids = [render.prompt_ids(example.prompt) for example in heldout]
     if too_long := sum(len(prompt) >= window for prompt in ids):

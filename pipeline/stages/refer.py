@@ -17,7 +17,7 @@ NEEDS = ("network",)
 
 def run(work: Work) -> dict[str, Any]:
     params, start = work.params, time.monotonic()
-    heldout = HeldoutFolder(work.inputs["exam"]).examples()
+    heldout = HeldoutFolder(work.inputs["heldout"]).examples()
     ask = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
     replies = asking.answers(endpoint_settings(work), ask, heldout, work.resume / "answers.jsonl", work.machine.offline)
     PredictionsFolder(work.out).write_predictions(reply.prediction for reply in replies)

@@ -24,7 +24,7 @@ LONGEST = 256
 def run(work: Work) -> dict[str, Any]:
     params = work.params
     render = renderer.renderer(params["model"])
-    heldout = subset(HeldoutFolder(work.inputs["exam"]).examples(), params["examples"], params["seed"])
+    heldout = subset(HeldoutFolder(work.inputs["heldout"]).examples(), params["examples"], params["seed"])
     with open_backend(work) as backend:
         answers = scored_answers(render, heldout, answers_to(work, heldout), backend.context_window, params["seed"])
         start = time.monotonic()
@@ -92,7 +92,7 @@ def answers_to(work: Work, heldout: list[Example]) -> list[str]:
     Raises:
         ComparisonError: one of them has no answer.
     """
-    texts = {row.example: row.text for row in PredictionsFolder(work.inputs["said"]).predictions()}
+    texts = {row.example: row.text for row in PredictionsFolder(work.inputs["predictions"]).predictions()}
     missing = [example.id for example in heldout if example.id not in texts]
     if missing:
         raise ComparisonError(f"{len(missing)} examples have no answer, the first {missing[0]}.", "Generate the predictions again.")

@@ -29,7 +29,7 @@ def run(work: Work) -> dict[str, Any]:
     render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     window = loading.context_window(base)
-    heldout = HeldoutFolder(work.inputs["exam"]).examples()[: params["prompts"]]
+    heldout = HeldoutFolder(work.inputs["heldout"]).examples()[: params["prompts"]]
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in heldout], window, params["new_tokens"])
     with loading.adapted(base, adapter) as tuned:
         backends = {"base": (TransformersBackend(base, render), tuned), "tuned": (TransformersBackend(tuned, render), None)}
@@ -100,7 +100,7 @@ def constrained(
 
 def train_part(work: Work) -> tuple[list[Example], str]:
     """The training examples, and the text before every prompt of the task."""
-    return TrainFolder(work.inputs["train"]).examples(), HeldoutFolder(work.inputs["exam"]).preface()
+    return TrainFolder(work.inputs["train"]).examples(), HeldoutFolder(work.inputs["heldout"]).preface()
 
 
 def few_shot(work: Work, render: renderer.Renderer, heldout: list[Example], max_tokens: int) -> list[list[int]]:

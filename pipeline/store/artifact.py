@@ -41,7 +41,8 @@ class ArtifactSpec:
 
     @property
     def key(self) -> str:
-        return digest([self.stage, self.version, key_history.hashed_params(self.stage, self.params), self.inputs])
+        params, inputs = key_history.hashed_params(self.stage, self.params), key_history.hashed_inputs(self.inputs)
+        return digest([self.stage, self.version, params, inputs])
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ class Artifact:
         """
         try:
             body = json.loads((path / MANIFEST).read_text("utf-8"))
-            return cls(path=path, **body | {"params": key_history.full_params(body["stage"], body["params"])})
+            body["params"] = key_history.full_params(body["stage"], body["params"])
+            body |= {name: key_history.current_inputs(body[name]) for name in ("inputs", "lineage") if name in body}
+            return cls(path=path, **body)
         except FileNotFoundError:
             raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArtifactError(
                 f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again."
             ) from None
