@@ -148,7 +148,7 @@ def until(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
 
 def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     jobs = until(call.jobs, wanted)
-    preflight.check(call.recipe, [job for job in jobs if find_made(call, job) is None], call.site.machine)
+    preflight.check(call.recipe, {job: find_made(call, job) for job in jobs}, call.site)
 
     def tell(what: str, job: Job, made: Artifact | None) -> None:
         at = f"[{jobs.index(job) + 1}/{len(jobs)}]"

@@ -1,18 +1,29 @@
 """What would stop a run late is said before it starts."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from pipeline import cli
 from pipeline.cli import Call, reached
+from pipeline.commands import preflight, reachable
 from pipeline.config import recipe as recipes
-from pipeline.data import manual_files
+from pipeline.data import manual_files, task
 from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.plan import job, plan
 from pipeline.run import Site
-from pipeline.store.artifact import Store
+from pipeline.sandbox import sandbox
+from pipeline.store.artifact import Artifact, Store
+from tests.local_hub import LocalHub
+
+ROOT = Path(__file__).parents[1]
 
 KNOWN = {"name": "gpt", "endpoint": "http://127.0.0.1:9/v1", "model": "m", "key_env": "LORALIFT_NO_KEY"}
 
@@ -42,11 +53,80 @@ def test_every_file_and_key_that_is_missing_is_said_before_anything_is_made(star
     assert not list(tmp_path.glob("data/*/*"))
 
 
-def test_a_file_that_has_another_source_or_an_address_is_not_missing(start):
-    with pytest.raises(MachineError) as error:
-        start(tasks=["jigsaw", "webnlg", "tldr_headline_gen", "legal"])
-    assert [line.strip().partition(":")[0] for line in str(error.value).splitlines()] == ["legal", "Or leave these tasks out"]
-    assert str(error.value).endswith("'tasks=[jigsaw, webnlg, tldr_headline_gen]'")
+def test_a_split_is_missing_only_if_none_of_its_sources_is_within_reach(tmp_path, model):
+    tasks = ["jigsaw", "webnlg", "tldr_headline_gen", "legal"]
+    for name in tasks:
+        for source in (*task.find(name).train, *task.find(name).heldout):
+            for part in (source, *source.parts):
+                if part.hub:
+                    (tmp_path / "hub" / "datasets" / part.hub).mkdir(parents=True, exist_ok=True)
+                    (tmp_path / "hub" / "datasets" / f"{part.hub}@{quote(part.revision or 'main', safe='')}").mkdir(exist_ok=True)
+    status, error, jobs = started(tmp_path, "prepare", base=model["folder"], tasks=tasks)
+    assert (status, jobs) == (2, 0)
+    assert [line.strip().partition(":")[0] for line in error.splitlines()] == ["error", "Or leave these tasks out"]
+    assert error.startswith("error: legal: there is no ")
+    assert error.strip().endswith("'tasks=[jigsaw, webnlg, tldr_headline_gen]'")
+
+
+def started(tmp_path, verb, **keys):
+    """Exit status, standard error and the number of jobs that began, with the hub in tmp_path / "hub" and nothing in the cache."""
+    (tmp_path / "hub").mkdir(exist_ok=True)
+    (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", **keys}))
+    words = [sys.executable, "-m", "pipeline", verb, str(tmp_path / "r.yaml"), "--store", str(tmp_path / "store")]
+    with LocalHub(tmp_path / "hub") as hub:
+        environ = {**os.environ, **hub.environ(tmp_path / "home"), "LORALIFT_SOURCES": str(tmp_path / "sources")}
+        process = subprocess.run(words, env=environ, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+    return process.returncode, process.stderr, process.stdout.count("[1/")
+
+
+def test_every_data_set_and_base_that_cannot_be_fetched_is_named_before_anything_is_made(tmp_path, model):
+    shutil.copytree(model["folder"], tmp_path / "hub" / "models" / "org" / "gated")
+    (tmp_path / "hub" / "models" / "org" / "gated" / ".gated").write_text("secret")
+    for source in (*task.find("dbpedia").train, *task.find("dbpedia").heldout):
+        repo = tmp_path / "hub" / "datasets" / source.hub
+        for folder in (repo, repo.with_name(f"{repo.name}@{source.revision}")):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".gated").write_text("secret")
+    status, error, jobs = started(tmp_path, "finetune", base="org/gated", tasks=["shop_sentiment", "dbpedia", "boolq"])
+    assert (status, jobs) == (2, 0)
+    lines = [" ".join(line.split()) for line in error.splitlines()]
+    gated = "is gated, and your access is not granted. Accept its terms at"
+    assert lines[0].startswith(f"error: dbpedia: the data set fancyzhx/dbpedia_14 {gated}")
+    assert lines[1].startswith("boolq: there is no data set ")
+    assert lines[-2].startswith(f"the model org/gated {gated}")
+    assert lines[-1] == "Or leave these tasks out: 'tasks=[shop_sentiment]'"
+
+
+def test_without_the_network_what_is_not_in_the_cache_is_missing(start, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path))
+    with pytest.raises(
+        MachineError, match=r"boolq: the data set .* is not in the cache, and HF_HUB_OFFLINE is set. Run once with the network"
+    ):
+        start(tasks=["boolq"])
+    one = task.find("boolq").train[0]
+    (tmp_path / "datasets" / f"{one.hub.partition('/')[0]}___any").mkdir(parents=True)
+    assert not reachable.data_obstacles((one,), reachable.Hub(True))
+
+
+def test_weights_that_a_stopped_fetch_left_in_part_are_not_here(tmp_path):
+    assert not reachable.has_weights(None)
+    (tmp_path / "a.safetensors").touch()
+    assert reachable.has_weights(tmp_path)
+    (tmp_path / reachable.INDEX).write_text(json.dumps({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}))
+    assert not reachable.has_weights(tmp_path)
+    (tmp_path / "b.safetensors").touch()
+    assert reachable.has_weights(tmp_path)
+
+
+def test_a_local_file_that_is_gone_is_missing(tmp_path):
+    near = tmp_path / "rows.jsonl"
+    near.touch()
+    (obstacle,) = reachable.data_obstacles((task.Source(path=str(tmp_path / "row.jsonl")),), reachable.Hub(True))
+    assert obstacle == f"there is no file {tmp_path / 'row.jsonl'}. Did you mean '{near}'?"
+    assert not reachable.data_obstacles((task.Source(path=str(near)),), reachable.Hub(True))
 
 
 def test_cuda_is_looked_for_first(start):
@@ -88,6 +168,86 @@ def test_claims_that_can_be_shown_are_not_refused(resamples, more, start):
         start(**GRADED, compare={**JUDGED, "resamples": resamples, **more}, references=[KNOWN])
 
 
-def test_resamples_are_no_matter_where_no_report_is_made(start):
+def test_resamples_and_keys_are_no_matter_where_nothing_needs_them(seen):
+    seen({"finetune"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
     with pytest.raises(MachineError, match="LORALIFT_NO_KEY is not set"):
-        start({"finetune"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
+        seen({"refer"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
+
+
+@pytest.fixture
+def seen(tmp_path, model):
+    """Looks at what these stages of a recipe with these keys need, and runs nothing."""
+
+    def look(wanted, store=tmp_path, **keys):
+        (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
+        recipe = recipes.load(tmp_path / "r.yaml")
+        site = Site(Store(store / "data", store / "checkpoints"), Machine(device="cpu", endpoints=reached(recipe)))
+        preflight.check(recipe, dict.fromkeys(cli.until(plan(recipe), wanted)), site)
+
+    return look
+
+
+def test_a_store_that_cannot_be_written_is_refused(seen, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"cannot write to .*/file/data: Not a directory. Choose another place with --store."):
+        seen({"prepare"}, store=tmp_path / "file")
+    seen({"prepare"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "r.yaml"]  # looking leaves nothing behind
+
+
+def test_a_read_only_store_and_a_small_disk_are_refused(small_disk, seen):
+    with pytest.raises(MachineError, match=r"disk: the run writes up to [0-9.]+ MB, and 0\.4 MB are free\. Free some space"):
+        seen({"finetune"}, store=small_disk)
+    seen({"prepare"}, store=small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(MachineError, match=r"the disk is read-only. Choose another place with --store."):
+        seen({"prepare"}, store=small_disk)
+
+
+NO_NAMESPACES = """
+import ctypes, os
+user = os.geteuid()
+libc = ctypes.CDLL(None)
+assert libc.unshare(0x10000000) == 0
+open("/proc/self/setgroups", "w").write("deny")
+open("/proc/self/uid_map", "w").write(f"0 {user} 1")
+open("/proc/sys/user/max_user_namespaces", "w").write("0")
+from pipeline.commands import preflight
+from pipeline.data import inline
+from pipeline.machine import Machine
+from pipeline.plan import job
+for task, general in [("mbpp", []), ("boolq", ["mbpp"]), ("boolq", [])]:
+    params = {"task": inline.spec(task), "general": {name: inline.spec(name) for name in general}}
+    print(preflight.unsafe_tasks([job("compare", "x", params)], Machine()))
+    print(preflight.unsafe_tasks([job("compare", "x", params)], Machine(unsafe_code=True)))
+"""
+
+
+@pytest.mark.skipif(bool(sandbox.available()), reason=f"no sandbox on this machine: {sandbox.available()}")
+def test_a_metric_that_runs_code_is_refused_where_there_is_no_sandbox():
+    process = subprocess.run([sys.executable, "-c", NO_NAMESPACES], cwd=ROOT, capture_output=True, text=True, check=True)
+    line = "mbpp: pass_at_1 runs generated code, and this machine has no sandbox (No space left on device (unshare)). Allow user namespaces"
+    alone, alone_unsafe, general, general_unsafe, *without = process.stdout.splitlines()
+    assert line in alone
+    assert line in general
+    assert (alone_unsafe, general_unsafe, without) == ("{}", "{}", ["{}", "{}"])
+
+
+def test_a_job_that_does_not_fit_on_a_device_is_refused(tmp_path):
+    (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": "llama-2-7b", "tasks": ["shop_sentiment"]}))
+    jobs = dict.fromkeys(plan(recipes.load(tmp_path / "r.yaml"), ask=False))
+    weights = 3.8e9  # of 6.7 billion in NF4 and the rest in bf16; what else is needed nobody knows before the examples are here
+    assert not list(preflight.small_devices(jobs, {"cuda:0": weights}))
+    assert not list(preflight.small_devices(jobs, {}))
+    small = [line for line in preflight.small_devices(jobs, {"cuda:0": 24e9, "cuda:1": 3e9}) if line.startswith("finetune")]
+    assert len(small) == 1
+    assert "it needs about 3.9 GB of memory, and cuda:1 has 3.0 GB. Take a smaller base" in small[0]
+    train = next(source for job in jobs if job.stage == "finetune" for name, source in job.inputs if name == "train")
+    tokens = {"prompt": {"mean": 300, "max": 1800}, "target": {"mean": 10, "max": 20}}
+    prepared = Artifact(tmp_path, "prepare", "", "", 1, train.params, {}, {}, {"examples": 1000, "dev": 0, "tokens": tokens}, {})
+    assert [line for line in preflight.small_devices(jobs | {train: prepared}, {"cuda:0": 6e9}) if line.startswith("finetune")]
+
+
+def test_no_device_is_looked_at_for_jobs_that_need_none():
+    assert not preflight.device_bytes(Machine("cpu"), [job("finetune", "x", {})])
+    assert not preflight.device_bytes(Machine("cuda"), [job("prepare", "x", {})])

@@ -46,20 +46,6 @@ def test_two_processes_on_one_recipe_both_end_well(tmp_path, model):
     assert not [path for path in tmp_path.rglob(".*--*")]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 400 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("needs the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 def test_a_full_disk_is_said_and_the_next_run_goes_on(small_disk, tmp_path, model):
     recipe = project.make(tmp_path / "project", model["folder"])
     assert project.carry_out(recipe, small_disk, stages={"prepare"}) == ["prepare", "prepare"]

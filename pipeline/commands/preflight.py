@@ -1,22 +1,44 @@
-"""What would stop a run hours after its start or make it vain: data files to be put in place, keys of endpoints, CUDA, resamples."""
+"""Refuses, before any job runs, what would stop a run hours after its start or make it vain.
 
-from collections.abc import Iterable
+Every check takes what is still to be made and gives its obstacles, each in a line that says what is wrong, where, with the value and the
+remedy: the store, data sets, bases, keys of endpoints, the sandbox, disk, GPU memory. `check()` is the list of them.
+"""
 
-from pipeline.commands import power
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from pipeline import metrics, stages
+from pipeline.commands import plan_table, power
+from pipeline.commands.estimate import BF16, NF4, stored
+from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
-from pipeline.data import inline, manual_files
-from pipeline.data.task import Source
+from pipeline.data import inline
 from pipeline.errors import MachineError, RecipeError, UserError
 from pipeline.machine import Machine
+from pipeline.models import base_model
 from pipeline.plan import Job
 from pipeline.references import endpoint
+from pipeline.run import Site
+from pipeline.sandbox import sandbox
+from pipeline.store.artifact import Artifact, Store, canonical, telling_of_disks
+
+ADAPTER_BYTES, RESUME_BYTES = 4, 16
+"""A weight of an adapter on disk; in a resume point with Adam's two moments and the best step so far."""
+TOKEN_BYTES = 4
+"""A token of an answer, as text."""
+ESTIMATE_ERROR = 1.1
+"""How far the estimate of memory may be off (commands/estimate.py); a job that may fit is not refused."""
 
 
-def check(recipe: Recipe, jobs: Iterable[Job], machine: Machine) -> None:
-    """Look at everything that can be known now.
+def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> None:
+    """Look at everything that can be seen now.
 
     Args:
-        jobs: those that are still to be made.
+        jobs: what is to be run, with the artifact of every job that is done.
 
     Raises:
         MachineError: every obstacle in a line of its own, with its remedy.
@@ -24,15 +46,28 @@ def check(recipe: Recipe, jobs: Iterable[Job], machine: Machine) -> None:
     """
     if recipe.needs_cuda:
         need_cuda(recipe)
-    jobs = list(jobs)
-    need_resamples(recipe, jobs)
-    files, keys = missing_files(jobs), missing_keys(machine)
-    if files or keys:
-        first, *others = dict.fromkeys([line for _, line in files] + keys)
-        names = [task if isinstance(task, str) else task.name for task in recipe.tasks]
-        left = [name for name in names if name not in {name for name, _ in files}]
-        remedy = f"Or leave these tasks out: 'tasks=[{', '.join(left)}]'" if files and left else ""
-        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), remedy)
+    missing = [job for job, artifact in jobs.items() if artifact is None]
+    need_resamples(recipe, missing)
+    remote = Hub(site.machine.offline)
+    by_task = {**unreadable_data(missing, remote), **unsafe_tasks(missing, site.machine)}
+    obstacles = [
+        *store_obstacles(site.store if missing else None),
+        *(line for lines in by_task.values() for line in lines),
+        *unreachable_bases(missing, remote),
+        *missing_keys(missing, site.machine),
+        *full_disks(jobs, site.store),
+        *small_devices(jobs, device_bytes(site.machine, missing)),
+    ]
+    if obstacles:
+        first, *others = dict.fromkeys(obstacles)
+        raise MachineError("\n".join([first, *(f"  {line}" for line in others)]), without_tasks(recipe, set(by_task)))
+
+
+def without_tasks(recipe: Recipe, refused: set[str]) -> str:
+    """The remedy that leaves tasks out of a recipe; empty where nothing would be left, or no task is at fault."""
+    names = [task if isinstance(task, str) else task.name for task in recipe.tasks]
+    rest = [name for name in names if name not in refused]
+    return f"Or leave these tasks out: 'tasks=[{', '.join(rest)}]'" if refused and rest else ""
 
 
 def need_cuda(recipe: Recipe) -> None:
@@ -46,41 +81,177 @@ def need_cuda(recipe: Recipe) -> None:
 
 
 def need_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
-    """Where a report is to be made."""
+    """Raise RecipeError where a report is to be made whose resamples are too few."""
     for job in jobs:
-        if job.stage == "report" and (found := power.out_of_reach(power.family_of(job))):
-            problem, remedy = found
+        if job.stage == "report" and (fault := power.out_of_reach(power.family_of(job))):
+            problem, remedy = fault
             raise RecipeError(f"{recipe.name}: {problem}", remedy)
 
 
-def missing_files(jobs: Iterable[Job]) -> list[tuple[str, str]]:
-    """Task and line for every file that only a person can fetch, where a split has no other source."""
-    said = []
+def store_obstacles(store: Store | None) -> Iterator[str]:
+    """Folders of the store that cannot be written to; a file is made there and is gone at once."""
+    for folder in (store.data, store.checkpoints) if store else ():
+        try:
+            with telling_of_disks(folder), TemporaryFile(dir=existing(folder)):
+                pass
+        except MachineError as error:
+            yield f"{error.problem}. {error.remedy}"
+        except OSError as error:
+            yield f"cannot write to {folder}: {error.strerror}. Choose another place with --store."
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+
+
+def unreadable_data(jobs: Iterable[Job], remote: Hub) -> dict[str, list[str]]:
+    """Task name to its splits' obstacles, where no source of a split is within reach."""
+    lines: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
         if job.stage == "prepare":
             task = inline.from_spec(job.params["task"])
             sources = task.train if job.params["split"] == "train" else task.heldout
-            needed = [source.manual_file for source in sources if source.manual_file and not by_hand_done(source)]
-            if len(needed) == len(sources):
-                said += [
-                    (task.name, f"{task.name}: there is no {manual_files.display_path(each)}. {manual_files.instructions(each)}")
-                    for each in needed
-                    if each
-                ]
-    seen = list(dict.fromkeys(name for name, _ in said))
-    return sorted(said, key=lambda pair: seen.index(pair[0]))
+            lines[task.name] += [f"{task.name}: {obstacle}" for obstacle in data_obstacles(sources, remote)]
+    return {name: obstacles for name, obstacles in lines.items() if obstacles}
 
 
-def by_hand_done(source: Source) -> bool:
-    """Whether a manual file is here or can be fetched."""
-    return source.manual_file is None or bool(source.manual_file.url) or manual_files.existing_path(source.manual_file) is not None
+def unsafe_tasks(jobs: Iterable[Job], machine: Machine) -> dict[str, list[str]]:
+    """Task name to its obstacle, where a metric runs generated code and this machine cannot isolate it."""
+    compared = [job.params for job in jobs if job.stage == "compare"]
+    reason = "" if machine.unsafe_code or not compared else sandbox.available()
+    specs = [spec for params in compared for spec in (params["task"], *params["general"].values())] if reason else []
+    tasks = {canonical(spec): inline.from_spec(spec) for spec in specs}.values()
+    runs = {task.name: next((metric for metric in task.metrics if metrics.load(metric).runs_code), "") for task in tasks}
+    return {
+        name: [f"{name}: {metric} runs generated code, and this machine has no sandbox ({reason}). {sandbox.ADVICE}"]
+        for name, metric in runs.items()
+        if metric
+    }
 
 
-def missing_keys(machine: Machine) -> list[str]:
-    said = []
-    for call in machine.endpoints:
-        try:
-            endpoint.key_of(call)
-        except UserError as error:
-            said.append(f"{error.problem}. {error.remedy}")
-    return said
+def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
+    """Bases that are neither here nor can be fetched."""
+    for spec in bases(jobs):
+        if error := base_obstacle(spec, remote):
+            yield f"{error.problem} {error.remedy}"
+
+
+def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """The specs of the bases that the jobs load or read a tokenizer of."""
+    specs = [job.params["model"] for job in jobs if job.stage != "refer" and "model" in job.params]
+    return list({canonical(spec): spec for spec in specs}.values())
+
+
+def missing_keys(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
+    """Keys of the endpoints that are still to be asked."""
+    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "refer"}
+    for settings in machine.endpoints:
+        if (settings.endpoint, settings.model) in wanted:
+            try:
+                endpoint.key_of(settings)
+            except UserError as error:
+                yield f"{error.problem}. {error.remedy}"
+
+
+def full_disks(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[str]:
+    """File systems with less room than the run will write: bases that are fetched, adapters with a resume point, answers at their longest.
+
+    What data sets take is not known before they are fetched, and is not counted.
+    """
+    needed: dict[int, float] = defaultdict(float)
+    places: dict[int, Path] = {}
+    for folder, size in writes(jobs, store):
+        place = existing(folder)
+        device = place.stat().st_dev
+        needed[device] += size
+        places.setdefault(device, place)
+    for device, size in needed.items():
+        free = shutil.disk_usage(places[device]).free
+        if size > free:
+            yield (
+                f"{places[device]}: the run writes up to {amount(size)}, and {amount(free)} are free. "
+                "Free some space, or choose another place with --store, or with HF_HOME for bases."
+            )
+
+
+def writes(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[tuple[Path, float]]:
+    """Folder and bytes of all that a run writes and that can be told beforehand."""
+    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
+    missing = [job for job in jobs if job not in done]
+    resume = 0.0
+    for job in missing:
+        if job.stage == "finetune":
+            weights = adapter_weights(job, done)
+            resume = max(resume, RESUME_BYTES * weights)
+            yield store.checkpoints, ADAPTER_BYTES * weights
+        elif job.stage in ("generate", "refer"):
+            yield store.data, answer_bytes(job, done)
+    yield store.checkpoints, resume
+    from huggingface_hub import constants
+
+    for spec in bases(missing):
+        shape = base_model.shape_of(spec)
+        if shape and spec["repo"] and base_model.snapshot(spec["repo"], spec["revision"]) is None:
+            yield Path(constants.HF_HUB_CACHE), BF16 * shape.params
+
+
+def adapter_weights(job: Job, done: dict[Job, Artifact]) -> int:
+    """Parameters of the adapter that a fine-tuning job makes; 0 where the shape of its base is not known."""
+    shape = base_model.shape_of(job.params["model"])
+    if shape is None:
+        return 0
+    method = plan_table.method_of(shape, job.params, plan_table.lengths(dict(job.inputs)["train"], done))
+    return shape.adapter_params(method.rank, method.targets, method.kind)
+
+
+def answer_bytes(job: Job, done: dict[Job, Artifact]) -> float:
+    """Bytes of the answers of a job, were each as long as it may be."""
+    examples = next(plan_table.lengths(source, done).examples for _, source in job.inputs if source.stage == "prepare")
+    return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
+
+
+def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
+    """Memory of every CUDA device that the jobs may run on, by its name; torch is loaded only if one of them needs a GPU."""
+    if machine.device == "cpu" or not any(stages.GPU in stages.find(job.stage).needs for job in jobs):
+        return {}
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    devices = {name: machine.with_device(name).torch_device() for name in machine.devices}
+    return {name: torch.cuda.get_device_properties(device).total_memory for name, device in devices.items() if device.type == "cuda"}
+
+
+def small_devices(jobs: Mapping[Job, Artifact | None], memory: Mapping[str, int]) -> Iterator[str]:
+    """Jobs that do not fit into the memory of a device that may get them, the largest of each stage."""
+    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
+    needed: dict[str, tuple[float, str]] = {}
+    for job in jobs:
+        if memory and job not in done and job.stage in plan_table.WORK_OF:
+            needed[job.stage] = max(needed.get(job.stage, (0.0, "")), (least_bytes(job, done), job.label))
+    for name, size in memory.items():
+        for stage, (least, label) in needed.items():
+            if least > ESTIMATE_ERROR * size:
+                yield (
+                    f"{stage} {label}: it needs about {amount(least)} of memory, and {name} has {amount(size)}. "
+                    "Take a smaller base, quantization nf4, shorter examples (prepare.max_tokens), or a larger device."
+                )
+
+
+def least_bytes(job: Job, done: dict[Job, Artifact]) -> float:
+    """Memory that a job needs at least: that of its weights, and for training on prepared examples of the longest one alone.
+
+    How much answering needs depends on --tokens. 0 where a job cannot be estimated.
+    """
+    shape, estimate = base_model.shape_of(job.params["model"]), plan_table.reckoned(job, done)
+    if shape is None or estimate is None:
+        return 0.0
+    if job.stage == "finetune" and not estimate.bound:
+        return estimate.least
+    return stored(shape, NF4 if job.params["quantization"] == "nf4" else BF16)
+
+
+def amount(size: float) -> str:
+    """Bytes in GB, or in MB if there are few."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
