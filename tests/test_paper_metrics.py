@@ -60,8 +60,8 @@ def test_the_folders_are_there():
 def test_a_corpus_is_the_sum_of_its_examples(name):
     rng, metric = random.Random(0), metrics.load(name)
     texts = [*NASTY, "1", "0", "yes", "3.5 of 5", "#### 7", "Artist", "a, b", "b", '[["a b"], ["c"]]', "SELECT a"]
-    said, asked = rng.choices(texts, k=300), rng.choices(texts, k=300)
-    result = metric.compute(predictions=said, references=asked, per_example=True, statistics=True)
+    predictions, references = rng.choices(texts, k=300), rng.choices(texts, k=300)
+    result = metric.compute(predictions=predictions, references=references, per_example=True, statistics=True)
     values, rows = np.array(result[f"{name}_per_example"]), np.array(result[f"{name}_statistics"])
     assert metric.aggregate(rows.sum(axis=0)) == pytest.approx(result[name])
     assert metric.zero_one == (name not in SHARES)
@@ -88,7 +88,7 @@ def test_a_rule_of_the_paper_reads_the_whole_text_and_an_empty_one_scores_nothin
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [
         ("Yes.", "yes", True),
         (" yes\n", "yes", True),
@@ -105,12 +105,12 @@ def test_a_rule_of_the_paper_reads_the_whole_text_and_an_empty_one_scores_nothin
         ("-1", "1", False),
     ],
 )
-def test_paper_accuracy(said, asked, right):
-    assert score("paper_accuracy", said, asked) == right
+def test_paper_accuracy(prediction, reference, right):
+    assert score("paper_accuracy", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [
         ("1", "True", True),
         ("Yes", "1", True),
@@ -131,50 +131,50 @@ def test_paper_accuracy(said, asked, right):
         ("maybe", "maybe", False),
     ],
 )
-def test_paper_boolean(said, asked, right):
-    assert score("paper_boolean", said, asked) == right
+def test_paper_boolean(prediction, reference, right):
+    assert score("paper_boolean", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [("0", "0", True), (" 0.", "0", True), ("0.0", "0", True), ("the label is 0", "0", False), ("it is 1, not 0", "1", True),
      ("it is 1, not 0", "0", False), ("12", "2", True), ("3", "3", True), ("a 3", "3", False)],
 )  # fmt: skip
-def test_paper_mrpc(said, asked, right):
-    assert score("paper_mrpc", said, asked) == right
+def test_paper_mrpc(prediction, reference, right):
+    assert score("paper_mrpc", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [("2", "2", True), ("the answer is 2", "2", True), ("0 1 2 3", "3", True), ("12", "2", True), ("1", "2", False), ("two", "2", False),
      ("ending 2", " 2.", True), ("x", ".", False)],
 )  # fmt: skip
-def test_paper_digit(said, asked, right):
-    assert score("paper_digit", said, asked) == right
+def test_paper_digit(prediction, reference, right):
+    assert score("paper_digit", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "expected"),
+    ("prediction", "reference", "expected"),
     [("5", "5.0", 1), (" 3.5\n", "2.5", 0.8), ("10", "4", 0), ("6", "5", 0.8), ("-1", "0", 0.8), ("about 4.", "5", 0.8),
      ("6 of 5", "5", 0),
      ("Sentence 1 is near", "5", 0.2), ("none", "0", 0), ("nan", "0", 0), ("inf", "5", 0), (".5", "0.5", 1)],
 )  # fmt: skip
-def test_paper_similarity(said, asked, expected):
-    assert score("paper_similarity", said, asked) == pytest.approx(expected)
+def test_paper_similarity(prediction, reference, expected):
+    assert score("paper_similarity", prediction, reference) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [("2", "2", True), ("2. Rome", "2", True), ("Option 2.0", "2", True), ("of the 4 options, 2", "2", False),
      ("of the 4 options, 2", "4", True),
      ("two", "2", False), ("two", "two", True), ("none", "all", False), ("option-2", "2", True)],
 )  # fmt: skip
-def test_paper_first_number(said, asked, right):
-    assert score("paper_first_number", said, asked) == right
+def test_paper_first_number(prediction, reference, right):
+    assert score("paper_first_number", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [
         ("so it is $1,018.00.", "9 + 9 = <<9+9=18>>18\n#### 1018", True),
         ("#### 18", "18", True),
@@ -192,30 +192,30 @@ def test_paper_first_number(said, asked, right):
         ("none", "none", False),
     ],
 )
-def test_paper_last_number(said, asked, right):
-    assert score("paper_last_number", said, asked) == right
+def test_paper_last_number(prediction, reference, right):
+    assert score("paper_last_number", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "expected"),
+    ("prediction", "reference", "expected"),
     [("0", "Company", 1), (" 13\n", "WrittenWork", 1), ("4", "officeholder", 1), ("14", "WrittenWork", 0), ("-1", "WrittenWork", 0),
      ("2.", "Artist", 0), ("Artist", "2", 1), ("an artist", "Artist", 2 / 3), ("Office Holder", "OfficeHolder", 0)],
 )  # fmt: skip
-def test_paper_class_name(said, asked, expected):
-    assert score("paper_class_name", said, asked) == pytest.approx(expected)
+def test_paper_class_name(prediction, reference, expected):
+    assert score("paper_class_name", prediction, reference) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "right"),
+    ("prediction", "reference", "right"),
     [("pay bill", "pay bill", True), ("Task: Pay Bill, I think", " pay bill.", True), ("pay bill, check balance", "check balance", True),
      ("pay", "pay bill", False), ("pays bill", "pay bill", False), ("x", ".", False)],
 )  # fmt: skip
-def test_paper_contains(said, asked, right):
-    assert score("paper_contains", said, asked) == right
+def test_paper_contains(prediction, reference, right):
+    assert score("paper_contains", prediction, reference) == right
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "expected"),
+    ("prediction", "reference", "expected"),
     [
         ("The cats' mat", "the CATS mat", 1),
         ("cats", "cat", 0),
@@ -227,8 +227,8 @@ def test_paper_contains(said, asked, right):
         ("anything", "", 0),
     ],
 )
-def test_paper_rouge(said, asked, expected):
-    assert score("paper_rouge", said, asked) == score("rougeL", said, asked) == pytest.approx(expected)
+def test_paper_rouge(prediction, reference, expected):
+    assert score("paper_rouge", prediction, reference) == score("rougeL", prediction, reference) == pytest.approx(expected)
 
 
 def test_numbers_are_found_and_not_made():
@@ -236,7 +236,7 @@ def test_numbers_are_found_and_not_made():
 
 
 @pytest.mark.parametrize(
-    ("said", "asked", "f1", "em"),
+    ("prediction", "spans", "f1", "em"),
     [
         ("Ann Lee", [["Ann Lee"]], 1, 1),
         ("the ann-lee!", [["Ann Lee"]], 1, 1),
@@ -257,23 +257,23 @@ def test_numbers_are_found_and_not_made():
         ("28 May 1990", [["28 May 1990"], ["1990"]], 1, 1),
     ],
 )
-def test_drop_takes_the_best_answer_over_aligned_spans(said, asked, f1, em):
-    reference = json.dumps(asked)
-    assert score("drop_f1", said, reference) == pytest.approx(f1)
-    assert score("drop_em", said, reference) == em
+def test_drop_takes_the_best_answer_over_aligned_spans(prediction, spans, f1, em):
+    reference = json.dumps(spans)
+    assert score("drop_f1", prediction, reference) == pytest.approx(f1)
+    assert score("drop_em", prediction, reference) == em
 
 
 def test_drop_aligns_as_well_as_trying_every_order_does():
     rng = random.Random(0)
     for _ in range(200):
-        found, expected = ([" ".join(rng.choices("pqr5", k=rng.randint(1, 3))) for _ in range(rng.randint(1, 4))] for _ in "ab")
-        short, long = sorted((drop.normalised(found), drop.normalised(expected)), key=len)
-        turned = len(found) > len(expected)
+        predicted, expected = ([" ".join(rng.choices("pqr5", k=rng.randint(1, 3))) for _ in range(rng.randint(1, 4))] for _ in "ab")
+        short, long = sorted((drop.normalised(predicted), drop.normalised(expected)), key=len)
+        turned = len(predicted) > len(expected)
         sums = [
             sum(drop.bag_f1(*(set(x.split()) for x in ((b, a) if turned else (a, b)))) for a, b in zip(short, order, strict=False))
             for order in itertools.permutations(long)
         ]
-        assert score("drop_f1", json.dumps(found), json.dumps([expected])) == pytest.approx(max(sums) / len(long))
+        assert score("drop_f1", json.dumps(predicted), json.dumps([expected])) == pytest.approx(max(sums) / len(long))
 
 
 def test_plain_text_is_one_answer_of_one_span():
@@ -290,7 +290,7 @@ def test_labels_are_a_set():
 
 
 @pytest.mark.parametrize(
-    ("said", "right"),
+    ("prediction", "right"),
     [
         ("select Name  FROM table where Pay Scale = 'O'Brien'", True),
         ('SELECT "name" FROM `table` WHERE pay scale="o\u2019brien";', True),
@@ -301,8 +301,8 @@ def test_labels_are_a_set():
         ("", False),
     ],
 )
-def test_sql_is_compared_in_one_spelling(said, right):
-    assert score("sql_match", said, "SELECT Name FROM table WHERE Pay scale = O'Brien") == right
+def test_sql_is_compared_in_one_spelling(prediction, right):
+    assert score("sql_match", prediction, "SELECT Name FROM table WHERE Pay scale = O'Brien") == right
 
 
 def test_sql_signs_need_no_blanks():
@@ -312,9 +312,9 @@ def test_sql_signs_need_no_blanks():
 
 def test_entities_written_as_python_are_scored_by_entity_f1():
     target = "{'B-Chemical': ['Famotidine'], 'B-Disease': ['delirium'], 'I-Disease': [], 'I-Chemical': []}"
-    said = "{'B-Disease': [\"delirium\", 'cardiac'], 'B-Chemical': ['famotidine']} Sentence: ..."
-    asked = parsers.python_dict(target, Example("1", "?", target))
-    assert score("entity_f1", parsers.python_dict(said, Example("1", "?", target)), asked) == pytest.approx(4 / 5)
+    text = "{'B-Disease': [\"delirium\", 'cardiac'], 'B-Chemical': ['famotidine']} Sentence: ..."
+    reference = parsers.python_dict(target, Example("1", "?", target))
+    assert score("entity_f1", parsers.python_dict(text, Example("1", "?", target)), reference) == pytest.approx(4 / 5)
 
 
 def rows(task: str, part: str) -> list[dict]:
@@ -323,13 +323,13 @@ def rows(task: str, part: str) -> list[dict]:
 
 
 def entities(row: dict) -> str:
-    found: dict[str, list[str]] = {kind: [] for kind in ("person", "organization", "location", "miscellaneous")}
+    by_kind: dict[str, list[str]] = {kind: [] for kind in ("person", "organization", "location", "miscellaneous")}
     for token, tag in zip(row["tokens"], row["ner_tags"], strict=True):
-        kind = list(found)[(tag - 1) // 2]
-        found[kind] += [token] if tag % 2 else []
+        kind = list(by_kind)[(tag - 1) // 2]
+        by_kind[kind] += [token] if tag % 2 else []
         if tag and not tag % 2:
-            found[kind][-1:] = [f"{found[kind][-1]} {token}"] if found[kind] else [token]
-    return json.dumps(found)
+            by_kind[kind][-1:] = [f"{by_kind[kind][-1]} {token}"] if by_kind[kind] else [token]
+    return json.dumps(by_kind)
 
 
 @pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs the real data sets")

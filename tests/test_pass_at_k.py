@@ -138,8 +138,8 @@ def test_estimate_is_exact_for_many_samples():
 
 def test_estimate_is_unbiased():
     rng = np.random.default_rng(0)
-    drawn = [estimate(12, int(c), 4) for c in rng.binomial(12, 0.2, 40_000)]
-    assert np.mean(drawn) == pytest.approx(1 - 0.8**4, abs=0.005)
+    estimates = [estimate(12, int(c), 4) for c in rng.binomial(12, 0.2, 40_000)]
+    assert np.mean(estimates) == pytest.approx(1 - 0.8**4, abs=0.005)
 
 
 def test_fewer_samples_than_k():
@@ -205,9 +205,9 @@ def test_wrong_solutions_of_humaneval_fail():
     """Each problem gets the body of another one."""
     problems, references = humaneval()
     codes = [row["canonical_solution"] for row in problems[1:] + problems[:1]]
-    found = failed(codes, references, [row["task_id"] for row in problems])
-    assert len(found) == 164
-    assert {reason.split(":")[0] for reason in found.values()} <= {"assertion failed", "error"}
+    failures = failed(codes, references, [row["task_id"] for row in problems])
+    assert len(failures) == 164
+    assert {reason.split(":")[0] for reason in failures.values()} <= {"assertion failed", "error"}
 
 
 @pytest.mark.slow

@@ -63,8 +63,8 @@ LABELS = {
 def rows():
     """The file, read by plain code: (task, model) to (score, lift or None)."""
     with (ROOT / "data/published/lora_land.csv").open() as file:
-        found = list(csv.DictReader(file))
-    return {(row["task"], row["model"]): (float(row["score"]), float(row["lift"]) if row["lift"] else None) for row in found}
+        csv_rows = list(csv.DictReader(file))
+    return {(row["task"], row["model"]): (float(row["score"]), float(row["lift"]) if row["lift"] else None) for row in csv_rows}
 
 
 def seen(what):
@@ -79,7 +79,7 @@ def seen(what):
 def test_all_cells_are_there(rows):
     assert len(rows) == 372
     assert (len(published.tasks()), len(published.models())) == (31, 10)
-    assert sum(found.lift is None for task in published.tasks() for found in published.row(task).values()) == 62
+    assert sum(score.lift is None for task in published.tasks() for score in published.row(task).values()) == 62
     for (task, model), (score, lift) in rows.items():
         assert (published.cell(task, model).score, published.cell(task, model).lift) == (score, lift)
 
@@ -93,20 +93,20 @@ def test_scores_are_whole_numbers_of_answers():
     counted = [task for task in published.tasks() if published.cell(task, "phi-2").n < 200 or task in ("glue_mrpc", "glue_sst2")]
     assert counted == ["magicoder", "customer_support", "glue_mrpc", "glue_sst2", "glue_wnli"]
     for task in counted:
-        for found in published.row(task).values():
-            for score in filter(None, (found.score, found.base)):
-                assert score == pytest.approx(round(score * found.n) / found.n, abs=5.1e-4), found
+        for cell in published.row(task).values():
+            for score in filter(None, (cell.score, cell.base)):
+                assert score == pytest.approx(round(score * cell.n) / cell.n, abs=5.1e-4), cell
 
 
 def test_rows_scored():
-    at = {task: published.cell(task, "gpt-4").rows for task in published.tasks()}
-    assert {task: found.n for task, found in at.items() if found.n != 1000} == {
+    by_task = {task: published.cell(task, "gpt-4").rows for task in published.tasks()}
+    assert {task: scored.n for task, scored in by_task.items() if scored.n != 1000} == {
         "tldr_content_gen": 794, "tldr_headline_gen": 794, "magicoder": 164, "customer_support": 100,
         "glue_mrpc": 408, "glue_sst2": 872, "glue_wnli": 71,
     }  # fmt: skip
-    assert [task for task, found in at.items() if not found.is_certain] == ["customer_support"]
-    assert Counter(found.evidence for found in at.values()) == {"rule": 23, "scores": 7, "guess": 1}
-    assert (at["arc_combined"].subset, at["glue_mnli"].split) == ("ARC-Easy", "validation_matched")
+    assert [task for task, scored in by_task.items() if not scored.is_certain] == ["customer_support"]
+    assert Counter(scored.evidence for scored in by_task.values()) == {"rule": 23, "scores": 7, "guess": 1}
+    assert (by_task["arc_combined"].subset, by_task["glue_mnli"].split) == ("ARC-Easy", "validation_matched")
 
 
 def test_sizes_of_splits_follow_the_rule():
@@ -137,16 +137,16 @@ def test_unknown_names(call, near):
 
 @pytest.mark.parametrize("model", BASES)
 def test_averages_of_bases(model, rows):
-    found, (base, floored, lift, over, beats, raw, strict) = headlines.of_model(model), BASES[model]
+    averages, (base, floored, lift, over, beats, raw, strict) = headlines.of_model(model), BASES[model]
     gpt4 = sum(score for (_, name), (score, _) in rows.items() if name == "gpt-4") / 31
-    assert (found.beats_base, found.beats_gpt4) == (beats, strict)
-    figures = (found.base, found.tuned_floored, found.lift_floored, found.tuned_floored - gpt4, found.tuned)
-    for figure, told in zip(figures, (base, floored, lift, over, raw), strict=True):
-        assert figure == pytest.approx(float(told), abs=0.00051)
+    assert (averages.beats_base, averages.beats_gpt4) == (beats, strict)
+    figures = (averages.base, averages.tuned_floored, averages.lift_floored, averages.tuned_floored - gpt4, averages.tuned)
+    for figure, expected in zip(figures, (base, floored, lift, over, raw), strict=True):
+        assert figure == pytest.approx(float(expected), abs=0.00051)
     own = [(score, change) for (_, name), (score, change) in rows.items() if name == model]
-    assert found.lift == pytest.approx(sum(change for _, change in own) / 31)
-    assert found.tuned == pytest.approx(sum(score for score, _ in own) / 31)
-    assert found.over_gpt4 == pytest.approx(found.tuned - gpt4)
+    assert averages.lift == pytest.approx(sum(change for _, change in own) / 31)
+    assert averages.tuned == pytest.approx(sum(score for score, _ in own) / 31)
+    assert averages.over_gpt4 == pytest.approx(averages.tuned - gpt4)
 
 
 def test_best_of_a_task(rows):
@@ -162,28 +162,35 @@ def test_best_of_a_task(rows):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_figures_of_tasks_as_in_the_reference(task):
-    found, told = headlines.of_task(task), TASKS[task]
-    figures = (found.gpt35, found.gpt4, found.mean_base, found.best_base, found.mean_tuned, found.best_tuned)
-    assert figures == pytest.approx(told[:-1], abs=0.00051)
-    assert found.best_models == told[-1]
+    task_figures, expected = headlines.of_task(task), TASKS[task]
+    figures = (
+        task_figures.gpt35,
+        task_figures.gpt4,
+        task_figures.mean_base,
+        task_figures.best_base,
+        task_figures.mean_tuned,
+        task_figures.best_tuned,
+    )
+    assert figures == pytest.approx(expected[:-1], abs=0.00051)
+    assert task_figures.best_models == expected[-1]
 
 
 def test_figures_of_all_tasks_again(rows):
     for task in published.tasks():
         own = [cell for (name, model), cell in rows.items() if name == task and not model.startswith("gpt")]
-        found = headlines.of_task(task)
-        assert found.mean_lift == pytest.approx(sum(lift for _, lift in own) / 10)
-        assert found.mean_base == pytest.approx(sum(score - lift for score, lift in own) / 10)
-        assert found.best_base == pytest.approx(max(score - lift for score, lift in own))
-        assert (found.gpt35, found.gpt4) == (rows[task, "gpt-3.5-turbo"][0], rows[task, "gpt-4"][0])
+        task_figures = headlines.of_task(task)
+        assert task_figures.mean_lift == pytest.approx(sum(lift for _, lift in own) / 10)
+        assert task_figures.mean_base == pytest.approx(sum(score - lift for score, lift in own) / 10)
+        assert task_figures.best_base == pytest.approx(max(score - lift for score, lift in own))
+        assert (task_figures.gpt35, task_figures.gpt4) == (rows[task, "gpt-3.5-turbo"][0], rows[task, "gpt-4"][0])
 
 
 def test_headlines_are_the_references():
-    found = {row.name.strip(): row for row in headlines.headlines()}
-    assert {name: row.ours for name, row in found.items()} == HEADLINES
-    assert [name for name, part in HOW.items() if part not in found[name].how] == []
+    by_name = {row.name.strip(): row for row in headlines.headlines()}
+    assert {name: row.ours for name, row in by_name.items()} == HEADLINES
+    assert [name for name, part in HOW.items() if part not in by_name[name].how] == []
     claims = {"lift over the base": "+34", "tuned beats GPT-4": "224", "best tuned - GPT-4": "+10", "7B over 2B": "29"}
-    assert {name: found[name].claim for name in claims} == claims
+    assert {name: by_name[name].claim for name in claims} == claims
 
 
 def test_headlines_again(rows):
@@ -206,8 +213,8 @@ def test_headlines_again(rows):
         "best tuned ahead": str(sum(gap > 0 for gap in best)),
         "GPT-3.5 ahead of all": str(sum(older > max(others) for older, others in zip(gpt35, rest, strict=True))),
     }  # fmt: skip
-    shown = {row.name.strip(): row.ours for row in headlines.headlines()}
-    assert again == {name: shown[name] for name in again}
+    printed_figures = {row.name.strip(): row.ours for row in headlines.headlines()}
+    assert again == {name: printed_figures[name] for name in again}
 
 
 def test_categories_and_gpt():
@@ -220,7 +227,7 @@ def test_categories_and_gpt():
 
 
 def test_cells_that_learned_nothing():
-    marked = {(found.task, found.model, arm) for found, arm, _ in published.all_constant_marks()}
+    marked = {(cell.task, cell.model, arm) for cell, arm, _ in published.all_constant_marks()}
     assert {(task, model) for task, model, arm in marked if arm == "tuned"} == {
         *(("glue_wnli", f"gemma-{size}") for size in ("2b", "2b-instruct", "7b", "7b-instruct")),
         *(("winogrande", model) for model in ("gemma-2b", "gemma-7b", "gemma-7b-instruct", "llama-2-7b")),
@@ -228,7 +235,7 @@ def test_cells_that_learned_nothing():
         *(("glue_cola", model) for model in ("gemma-7b", "gemma-7b-instruct")),
         ("glue_mrpc", "gemma-7b-instruct"), ("arc_combined", "gemma-7b"),
     }  # fmt: skip
-    assert all(constant.rows == found.n for found, _, constant in published.all_constant_marks())
+    assert all(constant.rows == cell.n for cell, _, constant in published.all_constant_marks())
     assert Counter(task for task, _, arm in marked if arm == "base") == {"glue_wnli": 7, "glue_cola": 3, "glue_mrpc": 1, "arc_combined": 1}
 
 
@@ -236,9 +243,9 @@ def test_cells_that_learned_nothing():
     ("score", "answer"), [(0.69149, "yes"), (0.6906, "yes"), (0.6904, None), (0.692, None), (0.309, "no"), (0.5, None)]
 )
 def test_learned_nothing_to_three_digits(score, answer):
-    found = learned_nothing(score, 1000, {"yes": 0.691, "no": 0.309})
-    assert (found and found.answer) == answer
-    assert found is None or found.rows == 1000
+    constant = learned_nothing(score, 1000, {"yes": 0.691, "no": 0.309})
+    assert (constant and constant.answer) == answer
+    assert constant is None or constant.rows == 1000
 
 
 def test_a_row_more_of_71_is_something():
@@ -255,8 +262,8 @@ def shares_of(answers):
 def test_constants_of_real_rows(task):
     split, label = LABELS[task]
     rows = real(task, split)
-    known = {constant.answer: constant.score for constant in published.constants(task)}
-    assert shares_of([label(row) for row in rows]) == known
+    constants = {constant.answer: constant.score for constant in published.constants(task)}
+    assert shares_of([label(row) for row in rows]) == constants
     assert {constant.rows for constant in published.constants(task)} == {len(rows)}
 
 
@@ -264,8 +271,8 @@ def test_constants_of_arc_and_stsb():
     rows = real("arc_easy", "test")
     places = [("first", "second", "third", "fourth", "fifth")[row["choices"]["label"].index(row["answerKey"])] + " option" for row in rows]
     shares = shares_of(places) | shares_of([row["answerKey"] for row in rows])
-    known = {constant.answer: constant.score for constant in published.constants("arc_combined")}
-    assert {answer: shares[answer] for answer in known} == known
+    constants = {constant.answer: constant.score for constant in published.constants("arc_combined")}
+    assert {answer: shares[answer] for answer in constants} == constants
     likeness = [row["label"] for row in real("glue_stsb", "validation")]
     scores = {tenth / 10: 1 - sum(abs(label - tenth / 10) for label in likeness) / 5 / len(likeness) for tenth in range(51)}
     ((answer, score),) = [(constant.answer, constant.score) for constant in published.constants("glue_stsb")]
@@ -284,19 +291,19 @@ def real(task, split):
 
 
 def test_beside_a_base_of_the_paper():
-    found = published.comparison_with("glue_wnli", "gemma-2b-instruct")
-    assert (found["paper_base"], found["paper_tuned"], found["paper_lift"]) == (0.437, 0.563, 0.126)
-    assert (found["gpt35"], found["gpt4"], found["n"]) == (0.521, 0.930, 71)
-    assert found["constant"] == {"answer": "0", "score": 0.563, "rows": 71}
-    assert found["marks"] == {"base": "1", "tuned": "0"}
-    assert "2405.00732" in found["source"]
-    assert json.loads(json.dumps(found)) == found
+    comparison = published.comparison_with("glue_wnli", "gemma-2b-instruct")
+    assert (comparison["paper_base"], comparison["paper_tuned"], comparison["paper_lift"]) == (0.437, 0.563, 0.126)
+    assert (comparison["gpt35"], comparison["gpt4"], comparison["n"]) == (0.521, 0.930, 71)
+    assert comparison["constant"] == {"answer": "0", "score": 0.563, "rows": 71}
+    assert comparison["marks"] == {"base": "1", "tuned": "0"}
+    assert "2405.00732" in comparison["source"]
+    assert json.loads(json.dumps(comparison)) == comparison
 
 
 def test_beside_another_base_or_task():
-    found = published.comparison_with("gsm8k", None)
-    assert (found["paper_tuned"], found["marks"], found["constant"], found["gpt4"]) == (None, {}, None, 0.373)
-    assert published.comparison_with("gsm8k", "qwen2.5-1.5b") == found
+    comparison = published.comparison_with("gsm8k", None)
+    assert (comparison["paper_tuned"], comparison["marks"], comparison["constant"], comparison["gpt4"]) == (None, {}, None, 0.373)
+    assert published.comparison_with("gsm8k", "qwen2.5-1.5b") == comparison
     assert published.comparison_with("shop_sentiment", "mistral-7b") is None
 
 
@@ -316,12 +323,12 @@ def printed(score):
 
 def line_of(text, name):
     """The words of the line that begins with this name, which must be alone."""
-    (found,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
-    return found.removeprefix(name).split()
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return line.removeprefix(name).split()
 
 
 def test_the_view_of_everything(rows):
-    overview, bases, told, marks = seen(None).lstrip().split("\n\n")
+    overview, bases, headline_lines, marks = seen(None).lstrip().split("\n\n")
     for task in published.tasks():
         own = {model: cell for (name, model), cell in rows.items() if name == task}
         tuned = [cell for cell in own.values() if cell[1] is not None]
@@ -333,8 +340,8 @@ def test_the_view_of_everything(rows):
     assert line_of(overview, "glue_mrpc") == ["acc.", "408", ".689", ".777", ".694", ".887", "mistral-7b", "+20.2"]
     assert line_of(bases, "gemma-7b-instruct") == [".377", ".629", "+25.2", "+27.9", "-3.2", "26", "18", "1"]
     for row in headlines.headlines():
-        assert line_of(told, row.name) == [*row.ours.split(), *row.claim.split(), *row.how.split()]
-    assert "Classic NLP +13.8, Coding -20.3, Knowledge +10.6, Reasoning +10.3, Math +19.6 points" in " ".join(told.split())
+        assert line_of(headline_lines, row.name) == [*row.ours.split(), *row.claim.split(), *row.how.split()]
+    assert "Classic NLP +13.8, Coding -20.3, Knowledge +10.6, Reasoning +10.3, Math +19.6 points" in " ".join(headline_lines.split())
     assert "15 tuned and 12 base" in marks
     assert "glue_cola, tuned, .691 (always 1): gemma-7b, gemma-7b-instruct\n" in marks
 
@@ -382,9 +389,9 @@ def test_gpt_stands_under_base():
 
 
 def test_what_is_said_below_the_tables():
-    said = " ".join(seen("gemma-7b-instruct").split())
-    assert "Mean .377 -> .629, lift +25.2 points (+27.9 with negative lifts as 0), -3.2 over GPT-4;" in said
-    assert "above its base in 26 of 31, above GPT-4 in 18, the best in 1." in said
+    text = " ".join(seen("gemma-7b-instruct").split())
+    assert "Mean .377 -> .629, lift +25.2 points (+27.9 with negative lifts as 0), -3.2 over GPT-4;" in text
+    assert "above its base in 26 of 31, above GPT-4 in 18, the best in 1." in text
     assert "scores: 2 .507, 1 .493." in " ".join(seen("winogrande").split())
     assert "is not known" in seen("gsm8k")
     assert line_of(seen("winogrande"), "gemma-7b")[4:] == ["tuned", "(1)"]

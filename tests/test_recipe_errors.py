@@ -29,10 +29,10 @@ def test_there_are_cases():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.stem)
 def test_error(case, tmp_path, monkeypatch):
-    text, _, said = case.read_text("utf-8").partition("\n---\n")
+    text, _, message = case.read_text("utf-8").partition("\n---\n")
     with pytest.raises((RecipeError, DataError)) as error:
         load(text, tmp_path, monkeypatch)
-    assert str(error.value) == said.strip()
+    assert str(error.value) == message.strip()
 
 
 def test_a_good_recipe_has_no_error(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_recipe_may_extend_one_that_extends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"a": "extends: b.yaml\n", "b": "extends: a.yaml\n"}, r"b\.yaml: extends leads back to .*a\.yaml\.\n  Take the key out"),
         ({"a": "extends: a.yaml\n"}, r"a\.yaml: extends leads back to"),
@@ -129,8 +129,8 @@ def test_a_recipe_may_extend_one_that_extends(tmp_path):
         ({"a": "extends: b.yaml\n", "b": "{{"}, r"b\.yaml, line 1: "),
     ],
 )
-def test_what_cannot_be_extended(files, said, tmp_path):
-    with pytest.raises(RecipeError, match=said):
+def test_what_cannot_be_extended(files, message, tmp_path):
+    with pytest.raises(RecipeError, match=message):
         recipe.load(write(tmp_path, **files))
 
 
@@ -164,8 +164,8 @@ def test_a_folder_is_no_recipe(tmp_path):
     ],
 )
 def test_only_what_is_near_is_named_and_once(word, remedy):
-    known = ["shop_notice", "customer_support", "jigsaw", "shop_notice"]
-    assert nearest(word, known, "HERE") == remedy
+    names = ["shop_notice", "customer_support", "jigsaw", "shop_notice"]
+    assert nearest(word, names, "HERE") == remedy
 
 
 def test_what_is_known_is_listed_once():

@@ -24,7 +24,7 @@ WHOLE |= {"compare.shots": 2, "compare.relevance_examples": 6, "compare.speed_pr
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, model):
+def store_root(tmp_path_factory, model):
     """The store of a small comparison that was really run, with all that is measured."""
     root = tmp_path_factory.mktemp("proof")
     project.carry_out(project.make(root, model["folder"]), root, WHOLE)
@@ -32,9 +32,9 @@ def made(tmp_path_factory, model):
 
 
 @pytest.fixture
-def page(made, tmp_path):
+def page(store_root, tmp_path):
     """A copy of its page, alone as someone gets it."""
-    return shutil.copyfile(page_of(made), tmp_path / "report.html")
+    return shutil.copyfile(page_of(store_root), tmp_path / "report.html")
 
 
 def page_of(root):
@@ -57,13 +57,13 @@ class Forger:
     def entry(self, source):
         return self.index["carried"][source]
 
-    def bytes_of(self, known):
-        packed = re.search(f'id="file-{known[:16]}">([^<]*)<', self.text)
+    def bytes_of(self, sha256):
+        packed = re.search(f'id="file-{sha256[:16]}">([^<]*)<', self.text)
         return embedded_records.unpacked(packed[1], 2**30)
 
-    def put(self, known, raw):
+    def put(self, sha256, raw):
         """Replace a content; returns its new sha256."""
-        name, new = f"file-{known[:16]}", embedded_records.identify(raw)
+        name, new = f"file-{sha256[:16]}", embedded_records.identify(raw)
         self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{embedded_records.packed(raw)}<', self.text)
         return hashlib.sha256(raw).hexdigest()
 
@@ -118,39 +118,39 @@ def test_the_command_line(page, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["loralift", "verify", str(page)])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
-        shown = capsys.readouterr()
-        return stopped.value.code or 0, shown.out, " ".join(shown.err.split())
+        captured = capsys.readouterr()
+        return stopped.value.code or 0, captured.out, " ".join(captured.err.split())
 
-    code, said, _ = typed()
-    assert (code, "the page is what they give" in said) == (0, True)
+    code, output, _ = typed()
+    assert (code, "the page is what they give" in output) == (0, True)
     edit(page, "Do pets say yes?", "Do pets say no?")
-    code, _, said = typed()
-    assert (code, "the page has" in said, "was altered after it was made" in said) == (3, True, True)
+    code, _, output = typed()
+    assert (code, "the page has" in output, "was altered after it was made" in output) == (3, True, True)
     page.write_text("<html>")
-    code, _, said = typed()
-    assert (code, "is cut off or no page" in said) == (2, True)
+    code, _, output = typed()
+    assert (code, "is cut off or no page" in output) == (2, True)
 
 
 @pytest.mark.slow
 def test_a_displayed_number(page):
-    shown = re.search(r'<td class="n">(?:<b>)?([+−]?0\.\d\d)<', page.read_text())
-    edit(page, shown[0], shown[0].replace(shown[1], "0.99"))
+    number = re.search(r'<td class="n">(?:<b>)?([+−]?0\.\d\d)<', page.read_text())
+    edit(page, number[0], number[0].replace(number[1], "0.99"))
     with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '0.99', worked out again it is '.?0\.\d\d'"):
         recompute_page.verify(page)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new", "where"),
+    ("old", "new", "place"),
     [
         ("Do pets say yes?", "Do pets say no?", "line"),
         ("</style>", "#verdict{display:none}</style>", "line"),
         ("</main>", "<p>So!</p></main>", "line"),
     ],
 )
-def test_any_other_byte(page, old, new, where):
+def test_any_other_byte(page, old, new, place):
     edit(page, old, new)
-    with pytest.raises(ProofError, match=where):
+    with pytest.raises(ProofError, match=place):
         recompute_page.verify(page)
 
 
@@ -163,46 +163,46 @@ def test_any_other_byte(page, old, new, where):
 def test_a_changed_record_is_named(page, source, name):
     forger = Forger(page)
     entry = forger.entry(f"cell0000.{source}")
-    known = entry["manifest"] if name == MANIFEST else entry["files"][name]
-    raw = forger.bytes_of(known).replace(b"e", b"f", 1)
-    forger.text = re.sub(f'(id="file-{known[:16]}">)[^<]*<', rf"\g<1>{embedded_records.packed(raw)}<", forger.text)
+    sha256 = entry["manifest"] if name == MANIFEST else entry["files"][name]
+    raw = forger.bytes_of(sha256).replace(b"e", b"f", 1)
+    forger.text = re.sub(f'(id="file-{sha256[:16]}">)[^<]*<', rf"\g<1>{embedded_records.packed(raw)}<", forger.text)
     page.write_text(forger.text)
-    with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{known[:16]}"):
+    with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{sha256[:16]}"):
         recompute_page.verify(page)
 
 
 @pytest.mark.slow
 def test_a_record_that_is_no_packed_file(page):
-    known = Forger(page).entry("cell0000.base")["files"]["predictions.jsonl"]
-    edit(page, f'id="file-{known[:16]}">', f'id="file-{known[:16]}">AAAA')
+    sha256 = Forger(page).entry("cell0000.base")["files"]["predictions.jsonl"]
+    edit(page, f'id="file-{sha256[:16]}">', f'id="file-{sha256[:16]}">AAAA')
     with pytest.raises(ProofError, match=r"the carried file cell0000.base/predictions.jsonl cannot be unpacked"):
         recompute_page.verify(page)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "name", "change", "where"),
+    ("source", "name", "change", "message"),
     [
-        ("base", "predictions.jsonl", lambda said: [said[0] | {"text": "yes indeed"}, *said[1:]], r"examples.jsonl\[0\].base.\w+"),
-        ("base", "predictions.jsonl", lambda said: said[1:], "cannot be worked out again: base: 1 example missing"),
-        ("heldout", "examples.jsonl", lambda exam: exam[1:], r"the scores of .* cannot be worked out again: "),
-        ("verdict", "examples.jsonl", lambda found: found[1:], r"examples.jsonl\[0\]\.\w+"),
-        ("verdict", "examples.jsonl", lambda found: found[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
-        ("verdict", "comparisons.jsonl", lambda found: [found[0] | {"p": 0.001}, *found[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
+        ("base", "predictions.jsonl", lambda rows: [rows[0] | {"text": "yes indeed"}, *rows[1:]], r"examples.jsonl\[0\].base.\w+"),
+        ("base", "predictions.jsonl", lambda rows: rows[1:], "cannot be worked out again: base: 1 example missing"),
+        ("heldout", "examples.jsonl", lambda rows: rows[1:], r"the scores of .* cannot be worked out again: "),
+        ("verdict", "examples.jsonl", lambda rows: rows[1:], r"examples.jsonl\[0\]\.\w+"),
+        ("verdict", "examples.jsonl", lambda rows: rows[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
+        ("verdict", "comparisons.jsonl", lambda rows: [rows[0] | {"p": 0.001}, *rows[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
     ],
 )  # fmt: skip
-def test_forged_records_do_not_give_the_scores(page, source, name, change, where):
+def test_forged_records_do_not_give_the_scores(page, source, name, change, message):
     forger = Forger(page)
     forger.file(f"cell0000.{source}", name, rows(change))
     forger.save()
-    with pytest.raises(ProofError, match=where):
+    with pytest.raises(ProofError, match=message):
         recompute_page.verify(page)
 
 
 @pytest.mark.slow
 def test_a_forged_score(page):
     forger = Forger(page)
-    wrong = rows(lambda found: [row | {"base": row["base"] | {"scores": {"accuracy": 0.5, "rougeL": 0.5}}} for row in found])
+    wrong = rows(lambda examples: [row | {"base": row["base"] | {"scores": {"accuracy": 0.5, "rougeL": 0.5}}} for row in examples])
     forger.file("cell0000.verdict", "examples.jsonl", wrong)
     forger.save()
     with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', worked out again it is '[01].0'"):
@@ -221,7 +221,7 @@ def test_a_forged_time_shows_on_the_page(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("change", "where"),
+    ("change", "message"),
     [
         (lambda index: index["params"]["recipe"]["compare"].update(confidence=0.8), "line"),
         (lambda index: index["carried"]["cell0000.base"].update(digest="0" * 64), "cell0000.base/manifest.json: digest in the index"),
@@ -238,17 +238,17 @@ def test_a_forged_time_shows_on_the_page(page):
         (lambda index: index["carried"].pop("cell0000.base") and index["order"].remove("cell0000.base"), "which is not on the page"),
     ],
 )
-def test_an_edited_index(page, change, where):
+def test_an_edited_index(page, change, message):
     forger = Forger(page)
     change(forger.index)
     forger.save()
-    with pytest.raises(ProofError, match=where):
+    with pytest.raises(ProofError, match=message):
         recompute_page.verify(page)
 
 
 @pytest.mark.slow
-def test_the_files_beside_a_page_in_its_folder(made, tmp_path):
-    folder = shutil.copytree(page_of(made).parent, tmp_path / "report")
+def test_the_files_beside_a_page_in_its_folder(store_root, tmp_path):
+    folder = shutil.copytree(page_of(store_root).parent, tmp_path / "report")
     assert recompute_page.verify(folder / "report.html").comparisons == 1
     body = json.loads((folder / "report.json").read_text())
     body["cells"][0]["comparisons"][0]["lift"] += 0.01
@@ -335,11 +335,11 @@ def test_geometry_counts_where_the_version_is_the_same(page):
 
 
 @pytest.mark.slow
-def test_what_found_no_room_is_taken_from_the_store(made, tmp_path, monkeypatch):
-    sealed = Artifact.open(page_of(made).parent)
-    store = Store(made / "data", made / "checkpoints")
-    order = Forger(page_of(made)).index["order"]
-    folders = {name: next(each.path for each in store.all() if each.digest == sealed.inputs[name]) for name in order}
+def test_what_found_no_room_is_taken_from_the_store(store_root, tmp_path, monkeypatch):
+    sealed = Artifact.open(page_of(store_root).parent)
+    store = Store(store_root / "data", store_root / "checkpoints")
+    order = Forger(page_of(store_root)).index["order"]
+    folders = {name: next(artifact.path for artifact in store.all() if artifact.digest == sealed.inputs[name]) for name in order}
     monkeypatch.setattr(embedded_records, "ROOM", 3000)
     (tmp_path / "out").mkdir()
     report.run(Work(sealed.params, folders, tmp_path / "out", tmp_path))
@@ -396,7 +396,7 @@ def test_packing(raw):
 
 
 @pytest.mark.parametrize(
-    ("said", "found", "far"),
+    ("stated", "recomputed", "difference"),
     [
         ({"a": [1, {"b": 0.1 + 0.2}]}, {"a": [1, {"b": 0.3}]}, None),
         ({"a": [1, {"b": 0.30001}]}, {"a": [1, {"b": 0.3}]}, (".a[1].b", 0.30001, 0.3)),
@@ -408,8 +408,8 @@ def test_packing(raw):
         ([1e12], [1e12 + 1], None),
     ],
 )
-def test_where_values_differ(said, found, far):
-    assert first_difference(said, found) == far
+def test_where_values_differ(stated, recomputed, difference):
+    assert first_difference(stated, recomputed) == difference
 
 
 def test_where_texts_differ():

@@ -17,14 +17,14 @@ def pets(tmp_path, model):
     path = project.make(tmp_path / "project", model["folder"])
     with FaultServer() as server:
         body = json.loads(path.read_text("utf-8"))
-        known = {"name": "gpt", "endpoint": server.endpoint, "model": "fault", "key_env": "", "price": {"input": 10.0, "output": 20.0}}
-        path.write_text(json.dumps({**body, "references": [known]}), "utf-8")
+        reference = {"name": "gpt", "endpoint": server.endpoint, "model": "fault", "key_env": "", "price": {"input": 10.0, "output": 20.0}}
+        path.write_text(json.dumps({**body, "references": [reference]}), "utf-8")
         yield path, server
 
 
 def report_of(root):
-    (made,) = [each for each in Store(root / "data", root / "checkpoints").all() if each.stage == "report"]
-    return json.loads((made.path / "report.json").read_text("utf-8")), (made.path / "report.html").read_text("utf-8")
+    (artifact,) = [artifact for artifact in Store(root / "data", root / "checkpoints").all() if artifact.stage == "report"]
+    return json.loads((artifact.path / "report.json").read_text("utf-8")), (artifact.path / "report.html").read_text("utf-8")
 
 
 def test_a_reference_model_is_a_further_column(pets, tmp_path):
@@ -34,9 +34,9 @@ def test_a_reference_model_is_a_further_column(pets, tmp_path):
     rows = {row["metric"]: row for row in report["references"]}
     assert set(rows) == {"accuracy", "rougeL"}
     assert (rows["accuracy"]["name"], rows["accuracy"]["model"], rows["accuracy"]["refused"]) == ("gpt", "fault", 0)
-    (said,) = [each.facts for each in Store(tmp_path / "data", tmp_path / "checkpoints").all() if each.stage == "refer"]
-    assert said["completion_tokens"] > 20
-    assert rows["accuracy"]["cost"] == pytest.approx((10 * said["prompt_tokens"] + 20 * said["completion_tokens"]) / 1e6)
+    (facts,) = [artifact.facts for artifact in Store(tmp_path / "data", tmp_path / "checkpoints").all() if artifact.stage == "refer"]
+    assert facts["completion_tokens"] > 20
+    assert rows["accuracy"]["cost"] == pytest.approx((10 * facts["prompt_tokens"] + 20 * facts["completion_tokens"]) / 1e6)
     assert '<section id="references">' in page
     assert sum(server.requests.values()) == 20
 

@@ -136,10 +136,12 @@ def test_a_sound_program_passes(name, monkeypatch):
 
 
 @needs_walls
-@pytest.mark.parametrize(("name", "said"), [("huge file", "File too large"), ("full disk", "No space"), ("thousands of files", "Too many")])
-def test_each_limit_on_files_holds(name, said):
+@pytest.mark.parametrize(
+    ("name", "message"), [("huge file", "File too large"), ("full disk", "No space"), ("thousands of files", "Too many")]
+)
+def test_each_limit_on_files_holds(name, message):
     program, limits, _ = HOSTILE[name]
-    assert said in sandbox.run(program, limits).output
+    assert message in sandbox.run(program, limits).output
 
 
 @needs_walls
@@ -287,8 +289,8 @@ print(sandbox.run("assert False", unsafe=True).reason, sandbox.run("assert True"
 
 @needs_walls
 def test_refuses_where_the_kernel_gives_no_namespaces():
-    said = subprocess.run([sys.executable, "-c", NO_NAMESPACES], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    first, remedy, unsafe = said.splitlines()
+    output = subprocess.run([sys.executable, "-c", NO_NAMESPACES], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    first, remedy, unsafe = output.splitlines()
     assert first == "Generated code is not run: no sandbox on this machine (No space left on device (unshare))."
     assert "--unsafe-code" in remedy
     assert unsafe == "assertion failed passed"
@@ -317,8 +319,8 @@ for program in {[*SOUND.values()]}: print(sandbox.run(program).reason)
         Path(folder).chmod(0o755)
         call = [python, "-c", textwrap.dedent(code)]
         someone = {"user": 12345, "group": 12345, "extra_groups": []}
-        said = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=True, env={}, **someone)
-    first, *reasons = said.stdout.splitlines()
+        output = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=True, env={}, **someone)
+    first, *reasons = output.stdout.splitlines()
     if first != "''":
         pytest.skip(f"ordinary users have no sandbox here: {first}")
     wanted = [HOSTILE[name][2] for name in names] + ["passed"] * len(SOUND)

@@ -26,9 +26,9 @@ def read(path, used=()):
 @pytest.mark.parametrize("name", ["train.jsonl", "train.json", "train.jsonl.gz", "train.json.gz", "train.parquet"])
 def test_files_with_types_give_the_same_rows(name, tmp_path):
     preparing.write_file(tmp_path / name, ROWS)
-    opened, found = read(tmp_path / name)
-    assert [each.row for each in found] == ROWS
-    assert [each.id for each in found] == ["train-1", "train-2", "train-3"]
+    opened, rows = read(tmp_path / name)
+    assert [row.row for row in rows] == ROWS
+    assert [row.id for row in rows] == ["train-1", "train-2", "train-3"]
     assert (opened.total, opened.columns, opened.location) == (3, ("text", "n"), str(tmp_path / name))
 
 
@@ -36,37 +36,37 @@ def test_files_with_types_give_the_same_rows(name, tmp_path):
 def test_csv_keeps_every_value_as_it_is_written(name, tmp_path):
     text = '\ufefftext,day,code,none\r\n"a, b",2020-01-01,007,NA\r\n\r\n"two\r\nlines",x,1.0,\r\nlast,,null,None\r\n'
     preparing.write_file(tmp_path / name, text)
-    opened, found = read(tmp_path / name)
-    assert [[*each.row.values()] for each in found] == [
+    opened, rows = read(tmp_path / name)
+    assert [[*row.row.values()] for row in rows] == [
         ["a, b", "2020-01-01", "007", "NA"],
         ["two\r\nlines", "x", "1.0", ""],
         ["last", "", "null", "None"],
     ]
-    assert [each.location for each in found] == ["line 2", "line 4", "line 6"]
+    assert [row.location for row in rows] == ["line 2", "line 4", "line 6"]
     assert (opened.total, opened.columns) == (3, ("text", "day", "code", "none"))
 
 
 def test_jsonl_keeps_dates_and_numbers_as_they_are_written(tmp_path):
     preparing.write_file(tmp_path / "a.jsonl", [{"day": "2020-01-01", "n": 1}, {"day": "2021-01-01", "n": 1.5}])
-    assert [each.row for each in read(tmp_path / "a.jsonl")[1]] == [{"day": "2020-01-01", "n": 1}, {"day": "2021-01-01", "n": 1.5}]
+    assert [row.row for row in read(tmp_path / "a.jsonl")[1]] == [{"day": "2020-01-01", "n": 1}, {"day": "2021-01-01", "n": 1.5}]
 
 
 def test_a_bad_line_is_found_by_its_number_and_the_others_are_read(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(
         b'\xef\xbb\xbf{"a": 1}\n\n  \n{"a": 2,}\n"a"\n{"a": "\xff"}\n{"a": Infinity}\r\n' + b'{"a":' * 5000 + b'\n{"a": 3}'
     )
-    opened, found = read(tmp_path / "a.jsonl")
-    assert [(each.location, each.row) for each in found if not isinstance(each.row, BadRow)] == [("line 1", {"a": 1}), ("line 9", {"a": 3})]
-    assert [each.location for each in found if isinstance(each.row, BadRow)] == ["line 4", "line 5", "line 6", "line 7", "line 8"]
-    assert {each.row.reason for each in found if isinstance(each.row, BadRow)} == {"malformed"}
+    opened, rows = read(tmp_path / "a.jsonl")
+    assert [(row.location, row.row) for row in rows if not isinstance(row.row, BadRow)] == [("line 1", {"a": 1}), ("line 9", {"a": 3})]
+    assert [row.location for row in rows if isinstance(row.row, BadRow)] == ["line 4", "line 5", "line 6", "line 7", "line 8"]
+    assert {row.row.reason for row in rows if isinstance(row.row, BadRow)} == {"malformed"}
     assert opened.total == 7
 
 
 def test_the_usual_type_of_a_column_decides(tmp_path):
     preparing.write_file(tmp_path / "a.jsonl", [{"a": 1}, {"a": "x"}, {"a": "y"}, {"a": None}, {}, {"a": True}, {"a": "z"}])
-    bad = [each.location for each in read(tmp_path / "a.jsonl", used=("a",))[1] if isinstance(each.row, BadRow)]
+    bad = [row.location for row in read(tmp_path / "a.jsonl", used=("a",))[1] if isinstance(row.row, BadRow)]
     assert bad == ["line 1", "line 6"]
-    assert not [each for each in read(tmp_path / "a.jsonl", used=("b",))[1] if isinstance(each.row, BadRow)]
+    assert not [row for row in read(tmp_path / "a.jsonl", used=("b",))[1] if isinstance(row.row, BadRow)]
 
 
 def test_csv_that_is_not_utf8_is_bad_in_that_row_only(tmp_path):
@@ -78,7 +78,7 @@ def test_csv_that_is_not_utf8_is_bad_in_that_row_only(tmp_path):
 
 def test_unused_columns_of_parquet_are_not_decoded(tmp_path):
     preparing.write_file(tmp_path / "train.parquet", ROWS)
-    assert [each.row for each in read(tmp_path / "train.parquet", used=("n", "none"))[1]] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert [row.row for row in read(tmp_path / "train.parquet", used=("n", "none"))[1]] == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
 def test_a_folder_has_a_file_a_split(tmp_path):
@@ -86,18 +86,18 @@ def test_a_folder_has_a_file_a_split(tmp_path):
     preparing.write_file(tmp_path / "test.csv.gz", "text\nx\n")
     train, test = (Source(split, folder=str(tmp_path)) for split in ("train", "test"))
     assert source.open_source(train).total == 3
-    assert [each.id for each in source.open_source(test).read()] == ["test-2"]
+    assert [row.id for row in source.open_source(test).read()] == ["test-2"]
 
 
 def test_a_saved_data_set(tmp_path):
     import datasets
 
-    saved = datasets.Dataset.from_list(ROWS)
-    datasets.DatasetDict(train=saved, test=saved.select([2])).save_to_disk(tmp_path / "both")
-    saved.save_to_disk(tmp_path / "one")
-    given = Source("test", folder=str(tmp_path / "both"))
-    opened = source.open_source(given)
-    assert [(each.id, each.row) for each in opened.read()] == [("test-1", ROWS[2])]
+    dataset = datasets.Dataset.from_list(ROWS)
+    datasets.DatasetDict(train=dataset, test=dataset.select([2])).save_to_disk(tmp_path / "both")
+    dataset.save_to_disk(tmp_path / "one")
+    saved = Source("test", folder=str(tmp_path / "both"))
+    opened = source.open_source(saved)
+    assert [(row.id, row.row) for row in opened.read()] == [("test-1", ROWS[2])]
     assert opened.facts["fingerprint"]
     with pytest.raises(DataError, match="has no split 'dev', only test, train"):
         source.open_source(Source("dev", folder=str(tmp_path / "both")))
@@ -105,13 +105,13 @@ def test_a_saved_data_set(tmp_path):
         source.open_source(Source("train", folder=str(tmp_path / "one")))
     (tmp_path / "both" / "test" / "dataset_info.json").write_text("{")
     with pytest.raises(DataError, match="does not load as a saved data set"):
-        source.open_source(given)
+        source.open_source(saved)
 
 
 def test_rows_of_a_function():
     opened = source.open_source(Source("heldout", make=lambda split: ({"text": f"{split} {n}"} for n in range(3))))
     assert (opened.total, opened.columns) == (3, ("text",))
-    assert [(each.id, each.location, each.row["text"]) for each in opened.read()][1] == ("heldout-2", "row 2", "heldout 1")
+    assert [(row.id, row.location, row.row["text"]) for row in opened.read()][1] == ("heldout-2", "row 2", "heldout 1")
     assert len([*opened.read()]) == 3
 
 
@@ -224,7 +224,7 @@ def test_a_revision_of_the_hub(online, world):
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "message"),
     [
         ("no revision", "the data set org/rows has no revision 'v9'.\n  Name a commit, a tag or a branch of it."),
         ("no set", "there is no data set org/nothing on the hub, or it is private.\n  Check owner/name; for a private one, set HF_TOKEN"),
@@ -238,8 +238,8 @@ def test_a_revision_of_the_hub(online, world):
         ("wrong token", "the data set org/gated is gated, and your access is not granted.\n  Accept its terms at"),
     ],
 )
-def test_what_the_hub_refuses(case, said, online):
-    assert online[case]["error"].startswith(said)
+def test_what_the_hub_refuses(case, message, online):
+    assert online[case]["error"].startswith(message)
 
 
 def test_a_token_opens_a_gated_data_set(online):
@@ -274,8 +274,8 @@ def test_an_unreachable_hub_is_said_at_once(away):
 def test_an_unreachable_hub_is_asked_once(tmp_path):
     with HangUp() as hub:
         settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
-        (said,) = ask(settings, tmp_path, {"hub": "org/other"})
-    assert f"not in the cache, and {hub.endpoint} does not answer" in said["error"]
+        (reply,) = ask(settings, tmp_path, {"hub": "org/other"})
+    assert f"not in the cache, and {hub.endpoint} does not answer" in reply["error"]
     assert 1 <= hub.calls <= 2  # the libraries try five times a look-up, 23 s in all
 
 

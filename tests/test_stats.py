@@ -79,53 +79,53 @@ def test_bootstrap_equals_enumeration_of_all_resamples():
     difference = np.subtract(tuned, base)
     exact = Counter(round(difference[list(index)].mean(), 9) for index in itertools.product(range(4), repeat=4))
     resamples = 40_000
-    drawn = Counter(np.round(lifts(of_means(base, tuned), resamples, seed=1), 9).tolist())
-    assert set(drawn) == set(exact)
+    counts = Counter(np.round(lifts(of_means(base, tuned), resamples, seed=1), 9).tolist())
+    assert set(counts) == set(exact)
     for value, ways in exact.items():
         share = ways / 256
-        assert drawn[value] / resamples == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / resamples))
+        assert counts[value] / resamples == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / resamples))
 
 
 def test_bootstrap_draws_seeds_too():
     base, tuned = [0.0, 0.0], [[0.0, 0.5], [1.0, 1.0]]
-    drawn = Counter(np.round(lifts(of_means(base, *tuned), 20_000, seed=0), 9).tolist())
+    counts = Counter(np.round(lifts(of_means(base, *tuned), 20_000, seed=0), 9).tolist())
     exact = Counter(
         np.mean([tuned[s][g] for s in seeds for g in groups])
         for seeds in itertools.product(range(2), repeat=2)
         for groups in itertools.product(range(2), repeat=2)
     )
-    assert set(drawn) == set(exact)
-    assert all(drawn[x] / 20_000 == pytest.approx(ways / 16, abs=0.02) for x, ways in exact.items())
+    assert set(counts) == set(exact)
+    assert all(counts[x] / 20_000 == pytest.approx(ways / 16, abs=0.02) for x, ways in exact.items())
 
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("arms", [random_means(30), of_counts(25)], ids=["mean", "micro F1"])
 def test_interval_equals_scipy(arms, method):
-    found = sampled(arms, 2000, seed=3, confidence=0.9, method=method)
+    sample = sampled(arms, 2000, seed=3, confidence=0.9, method=method)
 
     def value(index, axis):
         scores = arms.aggregate(arms.sums[index].sum(axis=-3))
         return scores[..., 1] - scores[..., 0]
 
-    known = scipy.stats.bootstrap(
+    scipys = scipy.stats.bootstrap(
         (np.arange(arms.groups),),
         value,
         n_resamples=0,
-        bootstrap_result=SimpleNamespace(bootstrap_distribution=found.resampled[:, 1] - found.resampled[:, 0]),
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=sample.resampled[:, 1] - sample.resampled[:, 0]),
         method=method,
         confidence_level=0.9,
     ).confidence_interval
-    ours = found.difference(stats.TUNED, stats.BASE)
-    assert (ours.low, ours.high) == pytest.approx((known.low, known.high), abs=1e-12)
-    assert known.low < ours.value < known.high
+    ours = sample.difference(stats.TUNED, stats.BASE)
+    assert (ours.low, ours.high) == pytest.approx((scipys.low, scipys.high), abs=1e-12)
+    assert scipys.low < ours.value < scipys.high
 
 
 def test_interval_agrees_with_scipys_own_resamples():
     arms = random_means(60)
     difference = np.diff(arms.sums[:, :, 0], axis=1)[:, 0]
-    known = scipy.stats.bootstrap((difference,), np.mean, n_resamples=20_000, rng=0).confidence_interval
+    scipys = scipy.stats.bootstrap((difference,), np.mean, n_resamples=20_000, rng=0).confidence_interval
     ours = lift(arms, 20_000)
-    assert (ours.low, ours.high) == pytest.approx((known.low, known.high), abs=0.006)
+    assert (ours.low, ours.high) == pytest.approx((scipys.low, scipys.high), abs=0.006)
 
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
@@ -133,16 +133,16 @@ def test_interval_agrees_with_scipys_own_resamples():
 def test_equal_differences_give_a_point(method, shift):
     base = np.linspace(0.1, 0.7, 13)
     for arms in (of_means(base, base + shift), of_means(base[:1], base[:1] + shift)):
-        found = lift(arms, 500, method=method)
-        assert (found.low, found.high) == pytest.approx((shift, shift), abs=1e-9)
+        difference = lift(arms, 500, method=method)
+        assert (difference.low, difference.high) == pytest.approx((shift, shift), abs=1e-9)
 
 
 def coverage(make, truth, sets=2000, resamples=600):
     rng, hits = np.random.default_rng(7), 0
     for number in range(sets):
         scores = sampled(make(rng), resamples, number)
-        value, drawn, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.resampled, scores.left_out))
-        low, high = stats.interval(float(value), drawn, left_out, 0.95, "bca")
+        value, resampled, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.resampled, scores.left_out))
+        low, high = stats.interval(float(value), resampled, left_out, 0.95, "bca")
         hits += low <= truth <= high
     return hits / sets
 
@@ -180,24 +180,24 @@ def test_interval_covers_the_truth(make, truth):
 
 @pytest.mark.parametrize("arms", [of_counts(9), random_means(8), random_means(7, seeds=2)], ids=["micro F1", "mean", "seeds"])
 def test_randomization_equals_enumeration(arms):
-    found = []
+    values = []
     for way in itertools.product([False, True], repeat=arms.groups):
         value = 0.0
         for arm in range(1, 1 + arms.seeds):
             base = np.where(np.array(way)[:, None], arms.sums[:, arm], arms.sums[:, 0]).sum(axis=0)
             tuned = np.where(np.array(way)[:, None], arms.sums[:, 0], arms.sums[:, arm]).sum(axis=0)
             value += float(arms.aggregate(tuned) - arms.aggregate(base)) / arms.seeds
-        found.append(value)
+        values.append(value)
     whole = arms.scores(arms.sums.sum(axis=0))
-    p = np.mean(np.abs(found) >= abs(whole[1] - whole[0]) - 1e-12)
+    p = np.mean(np.abs(values) >= abs(whole[1] - whole[0]) - 1e-12)
     assert lift(arms, 1000).p == pytest.approx(p)
-    assert 2 / len(found) < p < 1
+    assert 2 / len(values) < p < 1
 
 
 def test_randomization_equals_scipys_permutation_test():
     for n in (9, 40):
         arms = random_means(n)
-        known = scipy.stats.permutation_test(
+        scipys = scipy.stats.permutation_test(
             (arms.sums[:, 1, 0], arms.sums[:, 0, 0]),
             lambda a, b, axis: (a - b).mean(axis=axis),
             permutation_type="samples",
@@ -205,14 +205,14 @@ def test_randomization_equals_scipys_permutation_test():
             n_resamples=10_000,
             rng=0,
         )
-        assert lift(arms, 10_000, seed=1).p == pytest.approx(known.pvalue, abs=1e-9 if n == 9 else 0.015)
+        assert lift(arms, 10_000, seed=1).p == pytest.approx(scipys.pvalue, abs=1e-9 if n == 9 else 0.015)
 
 
 @pytest.mark.parametrize("arms", [of_counts(12), random_means(12, seeds=2)], ids=["micro F1", "seeds"])
 def test_random_swaps_agree_with_all_swaps(arms):
-    exact, drawn = lift(arms, 2**12).p, lift(arms, 1999).p
-    assert drawn * 2000 == pytest.approx(round(drawn * 2000))
-    assert drawn == pytest.approx(exact, abs=0.03)
+    exact_p, random_p = lift(arms, 2**12).p, lift(arms, 1999).p
+    assert random_p * 2000 == pytest.approx(round(random_p * 2000))
+    assert random_p == pytest.approx(exact_p, abs=0.03)
 
 
 @pytest.mark.parametrize(("fixed", "broken"), [(0, 0), (5, 0), (7, 2), (3, 3), (1, 9)])
@@ -258,22 +258,22 @@ def test_every_difference_is_that_of_its_two_arms_alone():
 def test_metrics_share_resamples_and_swaps():
     both, twice = arms_of_both(), arms_of_both()[:1] * 2
     alone = [stats.sample([arms], 300, 2)[0] for arms in both]
-    for found, single in zip(stats.sample(both, 300, 2), alone, strict=True):
-        assert found.resampled == pytest.approx(single.resampled, abs=1e-12)
-        assert found.swapped == pytest.approx(single.swapped, abs=1e-12)
+    for shared, single in zip(stats.sample(both, 300, 2), alone, strict=True):
+        assert shared.resampled == pytest.approx(single.resampled, abs=1e-12)
+        assert shared.swapped == pytest.approx(single.swapped, abs=1e-12)
     first, second = stats.sample(twice, 300, 2)
     assert first.resampled == pytest.approx(second.resampled, abs=1e-12)  # BLAS rounds by where a column lies in memory
     assert np.std(alone[0].resampled[:, 2] - alone[0].resampled[:, 3]) > 0
 
 
 def test_differences_of_differences_are_read_off_the_same_resamples():
-    found = sampled(arms_of_both()[0], 500)
+    sample = sampled(arms_of_both()[0], 500)
     parts = [
-        found.resampled[:, 2] - found.resampled[:, 0],
-        found.resampled[:, 3] - found.resampled[:, 2],
-        found.resampled[:, 1] - found.resampled[:, 3],
+        sample.resampled[:, 2] - sample.resampled[:, 0],
+        sample.resampled[:, 3] - sample.resampled[:, 2],
+        sample.resampled[:, 1] - sample.resampled[:, 3],
     ]
-    assert sum(parts) == pytest.approx(found.resampled[:, 1] - found.resampled[:, 0], abs=1e-12)
+    assert sum(parts) == pytest.approx(sample.resampled[:, 1] - sample.resampled[:, 0], abs=1e-12)
 
 
 def test_an_arm_against_itself_is_no_difference():
@@ -283,12 +283,12 @@ def test_an_arm_against_itself_is_no_difference():
 @pytest.mark.parametrize(("one", "other", "is_mcnemar"), [(1, 0, False), (2, 0, True), (2, 3, True), (1, 2, False)])
 def test_mcnemar_takes_no_means_over_seeds(one, other, is_mcnemar):
     right = np.random.default_rng(0).random((5, 60)) < np.array([[0.3], [0.6], [0.6], [0.8], [0.7]])
-    found = sampled(replace(stats.stack(rows_of(*right), mean, seeds=2), right_or_wrong=True), 2000)
-    assert found.is_mcnemar(one, other) == is_mcnemar
-    first, second = found.arms.sums[:, 3, 0], found.arms.sums[:, 0, 0]
-    known = stats.exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
-    assert found.difference(2, 0).p == pytest.approx(known)
-    assert 0 < found.difference(stats.TUNED, stats.BASE).p < 0.05
+    sample = sampled(replace(stats.stack(rows_of(*right), mean, seeds=2), right_or_wrong=True), 2000)
+    assert sample.is_mcnemar(one, other) == is_mcnemar
+    first, second = sample.arms.sums[:, 3, 0], sample.arms.sums[:, 0, 0]
+    exact = stats.exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
+    assert sample.difference(2, 0).p == pytest.approx(exact)
+    assert 0 < sample.difference(stats.TUNED, stats.BASE).p < 0.05
 
 
 # Scores of single arms
@@ -300,8 +300,8 @@ def test_wilson_by_known_values(share, low, high):
 
 
 def test_wilson_equals_scipy():
-    known = scipy.stats.binomtest(17, 60).proportion_ci(0.9, "wilson")
-    assert stats.wilson(17 / 60, 60, 0.9) == pytest.approx((known.low, known.high))
+    scipys = scipy.stats.binomtest(17, 60).proportion_ci(0.9, "wilson")
+    assert stats.wilson(17 / 60, 60, 0.9) == pytest.approx((scipys.low, scipys.high))
 
 
 def test_a_score_has_an_interval_of_its_own():
@@ -321,11 +321,11 @@ def test_copies_within_a_group_add_no_certainty():
     once = of_means(base, tuned)
     copied = of_means(*(np.repeat(x, 4) for x in (base, tuned)), groups=np.repeat(np.arange(80), 4))
     naive = of_means(*(np.repeat(x, 4) for x in (base, tuned)))
-    found = [lift(arms, 4000) for arms in (once, copied, naive)]
-    widths = [each.high - each.low for each in found]
+    differences = [lift(arms, 4000) for arms in (once, copied, naive)]
+    widths = [difference.high - difference.low for difference in differences]
     assert widths[1] == pytest.approx(widths[0], rel=1e-9)
     assert widths[2] == pytest.approx(widths[0] / 2, rel=0.1)
-    assert found[0].p == found[1].p
+    assert differences[0].p == differences[1].p
 
 
 def test_labels_need_no_order():

@@ -55,13 +55,13 @@ def name_of(path):
 
 def imports(path):
     """Modules that a file imports, wherever in it the import stands."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PIPELINE)))
@@ -112,8 +112,8 @@ except SystemExit as stopped:
     print("status", stopped.code or 0)
 print(*{name.split(".")[0] for name in sys.modules})
 """
-    shown = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT, check=True)
-    *_, status, loaded = shown.stdout.splitlines()
+    ran = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT, check=True)
+    *_, status, loaded = ran.stdout.splitlines()
     assert status == "status 0"
     assert "pydantic" in loaded.split()
     assert not HEAVY & set(loaded.split())
@@ -138,8 +138,8 @@ def test_ceilings():
 
 
 def test_top_level_is_fixed():
-    given = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
-    tops = {name.split("/")[0] for name in given}
+    tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
+    tops = {name.split("/")[0] for name in tracked}
     assert {
         "pyproject.toml",
         "pipeline",
@@ -181,4 +181,4 @@ def test_files_of_stage_folders_are_named_in_one_place():
     owners = [PIPELINE / "store" / name for name in ("folders.py", "result_folders.py", "artifact.py")]
     names = file_names(*owners) - {"README.md"}  # a model card, but also what every project has
     assert {"examples.jsonl", "beside.json", "manifest.json", "preface.txt"} <= names
-    assert {path.name: found for path in FILES if path not in owners and (found := file_names(path) & names)} == {}
+    assert {path.name: repeated for path in FILES if path not in owners and (repeated := file_names(path) & names)} == {}

@@ -30,10 +30,10 @@ FIRST = {
 
 @pytest.mark.parametrize("name", FIRST)
 def test_the_first_example(name):
-    made = task_rows.examples(task.find(name))[0]
-    asked, answer = FIRST[name]
-    assert asked in made.prompt
-    assert made.target.startswith(answer)
+    example = task_rows.examples(task.find(name))[0]
+    question, answer = FIRST[name]
+    assert question in example.prompt
+    assert example.target.startswith(answer)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_the_first_example(name):
 )
 def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers):
     changes = {"answers_spans": {"spans": spans, "types": types}}
-    made = task_rows.example_of(task.find("drop"), **changes)
-    assert made.target == spans[0]
-    assert json.loads(made.extra["tests"]) == answers
-    assert metrics.load("drop_f1").score(json.dumps(answers[-1][::-1]), made.extra["tests"]) == 1
+    example = task_rows.example_of(task.find("drop"), **changes)
+    assert example.target == spans[0]
+    assert json.loads(example.extra["tests"]) == answers
+    assert metrics.load("drop_f1").score(json.dumps(answers[-1][::-1]), example.extra["tests"]) == 1
 
 
 def test_only_the_rows_of_webnlg_with_references_are_scored():
@@ -70,16 +70,16 @@ def test_an_entity_may_begin_without_its_b():
 
 
 def test_a_long_table_is_shown_in_part_and_may_be_cut_further():
-    made = task_rows.examples(task.find("wikisql"))[2]
-    start, end = made.extra["cut"]
-    assert made.prompt[start:end].splitlines() == [f"Town {n} | Rider {n}" for n in range(20)]
-    assert made.prompt.endswith("\n\nQuestion: Who won in Redhill?\nSQL:")
+    example = task_rows.examples(task.find("wikisql"))[2]
+    start, end = example.extra["cut"]
+    assert example.prompt[start:end].splitlines() == [f"Town {n} | Rider {n}" for n in range(20)]
+    assert example.prompt.endswith("\n\nQuestion: Who won in Redhill?\nSQL:")
 
 
 def test_tokens_that_repeat_stay_in_the_dictionary_in_their_order():
-    found = [made.target for made in task_rows.examples(task.find("bc5cdr"), "train")]
-    assert found[3] == "{'B-Chemical': ['lithium', 'lithium'], 'B-Disease': ['hand'], 'I-Disease': ['tremor'], 'I-Chemical': []}"
-    assert found[2] == "{'B-Chemical': [], 'B-Disease': [], 'I-Disease': [], 'I-Chemical': []}"
+    targets = [example.target for example in task_rows.examples(task.find("bc5cdr"), "train")]
+    assert targets[3] == "{'B-Chemical': ['lithium', 'lithium'], 'B-Disease': ['hand'], 'I-Disease': ['tremor'], 'I-Chemical': []}"
+    assert targets[2] == "{'B-Chemical': [], 'B-Disease': [], 'I-Disease': [], 'I-Chemical': []}"
 
 
 # Whole real data sets, where they are here.
@@ -111,20 +111,20 @@ def real(name, path):
 
 @pytest.mark.parametrize(("name", "path", "rows", "groups", "answer"), REAL)
 def test_every_real_row_is_an_example(name, path, rows, groups, answer):
-    found = real(name, path)
-    assert len(found) == rows
-    assert not [made for made in found if isinstance(made, BadRow)]
-    assert len({made.group for made in found}) == groups
-    assert task.find(name).answer(found[0].target, found[0]).startswith(answer)
+    examples = real(name, path)
+    assert len(examples) == rows
+    assert not [example for example in examples if isinstance(example, BadRow)]
+    assert len({example.group for example in examples}) == groups
+    assert task.find(name).answer(examples[0].target, examples[0]).startswith(answer)
     source = getattr(task.find(name), "train" if path.endswith("train") else "heldout")[0]
     assert source.rows == rows
 
 
 def test_the_entities_of_conllpp_are_those_that_are_known():
-    found = [json.loads(made.target) for split in ("train", "validation", "test") for made in real("conllpp", f"conllpp/{split}")]
-    assert sum(not any(named.values()) for named in found) == 4232
-    assert len(found) == 20744
-    counts = {kind: sum(len(named[kind]) for named in found[:14041]) for kind in found[0]}
+    entities = [json.loads(example.target) for split in ("train", "validation", "test") for example in real("conllpp", f"conllpp/{split}")]
+    assert sum(not any(named.values()) for named in entities) == 4232
+    assert len(entities) == 20744
+    counts = {kind: sum(len(named[kind]) for named in entities[:14041]) for kind in entities[0]}
     assert counts == {"person": 6600, "organization": 6321, "location": 7140, "miscellaneous": 3438}  # as published with CoNLL-2003
 
 
@@ -133,5 +133,5 @@ def test_the_entities_of_conllpp_are_those_that_are_known():
     ("name", "path", "step"), [("magicoder", "humaneval/test", 1), ("mbpp", "mbpp/train", 6), ("mbpp", "mbpp/test", 6)]
 )
 def test_real_solutions_pass_their_tests(name, path, step):
-    found = real(name, path)[::step]
-    assert task_rows.scores(task.find(name), found, [made.target for made in found]) == {"pass_at_1": 1.0}
+    examples = real(name, path)[::step]
+    assert task_rows.scores(task.find(name), examples, [example.target for example in examples]) == {"pass_at_1": 1.0}

@@ -31,73 +31,73 @@ for line in sys.stdin:
     ask = json.loads(line)
     os.environ["HF_TOKEN"] = ask.get("token", "")
     try:
-        given = ask.get("source", {})
-        there = [Source(**given | {"files": tuple(given.get("files", ()))})] if given else getattr(task.find(ask["task"]), ask["part"])
+        fields = ask.get("source", {})
+        there = [Source(**fields | {"files": tuple(fields.get("files", ()))})] if fields else getattr(task.find(ask["task"]), ask["part"])
         opened = source.open_first(there, ask.get("offline", False))
-        found = [[each.id, each.row] for each in opened.read()]
-        said = {"rows": found, "total": opened.total, "facts": opened.facts, "where": opened.location}
+        rows = [[row.id, row.row] for row in opened.read()]
+        answer = {"rows": rows, "total": opened.total, "facts": opened.facts, "where": opened.location}
     except UserError as error:
-        said = {"error": error.problem, "remedy": error.remedy}
-    print("SAID " + json.dumps(said))
+        answer = {"error": error.problem, "remedy": error.remedy}
+    print("ANSWER " + json.dumps(answer))
 """
 
 
 def ask(environ, folder, asks):
     """What each question gets in one new process; its cache is empty, or what an earlier one left in the same folder."""
     env = {**os.environ, **environ, "PYTHONPATH": str(ROOT)}
-    said = "".join(json.dumps(each) + "\n" for each in asks)
-    done = subprocess.run([sys.executable, "-c", ASK], input=said, env=env, cwd=folder, capture_output=True, text=True, check=False)
+    lines = "".join(json.dumps(question) + "\n" for question in asks)
+    done = subprocess.run([sys.executable, "-c", ASK], input=lines, env=env, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line.removeprefix("SAID ")) for line in done.stdout.splitlines() if line.startswith("SAID ")]
+    return [json.loads(line.removeprefix("ANSWER ")) for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
 
 
-def loaded(folder, parts, at):
+def loaded(folder, parts, position):
     """What these parts of tasks give, where only the source at that place of theirs is to be had; by name and part."""
     world = World(folder / "hub", folder / "sources")
-    expected = {(name, part): world.add(task.find(name), getattr(task.find(name), part)[at]) for name, part in parts}
+    expected = {(name, part): world.add(task.find(name), getattr(task.find(name), part)[position]) for name, part in parts}
     world.declare()
     with LocalHub(world.hub) as hub:
         environ = hub.environ(folder / "cache") | {"LORALIFT_SOURCES": str(world.manual_folder)}
-        said = ask(environ, folder, [{"task": name, "part": part} for name, part in expected])
-    return {key: (rows, given) for (key, rows), given in zip(expected.items(), said, strict=True)}
+        answers = ask(environ, folder, [{"task": name, "part": part} for name, part in expected])
+    return {key: (rows, answer) for (key, rows), answer in zip(expected.items(), answers, strict=True)}
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    return loaded(tmp_path_factory.mktemp("first"), PARTS, at=0)
+    return loaded(tmp_path_factory.mktemp("first"), PARTS, position=0)
 
 
 def examples(name, rows):
     """What the task makes of the rows that it can use."""
-    return [(made.prompt, made.target, made.choices) for made in map(task.find(name).example, rows)]
+    return [(example.prompt, example.target, example.choices) for example in map(task.find(name).example, rows)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "part"), PARTS)
 def test_every_task_loads_from_its_best_source(name, part, first):
-    rows, said = first[name, part]
-    assert "error" not in said, said
-    assert examples(name, [row for _, row in said["rows"]]) == examples(name, rows)
-    assert len({mark for mark, _ in said["rows"]}) == said["total"] == len(rows) >= 2
+    rows, answer = first[name, part]
+    assert "error" not in answer, answer
+    assert examples(name, [row for _, row in answer["rows"]]) == examples(name, rows)
+    assert len({mark for mark, _ in answer["rows"]}) == answer["total"] == len(rows) >= 2
     assert (
-        said["facts"].get("expected_rows") == getattr(task.find(name), part)[0].rows
+        answer["facts"].get("expected_rows") == getattr(task.find(name), part)[0].rows
     )  # as few rows as these are not what was written down
-    assert "instead_of" not in said["facts"]
+    assert "instead_of" not in answer["facts"]
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory):
-    return loaded(tmp_path_factory.mktemp("second"), OTHERS, at=1)
+    return loaded(tmp_path_factory.mktemp("second"), OTHERS, position=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "part"), OTHERS)
 def test_the_other_source_gives_the_same_examples_and_says_why(name, part, second):
-    rows, said = second[name, part]
-    assert "error" not in said, said
+    rows, answer = second[name, part]
+    assert "error" not in answer, answer
     best = getattr(task.find(name), part)[0]
-    assert examples(name, [row for _, row in said["rows"]]) == examples(name, used_rows(rows, best))
-    (why,) = said["facts"]["instead_of"]
+    assert examples(name, [row for _, row in answer["rows"]]) == examples(name, used_rows(rows, best))
+    (why,) = answer["facts"]["instead_of"]
     assert why.startswith(f"the data set {best.hub} has no ") or "there is no data set" in why
 
 
@@ -153,10 +153,10 @@ def refused(tmp_path_factory):
     }
     with LocalHub(folder / "hub") as server:
         environ = server.environ(folder / "cache") | {"LORALIFT_SOURCES": str(folder / "sources")}
-        said = dict(zip(asks, ask(environ, folder, asks.values()), strict=True))
+        answers = dict(zip(asks, ask(environ, folder, asks.values()), strict=True))
     away = environ | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     later = [{"source": {"hub": "org/other", **COPY}}, {"source": {"hub": "org/good", **COPY}}]
-    return said | dict(zip(("no network", "cached"), ask(away, folder, later), strict=True))
+    return answers | dict(zip(("no network", "cached"), ask(away, folder, later), strict=True))
 
 
 @pytest.mark.slow
@@ -200,7 +200,7 @@ class Files(ThreadingHTTPServer):
 
     def __init__(self, body, more=0):
         super().__init__(("127.0.0.1", 0), Sender)
-        self.body, self.more, self.asked = body, more, []
+        self.body, self.more, self.requests = body, more, []
         self.url = f"http://127.0.0.1:{self.server_port}/rows.csv.gz"
 
     def __enter__(self):
@@ -213,8 +213,8 @@ class Files(ThreadingHTTPServer):
 
 
 class Sender(BaseHTTPRequestHandler):
-    def log_message(self, *said):
-        self.server.asked.append(self.path)
+    def log_message(self, *words):
+        self.server.requests.append(self.path)
 
     def do_GET(self):
         self.send_response(404 if "none" in self.path else 200)
@@ -231,7 +231,7 @@ def sources(tmp_path, monkeypatch):
     return tmp_path / "sources"
 
 
-def at(url):
+def fetched_source(url):
     return Source("train", manual_file=ManualFile("set/rows.csv.gz", "https://page.example", "rows.csv.gz", url), rename=(("mr", "words"),))
 
 
@@ -241,16 +241,16 @@ ROWS = gzip.compress(b'mr,ref\n"one, two",three\n')
 def test_a_file_is_fetched_once(sources):
     with Files(ROWS) as server:
         for _ in range(2):
-            opened = source.open_source(at(server.url))
-            assert [each.row for each in opened.read()] == [{"words": "one, two", "ref": "three"}]
-        assert server.asked == ["/rows.csv.gz"]
+            opened = source.open_source(fetched_source(server.url))
+            assert [row.row for row in opened.read()] == [{"words": "one, two", "ref": "three"}]
+        assert server.requests == ["/rows.csv.gz"]
     assert [path.name for path in (sources / "set").iterdir()] == ["rows.csv.gz"]
 
 
 @pytest.mark.parametrize(("more", "name"), [(100, "rows.csv.gz"), (0, "none.csv.gz")])
 def test_a_download_that_fails_leaves_nothing(more, name, sources):
     with Files(ROWS, more) as server, pytest.raises(DataError, match="cannot be fetched: ") as error:
-        source.open_source(at(server.url.replace("rows.csv.gz", name)))
+        source.open_source(fetched_source(server.url.replace("rows.csv.gz", name)))
     assert f"Fetch it by hand and put it at {sources / 'set' / 'rows.csv.gz'}." == error.value.remedy
     assert not [*(sources / "set").iterdir()]
 
@@ -282,8 +282,8 @@ def test_a_renamed_column_is_named(sources, model, tmp_path, monkeypatch):
     preparing.write_file(sources / "e2e_nlg" / "trainset.csv", "mr,ref\nname[Inn],An inn.\nname[Bar],A bar.\n")
     with pytest.raises(DataError) as error:
         preparing.prepare_split("e2e_nlg", "heldout", tmp_path / "out", model)
-    where = sources / "e2e_nlg" / "testset_w_refs.csv"
-    assert error.value.problem == f"{where}: in every one of its 1 rows human_reference is missing or null."
+    path = sources / "e2e_nlg" / "testset_w_refs.csv"
+    assert error.value.problem == f"{path}: in every one of its 1 rows human_reference is missing or null."
     assert error.value.remedy.startswith("It may be another version of the data")
 
 

@@ -29,7 +29,7 @@ LONG = "and so the letter went on and on " * 3100
 
 
 @pytest.fixture(scope="module")
-def made():
+def task_examples():
     """The held-out and training examples of every task."""
     return {one.name: {split: task_rows.examples(one, split) for split in task_rows.SPLITS} for one in task_rows.every()}
 
@@ -54,24 +54,24 @@ def test_the_split_that_was_scored_is_held_out(row):
 
 
 @ALL
-def test_every_row_makes_an_example_with_an_id_of_its_own(name, made):
+def test_every_row_makes_an_example_with_an_id_of_its_own(name, task_examples):
     one = task.find(name)
-    for split, found in made[name].items():
-        assert len(found) == len(task_rows.rows(one, split)) >= 2
-        assert len({example.id for example in found}) == len(found)
+    for split, examples in task_examples[name].items():
+        assert len(examples) == len(task_rows.rows(one, split)) >= 2
+        assert len({example.id for example in examples}) == len(examples)
 
 
 @ALL
-def test_a_prompt_ends_in_its_cue(name, made):
-    for example in made[name]["heldout"] + made[name]["train"]:
+def test_a_prompt_ends_in_its_cue(name, task_examples):
+    for example in task_examples[name]["heldout"] + task_examples[name]["train"]:
         assert example.prompt == example.prompt.strip()
         assert example.target == example.target.strip()
 
 
 @ALL
-def test_the_parser_reads_targets_and_what_it_has_read(name, made):
+def test_the_parser_reads_targets_and_what_it_has_read(name, task_examples):
     one = task.find(name)
-    for example in made[name]["heldout"] + made[name]["train"]:
+    for example in task_examples[name]["heldout"] + task_examples[name]["train"]:
         read = one.answer(example.target, example)
         assert read
         assert one.answer(read, example) == read
@@ -80,22 +80,22 @@ def test_the_parser_reads_targets_and_what_it_has_read(name, made):
 
 
 @ALL
-def test_the_choices_hold_every_target(name, made):
+def test_the_choices_hold_every_target(name, task_examples):
     one = task.find(name)
-    for example in made[name]["heldout"] + made[name]["train"]:
+    for example in task_examples[name]["heldout"] + task_examples[name]["train"]:
         assert not example.choices or example.target in example.choices
         assert one.choices == (() if name == "arc_combined" else example.choices)
         assert bool(example.choices) == (one.answer is parsers.choice or one.answer is parsers.boolean)
 
 
 @ALL
-def test_targets_score_full_marks_and_other_answers_less(name, made):
-    one, asked = task.find(name), made[name]["heldout"]
-    targets = [example.target for example in asked]
-    wrong = [next(other for other in targets[at:] + targets if other != right) for at, right in enumerate(targets)]
-    assert task_rows.scores(one, asked, targets) == dict.fromkeys(one.metrics, pytest.approx(1.0))
-    assert max(task_rows.scores(one, asked, wrong).values()) < 0.9
-    assert max(task_rows.scores(one, asked, [""] * len(asked)).values()) == 0
+def test_targets_score_full_marks_and_other_answers_less(name, task_examples):
+    one, examples = task.find(name), task_examples[name]["heldout"]
+    targets = [example.target for example in examples]
+    wrong = [next(other for other in targets[index:] + targets if other != right) for index, right in enumerate(targets)]
+    assert task_rows.scores(one, examples, targets) == dict.fromkeys(one.metrics, pytest.approx(1.0))
+    assert max(task_rows.scores(one, examples, wrong).values()) < 0.9
+    assert max(task_rows.scores(one, examples, [""] * len(examples)).values()) == 0
 
 
 @ALL
@@ -108,8 +108,8 @@ def test_the_metric_of_the_paper_is_among_the_metrics(name):
 
 
 @ALL
-def test_a_long_prompt_keeps_question_and_cue(name, made, model):
-    render, example = renderer.renderer(model), made[name]["heldout"][0]
+def test_a_long_prompt_keeps_question_and_cue(name, task_examples, model):
+    render, example = renderer.renderer(model), task_examples[name]["heldout"][0]
     (counts,) = render.lengths([(example.prompt, example.target)])
     limit = sum(counts) + 50
     start, end = example.extra.get("cut", (0, 0))
@@ -137,23 +137,23 @@ PASSAGES = {
 
 
 @pytest.mark.parametrize("name", PASSAGES)
-def test_what_may_be_cut_is_the_passage(name, made):
-    for example, row in zip(made[name]["heldout"], task_rows.rows(task.find(name), "heldout"), strict=True):
+def test_what_may_be_cut_is_the_passage(name, task_examples):
+    for example, row in zip(task_examples[name]["heldout"], task_rows.rows(task.find(name), "heldout"), strict=True):
         start, end = example.extra["cut"]
         assert example.prompt[start:end] == row[PASSAGES[name]].strip()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if task.find(name).preface])
-def test_the_worked_examples_stand_in_every_prompt_and_are_not_trained_on(name, made, model, tmp_path, monkeypatch):
+def test_the_worked_examples_stand_in_every_prompt_and_are_not_trained_on(name, task_examples, model, tmp_path, monkeypatch):
     one, held = task.find(name), [task_rows.rows(task.find(name), split) for split in task_rows.SPLITS]
     task_rows.place(monkeypatch, name, tmp_path, *held)
     _, facts = preparing.prepare_both(name, tmp_path / "out", model, max_tokens=5000, max_bad_rows=0.5)
-    found = preparing.examples(tmp_path / "out" / "heldout") + preparing.examples(tmp_path / "out" / "train")
-    preface = one.preface([made[name]["train"][at] for at in one.shots])
-    assert all(example.prompt.startswith(preface) and len(example.prompt) > len(preface) for example in found)
-    assert all(made[name]["train"][at].target in preface for at in one.shots)
+    examples = preparing.examples(tmp_path / "out" / "heldout") + preparing.examples(tmp_path / "out" / "train")
+    preface = one.preface([task_examples[name]["train"][shot] for shot in one.shots])
+    assert all(example.prompt.startswith(preface) and len(example.prompt) > len(preface) for example in examples)
+    assert all(task_examples[name]["train"][shot].target in preface for shot in one.shots)
     assert facts["dropped"].get("shown in every prompt", 0) == len(one.shots)
-    assert not {f"train-{at + 1}" for at in one.shots} & {example.id for example in found}
+    assert not {f"train-{shot + 1}" for shot in one.shots} & {example.id for example in examples}
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,12 @@ def test_the_worked_examples_stand_in_every_prompt_and_are_not_trained_on(name, 
     ],
 )
 def test_every_label_has_its_target(name, column, targets):
-    made = {value: task_rows.example_of(task.find(name), **{column: value}) for value in targets}
-    assert {value: example.target for value, example in made.items()} == targets
+    examples = {value: task_rows.example_of(task.find(name), **{column: value}) for value in targets}
+    assert {value: example.target for value, example in examples.items()} == targets
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "words"),
     [
         ("glue_qnli", "Answer 0 if the response answers"),
         ("glue_mnli", "0 if the premise entails the hypothesis, 2 if it contradicts it, 1 if neither"),
@@ -195,31 +195,32 @@ def test_every_label_has_its_target(name, column, targets):
         ("winogrande", "1: soup\n2: stew"),
     ],
 )
-def test_a_prompt_says_what_the_labels_mean(name, said, made):
-    assert said in made[name]["heldout"][0].prompt
+def test_a_prompt_says_what_the_labels_mean(name, words, task_examples):
+    assert words in task_examples[name]["heldout"][0].prompt
 
 
-def test_arc_keeps_the_labels_of_each_question(made):
-    found = {example.target: example.choices for split in made["arc_combined"].values() for example in split}
-    assert found == {"B": (*"ABCD",), "3": (*"1234",), "A": (*"ABCD",), "C": (*"ABC",), "1": (*"1234",)}
-    assert "Reply with one of these labels only: 1, 2, 3, 4." in made["arc_combined"]["heldout"][1].prompt
+def test_arc_keeps_the_labels_of_each_question(task_examples):
+    choices = {example.target: example.choices for split in task_examples["arc_combined"].values() for example in split}
+    assert choices == {"B": (*"ABCD",), "3": (*"1234",), "A": (*"ABCD",), "C": (*"ABC",), "1": (*"1234",)}
+    assert "Reply with one of these labels only: 1, 2, 3, 4." in task_examples["arc_combined"]["heldout"][1].prompt
 
 
-def test_classes_are_spelled_as_in_the_data_set(made):
+def test_classes_are_spelled_as_in_the_data_set(task_examples):
     from pipeline.metrics.paper_class_name.paper_class_name import CLASSES
 
     assert dbpedia.KINDS == CLASSES
     both = {
-        name: {example.target for split in made[name].values() for example in split} for name in ("covid", "reuters", "customer_support")
+        name: {example.target for split in task_examples[name].values() for example in split}
+        for name in ("covid", "reuters", "customer_support")
     }
     assert both["covid"] == {"Extremely Positive", "Positive", "Neutral", "Negative", "Extremely Negative"}
     assert both["reuters"] == {"cocoa", "interest, money-fx", "grain, wheat", "crude", "earn"}
     assert both["customer_support"] >= {"replace card", "check balance", "get branch hours"}
 
 
-def test_examples_of_one_document_are_of_one_group(made):
+def test_examples_of_one_document_are_of_one_group(task_examples):
     def groups(name):
-        return [example.group for split in ("heldout", "train") for example in made[name][split]]
+        return [example.group for split in ("heldout", "train") for example in task_examples[name][split]]
 
     first, second, third, *_ = groups("winogrande")
     assert first == second != third
@@ -231,7 +232,7 @@ def test_examples_of_one_document_are_of_one_group(made):
 
 def test_stsb_reads_the_first_number_and_none_off_the_scale():
     one, example = task.find("glue_stsb"), Example("a", "", "")
-    read = {said: one.answer(said, example) for said in ("3.50", " 4 out of 5", "Score: 2.", "6", "-1", "alike", "10\n4")}
+    read = {text: one.answer(text, example) for text in ("3.50", " 4 out of 5", "Score: 2.", "6", "-1", "alike", "10\n4")}
     assert [*read.values()] == ["3.5", "4", "2", None, None, None, None]
 
 
@@ -275,7 +276,7 @@ def test_rows_that_are_no_example_are_counted_by_reason(name, model, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("name", "column", "value", "said"),
+    ("name", "column", "value", "message"),
     [
         ("glue_cola", "label", -1, "label is -1, and its labels are 0 to 1"),
         ("covid", "Sentiment", "Glad", "Sentiment is 'Glad', which is none of Extremely Positive, Positive, Neutral,"),
@@ -287,18 +288,18 @@ def test_rows_that_are_no_example_are_counted_by_reason(name, model, tmp_path, m
         ("legal", "clause_type", None, "clause_type is missing or null"),
     ],
 )
-def test_what_is_wrong_with_a_row_names_column_and_value(name, column, value, said):
-    found = task_rows.example_of(task.find(name), **{column: value})
-    assert isinstance(found, BadRow)
-    assert found.value.startswith(said)
+def test_what_is_wrong_with_a_row_names_column_and_value(name, column, value, message):
+    bad_row = task_rows.example_of(task.find(name), **{column: value})
+    assert isinstance(bad_row, BadRow)
+    assert bad_row.value.startswith(message)
 
 
-@pytest.mark.parametrize(("how", "kept"), [("cut_field", 4), ("drop", 3)])
-def test_a_passage_of_100_000_characters_is_cut_or_left_out(how, kept, model, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("how", "n_examples"), [("cut_field", 4), ("drop", 3)])
+def test_a_passage_of_100_000_characters_is_cut_or_left_out(how, n_examples, model, tmp_path, monkeypatch):
     good = task_rows.rows(task.find("boolq"), "heldout")
     task_rows.place(monkeypatch, "boolq", tmp_path, good, [*good, good[1] | {"passage": LONG}])
     facts = preparing.prepare_split("boolq", "heldout", tmp_path / "out", model, max_tokens=250, long_prompts=how, max_bad_rows=0.5)
-    assert (facts["kept"], facts["cut"], facts["dropped"].get("too long", 0)) == (kept, kept - 3, 4 - kept)
-    found = preparing.examples(tmp_path / "out")
-    assert all(example.prompt.startswith("Passage: ") and example.prompt.endswith("yes or no only.\nAnswer:") for example in found)
+    assert (facts["kept"], facts["cut"], facts["dropped"].get("too long", 0)) == (n_examples, n_examples - 3, 4 - n_examples)
+    examples = preparing.examples(tmp_path / "out")
+    assert all(example.prompt.startswith("Passage: ") and example.prompt.endswith("yes or no only.\nAnswer:") for example in examples)
     assert facts["tokens"]["prompt"]["max"] <= 250
