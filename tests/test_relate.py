@@ -272,7 +272,7 @@ def test_the_quickstart_base_tells_true_pairs_from_shuffled_ones(tmp_path):
         (tmp_path / name).mkdir()
         inputs = write(tmp_path / name, exam, [example.target for example in said])
         _, rows = run(tmp_path / name, spec, inputs, compute="bf16")
-        told[name] = relevance.of(rows, np.arange(40), 0.95, 500, 0)
+        told[name] = relevance.summarize(rows, np.arange(40), 0.95, 500, 0)
     assert told["true"]["auc_low"] > 0.9
     assert told["true"]["low"] > told["shuffled"]["high"]
     assert told["shuffled"]["auc_low"] < 0.5 < told["shuffled"]["auc_high"]

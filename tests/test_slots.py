@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.data import task
+from pipeline.data import task as tasks
 from pipeline.data.task import Slot
 from pipeline.measures import slots
 from pipeline.store.records import Example
@@ -17,14 +17,15 @@ OTHERS = [
     Slot("esrb", "T (for Teen)"), Slot("out", "June 29, 2018"), Slot("genre", "driving/racing", ("cars",)),
     Slot("open", "yes", judged=False),
 ]  # fmt: skip
-KNOWN = slots.Vocabulary([PLACE, OTHERS])
+VOCABULARY = slots.Vocabulary([PLACE, OTHERS])
 NAMES = {"food": "Indian", "near": "Café Rouge", "name": "Blue Spice"}
 
 
 def errors(answer, representation=PLACE):
-    found = slots.errors(representation, answer, KNOWN)
-    assert all(len(each) == len(set(each)) for each in found[:3])
-    return [dict(each) for each in found[:3]]
+    result = slots.slot_errors(representation, answer, VOCABULARY)
+    lists = (result.missing, result.added, result.wrong)
+    assert all(len(values) == len(set(values)) for values in lists)
+    return [dict(values) for values in lists]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_errors_by_hand(answer, missing, added, wrong):
 
 
 @pytest.mark.parametrize(
-    ("slot", "said"),
+    ("slot", "answer"),
     [
         ("esrb: M (for Mature)", "It is M rated"),
         ("esrb: M (for Mature)", "rated M (for Mature)"),
@@ -66,10 +67,10 @@ def test_errors_by_hand(answer, missing, added, wrong):
         ("home: Old_Bridge", "at the Old Bridge"),
     ],
 )
-def test_a_value_is_said_in_several_ways(slot, said):
-    (known,) = [each for each in OTHERS if f"{each.name}: {each.value}" == slot] or [Slot(*slot.split(": "))]
-    assert errors(said, [known]) == [{}, {}, {}]
-    assert errors("Nothing of it is said.", [known]) == [{known.name: known.value}, {}, {}]
+def test_a_value_is_said_in_several_ways(slot, answer):
+    (expected,) = [other for other in OTHERS if f"{other.name}: {other.value}" == slot] or [Slot(*slot.split(": "))]
+    assert errors(answer, [expected]) == [{}, {}, {}]
+    assert errors("Nothing of it is said.", [expected]) == [{expected.name: expected.value}, {}, {}]
 
 
 def test_a_value_said_for_one_slot_is_not_added_to_a_second():
@@ -77,18 +78,18 @@ def test_a_value_said_for_one_slot_is_not_added_to_a_second():
 
 
 def test_what_cannot_be_judged_is_counted_apart():
-    found = slots.errors(PLACE, "Blue Spice", KNOWN)
-    assert (found.of, found.unjudged) == (3, 1)
-    assert slots.errors([Slot("esrb", "", judged=False)], "Which rating?", KNOWN)[3:] == (0, 1)
+    result = slots.slot_errors(PLACE, "Blue Spice", VOCABULARY)
+    assert (result.of, result.unjudged) == (3, 1)
+    assert slots.slot_errors([Slot("esrb", "", judged=False)], "Which rating?", VOCABULARY)[3:] == (0, 1)
 
 
 def test_every_wrong_value_takes_the_place_of_one_missing():
-    asked = [Slot("genre", "puzzle"), Slot("genre", "sport"), Slot("genre", "music")]
-    known = slots.Vocabulary([asked, [Slot("genre", "arcade"), Slot("genre", "indie")]])
-    found = slots.errors(asked, "an arcade music game", known)
-    assert (len(found.missing), found.added, found.wrong) == (1, [], [("genre", "arcade")])
-    found = slots.errors(asked[:1], "an arcade or indie game", known)
-    assert (found.missing, len(found.added), len(found.wrong)) == ([], 1, 1)
+    representation = [Slot("genre", "puzzle"), Slot("genre", "sport"), Slot("genre", "music")]
+    vocabulary = slots.Vocabulary([representation, [Slot("genre", "arcade"), Slot("genre", "indie")]])
+    result = slots.slot_errors(representation, "an arcade music game", vocabulary)
+    assert (len(result.missing), result.added, result.wrong) == (1, [], [("genre", "arcade")])
+    result = slots.slot_errors(representation[:1], "an arcade or indie game", vocabulary)
+    assert (result.missing, len(result.added), len(result.wrong)) == ([], 1, 1)
 
 
 # The tasks' representations
@@ -105,34 +106,36 @@ def test_every_wrong_value_takes_the_place_of_one_missing():
     ],
 )  # fmt: skip
 def test_representations(name, group, expected):
-    made = Example("1", "prompt", "target", group=group)
-    assert [(slot.name, slot.value, slot.judged) for slot in task.find(name).slots(made)] == expected
+    example = Example("1", "prompt", "target", group=group)
+    assert [(slot.name, slot.value, slot.judged) for slot in tasks.find(name).slots(example)] == expected
 
 
-@pytest.mark.parametrize("name", [one.name for one in task_rows.every() if one.grounded == "slots"])
+@pytest.mark.parametrize("name", [task.name for task in task_rows.every() if task.grounded == "slots"])
 def test_invented_targets_say_their_representation(name):
-    one = task.find(name)
-    made = task_rows.examples(one) + task_rows.examples(one, "train")
-    known = slots.Vocabulary(map(one.slots, made))
-    assert all(one.slots(example) for example in made)
-    assert [slots.errors(one.slots(example), example.target, known)[:3] for example in made] == [([], [], [])] * len(made)
+    task = tasks.find(name)
+    examples = task_rows.examples(task) + task_rows.examples(task, "train")
+    vocabulary = slots.Vocabulary(map(task.slots, examples))
+    assert all(task.slots(example) for example in examples)
+    assert [slots.slot_errors(task.slots(example), example.target, vocabulary)[:3] for example in examples] == [([], [], [])] * len(
+        examples
+    )
 
 
 def test_planted_errors_of_the_embedded_task_are_found_and_no_others():
     from pipeline.quickstart import rows
     from pipeline.tasks.shop_notice import NOTICE
 
-    one, held, rng = task.find("shop_notice"), list(rows.records("heldout")), random.Random(1)
-    made = task_rows.converted(one, held)
-    known = slots.Vocabulary(map(one.slots, made))
-    for row, example in zip(held, made, strict=True):
-        other = next(each for each in rng.sample(held, 60) if not {*map(str, each.values())} & {*map(str, row.values())})
+    task, records, rng = tasks.find("shop_notice"), list(rows.records("heldout")), random.Random(1)
+    examples = task_rows.converted(task, records)
+    vocabulary = slots.Vocabulary(map(task.slots, examples))
+    for row, example in zip(records, examples, strict=True):
+        other = next(record for record in rng.sample(records, 60) if not {*map(str, record.values())} & {*map(str, row.values())})
         column, slot = rng.choice([("person", "customer"), ("city", "city"), ("count", "quantity"), ("color", "color"), ("day", "day")])
         value, wrong = str(row[column]), str(other[column])
         swapped, added = NOTICE.format(**{**row, column: wrong}), f"{example.target} Or {wrong}?"
-        assert slots.errors(one.slots(example), swapped, known)[:3] == ([], [], [(slot, wrong)])
-        assert slots.errors(one.slots(example), added, known)[:3] == ([], [(slot, wrong)], [])
-        assert slots.errors(one.slots(example), NOTICE.format(**{**row, column: "it"}), known)[:3] == ([(slot, value)], [], [])
+        assert slots.slot_errors(task.slots(example), swapped, vocabulary)[:3] == ([], [], [(slot, wrong)])
+        assert slots.slot_errors(task.slots(example), added, vocabulary)[:3] == ([], [(slot, wrong)], [])
+        assert slots.slot_errors(task.slots(example), NOTICE.format(**{**row, column: "it"}), vocabulary)[:3] == ([(slot, value)], [], [])
 
 
 @pytest.mark.parametrize(
@@ -140,26 +143,30 @@ def test_planted_errors_of_the_embedded_task_are_found_and_no_others():
     [("viggo", (0.001, 0.005), (0.001, 0.005), (0, 0.001)), ("e2e_nlg", (0.04, 0.06), (0.002, 0.005), (0.004, 0.008))],
 )
 def test_people_leave_out_as_much_as_was_measured(name, missing, added, wrong):
-    one = task.find(name)
-    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
-    known = slots.Vocabulary(map(one.slots, made))
-    found = [slots.errors(one.slots(example), example.target, known) for example in made]
-    total = sum(each.of for each in found)
-    for at, (low, high) in enumerate((missing, added, wrong)):
-        assert low <= sum(len(each[at]) for each in found) / total <= high
+    task = tasks.find(name)
+    examples = [row for row in task_rows.converted(task, list(task_rows.real(f"{name}/test"))) if isinstance(row, Example)]
+    vocabulary = slots.Vocabulary(map(task.slots, examples))
+    results = [slots.slot_errors(task.slots(example), example.target, vocabulary) for example in examples]
+    total = sum(result.of for result in results)
+    for index, (low, high) in enumerate((missing, added, wrong)):
+        assert low <= sum(len(result[index]) for result in results) / total <= high
 
 
 @pytest.mark.parametrize("name", ["viggo", "e2e_nlg"])
 def test_errors_planted_in_real_text_are_found(name):
-    one, rng = task.find(name), random.Random(2)
-    made = [each for each in task_rows.converted(one, list(task_rows.real(f"{name}/test"))) if isinstance(each, Example)]
-    known = slots.Vocabulary(map(one.slots, made))
-    names = sorted({slot.value for each in made for slot in one.slots(each) if slot.name == "name"})
-    tried = found = 0
-    for example in rng.sample(made, 300):
-        (own,) = [slot.value for slot in one.slots(example) if slot.name == "name"] or [""]
-        other = rng.choice([each for each in names if each != own])
-        if own and own in example.target and slots.errors(one.slots(example), example.target, known)[:3] == ([], [], []):
+    task, rng = tasks.find(name), random.Random(2)
+    examples = [row for row in task_rows.converted(task, list(task_rows.real(f"{name}/test"))) if isinstance(row, Example)]
+    vocabulary = slots.Vocabulary(map(task.slots, examples))
+    names = sorted({slot.value for example in examples for slot in task.slots(example) if slot.name == "name"})
+    tried = detected = 0
+    for example in rng.sample(examples, 300):
+        (own,) = [slot.value for slot in task.slots(example) if slot.name == "name"] or [""]
+        other = rng.choice([name for name in names if name != own])
+        if own and own in example.target and slots.slot_errors(task.slots(example), example.target, vocabulary)[:3] == ([], [], []):
             tried += 1
-            found += slots.errors(one.slots(example), example.target.replace(own, other), known)[:3] == ([], [], [("name", other)])
-    assert found > 0.95 * tried > 100
+            detected += slots.slot_errors(task.slots(example), example.target.replace(own, other), vocabulary)[:3] == (
+                [],
+                [],
+                [("name", other)],
+            )
+    assert detected > 0.95 * tried > 100

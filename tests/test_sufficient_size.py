@@ -22,8 +22,8 @@ def curve(levels: dict[int, float], n: int = 2000, groups: int | None = None, **
     return [point({AXIS: size, **where}, row, labels) for size, row in scores.items()]
 
 
-def point(where: dict, row: np.ndarray, labels: np.ndarray, exam: str = "heldout") -> Point:
-    return Point("pets", where, exam, float(row.mean()), *stats.wilson(float(row.mean()), len(row)), row, labels)
+def point(coordinates: dict, row: np.ndarray, labels: np.ndarray, heldout_key: str = "a") -> Point:
+    return Point("pets", coordinates, heldout_key, float(row.mean()), *stats.wilson(float(row.mean()), len(row)), row, labels)
 
 
 def test_the_smallest_size_that_is_enough():
@@ -94,13 +94,13 @@ def test_what_cannot_be_compared_says_why():
     bleu = section([replace(point, score=point.score + 0.1) for point in points], SETTINGS)[0]
     assert (bleu["points"], bleu["smallest"]) == ([], None)
     assert bleu["reason"] == "not a mean of examples"
-    other = section([points[0], replace(points[1], exam="another")], SETTINGS)[0]
+    other = section([points[0], replace(points[1], heldout_key="another")], SETTINGS)[0]
     assert other["reason"] == "different examples"
 
 
 def test_no_axis_no_section():
     assert section(curve({1: 0.5}), SETTINGS) == []
-    assert section([replace(point, where={"finetune.targets": "qv"}) for point in curve({1: 0.5, 2: 0.6})], SETTINGS) == []
+    assert section([replace(point, coordinates={"finetune.targets": "qv"}) for point in curve({1: 0.5, 2: 0.6})], SETTINGS) == []
 
 
 @pytest.mark.parametrize("n", [50, 100, 300])

@@ -8,17 +8,17 @@ from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 Row = dict[str, Any]
 NEITHER: Literal["neither"] = "neither"
 LARGE_SHARE = 0.25
-"""Share of tuned's lift over the best arm that needs no training, from which on what the constant answer gives of it is named."""
+"""From this share of the lift over the best untrained arm on, the advice says how much of it the constant answer gives."""
 
 
 def verdict_on(cell: Row, arm: str) -> Verdict:
-    """An arm against the constant answer: `better` where there is no such answer.
+    """The verdict on an arm against the constant answer; `better` if the report has none.
 
-    Tuned goes by the paired interval where the arm `constant` was asked for; otherwise the answer's score is held against the interval of
-    the arm's own score, or against the score alone where that has none.
+    Tuned is judged by the paired interval if the arm `constant` was run. Otherwise the constant answer's score is compared with the
+    interval of the arm's own score, or with the score alone if it has no interval.
 
     Args:
-        cell: of report.json: floor and arms.
+        cell: a cell of report.json, with floor and arms.
     """
     floor = cell["floor"]
     if not floor:
@@ -30,21 +30,22 @@ def verdict_on(cell: Row, arm: str) -> Verdict:
 
 
 def interval(cell: Row, arm: str) -> tuple[float, float] | None:
-    """Of an arm's own score; None where it is not known."""
+    """The interval of an arm's own score; None if it is not known."""
     row = next(row for row in cell["arms"] if row["name"] == arm)
     return None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
 
 
 def score(cell: Row, arm: str) -> float:
+    """An arm's score by the primary metric."""
     return next(float(row["score"]) for row in cell["arms"] if row["name"] == arm)
 
 
 def overrules(cell: Row, use: str, rival: str) -> str | None:
-    """What the constant answer makes of a recommendation: NEITHER, CANNOT_TELL, or None where it changes nothing.
+    """The recommendation that the constant answer enforces: NEITHER, CANNOT_TELL, or None if it changes nothing.
 
     Args:
-        use: what the claims alone would recommend.
-        rival: the best arm that needs no training.
+        use: the arm that the claims alone recommend.
+        rival: the best arm without training.
     """
     verdicts = [verdict_on(cell, arm) for arm in contenders(use, rival)]
     if all(word == WORSE for word in verdicts):
@@ -53,12 +54,12 @@ def overrules(cell: Row, use: str, rival: str) -> str | None:
 
 
 def contenders(use: str, rival: str) -> tuple[str, ...]:
-    """The arms that must hold against the constant answer."""
+    """The arms that must beat the constant answer."""
     return ("tuned", rival) if use == CANNOT_TELL else (use,)
 
 
 def share_of_lift(cell: Row, rival: str) -> float | None:
-    """The share of tuned's lift over the best arm that needs no training that the constant answer gives; None where it is small."""
+    """The share of the lift over the best untrained arm that the constant answer gives; None below LARGE_SHARE."""
     if not cell["floor"]:
         return None
     lift = score(cell, "tuned") - score(cell, rival)

@@ -8,7 +8,7 @@ Table = Literal["lifts", "parts", "arms", "suites", "grounding", "cost"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """A row of the report, or for a table of its own the table."""
+    """A row of the report, or a whole table if the table is about one cell."""
 
     table: Table
     cell: str

@@ -3,199 +3,210 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from pipeline.data.task import Task
 from pipeline.measures import named_facts, slots
-from pipeline.measures.named_facts import Fact, Known
-from pipeline.measures.stop_words import ORDINARY
-from pipeline.measures.tokens import key
+from pipeline.measures.named_facts import AllowedFacts, Fact
+from pipeline.measures.stop_words import COMMON_WORDS
+from pipeline.measures.tokens import normal_form
 from pipeline.scoring import stats
 from pipeline.store.records import Example, Prediction
 
-KINDS = ("name", "number", "date")
-ERRORS = ("missing", "added", "wrong")
-SHOWN = 20
-"""Examples of each arm that are listed with what was found."""
-COPIED = 0.9
-"""Share of the targets whose value under a JSON key stands in the source, from which answers must take theirs from there, too."""
+FACT_KINDS = ("name", "number", "date")
+SLOT_ERRORS = ("missing", "added", "wrong")
+MOST_LISTED = 20
+"""Examples of each arm that are listed with their hallucinated facts or slot errors."""
+COPIED_SHARE = 0.9
+"""A JSON key whose values are in the source in at least this share of the targets must have values from the source in answers, too."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found about all arms of a task."""
+class GroundingResult:
+    """The hallucinations of all arms of a task."""
 
     figures: dict[str, Any]
-    """{kind, arms}: what grounding.json holds."""
+    """{kind, arms}: the content of grounding.json."""
     hallucinated: dict[str, list[set[str]]]
-    """By arm, one set a seed: ids of the examples whose answer names what is in neither source nor target."""
+    """By arm, one set per seed: ids of the examples whose answer hallucinates."""
 
 
 @dataclass
 class Tally:
-    """What an arm's answers came to, over all of its seeds; lists run over examples."""
+    """Counts over the answers of one arm, all seeds together; every list has one entry per example."""
 
     kinds: Counter[str] = field(default_factory=Counter)
+    """Hallucinated facts by kind."""
     answers: list[int] = field(default_factory=list)
-    flagged: list[int] = field(default_factory=list)
-    errors: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in ERRORS})
+    """Answers that are neither empty nor refused."""
+    hallucinated: list[int] = field(default_factory=list)
+    """Answers that hallucinate."""
+    errors: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in SLOT_ERRORS})
     judged: list[int] = field(default_factory=list)
+    """Slot values that were looked for."""
     unjudged: int = 0
-    first: list[dict[str, Any]] = field(default_factory=list)
-    slips: list[dict[str, Any]] = field(default_factory=list)
-    seeds: list[set[str]] = field(default_factory=list)
+    first_hallucinations: list[dict[str, Any]] = field(default_factory=list)
+    first_slot_errors: list[dict[str, Any]] = field(default_factory=list)
+    ids_by_seed: list[set[str]] = field(default_factory=list)
+    """Ids of the examples whose answer hallucinates."""
 
 
 @dataclass(frozen=True)
-class Exam:
-    """What holds for all examples of a task."""
+class TaskContext:
+    """What the judgement of every example of a task needs."""
 
     task: Task
     preface: str
-    ordinary: frozenset[str]
+    """Few-shot examples in front of every prompt, which are no source."""
+    common_words: frozenset[str]
     vocabulary: slots.Vocabulary | None
-    loose: frozenset[str]
+    """Values of all slots; None for a task without slots."""
+    uncopied: frozenset[str]
     """JSON keys whose values are not copied from the source."""
 
     def source(self, example: Example) -> str:
         return example.text.removeprefix(self.preface)
 
-    def known(self, example: Example) -> Known:
+    def allowed_facts(self, example: Example) -> AllowedFacts:
+        """The facts of the source, of every right answer and of all ways to say a slot value."""
         task = self.task
         ways = (way for slot in (task.slots(example) if task.slots else ()) for way in slot.ways)
-        right = (example.target, task.answer(example.target, example) or "", *(task.accepted(example) if task.accepted else ()))
-        return Known([self.source(example), *right, *ways])
+        right_answers = (example.target, task.answer(example.target, example) or "", *(task.accepted(example) if task.accepted else ()))
+        return AllowedFacts([self.source(example), *right_answers, *ways])
 
 
 def measure(
     task: Task, examples: Sequence[Example], arms: Mapping[str, Sequence[Sequence[Prediction]]], confidence: float, preface: str = ""
-) -> Measured:
-    """What every arm's answers name that is in neither the source nor the target, and their slot errors.
+) -> GroundingResult:
+    """Count the hallucinations and the slot errors of every arm.
 
-    An answer counts once, however much it invents; rate = hallucinated / answers, where an empty or refused answer is in n and not in
-    answers. A word that the length limit may have cut off is not read. What the parser reads is judged, and where it reads nothing the
-    whole text. Of JSON every word of a string is, since capitals tell nothing there, under the keys whose values the targets take from
-    the source. Words are looked up one by one, so that two known ones put together in a new way are not found; a sum or a rounded
-    number is one that is not in the source.
+    An answer counts once, however many facts it invents. rate = hallucinated / answers; empty and refused answers count in n but not in
+    answers. A last word that the length limit may have truncated is ignored. The parsed answer is judged, or the whole text where
+    nothing could be parsed. In JSON every word of a string counts, since capitals say nothing there, but only under the keys whose
+    values the targets take from the source. Words are looked up one by one: two allowed words in a new combination are not noticed.
+    A sum or a rounded number is not in the source and counts as hallucinated.
 
-    Slots are judged in the same answers, and an empty one misses all of its own; their rates are over `of`, the values that were looked
-    for. Of added values there may be more than that; their rate ends at 1.
+    Slots are judged in the same answers; an empty answer misses all of its values. Slot rates are over `of`, the number of values that
+    were looked for. There may be more added values than that; their rate is capped at 1.
 
     Args:
-        arms: name -> one list of predictions a seed, each with the examples' ids; seeds are pooled.
-        preface: what stands before every prompt and is no source.
+        arms: name -> one list of predictions per seed, with the ids of the examples; seeds are pooled.
+        confidence: of the intervals of the rates.
+        preface: text in front of every prompt that is no source.
 
     Raises:
         KeyError: an arm lacks an example.
     """
     if not task.grounded:
-        return Measured({"kind": None, "arms": {}}, {name: [set() for _ in said] for name, said in arms.items()})
-    exam = look_over(task, examples, preface)
-    said = {name: [{each.example: each for each in one} for one in lists] for name, lists in arms.items()}
-    tallies = {name: Tally(seeds=[set() for _ in lists]) for name, lists in said.items()}
+        return GroundingResult({"kind": None, "arms": {}}, {name: [set() for _ in seeds] for name, seeds in arms.items()})
+    context = task_context(task, examples, preface)
+    predictions = {name: [{row.example: row for row in rows} for rows in seeds] for name, seeds in arms.items()}
+    tallies = {name: Tally(ids_by_seed=[set() for _ in seeds]) for name, seeds in arms.items()}
     for example in examples:
-        judge = Judge(exam, example)
-        for name, lists in said.items():
-            judge.add(tallies[name], [one[example.id] for one in lists])
+        judge = ExampleJudge(context, example)
+        for name, seeds in predictions.items():
+            judge.add(tallies[name], [by_id[example.id] for by_id in seeds])
     labels = stats.group_labels(examples).tolist()
-    figures = {name: summary(tally, labels, len(said[name]), confidence) for name, tally in tallies.items()}
-    return Measured({"kind": task.grounded, "arms": figures}, {name: tally.seeds for name, tally in tallies.items()})
+    figures = {name: arm_summary(tally, labels, len(arms[name]), confidence) for name, tally in tallies.items()}
+    return GroundingResult({"kind": task.grounded, "arms": figures}, {name: tally.ids_by_seed for name, tally in tallies.items()})
 
 
-def look_over(task: Task, examples: Sequence[Example], preface: str) -> Exam:
-    """What the examples tell of the task: ordinary words are those that stand in small letters somewhere."""
-    small: set[str] = set()
+def task_context(task: Task, examples: Sequence[Example], preface: str) -> TaskContext:
+    """Collect what the examples show of their task. A word is common if it occurs in lower case in any example."""
+    lower_case: set[str] = set()
     for example in examples:
-        small.update(word for word in f"{example.text} {example.target}".split() if word.islower())
-    words = frozenset(key(word.strip(".,;:!?\"'()[]")) for word in small) | ORDINARY
+        lower_case.update(word for word in f"{example.text} {example.target}".split() if word.islower())
+    common_words = frozenset(normal_form(word.strip(".,;:!?\"'()[]")) for word in lower_case) | COMMON_WORDS
     vocabulary = slots.Vocabulary(task.slots(example) for example in examples) if task.slots else None
-    exam = Exam(task, preface, words, vocabulary, frozenset())
-    return Exam(task, preface, words, vocabulary, frozenset(uncopied(exam, examples)))
+    context = TaskContext(task, preface, common_words, vocabulary, frozenset())
+    return replace(context, uncopied=frozenset(uncopied_keys(context, examples)))
 
 
-def uncopied(exam: Exam, examples: Sequence[Example]) -> Iterator[str]:
-    """JSON keys whose values in the targets are often not those of the source, as labels are not."""
+def uncopied_keys(context: TaskContext, examples: Sequence[Example]) -> Iterator[str]:
+    """JSON keys whose values in the targets are often not in the source, such as class labels."""
     copied: dict[str, list[bool]] = {}
     for example in examples:
-        record = as_json(exam.task.answer(example.target, example) or "")
+        record = parse_json(context.task.answer(example.target, example) or "")
         if record is None:
             continue
-        source = Known([exam.source(example)])
-        for name, text in leaves(record):
-            copied.setdefault(name, []).append(not any(source.lacks(fact) for fact in named_facts.found(text, every_word=True)))
-    for name, found in copied.items():
-        if sum(found) < COPIED * len(found):
+        source = AllowedFacts([context.source(example)])
+        for name, text in scalar_values(record):
+            facts = named_facts.extract_facts(text, every_word=True)
+            copied.setdefault(name, []).append(not any(source.is_unsupported(fact) for fact in facts))
+    for name, flags in copied.items():
+        if sum(flags) < COPIED_SHARE * len(flags):
             yield name
 
 
-class Judge:
-    """Reads all answers to one example."""
+class ExampleJudge:
+    """Judges all answers to one example; equal texts are judged once."""
 
-    def __init__(self, exam: Exam, example: Example) -> None:
-        self.exam, self.example = exam, example
-        self.known = exam.known(example)
-        self.slots = exam.task.slots(example) if exam.task.slots else []
-        self.read: dict[str, tuple[list[Fact], slots.Errors | None]] = {}
+    def __init__(self, context: TaskContext, example: Example) -> None:
+        self.context = context
+        self.example = example
+        self.allowed = context.allowed_facts(example)
+        self.slots = context.task.slots(example) if context.task.slots else []
+        self.judgements: dict[str, tuple[list[Fact], slots.SlotErrors | None]] = {}
 
-    def add(self, tally: Tally, said: Sequence[Prediction]) -> None:
-        """Enter what was said by the seeds of one arm."""
-        answers = flagged = judged = 0
+    def add(self, tally: Tally, predictions: Sequence[Prediction]) -> None:
+        """Count the answers of one arm to this example, one prediction per seed."""
+        answers = hallucinated = judged = 0
         errors: Counter[str] = Counter()
-        for seed, prediction in enumerate(said):
+        for seed, prediction in enumerate(predictions):
             if prediction.stopped == "refused":
                 continue
             answers += bool(prediction.text.strip())
-            invented, slips = self.look(prediction)
+            invented, slot_errors = self.judge(prediction)
             if invented:
-                flagged += 1
+                hallucinated += 1
                 tally.kinds.update(fact.kind for fact in invented)
-                tally.seeds[seed].add(self.example.id)
-                note(tally.first, {"example": self.example.id, "found": [fact.surface for fact in invented]})
-            if slips:
-                judged += slips.of
-                tally.unjudged += slips.unjudged
-                errors.update({name: len(getattr(slips, name)) for name in ERRORS})
-                if any(slips[:3]):
-                    note(
-                        tally.slips, {"example": self.example.id, **{name: [": ".join(v) for v in getattr(slips, name)] for name in ERRORS}}
-                    )
+                tally.ids_by_seed[seed].add(self.example.id)
+                append_limited(tally.first_hallucinations, {"example": self.example.id, "found": [fact.surface for fact in invented]})
+            if slot_errors:
+                judged += slot_errors.of
+                tally.unjudged += slot_errors.unjudged
+                by_error = {name: [": ".join(value) for value in getattr(slot_errors, name)] for name in SLOT_ERRORS}
+                errors.update({name: len(values) for name, values in by_error.items()})
+                if any(by_error.values()):
+                    append_limited(tally.first_slot_errors, {"example": self.example.id, **by_error})
         tally.answers.append(answers)
-        tally.flagged.append(flagged)
+        tally.hallucinated.append(hallucinated)
         tally.judged.append(judged)
-        for name in ERRORS:
+        for name in SLOT_ERRORS:
             tally.errors[name].append(errors[name])
 
-    def look(self, said: Prediction) -> tuple[list[Fact], slots.Errors | None]:
-        """What an answer invents and its slot errors."""
-        text = said.text
-        if said.stopped == "length":
+    def judge(self, prediction: Prediction) -> tuple[list[Fact], slots.SlotErrors | None]:
+        """The facts that an answer hallucinates, and its slot errors (None for a task without slots)."""
+        text = prediction.text
+        if prediction.stopped == "length":
             text = " ".join(text.rsplit(maxsplit=1)[:-1])
-        if text not in self.read:
-            answer = self.exam.task.answer(text, self.example) or text
-            found = stated(answer, self.exam.ordinary, self.exam.loose)
-            invented = list({(fact.kind, fact.normal): fact for fact in found if self.known.lacks(fact)}.values())
-            vocabulary = self.exam.vocabulary
-            self.read[text] = invented, slots.errors(self.slots, answer, vocabulary) if vocabulary else None
-        return self.read[text]
+        if text not in self.judgements:
+            answer = self.context.task.answer(text, self.example) or text
+            facts = facts_in_answer(answer, self.context.common_words, self.context.uncopied)
+            invented = list({(fact.kind, fact.normal): fact for fact in facts if self.allowed.is_unsupported(fact)}.values())
+            vocabulary = self.context.vocabulary
+            self.judgements[text] = invented, slots.slot_errors(self.slots, answer, vocabulary) if vocabulary else None
+        return self.judgements[text]
 
 
-def note(shown: list[dict[str, Any]], row: dict[str, Any]) -> None:
-    if len(shown) < SHOWN:
-        shown.append(row)
+def append_limited(rows: list[dict[str, Any]], row: dict[str, Any]) -> None:
+    if len(rows) < MOST_LISTED:
+        rows.append(row)
 
 
-def stated(answer: str, ordinary: frozenset[str], loose: frozenset[str]) -> list[Fact]:
-    """The facts of an answer, a record's from its values."""
-    record = as_json(answer)
+def facts_in_answer(answer: str, common_words: frozenset[str], ignored_keys: frozenset[str]) -> list[Fact]:
+    """The facts of an answer; of a JSON answer those of its values, except under the ignored keys."""
+    record = parse_json(answer)
     if record is None:
-        return named_facts.found(answer, ordinary)
-    return list(chain.from_iterable(named_facts.found(text, every_word=True) for name, text in leaves(record) if name not in loose))
+        return named_facts.extract_facts(answer, common_words)
+    texts = (text for name, text in scalar_values(record) if name not in ignored_keys)
+    return list(chain.from_iterable(named_facts.extract_facts(text, every_word=True) for text in texts))
 
 
-def as_json(text: str) -> Any:
-    """The JSON object or list that a text is, or None."""
+def parse_json(text: str) -> Any:
+    """The JSON object or list in a text; None if the text is not one."""
     if text.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -204,53 +215,61 @@ def as_json(text: str) -> Any:
         return None
 
 
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Strings and numbers of a record, each with its nearest key."""
+def scalar_values(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Pairs of the nearest key and the text of every string and number in a JSON value."""
     if isinstance(value, dict):
-        for inner, held in value.items():
-            yield from leaves(held, inner)
+        for key, child in value.items():
+            yield from scalar_values(child, key)
     elif isinstance(value, list):
-        for held in value:
-            yield from leaves(held, name)
+        for child in value:
+            yield from scalar_values(child, name)
     elif value is not None and not isinstance(value, bool):
         yield name, value if isinstance(value, str) else repr(value)
 
 
-def summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> dict[str, Any]:
-    """One arm of grounding.json."""
-    flagged = rated(tally.flagged, tally.answers, labels, confidence)
-    rates = {name: rated(tally.errors[name], tally.judged, labels, confidence) for name in ERRORS}
-    found = {name: sum(counts) for name, counts in tally.errors.items()}
-    held = {**found, "of": sum(tally.judged), "unjudged": tally.unjudged, "rates": rates, "first": tally.slips}
+def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> dict[str, Any]:
+    """One arm of grounding.json; labels (examples,) are those of the groups."""
+    rates = {name: wilson_rate(tally.errors[name], tally.judged, labels, confidence) for name in SLOT_ERRORS}
+    totals = {name: sum(counts) for name, counts in tally.errors.items()}
+    judged = sum(tally.judged)
+    slot_figures = {**totals, "of": judged, "unjudged": tally.unjudged, "rates": rates, "first": tally.first_slot_errors}
     return {
         "n": len(labels) * seeds,
         "answers": sum(tally.answers),
-        "hallucinated": sum(tally.flagged),
-        **flagged,
-        "kinds": {kind: tally.kinds[kind] for kind in KINDS},
-        "slots": held if tally.unjudged or sum(tally.judged) else None,
-        "first": tally.first,
+        "hallucinated": sum(tally.hallucinated),
+        **wilson_rate(tally.hallucinated, tally.answers, labels, confidence),
+        "kinds": {kind: tally.kinds[kind] for kind in FACT_KINDS},
+        "slots": slot_figures if tally.unjudged or judged else None,
+        "first": tally.first_hallucinations,
     }
 
 
-def rated(hits: Sequence[int], trials: Sequence[int], labels: Sequence[int], confidence: float) -> dict[str, float | None]:
-    """The rate of hits in trials, and its interval; None where there are no trials.
+def wilson_rate(hits: Sequence[int], trials: Sequence[int], labels: Sequence[int], confidence: float) -> dict[str, float | None]:
+    """{rate, low, high} of hits in trials; None without trials.
 
-    Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953) at the effective number of trials, the one at which independent
-    trials would vary as the rate does between groups (Korn and Graubard 1998). What is independent are the groups of examples, not the
-    seeds, answers and values within them. Where no trial or every trial is a hit each group counts as one trial.
+    Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953) at the effective number of trials: the number of independent
+    trials whose rate would vary as the rate does between groups (Korn and Graubard 1998). Groups of examples are independent; seeds,
+    answers and values within them are not. If no trial or every trial is a hit, a group counts as one trial.
+
+    Args:
+        hits, trials: (examples,) counts.
+        labels: (examples,) of groups.
     """
     total = sum(trials)
     if not total:
         return {"rate": None, "low": None, "high": None}
     rate = min(1.0, sum(hits) / total)
     sums: dict[int, list[int]] = {}
-    for label, hit, trial in zip(labels, hits, trials, strict=True):
-        if trial:
-            held = sums.setdefault(label, [0, 0])
-            held[0] += hit
-            held[1] += trial
-    square = sum((hit - rate * trial) ** 2 for hit, trial in sums.values()) / total**2
-    size = float(len(sums)) if rate in (0, 1) else min(float(total), rate * (1 - rate) / square) if square else float(total)
-    low, high = stats.wilson(rate, size, confidence)
+    for label, hit_count, trial_count in zip(labels, hits, trials, strict=True):
+        if trial_count:
+            group = sums.setdefault(label, [0, 0])
+            group[0] += hit_count
+            group[1] += trial_count
+    variance = sum((hit_count - rate * trial_count) ** 2 for hit_count, trial_count in sums.values()) / total**2
+    effective = float(total)
+    if rate in (0, 1):
+        effective = float(len(sums))
+    elif variance:
+        effective = min(effective, rate * (1 - rate) / variance)
+    low, high = stats.wilson(rate, effective, confidence)
     return {"rate": rate, "low": low, "high": high}

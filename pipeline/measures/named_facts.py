@@ -6,104 +6,123 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.measures.stop_words import ABBREVIATIONS, FUNCTION, ORDINARY
-from pipeline.measures.tokens import DAY, LARGE, MONTH, MONTHS, ORDINALS, SMALL, Token, clean, in_words, key, readings, times, tokens
+from pipeline.measures.stop_words import ABBREVIATIONS, COMMON_WORDS, FUNCTION_WORDS
+from pipeline.measures.tokens import (
+    LARGE_NUMBERS,
+    MONTH_NUMBER,
+    MONTHS,
+    ORDINALS,
+    SMALL_NUMBERS,
+    WEEKDAY,
+    Token,
+    multiply,
+    normal_form,
+    normalized_text,
+    number_from_words,
+    readings,
+    tokenize,
+)
 
-BREAKS = frozenset('.!?:;\n\r"“”„«»()[]{}*#>|•…‘')
-"""Between two words: the second may have its capital from its place."""
-JOINS = frozenset(" \t-–&./")
-"""Between two capitalised words that make one name."""
-VAGUE = frozenset({"may", "march", *(name for name in MONTH if name not in MONTHS)})
-"""Months that are words of other meaning, or short forms."""
-NUMBER_WORDS = {*SMALL, *LARGE, "hundred"}
-TOLD = {*NUMBER_WORDS, *MONTH, *DAY}
-"""Words with which a number or a date begins."""
-CHAIN = 12
-"""Words of the longest number in words."""
-TITLE, SHORTEST = 0.75, 4
-"""Share of capitalised words from which a sentence is written as a title, and the fewest words to tell it by."""
+SENTENCE_BREAKS = frozenset('.!?:;\n\r"“”„«»()[]{}*#>|•…‘')
+"""Between two words: the second one may be capitalised only because a sentence starts there."""
+NAME_JOINTS = frozenset(" \t-–&./")
+"""Characters between two capitalised words of one name."""
+AMBIGUOUS_MONTHS = frozenset({"may", "march", *(name for name in MONTH_NUMBER if name not in MONTHS)})
+"""Names of months that are also other words or short forms."""
+NUMBER_WORDS = {*SMALL_NUMBERS, *LARGE_NUMBERS, "hundred"}
+NUMBER_OR_DATE_WORDS = {*NUMBER_WORDS, *MONTH_NUMBER, *WEEKDAY}
+"""Words that may begin a number or a date."""
+MOST_NUMBER_WORDS = 12
+"""Words in a number at most."""
+TITLE_SHARE = 0.75
+"""A sentence with at least this share of capitalised words is a title."""
+TITLE_WORDS = 4
+"""A sentence of fewer words is never taken for a title."""
 
 
 class Fact(NamedTuple):
-    """One thing that a text names."""
+    """A name, number or date in a text."""
 
     kind: str
     """`name`, `number` or `date`."""
     surface: str
+    """As it is written in the text."""
     normal: str
     """Equal for two spellings of the same: `blue spice`, `1000`, `2018-06-29`, `06`, `monday`."""
     parts: tuple[str, ...]
-    """Of a name its words, of a date month, day and year, which must all be known; of a number its readings, one of which must."""
+    """A name's words, or a date's month, day and year: all must be supported. A number's readings: one must be."""
 
 
-class Known:
-    """The words, numbers and dates of some texts: what an answer to them may name."""
+class AllowedFacts:
+    """The words, numbers and dates of some texts, which an answer to them may use."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.texts = [clean(text) for text in dict.fromkeys(texts)]
+        self.texts = [normalized_text(text) for text in dict.fromkeys(texts)]
         self.words: set[str] = set()
         self.numbers: set[str] = set()
         self.dates: set[str] = set()
         self.months: set[str] = set()
-        """As numbers, which no day may be taken for."""
+        """Numbers of months; the day of a date cannot be one of these."""
         for text in self.texts:
-            self.read(text)
+            self.add_text(text)
 
-    def read(self, text: str) -> None:
-        row = tokens(text)
-        for at, token in enumerate(row):
+    def add_text(self, text: str) -> None:
+        tokens = tokenize(text)
+        for index, token in enumerate(tokens):
             if token.kind == "word":
-                self.read_word(row, at)
+                self.add_word(tokens, index)
             elif token.kind == "iso":
-                self.read_date(*token.surface.split("-"))
+                self.add_date(*token.surface.split("-"))
             else:
                 self.numbers.update(readings(token))
-                self.numbers.update(year[-2:] for year in (token.surface,) if is_year(year))
-                self.numbers.update(number_at(row, at)[0])
+                if is_year(token.surface):
+                    self.numbers.add(token.surface[-2:])
+                self.numbers.update(number_at(tokens, index)[0])
         for day, month, year in re.findall(r"(?<!\d)(\d{1,2})[/.](\d{1,2})[/.](\d{2,4})(?!\d)", text):
-            self.read_date(year, month, day)
-            self.read_date(year, day, month)
+            self.add_date(year, month, day)
+            self.add_date(year, day, month)
 
-    def read_word(self, row: Sequence[Token], at: int) -> None:
-        surface, word = row[at].surface, key(row[at].surface)
+    def add_word(self, tokens: Sequence[Token], index: int) -> None:
+        surface = tokens[index].surface
+        word = normal_form(surface)
         self.words.add(word)
-        if word in MONTH:
-            self.dates.add(f"month {MONTH[word]}")
-            self.months.add(str(MONTH[word]))
-        elif word in DAY:
-            self.dates.add(DAY[word])
+        if word in MONTH_NUMBER:
+            self.dates.add(f"month {MONTH_NUMBER[word]}")
+            self.months.add(str(MONTH_NUMBER[word]))
+        elif word in WEEKDAY:
+            self.dates.add(WEEKDAY[word])
         elif word in NUMBER_WORDS:
-            self.numbers.update(number_at(row, at)[0])
+            self.numbers.update(number_at(tokens, index)[0])
         elif word in ORDINALS:
             self.numbers.add(str(ORDINALS[word]))
         elif not surface.isalpha():
             self.numbers.update(digits.lstrip("0") or "0" for digits in re.findall(r"\d+", surface))
 
-    def read_date(self, year: str, month: str, day: str) -> None:
+    def add_date(self, year: str, month: str, day: str) -> None:
         self.numbers.update(part.lstrip("0") or "0" for part in (year, day))
         self.months.add(month.lstrip("0"))
         self.dates.add(f"month {month.lstrip('0')}")
 
     @cached_property
     def joined(self) -> set[str]:
-        """Two words written as one, and the parts of words like birthPlace."""
-        found: set[str] = set()
+        """Neighbouring words written as one, and the parts of words like birthPlace."""
+        words: set[str] = set()
         for text in self.texts:
-            row = [token.surface for token in tokens(text)]
-            found.update(key(one + other) for one, other in pairwise(row))
-            found.update(key(part) for word in row for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", word))
-        return found
+            surfaces = [token.surface for token in tokenize(text)]
+            words.update(normal_form(one + other) for one, other in pairwise(surfaces))
+            words.update(normal_form(part) for surface in surfaces for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", surface))
+        return words
 
-    def lacks(self, fact: Fact) -> bool:
-        """Whether a fact is in none of the texts."""
+    def is_unsupported(self, fact: Fact) -> bool:
+        """Whether none of the texts has a fact."""
         if fact.kind == "number":
             return self.numbers.isdisjoint(fact.parts) and self.months.isdisjoint(fact.parts)
         if fact.kind == "date":
             return not all(part in self.dates or part in self.numbers for part in fact.parts)
-        return bool(self.unknown(fact.parts))
+        return bool(self.unsupported_words(fact.parts))
 
-    def unknown(self, words: Sequence[str]) -> list[str]:
-        """The words that are in none of the texts, neither as they are nor written in two or together with a neighbour."""
+    def unsupported_words(self, words: Sequence[str]) -> list[str]:
+        """The words that are in none of the texts: not as they are, not as two words, not as one word with their neighbour."""
         if all(word in self.words for word in words):
             return []
         together = {part for one, other in pairwise(words) if one + other in self.words for part in (one, other)}
@@ -114,180 +133,198 @@ def is_year(digits: str) -> bool:
     return len(digits) == 4 and digits.isdecimal() and digits[:2] in ("17", "18", "19", "20")
 
 
-def found(text: str, ordinary: frozenset[str] = ORDINARY, every_word: bool = False) -> list[Fact]:
-    """The names, numbers and dates of a text, in order.
+def extract_facts(text: str, common_words: frozenset[str] = COMMON_WORDS, every_word: bool = False) -> list[Fact]:
+    """Extract the names, numbers and dates of a text, in order.
 
-    A name is a run of words with capitals. At the start of a sentence, behind a bracket or quotation mark, and in a title or a text in
-    capitals a capital tells nothing: there a word counts unless it is ordinary. The rules are those of English; a script without
-    capitals has numbers and dates alone. Single letters are no names; `one`, ordinals and the like of `hundreds` no numbers.
+    A name is a run of capitalised words. At the start of a sentence, after a bracket or quotation mark, and in a title or a text in
+    capitals, a capital says nothing: there a word belongs to a name unless it is common. The rules are those of English; a script
+    without capitals has only numbers and dates. Single letters are not names; `one`, ordinals and words like `hundreds` are not numbers.
 
     Args:
-        ordinary: words (see tokens.key) that are no names.
-        every_word: take each word as part of a name, as in a value of a record.
+        common_words: words (in tokens.normal_form) that are not names.
+        every_word: take every word as part of a name, as in a JSON value.
     """
-    text = clean(text)
-    row = tokens(text)
-    weak = [False] * len(row) if every_word else placed(text, row)
+    text = normalized_text(text)
+    tokens = tokenize(text)
+    weak = [False] * len(tokens) if every_word else uninformative_capitals(text, tokens)
     facts: list[Fact] = []
     name: list[Token] = []
-    at = 0
-    while at < len(row):
-        fact, after = counted(text, row, at, weak) if row[at].kind != "word" or key(row[at].surface) in TOLD else (None, at + 1)
-        told = after == at + 1 and fact is None and (every_word or named(row[at], weak[at], ordinary))
-        if name and not (told and (every_word or joins(text, row[at - 1], row[at]))):
-            facts += name_fact(text, name, frozenset() if every_word else ordinary)
+    if every_word:
+        common_words = frozenset()
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        fact: Fact | None = None
+        stop = index + 1
+        if token.kind != "word" or normal_form(token.surface) in NUMBER_OR_DATE_WORDS:
+            fact, stop = number_or_date_at(text, tokens, index, weak)
+        in_name = stop == index + 1 and fact is None and (every_word or is_name_word(token, weak[index], common_words))
+        if name and not (in_name and (every_word or are_joined(text, tokens[index - 1], token))):
+            facts += name_fact(text, name, common_words)
             name = []
-        name += [row[at]] if told else []
-        facts += [fact] if fact else []
-        at = after
-    return facts + name_fact(text, name, frozenset() if every_word else ordinary)
+        if in_name:
+            name.append(token)
+        if fact:
+            facts.append(fact)
+        index = stop
+    return facts + name_fact(text, name, common_words)
 
 
-def counted(text: str, row: Sequence[Token], at: int, weak: Sequence[bool]) -> tuple[Fact | None, int]:
-    """The date or number that begins at a token, and the place behind it."""
-    return date_at(text, row, at, weak) or number_fact(text, row, at) or (None, at + 1)
+def number_or_date_at(text: str, tokens: Sequence[Token], index: int, weak: Sequence[bool]) -> tuple[Fact | None, int]:
+    """The date or number that begins at a token (None if there is none), and the index after it."""
+    return date_at(text, tokens, index, weak) or number_fact(text, tokens, index) or (None, index + 1)
 
 
-def name_fact(text: str, row: Sequence[Token], ordinary: frozenset[str]) -> list[Fact]:
-    """The name that words make, if it is one: an ordinary word that stands alone is none (`it is Located there`), unless in capitals."""
-    words = tuple(key(token.surface) for token in row)
-    if not words or (len(words) == 1 and words[0] in ordinary and not row[0].surface.isupper()):
+def name_fact(text: str, tokens: Sequence[Token], common_words: frozenset[str]) -> list[Fact]:
+    """At most one name, made of all words. A single common word is not a name (`it is Located there`), unless in capitals."""
+    words = tuple(normal_form(token.surface) for token in tokens)
+    if not words or (len(words) == 1 and words[0] in common_words and not tokens[0].surface.isupper()):
         return []
-    return [Fact("name", text[row[0].start : row[-1].end], " ".join(words), words)]
+    return [Fact("name", text[tokens[0].start : tokens[-1].end], " ".join(words), words)]
 
 
-def named(token: Token, weak: bool, ordinary: frozenset[str]) -> bool:
-    """Whether a word is part of a name, by its capital and its place."""
+def is_name_word(token: Token, weak: bool, common_words: frozenset[str]) -> bool:
+    """Whether a word is part of a name, by its capital and its position; weak: a capital says nothing there."""
     word = token.surface
-    if token.kind != "word" or not raised(word) or len(word) < 2:
+    if token.kind != "word" or not has_capital(word) or len(word) < 2:
         return False
-    told = key(word)
-    if len(told) < 2 or (told in FUNCTION and (weak or not word.isupper())):
+    normal = normal_form(word)
+    if len(normal) < 2 or (normal in FUNCTION_WORDS and (weak or not word.isupper())):
         return False
-    return not weak or not (told in ordinary or told in ORDINARY or is_form(word))
+    return not weak or not (normal in common_words or normal in COMMON_WORDS or has_verb_ending(word))
 
 
-def raised(word: str) -> bool:
-    """Whether a word has a capital, anywhere: iPhone, O'Neill."""
+def has_capital(word: str) -> bool:
+    """Whether a word has a capital anywhere: iPhone, O'Neill."""
     return word != word.lower()
 
 
-def is_form(word: str) -> bool:
-    """Whether a word is a verb's form or an adverb by its ending."""
+def has_verb_ending(word: str) -> bool:
+    """Whether a word ends like a form of a verb or an adverb."""
     return len(word) > 5 and word.endswith(("ing", "ed", "ly"))
 
 
-def joins(text: str, one: Token, other: Token) -> bool:
+def are_joined(text: str, one: Token, other: Token) -> bool:
+    """Whether two neighbouring words may belong to one name."""
     between = text[one.end : other.start]
-    return len(between) <= 3 and JOINS.issuperset(between) and ("." not in between or abbreviated(one))
+    return len(between) <= 3 and NAME_JOINTS.issuperset(between) and ("." not in between or may_be_abbreviation(one))
 
 
-def abbreviated(token: Token) -> bool:
-    """Whether the dot behind a word may be its own."""
+def may_be_abbreviation(token: Token) -> bool:
+    """Whether a dot after a word may belong to it."""
     return len(token.surface) == 1 or token.surface.lower() in ABBREVIATIONS
 
 
-def placed(text: str, row: Sequence[Token]) -> list[bool]:
-    """Of every token, whether a capital there tells nothing."""
-    starts = [begins(text, row, at) for at in range(len(row))]
+def uninformative_capitals(text: str, tokens: Sequence[Token]) -> list[bool]:
+    """(tokens,) Whether a capital says nothing at that position."""
+    starts = [starts_sentence(text, tokens, index) for index in range(len(tokens))]
     weak = list(starts)
-    edges = [at for at, start in enumerate(starts) if start] + [len(row)]
+    edges = [index for index, start in enumerate(starts) if start] + [len(tokens)]
     for start, end in pairwise(edges):
-        words = [token.surface for token in row[start:end] if token.kind == "word" and key(token.surface) not in FUNCTION]
-        capitals = sum(map(raised, words))
+        words = [token.surface for token in tokens[start:end] if token.kind == "word" and normal_form(token.surface) not in FUNCTION_WORDS]
+        capitals = sum(map(has_capital, words))
         shouted = sum(word.isupper() for word in words) > len(words) / 2
-        if len(words) >= SHORTEST and (shouted or capitals >= TITLE * len(words)):
+        if len(words) >= TITLE_WORDS and (shouted or capitals >= TITLE_SHARE * len(words)):
             weak[start:end] = [True] * (end - start)
     return weak
 
 
-def begins(text: str, row: Sequence[Token], at: int) -> bool:
-    if at == 0:
+def starts_sentence(text: str, tokens: Sequence[Token], index: int) -> bool:
+    """Whether a sentence, or a part of a text that begins with a capital, starts at a token."""
+    if index == 0:
         return True
-    between = text[row[at - 1].end : row[at].start]
-    return not BREAKS.isdisjoint(between) and not (between.strip() == "." and abbreviated(row[at - 1]))
+    between = text[tokens[index - 1].end : tokens[index].start]
+    return not SENTENCE_BREAKS.isdisjoint(between) and not (between.strip() == "." and may_be_abbreviation(tokens[index - 1]))
 
 
-def number_at(row: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
-    """Readings of the number that begins at a token, in digits or in words, none where none does; and the place behind it."""
-    token = row[at]
-    after = at + 1
+def number_at(tokens: Sequence[Token], index: int) -> tuple[tuple[str, ...], int]:
+    """Readings of the number, in digits or in words, that begins at a token (empty if none does), and the index after it."""
+    token = tokens[index]
+    stop = index + 1
     if token.kind == "number":
-        word = key(row[after].surface) if near(row, after) else ""
-        found = readings(token)
-        return ((times(found[0], LARGE[word]), *found), after + 1) if word in LARGE else (found, after)
+        word = normal_form(tokens[stop].surface) if is_adjacent(tokens, stop) else ""
+        values = readings(token)
+        return ((multiply(values[0], LARGE_NUMBERS[word]), *values), stop + 1) if word in LARGE_NUMBERS else (values, stop)
     words: list[str] = []
-    while at < len(row) and len(words) < CHAIN and follows(words, word := key(row[at].surface), row, at):
+    while (
+        index < len(tokens)
+        and len(words) < MOST_NUMBER_WORDS
+        and continues_number(words, word := normal_form(tokens[index].surface), tokens, index)
+    ):
         words.append(word)
-        at += 1
+        index += 1
     if words[-1:] == ["and"]:
-        words, at = words[:-1], at - 1
-    return ((in_words(words),), at) if words and words[0] in SMALL else ((), after)
+        words, index = words[:-1], index - 1
+    return ((number_from_words(words),), index) if words and words[0] in SMALL_NUMBERS else ((), stop)
 
 
-def follows(words: Sequence[str], word: str, row: Sequence[Token], at: int) -> bool:
-    """Whether a word goes on with a number in words: one behind twenty, five behind hundred and, but not three behind two."""
+def continues_number(words: Sequence[str], word: str, tokens: Sequence[Token], index: int) -> bool:
+    """Whether a word continues a number in words: one after twenty, five after `hundred and`, but not three after two."""
     if not words:
         return word in NUMBER_WORDS
-    if not near(row, at):
+    if not is_adjacent(tokens, index):
         return False
     last = words[-1]
     if word == "and":
-        return last == "hundred" or last in LARGE
-    if word in SMALL and last in SMALL:
-        return SMALL[last] >= 20 and SMALL[word] < 10
-    return word in SMALL or (word in NUMBER_WORDS and last != "and")
+        return last == "hundred" or last in LARGE_NUMBERS
+    if word in SMALL_NUMBERS and last in SMALL_NUMBERS:
+        return SMALL_NUMBERS[last] >= 20 and SMALL_NUMBERS[word] < 10
+    return word in SMALL_NUMBERS or (word in NUMBER_WORDS and last != "and")
 
 
-def near(row: Sequence[Token], at: int) -> bool:
-    """Whether one character, a blank or a hyphen, stands before a token."""
-    return at < len(row) and row[at].start - row[at - 1].end == 1
+def is_adjacent(tokens: Sequence[Token], index: int) -> bool:
+    """Whether a single character, a space or a hyphen, separates a token from the one before."""
+    return index < len(tokens) and tokens[index].start - tokens[index - 1].end == 1
 
 
-def number_fact(text: str, row: Sequence[Token], at: int) -> tuple[Fact, int] | None:
-    parts, after = number_at(row, at)
-    if not parts or (after == at + 1 and key(row[at].surface) in ("one", "zero")):
+def number_fact(text: str, tokens: Sequence[Token], index: int) -> tuple[Fact, int] | None:
+    """The number that begins at a token, and the index after it; None if there is none."""
+    parts, stop = number_at(tokens, index)
+    if not parts or (stop == index + 1 and normal_form(tokens[index].surface) in ("one", "zero")):
         return None
-    return Fact("number", text[row[at].start : row[after - 1].end], parts[0], parts), after
+    return Fact("number", text[tokens[index].start : tokens[stop - 1].end], parts[0], parts), stop
 
 
-def date_at(text: str, row: Sequence[Token], at: int, weak: Sequence[bool]) -> tuple[Fact, int] | None:
-    """The date that begins at a token: a day of the week, a month, with or without day and year, or an ISO date."""
-    token = row[at]
+def date_at(text: str, tokens: Sequence[Token], index: int, weak: Sequence[bool]) -> tuple[Fact, int] | None:
+    """The date that begins at a token, and the index after it.
+
+    A date is a day of the week, a month with or without day and year, or an ISO date. None if there is none.
+    """
+    token = tokens[index]
     if token.kind == "iso":
         year, month, day = token.surface.split("-")
-        return date_fact(text, row[at : at + 1], int(month), day, year), at + 1
-    word = key(token.surface) if token.kind == "word" else ""
-    if word in DAY and (word == DAY[word] or (raised(token.surface) and not (weak[at] and word in ("sun", "sat")))):
-        return Fact("date", token.surface, DAY[word], (DAY[word],)), at + 1
-    day, month_at = day_before(text, row, at)
-    if month_at >= len(row) or row[month_at].kind != "word" or (name := key(row[month_at].surface)) not in MONTH:
+        return date_fact(text, tokens[index : index + 1], int(month), day, year), index + 1
+    word = normal_form(token.surface) if token.kind == "word" else ""
+    if word in WEEKDAY and (word == WEEKDAY[word] or (has_capital(token.surface) and not (weak[index] and word in ("sun", "sat")))):
+        return Fact("date", token.surface, WEEKDAY[word], (WEEKDAY[word],)), index + 1
+    day, month_at = day_before_month(text, tokens, index)
+    if month_at >= len(tokens) or tokens[month_at].kind != "word" or (name := normal_form(tokens[month_at].surface)) not in MONTH_NUMBER:
         return None
-    after = month_at + 1
-    if not day and after < len(row) and is_day(row[after]) and text[row[month_at].end : row[after].start].strip() in ("", "."):
-        day, after = row[after].surface, after + 1
+    stop = month_at + 1
+    if not day and stop < len(tokens) and is_day(tokens[stop]) and text[tokens[month_at].end : tokens[stop].start].strip() in ("", "."):
+        day, stop = tokens[stop].surface, stop + 1
     year = ""
-    if after < len(row) and is_year(row[after].surface) and text[row[after - 1].end : row[after].start].strip(" ,.") == "":
-        year, after = row[after].surface, after + 1
+    if stop < len(tokens) and is_year(tokens[stop].surface) and text[tokens[stop - 1].end : tokens[stop].start].strip(" ,.") == "":
+        year, stop = tokens[stop].surface, stop + 1
     alone = not (day or year) and (weak[month_at] or name not in MONTHS)
-    if name in VAGUE and (alone or not raised(row[month_at].surface)):
+    if name in AMBIGUOUS_MONTHS and (alone or not has_capital(tokens[month_at].surface)):
         return None
-    return date_fact(text, row[at:after], MONTH[name], day, year), after
+    return date_fact(text, tokens[index:stop], MONTH_NUMBER[name], day, year), stop
 
 
-def day_before(text: str, row: Sequence[Token], at: int) -> tuple[str, int]:
-    """The day of a month that stands at a place, before the month's name or before `of` and it, and the place of the name."""
-    after = at + 1 + (at + 1 < len(row) and row[at + 1].surface == "of")
-    if not is_day(row[at]) or after >= len(row) or text[row[at].end : row[after].start].strip() not in ("", "of"):
-        return "", at
-    return row[at].surface, after
+def day_before_month(text: str, tokens: Sequence[Token], index: int) -> tuple[str, int]:
+    """The day in `29 June` or `29th of June` that begins at a token (else empty), and the index of the month's name."""
+    stop = index + 1 + (index + 1 < len(tokens) and tokens[index + 1].surface == "of")
+    if not is_day(tokens[index]) or stop >= len(tokens) or text[tokens[index].end : tokens[stop].start].strip() not in ("", "of"):
+        return "", index
+    return tokens[index].surface, stop
 
 
 def is_day(token: Token) -> bool:
     return token.kind == "number" and token.unit in ("", "st", "nd", "rd", "th") and token.surface.isdecimal() and len(token.surface) < 3
 
 
-def date_fact(text: str, row: Sequence[Token], month: int, day: str, year: str) -> Fact:
+def date_fact(text: str, tokens: Sequence[Token], month: int, day: str, year: str) -> Fact:
     parts = [f"month {month}", *(part.lstrip("0") or "0" for part in (day, year) if part)]
     normal = "-".join(part for part in (year, f"{month:02}", day.zfill(2) if day else "") if part)
-    return Fact("date", text[row[0].start : row[-1].end], normal, tuple(parts))
+    return Fact("date", text[tokens[0].start : tokens[-1].end], normal, tuple(parts))

@@ -11,15 +11,18 @@ Array = NDArray[np.float64]
 def rate(sums: Array, counts: Array, confidence: float, resamples: int, seed: int) -> tuple[float, float, float]:
     """The sum of `sums` over that of `counts`, both (groups,), and the bounds of its BCa interval (Efron 1987, stats.interval).
 
-    Groups are drawn with replacement, numerator and denominator together. Of a single group the bounds are the value.
+    Groups are drawn with replacement, numerator and denominator together. With a single group both bounds are the value.
     """
-    rows, groups = np.stack([sums, counts], axis=1).astype(np.float64), len(sums)
+    rows = np.stack([sums, counts], axis=1).astype(np.float64)
+    groups = len(sums)
     value = float(rows[:, 0].sum() / rows[:, 1].sum())
     if groups == 1:
         return value, value, value
-    rng, drawn, left_out = np.random.default_rng(seed), np.empty(resamples), rows.sum(axis=0) - rows
+    rng = np.random.default_rng(seed)
+    estimates = np.empty(resamples)
+    jackknife = rows.sum(axis=0) - rows
     for part in stats.chunks(resamples, groups):
         totals = stats.draws(rng, part.stop - part.start, groups) @ rows
-        drawn[part] = totals[:, 0] / totals[:, 1]
-    low, high = stats.interval(value, drawn, left_out[:, 0] / left_out[:, 1], confidence, "bca")
+        estimates[part] = totals[:, 0] / totals[:, 1]
+    low, high = stats.interval(value, estimates, jackknife[:, 0] / jackknife[:, 1], confidence, "bca")
     return value, low, high

@@ -6,67 +6,73 @@ from typing import NamedTuple
 
 from pipeline.data.task import Slot
 from pipeline.measures.named_facts import NUMBER_WORDS, number_at
-from pipeline.measures.tokens import MONTHS, clean, key, plain, tokens
+from pipeline.measures.tokens import MONTHS, normal_form, normalized_text, plain_number, tokenize
 
-LINKS = frozenset("a an the and".split())
-"""Left out of values and answers."""
-LONGEST = 12
-"""Words of the longest value that is looked for where it should not be."""
+IGNORED_WORDS = frozenset("a an the and".split())
+"""Removed from values and answers."""
+MOST_VALUE_WORDS = 12
+"""Longer values are not looked for as added ones."""
 
 Keys = tuple[str, ...]
 Value = tuple[str, str]
-"""Name of the slot, and the value as the representation has it."""
+"""Name of the slot, and its value as in the representation."""
 
 
-class Errors(NamedTuple):
-    """The slot errors of one answer. A value that stands in for a missing one of its slot is wrong, and neither is counted again."""
+class SlotErrors(NamedTuple):
+    """The slot errors of one answer. An added value in place of a missing one of the same slot is wrong; neither counts twice."""
 
     missing: list[Value]
     added: list[Value]
     wrong: list[Value]
-    """The values that are said."""
+    """The values in the answer, not those that they replace."""
     of: int
-    """Values that were looked for."""
+    """Number of values that were looked for."""
     unjudged: int
-    """Values that are said in too many ways to be looked for."""
+    """Number of values that can be said in too many ways to be looked for."""
 
 
 class Word(NamedTuple):
     key: str
     capital: bool
-    """Whether it may be part of a name; so may any number."""
+    """Whether it may be part of a name: it has a capital or is a number."""
 
 
-def words(text: str) -> list[Word]:
-    """The words of a text, numbers as digits, without articles."""
-    row = tokens(clean(text))
-    found: list[Word] = []
-    at = 0
-    while at < len(row):
-        parts, after = number_at(row, at) if row[at].kind != "word" or key(row[at].surface) in NUMBER_WORDS else ((), at + 1)
-        if parts:
-            found.append(Word(parts[0], True))
-        elif row[at].kind == "iso":
-            year, month, day = row[at].surface.split("-")
+def slot_words(text: str) -> list[Word]:
+    """The words of a text without articles, numbers as digits."""
+    tokens = tokenize(normalized_text(text))
+    words: list[Word] = []
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        word = normal_form(token.surface)
+        values: tuple[str, ...] = ()
+        stop = index + 1
+        if token.kind != "word" or word in NUMBER_WORDS:
+            values, stop = number_at(tokens, index)
+        if values:
+            words.append(Word(values[0], True))
+        elif token.kind == "iso":
+            year, month, day = token.surface.split("-")
             name = MONTHS[int(month) - 1] if 0 < int(month) < 13 else month
-            found += [Word(key(name), True), Word(plain(day), True), Word(year, True)]
-        elif (word := key(row[at].surface)) not in LINKS:
-            found.append(Word(word, not row[at].surface[0].islower()))
-        at = after
-    return found
+            words += [Word(normal_form(name), True), Word(plain_number(day), True), Word(year, True)]
+        elif word not in IGNORED_WORDS:
+            words.append(Word(word, not token.surface[0].islower()))
+        index = stop
+    return words
 
 
 @lru_cache(maxsize=1 << 16)
-def keys(text: str) -> Keys:
-    return tuple(word.key for word in words(text))
+def word_keys(text: str) -> Keys:
+    """The normal forms of a text's words."""
+    return tuple(word.key for word in slot_words(text))
 
 
 @lru_cache(maxsize=1 << 16)
-def spellings(slot: Slot) -> tuple[Keys, ...]:
+def ways_to_say(slot: Slot) -> tuple[Keys, ...]:
     """The ways to say a value, the value itself first: `T (for Teen)` also as T or for Teen, `driving/racing` as either, and its `ways`."""
-    value, _, behind = slot.value.partition("(")
-    parts = [value, behind] if behind else slot.value.split("/")
-    return tuple(dict.fromkeys(found for each in (slot.value, *parts, *slot.ways) if (found := keys(each))))
+    value, _, in_brackets = slot.value.partition("(")
+    parts = [value, in_brackets] if in_brackets else slot.value.split("/")
+    return tuple(dict.fromkeys(keys for text in (slot.value, *parts, *slot.ways) if (keys := word_keys(text))))
 
 
 class Vocabulary:
@@ -74,81 +80,85 @@ class Vocabulary:
 
     def __init__(self, representations: Iterable[Sequence[Slot]]) -> None:
         self.values: dict[Keys, dict[str, tuple[str, bool]]] = {}
-        """By the words of a value: by slot, the value and whether it is a name, which a text with capitals writes with capitals."""
+        """Words of a value -> slot name -> the value, and whether it is a name, which a text with capitals capitalises."""
         for slot in {slot for slots in representations for slot in slots if slot.judged}:
             plain_value = slot.value.partition("(")[0].strip() or slot.value
-            said = words(plain_value)
-            name = all(word.capital for word in said)
-            for each in {keys(slot.value), tuple(word.key for word in said)}:
-                if each and len(each) <= LONGEST and each != ("1",):
-                    self.values.setdefault(each, {})[slot.name] = (slot.value, name)
+            words = slot_words(plain_value)
+            is_name = all(word.capital for word in words)
+            for keys in {word_keys(slot.value), tuple(word.key for word in words)}:
+                if keys and len(keys) <= MOST_VALUE_WORDS and keys != ("1",):
+                    self.values.setdefault(keys, {})[slot.name] = (slot.value, is_name)
         self.lengths: dict[str, list[int]] = {}
-        for found in sorted(self.values, key=len, reverse=True):
-            sizes = self.lengths.setdefault(found[0], [])
-            if len(found) not in sizes:
-                sizes.append(len(found))
+        """First word of a value -> the lengths of such values in words, longest first."""
+        for keys in sorted(self.values, key=len, reverse=True):
+            lengths = self.lengths.setdefault(keys[0], [])
+            if len(keys) not in lengths:
+                lengths.append(len(keys))
 
 
-def errors(slots: Sequence[Slot], answer: str, vocabulary: Vocabulary) -> Errors:
-    """Hold an answer against its representation.
+def slot_errors(slots: Sequence[Slot], answer: str, vocabulary: Vocabulary) -> SlotErrors:
+    """Compare an answer with its meaning representation.
 
-    A value is said where one of its spellings stands in the answer, or all of its words do in any order. A value is added where one of
-    the vocabulary, of whatever slot, stands there word for word, and is neither of this representation nor a part of its values; a
-    name (a value whose words all have capitals) counts only in capitals, unless the answer has none. What is a value of several slots is
-    added to one that lacks a value, else to the first by name. Twice the same counts once.
+    A value is present if the answer has one of its spellings, or all of its words in any order. A value of the vocabulary, of any slot,
+    is added if the answer has it word for word and it is neither in this representation nor part of one of its values. A name (a value
+    whose words all have capitals) counts only with capitals, unless the answer has none. A value of several slots is added to one whose
+    value is missing, else to the first by name. Repetitions count once.
     """
-    row = words(answer)
-    said = [word.key for word in row]
+    words = slot_words(answer)
     judged = [slot for slot in dict.fromkeys(slots) if slot.judged and slot.value]
-    covered, missing = cover(slots, judged, said)
-    added = list(dict.fromkeys(extra(slots, row, covered, vocabulary, {name for name, _ in missing})))
+    covered, missing = match_slots(slots, judged, [word.key for word in words])
+    added = list(dict.fromkeys(added_values(slots, words, covered, vocabulary, {name for name, _ in missing})))
     wrong: list[Value] = []
     for value in list(added):
-        stood = next((each for each in missing if each[0] == value[0]), None)
-        if stood:
-            missing.remove(stood)
+        replaced = next((other for other in missing if other[0] == value[0]), None)
+        if replaced:
+            missing.remove(replaced)
             added.remove(value)
             wrong.append(value)
-    return Errors(missing, added, wrong, len(judged), len(slots) - len(judged))
+    return SlotErrors(missing, added, wrong, len(judged), len(slots) - len(judged))
 
 
-def cover(slots: Sequence[Slot], judged: Sequence[Slot], said: Sequence[str]) -> tuple[list[bool], list[Value]]:
-    """Which words of the answer say a value of the representation, and the judged values that none says."""
-    bag, covered = set(said), [False] * len(said)
-    firsts: dict[str, list[tuple[Keys, Slot]]] = {}
-    loose: set[str] = set()
-    heard: set[Slot] = set()
+def match_slots(slots: Sequence[Slot], judged: Sequence[Slot], words: Sequence[str]) -> tuple[list[bool], list[Value]]:
+    """(words,) Whether a word of the answer belongs to a value of the representation; and the judged values that are missing."""
+    bag = set(words)
+    covered = [False] * len(words)
+    by_first_word: dict[str, list[tuple[Keys, Slot]]] = {}
+    in_any_order: set[str] = set()
+    matched: set[Slot] = set()
     for slot in slots:
-        for each in spellings(slot):
-            if bag.issuperset(each):
-                firsts.setdefault(each[0], []).append((each, slot))
-                if len(each) > 1:
-                    loose.update(each)
-                    heard.add(slot)
-    for at, word in enumerate(said):
-        covered[at] = covered[at] or word in loose
-        for each, slot in firsts.get(word, ()):
-            if tuple(said[at : at + len(each)]) == each:
-                heard.add(slot)
-                covered[at : at + len(each)] = [True] * len(each)
-    return covered, [(slot.name, slot.value) for slot in judged if slot not in heard]
+        for keys in ways_to_say(slot):
+            if bag.issuperset(keys):
+                by_first_word.setdefault(keys[0], []).append((keys, slot))
+                if len(keys) > 1:
+                    in_any_order.update(keys)
+                    matched.add(slot)
+    for index, word in enumerate(words):
+        covered[index] = covered[index] or word in in_any_order
+        for keys, slot in by_first_word.get(word, ()):
+            if tuple(words[index : index + len(keys)]) == keys:
+                matched.add(slot)
+                covered[index : index + len(keys)] = [True] * len(keys)
+    return covered, [(slot.name, slot.value) for slot in judged if slot not in matched]
 
 
-def extra(slots: Sequence[Slot], row: Sequence[Word], covered: list[bool], vocabulary: Vocabulary, lacking: set[str]) -> Iterator[Value]:
-    """Values of the vocabulary that the answer says and the representation has not, the longest at each place."""
+def added_values(
+    slots: Sequence[Slot], words: Sequence[Word], covered: list[bool], vocabulary: Vocabulary, missing: set[str]
+) -> Iterator[Value]:
+    """Values that only the answer has, the longest of the vocabulary at every word. Marks their words as covered."""
     own: dict[str, set[str]] = {}
     for slot in slots:
-        own.setdefault(slot.name, set()).update(word for each in spellings(slot) for word in each)
-    cased = any(word.capital for word in row)
-    for at, word in enumerate(row):
-        for size in vocabulary.lengths.get(word.key, ()):
-            found = tuple(each.key for each in row[at : at + size])
-            if len(found) < size or found not in vocabulary.values or all(covered[at : at + size]):
+        own.setdefault(slot.name, set()).update(word for keys in ways_to_say(slot) for word in keys)
+    has_capitals = any(word.capital for word in words)
+    for index, word in enumerate(words):
+        for length in vocabulary.lengths.get(word.key, ()):
+            span = words[index : index + length]
+            keys = tuple(word.key for word in span)
+            if len(keys) < length or keys not in vocabulary.values or all(covered[index : index + length]):
                 continue
-            named = all(each.capital for each in row[at : at + size]) or not cased
-            fitting = {name: value for name, (value, is_name) in vocabulary.values[found].items() if named or not is_name}
-            if fitting and not any(own.get(name, set()).issuperset(found) for name in fitting):
-                covered[at : at + size] = [True] * size
-                name = min(fitting, key=lambda name: (name not in lacking, name))
-                yield name, fitting[name]
+            may_be_name = not has_capitals or all(word.capital for word in span)
+            candidates = {name: value for name, (value, is_name) in vocabulary.values[keys].items() if may_be_name or not is_name}
+            if candidates and not any(own.get(name, set()).issuperset(keys) for name in candidates):
+                covered[index : index + length] = [True] * length
+                name = min(candidates, key=lambda name: (name not in missing, name))
+                yield name, candidates[name]
                 break

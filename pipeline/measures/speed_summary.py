@@ -5,20 +5,19 @@ from typing import Any
 import numpy as np
 
 REQUESTS = ("prompt_lengths", "latency", "first")
-"""What an arm of speed.json holds one value a request of."""
+"""Fields of an arm in speed.json with one value per request: tokens, seconds, seconds to the first token."""
 
 
 def summarize(speed: dict[str, Any]) -> dict[str, Any]:
-    """speed.json with the figures that follow from it; seconds throughout.
+    """Add the derived figures to speed.json; all times are in seconds.
 
-    By arm prompt_tokens (mean), prompt_tokens_per_second, tokens_per_second, p50 and p95 of the latency; and overhead, {arm: its
-    latency over base's}. Prompt tokens are counted over the time to the first token, new ones from the second on over the time after
-    it (None if there is only one, or none, as for an arm that ranks choices). Rates are medians over requests and overheads over
-    prompts that both answered in turn, so that a request that the machine held up does not matter.
+    Per arm: prompt_tokens (mean), prompt_tokens_per_second, tokens_per_second, p50 and p95 of the latency. overhead is {arm: its latency
+    divided by base's}. Prompt tokens are divided by the time to the first token, new ones from the second on by the time after it (None
+    if there are fewer than two, as for an arm that ranks choices). Rates are medians over requests, overheads medians over prompts that
+    both arms answered in turn, so that a single delayed request does not matter.
 
     Args:
-        speed: as the stage writes it, the base first; an artifact from before measurements were kept apart holds the same figures
-            already and is returned as it is.
+        speed: as the stage writes it, the base first. Older artifacts hold the derived figures already and are returned unchanged.
     """
     if "overhead" in speed:
         return speed

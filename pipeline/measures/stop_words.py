@@ -1,16 +1,18 @@
 """Lists words that begin English sentences and are not names."""
 
-SMALL = """a about above across after again against all along although among an and another any are around as at be because been before
-    behind being below beneath beside between beyond both but by can cannot could despite did do does doing don't down due during each
-    either every few for from had has have having he her here hers herself him himself his how i if in inside instead into is it its
-    itself just least less like many may me might mine more most much must my myself near neither next no none nor not of off on once
-    one only onto or other our ours out outside over own per please rather same she should since so some still such than that the their
-    them then there therefore these they this those though through throughout thus till to too toward under unlike until up upon us very
-    via was we were what whatever when where whether which while who whoever whom whose why will with within without would yes yet you
-    your yours mr mrs ms miss dr"""
-"""They are no part of a name, wherever they stand."""
+FUNCTION_WORD_LIST = """
+    a about above across after again against all along although among an and another any are around as at be because been before behind
+    being below beneath beside between beyond both but by can cannot could despite did do does doing don't down due during each either
+    every few for from had has have having he her here hers herself him himself his how i if in inside instead into is it its itself
+    just least less like many may me might mine more most much must my myself near neither next no none nor not of off on once one only
+    onto or other our ours out outside over own per please rather same she should since so some still such than that the their them then
+    there therefore these they this those though through throughout thus till to too toward under unlike until up upon us very via was
+    we were what whatever when where whether which while who whoever whom whose why will with within without would yes yet you your
+    yours mr mrs ms miss dr
+"""
+"""Never part of a name."""
 
-STARTS = """
+SENTENCE_START_LIST = """
     able according actually additionally adult adults ago ah aha almost alone already also always anybody anyone anything anyway
     anywhere apart apparently approximately aside available away back bad based basically begin below best better big brief briefly
     bring buy call called can't center centre certain certainly chapter check child children choose city clearly close come comment
@@ -39,14 +41,14 @@ STARTS = """
 """
 
 ABBREVIATIONS = frozenset("mr mrs ms dr prof st jr sr vs no inc ltd co corp gen sen rep gov lt col sgt capt mt ft rev hon dept est".split())
-"""Their dot ends no sentence."""
+"""The dot after these does not end a sentence."""
 
 
-def plain(word: str) -> str:
-    """As tokens.key spells a word, for words of small ASCII letters."""
+def normal_form(word: str) -> str:
+    """tokens.normal_form for lower-case ASCII words."""
     word = word.removesuffix("'s").replace("'", "")
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
-FUNCTION = frozenset(map(plain, SMALL.split()))
-ORDINARY = FUNCTION | frozenset(map(plain, STARTS.split()))
+FUNCTION_WORDS = frozenset(map(normal_form, FUNCTION_WORD_LIST.split()))
+COMMON_WORDS = FUNCTION_WORDS | frozenset(map(normal_form, SENTENCE_START_LIST.split()))

@@ -13,8 +13,8 @@ Array = NDArray[np.float64]
 Row = dict[str, Any]
 AXES = ("finetune.rank", "prepare.train_examples")
 Obstacle = Literal["different examples", "not a mean of examples"]
-SAME = 1e-6
-"""A mean of example scores further than this from the metric is not the metric (BLEU)."""
+MEAN_TOLERANCE = 1e-6
+"""If the mean of the example scores differs from the metric by more, the metric is not a mean (BLEU)."""
 
 
 @dataclass(frozen=True)
@@ -22,81 +22,81 @@ class Point:
     """One task at one point of a sweep."""
 
     task: str
-    where: dict[str, Any]
-    """Every swept key with its value here."""
-    exam: str
-    """What names the set of held-out examples: points are compared only on the same one."""
+    coordinates: dict[str, Any]
+    """Every swept key with its value at this point."""
+    heldout_key: str
+    """Key of the held-out examples: points are compared only on the same ones."""
     score: float
     """Of the tuned arm by the primary metric, mean over seeds."""
     low: float
     high: float
-    """Two-sided interval of the score at the confidence, as the table of arms has it."""
+    """Two-sided interval of the score at the confidence, as in the table of arms."""
     scores: Array
-    """(n,) by held-out example, in 0..1, mean over seeds."""
+    """(n,) of the held-out examples, in 0..1, mean over seeds."""
     groups: NDArray[np.int64]
-    """(n,) labels of source documents; examples of one group are one unit of the test."""
+    """(n,) labels of source documents; a group is one unit of the test."""
 
 
 @dataclass(frozen=True)
 class Settings:
     margin: float
-    """A score that is lower by less than this is not worse."""
+    """A score that is lower by less than this is not worse (non-inferiority)."""
     confidence: float = 0.95
 
 
 def section(points: Sequence[Point], settings: Settings) -> list[Row]:
-    """One entry for each axis, task and place on the other axes: {task, axis, where, values, margin, smallest, points, reason}.
+    """One entry per axis, task and position on the other axes: {task, axis, where, values, margin, smallest, points, reason}.
 
     points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
     score at the confidence. against_largest is this point minus the largest one, paired: p is the one-sided p of 'lower by the margin
-    or more' by the test of kept claims (forgetting.Shift), low and high are the one-sided bounds at the confidence each that this test
-    and its counterpart give. smallest: the smallest value from which it and all larger ones are shown not to be worse; None where none
-    but the largest is, or where `reason` says why nothing could be compared.
+    or more' (the non-inferiority test of forgetting); low and high are the one-sided bounds of this test and its counterpart, either at
+    the confidence. smallest: the smallest value such that it and all larger ones are shown not to be worse; None if only the largest
+    is, or if `reason` says why nothing could be compared.
     """
     lines: dict[tuple[str, str, str], list[Point]] = {}
     for axis in AXES:
         for point in points:
-            if is_number(point.where.get(axis)):
-                others = {key: value for key, value in point.where.items() if key != axis}
+            if is_number(point.coordinates.get(axis)):
+                others = {key: value for key, value in point.coordinates.items() if key != axis}
                 lines.setdefault((point.task, axis, repr(others)), []).append(point)
-    found = [(axis, sorted(line, key=lambda point: float(point.where[axis]))) for (_, axis, _), line in lines.items()]
-    return [entry(axis, line, settings) for axis, line in found if len({point.where[axis] for point in line}) > 1]
+    sorted_lines = [(axis, sorted(line, key=lambda point: float(point.coordinates[axis]))) for (_, axis, _), line in lines.items()]
+    return [axis_entry(axis, line, settings) for axis, line in sorted_lines if len({point.coordinates[axis] for point in line}) > 1]
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def entry(axis: str, line: list[Point], settings: Settings) -> Row:
-    told: Row = {
+def axis_entry(axis: str, line: list[Point], settings: Settings) -> Row:
+    """The entry of one line of points, sorted by their value on the axis."""
+    row: Row = {
         "task": line[0].task,
         "axis": axis,
-        "where": {key: value for key, value in line[0].where.items() if key != axis},
-        "values": [point.where[axis] for point in line],
+        "where": {key: value for key, value in line[0].coordinates.items() if key != axis},
+        "values": [point.coordinates[axis] for point in line],
         "margin": settings.margin,
         "smallest": None,
         "points": [],
         "reason": obstacle(line),
     }
-    if told["reason"]:
-        return told
-    rows = [{"tuned": point.score, "low": point.low, "high": point.high} for point in line]
-    against = [against_largest(point, line[-1], settings) for point in line[:-1]]
-    enough = [row["p"] <= 1 - settings.confidence for row in against]
-    first = next((number for number in range(len(enough)) if all(enough[number:])), None)
-    itself = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
+    if row["reason"]:
+        return row
+    differences = [against_largest(point, line[-1], settings) for point in line[:-1]]
+    not_worse = [difference["p"] <= 1 - settings.confidence for difference in differences]
+    first = next((index for index in range(len(not_worse)) if all(not_worse[index:])), None)
+    none = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
     points = [
-        {"value": value, **row, "against_largest": shown}
-        for value, row, shown in zip(told["values"], rows, [*against, itself], strict=True)
+        {"value": point.coordinates[axis], "tuned": point.score, "low": point.low, "high": point.high, "against_largest": difference}
+        for point, difference in zip(line, [*differences, none], strict=True)
     ]
-    return told | {"points": points, "smallest": None if first is None else told["values"][first]}
+    return row | {"points": points, "smallest": None if first is None else row["values"][first]}
 
 
 def obstacle(line: list[Point]) -> Obstacle | None:
-    """Why the points of a line cannot be compared; None if they can."""
-    if len({point.exam for point in line}) > 1:
+    """The reason why the points of a line cannot be compared; None if they can."""
+    if len({point.heldout_key for point in line}) > 1:
         return "different examples"
-    if any(abs(float(point.scores.mean()) - point.score) > SAME for point in line):
+    if any(abs(float(point.scores.mean()) - point.score) > MEAN_TOLERANCE for point in line):
         return "not a mean of examples"
     return None
 

@@ -112,7 +112,7 @@ def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Any]:
         if source.startswith(RELEVANCE):
             rows = RelevanceFolder(work.inputs[source]).rows()
             labels = np.array([groups[row["example"]] for row in rows])
-            by_arm[source.removeprefix(RELEVANCE)] = relevance.of(rows, labels, *resampling(work))
+            by_arm[source.removeprefix(RELEVANCE)] = relevance.summarize(rows, labels, *resampling(work))
     return by_arm
 
 
