@@ -1,4 +1,4 @@
-"""Adapters on a base: attached, looked at, and written with plain peft."""
+"""Attaches adapters to a base, counts their modules, and writes them with plain peft."""
 
 import json
 from pathlib import Path

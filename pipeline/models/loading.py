@@ -1,4 +1,4 @@
-"""Loads base models, quantized the same way for training and generation, and adapters on them."""
+"""Loads base models, quantized the same way for training and generation, and adapters on them; merges adapters into weights."""
 
 import gc
 import warnings
