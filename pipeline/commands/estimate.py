@@ -52,24 +52,21 @@ GPUS = (
 
 
 @dataclass(frozen=True)
-class Method:
-    """How a training step is computed; the defaults are this project's."""
+class TrainingProgram:
+    """What a training program keeps in memory and what it computes again.
 
-    rank: int = 16
-    targets: tuple[str, ...] = ()
-    """Adapted modules; every linear if none is named."""
-    kind: AdapterKind = LORA
-    weight_bytes: float = NF4
+    The defaults are this project's. Other values describe other programs, whose published peaks of memory the formulas are
+    tested against.
+    """
+
     other_bytes: float = BF16
     """A parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
-    lora_bytes: float = 16
+    adapter_bytes: float = 16
     """A weight of the adapter in fp32, its gradient and Adam's two moments."""
-    dropout: bool = False
     checkpoint: bool = False
+    """Gradient checkpointing: only the input of a layer is kept, and the layer runs again in the backward pass."""
     fused: bool = False
     """Norms and the gate are computed again in the backward pass instead of being kept."""
-    target_share: float = 1.0
-    """Of the tokens: those with loss."""
     kept_share: float = 1.0
     """Of the tokens: those that the head runs on; here every column from a batch's first target on, so all of them at worst."""
     kept_bytes: float = 4
@@ -77,7 +74,22 @@ class Method:
     target_bytes: float = 12
     """The same logit in fp32, its log-probability and gradient."""
     context: float = 0.5e9
-    """The CUDA context and the allocator's own."""
+    """Bytes of the CUDA context and of the allocator itself."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """The adapter of a training job and the precision of its base."""
+
+    rank: int = 16
+    targets: tuple[str, ...] = ()
+    """Adapted modules; every linear if none is named."""
+    kind: AdapterKind = LORA
+    weight_bytes: float = NF4
+    dropout: bool = False
+    target_share: float = 1.0
+    """Of the tokens: those with loss."""
+    program: TrainingProgram = TrainingProgram()
 
 
 @dataclass(frozen=True)
@@ -143,10 +155,10 @@ def train_flop(shape: Shape, method: Method, length: float) -> float:
 
     The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
     """
-    lora, attention = shape.adapter_params(method.rank, method.targets, method.kind), shape.attention_flop(length / 2)
+    adapter, attention = shape.adapter_params(method.rank, method.targets, method.kind), shape.attention_flop(length / 2)
     forward = 2 * shape.linear_params + attention
-    again = forward + 2 * lora if method.checkpoint else 0.0
-    return 2 * forward + attention + again + 6 * lora + 4 * shape.head_params * method.kept_share
+    again = forward + 2 * adapter if method.program.checkpoint else 0.0
+    return 2 * forward + attention + again + 6 * adapter + 4 * shape.head_params * method.program.kept_share
 
 
 def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
@@ -156,7 +168,7 @@ def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
 
 def step_seconds(shape: Shape, method: Method, gpu: Gpu, length: float, tokens: float) -> float:
     """The least time of one micro-step; the terms add, since writing out weights and multiplying by them are separate kernels."""
-    written = dequant_seconds(shape, gpu, 3 if method.checkpoint else 2) if method.weight_bytes < BF16 else 0.0
+    written = dequant_seconds(shape, gpu, 3 if method.program.checkpoint else 2) if method.weight_bytes < BF16 else 0.0
     return tokens * train_flop(shape, method, length) / gpu.flops + written
 
 
@@ -179,24 +191,24 @@ def decode_seconds(shape: Shape, gpu: Gpu, batch: int, context: float, weights: 
 
 def layer_bytes(shape: Shape, method: Method, length: float) -> float:
     """What one layer keeps of one token for the backward pass: norms with their fp32 copies, q, k, v, attention, gate, up and product."""
-    norm, wide = (3, 4) if method.fused else (6, 8)
-    held = norm * shape.norm_widths + 6 * shape.queries + 4 * shape.keys + (wide if shape.has_gate else wide / 2) * shape.ffn
+    norm, wide = (3, 4) if method.program.fused else (6, 8)
+    size = norm * shape.norm_widths + 6 * shape.queries + 4 * shape.keys + (wide if shape.has_gate else wide / 2) * shape.ffn
     if method.dropout:  # the dropped input of every adapted module and its mask
-        held += 3 * sum(shape.linears[name][0] for name in method.targets or shape.linears)
-    return held + (10 * shape.heads * length if shape.eager else 0)
+        size += 3 * sum(shape.linears[name][0] for name in method.targets or shape.linears)
+    return size + (10 * shape.heads * length if shape.eager else 0)
 
 
 def train_memory(shape: Shape, method: Method, length: float, tokens: float) -> dict[str, float]:
     """Peak bytes of a micro-step of `tokens` tokens in documents of `length`, by part."""
-    layer = layer_bytes(shape, method, length)
-    held = 2 * shape.hidden * shape.layers + layer if method.checkpoint else layer * shape.layers
+    program, layer = method.program, layer_bytes(shape, method, length)
+    activations = 2 * shape.hidden * shape.layers + layer if program.checkpoint else layer * shape.layers
     return {
-        "weights": stored(shape, method.weight_bytes, method.other_bytes),
-        "adapter": shape.adapter_params(method.rank, method.targets, method.kind) * method.lora_bytes,
-        "activations": tokens * held,
-        "logits": tokens * shape.vocab * (method.kept_share * method.kept_bytes + method.target_share * method.target_bytes),
+        "weights": stored(shape, method.weight_bytes, program.other_bytes),
+        "adapter": shape.adapter_params(method.rank, method.targets, method.kind) * program.adapter_bytes,
+        "activations": tokens * activations,
+        "logits": tokens * shape.vocab * (program.kept_share * program.kept_bytes + method.target_share * program.target_bytes),
         "workspace": workspace(shape),
-        "context": method.context,
+        "context": program.context,
     }
 
 
@@ -220,7 +232,7 @@ def answer_memory(shape: Shape, work: Answering, tokens: float, dense: bool) -> 
         "cache": tokens * shape.kv_bytes,
         "activations": tokens * (layer_bytes(shape, Method(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
         "logits": tokens * shape.vocab * scored,
-        "context": 0.5e9,
+        "context": method.program.context,
     }
 
 
@@ -231,7 +243,7 @@ def batch_tokens(work: Answering) -> int:
 
 def expands(shape: Shape, work: Answering, gpu: Gpu) -> bool:
     """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.expanded)."""
-    free = gpu.memory - 0.5e9 - stored(shape, work.weight_bytes)
+    free = gpu.memory - TrainingProgram().context - stored(shape, work.weight_bytes)
     return work.weight_bytes < BF16 and 2 * BF16 * shape.linear_params < free
 
 

@@ -30,7 +30,7 @@ def open_declared(source: Source, offline: bool, used: Collection[str]) -> Split
             builder = datasets.load_dataset_builder(f"hf://datasets/{source.hub}", source.config, revision=source.revision)
             builder.download_and_prepare()
         except Exception as error:
-            raise hub_fault(source, error, reason) from None
+            raise load_fault(source, error, reason) from None
     commit, expected, splits = str(builder.hash), hub.noted("datasets", str(source.hub), source.revision), list(builder.info.splits or {})
     if reason and expected and commit != expected:  # without the hub the library takes its latest copy, whatever the revision
         problem = (
@@ -101,20 +101,11 @@ def without_network(is_offline: bool) -> Iterator[None]:
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
-def hub_fault(source: Source, error: Exception, reason: str) -> DataError:
-    name, message = f"the data set {source.hub}{f' ({source.config})' if source.config else ''}", str(error)
-    page, login = f"https://huggingface.co/datasets/{source.hub}", "set HF_TOKEN or run `hf auth login`"
-    if reason or "Couldn't reach" in message or "LocalEntryNotFound" in message:
-        reason = reason or "the hub does not answer"
-        return DataError(f"{name} is not in the cache, and {reason}.", "Run once with the network, or name local files under data.")
-    if "gated dataset" in message:
-        return DataError(f"{name} is gated, and your access is not granted.", f"Accept its terms at {page}, then {login}.")
-    if "Revision" in message:
-        return DataError(f"{name} has no revision '{source.revision}'.", "Name a commit, a tag or a branch of it.")
-    if "doesn't exist on the Hub" in message:
-        return DataError(
-            f"there is no data set {source.hub} on the hub, or it is private.", f"Check owner/name; for a private one, {login}."
-        )
+def load_fault(source: Source, error: Exception, reason: str) -> Exception:
+    """Why a data set does not load as its repository declares it, and what to do."""
+    message, name = str(error), f"the data set {source.hub}{f' ({source.config})' if source.config else ''}"
+    if hub.cause_of(error, reason) != "unknown":
+        return hub.fault(str(source.hub), source.revision, error, reason, "data set", source.config)
     if "BuilderConfig" in message or "Config name is missing" in message:
         return DataError(f"{name} needs another configuration: {shorten(message, 200)}", "Name one of them as config under data.")
     return DataError(

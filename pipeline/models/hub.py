@@ -28,10 +28,10 @@ def cached(kind: str, repo: str, name: str) -> Path:
 
 def noted(kind: str, repo: str, revision: str | None) -> str:
     """The commit that a revision means as far as this machine knows; empty if it does not."""
-    asked = revision or "main"
-    if len(asked) == 40 and set(asked) <= set("0123456789abcdef"):
-        return asked
-    note = cached(kind, repo, f"refs/{asked}")
+    name = revision or "main"
+    if len(name) == 40 and set(name) <= set("0123456789abcdef"):
+        return name
+    note = cached(kind, repo, f"refs/{name}")
     return note.read_text("utf-8").strip() if note.is_file() else ""
 
 
@@ -45,17 +45,17 @@ def commit_of(repo: str, revision: str | None) -> str:
     """
     from huggingface_hub import HfApi, constants
 
-    asked = revision or "main"
-    if known := noted("models", repo, revision):
-        return known
+    name = revision or "main"
+    if commit := noted("models", repo, revision):
+        return commit
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable()
     try:
         if why:
             raise ConnectionError(why)
-        commit = str(HfApi().model_info(repo, revision=asked).sha)
+        commit = str(HfApi().model_info(repo, revision=name).sha)
     except Exception as error:
         raise fault(repo, revision, error, why) from None
-    note = cached("models", repo, f"refs/{asked}")
+    note = cached("models", repo, f"refs/{name}")
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(commit, "utf-8")  # as the library notes it when it is asked for a branch
     return commit
@@ -69,7 +69,7 @@ def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> P
     """
     from huggingface_hub import constants, snapshot_download
 
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "repo_id": repo,
         "revision": revision,
         "allow_patterns": list(patterns),
@@ -77,41 +77,73 @@ def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> P
     }
     why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
     try:
-        return Path(snapshot_download(**asked, local_files_only=True)) if why else fetched(asked)
+        return Path(snapshot_download(**request, local_files_only=True)) if why else cached_or_fetched(request)
     except Exception as error:
         raise fault(repo, revision, error, why) from None
 
 
-def fetched(asked: dict[str, Any]) -> Path:
+def cached_or_fetched(request: dict[str, Any]) -> Path:
+    """The folder of a repository: from the cache if it is there and a commit is named, which never changes; else fetched.
+
+    Args:
+        request: keyword arguments of snapshot_download.
+    """
     from huggingface_hub import snapshot_download
 
     try:
-        found = Path(snapshot_download(**asked, local_files_only=True))
-        if list(found.glob("*.safetensors")) and len(asked["revision"] or "") == 40:
-            return found  # a commit never changes, so there is nothing to ask for
+        folder = Path(snapshot_download(**request, local_files_only=True))
+        if list(folder.glob("*.safetensors")) and len(request["revision"] or "") == 40:
+            return folder
     except Exception as error:
         del error  # not in the cache yet
     if why := unreachable():
         raise ConnectionError(why)
-    return Path(snapshot_download(**asked))
+    return Path(snapshot_download(**request))
 
 
-def fault(repo: str, revision: str | None, error: Exception, why: str, kind: str = "model") -> ModelError | DataError:
-    """What went wrong with a model or a data set, in a line that says what to do."""
+def cause_of(error: Exception, why: str) -> str:
+    """Why a repository of the hub cannot be had: `unreachable`, `gated`, `revision`, `missing` or `unknown`.
+
+    `datasets` turns the hub's errors into its own and keeps no type of them, only words.
+
+    Args:
+        why: the reason why no request was made; empty if one was.
+    """
     from huggingface_hub import errors
 
-    made = ModelError if kind == "model" else DataError
-    page = f"https://huggingface.co/{'' if kind == 'model' else 'datasets/'}{repo}"
-    other = "name a local folder as base" if kind == "model" else "name local files under data"
-    if isinstance(error, errors.GatedRepoError):
-        return made(
-            f"the {kind} {repo} is gated, and your access is not granted.",
-            f"Accept its terms at {page}, then set HF_TOKEN or run `hf auth login`.",
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return made(f"the {kind} {repo} has no revision '{revision}'.", f"Name a commit, a tag or a branch of {page}.")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return made(f"there is no {kind} {repo} on the hub, or it is private.", f"Check {page}; for a private one, set HF_TOKEN.")
-    if why or isinstance(error, ConnectionError | errors.LocalEntryNotFoundError):
-        return made(f"the {kind} {repo} is not in the cache, and {why or error}.", f"Run once with the network, or {other}.")
-    return made(f"the {kind} {repo} cannot be fetched: {' '.join(str(error).split())[:200]}", f"See {page}.")
+    text = str(error)
+    if why or isinstance(error, ConnectionError | errors.LocalEntryNotFoundError) or "LocalEntryNotFound" in text:
+        return "unreachable"
+    if isinstance(error, errors.GatedRepoError) or "gated dataset" in text:
+        return "gated"
+    if isinstance(error, errors.RevisionNotFoundError) or "Revision '" in text:
+        return "revision"
+    if isinstance(error, errors.RepositoryNotFoundError) or "doesn't exist on the Hub" in text:
+        return "missing"
+    return "unknown"
+
+
+def fault(
+    repo: str, revision: str | None, error: Exception, why: str, kind: str = "model", config: str | None = None
+) -> ModelError | DataError:
+    """What went wrong with a repository of the hub, in a line, and what to do.
+
+    Args:
+        why: as for cause_of.
+        kind: `model` or `data set`.
+        config: of a data set.
+    """
+    is_model, name = kind == "model", f"the {kind} {repo}{f' ({config})' if config else ''}"
+    page = f"https://huggingface.co/{'' if is_model else 'datasets/'}{repo}"
+    login = "set HF_TOKEN or run `hf auth login`"
+    local = "name a local folder as base" if is_model else "name local files under data"
+    reason = why or (str(error) if "does not answer" in str(error) else "the hub does not answer")
+    table = {
+        "unreachable": (f"{name} is not in the cache, and {reason}.", f"Run once with the network, or {local}."),
+        "gated": (f"{name} is gated, and your access is not granted.", f"Accept its terms at {page}, then {login}."),
+        "revision": (f"{name} has no revision '{revision}'.", f"Name a commit, a tag or a branch of {page}."),
+        "missing": (f"there is no {kind} {repo} on the hub, or it is private.", f"Check {page}; for a private one, {login}."),
+        "unknown": (f"{name} cannot be fetched: {' '.join(str(error).split())[:200]}", f"See {page}."),
+    }
+    problem, remedy = table[cause_of(error, why)]
+    return ModelError(problem, remedy) if is_model else DataError(problem, remedy)
