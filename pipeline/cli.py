@@ -62,7 +62,7 @@ StoreAt = Annotated[Path, typer.Option("--store", help="Folder that holds data/ 
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
-Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.known)]
+Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
 GateAt = Annotated[
     Path | None,
     typer.Option(

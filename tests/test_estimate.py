@@ -118,7 +118,8 @@ def test_the_reference_says_the_same_of_decoding(roofline, theirs, shape, weight
 
 @pytest.mark.parametrize(("theirs", "shape"), PAIRS)
 @pytest.mark.parametrize(
-    ("switches", "dropout"), [({}, False), ({"checkpoint": False}, False), ({"fused": True}, False), ({}, True), ({"checkpoint": False}, True)]
+    ("switches", "dropout"),
+    [({}, False), ({"checkpoint": False}, False), ({"fused": True}, False), ({}, True), ({"checkpoint": False}, True)],
 )
 def test_the_reference_says_the_same_of_memory(roofline, theirs, shape, switches, dropout):
     memory = roofline.train_memory(getattr(roofline, theirs), 3000, **switches, dropout=dropout)

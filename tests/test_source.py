@@ -226,8 +226,11 @@ def test_a_revision_of_the_hub(online, world):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("no revision", "the data set org/rows has no revision 'v9'.\n  Name a commit, a tag or a branch of https://huggingface.co/datasets/org/rows."),
-        ("no set", "there is no data set org/nothing on the hub, or it is private.\n  Check https://huggingface.co/datasets/org/nothing; for a private one, set HF_TOKEN"),
+        (
+            "no revision",
+            "the data set org/rows has no revision 'v9'.\n  Name a commit, a tag or a branch of https://huggingface.co/datasets/org/rows.",
+        ),
+        ("no set", "there is no data set org/nothing on the hub, or it is private.\n  Check https://huggingface.co/datasets/org/nothing"),
         ("no split", "org/rows has no split 'tset', only train, test.\n  Did you mean 'test'?"),
         ("no config", "the data set org/rows (en) needs another configuration: BuilderConfig 'en' not found. Available: ['default']"),
         ("broken", "the data set org/broken does not load: "),

@@ -171,7 +171,7 @@ def refused(tmp_path_factory):
         ("script", "the data set org/script does not load: Dataset scripts are no longer supported", "name local files"),
         ("no revision", "the data set org/good has no revision 'v9'.", "Name a commit, a tag or a branch of"),
         ("neither", "there is no data set google/boolq on the hub", "\n  Or: there is no data set aps/super_glue"),
-        ("neither of one place", "there is no data set GEM/viggo on the hub", "datasets/GEM/viggo; for a private one, set HF_TOKEN or run `hf auth login`."),
+        ("neither of one place", "there is no data set GEM/viggo on the hub", "for a private one, set HF_TOKEN or run `hf auth login`."),
         ("by hand", "there is no data set webnlg-challenge/web_nlg on the hub", "release_v3.0/en"),
         ("no network", "the data set org/other is not in the cache, and http://127.0.0.1:9 does not answer", "Run once with the network"),
     ],

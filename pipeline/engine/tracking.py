@@ -12,8 +12,8 @@ TRACKERS = ("tensorboard", "wandb", "trackio")
 Track = Callable[[dict[str, float], int], None]
 
 
-def known(name: str) -> str:
-    """The name, if it is empty or there is such a tracker.
+def check_tracker(name: str) -> str:
+    """Return the name if it is empty or there is such a tracker.
 
     Raises:
         MachineError: there is none, or its package is not installed.
@@ -30,11 +30,11 @@ def tracker(work: Work) -> Iterator[Track]:
     """A function that takes the measures of a step; does nothing unless `--track` names a tracker.
 
     Raises:
-        MachineError: see `known`.
+        MachineError: see check_tracker.
     """
-    name = known(work.machine.track)
+    name = check_tracker(work.machine.track)
     if not name:
-        yield lambda measured, step: None
+        yield lambda measures, step: None
         return
     from accelerate import Accelerator
 
@@ -45,14 +45,14 @@ def tracker(work: Work) -> Iterator[Track]:
         "loralift", config={key: value for key, value in flat(work.params).items() if isinstance(value, int | float | str | bool)}
     )
     try:
-        yield lambda measured, step: accelerator.log(measured, step=step)
+        yield lambda measures, step: accelerator.log(measures, step=step)
     finally:
         accelerator.end_training()
 
 
 def flat(params: dict[str, Any], above: str = "") -> dict[str, Any]:
     """Nested dictionaries as one with dotted keys."""
-    found: dict[str, Any] = {}
+    dotted: dict[str, Any] = {}
     for key, value in params.items():
-        found |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return found
+        dotted |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return dotted

@@ -20,8 +20,8 @@ def order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
 def batch_indices(count: int, params: dict[str, Any], step: int) -> tuple[int, ...]:
     """Indices of the examples of an optimizer step; the last step of an epoch may be smaller."""
     batch, steps = params["batch_examples"], steps_per_epoch(count, params)
-    at = step % steps * batch
-    return order(count, params["seed"], step // steps)[at : at + batch]
+    start = step % steps * batch
+    return order(count, params["seed"], step // steps)[start : start + batch]
 
 
 def steps_per_epoch(count: int, params: dict[str, Any]) -> int:
@@ -56,10 +56,10 @@ class State:
 
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / "state.part"
-        kept = {name: getattr(self, name) for name in ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")}
-        kept |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
+        values = {name: getattr(self, name) for name in ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")}
+        values |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
         with part.open("wb") as file:
-            torch.save(kept | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
+            torch.save(values | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, folder / "state.pt")
@@ -70,12 +70,12 @@ class State:
 
         if not (folder / "state.pt").exists():
             return
-        kept = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-        self.load_tensors(kept.pop("tensors"))
-        self.optimizer.load_state_dict(kept.pop("optimizer"))
-        self.schedule.load_state_dict(kept.pop("schedule"))
-        set_random_state(kept.pop("random"))
-        for name, value in kept.items():
+        values = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+        self.load_tensors(values.pop("tensors"))
+        self.optimizer.load_state_dict(values.pop("optimizer"))
+        self.schedule.load_state_dict(values.pop("schedule"))
+        set_random_state(values.pop("random"))
+        for name, value in values.items():
             setattr(self, name, value)
 
     def load_tensors(self, values: dict[str, Any]) -> None:
