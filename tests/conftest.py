@@ -4,10 +4,33 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_EVALUATE_O
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import subprocess
+from collections import Counter
 
 import pytest
 
 from tests import tiny
+
+MAX_SKIPPED = "LORALIFT_MAX_SKIPPED"
+"""A machine that has data, browser and sandbox sets it to how many tests may skip; a session with more of them fails."""
+
+
+def skip_reasons(config):
+    """The reason of every skipped test; none in a worker process, whose reports go to the main one."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", ())] if reporter else []
+
+
+def pytest_sessionfinish(session):
+    if len(skip_reasons(session.config)) > int(os.environ.get(MAX_SKIPPED, "1000000")):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reasons = skip_reasons(config)
+    for reason, count in Counter(reasons).most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
+    if len(reasons) > int(os.environ.get(MAX_SKIPPED, "1000000")):
+        terminalreporter.write_line(f"FAILED: {len(reasons)} tests skipped, and {MAX_SKIPPED} allows {os.environ[MAX_SKIPPED]}")
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +42,7 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def train_part(tmp_path_factory):
     """A training part."""
-    return tiny.write_part(tmp_path_factory.mktemp("lessons") / "train", tiny.examples(40))
+    return tiny.write_part(tmp_path_factory.mktemp("data") / "train", tiny.examples(40))
 
 
 @pytest.fixture(scope="session")

@@ -316,7 +316,7 @@ def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, lessons, mon
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL inside one process; the real one is in test_kill.py."""
+    """Stands for SIGKILL inside one process; the real one is in test_survival.py."""
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])

@@ -319,8 +319,8 @@ for program in {[*SOUND.values()]}: print(sandbox.run(program).reason)
         Path(folder).chmod(0o755)
         call = [python, "-c", textwrap.dedent(code)]
         someone = {"user": 12345, "group": 12345, "extra_groups": []}
-        output = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=True, env={}, **someone)
-    first, *reasons = output.stdout.splitlines()
+        ran = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=True, env={}, **someone)
+    first, *reasons = ran.stdout.splitlines()
     if first != "''":
         pytest.skip(f"ordinary users have no sandbox here: {first}")
     wanted = [HOSTILE[name][2] for name in names] + ["passed"] * len(SOUND)
