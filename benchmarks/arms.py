@@ -24,6 +24,7 @@ from pipeline import cli, machine
 from pipeline.machine import Machine
 from pipeline.plan import Job
 from pipeline.resources import shipped
+from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 
 HERE = Path(__file__).parent
@@ -34,9 +35,9 @@ GIVEN = {"prepare", "finetune"}
 
 
 def answering(jobs: list[Job]) -> set[Job]:
-    """What the arms say to the held-out examples, without what is said to general tasks alone."""
-    inputs = [given for job in jobs if job.stage == "compare" for given in job.inputs]
-    return {source for name, source in inputs if source.stage == "generate" and not name.startswith("general.")}
+    """The jobs that generate the arms' predictions of the held-out examples, without those of general tasks."""
+    inputs = [pair for job in jobs if job.stage == "compare" for pair in job.inputs]
+    return {source for name, source in inputs if source.stage == "generate" and not input_names.parse(name).suite}
 
 
 def compared(words: list[str], root: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pipeline.errors import RecipeError
 Constraint = Literal["choices", "keys", ""]
 Family = Literal["base", "base, helped", "tuned", "placebo", "other model"]
 Step = Literal["format", "prompt"]
+Adapter = Literal["tuned", "shuffled_labels", "unrelated"]
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 """The arms of a recipe that names none."""
 UNQUANTIZED = "base_bf16"
@@ -97,7 +98,7 @@ class ArmSpec:
     """Its colour in charts."""
     params: Callable[[ArmContext], dict[str, Any]] = nothing
     """Parameters of `generate` that make it another arm than base."""
-    adapter: Literal["", "tuned", "shuffled_labels", "unrelated"] = ""
+    adapter: Adapter | None = None
     """The adapter that answers: none, the task's own, or a placebo."""
     reads_train: Callable[[ArmContext], bool] = never
     """Whether its prompts are made with training examples."""
@@ -111,6 +112,10 @@ class ArmSpec:
     """The arm whose time it takes, since that has weights of the same shape and type; empty: it is timed itself, if it is at all."""
     step: Step | None = None
     """The step of the decomposition that it may make, if it needs no training."""
+    reference: str = ""
+    """The recipe's name of the model behind an endpoint that answers, if one does."""
+    rereads: str = ""
+    """The arm whose ranked choices it reads a second time (RAW); it has no predictions of its own."""
 
 
 ROWS = (
@@ -224,18 +229,32 @@ def find(name: str) -> ArmSpec:
     """The row of an arm, also of a reference model and of a second reading of ranked choices; for an unknown name one that says no more."""
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
-        return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model")
+        return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model", reference=model)
     if name.endswith(RAW):
         row = find(name.removesuffix(RAW))
         meaning = "The same choices ranked by their whole log-likelihood, which favours short ones."
-        return replace(row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning)
+        return replace(row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning, rereads=row.name)
     return ARMS.get(name) or ArmSpec(name, name.replace("_", " "), name, "", "base, helped")
+
+
+def reference(model: str) -> str:
+    """The arm of a reference model.
+
+    Args:
+        model: its name in the recipe.
+    """
+    return REFERENCE + model
+
+
+def reread(name: str) -> str:
+    """The second reading of an arm that ranks choices."""
+    return name + RAW
 
 
 def rank(name: str) -> tuple[int, str]:
     """Where an arm stands in lists: in the order of the table, references last."""
-    order, row = list(ARMS), name.removesuffix(RAW)
-    return (order.index(row) if row in order else len(order), name)
+    order, first = list(ARMS), find(name).rereads or name
+    return (order.index(first) if first in order else len(order), name)
 
 
 def untrained(step: Step | None = None) -> list[str]:
@@ -244,7 +263,7 @@ def untrained(step: Step | None = None) -> list[str]:
     A second reading of ranked choices is a way of holding to the form, too.
     """
     rows = [row for row in ARMS.values() if row.step and step in (None, row.step)]
-    return [name for row in rows for name in ((row.name, row.name + RAW) if row.constrained else (row.name,))]
+    return [name for row in rows for name in ((row.name, reread(row.name)) if row.constrained else (row.name,))]
 
 
 def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
@@ -256,7 +275,8 @@ def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
     Args:
         quantized: whether the base is.
     """
-    one = find(arm).timed_as or arm.removesuffix(RAW)
+    row = find(arm)
+    one = row.timed_as or row.rereads or arm
     if one == UNQUANTIZED and not quantized:
         one = "base"
     return one if one in timed else None

@@ -234,7 +234,7 @@ def unfinished(call: Call) -> list[Job]:
     expensive = stages.expensive()
     jobs = [job for job in until(call.jobs, {"report"}) if job.stage in expensive]
     there = {(artifact.stage, canonical(artifact.params)) for artifact in call.site.store.all()}
-    missing = {job for job in jobs if (job.stage, job.asked) not in there}
+    missing = {job for job in jobs if (job.stage, job.params_json) not in there}
     if missing:
         return [job for job in jobs if missing & {*until(call.jobs, {job})}]
     first = {job for job in call.jobs if not any(needed.stage in expensive for needed in until(call.jobs, {job}))}

@@ -1,4 +1,4 @@
-"""Turns a recipe into jobs. Read this first: plan() is the flow of the whole program."""
+"""READ FIRST. From a recipe to the jobs that answer it: plan() is the flow of the whole program, jobs_of() that of one task."""
 
 import json
 from collections.abc import Iterator
@@ -9,18 +9,21 @@ from typing import Any
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import Data, InlineTask, Reference
+from pipeline.config.schema import InlineTask, Reference
 from pipeline.config.validation_errors import nearest
-from pipeline.data import general_text, inline, manual_files, task
+from pipeline.data import file_hashes, general_text, inline, task
 from pipeline.errors import RecipeError
 from pipeline.models import base_model
-from pipeline.store.artifact import canonical, file_hash
+from pipeline.store.artifact import canonical
+from pipeline.store.input_names import InputName
 
-Jobs = dict[str, "Job"]
-"""By what they are to a cell: exam, train, adapter<seed>, base, tuned<seed>, arm.<name>, reference.<name>, relevance.<arm>, ..."""
+Jobs = dict[InputName, "Job"]
+"""The jobs of a task by what they are to its comparison and to the report."""
+Params = dict[str, Any]
+"""What a stage is told, as JSON values."""
 
-
-WEIGHED = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
+STATISTICS = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
+"""Keys of the recipe's section `compare` that a comparison is told."""
 GENERAL_TOKENS = 512
 """Longest prompt with its answer, at least, of a general task that the recipe does not train on."""
 EMBEDDED = ("shop_sentiment", "shop_extraction")
@@ -35,17 +38,17 @@ class Job:
 
     stage: str
     label: str = field(compare=False)
-    asked: str
+    params_json: str
     """The parameters as canonical JSON."""
     inputs: tuple[tuple[str, "Job"], ...] = ()
 
     @cached_property
-    def params(self) -> dict[str, Any]:
-        params: dict[str, Any] = json.loads(self.asked)
+    def params(self) -> Params:
+        params: Params = json.loads(self.params_json)
         return params
 
 
-def job(stage: str, label: str, params: dict[str, Any], **inputs: Job) -> Job:
+def job(stage: str, label: str, params: Params, **inputs: Job) -> Job:
     return Job(stage, label, canonical(params), tuple(inputs.items()))
 
 
@@ -59,295 +62,334 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
     Raises:
         RecipeError, ModelError, DataError: the recipe names something that is not there.
     """
-    jobs: list[Job] = []
-    cells: list[dict[str, Any]] = []
-    shown: Jobs = {}
-    for where, point in recipe.points():
-        at = Point(point, ask, hashes)
-        arms.check(point.compare.arms, {name: topic.context for name, topic in at.topics.items()})
-        check_shots(point)
-        for topic in at.topics.values():
-            made, name = cell(topic), f"cell{len(cells):04}"
-            jobs += made.values()
-            shown |= {f"{name}.{source}": job for source, job in made.items()}
-            told = {"cell": name, "task": topic.task.name, "base": point.base, "where": where, "rank": point.finetune.rank}
-            told |= {"seeds": list(point.finetune.seeds), "paper": paper_form(at.model, point), "absent": topic.absent}
-            cells.append(told)
-    about = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
-    return list(dict.fromkeys(each for made in [*jobs, job("report", recipe.name, about, **shown)] for each in behind(made)))
+    cells: list[Params] = []
+    jobs: Jobs = {}
+    for values, point_recipe in recipe.points():
+        point = Point(point_recipe, ask, hashes)
+        check_arms(point)
+        for planned in point.tasks.values():
+            cell = describe(planned, f"cell{len(cells):04}", values)
+            jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(planned).items()}
+            cells.append(cell)
+    params = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
+    report = job("report", recipe.name, params, **by_name(jobs))
+    return list(dict.fromkeys(with_inputs(report)))
 
 
-def behind(made: Job) -> Iterator[Job]:
+def with_inputs(job: Job) -> Iterator[Job]:
     """All that a job needs, each after what it needs itself, and the job."""
-    for _, source in made.inputs:
-        yield from behind(source)
-    yield made
+    for _, source in job.inputs:
+        yield from with_inputs(source)
+    yield job
+
+
+def by_name(jobs: Jobs) -> dict[str, Job]:
+    return {str(name): job for name, job in jobs.items()}
+
+
+def jobs_of(planned: "TaskPlan") -> Jobs:
+    """The jobs of one task at one point of a sweep, each after its inputs."""
+    examples = {InputName("heldout"): planned.heldout, InputName("train"): planned.train}
+    adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in planned.adapters.items()}
+    predictions = {**base_and_tuned(planned), **further_arms(planned)}
+    predictions |= {InputName("predictions", arms.reference(model.name)): refer(planned, model) for model in planned.recipe.references}
+    measures = {**relevance(planned, predictions), **general_suites(planned)}
+    verdict = comparison(planned, {**predictions, **measures})
+    return {**examples, **adapters, **predictions, **measures, **speed(planned), InputName("verdict"): verdict}
 
 
 class Point:
-    """One point of a sweep: its recipe, its base, and the tasks that its jobs are about, each made once."""
+    """One point of a sweep: its recipe, its base, and its tasks."""
 
     def __init__(self, recipe: Recipe, ask: bool, hashes: Path | None) -> None:
         self.recipe, self.model = recipe, base_model.find(recipe)
-        self.spec = self.model.spec(ask, hashes)
-        self.loaded = recipe.generate.model_dump(include={"quantization", "compute"}) | {"model": self.spec}
-        self.topics: dict[str, Topic] = {}
-        self.topics |= {inline.find(given).name: Topic(self, given) for given in recipe.tasks}
+        self.model_spec = self.model.spec(ask, hashes)
+        self.loading: Params = {**recipe.generate.model_dump(include={"quantization", "compute"}), "model": self.model_spec}
+        """How the base is loaded where it answers or is measured."""
+        self.tasks: dict[str, TaskPlan] = {}
+        """Of the recipe, by name."""
+        self.tasks |= {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
+        self.shipped: dict[str, TaskPlan] = {}
+        """Those that the recipe does not name, and a placebo or a general suite needs."""
 
-    def topic(self, name: str) -> "Topic":
+    def task(self, name: str) -> "TaskPlan":
         """A task of the recipe, or a shipped one that it does not name."""
-        if name not in self.topics:
-            return self.further.setdefault(name, Topic(self, name))
-        return self.topics[name]
-
-    @cached_property
-    def further(self) -> "dict[str, Topic]":
-        return {}
+        if name in self.tasks:
+            return self.tasks[name]
+        if name not in self.shipped:
+            self.shipped[name] = TaskPlan(self, name)
+        return self.shipped[name]
 
 
-class Topic:
-    """One task at one point: its examples and its adapters."""
+class TaskPlan:
+    """One task at one point: its examples, its adapters and how it is answered, each job made once.
 
-    def __init__(self, at: Point, given: str | InlineTask) -> None:
-        self.at, self.recipe, self.given, self.task = at, at.recipe, given, inline.find(given)
-        self.label = f"{base_model.short(at.recipe.base)}--{self.task.name}"
-        compare, quantized = at.recipe.compare, at.recipe.generate.quantization != "none"
+    Args:
+        entry: under `tasks` in the recipe, or the name of a shipped task.
+    """
+
+    def __init__(self, point: Point, entry: str | InlineTask) -> None:
+        self.point, self.recipe, self.entry, self.task = point, point.recipe, entry, inline.find(entry)
+        self.label = f"{base_model.short(self.recipe.base)}--{self.task.name}"
+        compare, quantized = self.recipe.compare, self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
         self.arms, self.absent = arms.wanted(compare.arms, self.context)
-        self.first = at.recipe.finetune.seeds[0]
+        self.first_seed = self.recipe.finetune.seeds[0]
 
     @cached_property
-    def drawn(self) -> dict[str, Any]:
-        """What both splits are drawn by."""
-        draw = self.recipe.prepare
-        asked = {"task": inline.spec(self.given), "model": self.at.spec, "seed": draw.seed, "files": data_files(self.given, self.task)}
-        asked |= draw.model_dump(include={"max_tokens", "long_prompts", "max_bad_rows"})
-        named = self.task.name in self.at.topics
-        # a limit that suits the recipe's own tasks must not drop every row of a general one
-        return asked if named else asked | {"max_tokens": max(draw.max_tokens, GENERAL_TOKENS)}
+    def prepare_params(self) -> Params:
+        """What both splits are prepared by."""
+        prepare = self.recipe.prepare
+        params: Params = {
+            "task": inline.spec(self.entry),
+            "model": self.point.model_spec,
+            "files": file_hashes.of_task(self.entry, self.task),
+        }
+        params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
+        if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of a general one
+            params["max_tokens"] = max(prepare.max_tokens, GENERAL_TOKENS)
+        return params
 
     @cached_property
-    def exam(self) -> Job:
-        return self.examined(self.recipe.prepare.heldout_examples)
+    def heldout(self) -> Job:
+        return self.prepare_heldout(self.recipe.prepare.heldout_examples)
 
-    def examined(self, examples: int) -> Job:
-        """The held-out examples, so many."""
-        held = {"split": "heldout", "examples": examples, "order": self.recipe.prepare.heldout_order}
-        part = "heldout" if examples == self.recipe.prepare.heldout_examples else "general"
-        return job("prepare", f"{self.task.name}--{part}", {**self.drawn, **held})
+    def prepare_heldout(self, examples: int) -> Job:
+        prepare = self.recipe.prepare
+        part = "heldout" if examples == prepare.heldout_examples else "general"
+        params = {"split": "heldout", "examples": examples, "order": prepare.heldout_order}
+        return job("prepare", f"{self.task.name}--{part}", {**self.prepare_params, **params})
 
     @cached_property
-    def lessons(self) -> Job:
+    def train(self) -> Job:
         """The training examples, without what is held out."""
-        draw = self.recipe.prepare
-        learn = {"split": "train", "examples": draw.train_examples, **draw.model_dump(include={"dev_examples", "near_duplicates"})}
-        return job("prepare", f"{self.task.name}--train", {**self.drawn, **learn}, avoid=self.exam)
+        prepare = self.recipe.prepare
+        params = {"split": "train", "examples": prepare.train_examples, **prepare.model_dump(include={"dev_examples", "near_duplicates"})}
+        return job("prepare", f"{self.task.name}--train", {**self.prepare_params, **params}, avoid=self.heldout)
 
     @cached_property
     def adapters(self) -> dict[int, Job]:
-        """One a training seed."""
-        return {seed: self.adapter(seed) for seed in self.recipe.finetune.seeds}
+        """By training seed."""
+        return {seed: self.finetune(seed) for seed in self.recipe.finetune.seeds}
 
-    def adapter(self, seed: int, **placebo: str) -> Job:
-        tune = self.recipe.finetune
-        steps = {"model": self.at.spec, **tune.model_dump(mode="json", exclude={"seeds"}), "targets": targets(self.recipe, self.at.model)}
-        name = f"{self.label}--r{tune.rank}-s{seed}" + "".join(f"-{value}" for value in placebo.values())
-        return job("finetune", name, {**steps, "seed": seed, **placebo}, train=self.lessons)
+    @property
+    def first_adapter(self) -> Job:
+        """Of several training seeds the first, where one adapter must do."""
+        return self.adapters[self.first_seed]
 
-    def said(self, exam: Job, name: str, more: dict[str, Any] | None = None, **inputs: Job) -> Job:
-        """What an arm says to an exam.
+    def finetune(self, seed: int, placebo: str = "") -> Job:
+        section = self.recipe.finetune
+        params = {"model": self.point.model_spec, **section.model_dump(mode="json", exclude={"seeds"}), "seed": seed}
+        if section.targets == "qv":
+            params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
+        label = f"{self.label}--r{section.rank}-s{seed}"
+        if placebo:
+            return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train)
+        return job("finetune", label, params, train=self.train)
+
+    def generate(self, name: str, params: Params | None = None, heldout: Job | None = None, **inputs: Job) -> Job:
+        """The predictions of an arm.
 
         Args:
-            more: parameters that make it another arm than base.
+            name: ends the job's label.
+            params: that make it another arm than base.
+            heldout: other examples than this task's own.
             inputs: `adapter`; `train`, whose examples go into the prompts.
         """
-        say = {"model": self.at.spec, **answering(self.recipe, self.task), **(more or {})}
-        return job("generate", f"{self.label}--{name}", say, heldout=exam, **inputs)
+        params = {"model": self.point.model_spec, **generation_params(self.recipe, self.task), **(params or {})}
+        return job("generate", f"{self.label}--{name}", params, heldout=heldout or self.heldout, **inputs)
 
-    def neighbours(self) -> "list[Topic]":
+    def neighbours(self) -> "list[TaskPlan]":
         """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
-        names = list(self.at.topics)
-        place = names.index(self.task.name)
-        others = [*names[place + 1 :], *names[:place]] or [name for name in EMBEDDED if name != self.task.name]
-        return [self.at.topic(name) for name in others]
+        names = list(self.point.tasks)
+        own = names.index(self.task.name)
+        others = [*names[own + 1 :], *names[:own]] or [name for name in EMBEDDED if name != self.task.name]
+        return [self.point.task(name) for name in others]
 
 
-def cell(topic: Topic) -> Jobs:
-    """One task at one point of a sweep, each job after its inputs: exam, train, adapters, what every arm says, measures, verdict."""
-    recipe = topic.recipe
-    tuned = {
-        f"tuned{seed}": topic.said(topic.exam, f"r{recipe.finetune.rank}-s{seed}", adapter=made) for seed, made in topic.adapters.items()
-    }
-    said = {"base": topic.said(topic.exam, "base"), **tuned, **others(topic)}
-    said |= {f"reference.{known.name}": refer(topic, known) for known in recipe.references}
-    measured = {**relevance(topic, said), **kept(topic)}
-    weigh = {"task": inline.spec(topic.given), **recipe.compare.model_dump(include=WEIGHED), "loss_margin": recipe.general.loss_margin}
-    weigh |= {"general": general_tasks(topic)}
-    lessons = {"train": topic.lessons} if "constant" in topic.arms else {}
-    verdict = job("compare", topic.label, weigh, heldout=topic.exam, **lessons, **said, **measured)
-    adapters = {f"adapter{seed}": made for seed, made in topic.adapters.items()}
-    return {"heldout": topic.exam, "train": topic.lessons, **adapters, **said, **measured, **speed(topic), "verdict": verdict}
+def base_and_tuned(planned: TaskPlan) -> Jobs:
+    jobs: Jobs = {InputName("predictions", "base"): planned.generate("base")}
+    for seed, adapter in planned.adapters.items():
+        name = f"r{planned.recipe.finetune.rank}-s{seed}"
+        jobs[InputName("predictions", "tuned", seed=seed)] = planned.generate(name, adapter=adapter)
+    return jobs
 
 
-def others(topic: Topic) -> Jobs:
-    """What the arms beside base and tuned say."""
-    rows = [arms.find(name) for name in topic.arms]
-    return {f"arm.{row.name}": arm(topic, row) for row in rows if row.is_generated and row.name not in ("base", "tuned")}
+def further_arms(planned: TaskPlan) -> Jobs:
+    rows = [arms.find(name) for name in planned.arms if name not in ("base", "tuned")]
+    return {InputName("predictions", row.name): predictions_of(planned, row) for row in rows if row.is_generated}
 
 
-def arm(topic: Topic, row: arms.ArmSpec) -> Job:
-    inputs: Jobs = {}
-    if row.adapter:
-        inputs["adapter"] = adapter_of(topic, row.adapter)
-    if row.reads_train(topic.context):
-        inputs["train"] = topic.lessons
-    return topic.said(topic.exam, row.name, row.params(topic.context), **inputs)
+def predictions_of(planned: TaskPlan, arm: arms.ArmSpec) -> Job:
+    inputs = {}
+    if arm.adapter:
+        inputs["adapter"] = adapter_of(planned, arm.adapter)
+    if arm.reads_train(planned.context):
+        inputs["train"] = planned.train
+    return planned.generate(arm.name, arm.params(planned.context), **inputs)
 
 
-def adapter_of(topic: Topic, kind: str) -> Job:
-    """The adapter that an arm answers with; of several seeds the first."""
-    if kind == "unrelated":
-        return unrelated(topic).adapters[topic.first]
-    return topic.adapters[topic.first] if kind == "tuned" else topic.adapter(topic.first, placebo=kind)
+def adapter_of(planned: TaskPlan, adapter: arms.Adapter) -> Job:
+    """The adapter of an arm; of several training seeds the first."""
+    if adapter == "tuned":
+        return planned.first_adapter
+    if adapter == "unrelated":
+        return unrelated_task(planned).adapters[planned.first_seed]
+    return planned.finetune(planned.first_seed, placebo=adapter)
 
 
-def unrelated(topic: Topic) -> Topic:
+def unrelated_task(planned: TaskPlan) -> TaskPlan:
     """The task whose adapter is the placebo.
 
     Raises:
         RecipeError: it is the task itself.
     """
-    chosen = topic.recipe.compare.unrelated
-    if chosen == topic.task.name:
+    name = planned.recipe.compare.unrelated
+    if name == planned.task.name:
         raise RecipeError(
-            f"compare.unrelated: {chosen} is a task of this recipe, and its own adapter is no placebo.",
+            f"compare.unrelated: {name} is a task of this recipe, and its own adapter is no placebo.",
             "Name a task that is not compared, or leave it out: then each task gets the adapter of the next one.",
         )
-    return topic.at.topic(chosen) if chosen else topic.neighbours()[0]
+    return planned.point.task(name) if name else planned.neighbours()[0]
 
 
-def relevance(topic: Topic, said: Jobs) -> Jobs:
+def refer(planned: TaskPlan, reference: Reference) -> Job:
+    """The predictions of a model behind an endpoint. Its key, price and pace change no answer, so they are no parameters."""
+    tokens = reference.max_new_tokens or planned.recipe.generate.max_new_tokens or planned.task.max_new_tokens
+    params = {"endpoint": reference.endpoint, "model": reference.model, "max_new_tokens": tokens, "stop": list(planned.task.stop)}
+    return job("refer", f"{planned.task.name}--{reference.name}", params, heldout=planned.heldout)
+
+
+def relevance(planned: TaskPlan, predictions: Jobs) -> Jobs:
     """How much every arm's answers are about their prompts, under the base; of several seeds of tuned the first."""
-    compare, tuned = topic.recipe.compare, f"tuned{topic.first}"
-    asked = {**topic.at.loaded, "examples": compare.relevance_examples, "seed": compare.seed}
-    found = {}
-    for source, answers in said.items() if compare.relevance_examples else ():
-        if source == tuned or not source.startswith("tuned"):
-            name = "tuned" if source == tuned else source.removeprefix("arm.")
-            found[f"relevance.{name}"] = job("relate", f"{topic.label}--{name}", asked, heldout=topic.exam, predictions=answers)
-    return found
+    compare = planned.recipe.compare
+    if not compare.relevance_examples:
+        return {}
+    params = {**planned.point.loading, "examples": compare.relevance_examples, "seed": compare.seed}
+    jobs: Jobs = {}
+    for name, answers in predictions.items():
+        if name.seed in (None, planned.first_seed):
+            label = f"{planned.label}--{name.arm}"
+            jobs[InputName("relevance", name.arm)] = job("relate", label, params, heldout=planned.heldout, predictions=answers)
+    return jobs
 
 
-def kept(topic: Topic) -> Jobs:
+def general_suites(planned: TaskPlan) -> Jobs:
     """Base and tuned on what the adapter was not trained for."""
-    adapter, made = topic.adapters[topic.first], {}
-    for name in suites(topic):
-        if name == general_text.PARAGRAPHS:
-            made["general.paragraphs"] = job("forget", topic.label, {**topic.at.loaded, "text": general_text.digest()}, adapter=adapter)
-            continue
-        other = topic.at.topic(name)
-        exam = other.examined(topic.recipe.general.examples)
-        made[f"general.{name}.heldout"] = exam
-        made[f"general.{name}.base"] = other.said(exam, "base-general")
-        made[f"general.{name}.tuned"] = other.said(exam, f"by-{topic.task.name}", adapter=adapter)
-    return made
+    jobs: Jobs = {}
+    for suite in suites(planned):
+        if suite == general_text.PARAGRAPHS:
+            params = {**planned.point.loading, "text": general_text.digest()}
+            jobs[InputName("losses", suite=suite)] = job("forget", planned.label, params, adapter=planned.first_adapter)
+        else:
+            jobs |= general_task(planned, planned.point.task(suite))
+    return jobs
 
 
-def general_tasks(topic: Topic) -> dict[str, Any]:
-    """The tasks among the general suites, as the comparison builds them again."""
-    return {name: inline.spec(topic.at.topic(name).given) for name in suites(topic) if name != general_text.PARAGRAPHS}
+def general_task(planned: TaskPlan, other: TaskPlan) -> Jobs:
+    heldout = other.prepare_heldout(planned.recipe.general.examples)
+    base = other.generate("base-general", heldout=heldout)
+    tuned = other.generate(f"by-{planned.task.name}", heldout=heldout, adapter=planned.first_adapter)
+    suite = other.task.name
+    return {
+        InputName("heldout", suite=suite): heldout,
+        InputName("predictions", "base", suite=suite): base,
+        InputName("predictions", "tuned", suite=suite): tuned,
+    }
 
 
-def suites(topic: Topic) -> list[str]:
+def suites(planned: TaskPlan) -> list[str]:
     """The names of a task's general suites.
 
     Raises:
         RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
-    asked = topic.recipe.general.suites
-    if asked is None:
-        window = base_model.context_window(topic.at.spec)
-        short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
-        others = [other.task.name for other in topic.neighbours()[:2]]
-        return [general_text.PARAGRAPHS, *(name for name in others if name in topic.at.topics or not short)]
-    known = [general_text.PARAGRAPHS, *topic.at.topics, *task.names()]
-    for name in asked:
-        if name not in known:
-            raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, known, "`loralift ls tasks`"))
-    left = [name for name in asked if name != topic.task.name]
-    if asked and not left:
-        problem = f"general.suites: {asked[0]} alone cannot show what the adapter for {topic.task.name} forgot: it is trained on it."
-        raise RecipeError(problem, f"Add another, as [{general_text.PARAGRAPHS}, {asked[0]}], or write [] to measure nothing.")
-    return left
+    names = planned.recipe.general.suites
+    if names is None:
+        return default_suites(planned)
+    allowed = [general_text.PARAGRAPHS, *planned.point.tasks, *task.names()]
+    for name in names:
+        if name not in allowed:
+            raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, allowed, "`loralift ls tasks`"))
+    others = [name for name in names if name != planned.task.name]
+    if names and not others:
+        problem = f"general.suites: {names[0]} alone cannot show what the adapter for {planned.task.name} forgot: it is trained on it."
+        raise RecipeError(problem, f"Add another, as [{general_text.PARAGRAPHS}, {names[0]}], or write [] to measure nothing.")
+    return others
 
 
-def speed(topic: Topic) -> Jobs:
-    compare = topic.recipe.compare
+def default_suites(planned: TaskPlan) -> list[str]:
+    window = base_model.context_window(planned.point.model_spec)
+    short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
+    others = [other.task.name for other in planned.neighbours()[:2]]
+    return [general_text.PARAGRAPHS, *(name for name in others if name in planned.point.tasks or not short)]
+
+
+def speed(planned: TaskPlan) -> Jobs:
+    compare, context = planned.recipe.compare, planned.context
     if not compare.speed_prompts:
         return {}
-    rows, context = [arms.find(name) for name in topic.arms], topic.context
-    shots = compare.shots if any("shots" in row.params(context) for row in rows) else 0
-    asked = {**topic.at.loaded, "prompts": compare.speed_prompts, "new_tokens": SPEED_TOKENS, "shots": shots}
-    asked |= {"shots_seed": compare.shots_seed if shots else 0}
-    asked["answer_tokens"] = answering(topic.recipe, topic.task)["max_new_tokens"]  # what the arms' prompts leave room for
+    rows = [arms.find(name) for name in planned.arms]
     constrained = sorted((row.name for row in rows if row.constrained), key=arms.rank)
-    asked |= {"constrained": constrained, "constrain": context.constraint if constrained else ""}
-    asked |= {"dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows)}
-    shown = {"train": topic.lessons} if shots or asked["constrain"] == "keys" else {}
-    return {"speed": job("speed", topic.label, asked, heldout=topic.exam, adapter=topic.adapters[topic.first], **shown)}
+    has_shots = context.shots > 0 and any("shots" in row.params(context) for row in rows)
+    params = {
+        **planned.point.loading,
+        "prompts": compare.speed_prompts,
+        "new_tokens": SPEED_TOKENS,
+        "answer_tokens": generation_params(planned.recipe, planned.task)["max_new_tokens"],  # what the arms' prompts leave room for
+        "shots": context.shots if has_shots else 0,
+        "shots_seed": context.shots_seed if has_shots else 0,
+        "constrained": constrained,
+        "constrain": context.constraint if constrained else "",
+        "dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows),
+    }
+    train = {"train": planned.train} if has_shots or params["constrain"] == "keys" else {}
+    return {InputName("speed"): job("speed", planned.label, params, heldout=planned.heldout, adapter=planned.first_adapter, **train)}
 
 
-def answering(point: Recipe, chosen: task.Task) -> dict[str, Any]:
+def comparison(planned: TaskPlan, inputs: Jobs) -> Job:
+    """The verdict on a task, from its predictions and measures."""
+    recipe = planned.recipe
+    tasks = {name: inline.spec(planned.point.task(name).entry) for name in suites(planned) if name != general_text.PARAGRAPHS}
+    params = {"task": inline.spec(planned.entry), **recipe.compare.model_dump(include=STATISTICS)}
+    params |= {"loss_margin": recipe.general.loss_margin, "general": tasks}
+    train = {"train": planned.train} if "constant" in planned.arms else {}
+    return job("compare", planned.label, params, heldout=planned.heldout, **train, **by_name(inputs))
+
+
+def describe(planned: TaskPlan, cell: str, values: Params) -> Params:
+    """What the report is told of a cell: a task at one point of a sweep.
+
+    Args:
+        values: of the swept keys.
+    """
+    finetune = planned.recipe.finetune
+    return {
+        "cell": cell,
+        "task": planned.task.name,
+        "base": planned.recipe.base,
+        "where": values,
+        "rank": finetune.rank,
+        "seeds": list(finetune.seeds),
+        "paper": base_model.in_paper(planned.point.model, planned.recipe.base),
+        "absent": planned.absent,
+    }
+
+
+def generation_params(recipe: Recipe, answered: task.Task) -> Params:
     """What `generate` must know of the task, so that it depends on no task file; random answers are of use to code tasks only."""
-    drawn = point.generate.samples and "pass_at_1" in chosen.metrics
-    say = point.generate.model_dump(exclude=set() if drawn else {"samples", "temperature", "top_p", "seed"})
-    return say | {"max_new_tokens": point.generate.max_new_tokens or chosen.max_new_tokens, "stop": list(chosen.stop)}
+    samples = recipe.generate.samples and "pass_at_1" in answered.metrics
+    params = recipe.generate.model_dump(exclude=set() if samples else {"samples", "temperature", "top_p", "seed"})
+    return {**params, "max_new_tokens": recipe.generate.max_new_tokens or answered.max_new_tokens, "stop": list(answered.stop)}
 
 
-def refer(topic: Topic, known: Reference) -> Job:
-    """What an endpoint is asked, without key, price and pace, which change no answer."""
-    most = known.max_new_tokens or topic.recipe.generate.max_new_tokens or topic.task.max_new_tokens
-    asked = {"endpoint": known.endpoint, "model": known.model, "max_new_tokens": most, "stop": list(topic.task.stop)}
-    return job("refer", f"{topic.task.name}--{known.name}", asked, heldout=topic.exam)
-
-
-def check_shots(point: Recipe) -> None:
-    """Raise RecipeError where more worked examples are asked for than there are training examples."""
-    most, shots = point.prepare.train_examples, point.compare.shots
-    asked = "shots" in point.compare.model_fields_set
-    if asked and shots > most and "base_fewshot" in (point.compare.arms or arms.DEFAULT):
+def check_arms(point: Point) -> None:
+    """Raise RecipeError for an arm that no task can have, or more worked examples than there are training examples."""
+    compare, most = point.recipe.compare, point.recipe.prepare.train_examples
+    arms.check(compare.arms, {name: planned.context for name, planned in point.tasks.items()})
+    is_set = "shots" in compare.model_fields_set
+    if is_set and compare.shots > most and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(
-            f"compare.shots: there are no {shots} examples to show: prepare.train_examples is {most}.",
+            f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {most}.",
             f"Take compare.shots of at most {most}, or leave base_fewshot out of compare.arms.",
         )
-
-
-def targets(point: Recipe, model: base_model.Model) -> str | list[str]:
-    """The modules that get an adapter, as the base calls them."""
-    asked = point.finetune.targets
-    return list(base_model.qv_targets(model)) if asked == "qv" else asked if isinstance(asked, str) else list(asked)
-
-
-def paper_form(model: base_model.Model, point: Recipe) -> dict[str, Any]:
-    """What the report must know to set published figures beside ours: the base's name in the paper, and whether it is prompted as there."""
-    row = next((row for row in base_model.MODELS if point.base in (row.name, row.repo)), None)
-    # a hub id is prompted as its tokenizer says, which may not be as in the paper
-    forced = row is not None and model.chat != row.chat
-    return {"model": model.paper, "forced_chat": forced}
-
-
-def data_files(given: str | InlineTask, chosen: task.Task) -> dict[str, str]:
-    """The bytes of data files that lie here: part of what is asked, since a file may change under its name."""
-    if not isinstance(given, str):
-        return {str(path): file_hash(path) for path in local_files(given.data)}
-    # a file that is fetched may not be here yet, so it is no more part of the key than a branch of the hub
-    asked = [source.manual_file for source in (*chosen.train, *chosen.heldout) if source.manual_file and not source.manual_file.url]
-    return {each.path: manual_files.content_hash(manual_files.folder() / each.path) for each in asked if manual_files.existing_path(each)}
-
-
-def local_files(data: Data) -> list[Path]:
-    if data.hub:
-        return []
-    if data.folder:
-        return sorted(path for path in Path(data.folder).rglob("*") if path.is_file())
-    return [path for path in (Path(data.train), Path(data.heldout)) if path.is_file()]

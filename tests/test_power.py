@@ -151,7 +151,7 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
     needed = base.needed_resamples(count)
     for resamples in (needed - 1, needed):
         (comparison,) = base.comparisons
-        asked = replace(comparison, asked=comparison.asked.replace('"resamples":10000', f'"resamples":{resamples}'))
+        asked = replace(comparison, params_json=comparison.params_json.replace('"resamples":10000', f'"resamples":{resamples}'))
         now = replace(base, comparisons=(asked,))
         assert now.resamples == resamples
         least = verdict.adjusted([1 / (resamples + 1)] * count, correction)[0]

@@ -99,7 +99,7 @@ def test_keys_hold_no_path_of_this_machine():
     from pipeline.plan import plan
 
     for job in plan(recipes.load(ROOT / "recipes" / "quickstart.yaml")):
-        assert str(ROOT) not in job.asked
+        assert str(ROOT) not in job.params_json
 
 
 def test_no_prompt_fuses_with_its_answer():

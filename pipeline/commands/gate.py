@@ -18,7 +18,9 @@ from pipeline.errors import RecipeError, suggest
 from pipeline.plan import Job
 from pipeline.scoring import stats
 from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, Store
+from pipeline.store.input_names import InputName
 
 Row = dict[str, Any]
 Figure = tuple[float | None, float | None, float | None]
@@ -29,7 +31,6 @@ TIMED = ("request_cost", "latency_p95", "overhead")
 PRICED = ("request_cost", "training_cost")
 COUNTED = ("unparsed", "truncated")
 RESAMPLED = ("lift", "learned", "score")
-GENERAL = "general."
 WIDTH = 80
 FEWEST, EXACT = 3, 17
 """Significant digits of a figure on the terminal, and those that tell any two doubles apart; a limit is shown whole."""
@@ -183,19 +184,19 @@ def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str]
     if rule.figure in PRICED and asked.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
-    inputs = {name.partition(".")[2]: job for name, job in report.inputs if name.partition(".")[0] in cells}
-    if rule.figure in TIMED and "speed" not in inputs:
+    inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
+    if rule.figure in TIMED and InputName("speed") not in inputs:
         return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
-    if rule.figure == "relevance" and "relevance.tuned" not in inputs:
+    if rule.figure == "relevance" and InputName("relevance", "tuned") not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
-    if rule.figure == "learned" and not {f"arm.{name}" for name in arms.untrained()} & inputs.keys():
+    if rule.figure == "learned" and not {InputName("predictions", name) for name in arms.untrained()} & inputs:
         return "no arm without training is compared", "Add base_fewshot to compare.arms."
     if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
         return (
             "its answers may say what the prompt does not",
             "Take the rule out, or name a task whose answers are grounded in its prompts.",
         )
-    suites = {suite_of(name) for name in inputs if name.startswith(GENERAL)}
+    suites = {name.suite for name in inputs if name.suite}
     if rule.figure == FORGETTING and not suites:
         return "general.suites is empty", "Add paragraphs to it."
     if rule.suite is not None and rule.suite not in suites:
@@ -204,13 +205,7 @@ def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str]
 
 
 def is_grounded(report: Job, cell: str) -> bool:
-    return bool(inline.from_spec(dict(report.inputs)[f"{cell}.verdict"].params["task"]).grounded)
-
-
-def suite_of(name: str) -> str:
-    """The suite of an input: `general.paragraphs`, `general.<task>.heldout`."""
-    suite = name.removeprefix(GENERAL)
-    return next((suite.removesuffix(end) for end in (".heldout", ".base", ".tuned") if suite.endswith(end)), suite)
+    return bool(inline.from_spec(dict(report.inputs)[str(InputName("verdict", cell=cell))].params["task"]).grounded)
 
 
 def judge(gate: Gate, report: Row) -> list[Row]:

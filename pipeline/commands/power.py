@@ -12,6 +12,8 @@ from pipeline.data import inline
 from pipeline.plan import Job
 from pipeline.scoring import stats
 from pipeline.scoring.verdict import Correction
+from pipeline.store import input_names
+from pipeline.store.input_names import InputName
 
 SMALL_LIFT = 0.02
 """A lift that is worth having and hard to see."""
@@ -83,18 +85,21 @@ def family_of(report: Job) -> Family:
 
 def over_arms(comparison: Job) -> int:
     """Claims of tuned over other arms: the lift, and what was learned where a cheap arm was tried."""
-    return 1 + any(name.removeprefix("arm.") in arms.untrained() for name, _ in comparison.inputs)
+    return 1 + any(name.arm in arms.untrained() for name in names_of(comparison) if name.role == "predictions")
 
 
-def suites(comparison: Job) -> list[str]:
+def names_of(comparison: Job) -> list[InputName]:
+    return [input_names.parse(name) for name, _ in comparison.inputs]
+
+
+def suites(comparison: Job) -> list[InputName]:
     """Inputs of a comparison that stand for a general suite each: the paragraphs' losses, or the examples of a task."""
-    names = [name for name, _ in comparison.inputs if name.startswith("general.")]
-    return [name for name in names if name == "general.paragraphs" or name.endswith(".heldout")]
+    return [name for name in names_of(comparison) if name.suite and name.role in ("losses", "heldout")]
 
 
 def is_randomized(comparison: Job) -> bool:
     """Whether its claims over arms are surely tested by randomization; grouped examples, not known yet, may make it so as well."""
-    seeds = sum(name.startswith("tuned") for name, _ in comparison.inputs)
+    seeds = sum(name.seed is not None for name in names_of(comparison))
     return seeds > 1 or not metrics.load(inline.from_spec(comparison.params["task"]).metrics[0]).zero_one
 
 
@@ -146,8 +151,9 @@ def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     """The examples with which a general task of which no answer changes is shown to be kept, and a warning where there are fewer."""
     by_margin: dict[float, dict[Job, Size]] = {}
     for comparison in family.comparisons:
-        exams = [job for name, job in comparison.inputs if name in suites(comparison) and job.stage == "prepare"]
-        by_margin.setdefault(comparison.params["margin"], {}).update((job, sizes[job]) for job in exams)
+        jobs, by_suite = dict(comparison.inputs), by_margin.setdefault(comparison.params["margin"], {})
+        heldout = [jobs[str(name)] for name in suites(comparison) if name.role == "heldout"]
+        by_suite.update((job, sizes[job]) for job in heldout)
     whose = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
     for margin, suite_sizes in by_margin.items():
         if not suite_sizes:

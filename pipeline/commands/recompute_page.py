@@ -17,6 +17,7 @@ from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, fmt, svg
 from pipeline.progress import meter
 from pipeline.stages import compare, report
+from pipeline.store import input_names
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
 from pipeline.store.result_folders import ComparisonFolder, ReportFolder
 
@@ -264,9 +265,13 @@ def rescore(page: Page, verdict: Artifact, inputs: Mapping[str, Artifact], out: 
 def input_order(page: Page, verdict: Artifact) -> list[str]:
     """The inputs of a comparison in the order of the plan, which orders its arms and which a manifest does not keep."""
     verdicts = (name for name, entry in page.index["carried"].items() if entry["folder"] == verdict.path.name)
-    cell = next(verdicts).rpartition(".")[0]
     position = {name: number for number, name in enumerate(page.index["order"])}
-    return sorted(verdict.inputs, key=lambda name: position.get(f"{cell}.{name}", len(position)))
+    try:
+        cell = input_names.parse(next(verdicts)).cell
+        in_report = {name: str(input_names.parse(name).of_cell(cell)) for name in verdict.inputs}
+    except ValueError as error:
+        raise ProofError(f"{page.path}: {verdict.path.name}: {error}", page.remark()) from None
+    return sorted(verdict.inputs, key=lambda name: position.get(in_report[name], len(position)))
 
 
 def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:

@@ -229,7 +229,7 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
             why(job, have, store)
         reached |= {made.path for made in have.values()}
         # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
-        wanted = {(job.stage, job.asked) for job in plan(recipes.load(path), False, store.hashes)}
+        wanted = {(job.stage, job.params_json) for job in plan(recipes.load(path), False, store.hashes)}
         reached |= {made.path for made in store.all() if made.stage in expensive and (made.stage, canonical(made.params)) in wanted}
     loose = [made for made in store.all() if made.path not in reached]
     for made in loose:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.arms import REFERENCE
+from pipeline.arms import find
 
 Row = dict[str, Any]
 Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
@@ -59,15 +59,11 @@ def account(given: Given) -> Row:
     [{one, other, requests, reason, unmeasured}]: from which number of requests `one`, its training included, is cheaper than `other`;
     where there is none a Reason, and the arms whose speed was not measured. assumptions: a list of Assumption.
     """
-    arms = {name: own_arm(name, tokens, given) for name, tokens in given.tokens.items() if not name.startswith(REFERENCE)}
+    arms = {name: own_arm(name, tokens, given) for name, tokens in given.tokens.items() if not find(name).reference}
     base = arms.get("base", {}).get("seconds")
     for row in arms.values():
         row["over_base"] = row["seconds"] / base if base and row["seconds"] is not None else None
-    arms |= {
-        name: rented_arm(tokens, given.prices.get(name.removeprefix(REFERENCE)))
-        for name, tokens in given.tokens.items()
-        if name not in arms
-    }
+    arms |= {name: rented_arm(tokens, given.prices.get(find(name).reference)) for name, tokens in given.tokens.items() if name not in arms}
     trained = training(given)
     return {
         "gpu_hour": given.gpu_hour,
@@ -107,7 +103,7 @@ def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -
 
 def pairs(arms: Mapping[str, Row]) -> list[tuple[str, str]]:
     """Whom to set against whom: what was trained against what was not, and a longer prompt against a rented model."""
-    references = [name for name in arms if name.startswith(REFERENCE)]
+    references = [name for name in arms if find(name).reference]
     found = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
     return [(one, other) for one, other in found if one in arms and other in arms]
 
@@ -117,7 +113,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
     row = {"one": one, "other": other, "requests": None, "unmeasured": unmeasured(one, other, arms)}
     if reason := unknown(one, other, arms, trained, hour):
         return {**row, "reason": reason}
-    is_owned = not other.startswith(REFERENCE)
+    is_owned = not find(other).reference
     unit = "seconds" if is_owned else "request"  # on one machine the price of its hour cancels
     saved = arms[other][unit] - arms[one][unit]
     if saved <= 0:
@@ -128,7 +124,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
 
 def unmeasured(one: str, other: str, arms: Mapping[str, Row]) -> list[str]:
     """Which of two arms run on our machine and were not timed."""
-    return [name for name in (one, other) if not name.startswith(REFERENCE) and arms[name]["seconds"] is None]
+    return [name for name in (one, other) if not find(name).reference and arms[name]["seconds"] is None]
 
 
 def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Reason | None:
@@ -137,9 +133,9 @@ def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: f
         return "speed not measured"
     if one == "tuned" and trained["gpu_hours"] is None:
         return "training not timed"
-    if other.startswith(REFERENCE) and hour is None:
+    if find(other).reference and hour is None:
         return "no price of an hour"
-    if other.startswith(REFERENCE) and arms[other]["request"] is None:
+    if find(other).reference and arms[other]["request"] is None:
         return "no price of a token"
     return None
 

@@ -101,6 +101,17 @@ def qv_targets(model: Model) -> tuple[str, ...]:
     return model.shape.qv if model.shape else QV
 
 
+def in_paper(model: Model, base: str) -> dict[str, Any]:
+    """What it takes to set published figures beside ours: {model: its name in LoRA Land or empty, forced_chat: prompted otherwise there}.
+
+    Args:
+        base: as the recipe names it.
+    """
+    row = next((row for row in MODELS if base in (row.name, row.repo)), None)
+    # a hub id is prompted as its tokenizer says, which may not be as in the paper
+    return {"model": model.paper, "forced_chat": row is not None and model.chat != row.chat}
+
+
 def shape_of(spec: dict[str, Any]) -> Shape | None:
     """The shape of the base that a stage is asked to load, from its row or a config.json on this machine; None if neither is there."""
     if spec["folder"]:

@@ -8,6 +8,7 @@ from pipeline.measures import speed_summary
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
 from pipeline.store.folders import SpeedFolder
+from pipeline.store.input_names import InputName
 
 Row = dict[str, Any]
 
@@ -115,9 +116,9 @@ def pooled(seeds: list[Row]) -> Row:
 
 
 def facts_of(cell: Cell, name: str) -> Row:
-    """What the folder of an arm's answers says of them, of raw choices that of the others; nothing where it has none."""
-    name = name.removesuffix(arms.RAW)
-    source = {"base": "base", "tuned": f"tuned{cell.seeds[0]}"}.get(name, name if name.startswith(arms.REFERENCE) else f"arm.{name}")
+    """The facts of an arm's predictions, of a second reading those of the first; nothing where it has none."""
+    first = arms.find(name).rereads or name
+    source = str(InputName("predictions", first, seed=cell.seeds[0] if first == "tuned" else None))
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 

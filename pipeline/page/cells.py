@@ -8,8 +8,10 @@ from typing import Any
 
 from pipeline.machine import Work
 from pipeline.page import fmt
+from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import HeldoutFolder
+from pipeline.store.input_names import InputName
 from pipeline.store.result_folders import ComparisonFolder
 
 SHORT = 12
@@ -27,8 +29,7 @@ class Cell:
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
-    """`verdict`, `heldout`, `train`, `base`, `adapter<seed>` and `tuned<seed>` for every seed, and where they were made `arm.<name>`,
-    `reference.<name>`, `relevance.<arm>`, `general.<suite>...` and `speed`."""
+    """By the names of `store/input_names.py`, without the cell."""
     absent: list[dict[str, str]] = field(default_factory=list)
     """{arm, why} of every arm that was asked for and that the task cannot have."""
 
@@ -42,11 +43,11 @@ class Cell:
 
     @property
     def adapters(self) -> list[Artifact]:
-        return [self.inputs[f"adapter{seed}"] for seed in self.seeds]
+        return [self.inputs[str(InputName("adapter", seed=seed))] for seed in self.seeds]
 
     @property
     def tuned(self) -> list[Artifact]:
-        return [self.inputs[f"tuned{seed}"] for seed in self.seeds]
+        return [self.inputs[str(InputName("predictions", "tuned", seed=seed))] for seed in self.seeds]
 
     @property
     def comparison(self) -> ComparisonFolder:
@@ -73,10 +74,10 @@ def open_all(work: Work) -> list[Cell]:
 
 
 def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[tuple[str, Artifact]]:
-    for name, folder in work.inputs.items():
-        owner, _, source = name.partition(".")
-        if owner == cell:
-            yield source, opened[folder]
+    for text, folder in work.inputs.items():
+        name = input_names.parse(text)
+        if name.cell == cell:
+            yield name.in_cell(), opened[folder]
 
 
 def short(artifact: Artifact) -> str:

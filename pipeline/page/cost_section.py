@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.arms import REFERENCE
+from pipeline import arms
 from pipeline.measures import cost, names
 from pipeline.measures.cost import Assumption, AssumptionKind
-from pipeline.page.arms_section import timing
+from pipeline.page.arms_section import facts_of, timing
 from pipeline.page.cells import Cell, finite
 
 Row = dict[str, Any]
@@ -30,25 +30,25 @@ ASSUMPTIONS: Mapping[AssumptionKind, str] = {
 """The sentence that stands beside the figures; braces hold the figure."""
 
 
-def account(cell: Cell, arms: list[Row], recipe: Row) -> Row | None:
+def account(cell: Cell, arm_rows: list[Row], recipe: Row) -> Row | None:
     """The account, and each arm's own row put on it as `cost`, with `tokens_out`; None where neither speed nor a price is known.
 
     Args:
-        arms: as `arms.rows` gives them.
+        arm_rows: as `arms_section.rows` gives them.
     """
-    speed = timing(cell, [row["name"] for row in arms])
+    speed = timing(cell, [row["name"] for row in arm_rows])
     known = {entry["name"]: entry["price"] for entry in recipe["references"]}
-    priced = {row["name"] for row in arms if known.get(row["name"].removeprefix(REFERENCE)) and row["name"].startswith(REFERENCE)}
+    priced = {arms.reference(model) for model, price in known.items() if price} & {row["name"] for row in arm_rows}
     timed = set(speed["arms"]) if speed else set()
     if not priced | timed:
         return None
-    tokens = {row["name"]: used(cell, row) for row in arms if row["name"] in priced | timed and row["tokens_in"] is not None}
+    tokens = {row["name"]: used(cell, row) for row in arm_rows if row["name"] in priced | timed and row["tokens_in"] is not None}
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
-    prices = {name: price for name, price in known.items() if REFERENCE + name in tokens}
+    prices = {name: price for name, price in known.items() if arms.reference(name) in tokens}
     found: Row = finite(cost.account(cost.Given(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices)))
     found["break_even"] = [row | {"why": why(row)} for row in found["break_even"]]
     found["assumptions"] = [assumption(entry) for entry in found["assumptions"]]
-    for row in arms:
+    for row in arm_rows:
         row["cost"] = found["arms"].get(row["name"])
         row["tokens_out"] = tokens[row["name"]]["out"] if row["name"] in tokens else None
     return found
@@ -58,7 +58,7 @@ def used(cell: Cell, row: Row) -> Row:
     """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one, none where choices are ranked."""
     if (row["speed"] or {"ranks": False})["ranks"]:
         return {"in": row["tokens_in"], "out": 0.0}
-    facts = cell.inputs[row["name"]].facts if row["name"].startswith(REFERENCE) else {}
+    facts = facts_of(cell, row["name"]) if arms.find(row["name"]).reference else {}
     out = facts["completion_tokens"] / facts["examples"] if facts.get("completion_tokens") and facts.get("examples") else None
     return {"in": row["tokens_in"], "out": row["counts"]["mean_tokens"] if out is None else out}
 
@@ -80,5 +80,5 @@ def why(row: Row) -> str:
         "speed not measured": f"the speed of {' and '.join(map(names.arm, row['unmeasured']))} was not measured (compare.speed_prompts)",
         "training not timed": "the time of training was not measured",
         "no price of an hour": NO_HOUR,
-        "no price of a token": f"the price of {row['other'].removeprefix(REFERENCE)} is not set (references.price)",
+        "no price of a token": f"the price of {arms.find(row['other']).reference} is not set (references.price)",
     }[row["reason"]]

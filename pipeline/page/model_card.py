@@ -9,6 +9,7 @@ from pipeline.page.cells import Cell
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
 from pipeline.store.artifact import Artifact
+from pipeline.store.input_names import InputName
 
 Row = dict[str, Any]
 
@@ -32,7 +33,7 @@ def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> st
     import yaml
 
     head = yaml.safe_dump(metadata(row, cell, trained), sort_keys=False, allow_unicode=True)
-    use = loading(cell, trained[1]) + asking(cell.inputs[f"tuned{trained[0]}"])
+    use = loading(cell, trained[1]) + asking(cell.inputs[str(InputName("predictions", "tuned", seed=trained[0]))])
     parts = [about(row, cell, trained), use, results(report, row), elsewhere(report, row), limits(report, row, cell, trained)]
     return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 

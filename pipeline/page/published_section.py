@@ -4,12 +4,13 @@ from dataclasses import asdict
 from statistics import NormalDist
 from typing import Any
 
-from pipeline.arms import REFERENCE
+from pipeline import arms
 from pipeline.config.schema import Price
 from pipeline.data import task
 from pipeline.lora_land import agreement, published
 from pipeline.page.cells import Cell, finite
 from pipeline.references import ask
+from pipeline.store.input_names import InputName
 
 Row = dict[str, Any]
 QV = ("q_proj and v_proj", "qkv_proj")
@@ -134,9 +135,9 @@ def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
     for cell in cells:
         for number, (metric, found) in enumerate(cell.comparison.other_arms().items()):
             for each in found["others"]:
-                if not each["name"].startswith(REFERENCE):
+                if not (model := arms.find(each["name"]).reference):
                     continue
-                asked = known[each["name"].removeprefix(REFERENCE)]
+                asked = known[model]
                 told = {name: each[name] for name in ("score", "lift", "low", "high")}
                 row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, "name": asked["name"], **told}
                 # what was paid belongs to the answers, so it stands with their first metric only
@@ -146,7 +147,7 @@ def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
 
 def paid(cell: Cell, asked: Row) -> Row:
     """What the answers of a reference model took, and what that cost in US dollars by the recipe's price."""
-    facts = cell.inputs[f"reference.{asked['name']}"].facts
+    facts = cell.inputs[str(InputName("predictions", arms.reference(asked["name"])))].facts
     tokens = (facts["prompt_tokens"], facts["completion_tokens"])
     priced = ask.cost(facts, Price(**asked["price"])) if asked["price"] else None
     return dict(zip(PAID, (*tokens, facts["refused"], priced), strict=True))

@@ -4,31 +4,31 @@ The liveness gate comes first: an adapter that changes nothing stops the compari
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline import arms, metrics
-from pipeline.data import inline
+from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.machine import Work
 from pipeline.measures import decompose, forgetting, grounding, relevance
 from pipeline.models import liveness
 from pipeline.scoring import scoring, stats
+from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
+from pipeline.store.input_names import InputName
 from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 
-ARM = "arm."
-"""Prefix of inputs that hold predictions of arms other than base and tuned."""
-RELEVANCE = "relevance."
-GENERAL = "general."
+PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 
 
 def run(work: Work) -> dict[str, Any]:
     task = inline.from_spec(work.params["task"])
-    seeds = sorted(int(name.removeprefix("tuned")) for name in work.inputs if name.startswith("tuned"))
+    seeds = sorted(name.seed for name in map(input_names.parse, work.inputs) if name.seed is not None)
     adapters = check_liveness(work, task, seeds)
     folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
@@ -55,7 +55,7 @@ def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[dict[str, A
     """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off."""
     reports = []
     for seed in seeds:
-        report = {"seed": seed, **PredictionsFolder(work.inputs[f"tuned{seed}"]).liveness()}
+        report = {"seed": seed, **PredictionsFolder(folder_of(work, InputName("predictions", "tuned", seed=seed))).liveness()}
         if work.params["liveness"]:
             liveness.gate(report, f"{task.name}, seed {seed}")
         reports.append(report | {"alive": liveness.is_alive(report)})
@@ -74,23 +74,27 @@ def settings_of(work: Work, task: Task, sampled: bool) -> scoring.Settings:
     return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code})
 
 
-def predictions_of(work: Work, source: str) -> list[Prediction]:
-    return PredictionsFolder(work.inputs[source]).predictions()
+def folder_of(work: Work, name: InputName) -> Path:
+    return work.inputs[str(name)]
+
+
+def predictions_of(work: Work, arm: str, seed: int | None = None, suite: str = "") -> list[Prediction]:
+    """The predictions of an arm on the task itself, or on another one."""
+    return PredictionsFolder(folder_of(work, InputName("predictions", arm, seed=seed, suite=suite))).predictions()
 
 
 def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> scoring.ArmPredictions:
     """Predictions of all arms: those with inputs, the raw picks of those that ranked choices, and the constant answer."""
     others: dict[str, list[Prediction]] = {}
-    for source in sorted(work.inputs):
-        if source.startswith((ARM, arms.REFERENCE)):
-            name = source.removeprefix(ARM)
-            others[name] = predictions_of(work, source)
-            if arms.find(name).constrained and any(row.logprobs for row in others[name]):
-                others[name + arms.RAW] = scoring.raw_pick(others[name], heldout)
+    for name in map(input_names.parse, sorted(work.inputs)):
+        if name.role == "predictions" and not name.suite and name.arm not in ("base", "tuned"):
+            others[name.arm] = predictions_of(work, name.arm)
+            if arms.find(name.arm).constrained and any(row.logprobs for row in others[name.arm]):
+                others[arms.reread(name.arm)] = scoring.raw_pick(others[name.arm], heldout)
     if "train" in work.inputs:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in heldout]
-    return scoring.ArmPredictions(predictions_of(work, "base"), [predictions_of(work, f"tuned{seed}") for seed in seeds], others)
+    return scoring.ArmPredictions(predictions_of(work, "base"), [predictions_of(work, "tuned", seed) for seed in seeds], others)
 
 
 def add_flags(row: dict[str, Any], hallucinated: dict[str, list[set[str]]]) -> dict[str, Any]:
@@ -108,11 +112,11 @@ def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Any]:
     """How relevant each arm's answers are to their prompts."""
     groups = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
     by_arm = {}
-    for source in sorted(work.inputs):
-        if source.startswith(RELEVANCE):
-            rows = RelevanceFolder(work.inputs[source]).rows()
+    for name in map(input_names.parse, sorted(work.inputs)):
+        if name.role == "relevance":
+            rows = RelevanceFolder(folder_of(work, name)).rows()
             labels = np.array([groups[row["example"]] for row in rows])
-            by_arm[source.removeprefix(RELEVANCE)] = relevance.summarize(rows, labels, *resampling(work))
+            by_arm[name.arm] = relevance.summarize(rows, labels, *resampling(work))
     return by_arm
 
 
@@ -123,23 +127,22 @@ def resampling(work: Work) -> tuple[float, int, int]:
 
 def forgetting_suites(work: Work) -> list[dict[str, Any]]:
     """Tuned against base on every general suite."""
-    suites = [paragraphs_suite(work)] if "general.paragraphs" in work.inputs else []
+    suites = [paragraphs_suite(work)] if str(PARAGRAPHS) in work.inputs else []
     return suites + [other_task_suite(work, name, inline.from_spec(spec)) for name, spec in work.params["general"].items()]
 
 
 def paragraphs_suite(work: Work) -> dict[str, Any]:
-    losses = Artifact.open(work.inputs["general.paragraphs"])
+    losses = Artifact.open(folder_of(work, PARAGRAPHS))
     suite = forgetting.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
     measurable = forgetting.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
-    return {"suite": "paragraphs", **suite, "measurable": measurable}
+    return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
 
 
 def other_task_suite(work: Work, name: str, task: Task) -> dict[str, Any]:
     """A task that the adapter was not trained for, scored by its primary metric."""
-    heldout = HeldoutFolder(work.inputs[f"{GENERAL}{name}.heldout"]).examples()
+    heldout = HeldoutFolder(folder_of(work, InputName("heldout", suite=name))).examples()
     base, tuned = (
-        scoring.read_arm(f"{arm} on {name}", predictions_of(work, f"{GENERAL}{name}.{arm}"), heldout, task.answer)
-        for arm in ("base", "tuned")
+        scoring.read_arm(f"{arm} on {name}", predictions_of(work, arm, suite=name), heldout, task.answer) for arm in ("base", "tuned")
     )
     metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
     rows = scoring.score_two_arms(metric, base, tuned, heldout, task.answer)
