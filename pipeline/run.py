@@ -59,7 +59,7 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
     while waiting or running:
         for job in [j for j in waiting if all(source in done for _, source in j.inputs)]:
             if len(running) == site.machine.workers:
-                break
+                break  # what one of these makes may free a job that comes earlier in the plan
             device = devices.take(job)
             if device is None:
                 continue
@@ -68,8 +68,6 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
             if find(job, inputs, site.store) is None:
                 tell("start", job, None)
             running[submit(make, job, inputs, Site(site.store, site.machine.with_device(device)))] = job
-            if submit is here:
-                break  # what this one made may free a job that comes earlier in the plan
         assert running, f"no job can start: {waiting[0].stage} {waiting[0].label} waits for one that is not in the plan"
         finished = wait(running, return_when=FIRST_COMPLETED).done
         for future in [f for f in running if f in finished]:  # in the order of the plan, not of a set

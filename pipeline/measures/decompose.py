@@ -35,7 +35,7 @@ def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     for step in STEPS:
         there = [names.index(arm) for arm in arms.untrained(step) if arm in names]
         highest = max(there, key=lambda place: sampled.whole[place], default=None)
-        parts.append(part(step, names, sampled, (highest, best)))
+        parts.append(part(step, names, sampled, highest, best))
         if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:
             best = highest
         places.append(best)
@@ -47,9 +47,8 @@ def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **told}
 
 
-def part(name: str, names: list[str], sampled: stats.Sampled, step: tuple[int | None, int]) -> dict[str, Any]:
-    """A step from the best arm so far to the next one, which may be none or score no higher."""
-    arm, best = step
+def part(name: str, names: list[str], sampled: stats.Sampled, arm: int | None, best: int) -> dict[str, Any]:
+    """A step from the best arm so far to the next one, which may be none or score no higher; both by place in `names`."""
     none = {"value": 0.0, "low": None, "high": None, "p": None}
     if arm is None:
         return {"name": name, "arm": None, "over": names[best], **none, "tried": None}

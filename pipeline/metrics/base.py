@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carries no types
     """An `evaluate` metric over pairs of strings, usable by import and by `evaluate.load(folder)`."""
 
-    mean: bool = False
-    """Whether the score of a corpus is the mean of the scores of its examples."""
     zero_one: bool = False
     """Whether every example scores exactly 0 or 1."""
     reads: Literal["answer", "text", "tests", "samples"] = "answer"
@@ -74,8 +72,6 @@ class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carrie
 
 class MeanMetric(Metric):
     """The mean of scores of single examples; statistics: [score, 1]."""
-
-    mean = True
 
     @abc.abstractmethod
     def score(self, prediction: str, reference: str) -> float:

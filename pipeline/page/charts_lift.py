@@ -258,32 +258,32 @@ def along(sweep: Row, task: str) -> str:
     layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
     for place, name in enumerate(names):
         line = [point for point in points if point["name"] == name]
-        layers += marks(line, names, x, y, (gap * (place - (len(names) - 1) / 2), gap))
+        layers += marks(line, names, x, y, gap * (place - (len(names) - 1) / 2), gap)
     label = f"{task}: lift against {fmt.key(axis)}; the table has the same figures"
     return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
 
 
-def marks(points: list[Row], names: list[str], x: Any, y: Any, offset: tuple[float, float]) -> list[Any]:
+def marks(points: list[Row], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
     """The marks of one line of a sweep.
 
     Args:
         names: of all lines, in the order of their colours.
         x: encoding of the swept key.
         y: axis of the lift.
-        offset: in pixels, how far the line stands from its values, and how far the next line from it.
+        shift: how far the line is from its values, in pixels.
+        gap: how far it is from the next line, in pixels.
     """
     import altair as alt
 
-    at, gap = offset
     colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
     base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
-    line = base.mark_line(aria=False, strokeWidth=1.75, xOffset=at).encode(y="lift:Q")
-    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=at).encode(
+    line = base.mark_line(aria=False, strokeWidth=1.75, xOffset=shift).encode(y="lift:Q")
+    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=shift).encode(
         y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N"
     )
-    means = base.mark_point(size=75, filled=True, opacity=1, xOffset=at).encode(y="lift:Q", shape=shape, description="said:N")
+    means = base.mark_point(size=75, filled=True, opacity=1, xOffset=shift).encode(y="lift:Q", shape=shape, description="said:N")
     single = [run_row(point, run) for point in points for run in point["runs"] or []]
-    hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=at + 0.45 * gap)
+    hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=shift + 0.45 * gap)
     seeds = hollow.encode(x=x, y="run:Q", color=colour, description="said:N")
     return [line, bars, means, *([seeds] if single else [])]
 
