@@ -47,16 +47,16 @@ def compared(words: list[str], root: Path) -> dict[str, Any]:
         RuntimeError: the store lacks examples or adapters, or holds answers.
     """
     call = cli.opened(words, root, Machine())
-    wrong = [job for job in call.jobs if (cli.find_made(call, job) is not None) != (job.stage in GIVEN)]
+    wrong = [job for job in call.jobs if (cli.find_artifact(call, job) is not None) != (job.stage in GIVEN)]
     if wrong:
         raise RuntimeError(f"{root}: {wrong[0].stage} {wrong[0].label} should {'' if wrong[0].stage in GIVEN else 'not '}be there")
     made = cli.carry_out(call, {"report"})
     spent: dict[str, float] = {}
     for job, artifact in made.items():
         if job.stage not in GIVEN:
-            spent[job.stage] = spent.get(job.stage, 0.0) + artifact.made["seconds"]
+            spent[job.stage] = spent.get(job.stage, 0.0) + artifact.provenance["seconds"]
     arms = answering(call.jobs)
-    said = sum(made[job].made["seconds"] for job in arms)
+    said = sum(made[job].provenance["seconds"] for job in arms)
     import torch
 
     seconds = {name: round(value, 2) for name, value in spent.items()}

@@ -154,7 +154,7 @@ def built(root: Path, examples: int) -> tuple[dict[Job, Artifact], dict[str, flo
             done[job] = invented(job, inputs, site)
         else:
             done[job] = make(job, inputs, site)[1]
-            seconds[job.stage] = round(seconds.get(job.stage, 0.0) + done[job].made["seconds"], 2)
+            seconds[job.stage] = round(seconds.get(job.stage, 0.0) + done[job].provenance["seconds"], 2)
     return done, seconds
 
 

@@ -71,7 +71,7 @@ def measured(done: dict[Job, Artifact]) -> dict[str, Any]:
             reckoned = {gpu.name: vars(known.costs[gpu.name]) for gpu in GPUS} if known else None
             least = known.least if known else None
             facts = {name: value for name, value in made.facts.items() if name != "targets"}
-            found[job.stage] = {"facts": facts, "peak": made.made["peak"], "seconds": made.made["seconds"]}
+            found[job.stage] = {"facts": facts, "peak": made.provenance["peak"], "seconds": made.provenance["seconds"]}
             found[job.stage] |= {"estimate": reckoned, "estimate_least_bytes": least}
     return found
 

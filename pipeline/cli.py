@@ -58,37 +58,37 @@ RecipeWords = Annotated[
         help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
     ),
 ]
-StoreAt = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
-GateAt = Annotated[
+GateFile = Annotated[
     Path | None,
     typer.Option(
         "--gate", help="A YAML file of rules; then the exit code is 0: all pass, 3: one fails, 4: none fails, but one cannot tell."
     ),
 ]
-OPTIONS: dict[str, tuple[Any, Any]] = {
-    "device": (Device, "auto"),
-    "tokens": (Tokens, None),
-    "track": (Track, ""),
-    "unsafe_code": (UnsafeCode, False),
-}
-"""What a command line says of the machine, with defaults."""
 
 
-def on_machine(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with these options in place of its parameter `machine`: typer takes its options from a signature."""
-    mine = [asked.replace(kind=Parameter.KEYWORD_ONLY) for name, asked in signature(verb).parameters.items() if name != "machine"]
-    more = [Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind) for name, (kind, default) in OPTIONS.items()]
+def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
+    """The machine that the options of a verb which trains describe."""
+    return Machine(device, tokens, track)
+
+
+def with_machine_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with the options of machine_of() in place of its parameter `machine`. Typer reads options from a signature alone."""
+    own = [parameter for name, parameter in signature(verb).parameters.items() if name != "machine"]
+    options = signature(machine_of).parameters
 
     @wraps(verb)
-    def typed(**given: Any) -> None:
-        verb(machine=Machine(**{name: given.pop(name) for name in OPTIONS}), **given)
+    def command(**values: Any) -> None:
+        machine = machine_of(**{name: values.pop(name) for name in options})
+        verb(machine=machine, **values)
 
-    typed.__signature__ = Signature([*mine, *more])  # type: ignore[attr-defined]
-    return typed
+    parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *options.values())]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return command
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class Call:
     site: Site
 
 
-def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) -> Call:
+def opened(words: list[str], store: Path, machine: Machine, ask: bool = True) -> Call:
     """The call that a verb's words mean.
 
     Args:
-        asked: the path of a recipe, then KEY=VALUE.
+        words: the path of a recipe, then KEY=VALUE.
         ask: whether the hub may be asked which commit of a base is meant.
     """
-    path, *changes = asked
+    path, *changes = words
     recipe = recipes.load(Path(path), dict(map(change, changes)))
     site = Site(store_at(store), replace(machine, endpoints=reached(recipe)))
     return Call(recipe, in_run_order(plan(recipe, ask, site.store.hashes)), site)
@@ -115,9 +115,9 @@ def opened(asked: list[str], store: Path, machine: Machine, ask: bool = True) ->
 
 def reached(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
     """How the reference models of a recipe are reached."""
-    for known in recipe.references:
-        endpoint.check_address(known.endpoint)
-    return tuple(EndpointSettings(known.endpoint, known.model, known.key_env, known.concurrency) for known in recipe.references)
+    for model in recipe.references:
+        endpoint.check_address(model.endpoint)
+    return tuple(EndpointSettings(model.endpoint, model.model, model.key_env, model.concurrency) for model in recipe.references)
 
 
 def change(text: str) -> tuple[str, Any]:
@@ -148,16 +148,16 @@ def until(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
 
 def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     jobs = until(call.jobs, wanted)
-    preflight.check(call.recipe, {job: find_made(call, job) for job in jobs}, call.site)
+    preflight.check(call.recipe, {job: find_artifact(call, job) for job in jobs}, call.site)
 
-    def tell(what: str, job: Job, made: Artifact | None) -> None:
-        at = f"[{jobs.index(job) + 1}/{len(jobs)}]"
-        if made is None:
-            out.print(f"[dim]{at:>9}[/] [bold]{job.stage:9}[/] {job.label}")
+    def tell(what: str, job: Job, artifact: Artifact | None) -> None:
+        number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
+        if artifact is None:
+            out.print(f"[dim]{number:>9}[/] [bold]{job.stage:9}[/] {job.label}")
         elif what == "have":
-            out.print(f"[dim]{at:>9} {job.stage:9} {job.label}  have[/]")
+            out.print(f"[dim]{number:>9} {job.stage:9} {job.label}  have[/]")
         else:
-            out.print(f"[dim]{'':9} {'':9} done in {made.made['seconds']:.1f} s[/]")
+            out.print(f"[dim]{'':9} {'':9} done in {artifact.provenance['seconds']:.1f} s[/]")
 
     try:
         return run(jobs, call.site, tell)
@@ -169,7 +169,7 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 @app.command("plan")
 def plan_verb(
     recipe: RecipeWords,
-    store: StoreAt = Path(),
+    store: StoreFolder = Path(),
     every: Annotated[bool, typer.Option("--all", help="A line a job, however many there are.")] = False,
 ) -> None:
     """Show the jobs of a recipe: what is here, and why the rest is not."""
@@ -180,50 +180,65 @@ def plan_verb(
 
 
 @app.command("prepare")
-def prepare_verb(recipe: RecipeWords, store: StoreAt = Path()) -> None:
+def prepare_verb(recipe: RecipeWords, store: StoreFolder = Path()) -> None:
     """Fix the examples of every task on disk."""
-    made = carry_out(opened(recipe, store, Machine()), {"prepare"})
-    for job, artifact in made.items():
+    artifacts = carry_out(opened(recipe, store, Machine()), {"prepare"})
+    for job, artifact in artifacts.items():
         out.print(f"{job.label}: {artifact.facts['examples']} examples  [dim]{artifact.path}[/]", soft_wrap=True)
 
 
 @app.command("finetune")
-def finetune_verb(recipe: RecipeWords, store: StoreAt = Path(), device: Device = "auto", tokens: Tokens = None, track: Track = "") -> None:
+@with_machine_options
+def finetune_verb(recipe: RecipeWords, machine: Machine, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
-    made = carry_out(opened(recipe, store, Machine(device, tokens, track)), {"finetune"})
-    views.show_adapters(out, [artifact for job, artifact in made.items() if job.stage == "finetune"])
+    artifacts = carry_out(opened(recipe, store, machine), {"finetune"})
+    views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
 @app.command("compare")
 @app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
-@on_machine
-def compare_verb(recipe: RecipeWords, machine: Machine, store: StoreAt = Path(), gate_at: GateAt = None) -> None:
+@with_machine_options
+def compare_verb(
+    recipe: RecipeWords, machine: Machine, store: StoreFolder = Path(), gate_file: GateFile = None, unsafe_code: UnsafeCode = False
+) -> None:
     """Make whatever is missing, compare base with tuned, and report."""
-    call = opened(recipe, store, machine)
-    rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
-    views.show_report(out, carded(call, carry_out(call, {"report"})), (call.site.store, gate_at, rules))
+    call = opened(recipe, store, replace(machine, unsafe_code=unsafe_code))
+    rules = rules_in(gate_file, call)
+    show_report(call, make_report(call), gate_file, rules)
 
 
 @app.command("report")
 def report_verb(
     recipe: RecipeWords,
-    store: StoreAt = Path(),
+    store: StoreFolder = Path(),
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
-    gate_at: GateAt = None,
+    gate_file: GateFile = None,
 ) -> None:
     """Print the report of a comparison that was made, and its page."""
     call = opened(recipe, store, Machine(unsafe_code=unsafe_code))
-    rules = gate.load(gate_at, call.recipe, call.jobs[-1]) if gate_at else None
+    rules = rules_in(gate_file, call)
     if missing := unfinished(call):
         raise ArtifactError(
             f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
             f"Run: loralift compare {' '.join(recipe)}",
         )
-    made = carded(call, carry_out(call, {"report"}))
+    report = make_report(call)
     if show:
-        typer.launch(str(ReportFolder(made.path).page))
-    views.show_report(out, made, (call.site.store, gate_at, rules))
+        typer.launch(str(ReportFolder(report.path).page))
+    show_report(call, report, gate_file, rules)
+
+
+def rules_in(gate_file: Path | None, call: Call) -> gate.Gate | None:
+    """The rules of a gate file; None without one. Read before anything runs, since it may be wrong."""
+    return gate.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
+
+
+def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gate.Gate | None) -> None:
+    """Show the report and, with a gate file, a line for each of its rules; exits with the gate's code unless all pass."""
+    views.show_report(out, report)
+    if gate_file and rules and (code := views.show_gate(out, gate_file, rules, report, call.site.store)):
+        raise typer.Exit(code)
 
 
 def unfinished(call: Call) -> list[Job]:
@@ -238,23 +253,24 @@ def unfinished(call: Call) -> list[Job]:
     if missing:
         return [job for job in jobs if missing & {*until(call.jobs, {job})}]
     first = {job for job in call.jobs if not any(needed.stage in expensive for needed in until(call.jobs, {job}))}
-    if any(find_made(call, job) is None for job in first):
+    if any(find_artifact(call, job) is None for job in first):
         carry_out(call, first)
-    return [job for job in jobs if find_made(call, job) is None]
+    return [job for job in jobs if find_artifact(call, job) is None]
 
 
-def carded(call: Call, made: dict[Job, Artifact]) -> Artifact:
-    """The report, once every adapter folder holds its model card."""
-    report = made[call.jobs[-1]]
-    views.write_cards(report, [artifact for job, artifact in made.items() if job.stage == "finetune"])
+def make_report(call: Call) -> Artifact:
+    """Make the report and all that it needs, and put a model card into every adapter's folder."""
+    artifacts = carry_out(call, {"report"})
+    report = artifacts[call.jobs[-1]]
+    views.write_cards(report, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
     return report
 
 
-def find_made(call: Call, job: Job) -> Artifact | None:
+def find_artifact(call: Call, job: Job) -> Artifact | None:
     """The artifact of a job, if it and all its inputs are here."""
-    inputs = {name: find_made(call, source) for name, source in job.inputs}
-    here = {name: made for name, made in inputs.items() if made is not None}
-    return find(job, here, call.site.store) if len(here) == len(inputs) else None
+    inputs = {name: find_artifact(call, source) for name, source in job.inputs}
+    present = {name: artifact for name, artifact in inputs.items() if artifact is not None}
+    return find(job, present, call.site.store) if len(present) == len(inputs) else None
 
 
 @app.command("published")
@@ -267,35 +283,35 @@ def published_verb(what: Annotated[str | None, typer.Argument(metavar="[TASK|MOD
 
 @app.command("show")
 def show_verb(
-    what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreAt = Path()
+    what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreFolder = Path()
 ) -> None:
     """Print the manifest and the lineage of an artifact."""
     views.show_artifact(out, store_at(store), what)
 
 
 @app.command("ls")
-def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or artifacts.")], store: StoreAt = Path()) -> None:
+def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or artifacts.")], store: StoreFolder = Path()) -> None:
     """List recipes, tasks, models or artifacts."""
     views.show_list(out, what, store_at(store))
 
 
 @app.command("show-prompt")
-def show_prompt_verb(recipe: RecipeWords, store: StoreAt = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def show_prompt_verb(recipe: RecipeWords, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Print training examples as the model sees them, the part that carries the loss coloured.
 
     Where the output has no colour, that part stands in [[ ]].
     """
     call = opened(recipe, store, Machine())
-    lessons = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
-    for job, artifact in carry_out(call, lessons).items():
-        if job in lessons:
+    train = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
+    for job, artifact in carry_out(call, train).items():
+        if job in train:
             views.show_prompt(out, job, artifact, count)
 
 
 @app.command("verify")
 def verify_verb(
     pages: Annotated[list[Path] | None, typer.Argument(metavar="[PAGE]...", help="report.html of comparisons, from anyone.")] = None,
-    store: StoreAt = Path(),
+    store: StoreFolder = Path(),
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Hash every byte of every artifact again; or work out a page again from the records that it carries."""
@@ -316,7 +332,7 @@ def check_verb() -> None:
 @app.command("gc")
 def gc_verb(
     others: Annotated[list[Path] | None, typer.Argument(metavar="[RECIPE]...", help="Recipes of yours whose artifacts stay.")] = None,
-    store: StoreAt = Path(),
+    store: StoreFolder = Path(),
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:
     """List artifacts that no recipe reaches: none under recipes/, and none that is named."""
@@ -324,7 +340,7 @@ def gc_verb(
 
 
 @app.command("doctor")
-def doctor_verb(store: StoreAt = Path()) -> None:
+def doctor_verb(store: StoreFolder = Path()) -> None:
     """Say what this machine can do: CUDA, 4 bit, memory, disk, hub."""
     from pipeline.commands import doctor
 

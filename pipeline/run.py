@@ -101,7 +101,7 @@ class DevicePool:
 
 def artifact_spec(job: Job, inputs: dict[str, Artifact]) -> ArtifactSpec:
     version = stages.find(job.stage).version(job.params)
-    return ArtifactSpec(job.stage, job.label, version, job.params, {name: made.digest for name, made in inputs.items()})
+    return ArtifactSpec(job.stage, job.label, version, job.params, {name: artifact.digest for name, artifact in inputs.items()})
 
 
 def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None:
@@ -112,16 +112,16 @@ def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None
 def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
     """Have the artifact or make it; a second process that wants the same one waits for the first."""
     spec, store = artifact_spec(job, inputs), site.store
-    if found := store.find(spec.stage, spec.key):
-        return "have", found
+    if artifact := store.find(spec.stage, spec.key):
+        return "have", artifact
     resume = store.resume(spec)
     with telling_of_disks(resume.parent):
         resume.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{resume}.lock"):  # the system frees it when the process dies
-            if found := store.find(spec.stage, spec.key):
-                return "have", found
-            for made in inputs.values():
-                check(made.path, made.digest)
+            if artifact := store.find(spec.stage, spec.key):
+                return "have", artifact
+            for source in inputs.values():
+                check(source.path, source.digest)
             return "made", work(spec, inputs, site)
 
 
@@ -129,19 +129,20 @@ def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifac
     start = time.time()
     reset_peak_memory(site.machine.device)
     with site.store.scratch(spec) as out:
-        given = Work(spec.params, {name: made.path for name, made in inputs.items()}, out, site.store.resume(spec), site.machine)
-        facts = within_memory(stages.find(spec.stage).run, given, f"{spec.stage} {spec.label}")
-        made = {
+        folders = {name: source.path for name, source in inputs.items()}
+        call = Work(spec.params, folders, out, site.store.resume(spec), site.machine)
+        facts = within_memory(stages.find(spec.stage).run, call, f"{spec.stage} {spec.label}")
+        record = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
             **provenance(site.machine),
         }
-        return site.store.seal(spec, out, facts, made, {name: made.path.name for name, made in inputs.items()})
+        return site.store.seal(spec, out, facts, record, {name: folder.name for name, folder in folders.items()})
 
 
-def within_memory(stage: Callable[[Work], dict[str, Any]], given: Work, name: str) -> dict[str, Any]:
+def within_memory(stage: Callable[[Work], dict[str, Any]], call: Work, name: str) -> dict[str, Any]:
     try:
-        return stage(given)
+        return stage(call)
     except Exception as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, and torch may not be loaded
             raise

@@ -106,10 +106,13 @@ def test_inputs_of_an_older_manifest_have_their_names_of_today(tmp_path):
     spec = ArtifactSpec("relate", "pets", 1, {}, {"heldout": "1", "predictions": "2"})
     assert spec.key == digest(["relate", 1, {}, {"exam": "1", "said": "2"}])
     with store.scratch(spec) as scratch:
-        manifest = store.seal(spec, scratch, {}, {}, {"heldout": "pets--heldout", "predictions": "pets--base"}).path / MANIFEST
-    body = json.loads(manifest.read_text("utf-8"))
-    old = body | {"inputs": {"exam": "1", "said": "2"}, "lineage": {"exam": "pets--heldout", "said": "pets--base"}}
+        sealed = store.seal(spec, scratch, {}, {}, {"heldout": "pets--heldout", "predictions": "pets--base"})
+    manifest = sealed.path / MANIFEST
+    old = json.loads(manifest.read_text("utf-8")) | {
+        "inputs": {"exam": "1", "said": "2"},
+        "lineage": {"exam": "pets--heldout", "said": "pets--base"},
+    }
     manifest.write_text(json.dumps(old), "utf-8")
     opened = store.find("relate", spec.key)
-    assert opened == Artifact(manifest.parent, **body)
+    assert opened == sealed
     opened.verify()

@@ -90,7 +90,7 @@ def test_adapters_have_their_own_curve_time_and_size(made: tuple[list[cells.Cell
                 steps = list(csv.DictReader(file))
             assert told["curve"]["train"] == [[int(step["step"]), float(step["loss"])] for step in steps]
             assert told["curve"]["dev"] == [[int(step["step"]), float(step["dev_loss"])] for step in steps if step["dev_loss"]]
-            assert told["seconds"] == given.facts["train_seconds"] != given.made["seconds"]
+            assert told["seconds"] == given.facts["train_seconds"] != given.provenance["seconds"]
             names = ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss", "target_tokens", "tokens_per_second")
             assert {name: told[name] for name in names} == {name: given.facts[name] for name in names}
     assert len(seen) == 8

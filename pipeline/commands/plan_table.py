@@ -216,7 +216,7 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
     like = [Artifact.open(path.parent) for path in store.folder(job.stage).glob(f"{escape(job.label)}--*/{MANIFEST}")]
     if not like:
         return "never made"
-    last = max(like, key=lambda made: str(made.made["at"]))
+    last = max(like, key=lambda made: str(made.provenance["at"]))
     changes = [name for name in asked.params if last.params.get(name) != asked.params[name]]
     changes += [f"input {name}" for name in asked.inputs if last.inputs.get(name) != asked.inputs[name]]
     changes += ["the code"] if last.version != asked.version else []

@@ -21,11 +21,12 @@ zero; *: scores as a constant answer does. Intervals and reasons: on the page.""
 Row = dict[str, Any]
 
 
-def table(report: Row) -> RenderableType:
+def summary(report: Row) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
-    told = [] if len(report["cells"]) > MANY else [sentence(cell) for cell in report["cells"]]
-    parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *measures(report), *told]
-    parts += [*made_of(report), *kept(report)] if told or not report["sweep"] else elsewhere(report)
+    is_long = len(report["cells"]) > MANY
+    sentences = [] if is_long else [sentence(cell) for cell in report["cells"]]
+    parts: list[RenderableType] = [Text(report["title"], style="bold"), rows(report), *measures(report), *sentences]
+    parts += elsewhere(report) if is_long and report["sweep"] else [*lift_parts(report), *losses_elsewhere(report)]
     parts += [references(report), *bills(report)] if report["references"] else []
     parts += [published(report), Text(PUBLISHED, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -34,16 +35,16 @@ def table(report: Row) -> RenderableType:
 
 def rows(report: Row) -> Table:
     """One row a cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
-    made = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     swept = report["sweep"]["keys"] if report["sweep"] else []
-    made.add_column("task", overflow="fold", min_width=8, ratio=3)
+    table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
-        made.add_column(fmt.key(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
+        table.add_column(fmt.key(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
     else:  # beside a point of a sweep there is no room for it; measures() says it
-        made.add_column("metric", overflow="fold", min_width=7, ratio=2)
+        table.add_column("metric", overflow="fold", min_width=7, ratio=2)
     for name in ("n", "base", "tuned", "lift", f"p ({fmt.correction(report['correction'])})"):
-        made.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")
-    made.add_column("verdict")
+        table.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")
+    table.add_column("verdict")
     for cell in report["cells"]:
         row = cell["comparisons"][0]
         place = [Text(fmt.value(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
@@ -55,14 +56,14 @@ def rows(report: Row) -> Table:
             fmt.small(row["p_adjusted"]),
         )
         texts = [Text(cell["task"]), *(place or [Text(fmt.metric(row["metric"]))]), *map(Text, figures)]
-        made.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
-    return made
+        table.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
+    return table
 
 
-def made_of(report: Row) -> list[Text]:
+def lift_parts(report: Row) -> list[Text]:
     """What made the lift, a line a cell."""
-    told = [line(cell["label"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
-    return [Text("lift by parts", style="bold"), *told] if told else []
+    lines = [line(cell["label"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
+    return [Text("lift by parts", style="bold"), *lines] if lines else []
 
 
 def elsewhere(report: Row) -> list[Text]:
@@ -70,47 +71,47 @@ def elsewhere(report: Row) -> list[Text]:
     return [Text(ELSEWHERE, style="dim")] if any(cell["decomposition"] or cell["forgetting"] for cell in report["cells"]) else []
 
 
-def split(found: Row) -> str:
-    parts = [f"{part['name']} {fmt.signed(part['value'])}" for part in found["parts"] if part["arm"] is not None]
-    return f"{fmt.signed(found['lift'])} = {', '.join(parts)}"
+def split(decomposition: Row) -> str:
+    parts = [f"{part['name']} {fmt.signed(part['value'])}" for part in decomposition["parts"] if part["arm"] is not None]
+    return f"{fmt.signed(decomposition['lift'])} = {', '.join(parts)}"
 
 
 def beside(floor: Row | None) -> str:
     return f"; always one answer: {fmt.number(floor['score'])}" if floor else ""
 
 
-def kept(report: Row) -> list[Text]:
+def losses_elsewhere(report: Row) -> list[Text]:
     """What was lost elsewhere, a line a cell, each suite with its verdict."""
     verdicts = suite_verdicts(report)
-    told = []
+    lines = []
     for cell in report["cells"]:
-        found = [suite_told(suite, verdicts.get((cell["cell"], suite["suite"]), "(base too low)")) for suite in cell["forgetting"]]
-        told += [line(cell["label"], ", ".join(found))] if found else []
-    return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *told] if told else []
+        suites = [suite_text(suite, verdicts.get((cell["cell"], suite["suite"]), "(base too low)")) for suite in cell["forgetting"]]
+        lines += [line(cell["label"], ", ".join(suites))] if suites else []
+    return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *lines] if lines else []
 
 
-def suite_told(suite: Row, verdict: str) -> str:
+def suite_text(suite: Row, verdict: str) -> str:
     unit = " nats" if suite["kind"] == "loss" else ""
     return f"{suite['label']} {fmt.signed(suite['difference'])}{unit} {verdict}".rstrip()
 
 
-def line(label: str, said: str) -> Text:
+def line(label: str, text: str) -> Text:
     """A cell's part of a list, in lines of 80 columns."""
-    return Text(textwrap.fill(f"{label}: {said}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+    return Text(textwrap.fill(f"{label}: {text}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def published(report: Row) -> Table:
     """One row a task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
-    made = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
-    made.add_column("task", overflow="fold", min_width=8)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
+    table.add_column("task", overflow="fold", min_width=8)
     for name in ("base", "paper", "tuned", "paper", "lift", "paper", "GPT-4"):
-        made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("lifts")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("lifts")
     for row in report["published"]:
         pairs = [row["figures"][figure] for figure in ("base", "tuned", "lift")]
         scores = [w for name, pair in zip(("base", "tuned", "lift"), pairs, strict=True) for w in both(pair, name, name in row["marks"])]
-        made.add_row(row["label"], *scores, fmt.three(row["gpt4"]), pairs[2]["word"])
-    return made
+        table.add_row(row["label"], *scores, fmt.three(row["gpt4"]), pairs[2]["word"])
+    return table
 
 
 def both(pair: Row, figure: str, learned_nothing: bool) -> tuple[str, str]:
@@ -119,33 +120,33 @@ def both(pair: Row, figure: str, learned_nothing: bool) -> tuple[str, str]:
 
 def references(report: Row) -> Table:
     """One row a task, reference model and metric."""
-    made = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
-        made.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for name in ("score", "tuned over it"):
-        made.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report["references"]:
-        made.add_row(row["label"], row["name"], fmt.metric(row["metric"]), fmt.number(row["score"], 3), fmt.lift(row))
-    return made
+        table.add_row(row["label"], row["name"], fmt.metric(row["metric"]), fmt.number(row["score"], 3), fmt.lift(row))
+    return table
 
 
 def bills(report: Row) -> list[Text]:
     """What each priced reference model has cost."""
-    found: dict[str, float] = {}
+    costs: dict[str, float] = {}
     for row in report["references"]:
         if row["cost"] is not None:
-            found[row["name"]] = found.get(row["name"], 0.0) + row["cost"]
-    return [Text(f"{name}: {fmt.dollars(cost)} in all, by the recipe's price") for name, cost in found.items()]
+            costs[row["name"]] = costs.get(row["name"], 0.0) + row["cost"]
+    return [Text(f"{name}: {fmt.dollars(cost)} in all, by the recipe's price") for name, cost in costs.items()]
 
 
 def measures(report: Row) -> list[Text]:
     """What the tasks of a sweep are judged by: the table has no room for it."""
-    found = {cell["task"]: fmt.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
-    return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in found.items()))] if report["sweep"] else []
+    metrics = {cell["task"]: fmt.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
+    return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in metrics.items()))] if report["sweep"] else []
 
 
 def sentence(cell: Row) -> Text:
     verdict = cell["comparisons"][0]["verdict"]
-    said = Text(cell["sentence"])
-    said.stylize(STYLES[verdict], 0, len(verdict))
-    return said
+    text = Text(cell["sentence"])
+    text.stylize(STYLES[verdict], 0, len(verdict))
+    return text

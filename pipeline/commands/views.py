@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -34,18 +33,17 @@ class AlteredError(ArtifactError):
 STYLES = {gate.PASS: "green", gate.FAIL: "bold red", CANNOT_TELL: "bold yellow"}
 
 
-def show_adapters(out: Console, made: list[Artifact]) -> None:
-    """A table for each base, a row an adapter, then the folders where they lie: the base is said there alone, so that a row fits 80
-    columns."""
+def show_adapters(out: Console, artifacts: list[Artifact]) -> None:
+    """A table for each base, a row an adapter, then their folders. Only these name the base, so that a row fits 80 columns."""
     bases: dict[str, list[Artifact]] = {}
-    for artifact in made:
+    for artifact in artifacts:
         bases.setdefault(artifact.path.name.partition("--")[0], []).append(artifact)
     for base, adapters in bases.items():
         out.print(adapters_of(base, adapters))
         out.print(f"adapters: each in {adapters[0].path.parent}/{base}--<adapter>", soft_wrap=True)
 
 
-def adapters_of(base: str, made: list[Artifact]) -> Table:
+def adapters_of(base: str, adapters: list[Artifact]) -> Table:
     """The row of each adapter of a base, without the base's name."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
@@ -57,7 +55,7 @@ def adapters_of(base: str, made: list[Artifact]) -> Table:
         ("seconds", "right"),
     ):
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for artifact in made:
+    for artifact in adapters:
         facts = artifact.facts
         dev = "-" if facts["dev_loss"] is None else f"{facts['dev_loss']:.3f}"
         table.add_row(
@@ -71,25 +69,25 @@ def adapters_of(base: str, made: list[Artifact]) -> Table:
     return table
 
 
-def show_report(out: Console, made: Artifact, gated: tuple[Store, Path | None, gate.Gate | None]) -> None:
-    """The table, the page's path and, where there is a gate, a line a rule; exits with the gate's code."""
+def show_report(out: Console, report: Artifact) -> None:
+    """The table, and the page's path. Raises ArtifactError if the report was altered since it was made."""
     from pipeline.commands import report_table
 
-    store, where, rules = gated
-    made.verify()  # nobody shall read figures that were changed since
-    folder = ReportFolder(made.path)
-    report = folder.data()
+    report.verify()
+    folder = ReportFolder(report.path)
     out.print()
-    out.print(report_table.table(report))
+    out.print(report_table.summary(folder.data()))
     out.print(f"report: {folder.page}", soft_wrap=True)
-    if rules is not None and where is not None:
-        rows = gate.judge(rules, report)
-        evidence = gate.write(store, where, made, rows)
-        for row in rows:
-            out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
-        out.print(f"gate: {evidence}", soft_wrap=True)
-        if code := gate.status(rows):
-            raise typer.Exit(code)
+
+
+def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact, store: Store) -> int:
+    """Judge a report, store the evidence and print a line a rule; returns the gate's exit code."""
+    rows = gate.judge(rules, ReportFolder(report.path).data())
+    evidence = gate.write(store, gate_file, report, rows)
+    for row in rows:
+        out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
+    out.print(f"gate: {evidence}", soft_wrap=True)
+    return gate.status(rows)
 
 
 def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
@@ -113,41 +111,34 @@ def located(store: Store, what: str) -> Artifact:
     """
     if Path(what).is_dir():
         return Artifact.open(Path(what))
-    found = [made for made in store.all() if made.key.startswith(what) or made.path.name == what]
-    if len(found) != 1:
-        names = ", ".join(made.path.name for made in found[:5])
+    matches = [artifact for artifact in store.all() if artifact.key.startswith(what) or artifact.path.name == what]
+    if len(matches) != 1:
+        names = ", ".join(artifact.path.name for artifact in matches[:5])
         problem = (
-            f"'{what}' is the start of {len(found)} keys: {names}"
-            if found
+            f"'{what}' is the start of {len(matches)} keys: {names}"
+            if matches
             else f"there is no artifact '{what}' in {store.data} or {store.checkpoints}"
         )
         raise ArtifactError(problem, "See `loralift ls artifacts`.")
-    return found[0]
+    return matches[0]
 
 
 def show_artifact(out: Console, store: Store, what: str) -> None:
-    made = located(store, what)
-    body = {
-        "stage": made.stage,
-        "key": made.key,
-        "digest": made.digest,
-        "version": made.version,
-        "params": made.params,
-        "facts": made.facts,
-        "made": made.made,
-    }
+    artifact = located(store, what)
+    body = {name: getattr(artifact, name) for name in ("stage", "key", "digest", "version", "params", "facts", "provenance")}
     out.print(Text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)), soft_wrap=True)
-    by_name = {found.path.name: found for found in store.all()}
-    out.print(grown(Tree(str(made.path)), made, by_name))
+    by_name = {artifact.path.name: artifact for artifact in store.all()}
+    tree = Tree(str(artifact.path))
+    add_inputs(tree, artifact, by_name)
+    out.print(tree)
 
 
-def grown(tree: Tree, made: Artifact, by_name: dict[str, Artifact]) -> Tree:
-    """The tree with a branch for each input, and for each of theirs."""
-    for name, folder in made.lineage.items():
+def add_inputs(tree: Tree, artifact: Artifact, by_name: dict[str, Artifact]) -> None:
+    """A branch for each input, and for each of theirs."""
+    for name, folder in artifact.lineage.items():
         branch = tree.add(f"{name}: {folder}")
         if folder in by_name:
-            grown(branch, by_name[folder], by_name)
-    return tree
+            add_inputs(branch, by_name[folder], by_name)
 
 
 def show_list(out: Console, what: str, store: Store) -> None:
@@ -157,7 +148,7 @@ def show_list(out: Console, what: str, store: Store) -> None:
         "models": lambda: [
             (row.name, f"{row.repo or row.folder} {row.license}{', gated' if row.gated else ''}") for row in base_model.MODELS
         ],
-        "artifacts": lambda: [(f"{made.key[:12]} {made.stage}", made.path.name) for made in store.all()],
+        "artifacts": lambda: [(f"{artifact.key[:12]} {artifact.stage}", artifact.path.name) for artifact in store.all()],
     }
     if what not in rows:
         raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
@@ -165,16 +156,16 @@ def show_list(out: Console, what: str, store: Store) -> None:
         out.print(f"[bold]{name}[/]  {about}", soft_wrap=True)
 
 
-def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
+def show_prompt(out: Console, job: Job, artifact: Artifact, count: int) -> None:
     """The first examples of a training part; what carries the loss is green, or without colour in [[ ]], and ends with the end token."""
     from pipeline.models import renderer
 
     render = renderer.renderer(job.params["model"])
-    rows = TrainFolder(made.path).examples()[:count]
+    rows = TrainFolder(artifact.path).examples()[:count]
     before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
     for example in rows:
         prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
-        out.print(f"[dim]{made.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
+        out.print(f"[dim]{artifact.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
         learned = f"{before}{render.tokenizer.decode(target)}{after}"
         out.print(Text(render.tokenizer.decode(prompt)) + Text(learned, style="bold green underline"), soft_wrap=True)
 
@@ -182,10 +173,10 @@ def show_prompt(out: Console, job: Job, made: Artifact, count: int) -> None:
 def verify_all(out: Console, store: Store) -> None:
     """Hash everything; lists every altered artifact before it raises."""
     count, altered = 0, []
-    for made in store.all():
+    for artifact in store.all():
         count += 1
         try:
-            made.verify()
+            artifact.verify()
         except ArtifactError as error:
             altered.append(error.problem)
     if altered:
@@ -212,8 +203,8 @@ def check_all(out: Console) -> None:
     planned = {path: len(plan(recipes.load(path), ask=False)) for path in recipes.shipped_files()}
     theirs = published.tasks()
     ours = [name for name in theirs if name in tasks and tasks[name].paper]
-    said = f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(base_model.MODELS)} model rows: all load"
-    out.print(f"{said}\n{len(ours)} of {len(theirs)} tasks of LoRA Land")
+    summary = f"{len(tasks)} tasks, {len(planned)} recipes ({sum(planned.values())} jobs), {len(base_model.MODELS)} model rows: all load"
+    out.print(f"{summary}\n{len(ours)} of {len(theirs)} tasks of LoRA Land")
     if missing := [name for name in theirs if name not in ours]:
         raise RecipeError(f"tasks of LoRA Land without a file: {', '.join(missing)}")
 
@@ -227,24 +218,28 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
         have: dict[Job, Artifact] = {}
         for job in plan(recipes.load(path), False, store.hashes):
             why(job, have, store)
-        reached |= {made.path for made in have.values()}
+        reached |= {artifact.path for artifact in have.values()}
         # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
         wanted = {(job.stage, job.params_json) for job in plan(recipes.load(path), False, store.hashes)}
-        reached |= {made.path for made in store.all() if made.stage in expensive and (made.stage, canonical(made.params)) in wanted}
-    loose = [made for made in store.all() if made.path not in reached]
-    for made in loose:
-        bytes_there = sum(path.stat().st_size for path in made.path.rglob("*") if path.is_file())
-        out.print(f"{'deleted' if delete else 'unreached'} {size(bytes_there):>11}  {made.path}", soft_wrap=True)
+        reached |= {
+            artifact.path
+            for artifact in store.all()
+            if artifact.stage in expensive and (artifact.stage, canonical(artifact.params)) in wanted
+        }
+    unreached = [artifact for artifact in store.all() if artifact.path not in reached]
+    for artifact in unreached:
+        size = sum(path.stat().st_size for path in artifact.path.rglob("*") if path.is_file())
+        out.print(f"{'deleted' if delete else 'unreached'} {size_text(size):>11}  {artifact.path}", soft_wrap=True)
         if delete:
-            (made.path / MANIFEST).unlink()  # first: a folder without it does not exist
-            shutil.rmtree(made.path)
+            (artifact.path / MANIFEST).unlink()  # first: a folder without it does not exist
+            shutil.rmtree(artifact.path)
     reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
-    said = f"{len(loose)} artifacts that {reach}"
-    if loose and not delete:
-        said += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
-    out.print(said, soft_wrap=True)
+    summary = f"{len(unreached)} artifacts that {reach}"
+    if unreached and not delete:
+        summary += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
+    out.print(summary, soft_wrap=True)
 
 
-def size(count: int) -> str:
-    """So many bytes in MiB, or in KiB below a tenth of one."""
+def size_text(count: int) -> str:
+    """A number of bytes in MiB, or in KiB below a tenth of one."""
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 / 10 else f"{count / 2**10:.1f} KiB"

@@ -19,7 +19,7 @@ class Paragraph:
     """A text that is about no task."""
 
     id: str
-    topic: str
+    subject: str
     text: str
 
 
@@ -43,23 +43,23 @@ def paragraphs() -> list[Paragraph]:
     """
     digest()
     lines = FILE.read_text("utf-8").split("\n")
-    found = [paragraph(number, line) for number, line in enumerate(lines, 1) if line]
-    if not found:
+    parsed = [paragraph(number, line) for number, line in enumerate(lines, 1) if line]
+    if not parsed:
         raise DataError(f"{FILE} holds no paragraph.", MISSING)
     seen: set[str] = set()
-    for each in found:
-        if each.id in seen:
-            raise DataError(f"{FILE}: the id {each.id} is there twice.", MISSING)
-        seen.add(each.id)
-    return found
+    for item in parsed:
+        if item.id in seen:
+            raise DataError(f"{FILE}: the id {item.id} is there twice.", MISSING)
+        seen.add(item.id)
+    return parsed
 
 
 def paragraph(number: int, line: str) -> Paragraph:
     try:
-        made: dict[str, Any] = json.loads(line)
-        found = Paragraph(made["id"], made["topic"], made["text"])
+        row: dict[str, Any] = json.loads(line)
+        parsed = Paragraph(row["id"], row["topic"], row["text"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{FILE}, line {number} is no object with id, topic and text: {line[:80]}", MISSING) from None
-    if not isinstance(found.text, str) or not found.text.strip():
-        raise DataError(f"{FILE}, line {number}: the text of {found.id} is empty.", MISSING)
-    return found
+    if not isinstance(parsed.text, str) or not parsed.text.strip():
+        raise DataError(f"{FILE}, line {number}: the text of {parsed.id} is empty.", MISSING)
+    return parsed

@@ -107,7 +107,7 @@ def mixed(cell: Cell) -> str:
 
 
 def differences(base: Artifact, tuned: Artifact) -> list[str]:
-    before, after = base.made["packages"], tuned.made["packages"]
+    before, after = base.provenance["packages"], tuned.provenance["packages"]
     found = [
         f"{name} {before.get(name, 'missing')} and {after.get(name, 'missing')}"
         for name in sorted(before.keys() | after.keys())
@@ -119,8 +119,9 @@ def differences(base: Artifact, tuned: Artifact) -> list[str]:
 
 def processor(artifact: Artifact) -> str:
     """The GPU, or the CPU where there was none."""
-    made = artifact.made
-    return f"{made['gpu']['name']} (CUDA {made['gpu']['cuda']})" if made["gpu"] else str(made["cpu"]["model"])
+    provenance = artifact.provenance
+    gpu = provenance["gpu"]
+    return f"{gpu['name']} (CUDA {gpu['cuda']})" if gpu else str(provenance["cpu"]["model"])
 
 
 def unproven(cell: Cell) -> str:
@@ -163,7 +164,7 @@ def notes(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
             "confirm a winner on examples that did not choose it."
         )
     said += grouped(cells, cut_off)
-    states = [artifact.made["git"] for cell in cells for artifact in cell.inputs.values()]
+    states = [artifact.provenance["git"] for cell in cells for artifact in cell.inputs.values()]
     dirty = ", ".join(sorted({git["commit"][:12] for git in states if git.get("dirty")}))
     if dirty:
         said.append(f"Some inputs were made with uncommitted changes: commit {dirty} is not the whole code behind them.")

@@ -29,22 +29,22 @@ def stages_of(cells: list[Cell]) -> list[str]:
 
 
 def row(artifact: Artifact, surroundings: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    made = artifact.made
-    found = {name: made[name] for name in ALIKE}
-    spelled = json.dumps(found, sort_keys=True)
+    provenance = artifact.provenance
+    shared = {name: provenance[name] for name in ALIKE}
+    spelled = json.dumps(shared, sort_keys=True)
     if spelled not in surroundings:
-        surroundings[spelled] = {"name": letters(len(surroundings)), **found}
+        surroundings[spelled] = {"name": letters(len(surroundings)), **shared}
     return {
         "stage": artifact.stage,
         "folder": artifact.path.name,
         "key": artifact.key,
         "digest": artifact.digest,
         "version": artifact.version,
-        "at": made["at"],
-        "seconds": made["seconds"],
-        "peak": made["peak"],
-        "git": made["git"],
-        "machine": made["machine"],
+        "at": provenance["at"],
+        "seconds": provenance["seconds"],
+        "peak": provenance["peak"],
+        "git": provenance["git"],
+        "machine": provenance["machine"],
         "surroundings": surroundings[spelled]["name"],
         "lineage": artifact.lineage,
         "inputs": [],

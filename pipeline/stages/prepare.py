@@ -1,7 +1,7 @@
 """Fixes the examples of a task on disk: reads every row of a split, counts unusable rows by reason, and samples the rest by seed.
 
-Training sees no held-out prompt: the train split is drawn with the finished exam at hand (input `avoid`) and leaves its prompts out,
-the nearly equal ones too. An example's rank in the draw is the hash of seed and id, so a larger draw holds a smaller one, and
+Training sees no held-out prompt: the train split is drawn after the held-out one (input `avoid`) and leaves out its prompts and near
+copies of them. An example's rank in the draw is the hash of seed and id, so a larger draw holds a smaller one, and
 another prompt over the same rows draws the same rows; or the held-out part is the first rows as they come.
 """
 
@@ -56,20 +56,20 @@ class Tally:
     def count(self, *reasons: str) -> int:
         return sum(self.reasons[reason]["count"] for reason in reasons if reason in self.reasons)
 
-    def refuse(self, where: str, share: float, allowed: float) -> None:
+    def refuse(self, location: str, share: float, allowed: float) -> None:
         """Raises DataError, if a greater share of the rows is bad than may be."""
         if share <= allowed:
             return
         lacking = self.reasons.get("missing field", {"count": 0, "values": []})
         if lacking["count"] == self.total and len(set(lacking["values"])) == 1:
             remedy = "It may be another version of the data: pin its revision, or name the column that holds it now."
-            raise DataError(f"{where}: in every one of its {self.total} rows {lacking['values'][0]}.", remedy)
+            raise DataError(f"{location}: in every one of its {self.total} rows {lacking['values'][0]}.", remedy)
         bad = {reason: self.reasons[reason] for reason in FAULTS if reason in self.reasons}
         every = [(n, reason, entry) for reason, entry in bad.items() for n in range(len(entry["first"]))]
         mixed = sorted(every, key=lambda item: item[0])[:SHOWN]  # the first of each reason before the second of one
-        shown = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in mixed]
+        lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in mixed]
         counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
-        problem = f"{where}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(shown)
+        problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
         length = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
         raise DataError(problem, f"{length}Mend the rows, or raise prepare.max_bad_rows (it is {allowed}).")
 
@@ -90,13 +90,13 @@ class Spool:
 
     def put(self, place: str, example: Example, seed: int | None) -> None:
         """seed: of the draw; None: as they come."""
-        drawn = hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8]
-        rank = len(self.tickets) if seed is None else int.from_bytes(drawn)
+        random_bytes = hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8]
+        rank = len(self.tickets) if seed is None else int.from_bytes(random_bytes)
         self.tickets.append((rank, self.file.tell()))
         row = (place, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
         self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
 
-    def drawn(self) -> Iterator[tuple[str, Example]]:
+    def in_order(self) -> Iterator[tuple[str, Example]]:
         """Place and example, in the order of the draw."""
         for _, offset in sorted(self.tickets):
             self.file.seek(offset)
@@ -110,17 +110,17 @@ class Draw:
 
     params: dict[str, Any]
     watch: OverlapIndex | None
-    """The exam, where the draw is for training."""
-    kept: list[Example] = field(default_factory=list)
+    """The held-out prompts, where the draw is for training."""
+    selected: list[Example] = field(default_factory=list)
     lengths: list[tuple[int, int]] = field(default_factory=list)
-    """Tokens of the kept examples' prompts and targets."""
+    """Tokens of the selected examples' prompts and targets."""
     looked_at: int = 0
     cut: int = 0
     overlap: Counter[str] = field(default_factory=Counter)
     pairs: list[dict[str, Any]] = field(default_factory=list)
-    asked: set[str] = field(default_factory=set)
+    prompts: set[str] = field(default_factory=set)
     """Every prompt, and every prompt with its answer, that is for training."""
-    dev_asked: set[str] = field(default_factory=set)
+    dev_prompts: set[str] = field(default_factory=set)
 
     @property
     def wanted(self) -> int:
@@ -129,7 +129,7 @@ class Draw:
 
     @property
     def is_done(self) -> bool:
-        return len(self.kept) >= self.wanted and self.looked_at >= SAMPLE
+        return len(self.selected) >= self.wanted and self.looked_at >= SAMPLE
 
     def look(self, place: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: Tally) -> None:
         """Keep an example, or count why not."""
@@ -139,30 +139,30 @@ class Draw:
             tally.add(
                 "too long", place, f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}"
             )
-        elif len(self.kept) < self.wanted and not self.is_copy(place, fitted, tally):
+        elif len(self.selected) < self.wanted and not self.is_copy(place, fitted, tally):
             self.cut += fitted.prompt != example.prompt
-            self.kept.append(fitted)
+            self.selected.append(fitted)
             self.lengths.append(length)
 
     def is_copy(self, place: str, example: Example, tally: Tally) -> bool:
-        """Whether a training prompt is in the exam, or was in training before."""
+        """Whether a training prompt is a held-out one, or was in training before."""
         if self.watch is None:
             return False  # several held-out answers to one prompt are for the group to tell
-        if found := self.watch.match(example.text):
-            self.overlap[found.kind] += 1
-            pair = {"train": example.id, "heldout": found.heldout, "similarity": round(found.similarity, 4), "kind": found.kind}
+        if match := self.watch.match(example.text):
+            self.overlap[match.kind] += 1
+            pair = {"train": example.id, "heldout": match.heldout, "similarity": round(match.similarity, 4), "kind": match.kind}
             self.pairs += [pair] if len(self.pairs) < PAIRS else []
             return True
         prompt, whole = digest(example.text), digest([example.text, example.target])
-        if whole in self.asked:
+        if whole in self.prompts:
             tally.add("duplicate", place, example.text)
-        elif prompt in self.asked and example.choices:  # where answers are free, a prompt may have several
+        elif prompt in self.prompts and example.choices:  # where answers are free, a prompt may have several
             tally.add("conflicting answer", place, f"{example.target}, to {example.text}")
-        elif prompt in self.dev_asked:
+        elif prompt in self.dev_prompts:
             tally.add("prompt of the dev part", place, example.text)
         else:
-            self.asked |= {prompt, whole}
-            self.dev_asked |= {prompt} if len(self.kept) < self.params["dev_examples"] else set()
+            self.prompts |= {prompt, whole}
+            self.dev_prompts |= {prompt} if len(self.selected) < self.params["dev_examples"] else set()
             return False
         return True
 
@@ -191,11 +191,11 @@ def run(work: Work) -> dict[str, Any]:
         select(spool, draw, tally)
     tally.refuse(split.location, draw.bad_share(tally), params["max_bad_rows"])
     check_targets(draw, split.location, tally)
-    found = facts(draw, tally) | {"source": known(split, params["files"])}
-    written = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
+    common = facts(draw, tally) | {"source": source_facts(split, params["files"])}
+    own = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
     PreparedFolder(work.out).write_dropped(tally.report())
-    tell(found | written, params)
-    return found | written
+    tell(common | own, params)
+    return common | own
 
 
 def check_files(files: dict[str, str]) -> None:
@@ -206,7 +206,7 @@ def check_files(files: dict[str, str]) -> None:
 
 
 def check_preface(work: Work, preface: str) -> None:
-    """Keep what stands before every held-out prompt, and refuse to train with anything else: no copy of the exam would be found."""
+    """Keep the text before every held-out prompt, and refuse to train with another one: no copy of a held-out prompt would be found."""
     if work.params["split"] == "heldout":
         if preface:
             HeldoutFolder(work.out).write_preface(preface)
@@ -224,50 +224,54 @@ def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Sp
     seen: set[str] = set()
     shots = make.task.shots if params["split"] == "train" else ()
     seed = None if params.get("order") == "first" else params["seed"]
-    with meter(f"reading {split.location}", split.total, "rows") as shown:
-        for number, found in enumerate(split.read()):
-            shown.advance()
-            made = make.example(found)
-            if isinstance(made, BadRow):
-                tally.add(made.reason, found.location, made.value)
-            elif made.id in seen:
-                tally.add("duplicate id", found.location, made.id)
+    with meter(f"reading {split.location}", split.total, "rows") as progress:
+        for number, row in enumerate(split.read()):
+            progress.advance()
+            example = make.example(row)
+            if isinstance(example, BadRow):
+                tally.add(example.reason, row.location, example.value)
+            elif example.id in seen:
+                tally.add("duplicate id", row.location, example.id)
             elif number in shots:
-                tally.add("shown in every prompt", found.location, made.target)
+                tally.add("shown in every prompt", row.location, example.target)
             else:
-                seen.add(made.id)
-                spool.put(found.location, made, seed)
+                seen.add(example.id)
+                spool.put(row.location, example, seed)
 
 
 def select(spool: Spool, draw: Draw, tally: Tally) -> None:
     """Look at examples in the order of the draw until there are enough, or too many that are too long."""
     render = renderer.renderer(draw.params["model"])
-    with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as shown:
-        for place, example, counts in measured(spool.drawn(), render):
+    with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as progress:
+        for place, example, counts in measured(spool.in_order(), render):
             if draw.is_done or (draw.looked_at >= SAMPLE and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
-            before = len(draw.kept)
+            before = len(draw.selected)
             draw.look(place, example, counts, render, tally)
-            shown.advance(len(draw.kept) - before)
+            progress.advance(len(draw.selected) - before)
 
 
-def measured(drawn: Iterator[tuple[str, Example]], render: renderer.Renderer) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
-    """Each drawn example with its tokens, which are counted for many at a time."""
-    while chunk := list(islice(drawn, CHUNK)):
+def measured(
+    examples: Iterator[tuple[str, Example]], render: renderer.Renderer
+) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
+    """Every example with its tokens, which are counted for many at a time."""
+    while chunk := list(islice(examples, CHUNK)):
         counts = render.lengths([(example.prompt, example.target) for _, example in chunk])
         yield from ((place, example, count) for (place, example), count in zip(chunk, counts, strict=True))
 
 
-def check_targets(draw: Draw, where: str, tally: Tally) -> None:
+def check_targets(draw: Draw, location: str, tally: Tally) -> None:
     """Raises DataError, if there is nothing to learn or to compare."""
-    kept = draw.kept
-    if not kept:
+    examples = draw.selected
+    if not examples:
         left = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
-        said = ", ".join(f"{count} {reason}" for reason, count in left.items())
-        raise DataError(f"{where}: none of its {tally.total} rows is left ({said}).", "Check that train and heldout are different data.")
-    if len(kept) > 1 and len({example.target for example in kept}) == 1:
-        target = json.dumps(shorten(kept[0].target), ensure_ascii=False)
-        problem = f"{where}: all {len(kept)} targets are {target}: nothing to learn or to compare."
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left.items())
+        raise DataError(
+            f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and heldout are different data."
+        )
+    if len(examples) > 1 and len({example.target for example in examples}) == 1:
+        target = json.dumps(shorten(examples[0].target), ensure_ascii=False)
+        problem = f"{location}: all {len(examples)} targets are {target}: nothing to learn or to compare."
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
 
 
@@ -275,11 +279,11 @@ def facts(draw: Draw, tally: Tally) -> dict[str, Any]:
     """What is known of either split."""
     columns = zip(("prompt", "target"), zip(*draw.lengths, strict=True), strict=True)
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
-    counts = {"wanted": draw.wanted, "kept": len(draw.kept), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
+    counts = {"wanted": draw.wanted, "kept": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
     return {**counts, "dropped": tally.counts(), "tokens": tokens}
 
 
-def known(split: Split, files: dict[str, str]) -> dict[str, Any]:
+def source_facts(split: Split, files: dict[str, str]) -> dict[str, Any]:
     """Which bytes these are."""
     path = split.facts.get("file")
     return split.facts | ({"sha256": files[path]} if path in files else {})
@@ -288,35 +292,35 @@ def known(split: Split, files: dict[str, str]) -> dict[str, Any]:
 def write_heldout(folder: HeldoutFolder, draw: Draw) -> dict[str, Any]:
     """Examples that ask the same get the same answer, so they become one group where the task names none."""
     first: dict[str, str] = {}
-    for example in draw.kept:
+    for example in draw.selected:
         first.setdefault(example.text, example.id)
-    times = Counter(example.text for example in draw.kept)
-    grouped = [replace(e, group=first[e.text]) if times[e.text] > 1 and not e.group else e for e in draw.kept]
+    times = Counter(example.text for example in draw.selected)
+    grouped = [replace(e, group=first[e.text]) if times[e.text] > 1 and not e.group else e for e in draw.selected]
     return {"examples": folder.write_examples(grouped), "prompts": len(times)}
 
 
 def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict[str, Any]:
     """The dev part comes first in the draw, so that it stays the same when more is drawn."""
-    dev = dev_count(len(draw.kept), draw.params["examples"], draw.params["dev_examples"])
+    dev = dev_count(len(draw.selected), draw.params["examples"], draw.params["dev_examples"])
     exact, near = draw.overlap["exact"], draw.overlap["near"]
     folder.write_overlap({"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
     groups = {example.group for example in heldout if example.group}
-    common = Counter(example.target for example in draw.kept[dev:]).most_common(1)
+    common = Counter(example.target for example in draw.selected[dev:]).most_common(1)
     return {
         "most_common_target": common[0][0] if common else "",
-        "examples": folder.write_examples(draw.kept[dev:]),
-        "dev": folder.write_dev(draw.kept[:dev]),
+        "examples": folder.write_examples(draw.selected[dev:]),
+        "dev": folder.write_dev(draw.selected[:dev]),
         "overlap_exact": exact,
         "overlap_near": near,
-        "shared_groups": sum(example.group in groups for example in draw.kept),
+        "shared_groups": sum(example.group in groups for example in draw.selected),
     }
 
 
-def dev_count(kept: int, examples: int, dev: int) -> int:
-    """How many of the kept examples are for the dev loss: as many as wanted, or the same share of fewer."""
-    if kept >= examples + dev or not dev:
+def dev_count(available: int, examples: int, dev: int) -> int:
+    """How many of the available examples are for the dev loss: as many as wanted, or the same share of fewer."""
+    if available >= examples + dev or not dev:
         return dev
-    return max(1, kept * dev // (examples + dev)) if kept > 1 else 0
+    return max(1, available * dev // (examples + dev)) if available > 1 else 0
 
 
 def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
@@ -330,8 +334,8 @@ def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
     if facts["source"].get("instead_of"):
         say(f"  {split}: from {facts['source'].get('hub') or facts['source'].get('file')}, not from the first source")
     if "expected_rows" in facts["source"]:
-        known = facts["source"]["expected_rows"]
-        say(f"  {split}: {facts['rows']:,} rows, where {known:,} were known: another version of the data?")
+        expected = facts["source"]["expected_rows"]
+        say(f"  {split}: {facts['rows']:,} rows, where {expected:,} were known: another version of the data?")
     if facts["dropped"]:
         say(f"  {split}: left out {', '.join(f'{count} {reason}' for reason, count in facts['dropped'].items())} (see dropped.json)")
     if facts.get("overlap_exact") or facts.get("overlap_near"):

@@ -35,15 +35,15 @@ def run(work: Work) -> dict[str, Any]:
     index["code_version"] = stages.find("report").version(work.params)
     read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], files) for cell in opened}
     report = report_data.report(recipe, opened, judged, read)
-    drawn = charts_lift.all_of(report) | charts_arms.all_of(report)
+    charts = charts_lift.all_of(report) | charts_arms.all_of(report)
 
     folder = ReportFolder(work.out)
-    for name, figure in drawn.items():
+    for name, figure in charts.items():
         alone = svg.titled(figure)
         folder.write_chart(name, svg.standalone(alone), svg.png(alone))
     for adapter, text in model_card.all_of(report, opened).items():
         folder.write_card(adapter, text)
-    page = render.page(report, files, drawn, index)
+    page = render.page(report, files, charts, index)
     folder.write(page, render.markdown(report), report)
     return {
         "comparisons": sum(report["verdicts"].values()),

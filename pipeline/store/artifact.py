@@ -47,7 +47,7 @@ class ArtifactSpec:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A sealed folder. `facts` is what the stage found out, `made` how and where it ran."""
+    """A sealed folder."""
 
     path: Path
     stage: str
@@ -58,7 +58,9 @@ class Artifact:
     inputs: dict[str, str]
     files: dict[str, str]
     facts: dict[str, Any]
-    made: dict[str, Any]
+    """What the stage measured or counted."""
+    provenance: dict[str, Any]
+    """How and where the stage ran: time, seconds, packages, hardware, commit; see machine.provenance. Manifests call it `made`."""
     lineage: dict[str, str] = field(default_factory=dict)
     """Input name to the folder name it was read from; for people, not hashed."""
 
@@ -73,7 +75,7 @@ class Artifact:
             body = json.loads((path / MANIFEST).read_text("utf-8"))
             body["params"] = key_history.full_params(body["stage"], body["params"])
             body |= {name: key_history.current_inputs(body[name]) for name in ("inputs", "lineage") if name in body}
-            return cls(path=path, **body)
+            return cls(path=path, provenance=body.pop("made"), **body)
         except FileNotFoundError:
             raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -82,7 +84,9 @@ class Artifact:
             ) from None
 
     def write_manifest(self, folder: Path) -> None:
-        body = {name: value for name, value in asdict(self).items() if name != "path"}
+        body = asdict(self)
+        del body["path"]
+        body["made"] = body.pop("provenance")
         (folder / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
 
     def verify(self) -> None:
@@ -96,8 +100,8 @@ class Artifact:
             now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
         if changed or digest(self.files) != self.digest:
-            said = ", ".join(changed) or MANIFEST
-            raise ArtifactError(f"{self.path} was altered after it was made: {said}", "Delete the folder to make it again.")
+            names = ", ".join(changed) or MANIFEST
+            raise ArtifactError(f"{self.path} was altered after it was made: {names}", "Delete the folder to make it again.")
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,9 @@ class Store:
     def find(self, stage: str, key: str) -> Artifact | None:
         for path in sorted(self.folder(stage).glob(f"*--{key[:12]}")):
             if (path / MANIFEST).exists():
-                found = Artifact.open(path)
-                if found.key == key:
-                    return found
+                artifact = Artifact.open(path)
+                if artifact.key == key:
+                    return artifact
         return None
 
     def all(self) -> Iterator[Artifact]:
@@ -152,11 +156,13 @@ class Store:
             finally:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def seal(self, spec: ArtifactSpec, scratch: Path, facts: dict[str, Any], made: dict[str, Any], lineage: Mapping[str, str]) -> Artifact:
+    def seal(
+        self, spec: ArtifactSpec, scratch: Path, facts: dict[str, Any], provenance: dict[str, Any], lineage: Mapping[str, str]
+    ) -> Artifact:
         """Write the manifest, flush all to disk and rename the folder into place."""
         final, files = self.place(spec), file_hashes(scratch)
         sealed = Artifact(
-            final, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, made, dict(lineage)
+            final, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, provenance, dict(lineage)
         )
         sealed.write_manifest(scratch)
         for path in [*scratch.rglob("*"), scratch]:
@@ -178,16 +184,17 @@ def telling_of_disks(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = {
+        explanation = {
             errno.ENOSPC: ("the disk is full", "Free some space and run the same command again; finished work is kept."),
             errno.EDQUOT: ("the disk quota is used up", "Free some space and run the same command again; finished work is kept."),
             errno.EROFS: ("the disk is read-only", "Choose another place with --store."),
             errno.EACCES: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
             errno.EPERM: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
         }.get(error.errno or 0)
-        if said is None:
+        if explanation is None:
             raise
-        raise MachineError(f"cannot write to {error.filename or folder}: {said[0]}", said[1]) from error
+        problem, remedy = explanation
+        raise MachineError(f"cannot write to {error.filename or folder}: {problem}", remedy) from error
 
 
 def flush(path: Path) -> None:
