@@ -155,10 +155,10 @@ for ask in json.loads(sys.argv[1]):
     offline = ask.pop("offline", False)
     try:
         opened = source.open_source(Source(**{"split": "test", **ask}), offline, ("text",))
-        said = {"columns": opened.columns, "rows": [(found.id, found.row) for found in opened.read()], **opened.facts}
+        answer = {"columns": opened.columns, "rows": [(row.id, row.row) for row in opened.read()], **opened.facts}
     except UserError as error:
-        said = {"error": str(error)}
-    print("SAID", json.dumps(said), flush=True)
+        answer = {"error": str(error)}
+    print("ANSWER", json.dumps(answer), flush=True)
 """
 
 
@@ -167,7 +167,7 @@ def ask(environment, folder, *asks):
     env = {**os.environ, **environment, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", ASK, json.dumps(asks)], env=env, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line.removeprefix("SAID ")) for line in done.stdout.splitlines() if line.startswith("SAID ")]
+    return [json.loads(line.removeprefix("ANSWER ")) for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
 
 
 @pytest.fixture(scope="module")
