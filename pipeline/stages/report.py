@@ -5,18 +5,6 @@ from typing import Any
 from pipeline import stages
 from pipeline.lora_land import published
 from pipeline.machine import Work
-from pipeline.page import (
-    cells,
-    charts_arms,
-    charts_lift,
-    claims_section,
-    embedded_records,
-    examples_section,
-    model_card,
-    render,
-    report_data,
-    svg,
-)
 from pipeline.store.result_folders import ReportFolder
 
 DATA = (published.FOLDER,)
@@ -28,6 +16,20 @@ def run(work: Work) -> dict[str, Any]:
     Raises:
         ArtifactError: an input folder holds no artifact.
     """
+    # only here, as a plan asks every stage what it needs and must not wait for the charts
+    from pipeline.page import (
+        cells,
+        charts_arms,
+        charts_lift,
+        claims_section,
+        embedded_records,
+        examples_section,
+        model_card,
+        render,
+        report_data,
+        svg,
+    )
+
     recipe = work.params["recipe"]
     opened = cells.open_all(work)
     judged = claims_section.judge(opened, recipe)
