@@ -61,8 +61,8 @@ class Model(Row):
             return ""
         from huggingface_hub import constants  # not get_token, which loads an HTTP library
 
-        held = any(os.environ.get(name, "").strip() for name in TOKENS) or Path(constants.HF_TOKEN_PATH).is_file()
-        if held or snapshot(self.repo, self.revision):
+        has_token = any(os.environ.get(name, "").strip() for name in TOKENS) or Path(constants.HF_TOKEN_PATH).is_file()
+        if has_token or snapshot(self.repo, self.revision):
             return ""
         return f"{self.name} is gated: accept its terms at https://huggingface.co/{self.repo}, then set HF_TOKEN"
 
@@ -81,16 +81,16 @@ def find(recipe: Recipe) -> Model:
     name = recipe.base
     rows = {row.name: row for row in MODELS}
     if name in rows:
-        found = rows[name]
+        model = rows[name]
     elif Path(name).is_dir():
-        found = Model(name, folder=name, shape=shapes.of_folder(Path(name)))
+        model = Model(name, folder=name, shape=shapes.of_folder(Path(name)))
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"base: there is no model or folder '{name}'.", nearest(name, rows, "`loralift ls models`"))
     else:
         same = next((row for row in MODELS if row.repo == name), Model(name, name))
-        found = replace(same, name=name, chat=None)
-    chat = found.chat if recipe.chat is None else recipe.chat
-    return replace(found, revision=recipe.revision, chat=chat, trust_remote_code=recipe.trust_remote_code)
+        model = replace(same, name=name, chat=None)
+    chat = model.chat if recipe.chat is None else recipe.chat
+    return replace(model, revision=recipe.revision, chat=chat, trust_remote_code=recipe.trust_remote_code)
 
 
 def qv_targets(model: Model) -> tuple[str, ...]:
@@ -130,8 +130,8 @@ def context_window(spec: dict[str, Any]) -> int | None:
         return None
     config = json.loads((folder / "config.json").read_text("utf-8"))
     config = config.get("text_config", config)
-    found = config.get("max_position_embeddings", config.get("n_positions"))
-    return found if isinstance(found, int) else None
+    tokens = config.get("max_position_embeddings", config.get("n_positions"))
+    return tokens if isinstance(tokens, int) else None
 
 
 def snapshot(repo: str, revision: str | None) -> Path | None:
@@ -154,12 +154,8 @@ def local_folder(spec: dict[str, Any]) -> Path:
     """
     if spec["folder"]:
         return placed(spec["folder"])
-    from pipeline.models import hub
-
-    known = any(
-        row.repo == spec["repo"] for row in MODELS
-    )  # transformers has a class of its own for each: code beside the weights never runs
-    return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), known or spec["trust_remote_code"])
+    is_in_table = any(row.repo == spec["repo"] for row in MODELS)  # transformers has a class for each: code beside the weights never runs
+    return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), is_in_table or spec["trust_remote_code"])
 
 
 def placed(folder: str) -> Path:
@@ -178,8 +174,8 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
         raise ModelError(f"{folder / 'config.json'} cannot be read: {error}", "Fetch the model again.") from None
     if not list(folder.glob("*.safetensors")):
         pickles = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
-        said = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
-        raise ModelError(f"{folder} has no .safetensors weights{said}", "Convert it: load it where you trust it and call save_pretrained.")
+        only = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
+        raise ModelError(f"{folder} has no .safetensors weights{only}", "Convert it: load it where you trust it and call save_pretrained.")
     if "auto_map" in config and not trust_remote_code:
         raise ModelError(
             f"{folder} comes with Python code of its own (auto_map in config.json)",
@@ -195,13 +191,13 @@ def folder_digest(folder: Path, memory: Path | None = None) -> str:
     Args:
         memory: a JSON file that remembers hashes of large files by path, size and time of change; it need not exist or be writable.
     """
-    known = remembered(memory)
+    old = remembered(memory)
     hashes, fresh = {}, {}
-    for path in sorted({found for pattern in WEIGHTS for found in folder.glob(pattern)}):
+    for path in sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)}):
         stat = path.stat()
         mark = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        hashes[path.name] = known.get(mark) or file_hash(path)
-        if mark not in known and stat.st_size > 1 << 28:
+        hashes[path.name] = old.get(mark) or file_hash(path)
+        if mark not in old and stat.st_size > 1 << 28:
             fresh[mark] = hashes[path.name]
     if memory and fresh:
         remember(memory, fresh)
@@ -211,10 +207,10 @@ def folder_digest(folder: Path, memory: Path | None = None) -> str:
 def remembered(memory: Path | None) -> dict[str, str]:
     """Hashes by path, size and time of change; none where the file is missing or damaged."""
     try:
-        known: dict[str, str] = json.loads(memory.read_text("utf-8")) if memory else {}
+        hashes: dict[str, str] = json.loads(memory.read_text("utf-8")) if memory else {}
     except (OSError, ValueError):
         return {}
-    return known
+    return hashes
 
 
 def remember(memory: Path, fresh: dict[str, str]) -> None:

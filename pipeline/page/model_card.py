@@ -1,6 +1,7 @@
 """Writes the model card of an adapter: what it is, how to load it, its measured lift, and the limits of that evidence."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.models import adapter_kinds, model_table
@@ -14,48 +15,68 @@ from pipeline.store.input_names import InputName
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """An adapter with the cell of the report that measures it."""
+
+    cell: Cell
+    seed: int
+    adapter: Artifact
+
+    @property
+    def name(self) -> str:
+        """Of the adapter's folder."""
+        return self.adapter.path.name
+
+    @property
+    def answers(self) -> Artifact:
+        """Its answers to the held-out examples."""
+        return self.cell.inputs[str(InputName("predictions", "tuned", seed=self.seed))]
+
+
 def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
     """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
-    found: dict[str, str] = {}
+    cards: dict[str, str] = {}
     rows = {row["cell"]: row for row in report["cells"]}
     for cell in cells:
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
-            if adapter.path.name not in found:
-                found[adapter.path.name] = card(report, rows[cell.name], cell, (seed, adapter))
-    return found
+            if adapter.path.name not in cards:
+                cards[adapter.path.name] = card(report, rows[cell.name], Trained(cell, seed, adapter))
+    return cards
 
 
-def card(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+def card(report: Row, row: Row, trained: Trained) -> str:
     """One model card: front matter as the hub reads it, then Markdown.
 
     The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
     """
     import yaml
 
-    head = yaml.safe_dump(metadata(row, cell, trained), sort_keys=False, allow_unicode=True)
-    use = loading(cell, trained[1]) + asking(cell.inputs[str(InputName("predictions", "tuned", seed=trained[0]))])
-    parts = [about(row, cell, trained), use, results(report, row), elsewhere(report, row), limits(report, row, cell, trained)]
+    head = yaml.safe_dump(metadata(row, trained), sort_keys=False, allow_unicode=True)
+    use = loading(trained.cell, trained.adapter) + asking(trained.answers)
+    parts = [about(row, trained), use, results(report, row), elsewhere(report, row), limits(report, row, trained)]
     return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metadata(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> Row:
-    seed, adapter = trained
-    known, known_base = licensed(cell.base, adapter), base_of(cell.base, adapter)
+def metadata(row: Row, trained: Trained) -> Row:
+    """The front matter: base, license, tags, and this seed's scores as a model index."""
+    cell, adapter = trained.cell, trained.adapter
+    license_id, base = license_of(cell.base, adapter), base_of(cell.base, adapter)
     entry = {
         "task": {"type": "text-generation", "name": "Text Generation"},
         "dataset": data_set(cell),
         "metrics": [
-            {"type": found["metric"], "name": fmt.metric(found["metric"]), "value": round(score(row, found, seed), 6)}
-            for found in row["comparisons"]
+            {"type": metric["metric"], "name": fmt.metric(metric["metric"]), "value": round(score(row, metric, trained.seed), 6)}
+            for metric in row["comparisons"]
         ],
     }
     return {
-        **({"base_model": known_base} if known_base else {}),
+        **({"base_model": base} if base else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        **({"license": known} if known else {}),
+        **({"license": license_id} if license_id else {}),
         "tags": [adapter_kinds.of_params(adapter.params).name, "loralift"],
-        "model-index": [{"name": adapter.path.name, "results": [entry]}],
+        "model-index": [{"name": trained.name, "results": [entry]}],
     }
 
 
@@ -65,8 +86,8 @@ def base_of(base: str, adapter: Artifact) -> str:
     return str(spec["repo"] or "") if spec else base
 
 
-def licensed(base: str, adapter: Artifact) -> str:
-    """The licence of a base that the table knows; empty for any other."""
+def license_of(base: str, adapter: Artifact) -> str:
+    """The license of a base that the table knows; empty for any other."""
     repo = (adapter.params.get("model") or {}).get("repo")
     return next((row.license for row in model_table.ROWS if row.name == base or (repo and row.repo == repo)), "")
 
@@ -74,27 +95,25 @@ def licensed(base: str, adapter: Artifact) -> str:
 def data_set(cell: Cell) -> Row:
     """The data set as a model index names it: its hub id where it has one, else the task."""
     source = cell.inputs["heldout"].facts.get("source", {})
-    made = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
-    return made | ({"revision": source["revision"]} if source.get("revision") else {})
+    entry = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
+    return entry | ({"revision": source["revision"]} if source.get("revision") else {})
 
 
-def score(row: Row, found: Row, seed: int) -> float:
-    """This seed's own score where it is known, else the mean of all seeds."""
+def score(row: Row, comparison: Row, seed: int) -> float:
+    """This seed's own score, which the report has of the primary metric; else the mean of all seeds."""
     runs = row["examples"]["runs"] or []
-    own = [run["tuned"] for run in runs if run["seed"] == seed] if found["primary"] else []
-    return float(own[0] if own else found["tuned"])
+    own = [run["tuned"] for run in runs if run["seed"] == seed] if comparison["primary"] else []
+    return float(own[0] if own else comparison["tuned"])
 
 
-def about(row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
-    seed, adapter = trained
-    facts, params = adapter.facts, adapter.params
-    kind = adapter_kinds.of_params(params)
-    said = (
-        f"A {kind.description({'rank': cell.rank} | params)} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {seed})"
-    )
+def about(row: Row, trained: Trained) -> str:
+    """The title, what the adapter is, its size, and the verdict."""
+    cell, facts, params = trained.cell, trained.adapter.facts, trained.adapter.params
+    kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
+    what = f"A {kind} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {trained.seed})"
     size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
     over = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
-    return f"# {plain(adapter.path.name)}\n\n{said}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."
+    return f"# {plain(trained.name)}\n\n{what}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."
 
 
 def loading(cell: Cell, adapter: Artifact) -> str:
@@ -103,10 +122,10 @@ def loading(cell: Cell, adapter: Artifact) -> str:
     spec = params.get("model") or {}
     quantized = params.get("quantization") == "nf4"
     dtype = "torch.bfloat16" if params.get("compute", "bf16") == "bf16" else "torch.float32"
-    named = [repr_of(spec.get("repo") or spec.get("folder") or cell.base)]
-    named += [f"revision={repr_of(spec['revision'])}"] if spec.get("revision") else []
-    named += ["trust_remote_code=True"] if spec.get("trust_remote_code") else []
-    where = ", ".join(named)
+    arguments = [repr_of(spec.get("repo") or spec.get("folder") or cell.base)]
+    arguments += [f"revision={repr_of(spec['revision'])}"] if spec.get("revision") else []
+    arguments += ["trust_remote_code=True"] if spec.get("trust_remote_code") else []
+    base = ", ".join(arguments)
     config = [
         "config = BitsAndBytesConfig(",
         f'    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype={dtype}',
@@ -118,8 +137,8 @@ def loading(cell: Cell, adapter: Artifact) -> str:
         f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantized else ''}",
         "",
         *(config if quantized else []),
-        f"base = AutoModelForCausalLM.from_pretrained({where}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
-        f"tokenizer = AutoTokenizer.from_pretrained({where})",
+        f"base = AutoModelForCausalLM.from_pretrained({base}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
+        f"tokenizer = AutoTokenizer.from_pretrained({base})",
         f"model = PeftModel.from_pretrained(base, {repr_of(f'checkpoints/{adapter.path.name}')})",
     ]
     code = "\n".join(lines)
@@ -136,9 +155,9 @@ def asking(answers: Artifact) -> str:
     params = answers.params
     stops = f", stop_strings={json.dumps(params['stop'], ensure_ascii=False)}, tokenizer=tokenizer" if params["stop"] else ""
     lines = [
-        'asked = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',
-        f"answered = model.generate(**asked, max_new_tokens={params['max_new_tokens']}, do_sample=False{stops})",
-        'print(tokenizer.decode(answered[0, asked["input_ids"].shape[1]:], skip_special_tokens=True))',
+        'inputs = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',
+        f"output = model.generate(**inputs, max_new_tokens={params['max_new_tokens']}, do_sample=False{stops})",
+        'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
     code = "\n".join(lines)
     as_is = "`prompt` is the whole text before the answer, special tokens with it, as `loralift show-prompt` prints it for the recipe"
@@ -153,9 +172,10 @@ def results(report: Row, row: Row) -> str:
     """Scores and lifts with intervals, and every other arm on the same examples."""
     percent = fmt.percent(report["confidence"])
     lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
-    for found in row["comparisons"]:
-        scores = f"{fmt.score(found, 'base')} | {fmt.score(found, 'tuned')}"
-        lines.append(f"| {plain(fmt.metric(found['metric']))} | {scores} | {fmt.lift(found)} | {found['verdict'] or 'exploratory'} |")
+    for comparison in row["comparisons"]:
+        scores = f"{fmt.score(comparison, 'base')} | {fmt.score(comparison, 'tuned')}"
+        verdict = comparison["verdict"] or "exploratory"
+        lines.append(f"| {plain(fmt.metric(comparison['metric']))} | {scores} | {fmt.lift(comparison)} | {verdict} |")
     others = [arm for arm in row.get("arms") or [] if arm["name"] not in ("base", "tuned") and arm["tuned_over"]]
     if others:
         lines += ["", f"| other arm | score | tuned over it, {percent} interval |", "|---|---|---|"]
@@ -172,26 +192,26 @@ def elsewhere(report: Row, row: Row) -> str:
         return ""
     lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
     verdicts = suite_verdicts(report)
-    for found in suites:
-        worse = f"{fmt.signed(found['difference'], 3)} [{fmt.number(found['low'], 3)}, {fmt.number(found['high'], 3)}]"
-        scores = f"{fmt.number(found['base'], 3)} | {fmt.number(found['tuned'], 3)}"
-        verdict = verdicts.get((row["cell"], found["suite"]), "base too low")
-        lines.append(f"| {plain(found.get('label') or found['suite'])} | {scores} | {worse} | {found['margin']:g} | {verdict} |")
+    for suite in suites:
+        worse = f"{fmt.signed(suite['difference'], 3)} [{fmt.number(suite['low'], 3)}, {fmt.number(suite['high'], 3)}]"
+        scores = f"{fmt.number(suite['base'], 3)} | {fmt.number(suite['tuned'], 3)}"
+        verdict = verdicts.get((row["cell"], suite["suite"]), "base too low")
+        lines.append(f"| {plain(suite.get('label') or suite['suite'])} | {scores} | {worse} | {suite['margin']:g} | {verdict} |")
     meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
     return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
 
 
-def limits(report: Row, row: Row, cell: Cell, trained: tuple[int, Artifact]) -> str:
+def limits(report: Row, row: Row, trained: Trained) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])
-    said = [f"Measured on {n} held-out examples of {plain(cell.task)} and on nothing else but what stands above."]
+    lines = [f"Measured on {n} held-out examples of {plain(trained.cell.task)} and on nothing else but what stands above."]
     if seeds == 1:
-        said.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
-    unread = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained[0]}"), None)
+        lines.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
+    unread = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained.seed}"), None)
     if unread and unread["unparsed"]:
-        said.append(f"No answer could be read in {fmt.share(unread['unparsed'], unread['n'])} of its texts.")
-    if not licensed(cell.base, trained[1]):
-        said.append("The licence of the base is not known here; it holds for what is made of it.")
-    made = f"Recipe `{plain(report['name'])}`, artifact `{trained[1].key}`, made by loralift."
-    return "## Limits\n\n" + "\n".join(f"- {line}" for line in said) + f"\n\n{made}"
+        lines.append(f"No answer could be read in {fmt.share(unread['unparsed'], unread['n'])} of its texts.")
+    if not license_of(trained.cell.base, trained.adapter):
+        lines.append("The licence of the base is not known here; it holds for what is made of it.")
+    origin = f"Recipe `{plain(report['name'])}`, artifact `{trained.adapter.key}`, made by loralift."
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines) + f"\n\n{origin}"

@@ -16,20 +16,21 @@ LINE_POINTS = 160
 def adapters(cells: list[Cell]) -> dict[str, dict[str, Any]]:
     """By short key, every adapter once, though several cells may share it."""
     per_task = {cell.task: sum(len(other.seeds) for other in cells if other.task == cell.task) for cell in cells}
-    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for cell in cells:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
-            if short(adapter) not in found:
-                found[short(adapter)] = {"seed": seed, **price(adapter), "curve": curve(AdapterFolder(adapter.path).curve_file, points)}
-    return found
+            if short(adapter) not in rows:
+                rows[short(adapter)] = {"seed": seed, **price(adapter), "curve": curve(AdapterFolder(adapter.path).curve_file, points)}
+    return rows
 
 
 def price(adapter: Artifact) -> dict[str, Any]:
+    """What training took: steps, tokens, seconds, and the size of the adapter."""
     facts = adapter.facts
     required = {name: facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps")}
-    told = {name: facts.get(name) for name in ("kept_step", "dev_loss", "target_tokens", "tokens_per_second")}
-    return required | told | {"seconds": facts["train_seconds"]}
+    optional = {name: facts.get(name) for name in ("kept_step", "dev_loss", "target_tokens", "tokens_per_second")}
+    return required | optional | {"seconds": facts["train_seconds"]}
 
 
 def curve(path: Path, points: int) -> dict[str, Any]:
