@@ -5,6 +5,8 @@ import math
 import re
 from typing import Any
 
+from pipeline.store.records import is_number
+
 TOLERANCE = 1e-9
 """Relative and absolute tolerance of numbers, since processors differ in the order of additions."""
 
@@ -30,10 +32,6 @@ def is_equal(expected: Any, actual: Any) -> bool:
     if is_number(expected) and is_number(actual):
         return math.isclose(expected, actual, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (math.isnan(expected) and math.isnan(actual))
     return type(expected) is type(actual) and bool(expected == actual)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def count_numbers(value: Any) -> int:

@@ -20,6 +20,7 @@ from typing import IO, Any, cast
 
 from pipeline.data.task import Row
 from pipeline.errors import DataError
+from pipeline.store.records import reject_constant
 
 FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
 BOM = b"\xef\xbb\xbf"
@@ -143,10 +144,6 @@ def parse_json_row(line: bytes) -> Row | BadRow:
     except (ValueError, RecursionError) as error:
         return BadRow("malformed", f"not JSON ({error}): {shorten(line.decode())}")
     return row if isinstance(row, dict) else BadRow("malformed", f"{type_name(row)} instead of an object: {shorten(line.decode())}")
-
-
-def reject_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON value")
 
 
 DECODER = json.JSONDecoder(parse_constant=reject_constant)

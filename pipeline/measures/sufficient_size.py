@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures import forgetting
+from pipeline.store.records import is_number
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -61,10 +62,6 @@ def section(points: Sequence[Point], settings: Settings) -> list[Row]:
                 lines.setdefault((point.task, axis, repr(others)), []).append(point)
     sorted_lines = [(axis, sorted(line, key=lambda point: float(point.coordinates[axis]))) for (_, axis, _), line in lines.items()]
     return [axis_entry(axis, line, settings) for axis, line in sorted_lines if len({point.coordinates[axis] for point in line}) > 1]
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def axis_entry(axis: str, line: list[Point], settings: Settings) -> Row:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pipeline.measures.sufficient_size import AXES, is_number
+from pipeline.measures.sufficient_size import AXES
+from pipeline.store.records import is_number
 
 Row = dict[str, Any]
 

@@ -11,7 +11,7 @@ import warnings
 from decimal import Decimal
 from typing import Any
 
-from pipeline.store.records import Example
+from pipeline.store.records import Example, reject_constant
 
 NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?<!\w)(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 """`-1,234.5`, `.5`, `2e-4`. In `5-3` the sign is a minus between two numbers; the 2 of `H2O` is none."""
@@ -71,17 +71,13 @@ def number(text: str, example: Example) -> str | None:
 def json(text: str, example: Example) -> str | None:
     """The first whole JSON object, spelled as `json.dumps(value, ensure_ascii=False, sort_keys=True)` spells it."""
     del example
-    decoder = jsonlib.JSONDecoder(parse_constant=refuse)
+    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant)
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
             return spell(decoder.raw_decode(text, start)[0])
         except (ValueError, RecursionError):
             continue
     return None
-
-
-def refuse(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
 
 
 def spell(value: Any) -> str:

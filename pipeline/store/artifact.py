@@ -212,10 +212,10 @@ def canonical(value: object) -> str:
         TypeError, ValueError: value has no single spelling (sets, NaN, objects).
     """
 
-    def refuse(item: object) -> Any:
+    def reject(item: object) -> Any:
         raise TypeError(f"cannot hash a {type(item).__name__}: give it as a number, string, list or mapping")
 
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=refuse)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=reject)
 
 
 def digest(value: object) -> str:

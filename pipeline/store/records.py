@@ -153,6 +153,16 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")
 
 
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def reject_constant(word: str) -> Any:
+    """For `parse_constant` of Python's decoder, which reads NaN and Infinity though JSON has none."""
+    raise ValueError(f"{word} is no JSON value")
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     return json.loads(path.read_text("utf-8"))
