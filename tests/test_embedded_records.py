@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.machine import Work
 from pipeline.page import embedded_records
-from pipeline.store.artifact import ArtifactSpec, Store
+from pipeline.page.embedded_records import FileKind
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store
 
 ROWS = {"short": 20, "middle": 60, "long": 200}
 """Examples of each task."""
@@ -45,7 +46,7 @@ def work(tmp_path):
 
 def on_page(work):
     """Which files of each task the page carries."""
-    blocks, index = embedded_records.of(work)
+    blocks, index = embedded_records.embed(work)
     there = {(source, name) for source, entry in index["carried"].items() for name, digest in entry["files"].items()
              if f"file-{digest[:16]}" in blocks}  # fmt: skip
     return {task: {name.removeprefix(f"{task}.") + "/" + file for name, file in there if name.startswith(task)} for task in ROWS}
@@ -56,15 +57,14 @@ ALL = SHOWN | {"base/predictions.jsonl", "heldout/examples.jsonl"}
 
 
 def bytes_of(work, kinds):
-    files = embedded_records.wanted({name: embedded_records.Artifact.open(folder) for name, folder in work.inputs.items()})
-    return sum(len(embedded_records.packed(path.read_bytes())) for path, kind in files if kind in kinds)
+    files = embedded_records.files_to_embed({name: Artifact.open(folder) for name, folder in work.inputs.items()})
+    return sum(len(embedded_records.pack(path.read_bytes())) for path, kind in files if kind in kinds)
 
 
 def test_where_there_is_room_everything_is_carried(work):
     assert on_page(work) == dict.fromkeys(ROWS, ALL)
     order = [
-        path.name
-        for path, _ in embedded_records.wanted({name: embedded_records.Artifact.open(folder) for name, folder in work.inputs.items()})
+        path.name for path, _ in embedded_records.files_to_embed({name: Artifact.open(folder) for name, folder in work.inputs.items()})
     ]
     assert order[:3] == ["dropped.json"] * 3
     assert sorted(order[3:9]) == ["examples.jsonl"] * 3 + ["predictions.jsonl"] * 3
@@ -72,27 +72,35 @@ def test_where_there_is_room_everything_is_carried(work):
 
 
 def test_answers_are_carried_all_together_or_not_at_all(work, monkeypatch):
-    everything = bytes_of(work, {embedded_records.SMALL, embedded_records.SCORES, embedded_records.LEDGER, embedded_records.EVIDENCE})
-    monkeypatch.setattr(embedded_records, "ROOM", everything - 200)
+    everything = bytes_of(
+        work,
+        {
+            FileKind.SMALL,
+            FileKind.SCORES,
+            FileKind.LEDGER,
+            FileKind.EVIDENCE,
+        },
+    )
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", everything - 200)
     assert on_page(work) == dict.fromkeys(ROWS, SHOWN)
 
 
 def test_the_rows_that_are_shown_come_first_and_of_most_tasks(work, monkeypatch):
-    monkeypatch.setattr(embedded_records, "ROOM", bytes_of(work, {embedded_records.LEDGER}))
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}))
     assert all(there == {"verdict/examples.jsonl"} for there in on_page(work).values())
-    monkeypatch.setattr(embedded_records, "ROOM", bytes_of(work, {embedded_records.LEDGER}) - 10)
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}) - 10)
     assert on_page(work) == {"short": SHOWN, "middle": SHOWN, "long": SHOWN - {"verdict/examples.jsonl"}}
 
 
 def test_nothing_is_packed_once_there_is_no_room(work, monkeypatch):
-    packed, sizes = embedded_records.packed, []
+    packed, sizes = embedded_records.pack, []
 
     def counted(raw):
         sizes.append(len(raw))
         return packed(raw)
 
-    monkeypatch.setattr(embedded_records, "packed", counted)
-    monkeypatch.setattr(embedded_records, "ROOM", 100)
-    embedded_records.of(work)
+    monkeypatch.setattr(embedded_records, "pack", counted)
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", 100)
+    embedded_records.embed(work)
     # beside manifests: the shortest rows in vain, `dropped.json` once, a comparison that finds room and one that does not
     assert len(sizes) == len(work.inputs) + 1 + 1 + 2

@@ -161,7 +161,7 @@ def test_a_score_of_a_constant_answer_has_learned_nothing(small_run):
 
 def test_money_and_scores_in_words():
     assert [fmt.dollars(value) for value in (None, 0, 0.00012, 3.456)] == ["", "$0.00", "$0.0001", "$3.46"]
-    assert [fmt.three(value, name) for value, name in ((None, ""), (0.5, "base"), (0.5, "lift"), (-0.5, "lift"))] == [
+    assert [fmt.three_digits(value, name) for value, name in ((None, ""), (0.5, "base"), (0.5, "lift"), (-0.5, "lift"))] == [
         "-", "0.500", "+0.500", "-0.500",
     ]  # fmt: skip
 

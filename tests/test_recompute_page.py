@@ -59,12 +59,12 @@ class Forger:
 
     def bytes_of(self, sha256):
         packed = re.search(f'id="file-{sha256[:16]}">([^<]*)<', self.text)
-        return embedded_records.unpacked(packed[1], 2**30)
+        return embedded_records.unpack(packed[1], 2**30)
 
     def put(self, sha256, raw):
         """Replace a content; returns its new sha256."""
-        name, new = f"file-{sha256[:16]}", embedded_records.identify(raw)
-        self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{embedded_records.packed(raw)}<', self.text)
+        name, new = f"file-{sha256[:16]}", embedded_records.content_id(raw)
+        self.text = re.sub(f'id="{name}">[^<]*<', f'id="{new}">{embedded_records.pack(raw)}<', self.text)
         return hashlib.sha256(raw).hexdigest()
 
     def manifest(self, source, **changes):
@@ -165,7 +165,7 @@ def test_a_changed_record_is_named(page, source, name):
     entry = forger.entry(f"cell0000.{source}")
     sha256 = entry["manifest"] if name == MANIFEST else entry["files"][name]
     raw = forger.bytes_of(sha256).replace(b"e", b"f", 1)
-    forger.text = re.sub(f'(id="file-{sha256[:16]}">)[^<]*<', rf"\g<1>{embedded_records.packed(raw)}<", forger.text)
+    forger.text = re.sub(f'(id="file-{sha256[:16]}">)[^<]*<', rf"\g<1>{embedded_records.pack(raw)}<", forger.text)
     page.write_text(forger.text)
     with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{sha256[:16]}"):
         recompute_page.verify(page)
@@ -259,7 +259,7 @@ def test_the_files_beside_a_page_in_its_folder(store_root, tmp_path):
 
 def drawn_by_others(path):
     """Let a page say that another version drew its charts."""
-    version = embedded_records.drawn_by()["altair"]
+    version = embedded_records.drawing_versions()["altair"]
     edit(path, f'"altair": "{version}"', '"altair": "9.9.9"')
 
 
@@ -340,7 +340,7 @@ def test_what_found_no_room_is_taken_from_the_store(store_root, tmp_path, monkey
     store = Store(store_root / "data", store_root / "checkpoints")
     order = Forger(page_of(store_root)).index["order"]
     folders = {name: next(artifact.path for artifact in store.all() if artifact.digest == sealed.inputs[name]) for name in order}
-    monkeypatch.setattr(embedded_records, "ROOM", 3000)
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", 3000)
     (tmp_path / "out").mkdir()
     report.run(Work(sealed.params, folders, tmp_path / "out", tmp_path))
     page = tmp_path / "out" / "report.html"
@@ -390,9 +390,9 @@ def test_no_file(tmp_path):
 
 @pytest.mark.parametrize("raw", [b"", b"x" * 1000, "ä\n".encode() * 10])
 def test_packing(raw):
-    assert embedded_records.unpacked(embedded_records.packed(raw), 2000) == raw
+    assert embedded_records.unpack(embedded_records.pack(raw), 2000) == raw
     with pytest.raises(ValueError, match="cut off"):
-        embedded_records.unpacked(embedded_records.packed(b"hello" * 50)[:16], 2000)
+        embedded_records.unpack(embedded_records.pack(b"hello" * 50)[:16], 2000)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
     ],
 )
 def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, expected: str) -> None:
-    assert examples_section.kind(base, tuned, zero_one) == expected
+    assert examples_section.change_class(base, tuned, zero_one) == expected
 
 
 def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
@@ -138,7 +138,7 @@ def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
 
 def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
     cell = cells.open_all(plain.work)[0]
-    found = examples_section.read(cell, plain.json["cells"][0]["comparisons"][0], there=())
+    found = examples_section.section(cell, plain.json["cells"][0]["comparisons"][0], embedded_ids=())
     assert found["file"] is None
     said = json.loads(json.dumps(plain.json))
     said["cells"][0]["examples"] = found
@@ -208,8 +208,8 @@ def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
 def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:
     primary = {"base": 0.25, "tuned": 0.5}
     cell = cells.Cell("cell0000", "t", "b", {}, 4, [7], {}, {})
-    assert examples_section.runs(cell, [0.0, 0.5], [[0.5], [0.5]], primary) == [{"seed": 7, "tuned": 0.5, "lift": 0.25}]
-    assert examples_section.runs(cell, [0.0, 0.5], [[0.5], [0.9]], primary) is None
+    assert examples_section.lift_by_seed(cell, [0.0, 0.5], [[0.5], [0.5]], primary) == [{"seed": 7, "tuned": 0.5, "lift": 0.25}]
+    assert examples_section.lift_by_seed(cell, [0.0, 0.5], [[0.5], [0.9]], primary) is None
 
 
 def warned(inputs: Inputs) -> str:
@@ -375,9 +375,9 @@ def test_sentence() -> None:
         (fmt.signed(-0.0, 2), "0.00"),
         (fmt.signed(0.19, 2), "+0.19"),
         (fmt.number(None), "not known"),
-        (fmt.digits(0.17, 0.21), 2),
-        (fmt.digits(0.1712, 0.1751), 3),
-        (fmt.digits(0.5, 0.5), 2),
+        (fmt.decimals(0.17, 0.21), 2),
+        (fmt.decimals(0.1712, 0.1751), 3),
+        (fmt.decimals(0.5, 0.5), 2),
         (fmt.metric("entity_f1"), "entity F1"),
         (fmt.seconds(3.21), "3.2 s"),
         (fmt.seconds(3599.9), "1 h 00 min"),

@@ -102,7 +102,7 @@ def test_one_family_of_claims(full: Made) -> None:
     for cell, claim in zip(full.json["cells"], claims[::4], strict=True):
         primary = cell["comparisons"][0]
         assert (primary["p_adjusted"], primary["verdict"]) == (claim["p_adjusted"], claim["verdict"])
-        assert fmt.small(claim["p_adjusted"]) in full.html
+        assert fmt.p_value(claim["p_adjusted"]) in full.html
     assert {claim["verdict"] for claim in claims if claim["kind"] == "kept"} == {"better", "worse", "cannot tell"}
 
 
@@ -266,7 +266,7 @@ def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
     ],
 )
 def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
-    assert (fmt.ruled(row), fmt.line(row)) == (value, line)
+    assert (fmt.rule_value(row), fmt.rule_threshold(row)) == (value, line)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_markdown_advises_with_rules(full: Made) -> None:
         for line, sentence in zip(lines[at:], told["sentences"], strict=False):
             assert sentence["text"] in line
             rule = next((rule for rule in full.json["rules"] if (rule["cell"], rule["rule"]) == (told["cell"], sentence["rule"])), None)
-            assert line.endswith(f"*({rule['rule']}: {fmt.ruled(rule)})*" if rule else sentence["text"])
+            assert line.endswith(f"*({rule['rule']}: {fmt.rule_value(rule)})*" if rule else sentence["text"])
 
 
 SHOWN = {"shots": 5, "shrunk": 0, "fewest_shots": 5, "most_shots": 5, "separator": "\n\n"}
@@ -409,7 +409,7 @@ def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path
     made = Made(Told(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=told))
     parts = {each["name"]: each for each in made.json["cells"][0]["decomposition"]["parts"]}
     assert (parts["prompt"]["why"], parts["prompt"]["tried"] is None, parts["learned"]["why"]) == (why, bool(why), None)
-    shown = fmt.part(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
+    shown = fmt.part_value(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
     assert ("(not tried: no worked example fitted)" in shown) == bool(why)
 
 

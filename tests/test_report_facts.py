@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Ro
     work = inputs.work()
     opened = cells.open_all(work)
     judged = claims_section.judge(opened, work.params["recipe"])
-    read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], ()) for cell in opened}
+    read = {cell.name: examples_section.section(cell, judged[0][cell.name][0], ()) for cell in opened}
     return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, judged, read)))
 
 

@@ -30,7 +30,7 @@ SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 DRAWN_BY_ENTRY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
 """In the text of an index; inside a string the quotes would be escaped."""
 CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
-DRAWERS = " or ".join(embedded_records.DRAWN_BY)
+DRAWERS = " or ".join(embedded_records.DRAWING_PACKAGES)
 SIDE_FILES = (ReportFolder.DATA, ReportFolder.MARKDOWN)
 """Files that the report stage writes next to the page."""
 
@@ -66,7 +66,7 @@ class Page:
                 return f"It was made by another version of loralift ({theirs}, this is {ours}): verify it with that one."
         altered = "The page or one of its records was altered after it was made, or the records of an altered one were put into it."
         by_others = f" Or this is a text of a chart that another version of {DRAWERS} writes otherwise: verify the page with that one."
-        return altered + (by_others if self.index["drawn_by"] != embedded_records.drawn_by() else "")
+        return altered + (by_others if self.index["drawn_by"] != embedded_records.drawing_versions() else "")
 
     def manifests(self) -> Iterable[Row]:
         for entry in self.index["carried"].values():
@@ -155,10 +155,10 @@ def read(path: Path) -> Page:
 def unpack_file(page: Page, name: str, packed: str) -> bytes:
     location = f"the carried file {owners(page.index, name)}"
     try:
-        raw = embedded_records.unpacked(packed, MAX_FILE_BYTES)
+        raw = embedded_records.unpack(packed, MAX_FILE_BYTES)
     except ValueError as error:
         raise ProofError(f"{page.path}: {location} cannot be unpacked: {error}", page.remark()) from None
-    if (actual := embedded_records.identify(raw)) != name:
+    if (actual := embedded_records.content_id(raw)) != name:
         raise ProofError(f"{page.path}: {location}: the page calls it {name}, its bytes are {actual}", page.remark())
     return raw
 
@@ -209,7 +209,7 @@ def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, c
 
 def file_in_store(store: Store | None, entry: Row, name: str, sha256: str) -> Path | None:
     """The file in the store with this hash; none for weights, since no figure depends on them."""
-    if store is None or PurePosixPath(name).suffix not in embedded_records.KINDS:
+    if store is None or PurePosixPath(name).suffix not in embedded_records.TEXT_SUFFIXES:
         return None
     for paths in (store.data.glob(f"*/{entry['folder']}/{name}"), store.checkpoints.glob(f"{entry['folder']}/{name}")):
         for path in paths:
@@ -342,7 +342,7 @@ def with_hashes(text: str) -> str:
 
 def hash_of(packed: str) -> str:
     try:
-        return hashlib.sha256(embedded_records.unpacked(packed, MAX_FILE_BYTES)).hexdigest()
+        return hashlib.sha256(embedded_records.unpack(packed, MAX_FILE_BYTES)).hexdigest()
     except ValueError:
         return packed
 
@@ -357,7 +357,7 @@ def without_drawings(expected: str, actual: str) -> tuple[str, str, int]:
     others = sum(drawing not in equal for drawing in SVG.findall(actual))
 
     def without(text: str) -> str:
-        return SVG.sub(lambda match: match[0] if match[0] in equal else svg.said(match[0]), DRAWN_BY_ENTRY.sub("{}", text))
+        return SVG.sub(lambda match: match[0] if match[0] in equal else svg.without_geometry(match[0]), DRAWN_BY_ENTRY.sub("{}", text))
 
     return without(expected), without(actual), others
 

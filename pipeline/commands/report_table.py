@@ -39,7 +39,7 @@ def rows(report: Row) -> Table:
     swept = report["sweep"]["keys"] if report["sweep"] else []
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
-        table.add_column(fmt.key(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
+        table.add_column(fmt.key_label(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
     else:  # beside a point of a sweep there is no room for it; measures() says it
         table.add_column("metric", overflow="fold", min_width=7, ratio=2)
     for name in ("n", "base", "tuned", "lift", f"p ({fmt.correction(report['correction'])})"):
@@ -47,13 +47,13 @@ def rows(report: Row) -> Table:
     table.add_column("verdict")
     for cell in report["cells"]:
         row = cell["comparisons"][0]
-        place = [Text(fmt.value(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
+        place = [Text(fmt.setting(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
         figures = (
             f"{row['n']:,}",
             fmt.score(row, "base"),
             fmt.score(row, "tuned"),
             fmt.lift(row),
-            fmt.small(row["p_adjusted"]),
+            fmt.p_value(row["p_adjusted"]),
         )
         texts = [Text(cell["task"]), *(place or [Text(fmt.metric(row["metric"]))]), *map(Text, figures)]
         table.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
@@ -110,12 +110,12 @@ def published(report: Row) -> Table:
     for row in report["published"]:
         pairs = [row["figures"][figure] for figure in ("base", "tuned", "lift")]
         scores = [w for name, pair in zip(("base", "tuned", "lift"), pairs, strict=True) for w in both(pair, name, name in row["marks"])]
-        table.add_row(row["label"], *scores, fmt.three(row["gpt4"]), pairs[2]["word"])
+        table.add_row(row["label"], *scores, fmt.three_digits(row["gpt4"]), pairs[2]["word"])
     return table
 
 
 def both(pair: Row, figure: str, learned_nothing: bool) -> tuple[str, str]:
-    return fmt.three(pair["ours"], figure) + "*" * learned_nothing, fmt.three(pair["paper"], figure)
+    return fmt.three_digits(pair["ours"], figure) + "*" * learned_nothing, fmt.three_digits(pair["paper"], figure)
 
 
 def references(report: Row) -> Table:

@@ -14,13 +14,13 @@ from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
 
 Row = dict[str, Any]
 Linked = tuple[str, list[str]]
-"""Words of a sentence, and the links to what they rest on."""
+"""Words of a sentence, and links to their evidence."""
 NOTES = {BETTER: " (shown to stay within the margin)"}
-"""What a verdict on a general suite means, where its word alone would mislead."""
+"""What a verdict on a general suite means, if its word alone would mislead."""
 
 
 def rule_name(name: RuleName) -> str:
-    """A rule for people."""
+    """The display name of a rule."""
     kind, against = name
     return {
         "lift": "lift over the base",
@@ -81,9 +81,9 @@ def use_another(statement: Statement, cell: Row) -> str:
 
 
 def undecided(statement: Statement, cell: Row) -> str:
-    against, by = names.arm(statement.rival), lift_of(statement.claim)
+    against = names.arm(statement.rival)
     though = ", though it is better than the bare base" if statement.beats_base else ""
-    opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({by}){though}"
+    opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({lift_of(statement.claim)}){though}"
     return f"{opening}: use {against} when training is to be spared."
 
 
@@ -105,20 +105,22 @@ def share_of_constant(statement: Statement, cell: Row) -> str:
 
 
 def beside_constant(cell: Row, arm: str) -> str:
-    """What leaves it open whether an arm beats the constant answer."""
-    over, own = over_constant(cell), constant_baseline.interval(cell, arm)
+    """The interval that leaves it open whether an arm beats the constant answer."""
+    over = over_constant(cell)
+    own = constant_baseline.interval(cell, arm)
     if arm == "tuned" and over:
         return f"{over}, "
     return f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
 
 
 def over_constant(cell: Row) -> str:
-    """Tuned over the arm `constant`, with its interval; empty where that was not asked for."""
+    """The lift of tuned over the arm `constant`, with its interval; empty if that arm was not run."""
     over = cell["floor"]["tuned_over"]
     return fmt.change(over["lift"], over["low"], over["high"]) if over else ""
 
 
 def scores(cell: Row, rival: str) -> str:
+    """The scores of the constant answer, the rival and the fine-tune."""
     by_arm = {arm: constant_baseline.score(cell, arm) for arm in (rival, "tuned")}
     constant = f"an answer that is always the same scores {cell['floor']['score']:.2f}"
     return f"{constant}, {names.arm(rival)} {by_arm[rival]:.2f}, the fine-tune {by_arm['tuned']:.2f}"
@@ -135,7 +137,7 @@ def undecided_on_suite(statement: Statement, _: Row) -> str:
 
 
 def margin(claim: Claim | None) -> str:
-    """The margin of a claim on a general suite, with its unit: nats a token of a loss, none of a score."""
+    """The margin of a claim on a general suite, with its unit: nats per token for a loss, none for a score."""
     if claim is None or claim.margin is None:
         return ""
     return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
@@ -152,15 +154,15 @@ def break_even(statement: Statement, _: Row) -> str:
 
 
 def break_even_words(statement: Statement) -> tuple[str, str]:
-    """What is weighed, and whom to use from how many requests on."""
+    """What is compared, and which arm to use from how many requests on."""
     by = f"by {'price' if statement.is_priced else 'time'} alone"
     other = names.arm(statement.arm)
     if statement.requests is None:
         return by, f"use {other} for any number of requests"
-    return by, f"use {other} for fewer than about {rounded(statement.requests)} requests and the fine-tune for more"
+    return by, f"use {other} for fewer than about {two_digits(statement.requests)} requests and the fine-tune for more"
 
 
-def rounded(requests: int) -> str:
+def two_digits(requests: int) -> str:
     """Two digits: an estimate from measured speeds deserves no more."""
     digits = max(0, len(str(requests)) - 2)
     return f"{-(-requests // 10**digits) * 10**digits:,}"
@@ -186,29 +188,29 @@ TEXTS: Mapping[str, Callable[[Statement, Row], str]] = {
 def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[Row]) -> list[Row]:
     """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
 
-    `evidence` holds a link for each task or claim that the sentence speaks of, `spans` for each of them where in the text the words
-    stand that it is about: the first character and the one behind the last.
+    `evidence` holds one link for every task or claim that the sentence is about, `spans` the position of its words in the text: the
+    first character and the one after the last.
 
     Args:
-        cells: as they stand in report.json.
+        cells: of report.json.
     """
-    places = {cell["cell"]: place(cell) for cell in cells}
-    openings = {
-        "tuned": "Use the fine-tune for",
-        CANNOT_TELL: "Cannot tell what is better for",
-        constant_baseline.NEITHER: "Use neither for",
-    }
-    openings |= {row.use: f"Use {names.arm(row.use)} for" for row in advice if row.use not in openings}
+    labels = {cell["cell"]: label_in_list(cell) for cell in cells}
+    openings = OPENINGS | {row.use: f"Use {names.arm(row.use)} for" for row in advice if row.use not in OPENINGS}
     sentences = []
     for use, opening in openings.items():
-        tasks = [(places[row.cell], [link(row.statements[0].evidence)]) for row in advice if row.use == use]
-        sentences += [sentence(f"{opening} ", *listed(tasks), ".")] if tasks else []
+        tasks = [(labels[row.cell], [link(row.statements[0].evidence)]) for row in advice if row.use == use]
+        sentences += [sentence(f"{opening} ", *enumeration(tasks), ".")] if tasks else []
     on_suites = [claim for claim in claims if claim.kind == "kept"]
     sentences += [suites(on_suites)] if on_suites else []
-    priced = [(row, one) for row in advice for one in row.statements if row.use == "tuned" and one.kind in ("pays off", "never pays off")]
-    if len(priced) == 1:  # of several tasks each says its own
+    priced = [
+        (row, statement)
+        for row in advice
+        for statement in row.statements
+        if row.use == "tuned" and statement.kind in ("pays off", "never pays off")
+    ]
+    if len(priced) == 1:  # with several tasks, every task has its own sentence
         row, statement = priced[0]
-        sentences.append(price(statement, "" if len(advice) == 1 else places[row.cell]))
+        sentences.append(price(statement, "" if len(advice) == 1 else labels[row.cell]))
     family = fmt.plural(len(claims), "claim")
     return [*sentences, sentence((family, [CLAIMS] if claims else []), " in the family; all else is exploratory.")]
 
@@ -218,12 +220,14 @@ OPENINGS = {
     CANNOT_TELL: "Cannot tell what is better for",
     constant_baseline.NEITHER: "Use neither for",
 }
-"""What opens the sentence on the tasks for which an advice is given."""
+"""The first words of the sentence on the tasks that share a recommendation."""
 
 
 def sentence(*parts: str | Linked) -> Row:
     """A sentence of the summary from its parts."""
-    text, evidence, spans = "", [], []
+    text = ""
+    evidence: list[str] = []
+    spans: list[list[int]] = []
     for part in parts:
         words, links = (part, []) if isinstance(part, str) else part
         evidence += links
@@ -233,7 +237,7 @@ def sentence(*parts: str | Linked) -> Row:
 
 
 def suites(claims: Sequence[Claim]) -> Row:
-    """How many claims on general suites got which verdict."""
+    """The number of claims on general suites by verdict."""
     parts: list[str | Linked] = []
     for verdict in VERDICTS:
         links = [link(claim.evidence) for claim in claims if claim.verdict == verdict]
@@ -244,7 +248,7 @@ def suites(claims: Sequence[Claim]) -> Row:
 
 
 def price(statement: Statement, task: str) -> Row:
-    """The one sentence on prices; task: which one, if there are several."""
+    """The sentence on break-even; task: its name if the report has several."""
     by, choice = break_even_words(statement)
     links = [link(statement.evidence)]
     if task:
@@ -252,12 +256,16 @@ def price(statement: Statement, task: str) -> Row:
     return sentence((f"{by[0].upper()}{by[1:]}", links), f", {choice}.")
 
 
-def place(cell: Row) -> str:
-    """A cell as a part of a list: `boolq (rank 8)`."""
+def label_in_list(cell: Row) -> str:
+    """A cell's label within a list: `boolq (rank 8)`."""
     return f"{cell['task']} ({cell['coordinates']})" if cell["coordinates"] else str(cell["task"])
 
 
-def listed(items: Sequence[Linked]) -> list[str | Linked]:
-    """The items with what stands between them: `a, b and c`."""
-    between = [", "] * (len(items) - 2) + [" and "] * (len(items) > 1)
-    return [part for item, after in zip(items, [*between, ""], strict=True) for part in (item, after)]
+def enumeration(items: Sequence[Linked]) -> list[str | Linked]:
+    """The items with separators: `a, b and c`."""
+    parts: list[str | Linked] = []
+    for remaining, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
+        parts.append(item)
+        if remaining:
+            parts.append(" and " if remaining == 1 else ", ")
+    return parts

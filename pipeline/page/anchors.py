@@ -22,4 +22,5 @@ def row_id(table: Table, cell: str, suite: str = "") -> str:
 
 
 def link(evidence: Evidence) -> str:
+    """The link to the row or table that a statement rests on."""
     return f"#{row_id(evidence.table, evidence.cell, evidence.suite)}"

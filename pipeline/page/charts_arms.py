@@ -56,7 +56,7 @@ def segments(cell: Row) -> list[Row]:
     rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": at, "said": f"{cell['label']}: base, {metric} {at:.2f}"}]
     for part in found["parts"]:
         end = at + part["value"]
-        value = fmt.typeset(fmt.part(part))
+        value = fmt.typeset(fmt.part_value(part))
         name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
         rows.append({"label": cell["label"], "part": name, "start": at, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
         at = end
@@ -212,7 +212,7 @@ def overlap(one: Box, other: Box) -> bool:
 
 def kept_row(cell: Row, suite: Row, verdicts: dict[tuple[str, str], str]) -> Row:
     """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
-    places = max(3, fmt.digits(suite["low"], suite["high"]))
+    places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
     said = f"tuned on {cell['label']}, asked {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:g}"
     label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"

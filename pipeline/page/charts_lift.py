@@ -80,9 +80,9 @@ def published(report: Row, cell: Row) -> float | None:
 def forest_row(cell: Row, paper: float | None = None) -> Row:
     primary = cell["comparisons"][0]
     said = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
-    text = fmt.typeset(fmt.signed(primary["lift"], fmt.digits(primary["low"], primary["high"])))
+    text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
     told = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
-    known = f"{cell['label']}: {fmt.typeset(fmt.three(paper, 'lift'))} published"
+    known = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
     return {**told, "label": cell["label"], "said": said, "text": text, "paper": paper, "known": known}
 
 
@@ -252,14 +252,14 @@ def along(sweep: Row, task: str) -> str:
     names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
     scale = x_scale(sweep["log"], values)
     told = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
-    x = alt.X("value:Q", title=f"{fmt.key(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=told)
+    x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=told)
     y = alt.Axis(title=f"lift, {fmt.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
     gap = spacing(sweep["log"], values, len(names))
     layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
     for place, name in enumerate(names):
         line = [point for point in points if point["name"] == name]
         layers += marks(line, names, x, y, gap * (place - (len(names) - 1) / 2), gap)
-    label = f"{task}: lift against {fmt.key(axis)}; the table has the same figures"
+    label = f"{task}: lift against {fmt.key_label(axis)}; the table has the same figures"
     return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
 
 

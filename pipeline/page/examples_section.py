@@ -17,43 +17,46 @@ TIE = 1e-9
 Row = dict[str, Any]
 
 
-def read(cell: Cell, primary: Row, there: Container[str]) -> Row:
-    """What the report says of a cell's examples.
+def section(cell: Cell, primary: Row, embedded_ids: Container[str]) -> Row:
+    """The examples of a cell in report.json.
 
     Args:
         primary: the judged comparison of base and tuned.
-        there: ids of the files that the page carries.
+        embedded_ids: ids of the files that the page embeds.
     """
-    rows, metric = list(cell.comparison.examples()), primary["metric"]
-    name = embedded_records.identify(cell.comparison.examples_file.read_bytes())
+    rows = list(cell.comparison.examples())
+    metric = primary["metric"]
+    file_id = embedded_records.content_id(cell.comparison.examples_file.read_bytes())
     base = [float(row["base"]["scores"][metric]) for row in rows]
     tuned = [[float(arm["scores"][metric]) for arm in row["tuned"]] for row in rows]
     zero_one = all(score in (0.0, 1.0) for score in (*base, *(score for scores in tuned for score in scores)))
-    kinds = [kind(before, after, zero_one) for before, after in zip(base, tuned, strict=True)]
+    changes = [change_class(before, after, zero_one) for before, after in zip(base, tuned, strict=True)]
     classes = ZERO_ONE if zero_one else GRADED
-    gained = [row for row, found in zip(rows, kinds, strict=True) if found == classes[0]]
+    gained = [row for row, name in zip(rows, changes, strict=True) if name == classes[0]]
     return {
         "n": len(rows),
         "zero_one": zero_one,
-        "classes": {name: kinds.count(name) for name in classes},
+        "classes": {name: changes.count(name) for name in classes},
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
-        "runs": runs(cell, base, tuned, primary),
+        "runs": lift_by_seed(cell, base, tuned, primary),
         "others": list(rows[0].get("others", {})),
-        "file": name if name in there else None,
+        "file": file_id if file_id in embedded_ids else None,
         "folder": cell.inputs["verdict"].path.name,
     }
 
 
-def kind(base: float, tuned: list[float], zero_one: bool) -> str:
-    """How an example changed by the primary score, tuned being the mean over seeds."""
+def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
+    """The class of an example by the change of its primary score; tuned: scores by seed, of which the mean counts."""
     gain = sum(tuned) / len(tuned) - base
     if abs(gain) > TIE:
         return (ZERO_ONE if zero_one else GRADED)[0 if gain > 0 else 1]
-    return GRADED[2] if not zero_one else ZERO_ONE[2] if base else ZERO_ONE[3]
+    if not zero_one:
+        return GRADED[2]
+    return ZERO_ONE[2] if base else ZERO_ONE[3]
 
 
-def runs(cell: Cell, base: list[float], tuned: list[list[float]], primary: Row) -> list[Row] | None:
-    """The lift of every seed by itself; None where the metric is not the mean of its examples' scores (BLEU)."""
+def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: Row) -> list[Row] | None:
+    """The lift of every seed; None if the metric is not the mean of its examples' scores (BLEU)."""
     before = sum(base) / len(base)
     after = [sum(scores) / len(scores) for scores in zip(*tuned, strict=True)]
     if abs(before - primary["base"]) > 1e-6 or abs(sum(after) / len(after) - primary["tuned"]) > 1e-6:

@@ -9,115 +9,122 @@ from pipeline.scoring.verdict import CANNOT_TELL
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
 SIDES = {"above": ">", "below": "<"}
-"""On which side of its threshold a figure speaks for the fine-tune."""
+"""The side of its threshold on which a figure speaks for the fine-tune."""
 
 
 def metric(name: str) -> str:
-    """A metric's name for people: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
+    """A metric's display name: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
     return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
 
 
 def number(value: float | None, places: int = 2) -> str:
+    """A number with so many decimals, without the minus of a negative zero."""
     if value is None:
         return "not known"
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 
-def three(value: float | None, figure: str = "") -> str:
-    """A score as the paper prints them, with three digits, or a lift with its sign; a dash where there is none."""
+def three_digits(value: float | None, figure: str = "") -> str:
+    """A score with three decimals, as in the paper, or a lift with its sign; a dash if there is none."""
     if value is None:
         return "-"
     return signed(value, 3) if figure == "lift" else number(value, 3)
 
 
-def counted(value: int | None) -> str:
+def count_or_blank(value: int | None) -> str:
+    """A count for a table cell; empty if there is none."""
     return "" if value is None else count(value)
 
 
-def reasons(figures: dict[str, dict[str, Any]]) -> list[str]:
-    """Why each figure agrees or not, and a reason that all share only once."""
-    said = {name: f"{found['word']}: {found['why']}" for name, found in figures.items()}
-    if len(set(said.values())) == 1:
-        only = next(iter(said.values()))
-        return [f"{only[0].upper()}{only[1:]}."]
-    return [f"{name.capitalize()} {why}." for name, why in said.items()]
+def agreement_reasons(figures: dict[str, dict[str, Any]]) -> list[str]:
+    """Why every figure agrees with the paper or not; a reason that all share appears once."""
+    reasons = {name: f"{figure['word']}: {figure['why']}" for name, figure in figures.items()}
+    if len(set(reasons.values())) == 1:
+        common = next(iter(reasons.values()))
+        return [f"{common[0].upper()}{common[1:]}."]
+    return [f"{name.capitalize()} {reason}." for name, reason in reasons.items()]
 
 
 def dollars(value: float | None) -> str:
+    """A price; small ones keep more decimals."""
     if value is None:
         return ""
-    places = 2 if value >= 0.01 or not value else 4 if value >= 0.0001 else 7
+    places = 7
+    if value >= 0.01 or not value:
+        places = 2
+    elif value >= 0.0001:
+        places = 4
     return f"${value:,.{places}f}"
 
 
-def ruled(row: dict[str, Any]) -> str:
-    """The value of a rule with its interval, where it has one."""
+def rule_value(row: dict[str, Any]) -> str:
+    """The value of a rule, with its interval if it has one."""
     value = row["value"]
     if value is None:
         return "never" if row["reason"] == "never" else "not known"
     if row["low"] is not None and row["high"] is not None:
-        return f"{signed(value, digits(row['low'], row['high']))} {interval(row)}"
+        return f"{signed(value, decimals(row['low'], row['high']))} {interval(row)}"
     if row["unit"] == "dollars":
         return dollars(value)
     return count(value) if row["unit"] == "requests" else number(value, 3)
 
 
-def line(row: dict[str, Any]) -> str:
-    """What the value of a rule is held against."""
+def rule_threshold(row: dict[str, Any]) -> str:
+    """The threshold of a rule, with the side on which its value should be; empty if it has none."""
     if row["threshold"] is None:
         return ""
     threshold = dollars(row["threshold"]) if row["unit"] == "dollars" else f"{row['threshold']:g}"
     return f"{SIDES[row['side']]} {threshold}"
 
 
-def part(row: dict[str, Any]) -> str:
-    """A part of a lift with its interval, or why it is nothing."""
-    return f"{signed(row['value'], digits(row['low'], row['high']))} {part_interval(row)}"
+def part_value(row: dict[str, Any]) -> str:
+    """A part of a lift with its interval, or why it is zero."""
+    return f"{signed(row['value'], decimals(row['low'], row['high']))} {part_interval(row)}"
 
 
 def part_interval(row: dict[str, Any]) -> str:
-    """The interval of a part of a lift; of an arm that scored no higher, by how much."""
+    """The interval of a part of a lift; if its arm scored no higher, by how much."""
     if row["low"] is not None:
         return interval(row)
     tried = row["tried"]
     if not tried:
         return f"(not tried: {row['why']})" if row["why"] else "(not tried)"
-    return f"(tried: {signed(tried['value'], digits(tried['low'], tried['high']))} {interval(tried)})"
+    return f"(tried: {signed(tried['value'], decimals(tried['low'], tried['high']))} {interval(tried)})"
 
 
-def sizes(cell: dict[str, Any]) -> str:
-    """What was measured of size beside single arms."""
+def size_note(cell: dict[str, Any]) -> str:
+    """The sizes of a cell that do not belong to single arms."""
     speed = cell["speed"]
     on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " Peak memory is measured on CUDA only."
     return f"Adapter {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
 
 
-def hundred(rate: float) -> str:
+def percent_of_rate(rate: float) -> str:
     """`12.5 %`."""
     return f"{100 * rate:.1f} %"
 
 
-def hundreds(row: dict[str, Any]) -> str:
-    """The interval of a share."""
+def percent_interval(row: dict[str, Any]) -> str:
+    """The interval of a rate in percent; empty if there is none."""
     return "" if row["low"] is None else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
-def from_requests(row: dict[str, Any]) -> str:
-    """From how many requests on one way is cheaper than another."""
+def break_even(row: dict[str, Any]) -> str:
+    """The number of requests from which one arm is cheaper than another."""
     return "never" if row["reason"] == "never" else count(row["requests"])
 
 
-def spent(training: dict[str, Any]) -> str:
-    """What one training took: dollars where the hour has a price."""
+def training_cost(training: dict[str, Any]) -> str:
+    """The cost of one training: dollars and hours, or hours if the hour has no price."""
     if training["gpu_hours"] is None:
         return "not known"
     hours = seconds(3600 * training["gpu_hours"])
     return hours if training["dollars"] is None else f"{dollars(training['dollars'])} ({hours})"
 
 
-def digits(low: float | None, high: float | None) -> int:
-    """Decimals that an interval deserves: two digits of its width, as many as tell its ends from zero, at least 2, at most 4."""
+def decimals(low: float | None, high: float | None) -> int:
+    """Decimals for an interval: two digits of its width, enough to tell its ends from zero, at least 2 and at most 4."""
     width = (high or 0.0) - (low or 0.0)
     places = max(2, math.floor(1 - math.log10(width))) if width > 0 else 2
     while places < 4 and any(end and not round(end, places) for end in (low, high)):
@@ -126,33 +133,33 @@ def digits(low: float | None, high: float | None) -> int:
 
 
 def change(value: float, low: float | None, high: float | None, places: int | None = None) -> str:
-    """A difference in a sentence: `+0.31 [0.27, 0.35]`; what rounds to nothing has no minus."""
-    places = digits(low, high) if places is None else places
+    """A difference in a sentence: `+0.31 [0.27, 0.35]`; what rounds to zero has no minus."""
+    places = decimals(low, high) if places is None else places
     text = f"{round(value, places) + 0.0:+.{places}f}"
     ends = [f"{round(end, places) + 0.0:.{places}f}" for end in (low, high) if end is not None and math.isfinite(end)]
     return f"{text} [{', '.join(ends)}]" if len(ends) == 2 else text
 
 
 def signed(value: float | None, places: int = 2) -> str:
-    """With a plus where it is above zero as written."""
+    """A number with a plus if it is above zero as printed."""
     text = number(value, places)
     return text if value is None or value < 0 or float(text) == 0 else f"+{text}"
 
 
 def interval(row: dict[str, Any]) -> str:
-    places = digits(row["low"], row["high"])
+    places = decimals(row["low"], row["high"])
     return f"[{number(row['low'], places)}, {number(row['high'], places)}]"
 
 
 def lift(row: dict[str, Any]) -> str:
-    return f"{signed(row['lift'], digits(row['low'], row['high']))} {interval(row)}"
+    return f"{signed(row['lift'], decimals(row['low'], row['high']))} {interval(row)}"
 
 
 def score(row: dict[str, Any], arm: str) -> str:
-    return number(row[arm], digits(row["low"], row["high"]))
+    return number(row[arm], decimals(row["low"], row["high"]))
 
 
-def small(p: float | None) -> str:
+def p_value(p: float | None) -> str:
     """A p-value alone: `0.031`, `< 0.001`."""
     if p is None:
         return "not known"
@@ -161,7 +168,7 @@ def small(p: float | None) -> str:
 
 def probability(p: float | None) -> str:
     """A p-value after its name: `= 0.031`, `< 0.001`."""
-    text = small(p)
+    text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
 
 
@@ -173,44 +180,48 @@ def sentence(label: str, row: dict[str, Any], corrected: str) -> str:
     """The verdict on one primary comparison in one line."""
     scores = f"{metric(row['metric'])} {score(row, 'base')} -> {score(row, 'tuned')}"
     p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
-    said = f"{row['verdict']} on {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
-    return f"{said}; {smallest(row)}" if row["verdict"] == CANNOT_TELL else said
+    line = f"{row['verdict']} on {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
+    return f"{line}; {smallest_effect(row)}" if row["verdict"] == CANNOT_TELL else line
 
 
-def smallest(row: dict[str, Any]) -> str:
+def smallest_effect(row: dict[str, Any]) -> str:
+    """The lift that the test set would detect with 80 % power."""
     if row["smallest_effect"] is None:
         return "what lift this test set could have shown is not known"
-    places = max(2, digits(row["low"], row["high"]))
+    places = max(2, decimals(row["low"], row["high"]))
     if row["smallest_effect"] >= 1:
         return "this test set is too small to show any lift four times in five"
     return f"the smallest lift that this test set would show four times in five is {number(row['smallest_effect'], places)}"
 
 
-def key(dotted: str) -> str:
+def key_label(dotted: str) -> str:
+    """A recipe key for people: `finetune.learning_rate` is learning rate."""
     return dotted.rpartition(".")[2].replace("_", " ")
 
 
-def value(given: Any) -> str:
-    if given is None:
+def setting(value: Any) -> str:
+    """A value of a recipe key for people."""
+    if value is None:
         return "unset"
-    if isinstance(given, bool):
-        return "on" if given else "off"
-    if isinstance(given, float):
-        return f"{given:g}"
-    if isinstance(given, list):
-        return ", ".join(value(item) for item in given)
-    return str(given)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(setting, value))
+    return str(value)
 
 
-def coordinates(where: dict[str, Any]) -> str:
-    """A place in a sweep: `rank 16, learning rate 0.0002`; keys whose last word is not unique keep their section."""
-    short = [key(dotted) for dotted in where]
-    names = (key(dotted) if short.count(key(dotted)) == 1 else dotted for dotted in where)
-    return ", ".join(f"{name} {value(given)}" for name, given in zip(names, where.values(), strict=True))
+def coordinates(values: dict[str, Any]) -> str:
+    """A point of a sweep: `rank 16, learning rate 0.0002`; keys whose last word is not unique keep their section."""
+    labels = [key_label(dotted) for dotted in values]
+    names = (label if labels.count(label) == 1 else dotted for label, dotted in zip(labels, values, strict=True))
+    return ", ".join(f"{name} {setting(value)}" for name, value in zip(names, values.values(), strict=True))
 
 
-def count(given: float | None) -> str:
-    return "not known" if given is None else f"{given:,.0f}"
+def count(value: float | None) -> str:
+    """A count with thousands separators."""
+    return "not known" if value is None else f"{value:,.0f}"
 
 
 def share(part: float, whole: float) -> str:
@@ -219,27 +230,29 @@ def share(part: float, whole: float) -> str:
 
 
 def plural(number: int, one: str, many: str = "") -> str:
+    """A count with its noun: `1 example`, `2 examples`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def seconds(given: float | None) -> str:
-    if given is None:
+def seconds(duration: float | None) -> str:
+    """A duration in seconds, minutes or hours."""
+    if duration is None:
         return "not known"
-    if given < 60:
-        return f"{given:#.2g} s" if given < 9.95 else f"{given:.0f} s"
-    minutes = round(given / 60, 1)
+    if duration < 60:
+        return f"{duration:#.2g} s" if duration < 9.95 else f"{duration:.0f} s"
+    minutes = round(duration / 60, 1)
     return f"{minutes:g} min" if minutes < 60 else f"{int(minutes // 60)} h {int(minutes % 60):02} min"
 
 
-def size(given: float | None) -> str:
+def size(amount: float | None) -> str:
     """Bytes in binary units."""
-    if given is None:
+    if amount is None:
         return "not known"
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if given < 1000:
-            return f"{given:.3g} {unit}"
-        given /= 1024
-    return f"{given:.3g} TiB"
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1024
+    return f"{amount:.3g} TiB"
 
 
 def percent(fraction: float) -> str:
@@ -247,5 +260,5 @@ def percent(fraction: float) -> str:
 
 
 def typeset(text: object) -> str:
-    """For the page: real minus signs and arrows."""
+    """Text for the page, with real minus signs and arrows."""
     return MINUS.sub("−", str(text).replace("->", "→"))

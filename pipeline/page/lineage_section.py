@@ -6,34 +6,35 @@ from typing import Any
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 
-ALIKE = ("python", "system", "packages", "cpu", "gpu")
-"""What two artifacts made in the same surroundings share."""
+ENVIRONMENT_KEYS = ("python", "system", "packages", "cpu", "gpu")
+"""Two artifacts with equal values here come from the same environment."""
 
 
 def artifacts(cells: list[Cell]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """All inputs, each once, in the order of the cells and of their stages; and the distinct surroundings that they were made in."""
-    surroundings: dict[str, dict[str, Any]] = {}
+    """The distinct inputs, in the order of the cells and of their stages; and the distinct environments that they come from."""
+    environments: dict[str, dict[str, Any]] = {}
     rows: dict[str, dict[str, Any]] = {}
     order = stages_of(cells)
     for cell in cells:
         for source, artifact in sorted(cell.inputs.items(), key=lambda item: order.index(item[1].stage)):
             if artifact.key not in rows:
-                rows[artifact.key] = row(artifact, surroundings)
+                rows[artifact.key] = artifact_row(artifact, environments)
             rows[artifact.key]["inputs"].append(f"{cell.name}.{source}")
-    return list(rows.values()), list(surroundings.values())
+    return list(rows.values()), list(environments.values())
 
 
 def stages_of(cells: list[Cell]) -> list[str]:
-    """The stages as the plan has them, since a cell names its inputs in the order of the plan."""
+    """The stages in the order of the plan, which is that of a cell's inputs."""
     return list(dict.fromkeys(artifact.stage for cell in cells for artifact in cell.inputs.values()))
 
 
-def row(artifact: Artifact, surroundings: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def artifact_row(artifact: Artifact, environments: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """An artifact in report.json; a new environment is added to `environments`, whose keys are canonical JSON."""
     provenance = artifact.provenance
-    shared = {name: provenance[name] for name in ALIKE}
-    spelled = json.dumps(shared, sort_keys=True)
-    if spelled not in surroundings:
-        surroundings[spelled] = {"name": letters(len(surroundings)), **shared}
+    environment = {name: provenance[name] for name in ENVIRONMENT_KEYS}
+    canonical = json.dumps(environment, sort_keys=True)
+    if canonical not in environments:
+        environments[canonical] = {"name": letters(len(environments)), **environment}
     return {
         "stage": artifact.stage,
         "folder": artifact.path.name,
@@ -45,7 +46,7 @@ def row(artifact: Artifact, surroundings: dict[str, dict[str, Any]]) -> dict[str
         "peak": provenance["peak"],
         "git": provenance["git"],
         "machine": provenance["machine"],
-        "surroundings": surroundings[spelled]["name"],
+        "surroundings": environments[canonical]["name"],
         "lineage": artifact.lineage,
         "inputs": [],
     }
@@ -56,8 +57,8 @@ def letters(number: int) -> str:
     return (letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
-def costs(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds by stage, in the order of the rows."""
+def seconds_by_stage(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds of work by stage, in the order of the rows."""
     seconds: dict[str, float] = {}
     for artifact in rows:
         seconds[artifact["stage"]] = seconds.get(artifact["stage"], 0.0) + artifact["seconds"]

@@ -12,32 +12,32 @@ Row = dict[str, Any]
 
 
 def suites(cell: Cell) -> list[Row]:
-    """The suites as `compare` left them, each with an anchor and a name for people."""
-    found = cell.comparison.forgetting() or {"suites": []}
-    return [{**finite(row), **named(cell, row)} for row in found["suites"]]
+    """The suites of forgetting.json with their labels and anchors."""
+    result = cell.comparison.forgetting() or {"suites": []}
+    return [{**finite(row), **suite_labels(cell, row)} for row in result["suites"]]
 
 
-def named(cell: Cell, row: Row) -> Row:
-    """A suite and its metric for people, and its anchor."""
+def suite_labels(cell: Cell, row: Row) -> Row:
+    """The display names of a suite and its metric, and the anchor of its row."""
     metric = fmt.metric(row["task_metric"]) if row["task_metric"] else None
     return {"label": names.suite(row["suite"]), "metric_name": metric, "anchor": row_id("suites", cell.name, row["suite"])}
 
 
-def grounding(cell: Cell) -> str | None:
-    """How hallucination was looked for: in `slots`, in `text`, or not at all."""
-    found = cell.comparison.grounding()
-    kind: str | None = found["kind"] if found else None
+def grounding_kind(cell: Cell) -> str | None:
+    """How hallucination was measured: `slots`, `text`, or None if it was not."""
+    result = cell.comparison.grounding()
+    kind: str | None = result["kind"] if result else None
     return kind
 
 
 def decomposition(cell: Cell, metric: str) -> Row | None:
-    """How the lift comes about, by the primary metric; a part says `why` its arm was not tried where its prompts are the base's own."""
-    found: Row | None = finite((cell.comparison.decomposition() or {}).get(metric))
-    if not found:
+    """The parts of the lift by a metric. `why` says that few-shot was not tried, as its prompts held no example."""
+    parts_of_lift: Row | None = finite((cell.comparison.decomposition() or {}).get(metric))
+    if not parts_of_lift:
         return None
-    untold = facts_of(cell, "base_fewshot").get("most_shots") == 0
-    for part in found["parts"]:
+    without_examples = facts_of(cell, "base_fewshot").get("most_shots") == 0
+    for part in parts_of_lift["parts"]:
         part["why"] = None
-        if untold and part["name"] == "prompt":
+        if without_examples and part["name"] == "prompt":
             part |= {"arm": None, "tried": None, "why": "no worked example fitted"}
-    return found
+    return parts_of_lift

@@ -14,7 +14,7 @@ from pipeline.measures import names
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
-from pipeline.page.svg import inline, variables
+from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import CANNOT_TELL
 
 Row = dict[str, Any]
@@ -61,7 +61,7 @@ def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str], carr
         "js": Markup(js),
         "policy": policy(js),
         "theme": Markup(variables(":root")),
-        "charts": {name: Markup(inline(drawn)) for name, drawn in charts.items()},
+        "charts": {name: Markup(inline_svg(drawn)) for name, drawn in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
     }
@@ -128,7 +128,7 @@ def shared(report: Row) -> Row:
         "tasks": tasks,
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
-        "sweep_keys": " and ".join(fmt.key(key) for key in report["recipe"]["sweep"]),
+        "sweep_keys": " and ".join(fmt.key_label(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
         "cannot_tell": CANNOT_TELL,
         "row_id": row_id,
@@ -136,7 +136,7 @@ def shared(report: Row) -> Row:
         "floors": any(cell["floor"] for cell in report["cells"]),
         "arm_label": lambda name: arms.find(name).label,
         "point": ["Point"] if report["sweep"] else [],
-        "sweep_heads": [f"#{fmt.key(key).capitalize()}" for key in report["recipe"]["sweep"]],
+        "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: place(min(cells, key=lift_of)),
         "highest": lambda cells: place(max(cells, key=lift_of)),
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
@@ -221,7 +221,7 @@ def ledger(cell: Row) -> Row:
 def place(cell: Row) -> str:
     """A cell's lift and where it stands in the sweep."""
     row = cell["comparisons"][0]
-    return fmt.typeset(f"{fmt.signed(row['lift'], fmt.digits(row['low'], row['high']))} at {cell['coordinates']}")
+    return fmt.typeset(f"{fmt.signed(row['lift'], fmt.decimals(row['low'], row['high']))} at {cell['coordinates']}")
 
 
 def lift_of(cell: Row) -> float:

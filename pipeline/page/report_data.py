@@ -62,7 +62,7 @@ def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], l
         "recipe": recipe,
         "artifacts": artifacts,
         "surroundings": surroundings,
-        "seconds": lineage_section.costs(artifacts),
+        "seconds": lineage_section.seconds_by_stage(artifacts),
     }
 
 
@@ -86,7 +86,7 @@ def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
         "floor": arms_section.floor(cell, comparisons[0]["metric"], scored),
         "decomposition": other_tasks_section.decomposition(cell, comparisons[0]["metric"]),
         "lenient": cell.comparison.lenient(),
-        "grounding": other_tasks_section.grounding(cell),
+        "grounding": other_tasks_section.grounding_kind(cell),
         "forgetting": other_tasks_section.suites(cell),
         "speed": arms_section.speed(cell),
         "cost": cost_section.account(cell, scored, recipe),

@@ -33,19 +33,19 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """CSS variable to its colour on light and on dark paper."""
 INK = {name: f"#fe{number:02x}{number:02x}" for number, name in enumerate(THEME)}
-"""The placeholder that a chart is drawn with."""
+"""CSS variable to the placeholder colour that a chart is drawn with."""
 SERIES = [name for name in THEME if re.fullmatch(r"s\d", name)]
 NAMESPACE = "http://www.w3.org/2000/svg"
 FONT = "system-ui, sans-serif"
-KEPT = {"width", "height", "viewBox"}
-SPOKEN = {"role", "aria-label", "aria-roledescription", "aria-hidden", "class", "pointer-events"}
+ROOT_ATTRIBUTES = {"width", "height", "viewBox"}
+SCREEN_READER_ATTRIBUTES = {"role", "aria-label", "aria-roledescription", "aria-hidden", "class", "pointer-events"}
 SHAPES = {"g", "path", "line", "rect", "circle"}
-LOOKS = {
+GEOMETRY_ATTRIBUTES = {
     "d", "transform", "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "width", "height", "viewBox", "fill", "fill-opacity",
     "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "stroke-dasharray",
     "stroke-dashoffset", "opacity", "display", "text-anchor", "font-family", "font-size", "font-weight", "font-style",
 }  # fmt: skip
-"""What another version of the drawing library may draw otherwise; SHAPES and LOOKS say nothing in words."""
+"""Attributes that another version of the drawing library may set differently; neither they nor SHAPES carry words."""
 
 
 def draw(chart: Any, label: str) -> str:
@@ -54,95 +54,96 @@ def draw(chart: Any, label: str) -> str:
     import vl_convert
 
     with alt.data_transformers.enable("default", max_rows=None):
-        text = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))  # every part was validated when it was made
+        text = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))  # every part was validated on construction
     ElementTree.register_namespace("", NAMESPACE)
     root = ElementTree.fromstring(text)
     for element in root.iter():
         tidy(element)
-    for name in set(root.attrib) - KEPT:
+    for name in set(root.attrib) - ROOT_ATTRIBUTES:
         del root.attrib[name]
     root.attrib |= {"role": "img", "aria-label": label, "font-family": FONT}
-    drawn = ElementTree.tostring(root, encoding="unicode")
+    drawing = ElementTree.tostring(root, encoding="unicode")
     for name, placeholder in INK.items():
-        drawn = drawn.replace(f'"{placeholder}"', f'"var(--{name})"')
-    return drawn
+        drawing = drawing.replace(f'"{placeholder}"', f'"var(--{name})"')
+    return drawing
 
 
 def tidy(element: ElementTree.Element) -> None:
-    """A mark's description becomes its tooltip; what Vega says to screen readers goes, as the page has a table instead."""
-    said = element.get("aria-label")
+    """Turn a mark's description into its tooltip and remove Vega's words for screen readers, as the page has a table instead."""
+    description = element.get("aria-label")
     is_mark = element.get("role") == "graphics-symbol" and not element.tag.endswith("}g")
-    if said and is_mark:
+    if description and is_mark:
         title = ElementTree.Element(f"{{{NAMESPACE}}}title")
-        title.text = said
+        title.text = description
         element.insert(0, title)
-    for name in SPOKEN.intersection(element.attrib):
+    for name in SCREEN_READER_ATTRIBUTES.intersection(element.attrib):
         del element.attrib[name]
     if element.tag.endswith("}text"):
         element.attrib.pop("font-family", None)
 
 
-def said(drawn: str) -> str:
-    """All of a figure but its geometry: every element that is no shape and every attribute that is no look, with all text, in order.
+def without_geometry(drawing: str) -> str:
+    """All of a figure but its geometry: elements that are not shapes, attributes that are not geometry, and all text, in order.
 
-    What an HTML parser might read otherwise than an XML parser (comments, declarations, text that is not well-formed) is returned as it is.
+    Text that HTML and XML parsers might read differently (comments, declarations, not well-formed) is returned as it is.
     """
-    if "<!" in drawn or "<?" in drawn:
-        return drawn
+    if "<!" in drawing or "<?" in drawing:
+        return drawing
     try:
-        root = ElementTree.fromstring(drawn)
+        root = ElementTree.fromstring(drawing)
     except ElementTree.ParseError:
-        return drawn
-    return "".join(map(told, root.iter()))
+        return drawing
+    return "".join(map(element_without_geometry, root.iter()))
 
 
-def told(element: ElementTree.Element) -> str:
-    """An element without its looks; nothing for a shape without words."""
-    words = "".join(f" {name}={quoteattr(value)}" for name, value in sorted(element.attrib.items()) if name not in LOOKS)
-    text, tail = (escape(each) if each and each.strip() else "" for each in (element.text, element.tail))
+def element_without_geometry(element: ElementTree.Element) -> str:
+    """An element without its geometry; empty for a shape without words."""
+    words = "".join(f" {name}={quoteattr(value)}" for name, value in sorted(element.attrib.items()) if name not in GEOMETRY_ATTRIBUTES)
+    text, tail = (escape(part) if part and part.strip() else "" for part in (element.text, element.tail))
     if element.tag in SHAPES and not (words or text or tail):
         return ""
     return f"<{element.tag}{words}>{text}</{element.tag}>{tail}"
 
 
-def inline(drawn: str) -> str:
-    """For an HTML page, whose parser knows the namespace by itself."""
-    return drawn.replace(f' xmlns="{NAMESPACE}"', "", 1)
+def inline_svg(drawing: str) -> str:
+    """A drawing for an HTML page, whose parser implies the namespace."""
+    return drawing.replace(f' xmlns="{NAMESPACE}"', "", 1)
 
 
-def standalone(drawn: str) -> str:
-    """A file that brings its own colours."""
-    head, close, rest = drawn.partition(">")
+def standalone(drawing: str) -> str:
+    """A drawing as a file of its own, with its colours."""
+    head, close, rest = drawing.partition(">")
     return f"{head}{close}<style>{variables('svg')}</style>{rest}\n"
 
 
-TITLE = 26
-"""Height of the line above a drawing that stands alone, in pixels."""
+TITLE_HEIGHT = 26
+"""Pixels above a drawing with a title."""
 
 
-def titled(drawn: str) -> str:
-    """A drawing that no heading stands above, with its label, up to the first semicolon, over it."""
-    root = ElementTree.fromstring(drawn)
-    said = root.attrib["aria-label"].partition(";")[0]
-    width, height = max(float(root.attrib["width"]), 7.5 * len(said)), float(root.attrib["height"]) + TITLE
-    root.attrib |= {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 {-TITLE} {width:g} {height:g}"}
-    ElementTree.SubElement(root, f"{{{NAMESPACE}}}text", {"x": "4", "y": "-9", "font-size": "13", "fill": "var(--ink)"}).text = said
+def with_title(drawing: str) -> str:
+    """A drawing with its label, up to the first semicolon, as a title above it."""
+    root = ElementTree.fromstring(drawing)
+    title = root.attrib["aria-label"].partition(";")[0]
+    width = max(float(root.attrib["width"]), 7.5 * len(title))
+    height = float(root.attrib["height"]) + TITLE_HEIGHT
+    root.attrib |= {"width": f"{width:g}", "height": f"{height:g}", "viewBox": f"0 {-TITLE_HEIGHT} {width:g} {height:g}"}
+    ElementTree.SubElement(root, f"{{{NAMESPACE}}}text", {"x": "4", "y": "-9", "font-size": "13", "fill": "var(--ink)"}).text = title
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def png(drawn: str) -> bytes:
-    """A picture of twice the size on light paper, for places that take no SVG."""
+def png(drawing: str) -> bytes:
+    """A PNG of twice the size on light paper, for places without SVG."""
     import vl_convert
 
-    plain = re.sub(r"var\(--(\w+)\)", lambda found: THEME[found[1]][0], drawn)
+    plain = re.sub(r"var\(--(\w+)\)", lambda match: THEME[match[1]][0], drawing)
     head, close, rest = plain.partition(">")
-    left, top, width, height = ElementTree.fromstring(drawn).attrib["viewBox"].split()
+    left, top, width, height = ElementTree.fromstring(drawing).attrib["viewBox"].split()
     paper = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="{THEME["paper"][0]}"/>'
-    made: bytes = vl_convert.svg_to_png(f"{head}{close}{paper}{rest}", scale=2)
-    return made
+    image: bytes = vl_convert.svg_to_png(f"{head}{close}{paper}{rest}", scale=2)
+    return image
 
 
 def variables(selector: str) -> str:
-    """The theme as CSS."""
+    """The theme as CSS: variables of a selector, light and dark."""
     light, dark = (";".join(f"--{name}:{colours[side]}" for name, colours in THEME.items()) for side in (0, 1))
     return f"{selector}{{{light}}}@media (prefers-color-scheme:dark){{{selector}{{{dark}}}}}"

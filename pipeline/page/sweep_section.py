@@ -9,11 +9,11 @@ Row = dict[str, Any]
 
 
 def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | None:
-    """What the page says of the sweep; None where there is none.
+    """The sweep in report.json; None without a sweep.
 
     Args:
-        cells: as they stand in the report.
-        adapters: by short key, as they stand in the report.
+        cells: of report.json.
+        adapters: of report.json, by short key.
     """
     swept: dict[str, list[Any]] = recipe["sweep"]
     if not swept:
@@ -25,7 +25,7 @@ def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | No
 
 
 def axes_of(swept: dict[str, list[Any]]) -> list[str]:
-    """The keys along which a chart each is drawn: rank and number of training examples, where neither is swept the one numeric key."""
+    """The keys that get a chart: rank and number of training examples; if neither is swept, the only numeric key."""
     numeric = [key for key, values in swept.items() if all(map(is_number, values)) and len(set(values)) > 1]
     return [key for key in AXES if key in numeric] or (numeric if len(numeric) == 1 else [])
 
@@ -38,7 +38,9 @@ def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
 
 
 def point(cell: Row, axis: str | None, adapters: dict[str, Row]) -> Row:
-    primary, trained = cell["comparisons"][0], [adapters[key] for key in cell["adapters"]]
+    """A cell as a point of the sweep; seconds of training are the mean over seeds."""
+    primary = cell["comparisons"][0]
+    trained = [adapters[key] for key in cell["adapters"]]
     return {
         "cell": cell["cell"],
         "task": cell["task"],

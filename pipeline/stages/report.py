@@ -33,15 +33,15 @@ def run(work: Work) -> dict[str, Any]:
     recipe = work.params["recipe"]
     opened = cells.open_all(work)
     judged = claims_section.judge(opened, recipe)
-    files, index = embedded_records.of(work)
+    files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
-    read = {cell.name: examples_section.read(cell, judged[0][cell.name][0], files) for cell in opened}
+    read = {cell.name: examples_section.section(cell, judged[0][cell.name][0], files) for cell in opened}
     report = report_data.report(recipe, opened, judged, read)
     charts = charts_lift.all_of(report) | charts_arms.all_of(report)
 
     folder = ReportFolder(work.out)
     for name, figure in charts.items():
-        alone = svg.titled(figure)
+        alone = svg.with_title(figure)
         folder.write_chart(name, svg.standalone(alone), svg.png(alone))
     for adapter, text in model_card.all_of(report, opened).items():
         folder.write_card(adapter, text)
