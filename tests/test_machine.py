@@ -2,18 +2,23 @@
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline import stages
+from pipeline.cli import until
+from pipeline.config import recipe as recipes
 from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Machine, peak_memory, provenance, reset_peak_memory
-from pipeline.plan import job
-from pipeline.run import Site, run
+from pipeline.plan import job, plan
+from pipeline.run import Site, here, run
+from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
+from tests import project
 
 TOYS = {"train": ("weights", "gpu"), "count": ()}
 """Stages of one file, with what a job of each needs."""
@@ -73,6 +78,19 @@ def test_a_job_that_needs_a_gpu_has_a_device_to_itself(tmp_path, toys):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_more_jobs_run_than_there_are_workers(tmp_path, toys, workers):
     assert most_at_a_time(carry_out(tmp_path, Machine("cpu", workers=workers), {toys["count"]: 4})[toys["count"]]) == workers
+
+
+@pytest.mark.slow
+def test_jobs_in_processes_of_their_own_make_the_same_artifacts(tmp_path, model):
+    recipe = recipes.load(project.make(tmp_path / "project", model["folder"]))
+    jobs = until(in_run_order(plan(recipe)), {"generate"})
+
+    def digests(root, workers, submit):
+        site = Site(Store(root / "data", root / "checkpoints"), Machine("cpu", tokens=100, workers=workers))
+        return {job: artifact.digest for job, artifact in run(jobs, site, lambda *_: None, submit).items()}
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        assert digests(tmp_path / "two", 2, pool.submit) == digests(tmp_path / "one", 1, here)
 
 
 def test_one_device_and_one_worker_unless_more_are_named():
