@@ -42,11 +42,11 @@ def ended_well(pid: int) -> bool:
 
 def digests(root: Path) -> dict[str, str]:
     """Folder name to digest of everything in the store, each verified byte by byte."""
-    found = {}
+    by_folder = {}
     for artifact in Store(root / "data", root / "checkpoints").all():
         artifact.verify()
-        found[artifact.path.name] = artifact.digest
-    return found
+        by_folder[artifact.path.name] = artifact.digest
+    return by_folder
 
 
 def main() -> None:
@@ -72,12 +72,12 @@ def main() -> None:
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         landed += os.WIFSIGNALED(status)
-        found = digests(store)  # no half artifact is ever seen
-        other = sorted(found.items() - expected.items())
+        current = digests(store)  # no half artifact is ever seen
+        other = sorted(current.items() - expected.items())
         assert not other, f"a run that was killed made other bytes: {other}"
         if not os.WIFSIGNALED(status):
             assert os.waitstatus_to_exitcode(status) == 0
-            assert found == expected, "the store is not what a run that was never killed makes"
+            assert current == expected, "the store is not what a run that was never killed makes"
             finished += 1
             if last:
                 break

@@ -44,23 +44,23 @@ def write_file(path: Path, content: Any) -> None:
     path.write_bytes(gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode())
 
 
-def prepare_split(given: str | InlineTask, split: str, out: Path, model: dict[str, Any], **params: Any) -> dict[str, Any]:
-    """Facts of one split; training reads the exam from `out.parent / "heldout"`."""
+def prepare_split(definition: str | InlineTask, split: str, out: Path, model: dict[str, Any], **params: Any) -> dict[str, Any]:
+    """Facts of one split; training reads the held-out part from `out.parent / "heldout"`."""
     learn = {"dev_examples": params.pop("dev_examples", 0), "near_duplicates": params.pop("near_duplicates", 0.8)}
-    asked = {**DRAW, "task": inline.spec(given), "model": model, "split": split, "examples": 100, **params}
-    asked |= {} if split == "heldout" else learn
+    call_params = {**DRAW, "task": inline.spec(definition), "model": model, "split": split, "examples": 100, **params}
+    call_params |= {} if split == "heldout" else learn
     out.mkdir(parents=True, exist_ok=True)
     inputs = {} if split == "heldout" else {"avoid": out.parent / "heldout"}
-    return prepare.run(Work(asked, inputs, out, out.with_name("resume"), Machine(device="cpu")))
+    return prepare.run(Work(call_params, inputs, out, out.with_name("resume"), Machine(device="cpu")))
 
 
-def prepare_both(given: str | InlineTask, folder: Path, model: dict[str, Any], **params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return tuple(prepare_split(given, split, folder / split, model, **params) for split in ("heldout", "train"))
+def prepare_both(definition: str | InlineTask, folder: Path, model: dict[str, Any], **params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return tuple(prepare_split(definition, split, folder / split, model, **params) for split in ("heldout", "train"))
 
 
 def examples(folder: Path, name: str = "examples.jsonl") -> list[Example]:
     return [*records.read(folder / name, Example)]
 
 
-def told(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / name).read_text("utf-8"))

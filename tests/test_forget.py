@@ -22,7 +22,7 @@ TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." fo
 @pytest.fixture(autouse=True)
 def paragraphs(tmp_path, monkeypatch):
     monkeypatch.setattr(general_text, "FILE", tmp_path / "paragraphs.jsonl")
-    write([{"id": f"p{n}", "topic": "animals", "text": each} for n, each in enumerate(TEXTS)])
+    write([{"id": f"p{n}", "topic": "animals", "text": text} for n, text in enumerate(TEXTS)])
 
 
 def write(rows):
@@ -38,17 +38,17 @@ def run(tmp_path, model, adapter, name="out", tokens=None):
 
 def one_by_one(model, adapter):
     """{tokens, base, tuned, kl} of every paragraph by the library's own loss and torch's own divergence."""
-    base, render, found = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model), []
-    for each in TEXTS:
-        ids = torch.tensor([render.tokenizer(each)["input_ids"][:256]])
+    base, render, expected = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model), []
+    for text in TEXTS:
+        ids = torch.tensor([render.tokenizer(text)["input_ids"][:256]])
         with torch.inference_mode(), loading.adapted(base, adapter) as tuned:
             after = tuned(input_ids=ids, labels=ids)
         with torch.inference_mode():
             before = base(input_ids=ids, labels=ids)
         p, q = (out.logits[0, :-1].double().log_softmax(-1) for out in (before, after))
         kl, tokens = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum"), ids.shape[1] - 1
-        found.append({"tokens": tokens, "base": float(before.loss) * tokens, "tuned": float(after.loss) * tokens, "kl": float(kl)})
-    return found
+        expected.append({"tokens": tokens, "base": float(before.loss) * tokens, "tuned": float(after.loss) * tokens, "kl": float(kl)})
+    return expected
 
 
 @pytest.mark.parametrize("tokens", [1, 300, 4096])
@@ -85,9 +85,9 @@ def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
     assert max(widths) > 900
     monkeypatch.setattr(batching, "LOGITS", 300 * 300)
     del widths[:]
-    found = run(tmp_path, model, adapter, "little")[1]
+    rows = run(tmp_path, model, adapter, "little")[1]
     assert max(widths) <= 300
-    for row, expected in zip(found, whole, strict=True):
+    for row, expected in zip(rows, whole, strict=True):
         assert row["tuned"] == pytest.approx(expected["tuned"], rel=1e-5)
 
 
@@ -104,8 +104,8 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter
     monkeypatch.setattr(likelihood, "loss_and_kl", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, adapter, "broken", tokens=300)
-    kept = tmp_path / "broken.resume" / "values.jsonl"
-    kept.write_bytes(kept.read_bytes()[:-9])  # the last line was cut off by the kill
+    log = tmp_path / "broken.resume" / "values.jsonl"
+    log.write_bytes(log.read_bytes()[:-9])  # the last line was cut off by the kill
     done = sum(calls[:2])
     del calls[:]
     monkeypatch.setattr(likelihood, "loss_and_kl", lambda *args: calls.append(len(args[1]["input_ids"])) or real(*args))
@@ -140,7 +140,7 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         ("", "holds no paragraph"),
         ('{"id": "a", "topic": "b"}\n', "line 1 is no object with id, topic and text"),
@@ -149,9 +149,9 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
         ('{"id": "a", "topic": "b", "text": "c"}\n' * 2, "the id a is there twice"),
     ],
 )
-def test_a_faulty_file_of_paragraphs_is_told(lines, said):
+def test_a_faulty_file_of_paragraphs_is_told(lines, message):
     general_text.FILE.write_text(lines, "utf-8")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         general_text.paragraphs()
 
 

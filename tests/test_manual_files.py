@@ -14,7 +14,7 @@ from tests import task_rows
 def test_readers_give_the_rows_of_placed_files(name, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(task_rows.FIXTURES))
     for split, sources in (("train", task.find(name).train), ("heldout", task.find(name).heldout)):
-        read = [found.row for found in source.open_source(sources[-1]).read()]
+        read = [row.row for row in source.open_source(sources[-1]).read()]
         want = task_rows.rows(task.find(name), split)
         assert read == [{column: str(row[column]) for column in read[0]} for row in want]
 
@@ -41,32 +41,32 @@ def test_noise_and_missing_parts_of_a_call(tmp_path):
     assert "[noise]" not in "".join(row["text"] for row in rows)
     (tmp_path / "transcript" / f"{rows[0]['sid']}.json").unlink()
     (tmp_path / "metadata" / f"{rows[1]['sid']}.json").write_text("{}")
-    found = task_rows.converted(task.find("customer_support"), [*_readers.calls(tmp_path, "train")])
-    assert [bad.value for bad in found[:2]] == ["text is missing or null", "task is missing or null"]
+    examples = task_rows.converted(task.find("customer_support"), [*_readers.calls(tmp_path, "train")])
+    assert [bad.value for bad in examples[:2]] == ["text is missing or null", "task is missing or null"]
 
 
 @pytest.mark.parametrize(
-    ("name", "spoil", "said"),
+    ("name", "spoil", "message"),
     [
         (
             "covid",
-            lambda at: (at / "Corona_NLP_test.csv").write_text("Tweet,Sentiment\n"),
+            lambda folder: (folder / "Corona_NLP_test.csv").write_text("Tweet,Sentiment\n"),
             "has no column OriginalTweet and Location and TweetAt",
         ),
-        ("jigsaw", lambda at: (at / "test_labels.csv").unlink(), "there is no"),
-        ("jigsaw", lambda at: (at / "test.csv").write_bytes(b"id,comment_text\n1,\xff\n"), "cannot be read"),
-        ("legal", lambda at: shutil.copy(at / "clauses.csv", at / "more.csv"), "holds 2 csv files, where one is expected"),
-        ("legal", lambda at: (at / "clauses.csv").write_text("text,type\n"), "has no column clause_text and clause_type and split"),
-        ("legal", lambda at: (at / "clauses.csv").rename(at / "clauses.csv.gz"), "cannot be read"),
-        ("customer_support", lambda at: shutil.rmtree(at / "metadata"), "holds no call"),
-        ("customer_support", lambda at: next((at / "metadata").iterdir()).write_text("{"), "is no JSON document"),
+        ("jigsaw", lambda folder: (folder / "test_labels.csv").unlink(), "there is no"),
+        ("jigsaw", lambda folder: (folder / "test.csv").write_bytes(b"id,comment_text\n1,\xff\n"), "cannot be read"),
+        ("legal", lambda folder: shutil.copy(folder / "clauses.csv", folder / "more.csv"), "holds 2 csv files, where one is expected"),
+        ("legal", lambda folder: (folder / "clauses.csv").write_text("text,type\n"), "has no column clause_text and clause_type and split"),
+        ("legal", lambda folder: (folder / "clauses.csv").rename(folder / "clauses.csv.gz"), "cannot be read"),
+        ("customer_support", lambda folder: shutil.rmtree(folder / "metadata"), "holds no call"),
+        ("customer_support", lambda folder: next((folder / "metadata").iterdir()).write_text("{"), "is no JSON document"),
     ],
 )
-def test_a_spoilt_placed_file_is_an_error_of_the_user(name, spoil, said, tmp_path, monkeypatch):
+def test_a_spoilt_placed_file_is_an_error_of_the_user(name, spoil, message, tmp_path, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
     shutil.copytree(task_rows.FIXTURES / name, tmp_path / name)
     spoil(tmp_path / name)
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=message) as error:
         [source.open_source(sources[-1]) for sources in (task.find(name).train, task.find(name).heldout)]
     assert error.value.remedy
 
@@ -110,21 +110,21 @@ def test_doctor_can_list_the_placed_files(tmp_path, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
     shutil.copytree(task_rows.FIXTURES / "legal", tmp_path / "legal")
     listed = manual_files.required_files(task_rows.every())
-    found = {(one.name, file.path): is_here for one, file, is_here in listed}
-    assert {name for name, _ in found} >= {"covid", "customer_support", "jigsaw", "legal"}
-    assert found["legal", "legal"]
-    assert not found["covid", "covid/Corona_NLP_train.csv"]
-    assert not found["covid", "covid/Corona_NLP_test.csv"]
-    assert len(listed) == len(found)
+    is_present = {(one.name, file.path): is_here for one, file, is_here in listed}
+    assert {name for name, _ in is_present} >= {"covid", "customer_support", "jigsaw", "legal"}
+    assert is_present["legal", "legal"]
+    assert not is_present["covid", "covid/Corona_NLP_train.csv"]
+    assert not is_present["covid", "covid/Corona_NLP_test.csv"]
+    assert len(listed) == len(is_present)
 
 
 def test_the_hash_of_a_folder_is_of_its_data(tmp_path, monkeypatch):
     monkeypatch.setenv("LORALIFT_SOURCES", str(tmp_path))
     shutil.copytree(task_rows.FIXTURES / "customer_support", tmp_path / "customer_support")
-    asked = task.find("customer_support").train[0].manual_file
-    before = manual_files.content_hash(manual_files.folder() / asked.path)
+    file = task.find("customer_support").train[0].manual_file
+    before = manual_files.content_hash(manual_files.folder() / file.path)
     (tmp_path / "customer_support" / ".git").mkdir()
     (tmp_path / "customer_support" / ".git" / "index").write_text("differs from clone to clone")
-    assert manual_files.content_hash(manual_files.folder() / asked.path) == before
+    assert manual_files.content_hash(manual_files.folder() / file.path) == before
     next((tmp_path / "customer_support" / "transcript").iterdir()).write_text("[]")
-    assert manual_files.content_hash(manual_files.folder() / asked.path) != before
+    assert manual_files.content_hash(manual_files.folder() / file.path) != before

@@ -25,8 +25,8 @@ def arms(tmp_path_factory):
     """By name, every arm of the report."""
     root = tmp_path_factory.mktemp("placebo")
     jobs = plan(recipes.build(RECIPE))
-    made = run(jobs, Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu")), lambda *_: None)
-    (cell,) = json.loads((made[jobs[-1]].path / "report.json").read_text("utf-8"))["cells"]
+    artifacts = run(jobs, Site(Store(root / "data", root / "checkpoints"), Machine(device="cpu")), lambda *_: None)
+    (cell,) = json.loads((artifacts[jobs[-1]].path / "report.json").read_text("utf-8"))["cells"]
     return {row["name"]: row for row in cell["arms"]}
 
 

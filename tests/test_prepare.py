@@ -37,15 +37,15 @@ def ids(examples):
 
 
 def test_both_splits_are_written(place, model):
-    (exam, lessons), held, learned = draw(place, model, dev_examples=30)
+    (heldout, train), held, learned = draw(place, model, dev_examples=30)
     dev = preparing.examples(place / "out" / "train", "dev.jsonl")
-    assert (exam["examples"], exam["wanted"], exam["kept"]) == (60, 100, 60)
-    assert (lessons["examples"], lessons["dev"], lessons["wanted"], lessons["kept"]) == (100, 30, 130, 130)
+    assert (heldout["examples"], heldout["wanted"], heldout["kept"]) == (60, 100, 60)
+    assert (train["examples"], train["dev"], train["wanted"], train["kept"]) == (100, 30, 130, 130)
     assert (len(held), len(learned), len(dev)) == (60, 100, 30)
     assert not ids(learned) & ids(dev)
-    assert exam["source"]["file"] == "test.jsonl"
-    assert exam["tokens"]["prompt"]["max"] >= exam["tokens"]["prompt"]["mean"] > 0
-    assert preparing.told(place / "out" / "train", "overlap.json") == {"exact": 0, "near": 0, "threshold": 0.8, "pairs": []}
+    assert heldout["source"]["file"] == "test.jsonl"
+    assert heldout["tokens"]["prompt"]["max"] >= heldout["tokens"]["prompt"]["mean"] > 0
+    assert preparing.read_json(place / "out" / "train", "overlap.json") == {"exact": 0, "near": 0, "threshold": 0.8, "pairs": []}
     assert sorted(path.name for path in (place / "out" / "train").iterdir()) == [
         "dev.jsonl",
         "dropped.json",
@@ -83,23 +83,23 @@ def test_another_prompt_draws_the_same_rows(place, model):
 
 
 def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys):
-    (_, lessons), _, _ = draw(place, model, examples=900, dev_examples=100)
-    assert (lessons["examples"], lessons["dev"], lessons["kept"], lessons["wanted"]) == (270, 30, 300, 1000)
-    shown = capsys.readouterr().err
-    assert "train: 300 of the 1000 examples asked for; there are no more: 270 examples, 30 of 100 for dev" in shown
-    assert "warning" not in shown
+    (_, train), _, _ = draw(place, model, examples=900, dev_examples=100)
+    assert (train["examples"], train["dev"], train["kept"], train["wanted"]) == (270, 30, 300, 1000)
+    output = capsys.readouterr().err
+    assert "train: 300 of the 1000 examples asked for; there are no more: 270 examples, 30 of 100 for dev" in output
+    assert "warning" not in output
 
 
 @pytest.mark.parametrize(
-    ("examples", "dev", "said"),
+    ("examples", "dev", "message"),
     [
         (5000, 20, "a dev part of 1 says little of which adapter is best (finetune.keep): ask for fewer prepare.train_examples"),
         (50, 19, "a dev part of 19 says little of which adapter is best (finetune.keep): ask for 20 prepare.dev_examples or more"),
     ],
 )
-def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, said):
+def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, message):
     draw(place, model, examples=examples, dev_examples=dev)
-    assert f"train: warning: {said}" in capsys.readouterr().err
+    assert f"train: warning: {message}" in capsys.readouterr().err
     draw(place, model, "none", examples=50, dev_examples=0)
     assert "warning" not in capsys.readouterr().err
 
@@ -115,11 +115,11 @@ def test_bad_rows_are_left_out_and_counted_by_reason(place, model):
     ]
     text = "".join(json.dumps(row) + "\n" for row in preparing.rows(94)) + "\n".join(bad)
     preparing.write_file(place / "train.jsonl", text)
-    (_, lessons), _, learned = draw(place, model)
-    assert lessons["dropped"] == {"malformed": 1, "missing field": 2, "wrong type": 1, "empty prompt": 1, "empty target": 1}
+    (_, train), _, learned = draw(place, model)
+    assert train["dropped"] == {"malformed": 1, "missing field": 2, "wrong type": 1, "empty prompt": 1, "empty target": 1}
     assert len(learned) == 94
-    told = preparing.told(place / "out" / "train", "dropped.json")
-    assert told["missing field"] == {"count": 2, "first": ["line 96", "line 97"], "value": "team is missing or null"}
+    summary = preparing.read_json(place / "out" / "train", "dropped.json")
+    assert summary["missing field"] == {"count": 2, "first": ["line 96", "line 97"], "value": "team is missing or null"}
     with pytest.raises(DataError, match=r"6% of its 100 rows cannot be used"):
         draw(place, model, "strict", max_bad_rows=0.05)
 
@@ -127,17 +127,17 @@ def test_bad_rows_are_left_out_and_counted_by_reason(place, model):
 def test_a_value_that_no_file_can_hold_is_told_all_the_same(place, model):
     rows = [*preparing.rows(40), {"text": ["\ud800"], "team": "x"}, {"text": "\ud800", "team": " "}]
     (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (_, lessons), _, _ = draw(place, model)
-    assert lessons["dropped"] == {"wrong type": 1, "empty target": 1}
-    assert "\\ud800" in preparing.told(place / "out" / "train", "dropped.json")["wrong type"]["value"]
+    (_, train), _, _ = draw(place, model)
+    assert train["dropped"] == {"wrong type": 1, "empty target": 1}
+    assert "\\ud800" in preparing.read_json(place / "out" / "train", "dropped.json")["wrong type"]["value"]
 
 
 def test_only_the_first_places_are_kept(place, model):
     preparing.write_file(place / "train.jsonl", "".join(json.dumps(row) + "\n" for row in preparing.rows(100)) + "{\n" * 9)
     draw(place, model)
-    told = preparing.told(place / "out" / "train", "dropped.json")
-    assert told["malformed"]["count"] == 9
-    assert told["malformed"]["first"] == ["line 101", "line 102", "line 103", "line 104", "line 105"]
+    summary = preparing.read_json(place / "out" / "train", "dropped.json")
+    assert summary["malformed"]["count"] == 9
+    assert summary["malformed"]["first"] == ["line 101", "line 102", "line 103", "line 104", "line 105"]
 
 
 def test_long_prompts_are_dropped_or_cut_and_answers_never(place, model):
@@ -158,8 +158,8 @@ def test_long_prompts_are_dropped_or_cut_and_answers_never(place, model):
 
 def test_an_answer_that_does_not_fit_is_never_cut(place, model):
     preparing.write_file(place / "test.jsonl", [*preparing.rows(60, 1000), {"text": "a", "team": "very " * 200}])
-    (exam, _), held, _ = draw(place, model, long_prompts="cut_left")
-    assert exam["dropped"] == {"too long": 1}
+    (heldout, _), held, _ = draw(place, model, long_prompts="cut_left")
+    assert heldout["dropped"] == {"too long": 1}
     assert {example.target for example in held} == {"red", "blue"}
 
 
@@ -173,34 +173,34 @@ def test_too_many_long_rows_stop_the_draw_early(place, model):
 def test_copies_within_training_are_left_out(place, model):
     rows = preparing.rows(50)
     preparing.write_file(place / "train.jsonl", [*rows, *rows[:3], {**rows[9], "team": "other"}])
-    (_, lessons), _, _ = draw(place, model)
-    assert lessons["dropped"] == {"duplicate": 3}
-    assert lessons["examples"] == 51
+    (_, train), _, _ = draw(place, model)
+    assert train["dropped"] == {"duplicate": 3}
+    assert train["examples"] == 51
     choosing = preparing.task(choices=["red", "blue", "other"], answer="choice")
-    (_, lessons), _, learned = draw(place, model, "choosing", choosing)
-    assert lessons["dropped"] == {"duplicate": 3, "conflicting answer": 1}
+    (_, train), _, learned = draw(place, model, "choosing", choosing)
+    assert train["dropped"] == {"duplicate": 3, "conflicting answer": 1}
     assert len({example.prompt for example in learned}) == len(learned) == 50
 
 
 def test_no_training_prompt_is_in_the_dev_part(place, model):
     preparing.write_file(place / "train.jsonl", [{"text": f"prompt {n % 40}", "team": f"answer {n}"} for n in range(120)])
-    (_, lessons), _, learned = draw(place, model, dev_examples=10)
+    (_, train), _, learned = draw(place, model, dev_examples=10)
     dev = {example.prompt for example in preparing.examples(place / "out" / "train", "dev.jsonl")}
     assert not dev & {example.prompt for example in learned}
-    assert lessons["dropped"]["prompt of the dev part"] == 120 - lessons["kept"] > 0
-    assert len(dev) == lessons["dev"]
+    assert train["dropped"]["prompt of the dev part"] == 120 - train["kept"] > 0
+    assert len(dev) == train["dev"]
 
 
 def test_equal_held_out_prompts_become_one_group(place, model):
     preparing.write_file(
         place / "test.jsonl", [{"text": f"prompt {n % 5}", "team": f"answer {n}"} for n in range(9)] + [{"text": "p", "team": "t"}]
     )
-    (exam, _), held, _ = draw(place, model)
-    assert (exam["examples"], exam["prompts"]) == (10, 6)
+    (heldout, _), held, _ = draw(place, model)
+    assert (heldout["examples"], heldout["prompts"]) == (10, 6)
     groups = {}
     for example in held:
         groups.setdefault(example.prompt, set()).add(example.group)
-    assert all(len(found) == 1 for found in groups.values())
+    assert all(len(groups_of_prompt) == 1 for groups_of_prompt in groups.values())
     alone = groups.pop("Ticket: p\nTeam:") | groups.pop("Ticket: prompt 4\nTeam:")
     assert alone == {""}
     assert len(set.union(*groups.values()) - {""}) == 4
@@ -214,15 +214,15 @@ def test_ids_are_unique(place, model, monkeypatch):
     from pipeline.data import inline
 
     plain = inline.example_maker
-    monkeypatch.setattr(inline, "example_maker", lambda given: lambda row: replace(plain(given)(row), id=f"n{row['n'] % 290}"))
-    (_, lessons), _, _ = draw(place, model, examples=300)
-    assert lessons["dropped"]["duplicate id"] == 10
-    assert lessons["examples"] == 290
+    monkeypatch.setattr(inline, "example_maker", lambda definition: lambda row: replace(plain(definition)(row), id=f"n{row['n'] % 290}"))
+    (_, train), _, _ = draw(place, model, examples=300)
+    assert train["dropped"]["duplicate id"] == 10
+    assert train["examples"] == 290
 
 
 def test_a_source_document_in_both_splits_is_told(place, model, capsys):
-    (_, lessons), _, _ = draw(place, model, task=preparing.task(group="{team}"))
-    assert lessons["shared_groups"] == lessons["kept"]
+    (_, train), _, _ = draw(place, model, task=preparing.task(group="{team}"))
+    assert train["shared_groups"] == train["kept"]
     assert "come from the same source documents" in capsys.readouterr().err
 
 
@@ -243,9 +243,9 @@ def test_equal_and_similar_prompts_leave_training(place, model):
     preparing.write_file(
         place / "train.jsonl", [*preparing.rows(40), {"text": preparing.STORY.upper(), "team": "red"}, {"text": near, "team": "blue"}]
     )
-    (_, lessons), _, _ = draw(place, model, max_tokens=400)
-    assert (lessons["overlap_exact"], lessons["overlap_near"], lessons["examples"]) == (1, 1, 40)
-    pairs = sorted(preparing.told(place / "out" / "train", "overlap.json")["pairs"], key=lambda pair: pair["kind"])
+    (_, train), _, _ = draw(place, model, max_tokens=400)
+    assert (train["overlap_exact"], train["overlap_near"], train["examples"]) == (1, 1, 40)
+    pairs = sorted(preparing.read_json(place / "out" / "train", "overlap.json")["pairs"], key=lambda pair: pair["kind"])
     assert [(pair["train"], pair["heldout"], pair["kind"]) for pair in pairs] == [
         ("train-41", "test-21", "exact"),
         ("train-42", "test-21", "near"),
@@ -257,8 +257,8 @@ def test_equal_and_similar_prompts_leave_training(place, model):
 
 def test_every_copy_of_a_held_out_prompt_counts_as_overlap(place, model):
     preparing.write_file(place / "train.jsonl", preparing.rows(20) + preparing.rows(2, 1000) * 3)
-    (_, lessons), _, learned = draw(place, model)
-    assert (lessons["overlap_exact"], lessons["dropped"], len(learned)) == (6, {}, 20)
+    (_, train), _, learned = draw(place, model)
+    assert (train["overlap_exact"], train["dropped"], len(learned)) == (6, {}, 20)
 
 
 # Real data, and much of it
@@ -270,9 +270,9 @@ def test_e2e_nlg(tmp_path, model):
     task = preparing.task(
         name="e2e", data=data, prompt="{meaning_representation}", target="{human_reference}", group="{meaning_representation}"
     )
-    exam, lessons = preparing.prepare_both(task, tmp_path, model, examples=600, dev_examples=50, max_tokens=600)
-    assert (exam["rows"], exam["examples"], exam["dropped"]) == (4693, 600, {})
-    assert (lessons["rows"], lessons["examples"], lessons["dev"], lessons["overlap_exact"], lessons["shared_groups"]) == (
+    heldout, train = preparing.prepare_both(task, tmp_path, model, examples=600, dev_examples=50, max_tokens=600)
+    assert (heldout["rows"], heldout["examples"], heldout["dropped"]) == (4693, 600, {})
+    assert (train["rows"], train["examples"], train["dev"], train["overlap_exact"], train["shared_groups"]) == (
         42061,
         600,
         50,
@@ -294,9 +294,9 @@ def test_sst2(tmp_path, model):
         choices=labels["label"],
         answer="choice",
     )
-    exam, lessons = preparing.prepare_both(task, tmp_path, model, examples=1000, max_tokens=400)
-    assert (exam["rows"], exam["examples"], exam["kept"]) == (872, 872, 872)
-    assert (lessons["rows"], lessons["examples"]) == (67349, 1000)
+    heldout, train = preparing.prepare_both(task, tmp_path, model, examples=1000, max_tokens=400)
+    assert (heldout["rows"], heldout["examples"], heldout["kept"]) == (872, 872, 872)
+    assert (train["rows"], train["examples"]) == (67349, 1000)
     hidden = preparing.task(**{**task.model_dump(mode="json"), "data": {**data, "heldout": "test"}})
     with pytest.raises(DataError, match=r"100% of its 1821 rows cannot be used \(1821 bad value\)\.\n  line 1: bad value: label is -1"):
         preparing.prepare_split(hidden, "heldout", tmp_path / "hidden", model)
@@ -313,15 +313,15 @@ class Words:
 renderer.renderer = lambda spec: Words()  # without transformers what is measured is ours
 with (folder / "train.jsonl").open("w") as file:
     for n in range(50_000):
-        said = " ".join(rng.choice(("red", "blue", "ticket", "broken", "again", str(n))) for _ in range(60))
-        file.write(json.dumps({"text": said, "team": str(n % 7), "body": "x" * 1000}) + chr(10))
+        text = " ".join(rng.choice(("red", "blue", "ticket", "broken", "again", str(n))) for _ in range(60))
+        file.write(json.dumps({"text": text, "team": str(n % 7), "body": "x" * 1000}) + chr(10))
 preparing.write_file(folder / "test.jsonl", preparing.rows(500, 10**6))
-exam = preparing.prepare_split(preparing.task(), "heldout", folder / "heldout", model, examples=500)
+preparing.prepare_split(preparing.task(), "heldout", folder / "heldout", model, examples=500)
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 before = peak()
-lessons = preparing.prepare_split(preparing.task(), "train", folder / "train", model, examples=int(sys.argv[2]), max_tokens=2000)
-print(json.dumps({"kib": peak() - before, **lessons}))
+facts = preparing.prepare_split(preparing.task(), "train", folder / "train", model, examples=int(sys.argv[2]), max_tokens=2000)
+print(json.dumps({"kib": peak() - before, **facts}))
 """
 
 
@@ -352,12 +352,12 @@ def test_what_may_be_cut_stands_behind_the_worked_examples():
     from pipeline.data import make_examples, task
     from pipeline.data.files import SourceRow
 
-    made = task.find("wikisql")
+    wikisql = task.find("wikisql")
     row = json.loads((ROOT / "tests/fixtures/tasks/wikisql/test.jsonl").read_text("utf-8").splitlines()[0])
-    plain, led = (make_examples.ExampleMaker(made, preface).example(SourceRow("a", "row 1", row)) for preface in ("", "Shown first.\n\n"))
+    plain, led = (make_examples.ExampleMaker(wikisql, preface).example(SourceRow("a", "row 1", row)) for preface in ("", "Look first.\n\n"))
     (start, end), (later, last) = plain.extra["cut"], led.extra["cut"]
     assert led.prompt[later:last] == plain.prompt[start:end]
-    assert led.prompt.startswith("Shown first.\n\n" + plain.prompt[:start])
+    assert led.prompt.startswith("Look first.\n\n" + plain.prompt[:start])
 
 
 def test_training_behind_other_worked_examples_than_the_exams_is_refused(model, tmp_path, monkeypatch):

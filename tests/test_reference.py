@@ -23,17 +23,17 @@ from pipeline.store.records import Example, Prediction
 from pipeline.store.row_log import Kept
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
 
-EXAM = [Example(f"e{n}", f"question number {n}", "yes") for n in range(12)]
-FIRST = EXAM[0].prompt
-SECOND = EXAM[1].prompt
+HELDOUT = [Example(f"e{n}", f"question number {n}", "yes") for n in range(12)]
+FIRST = HELDOUT[0].prompt
+SECOND = HELDOUT[1].prompt
 ROOT = Path(__file__).parents[1]
 HTML = {"Content-Type": "text/html"}
 
 
 @pytest.fixture
 def server():
-    with FaultServer() as found:
-        yield found
+    with FaultServer() as fault_server:
+        yield fault_server
 
 
 def called(server, **changes):
@@ -48,15 +48,15 @@ class Waits(list):
         await asyncio.sleep(0)
 
 
-def ask(server, tmp_path, exam=EXAM, stop=(), waits=None, **changes):
+def ask(server, tmp_path, heldout=HELDOUT, stop=(), waits=None, **changes):
     waits = Waits() if waits is None else waits
-    return reference.answers(called(server, **changes), reference.AnswerLimits(16, stop), exam, tmp_path / "kept.jsonl", True, waits)
+    return reference.answers(called(server, **changes), reference.AnswerLimits(16, stop), heldout, tmp_path / "kept.jsonl", True, waits)
 
 
 def one(server, tmp_path, **body):
     """The reply to one question, where the server's answer is changed."""
     server.answer = lambda prompt: {**completion(prompt, "a b c"), **body}
-    return ask(server, tmp_path, EXAM[:1])[0]
+    return ask(server, tmp_path, HELDOUT[:1])[0]
 
 
 def spoken(text, finish="stop", **message):
@@ -64,14 +64,14 @@ def spoken(text, finish="stop", **message):
 
 
 def test_every_question_is_asked_once_greedily_and_answered_in_order(server, tmp_path):
-    found = ask(server, tmp_path, stop=("\n",))
-    assert [reply.example for reply in found] == [example.id for example in EXAM]
-    assert [reply.text for reply in found] == [f"You said: {example.prompt}" for example in EXAM]
-    assert server.requests == dict.fromkeys((example.prompt for example in EXAM), 1)
+    replies = ask(server, tmp_path, stop=("\n",))
+    assert [reply.example for reply in replies] == [example.id for example in HELDOUT]
+    assert [reply.text for reply in replies] == [f"You said: {example.prompt}" for example in HELDOUT]
+    assert server.requests == dict.fromkeys((example.prompt for example in HELDOUT), 1)
     turns = [{"role": "user", "content": FIRST}]
     assert server.bodies[0] == {"model": "fault", "messages": turns, "temperature": 0, "max_tokens": 16, "stop": ["\n"]}
     assert set(server.paths) == {"/v1/chat/completions"}
-    assert found[0] == reference.Reply("e0", "You said: question number 0", 5, "eos", 3, True, 1, found[0].seconds, "fault-1")
+    assert replies[0] == reference.Reply("e0", "You said: question number 0", 5, "eos", 3, True, 1, replies[0].seconds, "fault-1")
 
 
 def test_as_many_at_once_as_allowed_after_the_first_came_alone(server, tmp_path):
@@ -83,9 +83,9 @@ def test_as_many_at_once_as_allowed_after_the_first_came_alone(server, tmp_path)
 
 def test_four_stop_strings_are_sent_and_all_are_cut(server, tmp_path):
     server.answer = lambda prompt: completion(prompt, "one two three four five six")
-    found = ask(server, tmp_path, EXAM[:1], stop=("A", "B", "C", "D", " five", " four"))[0]
+    reply = ask(server, tmp_path, HELDOUT[:1], stop=("A", "B", "C", "D", " five", " four"))[0]
     assert server.bodies[0]["stop"] == ["A", "B", "C", "D"]
-    assert (found.text, found.stopped, found.tokens) == ("one two three", "stop", 6)
+    assert (reply.text, reply.stopped, reply.tokens) == ("one two three", "stop", 6)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_four_stop_strings_are_sent_and_all_are_cut(server, tmp_path):
 def test_what_may_pass_is_tried_again(server, tmp_path, fault):
     server.faults[SECOND] = [fault]
     waits = Waits()
-    found = ask(server, tmp_path, waits=waits, patience=RetryPolicy(timeout=0.5))
-    assert [reply.tries for reply in found] == [1, 2, *[1] * 10]
-    assert found[1].text == f"You said: {SECOND}"
+    replies = ask(server, tmp_path, waits=waits, patience=RetryPolicy(timeout=0.5))
+    assert [reply.tries for reply in replies] == [1, 2, *[1] * 10]
+    assert replies[1].text == f"You said: {SECOND}"
     assert len(waits) == 1
     assert server.requests[SECOND] == 2
 
@@ -114,22 +114,22 @@ def test_what_may_pass_is_tried_again(server, tmp_path, fault):
 def test_the_wait_that_a_server_asks_for_is_kept(server, tmp_path, headers, least):
     server.faults[FIRST] = [refusing(429, "slow down", **headers)]
     waits = Waits()
-    ask(server, tmp_path, EXAM[:1], waits=waits)
+    ask(server, tmp_path, HELDOUT[:1], waits=waits)
     assert least <= waits[0] <= 1.1 * least
 
 
 def test_the_wait_may_be_given_as_a_date(server, tmp_path):
     server.faults[FIRST] = [refusing(429, "slow down", Retry_After=formatdate(time.time() + 200, usegmt=True))]
     waits = Waits()
-    ask(server, tmp_path, EXAM[:1], waits=waits)
+    ask(server, tmp_path, HELDOUT[:1], waits=waits)
     assert 100 <= waits[0] <= 220
 
 
-@pytest.mark.parametrize("said", ["soon", "-3", "nan", "inf", "0", "Sat, 01 Jan 2000 00:00:00 GMT"])
-def test_a_wait_that_makes_no_sense_is_our_own(server, tmp_path, said):
-    server.faults[FIRST] = [refusing(503, "slow down", Retry_After=said)]
+@pytest.mark.parametrize("wait", ["soon", "-3", "nan", "inf", "0", "Sat, 01 Jan 2000 00:00:00 GMT"])
+def test_a_wait_that_makes_no_sense_is_our_own(server, tmp_path, wait):
+    server.faults[FIRST] = [refusing(503, "slow down", Retry_After=wait)]
     waits = Waits()
-    ask(server, tmp_path, EXAM[:1], waits=waits)
+    ask(server, tmp_path, HELDOUT[:1], waits=waits)
     assert 0.5 <= waits[0] <= 1
 
 
@@ -190,10 +190,10 @@ def test_nobody_at_the_address_is_said_at_once(tmp_path):
 )  # fmt: skip
 def test_a_refusal_is_an_empty_answer_of_its_own_kind(server, tmp_path, body):
     server.faults[SECOND] = [body if isinstance(body, Fault) else Fault(body={**completion("", ""), **body})]
-    found = ask(server, tmp_path)
-    assert (found[1].text, found[1].stopped, found[1].tries) == ("", "refused", 1)
-    assert all(reply.stopped == "eos" for reply in found if reply.example != "e1")
-    assert found[1].prediction == Prediction("e1", "", 0, "refused")
+    replies = ask(server, tmp_path)
+    assert (replies[1].text, replies[1].stopped, replies[1].tries) == ("", "refused", 1)
+    assert all(reply.stopped == "eos" for reply in replies if reply.example != "e1")
+    assert replies[1].prediction == Prediction("e1", "", 0, "refused")
 
 
 @pytest.mark.parametrize(
@@ -207,16 +207,16 @@ def test_a_refusal_is_an_empty_answer_of_its_own_kind(server, tmp_path, body):
 )  # fmt: skip
 def test_why_an_answer_ended(server, tmp_path, body, text, stopped):
     server.answer = lambda prompt: {**completion(prompt, ""), **body}
-    for found in (ask(server, tmp_path, EXAM[:1], ("END",)), ask(server, tmp_path, EXAM[:1], ("END",))):  # asked, then kept
-        assert (found[0].text, found[0].stopped) == (text, stopped)
+    for replies in (ask(server, tmp_path, HELDOUT[:1], ("END",)), ask(server, tmp_path, HELDOUT[:1], ("END",))):  # asked, then kept
+        assert (replies[0].text, replies[0].stopped) == (text, stopped)
     assert server.requests[FIRST] == 1
 
 
 @pytest.mark.parametrize("counts", [None, {}, {"prompt_tokens": None, "completion_tokens": 3}, {"prompt_tokens": 5}])
 def test_missing_usage_is_estimated_and_said_to_be(server, tmp_path, counts):
-    found = one(server, tmp_path, usage=counts)
-    assert (found.prompt_tokens, found.tokens, found.reported) == (5, 2, False)
-    assert reference.usage([found], 1.0)["usage"] == "estimated"
+    reply = one(server, tmp_path, usage=counts)
+    assert (reply.prompt_tokens, reply.tokens, reply.reported) == (5, 2, False)
+    assert reference.usage([reply], 1.0)["usage"] == "estimated"
 
 
 def test_a_model_that_wants_the_newer_name_of_the_limit_gets_it(server, tmp_path):
@@ -232,20 +232,20 @@ def test_a_model_that_wants_the_newer_name_of_the_limit_gets_it(server, tmp_path
 
 def test_a_failure_keeps_what_was_under_way_and_no_answer_is_paid_for_twice(server, tmp_path):
     server.faults[SECOND] = [refusing(404, "gone")]
-    for example in EXAM[2:5]:
+    for example in HELDOUT[2:5]:
         server.faults[example.prompt] = [Fault(body=completion(example.prompt, "late"), delay=0.5)]
     server.together = 4
     with pytest.raises(ModelError, match=r"answers 404: gone(?s:.*)Answers kept: 4 of 12"):
         ask(server, tmp_path)
-    assert server.requests == {example.prompt: 1 for example in EXAM[:5]}
-    found = ask(server, tmp_path)
-    assert [reply.text for reply in found[:5]] == [f"You said: {FIRST}", f"You said: {SECOND}", "late", "late", "late"]
-    assert server.requests == {example.prompt: 1 + (example.prompt == SECOND) for example in EXAM}
+    assert server.requests == {example.prompt: 1 for example in HELDOUT[:5]}
+    replies = ask(server, tmp_path)
+    assert [reply.text for reply in replies[:5]] == [f"You said: {FIRST}", f"You said: {SECOND}", "late", "late", "late"]
+    assert server.requests == {example.prompt: 1 + (example.prompt == SECOND) for example in HELDOUT}
 
 
 def test_a_failure_wakes_those_that_wait(server, tmp_path):
     server.faults[SECOND] = [BUSY]
-    server.faults[EXAM[2].prompt] = [replace(refusing(404, "gone"), delay=0.5)]
+    server.faults[HELDOUT[2].prompt] = [replace(refusing(404, "gone"), delay=0.5)]
     resting = []
 
     async def long(seconds):
@@ -263,29 +263,29 @@ def test_a_line_that_was_cut_off_is_asked_for_again(server, tmp_path):
     path = tmp_path / "kept.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:5]) + lines[5][:20])
-    assert ask(server, tmp_path)[:5] == [next(r for r in whole if r.example == e.id) for e in EXAM[:5]]
+    assert ask(server, tmp_path)[:5] == [next(r for r in whole if r.example == e.id) for e in HELDOUT[:5]]
     assert len(ask(server, tmp_path)) == 12
     assert sum(server.requests.values()) == 12 + 7
 
 
 def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with Kept(tmp_path / "rows.jsonl") as kept:
-        kept.add({"n": 1})
+    with Kept(tmp_path / "rows.jsonl") as log:
+        log.add({"n": 1})
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
         try:
             with pytest.raises(OSError, match="too large"):
-                kept.add({"n": "x" * 40})
+                log.add({"n": "x" * 40})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        kept.add({"n": 2})
-    with Kept(tmp_path / "rows.jsonl") as kept:
-        assert kept.rows == [{"n": 1}, {"n": 2}]
+        log.add({"n": 2})
+    with Kept(tmp_path / "rows.jsonl") as log:
+        assert log.rows == [{"n": 1}, {"n": 2}]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_killed_run_pays_again_for_what_was_under_way_only(server, tmp_path, end):
-    for example in EXAM[5:8]:
+    for example in HELDOUT[5:8]:
         server.faults[example.prompt] = [STALL]
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(tmp_path), server.endpoint], cwd=ROOT, env=environ(), stderr=subprocess.DEVNULL
@@ -298,7 +298,7 @@ def test_a_killed_run_pays_again_for_what_was_under_way_only(server, tmp_path, e
     child.send_signal(end)
     assert child.wait(20) != 0
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), server.endpoint], cwd=ROOT, env=environ(), check=True)
-    assert server.requests == {example.prompt: 2 if example in EXAM[5:8] else 1 for example in EXAM}
+    assert server.requests == {example.prompt: 2 if example in HELDOUT[5:8] else 1 for example in HELDOUT}
     assert len({json.loads(line)["example"] for line in path.read_text().splitlines()}) == 12
 
 

@@ -25,21 +25,21 @@ from pipeline.store.records import Example, Prediction
 from pipeline.tasks import shop_notice
 from tests import tiny
 
-EXAM = tiny.examples(16, 200)
-SAID = [f"{e.prompt[4:-2]} likes a dog" if n % 3 else "yes" for n, e in enumerate(EXAM)]
+HELDOUT = tiny.examples(16, 200)
+ANSWERS = [f"{e.prompt[4:-2]} likes a dog" if n % 3 else "yes" for n, e in enumerate(HELDOUT)]
 
 
-def write(folder, exam, said):
-    tiny.write_part(folder / "exam", exam)
-    (folder / "said").mkdir()
-    rows = [Prediction(example.id, words, 3, "eos") for example, words in zip(exam, said, strict=True)]
-    records.write(folder / "said" / "predictions.jsonl", rows)
-    return {"heldout": folder / "exam", "predictions": folder / "said"}
+def write(folder, heldout, answers):
+    tiny.write_part(folder / "heldout", heldout)
+    (folder / "base").mkdir()
+    rows = [Prediction(example.id, words, 3, "eos") for example, words in zip(heldout, answers, strict=True)]
+    records.write(folder / "base" / "predictions.jsonl", rows)
+    return {"heldout": folder / "heldout", "predictions": folder / "base"}
 
 
 @pytest.fixture
 def inputs(tmp_path):
-    return write(tmp_path, EXAM, SAID)
+    return write(tmp_path, HELDOUT, ANSWERS)
 
 
 def run(tmp_path, model, inputs, name="out", tokens=None, **changes):
@@ -53,33 +53,33 @@ def alone(model, prompt, answer):
     """Log-probability of the ids of an answer behind those of a prompt, one row at a time."""
     with torch.inference_mode():
         logs = model(input_ids=torch.tensor([prompt + answer])).logits[0].float().log_softmax(-1)
-    return sum(float(logs[len(prompt) + at - 1, token]) for at, token in enumerate(answer))
+    return sum(float(logs[len(prompt) + index - 1, token]) for index, token in enumerate(answer))
 
 
 @pytest.mark.parametrize("tokens", [1, 100, 4096])
 def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
     _, rows = run(tmp_path, model, inputs, tokens=tokens)
     base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model)
-    others = relate.derangement([example.prompt for example in EXAM], 0)
-    assert [row["example"] for row in rows] == [example.id for example in EXAM]
-    for at, (example, said, row) in enumerate(zip(EXAM, SAID, rows, strict=True)):
-        answer, prompt = render.answer_ids(example.prompt, said), render.prompt_ids(example.prompt)
+    others = relate.derangement([example.prompt for example in HELDOUT], 0)
+    assert [row["example"] for row in rows] == [example.id for example in HELDOUT]
+    for index, (example, text, row) in enumerate(zip(HELDOUT, ANSWERS, rows, strict=True)):
+        answer, prompt = render.answer_ids(example.prompt, text), render.prompt_ids(example.prompt)
         assert row["tokens"] == len(answer)
         assert row["own"] == pytest.approx(alone(base, prompt, answer), abs=1e-4)
-        assert row["other"] == pytest.approx(alone(base, render.prompt_ids(EXAM[others[at]].prompt), answer), abs=1e-4)
+        assert row["other"] == pytest.approx(alone(base, render.prompt_ids(HELDOUT[others[index]].prompt), answer), abs=1e-4)
         assert row["alone"] == pytest.approx(alone(base, [1], answer), abs=1e-4)
 
 
 def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeypatch):
     real, sizes = likelihood.row_logprobs, []
     monkeypatch.setattr(likelihood, "row_logprobs", lambda *args: sizes.append(len(args[1])) or real(*args))
-    inputs = write(tmp_path, [*EXAM, *(Example(f"again{e.id}", e.prompt, e.target) for e in EXAM)], SAID * 2)
+    inputs = write(tmp_path, [*HELDOUT, *(Example(f"again{e.id}", e.prompt, e.target) for e in HELDOUT)], ANSWERS * 2)
     facts, rows = run(tmp_path, model, inputs)
     assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
     assert facts["examples"] == 32
-    others = relate.derangement([example.prompt for example in EXAM] * 2, 0)
-    behind = {(EXAM[at % 16].prompt, SAID[n % 16]) for n, other in enumerate(others) for at in (n, other)}
-    assert sum(sizes) == facts["scored"] == len(behind) + len({*SAID}) < 3 * 32
+    others = relate.derangement([example.prompt for example in HELDOUT] * 2, 0)
+    behind = {(HELDOUT[index % 16].prompt, ANSWERS[n % 16]) for n, other in enumerate(others) for index in (n, other)}
+    assert sum(sizes) == facts["scored"] == len(behind) + len({*ANSWERS}) < 3 * 32
 
 
 class Wide:
@@ -95,7 +95,7 @@ class Wide:
     def get_output_embeddings(self):
         return SimpleNamespace(weight=torch.empty(self.vocabulary, 1, device="meta"))
 
-    def __call__(self, input_ids, logits_to_keep, **asked):
+    def __call__(self, input_ids, logits_to_keep, **options):
         rows = len(input_ids)
         self.passes, self.tokens = self.passes + 1, max(self.tokens, input_ids.numel())
         self.logits = max(self.logits, rows * logits_to_keep * self.vocabulary)
@@ -112,10 +112,10 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
     tokenizer = SimpleNamespace(eos_token_id=2)
     backend = TransformersBackend(model, SimpleNamespace(pad=0, end=2, tokenizer=tokenizer), batching.CUDA_TOKENS)
     batches = backend.logprobs_batches(rows)
-    found = resumable.values(
+    sums = resumable.values(
         tmp_path / "values.jsonl", batches, lambda batch: backend.logprobs([rows[index] for index in batch]), "scoring", "answers"
     )
-    for row, value in zip(rows, found, strict=True):  # every token is as likely as any other
+    for row, value in zip(rows, sums, strict=True):  # every token is as likely as any other
         assert value == pytest.approx(-row.target_count * math.log(model.vocabulary), rel=1e-5)
     assert model.passes == passes
     assert model.tokens <= batching.CUDA_TOKENS
@@ -145,13 +145,13 @@ def scanned(prompts, seed):
     """As relate.derangement says it, place by place."""
     order = list(range(len(prompts)))
     random.Random(f"derangement {seed}").shuffle(order)
-    seen = [prompts[at] for at in order]
-    order.sort(key=lambda at: seen.index(prompts[at]))
-    step, found = max(map(prompts.count, prompts)), {}
-    for place, at in enumerate(order):
+    seen = [prompts[index] for index in order]
+    order.sort(key=lambda index: seen.index(prompts[index]))
+    step, partners = max(map(prompts.count, prompts)), {}
+    for place, index in enumerate(order):
         ahead = (order[(place + step + more) % len(order)] for more in range(len(order)))
-        found[at] = next((partner for partner in ahead if prompts[partner] != prompts[at]), None)
-    return [found[at] for at in range(len(prompts))]
+        partners[index] = next((partner for partner in ahead if prompts[partner] != prompts[index]), None)
+    return [partners[index] for index in range(len(prompts))]
 
 
 @pytest.mark.parametrize("prompts", ["sssssss", "sssssssstu" * 9, "ststss" * 9, "abcdefghij" * 3, "sssttuv"])
@@ -171,13 +171,13 @@ def test_nobody_gets_his_own_prompt_and_each_is_used_once(seed):
     prompts = [f"p{n % 7}" for n in range(20)]
     others = relate.derangement(prompts, seed)
     assert sorted(others) == list(range(20))
-    assert all(prompts[at] != prompts[other] for at, other in enumerate(others))
+    assert all(prompts[index] != prompts[other] for index, other in enumerate(others))
     assert others == relate.derangement(prompts, seed) != relate.derangement(prompts, seed + 1)
 
 
 def test_a_prompt_that_most_have_still_gets_another_and_a_single_one_none():
     prompts = ["same"] * 7 + ["one", "two"]
-    assert all(prompts[other] != prompts[at] for at, other in enumerate(relate.derangement(prompts, 0)))
+    assert all(prompts[other] != prompts[index] for index, other in enumerate(relate.derangement(prompts, 0)))
     assert relate.derangement(["same"] * 4, 0) == [None] * 4
     assert relate.derangement([], 0) == []
 
@@ -191,7 +191,7 @@ def test_where_there_is_no_other_prompt_that_is_counted(tmp_path, model):
 
 
 def test_an_empty_answer_has_no_tokens_and_zeros(tmp_path, model):
-    facts, rows = run(tmp_path, model, write(tmp_path, EXAM, ["", " \n", *SAID[2:]]))
+    facts, rows = run(tmp_path, model, write(tmp_path, HELDOUT, ["", " \n", *ANSWERS[2:]]))
     assert facts["empty"] == 2
     for row in rows[:2]:
         assert (row["tokens"], row["own"], row["other"], row["alone"]) == (0, 0.0, 0.0, 0.0)
@@ -200,10 +200,10 @@ def test_an_empty_answer_has_no_tokens_and_zeros(tmp_path, model):
 
 def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monkeypatch):
     long = " ".join(["the dog sees a bird"] * 100)
-    inputs = write(tmp_path, EXAM, [long, *SAID[1:]])
+    inputs = write(tmp_path, HELDOUT, [long, *ANSWERS[1:]])
     facts, rows = run(tmp_path, model, inputs)
-    render, other = renderer.renderer(model), relate.derangement([example.prompt for example in EXAM], 0)[0]
-    longest = max(len(render.prompt_ids(EXAM[at].prompt)) for at in (0, other))
+    render, other = renderer.renderer(model), relate.derangement([example.prompt for example in HELDOUT], 0)[0]
+    longest = max(len(render.prompt_ids(HELDOUT[index].prompt)) for index in (0, other))
     assert facts["cut"] == 1
     assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
     monkeypatch.setattr(relate, "LONGEST", 7)
@@ -239,8 +239,8 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs,
     monkeypatch.setattr(likelihood, "row_logprobs", stops)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, model, inputs, "broken", tokens=100)
-    kept = tmp_path / "broken.resume" / "values.jsonl"
-    kept.write_bytes(kept.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
+    log = tmp_path / "broken.resume" / "values.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
     again = []
     monkeypatch.setattr(likelihood, "row_logprobs", lambda *args: again.append(args) or real(*args))
     run(tmp_path, model, inputs, "broken", tokens=100)
@@ -253,26 +253,26 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs,
 def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
     spec = tiny.make_model(tmp_path / "base")
     config = tmp_path / "base" / "tokenizer_config.json"
-    told = json.loads(config.read_text())
-    told.pop("bos_token")
-    config.write_text(json.dumps(told))
+    settings = json.loads(config.read_text())
+    settings.pop("bos_token")
+    config.write_text(json.dumps(settings))
     tokenizer = json.loads((tmp_path / "base" / "tokenizer.json").read_text())
     (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
     render = renderer.renderer(spec)
     assert render.tokenizer.bos_token_id is None
-    way = relate.scored_answers(render, EXAM[:2], SAID[:2], 256, 0)[0]
+    way = relate.scored_answers(render, HELDOUT[:2], ANSWERS[:2], 256, 0)[0]
     assert way.no_prompt == (2,)
 
 
 def test_the_quickstart_base_tells_true_pairs_from_shuffled_ones(tmp_path):
-    exam = [replace(shop_notice.example(row), id=f"e{n}") for n, row in enumerate(islice(rows_of.records("heldout"), 40))]
+    heldout = [replace(shop_notice.example(row), id=f"e{n}") for n, row in enumerate(islice(rows_of.records("heldout"), 40))]
     spec = next(row for row in base_model.MODELS if row.name == "quickstart-base").spec()
-    told = {}
-    for name, said in (("true", exam), ("shuffled", exam[1:] + exam[:1])):
+    summaries = {}
+    for name, answered in (("true", heldout), ("shuffled", heldout[1:] + heldout[:1])):
         (tmp_path / name).mkdir()
-        inputs = write(tmp_path / name, exam, [example.target for example in said])
+        inputs = write(tmp_path / name, heldout, [example.target for example in answered])
         _, rows = run(tmp_path / name, spec, inputs, compute="bf16")
-        told[name] = relevance.summarize(rows, np.arange(40), 0.95, 500, 0)
-    assert told["true"]["auc_low"] > 0.9
-    assert told["true"]["low"] > told["shuffled"]["high"]
-    assert told["shuffled"]["auc_low"] < 0.5 < told["shuffled"]["auc_high"]
+        summaries[name] = relevance.summarize(rows, np.arange(40), 0.95, 500, 0)
+    assert summaries["true"]["auc_low"] > 0.9
+    assert summaries["true"]["low"] > summaries["shuffled"]["high"]
+    assert summaries["shuffled"]["auc_low"] < 0.5 < summaries["shuffled"]["auc_high"]

@@ -18,7 +18,7 @@ from tests import project
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, model):
+def finished(tmp_path_factory, model):
     """A recipe that was carried out once: (recipe, root)."""
     root = tmp_path_factory.mktemp("made")
     recipe = project.make(root, model["folder"])
@@ -27,11 +27,11 @@ def made(tmp_path_factory, model):
 
 
 @pytest.fixture
-def copied(made, tmp_path, monkeypatch):
+def copied(finished, tmp_path, monkeypatch):
     """A store of the test's own, with everything made in it."""
-    shutil.copytree(made[1], tmp_path / "store")
+    shutil.copytree(finished[1], tmp_path / "store")
     runs.check.cache_clear()
-    return made[0], tmp_path / "store"
+    return finished[0], tmp_path / "store"
 
 
 @pytest.mark.parametrize(
@@ -171,24 +171,24 @@ def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsy
     recipe, root = copied
     monkeypatch.setattr(stages, "code", lambda *_: "edited")
     views.collect(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
-    assert sorted(each.stage for each in artifacts(root)) == ["finetune", "generate", "generate"]
+    assert sorted(artifact.stage for artifact in artifacts(root)) == ["finetune", "generate", "generate"]
 
 
-def test_a_sweep_shares_its_work(made):
-    recipe = recipes.load(made[0], {"sweep": {"finetune.rank": [1, 2, 4, 8, 16, 32]}, "finetune.seeds": [0, 1]})
+def test_a_sweep_shares_its_work(finished):
+    recipe = recipes.load(finished[0], {"sweep": {"finetune.rank": [1, 2, 4, 8, 16, 32]}, "finetune.seeds": [0, 1]})
     jobs = plan(recipe)
     count = {stage: sum(job.stage == stage for job in jobs) for stage in set(project.STAGES)}
     assert count == {"prepare": 2, "finetune": 12, "generate": 13, "compare": 6, "report": 1}
 
 
-def test_jobs_stand_behind_their_inputs(made):
-    jobs = plan(recipes.load(made[0], {"sweep": {"finetune.rank": [1, 2]}}))
-    for at, job in enumerate(jobs):
-        assert all(jobs.index(source) < at for _, source in job.inputs)
+def test_jobs_stand_behind_their_inputs(finished):
+    jobs = plan(recipes.load(finished[0], {"sweep": {"finetune.rank": [1, 2]}}))
+    for index, job in enumerate(jobs):
+        assert all(jobs.index(source) < index for _, source in job.inputs)
     assert len(set(jobs)) == len(jobs)
 
 
 def test_every_stage_is_a_file():
-    found = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
-    assert found == {*project.STAGES, "refer", "relate", "forget", "speed"}
-    assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in found)
+    names = {path.stem for path in (Path(runs.__file__).parent / "stages").glob("[a-z]*.py")}
+    assert names == {*project.STAGES, "refer", "relate", "forget", "speed"}
+    assert all(callable(import_module(f"pipeline.stages.{name}").run) for name in names)

@@ -24,10 +24,10 @@ def test_killed_at_twenty_moments_ends_with_the_same_bytes(tmp_path, model, stag
     words = [sys.executable, "-m", "tests.killer", str(recipe), str(tmp_path), stage, "20"]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=900, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    said = json.loads(ran.stdout.splitlines()[-1])
-    assert said["kills"] == 20
-    assert said["resumed"] >= 3  # the kills did land while there was something to lose
-    assert said["finished"] >= 1
+    summary = json.loads(ran.stdout.splitlines()[-1])
+    assert summary["kills"] == 20
+    assert summary["resumed"] >= 3  # the kills did land while there was something to lose
+    assert summary["finished"] >= 1
     assert not [path for path in tmp_path.glob("killed/**/.*--*") if path.is_dir()]  # nor did they leave anything lying about
 
 
@@ -38,10 +38,10 @@ def test_two_processes_on_one_recipe_both_end_well(tmp_path, model):
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
     outputs = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    made = list(Store(tmp_path / "data", tmp_path / "checkpoints").all())
-    assert sorted(each.stage for each in made) == sorted(project.STAGES)
-    for each in made:
-        each.verify()
+    artifacts = list(Store(tmp_path / "data", tmp_path / "checkpoints").all())
+    assert sorted(sealed.stage for sealed in artifacts) == sorted(project.STAGES)
+    for sealed in artifacts:
+        sealed.verify()
     assert sum(out.count("done in") for out, _ in outputs) == len(project.STAGES)  # none was made twice
     assert not [path for path in tmp_path.rglob(".*--*")]
 
