@@ -67,7 +67,7 @@ def measured(done: dict[Job, Artifact]) -> dict[str, Any]:
     found = {}
     for job, made in done.items():
         if job.stage in plan_table.WORK_OF:
-            known = plan_table.reckoned(job, done)
+            known = plan_table.estimate_of(job, done)
             reckoned = {gpu.name: vars(known.costs[gpu.name]) for gpu in GPUS} if known else None
             least = known.least if known else None
             facts = {name: value for name, value in made.facts.items() if name != "targets"}

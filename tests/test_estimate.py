@@ -259,7 +259,7 @@ def test_many_jobs_are_told_by_stage(tmp_path):
     assert len(jobs) > plan_table.MANY_JOBS
     assert len(each) - len(short) > 80
     assert [found for found in each if "jobs, " in found] == [found for found in short if "jobs, " in found]
-    known = [plan_table.reckoned(job, {}) for job in jobs if job.stage == "finetune"]
+    known = [plan_table.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
     hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in known) / 3600):>5}" for gpu in GPUS)
     row = next(found for found in short if " finetune " in found)
     assert row == f"  40{f'<={max(one.least for one in known) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
@@ -310,13 +310,13 @@ def test_what_is_made_is_not_in_the_sum(prepared):
 
 
 def test_the_sum_is_of_what_has_to_be_made():
-    left, work = plan_table.Left(), plan_table.Reckoned(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
+    left, work = plan_table.Remaining(), plan_table.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
     job = next(job for job in plan(asked(), ask=False) if job.stage == "finetune")
     left.add(job, work)
     once = left.hours["A10G"]
     left.add(job, work)
     assert left.hours["A10G"] == pytest.approx(2 * once) == pytest.approx(2 * work.costs["A10G"].seconds / 3600)
-    assert plan_table.Left().said() == ""
+    assert plan_table.Remaining().text() == ""
 
 
 @pytest.mark.parametrize("more", [{"base": "org/unknown"}, {"finetune": {"compute": "fp32"}}, {"finetune": {"dora": True}}])

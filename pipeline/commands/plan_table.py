@@ -45,108 +45,111 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
         every: a line a job, however many there are; else many are told by stage.
     """
     have: dict[Job, Artifact] = {}
-    lines = [looked_at(job, have, store) for job in jobs]
+    rows = [job_status(job, have, store) for job in jobs]
     out.print(f"[dim]{LEGEND}{quick()}[/]", soft_wrap=True)
     out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
     if every or len(jobs) <= MANY_JOBS:
-        show_jobs(out, lines, shared(recipe) if out.is_terminal else "")
+        show_jobs(out, rows, shared_prefix(recipe) if out.is_terminal else "")
     else:
-        show_stages(out, lines)
-    total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{left(lines).said()}"
+        show_stages(out, rows)
+    total = f"{len(jobs)} jobs, {len(jobs) - len(have)} to make{remaining(rows).text()}"
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
-    exams = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
-    known = {job: lengths(job, have) for job in exams}
-    unprepared = {job for job, read in known.items() if read.bound}
-    power.show(out, jobs[-1], {job: read.examples for job, read in known.items()}, unprepared)
+    heldout = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
+    sizes = {job: lengths(job, have) for job in heldout}
+    unprepared = {job for job, read in sizes.items() if read.bound}
+    power.show(out, jobs[-1], {job: read.examples for job, read in sizes.items()}, unprepared)
 
 
 @dataclass(frozen=True)
-class Reckoned:
+class JobEstimate:
     """What a job takes."""
 
     least: float
-    """Bytes."""
+    """Bytes that a card must have."""
     costs: dict[str, Cost]
+    """By the name of a card."""
     bound: bool
     """Whether it rests on the longest prompts, since nothing is prepared."""
 
 
 @dataclass
-class Left:
-    """What is still to be made, over all jobs."""
+class Remaining:
+    """What is still to be made, over all jobs, by the name of a card."""
 
     hours: dict[str, float] = field(default_factory=lambda: {gpu.name: 0.0 for gpu in GPUS})
     too_large: dict[str, int] = field(default_factory=lambda: {gpu.name: 0 for gpu in GPUS})
     unknown: int = 0
     bound: bool = False
 
-    def add(self, job: Job, known: Reckoned | None) -> None:
-        self.unknown += job.stage in WORK_OF and known is None
-        for name, cost in known.costs.items() if known else ():
+    def add(self, job: Job, needs: JobEstimate | None) -> None:
+        self.unknown += job.stage in WORK_OF and needs is None
+        for name, cost in needs.costs.items() if needs else ():
             self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
             self.too_large[name] += not cost.fits
-        self.bound |= known is not None and known.bound
+        self.bound |= needs is not None and needs.bound
 
-    def said(self) -> str:
+    def text(self) -> str:
         """The sum for each card; empty if there is nothing to make that takes a card."""
         if not any(self.hours.values()) and not any(self.too_large.values()):
             return ""
-        parts = [f"{name} {self.took(hours)}{self.rest(name)}" for name, hours in self.hours.items()]
+        parts = [f"{name} {self.duration(hours)}{self.too_large_text(name)}" for name, hours in self.hours.items()]
         return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
 
-    def took(self, hours: float) -> str:
-        return f"{'<=' * self.bound}{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
+    def duration(self, hours: float) -> str:
+        return f"{bound_mark(self.bound)}{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
 
-    def rest(self, name: str) -> str:
+    def too_large_text(self, name: str) -> str:
         return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
 
 
 @dataclass(frozen=True)
-class Looked:
-    """A job of a plan, and what is known of it."""
+class JobStatus:
+    """A job of a plan: what it takes, and whether it is here."""
 
     job: Job
-    known: Reckoned | None
+    needs: JobEstimate | None
+    """None: not known, or nothing that is worth an estimate."""
     waits: Job | None
     """The last of its inputs that is still to be made."""
     reason: str | None
     """None: it is here."""
 
 
-def looked_at(job: Job, have: dict[Job, Artifact], store: Store) -> Looked:
+def job_status(job: Job, have: dict[Job, Artifact], store: Store) -> JobStatus:
+    """The row of a job; an artifact that is here is added to `have`, so jobs come in the order of their inputs."""
     waits, reason = missing(job, have), why(job, have, store)
-    return Looked(job, reckoned(job, have) if job.stage in WORK_OF else None, waits, reason)
+    return JobStatus(job, estimate_of(job, have) if job.stage in WORK_OF else None, waits, reason)
 
 
-def shared(recipe: Recipe) -> str:
+def shared_prefix(recipe: Recipe) -> str:
     """What begins the name of every job on the one base of a recipe; empty where there are several."""
     bases = {base_model.short(point.base) for _, point in recipe.points()}
     return f"{bases.pop()}--" if len(bases) == 1 else ""
 
 
-def show_jobs(out: Console, lines: list[Looked], before: str) -> None:
+def show_jobs(out: Console, rows: list[JobStatus], before: str) -> None:
     """One line a job; on a terminal that is too narrow for it what does not fit stands below, names unbroken unless longer than a line.
 
     Args:
         before: left out of the names.
     """
-    numbers = {line.job: number for number, line in enumerate(lines, 1)}
+    numbers = {row.job: number for number, row in enumerate(rows, 1)}
     if before:
         out.print(Text(f"{'':4}{'':{WIDTH}} names without {before}", "dim"), soft_wrap=True)
-    for line in lines:
-        job, reason = line.job, line.reason
+    for row in rows:
+        job, reason = row.job, row.reason
         because = "" if reason in (None, "never made") else f" ({reason})"
-        if line.waits:
-            stage = f"{line.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
-            because = f" (after {stage}{numbers[line.waits]})"
-        said = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
-        head = Text(f"{numbers[job]:>4}{figures(job, line.known)} {job.stage:8}")
-        out.print(laid_out([head, Text(job.label.removeprefix(before)), said], out.width if out.is_terminal else None), soft_wrap=True)
+        if row.waits:
+            stage = f"{row.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
+            because = f" (after {stage}{numbers[row.waits]})"
+        status = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
+        head = Text(f"{numbers[job]:>4}{figures(job, row.needs)} {job.stage:8}")
+        out.print(laid_out([head, Text(job.label.removeprefix(before)), status], out.width if out.is_terminal else None), soft_wrap=True)
 
 
 def laid_out(parts: list[Text], width: int | None) -> Text:
-    """The parts in one line; with a width each that passes it begins a line of its own, and is wrapped where it is too long for one."""
+    """The parts in one line; one that passes the width begins a line of its own, and is wrapped where it is too long for one."""
     if width is None:
         return Text(" ").join(parts)
     whole, used = parts[0].copy(), len(parts[0])
@@ -159,43 +162,49 @@ def laid_out(parts: list[Text], width: int | None) -> Text:
     return whole
 
 
-def show_stages(out: Console, lines: list[Looked]) -> None:
+def show_stages(out: Console, rows: list[JobStatus]) -> None:
     """One line a stage: how many jobs, the memory of the largest and the hours of all that are to be made."""
-    for stage in dict.fromkeys(line.job.stage for line in lines):
-        mine = [line for line in lines if line.job.stage == stage]
-        make = [line for line in mine if line.reason is not None]
+    for stage in dict.fromkeys(row.job.stage for row in rows):
+        mine = [row for row in rows if row.job.stage == stage]
+        make = [row for row in mine if row.reason is not None]
         out.print(
             f"{len(mine):>4}{together(make)} {stage:8} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]", soft_wrap=True
         )
     out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
 
 
-def together(lines: list[Looked]) -> str:
+def together(rows: list[JobStatus]) -> str:
     """Memory of the largest and hours of all on each card, WIDTH characters; "-" where one of them does not fit."""
-    known = [line.known for line in lines if line.known]
-    if not known:
+    estimates = [row.needs for row in rows if row.needs]
+    if not estimates:
         return " " * WIDTH
-    bound = "<=" * any(each.bound for each in known)
-    rest = left(lines)
+    bound = bound_mark(any(needs.bound for needs in estimates))
+    rest = remaining(rows)
     hours = [f"{'-' if rest.too_large[name] else hour(spent):>5}" for name, spent in rest.hours.items()]
-    return f"{bound + f'{max(each.least for each in known) / 1e9:.1f}':>7}{''.join(hours)}"
+    return f"{bound + f'{max(needs.least for needs in estimates) / 1e9:.1f}':>7}{''.join(hours)}"
 
 
-def left(lines: list[Looked]) -> Left:
-    found = Left()
-    for line in lines:
-        if line.reason is not None:
-            found.add(line.job, line.known)
-    return found
+def bound_mark(is_bound: bool) -> str:
+    """What stands before a figure that is no more than a bound."""
+    return "<=" if is_bound else ""
+
+
+def remaining(rows: list[JobStatus]) -> Remaining:
+    """What the jobs take that are not here."""
+    rest = Remaining()
+    for row in rows:
+        if row.reason is not None:
+            rest.add(row.job, row.needs)
+    return rest
 
 
 def show_notes(out: Console, recipe: Recipe) -> None:
     """What is peculiar about each base, and what a user must still do to fetch it."""
     bases = {model.name: model for model in (base_model.find(point) for _, point in recipe.points())}
     for model in bases.values():
-        for said in (f"{model.name}: {model.note}" if model.note else "", model.access()):
-            if said:
-                out.print(Text(textwrap.fill(said, 80, break_on_hyphens=False, break_long_words=False)), soft_wrap=True)
+        for note in (f"{model.name}: {model.note}" if model.note else "", model.access()):
+            if note:
+                out.print(Text(textwrap.fill(note, 80, break_on_hyphens=False, break_long_words=False)), soft_wrap=True)
 
 
 def missing(job: Job, have: dict[Job, Artifact]) -> Job | None:
@@ -208,18 +217,18 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
     if waits := missing(job, have):
         return f"after {waits.stage} {waits.label}"
     inputs = {name: have[source] for name, source in job.inputs}
-    found = find(job, inputs, store)
-    if found is not None:
-        have[job] = found
+    artifact = find(job, inputs, store)
+    if artifact is not None:
+        have[job] = artifact
         return None
-    asked = artifact_spec(job, inputs)
+    spec = artifact_spec(job, inputs)
     like = [Artifact.open(path.parent) for path in store.folder(job.stage).glob(f"{escape(job.label)}--*/{MANIFEST}")]
     if not like:
         return "never made"
-    last = max(like, key=lambda made: str(made.provenance["at"]))
-    changes = [name for name in asked.params if last.params.get(name) != asked.params[name]]
-    changes += [f"input {name}" for name in asked.inputs if last.inputs.get(name) != asked.inputs[name]]
-    changes += ["the code"] if last.version != asked.version else []
+    last = max(like, key=lambda artifact: str(artifact.provenance["at"]))
+    changes = [name for name in spec.params if last.params.get(name) != spec.params[name]]
+    changes += [f"input {name}" for name in spec.inputs if last.inputs.get(name) != spec.inputs[name]]
+    changes += ["the code"] if last.version != spec.version else []
     return f"changed since {last.key[:12]}: {', '.join(changes)}" if changes else "never made"
 
 
@@ -228,12 +237,12 @@ def short(name: str) -> str:
     return name.removeprefix("RTX ").removesuffix("-80")
 
 
-def figures(job: Job, known: Reckoned | None) -> str:
+def figures(job: Job, needs: JobEstimate | None) -> str:
     """Memory and the hours on each card, WIDTH characters."""
-    if known is None:
+    if needs is None:
         return f"{'not known' if job.stage in WORK_OF else '':>{WIDTH}}"
-    hours = [f"{hour(cost.seconds / 3600) if cost.fits else '-':>5}" for cost in known.costs.values()]
-    return f"{'<=' * known.bound + f'{known.least / 1e9:.1f}':>7}{''.join(hours)}"
+    hours = [f"{hour(cost.seconds / 3600) if cost.fits else '-':>5}" for cost in needs.costs.values()]
+    return f"{bound_mark(needs.bound) + f'{needs.least / 1e9:.1f}':>7}{''.join(hours)}"
 
 
 def hour(value: float) -> str:
@@ -241,7 +250,7 @@ def hour(value: float) -> str:
     return f"{value:.{2 if value < 0.995 else 1 if value < 99.95 else 0}f}"
 
 
-def reckoned(job: Job, have: dict[Job, Artifact]) -> Reckoned | None:
+def estimate_of(job: Job, have: dict[Job, Artifact]) -> JobEstimate | None:
     """What training or answering takes; None where the base's shape is not known, or fp32 or DoRA is asked for, which is not covered."""
     shape = shape_of(canonical(job.params["model"]))
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
@@ -249,7 +258,7 @@ def reckoned(job: Job, have: dict[Job, Artifact]) -> Reckoned | None:
     source, work_of = WORK_OF[job.stage]
     read = lengths(dict(job.inputs)[source], have) if source else PARAGRAPHS
     work = work_of(shape, job, read)
-    return Reckoned(estimate.least_bytes(shape, work), estimate.estimate(shape, work), read.bound)
+    return JobEstimate(estimate.least_bytes(shape, work), estimate.estimate(shape, work), read.bound)
 
 
 def quick() -> str:
@@ -292,8 +301,8 @@ PARAGRAPHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, lon
 def lengths(job: Job, have: dict[Job, Artifact]) -> Lengths:
     """Of what is prepared, as prepare counted them; else at most the paper's 95th percentile of the task, or the recipe's own limit."""
     cap, chosen = job.params["max_tokens"], task_of(canonical(job.params["task"]))
-    if made := have.get(job):
-        facts = made.facts
+    if artifact := have.get(job):
+        facts = artifact.facts
         prompt, target = facts["tokens"]["prompt"], facts["tokens"]["target"]
         longest = min(cap, prompt["max"] + target["max"])
         counted = (prompt["mean"], target["mean"], longest, target["max"])
@@ -309,7 +318,7 @@ def rows_of(chosen: Task, split: str) -> int:
     """Rows that a task's first source is known to have; where that is not known, what is reckoned with at most."""
     source = (chosen.train if split == "train" else chosen.heldout)[0]
     rows = [part.rows for part in source.parts or (source,)]
-    return sum(each for each in rows if each) if all(rows) else MOST_ROWS
+    return sum(count for count in rows if count) if all(rows) else MOST_ROWS
 
 
 def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
@@ -347,11 +356,11 @@ def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
     """
     params, limit = job.params, job.params["max_new_tokens"]
     adapter = next((source for name, source in job.inputs if name == "adapter"), None)
-    ranks, shown = params.get("constrain") == "choices", params.get("shots", 0) * (read.prompt + read.target)
-    longest = read.longest - (0 if read.bound else read.longest_target) + ceil(shown)
+    ranks, shot_tokens = params.get("constrain") == "choices", params.get("shots", 0) * (read.prompt + read.target)
+    longest = read.longest - (0 if read.bound else read.longest_target) + ceil(shot_tokens)
     return Answering(
         examples=read.examples * (1 + params.get("samples", 0)),
-        prompt=read.prompt + shown,
+        prompt=read.prompt + shot_tokens,
         longest=longest + (1 if ranks else limit),
         limit=1 if ranks else limit,
         steps=0 if ranks else min(limit, read.longest_target) if adapter else limit,

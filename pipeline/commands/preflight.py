@@ -244,7 +244,7 @@ def least_bytes(job: Job, done: dict[Job, Artifact]) -> float:
 
     How much answering needs depends on --tokens. 0 where a job cannot be estimated.
     """
-    shape, estimate = base_model.shape_of(job.params["model"]), plan_table.reckoned(job, done)
+    shape, estimate = base_model.shape_of(job.params["model"]), plan_table.estimate_of(job, done)
     if shape is None or estimate is None:
         return 0.0
     if job.stage == "finetune" and not estimate.bound:
