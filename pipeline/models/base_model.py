@@ -13,7 +13,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.validation_errors import nearest
 from pipeline.errors import ModelError
 from pipeline.models import hub, shapes
-from pipeline.models.model_table import ROWS, Row
+from pipeline.models.model_table import ROWS, ModelRow
 from pipeline.models.shapes import Shape
 from pipeline.resources import shipped
 from pipeline.store.artifact import digest, file_hash
@@ -25,7 +25,7 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 @dataclass(frozen=True)
-class Model(Row):
+class Model(ModelRow):
     """A base model as a recipe means it."""
 
     revision: str | None = None

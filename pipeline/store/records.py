@@ -97,10 +97,10 @@ class Comparison:
     """`better`, `worse` or `cannot tell`; set with p_adjusted."""
 
 
-Row = TypeVar("Row", Example, Prediction, Comparison)
+Record = TypeVar("Record", Example, Prediction, Comparison)
 
 
-def write(path: Path, rows: Iterable[Row]) -> int:
+def write(path: Path, rows: Iterable[Record]) -> int:
     """Write one JSON object a line and return their number."""
     count = 0
     names: list[str] = []
@@ -112,18 +112,18 @@ def write(path: Path, rows: Iterable[Row]) -> int:
     return count
 
 
-def read(path: Path, kind: type[Row]) -> Iterator[Row]:
+def read(path: Path, kind: type[Record]) -> Iterator[Record]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield parse(line, kind)
 
 
-def parse(line: str, kind: type[Row]) -> Row:
+def parse(line: str, kind: type[Record]) -> Record:
     """A row from its JSON line."""
     return of(json.loads(line), kind)
 
 
-def of(values: dict[str, Any], kind: type[Row]) -> Row:
+def of(values: dict[str, Any], kind: type[Record]) -> Record:
     """A row from what JSON holds; lists become tuples at the top level, as the types say."""
     row: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     if kind is Example:
