@@ -23,63 +23,63 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, model):
+def artifacts(tmp_path_factory, model):
     """The artifacts of the one cell, by what they are to it."""
     root = tmp_path_factory.mktemp("arms")
     path = project.make(root, model["folder"])
     project.carry_out(path, root, CHANGES, stages={"compare", "speed"})
-    store, found = Store(root / "data", root / "checkpoints"), {}
+    store, by_job = Store(root / "data", root / "checkpoints"), {}
 
     def look(job):
         inputs = {name: look(source) for name, source in job.inputs}
-        found.setdefault(job, find(job, inputs, store))
-        return found[job]
+        by_job.setdefault(job, find(job, inputs, store))
+        return by_job[job]
 
     report = plan(recipes.load(path, CHANGES))[-1]
     assert artifact_spec(report, {}).stage == "report"
     return {name.removeprefix("cell0000."): look(job) for name, job in report.inputs}
 
 
-def of_verdict(made, name):
-    return json.loads((made["verdict"].path / f"{name}.json").read_text("utf-8"))
+def of_verdict(artifacts, name):
+    return json.loads((artifacts["verdict"].path / f"{name}.json").read_text("utf-8"))
 
 
-def test_every_arm_is_scored_and_told_apart(made):
+def test_every_arm_is_scored_and_told_apart(artifacts):
     others = [name for name in ALL if name not in ("base", "tuned")]
-    beside = of_verdict(made, "beside")["accuracy"]["others"]
+    beside = of_verdict(artifacts, "beside")["accuracy"]["others"]
     raw = ["base_constrained_raw", "tuned_constrained_raw"]
     assert sorted(row["name"] for row in beside) == sorted([*others, *raw])
-    assert {name: found["n"] for name, found in of_verdict(made, "counts")["others"].items()} == dict.fromkeys([*others, *raw], 20)
-    assert [row["unparsed"] for name, row in of_verdict(made, "counts")["others"].items() if "constrained" in name] == [0] * 4
+    assert {name: counts["n"] for name, counts in of_verdict(artifacts, "counts")["others"].items()} == dict.fromkeys([*others, *raw], 20)
+    assert [row["unparsed"] for name, row in of_verdict(artifacts, "counts")["others"].items() if "constrained" in name] == [0] * 4
 
 
-def test_the_constant_is_the_most_common_training_target(made):
-    lessons = [row.target for row in records.read(made["train"].path / "examples.jsonl", Example)]
-    rows = list(records.dictionaries(made["verdict"].path / "examples.jsonl"))
-    assert {row["others"]["constant"]["text"] for row in rows} == {max(set(lessons), key=lessons.count)}
+def test_the_constant_is_the_most_common_training_target(artifacts):
+    targets = [row.target for row in records.read(artifacts["train"].path / "examples.jsonl", Example)]
+    rows = list(records.dictionaries(artifacts["verdict"].path / "examples.jsonl"))
+    assert {row["others"]["constant"]["text"] for row in rows} == {max(set(targets), key=targets.count)}
 
 
-def test_the_raw_pick_is_the_choice_of_the_highest_sum(made):
-    said = records.read(made["arm.base_constrained"].path / "predictions.jsonl", Prediction)
-    rows = list(records.dictionaries(made["verdict"].path / "examples.jsonl"))
-    best = [row["choices"][each.logprobs.index(max(each.logprobs))] for row, each in zip(rows, said, strict=True)]
+def test_the_raw_pick_is_the_choice_of_the_highest_sum(artifacts):
+    predictions = records.read(artifacts["arm.base_constrained"].path / "predictions.jsonl", Prediction)
+    rows = list(records.dictionaries(artifacts["verdict"].path / "examples.jsonl"))
+    best = [row["choices"][prediction.logprobs.index(max(prediction.logprobs))] for row, prediction in zip(rows, predictions, strict=True)]
     assert [row["others"]["base_constrained_raw"]["text"] for row in rows] == best
 
 
-def test_parts_sum_to_the_lift(made):
-    lift = {row["metric"]: row["lift"] for row in records.dictionaries(made["verdict"].path / "comparisons.jsonl")}
-    for metric, found in of_verdict(made, "decomposition").items():
-        assert sum(part["value"] for part in found["parts"]) == pytest.approx(lift[metric], abs=1e-12)
+def test_parts_sum_to_the_lift(artifacts):
+    lift = {row["metric"]: row["lift"] for row in records.dictionaries(artifacts["verdict"].path / "comparisons.jsonl")}
+    for metric, decomposition in of_verdict(artifacts, "decomposition").items():
+        assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(lift[metric], abs=1e-12)
 
 
-def test_relevance_forgetting_and_speed_are_there(made):
-    assert set(of_verdict(made, "relevance")["arms"]) == {*ALL} - {"constant"}
-    assert all(found["n"] == 10 for found in of_verdict(made, "relevance")["arms"].values())
-    loss, task = of_verdict(made, "forgetting")["suites"]
+def test_relevance_forgetting_and_speed_are_there(artifacts):
+    assert set(of_verdict(artifacts, "relevance")["arms"]) == {*ALL} - {"constant"}
+    assert all(summary["n"] == 10 for summary in of_verdict(artifacts, "relevance")["arms"].values())
+    loss, task = of_verdict(artifacts, "forgetting")["suites"]
     assert (loss["suite"], loss["kind"], loss["margin"], loss["n"]) == ("paragraphs", "loss", 0.05, 300)
     assert loss["kl"]["mean"] > 0
     assert (task["suite"], task["task_metric"], task["margin"], task["n"]) == ("shop_sentiment", "accuracy", 0.02, 8)
-    timed = json.loads((made["speed"].path / "speed.json").read_text("utf-8"))["arms"]
+    timed = json.loads((artifacts["speed"].path / "speed.json").read_text("utf-8"))["arms"]
     assert set(timed) == {"base", "tuned", "base_fewshot", "base_constrained", "tuned_constrained", "base_bf16"}
-    asking = {*of_verdict(made, "counts")["others"]} - {"constant", *timed}
+    asking = {*of_verdict(artifacts, "counts")["others"]} - {"constant", *timed}
     assert all(arms.stand_in(name, timed, quantized=True) for name in asking)

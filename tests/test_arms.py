@@ -77,8 +77,8 @@ def test_the_unrelated_task_may_be_named(planned):
 
 
 def test_what_is_timed_does_not_depend_on_arms_that_others_stand_in_for(planned):
-    asked = dict(planned(compare={"arms": ALL})[0]["speed"].params)
-    assert (asked["dense"], asked["constrained"]) == (True, ["base_constrained", "tuned_constrained"])
+    params = dict(planned(compare={"arms": ALL})[0]["speed"].params)
+    assert (params["dense"], params["constrained"]) == (True, ["base_constrained", "tuned_constrained"])
     few = planned(compare={"arms": ["base", "tuned", "merged"]})[0]["speed"]
     assert few == planned(compare={"arms": ["base", "tuned", "merged", "merged_original", "unrelated"]})[0]["speed"]
     plain = planned(compare={"arms": ["base", "tuned", "merged_original"]}, generate={"quantization": "none"})[0]["speed"]
@@ -114,7 +114,7 @@ def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         (
             {"tasks": ["shop_notice"], "compare": {"arms": ["base", "base_constrained", "tuned"]}},
@@ -125,8 +125,8 @@ def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):
         ({"general": {"suites": ["paragraph"]}}, "general.suites: there is no suite or task 'paragraph'"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_made(planned, keys, said):
-    with pytest.raises(RecipeError, match=said):
+def test_what_cannot_be_is_said_before_anything_is_made(planned, keys, message):
+    with pytest.raises(RecipeError, match=message):
         planned(**keys)
 
 
@@ -159,13 +159,13 @@ def render(model):
     return renderer.renderer(model)
 
 
-LESSONS = [Example(f"t{n}", f"intro\n\nthe cat {n} :", f"dog {n}") for n in range(9)]
+TRAIN = [Example(f"t{n}", f"intro\n\nthe cat {n} :", f"dog {n}") for n in range(9)]
 QUESTION = Example("q", "intro\n\nthe bird :", "cat")
 
 
 def test_worked_examples_stand_before_the_question_and_the_preface_once(render):
-    shown = few_shot_prompts.Shots(render, LESSONS, 3, 0, 500, "intro\n\n")
-    prompt, count = shown.prompt(QUESTION)
+    shots = few_shot_prompts.Shots(render, TRAIN, 3, 0, 500, "intro\n\n")
+    prompt, count = shots.prompt(QUESTION)
     blocks = prompt.split("\n\n")
     assert (count, blocks[0], blocks[-1]) == (3, "intro", "the bird :")
     assert len({*blocks[1:-1]}) == 3
@@ -173,27 +173,27 @@ def test_worked_examples_stand_before_the_question_and_the_preface_once(render):
 
 
 def test_the_choice_of_worked_examples_is_the_seed_s(render):
-    drawn = {seed: few_shot_prompts.Shots(render, LESSONS, 3, seed, 500).prompt(QUESTION)[0] for seed in (0, 1)}
-    assert drawn[0] != drawn[1]
-    assert few_shot_prompts.Shots(render, LESSONS, 3, 1, 500).prompt(QUESTION)[0] == drawn[1]
+    prompts = {seed: few_shot_prompts.Shots(render, TRAIN, 3, seed, 500).prompt(QUESTION)[0] for seed in (0, 1)}
+    assert prompts[0] != prompts[1]
+    assert few_shot_prompts.Shots(render, TRAIN, 3, 1, 500).prompt(QUESTION)[0] == prompts[1]
 
 
 def test_fewer_are_shown_where_they_do_not_fit(render):
-    whole, _ = few_shot_prompts.Shots(render, LESSONS, 5, 0, 500).prompt(QUESTION)
+    whole, _ = few_shot_prompts.Shots(render, TRAIN, 5, 0, 500).prompt(QUESTION)
     needed = len(render.prompt_ids(whole))
-    assert few_shot_prompts.Shots(render, LESSONS, 5, 0, needed).prompt(QUESTION)[1] == 5
-    smaller, count = few_shot_prompts.Shots(render, LESSONS, 5, 0, needed - 1).prompt(QUESTION)
+    assert few_shot_prompts.Shots(render, TRAIN, 5, 0, needed).prompt(QUESTION)[1] == 5
+    smaller, count = few_shot_prompts.Shots(render, TRAIN, 5, 0, needed - 1).prompt(QUESTION)
     assert (count, whole.endswith(smaller)) == (4, True)
-    assert few_shot_prompts.Shots(render, LESSONS, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
+    assert few_shot_prompts.Shots(render, TRAIN, 5, 0, 1).prompt(QUESTION) == (QUESTION.prompt, 0)
 
 
-def test_all_lessons_are_shown_where_there_are_fewer_than_asked(render):
-    assert few_shot_prompts.Shots(render, LESSONS[:3], 5, 0, 500).prompt(QUESTION)[1] == 3
+def test_all_training_examples_are_shown_where_there_are_fewer_than_asked(render):
+    assert few_shot_prompts.Shots(render, TRAIN[:3], 5, 0, 500).prompt(QUESTION)[1] == 3
 
 
 def test_an_answer_that_goes_on_with_the_pattern_is_cut_before_the_next_question(render):
-    assert few_shot_prompts.Shots(render, LESSONS, 3, 0, 500).stop == "\n\n"
-    assert few_shot_prompts.Shots(render, [*LESSONS, Example("x", "code :", "a\n\nb")], 3, 0, 500).stop == ""
+    assert few_shot_prompts.Shots(render, TRAIN, 3, 0, 500).stop == "\n\n"
+    assert few_shot_prompts.Shots(render, [*TRAIN, Example("x", "code :", "a\n\nb")], 3, 0, 500).stop == ""
 
 
 def test_fewer_training_examples_than_the_usual_shots_are_no_mistake(planned):
@@ -202,20 +202,20 @@ def test_fewer_training_examples_than_the_usual_shots_are_no_mistake(planned):
 
 def test_a_base_of_a_short_window_gets_no_embedded_suite_that_nobody_asked_for(planned, model, tmp_path):
     folder = shutil.copytree(model["folder"], tmp_path / "short")
-    for window, found in ((256, ["paragraphs"]), (512, ["paragraphs", "shop_extraction"])):
+    for window, suites in ((256, ["paragraphs"]), (512, ["paragraphs", "shop_extraction"])):
         config = json.loads((folder / "config.json").read_text()) | {"max_position_embeddings": window}
         (folder / "config.json").write_text(json.dumps(config))
         jobs, _ = planned(base=str(folder))
-        assert sorted({name.split(".")[1] for name in jobs if name.startswith("general.")}) == found
+        assert sorted({name.split(".")[1] for name in jobs if name.startswith("general.")}) == suites
 
 
 def test_the_keys_of_all_targets_are_asked_for():
-    lessons = [Example("a", "x", '{"to": 1, "day": 2}'), Example("b", "x", '{"from": 3}')]
-    assert few_shot_prompts.json_keys(lessons) == ["to", "day", "from"]
+    train = [Example("a", "x", '{"to": 1, "day": 2}'), Example("b", "x", '{"from": 3}')]
+    assert few_shot_prompts.json_keys(train) == ["to", "day", "from"]
     assert few_shot_prompts.with_key_list(QUESTION, ["to", 'a"b']).startswith(
         'Answer with one JSON object that has exactly these keys: "to", "a\\"b".\n\nintro'
     )
-    assert few_shot_prompts.json_keys([*lessons, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
+    assert few_shot_prompts.json_keys([*train, Example("c", "x", "[1]"), Example("d", "x", "no JSON")]) == ["to", "day", "from"]
     assert (
         few_shot_prompts.with_key_list(QUESTION, ["to"], "intro\n\n")
         == 'intro\n\nAnswer with one JSON object that has exactly these keys: "to".\n\nthe bird :'
@@ -225,8 +225,8 @@ def test_the_keys_of_all_targets_are_asked_for():
 def test_all_that_an_arm_needs_is_in_the_plan_before_it(model):
     body = {"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], "compare": {"arms": ALL}}
     jobs = plan(recipes.build(body))
-    for at, job in enumerate(jobs):
-        assert all(jobs.index(source) < at for _, source in job.inputs)
+    for index, job in enumerate(jobs):
+        assert all(jobs.index(source) < index for _, source in job.inputs)
     trained = [job.label.partition("--")[2] for job in jobs if job.stage == "finetune"]
     assert trained == ["shop_sentiment--r16-s0", "shop_sentiment--r16-s0-shuffled_labels", "shop_extraction--r16-s0"]
 

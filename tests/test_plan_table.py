@@ -45,10 +45,10 @@ def test_names_of_several_bases_stand_whole(tmp_path):
 
 def test_a_long_reason_is_wrapped():
     reason = "make (changed since 0123456789ab: learning_rate, schedule, warmup, weight_decay, batch_examples, epochs)"
-    told = plan_table.laid_out([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
-    assert [len(row) <= 80 for row in told] == [True] * 3
-    assert told[0].endswith(" mistral-7b--boolq--r8-s0")
-    assert " ".join(" ".join(told[1:]).split()) == reason
+    lines = plan_table.laid_out([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
+    assert [len(row) <= 80 for row in lines] == [True] * 3
+    assert lines[0].endswith(" mistral-7b--boolq--r8-s0")
+    assert " ".join(" ".join(lines[1:]).split()) == reason
     assert plan_table.laid_out([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
 
 
@@ -60,5 +60,5 @@ def test_what_follows_a_wrapped_part_reckons_with_its_indent():
 
 
 def test_a_name_longer_than_a_line_is_broken():
-    told = plan_table.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
-    assert told == ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "n" * 26]
+    lines = plan_table.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
+    assert lines == ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "n" * 26]

@@ -40,18 +40,18 @@ def mean(sums):
     return sums[..., 0] / sums[..., 1]
 
 
-def told(right, seed):
+def judged_claims(right, seed):
     """The judged claims of one task by kind, and the parts of its lift; right (arms, n): base, tuned and cheap arms."""
     statistics = np.stack([right.astype(float), np.ones(right.shape)], axis=-1)
-    (found,) = stats.sample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
-    lift = found.difference(stats.TUNED, stats.BASE)
+    (sample,) = stats.sample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
+    lift = sample.difference(stats.TUNED, stats.BASE)
     primary = {"metric": "accuracy", "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
-    parts = decompose.decompose(NAMES[: len(right)], {"accuracy": found})["accuracy"]
+    parts = decompose.decompose(NAMES[: len(right)], {"accuracy": sample})["accuracy"]
     family = claims.family([CELL | {"primary": primary, "decomposition": parts}])
-    return {each.kind: each for each in claims.judged(family, 0.95, "holm" if len(family) > 1 else "none")} | {"parts": parts["parts"]}
+    return {claim.kind: claim for claim in claims.judged(family, 0.95, "holm" if len(family) > 1 else "none")} | {"parts": parts["parts"]}
 
 
-def kept(lost):
+def suite_claim(lost):
     """The judged claim of one general suite; lost (n,): how much worse tuned is."""
     return {"kept": kept_of(len(lost), int((lost > 0).sum()), int((lost < 0).sum()))}
 
@@ -83,14 +83,14 @@ def pairs(rng, lift, discordance, n):
 
 
 def shares(kind, sets):
-    words = Counter(found[kind].verdict for found in sets)
+    words = Counter(claims_of[kind].verdict for claims_of in sets)
     return {word: words[word] / len(sets) for word in ("better", "worse", "cannot tell")}
 
 
 def test_equal_arms_are_seldom_told_apart():
     rng = np.random.default_rng(1)
-    sets = [told(answers(rng, 0.5, 0.5, 0.5, 0.5), seed) for seed in range(SETS)]
-    assert np.mean([any(found[kind].verdict != "cannot tell" for kind in ("lift", "learned")) for found in sets]) <= LEVEL
+    sets = [judged_claims(answers(rng, 0.5, 0.5, 0.5, 0.5), seed) for seed in range(SETS)]
+    assert np.mean([any(judged[kind].verdict != "cannot tell" for kind in ("lift", "learned")) for judged in sets]) <= LEVEL
 
 
 @pytest.mark.parametrize(("n", "discordance"), [(200, 0.2), (200, 0.5), (None, 0.2)])
@@ -98,41 +98,41 @@ def test_lifts_are_found_as_often_as_planned(n, discordance):
     lift = 0.1 if n is None else stats.planned_effect(n, discordance)
     n = n or stats.needed_examples(lift, discordance)
     rng = np.random.default_rng(2)
-    found = shares("lift", [told(pairs(rng, lift, discordance, n), seed) for seed in range(SETS)])
-    assert found["better"] == pytest.approx(0.8, abs=0.05)
-    assert found["worse"] == 0
+    words = shares("lift", [judged_claims(pairs(rng, lift, discordance, n), seed) for seed in range(SETS)])
+    assert words["better"] == pytest.approx(0.8, abs=0.05)
+    assert words["worse"] == 0
 
 
 def test_a_gain_of_format_is_not_called_learned():
     rng = np.random.default_rng(3)
-    sets = [told(answers(rng, 0.3, 0.6, 0.6, 0.35), seed) for seed in range(SETS)]
+    sets = [judged_claims(answers(rng, 0.3, 0.6, 0.6, 0.35), seed) for seed in range(SETS)]
     assert shares("lift", sets)["better"] >= 0.99
     assert shares("learned", sets)["better"] <= LEVEL
-    by_format = [found["parts"][0] for found in sets]
+    by_format = [judged["parts"][0] for judged in sets]
     assert np.mean([part["low"] > 0 and part["p"] <= 0.05 for part in by_format]) >= 0.99
     assert np.mean([part["value"] for part in by_format]) == pytest.approx(0.3, abs=0.01)
-    assert np.mean([found["parts"][2]["value"] for found in sets]) == pytest.approx(0, abs=0.01)
+    assert np.mean([judged["parts"][2]["value"] for judged in sets]) == pytest.approx(0, abs=0.01)
 
 
 def test_what_was_learned_is_found_beyond_the_cheap_arms():
     rng = np.random.default_rng(4)
-    sets = [told(answers(rng, 0.3, 0.8, 0.5, 0.55), seed) for seed in range(SETS)]
+    sets = [judged_claims(answers(rng, 0.3, 0.8, 0.5, 0.55), seed) for seed in range(SETS)]
     assert shares("learned", sets)["better"] >= 0.99
-    assert np.mean([found["parts"][2]["value"] for found in sets]) == pytest.approx(0.25 - 0.01, abs=0.015)
+    assert np.mean([judged["parts"][2]["value"] for judged in sets]) == pytest.approx(0.25 - 0.01, abs=0.015)
 
 
 @pytest.mark.parametrize("fixed", [0.0, 0.02, 0.1])
 def test_a_loss_of_the_margin_is_seldom_called_kept_or_more(fixed):
     rng = np.random.default_rng(5)
-    found = shares("kept", [kept(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)])
-    assert found["better"] <= LEVEL
-    assert found["worse"] <= LEVEL
+    words = shares("kept", [suite_claim(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)])
+    assert words["better"] <= LEVEL
+    assert words["worse"] <= LEVEL
 
 
 def test_a_great_loss_is_found_and_a_small_one_forgiven():
     rng = np.random.default_rng(6)
-    great = shares("kept", [kept(flips(rng, 0.2, 0.02)) for _ in range(SETS)])
-    small = shares("kept", [kept(flips(rng, 0.01, 0.0)) for _ in range(SETS)])
+    great = shares("kept", [suite_claim(flips(rng, 0.2, 0.02)) for _ in range(SETS)])
+    small = shares("kept", [suite_claim(flips(rng, 0.01, 0.0)) for _ in range(SETS)])
     assert great["worse"] >= 0.95
     assert great["better"] == 0
     assert small["better"] >= 0.75

@@ -35,11 +35,11 @@ def jobs_of(tasks, compare=None, general=None, **more):
     return plan(recipes.build({**body, **more}), ask=False)
 
 
-def family(*asked, **more):
-    return power.family_of(jobs_of(*asked, **more)[-1])
+def family(*arguments, **more):
+    return power.family_of(jobs_of(*arguments, **more)[-1])
 
 
-def said(jobs, unprepared=()):
+def shown_by_power(jobs, unprepared=()):
     """The lines, and all of them as one.
 
     Args:
@@ -73,13 +73,13 @@ def test_the_claims_of_a_recipe_are_counted(changes, count):
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.995])
 @pytest.mark.parametrize("correction", ["holm", "none"])
 def test_lifts_are_said_for_one_claim_and_for_the_family(confidence, correction):
-    lines, whole = said(planned(QUICKSTART, compare__confidence=confidence, compare__correction=correction))
+    lines, whole = shown_by_power(planned(QUICKSTART, compare__confidence=confidence, compare__correction=correction))
     alpha, normal = 1 - confidence, NormalDist()
-    alone, first = (normal.inv_cdf(1 - each / 2) + normal.inv_cdf(0.8) for each in (alpha, alpha / 15))
+    alone, first = (normal.inv_cdf(1 - z / 2) + normal.inv_cdf(0.8) for z in (alpha, alpha / 15))
     assert f"4 of 5 repetitions at {100 * confidence:g} %" in whole
     assert f"     500  {100 * alone * (0.2 / 500) ** 0.5:4.1f} points  shop_sentiment, shop_extraction, shop_notice" in lines
     needed = [int(line[:8].replace(",", "")) for line in lines if "as many would be needed" in line]
-    examples = [np.ceil(each**2 * 0.2 / 0.02**2) for each in (alone, first)]
+    examples = [np.ceil(z**2 * 0.2 / 0.02**2) for z in (alone, first)]
     assert needed == (examples if correction == "holm" else examples[:1])
     together = f"of at most 15 claims of this recipe, corrected together, the first to be shown (p of {alpha / 15:.2g}) needs up to "
     together += f"{100 * first * (0.2 / 500) ** 0.5:.1f} points"
@@ -87,12 +87,12 @@ def test_lifts_are_said_for_one_claim_and_for_the_family(confidence, correction)
 
 
 def test_one_claim_has_no_family():
-    lines, whole = said(jobs_of(["shop_notice"]))
+    lines, whole = shown_by_power(jobs_of(["shop_notice"]))
     assert len([line for line in lines if "as many would be needed" in line]) == 1
     assert "claims" not in whole
 
 
-def kept(n, margin, level):
+def suite_verdict(n, margin, level):
     """What is said of a general task of which not one answer changed, at this level of the two-sided p."""
     row = {"id": "", "prompt": "", "target": "", "base": "", "tuned": "", "scores": (1.0, 1.0)}
     suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95)
@@ -105,33 +105,33 @@ def kept(n, margin, level):
 @pytest.mark.parametrize("level", [0.05, 0.05 / 155])
 def test_with_so_many_examples_a_task_is_shown_to_be_kept_and_with_one_fewer_it_is_not(margin, level):
     needed = power.needed_to_keep(margin, level)
-    assert [kept(n, margin, level) for n in (needed - 1, needed)] == ["cannot tell", "better"]
+    assert [suite_verdict(n, margin, level) for n in (needed - 1, needed)] == ["cannot tell", "better"]
 
 
 def test_general_tasks_of_too_few_examples_are_warned_of():
-    asked, suites = ["shop_notice", "shop_sentiment"], {"suites": ["paragraphs", "shop_notice", "shop_extraction"]}
+    tasks, suites = ["shop_notice", "shop_sentiment"], {"suites": ["paragraphs", "shop_notice", "shop_extraction"]}
     needed = power.needed_to_keep(0.02, 0.05 / 7)  # two lifts, the paragraphs twice, three times another task
-    lines, whole = said(jobs_of(asked, general={**suites, "examples": needed}))
+    lines, whole = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed}))
     assert f"{needed:>8,} examples" in lines
     assert "general task to be kept (margin 0.02) if not one answer changes, as the first of 7 claims:" in whole
     assert "warning" not in whole
-    _, fewer = said(jobs_of(asked, general={**suites, "examples": needed - 1}))
+    _, fewer = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed - 1}))
     assert f"warning: 2 of 2 have fewer, down to {needed - 1} (general.examples={needed - 1})" in fewer
-    alone, _ = said(jobs_of(asked, {"correction": "none", "margin": 0.05}, {**suites, "examples": needed}))
+    alone, _ = shown_by_power(jobs_of(tasks, {"correction": "none", "margin": 0.05}, {**suites, "examples": needed}))
     assert f"{power.needed_to_keep(0.05, 0.05):>8,} examples" in alone
-    assert "to be kept" not in said(jobs_of(asked, general={"suites": ["paragraphs"]}))[1]
+    assert "to be kept" not in shown_by_power(jobs_of(tasks, general={"suites": ["paragraphs"]}))[1]
 
 
 def test_sizes_that_are_not_prepared_yet_are_bounds():
     tasks, general = ["shop_notice", "shop_sentiment"], {"suites": ["shop_extraction"], "examples": 200}
-    lines, whole = said(jobs_of(tasks, general=general), unprepared=["shop_notice", "shop_extraction"])
+    lines, whole = shown_by_power(jobs_of(tasks, general=general), unprepared=["shop_notice", "shop_extraction"])
     assert "     500   5.6 points  shop_sentiment" in lines
     assert "   <=500   5.6 points  shop_notice" in lines
     assert 'of them; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' in whole
     assert re.search(r"needs \d\.\d points at best on the smallest of these sets", whole)
     assert "warning: at least 1 of 1 have fewer, down to <=200 (general.examples=200)" in lines
     assert max(map(len, lines)) <= power.COLUMNS
-    _, prepared = said(jobs_of(tasks, general=general))
+    _, prepared = shown_by_power(jobs_of(tasks, general=general))
     assert "warning: 1 of 1 have fewer, down to 200 (" in prepared
     assert not any(words in prepared for words in ("<=", "at best", "at least"))
 
@@ -139,8 +139,8 @@ def test_sizes_that_are_not_prepared_yet_are_bounds():
 @pytest.mark.parametrize("resamples", [100, 399])
 def test_no_randomization_gives_less_than_the_smallest_p(resamples):
     apart = stats.stack(np.stack([np.zeros((60, 1)), np.full((60, 1), 0.7)]), lambda sums: sums[..., 0] / 60)
-    (found,) = stats.sample([apart], resamples, seed=0)
-    assert found.difference(stats.TUNED, stats.BASE).p == family(["shop_notice"], {"resamples": resamples}).smallest_p(1)
+    (sample,) = stats.sample([apart], resamples, seed=0)
+    assert sample.difference(stats.TUNED, stats.BASE).p == family(["shop_notice"], {"resamples": resamples}).smallest_p(1)
 
 
 @pytest.mark.parametrize("correction", ["holm", "none"])
@@ -151,36 +151,36 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
     needed = base.needed_resamples(count)
     for resamples in (needed - 1, needed):
         (comparison,) = base.comparisons
-        asked = replace(comparison, params_json=comparison.params_json.replace('"resamples":10000', f'"resamples":{resamples}'))
-        now = replace(base, comparisons=(asked,))
+        changed = replace(comparison, params_json=comparison.params_json.replace('"resamples":10000', f'"resamples":{resamples}'))
+        now = replace(base, comparisons=(changed,))
         assert now.resamples == resamples
         least = verdict.adjusted([1 / (resamples + 1)] * count, correction)[0]
-        shown = verdict.decide(least, 0.1, 0.2, confidence) == "better"
-        assert now.is_out_of_reach(count) == (not shown) == (resamples < needed)
+        can_be_shown = verdict.decide(least, 0.1, 0.2, confidence) == "better"
+        assert now.is_out_of_reach(count) == (not can_be_shown) == (resamples < needed)
 
 
 def test_only_claims_that_are_surely_by_randomization_are_refused():
-    asked = {"confidence": 0.999, "resamples": 100}
-    problem, remedy = power.out_of_reach(family(["shop_notice", "shop_sentiment"], asked))
+    compare = {"confidence": 0.999, "resamples": 100}
+    problem, remedy = power.out_of_reach(family(["shop_notice", "shop_sentiment"], compare))
     assert problem.startswith(
         "compare.resamples=100: 1 of 2 claims are tested by randomization, and their least p, corrected (holm), is 1/101"
     )
     assert remedy == "Set compare.resamples=999 or more."
-    assert power.out_of_reach(family(["shop_sentiment"], asked)) is None  # right or wrong, one seed: exact McNemar
-    seeded, _ = power.out_of_reach(family(["shop_sentiment"], asked, finetune={"seeds": [0, 1]}))
+    assert power.out_of_reach(family(["shop_sentiment"], compare)) is None  # right or wrong, one seed: exact McNemar
+    seeded, _ = power.out_of_reach(family(["shop_sentiment"], compare, finetune={"seeds": [0, 1]}))
     assert "1 of 1 claims" in seeded
 
 
 def test_a_plan_warns_of_claims_that_no_resampling_reaches():
-    _, whole = said(planned(MODERN, sweep={"finetune.rank": [1, 2, 4, 8, 16, 32]}))
+    _, whole = shown_by_power(planned(MODERN, sweep={"finetune.rank": [1, 2, 4, 8, 16, 32]}))
     assert (
         "is 930/10001 = 0.093, above 0.05: no claim tested so can be shown before others are. compare.resamples=18599 is enough." in whole
     )
-    _, refused = said(jobs_of(["shop_notice"], {"confidence": 0.999, "resamples": 100}))
+    _, refused = shown_by_power(jobs_of(["shop_notice"], {"confidence": 0.999, "resamples": 100}))
     assert "warning, a run will be refused: compare.resamples=100: 1 of 1 claims" in refused
-    _, maybe = said(jobs_of(["shop_sentiment"], {"confidence": 0.999, "resamples": 100, "correction": "none"}))
+    _, maybe = shown_by_power(jobs_of(["shop_sentiment"], {"confidence": 0.999, "resamples": 100, "correction": "none"}))
     assert "is 1/101 = 0.0099, above 0.001: no claim tested so can be shown. compare.resamples=999 is enough." in maybe
-    assert "warning" not in said(jobs_of(["shop_notice", "shop_sentiment"], {"resamples": 100}))[1]
+    assert "warning" not in shown_by_power(jobs_of(["shop_notice", "shop_sentiment"], {"resamples": 100}))[1]
 
 
 @pytest.mark.parametrize("changes", [{}, {"compare__resamples": 100}, {"compare__resamples": 100, "compare__confidence": 0.9999}])
