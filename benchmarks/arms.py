@@ -50,24 +50,24 @@ def compared(words: list[str], root: Path) -> dict[str, Any]:
     wrong = [job for job in call.jobs if (cli.find_artifact(call, job) is not None) != (job.stage in GIVEN)]
     if wrong:
         raise RuntimeError(f"{root}: {wrong[0].stage} {wrong[0].label} should {'' if wrong[0].stage in GIVEN else 'not '}be there")
-    made = cli.carry_out(call, {"report"})
+    artifacts = cli.carry_out(call, {"report"})
     spent: dict[str, float] = {}
-    for job, artifact in made.items():
+    for job, artifact in artifacts.items():
         if job.stage not in GIVEN:
             spent[job.stage] = spent.get(job.stage, 0.0) + artifact.provenance["seconds"]
     arms = answering(call.jobs)
-    said = sum(made[job].provenance["seconds"] for job in arms)
+    answering_seconds = sum(artifacts[job].provenance["seconds"] for job in arms)
     import torch
 
     seconds = {name: round(value, 2) for name, value in spent.items()}
-    return {"stages": seconds, "answering": round(said, 2), "answering_jobs": len(arms), "threads": torch.get_num_threads()}
+    return {"stages": seconds, "answering": round(answering_seconds, 2), "answering_jobs": len(arms), "threads": torch.get_num_threads()}
 
 
-def in_fresh_store(words: list[str], made: list[Artifact]) -> dict[str, Any]:
+def in_fresh_store(words: list[str], artifacts: list[Artifact]) -> dict[str, Any]:
     """The same in a process of its own, on a store that holds these artifacts alone; with the seconds of the process."""
     with tempfile.TemporaryDirectory() as name:
         store = cli.store_at(Path(name))
-        for artifact in {each.path: each for each in made}.values():
+        for artifact in {artifact.path: artifact for artifact in artifacts}.values():
             shutil.copytree(artifact.path, store.folder(artifact.stage) / artifact.path.name)
         command, start = [sys.executable, "-m", "benchmarks.arms", "--store", name, "--once", *words], time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
@@ -75,26 +75,26 @@ def in_fresh_store(words: list[str], made: list[Artifact]) -> dict[str, Any]:
     return {"process": seconds, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def rounds(changes: list[str], made: list[Artifact], count: int) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in RUNS}
+def rounds(changes: list[str], artifacts: list[Artifact], count: int) -> dict[str, list[dict[str, Any]]]:
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in RUNS}
     for number in range(count):
         for name in list(RUNS)[:: -1 if number % 2 else 1]:
-            found[name].append(in_fresh_store([str(RECIPE), *changes, RUNS[name]], made))
-            print(f"round {number + 1} of {count}, {name}: {found[name][-1]['process']:.1f} s", flush=True)
-    return found
+            runs[name].append(in_fresh_store([str(RECIPE), *changes, RUNS[name]], artifacts))
+            print(f"round {number + 1} of {count}, {name}: {runs[name][-1]['process']:.1f} s", flush=True)
+    return runs
 
 
-def ratios(found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
     """Median and range over the rounds, of the default arms to base and tuned."""
-    pairs = list(zip(*found.values(), strict=True))
+    pairs = list(zip(*runs.values(), strict=True))
     columns = {
         "answers": [arms["answering"] / alone["answering"] for alone, arms in pairs],
         "whole comparison": [arms["process"] / alone["process"] for alone, arms in pairs],
         "whole comparison over answers of base and tuned": [arms["process"] / alone["answering"] for alone, arms in pairs],
     }
     return {
-        name: {"median": round(statistics.median(each), 3), "low": round(min(each), 3), "high": round(max(each), 3)}
-        for name, each in columns.items()
+        name: {"median": round(statistics.median(values), 3), "low": round(min(values), 3), "high": round(max(values), 3)}
+        for name, values in columns.items()
     }
 
 
@@ -105,26 +105,26 @@ def trained(changes: list[str], root: Path) -> list[Artifact]:
 
 
 def measured(changes: list[str], root: Path, count: int) -> dict[str, Any]:
-    found = rounds(changes, trained(changes, root), count)
-    return {"recipe": [RECIPE.stem, *changes], "rounds": found, "ratios": ratios(found)}
+    runs = rounds(changes, trained(changes, root), count)
+    return {"recipe": [RECIPE.stem, *changes], "rounds": runs, "ratios": ratios(runs)}
 
 
 def main() -> None:
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("words", nargs="*", metavar="KEY=VALUE", help="changes of the recipe")
-    given.add_argument("--store", type=Path)
-    given.add_argument("--rounds", type=int, default=3)
-    given.add_argument("--out", type=Path, default=HERE / "results")
-    given.add_argument("--once", action="store_true", help="run the recipe named by the first word on --store, and print its seconds")
-    chosen = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="changes of the recipe")
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--once", action="store_true", help="run the recipe named by the first word on --store, and print its seconds")
+    chosen = parser.parse_args()
     if chosen.once:
         print(json.dumps(compared(chosen.words, chosen.store)))
         return
     with tempfile.TemporaryDirectory() as name:
-        found = measured(chosen.words, chosen.store or Path(name), chosen.rounds)
+        results = measured(chosen.words, chosen.store or Path(name), chosen.rounds)
     path = chosen.out / f"arms-{Machine().torch_device().type}.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": found}, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(json.dumps(results, indent=1))
     print(path)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.measures.cost import Given, account
+from pipeline.measures.cost import CostInputs, account
 from pipeline.page.cost_section import assumption, why
 
 SPEED = {
@@ -20,10 +20,10 @@ TOKENS = {
     "tuned": {"in": 100, "out": 10},
     "reference.big": {"in": 100, "out": 21},
 }
-GIVEN = Given(3.6, (1800.0, 5400.0), SPEED, TOKENS, {"big": {"input": 2.0, "output": 10.0}})
+GIVEN = CostInputs(3.6, (1800.0, 5400.0), SPEED, TOKENS, {"big": {"input": 2.0, "output": 10.0}})
 
 
-def even(given: Given, one: str, other: str) -> dict:
+def even(given: CostInputs, one: str, other: str) -> dict:
     return next(row for row in account(given)["break_even"] if (row["one"], row["other"]) == (one, other))
 
 
@@ -103,7 +103,7 @@ def test_why_it_is_not_known(changed, pair, reason, said):
 def test_every_assumption_is_said_where_it_is_made():
     said = " ".join(map(assumption, account(GIVEN)["assumptions"]))
     assert all(word in said for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
-    alone = account(Given(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
+    alone = account(CostInputs(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
     assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in map(assumption, alone["assumptions"]))
     assert alone["break_even"] == []
 

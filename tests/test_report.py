@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from pipeline.commands.report_table import table
+from pipeline.commands.report_table import summary
 from pipeline.measures import claims
 from pipeline.page import cells, checks_section, claims_section, examples_section, fmt, render, sweep_section
 from pipeline.page.svg import THEME
@@ -321,7 +321,7 @@ def test_long_curves_are_thinned_and_keep_their_mean(tmp_path: Path) -> None:
 def printed(said: dict[str, Any], width: int) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(table(said))
+        console.print(summary(said))
     return console.export_text()
 
 

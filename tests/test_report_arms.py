@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import arms
-from pipeline.commands.report_table import table
+from pipeline.commands.report_table import summary
 from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact
@@ -199,7 +199,7 @@ def test_enough_of_a_sweep(tmp_path: Path) -> None:
 def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(table(full.json))
+        console.print(summary(full.json))
     shown = [line.rstrip() for line in console.export_text().splitlines()]
     assert max(map(len, shown)) <= 80
     parts = full.json["cells"][0]["decomposition"]["parts"]
@@ -227,7 +227,7 @@ def test_terminal_tells_parts_of_few_points_of_a_sweep(tmp_path: Path, ranks: li
 def typed(report: dict[str, Any]) -> str:
     """What a terminal of 80 columns shows."""
     screen = StringIO()
-    Console(width=80, file=screen).print(table(report))
+    Console(width=80, file=screen).print(summary(report))
     return screen.getvalue()
 
 

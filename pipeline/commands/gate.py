@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline import arms
-from pipeline.config import recipe
+from pipeline.config import recipe as recipes
 from pipeline.config.schema import Section
 from pipeline.config.validation_errors import mistakes
 from pipeline.data import inline
@@ -68,8 +68,8 @@ def lift(cell: Row) -> Figure:
 def learned(cell: Row) -> Figure:
     """What training gave beyond the best arm that needs none."""
     parts = (cell.get("decomposition") or {"parts": []})["parts"]
-    found = next((part for part in parts if part["name"] == "learned"), None)
-    return (found["value"], found["low"], found["high"]) if found else (None, None, None)
+    part = next((part for part in parts if part["name"] == "learned"), None)
+    return (part["value"], part["low"], part["high"]) if part else (None, None, None)
 
 
 def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
@@ -83,18 +83,18 @@ def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
 
 
 def score(cell: Row) -> Figure:
-    found = tuned(cell)
-    return found["score"], found["low"], found["high"]
+    arm = tuned(cell)
+    return arm["score"], arm["low"], arm["high"]
 
 
 def hallucination(cell: Row) -> Figure:
-    found = tuned(cell)["grounding"]
-    return (found["rate"], found["low"], found["high"]) if found else (None, None, None)
+    grounding = tuned(cell)["grounding"]
+    return (grounding["rate"], grounding["low"], grounding["high"]) if grounding else (None, None, None)
 
 
 def relevance(cell: Row) -> Figure:
-    found = tuned(cell)["relevance"]
-    return (found["auc"], found["auc_low"], found["auc_high"]) if found else (None, None, None)
+    row = tuned(cell)["relevance"]
+    return (row["auc"], row["auc_low"], row["auc_high"]) if row else (None, None, None)
 
 
 def counted(name: str, cell: Row, confidence: float) -> Figure:
@@ -106,8 +106,8 @@ def counted(name: str, cell: Row, confidence: float) -> Figure:
 
 def timed(name: str) -> Callable[[Row], Figure]:
     def time(cell: Row) -> Figure:
-        found = tuned(cell)["speed"]
-        return (found[name] if found else None), None, None
+        speed = tuned(cell)["speed"]
+        return (speed[name] if speed else None), None, None
 
     return time
 
@@ -137,7 +137,7 @@ FORGETTING = "forgetting"
 NAMES = (*FIGURES, *COUNTED, FORGETTING)
 
 
-def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
+def load(path: Path, recipe: recipes.Recipe, report: Job) -> Gate:
     """The rules of a file, checked against what a recipe will measure, before anything is run.
 
     Args:
@@ -146,16 +146,16 @@ def load(path: Path, asked: recipe.Recipe, report: Job) -> Gate:
     Raises:
         RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
     """
-    raw = recipe.read(path, "gate file", "docs/report.md")
+    raw = recipes.read(path, "gate file", "docs/report.md")
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{path}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
     for number, rule in enumerate(gate.rules):
-        where = f"{path}: rules[{number}]"
-        check(rule, asked, where)
-        if why := unmeasured(rule, asked, report):
-            raise RecipeError(f"{where}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
+        location = f"{path}: rules[{number}]"
+        check(rule, recipe, location)
+        if why := unmeasured(rule, recipe, report):
+            raise RecipeError(f"{location}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
     return gate
 
 
@@ -163,25 +163,25 @@ def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
     return Rule.model_fields if len(place) > 1 else Gate.model_fields
 
 
-def check(rule: Rule, asked: recipe.Recipe, where: str) -> None:
+def check(rule: Rule, recipe: recipes.Recipe, location: str) -> None:
     """Raises RecipeError where a rule is no rule, or names a task that the recipe does not have."""
     if rule.figure not in NAMES:
         more = " There are two: request_cost and training_cost." if rule.figure == "cost" else ""
-        raise RecipeError(f"{where}: there is no figure '{rule.figure}'.{more}", suggest(rule.figure, NAMES))
+        raise RecipeError(f"{location}: there is no figure '{rule.figure}'.{more}", suggest(rule.figure, NAMES))
     if rule.at_least is None and rule.at_most is None:
-        raise RecipeError(f"{where}: {rule.figure} has no limit.", "Add at_least or at_most.")
+        raise RecipeError(f"{location}: {rule.figure} has no limit.", "Add at_least or at_most.")
     if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
-        raise RecipeError(f"{where}: at_least {rule.at_least:g} is more than at_most {rule.at_most:g}.", "Take one of them out.")
-    known = [given if isinstance(given, str) else given.name for given in asked.tasks]
-    if rule.task is not None and rule.task not in known:
-        raise RecipeError(f"{where}: the recipe has no task '{rule.task}'.", suggest(rule.task, known))
+        raise RecipeError(f"{location}: at_least {rule.at_least:g} is more than at_most {rule.at_most:g}.", "Take one of them out.")
+    tasks = [entry if isinstance(entry, str) else entry.name for entry in recipe.tasks]
+    if rule.task is not None and rule.task not in tasks:
+        raise RecipeError(f"{location}: the recipe has no task '{rule.task}'.", suggest(rule.task, tasks))
     if rule.suite is not None and rule.figure != FORGETTING:
-        raise RecipeError(f"{where}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
+        raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
 
 
-def unmeasured(rule: Rule, asked: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+def unmeasured(rule: Rule, recipe: recipes.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
-    if rule.figure in PRICED and asked.cost.gpu_hour is None:
+    if rule.figure in PRICED and recipe.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
@@ -221,16 +221,16 @@ def judge(gate: Gate, report: Row) -> list[Row]:
     """
     rows = []
     for number, rule in enumerate(gate.rules):
-        found = [
+        looked_up_rows = [
             row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell, report["confidence"])
         ]
-        if not found:
+        if not looked_up_rows:
             there = sorted({row["suite"] for cell in report["cells"] for row in cell["forgetting"] or []})
             remedy = (
                 suggest(rule.suite, there) if rule.suite and there else "Take the rule out, or look at docs/report.md for what it needs."
             )
             raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{of(rule)}.", remedy)
-        rows += [{"rule": number, "figure": rule.figure, **row, "result": result(rule, row)} for row in found]
+        rows += [{"rule": number, "figure": rule.figure, **row, "result": result(rule, row)} for row in looked_up_rows]
     return rows
 
 
@@ -241,11 +241,11 @@ def of(rule: Rule) -> str:
 def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
     limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
-    at = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
+    shared = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
     if rule.figure == FORGETTING:
         suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
-        kept = ("suite", "low", "high", "measurable")
-        return [at | {"value": row["difference"]} | {name: row[name] for name in kept} for row in suites]
+        columns = ("suite", "low", "high", "measurable")
+        return [shared | {"value": row["difference"]} | {name: row[name] for name in columns} for row in suites]
     figure = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
     if rule.figure in RESAMPLED:
         figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
@@ -253,7 +253,7 @@ def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
     silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
     if value is None and not silent:
         return []
-    return [at | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
+    return [shared | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
 
 
 def result(rule: Rule, row: Row) -> str:
@@ -278,22 +278,22 @@ def line(row: Row) -> str:
     places = digits(row)
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
-    shown, indent = figures(row, places), " " * (len(CANNOT_TELL) + 2)
+    text, indent = figures(row, places), " " * (len(CANNOT_TELL) + 2)
     head = textwrap.fill(f"{row['result']:{len(CANNOT_TELL)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-    gap = "  " if len(head) + len(shown) + len(limits) + 5 <= WIDTH else f"\n{indent}"
-    return f"{head}{gap}{shown} ({limits})"
+    gap = "  " if len(head) + len(text) + len(limits) + 5 <= WIDTH else f"\n{indent}"
+    return f"{head}{gap}{text} ({limits})"
 
 
 def digits(row: Row) -> int:
     """Significant digits with which every figure lies on the same side of each limit as it does unrounded."""
-    known = [row[name] for name in ("value", "low", "high") if row[name] is not None]
-    pairs = [(value, limit) for value in known for limit in row["threshold"].values()]
+    values = [row[name] for name in ("value", "low", "high") if row[name] is not None]
+    pairs = [(value, limit) for value in values for limit in row["threshold"].values()]
 
-    def told(value: float, limit: float, places: int) -> bool:
-        shown = float(f"{value:.{places}g}")
-        return (shown > limit, shown < limit) == (value > limit, value < limit)
+    def is_same_side(value: float, limit: float, places: int) -> bool:
+        rounded = float(f"{value:.{places}g}")
+        return (rounded > limit, rounded < limit) == (value > limit, value < limit)
 
-    return next(places for places in range(FEWEST, EXACT + 1) if all(told(*pair, places) for pair in pairs))
+    return next(places for places in range(FEWEST, EXACT + 1) if all(is_same_side(*pair, places) for pair in pairs))
 
 
 def figures(row: Row, places: int) -> str:

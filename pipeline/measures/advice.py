@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.arms import find
+from pipeline.arms import find as find_arm
 from pipeline.measures import constant_baseline
 from pipeline.measures.claims import Claim, ClaimKind
 from pipeline.measures.cost import Reason
@@ -271,7 +271,7 @@ def request_prices(cell: Row) -> list[Rule]:
     if not account:
         return []
     rows, arms = [], account["arms"]
-    for other in [name for name in arms if name == "base_fewshot" or find(name).reference]:
+    for other in [name for name in arms if name == "base_fewshot" or find_arm(name).reference]:
         own, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
         if own is None and theirs is None:
             continue

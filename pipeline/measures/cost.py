@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.arms import find
+from pipeline.arms import find as find_arm
 
 Row = dict[str, Any]
 Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
@@ -36,7 +36,7 @@ class Assumption:
 
 
 @dataclass(frozen=True)
-class Given:
+class CostInputs:
     """What an account needs. Whatever is unknown is None or left out, and the account says so."""
 
     gpu_hour: float | None
@@ -51,7 +51,7 @@ class Given:
     """By name of the reference {input, output}: US dollars for a million tokens."""
 
 
-def account(given: Given) -> Row:
+def account(costs: CostInputs) -> Row:
     """{gpu_hour, training, arms, break_even, assumptions}.
 
     training: {adapters, gpu_hours (of one adapter: the mean), all_gpu_hours, dollars (of one)}. arms: by arm {in_per_million,
@@ -59,35 +59,37 @@ def account(given: Given) -> Row:
     [{one, other, requests, reason, unmeasured}]: from which number of requests `one`, its training included, is cheaper than `other`;
     where there is none a Reason, and the arms whose speed was not measured. assumptions: a list of Assumption.
     """
-    arms = {name: own_arm(name, tokens, given) for name, tokens in given.tokens.items() if not find(name).reference}
+    arms = {name: own_arm(name, tokens, costs) for name, tokens in costs.tokens.items() if not find_arm(name).reference}
     base = arms.get("base", {}).get("seconds")
     for row in arms.values():
         row["over_base"] = row["seconds"] / base if base and row["seconds"] is not None else None
-    arms |= {name: rented_arm(tokens, given.prices.get(find(name).reference)) for name, tokens in given.tokens.items() if name not in arms}
-    trained = training(given)
+    arms |= {
+        name: rented_arm(tokens, costs.prices.get(find_arm(name).reference)) for name, tokens in costs.tokens.items() if name not in arms
+    }
+    trained = training(costs)
     return {
-        "gpu_hour": given.gpu_hour,
+        "gpu_hour": costs.gpu_hour,
         "training": trained,
         "arms": arms,
-        "break_even": [even(one, other, arms, trained, given.gpu_hour) for one, other in pairs(arms)],
-        "assumptions": assumptions(given),
+        "break_even": [even(one, other, arms, trained, costs.gpu_hour) for one, other in pairs(arms)],
+        "assumptions": assumptions(costs),
     }
 
 
-def training(given: Given) -> Row:
+def training(costs: CostInputs) -> Row:
     """What one adapter took to train: only one is deployed, so seeds are replicates and not a price of the result."""
-    hours = [seconds / 3600 for seconds in given.train_seconds]
+    hours = [seconds / 3600 for seconds in costs.train_seconds]
     one = sum(hours) / len(hours) if hours else None
-    dollars = one * given.gpu_hour if one is not None and given.gpu_hour is not None else None
+    dollars = one * costs.gpu_hour if one is not None and costs.gpu_hour is not None else None
     return {"adapters": len(hours), "gpu_hours": one, "all_gpu_hours": sum(hours) if hours else None, "dollars": dollars}
 
 
-def own_arm(name: str, tokens: Mapping[str, float], given: Given) -> Row:
+def own_arm(name: str, tokens: Mapping[str, float], costs: CostInputs) -> Row:
     """An arm that answers on the machine; a rate is dollars an hour over tokens an hour."""
-    speed = (given.speed or {}).get("arms", {}).get(name)
+    speed = (costs.speed or {}).get("arms", {}).get(name)
     if not speed or not speed["prompt_tokens_per_second"] or not (speed["tokens_per_second"] or speed["ranks"]):
         return {"in_per_million": None, "out_per_million": None, "request": None, "seconds": None}
-    hour, read, wrote = given.gpu_hour, speed["prompt_tokens_per_second"], speed["tokens_per_second"]
+    hour, read, wrote = costs.gpu_hour, speed["prompt_tokens_per_second"], speed["tokens_per_second"]
     rates = [None if hour is None or rate is None else hour / 3600 / rate * 1e6 for rate in (read, wrote)]
     seconds = tokens["in"] / read + (0.0 if wrote is None else tokens["out"] / wrote)
     request = None if hour is None else seconds * hour / 3600
@@ -103,9 +105,9 @@ def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -
 
 def pairs(arms: Mapping[str, Row]) -> list[tuple[str, str]]:
     """Whom to set against whom: what was trained against what was not, and a longer prompt against a rented model."""
-    references = [name for name in arms if find(name).reference]
-    found = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
-    return [(one, other) for one, other in found if one in arms and other in arms]
+    references = [name for name in arms if find_arm(name).reference]
+    candidates = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
+    return [(one, other) for one, other in candidates if one in arms and other in arms]
 
 
 def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Row:
@@ -113,7 +115,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
     row = {"one": one, "other": other, "requests": None, "unmeasured": unmeasured(one, other, arms)}
     if reason := unknown(one, other, arms, trained, hour):
         return {**row, "reason": reason}
-    is_owned = not find(other).reference
+    is_owned = not find_arm(other).reference
     unit = "seconds" if is_owned else "request"  # on one machine the price of its hour cancels
     saved = arms[other][unit] - arms[one][unit]
     if saved <= 0:
@@ -124,7 +126,7 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
 
 def unmeasured(one: str, other: str, arms: Mapping[str, Row]) -> list[str]:
     """Which of two arms run on our machine and were not timed."""
-    return [name for name in (one, other) if not find(name).reference and arms[name]["seconds"] is None]
+    return [name for name in (one, other) if not find_arm(name).reference and arms[name]["seconds"] is None]
 
 
 def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Reason | None:
@@ -133,28 +135,28 @@ def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: f
         return "speed not measured"
     if one == "tuned" and trained["gpu_hours"] is None:
         return "training not timed"
-    if find(other).reference and hour is None:
+    if find_arm(other).reference and hour is None:
         return "no price of an hour"
-    if find(other).reference and arms[other]["request"] is None:
+    if find_arm(other).reference and arms[other]["request"] is None:
         return "no price of a token"
     return None
 
 
-def assumptions(given: Given) -> list[Assumption]:
+def assumptions(costs: CostInputs) -> list[Assumption]:
     """What must be named beside the figures."""
-    rows = [Assumption("no price of an hour") if given.gpu_hour is None else Assumption("price of an hour", given.gpu_hour)]
-    if len(given.train_seconds) > 1:
-        rows.append(Assumption("mean of the seeds", len(given.train_seconds)))
-    if given.train_seconds:
+    rows = [Assumption("no price of an hour") if costs.gpu_hour is None else Assumption("price of an hour", costs.gpu_hour)]
+    if len(costs.train_seconds) > 1:
+        rows.append(Assumption("mean of the seeds", len(costs.train_seconds)))
+    if costs.train_seconds:
         rows.append(Assumption("optimizer steps alone"))
-    if given.speed is None:
+    if costs.speed is None:
         rows.append(Assumption("speed not measured"))
     else:
         rows += [Assumption("time to first token"), Assumption("tokens written"), Assumption("one request at a time")]
-    if any(arm["ranks"] for arm in (given.speed or {"arms": {}})["arms"].values()):
+    if any(arm["ranks"] for arm in (costs.speed or {"arms": {}})["arms"].values()):
         rows.append(Assumption("ranked choices"))
-    if "base_fewshot" in given.tokens:
+    if "base_fewshot" in costs.tokens:
         rows += [Assumption("same machine"), Assumption("examples in the prompt")]
-    if given.prices:
+    if costs.prices:
         rows.append(Assumption("price of the recipe"))
     return rows

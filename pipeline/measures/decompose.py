@@ -27,7 +27,7 @@ def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, 
     higher both are the same, value is 0 and there is no interval; `tried` {arm, value, low, high, p} is what it scored over `over`. Both
     `arm` and `tried` are None where the task has no such arm. `candidates` are the arms that needed no training, the base among them.
     """
-    return {metric: of_metric(names[: len(found.whole)], found) for metric, found in sampled.items()}
+    return {metric: of_metric(names[: len(values.whole)], values) for metric, values in sampled.items()}
 
 
 def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
     lift, learned = sampled.difference(stats.TUNED, stats.BASE), beyond(sampled, best, candidates)
     parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **asdict(learned), "tried": None})
     chain = [[names[place], float(sampled.whole[place])] for place in (*places, stats.TUNED)]
-    told = {"best_cheap": names[best], "candidates": [names[place] for place in candidates], "chain": chain}
-    return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **told}
+    cheap = {"best_cheap": names[best], "candidates": [names[place] for place in candidates], "chain": chain}
+    return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **cheap}
 
 
 def part(name: str, names: list[str], sampled: stats.Sampled, arm: int | None, best: int) -> dict[str, Any]:
@@ -52,11 +52,11 @@ def part(name: str, names: list[str], sampled: stats.Sampled, arm: int | None, b
     none = {"value": 0.0, "low": None, "high": None, "p": None}
     if arm is None:
         return {"name": name, "arm": None, "over": names[best], **none, "tried": None}
-    found = sampled.difference(arm, best)
-    tried = {"arm": names[arm], **asdict(found)}
-    if found.value <= stats.TIE:
+    difference = sampled.difference(arm, best)
+    tried = {"arm": names[arm], **asdict(difference)}
+    if difference.value <= stats.TIE:
         return {"name": name, "arm": names[best], "over": names[best], **none, "tried": tried}
-    return {"name": name, "arm": names[arm], "over": names[best], **asdict(found), "tried": tried}
+    return {"name": name, "arm": names[arm], "over": names[best], **asdict(difference), "tried": tried}
 
 
 def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Difference:
@@ -66,8 +66,8 @@ def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Di
     (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790). It is worse than the best if it is worse than one, so p
     is multiplied by their number (Bonferroni).
     """
-    found = sampled.difference(stats.TUNED, best)
-    if found.value <= 0:
-        return replace(found, p=min(1.0, len(candidates) * found.p))
-    all_of_them = [sampled.difference(stats.TUNED, place) for place in candidates]
-    return replace(found, low=min(each.low for each in all_of_them), p=max(each.p for each in all_of_them))
+    over_best = sampled.difference(stats.TUNED, best)
+    if over_best.value <= 0:
+        return replace(over_best, p=min(1.0, len(candidates) * over_best.p))
+    differences = [sampled.difference(stats.TUNED, place) for place in candidates]
+    return replace(over_best, low=min(difference.low for difference in differences), p=max(difference.p for difference in differences))

@@ -25,11 +25,11 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
         None, and the last two are set by `money`.
     """
     primary, beside = comparisons[0], cell.comparison.other_arms()
-    found = beside[primary["metric"]]
-    others = {each["name"]: each for each in found["others"]}
+    by_metric = beside[primary["metric"]]
+    others = {row["name"]: row for row in by_metric["others"]}
     lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
     timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
-    made: list[Row] = []
+    table: list[Row] = []
     over_base: Row | None
     tuned_over: Row | None
     for name in sorted({"base", "tuned", *others}, key=arms.rank):
@@ -38,28 +38,28 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
             low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
             score, tuned_over = other["score"], {key: other[key] for key in lift}
         else:
-            (low, high), score = found["scores"][name], primary[name]
+            (low, high), score = by_metric["scores"][name], primary[name]
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
         row: Row = {"name": name, "label": arms.find(name).label, "score": score, "low": low, "high": high}
         row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
-        made.append(row | measured(cell, name, timed.get(name)))
-    return [finite(row) for row in made]
+        table.append(row | measured(cell, name, timed.get(name)))
+    return [finite(row) for row in table]
 
 
 def scores(name: str, comparisons: list[Row], beside: dict[str, Row]) -> list[Row]:
     """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
-    found = []
+    table = []
     for row in comparisons:
-        told = beside[row["metric"]]
-        other = next((each for each in told["others"] if each["name"] == name), None)
-        if name in told["scores"]:
-            score, (low, high) = row[name], told["scores"][name]
+        by_metric = beside[row["metric"]]
+        other = next((arm for arm in by_metric["others"] if arm["name"] == name), None)
+        if name in by_metric["scores"]:
+            score, (low, high) = row[name], by_metric["scores"][name]
         elif other:
             score, low, high = other["score"], other["score_low"], other["score_high"]
         else:
             continue
-        found.append({"metric": row["metric"], "score": score, "low": low, "high": high})
-    return found
+        table.append({"metric": row["metric"], "score": score, "low": low, "high": high})
+    return table
 
 
 def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
@@ -68,9 +68,9 @@ def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
     It is the arm `constant` where that was asked for (its answer comes from the training part), else the best that the held-out
     targets themselves would suggest, which has no interval.
     """
-    asked = next((row for row in scored if row["name"] == "constant"), None)
-    if asked:
-        return {"answer": None, "score": asked["score"], "tuned_over": asked["tuned_over"]}
+    constant = next((row for row in scored if row["name"] == "constant"), None)
+    if constant:
+        return {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
     best = next(iter(cell.comparison.other_arms()[metric]["constants"]), None)
     return {**best, "tuned_over": None} if best else None
 
@@ -79,14 +79,14 @@ def measured(cell: Cell, name: str, timed: Row | None) -> Row:
     """What was measured of an arm beside its score; timed: its row of `timing`."""
     counts = cell.comparison.counts()
     tuned = pooled(counts["tuned"])
-    grounding, relevance = ((found or {"arms": {}})["arms"] for found in (cell.comparison.grounding(), cell.comparison.relevance()))
+    grounding, relevance = ((section or {"arms": {}})["arms"] for section in (cell.comparison.grounding(), cell.comparison.relevance()))
     return {
         "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
         "lenient": (cell.comparison.lenient() or {}).get(name),
         "relevance": relevance.get(name),
         "grounding": grounding.get(name),
         "speed": timed and {key: value for key, value in timed.items() if key not in ("latency", "first")},
-        "asked": asked(facts_of(cell, name)),
+        "asked": prompt_contents(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
         "tokens_out": None,
         "cost": None,
@@ -97,16 +97,16 @@ def timing(cell: Cell, names: Iterable[str]) -> Row | None:
     """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
     row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
     """
-    found = summary_of(cell)
-    if not found:
+    summary = summary_of(cell)
+    if not summary:
         return None
     rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
     for name in names:
-        one = name if name in found["arms"] else arms.stand_in(name, found["arms"], quantized)
+        one = name if name in summary["arms"] else arms.stand_in(name, summary["arms"], quantized)
         if one:
-            own = {"timed_as": None if one == name else one, "overhead": found["overhead"].get(one)}
-            rows[name] = found["arms"][one] | own
-    return {**found, "arms": rows}
+            own = {"timed_as": None if one == name else one, "overhead": summary["overhead"].get(one)}
+            rows[name] = summary["arms"][one] | own
+    return {**summary, "arms": rows}
 
 
 def pooled(seeds: list[Row]) -> Row:
@@ -122,7 +122,7 @@ def facts_of(cell: Cell, name: str) -> Row:
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 
-def asked(facts: Row) -> Row | None:
+def prompt_contents(facts: Row) -> Row | None:
     """What stood in an arm's prompts beside the question: {said, prompts} and either {shots, fewest, most, shrunk, separator} or
     {keys, unkeyed}; None where they held nothing else.
 
@@ -130,15 +130,15 @@ def asked(facts: Row) -> Row | None:
         facts: of a folder of `generate`.
     """
     if "shots" in facts:
-        told = {"fewest": "fewest_shots", "most": "most_shots"}
-        found = {name: facts[told.get(name, name)] for name in ("shots", "fewest", "most", "shrunk", "separator")}
-        return {"said": shown(facts), "prompts": facts["examples"], **found}
+        facts_by_name = {"fewest": "fewest_shots", "most": "most_shots"}
+        counts = {name: facts[facts_by_name.get(name, name)] for name in ("shots", "fewest", "most", "shrunk", "separator")}
+        return {"said": shots_text(facts), "prompts": facts["examples"], **counts}
     if "unkeyed" in facts:
-        return {"said": named(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
+        return {"said": keys_text(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
     return None
 
 
-def shown(facts: Row) -> str:
+def shots_text(facts: Row) -> str:
     """How many worked examples the prompts hold, in words."""
     if facts["most_shots"] == 0:
         return f"{fmt.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
@@ -149,7 +149,7 @@ def shown(facts: Row) -> str:
     return f"{fmt.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
 
 
-def named(facts: Row) -> str:
+def keys_text(facts: Row) -> str:
     """Whether the prompts name the keys of the answer, in words."""
     if not facts["keys"]:
         return "the keys were not named: no training answer is a JSON object; the same prompts as without"
@@ -168,9 +168,9 @@ def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
 
 def speed(cell: Cell) -> Row | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
-    found = summary_of(cell)
-    kept = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
-    return {key: found.get(key) for key in kept} if found else None
+    summary = summary_of(cell)
+    columns = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
+    return {key: summary.get(key) for key in columns} if summary else None
 
 
 def summary_of(cell: Cell) -> Row | None:

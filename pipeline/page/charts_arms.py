@@ -31,35 +31,35 @@ DOT, LETTER = 6, 6
 def all_of(report: Row) -> dict[str, str]:
     """The figures by name; none for what was not measured."""
     cells = report["cells"]
-    drawn: dict[str, str] = {}
+    charts: dict[str, str] = {}
     if split := [row for cell in cells for row in segments(cell)]:
-        drawn |= {"parts": parts(split, 940, 260), "parts-narrow": parts(stacked(split), NARROW, NARROW_NAMES)}
+        charts |= {"parts": parts(split, 940, 260), "parts-narrow": parts(stacked(split), NARROW, NARROW_NAMES)}
     verdicts = suite_verdicts(report)
     for kind in ("loss", "task"):
-        if kept := [kept_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
-            drawn[f"kept-{kind}"] = forgotten(kept, kind, 940, 400)
-            drawn[f"kept-{kind}-narrow"] = forgotten(stacked(kept), kind, NARROW, NARROW_NAMES)
+        if suites := [kept_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
+            charts[f"kept-{kind}"] = forgotten(suites, kind, 940, 400)
+            charts[f"kept-{kind}-narrow"] = forgotten(stacked(suites), kind, NARROW, NARROW_NAMES)
     for number, cell in enumerate(cells if len(cells) <= MOST_PANELS else []):
         if len(cell["arms"]) > 2:
-            drawn[f"arms{number}"] = scores(cell)
+            charts[f"arms{number}"] = scores(cell)
         if len(priced := paid(cell)) > 1:
-            drawn[f"cost{number}"] = against_cost(priced, cell["label"], fmt.metric(cell["comparisons"][0]["metric"]))
-    return drawn
+            charts[f"cost{number}"] = against_cost(priced, cell["label"], fmt.metric(cell["comparisons"][0]["metric"]))
+    return charts
 
 
 def segments(cell: Row) -> list[Row]:
     """A score laid out from zero: the base's, then what each part adds."""
-    found = cell["decomposition"]
-    if not found:
+    decomposition = cell["decomposition"]
+    if not decomposition:
         return []
-    at, metric = found["chain"][0][1], fmt.metric(cell["comparisons"][0]["metric"])
-    rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": at, "said": f"{cell['label']}: base, {metric} {at:.2f}"}]
-    for part in found["parts"]:
-        end = at + part["value"]
+    start, metric = decomposition["chain"][0][1], fmt.metric(cell["comparisons"][0]["metric"])
+    rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": start, "said": f"{cell['label']}: base, {metric} {start:.2f}"}]
+    for part in decomposition["parts"]:
+        end = start + part["value"]
         value = fmt.typeset(fmt.part_value(part))
         name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
-        rows.append({"label": cell["label"], "part": name, "start": at, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
-        at = end
+        rows.append({"label": cell["label"], "part": name, "start": start, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
+        start = end
     return rows
 
 
@@ -133,10 +133,10 @@ def paid(cell: Row) -> list[Row]:
         spent = (arm["cost"] or {}).get(by)
         if spent:
             per = 1000 * spent if by == "request" else spent
-            told = f"{fmt.dollars(per)} per 1,000 requests" if by == "request" else f"{fmt.seconds(per)} a request"
-            said = f"{arm['label']}: score {arm['score']:.3f}, {told}"
+            price = f"{fmt.dollars(per)} per 1,000 requests" if by == "request" else f"{fmt.seconds(per)} a request"
+            description = f"{arm['label']}: score {arm['score']:.3f}, {price}"
             family = arms.find(arm["name"]).family
-            rows.append({"name": arm["label"], "score": arm["score"], "spent": per, "by": by, "family": family, "said": said})
+            rows.append({"name": arm["label"], "score": arm["score"], "spent": per, "by": by, "family": family, "said": description})
     return rows
 
 
@@ -159,9 +159,9 @@ def against_cost(rows: list[Row], label: str, metric: str) -> str:
     placed = sides([spot(row, wide, least, most) for row in rows], [row["name"] for row in rows])
     texts = []
     for side in dict.fromkeys(placed):
-        at = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
-        name = at.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
-        lead = at.mark_rule(aria=False, strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(
+        group = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
+        name = group.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
+        lead = group.mark_rule(aria=False, strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(
             x2="spent:Q", y2="score:Q"
         )
         texts += [lead, name] if side in FAR else [name]
@@ -184,14 +184,14 @@ def domain(wide: bool, least: float, most: float) -> tuple[float, float]:
 def sides(spots: list[tuple[float, float]], labels: list[str]) -> list[tuple[str, int, int]]:
     """For each point the first of SIDES where its name covers no other point and no name before it, else the first."""
     taken = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in spots]
-    found = []
+    chosen = []
     for number, ((x, y), label) in enumerate(zip(spots, labels, strict=True)):
         others = taken[:number] + taken[number + 1 :]
         boxes = {side: box(x, y, label, side) for side in SIDES}
         free = (side for side in SIDES if is_inside(boxes[side]) and not any(overlap(boxes[side], other) for other in others))
-        found.append(next(free, SIDES[0]))
-        taken.append(boxes[found[-1]])
-    return found
+        chosen.append(next(free, SIDES[0]))
+        taken.append(boxes[chosen[-1]])
+    return chosen
 
 
 def box(x: float, y: float, label: str, side: tuple[str, int, int]) -> Box:
@@ -214,12 +214,12 @@ def kept_row(cell: Row, suite: Row, verdicts: dict[tuple[str, str], str]) -> Row
     """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
     places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
-    said = f"tuned on {cell['label']}, asked {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:g}"
+    description = f"tuned on {cell['label']}, asked {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:g}"
     label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
-        "said": said,
+        "said": description,
         "verdict": verdicts.get((cell["cell"], suite["suite"]), CANNOT_TELL),
     }
 

@@ -38,15 +38,15 @@ NARROW, NARROW_NAMES = 345, 145
 def all_of(report: Row) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
     rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
-    drawn = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
+    charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
     for number, task in enumerate(tasks(report)):
         lines = curve_lines(report, task)
-        drawn[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
+        charts[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
         if any(line["dev"] for line in lines):
-            drawn[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
+            charts[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
         for axis in report["sweep"]["axes"] if report["sweep"] else []:
-            drawn[f"sweep{number}-{axis['axis'].rpartition('.')[2]}"] = along(report["sweep"] | axis, task)
-    return drawn
+            charts[f"sweep{number}-{axis['axis'].rpartition('.')[2]}"] = along(report["sweep"] | axis, task)
+    return charts
 
 
 def tasks(report: Row) -> list[str]:
@@ -79,11 +79,11 @@ def published(report: Row, cell: Row) -> float | None:
 
 def forest_row(cell: Row, paper: float | None = None) -> Row:
     primary = cell["comparisons"][0]
-    said = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
+    description = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
     text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
-    told = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
-    known = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
-    return {**told, "label": cell["label"], "said": said, "text": text, "paper": paper, "known": known}
+    figures = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
+    published_text = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
+    return {**figures, "label": cell["label"], "said": description, "text": text, "paper": paper, "known": published_text}
 
 
 def forest(rows: list[Row], width: int, label: int) -> str:
@@ -96,8 +96,8 @@ def forest(rows: list[Row], width: int, label: int) -> str:
     import altair as alt
 
     room, axis = names(rows, label)
-    known = [row for row in rows if row["paper"] is not None]
-    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in known]
+    published_rows = [row for row in rows if row["paper"] is not None]
+    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in published_rows]
     start, end = min(0.0, *ends), max(0.0, *ends)
     scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
     lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
@@ -112,9 +112,11 @@ def forest(rows: list[Row], width: int, label: int) -> str:
     figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
     y = alt.Y("label:N", sort=None, axis=axis)
     ticks = (
-        alt.Chart(alt.Data(values=known)).mark_tick(thickness=2, size=16, color=INK["s1"]).encode(x="paper:Q", y=y, description="known:N")
+        alt.Chart(alt.Data(values=published_rows))
+        .mark_tick(thickness=2, size=16, color=INK["s1"])
+        .encode(x="paper:Q", y=y, description="known:N")
     )
-    layers = [zero, halo, bars, points, figures, *([ticks] if known else [])]
+    layers = [zero, halo, bars, points, figures, *([ticks] if published_rows else [])]
     chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
     return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
 
@@ -190,9 +192,9 @@ def curve_lines(report: Row, task: str) -> list[Row]:
     axis = report["sweep"]["axis"] if len(places) > len(SERIES) else None
     for cell in cells:
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
-            said = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
-            series = fmt.coordinates({axis: cell["where"][axis]}) if axis else cell["coordinates"] or said
-            lines.setdefault(key, {"key": key, "series": series, "said": said, **report["adapters"][key]["curve"]})
+            description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
+            series = fmt.coordinates({axis: cell["where"][axis]}) if axis else cell["coordinates"] or description
+            lines.setdefault(key, {"key": key, "series": series, "said": description, **report["adapters"][key]["curve"]})
     return list(lines.values())
 
 
@@ -221,8 +223,8 @@ def curves(lines: list[Row], kind: str, label: str) -> str:
     )
     line = base.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    told = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
-    dots = base.properties(data=alt.Data(values=told)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
+    with_dots = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
+    dots = base.properties(data=alt.Data(values=with_dots)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
     return draw(styled(alt.layer(line, dots.encode(description="said:N")).properties(width=PANEL, height=200)), label)
 
 
@@ -251,8 +253,8 @@ def along(sweep: Row, task: str) -> str:
     points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
     names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
     scale = x_scale(sweep["log"], values)
-    told = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
-    x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=told)
+    ticks = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
+    x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=ticks)
     y = alt.Axis(title=f"lift, {fmt.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
     gap = spacing(sweep["log"], values, len(names))
     layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
@@ -298,15 +300,15 @@ def spacing(log: int | None, values: list[float], lines: int) -> float:
 
 def point_row(point: Row, axis: str) -> Row:
     """A point of a sweep with its value along an axis and the name of its line there."""
-    said = f"{fmt.coordinates(point['where'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
+    description = f"{fmt.coordinates(point['where'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
     others = {key: value for key, value in point["where"].items() if key != axis}
-    return {**point, "value": point["where"][axis], "name": fmt.coordinates(others) or "lift", "said": said}
+    return {**point, "value": point["where"][axis], "name": fmt.coordinates(others) or "lift", "said": description}
 
 
 def run_row(point: Row, run: Row) -> Row:
     lift = fmt.typeset(fmt.signed(run["lift"], 3))
-    said = f"{fmt.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
-    return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": said}
+    description = f"{fmt.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
+    return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": description}
 
 
 def x_scale(log: int | None, values: list[float]) -> Any:

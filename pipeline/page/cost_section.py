@@ -37,21 +37,21 @@ def account(cell: Cell, arm_rows: list[Row], recipe: Row) -> Row | None:
         arm_rows: as `arms_section.rows` gives them.
     """
     speed = timing(cell, [row["name"] for row in arm_rows])
-    known = {entry["name"]: entry["price"] for entry in recipe["references"]}
-    priced = {arms.reference(model) for model, price in known.items() if price} & {row["name"] for row in arm_rows}
+    prices = {entry["name"]: entry["price"] for entry in recipe["references"]}
+    priced = {arms.reference(model) for model, price in prices.items() if price} & {row["name"] for row in arm_rows}
     timed = set(speed["arms"]) if speed else set()
     if not priced | timed:
         return None
     tokens = {row["name"]: used(cell, row) for row in arm_rows if row["name"] in priced | timed and row["tokens_in"] is not None}
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
-    prices = {name: price for name, price in known.items() if arms.reference(name) in tokens}
-    found: Row = finite(cost.account(cost.Given(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices)))
-    found["break_even"] = [row | {"why": why(row)} for row in found["break_even"]]
-    found["assumptions"] = [assumption(entry) for entry in found["assumptions"]]
+    prices_used = {name: price for name, price in prices.items() if arms.reference(name) in tokens}
+    account_row: Row = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices_used)))
+    account_row["break_even"] = [row | {"why": why(row)} for row in account_row["break_even"]]
+    account_row["assumptions"] = [assumption(entry) for entry in account_row["assumptions"]]
     for row in arm_rows:
-        row["cost"] = found["arms"].get(row["name"])
+        row["cost"] = account_row["arms"].get(row["name"])
         row["tokens_out"] = tokens[row["name"]]["out"] if row["name"] in tokens else None
-    return found
+    return account_row
 
 
 def used(cell: Cell, row: Row) -> Row:

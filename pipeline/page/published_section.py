@@ -29,9 +29,9 @@ def published_rows(cells: list[Cell], comparisons: dict[str, list[Row]]) -> list
 
 def paper_of(cell: Cell) -> task.Paper | None:
     """How LoRA Land scored a cell's task; a user's own task may bear the name of a shipped one, and is then not meant."""
-    asked = cell.inputs["verdict"].params.get("task")
-    known = isinstance(asked, str) and asked in published.tasks() and asked in task.names()
-    return task.find(str(asked)).paper if known else None
+    spec = cell.inputs["verdict"].params.get("task")
+    is_shipped = isinstance(spec, str) and spec in published.tasks() and spec in task.names()
+    return task.find(str(spec)).paper if is_shipped else None
 
 
 def beside(cell: Cell, comparisons: list[Row]) -> Row:
@@ -39,17 +39,17 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
     assert paper is not None
     ours = next(row for row in comparisons if row["metric"] == paper.metric)
     strict = comparisons[0]
-    found = cell.comparison.other_arms()[paper.metric]
+    other_arms = cell.comparison.other_arms()[paper.metric]
     theirs = published.table()[cell.task].get(cell.paper.get("model", ""))
-    told = published.comparison_with(cell.task, cell.paper.get("model"))
-    assert told is not None
-    asked = {figure: measured(figure, ours, found, cell) for figure in ("base", "tuned", "lift")}
-    agreed = {figure: agreement.agreement(given, theirs) for figure, given in asked.items()}
-    figures = {figure: {"ours": ours[figure], "paper": told[f"paper_{figure}"], **asdict(each)} for figure, each in agreed.items()}
+    paper_row = published.comparison_with(cell.task, cell.paper.get("model"))
+    assert paper_row is not None
+    ours_by_figure = {figure: measured(figure, ours, other_arms, cell) for figure in ("base", "tuned", "lift")}
+    agreed = {figure: agreement.agreement(value, theirs) for figure, value in ours_by_figure.items()}
+    figures = {figure: {"ours": ours[figure], "paper": paper_row[f"paper_{figure}"], **asdict(result)} for figure, result in agreed.items()}
     # of many constants on a scale some score hits ours by luck, so there only the best one counts
-    shares = {entry["answer"]: entry["score"] for entry in found["constants"][: None if found["zero_one"] else 1]}
+    shares = {entry["answer"]: entry["score"] for entry in other_arms["constants"][: None if other_arms["zero_one"] else 1]}
     marks = {arm: published.learned_nothing(ours[arm], ours["n"], shares) for arm in ("base", "tuned")}
-    best = found["constants"][0] if found["constants"] else None
+    best = other_arms["constants"][0] if other_arms["constants"] else None
     return {
         "cell": cell.name,
         "task": cell.task,
@@ -59,24 +59,24 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
         "interval": [ours["low"], ours["high"]],
         "figures": figures,
         "strict": {"metric": strict["metric"], "base": strict["base"], "tuned": strict["tuned"]},
-        "gpt35": told["gpt35"],
-        "gpt4": told["gpt4"],
-        "paper_n": told["n"],
-        "paper_rows": told["rows"],
+        "gpt35": paper_row["gpt35"],
+        "gpt4": paper_row["gpt4"],
+        "paper_n": paper_row["n"],
+        "paper_rows": paper_row["rows"],
         "constant": best,
-        "paper_constant": told["constant"],
+        "paper_constant": paper_row["constant"],
         "marks": {arm: mark.answer for arm, mark in marks.items() if mark},
-        "paper_marks": told["marks"],
+        "paper_marks": paper_row["marks"],
         "differs": list(paper.differs),
         "setup": setup(cell),
-        "source": told["source"],
+        "source": paper_row["source"],
     }
 
 
-def measured(figure: Any, row: Row, found: Row, cell: Cell) -> agreement.OurFigure:
+def measured(figure: Any, row: Row, other_arms: Row, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
-    spread = found["spread"]
+    spread = other_arms["spread"]
     deviations = (spread["base"], spread["tuned"]) if figure == "lift" else (spread[figure],)
     in_subset = not rows.subset or cell.task == "magicoder" or all(name.startswith(rows.subset) for name in ids(cell))
     return agreement.OurFigure(
@@ -86,7 +86,7 @@ def measured(figure: Any, row: Row, found: Row, cell: Cell) -> agreement.OurFigu
         metric=next(iter(published.row(cell.task).values())).metric,
         split=rows.split,  # a task of the paper is held out on the paper's split; tests of the tasks say so
         subset=rows.subset if in_subset else "",
-        zero_one=found["zero_one"],
+        zero_one=other_arms["zero_one"],
         deviations=deviations,
         error=error(row, cell.inputs["verdict"].params["confidence"]) if figure == "lift" else None,
         otherwise=tuple(obstacles(cell, rows.n)),
@@ -107,47 +107,47 @@ def error(row: Row, confidence: float) -> float | None:
 
 def obstacles(cell: Cell, paper_rows: int) -> list[str]:
     """What was done otherwise than in the paper, such that the figures mean something else."""
-    exam, paper = cell.inputs["heldout"], paper_of(cell)
-    source, said = exam.facts.get("source", {}), [paper.otherwise] if paper and paper.otherwise else []
+    heldout, paper = cell.inputs["heldout"], paper_of(cell)
+    source, reasons = heldout.facts.get("source", {}), [paper.otherwise] if paper and paper.otherwise else []
     if cell.paper.get("forced_chat"):
-        said.append("another prompt form: the recipe forces the chat template on or off")
-    if exam.params.get("order") != "first" and exam.facts["kept"] < exam.facts["rows"]:
-        said.append(f"other rows: ours are drawn, the paper's are the first {paper_rows:,}")
+        reasons.append("another prompt form: the recipe forces the chat template on or off")
+    if heldout.params.get("order") != "first" and heldout.facts["kept"] < heldout.facts["rows"]:
+        reasons.append(f"other rows: ours are drawn, the paper's are the first {paper_rows:,}")
     if "expected_rows" in source:
-        said.append(f"another version of the data: {exam.facts['rows']:,} rows here, {source['expected_rows']:,} there")
+        reasons.append(f"another version of the data: {heldout.facts['rows']:,} rows here, {source['expected_rows']:,} there")
     if cell.inputs["base"].params["quantization"] != SETUP["quantization"]:
-        said.append("the paper's bases are in 4 bit, ours are not")
-    return said
+        reasons.append("the paper's bases are in 4 bit, ours are not")
+    return reasons
 
 
 def setup(cell: Cell) -> list[str]:
     """In what the adapter was not trained as in the paper."""
     tune = cell.adapters[0].params
-    said = [f"{key} {tune[key]} (paper: {value})" for key, value in SETUP.items() if tune[key] != value]
+    differences = [f"{key} {tune[key]} (paper: {value})" for key, value in SETUP.items() if tune[key] != value]
     on = tune["targets"] if isinstance(tune["targets"], str) else " and ".join(tune["targets"])
-    return said + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
+    return differences + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
 
 
 def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
     """One row for every cell and reference model: its score, and the lift of tuned over it."""
-    known = {entry["name"]: entry for entry in recipe["references"]}
+    entries = {entry["name"]: entry for entry in recipe["references"]}
     rows = []
     for cell in cells:
-        for number, (metric, found) in enumerate(cell.comparison.other_arms().items()):
-            for each in found["others"]:
-                if not (model := arms.find(each["name"]).reference):
+        for number, (metric, other_arms) in enumerate(cell.comparison.other_arms().items()):
+            for arm in other_arms["others"]:
+                if not (model := arms.find(arm["name"]).reference):
                     continue
-                asked = known[model]
-                told = {name: each[name] for name in ("score", "lift", "low", "high")}
-                row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, "name": asked["name"], **told}
+                entry = entries[model]
+                figures = {name: arm[name] for name in ("score", "lift", "low", "high")}
+                row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, "name": entry["name"], **figures}
                 # what was paid belongs to the answers, so it stands with their first metric only
-                rows.append(row | {"model": asked["model"]} | (paid(cell, asked) if not number else dict.fromkeys(PAID)))
+                rows.append(row | {"model": entry["model"]} | (paid(cell, entry) if not number else dict.fromkeys(PAID)))
     return [finite(row) for row in rows]
 
 
-def paid(cell: Cell, asked: Row) -> Row:
+def paid(cell: Cell, entry: Row) -> Row:
     """What the answers of a reference model took, and what that cost in US dollars by the recipe's price."""
-    facts = cell.inputs[str(InputName("predictions", arms.reference(asked["name"])))].facts
+    facts = cell.inputs[str(InputName("predictions", arms.reference(entry["name"])))].facts
     tokens = (facts["prompt_tokens"], facts["completion_tokens"])
-    priced = ask.cost(facts, Price(**asked["price"])) if asked["price"] else None
+    priced = ask.cost(facts, Price(**entry["price"])) if entry["price"] else None
     return dict(zip(PAID, (*tokens, facts["refused"], priced), strict=True))
