@@ -21,8 +21,8 @@ from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, Store
 from pipeline.store.input_names import InputName
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 Figure = tuple[float | None, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
 PASS, FAIL = "pass", "fail"
@@ -56,16 +56,16 @@ class Gate(Section):
     """The rules, all of which must pass."""
 
 
-def tuned(cell: Row) -> Row:
+def tuned(cell: JsonObject) -> JsonObject:
     return next(arm for arm in cell["arms"] if arm["name"] == "tuned")
 
 
-def lift(cell: Row) -> Figure:
+def lift(cell: JsonObject) -> Figure:
     row = cell["comparisons"][0]
     return row["lift"], row["low"], row["high"]
 
 
-def learned(cell: Row) -> Figure:
+def learned(cell: JsonObject) -> Figure:
     """What training gave beyond the best arm that needs none."""
     parts = (cell.get("decomposition") or {"parts": []})["parts"]
     part = next((part for part in parts if part["name"] == "learned"), None)
@@ -82,45 +82,45 @@ def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
     return value, value - room, value + room
 
 
-def score(cell: Row) -> Figure:
+def score(cell: JsonObject) -> Figure:
     arm = tuned(cell)
     return arm["score"], arm["low"], arm["high"]
 
 
-def hallucination(cell: Row) -> Figure:
+def hallucination(cell: JsonObject) -> Figure:
     grounding = tuned(cell)["grounding"]
     return (grounding["rate"], grounding["low"], grounding["high"]) if grounding else (None, None, None)
 
 
-def relevance(cell: Row) -> Figure:
+def relevance(cell: JsonObject) -> Figure:
     row = tuned(cell)["relevance"]
     return (row["auc"], row["auc_low"], row["auc_high"]) if row else (None, None, None)
 
 
-def counted(name: str, cell: Row, confidence: float) -> Figure:
+def counted(name: str, cell: JsonObject, confidence: float) -> Figure:
     """A share of the answers of all seeds, with Wilson's interval over examples, as the seeds' answers to one are not independent."""
     counts = tuned(cell)["counts"]
     share = counts[name] / counts["n"]
     return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
 
 
-def timed(name: str) -> Callable[[Row], Figure]:
-    def time(cell: Row) -> Figure:
+def timed(name: str) -> Callable[[JsonObject], Figure]:
+    def time(cell: JsonObject) -> Figure:
         speed = tuned(cell)["speed"]
         return (speed[name] if speed else None), None, None
 
     return time
 
 
-def request_cost(cell: Row) -> Figure:
+def request_cost(cell: JsonObject) -> Figure:
     return ((cell["cost"] or {"arms": {}})["arms"].get("tuned") or {"request": None})["request"], None, None
 
 
-def training_cost(cell: Row) -> Figure:
+def training_cost(cell: JsonObject) -> Figure:
     return (cell["cost"]["training"]["dollars"] if cell["cost"] else None), None, None
 
 
-FIGURES: Mapping[str, Callable[[Row], Figure]] = {
+FIGURES: Mapping[str, Callable[[JsonObject], Figure]] = {
     "lift": lift,
     "learned": learned,
     "score": score,
@@ -208,7 +208,7 @@ def is_grounded(report: Job, cell: str) -> bool:
     return bool(inline.from_spec(dict(report.inputs)[str(InputName("verdict", cell=cell))].params["task"]).grounded)
 
 
-def judge(gate: Gate, report: Row) -> list[Row]:
+def judge(gate: Gate, report: JsonObject) -> list[JsonObject]:
     """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, measurable,
     threshold, result}.
 
@@ -238,7 +238,7 @@ def of(rule: Rule) -> str:
     return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
 
 
-def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
+def looked_up(rule: Rule, cell: JsonObject, confidence: float) -> list[JsonObject]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
     limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
     shared = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
@@ -256,7 +256,7 @@ def looked_up(rule: Rule, cell: Row, confidence: float) -> list[Row]:
     return [shared | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
 
 
-def result(rule: Rule, row: Row) -> str:
+def result(rule: Rule, row: JsonObject) -> str:
     if row["value"] is None or not row["measurable"]:
         return CANNOT_TELL
     low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
@@ -267,13 +267,13 @@ def result(rule: Rule, row: Row) -> str:
     return PASS if inside else CANNOT_TELL
 
 
-def status(rows: list[Row]) -> int:
+def status(rows: list[JsonObject]) -> int:
     """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
     results = {row["result"] for row in rows}
     return next((STATUS[word] for word in (FAIL, CANNOT_TELL) if word in results), 0)
 
 
-def line(row: Row) -> str:
+def line(row: JsonObject) -> str:
     """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
     places = digits(row)
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
@@ -284,7 +284,7 @@ def line(row: Row) -> str:
     return f"{head}{gap}{text} ({limits})"
 
 
-def digits(row: Row) -> int:
+def digits(row: JsonObject) -> int:
     """Significant digits with which every figure lies on the same side of each limit as it does unrounded."""
     values = [row[name] for name in ("value", "low", "high") if row[name] is not None]
     pairs = [(value, limit) for value in values for limit in row["threshold"].values()]
@@ -296,7 +296,7 @@ def digits(row: Row) -> int:
     return next(places for places in range(FEWEST, EXACT + 1) if all(is_same_side(*pair, places) for pair in pairs))
 
 
-def figures(row: Row, places: int) -> str:
+def figures(row: JsonObject, places: int) -> str:
     if row["value"] is None:
         return "no answers"
     if not row["measurable"]:
@@ -304,7 +304,7 @@ def figures(row: Row, places: int) -> str:
     return f"{row['value']:.{places}g}" + (f" [{row['low']:.{places}g}, {row['high']:.{places}g}]" if row["low"] is not None else "")
 
 
-def write(store: Store, gate: Path, report: Artifact, rows: list[Row]) -> Path:
+def write(store: Store, gate: Path, report: Artifact, rows: list[JsonObject]) -> Path:
     """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
     name = report.params["recipe"]["name"]
     path = store.data / "gate" / f"{name}.json"

@@ -19,9 +19,9 @@ from pipeline.progress import meter
 from pipeline.stages import compare, report
 from pipeline.store import input_names
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
+from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder, ReportFolder
 
-Row = dict[str, Any]
 MAX_FILE_BYTES = 2**30
 """Limit of one unpacked file, in bytes; no record is as large."""
 INDEX = re.compile(r'<script type="application/json" id="index">(.*?)</script>', re.S)
@@ -47,7 +47,7 @@ class Page:
 
     path: Path
     text: str
-    index: Row
+    index: JsonObject
     files: dict[str, bytes]
     """Embedded files by sha256."""
 
@@ -68,7 +68,7 @@ class Page:
         by_others = f" Or this is a text of a chart that another version of {DRAWERS} writes otherwise: verify the page with that one."
         return altered + (by_others if self.index["drawn_by"] != embedded_records.drawing_versions() else "")
 
-    def manifests(self) -> Iterable[Row]:
+    def manifests(self) -> Iterable[JsonObject]:
         for entry in self.index["carried"].values():
             if entry["manifest"] in self.files:
                 yield json.loads(self.files[entry["manifest"]])
@@ -163,7 +163,7 @@ def unpack_file(page: Page, name: str, packed: str) -> bytes:
     return raw
 
 
-def owners(index: Row, name: str) -> str:
+def owners(index: JsonObject, name: str) -> str:
     """The input and file that an id belongs to, for messages."""
     start = name.removeprefix("file-")
     for source, entry in index["carried"].items():
@@ -207,7 +207,7 @@ def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, c
             checked.named.append(f"{source}/{name}")
 
 
-def file_in_store(store: Store | None, entry: Row, name: str, sha256: str) -> Path | None:
+def file_in_store(store: Store | None, entry: JsonObject, name: str, sha256: str) -> Path | None:
     """The file in the store with this hash; none for weights, since no figure depends on them."""
     if store is None or PurePosixPath(name).suffix not in embedded_records.TEXT_SUFFIXES:
         return None
@@ -226,7 +226,7 @@ def safe_name(page: Page, name: str) -> str:
     return name
 
 
-def checked_artifact(page: Page, source: str, entry: Row, folder: Path) -> Artifact:
+def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -> Artifact:
     """The artifact of a folder, if its manifest and the index agree."""
     artifact = Artifact.open(folder)
     spec = ArtifactSpec(artifact.stage, "", artifact.version, artifact.params, artifact.inputs)

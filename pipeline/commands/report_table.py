@@ -1,7 +1,6 @@
 """Prints the verdict on a terminal from report.json: a table of 80 columns, and the same in sentences."""
 
 import textwrap
-from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,6 +10,7 @@ from rich.text import Text
 from pipeline.page import fmt
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.store.records import JsonObject
 
 STYLES: dict[Verdict, str] = {BETTER: "bold green", WORSE: "bold red", CANNOT_TELL: "bold yellow"}
 MANY = 6
@@ -18,10 +18,9 @@ MANY = 6
 ELSEWHERE = "What made each lift, and what was lost elsewhere: on the page and in report.md."
 PUBLISHED = """By the paper's scoring rules. agree: a 95 % interval of the difference covers
 zero; *: scores as a constant answer does. Intervals and reasons: on the page."""
-Row = dict[str, Any]
 
 
-def summary(report: Row) -> RenderableType:
+def summary(report: JsonObject) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
     is_long = len(report["cells"]) > MANY
     sentences = [] if is_long else [sentence(cell) for cell in report["cells"]]
@@ -33,7 +32,7 @@ def summary(report: Row) -> RenderableType:
     return Group(*parts)
 
 
-def rows(report: Row) -> Table:
+def rows(report: JsonObject) -> Table:
     """One row a cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     swept = report["sweep"]["keys"] if report["sweep"] else []
@@ -60,27 +59,27 @@ def rows(report: Row) -> Table:
     return table
 
 
-def lift_parts(report: Row) -> list[Text]:
+def lift_parts(report: JsonObject) -> list[Text]:
     """What made the lift, a line a cell."""
     lines = [line(cell["label"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
     return [Text("lift by parts", style="bold"), *lines] if lines else []
 
 
-def elsewhere(report: Row) -> list[Text]:
+def elsewhere(report: JsonObject) -> list[Text]:
     """Where the parts and losses of a sweep of many points are told."""
     return [Text(ELSEWHERE, style="dim")] if any(cell["decomposition"] or cell["forgetting"] for cell in report["cells"]) else []
 
 
-def split(decomposition: Row) -> str:
+def split(decomposition: JsonObject) -> str:
     parts = [f"{part['name']} {fmt.signed(part['value'])}" for part in decomposition["parts"] if part["arm"] is not None]
     return f"{fmt.signed(decomposition['lift'])} = {', '.join(parts)}"
 
 
-def beside(floor: Row | None) -> str:
+def beside(floor: JsonObject | None) -> str:
     return f"; always one answer: {fmt.number(floor['score'])}" if floor else ""
 
 
-def losses_elsewhere(report: Row) -> list[Text]:
+def losses_elsewhere(report: JsonObject) -> list[Text]:
     """What was lost elsewhere, a line a cell, each suite with its verdict."""
     verdicts = suite_verdicts(report)
     lines = []
@@ -90,7 +89,7 @@ def losses_elsewhere(report: Row) -> list[Text]:
     return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *lines] if lines else []
 
 
-def suite_text(suite: Row, verdict: str) -> str:
+def suite_text(suite: JsonObject, verdict: str) -> str:
     unit = " nats" if suite["kind"] == "loss" else ""
     return f"{suite['label']} {fmt.signed(suite['difference'])}{unit} {verdict}".rstrip()
 
@@ -100,7 +99,7 @@ def line(label: str, text: str) -> Text:
     return Text(textwrap.fill(f"{label}: {text}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
-def published(report: Row) -> Table:
+def published(report: JsonObject) -> Table:
     """One row a task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
     table.add_column("task", overflow="fold", min_width=8)
@@ -114,11 +113,11 @@ def published(report: Row) -> Table:
     return table
 
 
-def both(pair: Row, figure: str, learned_nothing: bool) -> tuple[str, str]:
+def both(pair: JsonObject, figure: str, learned_nothing: bool) -> tuple[str, str]:
     return fmt.three_digits(pair["ours"], figure) + "*" * learned_nothing, fmt.three_digits(pair["paper"], figure)
 
 
-def references(report: Row) -> Table:
+def references(report: JsonObject) -> Table:
     """One row a task, reference model and metric."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
@@ -130,7 +129,7 @@ def references(report: Row) -> Table:
     return table
 
 
-def bills(report: Row) -> list[Text]:
+def bills(report: JsonObject) -> list[Text]:
     """What each priced reference model has cost."""
     costs: dict[str, float] = {}
     for row in report["references"]:
@@ -139,13 +138,13 @@ def bills(report: Row) -> list[Text]:
     return [Text(f"{name}: {fmt.dollars(cost)} in all, by the recipe's price") for name, cost in costs.items()]
 
 
-def measures(report: Row) -> list[Text]:
+def measures(report: JsonObject) -> list[Text]:
     """What the tasks of a sweep are judged by: the table has no room for it."""
     metrics = {cell["task"]: fmt.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
     return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in metrics.items()))] if report["sweep"] else []
 
 
-def sentence(cell: Row) -> Text:
+def sentence(cell: JsonObject) -> Text:
     verdict = cell["comparisons"][0]["verdict"]
     text = Text(cell["sentence"])
     text.stylize(STYLES[verdict], 0, len(verdict))

@@ -14,8 +14,8 @@ from pipeline.measures.claims import Claim, ClaimKind
 from pipeline.measures.cost import Reason
 from pipeline.measures.evidence import Evidence
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 RuleKind = Literal["lift", "learned", "kept", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
@@ -103,7 +103,7 @@ class Advice:
     statements: tuple[Statement, ...]
 
 
-def advise(cells: Sequence[Row], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
+def advise(cells: Sequence[JsonObject], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
@@ -115,7 +115,7 @@ def advise(cells: Sequence[Row], claims: Sequence[Claim]) -> tuple[list[Advice],
     return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], rows
 
 
-def recommended(cell: Row, claims: Sequence[Claim]) -> Advice:
+def recommended(cell: JsonObject, claims: Sequence[Claim]) -> Advice:
     """What to use for one task, and why."""
     lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
     rival = best_cheap(cell)
@@ -134,7 +134,7 @@ def of_kind(claims: Sequence[Claim], kind: ClaimKind) -> Claim | None:
     return next((claim for claim in claims if claim.kind == kind), None)
 
 
-def best_cheap(cell: Row) -> str:
+def best_cheap(cell: JsonObject) -> str:
     """The best arm that needs no training, as the decomposition chose it."""
     return str(cell["decomposition"]["best_cheap"]) if cell["decomposition"] else "base"
 
@@ -147,7 +147,7 @@ def choice(lift: Claim | None, learned: Claim | None, rival: str) -> str:
     return "tuned" if decisive.verdict == BETTER else rival
 
 
-def by_claims(cell: Row, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
+def by_claims(cell: JsonObject, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
     """The recommendation that the claims decide."""
     decisive = learned or lift
     if decisive is None:
@@ -158,7 +158,7 @@ def by_claims(cell: Row, use: str, lift: Claim | None, learned: Claim | None) ->
     return Statement(kind, decisive.evidence, rule_of(decisive), use, rival, decisive, beats_base=beats_base)
 
 
-def by_constant(cell: Row, overruled: str, use: str, rival: str) -> Statement:
+def by_constant(cell: JsonObject, overruled: str, use: str, rival: str) -> Statement:
     """The recommendation that the constant answer decides; use: what the claims alone would recommend."""
     evidence = Evidence("arms", cell["cell"])
     if overruled == constant_baseline.NEITHER:
@@ -167,13 +167,13 @@ def by_constant(cell: Row, overruled: str, use: str, rival: str) -> Statement:
     return Statement("undecided against constant", evidence, arm=arm, rival=rival)
 
 
-def share_of_constant(cell: Row, rival: str) -> list[Statement]:
+def share_of_constant(cell: JsonObject, rival: str) -> list[Statement]:
     """How much of the lift the constant answer gives, where that is much."""
     share = constant_baseline.share_of_lift(cell, rival)
     return [] if share is None else [Statement("share of constant", Evidence("arms", cell["cell"]), rival=rival, share=share)]
 
 
-def caveats(cell: Row, claims: Sequence[Claim], use: str) -> list[Statement]:
+def caveats(cell: JsonObject, claims: Sequence[Claim], use: str) -> list[Statement]:
     """What speaks against leaving the adapter on for everything, or is not known of it; and invented facts."""
     statements = []
     for claim in claims:
@@ -186,7 +186,7 @@ def caveats(cell: Row, claims: Sequence[Claim], use: str) -> list[Statement]:
     return statements
 
 
-def costs(cell: Row, use: str) -> list[Statement]:
+def costs(cell: JsonObject, use: str) -> list[Statement]:
     """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
 
     A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
@@ -208,13 +208,13 @@ def costs(cell: Row, use: str) -> list[Statement]:
     return statements
 
 
-def rules(cell: Row, claims: Sequence[Claim]) -> list[Rule]:
+def rules(cell: JsonObject, claims: Sequence[Claim]) -> list[Rule]:
     """The table behind the statements: the claims first, then what is exploratory."""
     invented = hallucination(cell)
     return [*(of_claim(claim, cell) for claim in claims), *([invented] if invented else []), *request_prices(cell), *break_evens(cell)]
 
 
-def of_claim(claim: Claim, cell: Row) -> Rule:
+def of_claim(claim: Claim, cell: JsonObject) -> Rule:
     kind, against = rule_of(claim)
     return Rule(
         cell["cell"],
@@ -235,7 +235,7 @@ def rule_of(claim: Claim) -> RuleName:
     return claim.kind, claim.subject if claim.kind == "kept" else claim.against
 
 
-def hallucination(cell: Row) -> Rule | None:
+def hallucination(cell: JsonObject) -> Rule | None:
     """Share of answers with invented facts, tuned minus base; exploratory.
 
     The interval joins those of the two shares as if the arms were independent (Newcombe 1998, method 10,
@@ -265,7 +265,7 @@ def hallucination(cell: Row) -> Rule | None:
     )
 
 
-def request_prices(cell: Row) -> list[Rule]:
+def request_prices(cell: JsonObject) -> list[Rule]:
     """A request's price against that of other arms; exploratory, without intervals."""
     account = cell.get("cost")
     if not account:
@@ -294,7 +294,7 @@ def request_prices(cell: Row) -> list[Rule]:
     return rows
 
 
-def break_evens(cell: Row) -> list[Rule]:
+def break_evens(cell: JsonObject) -> list[Rule]:
     """From how many requests tuned is cheaper than another arm; exploratory, without intervals."""
     rows = []
     for row in (cell.get("cost") or {"break_even": []})["break_even"]:

@@ -1,17 +1,17 @@
 """Compares arms with a constant answer, which needs no model: an arm that scores no more is useless. Exploratory."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.scoring import verdict
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 NEITHER: Literal["neither"] = "neither"
 LARGE_SHARE = 0.25
 """From this share of the lift over the best untrained arm on, the advice says how much of it the constant answer gives."""
 
 
-def verdict_on(cell: Row, arm: str) -> Verdict:
+def verdict_on(cell: JsonObject, arm: str) -> Verdict:
     """The verdict on an arm against the constant answer; `better` if the report has none.
 
     Tuned is judged by the paired interval if the arm `constant` was run. Otherwise the constant answer's score is compared with the
@@ -29,18 +29,18 @@ def verdict_on(cell: Row, arm: str) -> Verdict:
     return verdict.by_interval(low - floor["score"], high - floor["score"])
 
 
-def interval(cell: Row, arm: str) -> tuple[float, float] | None:
+def interval(cell: JsonObject, arm: str) -> tuple[float, float] | None:
     """The interval of an arm's own score; None if it is not known."""
     row = next(row for row in cell["arms"] if row["name"] == arm)
     return None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
 
 
-def score(cell: Row, arm: str) -> float:
+def score(cell: JsonObject, arm: str) -> float:
     """An arm's score by the primary metric."""
     return next(float(row["score"]) for row in cell["arms"] if row["name"] == arm)
 
 
-def overrules(cell: Row, use: str, rival: str) -> str | None:
+def overrules(cell: JsonObject, use: str, rival: str) -> str | None:
     """The recommendation that the constant answer enforces: NEITHER, CANNOT_TELL, or None if it changes nothing.
 
     Args:
@@ -58,7 +58,7 @@ def contenders(use: str, rival: str) -> tuple[str, ...]:
     return ("tuned", rival) if use == CANNOT_TELL else (use,)
 
 
-def share_of_lift(cell: Row, rival: str) -> float | None:
+def share_of_lift(cell: JsonObject, rival: str) -> float | None:
     """The share of the lift over the best untrained arm that the constant answer gives; None below LARGE_SHARE."""
     if not cell["floor"]:
         return None

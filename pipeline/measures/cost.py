@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.arms import find as find_arm
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
 """Why there is no number of requests: a request costs no less, or something is not known."""
 AssumptionKind = Literal[
@@ -43,7 +43,7 @@ class CostInputs:
     """US dollars for an hour of the machine."""
     train_seconds: tuple[float, ...]
     """Of every adapter behind the tuned arm, one a training seed."""
-    speed: Row | None
+    speed: JsonObject | None
     """speed.json: by arm prompt_tokens_per_second and tokens_per_second at batch 1, and whether it ranks choices and writes nothing."""
     tokens: Mapping[str, Mapping[str, float]]
     """By arm {in, out}: mean tokens of a prompt and of an answer; references as `reference.<name>`."""
@@ -51,7 +51,7 @@ class CostInputs:
     """By name of the reference {input, output}: US dollars for a million tokens."""
 
 
-def account(costs: CostInputs) -> Row:
+def account(costs: CostInputs) -> JsonObject:
     """{gpu_hour, training, arms, break_even, assumptions}.
 
     training: {adapters, gpu_hours (of one adapter: the mean), all_gpu_hours, dollars (of one)}. arms: by arm {in_per_million,
@@ -76,7 +76,7 @@ def account(costs: CostInputs) -> Row:
     }
 
 
-def training(costs: CostInputs) -> Row:
+def training(costs: CostInputs) -> JsonObject:
     """What one adapter took to train: only one is deployed, so seeds are replicates and not a price of the result."""
     hours = [seconds / 3600 for seconds in costs.train_seconds]
     one = sum(hours) / len(hours) if hours else None
@@ -84,7 +84,7 @@ def training(costs: CostInputs) -> Row:
     return {"adapters": len(hours), "gpu_hours": one, "all_gpu_hours": sum(hours) if hours else None, "dollars": dollars}
 
 
-def own_arm(name: str, tokens: Mapping[str, float], costs: CostInputs) -> Row:
+def own_arm(name: str, tokens: Mapping[str, float], costs: CostInputs) -> JsonObject:
     """An arm that answers on the machine; a rate is dollars an hour over tokens an hour."""
     speed = (costs.speed or {}).get("arms", {}).get(name)
     if not speed or not speed["prompt_tokens_per_second"] or not (speed["tokens_per_second"] or speed["ranks"]):
@@ -96,21 +96,21 @@ def own_arm(name: str, tokens: Mapping[str, float], costs: CostInputs) -> Row:
     return {"in_per_million": rates[0], "out_per_million": rates[1], "request": request, "seconds": seconds}
 
 
-def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -> Row:
+def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -> JsonObject:
     if price is None:
         return {"in_per_million": None, "out_per_million": None, "request": None, "seconds": None, "over_base": None}
     request = (tokens["in"] * price["input"] + tokens["out"] * price["output"]) / 1e6
     return {"in_per_million": price["input"], "out_per_million": price["output"], "request": request, "seconds": None, "over_base": None}
 
 
-def pairs(arms: Mapping[str, Row]) -> list[tuple[str, str]]:
+def pairs(arms: Mapping[str, JsonObject]) -> list[tuple[str, str]]:
     """Whom to set against whom: what was trained against what was not, and a longer prompt against a rented model."""
     references = [name for name in arms if find_arm(name).reference]
     candidates = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
     return [(one, other) for one, other in candidates if one in arms and other in arms]
 
 
-def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Row:
+def even(one: str, other: str, arms: Mapping[str, JsonObject], trained: JsonObject, hour: float | None) -> JsonObject:
     """The smallest n with training + n x request of one < n x request of the other."""
     row = {"one": one, "other": other, "requests": None, "unmeasured": unmeasured(one, other, arms)}
     if reason := unknown(one, other, arms, trained, hour):
@@ -124,12 +124,12 @@ def even(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: floa
     return {**row, "requests": math.floor(spent / saved) + 1, "reason": None}
 
 
-def unmeasured(one: str, other: str, arms: Mapping[str, Row]) -> list[str]:
+def unmeasured(one: str, other: str, arms: Mapping[str, JsonObject]) -> list[str]:
     """Which of two arms run on our machine and were not timed."""
     return [name for name in (one, other) if not find_arm(name).reference and arms[name]["seconds"] is None]
 
 
-def unknown(one: str, other: str, arms: Mapping[str, Row], trained: Row, hour: float | None) -> Reason | None:
+def unknown(one: str, other: str, arms: Mapping[str, JsonObject], trained: JsonObject, hour: float | None) -> Reason | None:
     """Why the break-even of two arms is not known; None if it is."""
     if unmeasured(one, other, arms):
         return "speed not measured"

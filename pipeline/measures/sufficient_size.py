@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures import forgetting
-from pipeline.store.records import is_number
+from pipeline.store.records import JsonObject, is_number
 
 Array = NDArray[np.float64]
-Row = dict[str, Any]
 AXES = ("finetune.rank", "prepare.train_examples")
 Obstacle = Literal["different examples", "not a mean of examples"]
 MEAN_TOLERANCE = 1e-6
@@ -45,7 +44,7 @@ class Settings:
     confidence: float = 0.95
 
 
-def section(points: Sequence[Point], settings: Settings) -> list[Row]:
+def section(points: Sequence[Point], settings: Settings) -> list[JsonObject]:
     """One entry per axis, task and position on the other axes: {task, axis, where, values, margin, smallest, points, reason}.
 
     points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
@@ -64,9 +63,9 @@ def section(points: Sequence[Point], settings: Settings) -> list[Row]:
     return [axis_entry(axis, line, settings) for axis, line in sorted_lines if len({point.coordinates[axis] for point in line}) > 1]
 
 
-def axis_entry(axis: str, line: list[Point], settings: Settings) -> Row:
+def axis_entry(axis: str, line: list[Point], settings: Settings) -> JsonObject:
     """The entry of one line of points, sorted by their value on the axis."""
-    row: Row = {
+    row: JsonObject = {
         "task": line[0].task,
         "axis": axis,
         "where": {key: value for key, value in line[0].coordinates.items() if key != axis},

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from pipeline.measures import constant_baseline, names
 from pipeline.measures.advice import Advice, Rule, RuleName, Statement
@@ -11,8 +10,8 @@ from pipeline.page import fmt
 from pipeline.page.anchors import CLAIMS, link
 from pipeline.page.cells import finite
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 Linked = tuple[str, list[str]]
 """Words of a sentence, and links to their evidence."""
 NOTES = {BETTER: " (shown to stay within the margin)"}
@@ -32,13 +31,13 @@ def rule_name(name: RuleName) -> str:
     }[kind]
 
 
-def rule_row(rule: Rule) -> Row:
+def rule_row(rule: Rule) -> JsonObject:
     """A rule as report.json has it."""
-    row: Row = finite(asdict(rule))
+    row: JsonObject = finite(asdict(rule))
     return row | {"rule": rule_name(rule.name), "evidence": link(rule.evidence)}
 
 
-def advice_row(advice: Advice, cell: Row) -> Row:
+def advice_row(advice: Advice, cell: JsonObject) -> JsonObject:
     """A recommendation as report.json has it."""
     sentences = [
         {
@@ -57,11 +56,11 @@ def lift_of(claim: Claim | None) -> str:
     return fmt.change(claim.value, claim.low, claim.high) if claim else ""
 
 
-def nothing_claimed(_: Statement, cell: Row) -> str:
+def nothing_claimed(_: Statement, cell: JsonObject) -> str:
     return f"Cannot tell what to use for {cell['label']}: nothing was claimed."
 
 
-def use_tuned(statement: Statement, cell: Row) -> str:
+def use_tuned(statement: Statement, cell: JsonObject) -> str:
     more = "; examples in the prompt and a fixed form of the answer were not tried" if is_lift(statement) else ""
     return f"Use the fine-tune when the task is {cell['label']}: it is {compared(statement)}{more}."
 
@@ -76,35 +75,35 @@ def compared(statement: Statement) -> str:
     return f"{word} than {names.arm(statement.rival)} by {lift_of(statement.claim)}"
 
 
-def use_another(statement: Statement, cell: Row) -> str:
+def use_another(statement: Statement, cell: JsonObject) -> str:
     return f"Use {names.arm(statement.arm)} when the task is {cell['label']}: the fine-tune is {compared(statement)}."
 
 
-def undecided(statement: Statement, cell: Row) -> str:
+def undecided(statement: Statement, cell: JsonObject) -> str:
     against = names.arm(statement.rival)
     though = ", though it is better than the bare base" if statement.beats_base else ""
     opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({lift_of(statement.claim)}){though}"
     return f"{opening}: use {against} when training is to be spared."
 
 
-def use_neither(statement: Statement, cell: Row) -> str:
+def use_neither(statement: Statement, cell: JsonObject) -> str:
     either = f"Use neither the fine-tune nor {names.arm(statement.rival)} when the task is {cell['label']}"
     return f"{either}: {scores(cell, statement.rival)} (exploratory)."
 
 
-def undecided_against_constant(statement: Statement, cell: Row) -> str:
+def undecided_against_constant(statement: Statement, cell: JsonObject) -> str:
     opening = f"Cannot tell whether {names.arm(statement.arm)} is better than an answer that is always the same on {cell['label']}"
     return f"{opening} ({beside_constant(cell, statement.arm)}exploratory): {scores(cell, statement.rival)}."
 
 
-def share_of_constant(statement: Statement, cell: Row) -> str:
+def share_of_constant(statement: Statement, cell: JsonObject) -> str:
     over = over_constant(cell)
     against = f": against it {over} (exploratory)" if over else ""
     share = 100 * (statement.share or 0.0)
     return f"Much of this may be form, {share:.0f} % of the lift: {scores(cell, statement.rival)}{against}."
 
 
-def beside_constant(cell: Row, arm: str) -> str:
+def beside_constant(cell: JsonObject, arm: str) -> str:
     """The interval that leaves it open whether an arm beats the constant answer."""
     over = over_constant(cell)
     own = constant_baseline.interval(cell, arm)
@@ -113,25 +112,25 @@ def beside_constant(cell: Row, arm: str) -> str:
     return f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
 
 
-def over_constant(cell: Row) -> str:
+def over_constant(cell: JsonObject) -> str:
     """The lift of tuned over the arm `constant`, with its interval; empty if that arm was not run."""
     over = cell["floor"]["tuned_over"]
     return fmt.change(over["lift"], over["low"], over["high"]) if over else ""
 
 
-def scores(cell: Row, rival: str) -> str:
+def scores(cell: JsonObject, rival: str) -> str:
     """The scores of the constant answer, the rival and the fine-tune."""
     by_arm = {arm: constant_baseline.score(cell, arm) for arm in (rival, "tuned")}
     constant = f"an answer that is always the same scores {cell['floor']['score']:.2f}"
     return f"{constant}, {names.arm(rival)} {by_arm[rival]:.2f}, the fine-tune {by_arm['tuned']:.2f}"
 
 
-def regressed(statement: Statement, _: Row) -> str:
+def regressed(statement: Statement, _: JsonObject) -> str:
     suite, by = names.suite(statement.arm), margin(statement.claim)
     return f"Do not leave the adapter on for {suite}: there it is worse than the base by more than {by}."
 
 
-def undecided_on_suite(statement: Statement, _: Row) -> str:
+def undecided_on_suite(statement: Statement, _: JsonObject) -> str:
     suite, by = names.suite(statement.arm), margin(statement.claim)
     return f"Cannot tell whether the fine-tune is worse on {suite} by more than {by}: try it there before it is used so."
 
@@ -143,12 +142,12 @@ def margin(claim: Claim | None) -> str:
     return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
 
 
-def invents(statement: Statement, _: Row) -> str:
+def invents(statement: Statement, _: JsonObject) -> str:
     by = fmt.change(*statement.figures) if statement.figures else ""
     return f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
 
 
-def break_even(statement: Statement, _: Row) -> str:
+def break_even(statement: Statement, _: JsonObject) -> str:
     by, choice = break_even_words(statement)
     return f"{by[0].upper()}{by[1:]}, {choice}."
 
@@ -168,7 +167,7 @@ def two_digits(requests: int) -> str:
     return f"{-(-requests // 10**digits) * 10**digits:,}"
 
 
-TEXTS: Mapping[str, Callable[[Statement, Row], str]] = {
+TEXTS: Mapping[str, Callable[[Statement, JsonObject], str]] = {
     "nothing claimed": nothing_claimed,
     "use tuned": use_tuned,
     "use another arm": use_another,
@@ -185,7 +184,7 @@ TEXTS: Mapping[str, Callable[[Statement, Row], str]] = {
 """The sentence of every kind of statement."""
 
 
-def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[Row]) -> list[Row]:
+def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[JsonObject]) -> list[JsonObject]:
     """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
 
     `evidence` holds one link for every task or claim that the sentence is about, `spans` the position of its words in the text: the
@@ -223,7 +222,7 @@ OPENINGS = {
 """The first words of the sentence on the tasks that share a recommendation."""
 
 
-def sentence(*parts: str | Linked) -> Row:
+def sentence(*parts: str | Linked) -> JsonObject:
     """A sentence of the summary from its parts."""
     text = ""
     evidence: list[str] = []
@@ -236,7 +235,7 @@ def sentence(*parts: str | Linked) -> Row:
     return {"text": text, "evidence": evidence, "spans": spans}
 
 
-def suites(claims: Sequence[Claim]) -> Row:
+def suites(claims: Sequence[Claim]) -> JsonObject:
     """The number of claims on general suites by verdict."""
     parts: list[str | Linked] = []
     for verdict in VERDICTS:
@@ -247,7 +246,7 @@ def suites(claims: Sequence[Claim]) -> Row:
     return sentence(f"Asked {fmt.plural(len(claims), 'time')} for what it was not trained for: ", *parts, ".")
 
 
-def price(statement: Statement, task: str) -> Row:
+def price(statement: Statement, task: str) -> JsonObject:
     """The sentence on break-even; task: its name if the report has several."""
     by, choice = break_even_words(statement)
     links = [link(statement.evidence)]
@@ -256,7 +255,7 @@ def price(statement: Statement, task: str) -> Row:
     return sentence((f"{by[0].upper()}{by[1:]}", links), f", {choice}.")
 
 
-def label_in_list(cell: Row) -> str:
+def label_in_list(cell: JsonObject) -> str:
     """A cell's label within a list: `boolq (rank 8)`."""
     return f"{cell['task']} ({cell['coordinates']})" if cell["coordinates"] else str(cell["task"])
 

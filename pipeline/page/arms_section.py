@@ -1,7 +1,6 @@
 """Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline import arms
 from pipeline.measures import speed_summary
@@ -9,11 +8,10 @@ from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
 from pipeline.store.folders import SpeedFolder
 from pipeline.store.input_names import InputName
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 
-
-def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
+def rows(cell: Cell, comparisons: list[JsonObject]) -> list[JsonObject]:
     """The arms of a cell by the primary metric, base and tuned among them.
 
     Args:
@@ -29,9 +27,9 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
     others = {row["name"]: row for row in by_metric["others"]}
     lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
     timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
-    table: list[Row] = []
-    over_base: Row | None
-    tuned_over: Row | None
+    table: list[JsonObject] = []
+    over_base: JsonObject | None
+    tuned_over: JsonObject | None
     for name in sorted({"base", "tuned", *others}, key=arms.rank):
         if name in others:
             other = others[name]
@@ -40,13 +38,13 @@ def rows(cell: Cell, comparisons: list[Row]) -> list[Row]:
         else:
             (low, high), score = by_metric["scores"][name], primary[name]
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
-        row: Row = {"name": name, "label": arms.find(name).label, "score": score, "low": low, "high": high}
+        row: JsonObject = {"name": name, "label": arms.find(name).label, "score": score, "low": low, "high": high}
         row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
         table.append(row | measured(cell, name, timed.get(name)))
     return [finite(row) for row in table]
 
 
-def scores(name: str, comparisons: list[Row], beside: dict[str, Row]) -> list[Row]:
+def scores(name: str, comparisons: list[JsonObject], beside: dict[str, JsonObject]) -> list[JsonObject]:
     """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
     table = []
     for row in comparisons:
@@ -62,7 +60,7 @@ def scores(name: str, comparisons: list[Row], beside: dict[str, Row]) -> list[Ro
     return table
 
 
-def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
+def floor(cell: Cell, metric: str, scored: list[JsonObject]) -> JsonObject | None:
     """What an answer that is always the same scores: {answer, score, tuned_over}; None where there is no such answer.
 
     It is the arm `constant` where that was asked for (its answer comes from the training part), else the best that the held-out
@@ -75,7 +73,7 @@ def floor(cell: Cell, metric: str, scored: list[Row]) -> Row | None:
     return {**best, "tuned_over": None} if best else None
 
 
-def measured(cell: Cell, name: str, timed: Row | None) -> Row:
+def measured(cell: Cell, name: str, timed: JsonObject | None) -> JsonObject:
     """What was measured of an arm beside its score; timed: its row of `timing`."""
     counts = cell.comparison.counts()
     tuned = pooled(counts["tuned"])
@@ -93,7 +91,7 @@ def measured(cell: Cell, name: str, timed: Row | None) -> Row:
     }
 
 
-def timing(cell: Cell, names: Iterable[str]) -> Row | None:
+def timing(cell: Cell, names: Iterable[str]) -> JsonObject | None:
     """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
     row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
     """
@@ -109,20 +107,20 @@ def timing(cell: Cell, names: Iterable[str]) -> Row | None:
     return {**summary, "arms": rows}
 
 
-def pooled(seeds: list[Row]) -> Row:
+def pooled(seeds: list[JsonObject]) -> JsonObject:
     """Counts of all training seeds together."""
     total = {name: sum(row[name] for row in seeds) for name in seeds[0] if name != "mean_tokens"}
     return total | {"mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, total["n"])}
 
 
-def facts_of(cell: Cell, name: str) -> Row:
+def facts_of(cell: Cell, name: str) -> JsonObject:
     """The facts of an arm's predictions, of a second reading those of the first; nothing where it has none."""
     first = arms.find(name).rereads or name
     source = str(InputName("predictions", first, seed=cell.seeds[0] if first == "tuned" else None))
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 
-def prompt_contents(facts: Row) -> Row | None:
+def prompt_contents(facts: JsonObject) -> JsonObject | None:
     """What stood in an arm's prompts beside the question: {said, prompts} and either {shots, fewest, most, shrunk, separator} or
     {keys, unkeyed}; None where they held nothing else.
 
@@ -138,7 +136,7 @@ def prompt_contents(facts: Row) -> Row | None:
     return None
 
 
-def shots_text(facts: Row) -> str:
+def shots_text(facts: JsonObject) -> str:
     """How many worked examples the prompts hold, in words."""
     if facts["most_shots"] == 0:
         return f"{fmt.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
@@ -149,7 +147,7 @@ def shots_text(facts: Row) -> str:
     return f"{fmt.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
 
 
-def keys_text(facts: Row) -> str:
+def keys_text(facts: JsonObject) -> str:
     """Whether the prompts name the keys of the answer, in words."""
     if not facts["keys"]:
         return "the keys were not named: no training answer is a JSON object; the same prompts as without"
@@ -158,7 +156,7 @@ def keys_text(facts: Row) -> str:
     return f"the keys were not named in {facts['unkeyed']:,} of {fmt.plural(facts['examples'], 'prompt')}: no room"
 
 
-def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
+def tokens_in(cell: Cell, name: str, timed: JsonObject | None) -> float | None:
     """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
     facts = facts_of(cell, name)
     if facts.get("prompt_tokens") and facts.get("examples"):
@@ -166,13 +164,13 @@ def tokens_in(cell: Cell, name: str, timed: Row | None) -> float | None:
     return float(timed["prompt_tokens"]) if timed else None
 
 
-def speed(cell: Cell) -> Row | None:
+def speed(cell: Cell) -> JsonObject | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
     summary = summary_of(cell)
     columns = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
     return {key: summary.get(key) for key in columns} if summary else None
 
 
-def summary_of(cell: Cell) -> Row | None:
+def summary_of(cell: Cell) -> JsonObject | None:
     """The figures of the cell's timing; None if nothing was timed."""
     return speed_summary.summarize(SpeedFolder(cell.inputs["speed"].path).measurements()) if "speed" in cell.inputs else None

@@ -1,7 +1,6 @@
 """Draws the charts of the arms with Altair: decomposition, scores, quality against cost, other tasks."""
 
 import math
-from typing import Any
 
 from pipeline import arms
 from pipeline.page import fmt
@@ -9,8 +8,8 @@ from pipeline.page.charts_lift import COLOURS, NARROW, NARROW_NAMES, SHAPES, nam
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import INK, draw
 from pipeline.scoring.verdict import CANNOT_TELL, WORSE
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 Box = tuple[float, float, float, float]
 PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": WORSE}
 """Colour of each part of a score."""
@@ -28,7 +27,7 @@ DOT, LETTER = 6, 6
 """Half the size of a point, and of a line of text, and the width of a letter there, in pixels."""
 
 
-def all_of(report: Row) -> dict[str, str]:
+def all_of(report: JsonObject) -> dict[str, str]:
     """The figures by name; none for what was not measured."""
     cells = report["cells"]
     charts: dict[str, str] = {}
@@ -47,7 +46,7 @@ def all_of(report: Row) -> dict[str, str]:
     return charts
 
 
-def segments(cell: Row) -> list[Row]:
+def segments(cell: JsonObject) -> list[JsonObject]:
     """A score laid out from zero: the base's, then what each part adds."""
     decomposition = cell["decomposition"]
     if not decomposition:
@@ -63,7 +62,7 @@ def segments(cell: Row) -> list[Row]:
     return rows
 
 
-def parts(rows: list[Row], width: int, most: int) -> str:
+def parts(rows: list[JsonObject], width: int, most: int) -> str:
     """One bar a cell, from nothing to the tuned score; a learned part below zero is drawn back over the bar."""
     import altair as alt
 
@@ -85,7 +84,7 @@ def parts(rows: list[Row], width: int, most: int) -> str:
     return draw(styled(chart), "What made the lift, by task; the table has the same figures")
 
 
-def scores(cell: Row) -> str:
+def scores(cell: JsonObject) -> str:
     """Score and interval of every arm of a cell."""
     import altair as alt
 
@@ -108,13 +107,13 @@ def scores(cell: Row) -> str:
     return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures")
 
 
-def scored(arm: Row, metric: str) -> str:
+def scored(arm: JsonObject, metric: str) -> str:
     return fmt.typeset(
         f"{arm['label']}: {metric} {fmt.number(arm['score'], 3)}" + (f" {fmt.interval(arm)}" if arm["low"] is not None else "")
     )
 
 
-def unit(cell: Row) -> str | None:
+def unit(cell: JsonObject) -> str | None:
     """What a request is measured in: dollars where a price is known, else seconds of the machine."""
     account = cell["cost"]
     if not account:
@@ -123,7 +122,7 @@ def unit(cell: Row) -> str | None:
     return "request" if any(arm["request"] is not None for arm in arms) else "seconds" if any(arm["seconds"] for arm in arms) else None
 
 
-def paid(cell: Row) -> list[Row]:
+def paid(cell: JsonObject) -> list[JsonObject]:
     """A point for every arm whose requests have a price."""
     by = unit(cell)
     if by is None:
@@ -140,7 +139,7 @@ def paid(cell: Row) -> list[Row]:
     return rows
 
 
-def against_cost(rows: list[Row], label: str, metric: str) -> str:
+def against_cost(rows: list[JsonObject], label: str, metric: str) -> str:
     """Score against what a request costs: up and to the left is better."""
     import altair as alt
 
@@ -169,7 +168,7 @@ def against_cost(rows: list[Row], label: str, metric: str) -> str:
     return draw(styled(chart), f"{label}: score against cost; the table has the same figures")
 
 
-def spot(row: Row, wide: bool, least: float, most: float) -> tuple[float, float]:
+def spot(row: JsonObject, wide: bool, least: float, most: float) -> tuple[float, float]:
     """Where the point of an arm lies in the cost chart, in pixels from its left upper corner."""
     start, end = domain(wide, least, most)
     share = math.log(row["spent"] / start) / math.log(end / start) if wide else (row["spent"] - start) / (end - start)
@@ -210,7 +209,7 @@ def overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def kept_row(cell: Row, suite: Row, verdicts: dict[tuple[str, str], str]) -> Row:
+def kept_row(cell: JsonObject, suite: JsonObject, verdicts: dict[tuple[str, str], str]) -> JsonObject:
     """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
     places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
@@ -224,7 +223,7 @@ def kept_row(cell: Row, suite: Row, verdicts: dict[tuple[str, str], str]) -> Row
     }
 
 
-def forgotten(rows: list[Row], kind: str, width: int, most: int) -> str:
+def forgotten(rows: list[JsonObject], kind: str, width: int, most: int) -> str:
     """How much worse tuned is than base elsewhere, with the margin that it must stay under."""
     import altair as alt
 

@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 SHAPES: dict[Verdict, str] = {BETTER: "circle", WORSE: "square", CANNOT_TELL: "diamond"}
 COLOURS: dict[Verdict, str] = {BETTER: BETTER, WORSE: WORSE, CANNOT_TELL: "unsure"}
 """Of a verdict: a name of svg.INK."""
@@ -35,7 +35,7 @@ NARROW, NARROW_NAMES = 345, 145
 """Of a figure for a telephone, in pixels: its width, and that of its names at most."""
 
 
-def all_of(report: Row) -> dict[str, str]:
+def all_of(report: JsonObject) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
     rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
     charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
@@ -49,14 +49,14 @@ def all_of(report: Row) -> dict[str, str]:
     return charts
 
 
-def tasks(report: Row) -> list[str]:
+def tasks(report: JsonObject) -> list[str]:
     return list(dict.fromkeys(cell["task"] for cell in report["cells"]))
 
 
 def styled(chart: Any) -> Any:
     """The look that all figures share."""
-    text: Row = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
-    lines: Row = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
+    text: JsonObject = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
+    lines: JsonObject = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
     chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
     chart = chart.configure_axis(**text, **lines, titleFontWeight="normal", labelPadding=6, titlePadding=10)
     return chart.configure_legend(
@@ -72,12 +72,12 @@ def styled(chart: Any) -> Any:
     )
 
 
-def published(report: Row, cell: Row) -> float | None:
+def published(report: JsonObject, cell: JsonObject) -> float | None:
     """The lift that LoRA Land has for the cell's task and base, by its own scoring."""
     return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
 
 
-def forest_row(cell: Row, paper: float | None = None) -> Row:
+def forest_row(cell: JsonObject, paper: float | None = None) -> JsonObject:
     primary = cell["comparisons"][0]
     description = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
     text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
@@ -86,7 +86,7 @@ def forest_row(cell: Row, paper: float | None = None) -> Row:
     return {**figures, "label": cell["label"], "said": description, "text": text, "paper": paper, "known": published_text}
 
 
-def forest(rows: list[Row], width: int, label: int) -> str:
+def forest(rows: list[JsonObject], width: int, label: int) -> str:
     """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
 
     Args:
@@ -121,12 +121,12 @@ def forest(rows: list[Row], width: int, label: int) -> str:
     return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
 
 
-def stacked(rows: list[Row]) -> list[Row]:
+def stacked(rows: list[JsonObject]) -> list[JsonObject]:
     """The same rows for a narrow figure: the task, each coordinate of its point and what was asked on a line of its own."""
     return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
 
 
-def names(rows: list[Row], most: int) -> tuple[int, Any]:
+def names(rows: list[JsonObject], most: int) -> tuple[int, Any]:
     """The width that the names of rows take, in pixels and at most `most`, and the axis that shows them; lines end at line ends."""
     import altair as alt
 
@@ -134,18 +134,25 @@ def names(rows: list[Row], most: int) -> tuple[int, Any]:
     room = min(most, CHARACTER * longest)  # Vega measures with its own font, the reader's may be wider
     lines = r"split(datum.label, '\n')"
     middle = -LINE / 2 * further_lines(rows)
-    look: Row = {"labelColor": INK["ink"], "ticks": False, "domain": False, "grid": False, "labelLineHeight": LINE, "labelOffset": middle}
+    look: JsonObject = {
+        "labelColor": INK["ink"],
+        "ticks": False,
+        "domain": False,
+        "grid": False,
+        "labelLineHeight": LINE,
+        "labelOffset": middle,
+    }
     return room, alt.Axis(title=None, labelLimit=most, minExtent=room, labelExpr=lines, **look)
 
 
-def step(rows: list[Row]) -> Any:
+def step(rows: list[JsonObject]) -> Any:
     """The height of a row that has room for every line of its name."""
     import altair as alt
 
     return alt.Step(STEP + LINE * further_lines(rows))
 
 
-def further_lines(rows: list[Row]) -> int:
+def further_lines(rows: list[JsonObject]) -> int:
     most: int = max(row["label"].count("\n") for row in rows)
     return most
 
@@ -181,12 +188,12 @@ def legend(names: list[str]) -> Any:
     return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
 
 
-def curve_lines(report: Row, task: str) -> list[Row]:
+def curve_lines(report: JsonObject, task: str) -> list[JsonObject]:
     """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep.
 
     Where a sweep has more places than there are colours, lines of one value of its first axis share theirs.
     """
-    lines: dict[str, Row] = {}
+    lines: dict[str, JsonObject] = {}
     cells = [cell for cell in report["cells"] if cell["task"] == task]
     places = {cell["coordinates"] for cell in cells}
     axis = report["sweep"]["axis"] if len(places) > len(SERIES) else None
@@ -198,7 +205,7 @@ def curve_lines(report: Row, task: str) -> list[Row]:
     return list(lines.values())
 
 
-def curves(lines: list[Row], kind: str, label: str) -> str:
+def curves(lines: list[JsonObject], kind: str, label: str) -> str:
     """Loss against optimizer steps; both panels of a task share their scales."""
     import altair as alt
 
@@ -241,7 +248,7 @@ def loss_axis(losses: list[float]) -> Any:
     return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
-def along(sweep: Row, task: str) -> str:
+def along(sweep: JsonObject, task: str) -> str:
     """Lift against a swept key: interval and mean of each point, and every seed by itself.
 
     Args:
@@ -265,7 +272,7 @@ def along(sweep: Row, task: str) -> str:
     return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
 
 
-def marks(points: list[Row], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
+def marks(points: list[JsonObject], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
     """The marks of one line of a sweep.
 
     Args:
@@ -298,14 +305,14 @@ def spacing(log: int | None, values: list[float], lines: int) -> float:
     return min(APART, 0.6 * SWEPT * nearest / lines)
 
 
-def point_row(point: Row, axis: str) -> Row:
+def point_row(point: JsonObject, axis: str) -> JsonObject:
     """A point of a sweep with its value along an axis and the name of its line there."""
     description = f"{fmt.coordinates(point['where'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
     others = {key: value for key, value in point["where"].items() if key != axis}
     return {**point, "value": point["where"][axis], "name": fmt.coordinates(others) or "lift", "said": description}
 
 
-def run_row(point: Row, run: Row) -> Row:
+def run_row(point: JsonObject, run: JsonObject) -> JsonObject:
     lift = fmt.typeset(fmt.signed(run["lift"], 3))
     description = f"{fmt.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
     return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": description}

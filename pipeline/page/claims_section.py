@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from pipeline.measures import advice, claims, names
 from pipeline.measures.claims import Claim
 from pipeline.page import advice_section, fmt, other_tasks_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 
-
-def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], list[Claim]]:
+def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[JsonObject]], list[Claim]]:
     """The comparisons of every cell, primary first, and the family of claims, both with the verdicts that hold over all cells together.
 
     A comparison that two cells share is one test of the family, not two.
@@ -28,13 +26,13 @@ def judge(cells: Sequence[Cell], recipe: Row) -> tuple[dict[str, list[Row]], lis
     return {name: finite(rows) for name, rows in compared.items()}, family
 
 
-def compared_in(cell: Cell) -> list[Row]:
+def compared_in(cell: Cell) -> list[JsonObject]:
     """The comparisons of a cell as `compare` left them, primary first."""
     rows = [asdict(row) for row in cell.comparison.comparisons()]
     return sorted(rows, key=lambda row: not row["primary"])
 
 
-def claimed(cell: Cell, primary: Row) -> Row:
+def claimed(cell: Cell, primary: JsonObject) -> JsonObject:
     """What the family of claims must know of a cell."""
     return {
         "cell": cell.name,
@@ -47,7 +45,7 @@ def claimed(cell: Cell, primary: Row) -> Row:
     }
 
 
-def section(cells: list[Cell], rows: list[Row], family: list[Claim]) -> Row:
+def section(cells: list[Cell], rows: list[JsonObject], family: list[Claim]) -> JsonObject:
     """{claims, advice, rules, summary} of report.json.
 
     Args:
@@ -69,9 +67,9 @@ def section(cells: list[Cell], rows: list[Row], family: list[Claim]) -> Row:
     }
 
 
-def claim_row(claim: Claim) -> Row:
+def claim_row(claim: Claim) -> JsonObject:
     """A claim as report.json has it."""
-    row: Row = finite(asdict(claim))
+    row: JsonObject = finite(asdict(claim))
     return row | {"said": sentence(claim), "evidence": link(claim.evidence)}
 
 
@@ -87,6 +85,6 @@ def sentence(claim: Claim) -> str:
     return f"tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
 
 
-def suite_verdicts(report: Row) -> dict[tuple[str, str], str]:
+def suite_verdicts(report: JsonObject) -> dict[tuple[str, str], str]:
     """The verdicts that were claimed on general suites, by cell and suite."""
     return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}

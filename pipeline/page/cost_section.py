@@ -1,15 +1,14 @@
 """Builds the cost table of a cell: hands what was measured and priced to measures.cost, and words the result."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline import arms
 from pipeline.measures import cost, names
 from pipeline.measures.cost import Assumption, AssumptionKind
 from pipeline.page.arms_section import facts_of, timing
 from pipeline.page.cells import Cell, finite
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
 ASSUMPTIONS: Mapping[AssumptionKind, str] = {
     "no price of an hour": f"No dollars for our own arms: {NO_HOUR}.",
@@ -30,7 +29,7 @@ ASSUMPTIONS: Mapping[AssumptionKind, str] = {
 """The sentence that stands beside the figures; braces hold the figure."""
 
 
-def account(cell: Cell, arm_rows: list[Row], recipe: Row) -> Row | None:
+def account(cell: Cell, arm_rows: list[JsonObject], recipe: JsonObject) -> JsonObject | None:
     """The account, and each arm's own row put on it as `cost`, with `tokens_out`; None where neither speed nor a price is known.
 
     Args:
@@ -45,7 +44,7 @@ def account(cell: Cell, arm_rows: list[Row], recipe: Row) -> Row | None:
     tokens = {row["name"]: used(cell, row) for row in arm_rows if row["name"] in priced | timed and row["tokens_in"] is not None}
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
     prices_used = {name: price for name, price in prices.items() if arms.reference(name) in tokens}
-    account_row: Row = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices_used)))
+    account_row: JsonObject = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices_used)))
     account_row["break_even"] = [row | {"why": why(row)} for row in account_row["break_even"]]
     account_row["assumptions"] = [assumption(entry) for entry in account_row["assumptions"]]
     for row in arm_rows:
@@ -54,7 +53,7 @@ def account(cell: Cell, arm_rows: list[Row], recipe: Row) -> Row | None:
     return account_row
 
 
-def used(cell: Cell, row: Row) -> Row:
+def used(cell: Cell, row: JsonObject) -> JsonObject:
     """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one, none where choices are ranked."""
     if (row["speed"] or {"ranks": False})["ranks"]:
         return {"in": row["tokens_in"], "out": 0.0}
@@ -67,7 +66,7 @@ def assumption(entry: Assumption) -> str:
     return ASSUMPTIONS[entry.kind].format(entry.figure)
 
 
-def why(row: Row) -> str:
+def why(row: JsonObject) -> str:
     """Why there is no break-even, in words; empty where there is one.
 
     Args:

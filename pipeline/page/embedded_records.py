@@ -7,14 +7,13 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pipeline.machine import Work
 from pipeline.store.artifact import CHECKPOINTS, MANIFEST, Artifact
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder, TrainFolder
+from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder
 
-Row = dict[str, Any]
 MAX_EMBEDDED_BYTES = 40 * 2**20
 """Packed bytes on a page, so that it opens everywhere; of files beyond that the page has only the hash."""
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt", ".md")
@@ -36,7 +35,7 @@ class FileKind(IntEnum):
     """The rows that the page shows."""
 
 
-def embed(work: Work) -> tuple[dict[str, str], Row]:
+def embed(work: Work) -> tuple[dict[str, str], JsonObject]:
     """Pack the files that the page embeds, and index all files of the inputs.
 
     Args:
@@ -59,7 +58,7 @@ def embed(work: Work) -> tuple[dict[str, str], Row]:
     return blocks, {"params": work.params, "order": list(index), "drawn_by": drawing_versions(), "carried": index}
 
 
-def entry(artifact: Artifact, manifest_hash: str) -> Row:
+def entry(artifact: Artifact, manifest_hash: str) -> JsonObject:
     """An input in the index of the page."""
     return {
         "folder": artifact.path.name,

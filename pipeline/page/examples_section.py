@@ -4,20 +4,18 @@ The page carries `compare`'s examples.jsonl as it lies in its folder; the browse
 """
 
 from collections.abc import Container
-from typing import Any
 
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
+from pipeline.store.records import JsonObject
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
 GRADED = ("gained", "lost", "equal")
 TIE = 1e-9
 """Scores closer than this are equal: a mean over seeds differs in its last bits."""
 
-Row = dict[str, Any]
 
-
-def section(cell: Cell, primary: Row, embedded_ids: Container[str]) -> Row:
+def section(cell: Cell, primary: JsonObject, embedded_ids: Container[str]) -> JsonObject:
     """The examples of a cell in report.json.
 
     Args:
@@ -55,7 +53,7 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
     return ZERO_ONE[2] if base else ZERO_ONE[3]
 
 
-def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: Row) -> list[Row] | None:
+def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: JsonObject) -> list[JsonObject] | None:
     """The lift of every seed; None if the metric is not the mean of its examples' scores (BLEU)."""
     before = sum(base) / len(base)
     after = [sum(scores) / len(scores) for scores in zip(*tuned, strict=True)]

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.models import adapter_kinds, model_table
 from pipeline.page import fmt
@@ -11,8 +10,7 @@ from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
 from pipeline.store.artifact import Artifact
 from pipeline.store.input_names import InputName
-
-Row = dict[str, Any]
+from pipeline.store.records import JsonObject
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Trained:
         return self.cell.inputs[str(InputName("predictions", "tuned", seed=self.seed))]
 
 
-def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
+def all_of(report: JsonObject, cells: list[Cell]) -> dict[str, str]:
     """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
     cards: dict[str, str] = {}
     rows = {row["cell"]: row for row in report["cells"]}
@@ -45,7 +43,7 @@ def all_of(report: Row, cells: list[Cell]) -> dict[str, str]:
     return cards
 
 
-def card(report: Row, row: Row, trained: Trained) -> str:
+def card(report: JsonObject, row: JsonObject, trained: Trained) -> str:
     """One model card: front matter as the hub reads it, then Markdown.
 
     The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
@@ -58,7 +56,7 @@ def card(report: Row, row: Row, trained: Trained) -> str:
     return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metadata(row: Row, trained: Trained) -> Row:
+def metadata(row: JsonObject, trained: Trained) -> JsonObject:
     """The front matter: base, license, tags, and this seed's scores as a model index."""
     cell, adapter = trained.cell, trained.adapter
     license_id, base = license_of(cell.base, adapter), base_of(cell.base, adapter)
@@ -92,21 +90,21 @@ def license_of(base: str, adapter: Artifact) -> str:
     return next((row.license for row in model_table.ROWS if row.name == base or (repo and row.repo == repo)), "")
 
 
-def data_set(cell: Cell) -> Row:
+def data_set(cell: Cell) -> JsonObject:
     """The data set as a model index names it: its hub id where it has one, else the task."""
     source = cell.inputs["heldout"].facts.get("source", {})
     entry = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
     return entry | ({"revision": source["revision"]} if source.get("revision") else {})
 
 
-def score(row: Row, comparison: Row, seed: int) -> float:
+def score(row: JsonObject, comparison: JsonObject, seed: int) -> float:
     """This seed's own score, which the report has of the primary metric; else the mean of all seeds."""
     runs = row["examples"]["runs"] or []
     own = [run["tuned"] for run in runs if run["seed"] == seed] if comparison["primary"] else []
     return float(own[0] if own else comparison["tuned"])
 
 
-def about(row: Row, trained: Trained) -> str:
+def about(row: JsonObject, trained: Trained) -> str:
     """The title, what the adapter is, its size, and the verdict."""
     cell, facts, params = trained.cell, trained.adapter.facts, trained.adapter.params
     kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
@@ -168,7 +166,7 @@ def repr_of(text: object) -> str:
     return json.dumps(str(text), ensure_ascii=False)
 
 
-def results(report: Row, row: Row) -> str:
+def results(report: JsonObject, row: JsonObject) -> str:
     """Scores and lifts with intervals, and every other arm on the same examples."""
     percent = fmt.percent(report["confidence"])
     lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
@@ -185,7 +183,7 @@ def results(report: Row, row: Row) -> str:
     return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
 
 
-def elsewhere(report: Row, row: Row) -> str:
+def elsewhere(report: JsonObject, row: JsonObject) -> str:
     """What it cost where it was not trained; a suite without a claim is one that the base cannot do."""
     suites = row.get("forgetting") or []
     if not suites:
@@ -201,7 +199,7 @@ def elsewhere(report: Row, row: Row) -> str:
     return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
 
 
-def limits(report: Row, row: Row, trained: Trained) -> str:
+def limits(report: JsonObject, row: JsonObject, trained: Trained) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])

@@ -11,8 +11,8 @@ from pipeline.lora_land import agreement, published
 from pipeline.page.cells import Cell, finite
 from pipeline.references import ask
 from pipeline.store.input_names import InputName
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 QV = ("q_proj and v_proj", "qkv_proj")
 PAID = ("tokens_in", "tokens_out", "refused", "cost")
 SETUP = {
@@ -22,7 +22,7 @@ SETUP = {
 """How LoRA Land trained, in the words of a recipe; where it is not sure, as recipes/lora_land/_paper.yaml explains."""
 
 
-def published_rows(cells: list[Cell], comparisons: dict[str, list[Row]]) -> list[Row]:
+def published_rows(cells: list[Cell], comparisons: dict[str, list[JsonObject]]) -> list[JsonObject]:
     """One row for every cell whose task LoRA Land has: our figures by its scoring rule, its own, and whether they agree."""
     return [finite(beside(cell, comparisons[cell.name])) for cell in cells if paper_of(cell)]
 
@@ -34,7 +34,7 @@ def paper_of(cell: Cell) -> task.Paper | None:
     return task.find(str(spec)).paper if is_shipped else None
 
 
-def beside(cell: Cell, comparisons: list[Row]) -> Row:
+def beside(cell: Cell, comparisons: list[JsonObject]) -> JsonObject:
     paper = paper_of(cell)
     assert paper is not None
     ours = next(row for row in comparisons if row["metric"] == paper.metric)
@@ -73,7 +73,7 @@ def beside(cell: Cell, comparisons: list[Row]) -> Row:
     }
 
 
-def measured(figure: Any, row: Row, other_arms: Row, cell: Cell) -> agreement.OurFigure:
+def measured(figure: Any, row: JsonObject, other_arms: JsonObject, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
     spread = other_arms["spread"]
@@ -97,7 +97,7 @@ def ids(cell: Cell) -> list[str]:
     return [example.id for example in cell.heldout.examples()]
 
 
-def error(row: Row, confidence: float) -> float | None:
+def error(row: JsonObject, confidence: float) -> float | None:
     """Standard error of a lift, from the width of its bootstrap interval."""
     if row["low"] is None or row["high"] is None:
         return None
@@ -128,7 +128,7 @@ def setup(cell: Cell) -> list[str]:
     return differences + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
 
 
-def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
+def reference_rows(cells: list[Cell], recipe: JsonObject) -> list[JsonObject]:
     """One row for every cell and reference model: its score, and the lift of tuned over it."""
     entries = {entry["name"]: entry for entry in recipe["references"]}
     rows = []
@@ -145,7 +145,7 @@ def reference_rows(cells: list[Cell], recipe: Row) -> list[Row]:
     return [finite(row) for row in rows]
 
 
-def paid(cell: Cell, entry: Row) -> Row:
+def paid(cell: Cell, entry: JsonObject) -> JsonObject:
     """What the answers of a reference model took, and what that cost in US dollars by the recipe's price."""
     facts = cell.inputs[str(InputName("predictions", arms.reference(entry["name"])))].facts
     tokens = (facts["prompt_tokens"], facts["completion_tokens"])

@@ -16,8 +16,8 @@ from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
@@ -44,7 +44,7 @@ INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
 
-def page(report: Row, blocks: Mapping[str, str], charts: Mapping[str, str], carried: Row | None = None) -> str:
+def page(report: JsonObject, blocks: Mapping[str, str], charts: Mapping[str, str], carried: JsonObject | None = None) -> str:
     """The HTML file.
 
     Args:
@@ -84,7 +84,7 @@ def policy(js: str) -> Any:
     return Markup("; ".join(rules))
 
 
-def markdown(report: Row) -> str:
+def markdown(report: JsonObject) -> str:
     text = environment().get_template("report.md.jinja").render(shared(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -117,9 +117,9 @@ def plain(text: object) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def shared(report: Row) -> Row:
+def shared(report: JsonObject) -> JsonObject:
     """What both templates need beside the report."""
-    tasks: dict[str, list[Row]] = {}
+    tasks: dict[str, list[JsonObject]] = {}
     for cell in report["cells"]:
         tasks.setdefault(cell["task"], []).append(cell | {"verdict": cell["comparisons"][0]["verdict"]})
     return {
@@ -143,7 +143,7 @@ def shared(report: Row) -> Row:
     }
 
 
-def data(report: Row) -> Row:
+def data(report: JsonObject) -> JsonObject:
     """What only the page needs: its sections, and lists that come from deep in the report."""
     sets = list(report["data"].values())
     overlaps = [found for found in sets if found["overlap"]]
@@ -161,7 +161,7 @@ def data(report: Row) -> Row:
     }
 
 
-def there(report: Row) -> set[str]:
+def there(report: JsonObject) -> set[str]:
     """The sections that have something in them."""
     cells = report["cells"]
     found = {"verdict", "lifts", "arms", "training", "examples", "checks", "lineage"}
@@ -170,7 +170,7 @@ def there(report: Row) -> set[str]:
     return found | {section for section, key in told.items() if any(cell[key] for cell in cells)}
 
 
-def measured(report: Row) -> Row:
+def measured(report: JsonObject) -> JsonObject:
     """What the page needs of the arms and of what was measured beside scores."""
     cells, verdicts = report["cells"], suite_verdicts(report)
     every = [arm for cell in cells for arm in cell["arms"]]
@@ -191,16 +191,16 @@ def measured(report: Row) -> Row:
     }
 
 
-def shown(cell: Row) -> Row:
+def shown(cell: JsonObject) -> JsonObject:
     """Which columns of the table of arms have something in them, and their heads."""
     heads = {"relevance": ["#About the prompt"], "grounding": ["#Invented"], "speed": ["#Request p50, p95", "#Tokens/s"]}
-    has: Row = {key: any(arm[key] for arm in cell["arms"]) for key in heads}
+    has: JsonObject = {key: any(arm[key] for arm in cell["arms"]) for key in heads}
     has["lenient"] = any(arm["lenient"] is not None for arm in cell["arms"])
     has["cost"] = any((arm["cost"] or {}).get("request") is not None for arm in cell["arms"])
     return {**has, "heads": [head for key in heads if has[key] for head in heads[key]] + (["#USD per 1,000"] if has["cost"] else [])}
 
 
-def ledger(cell: Row) -> Row:
+def ledger(cell: JsonObject) -> JsonObject:
     """What the script must know of a cell to list its examples."""
     primary, examples = cell["comparisons"][0], cell["examples"]
     several = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
@@ -218,17 +218,17 @@ def ledger(cell: Row) -> Row:
     }
 
 
-def place(cell: Row) -> str:
+def place(cell: JsonObject) -> str:
     """A cell's lift and where it stands in the sweep."""
     row = cell["comparisons"][0]
     return fmt.typeset(f"{fmt.signed(row['lift'], fmt.decimals(row['low'], row['high']))} at {cell['coordinates']}")
 
 
-def lift_of(cell: Row) -> float:
+def lift_of(cell: JsonObject) -> float:
     return float(cell["comparisons"][0]["lift"])
 
 
-def yaml_of(recipe: Row) -> str:
+def yaml_of(recipe: JsonObject) -> str:
     """The recipe with every default, in the order of its definition, which the plan's canonical JSON has lost."""
     import yaml
 

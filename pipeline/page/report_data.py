@@ -1,7 +1,5 @@
 """Builds report.json: everything on the page, except the texts of the examples."""
 
-from typing import Any
-
 from pipeline.measures.claims import Claim
 from pipeline.page import (
     arms_section,
@@ -18,14 +16,15 @@ from pipeline.page import (
 )
 from pipeline.page.cells import Cell, short
 from pipeline.scoring.verdict import VERDICTS
+from pipeline.store.records import JsonObject
 
 SCHEMA = 3
 """Raised when a key of report.json changes its meaning or goes away."""
 
-Row = dict[str, Any]
 
-
-def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], list[Claim]], examples: dict[str, Row]) -> Row:
+def report(
+    recipe: JsonObject, cells: list[Cell], judged: tuple[dict[str, list[JsonObject]], list[Claim]], examples: dict[str, JsonObject]
+) -> JsonObject:
     """report.json.
 
     Args:
@@ -66,7 +65,7 @@ def report(recipe: Row, cells: list[Cell], judged: tuple[dict[str, list[Row]], l
     }
 
 
-def described(cell: Cell, comparisons: list[Row], recipe: Row) -> Row:
+def described(cell: Cell, comparisons: list[JsonObject], recipe: JsonObject) -> JsonObject:
     """A cell's own part of report.json."""
     corrected = recipe["compare"]["correction"]
     scored = arms_section.rows(cell, comparisons)

@@ -1,7 +1,6 @@
 """Builds the table of sufficient sizes of a sweep, from measures.sufficient_size."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -9,8 +8,8 @@ from pipeline.measures import sufficient_size
 from pipeline.measures.sufficient_size import Obstacle
 from pipeline.page.cells import Cell, finite
 from pipeline.scoring import stats
+from pipeline.store.records import JsonObject
 
-Row = dict[str, Any]
 WHY: Mapping[Obstacle | None, str] = {
     None: "",
     "different examples": "its points were not tried on the same held-out examples",
@@ -19,17 +18,17 @@ WHY: Mapping[Obstacle | None, str] = {
 """Why the points of a sweep cannot be compared."""
 
 
-def section(cells: list[Cell], comparisons: dict[str, list[Row]], recipe: Row) -> list[Row]:
+def section(cells: list[Cell], comparisons: dict[str, list[JsonObject]], recipe: JsonObject) -> list[JsonObject]:
     """`learning` of report.json: one entry a task and numeric axis, none where nothing is swept."""
     if not recipe["sweep"]:
         return []
     asked = recipe["compare"]
     settings = sufficient_size.Settings(asked["margin"], asked["confidence"])
-    found: list[Row] = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
+    found: list[JsonObject] = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
     return [row | {"why": WHY[row["reason"]]} for row in found]
 
 
-def point(cell: Cell, primary: Row) -> sufficient_size.Point:
+def point(cell: Cell, primary: JsonObject) -> sufficient_size.Point:
     exam = cell.heldout.examples()
     label = dict(zip((example.id for example in exam), stats.group_labels(exam), strict=True))
     scores, groups = [], []

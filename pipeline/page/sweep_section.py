@@ -3,12 +3,10 @@
 from typing import Any
 
 from pipeline.measures.sufficient_size import AXES
-from pipeline.store.records import is_number
-
-Row = dict[str, Any]
+from pipeline.store.records import JsonObject, is_number
 
 
-def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | None:
+def section(recipe: JsonObject, cells: list[JsonObject], adapters: dict[str, JsonObject]) -> JsonObject | None:
     """The sweep in report.json; None without a sweep.
 
     Args:
@@ -18,7 +16,7 @@ def section(recipe: Row, cells: list[Row], adapters: dict[str, Row]) -> Row | No
     swept: dict[str, list[Any]] = recipe["sweep"]
     if not swept:
         return None
-    axes: list[Row] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
+    axes: list[JsonObject] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
     first = axes[0] if axes else {"axis": None, "log": None}
     points = [point(cell, first["axis"], adapters) for cell in cells]
     return {"keys": list(swept), **first, "axes": axes, "points": points}
@@ -37,7 +35,7 @@ def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
     return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
 
 
-def point(cell: Row, axis: str | None, adapters: dict[str, Row]) -> Row:
+def point(cell: JsonObject, axis: str | None, adapters: dict[str, JsonObject]) -> JsonObject:
     """A cell as a point of the sweep; seconds of training are the mean over seeds."""
     primary = cell["comparisons"][0]
     trained = [adapters[key] for key in cell["adapters"]]

@@ -97,6 +97,8 @@ class Comparison:
     """`better`, `worse` or `cannot tell`; set with p_adjusted."""
 
 
+JsonObject = dict[str, Any]
+"""An object of a JSON file, by key."""
 Record = TypeVar("Record", Example, Prediction, Comparison)
 
 
