@@ -257,7 +257,7 @@ def refer(planned: TaskPlan, reference: Reference) -> Job:
     """The predictions of a model behind an endpoint. Its key, price and pace change no answer, so they are no parameters."""
     tokens = reference.max_new_tokens or planned.recipe.generate.max_new_tokens or planned.task.max_new_tokens
     params = {"endpoint": reference.endpoint, "model": reference.model, "max_new_tokens": tokens, "stop": list(planned.task.stop)}
-    return job("refer", f"{planned.task.name}--{reference.name}", params, heldout=planned.heldout)
+    return job("reference", f"{planned.task.name}--{reference.name}", params, heldout=planned.heldout)
 
 
 def relevance(planned: TaskPlan, predictions: Jobs) -> Jobs:
@@ -270,7 +270,7 @@ def relevance(planned: TaskPlan, predictions: Jobs) -> Jobs:
     for name, answers in predictions.items():
         if name.seed in (None, planned.first_seed):
             label = f"{planned.label}--{name.arm}"
-            jobs[InputName("relevance", name.arm)] = job("relate", label, params, heldout=planned.heldout, predictions=answers)
+            jobs[InputName("relevance", name.arm)] = job("relevance", label, params, heldout=planned.heldout, predictions=answers)
     return jobs
 
 
@@ -280,7 +280,7 @@ def general_suites(planned: TaskPlan) -> Jobs:
     for suite in suites(planned):
         if suite == general_text.PARAGRAPHS:
             params = {**planned.point.loading, "text": general_text.digest()}
-            jobs[InputName("losses", suite=suite)] = job("forget", planned.label, params, adapter=planned.first_adapter)
+            jobs[InputName("losses", suite=suite)] = job("general_loss", planned.label, params, adapter=planned.first_adapter)
         else:
             jobs |= general_task(planned, planned.point.task(suite))
     return jobs

@@ -112,7 +112,7 @@ class Inputs:
         return sources
 
     def said(self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]) -> Artifact:
-        """A folder of generate or refer: what one arm wrote."""
+        """A folder of generate or reference: what one arm wrote."""
         predictions = [Prediction(row["id"], one["text"], one["tokens"], one["stopped"]) for row, one in zip(rows, arm, strict=True)]
         tokens = sum(said["tokens"] for said in arm)
         paid = {"prompt_tokens": 90 * self.n, "completion_tokens": tokens, "seconds": 3.5, "refused": 0}
@@ -158,7 +158,7 @@ class Inputs:
     def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
         stages = {"heldout": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
-        known = {"adapter": "finetune", "reference": "refer"}
+        known = {"adapter": "finetune", "reference": "reference"}
         stage = stages.get(source) or next((stage for begin, stage in known.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")
         hashed = hashlib.sha256(repr(files).encode()).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 from pipeline.engine import open_backend
 from pipeline.engine.backend import Backend
 from pipeline.models import renderer
-from pipeline.stages import generate, relate
+from pipeline.stages import generate, relevance
 from pipeline.store import records
 from pipeline.store.records import Prediction
 from tests import tiny
@@ -59,15 +59,15 @@ def test_generate_runs_on_a_toy_backend(tmp_path, model, heldout_part):
     assert (facts["examples"], facts["tokens"], facts["truncated"]) == (5, 10, 0)
 
 
-def test_relate_scores_the_same_answers_on_it(tmp_path, model, heldout_part):
+def test_relevance_scores_the_same_answers_on_it(tmp_path, model, heldout_part):
     _, answers = run(generate, tmp_path, model, tiny.GENERATE, heldout=heldout_part)
-    facts, out = run(relate, tmp_path, model, {"examples": 5, "seed": 0}, heldout=heldout_part, predictions=answers)
+    facts, out = run(relevance, tmp_path, model, {"examples": 5, "seed": 0}, heldout=heldout_part, predictions=answers)
     rows = [json.loads(line) for line in (out / "relevance.jsonl").read_text().splitlines()]
     assert facts["examples"] == len(rows) == 5
     assert all(row["own"] == row["other"] == row["alone"] == -row["tokens"] < 0 for row in rows)
 
 
-@pytest.mark.parametrize("stage", ["generate", "relate", "forget", "speed"])
+@pytest.mark.parametrize("stage", ["generate", "relevance", "general_loss", "speed"])
 def test_stages_call_no_model(stage):
     tree = ast.parse((Path(generate.__file__).parent / f"{stage}.py").read_text("utf-8"))
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}

@@ -209,7 +209,7 @@ def test_the_trained_task_alone_is_no_general_suite(finished, type_in):
     output = type_in("plan", finished[0], "general.suites=[pets]", "--store", finished[1], status=2)
     assert "general.suites: pets alone cannot show what the adapter for pets forgot: it is trained on it." in output
     assert "Add another, as [paragraphs, pets], or write [] to measure nothing." in output
-    assert "forget" in type_in("plan", finished[0], "general.suites=[paragraphs, pets]", "--store", finished[1])
+    assert "general_loss" in type_in("plan", finished[0], "general.suites=[paragraphs, pets]", "--store", finished[1])
 
 
 def test_adapters_stand_with_whole_names_and_their_folder(finished, capsys):

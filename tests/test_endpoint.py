@@ -14,16 +14,16 @@ import pytest
 from pipeline.errors import MachineError, ModelError, RecipeError
 from pipeline.machine import EndpointSettings, Machine, RetryPolicy
 from pipeline.plan import job
-from pipeline.references import ask as reference
+from pipeline.references import ask as asking
 from pipeline.references.endpoint import Endpoint, check_address
 from pipeline.run import Site, make
-from pipeline.stages import generate, refer
+from pipeline.stages import generate, reference
 from pipeline.store import records
 from pipeline.store.artifact import ArtifactSpec, Store
 from pipeline.store.records import Prediction
 from tests import tiny
 from tests.fault_server import BUSY, Fault, FaultServer, completion, refusing
-from tests.test_reference import EXAM, ROOT, SECOND, ask, called, environ
+from tests.test_reference import HELDOUT, ROOT, SECOND, ask, called, environ
 
 KEY = "sk-planted-0123456789abcdef"
 
@@ -68,10 +68,10 @@ def make_artifact(root, endpoint, key_env="LORALIFT_TEST_KEY", offline=True):
     store = Store(Path(root) / "data", Path(root) / "checkpoints")
     spec = ArtifactSpec("prepare", "pets--heldout", 1, {}, {})
     with store.scratch(spec) as folder:
-        heldout = store.seal(spec, tiny.write_part(folder, EXAM), {}, {}, {})
+        heldout = store.seal(spec, tiny.write_part(folder, HELDOUT), {}, {}, {})
     params = {"endpoint": endpoint, "model": "fault", "max_new_tokens": 16, "stop": []}
     return make(
-        job("refer", "pets--fault", params),
+        job("reference", "pets--fault", params),
         {"heldout": heldout},
         Site(store, Machine(device="cpu", offline=offline, endpoints=(*others, call))),
     )[1]
@@ -89,10 +89,10 @@ def test_an_error_holds_no_key_in_any_part(tmp_path, monkeypatch):
 
 def test_the_stage_writes_predictions_and_usage_and_seals_them(tmp_path):
     with FaultServer() as server:
-        server.faults[SECOND], server.faults[EXAM[2].prompt] = [BUSY], [Fault(body={**completion("", ""), "choices": []})]
+        server.faults[SECOND], server.faults[HELDOUT[2].prompt] = [BUSY], [Fault(body={**completion("", ""), "choices": []})]
         artifact = make_artifact(tmp_path, server.endpoint, "")
     predictions, used = list(records.read(artifact.path / "predictions.jsonl", Prediction)), artifact.facts
-    assert [row.example for row in predictions] == [example.id for example in EXAM]
+    assert [row.example for row in predictions] == [example.id for example in HELDOUT]
     assert predictions[0] == Prediction("e0", "You said: question number 0", 5, "eos")
     assert {name: used[name] for name in ("prompt_tokens", "completion_tokens", "requests", "retries", "usage", "served")} == {
         "prompt_tokens": 33, "completion_tokens": 55, "requests": 13, "retries": 1, "usage": "reported", "served": ["fault-1"],
@@ -105,9 +105,9 @@ def test_the_stage_writes_predictions_and_usage_and_seals_them(tmp_path):
 
 def test_a_reference_that_the_machine_was_not_told_of_is_not_asked(tmp_path, server):
     work = tiny.work(tmp_path / "out", {"endpoint": server.endpoint, "model": "m", "max_new_tokens": 1, "stop": []}, heldout=tmp_path)
-    tiny.write_part(tmp_path, EXAM)
+    tiny.write_part(tmp_path, HELDOUT)
     with pytest.raises(MachineError, match="not told how to reach it"):
-        refer.run(work)
+        reference.run(work)
     assert not server.requests
 
 
@@ -214,9 +214,7 @@ def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
     generate.run(here)
     own = list(records.read(here.out / "predictions.jsonl", Prediction))
     call = EndpointSettings(served, str(folder), "", 3, RetryPolicy(first=0.1))
-    replies = reference.answers(
-        call, reference.AnswerLimits(tiny.GENERATE["max_new_tokens"]), tiny.examples(12, 200), tmp_path / "kept", True
-    )
+    replies = asking.answers(call, asking.AnswerLimits(tiny.GENERATE["max_new_tokens"]), tiny.examples(12, 200), tmp_path / "kept", True)
     assert [(prediction.text, prediction.stopped) for prediction in own] == [(reply.text, reply.stopped) for reply in replies]
     assert len({prediction.text for prediction in own}) > 3
     assert all(reply.reported and reply.tokens for reply in replies)
@@ -225,8 +223,8 @@ def test_a_served_model_says_what_it_says_here(chat_model, served, tmp_path):
 @pytest.mark.slow
 def test_a_served_model_stops_at_a_stop_string(chat_model, served, tmp_path):
     call, examples = EndpointSettings(served, str(chat_model[1]), "", 1), tiny.examples(1, 200)
-    whole = reference.answers(call, reference.AnswerLimits(8), examples, tmp_path / "whole", True)[0]
+    whole = asking.answers(call, asking.AnswerLimits(8), examples, tmp_path / "whole", True)[0]
     mark = whole.text[3:5]
-    reply = reference.answers(call, reference.AnswerLimits(8, (mark,)), examples, tmp_path / "cut", True)[0]
+    reply = asking.answers(call, asking.AnswerLimits(8, (mark,)), examples, tmp_path / "cut", True)[0]
     assert (reply.text, reply.stopped) == (whole.text[: whole.text.find(mark)], "stop")
     assert reply.tokens < whole.tokens

@@ -276,7 +276,7 @@ def test_what_arms_and_measures_take(tmp_path):
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
     assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
     lines = shown(asked(tasks=("boolq",), compare=arms, general={}), tmp_path)
-    assert "<=" in line(lines, "relate", "mistral-7b--boolq--base")
+    assert "<=" in line(lines, "relevance", "mistral-7b--boolq--base")
     assert "not known" not in "".join(lines)
     assert " 2.0 points  as many would be needed" in "\n".join(lines)
 

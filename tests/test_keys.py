@@ -1,6 +1,8 @@
 """Keys of expensive work hold: finished adapters and answers are found after recipe keys are added and names change."""
 
 import json
+import shutil
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -19,11 +21,11 @@ HELD = {
     "quickstart.yaml": {
         "finetune": "39363aa3bf262f3f",
         "generate": "0b42a039560b3dec",
-        "relate": "f2631965080f48fd",
-        "forget": "5f68efaf2466e9c4",
+        "relevance": "f2631965080f48fd",
+        "general_loss": "5f68efaf2466e9c4",
         "speed": "74ed225e1ba570fa",
     },
-    "quickstart_ranks.yaml": {"finetune": "73adb483e7e5216d", "generate": "f3bfea24e5c71ba8", "forget": "6a488c7a5b1602d9"},
+    "quickstart_ranks.yaml": {"finetune": "73adb483e7e5216d", "generate": "f3bfea24e5c71ba8", "general_loss": "6a488c7a5b1602d9"},
     "lora_land/phi_2.yaml": {"finetune": "694af1efee4baf50", "generate": "4193fb3065ba690e"},
 }
 """By recipe and stage, a digest of the keys of its jobs. None of them may change: whoever has made these jobs would make them again.
@@ -101,18 +103,22 @@ def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, mode
     assert ArtifactSpec("finetune", "", opened.version, opened.params, opened.inputs).key == opened.key
 
 
-def test_inputs_of_an_older_manifest_have_their_names_of_today(tmp_path):
+def test_an_older_artifact_has_the_stage_and_inputs_of_today(tmp_path):
     store = Store(tmp_path / "data", tmp_path / "checkpoints")
-    spec = ArtifactSpec("relate", "pets", 1, {}, {"heldout": "1", "predictions": "2"})
+    spec = ArtifactSpec("relevance", "pets", 1, {}, {"heldout": "1", "predictions": "2"})
     assert spec.key == digest(["relate", 1, {}, {"exam": "1", "said": "2"}])
     with store.scratch(spec) as scratch:
         sealed = store.seal(spec, scratch, {}, {}, {"heldout": "pets--heldout", "predictions": "pets--base"})
-    manifest = sealed.path / MANIFEST
+    folder = tmp_path / "data" / "relate" / sealed.path.name
+    shutil.move(sealed.path, folder)
+    manifest = folder / MANIFEST
     old = json.loads(manifest.read_text("utf-8")) | {
+        "stage": "relate",
         "inputs": {"exam": "1", "said": "2"},
         "lineage": {"exam": "pets--heldout", "said": "pets--base"},
     }
     manifest.write_text(json.dumps(old), "utf-8")
-    opened = store.find("relate", spec.key)
-    assert opened == sealed
+    opened = store.find("relevance", spec.key)
+    assert opened == replace(sealed, path=folder)
     opened.verify()
+    assert list(store.all()) == [opened]

@@ -171,7 +171,7 @@ def test_claims_that_can_be_shown_are_not_refused(resamples, more, start):
 def test_resamples_and_keys_are_no_matter_where_nothing_needs_them(seen):
     seen({"finetune"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
     with pytest.raises(MachineError, match="LORALIFT_NO_KEY is not set"):
-        seen({"refer"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
+        seen({"reference"}, **GRADED, compare={**JUDGED, "resamples": 100}, references=[KNOWN])
 
 
 @pytest.fixture

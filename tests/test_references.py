@@ -29,12 +29,12 @@ def report_of(root):
 
 def test_a_reference_model_is_a_further_column(pets, tmp_path):
     path, server = pets
-    assert sorted(project.carry_out(path, tmp_path)) == sorted([*project.STAGES, "refer"])
+    assert sorted(project.carry_out(path, tmp_path)) == sorted([*project.STAGES, "reference"])
     report, page = report_of(tmp_path)
     rows = {row["metric"]: row for row in report["references"]}
     assert set(rows) == {"accuracy", "rougeL"}
     assert (rows["accuracy"]["name"], rows["accuracy"]["model"], rows["accuracy"]["refused"]) == ("gpt", "fault", 0)
-    (facts,) = [artifact.facts for artifact in Store(tmp_path / "data", tmp_path / "checkpoints").all() if artifact.stage == "refer"]
+    (facts,) = [artifact.facts for artifact in Store(tmp_path / "data", tmp_path / "checkpoints").all() if artifact.stage == "reference"]
     assert facts["completion_tokens"] > 20
     assert rows["accuracy"]["cost"] == pytest.approx((10 * facts["prompt_tokens"] + 20 * facts["completion_tokens"]) / 1e6)
     assert '<section id="references">' in page

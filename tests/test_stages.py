@@ -66,9 +66,15 @@ def call(toy, finished_store, tmp_path):
 def test_the_table():
     by_name = {stage.name: stage for stage in stages.table()}
     assert tuple(by_name) == stages.ORDER
-    assert stages.expensive() == ["finetune", "generate", "refer", "relate", "forget", "speed"]
-    assert {name for name, stage in by_name.items() if stages.GPU in stage.needs} == {"finetune", "generate", "relate", "forget", "speed"}
-    assert by_name["refer"].needs == (stages.NETWORK,)
+    assert stages.expensive() == ["finetune", "generate", "reference", "relevance", "general_loss", "speed"]
+    assert {name for name, stage in by_name.items() if stages.GPU in stage.needs} == {
+        "finetune",
+        "generate",
+        "relevance",
+        "general_loss",
+        "speed",
+    }
+    assert by_name["reference"].needs == (stages.NETWORK,)
     assert {need for stage in by_name.values() for need in stage.needs} <= {stages.WEIGHTS, stages.GPU, stages.NETWORK}
 
 

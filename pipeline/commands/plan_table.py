@@ -373,7 +373,7 @@ def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
 WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Answering]]] = {
     "finetune": ("train", training_of),
     "generate": ("heldout", answering_of),
-    "relate": ("heldout", scoring_of),
-    "forget": ("", scoring_of),
+    "relevance": ("heldout", scoring_of),
+    "general_loss": ("", scoring_of),
 }
 """Stages whose jobs are estimated: the input whose lengths count (none: the shipped paragraphs), and the function that does it."""

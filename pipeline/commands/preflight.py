@@ -139,13 +139,13 @@ def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
 
 def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     """The specs of the bases that the jobs load or read a tokenizer of."""
-    specs = [job.params["model"] for job in jobs if job.stage != "refer" and "model" in job.params]
+    specs = [job.params["model"] for job in jobs if job.stage != "reference" and "model" in job.params]
     return list({canonical(spec): spec for spec in specs}.values())
 
 
 def missing_keys(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
     """Keys of the endpoints that are still to be asked."""
-    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "refer"}
+    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
     for settings in machine.endpoints:
         if (settings.endpoint, settings.model) in wanted:
             try:
@@ -185,7 +185,7 @@ def writes(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[tuple[
             weights = adapter_weights(job, done)
             resume = max(resume, RESUME_BYTES * weights)
             yield store.checkpoints, ADAPTER_BYTES * weights
-        elif job.stage in ("generate", "refer"):
+        elif job.stage in ("generate", "reference"):
             yield store.data, answer_bytes(job, done)
     yield store.checkpoints, resume
     from huggingface_hub import constants

@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.data import task
 from pipeline.store import import_closure
 
-ORDER = ("prepare", "finetune", "generate", "refer", "relate", "forget", "speed", "compare", "report")
+ORDER = ("prepare", "finetune", "generate", "reference", "relevance", "general_loss", "speed", "compare", "report")
 """How people read the stages. A stage file that is not named here comes last."""
 WEIGHTS, GPU, NETWORK = "weights", "gpu", "network"
 """What a job can need: a base model in memory, a GPU if the machine has one, an endpoint."""

@@ -42,7 +42,7 @@ class ArtifactSpec:
     @property
     def key(self) -> str:
         params, inputs = key_history.hashed_params(self.stage, self.params), key_history.hashed_inputs(self.inputs)
-        return digest([self.stage, self.version, params, inputs])
+        return digest([key_history.hashed_stage(self.stage), self.version, params, inputs])
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Artifact:
         """
         try:
             body = json.loads((path / MANIFEST).read_text("utf-8"))
+            body["stage"] = key_history.current_stage(body["stage"])
             body["params"] = key_history.full_params(body["stage"], body["params"])
             body |= {name: key_history.current_inputs(body[name]) for name in ("inputs", "lineage") if name in body}
             return cls(path=path, provenance=body.pop("made"), **body)
@@ -127,7 +128,8 @@ class Store:
         return self.checkpoints / ".resume" / spec.key[:24]
 
     def find(self, stage: str, key: str) -> Artifact | None:
-        for path in sorted(self.folder(stage).glob(f"*--{key[:12]}")):
+        folders = dict.fromkeys([self.folder(stage), self.folder(key_history.hashed_stage(stage))])
+        for path in (path for folder in folders for path in sorted(folder.glob(f"*--{key[:12]}"))):
             if (path / MANIFEST).exists():
                 artifact = Artifact.open(path)
                 if artifact.key == key:

@@ -102,7 +102,7 @@ class AdapterFolder(Folder):
 
 @dataclass(frozen=True)
 class PredictionsFolder(Folder):
-    """Written by `generate` and `refer`: one arm's answers to the held-out examples."""
+    """Written by `generate` and `reference`: one arm's answers to the held-out examples."""
 
     PREDICTIONS = "predictions.jsonl"
     LIVENESS = "liveness.json"
@@ -124,7 +124,7 @@ class PredictionsFolder(Folder):
 
 @dataclass(frozen=True)
 class RelevanceFolder(Folder):
-    """Written by `relate`: log-probabilities of one arm's answers under the base."""
+    """Written by `relevance`: log-probabilities of one arm's answers under the base."""
 
     RELEVANCE = "relevance.jsonl"
 
@@ -138,7 +138,7 @@ class RelevanceFolder(Folder):
 
 @dataclass(frozen=True)
 class LossesFolder(Folder):
-    """Written by `forget`: losses on the general paragraphs with and without an adapter."""
+    """Written by `general_loss`: losses on the general paragraphs with and without an adapter."""
 
     LOSSES = "losses.jsonl"
 

@@ -13,6 +13,19 @@ change later, what 'as before' means may not."""
 FIRST_NAMES = {"heldout": "exam", "predictions": "said"}
 """By what an input is called now, what it was called when artifacts were first made with it. A row is never removed or changed."""
 
+FIRST_STAGES = {"reference": "refer", "relevance": "relate", "general_loss": "forget"}
+"""By what a stage is called now, what it was called when artifacts were first made by it. A row is never removed or changed."""
+
+
+def hashed_stage(stage: str) -> str:
+    """The name of a stage that enters a key, and that its first artifacts lie under."""
+    return FIRST_STAGES.get(stage, stage)
+
+
+def current_stage(name: str) -> str:
+    """The stage of a manifest that may be older than its name."""
+    return {first: stage for stage, first in FIRST_STAGES.items()}.get(name, name)
+
 
 def hashed_params(stage: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that enter a key: all but those that say 'as before'."""

@@ -1,4 +1,4 @@
-"""relate: every score against the library's own on one row, the exchange of prompts, and what happens to odd answers."""
+"""The stage `relevance`: every score against the library's own on one row, the exchange of prompts, and what happens to odd answers."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from pipeline.machine import Machine
 from pipeline.measures import relevance
 from pipeline.models import base_model, loading, renderer
 from pipeline.quickstart import rows as rows_of
-from pipeline.stages import relate
+from pipeline.stages import relevance as relevance_stage
 from pipeline.store import records
 from pipeline.store.records import Example, Prediction
 from pipeline.tasks import shop_notice
@@ -45,7 +45,7 @@ def inputs(tmp_path):
 def run(tmp_path, model, inputs, name="out", tokens=None, **changes):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "examples": 100, "seed": 0, **changes}
     work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), **inputs)
-    facts = relate.run(work)
+    facts = relevance_stage.run(work)
     return facts, list(records.dictionaries(work.out / "relevance.jsonl"))
 
 
@@ -60,7 +60,7 @@ def alone(model, prompt, answer):
 def test_every_score_is_that_of_the_row_alone(tmp_path, model, inputs, tokens):
     _, rows = run(tmp_path, model, inputs, tokens=tokens)
     base, render = loading.load(model, "nf4", "fp32", torch.device("cpu")), renderer.renderer(model)
-    others = relate.derangement([example.prompt for example in HELDOUT], 0)
+    others = relevance_stage.derangement([example.prompt for example in HELDOUT], 0)
     assert [row["example"] for row in rows] == [example.id for example in HELDOUT]
     for index, (example, text, row) in enumerate(zip(HELDOUT, ANSWERS, rows, strict=True)):
         answer, prompt = render.answer_ids(example.prompt, text), render.prompt_ids(example.prompt)
@@ -77,7 +77,7 @@ def test_equal_answers_to_equal_prompts_are_scored_once(tmp_path, model, monkeyp
     facts, rows = run(tmp_path, model, inputs)
     assert [row["own"] for row in rows[:16]] == [row["own"] for row in rows[16:]]
     assert facts["examples"] == 32
-    others = relate.derangement([example.prompt for example in HELDOUT] * 2, 0)
+    others = relevance_stage.derangement([example.prompt for example in HELDOUT] * 2, 0)
     behind = {(HELDOUT[index % 16].prompt, ANSWERS[n % 16]) for n, other in enumerate(others) for index in (n, other)}
     assert sum(sizes) == facts["scored"] == len(behind) + len({*ANSWERS}) < 3 * 32
 
@@ -142,7 +142,7 @@ def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, mo
 
 
 def scanned(prompts, seed):
-    """As relate.derangement says it, place by place."""
+    """As relevance_stage.derangement says it, place by place."""
     order = list(range(len(prompts)))
     random.Random(f"derangement {seed}").shuffle(order)
     seen = [prompts[index] for index in order]
@@ -156,30 +156,30 @@ def scanned(prompts, seed):
 
 @pytest.mark.parametrize("prompts", ["sssssss", "sssssssstu" * 9, "ststss" * 9, "abcdefghij" * 3, "sssttuv"])
 def test_partners_are_those_of_a_scan(prompts):
-    assert relate.derangement(list(prompts), 3) == scanned(prompts, 3)
+    assert relevance_stage.derangement(list(prompts), 3) == scanned(prompts, 3)
 
 
 @pytest.mark.parametrize("prompts", [[f"p{n}" for n in range(10_000)], ["same"] * 10_000], ids=["distinct", "same"])
 def test_prompts_are_exchanged_in_linear_time(prompts):
     start = time.process_time()
-    relate.derangement(prompts, 0)
+    relevance_stage.derangement(prompts, 0)
     assert time.process_time() - start < 0.5  # 0.02 s; counting or scanning for each prompt takes 1.3 s and 26 s
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_nobody_gets_his_own_prompt_and_each_is_used_once(seed):
     prompts = [f"p{n % 7}" for n in range(20)]
-    others = relate.derangement(prompts, seed)
+    others = relevance_stage.derangement(prompts, seed)
     assert sorted(others) == list(range(20))
     assert all(prompts[index] != prompts[other] for index, other in enumerate(others))
-    assert others == relate.derangement(prompts, seed) != relate.derangement(prompts, seed + 1)
+    assert others == relevance_stage.derangement(prompts, seed) != relevance_stage.derangement(prompts, seed + 1)
 
 
 def test_a_prompt_that_most_have_still_gets_another_and_a_single_one_none():
     prompts = ["same"] * 7 + ["one", "two"]
-    assert all(prompts[other] != prompts[index] for index, other in enumerate(relate.derangement(prompts, 0)))
-    assert relate.derangement(["same"] * 4, 0) == [None] * 4
-    assert relate.derangement([], 0) == []
+    assert all(prompts[other] != prompts[index] for index, other in enumerate(relevance_stage.derangement(prompts, 0)))
+    assert relevance_stage.derangement(["same"] * 4, 0) == [None] * 4
+    assert relevance_stage.derangement([], 0) == []
 
 
 def test_where_there_is_no_other_prompt_that_is_counted(tmp_path, model):
@@ -202,11 +202,11 @@ def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monk
     long = " ".join(["the dog sees a bird"] * 100)
     inputs = write(tmp_path, HELDOUT, [long, *ANSWERS[1:]])
     facts, rows = run(tmp_path, model, inputs)
-    render, other = renderer.renderer(model), relate.derangement([example.prompt for example in HELDOUT], 0)[0]
+    render, other = renderer.renderer(model), relevance_stage.derangement([example.prompt for example in HELDOUT], 0)[0]
     longest = max(len(render.prompt_ids(HELDOUT[index].prompt)) for index in (0, other))
     assert facts["cut"] == 1
     assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
-    monkeypatch.setattr(relate, "LONGEST", 7)
+    monkeypatch.setattr(relevance_stage, "LONGEST", 7)
     assert {row["tokens"] for row in run(tmp_path, model, inputs, "short")[1]} <= {*range(1, 8)}
 
 
@@ -260,7 +260,7 @@ def test_a_tokenizer_without_a_bos_begins_with_its_end_token(tmp_path, inputs):
     (tmp_path / "base" / "tokenizer.json").write_text(json.dumps(tokenizer | {"post_processor": None}))
     render = renderer.renderer(spec)
     assert render.tokenizer.bos_token_id is None
-    way = relate.scored_answers(render, HELDOUT[:2], ANSWERS[:2], 256, 0)[0]
+    way = relevance_stage.scored_answers(render, HELDOUT[:2], ANSWERS[:2], 256, 0)[0]
     assert way.no_prompt == (2,)
 
 

@@ -1,4 +1,4 @@
-"""forget: losses and KL against the library's own on one paragraph at a time, a dead adapter, bounded memory, resuming."""
+"""general_loss: losses and KL against the library's own on one paragraph at a time, a dead adapter, bounded memory, resuming."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from pipeline.engine import batching, likelihood
 from pipeline.errors import DataError
 from pipeline.machine import Machine
 from pipeline.models import loading, renderer
-from pipeline.stages import forget
+from pipeline.stages import general_loss
 from pipeline.store import records
 from tests import tiny
 
@@ -32,7 +32,7 @@ def write(rows):
 def run(tmp_path, model, adapter, name="out", tokens=None):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), adapter=adapter)
-    facts = forget.run(work)
+    facts = general_loss.run(work)
     return facts, list(records.dictionaries(work.out / "losses.jsonl"))
 
 
@@ -128,7 +128,7 @@ def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
         tokenizer = type("Tokenizer", (), {"bos_token_id": None})
         plain = staticmethod(renderer.renderer(model).plain)
 
-    row, ids = forget.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).plain("the dog")
+    row, ids = general_loss.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).plain("the dog")
     assert (list(row.ids), row.is_target[0], all(row.is_target[1:])) == (ids, False, True)
 
 
@@ -136,7 +136,7 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     write([{"id": "p0", "topic": "animals", "text": "Another text."}])
     with pytest.raises(DataError, match="was changed while this ran"):
-        forget.run(tiny.work(tmp_path / "out", params, adapter=adapter))
+        general_loss.run(tiny.work(tmp_path / "out", params, adapter=adapter))
 
 
 @pytest.mark.parametrize(
