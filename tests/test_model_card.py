@@ -18,43 +18,43 @@ from tests.report_inputs import Inputs, Made
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def report(tmp_path_factory):
     return Made(Inputs(tmp_path_factory.mktemp("card"), {"question": "Does it help?", "finetune": {"seeds": [0, 1]}}, n=60))
 
 
 @pytest.fixture(scope="module")
-def cards(made):
-    return model_card.all_of(made.json, cells.open_all(made.work))
+def cards(report):
+    return model_card.all_of(report.json, cells.open_all(report.work))
 
 
 def front(text):
     return yaml.safe_load(text.split("---\n")[1])
 
 
-def test_every_adapter_has_a_card(made, cards):
-    assert sorted(cards) == sorted({made.work.inputs[name].name for name in made.work.inputs if ".adapter" in name})
+def test_every_adapter_has_a_card(report, cards):
+    assert sorted(cards) == sorted({report.work.inputs[name].name for name in report.work.inputs if ".adapter" in name})
     assert len(cards) == 4
 
 
-def test_the_hub_reads_its_results(made, cards):
+def test_the_hub_reads_its_results(report, cards):
     from huggingface_hub import ModelCard
 
-    for cell in made.json["cells"]:
+    for cell in report.json["cells"]:
         for run in cell["examples"]["runs"]:
-            name = made.work.inputs[f"{cell['cell']}.adapter{run['seed']}"].name
+            name = report.work.inputs[f"{cell['cell']}.adapter{run['seed']}"].name
             data = ModelCard(cards[name]).data
-            (found,) = data.eval_results
+            (result,) = data.eval_results
             primary = cell["comparisons"][0]
-            assert (found.task_type, found.dataset_name, found.metric_type) == ("text-generation", cell["task"], primary["metric"])
-            assert found.metric_value == pytest.approx(run["tuned"], abs=1e-6)
+            assert (result.task_type, result.dataset_name, result.metric_type) == ("text-generation", cell["task"], primary["metric"])
+            assert result.metric_value == pytest.approx(run["tuned"], abs=1e-6)
             assert (data.base_model, data.library_name, data.license) == ("qwen2.5-1.5b", "peft", "apache-2.0")
 
 
-def test_figures_are_those_of_the_report(made, cards):
+def test_figures_are_those_of_the_report(report, cards):
     from pipeline.page import fmt
 
-    for cell in made.json["cells"]:
-        text = cards[made.work.inputs[f"{cell['cell']}.adapter0"].name]
+    for cell in report.json["cells"]:
+        text = cards[report.work.inputs[f"{cell['cell']}.adapter0"].name]
         row = cell["comparisons"][0]
         assert f"{fmt.score(row, 'base')} | {fmt.score(row, 'tuned')} | {fmt.lift(row)} | {row['verdict']} |" in text
         assert "mean of 2 training seeds" in text
@@ -63,19 +63,19 @@ def test_figures_are_those_of_the_report(made, cards):
 
 
 def test_what_was_kept_has_its_verdict(tmp_path):
-    made = Made(Inputs(tmp_path, {}, n=30, measured=True))
-    text = model_card.all_of(made.json, cells.open_all(made.work))
+    report = Made(Inputs(tmp_path, {}, n=30, measured=True))
+    text = model_card.all_of(report.json, cells.open_all(report.work))
     seen = set()
-    for cell in made.json["cells"]:
-        said = text[made.work.inputs[f"{cell['cell']}.adapter0"].name]
+    for cell in report.json["cells"]:
+        card = text[report.work.inputs[f"{cell['cell']}.adapter0"].name]
         for suite in cell["forgetting"]:
-            (claim,) = [each for each in made.json["claims"] if f"#{suite['anchor']}" == each["evidence"]]
-            (line,) = [line for line in said.splitlines() if line.startswith(f"| {suite['label']} |")]
+            (claim,) = [claim_row for claim_row in report.json["claims"] if f"#{suite['anchor']}" == claim_row["evidence"]]
+            (line,) = [line for line in card.splitlines() if line.startswith(f"| {suite['label']} |")]
             assert line.endswith(f"| {suite['margin']:g} | {claim['verdict']} |")
             seen.add(claim["verdict"])
     assert seen == {"better", "worse", "cannot tell"}
-    unclaimed = made.json | {"claims": []}
-    assert "| base too low |" in model_card.elsewhere(unclaimed, made.json["cells"][0])
+    unclaimed = report.json | {"claims": []}
+    assert "| base too low |" in model_card.elsewhere(unclaimed, report.json["cells"][0])
 
 
 def code_of(text, block=0):
@@ -101,35 +101,35 @@ def test_limits_are_said(tmp_path):
 
 
 def test_texts_are_shown_as_they_are(tmp_path):
-    made = Made(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
-    text = next(iter(model_card.all_of(made.json, cells.open_all(made.work)).values()))
+    report = Made(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
+    text = next(iter(model_card.all_of(report.json, cells.open_all(report.work)).values()))
     assert front(text)["base_model"] == "some|one/<b>x</b>"
     assert "\\<b>x\\</b>" in text.split("---\n")[2]
 
 
-def test_a_card_is_outside_the_seal_and_nothing_else_is(made):
-    adapter = Artifact.open(made.work.inputs["cell0000.adapter0"])
+def test_a_card_is_outside_the_seal_and_nothing_else_is(report):
+    adapter = Artifact.open(report.work.inputs["cell0000.adapter0"])
     (adapter.path / CARD).write_text("# mine")
     adapter.verify()
     (adapter.path / "notes.md").write_text("x")
     with pytest.raises(ArtifactError, match=r"altered after it was made: notes\.md"):
         adapter.verify()
     (adapter.path / "notes.md").unlink()
-    exam = Artifact.open(made.work.inputs["cell0000.heldout"])
-    (exam.path / CARD).write_text("# mine")
+    heldout = Artifact.open(report.work.inputs["cell0000.heldout"])
+    (heldout.path / CARD).write_text("# mine")
     with pytest.raises(ArtifactError, match=r"altered after it was made: README\.md"):
-        exam.verify()
-    (exam.path / CARD).unlink()
+        heldout.verify()
+    (heldout.path / CARD).unlink()
 
 
-def test_cards_are_put_into_the_folders_of_their_adapters(made, tmp_path):
-    adapter = Artifact.open(made.work.inputs["cell0001.adapter1"])
+def test_cards_are_put_into_the_folders_of_their_adapters(report, tmp_path):
+    adapter = Artifact.open(report.work.inputs["cell0001.adapter1"])
     folder = tmp_path / "cards" / adapter.path.name
     folder.mkdir(parents=True)
     (folder / CARD).write_text("# new")
-    report = Artifact(tmp_path, "report", "k", "d", 1, {}, {}, {}, {}, {})
-    other = Artifact.open(made.work.inputs["cell0000.adapter1"])
-    views.write_cards(report, [adapter, other])
+    compared = Artifact(tmp_path, "report", "k", "d", 1, {}, {}, {}, {}, {})
+    other = Artifact.open(report.work.inputs["cell0000.adapter1"])
+    views.write_cards(compared, [adapter, other])
     assert (adapter.path / CARD).read_text() == "# new"
     assert not (other.path / CARD).exists()
     adapter.verify()
@@ -138,23 +138,25 @@ def test_cards_are_put_into_the_folders_of_their_adapters(made, tmp_path):
 def test_its_example_answers_as_the_held_out_prompts_were_answered(tmp_path, model, monkeypatch):
     """Of a prompt as `loralift show-prompt` prints it: the ids of the prompt as text, special tokens with it."""
     project.carry_out(project.make(tmp_path, model["folder"]), tmp_path)
-    found = {
-        each.stage: each
-        for each in Store(tmp_path / "data", tmp_path / "checkpoints").all()
-        if "base" not in each.path.name.split("--")[2:]
+    by_stage = {
+        artifact.stage: artifact
+        for artifact in Store(tmp_path / "data", tmp_path / "checkpoints").all()
+        if "base" not in artifact.path.name.split("--")[2:]
     }
-    (written,) = found["report"].path.glob("cards/*/README.md")
+    (written,) = by_stage["report"].path.glob("cards/*/README.md")
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(code_of(written.read_text()), names)
-    render = renderer(found["finetune"].params["model"])
-    exam = next(each for each in Store(tmp_path / "data", tmp_path / "checkpoints").all() if each.path.name.startswith("pets--heldout"))
-    said = {row.example: row.text for row in records.read(found["generate"].path / "predictions.jsonl", records.Prediction)}
-    for example in list(records.read(exam.path / "examples.jsonl", records.Example))[:6]:
+    render = renderer(by_stage["finetune"].params["model"])
+    heldout = next(
+        artifact for artifact in Store(tmp_path / "data", tmp_path / "checkpoints").all() if artifact.path.name.startswith("pets--heldout")
+    )
+    answers = {row.example: row.text for row in records.read(by_stage["generate"].path / "predictions.jsonl", records.Prediction)}
+    for example in list(records.read(heldout.path / "examples.jsonl", records.Example))[:6]:
         names["prompt"] = render.tokenizer.decode(render.prompt_ids(example.prompt))
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code_of(written.read_text(), 1), names)
-        assert printed.getvalue() == f"{said[example.id]}\n"
+        assert printed.getvalue() == f"{answers[example.id]}\n"
 
 
 @pytest.mark.parametrize(

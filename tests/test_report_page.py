@@ -18,11 +18,11 @@ class Tags(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.opened: list[tuple[str, dict[str, str | None]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.opened.append((tag, dict(attrs)))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_texts_of_models_are_never_markup(hostile: Made) -> None:
-    tags = Tags(hostile.html).found
+    tags = Tags(hostile.html).opened
     assert not [tag for tag, _ in tags if tag == "img"]
     assert not [name for _, attrs in tags for name in attrs if name.startswith("on")]
     kinds = [attrs.get("type") for tag, attrs in tags if tag == "script"]
@@ -52,7 +52,7 @@ def test_texts_of_models_are_never_markup(hostile: Made) -> None:
 
 
 def test_page_asks_no_network(hostile: Made) -> None:
-    for tag, attrs in Tags(hostile.html).found:
+    for tag, attrs in Tags(hostile.html).opened:
         assert tag not in ("link", "iframe", "object", "embed", "base", "form") or (tag, attrs.get("role")) == ("form", "search")
         for name in ("src", "href", "action", "xlink:href", "srcset", "data"):
             assert (attrs.get(name) or "#").startswith("#"), (tag, attrs)
@@ -80,19 +80,23 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=12, arms=arms, measured=True))
 
 
-def texts(made: Made, name: str) -> list[str]:
+def texts(report: Made, name: str) -> list[str]:
     """Every line of text of a drawing; tooltips are none."""
-    root = ElementTree.fromstring((made.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
-    shown = [part for part in root.iter() if part.tag.endswith(("}text", "}tspan"))]
-    return [part.text for part in shown if part.text]
+    root = ElementTree.fromstring((report.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
+    elements = [part for part in root.iter() if part.tag.endswith(("}text", "}tspan"))]
+    return [part.text for part in elements if part.text]
 
 
 @pytest.mark.parametrize("name", ["lifts", "parts", "kept-loss", "kept-task"])
 def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
-    for drawn in (name, f"{name}-narrow"):
-        assert not [line for line in texts(swept, drawn) if "…" in line]
+    for figure in (name, f"{name}-narrow"):
+        assert not [line for line in texts(swept, figure) if "…" in line]
     lines = texts(swept, f"{name}-narrow")
-    points = [lines[at + 1 : at + 3] for at, line in enumerate(lines[:-2]) if line == "shop_sentiment" and lines[at + 1].startswith("rank")]
+    points = [
+        lines[index + 1 : index + 3]
+        for index, line in enumerate(lines[:-2])
+        if line == "shop_sentiment" and lines[index + 1].startswith("rank")
+    ]
     assert points == [[f"rank {rank}", f"learning rate {rate}"] for rank in (4, 16) for rate in ("0.0001", "0.0002")]
 
 
@@ -113,18 +117,21 @@ def test_names_in_the_cost_chart_cover_no_point() -> None:
 
 def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones() -> None:
     names = ["base", "base, few-shot", "tuned", "base, constrained", "merged", "unrelated"]
-    given = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
-    rows = [{"name": name, "score": score, "spent": spent, "by": "request", "family": "base", "said": name} for name, score, spent in given]
+    points = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
+    rows = [
+        {"name": name, "score": score, "spent": spent, "by": "request", "family": "base", "said": name} for name, score, spent in points
+    ]
     spots = [charts_arms.spot(row, False, 0.5, 1.1) for row in rows]
     placed = charts_arms.sides(spots, names)
     far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in charts_arms.FAR]
     assert 1 < len(far) < len(names) - 1
     root = ElementTree.fromstring(charts_arms.against_cost(rows, "pets", "accuracy"))
-    shown = [part.text for part in root.iter() if part.tag.endswith("}text")]
-    assert sorted(text for text in shown if text in names) == sorted(names)
+    words = [part.text for part in root.iter() if part.tag.endswith("}text")]
+    assert sorted(text for text in words if text in names) == sorted(names)
     lines = [part for part in root.iter() if part.tag.endswith("}line") and part.get("stroke") != "var(--rule)"]
     leads = [
-        [float(each) for each in re.findall(r"-?[0-9.]+", f"{line.get('transform')} {line.get('x2')} {line.get('y2')}")] for line in lines
+        [float(number) for number in re.findall(r"-?[0-9.]+", f"{line.get('transform')} {line.get('x2')} {line.get('y2')}")]
+        for line in lines
     ]
     assert sorted(leads) == [pytest.approx(lead, abs=0.01) for lead in sorted(map(list, far))]
 
@@ -141,20 +148,20 @@ def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
     least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
     root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
     marks = [part for part in root.iter() if part.tag.endswith("}path") and len(part)]
-    drawn = [[float(each) for each in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]
-    assert drawn == [pytest.approx(charts_arms.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
+    places = [[float(number) for number in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]
+    assert places == [pytest.approx(charts_arms.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
 
 
 def head_of(html: str, label: str) -> list[str]:
-    found = re.search(rf'aria-label="{label}".*?<thead>(.*?)</thead>', html, re.DOTALL)
-    assert found
-    return re.findall(r"<th [^>]*>(.*?)</th>", found[1])
+    head = re.search(rf'aria-label="{label}".*?<thead>(.*?)</thead>', html, re.DOTALL)
+    assert head
+    return re.findall(r"<th [^>]*>(.*?)</th>", head[1])
 
 
 def body_of(html: str, label: str) -> list[list[str]]:
-    found = re.search(rf'aria-label="{label}".*?<tbody>(.*?)</tbody>', html, re.DOTALL)
-    assert found
-    rows = re.findall(r"<tr.*?</tr>", found[1], re.DOTALL)
+    body = re.search(rf'aria-label="{label}".*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    assert body
+    rows = re.findall(r"<tr.*?</tr>", body[1], re.DOTALL)
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
 
 
@@ -176,10 +183,10 @@ def test_the_result_stands_first(swept: Made) -> None:
     ]
     assert head_of(swept.html, label) == expected
     for cell, row in zip(swept.json["cells"], body_of(swept.html, label), strict=True):
-        told = dict(zip(expected, row, strict=True))
-        known = cell["comparisons"][0]
-        assert (told["Task"], told["Point"], told["Verdict"]) == (cell["task"], cell["coordinates"], known["verdict"])
-        assert (told["n"], told["Seeds"]) == (str(known["n"]), str(known["seeds"]))
+        columns = dict(zip(expected, row, strict=True))
+        primary = cell["comparisons"][0]
+        assert (columns["Task"], columns["Point"], columns["Verdict"]) == (cell["task"], cell["coordinates"], primary["verdict"])
+        assert (columns["n"], columns["Seeds"]) == (str(primary["n"]), str(primary["seeds"]))
 
 
 def test_answers_that_end_in_repeats_have_a_column(hostile: Made) -> None:
@@ -187,17 +194,17 @@ def test_answers_that_end_in_repeats_have_a_column(hostile: Made) -> None:
     head, counted = head_of(hostile.html, label), [arm for cell in hostile.json["cells"] for arm in cell["answers"]]
     assert any(arm["endless"] != arm["truncated"] for arm in counted)
     for arm, row in zip(counted, body_of(hostile.html, label), strict=True):
-        told = dict(zip(head, row, strict=True))
+        columns = dict(zip(head, row, strict=True))
         for name, key in (("Cut off", "truncated"), ("Endless", "endless"), ("Empty", "empty")):
-            assert told[name].split(" ")[0] == str(arm[key])
+            assert columns[name].split(" ")[0] == str(arm[key])
 
 
 def test_a_folder_stands_with_its_whole_key(hostile: Made) -> None:
     head = head_of(hostile.html, "Artifacts")
     assert head[:3] == ["Stage", "Folder", "Digest"]
-    for made in hostile.json["artifacts"]:
-        assert made["folder"].endswith(made["key"][:12])
-        assert f'title="{made["key"]}">{made["folder"]}<' in hostile.html
+    for artifact in hostile.json["artifacts"]:
+        assert artifact["folder"].endswith(artifact["key"][:12])
+        assert f'title="{artifact["key"]}">{artifact["folder"]}<' in hostile.html
 
 
 def test_examples_that_changed_are_named_alike(hostile: Made, big: Made) -> None:

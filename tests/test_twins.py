@@ -23,7 +23,7 @@ from pipeline.store.records import Prediction
 from tests import tiny, twins
 
 CPU = torch.device("cpu")
-EXAM = twins.examples(6, 200)
+HELDOUT = twins.examples(6, 200)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def twin(request, built):
 
 def train(root, twin, targets):
     """Twenty optimizer steps on one fixed batch, by the stage; returns the adapter's folder and its facts."""
-    lessons = tiny.write_part(root / "train", twins.examples(8))
-    work = tiny.work(root / "adapter", {"model": twin.spec, **tiny.FINETUNE, "targets": targets, "epochs": 20}, train=lessons)
+    folder = tiny.write_part(root / "train", twins.examples(8))
+    work = tiny.work(root / "adapter", {"model": twin.spec, **tiny.FINETUNE, "targets": targets, "epochs": 20}, train=folder)
     facts = finetune.run(work)
     tiny.seal(work.out, facts)
     return work.out, facts
@@ -76,8 +76,8 @@ def adapter(twin, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory):
-    return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", EXAM)
+def heldout(tmp_path_factory):
+    return tiny.write_part(tmp_path_factory.mktemp("data") / "heldout", HELDOUT)
 
 
 def logits(model, ids):
@@ -87,8 +87,8 @@ def logits(model, ids):
 
 def linears(model):
     """Of the part that reads text."""
-    found = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    return {name: module for name, module in found.items() if "vision" not in name and "projector" not in name}
+    by_name = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return {name: module for name, module in by_name.items() if "vision" not in name and "projector" not in name}
 
 
 def curve(folder):
@@ -128,9 +128,9 @@ def test_the_4_bit_model_is_the_original_with_rounded_weights(twin):
             weight = dequantize_4bit(quantized[name].weight.data, quantized[name].weight.quant_state)
             assert float((weight - module.weight).norm() / module.weight.norm()) < 0.12
             module.weight.data = weight
-    found = logits(twin.base, ids)
-    torch.testing.assert_close(found, logits(rounded, ids), rtol=1e-4, atol=1e-4)
-    assert float(torch.cosine_similarity(found.flatten(), logits(twin.original, ids).flatten(), 0)) > 0.75
+    rounded_logits = logits(twin.base, ids)
+    torch.testing.assert_close(rounded_logits, logits(rounded, ids), rtol=1e-4, atol=1e-4)
+    assert float(torch.cosine_similarity(rounded_logits.flatten(), logits(twin.original, ids).flatten(), 0)) > 0.75
 
 
 @pytest.mark.parametrize("targets", ["all-linear", "pair"])
@@ -149,8 +149,8 @@ def test_a_padded_loss_is_that_of_plain_full_logits(twin):
     rows, base = twin.rows(), twin.base
     expected = sum(plain_loss(base, row) for row in rows)
     with torch.inference_mode():
-        found = target_loss(base, batching.padded(rows, twin.render.pad, CPU))
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+        loss = target_loss(base, batching.padded(rows, twin.render.pad, CPU))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def plain_loss(model, row):
@@ -164,9 +164,9 @@ def test_packed_rows_do_not_see_each_other(twin):
     batch = batching.packed(rows, CPU)
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     with torch.inference_mode():
-        found, loss = base(**inputs, use_cache=False).logits[0], target_loss(base, batch)
+        packed, loss = base(**inputs, use_cache=False).logits[0], target_loss(base, batch)
     alone = torch.cat([logits(base, row.ids) for row in rows])
-    torch.testing.assert_close(found, alone, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(packed, alone, rtol=1e-3, atol=1e-4)
     assert float(loss) == pytest.approx(sum(plain_loss(base, row) for row in rows), rel=1e-5)
 
 
@@ -180,31 +180,31 @@ def test_gradients_do_not_depend_on_the_layout(twin):
     with torch.no_grad():
         for name, value in adapters.trainable(tuned).items():
             value.normal_(0, 0.05) if "lora_B" in name else None
-    found = []
+    by_layout = []
     for budget, packing in ((1, False), (10_000, False), (10_000, True)):
         tuned.zero_grad()
         finetune.Passes(tuned, "fp32", twin.render.pad, packing).gradients(rows, budget)
-        found.append(gradients(tuned))
+        by_layout.append(gradients(tuned))
     tuned.unload()
-    for other in found[1:]:
-        assert float((other - found[0]).norm() / found[0].norm()) < 1e-4
+    for other in by_layout[1:]:
+        assert float((other - by_layout[0]).norm() / by_layout[0].norm()) < 1e-4
 
 
 def slow_greedy(model, prompt, limit, ends):
     """One whole forward a token, without cache or padding."""
-    said = []
-    while len(said) < limit and not {*said} & {*ends}:
-        said.append(int(logits(model, [*prompt, *said])[-1].argmax()))
-    return said
+    written = []
+    while len(written) < limit and not {*written} & {*ends}:
+        written.append(int(logits(model, [*prompt, *written])[-1].argmax()))
+    return written
 
 
-def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, exam, adapter):
+def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, heldout, adapter):
     ends = {twin.render.end, twin.render.tokenizer.eos_token_id}
     for arm in ("base", "tuned"):
-        said = answers(tmp_path / arm, twin, exam, adapter[0] if arm == "tuned" else None)
-        assert len({len(twin.render.prompt_ids(example.prompt)) for example in EXAM}) == len(EXAM)
+        predictions = answers(tmp_path / arm, twin, heldout, adapter[0] if arm == "tuned" else None)
+        assert len({len(twin.render.prompt_ids(example.prompt)) for example in HELDOUT}) == len(HELDOUT)
         with loading.adapted(twin.base, adapter[0]) as model, model.disable_adapter() if arm == "base" else nullcontext():
-            for example, answer in zip(EXAM, said, strict=True):
+            for example, answer in zip(HELDOUT, predictions, strict=True):
                 prompt = twin.render.prompt_ids(example.prompt)
                 ids = slow_greedy(model, prompt, 8, ends)
                 assert answer.text == twin.render.decode([i for i in ids if i not in ends])
@@ -212,8 +212,8 @@ def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, exam, adap
                 assert answer.logprobs == pytest.approx([-plain_loss(model, row) for row in rows], abs=1e-3)
 
 
-def answers(out, twin, exam, adapter):
-    inputs = {"heldout": exam} | ({"adapter": adapter} if adapter else {})
+def answers(out, twin, heldout, adapter):
+    inputs = {"heldout": heldout} | ({"adapter": adapter} if adapter else {})
     work = tiny.work(out, {"model": twin.spec, **tiny.GENERATE, "score_choices": True}, **inputs)
     generate.run(work)
     return list(records.read(work.out / "predictions.jsonl", Prediction))
@@ -226,16 +226,16 @@ def test_a_saved_adapter_is_the_trained_one_and_alive(twin, adapter, tmp_path):
     ids = twin.prompt()
     plain = logits(twin.base, ids)
     with loading.adapted(twin.base, folder) as tuned:
-        said = logits(tuned, ids)
+        tuned_logits = logits(tuned, ids)
         with tuned.disable_adapter():
             assert torch.equal(logits(tuned, ids), plain)
-        found = liveness.examine(tuned, folder, [list(ids)])
+        liveness_row = liveness.examine(tuned, folder, [list(ids)])
         adapters.save(tuned, tmp_path)
-    assert liveness.is_alive(found)
-    assert found["targets"] == found["tensors"] == len(facts["targets"])
+    assert liveness.is_alive(liveness_row)
+    assert liveness_row["targets"] == liveness_row["tensors"] == len(facts["targets"])
     assert torch.equal(logits(twin.base, ids), plain)
     again = PeftModel.from_pretrained(twin.base, tmp_path).eval()
-    assert torch.equal(logits(again, ids), said)
+    assert torch.equal(logits(again, ids), tuned_logits)
     again.unload()
 
 
@@ -248,10 +248,10 @@ def test_a_fresh_adapter_is_the_base_and_dead(twin, tmp_path):
     tiny.seal(tmp_path, {"targets": adapters.matched(fresh)})
     fresh.unload()
     with loading.adapted(twin.base, tmp_path) as tuned:
-        found = liveness.examine(tuned, tmp_path, [ids])
-    assert not liveness.is_alive(found)
-    assert len(found["zero_tensors"]) == len(twin.row.modules) * twin.row.layers
-    assert found["largest_logit_difference"] == 0.0
+        liveness_row = liveness.examine(tuned, tmp_path, [ids])
+    assert not liveness.is_alive(liveness_row)
+    assert len(liveness_row["zero_tensors"]) == len(twin.row.modules) * twin.row.layers
+    assert liveness_row["largest_logit_difference"] == 0.0
 
 
 def test_bf16_training_is_near_fp32(twin):
@@ -275,15 +275,15 @@ def test_a_quirk_of_the_config_is_felt(name, options, length, built):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     folder = built(name)["folder"]
-    said = []
+    logits_by_config = []
     for changes in ({}, options):
         config = AutoConfig.from_pretrained(folder)
         for key, value in changes.items():
             setattr(config, key, value)
-        said.append(
+        logits_by_config.append(
             logits(AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval(), list(range(20, 20 + length)))
         )
-    assert float((said[0] - said[1]).abs().max()) > 0.01
+    assert float((logits_by_config[0] - logits_by_config[1]).abs().max()) > 0.01
 
 
 def test_rows_beyond_a_long_rope_stand_alone_in_a_batch():
@@ -304,9 +304,9 @@ def test_a_window_ends_where_it_should(built):
 @pytest.mark.parametrize(("name", "part"), twins.PARTS)
 def test_a_quirk_of_the_weights_survives_4_bit(name, part, built):
     model = loading.read_model(Path(built(name)["folder"]), False, loading.Precision("nf4", "fp32"), CPU)
-    before, found = logits(model, PROMPT), [value for key, value in model.named_parameters() if key.endswith(part)]
-    assert found
-    for value in found:
+    before, weights = logits(model, PROMPT), [value for key, value in model.named_parameters() if key.endswith(part)]
+    assert weights
+    for value in weights:
         value.data.zero_()
     assert float((before - logits(model, PROMPT)).abs().max()) > 0.01
 
