@@ -42,9 +42,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Ro
     inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", made={"tuned1": OTHERWISE})
     work = inputs.work()
     opened = cells.open_all(work)
-    judged = claims_section.judge(opened, work.params["recipe"])
-    read = {cell.name: examples_section.section(cell, judged[0][cell.name][0], ()) for cell in opened}
-    return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, judged, read)))
+    comparisons, claims = claims_section.judge(opened, work.params["recipe"])
+    read = {cell.name: examples_section.section(cell, comparisons[cell.name][0], ()) for cell in opened}
+    return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, comparisons, claims, read)))
 
 
 def load(cell: cells.Cell, source: str, file: str) -> Any:

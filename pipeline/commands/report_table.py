@@ -114,7 +114,7 @@ def published(report: JsonObject) -> Table:
 
 
 def both(pair: JsonObject, figure: str, learned_nothing: bool) -> tuple[str, str]:
-    return fmt.three_digits(pair["ours"], figure) + "*" * learned_nothing, fmt.three_digits(pair["paper"], figure)
+    return fmt.three_digits(pair["ours"], figure) + ("*" if learned_nothing else ""), fmt.three_digits(pair["paper"], figure)
 
 
 def references(report: JsonObject) -> Table:

@@ -23,15 +23,15 @@ SCHEMA = 3
 
 
 def report(
-    recipe: JsonObject, cells: list[Cell], judged: tuple[dict[str, list[JsonObject]], list[Claim]], examples: dict[str, JsonObject]
+    recipe: JsonObject, cells: list[Cell], comparisons: dict[str, list[JsonObject]], claims: list[Claim], examples: dict[str, JsonObject]
 ) -> JsonObject:
     """report.json.
 
     Args:
-        judged: the comparisons by cell, primary first, and the family of claims, with verdicts.
+        comparisons: by cell, primary first.
+        claims: the family, with verdicts.
         examples: by cell, what `examples.read` found.
     """
-    comparisons, claims = judged
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
     rows = [described(cell, comparisons[cell.name], recipe) | {"examples": examples[cell.name]} for cell in cells]
