@@ -70,8 +70,8 @@ def paragraph(cells, claims):
     return summary(advice.advise(cells, claims)[0], claims, cells)
 
 
-def texts(claims, **given):
-    (row,), _ = advise([cell(**given)], claims)
+def texts(claims, **measures):
+    (row,), _ = advise([cell(**measures)], claims)
     return row["use"], " ".join(sentence["text"] for sentence in row["sentences"])
 
 
@@ -104,14 +104,14 @@ def texts(claims, **given):
 )
 def test_what_to_use(lift, learned, use, says):
     claims = [claim("lift", lift), *([claim("learned", learned)] if learned else [])]
-    found = texts(claims, cheap="base_fewshot" if learned else None)
-    assert found[0] == use
-    assert says in found[1]
+    use_and_text = texts(claims, cheap="base_fewshot" if learned else None)
+    assert use_and_text[0] == use
+    assert says in use_and_text[1]
 
 
 def test_a_lift_that_a_prompt_gives_too_is_said():
-    said = texts([claim("lift", "better"), claim("learned", "cannot tell")])[1]
-    assert "though it is better than the bare base" in said
+    text = texts([claim("lift", "better"), claim("learned", "cannot tell")])[1]
+    assert "though it is better than the bare base" in text
     assert "bare base" not in texts([claim("lift", "cannot tell"), claim("learned", "cannot tell")])[1]
 
 
@@ -122,11 +122,11 @@ def test_forgetting_limits_the_advice():
         claim("kept", "cannot tell", "boolq"),
         claim("kept", "better", "viggo"),
     ]
-    use, said = texts(claims, cheap=None)
+    use, text = texts(claims, cheap=None)
     assert use == "tuned"
-    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats a token." in said
-    assert "Cannot tell whether the fine-tune is worse on boolq" in said
-    assert "viggo" not in said
+    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats a token." in text
+    assert "Cannot tell whether the fine-tune is worse on boolq" in text
+    assert "viggo" not in text
 
 
 SAME = "an answer that is always the same scores"
@@ -153,11 +153,11 @@ SAME = "an answer that is always the same scores"
 )  # fmt: skip
 def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, score, interval, use, says):
     over = None if interval is None else {"lift": sum(interval) / 2, "low": interval[0], "high": interval[1]}
-    given = {"answer": "cat", "score": score, "tuned_over": over}
-    found, said = texts([claim("lift", "better"), claim("learned", learned)], floor=given)
-    assert found == use
-    assert says in said
-    assert ("always the same" in said) == (says not in ("", "Use the few-shot base"))
+    floor = {"answer": "cat", "score": score, "tuned_over": over}
+    advised, text = texts([claim("lift", "better"), claim("learned", learned)], floor=floor)
+    assert advised == use
+    assert says in text
+    assert ("always the same" in text) == (says not in ("", "Use the few-shot base"))
 
 
 @pytest.mark.parametrize(
@@ -178,36 +178,36 @@ def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, s
 )  # fmt: skip
 def test_noise_does_not_call_an_arm_worse_than_one_answer(learned, score, use, says):
     """No arm `constant`: its score is held against the interval of the arm's own."""
-    given = {"answer": "cat", "score": score, "tuned_over": None}
-    found, said = texts([claim("lift", "better"), claim("learned", learned)], floor=given, half=0.05)
-    assert found == use
-    assert said.startswith(says)
+    floor = {"answer": "cat", "score": score, "tuned_over": None}
+    advised, text = texts([claim("lift", "better"), claim("learned", learned)], floor=floor, half=0.05)
+    assert advised == use
+    assert text.startswith(says)
 
 
 def test_the_arm_that_may_hold_against_one_answer_is_the_one_named(monkeypatch):
     monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
-    given = {"answer": "cat", "score": 0.76, "tuned_over": None}
-    found, said = texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=given, half=0.05)
-    assert found == "cannot tell"
-    assert said.startswith("Cannot tell whether the few-shot base is better than an answer that is always the same")
+    floor = {"answer": "cat", "score": 0.76, "tuned_over": None}
+    advised, text = texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=floor, half=0.05)
+    assert advised == "cannot tell"
+    assert text.startswith("Cannot tell whether the few-shot base is better than an answer that is always the same")
 
 
 def test_one_answer_gives_nothing_of_a_lift_that_is_not_there(monkeypatch):
     monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
-    given = {"answer": "cat", "score": 0.69, "tuned_over": None}
-    assert "form" not in texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=given)[1]
+    floor = {"answer": "cat", "score": 0.69, "tuned_over": None}
+    assert "form" not in texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=floor)[1]
 
 
 def test_invented_facts_limit_the_advice():
-    said = texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.3})[1]
-    assert "Use the base when no fact may be invented: the fine-tune is worse there by +0.20" in said
+    text = texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.3})[1]
+    assert "Use the base when no fact may be invented: the fine-tune is worse there by +0.20" in text
     assert "invented" not in texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.12})[1]
 
 
 def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
-    said = texts([claim("lift", "better")], cost=COST)[1]
-    assert "use the few-shot base for fewer than about 14,000 requests and the fine-tune for more" in said
-    assert "big" not in said  # its break-even is not known
+    text = texts([claim("lift", "better")], cost=COST)[1]
+    assert "use the few-shot base for fewer than about 14,000 requests and the fine-tune for more" in text
+    assert "big" not in text  # its break-even is not known
     assert "price" not in texts([claim("lift", "worse")], cost=COST)[1]
     never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "reason": "never"}]}
     assert "use big for any number of requests" in texts([claim("lift", "better")], cost=never)[1]
@@ -216,24 +216,24 @@ def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
 def test_rules_hold_every_claim_and_mark_the_rest():
     claims = [claim("lift", "better"), claim("learned", "cannot tell"), claim("kept", "better", "paragraphs")]
     _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
-    found = {row["rule"]: row for row in rules}
+    by_name = {row["rule"]: row for row in rules}
     assert [row["rule"] for row in rules if row["confirmatory"]] == [
         "lift over the base", "learned over the few-shot base", "kept on plain English",
     ]  # fmt: skip
-    assert found["kept on plain English"]["threshold"] == 0.02
-    assert found["hallucination against the base"]["verdict"] == "better"
-    assert found["dollars a request against the few-shot base"]["verdict"] == "better"
-    assert found["dollars a request against big"]["verdict"] == "cannot tell"
-    assert found["requests from which it is cheaper than the few-shot base"]["value"] == 13091
+    assert by_name["kept on plain English"]["threshold"] == 0.02
+    assert by_name["hallucination against the base"]["verdict"] == "better"
+    assert by_name["dollars a request against the few-shot base"]["verdict"] == "better"
+    assert by_name["dollars a request against big"]["verdict"] == "cannot tell"
+    assert by_name["requests from which it is cheaper than the few-shot base"]["value"] == 13091
     assert all(row["verdict"] in ("better", "worse", "cannot tell") and row["evidence"].startswith("#cell0000") for row in rules)
 
 
 def test_interval_of_a_difference_of_shares():
     """Newcombe's own example, 56/70 against 48/80 with Wilson's intervals: 0.2 [0.0524, 0.3339]."""
     arms = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
-    given = cell()
-    given["arms"] = [{"name": name, "grounding": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
-    row = next(row for row in advise([given], [])[1] if row["rule"].startswith("hallucination"))
+    measured = cell()
+    measured["arms"] = [{"name": name, "grounding": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
+    row = next(row for row in advise([measured], [])[1] if row["rule"].startswith("hallucination"))
     assert (row["low"], row["high"]) == pytest.approx((0.0524, 0.3339), abs=2e-4)
 
 
@@ -248,18 +248,18 @@ def test_a_cheaper_arm_with_worse_answers_is_no_choice():
 
 
 def test_no_price_is_told_where_the_bare_base_is_no_worse():
-    given = cell(cost=COST)
-    given["arms"][0]["tuned_over"] = {"low": 0.0}
-    assert not [row for row in advise([given], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
-    given["arms"][0]["tuned_over"] = {"low": 0.01}
-    assert [row for row in advise([given], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+    measured = cell(cost=COST)
+    measured["arms"][0]["tuned_over"] = {"low": 0.0}
+    assert not [row for row in advise([measured], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+    measured["arms"][0]["tuned_over"] = {"low": 0.01}
+    assert [row for row in advise([measured], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
 
 
 def test_without_the_price_of_an_hour_time_is_weighed():
     free = {"arms": {name: {"request": None} for name in COST["arms"]}, "break_even": COST["break_even"]}
-    said = texts([claim("lift", "better")], cost=free)[1]
-    assert "By time alone, use the few-shot base for fewer than about 14,000 requests" in said
-    assert "price" not in said
+    text = texts([claim("lift", "better")], cost=free)[1]
+    assert "By time alone, use the few-shot base for fewer than about 14,000 requests" in text
+    assert "price" not in text
 
 
 def test_every_sentence_names_its_evidence():
@@ -290,14 +290,14 @@ def test_the_paragraph():
     cells = [cell(cost=COST), cell(name="cell0001") | {"task": "boats"}, cell(name="cell0002") | {"task": "cars"}]
     claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "better", "x"), claim("kept", "worse", "y")]
     claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
-    told = paragraph(cells, claims)
-    said = " ".join(each["text"] for each in told)
-    assert said.startswith("Use the fine-tune for pets. Cannot tell what is better for cars. Use the few-shot base for boats. ")
-    assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in said
-    assert "On pets: by price alone, use the few-shot base" in said
-    assert "6 claims in the family; all else is exploratory." in said
-    assert "\n" not in said
-    assert [pointed(each) for each in told] == [
+    sentences = paragraph(cells, claims)
+    text = " ".join(sentence["text"] for sentence in sentences)
+    assert text.startswith("Use the fine-tune for pets. Cannot tell what is better for cars. Use the few-shot base for boats. ")
+    assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in text
+    assert "On pets: by price alone, use the few-shot base" in text
+    assert "6 claims in the family; all else is exploratory." in text
+    assert "\n" not in text
+    assert [pointed(sentence) for sentence in sentences] == [
         {"#cell0000-parts": "pets"},
         {"#cell0002": "cars"},
         {"#cell0001-parts": "boats"},
@@ -305,7 +305,7 @@ def test_the_paragraph():
         {"#cell0000-cost": "pets"},
         {"#claims": "6 claims"},
     ]
-    assert [len(each["evidence"]) for each in told] == [1, 1, 1, 2, 1, 1]
+    assert [len(sentence["evidence"]) for sentence in sentences] == [1, 1, 1, 2, 1, 1]
 
 
 def pointed(sentence):
@@ -315,8 +315,8 @@ def pointed(sentence):
 
 def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
     claims = [claim("lift", "better")]
-    told = paragraph([cell(cost=COST)], claims)
-    assert [pointed(each) for each in told] == [
+    sentences = paragraph([cell(cost=COST)], claims)
+    assert [pointed(sentence) for sentence in sentences] == [
         {"#cell0000": "pets"}, {"#cell0000-cost": "By price alone"}, {"#claims": "1 claim"},
     ]  # fmt: skip
     (empty,) = paragraph([], [])
@@ -324,7 +324,7 @@ def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "told"),
+    ("verdicts", "links"),
     [
         (["better"], ["#cell0000-cost"]),
         (["better", "better"], []),
@@ -332,20 +332,20 @@ def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
         (["cannot tell", "better"], ["#cell0001-cost"]),
     ],
 )
-def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(verdicts, told):
+def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(verdicts, links):
     cells = [cell(name=f"cell{n:04}", cost=COST) for n in range(len(verdicts))]
     claims = [claim("lift", verdict, name=f"cell{n:04}") for n, verdict in enumerate(verdicts)]
     assert all("By price alone" in row["sentences"][-1]["text"] for row in advise(cells, claims)[0])
-    said = paragraph(cells, claims)
-    assert [anchor for each in said for anchor in each["evidence"] if anchor.endswith("-cost")] == told
-    assert sum("by price alone" in each["text"].lower() for each in said) == len(told)
+    sentences = paragraph(cells, claims)
+    assert [anchor for sentence in sentences for anchor in sentence["evidence"] if anchor.endswith("-cost")] == links
+    assert sum("by price alone" in sentence["text"].lower() for sentence in sentences) == len(links)
 
 
 def test_claims_that_got_the_same_word_are_told_together():
     claims = [claim("kept", "worse", "x", f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", "x", "cell9")]
-    (told, _) = paragraph([], claims)
-    assert told["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
-    assert pointed(told) == {
+    (sentence, _) = paragraph([], claims)
+    assert sentence["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
+    assert pointed(sentence) == {
         "#cell0-kept-x": "3 worse", "#cell1-kept-x": "3 worse", "#cell2-kept-x": "3 worse", "#cell9-kept-x": "1 cannot tell",
     }  # fmt: skip
 
@@ -353,6 +353,6 @@ def test_claims_that_got_the_same_word_are_told_together():
 def test_points_of_a_sweep_are_told_apart_in_a_list():
     cells = [cell(name=f"cell{n}") | {"coordinates": f"rank {n}"} for n in (1, 2)]
     claims = [claim("lift", "better", name=f"cell{n}") for n in (1, 2)]
-    told, _ = paragraph(cells, claims)
-    assert told["text"] == "Use the fine-tune for pets (rank 1) and pets (rank 2)."
-    assert pointed(told) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}
+    sentence, _ = paragraph(cells, claims)
+    assert sentence["text"] == "Use the fine-tune for pets (rank 1) and pets (rank 2)."
+    assert pointed(sentence) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}

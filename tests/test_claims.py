@@ -27,23 +27,23 @@ def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
     return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
 
 
-def told(*cells, confidence=0.95, correction="holm"):
+def judged_claims(*cells, confidence=0.95, correction="holm"):
     return claims.judged(claims.family(cells), confidence, correction)
 
 
 def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
-    found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
-    assert [claim.id for claim in found] == ["a.lift", "a.learned", "a.kept.paragraphs", "a.kept.sst2"]
-    assert [claim.kind for claim in found] == ["lift", "learned", "kept", "kept"]
-    assert [claim.subject for claim in found] == ["exact_match", "exact_match", "paragraphs", "sst2"]
-    assert [link(claim.evidence) for claim in found] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
-    assert [claim.margin for claim in found] == [None, None, 0.05, 0.05]
-    assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in found} == {("boolq", "boolq, rank 8", None, None)}
+    family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
+    assert [claim.id for claim in family] == ["a.lift", "a.learned", "a.kept.paragraphs", "a.kept.sst2"]
+    assert [claim.kind for claim in family] == ["lift", "learned", "kept", "kept"]
+    assert [claim.subject for claim in family] == ["exact_match", "exact_match", "paragraphs", "sst2"]
+    assert [link(claim.evidence) for claim in family] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
+    assert [claim.margin for claim in family] == [None, None, 0.05, 0.05]
+    assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in family} == {("boolq", "boolq, rank 8", None, None)}
 
 
 def test_claims_are_sentences_with_figures():
-    found = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
-    assert [claims_section.sentence(claim) for claim in found] == [
+    family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
+    assert [claims_section.sentence(claim) for claim in family] == [
         "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
         "tuned over every arm without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
         "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
@@ -60,11 +60,11 @@ def test_learned_is_claimed_where_a_cheap_arm_was_tried():
 
 def test_cells_that_share_a_comparison_claim_once():
     cells = [cell("a", "k", forgetting=[suite()]), cell("b", "k", forgetting=[suite()]), cell("c")]
-    found = told(*cells)
-    assert [claim.id for claim in found] == ["a.lift", "a.kept.paragraphs", "c.lift"]
-    assert [claim.p_adjusted for claim in found] == pytest.approx([0.03, 0.03, 0.03])
-    shared = claims.by_cell(cells, found)
-    assert {name: [claim.id for claim in each] for name, each in shared.items()} == {
+    family = judged_claims(*cells)
+    assert [claim.id for claim in family] == ["a.lift", "a.kept.paragraphs", "c.lift"]
+    assert [claim.p_adjusted for claim in family] == pytest.approx([0.03, 0.03, 0.03])
+    shared = claims.by_cell(cells, family)
+    assert {name: [claim.id for claim in cell_claims] for name, cell_claims in shared.items()} == {
         "a": ["a.lift", "a.kept.paragraphs"],
         "b": ["a.lift", "a.kept.paragraphs"],
         "c": ["c.lift"],
@@ -73,12 +73,12 @@ def test_cells_that_share_a_comparison_claim_once():
 
 def test_holm_counts_every_kind_of_claim():
     one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), forgetting=[suite(p=0.001)])
-    found = told(one)
-    assert [claim.p_adjusted for claim in found] == pytest.approx([0.04, 0.04, 0.006])
-    assert [claim.verdict for claim in found] == ["better", "better", "better"]
-    assert told(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "cannot tell"
-    assert told(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "better"
-    assert told(one, confidence=0.99)[0].verdict == "cannot tell"
+    family = judged_claims(one)
+    assert [claim.p_adjusted for claim in family] == pytest.approx([0.04, 0.04, 0.006])
+    assert [claim.verdict for claim in family] == ["better", "better", "better"]
+    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "cannot tell"
+    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "better"
+    assert judged_claims(one, confidence=0.99)[0].verdict == "cannot tell"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_holm_counts_every_kind_of_claim():
     [(0.01, 0.02, 0.2, "better"), (0.01, -0.2, -0.02, "worse"), (0.06, 0.02, 0.2, "cannot tell"), (0.01, -0.1, 0.2, "cannot tell")],
 )
 def test_lifts_and_what_was_learned_need_test_and_interval(p, low, high, word):
-    assert told(cell(primary=lift(p, low, high)))[0].verdict == word
-    assert told(cell(primary=lift(1e-9), decomposition=parts(p, low, high)))[1].verdict == word
+    assert judged_claims(cell(primary=lift(p, low, high)))[0].verdict == word
+    assert judged_claims(cell(primary=lift(1e-9), decomposition=parts(p, low, high)))[1].verdict == word
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_lifts_and_what_was_learned_need_test_and_interval(p, low, high, word):
 )
 def test_kept_is_held_against_the_margin(p, p_worse, low, high, word):
     one = cell(forgetting=[suite(p=p, p_worse=p_worse, low=low, high=high)])
-    kept = claims.judged(claims.family([one])[1:], 0.95, "holm")[0]
-    assert (kept.verdict, kept.p) == (word, pytest.approx(2 * min(p, p_worse)))
+    claim = claims.judged(claims.family([one])[1:], 0.95, "holm")[0]
+    assert (claim.verdict, claim.p) == (word, pytest.approx(2 * min(p, p_worse)))
 
 
 def test_p_of_kept_claims_is_at_most_one():
@@ -116,11 +116,11 @@ def test_p_of_kept_claims_is_at_most_one():
 
 def test_a_claim_has_the_fields_of_the_report():
     fields = "id cell task label kind subject against metric unit said value low high p margin evidence p_adjusted verdict".split()
-    assert sorted(claims_section.claim_row(told(cell())[0])) == sorted(fields)
+    assert sorted(claims_section.claim_row(judged_claims(cell())[0])) == sorted(fields)
 
 
 def test_no_cells_no_claims():
-    assert told() == []
+    assert judged_claims() == []
 
 
 def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
@@ -135,8 +135,8 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
         "p_worse": 0.9,
         "margin": 0.02,
     }
-    found = [claims.family([cell(forgetting=[there | {"measurable": measurable}])]) for measurable in (True, False)]
-    assert [[claim.kind for claim in family] for family in found] == [["lift", "kept"], ["lift"]]
+    families = [claims.family([cell(forgetting=[there | {"measurable": measurable}])]) for measurable in (True, False)]
+    assert [[claim.kind for claim in family] for family in families] == [["lift", "kept"], ["lift"]]
 
 
 def test_a_claim_among_many_shows_larger_lifts_only():

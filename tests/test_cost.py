@@ -23,8 +23,8 @@ TOKENS = {
 GIVEN = CostInputs(3.6, (1800.0, 5400.0), SPEED, TOKENS, {"big": {"input": 2.0, "output": 10.0}})
 
 
-def even(given: CostInputs, one: str, other: str) -> dict:
-    return next(row for row in account(given)["break_even"] if (row["one"], row["other"]) == (one, other))
+def even(costs: CostInputs, one: str, other: str) -> dict:
+    return next(row for row in account(costs)["break_even"] if (row["one"], row["other"]) == (one, other))
 
 
 def test_training_is_that_of_one_adapter():
@@ -66,14 +66,14 @@ def test_what_needs_no_training_is_cheaper_from_the_first_request():
 
 
 def test_without_a_price_there_are_hours_and_ratios_only():
-    found = account(replace(GIVEN, gpu_hour=None))
-    assert found["training"]["gpu_hours"] == 1.0
-    assert found["training"]["dollars"] is None
+    result = account(replace(GIVEN, gpu_hour=None))
+    assert result["training"]["gpu_hours"] == 1.0
+    assert result["training"]["dollars"] is None
     nothing = {"in_per_million": None, "out_per_million": None, "request": None}
-    assert found["arms"]["tuned"] == {**nothing, "seconds": 0.375, "over_base": pytest.approx(1.25)}
+    assert result["arms"]["tuned"] == {**nothing, "seconds": 0.375, "over_base": pytest.approx(1.25)}
     assert why(even(replace(GIVEN, gpu_hour=None), "tuned", "reference.big")) == "the price of an hour is not set (cost.gpu_hour)"
     assert even(replace(GIVEN, gpu_hour=None), "tuned", "base_fewshot")["requests"] == 13091
-    assert assumption(found["assumptions"][0]) == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
+    assert assumption(result["assumptions"][0]) == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
 
 
 def test_a_free_machine_is_a_price():
@@ -82,7 +82,7 @@ def test_a_free_machine_is_a_price():
 
 
 @pytest.mark.parametrize(
-    ("changed", "pair", "reason", "said"),
+    ("changed", "pair", "reason", "text"),
     [
         (
             {"speed": None},
@@ -94,15 +94,15 @@ def test_a_free_machine_is_a_price():
         ({"train_seconds": ()}, ("tuned", "base_fewshot"), "training not timed", "the time of training was not measured"),
     ],
 )
-def test_why_it_is_not_known(changed, pair, reason, said):
+def test_why_it_is_not_known(changed, pair, reason, text):
     row = even(replace(GIVEN, **changed), *pair)
     assert (row["requests"], row["reason"]) == (None, reason)
-    assert said in why(row)
+    assert text in why(row)
 
 
 def test_every_assumption_is_said_where_it_is_made():
-    said = " ".join(map(assumption, account(GIVEN)["assumptions"]))
-    assert all(word in said for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
+    text = " ".join(map(assumption, account(GIVEN)["assumptions"]))
+    assert all(word in text for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
     alone = account(CostInputs(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
     assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in map(assumption, alone["assumptions"]))
     assert alone["break_even"] == []
@@ -112,18 +112,18 @@ def test_an_arm_that_ranks_pays_for_reading_alone():
     speed = {
         "arms": {**GIVEN.speed["arms"], "base_constrained": {"prompt_tokens_per_second": 500.0, "tokens_per_second": None, "ranks": True}}
     }
-    found = account(replace(GIVEN, speed=speed, tokens={**GIVEN.tokens, "base_constrained": {"in": 100.0, "out": 2.0}}))
-    arm = found["arms"]["base_constrained"]
+    result = account(replace(GIVEN, speed=speed, tokens={**GIVEN.tokens, "base_constrained": {"in": 100.0, "out": 2.0}}))
+    arm = result["arms"]["base_constrained"]
     assert (arm["seconds"], arm["out_per_million"]) == (0.2, None)
     assert arm["in_per_million"] == pytest.approx(GIVEN.gpu_hour / 3600 / 500 * 1e6)
-    assert any(entry.kind == "ranked choices" for entry in found["assumptions"])
+    assert any(entry.kind == "ranked choices" for entry in result["assumptions"])
     assert not any(entry.kind == "ranked choices" for entry in account(GIVEN)["assumptions"])
 
 
 def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
     """One new token an answer: the time of writing is not known, and reading alone would be too cheap."""
     speed = {"arms": {**SPEED["arms"], "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": None, "ranks": False}}}
-    given = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
-    assert set(account(given)["arms"]["tuned"].values()) == {None}
-    row = even(given, "tuned", "base_fewshot")
+    costs = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
+    assert set(account(costs)["arms"]["tuned"].values()) == {None}
+    row = even(costs, "tuned", "base_fewshot")
     assert (row["requests"], why(row)) == (None, "the speed of the fine-tune was not measured (compare.speed_prompts)")

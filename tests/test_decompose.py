@@ -23,8 +23,8 @@ def sampled(*arms, seeds=1):
     """The metrics of one task on arms of scores (n,), as base, tuned by seed, others."""
     graded = np.array([np.stack([arm, np.ones(len(arm))], axis=-1) for arm in arms])
     counts = np.array([np.stack([np.round(5 * arm), np.full(len(arm), 4.0), np.full(len(arm), 5.0)], axis=-1) for arm in arms])
-    found = stats.sample([stats.stack(graded, mean, seeds=seeds), stats.stack(counts, micro_f1, seeds=seeds)], 400, 3)
-    return dict(zip(["mean", "micro_f1"], found, strict=True))
+    samples = stats.sample([stats.stack(graded, mean, seeds=seeds), stats.stack(counts, micro_f1, seeds=seeds)], 400, 3)
+    return dict(zip(["mean", "micro_f1"], samples, strict=True))
 
 
 def shifted(*shifts, n=60, seed=0):
@@ -32,58 +32,59 @@ def shifted(*shifts, n=60, seed=0):
     return [np.clip(0.4 + shift + 0.2 * rng.normal(size=n), 0, 1) for shift in shifts]
 
 
-def parts(found):
-    return {part["name"]: part for part in found["parts"]}
+def parts(decomposition):
+    return {part["name"]: part for part in decomposition["parts"]}
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_parts_sum_to_the_lift(seeds):
     for seed in range(40):
         arms = shifted(*np.random.default_rng(seed).uniform(-0.3, 0.3, 3 + seeds), seed=seed)
-        for name, found in decompose(NAMES, scores := sampled(*arms, seeds=seeds)).items():
-            assert [part["name"] for part in found["parts"]] == ["format", "prompt", "learned"]
-            assert sum(part["value"] for part in found["parts"]) == pytest.approx(found["lift"], abs=1e-12)
-            assert found["lift"] == pytest.approx(scores[name].whole[1] - scores[name].whole[0], abs=1e-12)
-            assert min(found["parts"][0]["value"], found["parts"][1]["value"]) >= 0
+        for name, decomposition in decompose(NAMES, scores := sampled(*arms, seeds=seeds)).items():
+            assert [part["name"] for part in decomposition["parts"]] == ["format", "prompt", "learned"]
+            assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(decomposition["lift"], abs=1e-12)
+            assert decomposition["lift"] == pytest.approx(scores[name].whole[1] - scores[name].whole[0], abs=1e-12)
+            assert min(decomposition["parts"][0]["value"], decomposition["parts"][1]["value"]) >= 0
 
 
 def test_each_part_is_the_difference_of_its_arms():
     scores = sampled(*shifted(0.0, 0.4, 0.3, 0.2))
-    found, drawn = decompose(NAMES, scores)["mean"], scores["mean"]
-    for part, (arm, over) in zip(found["parts"], [(3, 0), (2, 3), (1, 2)], strict=True):
-        known = drawn.difference(arm, over)
-        assert (part["arm"], part["over"], part["value"]) == (NAMES[arm], NAMES[over], known.value)
+    decomposition, samples = decompose(NAMES, scores)["mean"], scores["mean"]
+    for part, (arm, over) in zip(decomposition["parts"], [(3, 0), (2, 3), (1, 2)], strict=True):
+        expected = samples.difference(arm, over)
+        assert (part["arm"], part["over"], part["value"]) == (NAMES[arm], NAMES[over], expected.value)
         if part["name"] != "learned":
-            assert (part["low"], part["high"], part["p"]) == (known.low, known.high, known.p)
-            assert part["tried"] == {"arm": NAMES[arm], **asdict(known)}
-    lift = drawn.difference(1, 0)
-    assert (found["lift"], found["low"], found["high"], found["best_cheap"]) == (lift.value, lift.low, lift.high, "base_fewshot")
-    assert found["chain"] == [[NAMES[place], drawn.whole[place]] for place in (0, 3, 2, 1)]
+            assert (part["low"], part["high"], part["p"]) == (expected.low, expected.high, expected.p)
+            assert part["tried"] == {"arm": NAMES[arm], **asdict(expected)}
+    lift = samples.difference(1, 0)
+    assert [decomposition[name] for name in ("lift", "low", "high")] == [lift.value, lift.low, lift.high]
+    assert decomposition["best_cheap"] == "base_fewshot"
+    assert decomposition["chain"] == [[NAMES[place], samples.whole[place]] for place in (0, 3, 2, 1)]
 
 
 @pytest.mark.parametrize(
     ("fewshot", "constrained", "best"), [(-0.2, 0.2, "base_constrained"), (-0.2, -0.1, "base"), (0.1, 0.2, "base_constrained")]
 )
 def test_a_cheap_arm_that_is_no_better_adds_nothing(fewshot, constrained, best):
-    found = decompose(NAMES, sampled(*shifted(0.0, 0.4, fewshot, constrained)))["mean"]
-    prompt = parts(found)["prompt"]
+    decomposition = decompose(NAMES, sampled(*shifted(0.0, 0.4, fewshot, constrained)))["mean"]
+    prompt = parts(decomposition)["prompt"]
     assert (prompt["arm"], prompt["over"], prompt["value"]) == (best, best, 0)
     assert (prompt["low"], prompt["high"], prompt["p"]) == (None, None, None)
     assert prompt["tried"]["arm"] == "base_fewshot"
     assert prompt["tried"]["value"] < 0
-    assert (found["best_cheap"], parts(found)["learned"]["over"]) == (best, best)
+    assert (decomposition["best_cheap"], parts(decomposition)["learned"]["over"]) == (best, best)
 
 
 def test_equal_arms_leave_the_base_the_best():
     base, tuned = shifted(0.0, 0.3)
-    found = decompose(NAMES, sampled(base, tuned, base, base[::-1]))["mean"]
-    assert found["best_cheap"] == "base"
+    decomposition = decompose(NAMES, sampled(base, tuned, base, base[::-1]))["mean"]
+    assert decomposition["best_cheap"] == "base"
 
 
 def test_an_absent_arm_is_named_so():
-    found = decompose(NAMES[:3], sampled(*shifted(0.0, 0.4, 0.2)))["mean"]
-    assert [part["arm"] for part in found["parts"]] == [None, "base_fewshot", "tuned"]
-    assert parts(found)["format"]["value"] == 0
+    decomposition = decompose(NAMES[:3], sampled(*shifted(0.0, 0.4, 0.2)))["mean"]
+    assert [part["arm"] for part in decomposition["parts"]] == [None, "base_fewshot", "tuned"]
+    assert parts(decomposition)["format"]["value"] == 0
     alone = decompose(NAMES, sampled(*shifted(0.0, 0.4)))["mean"]  # a metric of samples has no other arms
     assert [part["arm"] for part in alone["parts"]] == [None, None, "tuned"]
     assert parts(alone)["learned"]["value"] == alone["lift"]
@@ -95,21 +96,21 @@ def test_learned_is_held_against_every_arm_without_training():
     tuned = np.clip(0.6 + 0.2 * rng.normal(size=60), 0, 1)
     near = tuned - 0.02  # agrees with tuned on every example
     far = rng.permutation(tuned) - 0.03
-    drawn = sampled(tuned - 0.3, tuned, near, far)["mean"]
-    learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
+    samples = sampled(tuned - 0.3, tuned, near, far)["mean"]
+    learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
     assert learned["over"] == "base_fewshot"
-    each = [drawn.difference(1, place) for place in (0, 2, 3)]
-    assert drawn.difference(1, 2).p < 0.01
-    assert (learned["p"], learned["low"]) == (max(one.p for one in each), min(one.low for one in each))
+    differences = [samples.difference(1, place) for place in (0, 2, 3)]
+    assert samples.difference(1, 2).p < 0.01
+    assert (learned["p"], learned["low"]) == (max(one.p for one in differences), min(one.low for one in differences))
     assert learned["p"] > 0.05
     assert learned["low"] < 0 < learned["value"]
-    assert decompose(NAMES, {"mean": drawn})["mean"]["candidates"] == ["base", "base_constrained", "base_fewshot"]
+    assert decompose(NAMES, {"mean": samples})["mean"]["candidates"] == ["base", "base_constrained", "base_fewshot"]
 
 
 def test_worse_than_the_best_is_corrected_for_their_number():
-    drawn = sampled(*shifted(0.2, 0.18, 0.23, 0.19, n=200))["mean"]
-    learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
-    alone = drawn.difference(1, 2)
+    samples = sampled(*shifted(0.2, 0.18, 0.23, 0.19, n=200))["mean"]
+    learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
+    alone = samples.difference(1, 2)
     assert alone.value < 0
     assert learned["p"] == min(1, 3 * alone.p)
 
@@ -122,10 +123,10 @@ def test_an_arm_that_leads_by_luck_is_seldom_beaten_by_what_was_not_learned():
         tuned, constrained, base = (rng.random(300) < rate for rate in (0.6, 0.6, 0.3))
         few = tuned & (rng.random(300) >= 0.035)
         arms = np.array([np.stack([arm, np.ones(300)], axis=-1) for arm in np.array([base, tuned, few, constrained], dtype=float)])
-        (drawn,) = stats.sample([stats.stack(arms, mean)], 200, seed)
-        learned = parts(decompose(NAMES, {"mean": drawn})["mean"])["learned"]
+        (samples,) = stats.sample([stats.stack(arms, mean)], 200, seed)
+        learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
         called += learned["p"] <= 0.05 and learned["low"] > 0
-        naive = drawn.difference(1, NAMES.index(learned["over"]))
+        naive = samples.difference(1, NAMES.index(learned["over"]))
         old += naive.p <= 0.05 and naive.low > 0
     assert called / 200 <= 0.05
     assert old / 200 > 0.1  # what is called where only the best of this sample is looked at

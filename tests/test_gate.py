@@ -128,10 +128,10 @@ def test_few_answers_without_a_fault_are_not_passed(figure, n, seeds, result):
 def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_kept(n):
     """A suite as `compare` leaves it: no answer flips, and the gate goes by the same test as the claim."""
     rows = [{**dict.fromkeys(("id", "prompt", "target", "base", "tuned"), ""), "scores": (1.0, 1.0)}] * n
-    found = forgetting.task_suite(rows, np.arange(n), 0.02, 0.95)
-    result = judged({"figure": "forgetting", "at_most": 0.02}, cell(forgetting=[found | {"suite": "boolq", "measurable": True}]))
+    suite = forgetting.task_suite(rows, np.arange(n), 0.02, 0.95)
+    result = judged({"figure": "forgetting", "at_most": 0.02}, cell(forgetting=[suite | {"suite": "boolq", "measurable": True}]))
     assert result == ["pass" if n == 200 else "cannot tell"]
-    assert (found["p"] <= 0.025) == (n == 200)
+    assert (suite["p"] <= 0.025) == (n == 200)
 
 
 @pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("cannot_tell fail", 3), ("cannot_tell pass", 4)])
@@ -190,8 +190,8 @@ def test_a_good_file(tmp_path):
 
 
 def test_a_line_fits_the_terminal():
-    asked = Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]})
-    lines = [gate.line(gate.judge(asked, report(cell(label=label)))[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
+    gate_rules = Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]})
+    lines = [gate.line(gate.judge(gate_rules, report(cell(label=label)))[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
     assert lines == [
         "pass         lift boolq  0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
         "pass         lift winogrande_with_a_name, rank 16\n             0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
@@ -199,15 +199,15 @@ def test_a_line_fits_the_terminal():
 
 
 def test_a_long_name_fits_the_terminal():
-    asked = Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]})
+    gate_rules = Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]})
     long = cell(label="hellaswag_processed, rank 16, learning rate 0.0002, alpha per rank 2, dropout 0.05")
-    lines = gate.line(gate.judge(asked, report(long))[0]).splitlines()
+    lines = gate.line(gate.judge(gate_rules, report(long))[0]).splitlines()
     assert max(map(len, lines)) <= 80
     assert " ".join(" ".join(lines).split()) == f"pass forgetting on paragraphs, {long['label']} 0 [-0.01, 0.01] (at most 0.02)"
 
 
 @pytest.mark.parametrize(
-    ("figure", "limits", "said"),
+    ("figure", "limits", "expected"),
     [
         ((0.020004, None, None), {"at_most": 0.02}, "fail 0.020004 (at most 0.02)"),
         ((0.02, None, None), {"at_most": 0.02}, "pass 0.02 (at most 0.02)"),
@@ -219,23 +219,23 @@ def test_a_long_name_fits_the_terminal():
         ((0.3, 0.19996, 0.4), {"at_least": 0.2, "at_most": 0.5}, "cannot tell 0.3 [0.19996, 0.4] (at least 0.2 and at most 0.5)"),
     ],
 )
-def test_a_figure_and_its_limit_are_told_apart(figure, limits, said):
+def test_a_figure_and_its_limit_are_told_apart(figure, limits, expected):
     """A line never shows them alike, or on the other side of each other, through rounding."""
     value, low, high = figure
     rules = Gate.model_validate({"rules": [{"figure": "lift", **limits}]})
     row = {"rule": 0, "figure": "lift", "label": "x", "suite": None, "value": value, "low": low, "high": high, "measurable": True}
     row |= {"threshold": limits, "result": gate.result(rules.rules[0], row)}
-    assert " ".join(gate.line(row).split()).replace("lift x ", "") == said
+    assert " ".join(gate.line(row).split()).replace("lift x ", "") == expected
 
 
 def test_the_evidence(tmp_path):
-    made = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
+    artifact = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
     rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), report(cell()))
-    path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", made, rows)
-    found = json.loads(path.read_text())
+    path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", artifact, rows)
+    evidence = json.loads(path.read_text())
     assert path == tmp_path / "data" / "gate" / "r.json"
-    assert (found["status"], found["key"], found["digest"]) == (3, "k" * 64, "d" * 64)
-    assert found["rules"][1] == {
+    assert (evidence["status"], evidence["key"], evidence["digest"]) == (3, "k" * 64, "d" * 64)
+    assert evidence["rules"][1] == {
         "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05, "low": 0.04,
         "high": pytest.approx(0.06), "measurable": True, "threshold": {"at_most": 0.02}, "result": "fail",
     }  # fmt: skip
@@ -251,17 +251,17 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
     counts = json.loads(next(tmp_path.glob("data/report/*/report.json")).read_text())["cells"][0]["answers"][1]
     low, high = stats.wilson(counts["unparsed"] / counts["n"], counts["n"], 0.95)
     assert low < high
-    asked = [("unparsed", f"at_most: {limit}", *said) for limit, *said in ((high, 0, "pass"), (low - 0.01, 3, "fail"))]
-    asked.append(("unparsed", f"at_most: {(low + high) / 2}", 4, "cannot tell"))
-    asked.append(("forgetting", "suite: paragraphs, at_most: 5", 4, "cannot tell"))  # this base guesses no better than evenly
-    for figure, limit, code, word in asked:
+    gate_rules = [("unparsed", f"at_most: {limit}", *expected) for limit, *expected in ((high, 0, "pass"), (low - 0.01, 3, "fail"))]
+    gate_rules.append(("unparsed", f"at_most: {(low + high) / 2}", 4, "cannot tell"))
+    gate_rules.append(("forgetting", "suite: paragraphs, at_most: 5", 4, "cannot tell"))  # this base guesses no better than evenly
+    for figure, limit, code, word in gate_rules:
         rules.write_text(f"rules: [{{figure: {figure}, {limit}}}]")
         with pytest.raises(SystemExit) as stopped:
             cli.main()
-        shown = capsys.readouterr().out
+        output = capsys.readouterr().out
         assert (stopped.value.code or 0) == code
-        assert any(line.startswith(word) and f"{figure} " in line and "pets" in line for line in shown.splitlines())
-        assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in shown
+        assert any(line.startswith(word) and f"{figure} " in line and "pets" in line for line in output.splitlines())
+        assert f"gate: {tmp_path / 'data' / 'gate' / 'pets.json'}" in output
         assert json.loads((tmp_path / "data" / "gate" / "pets.json").read_text())["status"] == code
     rules.write_text("rules: [{figure: lft, at_least: 0}]")
     with pytest.raises(SystemExit) as stopped:
@@ -270,11 +270,11 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
     assert "Did you mean 'lift'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("n", "said"), [(5, "cannot tell"), (500, "pass")])
-def test_five_examples_that_agree_are_no_proof(n, said):
+@pytest.mark.parametrize(("n", "expected"), [(5, "cannot tell"), (500, "pass")])
+def test_five_examples_that_agree_are_no_proof(n, expected):
     """Resamples of equal differences are all equal, so the interval has no width."""
     same = cell(comparisons=[{"n": n, "lift": 0.0, "low": 0.0, "high": 0.0}])
-    assert judged({"figure": "lift", "at_least": -0.01}, same) == [said]
+    assert judged({"figure": "lift", "at_least": -0.01}, same) == [expected]
 
 
 @pytest.mark.parametrize(("confidence", "fewest"), [(0.8, 161), (0.95, 299), (0.99, 459)])
@@ -282,9 +282,9 @@ def test_five_examples_that_agree_are_no_proof(n, said):
 def test_agreeing_examples_are_held_to_the_confidence_of_the_report(figure, confidence, fewest):
     """That 99 of 100 examples show the same is shown by n of n where 0.99^n is at most 1 - confidence."""
     flat = {"low": 0.0, "high": 0.0}
-    for n, said in ((fewest - 1, "cannot tell"), (fewest, "pass")):
+    for n, expected in ((fewest - 1, "cannot tell"), (fewest, "pass")):
         arm = {**cell()["arms"][1], "score": 0.0, **flat}
         same = cell(
             arms=[arm], comparisons=[{"n": n, "lift": 0.0, **flat}], decomposition={"parts": [{"name": "learned", "value": 0.0, **flat}]}
         )
-        assert judged({"figure": figure, "at_least": -0.01}, same, confidence=confidence) == [said]
+        assert judged({"figure": figure, "at_least": -0.01}, same, confidence=confidence) == [expected]

@@ -35,8 +35,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(Inputs(tmp_path_factory.mktemp("plain"), {}))
 
 
-def arm(made: Made, name: str, cell: int = 0) -> dict[str, Any]:
-    return next(row for row in made.json["cells"][cell]["arms"] if row["name"] == name)
+def arm(page: Made, name: str, cell: int = 0) -> dict[str, Any]:
+    return next(row for row in page.json["cells"][cell]["arms"] if row["name"] == name)
 
 
 def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
@@ -56,24 +56,24 @@ def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
 
 
 def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
-    made = Made(Inputs(tmp_path, RECIPE, arms=ARMS, second="token_f1"))
-    told = made.load("cell0000.verdict", "beside.json")["token_f1"]
-    row = made.json["cells"][0]["comparisons"][1]
-    for each in made.json["cells"][0]["arms"]:
-        other = next((found for found in told["others"] if found["name"] == each["name"]), None)
-        low, high = (other["score_low"], other["score_high"]) if other else told["scores"][each["name"]]
-        score = other["score"] if other else row[each["name"]]
-        assert each["metrics"] == [{"metric": "token_f1", "score": score, "low": low, "high": high}]
-        assert score == pytest.approx(0.15 + 0.7 * each["score"])
-    assert "Every arm by the other metrics" in made.html
+    page = Made(Inputs(tmp_path, RECIPE, arms=ARMS, second="token_f1"))
+    by_metric = page.load("cell0000.verdict", "beside.json")["token_f1"]
+    row = page.json["cells"][0]["comparisons"][1]
+    for arm_row in page.json["cells"][0]["arms"]:
+        other = next((other for other in by_metric["others"] if other["name"] == arm_row["name"]), None)
+        low, high = (other["score_low"], other["score_high"]) if other else by_metric["scores"][arm_row["name"]]
+        score = other["score"] if other else row[arm_row["name"]]
+        assert arm_row["metrics"] == [{"metric": "token_f1", "score": score, "low": low, "high": high}]
+        assert score == pytest.approx(0.15 + 0.7 * arm_row["score"])
+    assert "Every arm by the other metrics" in page.html
 
 
 def test_measures_of_an_arm_are_its_own(full: Made) -> None:
-    found, none = arm(full, "base_fewshot"), arm(full, "constant")
+    few_shot, none = arm(full, "base_fewshot"), arm(full, "constant")
     for name, file in (("relevance", "relevance.json"), ("grounding", "grounding.json")):
-        assert found[name] == full.load("cell0000.verdict", file)["arms"]["base_fewshot"]
-    assert found["speed"]["p95"] == full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["p95"]
-    assert (found["speed"]["overhead"], found["tokens_in"]) == (2.1, 400)
+        assert few_shot[name] == full.load("cell0000.verdict", file)["arms"]["base_fewshot"]
+    assert few_shot["speed"]["p95"] == full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["p95"]
+    assert (few_shot["speed"]["overhead"], few_shot["tokens_in"]) == (2.1, 400)
     assert [none[name] for name in ("relevance", "speed", "tokens_in", "cost")] == [None] * 4
     assert arm(full, "tuned")["lenient"] == full.load("cell0000.verdict", "lenient.json")["tuned"]
 
@@ -112,11 +112,11 @@ def test_evidence_leads_somewhere(full: Made) -> None:
 
 def evidence_leads_somewhere(full: Made) -> None:
     """From every sentence, rule and claim to an element of the page."""
-    rows = [*full.json["claims"], *full.json["rules"], *(said for told in full.json["advice"] for said in told["sentences"])]
+    rows = [*full.json["claims"], *full.json["rules"], *(sentence for advice in full.json["advice"] for sentence in advice["sentences"])]
     assert all(f'id="{row["evidence"].removeprefix("#")}"' in full.html for row in rows)
-    anchors = {f"#{found}" for found in re.findall(r'id="([^"]+)"', full.html)}
-    assert {anchor for said in full.json["summary"] for anchor in said["evidence"]} <= anchors
-    assert " ".join(said["text"] for said in full.json["summary"]) in full.md
+    anchors = {f"#{name}" for name in re.findall(r'id="([^"]+)"', full.html)}
+    assert {anchor for sentence in full.json["summary"] for anchor in sentence["evidence"]} <= anchors
+    assert " ".join(sentence["text"] for sentence in full.json["summary"]) in full.md
 
 
 def test_parts_lead_from_base_to_tuned(full: Made) -> None:
@@ -135,10 +135,10 @@ def test_a_learned_part_below_zero_is_drawn_as_such(full: Made) -> None:
 
 
 def test_prices_come_from_tokens_and_speed(full: Made) -> None:
-    found = arm(full, "tuned")
-    hour, speed = 1.2 / 3600, found["speed"]
-    seconds = found["tokens_in"] / speed["prompt_tokens_per_second"] + found["counts"]["mean_tokens"] / speed["tokens_per_second"]
-    assert found["cost"]["request"] == pytest.approx(seconds * hour)
+    tuned = arm(full, "tuned")
+    hour, speed = 1.2 / 3600, tuned["speed"]
+    seconds = tuned["tokens_in"] / speed["prompt_tokens_per_second"] + tuned["counts"]["mean_tokens"] / speed["tokens_per_second"]
+    assert tuned["cost"]["request"] == pytest.approx(seconds * hour)
     paid = full.load("cell0000.reference.gpt-x", "manifest.json")["facts"]
     priced = (2.5 * paid["prompt_tokens"] + 10 * paid["completion_tokens"]) / 1e6 / paid["examples"]
     assert arm(full, "reference.gpt-x")["cost"]["request"] == pytest.approx(priced)
@@ -159,8 +159,8 @@ def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -
     optional = ("parts", "cost", "forgetting", "references", "sweep", "published")
     assert [name for name in optional if f'<section id="{name}">' in full.html] == ["parts", "cost", "forgetting", "references"]
     assert [name for name in optional if f'<section id="{name}">' in plain.html] == []
-    for made in (full, plain):
-        assert all(f'href="#{name}"' not in made.html for name in optional if f'<section id="{name}">' not in made.html)
+    for page in (full, plain):
+        assert all(f'href="#{name}"' not in page.html for name in optional if f'<section id="{name}">' not in page.html)
 
 
 def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
@@ -170,9 +170,9 @@ def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
 
 
 def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
-    given = full.load("cell0001.verdict", "forgetting.json")["suites"]
-    found = full.json["cells"][1]["forgetting"]
-    assert [{name: row[name] for name in given[0]} for row in found] == given
+    in_folder = full.load("cell0001.verdict", "forgetting.json")["suites"]
+    in_report = full.json["cells"][1]["forgetting"]
+    assert [{name: row[name] for name in in_folder[0]} for row in in_report] == in_folder
     line = full.html[full.html.index('<tr id="cell0001-kept-shop_sentiment"') :].partition("</tr>")[0]
     assert all(text in line for text in ("0.610", "0.480", "+0.13", "0.02", "worse", "4, 30"))
     assert "&lt;/script&gt;no" in full.html
@@ -180,45 +180,45 @@ def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
 
 
 def test_slot_errors_have_a_table(tmp_path: Path) -> None:
-    made = Made(Inputs(tmp_path, {"tasks": ["titles"]}, n=12, arms=("base_fewshot",), measured=True, grounded="slots"))
-    assert made.json["cells"][0]["grounding"] == "slots"
-    assert "Slots of titles" in made.html
-    assert "[1.0, 3.0]" in made.html  # two percent of slots missing
+    page = Made(Inputs(tmp_path, {"tasks": ["titles"]}, n=12, arms=("base_fewshot",), measured=True, grounded="slots"))
+    assert page.json["cells"][0]["grounding"] == "slots"
+    assert "Slots of titles" in page.html
+    assert "[1.0, 3.0]" in page.html  # two percent of slots missing
 
 
 def test_enough_of_a_sweep(tmp_path: Path) -> None:
-    made = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
-    (line,) = made.json["learning"]
+    page = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
+    (line,) = page.json["learning"]
     assert (line["task"], line["axis"], line["values"], line["margin"]) == ("boolq", "finetune.rank", [4, 16], 0.02)
-    scores = [cell["comparisons"][0]["tuned"] for cell in made.json["cells"]]
+    scores = [cell["comparisons"][0]["tuned"] for cell in page.json["cells"]]
     assert [point["tuned"] for point in line["points"]] == scores
     assert line["points"][0]["against_largest"]["difference"] == pytest.approx(scores[0] - scores[1])
-    assert "no rank below 16 was shown to be enough" in made.html
+    assert "no rank below 16 was shown to be enough" in page.html
 
 
 def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(summary(full.json))
-    shown = [line.rstrip() for line in console.export_text().splitlines()]
-    assert max(map(len, shown)) <= 80
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) <= 80
     parts = full.json["cells"][0]["decomposition"]["parts"]
-    told = ", ".join(f"{part['name']} {fmt.signed(part['value'])}" for part in parts)
+    split = ", ".join(f"{part['name']} {fmt.signed(part['value'])}" for part in parts)
     floor = fmt.number(arm(full, "constant")["score"])
-    assert f"= {told}; always one answer: {floor}" in " ".join(" ".join(shown).split())
-    assert "  titles: plain English +0.02 nats better, shop_sentiment +0.13 worse" in shown
+    assert f"= {split}; always one answer: {floor}" in " ".join(" ".join(lines).split())
+    assert "  titles: plain English +0.02 nats better, shop_sentiment +0.13 worse" in lines
 
 
 @pytest.mark.parametrize("ranks", [[4, 8], [4, 8, 16, 32]])
 def test_terminal_tells_parts_of_few_points_of_a_sweep(tmp_path: Path, ranks: list[int]) -> None:
     tasks = ["tldr_headline_gen", "hellaswag_processed"]
     recipe = {"tasks": tasks, "sweep": {"finetune.rank": ranks, "finetune.learning_rate": [2e-4]}}
-    made = Made(Inputs(tmp_path, recipe, n=20, arms=("base_fewshot", "constant"), measured=True))
-    text = typed(made.json)
+    page = Made(Inputs(tmp_path, recipe, n=20, arms=("base_fewshot", "constant"), measured=True))
+    text = typed(page.json)
     assert max(map(len, text.splitlines())) <= 80
     assert ("What made each lift, and what was lost elsewhere: on the page and in report.md." in text) == (len(ranks) > 3)
     lines = [line for line in text.splitlines() if line.startswith("  ")]
-    for cell in made.json["cells"]:
+    for cell in page.json["cells"]:
         started = [line for line in lines if line.startswith(f"  {cell['label']}: ")]
         assert len(started) == (0 if len(ranks) > 3 else 2)
         assert len(ranks) > 3 or "learned" in text.partition(f"  {cell['label']}: ")[2][:200]
@@ -270,11 +270,11 @@ def test_rules_in_words(row: dict[str, Any], value: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0.0003, "0.00030 s"), (0.3, "0.30 s"), (9.94, "9.9 s"), (9.97, "10 s"), (59.4, "59 s"), (60, "1 min"), (None, "not known")],
 )
-def test_times_have_two_digits_and_no_bare_point(seconds: float | None, said: str) -> None:
-    assert fmt.seconds(seconds) == said
+def test_times_have_two_digits_and_no_bare_point(seconds: float | None, text: str) -> None:
+    assert fmt.seconds(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -299,10 +299,10 @@ def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
 
 
 def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
-    told = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
-    points = [told | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
-    drawn = charts_lift.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
-    assert all(f">{value}<" in drawn for value in (160, 480, 1440))
+    point = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
+    points = [point | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
+    chart = charts_lift.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
+    assert all(f">{value}<" in chart for value in (160, 480, 1440))
 
 
 def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
@@ -313,15 +313,15 @@ def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
 
 def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
     names = ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]
-    made = Made(Inputs(tmp_path, {"tasks": names}, n=12, arms=("base_fewshot", "constant"), measured=True))
-    verdict = made.html.partition('<section id="verdict">')[2].partition("</section>")[0]
+    page = Made(Inputs(tmp_path, {"tasks": names}, n=12, arms=("base_fewshot", "constant"), measured=True))
+    verdict = page.html.partition('<section id="verdict">')[2].partition("</section>")[0]
     assert 'class="card' not in verdict
-    for cell, told in zip(made.json["cells"], made.json["advice"], strict=True):
+    for cell, advice in zip(page.json["cells"], page.json["advice"], strict=True):
         assert f'<a href="#{cell["cell"]}">{cell["label"]}</a></th><td>' in verdict
-        assert all(fmt.typeset(sentence["text"]).split(":")[0] in verdict for sentence in told["sentences"])
-    assert verdict.count("<td>the fine-tune</td>") == sum(told["use"] == "tuned" for told in made.json["advice"])
-    evidence_leads_somewhere(made)
-    folded = made.md.partition("<details><summary>7 recommendations, each with its rule</summary>\n\n")[2].partition("\n\n</details>")[0]
+        assert all(fmt.typeset(sentence["text"]).split(":")[0] in verdict for sentence in advice["sentences"])
+    assert verdict.count("<td>the fine-tune</td>") == sum(advice["use"] == "tuned" for advice in page.json["advice"])
+    evidence_leads_somewhere(page)
+    folded = page.md.partition("<details><summary>7 recommendations, each with its rule</summary>\n\n")[2].partition("\n\n</details>")[0]
     assert folded.count("\n- **") == 6
     assert "\n  - " not in folded  # the notes are on the page
 
@@ -329,30 +329,30 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
 def test_the_paragraph_leads_to_its_evidence(full: Made) -> None:
     paragraph = full.html.partition('<p class="summary">')[2].partition("</p>")[0]
     assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == fmt.typeset(
-        " ".join(said["text"] for said in full.json["summary"])
+        " ".join(sentence["text"] for sentence in full.json["summary"])
     )
     links = re.findall(r'href="([^"]+)"(?: title="[^"]*")?>([^<]+)<', paragraph)
-    assert [anchor for anchor, _ in links] == [anchor for said in full.json["summary"] for anchor in said["evidence"]]
+    assert [anchor for anchor, _ in links] == [anchor for sentence in full.json["summary"] for anchor in sentence["evidence"]]
     assert ("#claims", "8 claims") in links
     assert [name for _, name in links if name in ("1", "2")] == ["1", "2"]  # two claims got the same word
 
 
 def test_many_claims_with_one_word_lead_to_their_table(tmp_path: Path) -> None:
-    made = Made(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
-    kept = next(said for said in made.json["summary"] if said["text"].startswith("Asked 14 times"))
-    assert len(kept["evidence"]) == 14
-    group = kept["text"][slice(*max(kept["spans"], key=kept["spans"].count))]
-    assert f'<a href="#claims">{group}</a>' in made.html
+    page = Made(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
+    sentence = next(sentence for sentence in page.json["summary"] if sentence["text"].startswith("Asked 14 times"))
+    assert len(sentence["evidence"]) == 14
+    group = sentence["text"][slice(*max(sentence["spans"], key=sentence["spans"].count))]
+    assert f'<a href="#claims">{group}</a>' in page.html
 
 
 def test_markdown_advises_with_rules(full: Made) -> None:
-    for told in full.json["advice"]:
+    for advice in full.json["advice"]:
         lines = [line.strip() for line in full.md.partition("## What to use")[2].partition("\n## ")[0].splitlines()]
-        at = next(number for number, line in enumerate(lines) if line.startswith(f"- **{told['label']}**: "))
-        assert len(told["sentences"]) > 1
-        for line, sentence in zip(lines[at:], told["sentences"], strict=False):
+        start = next(number for number, line in enumerate(lines) if line.startswith(f"- **{advice['label']}**: "))
+        assert len(advice["sentences"]) > 1
+        for line, sentence in zip(lines[start:], advice["sentences"], strict=False):
             assert sentence["text"] in line
-            rule = next((rule for rule in full.json["rules"] if (rule["cell"], rule["rule"]) == (told["cell"], sentence["rule"])), None)
+            rule = next((rule for rule in full.json["rules"] if (rule["cell"], rule["rule"]) == (advice["cell"], sentence["rule"])), None)
             assert line.endswith(f"*({rule['rule']}: {fmt.rule_value(rule)})*" if rule else sentence["text"])
 
 
@@ -362,7 +362,7 @@ NONE = {"shrunk": 40, "fewest_shots": 0, "most_shots": 0, "separator": ""}
 
 
 @dataclass
-class Told(Inputs):
+class InputsWithFacts(Inputs):
     """Inputs whose folders of arms say what stood in their prompts."""
 
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -372,7 +372,7 @@ class Told(Inputs):
 
 
 @pytest.mark.parametrize(
-    ("name", "facts", "said"),
+    ("name", "facts", "text"),
     [
         ("base_fewshot", SHOWN, "5 worked examples in every prompt; answers also end at a blank line"),
         ("base_fewshot", SHOWN | {"separator": ""}, "5 worked examples in every prompt"),
@@ -391,37 +391,37 @@ class Told(Inputs):
         ),
     ],
 )
-def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dict[str, Any], said: str) -> None:
-    made = Made(Told(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts}))
-    found = {row["name"]: row["asked"] for row in made.json["cells"][0]["arms"]}
-    assert [other for other, asked in found.items() if asked] == [name]
-    assert (found[name]["said"], found[name]["prompts"]) == (said, 40)
+def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dict[str, Any], text: str) -> None:
+    page = Made(InputsWithFacts(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts}))
+    in_prompts = {row["name"]: row["asked"] for row in page.json["cells"][0]["arms"]}
+    assert [other for other, contents in in_prompts.items() if contents] == [name]
+    assert (in_prompts[name]["said"], in_prompts[name]["prompts"]) == (text, 40)
     measured = {"shots": "shots", "shrunk": "shrunk", "fewest": "fewest_shots", "most": "most_shots", "separator": "separator"}
-    assert all(found[name][key] == facts[measured.get(key, key)] for key in found[name].keys() - {"said", "prompts"})
-    assert found[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
-    section = made.html.partition('<section id="arms">')[2].partition("</section>")[0]
-    assert f"{arms.find(name).label}: {said}." in section
+    assert all(in_prompts[name][key] == facts[measured.get(key, key)] for key in in_prompts[name].keys() - {"said", "prompts"})
+    assert in_prompts[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
+    section = page.html.partition('<section id="arms">')[2].partition("</section>")[0]
+    assert f"{arms.find(name).label}: {text}." in section
 
 
 @pytest.mark.parametrize(("facts", "why"), [(NONE, "no worked example fitted"), (FEWER, None)])
 def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path, facts: dict[str, Any], why: str | None) -> None:
-    told = {"arm.base_fewshot": SHOWN | facts}
-    made = Made(Told(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=told))
-    parts = {each["name"]: each for each in made.json["cells"][0]["decomposition"]["parts"]}
+    facts_by_source = {"arm.base_fewshot": SHOWN | facts}
+    page = Made(InputsWithFacts(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=facts_by_source))
+    parts = {part["name"]: part for part in page.json["cells"][0]["decomposition"]["parts"]}
     assert (parts["prompt"]["why"], parts["prompt"]["tried"] is None, parts["learned"]["why"]) == (why, bool(why), None)
-    shown = fmt.part_value(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
-    assert ("(not tried: no worked example fitted)" in shown) == bool(why)
+    text = fmt.part_value(parts["prompt"] | {"value": 0.0, "low": None, "high": None})
+    assert ("(not tried: no worked example fitted)" in text) == bool(why)
 
 
 def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
-    said = json.loads(json.dumps(full.json))
-    found = next(row for row in said["cells"][0]["arms"] if row["name"] == "base")
-    found["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
-    assert "no answers</" in render.page(said, {}, charts_lift.all_of(said) | charts_arms.all_of(said)).replace("<small>", "</")
+    report = json.loads(json.dumps(full.json))
+    base = next(row for row in report["cells"][0]["arms"] if row["name"] == "base")
+    base["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
+    assert "no answers</" in render.page(report, {}, charts_lift.all_of(report) | charts_arms.all_of(report)).replace("<small>", "</")
 
 
 def test_points_of_training_curves_tell_their_value(full: Made) -> None:
-    drawn = charts_lift.all_of(full.json)
+    charts = charts_lift.all_of(full.json)
     first = next(iter(full.json["adapters"].values()))["curve"]["train"]
-    assert drawn["loss0"].count("<title>") > min(20, len(first) // 2)
-    assert f"{first[0][1]:.3f} at step {first[0][0]}<" in drawn["loss0"]
+    assert charts["loss0"].count("<title>") > min(20, len(first) // 2)
+    assert f"{first[0][1]:.3f} at step {first[0][0]}<" in charts["loss0"]
