@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from pipeline import metrics
+from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 
@@ -77,6 +77,12 @@ def verbs() -> str:
     return "\n".join(["| command | what it does |", "|---|---|", *(f"| `loralift {name}` | {summary} |" for name, summary in rows)])
 
 
+def arm_table() -> str:
+    """Every arm that a recipe may name."""
+    rows = [f"| `{arm.name}` | {'yes' if arm.name in arms.DEFAULT else ''} | {arm.label} | {arm.meaning} |" for arm in arms.ROWS]
+    return "\n".join(["| arm | default | in reports | meaning |", "|---|---|---|---|", *rows])
+
+
 def keys() -> str:
     """A table of every key that a recipe may hold."""
     lines = ["| key | default | meaning |", "|---|---|---|"]
@@ -124,7 +130,7 @@ def between(body: str, match: re.Match[str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be."""
-    parts = {"tree": tree(), "verbs": verbs(), "keys": keys()}
+    parts = {"tree": tree(), "verbs": verbs(), "arms": arm_table(), "keys": keys()}
     return {path: renewed(path.read_text("utf-8"), parts) for path in (ROOT / "README.md", ROOT / "docs" / "recipes.md")}
 
 
