@@ -95,7 +95,6 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
     tokens, base, tuned, kl = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("tokens", "base", "tuned", "kl"))
     moved = tuned - base
     shift = Shift(moved, tokens, is_score=False)
-    low, high = shift.interval((1 - confidence) / 2)
     divergence = rate(kl, tokens, confidence, resamples, seed)
     return {
         "kind": "loss",
@@ -103,16 +102,24 @@ def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float,
         "n": len(rows),
         "base": float(base.sum() / tokens.sum()),
         "tuned": float(tuned.sum() / tokens.sum()),
+        **tests_of(shift, margin, confidence),
+        "kl": dict(zip(("mean", "low", "high"), divergence, strict=True)),
+        "flips": {"fixed": int((moved <= -margin * tokens).sum()), "broken": int((moved >= margin * tokens).sum())},
+        "broken": [],
+        "fixed": [],
+    }
+
+
+def tests_of(shift: Shift, margin: float, confidence: float) -> dict[str, Any]:
+    """The mean loss of scores or gain of nats with its interval, and the tests of it against the margin."""
+    low, high = shift.interval((1 - confidence) / 2)
+    return {
         "difference": shift.mean,
         "low": low,
         "high": high,
         "p": shift.kept(margin),
         "p_worse": shift.worse(margin),
         "margin": margin,
-        "kl": dict(zip(("mean", "low", "high"), divergence, strict=True)),
-        "flips": {"fixed": int((moved <= -margin * tokens).sum()), "broken": int((moved >= margin * tokens).sum())},
-        "broken": [],
-        "fixed": [],
     }
 
 
@@ -138,19 +145,13 @@ def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin
     base, tuned = np.array([row["scores"] for row in rows], dtype=np.float64).T
     lost = base - tuned
     shift = of_scores(lost, groups)
-    low, high = shift.interval((1 - confidence) / 2)
     return {
         "kind": "task",
         "task_metric": None,
         "n": len(rows),
         "base": float(base.mean()),
         "tuned": float(tuned.mean()),
-        "difference": shift.mean,
-        "low": low,
-        "high": high,
-        "p": shift.kept(margin),
-        "p_worse": shift.worse(margin),
-        "margin": margin,
+        **tests_of(shift, margin, confidence),
         "kl": None,
         "flips": {"fixed": int((lost < -stats.TIE).sum()), "broken": int((lost > stats.TIE).sum())},
         "broken": told(rows, lost > stats.TIE),
