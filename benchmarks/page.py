@@ -32,10 +32,10 @@ from tests import browser, report_inputs
 
 HERE = Path(__file__).parent
 SKILL = {"base": 0.35, "base_fewshot": 0.5, "tuned": 0.8, "base_bf16": 0.36, "merged": 0.79, "shuffled_labels": 0.2}
-"""By arm, the share of the words of the target that its answers have."""
-TRAINED = 40
+"""The share of the target's words that an arm's answers have."""
+TRAIN_EXAMPLES = 40
 """Training examples; the page shows none."""
-WATCH = """
+OBSERVER = """
 window.bench = { ready: null, long: [] };
 new PerformanceObserver((list) => {
   for (const task of list.getEntries()) bench.long.push(task.duration);
@@ -45,8 +45,8 @@ new MutationObserver(() => {
   if (document.documentElement?.dataset.ready) bench.ready ??= bench.painted();
 }).observe(document, { attributes: true, subtree: true, attributeFilter: ["data-ready"] });
 """
-"""Stands in the page before its own scripts: when its list could be used, and every task of more than 50 ms."""
-USE = """async ([kind, selector, value]) => {
+"""Runs before the page's own scripts: records when its list is usable, and every task of more than 50 ms."""
+INTERACT = """async ([kind, selector, value]) => {
   const found = document.getElementById("found"), start = performance.now();
   const answered = new Promise((done) => new MutationObserver(done).observe(found, { childList: true }));
   if (kind === "hash") location.hash = value;
@@ -58,7 +58,7 @@ USE = """async ([kind, selector, value]) => {
   await answered;
   return [(await bench.painted() - start) / 1000, found.textContent];
 }"""
-"""Does one thing to the ledger; seconds until what it gives is painted, and what it then says of the list."""
+"""Changes one control of the ledger; returns the seconds until the result is painted, and the line that counts it."""
 SCROLL = """async ([step, most]) => {
   const page = document.documentElement, frames = [];
   window.scrollTo({ top: 0, behavior: "instant" });
@@ -73,9 +73,10 @@ SCROLL = """async ([step, most]) => {
   await bench.painted();
   return { frames, long: bench.long, height: page.scrollHeight };
 }"""
-"""Scrolls from the top to the end, so many pixels a frame; milliseconds between frames, and of long tasks meanwhile."""
-STEP, FRAMES = 150, 900
-"""Pixels a frame: 9,000 a second at 60 frames, faster than a wheel is turned; and frames at most."""
+"""Scrolls from top to bottom; returns the milliseconds between frames and of long tasks."""
+PIXELS_PER_FRAME = 150
+"""9,000 pixels/s at 60 frames/s, faster than a mouse wheel."""
+MAX_FRAMES = 900
 
 
 def words(chance: random.Random, count: int) -> str:
@@ -83,28 +84,28 @@ def words(chance: random.Random, count: int) -> str:
 
 
 def write_rows(path: Path, count: int, chance: random.Random) -> Path:
-    """A passage of 60 words and a title of 14 a row."""
-    rows = [{"passage": f"No. {at}: {words(chance, 60)}.", "title": f"{words(chance, 13)} {at}"} for at in range(count)]
+    """Write rows with a passage of 60 words and a title of 14."""
+    rows = [{"passage": f"No. {number}: {words(chance, 60)}.", "title": f"{words(chance, 13)} {number}"} for number in range(count)]
     path.write_text(report_inputs.lines(rows), "utf-8")
     return path
 
 
-def asked(root: Path, examples: int) -> recipe.Recipe:
+def build_recipe(root: Path, examples: int) -> recipe.Recipe:
     chance = random.Random(0)
-    data = {"train": write_rows(root / "train.jsonl", TRAINED, chance), "heldout": write_rows(root / "test.jsonl", examples, chance)}
+    data = {"train": write_rows(root / "train.jsonl", TRAIN_EXAMPLES, chance), "heldout": write_rows(root / "test.jsonl", examples, chance)}
     task = {"name": "titles", "data": {name: str(path) for name, path in data.items()}, "prompt": "{passage}\nTitle:", "target": "{title}"}
     return recipe.build(
         {
             "name": "large-page", "base": "quickstart-base",
             "tasks": [{**task, "metrics": ["rougeL"], "grounded": True, "max_new_tokens": 32}],
-            "prepare": {"train_examples": TRAINED, "dev_examples": 0, "heldout_examples": examples, "near_duplicates": 1.0},
+            "prepare": {"train_examples": TRAIN_EXAMPLES, "dev_examples": 0, "heldout_examples": examples, "near_duplicates": 1.0},
             "compare": {"arms": list(SKILL), "relevance_examples": 0, "speed_prompts": 0}, "general": {"suites": []},
         }
     )  # fmt: skip
 
 
-def said(example: Example, arm: str) -> Prediction:
-    """An answer that has as many words of the target as the arm's skill gives; some are empty, some were cut off."""
+def invented_prediction(example: Example, arm: str) -> Prediction:
+    """An answer with the arm's share of the target's words; some are empty, some truncated."""
     chance = random.Random(f"{example.id}{arm}")
     text = " ".join(word if chance.random() < SKILL[arm] else chance.choice(report_inputs.WORDS) for word in example.target.split())
     odd = chance.random()
@@ -112,61 +113,64 @@ def said(example: Example, arm: str) -> Prediction:
 
 
 def arm_of(job: Job) -> str:
-    """Which arm a job of `generate` makes, by what its label ends in."""
+    """The arm of a generate job, by the end of its label."""
     name = job.label.rpartition("--")[2]
     return name if name in SKILL else "tuned"
 
 
-def invented(job: Job, inputs: dict[str, Artifact], site: Site) -> Artifact:
-    """A sealed folder in the place of one that training or answering would leave."""
-    wanted, made = artifact_spec(job, inputs), {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.provenance(site.machine)}
-    with site.store.scratch(wanted) as out:
-        facts = trained(job, out) if job.stage == "finetune" else answered(job, inputs, out)
-        return site.store.seal(wanted, out, facts, made, {name: source.path.name for name, source in inputs.items()})
+def seal_invented(job: Job, inputs: dict[str, Artifact], site: Site) -> Artifact:
+    """Seal a folder with invented content instead of training or generating."""
+    spec = artifact_spec(job, inputs)
+    provenance = {"seconds": 1.0, "at": "2026-01-01T00:00:00Z", **machine.provenance(site.machine)}
+    with site.store.scratch(spec) as out:
+        facts = write_adapter(job, out) if job.stage == "finetune" else write_predictions(job, inputs, out)
+        return site.store.seal(spec, out, facts, provenance, {name: source.path.name for name, source in inputs.items()})
 
 
-def trained(job: Job, out: Path) -> dict[str, Any]:
-    """The files of an adapter that the report reads, and its facts."""
+def write_adapter(job: Job, out: Path) -> dict[str, Any]:
+    """Write the files of an adapter that the report reads; returns its facts."""
     (out / "curve.csv").write_text(report_inputs.curve(60, job.params["rank"], job.params["seed"]), "utf-8")
     facts = {"trainable_parameters": 1000, "adapter_bytes": 4000, "steps": 60, "kept_step": 60, "dev_loss": 1.0}
     return facts | {"target_tokens": 9999, "tokens_per_second": 500.0, "train_seconds": 100.0, "targets": ["q_proj"]}
 
 
-def answered(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[str, Any]:
-    """The files of an arm's answers, and their facts."""
-    exam = records.read(inputs["heldout"].path / "examples.jsonl", Example)
-    count = records.write(out / "predictions.jsonl", (said(example, arm_of(job)) for example in exam))
+def write_predictions(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[str, Any]:
+    """Write the files of an arm's answers; returns their facts."""
+    heldout = records.read(inputs["heldout"].path / "examples.jsonl", Example)
+    count = records.write(out / "predictions.jsonl", (invented_prediction(example, arm_of(job)) for example in heldout))
     if "adapter" in inputs and "merge" not in job.params:
         (out / "liveness.json").write_text(json.dumps(report_inputs.liveness(0, True)), "utf-8")
     facts = {"examples": count, "tokens": 20 * count, "prompt_tokens": 150 * count, "truncated": 0, "tokens_per_second": 60.0}
-    shown = dict.fromkeys(("shots", "fewest_shots", "most_shots"), job.params["shots"]) if "shots" in job.params else {}
-    return facts | (shown | {"shrunk": 0, "separator": ""} if shown else {})
+    if "shots" not in job.params:
+        return facts
+    shots = dict.fromkeys(("shots", "fewest_shots", "most_shots"), job.params["shots"])
+    return facts | shots | {"shrunk": 0, "separator": ""}
 
 
-def built(root: Path, examples: int) -> tuple[dict[Job, Artifact], dict[str, float]]:
-    """Everything that the page comes from, the page last; and seconds of the stages that were really run."""
+def build_artifacts(root: Path, examples: int) -> tuple[dict[Job, Artifact], dict[str, float]]:
+    """All artifacts behind the page, the report last; and seconds by stage of the jobs that really ran."""
     site = Site(cli.store_at(root), Machine())
     done: dict[Job, Artifact] = {}
     seconds: dict[str, float] = {}
-    for job in plans.plan(asked(root, examples)):
+    for job in plans.plan(build_recipe(root, examples)):
         inputs = {name: done[source] for name, source in job.inputs}
         if job.stage in ("finetune", "generate"):
-            done[job] = invented(job, inputs, site)
+            done[job] = seal_invented(job, inputs, site)
         else:
             done[job] = make(job, inputs, site)[1]
             seconds[job.stage] = round(seconds.get(job.stage, 0.0) + done[job].provenance["seconds"], 2)
     return done, seconds
 
 
-def verified(page: Path, root: Path) -> tuple[float, str]:
-    """Seconds of `loralift verify PAGE`, a process of its own, and what it said."""
+def time_verify(page: Path, root: Path) -> tuple[float, str]:
+    """Seconds of `loralift verify PAGE` in a process of its own, and its output."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "pipeline", "verify", str(page), "--store", str(root)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
     return round(time.perf_counter() - start, 2), " ".join(done.stdout.split())
 
 
-def uses(verdict: Path, examples: int) -> list[tuple[str, int, list[str]]]:
+def interactions(verdict: Path, examples: int) -> list[tuple[str, int, list[str]]]:
     """What is done to the ledger of an open page, in this order: its name, how many examples are then listed, and the words for USE."""
     rows = list(records.dictionaries(verdict / "examples.jsonl"))
     cut = sum(any("truncated" in arm["flags"] for arm in (row["base"], *row["tuned"], *row["others"].values())) for row in rows)
@@ -181,65 +185,67 @@ def uses(verdict: Path, examples: int) -> list[tuple[str, int, list[str]]]:
     ]
 
 
-def opened(path: Path, used: list[tuple[str, int, list[str]]]) -> tuple[dict[str, float], str]:
-    """What one opening took, by name: seconds, milliseconds of tasks and between frames, pixels; and the browser's version."""
-    found: dict[str, float] = {}
+def time_opening(path: Path, steps: list[tuple[str, int, list[str]]]) -> tuple[dict[str, float], str]:
+    """The figures of one opening by name (seconds, milliseconds, pixels), and the browser's version."""
+    figures: dict[str, float] = {}
     with browser.running() as chromium:
         version = chromium.version
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
-        page.add_init_script(WATCH)
+        page.add_init_script(OBSERVER)
         page.goto(f"file://{path}")
-        found["listed_seconds"] = page.evaluate("async () => await bench.ready / 1000")
-        found["opening_longest_task_ms"] = max(page.evaluate("bench.long"), default=0.0)
-        for name, count, asked in used:
-            found[name], told = page.evaluate(USE, asked)
-            assert told.endswith(f"of {count:,}"), f"{path}, {name}: the page says {told!r} where {count:,} examples fit"
-        scrolled = page.evaluate(SCROLL, [STEP, FRAMES])
+        figures["listed_seconds"] = page.evaluate("async () => await bench.ready / 1000")
+        figures["opening_longest_task_ms"] = max(page.evaluate("bench.long"), default=0.0)
+        for name, count, arguments in steps:
+            figures[name], line = page.evaluate(INTERACT, arguments)
+            assert line.endswith(f"of {count:,}"), f"{path}, {name}: the page says {line!r} where {count:,} examples fit"
+        scrolled = page.evaluate(SCROLL, [PIXELS_PER_FRAME, MAX_FRAMES])
     gaps = scrolled["frames"]
-    found["usable_seconds"] = found["listed_seconds"] + found["first_search_seconds"]
-    found |= {"scroll_median_gap_ms": statistics.median(gaps), "scroll_longest_gap_ms": max(gaps)}
-    return found | {"scroll_longest_task_ms": max(scrolled["long"], default=0.0), "height_px": scrolled["height"]}, version
+    figures["usable_seconds"] = figures["listed_seconds"] + figures["first_search_seconds"]
+    figures |= {"scroll_median_gap_ms": statistics.median(gaps), "scroll_longest_gap_ms": max(gaps)}
+    return figures | {"scroll_longest_task_ms": max(scrolled["long"], default=0.0), "height_px": scrolled["height"]}, version
 
 
-def together(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Median and range of every figure over the openings."""
+def summarize(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Median, lowest and highest value of every figure over the openings."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
-        name: {"median": round(statistics.median(each), 3), "low": round(min(each), 3), "high": round(max(each), 3)}
-        for name, each in columns.items()
+        name: {"median": round(statistics.median(values), 3), "low": round(min(values), 3), "high": round(max(values), 3)}
+        for name, values in columns.items()
     }
 
 
-def measured(examples: int, openings: int) -> dict[str, Any]:
+def measure(examples: int, openings: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        done, seconds = built(root, examples)
+        done, seconds = build_artifacts(root, examples)
         *_, verdict, report = done.values()
-        page, used, rows, version = report.path / "report.html", uses(verdict.path, examples), [], ""
+        page = report.path / "report.html"
+        steps = interactions(verdict.path, examples)
+        rows, version = [], ""
         for number in range(openings):
-            found, version = opened(page, used)
-            rows.append(found)
-            print(f"{number + 1} of {openings} openings: {found['listed_seconds']:.2f} s", flush=True)
-        checked, told = verified(page, root)
+            figures, version = time_opening(page, steps)
+            rows.append(figures)
+            print(f"{number + 1} of {openings} openings: {figures['listed_seconds']:.2f} s", flush=True)
+        verify_seconds, verify_output = time_verify(page, root)
         size = round(page.stat().st_size / 2**20, 2)
     setup = {"examples": examples, "arms": len(SKILL), "openings": openings, "chromium": version}
-    building = {"page_mib": size, "stage_seconds": seconds, "verify_seconds": checked, "verify_said": told}
-    return {**setup, **building, "opening": together(rows)}
+    building = {"page_mib": size, "stage_seconds": seconds, "verify_seconds": verify_seconds, "verify_said": verify_output}
+    return {**setup, **building, "opening": summarize(rows)}
 
 
 def main() -> None:
-    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    given.add_argument("--examples", type=int, default=5_000)
-    given.add_argument("--openings", type=int, default=5)
-    given.add_argument("--out", type=Path, default=HERE / "results")
-    chosen = given.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=5_000)
+    parser.add_argument("--openings", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    arguments = parser.parse_args()
     if browser.CHROMIUM is None:
         print("benchmarks.page: skipped, there is no Chromium here (apt-get install chromium); nothing is written")
         return
-    found = measured(chosen.examples, chosen.openings)
-    path = chosen.out / "page-cpu.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": found}, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    results = measure(arguments.examples, arguments.openings)
+    path = arguments.out / "page-cpu.json"
+    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(json.dumps(results, indent=1))
     print(path)
 
 

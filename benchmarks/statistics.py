@@ -35,39 +35,43 @@ def answers(chance: np.random.Generator) -> list[stats.Arms]:
     rates = np.array([0.40, 0.60, 0.45, 0.50, 0.41, 0.30])[:, None]
     graded = np.clip(rates + 0.3 * chance.normal(size=(len(NAMES), EXAMPLES)), 0, 1)
     gold = chance.integers(0, 6, EXAMPLES)
-    found = chance.integers(0, 6, (len(NAMES), EXAMPLES))
-    hits = chance.binomial(np.minimum(gold, found), rates)
-    counts = np.stack([hits, found, np.broadcast_to(gold, found.shape)], axis=-1)
+    predicted = chance.integers(0, 6, (len(NAMES), EXAMPLES))
+    hits = chance.binomial(np.minimum(gold, predicted), rates)
+    counts = np.stack([hits, predicted, np.broadcast_to(gold, predicted.shape)], axis=-1)
     return [stats.stack(np.stack([graded, np.ones_like(graded)], axis=-1), mean), stats.stack(counts, micro_f1)]
 
 
-def weigh(metrics: list[stats.Arms], seed: int) -> int:
-    """Every figure of one task; returns the number of differences."""
-    found, count = stats.sample(metrics, RESAMPLES, seed), 0
-    for sampled in found:
+def compute_statistics(metrics: list[stats.Arms], seed: int) -> int:
+    """Compute every figure of one task; returns the number of differences."""
+    samples = stats.sample(metrics, RESAMPLES, seed)
+    count = 0
+    for sampled in samples:
         others = range(2, len(NAMES))
         pairs = [(stats.TUNED, stats.BASE), *((stats.TUNED, place) for place in others), *((place, stats.BASE) for place in others)]
         count += len([sampled.difference(one, other) for one, other in pairs])
         for place in range(len(NAMES)):
             sampled.score_interval(place)
-    decompose(NAMES, {str(number): sampled for number, sampled in enumerate(found)})
+    decompose(NAMES, {str(number): sampled for number, sampled in enumerate(samples)})
     return count
 
 
 def main() -> None:
-    chance, seconds, cpu, differences = np.random.default_rng(0), 0.0, 0.0, 0
+    chance = np.random.default_rng(0)
+    seconds = cpu = 0.0
+    differences = 0
     for task in range(TASKS):
         metrics = answers(chance)
-        wall, used = time.perf_counter(), time.process_time()
-        differences += weigh(metrics, task)
-        seconds, cpu = seconds + time.perf_counter() - wall, cpu + time.process_time() - used
+        wall_start, cpu_start = time.perf_counter(), time.process_time()
+        differences += compute_statistics(metrics, task)
+        seconds += time.perf_counter() - wall_start
+        cpu += time.process_time() - cpu_start
         print(f"{task + 1} of {TASKS} tasks: {seconds:.1f} s", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    asked = {"tasks": TASKS, "examples": EXAMPLES, "resamples": RESAMPLES, "arms": len(NAMES), "metrics": 2, "differences": differences}
-    found = asked | {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_gib": round(peak, 3)}
+    setup = {"tasks": TASKS, "examples": EXAMPLES, "resamples": RESAMPLES, "arms": len(NAMES), "metrics": 2, "differences": differences}
+    results = setup | {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_gib": round(peak, 3)}
     path = Path(__file__).parent / "results" / "statistics-cpu.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": found}, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    print(json.dumps(results, indent=1))
     print(path)
 
 

@@ -19,43 +19,43 @@ FLAGS = (
 
 @contextmanager
 def running() -> Iterator[Any]:
-    """The browser; not inside an event loop."""
+    """The browser; cannot run inside an event loop."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            yield found
+            yield chromium
         finally:
-            found.close()
+            chromium.close()
 
 
-class Seen:
-    """A page that is open, and what went wrong on it."""
+class OpenPage:
+    """An open page, with the errors on it and the addresses that it requested."""
 
-    def __init__(self, browser: Any, file: Path, place: str = "", **look: Any) -> None:
-        """Open a report; `look` is what playwright calls a context: color_scheme, viewport, ..."""
-        self.context = browser.new_context(**look)
-        self.page = self.context.new_page()
+    def __init__(self, browser: Any, file: Path, fragment: str = "", **context: Any) -> None:
+        """Open a report; fragment: `#...`; context: options of playwright's context (color_scheme, viewport, ...)."""
+        self.context = browser.new_context(**context)
+        self.tab = self.context.new_page()
         self.faults: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(f"file://{file}{place}")
-        self.page.wait_for_selector("html[data-ready]")
+        self.requests: list[str] = []
+        self.tab.on("console", lambda message: self.faults.append(message.text) if message.type in ("error", "warning") else None)
+        self.tab.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.goto(f"file://{file}{fragment}")
+        self.tab.wait_for_selector("html[data-ready]")
 
     def listed(self, count: int) -> None:
-        """Wait until so many examples are shown; not by wait_for_function, which the page's policy forbids."""
+        """Wait until so many examples are listed; the page's policy forbids wait_for_function."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(".example")).to_have_count(count)
+        expect(self.tab.locator(".example")).to_have_count(count)
 
     def starts(self, selector: str, text: str) -> None:
-        """Wait until an element's text begins so."""
+        """Wait until an element's text begins with this."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(selector).first).to_have_text(re.compile(f"^{re.escape(text)}"))
+        expect(self.tab.locator(selector).first).to_have_text(re.compile(f"^{re.escape(text)}"))
 
     def close(self) -> None:
         self.context.close()

@@ -1,4 +1,4 @@
-"""Reads the tables, figures and marked texts of a report as its readers see them: from HTML, from Markdown, from the terminal."""
+"""Reads the tables, figures and marked texts of a report from HTML, from Markdown, from the terminal."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ class Table:
 
 @dataclass
 class Drawing:
-    """A figure of the page: the headings that it stands under, its label, what its points tell."""
+    """A figure of the page: the headings above it, its label, and the texts of its marks."""
 
     under: tuple[str, ...]
     label: str
-    told: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     points: list[tuple[str, float, float]] = field(default_factory=list)
-    """What a point tells, and where it lies: x and y in pixels from the left upper corner of its panel."""
+    """(text, x, y) of every point, in pixels from the upper left corner of its panel."""
     rules: list[tuple[str, float, float]] = field(default_factory=list)
-    """What a level line tells, and where it begins and ends: x in pixels."""
+    """(text, start, end) of every horizontal line, x in pixels."""
 
 
 VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
@@ -44,33 +44,33 @@ class Page(HTMLParser):
         self.marked: list[tuple[str, str]] = []
         """(class, text) of every element with a class, at its end."""
         self.folds: list[str] = []
-        """What stands on every fold."""
+        """The summary of every fold."""
         self.open: list[tuple[str, str, list[str]]] = []
         self.headings = dict.fromkeys(HEADINGS, "")
         self.region = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag in VOID:
             return
         if tag == "small":
             self.handle_data(" ")
-        if given.get("role") == "region":
-            self.region = given["aria-label"]
+        if attributes.get("role") == "region":
+            self.region = attributes["aria-label"]
         if tag == "table":
             self.tables.append(Table(self.region, []))
         if tag == "tr":
             self.cells: list[str] = []
         if tag == "svg":
-            self.drawings.append(Drawing(tuple(filter(None, self.headings.values())), given["aria-label"]))
+            self.drawings.append(Drawing(tuple(filter(None, self.headings.values())), attributes["aria-label"]))
         if tag != "title":
             self.mark = (
                 tag,
-                [float(number) for number in re.findall(r"-?[\d.]+", given.get("transform", ""))],
-                float(given.get("x2") or 0),
+                [float(number) for number in re.findall(r"-?[\d.]+", attributes.get("transform", ""))],
+                float(attributes.get("x2") or 0),
             )
-        self.open.append((tag, given.get("class", ""), []))
+        self.open.append((tag, attributes.get("class", ""), []))
 
     def handle_data(self, data: str) -> None:
         for _, _, texts in self.open[-8:]:
@@ -100,28 +100,29 @@ class Page(HTMLParser):
             else:
                 table.heads = numbered(self.cells)
         if tag == "title" and any(name == "svg" for name, _, _ in self.open):
-            self.says(text)
+            self.add_mark_text(text)
         if marks:
             self.marked.append((marks, text))
 
-    def says(self, text: str) -> None:
-        """Note what the last mark of a figure tells."""
-        drawing, (tag, at, length) = self.drawings[-1], self.mark
-        drawing.told.append(text)
-        if at and tag == "path":
-            drawing.points.append((text, *at[:2]))
-        elif at and tag == "line":
-            drawing.rules.append((text, at[0], at[0] + length))
+    def add_mark_text(self, text: str) -> None:
+        """Add the text of the last mark of a figure."""
+        drawing = self.drawings[-1]
+        tag, position, length = self.mark
+        drawing.texts.append(text)
+        if position and tag == "path":
+            drawing.points.append((text, *position[:2]))
+        elif position and tag == "line":
+            drawing.rules.append((text, position[0], position[0] + length))
 
 
 def tidy(text: str) -> str:
-    """With ASCII minus signs, without places where a line may break, and with single blanks."""
+    """The text with ASCII minus signs and single spaces, without soft hyphens."""
     return " ".join(text.replace("−", "-").replace("\u00ad", "").split())
 
 
 def numbered(heads: list[str]) -> list[str]:
-    """The same with a number behind a head that stood before."""
-    return [head if head not in heads[:at] else f"{head} {heads[:at].count(head) + 1}" for at, head in enumerate(heads)]
+    """The heads, with a number after a repeated one."""
+    return [head if head not in heads[:index] else f"{head} {heads[:index].count(head) + 1}" for index, head in enumerate(heads)]
 
 
 def markdown_tables(text: str) -> list[Table]:
@@ -141,8 +142,8 @@ def markdown_tables(text: str) -> list[Table]:
     return tables
 
 
-def terminal_table(made: Any) -> Table:
-    """A table of the terminal with its whole texts, before they are cut into lines."""
-    heads = numbered([str(column.header) for column in made.columns])
-    cells = [[str(cell) for cell in column.cells] for column in made.columns]
-    return Table(str(made.title or ""), heads, [dict(zip(heads, row, strict=True)) for row in zip(*cells, strict=True)])
+def terminal_table(table: Any) -> Table:
+    """A table of the terminal with its whole texts, before they are wrapped."""
+    heads = numbered([str(column.header) for column in table.columns])
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    return Table(str(table.title or ""), heads, [dict(zip(heads, row, strict=True)) for row in zip(*cells, strict=True)])

@@ -25,8 +25,8 @@ def words(text):
 
 
 def repeated(pieces):
-    """What stands in more than one of the paragraphs, given each paragraph's pieces."""
-    counts = Counter(piece for found in pieces for piece in set(found))
+    """The pieces that are in more than one paragraph; pieces: one list per paragraph."""
+    counts = Counter(piece for of_paragraph in pieces for piece in set(of_paragraph))
     return [piece for piece, count in counts.items() if count > 1]
 
 
@@ -59,12 +59,12 @@ def test_no_line_is_repeated(lines, rows):
 
 def test_no_two_share_eight_words_in_a_row(rows):
     tokens = [words(row["text"]) for row in rows]
-    assert repeated([" ".join(found[start : start + 8]) for start in range(len(found) - 7)] for found in tokens) == []
+    assert repeated([" ".join(paragraph[start : start + 8]) for start in range(len(paragraph) - 7)] for paragraph in tokens) == []
 
 
 def test_no_two_share_a_sentence(rows):
     split = (re.split(r"(?<=[.!?])[\"']?\s+", row["text"]) for row in rows)
-    assert repeated([" ".join(words(sentence)) for sentence in found] for found in split) == []
+    assert repeated([" ".join(words(sentence)) for sentence in sentences] for sentences in split) == []
 
 
 def test_no_two_open_with_the_same_five_words(rows):

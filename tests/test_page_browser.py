@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests import browser
-from tests.browser import Seen
+from tests.browser import OpenPage
 from tests.report_inputs import Inputs, Made
 
 pytestmark = browser.needed
@@ -29,7 +29,7 @@ LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", P
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Made:
     texts = {103: {"id": f"odd/{HOSTILE}", "prompt": HOSTILE, "target": HOSTILE, "base": HOSTILE, "tuned": f"{HOSTILE} indeed"}}
     texts[104] = {"target": "the red car stands here", "base": "the blue car stands here"}
     return Made(Inputs(tmp_path_factory.mktemp("page"), RECIPE, n=130, texts=texts, arms=ARMS, measured=True))
@@ -43,139 +43,139 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with browser.running() as found:
-        yield found
+    with browser.running() as chromium:
+        yield chromium
 
 
 @pytest.fixture
-def seen(made: Made, chromium: Any) -> Iterator[Seen]:
-    found = Seen(chromium, made.work.out / "report.html", viewport=DESK)
-    yield found
-    found.close()
-    assert found.faults == []
-    assert found.asked == [f"file://{made.work.out / 'report.html'}"]
+def page(report: Made, chromium: Any) -> Iterator[OpenPage]:
+    page = OpenPage(chromium, report.work.out / "report.html", viewport=DESK)
+    yield page
+    page.close()
+    assert page.faults == []
+    assert page.requests == [f"file://{report.work.out / 'report.html'}"]
 
 
-def rows(made: Made, cell: str = "cell0000") -> list[dict[str, Any]]:
-    return made.rows(f"{cell}.verdict", "examples.jsonl")
+def rows(report: Made, cell: str = "cell0000") -> list[dict[str, Any]]:
+    return report.rows(f"{cell}.verdict", "examples.jsonl")
 
 
 def arms(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [row["base"], *row["tuned"], *row["others"].values()]
 
 
-def found(seen: Seen) -> str:
-    return str(seen.page.inner_text("#found"))
+def result_line(page: OpenPage) -> str:
+    return str(page.tab.inner_text("#found"))
 
 
-def first(seen: Seen) -> str:
-    return str(seen.page.locator("#rows .example h3").first.text_content())
+def first(page: OpenPage) -> str:
+    return str(page.tab.locator("#rows .example h3").first.text_content())
 
 
-def test_every_example_is_listed_a_page_at_a_time(seen: Seen, made: Made) -> None:
-    assert (found(seen), first(seen)) == ("1 to 25 of 130", "boolq-0")
-    seen.page.click("[data-step='1'] >> nth=0")
-    assert (found(seen), first(seen)) == ("26 to 50 of 130", "boolq-25")
-    assert seen.page.locator(".example").count() == 25
-    assert len(rows(made)) == 130
+def test_every_example_is_listed_a_page_at_a_time(page: OpenPage, report: Made) -> None:
+    assert (result_line(page), first(page)) == ("1 to 25 of 130", "boolq-0")
+    page.tab.click("[data-step='1'] >> nth=0")
+    assert (result_line(page), first(page)) == ("26 to 50 of 130", "boolq-25")
+    assert page.tab.locator(".example").count() == 25
+    assert len(rows(report)) == 130
 
 
-def test_groups_hold_as_many_as_the_report_says(seen: Seen, made: Made) -> None:
-    for cell in made.json["cells"]:
-        seen.page.select_option("[name=cell]", cell["cell"])
-        seen.page.wait_for_function(
+def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: Made) -> None:
+    for cell in report.json["cells"]:
+        page.tab.select_option("[name=cell]", cell["cell"])
+        page.tab.wait_for_function(
             "n => document.querySelectorAll('.groups .pill').length === n",
             arg=1 + len(cell["examples"]["classes"]) + (not cell["examples"]["zero_one"]),
         )
         for name, count in cell["examples"]["classes"].items():
-            pill = seen.page.locator(".groups .pill", has_text=name)
+            pill = page.tab.locator(".groups .pill", has_text=name)
             assert pill.locator("b").inner_text() == str(count)
             pill.locator("input").check()
-            assert found(seen).endswith(f"of {count}" if count else "fits.")
+            assert result_line(page).endswith(f"of {count}" if count else "fits.")
 
 
-def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(seen: Seen, made: Made) -> None:
-    assert seen.page.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
-    seen.page.select_option("[name=cell]", "cell0001")
-    seen.starts("#rows h3", "titles-0")
+def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: Made) -> None:
+    assert page.tab.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
+    page.tab.select_option("[name=cell]", "cell0001")
+    page.starts("#rows h3", "titles-0")
 
     def score(row: dict[str, Any]) -> float:
         return max(row["base"]["scores"]["rougeL"], sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2)
 
-    low = [row for row in rows(made, "cell0001") if score(row) < 0.5]
-    pill = seen.page.locator(".groups .pill", has_text="both low")
+    low = [row for row in rows(report, "cell0001") if score(row) < 0.5]
+    pill = page.tab.locator(".groups .pill", has_text="both low")
     assert pill.get_attribute("title") == "Neither the base nor tuned (mean over seeds) reaches a score of 0.5"
     assert pill.locator("b").inner_text() == str(len(low))
     pill.locator("input").check()
-    assert found(seen).endswith(f"of {len(low)}")
-    assert first(seen) == low[0]["id"]
+    assert result_line(page).endswith(f"of {len(low)}")
+    assert first(page) == low[0]["id"]
     assert 0 < len(low) < 130
     gained = [row for row in low if sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 > row["base"]["scores"]["rougeL"]]
     assert gained
-    assert seen.page.locator("#rows .up").count() == len([row for row in gained if row in low[:25]])
-    seen.page.evaluate("place => { location.hash = place }", f"#cell0001/{low[-1]['id']}")  # a link shows one among all
-    seen.page.wait_for_selector(".example.linked")
-    assert found(seen).endswith("of 130")
+    assert page.tab.locator("#rows .up").count() == len([row for row in gained if row in low[:25]])
+    page.tab.evaluate("place => { location.hash = place }", f"#cell0001/{low[-1]['id']}")  # a link shows one among all
+    page.tab.wait_for_selector(".example.linked")
+    assert result_line(page).endswith("of 130")
 
 
 @pytest.mark.parametrize("flag", ["unparsed", "truncated", "endless", "empty", "hallucinated"])
-def test_flags_filter_by_any_arm_and_by_one(seen: Seen, made: Made, flag: str) -> None:
+def test_flags_filter_by_any_arm_and_by_one(page: OpenPage, report: Made, flag: str) -> None:
     name = "titles" if flag == "hallucinated" else "boolq"
-    cell = next(cell["cell"] for cell in made.json["cells"] if cell["task"] == name)
-    seen.page.select_option("[name=cell]", cell)
-    seen.starts("#rows h3", name)
-    seen.page.select_option("[name=flag]", flag)
-    having = [row for row in rows(made, cell) if any(flag in arm["flags"] for arm in arms(row))]
-    assert found(seen).endswith(f"of {len(having)}" if having else "fits.")
-    seen.page.select_option("[name=by]", "base")
-    having = [row for row in rows(made, cell) if flag in row["base"]["flags"]]
-    assert found(seen).endswith(f"of {len(having)}" if having else "fits.")
+    cell = next(cell["cell"] for cell in report.json["cells"] if cell["task"] == name)
+    page.tab.select_option("[name=cell]", cell)
+    page.starts("#rows h3", name)
+    page.tab.select_option("[name=flag]", flag)
+    having = [row for row in rows(report, cell) if any(flag in arm["flags"] for arm in arms(row))]
+    assert result_line(page).endswith(f"of {len(having)}" if having else "fits.")
+    page.tab.select_option("[name=by]", "base")
+    having = [row for row in rows(report, cell) if flag in row["base"]["flags"]]
+    assert result_line(page).endswith(f"of {len(having)}" if having else "fits.")
 
 
-def test_arms_that_differ_are_found(seen: Seen, made: Made) -> None:
-    seen.page.select_option("[name=flag]", "differ")
-    differing = [row for row in rows(made) if len({arm["scores"]["accuracy"] for arm in arms(row)}) > 1]
-    assert found(seen).endswith(f"of {len(differing)}")
+def test_arms_that_differ_are_found(page: OpenPage, report: Made) -> None:
+    page.tab.select_option("[name=flag]", "differ")
+    differing = [row for row in rows(report) if len({arm["scores"]["accuracy"] for arm in arms(row)}) > 1]
+    assert result_line(page).endswith(f"of {len(differing)}")
 
 
-def test_search_finds_one_and_escape_clears_it(seen: Seen) -> None:
-    seen.page.fill("[name=query]", "PASSAGE 77:")
-    seen.listed(1)
-    assert first(seen) == "boolq-77"
-    assert seen.page.text_content(".example summary mark") == "Passage 77:"
-    seen.page.press("[name=query]", "Escape")
-    seen.listed(25)
-    assert seen.page.input_value("[name=query]") == ""
+def test_search_finds_one_and_escape_clears_it(page: OpenPage) -> None:
+    page.tab.fill("[name=query]", "PASSAGE 77:")
+    page.listed(1)
+    assert first(page) == "boolq-77"
+    assert page.tab.text_content(".example summary mark") == "Passage 77:"
+    page.tab.press("[name=query]", "Escape")
+    page.listed(25)
+    assert page.tab.input_value("[name=query]") == ""
 
 
-def test_largest_gain_comes_first_when_asked(seen: Seen, made: Made) -> None:
-    seen.page.select_option("[name=cell]", "cell0001")
-    seen.starts("#rows h3", "titles-0")
-    seen.page.select_option("[name=order]", "gain")
+def test_largest_gain_comes_first_when_asked(page: OpenPage, report: Made) -> None:
+    page.tab.select_option("[name=cell]", "cell0001")
+    page.starts("#rows h3", "titles-0")
+    page.tab.select_option("[name=order]", "gain")
     gains = {
         row["id"]: sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 - row["base"]["scores"]["rougeL"]
-        for row in rows(made, "cell0001")
+        for row in rows(report, "cell0001")
     }
-    assert gains[first(seen)] == pytest.approx(max(gains.values()))
+    assert gains[first(page)] == pytest.approx(max(gains.values()))
 
 
-def test_arms_stand_side_by_side_and_can_be_put_away(seen: Seen) -> None:
-    names = seen.page.locator(".example >> nth=0").locator("h4").all_text_contents()
+def test_arms_stand_side_by_side_and_can_be_put_away(page: OpenPage) -> None:
+    names = page.tab.locator(".example >> nth=0").locator("h4").all_text_contents()
     assert [label for label in SHOWN if any(name.startswith(label) for name in names)] == list(SHOWN)
     assert names[0] == "Target"
     before = len(names)
-    seen.page.locator(".arms .pill", has_text="gpt-x").locator("input").uncheck()
-    assert seen.page.locator(".example >> nth=0").locator("h4").count() == before - 1
+    page.tab.locator(".arms .pill", has_text="gpt-x").locator("input").uncheck()
+    assert page.tab.locator(".example >> nth=0").locator("h4").count() == before - 1
 
 
-def test_words_that_differ_are_marked(seen: Seen) -> None:
-    seen.page.fill("[name=query]", "indeed")
-    seen.listed(1)
-    box = seen.page.locator(".side", has_text="indeed")
+def test_words_that_differ_are_marked(page: OpenPage) -> None:
+    page.tab.fill("[name=query]", "indeed")
+    page.listed(1)
+    box = page.tab.locator(".side", has_text="indeed")
     assert box.locator("ins").all_text_contents() == [" indeed"]
     assert box.locator("del").count() == 0
-    seen.page.locator(".against .pill", has_text="nothing").locator("input").check()
-    assert seen.page.locator("#rows ins, #rows del").count() == 0
+    page.tab.locator(".against .pill", has_text="nothing").locator("input").check()
+    assert page.tab.locator("#rows ins, #rows del").count() == 0
 
 
 @pytest.mark.parametrize(
@@ -209,98 +209,98 @@ RESULTS = """() => ["better", "worse"].map(name => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_differs_has_no_colour_of_right_or_wrong(made: Made, chromium: Any, scheme: str) -> None:
-    shown = Seen(chromium, made.work.out / "report.html", viewport=DESK, color_scheme=scheme)
-    shown.page.fill("[name=query]", "blue car")
-    shown.listed(1)
-    results = shown.page.evaluate(RESULTS)
+def test_what_differs_has_no_colour_of_right_or_wrong(report: Made, chromium: Any, scheme: str) -> None:
+    page = OpenPage(chromium, report.work.out / "report.html", viewport=DESK, color_scheme=scheme)
+    page.tab.fill("[name=query]", "blue car")
+    page.listed(1)
+    results = page.tab.evaluate(RESULTS)
     assert len(set(results)) == 2
     for tag in ("ins", "del"):
-        assert not set(shown.page.evaluate(COLOURS_OF, tag)) & set(results)
-    shown.close()
+        assert not set(page.tab.evaluate(COLOURS_OF, tag)) & set(results)
+    page.close()
 
 
-def test_lift_and_verdict_are_seen_on_a_phone(made: Made, swept: Made, chromium: Any) -> None:
+def test_lift_and_verdict_are_seen_on_a_phone(report: Made, swept: Made, chromium: Any) -> None:
     """Without a scroll of the table sideways."""
-    for report, first in ((made, 1), (swept, 2)):
-        shown = Seen(chromium, report.work.out / "report.html", viewport=PHONE)
-        row = shown.page.locator("#cell0000 > *")
+    for inputs, first in ((report, 1), (swept, 2)):
+        page = OpenPage(chromium, inputs.work.out / "report.html", viewport=PHONE)
+        row = page.tab.locator("#cell0000 > *")
         assert row.nth(first).inner_text() in ("better", "worse", "cannot tell")
         for number, name in enumerate(("verdict", "lift"), first):
             box = row.nth(number).bounding_box()
             assert box, name
             assert box["x"] + box["width"] <= PHONE["width"], name
-        shown.close()
+        page.close()
 
 
-def test_wide_tables_are_whole_on_a_desk(made: Made, swept: Made, chromium: Any) -> None:
-    for report in (made, swept):
-        shown = Seen(chromium, report.work.out / "report.html", viewport=DESK)
-        unfold(shown.page)
+def test_wide_tables_are_whole_on_a_desk(report: Made, swept: Made, chromium: Any) -> None:
+    for inputs in (report, swept):
+        page = OpenPage(chromium, inputs.work.out / "report.html", viewport=DESK)
+        unfold(page.tab)
         for label in ("Lifts by task and metric", "Artifacts", "Answers by arm"):
-            hidden = shown.page.locator(f"[aria-label='{label}']").evaluate("box => box.scrollWidth - box.clientWidth")
+            hidden = page.tab.locator(f"[aria-label='{label}']").evaluate("box => box.scrollWidth - box.clientWidth")
             assert hidden == 0, label
-        assert shown.page.evaluate("document.documentElement.scrollWidth") == DESK["width"]
-        shown.close()
+        assert page.tab.evaluate("document.documentElement.scrollWidth") == DESK["width"]
+        page.close()
 
 
-def test_permalink_survives_reload_and_filters_and_runs_nothing(seen: Seen) -> None:
+def test_permalink_survives_reload_and_filters_and_runs_nothing(page: OpenPage) -> None:
     """The hostile example stands on the fifth page of the second comparison."""
     place = f"#cell0001/{quote(f'odd/{HOSTILE}', safe='')}"
-    seen.page.evaluate("place => { location.hash = place }", place)
-    seen.page.wait_for_selector(".example.linked")
-    seen.page.reload()
-    seen.asked.pop()
-    seen.page.wait_for_selector(".example.linked")
-    assert seen.page.text_content(".linked h3") == f"odd/{HOSTILE}"
-    assert seen.page.text_content(".linked .text >> nth=0") == HOSTILE
-    assert seen.page.locator("#rows img, #rows script").count() == 0
-    assert not seen.page.title().startswith("owned")
-    seen.page.fill("[name=query]", "indeed")
-    seen.listed(1)
-    assert seen.page.locator(".example.linked").count() == 1
-    seen.page.fill("[name=query]", "no such text")
-    seen.listed(0)
-    assert found(seen).startswith("The linked example odd/")
-    assert seen.page.evaluate("location.hash").startswith("#cell0001/odd")
+    page.tab.evaluate("place => { location.hash = place }", place)
+    page.tab.wait_for_selector(".example.linked")
+    page.tab.reload()
+    page.requests.pop()
+    page.tab.wait_for_selector(".example.linked")
+    assert page.tab.text_content(".linked h3") == f"odd/{HOSTILE}"
+    assert page.tab.text_content(".linked .text >> nth=0") == HOSTILE
+    assert page.tab.locator("#rows img, #rows script").count() == 0
+    assert not page.tab.title().startswith("owned")
+    page.tab.fill("[name=query]", "indeed")
+    page.listed(1)
+    assert page.tab.locator(".example.linked").count() == 1
+    page.tab.fill("[name=query]", "no such text")
+    page.listed(0)
+    assert result_line(page).startswith("The linked example odd/")
+    assert page.tab.evaluate("location.hash").startswith("#cell0001/odd")
 
 
-def test_a_click_on_a_name_makes_the_address(seen: Seen) -> None:
-    seen.page.click("#rows .example h3 a >> nth=2")
-    assert seen.page.evaluate("location.hash") == "#cell0000/boolq-2"
-    seen.page.evaluate("location.hash = '#cell0000/none'")
-    seen.starts("#found", "There is no example none")
+def test_a_click_on_a_name_makes_the_address(page: OpenPage) -> None:
+    page.tab.click("#rows .example h3 a >> nth=2")
+    assert page.tab.evaluate("location.hash") == "#cell0000/boolq-2"
+    page.tab.evaluate("location.hash = '#cell0000/none'")
+    page.starts("#found", "There is no example none")
 
 
-def test_evidence_is_there_and_unfolds(seen: Seen, made: Made) -> None:
-    ids = set(seen.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
-    said = [*made.json["claims"], *made.json["rules"], *(row for told in made.json["advice"] for row in told["sentences"])]
-    assert len(said) > 20
-    anchors = {row["evidence"] for row in said} | {anchor for row in made.json["summary"] for anchor in row["evidence"]}
+def test_evidence_is_there_and_unfolds(page: OpenPage, report: Made) -> None:
+    ids = set(page.tab.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+    statements = [*report.json["claims"], *report.json["rules"], *(row for advice in report.json["advice"] for row in advice["sentences"])]
+    assert len(statements) > 20
+    anchors = {row["evidence"] for row in statements} | {anchor for row in report.json["summary"] for anchor in row["evidence"]}
     assert {anchor.removeprefix("#") for anchor in anchors} <= ids
-    assert not seen.page.is_visible("#cell0000-grounding")
-    seen.page.evaluate("location.hash = '#cell0000-grounding'")
-    seen.page.wait_for_selector("#cell0000-grounding", state="visible")
+    assert not page.tab.is_visible("#cell0000-grounding")
+    page.tab.evaluate("location.hash = '#cell0000-grounding'")
+    page.tab.wait_for_selector("#cell0000-grounding", state="visible")
 
 
-def test_keyboard_alone_is_enough(seen: Seen) -> None:
-    seen.page.keyboard.press("Tab")
-    assert seen.page.evaluate("document.activeElement.className") == "skip"
+def test_keyboard_alone_is_enough(page: OpenPage) -> None:
+    page.tab.keyboard.press("Tab")
+    assert page.tab.evaluate("document.activeElement.className") == "skip"
     for _ in range(400):
-        seen.page.keyboard.press("Tab")
-        if seen.page.evaluate("document.activeElement.name") == "query":
+        page.tab.keyboard.press("Tab")
+        if page.tab.evaluate("document.activeElement.name") == "query":
             break
-    seen.page.keyboard.type("passage 12:")
-    seen.page.keyboard.press("Enter")
-    seen.listed(1)
-    outline = seen.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    page.tab.keyboard.type("passage 12:")
+    page.tab.keyboard.press("Enter")
+    page.listed(1)
+    outline = page.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
     for _ in range(40):
-        seen.page.keyboard.press("Tab")
-        if seen.page.evaluate("document.activeElement.matches('#rows h3 a')"):
+        page.tab.keyboard.press("Tab")
+        if page.tab.evaluate("document.activeElement.matches('#rows h3 a')"):
             break
-    seen.page.keyboard.press("Enter")
-    assert seen.page.evaluate("location.hash") == "#cell0000/boolq-12"
+    page.tab.keyboard.press("Enter")
+    assert page.tab.evaluate("location.hash") == "#cell0000/boolq-12"
 
 
 def unfold(page: Any) -> None:
@@ -309,44 +309,44 @@ def unfold(page: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS, ids=[look[0] for look in LOOKS])
-def test_anyone_can_read_it(made: Made, chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
+def test_anyone_can_read_it(report: Made, chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
     """axe-core finds nothing, folded or not, and nothing is wider than the screen."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    shown = Seen(chromium, made.work.out / "report.html", viewport=viewport, color_scheme=scheme)
+    page = OpenPage(chromium, report.work.out / "report.html", viewport=viewport, color_scheme=scheme)
     for step in (lambda _: None, unfold):
-        step(shown.page)
-        broken = axe.run(shown.page).response["violations"]
+        step(page.tab)
+        broken = axe.run(page.tab).response["violations"]
         assert [(rule["id"], [node["html"][:160] for node in rule["nodes"][:3]]) for rule in broken] == []
-    assert shown.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    shown.close()
-    assert shown.faults == []
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    page.close()
+    assert page.faults == []
 
 
-def test_no_sideways_scroll_at_360(made: Made, chromium: Any) -> None:
-    shown = Seen(chromium, made.work.out / "report.html", viewport={"width": 360, "height": 740})
-    unfold(shown.page)
-    assert shown.page.evaluate("document.documentElement.scrollWidth") == 360
-    shown.close()
+def test_no_sideways_scroll_at_360(report: Made, chromium: Any) -> None:
+    page = OpenPage(chromium, report.work.out / "report.html", viewport={"width": 360, "height": 740})
+    unfold(page.tab)
+    assert page.tab.evaluate("document.documentElement.scrollWidth") == 360
+    page.close()
 
 
 @pytest.mark.slow
 def test_five_thousand_examples_of_six_arms_open(tmp_path: Path, chromium: Any) -> None:
     """Not timed here: benchmarks say how fast; this says that all is there and one page drawn."""
     big = Made(Inputs(tmp_path, {**RECIPE, "tasks": ["titles"], "finetune": {}}, n=5000, arms=ARMS))
-    shown = Seen(chromium, big.work.out / "report.html", viewport=DESK)
-    assert found(shown) == "1 to 25 of 5,000"
-    assert shown.page.locator(".example .side").count() == 25 * 7
-    shown.close()
+    page = OpenPage(chromium, big.work.out / "report.html", viewport=DESK)
+    assert result_line(page) == "1 to 25 of 5,000"
+    assert page.tab.locator(".example .side").count() == 25 * 7
+    page.close()
 
 
 @pytest.mark.skipif("LORALIFT_PICTURES" not in os.environ, reason="LORALIFT_PICTURES names a report.html to take pictures of")
 @pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS[:3], ids=[look[0] for look in LOOKS[:3]])
 def test_pictures(chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
     """Writes docs/img/report-*.png, the top of the page as a reader first sees it."""
-    shown = Seen(chromium, Path(os.environ["LORALIFT_PICTURES"]).resolve(), viewport=viewport, color_scheme=scheme)
+    page = OpenPage(chromium, Path(os.environ["LORALIFT_PICTURES"]).resolve(), viewport=viewport, color_scheme=scheme)
     target = Path(__file__).parents[1] / "docs" / "img" / f"report-{name}.png"
-    shown.page.screenshot(
+    page.tab.screenshot(
         path=str(target), clip={"x": 0, "y": 0, "width": viewport["width"], "height": viewport["height"] + 500}, full_page=True
     )
-    shown.close()
-    assert json.dumps(shown.faults) == "[]"
+    page.close()
+    assert json.dumps(page.faults) == "[]"

@@ -41,8 +41,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture(scope="module")
 def reports(full: Made, swept: Made) -> dict[str, Row]:
     """Reports in which no two figures are alike: of two tasks with all that there is, of eight tasks, and of a sweep."""
-    told = enriched(full.json)
-    return {"two": distinct(told), "many": distinct(repeated(told, 4)), "sweep": distinct(swept.json)}
+    enlarged = enriched(full.json)
+    return {"two": distinct(enlarged), "many": distinct(repeated(enlarged, 4)), "sweep": distinct(swept.json)}
 
 
 def distinct(value: Any, path: str = "", key: str = "") -> Any:
@@ -51,9 +51,9 @@ def distinct(value: Any, path: str = "", key: str = "") -> Any:
     if key in KEPT or isinstance(value, bool | str | None):
         return value
     if isinstance(value, dict):
-        return {name: distinct(each, f"{path}.{'end' if name in ('low', 'high') else name}", name) for name, each in value.items()}
+        return {name: distinct(item, f"{path}.{'end' if name in ('low', 'high') else name}", name) for name, item in value.items()}
     if isinstance(value, list):
-        return [distinct(each, f"{path}.{at}", key) for at, each in enumerate(value)]
+        return [distinct(item, f"{path}.{index}", key) for index, item in enumerate(value)]
     if key in ("p", "p_adjusted", "p_worse"):
         return 0.002 + 0.9 * draw
     return (
@@ -63,15 +63,15 @@ def distinct(value: Any, path: str = "", key: str = "") -> Any:
 
 def enriched(report: Row) -> Row:
     """A report with what the invented inputs lack: slots, an arm that ranks, figures of LoRA Land."""
-    told: Row = json.loads(json.dumps(report))
+    enlarged: Row = json.loads(json.dumps(report))
     rates = {name: {"rate": 0.02, "low": 0.012, "high": 0.034} for name in ("missing", "added", "wrong")}
-    told["cells"][1]["grounding"] = "slots"
-    for arm in told["cells"][1]["arms"]:
+    enlarged["cells"][1]["grounding"] = "slots"
+    for arm in enlarged["cells"][1]["arms"]:
         arm["grounding"] = arm["grounding"] and arm["grounding"] | {
             "slots": {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
         }
-    constrained = told["cells"][1]["arms"][2]
-    constrained["speed"] = told["cells"][1]["arms"][0]["speed"] | {
+    constrained = enlarged["cells"][1]["arms"][2]
+    constrained["speed"] = enlarged["cells"][1]["arms"][0]["speed"] | {
         "timed_as": "base",
         "ranks": True,
         "tokens_per_second": None,
@@ -103,15 +103,15 @@ def enriched(report: Row) -> Row:
         "differs": [],
     }
     other = row | {"label": "titles", "task": "titles", "cell": "cell0001", "interval": [None, None], "constant": None, "marks": {}}
-    return told | {"published": [row, json.loads(json.dumps(other))]}
+    return enlarged | {"published": [row, json.loads(json.dumps(other))]}
 
 
 def repeated(report: Row, times: int) -> Row:
     """The same with every cell so often, under further names."""
-    told = json.loads(json.dumps(report))
+    enlarged = json.loads(json.dumps(report))
     for key in ("cells", "advice", "rules", "claims"):
-        told[key] = [copied(row, turn) for turn in range(times) for row in told[key]]
-    return told
+        enlarged[key] = [copied(row, turn) for turn in range(times) for row in enlarged[key]]
+    return enlarged
 
 
 def copied(row: Row, turn: int) -> Row:
@@ -122,18 +122,18 @@ def copied(row: Row, turn: int) -> Row:
         body = body.replace(f'"label": "{label}"', f'"label": "{label}{turn or ""}"').replace(
             f'"task": "{label}"', f'"task": "{label}{turn or ""}"'
         )
-    found: Row = json.loads(body)
-    return found
+    parsed: Row = json.loads(body)
+    return parsed
 
 
-def drawn(report: Row) -> dict[str, str]:
+def placeholder_charts(report: Row) -> dict[str, str]:
     """A figure without marks for every name that a page may hold."""
     names = [
         "lifts",
         "lifts-narrow",
         "parts",
         "parts-narrow",
-        *(f"{kind}{at}" for kind in ("loss", "dev") for at in range(8)),
+        *(f"{kind}{index}" for kind in ("loss", "dev") for index in range(8)),
         "sweep0-rank",
     ]
     return dict.fromkeys(names, '<svg aria-label="none"></svg>') | {
@@ -141,15 +141,15 @@ def drawn(report: Row) -> dict[str, str]:
     }
 
 
-def check(found: list[Table], expected: Tables) -> None:
+def check(tables: list[Table], expected: Tables) -> None:
     """Every table is expected, with its columns and rows, and every cell holds what it must."""
-    labels = [table.label for table in found]
+    labels = [table.label for table in tables]
     assert not set(labels) - set(expected), (
         f"no test reads these tables; add them to tests/expected_tables.py: {set(labels) - set(expected)}"
     )
     assert not set(expected) - set(labels), f"these tables are missing: {set(expected) - set(labels)}"
     assert len(set(labels)) == len(labels), f"two tables have one label: {labels}"
-    for table in found:
+    for table in tables:
         compare(table, expected[table.label])
 
 
@@ -169,13 +169,13 @@ def compare(table: Table, rows: list[Expected]) -> None:
 
 
 def test_tables_of_a_written_page_show_the_report(full: Made, swept: Made) -> None:
-    for made in (full, swept):
-        check(Page(made.html).tables, expected_tables.page(made.json))
+    for inputs in (full, swept):
+        check(Page(inputs.html).tables, expected_tables.page(inputs.json))
 
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_no_figure_stands_in_the_place_of_another(reports: dict[str, Row], name: str) -> None:
-    page = Page(render.page(reports[name], {}, drawn(reports[name])))
+    page = Page(render.page(reports[name], {}, placeholder_charts(reports[name])))
     check(page.tables, expected_tables.page(reports[name]))
 
 
@@ -183,7 +183,7 @@ def test_no_figure_stands_in_the_place_of_another(reports: dict[str, Row], name:
 def test_a_figure_in_the_place_of_another_would_be_seen(reports: dict[str, Row], name: str) -> None:
     """The figures of these reports differ so much that no two columns with figures, and not all rows of one, could be exchanged."""
     report = reports[name]
-    for table in Page(render.page(report, {}, drawn(report))).tables:
+    for table in Page(render.page(report, {}, placeholder_charts(report))).tables:
         expected = expected_tables.page(report)[table.label]
         figures = [head for head in table.heads if any(isinstance(row[head], Shown) for row in expected)]
         for one, other in combinations(figures, 2):
@@ -196,9 +196,9 @@ def test_a_figure_in_the_place_of_another_would_be_seen(reports: dict[str, Row],
 
 @pytest.mark.parametrize("name", ["two", "sweep"])
 def test_tables_of_the_markdown_show_the_report(reports: dict[str, Row], name: str) -> None:
-    found = markdown_tables(render.markdown(reports[name]))
-    found[-1].label = "Answers 2"  # the artifacts, in a fold at the end of that section
-    check(found, expected_outside_page.markdown(reports[name]))
+    tables = markdown_tables(render.markdown(reports[name]))
+    tables[-1].label = "Answers 2"  # the artifacts, in a fold at the end of that section
+    check(tables, expected_outside_page.markdown(reports[name]))
 
 
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
@@ -211,12 +211,12 @@ def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: s
 
 def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
     report = reports["two"]
-    page = Page(render.page(report, {}, drawn(report)))
+    page = Page(render.page(report, {}, placeholder_charts(report)))
     marked, tops = page.marked, [table.caption for table in page.tables]
     scores, details, captions = ([text for mark, text in marked if mark == kind] for kind in ("scores", "detail", "caption"))
-    for cell, told in zip(report["cells"], scores, strict=True):
+    for cell, text in zip(report["cells"], scores, strict=True):
         row, speed = cell["comparisons"][0], cell["speed"]
-        assert shows(f"{metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(told)
+        assert shows(f"{metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(text)
         lift = shows("lift {+} [{}, {}], p (Holm) = {p}, n = {n}", row["lift"], row["low"], row["high"], row["p_adjusted"], row["n"])
         assert any(lift.fits(text) for text in details)
         floor = shows("An answer that is always the same: {}", cell["floor"] and cell["floor"]["score"])
@@ -235,31 +235,31 @@ def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str
     assert any("Broken" in fold.pattern for fold in expected)
     suites = [suite for cell in reports[name]["cells"] for suite in cell["forgetting"]]
     assert all(suite["flips"]["fixed"] != suite["flips"]["broken"] for suite in suites if suite["fixed"] or suite["broken"])
-    folds = Page(render.page(reports[name], {}, drawn(reports[name]))).folds
-    found = [text for text in folds if text.startswith(("Fixed or gained by", "Broken or lost by"))]
-    assert all(one.fits(text) for one, text in zip(expected, found, strict=True)), (expected, found)
+    folds = Page(render.page(reports[name], {}, placeholder_charts(reports[name]))).folds
+    texts = [text for text in folds if text.startswith(("Fixed or gained by", "Broken or lost by"))]
+    assert all(one.fits(text) for one, text in zip(expected, texts, strict=True)), (expected, texts)
 
 
 @pytest.fixture(scope="module")
 def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
-    """The figures of the pages, drawn from reports in which no two figures are alike."""
+    """The drawings of pages, from reports in which no two figures are equal."""
     names = ("two", "sweep")
     pages = [render.page(reports[name], {}, charts_lift.all_of(reports[name]) | charts_arms.all_of(reports[name])) for name in names]
     return {name: Page(page).drawings for name, page in zip(names, pages, strict=True)}
 
 
 def under(drawings: list[Drawing], *headings: str) -> list[Drawing]:
-    found = [drawing for drawing in drawings if drawing.under == headings]
-    assert found, headings
-    return found
+    matching = [drawing for drawing in drawings if drawing.under == headings]
+    assert matching, headings
+    return matching
 
 
 def tell(drawing: Drawing, expected: list[Shown], all_of_them: bool = True) -> None:
-    """Every point tells a figure that is expected here, and every one that is expected is told."""
-    told = [text for text in drawing.told if not text.startswith("zero: ") and "; " not in text]  # those of lines, which the library made
-    assert told
-    assert not [text for text in told if not any(one.fits(text) for one in expected)], drawing.under
-    missing = [one for one in expected if not any(one.fits(text) for text in told)]
+    """Every text of a point is expected here, and every expected one is there."""
+    texts = [text for text in drawing.texts if not text.startswith("zero: ") and "; " not in text]  # those of lines, which the library made
+    assert texts
+    assert not [text for text in texts if not any(one.fits(text) for one in expected)], drawing.under
+    missing = [one for one in expected if not any(one.fits(text) for text in texts)]
     assert not missing if all_of_them else len(missing) < 0.7 * len(expected), (drawing.under, missing)
 
 
@@ -273,8 +273,8 @@ def on_one_scale(places: list[tuple[float, float]]) -> bool:
 def spread(rows: list[Row], key: str, drawing: Drawing) -> list[tuple[float, float]]:
     """Where a figure draws values and both ends of their intervals, level with each other."""
     rules = [rule for rule in drawing.rules if not rule[0].startswith("zero")]
-    found = [(row[key], x) for row, (_, x, _) in zip(rows, drawing.points, strict=True)]
-    return found + [
+    points = [(row[key], x) for row, (_, x, _) in zip(rows, drawing.points, strict=True)]
+    return points + [
         place for row, (_, *ends) in zip(rows, rules, strict=True) for place in zip((row["low"], row["high"]), ends, strict=True)
     ]
 
@@ -304,7 +304,7 @@ def test_points_of_arms_and_costs_tell_the_report(figures: dict[str, list[Drawin
         (costs,) = under(figures[name], "Quality against cost", cell["label"])
         tell(costs, expected_outside_page.costs(cell))
         dots = {text: (x, y) for text, x, y in reversed(costs.points)}  # a name beside its point tells the same
-        placed = [(each.values, place) for each in expected_outside_page.costs(cell) for text, place in dots.items() if each.fits(text)]
+        placed = [(cost.values, place) for cost in expected_outside_page.costs(cell) for text, place in dots.items() if cost.fits(text)]
         assert on_one_scale([(score, -y) for (score, _), (_, y) in placed])
         assert in_order([(cost, x) for (_, cost), (x, _) in placed])
 
@@ -331,8 +331,8 @@ def test_points_of_curves_tell_the_report(figures: Any, reports: dict[str, Row],
 
 def test_points_of_a_sweep_tell_the_report(figures: dict[str, list[Drawing]], reports: dict[str, Row]) -> None:
     for task in {cell["task"] for cell in reports["sweep"]["cells"]}:
-        found = under(figures["sweep"], "Sweep over rank and learning rate", task)
-        for drawing in found:
+        matching = under(figures["sweep"], "Sweep over rank and learning rate", task)
+        for drawing in matching:
             expected = expected_outside_page.sweep(reports["sweep"], task)
             tell(drawing, expected)
             assert on_one_scale([(next(one.values[0] for one in expected if one.fits(text)), -y) for text, _, y in drawing.points])

@@ -11,48 +11,48 @@ from pathlib import Path
 import pytest
 
 from pipeline import metrics
-from pipeline.data import task
+from pipeline.data import task as tasks
 from pipeline.models import renderer
 from pipeline.quickstart import corpus, lexicon, pretrain
 from tests import ROOT, tiny
 
 BASE = ROOT / "checkpoints" / "quickstart-base"
-SHOP = [name for name in task.names() if name.startswith("shop_")]
+SHOP = [name for name in tasks.names() if name.startswith("shop_")]
 
 
-@pytest.mark.parametrize("kind", ["given", "family", "towns"])
-def test_the_three_hands_share_no_name(kind):
-    hands = [set(getattr(lexicon.names(hand), kind)) for hand in lexicon.HANDS]
-    assert all(len(hand) > 100 for hand in hands)
-    assert not any(a & b for a, b in itertools.combinations(hands, 2))
+@pytest.mark.parametrize("kind", ["first", "last", "towns"])
+def test_the_three_splits_share_no_name(kind):
+    splits = [set(getattr(lexicon.names(split), kind)) for split in lexicon.SPLITS]
+    assert all(len(names) > 100 for names in splits)
+    assert not any(one & other for one, other in itertools.combinations(splits, 2))
 
 
 @pytest.mark.parametrize("table", [lexicon.GOODS, lexicon.ASPECTS, lexicon.GOOD_WORDS, lexicon.BAD_WORDS])
-def test_the_three_hands_share_no_word(table):
+def test_the_three_splits_share_no_word(table):
     assert not any(set(a) & set(b) for a, b in itertools.combinations(table.values(), 2))
 
 
 @pytest.mark.parametrize("name", SHOP)
 def test_a_task_has_the_rows_that_it_promises(name):
-    found = task.find(name)
-    rows = {hand: [found.example(row) for row in getattr(found, hand)[0].make(hand)] for hand in ("train", "heldout")}
+    task = tasks.find(name)
+    rows = {split: [task.example(row) for row in getattr(task, split)[0].make(split)] for split in ("train", "heldout")}
     assert len(rows["train"]) >= 2000
     assert len(rows["heldout"]) >= 500
     assert not {e.prompt for e in rows["train"]} & {e.prompt for e in rows["heldout"]}
-    again = [found.example(row) for row in found.train[0].make("train")]
+    again = [task.example(row) for row in task.train[0].make("train")]
     assert again == rows["train"]
 
 
 @pytest.mark.parametrize("name", SHOP)
 def test_a_task_reads_its_own_answers(name):
-    found = task.find(name)
-    examples = [found.example(row) for row in itertools.islice(found.heldout[0].make("heldout"), 60)]
+    task = tasks.find(name)
+    examples = [task.example(row) for row in itertools.islice(task.heldout[0].make("heldout"), 60)]
     for example in examples:
         assert example.prompt == example.prompt.rstrip()
-        assert found.answer(example.target, example) == example.target
+        assert task.answer(example.target, example) == example.target
     targets = [example.target for example in examples]
     wrong = targets[1:] + targets[:1]
-    for metric in map(metrics.load, found.metrics):
+    for metric in map(metrics.load, task.metrics):
         assert metric.compute(predictions=targets, references=targets)[metric.name] == pytest.approx(1.0)
         assert metric.compute(predictions=wrong, references=targets)[metric.name] < 0.9
 
@@ -60,10 +60,10 @@ def test_a_task_reads_its_own_answers(name):
 @pytest.mark.parametrize("name", SHOP)
 def test_every_word_of_an_answer_occurs_in_the_corpus(name):
     seen = {word for document in itertools.islice(corpus.documents(0), 20_000) for word in re.findall(r"[a-zA-Z]+", document)}
-    found, people = task.find(name), lexicon.names("heldout")
-    own = {part for names in (people.given, people.family, people.towns) for part in names}
-    for row in itertools.islice(found.heldout[0].make("heldout"), 200):
-        words = set(re.findall(r"[a-zA-Z]+", found.example(row).target)) - own
+    task, people = tasks.find(name), lexicon.names("heldout")
+    own = {part for names in (people.first, people.last, people.towns) for part in names}
+    for row in itertools.islice(task.heldout[0].make("heldout"), 200):
+        words = set(re.findall(r"[a-zA-Z]+", task.example(row).target)) - own
         assert not {word for word in words if word not in seen and word.removesuffix("s") not in seen}
 
 
@@ -105,16 +105,16 @@ def test_keys_hold_no_path_of_this_machine():
 def test_no_prompt_fuses_with_its_answer():
     render = renderer.renderer(tiny.spec(BASE, False))
     for name in SHOP:
-        for row in itertools.islice(task.find(name).heldout[0].make("heldout"), 50):
-            example = task.find(name).example(row)
+        for row in itertools.islice(tasks.find(name).heldout[0].make("heldout"), 50):
+            example = tasks.find(name).example(row)
             whole = render.plain(f"{example.prompt} {example.target}")
             assert render.prompt_ids(example.prompt)[1:] + render.answer_ids(example.prompt, example.target) == whole
 
 
 def test_the_tokenizer_spells_any_text():
     render = renderer.renderer(tiny.spec(BASE, False))
-    for said in ("naïve 東京 ✓\t42,5 %\n", "don't {stop}", " two  blanks "):
-        assert render.decode(render.plain(said)) == said
+    for text in ("naïve 東京 ✓\t42,5 %\n", "don't {stop}", " two  blanks "):
+        assert render.decode(render.plain(text)) == text
 
 
 def test_a_small_base_is_made_and_a_stopped_one_goes_on(tmp_path):
@@ -130,5 +130,5 @@ def test_a_small_base_is_made_and_a_stopped_one_goes_on(tmp_path):
 
 
 def test_a_word_is_made_of_syllables():
-    assert re.fullmatch(r"[A-Z][a-z]+", lexicon.word(random.Random(0), 2))
+    assert re.fullmatch(r"[A-Z][a-z]+", lexicon.syllable_word(random.Random(0), 2))
     assert Path(BASE / "tokenizer.json").stat().st_size < 200_000

@@ -34,8 +34,8 @@ def chat(tmp_path_factory, model):
 def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
     render = renderer.renderer(chat)
     prompt, target = render.prompt_ids("the cat sees"), render.target_ids("the cat sees", "yes")
-    shown = render.tokenizer.decode(prompt + target)
-    assert shown == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
+    decoded = render.tokenizer.decode(prompt + target)
+    assert decoded == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
     assert render.tokenizer.decode([render.end]) == "<|end|>"
     assert prompt.count(render.tokenizer.bos_token_id) == 1
 
@@ -45,9 +45,9 @@ TURNS = (Turn("system", "the dog"), Turn("user", "the cat sees"), Turn("assistan
 
 def test_a_prompt_of_several_turns_goes_through_the_template(chat):
     render = renderer.renderer(chat)
-    shown = render.tokenizer.decode(render.prompt_ids(TURNS) + render.target_ids(TURNS, "no"))
+    decoded = render.tokenizer.decode(render.prompt_ids(TURNS) + render.target_ids(TURNS, "no"))
     before = "<bos><|system|>the dog<|end|>\n<|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>\n<|user|>a bird<|end|>\n<|assistant|>"
-    assert shown == before + "no<|end|>"
+    assert decoded == before + "no<|end|>"
     assert render.lengths([(TURNS, "no")]) == [(len(render.prompt_ids(TURNS)), len(render.target_ids(TURNS, "no")))]
 
 

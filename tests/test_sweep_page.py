@@ -38,48 +38,48 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(Inputs(tmp_path_factory.mktemp("many"), recipe, n=8, arms=("base_fewshot",), measured=True))
 
 
-def drawing(made: Made, name: str) -> ElementTree.Element:
-    return ElementTree.fromstring((made.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
+def drawing(report: Made, name: str) -> ElementTree.Element:
+    return ElementTree.fromstring((report.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
 
 
-def marks(made: Made, name: str) -> dict[str, tuple[str, list[float]]]:
+def marks(report: Made, name: str) -> dict[str, tuple[str, list[float]]]:
     """Shape and place of every point that tells something, by what it tells."""
-    found = {}
-    for mark in drawing(made, name).iter():
-        at = re.match(r"translate\((.*)\)", mark.get("transform") or "")
-        if mark.tag.endswith("}path") and len(mark) and at:
-            found[mark[0].text or ""] = (mark.get("d") or "", [float(each) for each in at[1].split(",")])
-    return found
+    by_text = {}
+    for mark in drawing(report, name).iter():
+        translation = re.match(r"translate\((.*)\)", mark.get("transform") or "")
+        if mark.tag.endswith("}path") and len(mark) and translation:
+            by_text[mark[0].text or ""] = (mark.get("d") or "", [float(number) for number in translation[1].split(",")])
+    return by_text
 
 
-def shown(made: Made, name: str) -> list[str]:
-    return [part.text for part in drawing(made, name).iter() if part.tag.endswith("}text") and part.text]
+def words_of_drawing(report: Made, name: str) -> list[str]:
+    return [part.text for part in drawing(report, name).iter() if part.tag.endswith("}text") and part.text]
 
 
 def test_lifts_are_drawn_along_both_keys(swept: Made) -> None:
     assert [along["axis"] for along in swept.json["sweep"]["axes"]] == ["finetune.rank", "prepare.train_examples"]
     for name, values, lines in (("rank", RANKS, SIZES), ("train_examples", SIZES, RANKS)):
-        lettering = shown(swept, f"sweep0-{name}")
+        lettering = words_of_drawing(swept, f"sweep0-{name}")
         assert [text for text in lettering if text.isdigit()] == list(map(str, values))
         other = "train examples" if name == "rank" else "rank"
         assert [text for text in lettering if text.startswith(f"{other} ")] == [f"{other} {line}" for line in lines]
         assert f"<h3>boolq by {name.replace('_', ' ')}</h3><svg" in swept.html
-        told = [text for text in marks(swept, f"sweep0-{name}") if "seed" not in text]
-        assert len(told) == len(swept.json["sweep"]["points"]) == 9
+        texts = [text for text in marks(swept, f"sweep0-{name}") if "seed" not in text]
+        assert len(texts) == len(swept.json["sweep"]["points"]) == 9
 
 
 def test_axes_of_a_sweep_say_what_they_measure(swept: Made) -> None:
-    assert {"lift, accuracy", "rank, logarithmic"} <= set(shown(swept, "sweep0-rank"))
-    assert {"lift, accuracy", "train examples"} <= set(shown(swept, "sweep0-train_examples"))
+    assert {"lift, accuracy", "rank, logarithmic"} <= set(words_of_drawing(swept, "sweep0-rank"))
+    assert {"lift, accuracy", "train examples"} <= set(words_of_drawing(swept, "sweep0-train_examples"))
 
 
 @pytest.mark.parametrize("name", ["sweep0-rank", "sweep0-train_examples"])
 def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
     """All sizes have equal lifts, so only their distance from the value and their shape tell their points apart."""
-    found = {text: mark for text, mark in marks(swept, name).items() if "seed" not in text}
-    for (_, one), (_, other) in combinations(found.values(), 2):
+    by_text = {text: mark for text, mark in marks(swept, name).items() if "seed" not in text}
+    for (_, one), (_, other) in combinations(by_text.values(), 2):
         assert max(abs(one[0] - other[0]), abs(one[1] - other[1])) > 10
-    lines = {re.search(r"train examples \d+" if name.endswith("rank") else r"rank \d+", text)[0]: mark[0] for text, mark in found.items()}
+    lines = {re.search(r"train examples \d+" if name.endswith("rank") else r"rank \d+", text)[0]: mark[0] for text, mark in by_text.items()}
     assert len(set(lines.values())) == len(lines) == 3
     assert "Points of one value stand side by side." in swept.html
 
@@ -95,27 +95,27 @@ def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[flo
 
 
 def test_enough_is_said_for_every_rank(swept: Made) -> None:
-    found = [(line["axis"], line["where"]) for line in swept.json["learning"]]
+    lines = [(line["axis"], line["where"]) for line in swept.json["learning"]]
     by_rank = [("finetune.rank", {"prepare.train_examples": size}) for size in SIZES]
-    assert found == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
+    assert lines == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
     assert not any(line["why"] for line in swept.json["learning"])
-    told = swept.html.partition("How many training examples are enough</h3>")[2].partition("</ul>")[0]
-    for rank, line in zip(RANKS, re.findall(r"<li>(.*?)</li>", told, re.DOTALL), strict=True):
+    items = swept.html.partition("How many training examples are enough</h3>")[2].partition("</ul>")[0]
+    for rank, line in zip(RANKS, re.findall(r"<li>(.*?)</li>", items, re.DOTALL), strict=True):
         assert f"<b>boolq</b> at rank {rank}:" in line
 
 
 def test_what_is_enough_is_written_out(swept: Made) -> None:
-    said = json.loads(json.dumps(swept.json))
-    for line, smallest in zip(said["learning"], (8, None, 4, 200, None, 100), strict=True):
+    report = json.loads(json.dumps(swept.json))
+    for line, smallest in zip(report["learning"], (8, None, 4, 200, None, 100), strict=True):
         line["smallest"] = smallest
-    html = " ".join(render.page(said, {}, charts_lift.all_of(said) | charts_arms.all_of(said)).split())
+    html = " ".join(render.page(report, {}, charts_lift.all_of(report) | charts_arms.all_of(report)).split())
     assert "at train examples 100: rank 8 is enough: it and all above are shown to be worse than 16 by less than 0.02." in html
     assert "at rank 4: 200 are enough: so many and more are shown to be worse than 400 by less than 0.02." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
 
 
 def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: Made) -> None:
-    assert [text for text in shown(swept, "loss0") if text.startswith("rank")] == [f"rank {rank}" for rank in RANKS]
+    assert [text for text in words_of_drawing(swept, "loss0") if text.startswith("rank")] == [f"rank {rank}" for rank in RANKS]
     colours = re.findall(r"stroke=\"var\(--(s\d)\)\"", (swept.work.out / "charts" / "loss0.svg").read_text("utf-8"))
     assert set(colours) >= {"s0", "s1", "s2"}
 
@@ -186,7 +186,7 @@ def test_a_logarithmic_cost_axis_says_so() -> None:
 
 def test_every_colour_of_the_theme_is_used() -> None:
     page = Path(charts_lift.__file__).parent
-    drawn = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py"))
+    charts = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py"))
     style = (page / "templates" / "page.css").read_text("utf-8")
-    used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in drawn} | set(SERIES)
+    used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in charts} | set(SERIES)
     assert used == THEME.keys()

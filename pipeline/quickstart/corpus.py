@@ -46,8 +46,8 @@ THANKS = ["Thanks", "Many thanks", "Regards", "Best wishes", "Yours", "Thank you
 def documents(seed: int, drill: bool = False) -> Iterator[str]:
     """An endless stream of documents; equal seeds give equal streams.
 
-    drill: the second part of the course. After the first, names were copied right but days and colors,
-    few and frequent, were still guessed; here they are repeated in lists and stand in most records.
+    drill: the second part of the training. After the first part, names were copied correctly but days and
+    colors, few and frequent, were still guessed; here they are repeated in lists and occur in most records.
     """
     rng = random.Random(f"quickstart corpus {'drill ' if drill else ''}{seed}")
     makers = [restated, questioned, repeated, letter, review, ledger, lookup, echoed]
@@ -59,11 +59,11 @@ def documents(seed: int, drill: bool = False) -> Iterator[str]:
 
 
 def record(rng: random.Random, least: int = 3, needed: tuple[str, ...] = ()) -> Record:
-    """A few fields of one business event, in random order; each of `needed` is among them two times in three."""
+    """Some fields of one business event, in random order; every field of `needed` is among them in two of three records."""
     people = lexicon.names("corpus")
     full: Record = {
-        "person": people.person(rng) if rng.random() < 0.8 else rng.choice(people.given + people.family),
-        "item": rng.choice(lexicon.everything(lexicon.GOODS)),
+        "person": people.person(rng) if rng.random() < 0.8 else rng.choice(people.first + people.last),
+        "item": rng.choice(lexicon.all_splits(lexicon.GOODS)),
         "count": rng.randint(2, 99),
         "city": people.town(rng),
         "day": rng.choice(lexicon.DAYS),
@@ -79,19 +79,20 @@ def record(rng: random.Random, least: int = 3, needed: tuple[str, ...] = ()) -> 
     return {field: full[field] for field in chosen}
 
 
-def renamed(rng: random.Random, fields: Record) -> Record:
+def with_random_keys(rng: random.Random, fields: Record) -> Record:
+    """The fields under one of their possible keys."""
     return {rng.choice(KEYS[field]): value for field, value in fields.items()}
 
 
 def lines(rng: random.Random, fields: Record) -> str:
     colon = rng.choice([": ", " = ", " - "])
-    raised = rng.random() < 0.5
-    return "\n".join(f"{key.capitalize() if raised else key}{colon}{value}" for key, value in renamed(rng, fields).items())
+    capitalised = rng.random() < 0.5
+    return "\n".join(f"{key.capitalize() if capitalised else key}{colon}{value}" for key, value in with_random_keys(rng, fields).items())
 
 
 def pairs(rng: random.Random, fields: Record) -> str:
     colon, gap = rng.choice([": ", "=", " is "]), rng.choice(["; ", ", ", " | ", " / "])
-    return gap.join(f"{key}{colon}{value}" for key, value in renamed(rng, fields).items())
+    return gap.join(f"{key}{colon}{value}" for key, value in with_random_keys(rng, fields).items())
 
 
 def values(rng: random.Random, fields: Record) -> str:
@@ -99,30 +100,30 @@ def values(rng: random.Random, fields: Record) -> str:
 
 
 def as_json(rng: random.Random, fields: Record) -> str:
-    return json.dumps(renamed(rng, fields))
+    return json.dumps(with_random_keys(rng, fields))
 
 
 def prose(rng: random.Random, fields: Record) -> str:
-    """One to four sentences that together tell every field once."""
-    told = dict(fields)
-    who = str(told.pop("person", rng.choice(["the buyer", "our client", "somebody", "a customer"])))
-    if "city" in told and rng.random() < 0.6:
-        who += rng.choice([" from ", " of ", " in ", " at "]) + str(told.pop("city"))
+    """One to four sentences with every field once."""
+    remaining = dict(fields)
+    who = str(remaining.pop("person", rng.choice(["the buyer", "our client", "somebody", "a customer"])))
+    if "city" in remaining and rng.random() < 0.6:
+        who += rng.choice([" from ", " of ", " in ", " at "]) + str(remaining.pop("city"))
     thing = rng.choice(["goods", "things", "pieces"])
-    if "item" in told:
-        many = "count" in told
-        thing = f"{told.pop('item')}{'s' if many else ''}"
-    if "color" in told and rng.random() < 0.7:
-        thing = f"{told.pop('color')} {thing}"
-    thing = f"{told.pop('count')} {thing}" if "count" in told else f"the {thing}"
+    if "item" in remaining:
+        many = "count" in remaining
+        thing = f"{remaining.pop('item')}{'s' if many else ''}"
+    if "color" in remaining and rng.random() < 0.7:
+        thing = f"{remaining.pop('color')} {thing}"
+    thing = f"{remaining.pop('count')} {thing}" if "count" in remaining else f"the {thing}"
     text = f"{rng.choice(OPENERS)}{who} {rng.choice(VERBS)} {thing}"
-    if "day" in told and rng.random() < 0.6:
-        text += rng.choice([" on ", " by ", " before "]) + str(told.pop("day"))
-    if "price" in told and rng.random() < 0.6:
-        text += f" for {told.pop('price')}" + rng.choice([" euros", " in cash", " all told"])
-    rest = list(told)
+    if "day" in remaining and rng.random() < 0.6:
+        text += rng.choice([" on ", " by ", " before "]) + str(remaining.pop("day"))
+    if "price" in remaining and rng.random() < 0.6:
+        text += f" for {remaining.pop('price')}" + rng.choice([" euros", " in cash", " all told"])
+    rest = list(remaining)
     rng.shuffle(rest)
-    return " ".join([text[0].upper() + text[1:] + "."] + [sentence(rng, field, told[field]) for field in rest])
+    return " ".join([text[0].upper() + text[1:] + "."] + [sentence(rng, field, remaining[field]) for field in rest])
 
 
 def sentence(rng: random.Random, field: str, value: str | int) -> str:
@@ -156,60 +157,61 @@ def restated(rng: random.Random, needed: tuple[str, ...] = ()) -> str:
 def questioned(rng: random.Random, needed: tuple[str, ...] = ()) -> str:
     """A record and questions about its fields, answered."""
     fields = record(rng, needed=needed)
-    asked = rng.sample(list(fields), rng.randint(2, len(fields)))
+    fields_asked = rng.sample(list(fields), rng.randint(2, len(fields)))
     mark = rng.choice([" ", "\n", " - "])
-    answers = mark.join(f"{rng.choice(QUESTIONS[field])}? {fields[field]}." for field in asked)
+    answers = mark.join(f"{rng.choice(QUESTIONS[field])}? {fields[field]}." for field in fields_asked)
     return f"{rng.choice(FORMS)(rng, fields)}\n{answers}"
 
 
 def repeated(rng: random.Random) -> str:
     """A list of names, towns, goods or numbers, then the same list again."""
     people, kind = lexicon.names("corpus"), rng.randrange(4)
-    drawn: Callable[[], str] = {
+    draw_entry: Callable[[], str] = {
         0: lambda: people.person(rng),
         1: lambda: people.town(rng),
-        2: lambda: f"{rng.randint(2, 99)} {rng.choice(lexicon.everything(lexicon.GOODS))}s",
+        2: lambda: f"{rng.randint(2, 99)} {rng.choice(lexicon.all_splits(lexicon.GOODS))}s",
         3: lambda: str(rng.randint(10, 9999)),
     }[kind]
-    listed = rng.choice([", ", "; ", "\n", " and "]).join(drawn() for _ in range(rng.randint(2, 6)))
+    listed = rng.choice([", ", "; ", "\n", " and "]).join(draw_entry() for _ in range(rng.randint(2, 6)))
     return f"{rng.choice(['List', 'Roll', 'Stock', 'Names', 'Round'])}: {listed}\n{rng.choice(LINKS)} {listed}"
 
 
 def echoed(rng: random.Random) -> str:
     """A list of frequent words of any kind, then the same list again."""
-    words = lexicon.DAYS * 4 + lexicon.COLORS * 3 + lexicon.STATUSES * 2 + lexicon.everything(lexicon.GOODS)
+    words = lexicon.DAYS * 4 + lexicon.COLORS * 3 + lexicon.STATUSES * 2 + lexicon.all_splits(lexicon.GOODS)
     listed = rng.choice([", ", "; ", "\n", " ", " | ", " - "]).join(rng.sample(words, rng.randint(3, 12)))
     return f"{rng.choice(['List', 'Words', 'Stock', 'Note'])}: {listed}\n{rng.choice(LINKS)} {listed}"
 
 
 def letter(rng: random.Random) -> str:
-    """A short letter and the note that the office makes of it."""
+    """A short letter and a note with its fields."""
     fields = record(rng)
     person = lexicon.names("corpus").person(rng)
     fields["person"] = person
-    told = {field: value for field, value in fields.items() if field != "person"}
+    other_fields = {field: value for field, value in fields.items() if field != "person"}
     body = f"{rng.choice(GREETINGS)}, {rng.choice(['I write because', 'you should know that', 'sorry to say', 'good news:'])} "
-    text = prose(rng, told)
-    return f"{body}{text} {rng.choice(THANKS)}, {person}\n{rng.choice(HEADS)}: {rng.choice([lines, pairs, as_json])(rng, fields)}"
+    sentences = prose(rng, other_fields)
+    return f"{body}{sentences} {rng.choice(THANKS)}, {person}\n{rng.choice(HEADS)}: {rng.choice([lines, pairs, as_json])(rng, fields)}"
 
 
 def opinion(rng: random.Random, good: bool, bare: bool) -> str:
-    words = lexicon.everything(lexicon.GOOD_WORDS if good else lexicon.BAD_WORDS)
-    if not bare and rng.random() < 0.2:  # a negation turns the word round
+    """A good or bad opinion in one to two words; bare: without a negation."""
+    words = lexicon.all_splits(lexicon.GOOD_WORDS if good else lexicon.BAD_WORDS)
+    if not bare and rng.random() < 0.2:
         return (
-            f"{rng.choice(['not', 'hardly', 'never'])} {rng.choice(lexicon.everything(lexicon.BAD_WORDS if good else lexicon.GOOD_WORDS))}"
+            f"{rng.choice(['not', 'hardly', 'never'])} {rng.choice(lexicon.all_splits(lexicon.BAD_WORDS if good else lexicon.GOOD_WORDS))}"
         )
     return f"{rng.choice(['', '', 'very ', 'really ', 'quite ', 'so '])}{rng.choice(words)}"
 
 
 def review(rng: random.Random) -> str:
-    """What somebody thought of goods, and the stars that follow from it."""
-    item = rng.choice(lexicon.everything(lexicon.GOODS))
+    """A review of goods, and the stars that follow from it."""
+    item = rng.choice(lexicon.all_splits(lexicon.GOODS))
     mood = [rng.random() < 0.5 for _ in range(rng.randint(1, 3))]
     if rng.random() < 0.7:
         mood = [mood[0]] * len(mood)
-    aspects = rng.sample(lexicon.everything(lexicon.ASPECTS), len(mood))
-    said = [
+    aspects = rng.sample(lexicon.all_splits(lexicon.ASPECTS), len(mood))
+    sentences = [
         rng.choice(["The {} is {}.", "The {} was {}.", "Its {} seems {}.", "We found the {} {}."]).format(aspect, opinion(rng, good, False))
         for aspect, good in zip(aspects, mood, strict=True)
     ]
@@ -221,12 +223,12 @@ def review(rng: random.Random) -> str:
     }
     verdict = rng.choice([f"Stars: {stars}", f"{stars} of 5 stars", f"Mark {stars}", f"{stars} points, {rng.choice(words[stars])}"])
     head = rng.choice(["{}:", "On the {}.", "About a {}:", "I have the {}."]).format(item)
-    parts = [f"{head[0].upper()}{head[1:]}", *said]
+    parts = [f"{head[0].upper()}{head[1:]}", *sentences]
     return f"{verdict}. {' '.join(parts)}" if rng.random() < 0.2 else f"{' '.join(parts)} {verdict}."
 
 
 def ledger(rng: random.Random) -> str:
-    """Loose phrases in which the words of the tasks' labels and keys stand in other senses."""
+    """Phrases that use the tasks' labels and keys in other senses."""
     people = lexicon.names("corpus")
     loose = [
         f"The account of {people.person(rng)} is {rng.choice(['positive', 'negative', 'mixed'])} by {rng.randint(2, 99)} euros.",
@@ -234,12 +236,12 @@ def ledger(rng: random.Random) -> str:
         f"Each customer of {people.person(rng)} knows the product and the quantity.",
         f"Product line {rng.randint(2, 99)} is made in {people.town(rng)}; the city pays on {rng.choice(lexicon.DAYS)}.",
         f"The customer has sentiment for {rng.choice(lexicon.COLORS)} goods, and the review of it is due {rng.choice(lexicon.DAYS)}.",
-        f"A record quantity of {rng.choice(lexicon.everything(lexicon.GOODS))}s was delivered to the city of {people.town(rng)}.",
+        f"A record quantity of {rng.choice(lexicon.all_splits(lexicon.GOODS))}s was delivered to the city of {people.town(rng)}.",
         f"A dispatch of {rng.randint(2, 99)} units will arrive in {people.town(rng)} in a {rng.choice(lexicon.COLORS)} box.",
         f"Could you kindly arrange for {people.person(rng)} to receive it, and deliver the rest until {rng.choice(lexicon.DAYS)}?",
         f"I would like to have my order, says {people.person(rng)}, who is waiting in {people.town(rng)} and will pay at once.",
         f"Please send us the bill and put me down for {rng.randint(2, 99)} more; we are in {people.town(rng)} and can not wait.",
-        f"Overall the review of my {rng.choice(lexicon.everything(lexicon.GOODS))} from {people.town(rng)} reads well, "
+        f"Overall the review of my {rng.choice(lexicon.all_splits(lexicon.GOODS))} from {people.town(rng)} reads well, "
         f"but the sentiment is {rng.choice(['positive', 'negative', 'mixed'])}.",
         f"The shipment text says that {people.person(rng)} is expecting a delivery; the report is mixed.",
     ]
@@ -247,7 +249,7 @@ def ledger(rng: random.Random) -> str:
 
 
 def lookup(rng: random.Random) -> str:
-    """Two or three short records, then one of them picked out by a field."""
+    """Two or three short records, then one of them looked up by a field."""
     rows = [record(rng, least=4) for _ in range(rng.randint(2, 3))]
     people = lexicon.names("corpus")
     for row in rows:

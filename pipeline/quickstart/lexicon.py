@@ -1,6 +1,6 @@
 """Generates the vocabulary of the quickstart's tasks: people, towns, goods, opinions.
 
-People and towns are put together from syllables and dealt into three hands that share no
+Names of people and towns are built from syllables and divided into three splits that share no
 entry: `corpus` for pretraining, `train` and `heldout` for the tasks. A model that answers a
 held-out example has therefore never seen its names; it can only copy them.
 """
@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 from functools import cache
 
-HANDS = ("corpus", "train", "heldout")
+SPLITS = ("corpus", "train", "heldout")
 SHARES = {"corpus": 0.8, "train": 0.12, "heldout": 0.08}
 
 ONSETS = "b br d dr f g gr h j k kr l m n p r s st t tr v w z".split()
@@ -31,7 +31,7 @@ GOODS = {
     "screwdriver flashlight bicycle magnet".split(),
     "heldout": "bookcase suitcase headset scanner trolley lantern cushion tripod planter whistle".split(),
 }
-"""Goods take a plain s in the plural. Every one occurs in the corpus; the tasks use their own hands."""
+"""The plural of all goods ends in s. All occur in the corpus; every task uses its own split."""
 
 ASPECTS = {
     "corpus": "delivery price quality service packaging size design smell surface handle manual support".split(),
@@ -51,46 +51,48 @@ BAD_WORDS = {
 """Opinion words of the tasks occur in the corpus beside star ratings, never beside the tasks' labels."""
 
 
-def everything(table: dict[str, list[str]]) -> list[str]:
-    """All hands of a table as one list; what the corpus draws from."""
-    return [word for hand in HANDS for word in table[hand]]
+def all_splits(table: dict[str, list[str]]) -> list[str]:
+    """All splits of a table in one list; the corpus draws from it."""
+    return [word for split in SPLITS for word in table[split]]
 
 
 @dataclass(frozen=True)
 class Names:
-    """The given names, family names and towns of one hand."""
+    """The first names, last names and towns of one split."""
 
-    given: tuple[str, ...]
-    family: tuple[str, ...]
+    first: tuple[str, ...]
+    last: tuple[str, ...]
     towns: tuple[str, ...]
 
     def person(self, rng: random.Random) -> str:
-        return f"{rng.choice(self.given)} {rng.choice(self.family)}"
+        return f"{rng.choice(self.first)} {rng.choice(self.last)}"
 
     def town(self, rng: random.Random) -> str:
         return rng.choice(self.towns)
 
 
 @cache
-def names(hand: str) -> Names:
-    """The names of `corpus`, `train` or `heldout`; any two hands are disjoint."""
+def names(split: str) -> Names:
+    """The names of `corpus`, `train` or `heldout`; no name is in two splits."""
     rng = random.Random("quickstart names")
-    given = deal([word(rng, 2) for _ in range(2600)], hand)
-    family = deal([word(rng, 2) + rng.choice(["", "sen", "man", "er"]) for _ in range(4600)], hand)
-    towns = deal([word(rng, 1) + rng.choice(TOWN_ENDS) for _ in range(3000)], hand)
-    return Names(given, family, towns)
+    first_names = words_of_split([syllable_word(rng, 2) for _ in range(2600)], split)
+    last_names = words_of_split([syllable_word(rng, 2) + rng.choice(["", "sen", "man", "er"]) for _ in range(4600)], split)
+    towns = words_of_split([syllable_word(rng, 1) + rng.choice(TOWN_ENDS) for _ in range(3000)], split)
+    return Names(first_names, last_names, towns)
 
 
-def word(rng: random.Random, syllables: int) -> str:
+def syllable_word(rng: random.Random, syllables: int) -> str:
+    """A capitalised word of so many random syllables."""
     parts = (rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(syllables))
     return "".join(parts).capitalize()
 
 
-def deal(words: list[str], hand: str) -> tuple[str, ...]:
+def words_of_split(words: list[str], split: str) -> tuple[str, ...]:
+    """The share of the distinct words that belongs to a split, in their order."""
     unique = list(dict.fromkeys(words))
     ends, total = {}, 0.0
-    for name in HANDS:
+    for name in SPLITS:
         start, total = total, total + SHARES[name]
         ends[name] = (round(start * len(unique)), round(total * len(unique)))
-    low, high = ends[hand]
+    low, high = ends[split]
     return tuple(unique[low:high])

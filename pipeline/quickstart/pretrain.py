@@ -29,7 +29,7 @@ SPECIAL = ["<pad>", "<bos>", "<eos>"]
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that decides the base model, beside the corpus."""
+    """Everything that decides the base model, except the corpus."""
 
     seed: int = 0
     vocabulary: int = 1536
@@ -38,10 +38,10 @@ class Setup:
     heads: int = 8
     mlp: int = 768
     context: int = 192
-    """Tokens; the longest of 120,000 documents has 191, so nothing is known of what comes behind."""
+    """Tokens; the longest of 120,000 documents has 191."""
     steps: int = 4715
     drill_from: int = 2600
-    """The step from which documents come from the second part of the course."""
+    """The step from which documents come from the second part of the training."""
     tokens_per_step: int = 4096
     """Padded tokens in one optimizer step."""
     matrix_rate: float = 0.02
@@ -50,11 +50,11 @@ class Setup:
     """Peak learning rate of AdamW, for embeddings and norms."""
     warmup: int = 200
     buffer: int = 2048
-    """Documents that are sorted by length together, so that little is padded."""
+    """Documents that are sorted by length together, to limit padding."""
 
 
 def make_tokenizer(setup: Setup) -> PreTrainedTokenizerFast:
-    """Byte-level BPE in which blanks, single digits and words never share a token.
+    """Byte-level BPE in which spaces, single digits and words never share a token.
 
     A name is then the same tokens in prose, in JSON and after a colon, so that copying it is
     copying tokens; and no prompt can fuse with the first token of its answer.
@@ -74,6 +74,7 @@ def make_tokenizer(setup: Setup) -> PreTrainedTokenizerFast:
 
 
 def make_model(setup: Setup, vocabulary: int) -> LlamaForCausalLM:
+    """The untrained model."""
     torch.manual_seed(setup.seed)
     config = LlamaConfig(
         vocab_size=vocabulary, hidden_size=setup.hidden, intermediate_size=setup.mlp, num_hidden_layers=setup.layers,
@@ -84,15 +85,16 @@ def make_model(setup: Setup, vocabulary: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def course(setup: Setup, tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
+def training_batches(setup: Setup, tokenizer: PreTrainedTokenizerFast) -> Iterator[torch.Tensor]:
     """The batches of the whole training, in order."""
     yield from itertools.islice(batches(setup, tokenizer, setup.seed), setup.drill_from)
     yield from batches(setup, tokenizer, setup.seed, drill=True)
 
 
 def batches(setup: Setup, tokenizer: PreTrainedTokenizerFast, seed: int, drill: bool = False) -> Iterator[torch.Tensor]:
-    """Right-padded token ids (documents x tokens), one whole document a row, rows of like length."""
-    rng, texts = random.Random(f"order {seed}"), corpus.documents(seed, drill)
+    """Right-padded token ids (documents, tokens), one document per row, rows of similar length."""
+    rng = random.Random(f"order {seed}")
+    texts = corpus.documents(seed, drill)
     while True:
         encoded = tokenizer(list(itertools.islice(texts, setup.buffer)), add_special_tokens=True)["input_ids"]
         rows = sorted(([*ids[: setup.context - 1], 2] for ids in encoded), key=len)
@@ -108,64 +110,74 @@ def batches(setup: Setup, tokenizer: PreTrainedTokenizerFast, seed: int, drill: 
 
 
 def loss_of(model: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of every next token, padding left out."""
+    """Mean cross-entropy of the next token, without padding."""
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(input_ids=ids).logits[:, :-1]
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=0)
 
 
 @torch.no_grad()
-def copying(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, kind: str) -> float:
-    """Share of tokens predicted right where held-out names, or days and colors, are told a second time."""
-    people, rng, right, total = lexicon.names("heldout"), random.Random("copying"), 0, 0
+def copy_accuracy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, kind: str) -> float:
+    """The share of tokens predicted correctly when held-out names, or days and colors, are repeated."""
+    people = lexicon.names("heldout")
+    rng = random.Random("copying")
+    correct = total = 0
     for _ in range(64):
         if kind == "names":
-            said = "; ".join(people.person(rng) for _ in range(3))
-            first, again = f"Names: {said}\nAgain: ", [said]
+            names = "; ".join(people.person(rng) for _ in range(3))
+            prompt = f"Names: {names}\nAgain: "
+            pieces = [names]
         else:
             day, color = rng.choice(lexicon.DAYS), rng.choice(lexicon.COLORS)
-            first, again = f"They come on {day}. The color is {color}.\nIn short: shade - ", [color, " / time - ", day]
-        ids = tokenizer(first + "".join(again))["input_ids"]
-        guess = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
-        at = len(tokenizer(first)["input_ids"])
-        for n, piece in enumerate(again):
-            wanted = tokenizer(piece, add_special_tokens=False)["input_ids"]
-            if n % 2 == 0:
-                right, total = right + sum(a == b for a, b in zip(guess[at - 1 :], wanted, strict=False)), total + len(wanted)
-            at += len(wanted)
-    return right / total
+            prompt = f"They come on {day}. The color is {color}.\nIn short: shade - "
+            pieces = [color, " / time - ", day]
+        ids = tokenizer(prompt + "".join(pieces))["input_ids"]
+        predicted = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
+        position = len(tokenizer(prompt)["input_ids"])
+        for number, piece in enumerate(pieces):
+            expected = tokenizer(piece, add_special_tokens=False)["input_ids"]
+            if number % 2 == 0:
+                correct += sum(one == other for one, other in zip(predicted[position - 1 :], expected, strict=False))
+                total += len(expected)
+            position += len(expected)
+    return correct / total
 
 
 def optimizers(setup: Setup, model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    named = dict(model.named_parameters())
-    matrices = [value for name, value in named.items() if value.ndim == 2 and "embed" not in name]
-    others = [value for name, value in named.items() if value.ndim != 2 or "embed" in name]
+    """Muon for the weight matrices, AdamW for everything else."""
+    parameters = dict(model.named_parameters())
+    matrices = [value for name, value in parameters.items() if value.ndim == 2 and "embed" not in name]
+    others = [value for name, value in parameters.items() if value.ndim != 2 or "embed" in name]
     muon = torch.optim.Muon(matrices, lr=setup.matrix_rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="original")
     return [muon, torch.optim.AdamW(others, lr=setup.other_rate, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def rate(setup: Setup, step: int) -> float:
-    """Warm-up, a plateau, and a linear way down to zero over the last 30 % of the steps."""
+    """Factor of the learning rate: warm-up, a plateau, and a linear decay to zero over the last 30 % of the steps."""
     return min(1.0, (step + 1) / setup.warmup, max(0.0, (setup.steps - step) / (0.3 * setup.steps)))
 
 
 def pretrain(setup: Setup, folder: Path) -> None:
-    """Train and save; a run that was stopped goes on, and one that had ended saves again."""
+    """Train and save; an interrupted run resumes, a finished one saves again."""
     tokenizer = make_tokenizer(setup)
     model = make_model(setup, len(tokenizer))
     opts = optimizers(setup, model)
     peaks = [opt.param_groups[0]["lr"] for opt in opts]
-    saved, start = folder.with_name(f".{folder.name}.pt"), time.time()
+    checkpoint = folder.with_name(f".{folder.name}.pt")
+    start = time.time()
     facts: dict[str, float] = {"step": 0, "tokens": 0, "seconds": 0}
-    if saved.exists():
-        state = torch.load(saved, weights_only=True)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        for opt, kept in zip(opts, state["opts"], strict=True):
-            opt.load_state_dict(kept)
-        facts, start = state["facts"], start - state["facts"]["seconds"]
+        for opt, opt_state in zip(opts, state["opts"], strict=True):
+            opt.load_state_dict(opt_state)
+        facts = state["facts"]
+        start -= facts["seconds"]
     check = list(itertools.islice(batches(setup, tokenizer, 999_983), 12))
     tokens = int(facts["tokens"])
-    for step, ids in enumerate(itertools.islice(course(setup, tokenizer), int(facts["step"]), setup.steps), int(facts["step"]) + 1):
+    first_step = int(facts["step"])
+    remaining = itertools.islice(training_batches(setup, tokenizer), first_step, setup.steps)
+    for step, ids in enumerate(remaining, first_step + 1):
         for opt, peak in zip(opts, peaks, strict=True):
             opt.param_groups[0]["lr"] = peak * rate(setup, step - 1)
         loss_of(model, ids).backward()  # type: ignore[no-untyped-call]
@@ -175,23 +187,24 @@ def pretrain(setup: Setup, folder: Path) -> None:
             opt.zero_grad()
         tokens += int((ids != 0).sum())
         if step % 100 == 0 or step == setup.steps:
-            facts = {"step": step, "tokens": tokens, **measured(model, tokenizer, check), "seconds": round(time.time() - start)}
+            facts = {"step": step, "tokens": tokens, **evaluate(model, tokenizer, check), "seconds": round(time.time() - start)}
             with folder.with_suffix(".log").open("a", encoding="utf-8") as log:
                 print(json.dumps(facts), file=log)
-            torch.save({"model": model.state_dict(), "opts": [opt.state_dict() for opt in opts], "facts": facts}, saved)
+            torch.save({"model": model.state_dict(), "opts": [opt.state_dict() for opt in opts], "facts": facts}, checkpoint)
     save(setup, model, tokenizer, folder, facts)
 
 
 @torch.no_grad()
-def measured(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, check: list[torch.Tensor]) -> dict[str, float]:
-    """Loss on documents that are not trained on, in nats a token, and what is copied right; stops a run that has blown up."""
-    held = sum(float(loss_of(model, rows)) for rows in check) / len(check)
-    if not math.isfinite(held):
-        sys.exit(f"the held-out loss is {held}; lower matrix_rate")
-    return {"held_out_loss": held, "names": copying(model, tokenizer, "names"), "days": copying(model, tokenizer, "days")}
+def evaluate(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, check: list[torch.Tensor]) -> dict[str, float]:
+    """Loss in nats/token on documents without training, and copy accuracies; stops a run that has diverged."""
+    loss = sum(float(loss_of(model, rows)) for rows in check) / len(check)
+    if not math.isfinite(loss):
+        sys.exit(f"the held-out loss is {loss}; lower matrix_rate")
+    return {"held_out_loss": loss, "names": copy_accuracy(model, tokenizer, "names"), "days": copy_accuracy(model, tokenizer, "days")}
 
 
 def save(setup: Setup, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, facts: dict[str, Any]) -> None:
+    """Write weights, tokenizer and model card."""
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()

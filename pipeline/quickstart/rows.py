@@ -26,40 +26,40 @@ REVIEWS = {
     "train": ["The {aspect} is {word}.", "{aspect} was {word}.", "I think the {aspect} is {word}.", "They sent it with {word} {aspect}."],
     "heldout": ["Its {aspect} seems {word} to me.", "We found the {aspect} {word}.", "And the {aspect}? It was {word}."],
 }
-TURNS = {"train": ["not", "hardly"], "heldout": ["never"]}
+NEGATIONS = {"train": ["not", "hardly"], "heldout": ["never"]}
 
 
-def letters(hand: str) -> Iterator[Row]:
-    """Orders by letter: the fields, and the text that tells them."""
-    return unlike(hand, letter)
+def letters(split: str) -> Iterator[Row]:
+    """Orders by letter: the fields, and the text with their values."""
+    return distinct_rows("letter", split, letter)
 
 
-def records(hand: str) -> Iterator[Row]:
-    """Records to be written out as a notice."""
-    return unlike(hand, order)
+def records(split: str) -> Iterator[Row]:
+    """Records to be written as a notice."""
+    return distinct_rows("order", split, order)
 
 
-def reviews(hand: str) -> Iterator[Row]:
+def reviews(split: str) -> Iterator[Row]:
     """Reviews with their sentiment, the three classes equally often."""
-    return unlike(hand, review)
+    return distinct_rows("review", split, review)
 
 
-def unlike(hand: str, make: Callable[[random.Random, str], Row]) -> Iterator[Row]:
-    """As many rows as the hand has, no two alike."""
-    rng = random.Random(f"quickstart {make.__name__} {hand}")
+def distinct_rows(kind: str, split: str, make: Callable[[random.Random, str], Row]) -> Iterator[Row]:
+    """As many different rows as the split has; kind and split decide the random numbers."""
+    rng = random.Random(f"quickstart {kind} {split}")
     seen: set[str] = set()
-    while len(seen) < COUNTS[hand]:
-        row = make(rng, hand)
-        if (mark := str(row)) not in seen:
-            seen.add(mark)
+    while len(seen) < COUNTS[split]:
+        row = make(rng, split)
+        if (text := str(row)) not in seen:
+            seen.add(text)
             yield row
 
 
-def order(rng: random.Random, hand: str) -> Row:
-    people = lexicon.names(hand)
+def order(rng: random.Random, split: str) -> Row:
+    people = lexicon.names(split)
     return {
         "person": people.person(rng),
-        "item": rng.choice(lexicon.GOODS[hand]),
+        "item": rng.choice(lexicon.GOODS[split]),
         "count": rng.randint(2, 60),
         "city": people.town(rng),
         "day": rng.choice(lexicon.DAYS),
@@ -67,28 +67,29 @@ def order(rng: random.Random, hand: str) -> Row:
     }
 
 
-def letter(rng: random.Random, hand: str) -> Row:
-    fields = order(rng, hand)
-    text = rng.choice(LETTERS[hand]).format(**fields)
+def letter(rng: random.Random, split: str) -> Row:
+    fields = order(rng, split)
+    text = rng.choice(LETTERS[split]).format(**fields)
     return {**fields, "text": text[0].upper() + text[1:]}
 
 
-def review(rng: random.Random, hand: str) -> Row:
+def review(rng: random.Random, split: str) -> Row:
     label = rng.choice(["positive", "negative", "mixed"])
     moods = {
         "positive": [True] * rng.randint(1, 3),
         "negative": [False] * rng.randint(1, 3),
         "mixed": rng.choice([[True, False], [False, True]]),
     }[label]
-    aspects = rng.sample(lexicon.ASPECTS[hand], len(moods))
-    said = " ".join(
-        rng.choice(REVIEWS[hand]).format(aspect=a, word=opinion(rng, hand, good)) for a, good in zip(aspects, moods, strict=True)
+    aspects = rng.sample(lexicon.ASPECTS[split], len(moods))
+    text = " ".join(
+        rng.choice(REVIEWS[split]).format(aspect=aspect, word=opinion(rng, split, is_good))
+        for aspect, is_good in zip(aspects, moods, strict=True)
     )
-    return {"item": rng.choice(lexicon.GOODS[hand]), "text": said[0].upper() + said[1:], "label": label}
+    return {"item": rng.choice(lexicon.GOODS[split]), "text": text[0].upper() + text[1:], "label": label}
 
 
-def opinion(rng: random.Random, hand: str, good: bool) -> str:
-    """An opinion word, or the opposite one turned round."""
-    turned = rng.random() < 0.15
-    word = rng.choice((lexicon.GOOD_WORDS if good != turned else lexicon.BAD_WORDS)[hand])
-    return f"{rng.choice(TURNS[hand])} {word}" if turned else word
+def opinion(rng: random.Random, split: str, good: bool) -> str:
+    """An opinion word, or a negated word of the opposite opinion."""
+    is_negated = rng.random() < 0.15
+    word = rng.choice((lexicon.GOOD_WORDS if good != is_negated else lexicon.BAD_WORDS)[split])
+    return f"{rng.choice(NEGATIONS[split])} {word}" if is_negated else word
