@@ -1,7 +1,7 @@
 """Times the preparing of a data set of 50,000 rows from a hub on loopback; writes benchmarks/results/prepare-cpu.json.
 
 Run: python -m benchmarks.prepare. The rows are invented in the form of GLUE QNLI, as Parquet. A process with an empty cache fetches
-them, draws 2,000 for the exam and, with the exam at hand, 50,000 for training, as the prepare stage does; the tokenizer is that of
+them, draws 2,000 held-out examples and, clear of them, 50,000 for training, as the prepare stage does; the tokenizer is that of
 the embedded base. Seconds, processor seconds and peak memory are of that process from its start to its end, imports and all.
 """
 
@@ -25,11 +25,12 @@ VERBS = "built sold painted closed opened moved burnt mended visited drew".split
 
 def row(chance: random.Random) -> dict[str, object]:
     """A question, and a sentence that answers it (0) or another one (1)."""
-    who, what, where, done, year = (chance.choice(kind) for kind in (NAMES, THINGS, PLACES, VERBS, range(1500, 2000)))
+    who, what, place, verb, year = (chance.choice(kind) for kind in (NAMES, THINGS, PLACES, VERBS, range(1500, 2000)))
     fits = chance.random() < 0.5
-    said = f"{who} {done} the {what} of {where} in {year if fits else chance.randrange(1500, 2000)}, {chance.randrange(2, 99)} years after "
-    said += f"{chance.choice(NAMES)} had {chance.choice(VERBS)} the {chance.choice(THINGS)} of {chance.choice(PLACES)}."
-    return {"question": f"In what year was the {what} of {where} {done} by {who}?", "sentence": said, "label": int(not fits)}
+    stated = year if fits else chance.randrange(1500, 2000)
+    sentence = f"{who} {verb} the {what} of {place} in {stated}, {chance.randrange(2, 99)} years after "
+    sentence += f"{chance.choice(NAMES)} had {chance.choice(VERBS)} the {chance.choice(THINGS)} of {chance.choice(PLACES)}."
+    return {"question": f"In what year was the {what} of {place} {verb} by {who}?", "sentence": sentence, "label": int(not fits)}
 
 
 def hub(folder: Path) -> None:
@@ -47,7 +48,7 @@ def hub(folder: Path) -> None:
     world.declare()
 
 
-def prepared(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     """Both splits, in this process; prints what became of them."""
     from pipeline.config import recipe
     from pipeline.models import base_model
@@ -55,13 +56,13 @@ def prepared(folder: Path) -> None:
     from tests import preparing
 
     spec = base_model.find(recipe.load(shipped("recipes/quickstart.yaml"))).spec()
-    found = {}
+    splits = {}
     for split, count in (("heldout", ROWS["validation"]), ("train", ROWS["train"])):
         wall, cpu = time.perf_counter(), time.process_time()
         facts = preparing.prepare_split("glue_qnli", split, folder / split, spec, examples=count, max_tokens=400)
-        took = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-        found[split] = {"examples": facts["examples"], **{name: round(value, 2) for name, value in took.items()}}
-    print(json.dumps(found))
+        times = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+        splits[split] = {"examples": facts["examples"], **{name: round(value, 2) for name, value in times.items()}}
+    print(json.dumps(splits))
 
 
 def main() -> None:
@@ -77,18 +78,18 @@ def main() -> None:
             done = subprocess.run([sys.executable, "-m", "benchmarks.prepare", name], env=environ, stdout=subprocess.PIPE, check=True)
             seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = {
+    results = {
         "seconds": round(seconds, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_gib": round(used.ru_maxrss / 2**20, 3),
         "splits": json.loads(done.stdout.splitlines()[-1]),
     }
-    body = {**machine.surroundings(), "results": found}
+    body = {**machine.surroundings(), "results": results}
     path = HERE / "results" / "prepare-cpu.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
     print(path)
 
 
 if __name__ == "__main__":
-    prepared(Path(sys.argv[1])) if len(sys.argv) > 1 else main()
+    prepare(Path(sys.argv[1])) if len(sys.argv) > 1 else main()

@@ -34,13 +34,13 @@ def seconds(work: Callable[[], object]) -> float:
 def pairs(a: Callable[[], object], b: Callable[[], object]) -> dict[str, float]:
     """Median seconds of both, and the median and range of the ratio a/b."""
     a(), b()  # warm up
-    found = []
+    times = []
     for n in range(REPEATS):
-        times = {name: seconds(work) for name, work in ((("a", a), ("b", b)) if n % 2 == 0 else (("b", b), ("a", a)))}
-        found.append((times["a"], times["b"]))
-    ratios = [x / y for x, y in found]
+        pair = {name: seconds(work) for name, work in ((("a", a), ("b", b)) if n % 2 == 0 else (("b", b), ("a", a)))}
+        times.append((pair["a"], pair["b"]))
+    ratios = [x / y for x, y in times]
     return {
-        "a_seconds": round(statistics.median(x for x, _ in found), 4), "b_seconds": round(statistics.median(y for _, y in found), 4),
+        "a_seconds": round(statistics.median(x for x, _ in times), 4), "b_seconds": round(statistics.median(y for _, y in times), 4),
         "ratio": round(statistics.median(ratios), 3), "ratio_low": round(min(ratios), 3), "ratio_high": round(max(ratios), 3),
     }  # fmt: skip
 
@@ -51,7 +51,7 @@ def main() -> None:
     render, base = renderer.renderer(spec), loading.load(spec, "nf4", "bf16", device)
     examples = [task.find("shop_extraction").example(row) for row in islice(rows.letters("heldout"), 64)]
     prompts = [render.prompt_ids(example.prompt) for example in examples]
-    lessons = [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples[:16]]
+    train_rows = [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples[:16]]
 
     def answer() -> None:
         generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad)
@@ -60,20 +60,20 @@ def main() -> None:
         with loading.expanded(base):
             answer()
 
-    found = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}
+    results = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}
     model = adapters.attach(base, chosen.finetune.model_dump(mode="json"))
     passes = finetune.Passes(model, "bf16", render.pad)
-    found["gradients of 16 examples: one by one over one batch"] = pairs(
-        lambda: passes.gradients(lessons, 1), lambda: passes.gradients(lessons, 4096)
+    results["gradients of 16 examples: one by one over one batch"] = pairs(
+        lambda: passes.gradients(train_rows, 1), lambda: passes.gradients(train_rows, 4096)
     )
-    tokens = sum(map(len, lessons))
-    found["training"] = {"tokens_per_second": round(tokens / found["gradients of 16 examples: one by one over one batch"]["b_seconds"])}
+    tokens = sum(map(len, train_rows))
+    results["training"] = {"tokens_per_second": round(tokens / results["gradients of 16 examples: one by one over one batch"]["b_seconds"])}
     model.unload()
-    body = {"threads": torch.get_num_threads(), **machine.surroundings(), "results": found}
+    body = {"threads": torch.get_num_threads(), **machine.surroundings(), "results": results}
     (HERE / "results").mkdir(exist_ok=True)
     path = HERE / "results" / f"quickstart-{device.type}.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
     print(path)
 
 

@@ -49,7 +49,7 @@ def random_base(shape: Shape, folder: Path, device: Any) -> Path:
     return folder
 
 
-def asked(base: Path, data: dict[str, str], steps: int) -> recipe.Recipe:
+def benchmark_recipe(base: Path, data: dict[str, str], steps: int) -> recipe.Recipe:
     """The paper's training on one task, for as many steps; and answers of the base to 64 questions."""
     task = {"name": "viggo", "data": data, "prompt": "Representation: {meaning_representation}\nOutput:", "target": "{target}"}
     return recipe.build(
@@ -62,38 +62,38 @@ def asked(base: Path, data: dict[str, str], steps: int) -> recipe.Recipe:
     )  # fmt: skip
 
 
-def measured(done: dict[Job, Artifact]) -> dict[str, Any]:
-    """What training and answering took, beside what was reckoned from the prepared lengths."""
-    found = {}
-    for job, made in done.items():
+def measurements(done: dict[Job, Artifact]) -> dict[str, Any]:
+    """What training and answering took, beside the estimate from the prepared lengths."""
+    results = {}
+    for job, artifact in done.items():
         if job.stage in plan_table.WORK_OF:
-            known = plan_table.estimate_of(job, done)
-            reckoned = {gpu.name: vars(known.costs[gpu.name]) for gpu in GPUS} if known else None
-            least = known.least if known else None
-            facts = {name: value for name, value in made.facts.items() if name != "targets"}
-            found[job.stage] = {"facts": facts, "peak": made.provenance["peak"], "seconds": made.provenance["seconds"]}
-            found[job.stage] |= {"estimate": reckoned, "estimate_least_bytes": least}
-    return found
+            needs = plan_table.estimate_of(job, done)
+            estimate = {gpu.name: vars(needs.costs[gpu.name]) for gpu in GPUS} if needs else None
+            least = needs.least if needs else None
+            facts = {name: value for name, value in artifact.facts.items() if name != "targets"}
+            results[job.stage] = {"facts": facts, "peak": artifact.provenance["peak"], "seconds": artifact.provenance["seconds"]}
+            results[job.stage] |= {"estimate": estimate, "estimate_least_bytes": least}
+    return results
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("train")
-    words.add_argument("heldout")
-    words.add_argument("--base", default="mistral-7b")
-    words.add_argument("--steps", type=int, default=300)
-    words.add_argument("--out", type=Path, default=HERE / "results")
-    given = words.parse_args()
-    row = next(row for row in base_model.MODELS if row.name == given.base)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train")
+    parser.add_argument("heldout")
+    parser.add_argument("--base", default="mistral-7b")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    options = parser.parse_args()
+    row = next(row for row in base_model.MODELS if row.name == options.base)
     here = machine.Machine()
     with tempfile.TemporaryDirectory() as name:
         base = random_base(row.shape, Path(name) / "base", here.torch_device())  # type: ignore[arg-type]
-        jobs = plan(asked(base, {"train": given.train, "heldout": given.heldout}, given.steps))
+        jobs = plan(benchmark_recipe(base, {"train": options.train, "heldout": options.heldout}, options.steps))
         wanted = [job for job in until(jobs, {"finetune", "generate"}) if not any(name == "adapter" for name, _ in job.inputs)]
         done = run(wanted, Site(Store(Path(name) / "data", Path(name) / "checkpoints"), here), lambda *_: None)
-        found = measured(done)
-    body = {**machine.surroundings(), "base": given.base, "steps": given.steps, "results": found}
-    path = given.out / f"real-shape-{given.base}-{here.torch_device().type}.json"
+        results = measurements(done)
+    body = {**machine.surroundings(), "base": options.base, "steps": options.steps, "results": results}
+    path = options.out / f"real-shape-{options.base}-{here.torch_device().type}.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(body["results"], indent=1))
     print(path)
