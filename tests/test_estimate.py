@@ -134,7 +134,7 @@ def test_the_reference_says_the_same_of_memory(roofline, theirs, shape, switches
 
 
 VIGGO = Training(Method(8, ("q_proj", "v_proj"), target_share=0.2), steps=319, batch=16, tokens=150, longest=304)
-EXAM = Answering(1000, 120, 304, 128, 60, adapter=Method(8, ("q_proj", "v_proj")))
+ANSWERS = Answering(1000, 120, 304, 128, 60, adapter=Method(8, ("q_proj", "v_proj")))
 
 
 def test_a_smaller_card_takes_longer_and_a_job_costs_more_with_more_to_do():
@@ -179,15 +179,15 @@ def test_soft_caps_cost_memory_with_the_square_of_the_length():
 
 
 def test_generation_holds_dense_weights_where_there_is_room():
-    costs = estimate.estimate(MISTRAL, EXAM)
+    costs = estimate.estimate(MISTRAL, ANSWERS)
     assert costs["H100"].bytes - costs["A10G"].bytes == pytest.approx(2 * MISTRAL.linear_params - estimate.workspace(MISTRAL))
-    assert [estimate.expands(model_table.LLAMA_3_1B, EXAM, gpu) for gpu in GPUS] == [True] * 4
-    assert not estimate.expands(MISTRAL, replace(EXAM, weight_bytes=BF16), GPUS[3])
+    assert [estimate.expands(model_table.LLAMA_3_1B, ANSWERS, gpu) for gpu in GPUS] == [True] * 4
+    assert not estimate.expands(MISTRAL, replace(ANSWERS, weight_bytes=BF16), GPUS[3])
 
 
 @pytest.mark.parametrize(("gpu", "weights"), list(zip(GPUS, ("nf4", "nf4-unfused", "bf16", "bf16"), strict=True)))
 def test_the_weights_that_a_step_reads_follow_the_card_and_the_batch(gpu, weights):
-    work, batches = replace(EXAM, examples=33 * 10), 10  # 33 x (120 + 128) is just below 8192
+    work, batches = replace(ANSWERS, examples=33 * 10), 10  # 33 x (120 + 128) is just below 8192
     read = estimate.score_flop(MISTRAL, 120, 0.0) * work.examples * 120 / gpu.flops
     read += 0 if weights == "bf16" else estimate.dequant_seconds(MISTRAL, gpu, 1) * batches
     step = estimate.decode_seconds(MISTRAL, gpu, 33, 120 + 30, weights) / 0.4
@@ -196,8 +196,8 @@ def test_the_weights_that_a_step_reads_follow_the_card_and_the_batch(gpu, weight
 
 
 def test_choices_and_longer_answers_cost():
-    plain = estimate.estimate(MISTRAL, EXAM)["A10G"]
-    scored, longer = (estimate.estimate(MISTRAL, replace(EXAM, **more))["A10G"] for more in ({"choices": 4}, {"steps": 120}))
+    plain = estimate.estimate(MISTRAL, ANSWERS)["A10G"]
+    scored, longer = (estimate.estimate(MISTRAL, replace(ANSWERS, **more))["A10G"] for more in ({"choices": 4}, {"steps": 120}))
     read = 1000 * 120 * estimate.score_flop(MISTRAL, 120) / GPUS[0].flops + 31 * estimate.dequant_seconds(MISTRAL, GPUS[0], 1)
     assert scored.seconds - plain.seconds == pytest.approx(read / 0.4)  # 31 batches of 33, whose prompts are read once more for all choices
     assert scored.bytes - plain.bytes == pytest.approx(8192 * 32000 * 10)
@@ -211,7 +211,7 @@ def test_a_base_without_quantization():
     assert costs["RTX 4090"].seconds < packed["RTX 4090"].seconds
 
 
-def shown(recipe, root, width=80, every=False):
+def plan_lines(recipe, root, width=80, every=False):
     """The lines of a plan."""
     from rich.console import Console
 
@@ -224,12 +224,12 @@ def shown(recipe, root, width=80, every=False):
 LEAN = {"compare": project.LEAN, "general": {"suites": ()}}
 
 
-def asked(**more):
+def recipe_of(**more):
     return recipes.Recipe.model_validate({"name": "a", "base": "mistral-7b", "tasks": ["viggo"], **LEAN, **more})
 
 
 def line(lines, stage, label):
-    return next(found for found in lines if f" {stage:8} {label} " in found)
+    return next(row for row in lines if f" {stage:8} {label} " in row)
 
 
 @pytest.fixture
@@ -240,42 +240,42 @@ def prepared(tmp_path, model):
 
 
 def test_a_plan_from_the_papers_lengths(tmp_path):
-    lines = shown(asked(finetune={"rank": 8, "targets": "qv"}), tmp_path)
-    job = next(job for job in plan(asked(), ask=False) if job.label == "viggo--train")
+    lines = plan_lines(recipe_of(finetune={"rank": 8, "targets": "qv"}), tmp_path)
+    job = next(job for job in plan(recipe_of(), ask=False) if job.label == "viggo--train")
     assert plan_table.lengths(job, {}) == plan_table.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
     work = Training(Method(8, ("q_proj", "v_proj"), target_share=0.5), 125, 16, 240, 304, 3 * 100 * 240)
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
     assert f" <={estimate.least_bytes(MISTRAL, work) / 1e9:.1f}{hours} finetune" in line(lines, "finetune", "mistral-7b--viggo--r8-s0")
-    assert all(len(found) <= 80 for found in lines[:12])
+    assert all(len(line) <= 80 for line in lines[:12])
     assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
     assert "mistral-7b: a token sees the 4096 before it" in lines
 
 
 def test_many_jobs_are_told_by_stage(tmp_path):
-    asked_for = asked(tasks=("viggo", "boolq"), finetune={"seeds": tuple(range(20))})
-    jobs = plan(asked_for, ask=False)
-    each, short = shown(asked_for, tmp_path, every=True), shown(asked_for, tmp_path)
+    recipe = recipe_of(tasks=("viggo", "boolq"), finetune={"seeds": tuple(range(20))})
+    jobs = plan(recipe, ask=False)
+    every, short = plan_lines(recipe, tmp_path, every=True), plan_lines(recipe, tmp_path)
     assert len(jobs) > plan_table.MANY_JOBS
-    assert len(each) - len(short) > 80
-    assert [found for found in each if "jobs, " in found] == [found for found in short if "jobs, " in found]
-    known = [plan_table.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
-    hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in known) / 3600):>5}" for gpu in GPUS)
-    row = next(found for found in short if " finetune " in found)
-    assert row == f"  40{f'<={max(one.least for one in known) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
-    assert all(len(found) <= 80 for found in short if "https:" not in found)
+    assert len(every) - len(short) > 80
+    assert [line for line in every if "jobs, " in line] == [line for line in short if "jobs, " in line]
+    estimates = [plan_table.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
+    hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in estimates) / 3600):>5}" for gpu in GPUS)
+    row = next(line for line in short if " finetune " in line)
+    assert row == f"  40{f'<={max(one.least for one in estimates) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
+    assert all(len(line) <= 80 for line in short if "https:" not in line)
 
 
 def test_what_arms_and_measures_take(tmp_path):
     arms = {"arms": ("base", "base_fewshot", "base_constrained", "tuned"), "shots": 3}
-    jobs = plan(asked(tasks=("boolq",), compare=arms, general={}), ask=False)
-    found = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
+    jobs = plan(recipe_of(tasks=("boolq",), compare=arms, general={}), ask=False)
+    jobs_of_arms = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
     read = plan_table.lengths(jobs[0], {})
-    work = {name: plan_table.answering_of(MISTRAL, job, read) for name, job in found.items()}
+    work = {name: plan_table.answering_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
     assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
     assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
-    lines = shown(asked(tasks=("boolq",), compare=arms, general={}), tmp_path)
+    lines = plan_lines(recipe_of(tasks=("boolq",), compare=arms, general={}), tmp_path)
     assert "<=" in line(lines, "relevance", "mistral-7b--boolq--base")
     assert "not known" not in "".join(lines)
     assert " 2.0 points  as many would be needed" in "\n".join(lines)
@@ -283,35 +283,35 @@ def test_what_arms_and_measures_take(tmp_path):
 
 def test_a_plan_from_what_is_prepared(prepared):
     recipe, root = prepared
-    lines = shown(recipe, root)
-    assert not [found for found in lines[4:] if "<=" in found]
+    lines = plan_lines(recipe, root)
+    assert not [row for row in lines[4:] if "<=" in row]
     assert "after compare 6" in line(lines, "report", "pets")
     have = {}
     jobs = plan(recipe)
     for job in jobs:
         plan_table.why(job, have, Store(root / "data", root / "checkpoints"))
-    exam, lessons, *_ = have.values()
-    found = plan_table.lengths(jobs[1], have)
-    tokens = lessons.facts["tokens"]
-    assert (found.examples, found.dev, found.bound, found.choices) == (40, 8, False, 2)
-    assert (found.prompt, found.target) == (tokens["prompt"]["mean"], tokens["target"]["mean"])
-    assert found.longest == min(64, tokens["prompt"]["max"] + tokens["target"]["max"])
-    assert plan_table.lengths(jobs[0], have).examples == exam.facts["examples"] == 20
+    heldout, train, *_ = have.values()
+    sizes = plan_table.lengths(jobs[1], have)
+    tokens = train.facts["tokens"]
+    assert (sizes.examples, sizes.dev, sizes.bound, sizes.choices) == (40, 8, False, 2)
+    assert (sizes.prompt, sizes.target) == (tokens["prompt"]["mean"], tokens["target"]["mean"])
+    assert sizes.longest == min(64, tokens["prompt"]["max"] + tokens["target"]["max"])
+    assert plan_table.lengths(jobs[0], have).examples == heldout.facts["examples"] == 20
 
 
 def test_what_is_made_is_not_in_the_sum(prepared):
     recipe, root = prepared
-    before, changes = shown(recipe, root), {"finetune.compute": "bf16", "generate.compute": "bf16"}
+    before, changes = plan_lines(recipe, root), {"finetune.compute": "bf16", "generate.compute": "bf16"}
     assert re.search(r"5 to make: A10G under 0.1 h", " ".join(before))
     project.carry_out(root / "pets.yaml", root, changes, stages={"generate"})
-    after = shown(recipe, root)
+    after = plan_lines(recipe, root)
     assert line(after, "finetune", "base--pets--r4-s0").endswith("here")
     assert "7 jobs, 2 to make" in after  # and no hours
 
 
 def test_the_sum_is_of_what_has_to_be_made():
     left, work = plan_table.Remaining(), plan_table.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
-    job = next(job for job in plan(asked(), ask=False) if job.stage == "finetune")
+    job = next(job for job in plan(recipe_of(), ask=False) if job.stage == "finetune")
     left.add(job, work)
     once = left.hours["A10G"]
     left.add(job, work)
@@ -321,7 +321,7 @@ def test_the_sum_is_of_what_has_to_be_made():
 
 @pytest.mark.parametrize("more", [{"base": "org/unknown"}, {"finetune": {"compute": "fp32"}}, {"finetune": {"dora": True}}])
 def test_what_cannot_be_reckoned_is_said(more, tmp_path):
-    lines = shown(asked(**more), tmp_path)
+    lines = plan_lines(recipe_of(**more), tmp_path)
     name = more.get("base", "mistral-7b").split("/")[-1]
     assert "not known finetune" in line(lines, "finetune", f"{name}--viggo--r16-s0")
     if "base" not in more:
@@ -329,7 +329,7 @@ def test_what_cannot_be_reckoned_is_said(more, tmp_path):
 
 
 def test_a_card_that_is_too_small(tmp_path):
-    lines = shown(asked(tasks=["wikisql"], prepare={"max_tokens": 8000}), tmp_path)
+    lines = plan_lines(recipe_of(tasks=["wikisql"], prepare={"max_tokens": 8000}), tmp_path)
     assert re.search(r"<=\d\d\.\d    -    -[ \d.]+ finetune", line(lines, "finetune", "mistral-7b--wikisql--r16-s0"))
     assert re.search(
         r"A10G <=[\d.]+ h \(1 do not fit\), RTX 4090 <=[\d.]+ h \(1 do not fit\), A100-80 <=[\d.]+ h, H100",
@@ -340,7 +340,7 @@ def test_a_card_that_is_too_small(tmp_path):
 def test_an_adapted_model_stops_and_a_base_may_not(tmp_path):
     jobs = {
         job.label: job
-        for job in plan(asked(tasks=["shop_notice"], finetune={"rank": 3}, generate={"score_choices": True}), ask=False)
+        for job in plan(recipe_of(tasks=["shop_notice"], finetune={"rank": 3}, generate={"score_choices": True}), ask=False)
         if job.stage == "generate"
     }
     read = plan_table.Lengths(500, 0, 60.0, 20.0, 100, 30, 3, bound=False)
@@ -362,11 +362,11 @@ def test_hours_take_four_characters():
 
 
 def test_a_recipe_that_asks_for_all_rows_is_reckoned_with_those_there_are(tmp_path):
-    jobs = plan(asked(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
-    found = {job.label: plan_table.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
-    assert found == {"viggo--heldout": 1083, "viggo--train": 5103}
+    jobs = plan(recipe_of(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
+    sizes = {job.label: plan_table.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
+    assert sizes == {"viggo--heldout": 1083, "viggo--train": 5103}
     assert any(
-        re.fullmatch(r" +<=1,083 +3\.8 points +viggo", found) for found in shown(asked(prepare={"heldout_examples": 10**6}), tmp_path)
+        re.fullmatch(r" +<=1,083 +3\.8 points +viggo", row) for row in plan_lines(recipe_of(prepare={"heldout_examples": 10**6}), tmp_path)
     )
-    arc = next(job for job in plan(asked(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
+    arc = next(job for job in plan(recipe_of(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
     assert plan_table.lengths(arc, {}).examples == 2376 + 1172

@@ -127,11 +127,11 @@ def test_layouts_are_what_they_say(model):
 @pytest.mark.parametrize("budget", [1, 9, 20, 37, 1000])
 def test_packs_hold_every_row_once_within_the_budget(budget):
     lengths = [9, 3, 20, 1, 7, 7, 12, 2, 9]
-    found = batching.packed_batches(lengths, budget)
-    assert sorted(i for pack in found for i in pack) == list(range(9))
-    assert all(sum(lengths[i] for i in pack) <= budget or len(pack) == 1 for pack in found)
+    batches = batching.packed_batches(lengths, budget)
+    assert sorted(i for pack in batches for i in pack) == list(range(9))
+    assert all(sum(lengths[i] for i in pack) <= budget or len(pack) == 1 for pack in batches)
     if budget == 20:  # 20 | 12 7 1 | 9 9 2 | 7 3; padded to the longest of a group they would be five
-        assert found == [[2], [6, 4, 3], [0, 8, 7], [5, 1]]
+        assert batches == [[2], [6, 4, 3], [0, 8, 7], [5, 1]]
         assert len(batching.padded_batches(lengths, budget)) == 5
 
 
@@ -148,15 +148,15 @@ def test_training_after_an_evaluation_has_the_same_gradients(model):
                 tuned(input_ids=torch.tensor([[1, 5, 6]]))
             generation.generate(tuned, [[1, 5, 6]], generation.StopConditions(4, (2,)), 0)
         passes.gradients(rows, 4096)
-        found = gradients(tuned)
+        values = gradients(tuned)
         tuned.unload()
-        return found
+        return values
 
     assert torch.equal(train(evaluate=True), train(evaluate=False))
 
 
 @pytest.fixture
-def lessons(tmp_path):
+def train_part(tmp_path):
     return tiny.write_part(tmp_path / "train", tiny.examples(40), tiny.examples(8, 100))
 
 
@@ -164,13 +164,13 @@ def curve_of(out):
     return list(csv.DictReader((out / "curve.csv").read_text().splitlines()))
 
 
-def run(tmp_path, model, lessons, name="out", machine=None, **changes):
-    work = tiny.work(tmp_path / name, {"model": model, **tiny.FINETUNE, **changes}, machine, train=lessons)
+def run(tmp_path, model, train_part, name="out", machine=None, **changes):
+    work = tiny.work(tmp_path / name, {"model": model, **tiny.FINETUNE, **changes}, machine, train=train_part)
     return finetune.run(work), work.out
 
 
-def test_it_learns_and_writes_what_plain_peft_reads(tmp_path, model, lessons):
-    facts, out = run(tmp_path, model, lessons, epochs=6)
+def test_it_learns_and_writes_what_plain_peft_reads(tmp_path, model, train_part):
+    facts, out = run(tmp_path, model, train_part, epochs=6)
     curve = curve_of(out)
     assert float(curve[-1]["dev_loss"]) < 0.5 * float(curve[2]["dev_loss"])
     assert facts["steps"] == len(curve) == 30
@@ -185,9 +185,9 @@ def test_it_learns_and_writes_what_plain_peft_reads(tmp_path, model, lessons):
     loaded.unload()
 
 
-def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path, model, lessons):
+def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path, model, train_part):
     def content(name, **changes):
-        _, out = run(tmp_path, model, lessons, name, **changes)
+        _, out = run(tmp_path, model, train_part, name, **changes)
         return {path.name: path.read_bytes() for path in out.iterdir()}
 
     first = content("a")
@@ -195,14 +195,14 @@ def test_equal_runs_give_equal_bytes_and_another_seed_does_not(tmp_path, model, 
     assert content("c", seed=1)["adapter_model.safetensors"] != first["adapter_model.safetensors"]
 
 
-def test_packed_training_takes_the_same_course(tmp_path, model, lessons, monkeypatch):
-    padded, _ = run(tmp_path, model, lessons, "padded", epochs=3)
+def test_packed_training_takes_the_same_course(tmp_path, model, train_part, monkeypatch):
+    padded, _ = run(tmp_path, model, train_part, "padded", epochs=3)
 
     def refuse(*rows):
         raise AssertionError("a packed run pads nothing")
 
     monkeypatch.setattr(batching, "padded", refuse)
-    packed, _ = run(tmp_path, model, lessons, "packed", Machine(device="cpu", tokens=60), epochs=3, packing=True)
+    packed, _ = run(tmp_path, model, train_part, "packed", Machine(device="cpu", tokens=60), epochs=3, packing=True)
     losses = [[float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("padded", "packed")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     assert packed["dev_loss"] == pytest.approx(padded["dev_loss"], rel=1e-3)
@@ -211,10 +211,10 @@ def test_packed_training_takes_the_same_course(tmp_path, model, lessons, monkeyp
 
 def test_best_is_kept_unless_last_is_asked_for(tmp_path, model):
     contrary = [dataclasses.replace(e, target="a cat sees" if e.target == "yes" else "the dog") for e in tiny.examples(8)]
-    lessons = tiny.write_part(tmp_path / "train", tiny.examples(40), contrary)  # learning the one is unlearning the other
+    train_part = tiny.write_part(tmp_path / "train", tiny.examples(40), contrary)  # learning the one is unlearning the other
     changes = {"epochs": 8}
-    best, _ = run(tmp_path, model, lessons, "best", **changes)
-    last, _ = run(tmp_path, model, lessons, "last", keep="last", **changes)
+    best, _ = run(tmp_path, model, train_part, "best", **changes)
+    last, _ = run(tmp_path, model, train_part, "last", keep="last", **changes)
     assert best["kept_step"] < best["steps"] == last["kept_step"]
     assert best["dev_loss"] < last["dev_loss"]
 
@@ -222,8 +222,8 @@ def test_best_is_kept_unless_last_is_asked_for(tmp_path, model):
 @pytest.mark.parametrize(
     "changes", [{"dora": True}, {"rslora": True}, {"dropout": 0.1}, {"targets": ["q_proj", "v_proj"]}, {"quantization": "none"}]
 )
-def test_every_option_trains(tmp_path, model, lessons, changes):
-    facts, out = run(tmp_path, model, lessons, max_steps=2, **changes)
+def test_every_option_trains(tmp_path, model, train_part, changes):
+    facts, out = run(tmp_path, model, train_part, max_steps=2, **changes)
     config = json.loads((out / "adapter_config.json").read_text())
     assert config["use_dora"] == changes.get("dora", False)
     assert config["use_rslora"] == changes.get("rslora", False)
@@ -239,14 +239,14 @@ def test_the_scale_is_the_same_at_every_rank(model, rank, rslora):
     assert scales == {2.0}
 
 
-def test_a_target_that_is_not_there_is_named(tmp_path, model, lessons):
+def test_a_target_that_is_not_there_is_named(tmp_path, model, train_part):
     with pytest.raises(ModelError, match=r"no linear module 'q_pro'.*\n.*'q_proj'"):
-        run(tmp_path, model, lessons, targets=["q_pro", "v_proj"])
+        run(tmp_path, model, train_part, targets=["q_pro", "v_proj"])
 
 
-def test_a_loss_that_is_not_a_number_stops(tmp_path, model, lessons):
+def test_a_loss_that_is_not_a_number_stops(tmp_path, model, train_part):
     with pytest.raises(TrainingError, match=r"(nan|inf).* at step \d+"):
-        run(tmp_path, model, lessons, learning_rate=1e20, warmup=0.0, max_grad_norm=1e20)
+        run(tmp_path, model, train_part, learning_rate=1e20, warmup=0.0, max_grad_norm=1e20)
 
 
 def test_a_frozen_loss_stops(model):
@@ -281,20 +281,20 @@ def small_memory(monkeypatch, limit):
     return seen
 
 
-def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path, model, lessons, monkeypatch, capsys):
+def test_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(tmp_path, model, train_part, monkeypatch, capsys):
     changes = {"dropout": 0.0, "max_steps": 3}
-    run(tmp_path, model, lessons, "roomy", **changes)
+    run(tmp_path, model, train_part, "roomy", **changes)
     seen = small_memory(monkeypatch, 60)
-    facts, _ = run(tmp_path, model, lessons, "tight", **changes)
+    facts, _ = run(tmp_path, model, train_part, "tight", **changes)
     assert max(seen) > 60 >= facts["micro_tokens"]
     assert capsys.readouterr().err.count("out of memory") <= 2
     a, b = ([float(row["loss"]) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
     assert a == pytest.approx(b, rel=1e-4)
 
 
-def test_out_of_memory_in_the_middle_of_a_step_leaves_no_half_gradient(tmp_path, model, lessons, monkeypatch):
+def test_out_of_memory_in_the_middle_of_a_step_leaves_no_half_gradient(tmp_path, model, train_part, monkeypatch):
     small = Machine(device="cpu", tokens=60)
-    run(tmp_path, model, lessons, "roomy", small, max_steps=3)
+    run(tmp_path, model, train_part, "roomy", small, max_steps=3)
     real, calls = target_loss, iter(range(10_000))
 
     def guarded(model, batch):
@@ -303,16 +303,16 @@ def test_out_of_memory_in_the_middle_of_a_step_leaves_no_half_gradient(tmp_path,
         return real(model, batch)
 
     monkeypatch.setattr(finetune, "target_loss", guarded)
-    run(tmp_path, model, lessons, "tight", small, max_steps=3)
+    run(tmp_path, model, train_part, "tight", small, max_steps=3)
     a, b = ([(float(row["loss"]), float(row["grad_norm"])) for row in curve_of(tmp_path / name)] for name in ("roomy", "tight"))
     for x, y in zip(a, b, strict=True):
         assert x == pytest.approx(y, rel=1e-4)
 
 
-def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, lessons, monkeypatch):
+def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, train_part, monkeypatch):
     small_memory(monkeypatch, 5)
     with pytest.raises(TrainingError, match=r"out of memory on a single example of \d+ tokens"):
-        run(tmp_path, model, lessons)
+        run(tmp_path, model, train_part)
 
 
 class Killed(BaseException):
@@ -320,24 +320,24 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, lessons, monkeypatch, dropout):
+def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, train_part, monkeypatch, dropout):
     always = Machine(device="cpu", save_seconds=0.0)
     changes = {"dropout": dropout, "epochs": 2}
-    run(tmp_path, model, lessons, "whole", always, **changes)
+    run(tmp_path, model, train_part, "whole", always, **changes)
     real = finetune.one_step
-    for at in (1, 4, 2):
+    for stop in (1, 4, 2):
         calls = iter(range(100))
 
-        def stops(*args, at=at, calls=calls):
-            if next(calls) == at:
+        def stops(*args, stop=stop, calls=calls):
+            if next(calls) == stop:
                 raise Killed
             return real(*args)
 
         monkeypatch.setattr(finetune, "one_step", stops)
         with pytest.raises(Killed):
-            run(tmp_path, model, lessons, "broken", always, **changes)
+            run(tmp_path, model, train_part, "broken", always, **changes)
     monkeypatch.setattr(finetune, "one_step", real)
-    run(tmp_path, model, lessons, "broken", always, **changes)
+    run(tmp_path, model, train_part, "broken", always, **changes)
     for name in ("adapter_model.safetensors", "curve.csv", "adapter_config.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
 
@@ -347,12 +347,12 @@ def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, lessons, m
 
 def test_shuffled_labels_keep_prompts_and_the_mix_of_targets():
     rows = tiny.examples(40)
-    found = finetune.shuffled(rows, 0)
-    assert [each.prompt for each in found] == [each.prompt for each in rows]
-    assert sorted(each.target for each in found) == sorted(each.target for each in rows)
-    moved = [one.target != other.target for one, other in zip(found, rows, strict=True)]
+    shuffled = finetune.shuffled(rows, 0)
+    assert [row.prompt for row in shuffled] == [row.prompt for row in rows]
+    assert sorted(row.target for row in shuffled) == sorted(row.target for row in rows)
+    moved = [one.target != other.target for one, other in zip(shuffled, rows, strict=True)]
     assert 10 < sum(moved) < 30  # two targets, half of each: half of the rows get the other one
-    assert finetune.shuffled(rows, 1) != found == finetune.shuffled(rows, 0)
+    assert finetune.shuffled(rows, 1) != shuffled == finetune.shuffled(rows, 0)
 
 
 def test_a_placebo_is_trained_as_if_its_labels_were_the_shuffled_ones(tmp_path, model):

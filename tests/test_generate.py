@@ -18,12 +18,12 @@ from pipeline.store.records import Prediction
 from tests import tiny
 
 CPU = torch.device("cpu")
-EXAM = tiny.examples(16, 200)
+HELDOUT = tiny.examples(16, 200)
 
 
 @pytest.fixture(scope="module")
-def exam(tmp_path_factory):
-    return tiny.write_part(tmp_path_factory.mktemp("exam") / "exam", EXAM)
+def heldout_part(tmp_path_factory):
+    return tiny.write_part(tmp_path_factory.mktemp("heldout") / "heldout", HELDOUT)
 
 
 def run(tmp_path, model, name="out", machine=None, changes=None, **inputs):
@@ -34,13 +34,13 @@ def run(tmp_path, model, name="out", machine=None, changes=None, **inputs):
 
 def one_by_one(model, render, limit):
     """model.generate on one prompt at a time, no padding, as its documentation shows it."""
-    said = []
-    for example in EXAM:
+    rows = []
+    for example in HELDOUT:
         ids = torch.tensor([render.prompt_ids(example.prompt)])
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
-        said.append(generation.cut_after_end(out[0, ids.shape[1] :].tolist(), [2], 0))
-    return said
+        rows.append(generation.cut_after_end(out[0, ids.shape[1] :].tolist(), [2], 0))
+    return rows
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
@@ -48,32 +48,32 @@ def test_greedy_equals_one_prompt_at_a_time(model, adapter, batch):
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     with loading.adapted(base, adapter) as tuned:
         for arm in (base, tuned):
-            prompts = [render.prompt_ids(example.prompt) for example in EXAM]
+            prompts = [render.prompt_ids(example.prompt) for example in HELDOUT]
             assert len({len(prompt) for prompt in prompts}) > 3
-            found = [
+            predictions = [
                 row
-                for at in range(0, 16, batch)
-                for row in generation.generate(arm, prompts[at : at + batch], generation.StopConditions(12, (2,)), 0)
+                for start in range(0, 16, batch)
+                for row in generation.generate(arm, prompts[start : start + batch], generation.StopConditions(12, (2,)), 0)
             ]
-            assert found == one_by_one(arm, render, 12)
+            assert predictions == one_by_one(arm, render, 12)
 
 
-def test_the_stage_says_what_one_by_one_says(tmp_path, model, exam):
+def test_the_stage_says_what_one_by_one_says(tmp_path, model, heldout_part):
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
     expected = [render.decode([i for i in row if i != 2]) for row in one_by_one(base, render, 8)]
     for tokens in (1, 60, 4096):
-        facts, found = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), heldout=exam)
-        assert [answer.text for answer in found] == expected
-        assert [answer.example for answer in found] == [example.id for example in EXAM]
+        facts, predictions = run(tmp_path, model, f"t{tokens}", Machine(device="cpu", tokens=tokens), heldout=heldout_part)
+        assert [answer.text for answer in predictions] == expected
+        assert [answer.example for answer in predictions] == [example.id for example in HELDOUT]
         assert facts["examples"] == 16
-        assert facts["truncated"] == sum(answer.stopped == "length" for answer in found)
+        assert facts["truncated"] == sum(answer.stopped == "length" for answer in predictions)
 
 
-def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, exam, adapter):
+def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, heldout_part, adapter):
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", CPU)
-    _, found = run(tmp_path, model, changes={"score_choices": True}, heldout=exam, adapter=adapter)
+    _, predictions = run(tmp_path, model, changes={"score_choices": True}, heldout=heldout_part, adapter=adapter)
     with loading.adapted(base, adapter) as tuned:
-        for example, answer in zip(EXAM, found, strict=True):
+        for example, answer in zip(HELDOUT, predictions, strict=True):
             assert len(answer.logprobs) == 3
             for choice, score in zip(example.choices, answer.logprobs, strict=True):
                 prompt, ids = render.prompt_ids(example.prompt), render.answer_ids(example.prompt, choice)
@@ -82,20 +82,20 @@ def test_choice_scores_equal_one_by_one_scoring(tmp_path, model, exam, adapter):
                 assert score == pytest.approx(sum(float(logs[len(prompt) + k - 1, token]) for k, token in enumerate(ids)), abs=1e-4)
 
 
-def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, exam, adapter):
+def test_the_adapter_says_the_same_through_plain_peft(tmp_path, model, heldout_part, adapter):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    _, found = run(tmp_path, model, heldout=exam, adapter=adapter)
+    _, predictions = run(tmp_path, model, heldout=heldout_part, adapter=adapter)
     plain = AutoModelForCausalLM.from_pretrained(
         model["folder"], dtype=torch.float32, quantization_config=loading.nf4(torch.float32, ["lm_head"])
     )
     loading.keep_cpu_weights_unpacked(plain)
     tuned = PeftModel.from_pretrained(plain, adapter).eval()
     render = renderer.renderer(model)
-    assert [answer.text for answer in found] == [render.decode([i for i in row if i != 2]) for row in one_by_one(tuned, render, 8)]
-    _, base = run(tmp_path, model, "base", heldout=exam)
-    assert sum(a.text != b.text for a, b in zip(found, base, strict=True)) > 8
+    assert [answer.text for answer in predictions] == [render.decode([i for i in row if i != 2]) for row in one_by_one(tuned, render, 8)]
+    _, base = run(tmp_path, model, "base", heldout=heldout_part)
+    assert sum(a.text != b.text for a, b in zip(predictions, base, strict=True)) > 8
 
 
 def test_an_adapter_names_its_base_as_the_recipe_does_and_asks_no_hub(tmp_path):
@@ -108,10 +108,10 @@ def test_an_adapter_names_its_base_as_the_recipe_does_and_asks_no_hub(tmp_path):
     assert json.loads((tmp_path / "adapter_config.json").read_text())["base_model_name_or_path"] == "checkpoints/quickstart-base"
 
 
-def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, exam, adapter):
-    _, before = run(tmp_path, model, "before", heldout=exam)
-    _, tuned = run(tmp_path, model, "tuned", heldout=exam, adapter=adapter)
-    _, after = run(tmp_path, model, "after", heldout=exam)
+def test_the_base_is_untouched_by_an_adapter_that_came_and_went(tmp_path, model, heldout_part, adapter):
+    _, before = run(tmp_path, model, "before", heldout=heldout_part)
+    _, tuned = run(tmp_path, model, "tuned", heldout=heldout_part, adapter=adapter)
+    _, after = run(tmp_path, model, "after", heldout=heldout_part)
     assert before == after != tuned
 
 
@@ -131,24 +131,24 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
-    said = render.plain(" the dog sees a cat")
+    ids = render.plain(" the dog sees a cat")
     stop = generation.StopConditions(8, (2,), ("cat", "dog"))
-    assert generate.prediction(EXAM[0], said, stop, render.decode) == Prediction("e200", " the ", len(said), "stop")
+    assert generate.prediction(HELDOUT[0], ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
     plain = generation.StopConditions(8, (2,))
-    assert generate.prediction(EXAM[0], [*said, 2], plain, render.decode) == Prediction("e200", " the dog sees a cat", len(said), "eos")
-    assert generate.prediction(EXAM[0], said, plain, render.decode).stopped == "length"
+    assert generate.prediction(HELDOUT[0], [*ids, 2], plain, render.decode) == Prediction("e200", " the dog sees a cat", len(ids), "eos")
+    assert generate.prediction(HELDOUT[0], ids, plain, render.decode).stopped == "length"
 
 
-def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, exam):
-    _, free = run(tmp_path, model, "free", heldout=exam)
+def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, heldout_part):
+    _, free = run(tmp_path, model, "free", heldout=heldout_part)
     mark = free[0].text[1:3]
-    _, found = run(tmp_path, model, "stopped", changes={"stop": [mark]}, heldout=exam)
-    for before, after in zip(free, found, strict=True):
+    _, predictions = run(tmp_path, model, "stopped", changes={"stop": [mark]}, heldout=heldout_part)
+    for before, after in zip(free, predictions, strict=True):
         cut = before.text.find(mark)
         assert after.text == (before.text if cut < 0 else before.text[:cut])
         assert (after.stopped == "stop") == (cut >= 0)
         assert after.tokens <= before.tokens
-    assert found[0].tokens < free[0].tokens
+    assert predictions[0].tokens < free[0].tokens
 
 
 def test_a_stop_string_in_the_prompt_stops_nothing(model):
@@ -158,18 +158,18 @@ def test_a_stop_string_in_the_prompt_stops_nothing(model):
     assert generation.generate(base, [prompt], generation.StopConditions(6, (2,), ("the cat", "a dog")), 0, render.tokenizer) == free
 
 
-def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, exam):
+def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, heldout_part):
     spec = tiny.make_model(tmp_path / "base")
     settings = {"do_sample": True, "temperature": 5.0, "top_k": 300, "repetition_penalty": 3.0, "eos_token_id": 2, "pad_token_id": 0}
-    _, greedy = run(tmp_path, spec, "plain", heldout=exam)
+    _, greedy = run(tmp_path, spec, "plain", heldout=heldout_part)
     (tmp_path / "base" / "generation_config.json").write_text(json.dumps(settings))
-    _, found = run(tmp_path, tiny.spec(tmp_path / "base") | {"digest": "another"}, "sampling", heldout=exam)
-    assert found == greedy
+    _, predictions = run(tmp_path, tiny.spec(tmp_path / "base") | {"digest": "another"}, "sampling", heldout=heldout_part)
+    assert predictions == greedy
 
 
-def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monkeypatch):
+def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, heldout_part, monkeypatch):
     machine = Machine(device="cpu", tokens=60)
-    _, whole = run(tmp_path, model, "whole", machine, heldout=exam)
+    _, whole = run(tmp_path, model, "whole", machine, heldout=heldout_part)
     real, calls = generation.generate, []
 
     def stops(*args):
@@ -180,19 +180,19 @@ def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, exam, monke
 
     monkeypatch.setattr(generation, "generate", stops)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, model, "broken", machine, heldout=exam)
-    kept = tmp_path / "broken.resume" / "answers.jsonl"
-    kept.write_bytes(kept.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
+        run(tmp_path, model, "broken", machine, heldout=heldout_part)
+    path = tmp_path / "broken.resume" / "answers.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
     monkeypatch.setattr(generation, "generate", lambda *args: calls.append(len(args[1])) or real(*args))
     done = sum(calls[:2])
     del calls[:]
-    _, found = run(tmp_path, model, "broken", machine, heldout=exam)
-    assert found == whole
+    _, predictions = run(tmp_path, model, "broken", machine, heldout=heldout_part)
+    assert predictions == whole
     assert sum(calls) == 16 - done
 
 
-def examined(tmp_path, model, exam, adapter):
-    work = tiny.work(tmp_path / "say", {"model": model, **tiny.GENERATE}, heldout=exam, adapter=adapter)
+def examined(tmp_path, model, heldout_part, adapter):
+    work = tiny.work(tmp_path / "say", {"model": model, **tiny.GENERATE}, heldout=heldout_part, adapter=adapter)
     generate.run(work)
     return json.loads((work.out / "liveness.json").read_text())
 
@@ -208,40 +208,40 @@ def altered(tmp_path, adapter, change):
     return copy
 
 
-def test_a_live_adapter_passes_the_gate(tmp_path, model, exam, adapter):
-    found = examined(tmp_path, model, exam, adapter)
-    assert found["tensors"] == found["targets"] == 14
-    assert found["largest_logit_difference"] > 0.01
-    liveness.gate(found, "tuned")
+def test_a_live_adapter_passes_the_gate(tmp_path, model, heldout_part, adapter):
+    row = examined(tmp_path, model, heldout_part, adapter)
+    assert row["tensors"] == row["targets"] == 14
+    assert row["largest_logit_difference"] > 0.01
+    liveness.gate(row, "tuned")
 
 
 @pytest.mark.parametrize("only", ["", "layers.1"])
-def test_zero_tensors_are_found(tmp_path, model, exam, adapter, only):
-    dead = altered(tmp_path, adapter, lambda found: {k: v * 0 if "lora_B" in k and only in k else v for k, v in found.items()})
+def test_zero_tensors_are_found(tmp_path, model, heldout_part, adapter, only):
+    dead = altered(tmp_path, adapter, lambda tensors: {k: v * 0 if "lora_B" in k and only in k else v for k, v in tensors.items()})
     with pytest.raises(ComparisonError, match=r"tuned: the adapter is dead: (14|7) of 14 tensors are as before training"):
-        liveness.gate(examined(tmp_path, model, exam, dead), "tuned")
+        liveness.gate(examined(tmp_path, model, heldout_part, dead), "tuned")
 
 
-def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, exam, adapter):
+def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, heldout_part, adapter):
     manifest = json.loads((adapter / "manifest.json").read_text())
-    found = examined(tmp_path, model, exam, adapter)
-    assert found["unmatched"] == []
+    row = examined(tmp_path, model, heldout_part, adapter)
+    assert row["unmatched"] == []
     more = {**manifest, "facts": {**manifest["facts"], "targets": [*manifest["facts"]["targets"], "model.layers.9.mlp.up_proj"]}}
     copy = altered(tmp_path, adapter, dict)
     (copy / "manifest.json").write_text(json.dumps(more))
     with pytest.raises(ComparisonError, match=r"1 of 15 target modules are missing, the first model.layers.9"):
-        liveness.gate(examined(tmp_path, model, exam, copy), "tuned")
+        liveness.gate(examined(tmp_path, model, heldout_part, copy), "tuned")
 
 
-def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, exam, adapter):
-    other = altered(tmp_path, adapter, lambda found: {k.replace("layers.1", "layers.7"): v for k, v in found.items()})
+def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, heldout_part, adapter):
+    other = altered(tmp_path, adapter, lambda tensors: {k.replace("layers.1", "layers.7"): v for k, v in tensors.items()})
     with pytest.raises(ModelError, match="does not fit its base"):
-        examined(tmp_path, model, exam, other)
+        examined(tmp_path, model, heldout_part, other)
 
 
 def test_the_two_arms_see_the_same_ids(model):
     render = renderer.renderer(model)
-    for example in EXAM:
+    for example in HELDOUT:
         prompt = render.prompt_ids(example.prompt)
         row = batching.TokenRow.from_prompt(prompt, render.target_ids(example.prompt, example.target))
         assert prompt.count(1) == 1 == row.ids.count(2)
@@ -251,61 +251,61 @@ def test_the_two_arms_see_the_same_ids(model):
 SAMPLES = {"samples": 3, "temperature": 1.0, "top_p": 1.0, "seed": 0}
 
 
-def test_random_answers_stand_beside_the_greedy_one(model, exam, tmp_path):
-    plain = run(tmp_path, model, "plain", heldout=exam)[1]
-    found = run(tmp_path, model, "sampled", changes=SAMPLES, heldout=exam)[1]
-    assert [row.text for row in found] == [row.text for row in plain]
-    assert {len(row.samples) for row in found} == {3}
+def test_random_answers_stand_beside_the_greedy_one(model, heldout_part, tmp_path):
+    plain = run(tmp_path, model, "plain", heldout=heldout_part)[1]
+    predictions = run(tmp_path, model, "sampled", changes=SAMPLES, heldout=heldout_part)[1]
+    assert [row.text for row in predictions] == [row.text for row in plain]
+    assert {len(row.samples) for row in predictions} == {3}
     assert {row.samples for row in plain} == {()}
-    assert sum(len({row.text, *row.samples}) > 2 for row in found) > len(found) / 2
-    again = run(tmp_path, model, "again", changes=SAMPLES, heldout=exam)[1]
-    assert again == found
-    other = run(tmp_path, model, "other", changes={**SAMPLES, "seed": 1}, heldout=exam)[1]
-    assert [row.samples for row in other] != [row.samples for row in found]
+    assert sum(len({row.text, *row.samples}) > 2 for row in predictions) > len(predictions) / 2
+    again = run(tmp_path, model, "again", changes=SAMPLES, heldout=heldout_part)[1]
+    assert again == predictions
+    other = run(tmp_path, model, "other", changes={**SAMPLES, "seed": 1}, heldout=heldout_part)[1]
+    assert [row.samples for row in other] != [row.samples for row in predictions]
 
 
-def test_a_cold_draw_is_nearly_greedy(model, exam, tmp_path):
-    found = run(tmp_path, model, changes={**SAMPLES, "temperature": 1e-3}, heldout=exam)[1]
-    assert all(set(row.samples) == {row.text} for row in found)
+def test_a_cold_draw_is_nearly_greedy(model, heldout_part, tmp_path):
+    predictions = run(tmp_path, model, changes={**SAMPLES, "temperature": 1e-3}, heldout=heldout_part)[1]
+    assert all(set(row.samples) == {row.text} for row in predictions)
 
 
-def test_a_killed_draw_goes_on_as_if_never_killed(model, exam, tmp_path):
+def test_a_killed_draw_goes_on_as_if_never_killed(model, heldout_part, tmp_path):
     machine = Machine(device="cpu", tokens=60)
-    whole = run(tmp_path, model, "whole", machine, SAMPLES, heldout=exam)[1]
+    whole = run(tmp_path, model, "whole", machine, SAMPLES, heldout=heldout_part)[1]
     resume = tmp_path / "whole.resume"
-    kept = (resume / "samples1.jsonl").read_bytes()
-    (resume / "samples1.jsonl").write_bytes(kept[: len(kept) // 2])
+    finished = (resume / "samples1.jsonl").read_bytes()
+    (resume / "samples1.jsonl").write_bytes(finished[: len(finished) // 2])
     (resume / "samples2.jsonl").unlink()
     resume.rename(tmp_path / "cut.resume")
-    assert run(tmp_path, model, "cut", machine, SAMPLES, heldout=exam)[1] == whole
+    assert run(tmp_path, model, "cut", machine, SAMPLES, heldout=heldout_part)[1] == whole
 
 
 # Arms beside base and tuned
 
 
-def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, exam, adapter):
-    _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, heldout=exam, adapter=adapter)
-    facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, heldout=exam, adapter=adapter)
+def test_choices_are_ranked_by_their_mean_log_likelihood_a_token(tmp_path, model, heldout_part, adapter):
+    _, scored = run(tmp_path, model, "scored", changes={"score_choices": True}, heldout=heldout_part, adapter=adapter)
+    facts, chosen = run(tmp_path, model, "chosen", changes={"constrain": "choices"}, heldout=heldout_part, adapter=adapter)
     render = renderer.renderer(model)
-    for example, sums, picked in zip(EXAM, scored, chosen, strict=True):
+    for example, sums, picked in zip(HELDOUT, scored, chosen, strict=True):
         assert picked.logprobs == pytest.approx(sums.logprobs, abs=1e-4)
         lengths = [len(render.answer_ids(example.prompt, choice)) for choice in example.choices]
         means = [value / length for value, length in zip(picked.logprobs, lengths, strict=True)]
         best = means.index(max(means))
         assert (picked.text, picked.tokens, picked.stopped) == (example.choices[best], lengths[best], "eos")
-    assert len({lengths[at] for at in range(3)}) > 1  # else the mean would rank as the sum does
+    assert len({lengths[index] for index in range(3)}) > 1  # else the mean would rank as the sum does
     assert facts["truncated"] == 0
 
 
 def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapter):
     render, rng = renderer.renderer(model), random.Random(5)
-    some = [render.prompt_ids(example.prompt) for example in EXAM[:6]]
+    some = [render.prompt_ids(example.prompt) for example in HELDOUT[:6]]
     answers = [[[rng.randrange(4, 60) for _ in range(size)] for size in sizes] for sizes in ([1, 1], [4, 1, 2], [3], [0, 5], [1], [])]
     with loading.adapted(loading.load(model, "nf4", "fp32", CPU), adapter) as tuned:
-        found = choices.logprobs(tuned, some, answers, render.pad)
-        assert [len(each) for each in found] == [2, 3, 1, 2, 1, 0]
-        for prompt, each, sums in zip(some, answers, found, strict=True):
-            for answer, value in zip(each, sums, strict=True):
+        sums_of_rows = choices.logprobs(tuned, some, answers, render.pad)
+        assert [len(row) for row in sums_of_rows] == [2, 3, 1, 2, 1, 0]
+        for prompt, row, sums in zip(some, answers, sums_of_rows, strict=True):
+            for answer, value in zip(row, sums, strict=True):
                 rows = [batching.TokenRow.from_prompt(prompt, answer)]
                 alone = likelihood.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
                 assert value == pytest.approx(alone[0], abs=1e-4)
@@ -323,9 +323,9 @@ def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monke
     assert choices.batches(prompts, answers, base, 140) == [[3], [4], [0, 1, 2]]
 
 
-def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch):
+def test_ranking_goes_on_where_it_was_killed(tmp_path, model, heldout_part, monkeypatch):
     machine, changes = Machine(device="cpu", tokens=60), {"constrain": "choices"}
-    _, whole = run(tmp_path, model, "whole", machine, changes, heldout=exam)
+    _, whole = run(tmp_path, model, "whole", machine, changes, heldout=heldout_part)
     real, calls = choices.logprobs, []
 
     def stops(*args):
@@ -336,26 +336,26 @@ def test_ranking_goes_on_where_it_was_killed(tmp_path, model, exam, monkeypatch)
 
     monkeypatch.setattr(choices, "logprobs", stops)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, model, "broken", machine, changes, heldout=exam)
+        run(tmp_path, model, "broken", machine, changes, heldout=heldout_part)
     done = sum(calls[:2])
     del calls[:]
     monkeypatch.setattr(choices, "logprobs", lambda *args: calls.append(len(args[1])) or real(*args))
-    _, found = run(tmp_path, model, "broken", machine, changes, heldout=exam)
-    assert found == whole
+    _, predictions = run(tmp_path, model, "broken", machine, changes, heldout=heldout_part)
+    assert predictions == whole
     assert 0 < sum(calls) == 16 - done
 
 
 def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):
-    free = tiny.write_part(tmp_path / "free", [replace(EXAM[0], choices=())])
+    free = tiny.write_part(tmp_path / "free", [replace(HELDOUT[0], choices=())])
     with pytest.raises(DataError, match="example e200 has no choices to rank"):
         run(tmp_path, model, changes={"constrain": "choices"}, heldout=free)
 
 
-def test_an_adapter_merged_into_the_dequantized_weights_answers_as_on_top_of_them(tmp_path, model, exam, adapter):
-    _, tuned = run(tmp_path, model, "tuned", heldout=exam, adapter=adapter)
-    _, merged = run(tmp_path, model, "merged", changes={"merge": "dequantized"}, heldout=exam, adapter=adapter)
-    _, base = run(tmp_path, model, "base", heldout=exam)
-    assert [each.text for each in merged] == [each.text for each in tuned] != [each.text for each in base]
+def test_an_adapter_merged_into_the_dequantized_weights_answers_as_on_top_of_them(tmp_path, model, heldout_part, adapter):
+    _, tuned = run(tmp_path, model, "tuned", heldout=heldout_part, adapter=adapter)
+    _, merged = run(tmp_path, model, "merged", changes={"merge": "dequantized"}, heldout=heldout_part, adapter=adapter)
+    _, base = run(tmp_path, model, "base", heldout=heldout_part)
+    assert [row.text for row in merged] == [row.text for row in tuned] != [row.text for row in base]
 
 
 def test_merged_weights_are_the_sums_they_should_be(model, adapter):
@@ -367,8 +367,8 @@ def test_merged_weights_are_the_sums_they_should_be(model, adapter):
     plain = loading.read_model(Path(model["folder"]), False, loading.Precision("none", "fp32"), CPU).get_submodule(name).weight
     for how, before in (("dequantized", values), ("original", plain)):
         with loading.merged(params, adapter, how, CPU) as merged:
-            found = merged.base_model.model.get_submodule(name).base_layer.weight
-            torch.testing.assert_close(found, before + added, rtol=0, atol=1e-6)
+            weight = merged.base_model.model.get_submodule(name).base_layer.weight
+            torch.testing.assert_close(weight, before + added, rtol=0, atol=1e-6)
     assert not torch.allclose(values, plain, atol=1e-3)
     _, after = loading.load(model, "nf4", "fp32", CPU), loading.dense_values(base.get_submodule(name))
     assert torch.equal(after, values)  # the resident base is as it was

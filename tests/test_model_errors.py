@@ -23,7 +23,7 @@ def base(tmp_path, model):
     return Path(shutil.copytree(model["folder"], tmp_path / "base"))
 
 
-def said(monkeypatch, capsys, *words):
+def run_command(monkeypatch, capsys, *words):
     """Exit status and what stands on stderr, on one line a sentence."""
     monkeypatch.setattr(sys, "argv", ["loralift", *map(str, words)])
     with pytest.raises(SystemExit) as stopped:
@@ -86,7 +86,7 @@ def test_a_spoiled_folder(name, base, tmp_path, monkeypatch, capsys):
     spoil, problem, remedy = CASES[name]
     recipe = project.make(tmp_path / "project", str(base))
     spoil(base)
-    status, error = said(monkeypatch, capsys, "finetune", recipe, "--store", tmp_path)
+    status, error = run_command(monkeypatch, capsys, "finetune", recipe, "--store", tmp_path)
     assert status == 2
     assert problem in error
     assert remedy in error
@@ -115,7 +115,7 @@ def test_a_spoiled_folder(name, base, tmp_path, monkeypatch, capsys):
 )  # fmt: skip
 def test_what_cannot_be_asked_for(changes, problem, remedy, tmp_path, model, monkeypatch, capsys):
     recipe = project.make(tmp_path / "project", model["folder"])
-    status, error = said(monkeypatch, capsys, "finetune", recipe, "--store", tmp_path, *changes)
+    status, error = run_command(monkeypatch, capsys, "finetune", recipe, "--store", tmp_path, *changes)
     assert status == 2
     assert problem in " ".join(error.replace("│", " ").split())
     assert remedy in error
@@ -130,8 +130,8 @@ def test_widths_that_4_bit_cannot_take_stay_unquantized_and_are_named(tmp_path, 
 
     spec = tiny.make_model(tmp_path / "odd", hidden=64, mlp=80)  # down_proj reads 80: not a multiple of 64
     model = loading.load(spec, "nf4", "fp32", torch.device("cpu"))
-    shown = " ".join(capsys.readouterr().err.split())
-    assert "kept unquantized: 6 of 15 linear modules, the first model.layers.0.mlp.gate_proj (64 -> 80)" in shown
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "kept unquantized: 6 of 15 linear modules, the first model.layers.0.mlp.gate_proj (64 -> 80)" in printed
     kinds = {
         name: isinstance(module, bitsandbytes.nn.Linear4bit)
         for name, module in model.named_modules()

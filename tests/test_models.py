@@ -24,14 +24,14 @@ def config_of(shape):
     """transformers' configuration of a shape; only the widths are said, the rest is the class's."""
     from transformers import AutoConfig
 
-    said = {
+    widths = {
         "vocab_size": shape.vocab, "hidden_size": shape.hidden, "num_hidden_layers": shape.layers, "intermediate_size": shape.ffn,
         "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads, "tie_word_embeddings": shape.tied, "pad_token_id": 0,
         "bos_token_id": 1, "eos_token_id": 2,
     }  # fmt: skip
     if shape.head_dim * shape.heads != shape.hidden or shape.kind in ("qwen3", "gemma", "gemma2", "gemma3_text", "mistral"):
-        said["head_dim"] = shape.head_dim
-    return AutoConfig.for_model(shape.kind, **said)
+        widths["head_dim"] = shape.head_dim
+    return AutoConfig.for_model(shape.kind, **widths)
 
 
 def skeleton(shape):
@@ -50,8 +50,8 @@ def test_a_shape_counts_what_the_class_has(shape):
     assert shape.params == sum(value.numel() for value in model.parameters())
     linears = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and "lm_head" not in name}
     assert {name.rsplit(".", 1)[-1] for name in linears} == set(shape.linears)
-    assert all((found.in_features, found.out_features) == shape.linears[name.rsplit(".", 1)[-1]] for name, found in linears.items())
-    assert shape.linear_params == sum(found.weight.numel() for found in linears.values())
+    assert all((module.in_features, module.out_features) == shape.linears[name.rsplit(".", 1)[-1]] for name, module in linears.items())
+    assert shape.linear_params == sum(module.weight.numel() for module in linears.values())
     assert set(shape.qv) <= set(shape.linears)
 
 
@@ -117,7 +117,7 @@ def test_rows_are_whole_and_none_stands_twice():
     assert all(row.license and (row.shape or row.folder) for row in base_model.MODELS)
 
 
-def found(base, **more):
+def find_base(base, **more):
     return base_model.find(Recipe(name="a", base=base, tasks=("shop_notice",), **more))
 
 
@@ -129,12 +129,12 @@ def found(base, **more):
     ],
 )  # fmt: skip
 def test_what_qv_means(base, targets):
-    assert base_model.qv_targets(found(base)) == targets
+    assert base_model.qv_targets(find_base(base)) == targets
 
 
 def test_what_qv_means_in_a_folder(tmp_path):
     config_of(Shape("phi3", 64, 2, 4, 2, 16, 128, 300)).save_pretrained(tmp_path)
-    assert base_model.qv_targets(found(str(tmp_path))) == ("qkv_proj",)
+    assert base_model.qv_targets(find_base(str(tmp_path))) == ("qkv_proj",)
 
 
 @pytest.fixture
@@ -159,40 +159,40 @@ def put(cache, repo, commit, config):
 
 
 def test_a_spec_without_asking(cache):
-    model = found("org/some")
+    model = find_base("org/some")
     whole = {"repo": "org/some", "revision": None, "folder": None, "chat": None, "trust_remote_code": False}
     assert model.spec(ask=False) == whole
-    assert found("org/some", revision="v1").spec(ask=False) == whole | {"revision": "v1"}
+    assert find_base("org/some", revision="v1").spec(ask=False) == whole | {"revision": "v1"}
     put(cache, "org/some", "c" * 40, {})
     assert model.spec(ask=False) == model.spec() == whole | {"revision": "c" * 40}
 
 
 def test_the_shape_of_a_hub_model_is_read_from_the_cache(cache):
-    spec = found("org/some").spec(ask=False)
+    spec = find_base("org/some").spec(ask=False)
     assert base_model.shape_of(spec) is None
     put(cache, "org/some", "c" * 40, config_of(Shape("olmo2", 64, 2, 4, 2, 16, 128, 300)).to_dict())
     assert base_model.shape_of(spec) == Shape("olmo2", 64, 2, 4, 2, 16, 128, 300)
-    assert base_model.shape_of(found("quickstart-base").spec()) == Shape("llama", 256, 4, 8, 8, 32, 768, 1536, tied=True)
-    assert base_model.shape_of(found("meta-llama/Llama-3.1-8B").spec(ask=False)) == model_table.LLAMA_3_8B
+    assert base_model.shape_of(find_base("quickstart-base").spec()) == Shape("llama", 256, 4, 8, 8, 32, 768, 1536, tied=True)
+    assert base_model.shape_of(find_base("meta-llama/Llama-3.1-8B").spec(ask=False)) == model_table.LLAMA_3_8B
 
 
 def test_a_gated_base_says_what_to_do(cache, monkeypatch):
-    line = found("gemma-2b").access()
+    line = find_base("gemma-2b").access()
     assert "gemma-2b is gated" in line
     assert "https://huggingface.co/google/gemma-2b," in line
     assert "HF_TOKEN" in line
-    assert found("meta-llama/Llama-2-7b-hf").access()
-    assert found("phi-2").access() == found("quickstart-base").access() == found("org/some").access() == ""
+    assert find_base("meta-llama/Llama-2-7b-hf").access()
+    assert find_base("phi-2").access() == find_base("quickstart-base").access() == find_base("org/some").access() == ""
     put(cache, "google/gemma-2b", "c" * 40, {})
-    assert found("gemma-2b").access() == ""
+    assert find_base("gemma-2b").access() == ""
     monkeypatch.setenv("HF_TOKEN", "hf_x")
-    assert found("gemma-7b").access() == ""
+    assert find_base("gemma-7b").access() == ""
 
 
 def test_a_hub_id_of_the_table_is_prompted_as_its_tokenizer_says(cache):
-    assert found("Qwen/Qwen2.5-7B-Instruct").spec(ask=False)["chat"] is None
-    assert found("qwen2.5-7b-instruct").spec(ask=False)["chat"] is True
-    assert found("qwen2.5-7b-instruct", chat=False).spec(ask=False)["chat"] is False
+    assert find_base("Qwen/Qwen2.5-7B-Instruct").spec(ask=False)["chat"] is None
+    assert find_base("qwen2.5-7b-instruct").spec(ask=False)["chat"] is True
+    assert find_base("qwen2.5-7b-instruct", chat=False).spec(ask=False)["chat"] is False
 
 
 def test_code_beside_the_weights_of_a_row_is_no_hindrance(cache):
@@ -203,10 +203,10 @@ def test_code_beside_the_weights_of_a_row_is_no_hindrance(cache):
         (
             put(cache, repo, "c" * 40, {"model_type": "phi3", "auto_map": {"AutoModelForCausalLM": "own.Model"}}) / "model.safetensors"
         ).touch()
-    known = found("phi-4-mini-instruct").spec(ask=False)
-    assert base_model.local_folder(known).name == "c" * 40
+    spec = find_base("phi-4-mini-instruct").spec(ask=False)
+    assert base_model.local_folder(spec).name == "c" * 40
     with pytest.raises(ModelError, match="Python code of its own"):
-        base_model.local_folder(found("org/some").spec(ask=False))
+        base_model.local_folder(find_base("org/some").spec(ask=False))
 
 
 @pytest.fixture
@@ -224,10 +224,10 @@ def test_hashes_of_large_files_are_remembered_in_the_store(large_model, tmp_path
     memory = tmp_path / "store" / "data" / ".hashes.json"
     base_model.remember(memory, {"another process": "0" * 64})
     hashed = base_model.folder_digest(large_model, memory)
-    known = json.loads(memory.read_text("utf-8"))
-    assert known.pop("another process") == "0" * 64
-    assert list(known.values()) == [base_model.file_hash(large_model / "model.safetensors")]
-    base_model.remember(memory, dict.fromkeys(known, "f" * 64))
+    hashes = json.loads(memory.read_text("utf-8"))
+    assert hashes.pop("another process") == "0" * 64
+    assert list(hashes.values()) == [base_model.file_hash(large_model / "model.safetensors")]
+    base_model.remember(memory, dict.fromkeys(hashes, "f" * 64))
     base_model.folder_digest.cache_clear()
     assert base_model.folder_digest(large_model, memory) != hashed, "the file was read again"
     assert base_model.folder_digest(large_model) == hashed

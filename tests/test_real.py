@@ -46,8 +46,8 @@ def check_arms(report):
         assert sum(part["value"] for part in parts) == pytest.approx(cell["comparisons"][0]["lift"], abs=1e-12)
         assert [suite["suite"] for suite in cell["forgetting"]] == ["paragraphs", other]
         assert all(arm["relevance"]["n"] == 200 for arm in cell["arms"] if not arm["name"].endswith("_raw"))
-        shown = {arm["name"]: [arm["score"], arm["counts"]["unparsed"], arm["relevance"]] for arm in cell["arms"]}
-        print(json.dumps({cell["task"]: [parts, cell["forgetting"][0]["difference"], shown]}))
+        summary = {arm["name"]: [arm["score"], arm["counts"]["unparsed"], arm["relevance"]] for arm in cell["arms"]}
+        print(json.dumps({cell["task"]: [parts, cell["forgetting"][0]["difference"], summary]}))
 
 
 @pytest.mark.slow
@@ -66,9 +66,9 @@ def test_the_main_job_on_real_input(tmp_path):
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert "report:" in ran.stdout
     rows = [json.loads(line) for path in tmp_path.glob("data/compare/*/comparisons.jsonl") for line in path.read_text().splitlines()]
-    found = {(row["task"], row["metric"]): row for row in rows}
-    assert set(found) == {("e2e_nlg", "rougeL"), ("e2e_nlg", "bleu"), ("glue_sst2", "accuracy")}
-    rouge = found["e2e_nlg", "rougeL"]
+    by_metric = {(row["task"], row["metric"]): row for row in rows}
+    assert set(by_metric) == {("e2e_nlg", "rougeL"), ("e2e_nlg", "bleu"), ("glue_sst2", "accuracy")}
+    rouge = by_metric["e2e_nlg", "rougeL"]
     assert rouge["n"] == 200
     assert rouge["low"] > 0.05  # 300 steps of a plain loop took it from 0.07 to 0.26
     (page,) = tmp_path.glob("data/report/*/report.html")
@@ -77,4 +77,4 @@ def test_the_main_job_on_real_input(tmp_path):
     words = [sys.executable, "-m", "pipeline", "verify", str(page)]
     proved = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False, env={**os.environ, "COLUMNS": "80"})
     assert proved.returncode == 0, proved.stderr[-3000:]
-    print(json.dumps({name[1]: {key: row[key] for key in ("base", "tuned", "lift", "low", "high")} for name, row in found.items()}))
+    print(json.dumps({name[1]: {key: row[key] for key in ("base", "tuned", "lift", "low", "high")} for name, row in by_metric.items()}))

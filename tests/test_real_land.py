@@ -45,25 +45,25 @@ def report(tmp_path_factory):
         ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=1500, check=False, env=environ)
     assert ran.returncode == 0, ran.stderr[-3000:]
     print(ran.stdout)
-    (made,) = folder.glob("data/report/*/report.json")
-    return json.loads(made.read_text("utf-8")), ran.stdout
+    (path,) = folder.glob("data/report/*/report.json")
+    return json.loads(path.read_text("utf-8")), ran.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="needs the shared model and data")
 def test_our_figures_stand_beside_the_published_ones(report):
-    found, said = report
-    rows = {row["task"]: row for row in found["published"]}
+    body, printed = report
+    rows = {row["task"]: row for row in body["published"]}
     assert {name: (row["gpt4"], row["n"]) for name, row in rows.items()} == {
         "viggo": (0.374, 300),
         "glue_wnli": (0.930, 71),
         "gsm8k": (0.373, 300),
     }
     assert rows["glue_wnli"]["constant"]["score"] == pytest.approx(40 / 71)
-    assert all("the paper has no such base" in each["why"] for row in rows.values() for each in row["figures"].values())
-    assert not any("another version of the data" in each["why"] for row in rows.values() for each in row["figures"].values())
-    assert "beside LoRA Land" in said
-    assert max(len(line) for line in said.splitlines() if "LoRA Land" not in line and "report:" not in line) <= 80
+    assert all("the paper has no such base" in figure["why"] for row in rows.values() for figure in row["figures"].values())
+    assert not any("another version of the data" in figure["why"] for row in rows.values() for figure in row["figures"].values())
+    assert "beside LoRA Land" in printed
+    assert max(len(line) for line in printed.splitlines() if "LoRA Land" not in line and "report:" not in line) <= 80
 
 
 @pytest.mark.slow

@@ -26,11 +26,11 @@ from tests import task_rows
     ],
 )
 def test_whole_data_sets_give_the_known_labels(name, file, counts, first):
-    one, found = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
-    assert Counter(example.target for example in found) == counts
-    assert [one.answer(example.target, example) for example in found[:6]] == first.split()
-    known = {part.split: part.rows for part in (*one.train, *one.heldout)} | {"test": 1725} | ({"train": 2000} if name == "boolq" else {})
-    assert len(found) == known[file.split("/")[1]]
+    one, rows = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
+    assert Counter(example.target for example in rows) == counts
+    assert [one.answer(example.target, example) for example in rows[:6]] == first.split()
+    counted = {part.split: part.rows for part in (*one.train, *one.heldout)} | {"test": 1725} | ({"train": 2000} if name == "boolq" else {})
+    assert len(rows) == counted[file.split("/")[1]]
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_whole_data_sets_give_the_known_labels(name, file, counts, first):
     ],
 )
 def test_a_constant_answer_scores_what_is_known(name, file, answer, all_rows, first_rows):
-    one, found = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
-    for rows, score in ((found, all_rows), (found[:1000], first_rows)):
+    one, rows = task.find(name), task_rows.converted(task.find(name), [*task_rows.real(file)])
+    for part, score in ((rows, all_rows), (rows[:1000], first_rows)):
         if score is not None:
-            said = task_rows.scores(one, rows, [answer] * len(rows))
-            assert said == dict.fromkeys(one.metrics, pytest.approx(score, abs=0.0005))
+            scores = task_rows.scores(one, part, [answer] * len(part))
+            assert scores == dict.fromkeys(one.metrics, pytest.approx(score, abs=0.0005))
 
 
 def test_whole_stsb_and_arc():

@@ -22,8 +22,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory, train_part, adapter):
-    exam = tiny.write_part(tmp_path_factory.mktemp("speed") / "exam", tiny.examples(9, 200))
-    return {"heldout": exam, "train": train_part, "adapter": adapter}
+    heldout_part = tiny.write_part(tmp_path_factory.mktemp("speed") / "heldout", tiny.examples(9, 200))
+    return {"heldout": heldout_part, "train": train_part, "adapter": adapter}
 
 
 def run(tmp_path, model, inputs, **changes):
@@ -35,23 +35,23 @@ def run(tmp_path, model, inputs, **changes):
 
 
 def test_the_shape_of_what_is_told(tmp_path, model, inputs):
-    facts, found = run(tmp_path, model, inputs)
-    assert list(found["arms"]) == ["base", "tuned"]
-    assert (found["new_tokens"], found["prompts"], found["context_window"]) == (5, 4, 256)
-    assert found["adapter_bytes"] == (inputs["adapter"] / "adapter_model.safetensors").stat().st_size
-    rows = found["arms"]
+    facts, speed = run(tmp_path, model, inputs)
+    assert list(speed["arms"]) == ["base", "tuned"]
+    assert (speed["new_tokens"], speed["prompts"], speed["context_window"]) == (5, 4, 256)
+    assert speed["adapter_bytes"] == (inputs["adapter"] / "adapter_model.safetensors").stat().st_size
+    rows = speed["arms"]
     assert {row["peak_bytes"] for row in rows.values()} == {None}  # a process on a CPU holds what came before, too
     adapter = load_file(inputs["adapter"] / "adapter_model.safetensors")
     assert rows["tuned"]["weight_bytes"] - rows["base"]["weight_bytes"] == sum(4 * tensor.numel() for tensor in adapter.values())
-    assert facts == {"p50": {name: arm["p50"] for name, arm in found["arms"].items()}}
+    assert facts == {"p50": {name: arm["p50"] for name, arm in speed["arms"].items()}}
     pairs = zip(rows["tuned"]["latency"], rows["base"]["latency"], strict=True)
-    assert found["overhead"] == {"tuned": pytest.approx(median(tuned / base for tuned, base in pairs))}
+    assert speed["overhead"] == {"tuned": pytest.approx(median(tuned / base for tuned, base in pairs))}
 
 
 def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
-    _, found = run(tmp_path, model, inputs)
+    _, speed = run(tmp_path, model, inputs)
     lengths = [len(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
-    for arm in found["arms"].values():
+    for arm in speed["arms"].values():
         assert len(arm["latency"]) == len(arm["first"]) == 4
         assert all(0 < first < whole for first, whole in zip(arm["first"], arm["latency"], strict=True))
         assert min(arm["latency"]) <= arm["p50"] <= arm["p95"] <= max(arm["latency"])
@@ -65,9 +65,9 @@ def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
 def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
     ticks = count()
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    found = timing.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
-    assert found.first == 2  # start, prompt, first token
-    assert found.latency == 6
+    answer = timing.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
+    assert answer.first == 2  # start, prompt, first token
+    assert answer.latency == 6
 
 
 def summary(arms, new_tokens):
@@ -92,15 +92,15 @@ def test_an_artifact_that_holds_its_figures_already_is_read_as_it_is():
 
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
-    arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, each)], [0.5] * 21) for name, each in times.items()]
-    found = summary(arms, 3)
-    assert [(arm["p50"], arm["p95"]) for arm in found["arms"].values()] == [(11, 20), (22, 40)]
-    assert found["overhead"] == {"tuned": 2}
+    arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, row)], [0.5] * 21) for name, row in times.items()]
+    speed = summary(arms, 3)
+    assert [(arm["p50"], arm["p95"]) for arm in speed["arms"].values()] == [(11, 20), (22, 40)]
+    assert speed["overhead"] == {"tuned": 2}
 
 
 def test_fewer_examples_than_asked_for_are_all_timed(tmp_path, model, inputs):
-    _, found = run(tmp_path, model, inputs, prompts=50, new_tokens=2)
-    assert found["prompts"] == len(found["arms"]["base"]["latency"]) == 9
+    _, speed = run(tmp_path, model, inputs, prompts=50, new_tokens=2)
+    assert speed["prompts"] == len(speed["arms"]["base"]["latency"]) == 9
 
 
 def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
@@ -109,17 +109,17 @@ def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
     ends = base.generation_config.eos_token_id
     base.generation_config.eos_token_id = [2, free[0]]
     try:
-        found = timing.timed(base, ids, 6, 0)
+        answer = timing.timed(base, ids, 6, 0)
     finally:
         base.generation_config.eos_token_id = ends
-    assert len(found.tokens) == 6
-    assert free[0] not in found.tokens
+    assert len(answer.tokens) == 6
+    assert free[0] not in answer.tokens
     assert len(timing.timed(base, ids, 1, 0).tokens) == 1
 
 
 def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
-    _, found = run(tmp_path, model, inputs, new_tokens=1)
-    assert {arm["tokens_per_second"] for arm in found["arms"].values()} == {None}
+    _, speed = run(tmp_path, model, inputs, new_tokens=1)
+    assert {arm["tokens_per_second"] for arm in speed["arms"].values()} == {None}
 
 
 def test_the_base_is_timed_without_adapter_layers_and_tuned_with_them(tmp_path, model, inputs, monkeypatch):
@@ -152,8 +152,8 @@ def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
 def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path, model, inputs):
     assert speed.fitting([[1] * 9, [1] * 250], 256, 5) == ([[1] * 9, [1] * 250], 5)
     assert speed.fitting([[1] * 9, [1] * 254], 256, 5)[1] == 2
-    for prompts, said in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no held-out examples")):
-        with pytest.raises(DataError, match=said):
+    for prompts, problem in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no held-out examples")):
+        with pytest.raises(DataError, match=problem):
             speed.fitting(prompts, 256, 5)
 
 
@@ -161,23 +161,23 @@ def test_a_request_that_the_machine_held_up_changes_no_rate():
     arms = [timing.Arm(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
     arms[1].latency[2] = arms[1].first[2] = 40.0
     arms[1].latency[2] += 1
-    found = summary(arms, 3)
-    assert found["overhead"] == {"tuned": 1}
-    assert {(arm["prompt_tokens_per_second"], arm["tokens_per_second"]) for arm in found["arms"].values()} == {(16, 4)}
+    speed = summary(arms, 3)
+    assert speed["overhead"] == {"tuned": 1}
+    assert {(arm["prompt_tokens_per_second"], arm["tokens_per_second"]) for arm in speed["arms"].values()} == {(16, 4)}
 
 
 def test_examples_leave_room_for_the_answer_that_the_arm_may_write(tmp_path, model, inputs):
     _, short = run(tmp_path / "a", model, inputs, shots=4)
     _, long = run(tmp_path / "b", model, inputs, shots=4, answer_tokens=240)
-    lengths = [found["arms"]["base_fewshot"]["prompt_tokens"] for found in (short, long)]
+    lengths = [speed["arms"]["base_fewshot"]["prompt_tokens"] for speed in (short, long)]
     assert lengths[0] > lengths[1] == long["arms"]["base"]["prompt_tokens"]  # none fits any more
 
 
 def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
-    _, found = run(tmp_path, model, inputs, shots=2)
-    assert list(found["arms"]) == ["base", "tuned", "base_fewshot"]
-    assert found["arms"]["base_fewshot"]["prompt_tokens"] > 1.5 * found["arms"]["base"]["prompt_tokens"]
-    assert set(found["overhead"]) == {"tuned", "base_fewshot"}
+    _, speed = run(tmp_path, model, inputs, shots=2)
+    assert list(speed["arms"]) == ["base", "tuned", "base_fewshot"]
+    assert speed["arms"]["base_fewshot"]["prompt_tokens"] > 1.5 * speed["arms"]["base"]["prompt_tokens"]
+    assert set(speed["overhead"]) == {"tuned", "base_fewshot"}
 
 
 def test_weights_that_are_not_quantized_are_timed_as_they_came(tmp_path, model, inputs, monkeypatch):
@@ -188,12 +188,12 @@ def test_weights_that_are_not_quantized_are_timed_as_they_came(tmp_path, model, 
         return real(model, ids, new_tokens, pad)
 
     monkeypatch.setattr(timing, "timed", watched)
-    _, found = run(tmp_path, model, inputs, dense=True)
+    _, speed = run(tmp_path, model, inputs, dense=True)
     assert seen == [("4 bit",), ("4 bit", "adapter"), ("dense",), *[("4 bit",), ("4 bit", "adapter"), ("dense",)] * 4]
-    assert list(found["arms"]) == ["base", "tuned", "base_bf16"]
-    assert len(found["arms"]["base_bf16"]["latency"]) == 4
-    assert set(found["overhead"]) == {"tuned", "base_bf16"}
-    assert found["untimed"] is None
+    assert list(speed["arms"]) == ["base", "tuned", "base_bf16"]
+    assert len(speed["arms"]["base_bf16"]["latency"]) == 4
+    assert set(speed["overhead"]) == {"tuned", "base_bf16"}
+    assert speed["untimed"] is None
 
 
 def test_a_merged_model_without_its_wrappers_has_the_shape_of_the_base_that_is_timed_for_it(model, inputs):
@@ -215,10 +215,10 @@ def test_what_does_not_fit_is_left_untimed_and_said(tmp_path, model, inputs, mon
         raise MachineError("the base does not fit into the memory of cpu", "Take a smaller base.")
 
     monkeypatch.setattr(loading, "unquantized", full)  # a CPU has room for anything that fits into a test
-    _, found = run(tmp_path, model, inputs, dense=True)
-    assert list(found["arms"]) == ["base", "tuned"]
-    assert found["untimed"] == "weights that are not quantized do not fit beside the 4-bit base"
-    assert found["untimed"] in capsys.readouterr().err
+    _, speed = run(tmp_path, model, inputs, dense=True)
+    assert list(speed["arms"]) == ["base", "tuned"]
+    assert speed["untimed"] == "weights that are not quantized do not fit beside the 4-bit base"
+    assert speed["untimed"] in capsys.readouterr().err
 
 
 def test_the_bytes_of_4_bit_weights_are_those_of_their_parts(model):
@@ -239,7 +239,7 @@ def test_the_bytes_of_4_bit_weights_are_those_of_their_parts(model):
 
 def test_the_longest_request_is_that_of_most_tokens_at_once():
     arm = timing.Arm("base_constrained", None, None, [[1] * 9, [1] * 5], [[[2], [3]], [[2] * 3, [3], [4], [5]]])
-    assert [arm.tokens(at) for at in range(2)] == [20, 32]
+    assert [arm.tokens(index) for index in range(2)] == [20, 32]
     assert timing.Arm("base", None, None, [[1] * 9]).tokens(0) == 9
 
 
@@ -255,26 +255,26 @@ def kinds_of(model):
 def test_arms_that_rank_choices_are_timed_reading_them(tmp_path, model, inputs, monkeypatch):
     seen, real = [], choices.logprobs
 
-    def watched(asked, prompts, answers, pad):
-        seen.append((kinds_of(asked), len(prompts), len(answers[0])))
-        return real(asked, prompts, answers, pad)
+    def watched(model, prompts, answers, pad):
+        seen.append((kinds_of(model), len(prompts), len(answers[0])))
+        return real(model, prompts, answers, pad)
 
     monkeypatch.setattr(choices, "logprobs", watched)
-    _, found = run(tmp_path, model, inputs, constrained=["base_constrained", "tuned_constrained"], constrain="choices")
-    assert list(found["arms"]) == ["base", "tuned", "base_constrained", "tuned_constrained"]
+    _, speed = run(tmp_path, model, inputs, constrained=["base_constrained", "tuned_constrained"], constrain="choices")
+    assert list(speed["arms"]) == ["base", "tuned", "base_constrained", "tuned_constrained"]
     assert seen == [(("4 bit",), 1, 3), (("4 bit", "adapter"), 1, 3)] * 5  # a warm-up, then four prompts
-    row = found["arms"]["base_constrained"]
+    row = speed["arms"]["base_constrained"]
     assert (row["ranks"], row["tokens_per_second"], row["first"]) == (True, None, row["latency"])
     lengths = [len(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
     assert row["prompt_tokens_per_second"] == pytest.approx(median(n / took for n, took in zip(lengths, row["latency"], strict=True)))
-    assert not found["arms"]["base"]["ranks"]
+    assert not speed["arms"]["base"]["ranks"]
 
 
 def test_arms_that_are_told_their_keys_read_longer_prompts(tmp_path, model, inputs, train_part):
-    lessons = [replace(each, target='{"animal": "cat", "sees": "dog"}') for each in tiny.examples(6)]
-    keyed = inputs | {"train": tiny.write_part(tmp_path / "lessons", lessons)}
-    _, found = run(tmp_path, model, keyed, constrained=["base_constrained"], constrain="keys", new_tokens=3)
-    arms = found["arms"]
+    train_rows = [replace(row, target='{"animal": "cat", "sees": "dog"}') for row in tiny.examples(6)]
+    keyed = inputs | {"train": tiny.write_part(tmp_path / "lessons", train_rows)}
+    _, speed = run(tmp_path, model, keyed, constrained=["base_constrained"], constrain="keys", new_tokens=3)
+    arms = speed["arms"]
     assert list(arms) == ["base", "tuned", "base_constrained"]
     assert arms["base_constrained"]["prompt_tokens"] > arms["base"]["prompt_tokens"] + 5
     assert arms["base_constrained"]["tokens_per_second"] > 0

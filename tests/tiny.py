@@ -62,11 +62,11 @@ def spec(folder: Path, chat: bool | None = None) -> dict[str, Any]:
 
 def examples(count: int, offset: int = 0) -> list[Example]:
     """Little questions of mixed length, with answers that can be learned."""
-    found = []
+    rows = []
     for n in range(offset, offset + count):
-        said = " ".join(WORDS[(n * 7 + k * 3) % 18] for k in range(1 + n % 6))
-        found.append(Example(f"e{n}", f"the {said} ?", "yes" if n % 2 else "no maybe", ("yes", "no", "maybe")))
-    return found
+        words = " ".join(WORDS[(n * 7 + k * 3) % 18] for k in range(1 + n % 6))
+        rows.append(Example(f"e{n}", f"the {words} ?", "yes" if n % 2 else "no maybe", ("yes", "no", "maybe")))
+    return rows
 
 
 def write_part(folder: Path, rows: list[Example], dev: list[Example] | None = None) -> Path:

@@ -16,8 +16,8 @@ WORDS = [*"red blue green one two three four five cat dog bird sees likes wants 
 
 def template(turn: str, opening: str, start: str = "", answer: str = "") -> str:
     """A chat template: what stands at the start, how a turn of the user and one of the assistant look, and what opens an answer."""
-    said = f"{{% if m.role == 'assistant' %}}{answer or turn}{{% else %}}{turn}{{% endif %}}"
-    return f"{start}{{% for m in messages %}}{said}{{% endfor %}}{{% if add_generation_prompt %}}{opening}{{% endif %}}"
+    message = f"{{% if m.role == 'assistant' %}}{answer or turn}{{% else %}}{turn}{{% endif %}}"
+    return f"{start}{{% for m in messages %}}{message}{{% endfor %}}{{% if add_generation_prompt %}}{opening}{{% endif %}}"
 
 
 BOS, EOS, ROLE, TEXT = "{{ bos_token }}", "{{ eos_token }}", "{{ m.role }}", "{{ m.content | trim }}"
@@ -288,7 +288,7 @@ def pieces(special: list[str], prefix: bool) -> Any:
     learner.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=120, show_progress=False))
     learned = json.loads(learner.to_str())["model"]
     names = ["<unk>", *special, *(f"<0x{byte:02X}>" for byte in range(256)), *learned["vocab"]]
-    vocabulary = {name: at for at, name in enumerate(dict.fromkeys(names))}
+    vocabulary = {name: index for index, name in enumerate(dict.fromkeys(names))}
     merges = [tuple(pair) for pair in learned["merges"]]
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     blanks = [normalizers.Replace(" ", "▁")]
@@ -302,8 +302,8 @@ def pieces(special: list[str], prefix: bool) -> Any:
 
 def examples(count: int, offset: int = 0) -> list[Example]:
     """Little questions of 3 to 22 words, with answers that can be learned."""
-    found = []
+    rows = []
     for n in range(offset, offset + count):
-        said = " ".join(WORDS[(n * 7 + k * 3) % 18] for k in range(1 + n * 7 % 20))
-        found.append(Example(f"e{n}", f"the {said} ?", "yes" if n % 2 else "no maybe", ("yes", "no", "maybe")))
-    return found
+        words = " ".join(WORDS[(n * 7 + k * 3) % 18] for k in range(1 + n * 7 % 20))
+        rows.append(Example(f"e{n}", f"the {words} ?", "yes" if n % 2 else "no maybe", ("yes", "no", "maybe")))
+    return rows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.engine.batching import left_padded
+from pipeline.store.records import first_stop
 
 
 @dataclass(frozen=True)
@@ -12,9 +13,11 @@ class StopConditions:
     """What ends an answer: a number of new tokens, end tokens, and strings."""
 
     limit: int
+    """New tokens at most."""
     ends: tuple[int, ...]
+    """Ids of the end tokens."""
     stop: tuple[str, ...] = ()
-    """Wherever they stand, as an endpoint's would."""
+    """Strings that end an answer wherever they are, as those of an endpoint do."""
     separator: str = ""
     """Ends an answer that has begun: among the blanks that open it, it ends nothing. Empty: there is none."""
 
@@ -25,13 +28,14 @@ class StopConditions:
     def end(self, text: str) -> int | None:
         """Index of the first string that ends a text; None: there is none."""
         opening = len(text) - len(text.lstrip())
-        starts = [text.find(mark) for mark in self.stop] + ([text.find(self.separator, opening)] if self.separator else [])
-        return min((start for start in starts if start >= 0), default=None)
+        separators = (self.separator,) if self.separator else ()
+        ends = [first_stop(text, self.stop), first_stop(text, separators, opening)]
+        return min((end for end in ends if end is not None), default=None)
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How tokens are drawn at random instead of greedily."""
+    """How tokens are sampled."""
 
     temperature: float
     top_p: float

@@ -18,7 +18,7 @@ from pipeline.errors import MachineError, ModelError
 from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
 from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
-from pipeline.store.records import Example, Prediction, Prompt, as_turns
+from pipeline.store.records import Example, Prediction, Prompt, as_turns, first_stop
 from pipeline.store.row_log import Kept
 
 MAX_STOP_STRINGS = 4
@@ -212,19 +212,13 @@ class Asker:
         finish = choice.get("finish_reason")
         refused = finish == "content_filter" or bool(message.get("refusal"))
         whole = "" if refused else self.endpoint.cleaned(message.get("content") or "")
-        text = cut(whole, self.ask.stop)
+        text = whole[: first_stop(whole, self.ask.stop)]
         marked = len(text) < len(whole) or choice.get("stop_reason") in self.ask.stop  # vLLM names the string
         stopped = "refused" if refused else "stop" if marked else "length" if finish == "length" else "eos"
         counts = reported(body.get("usage"))
         prompt_tokens, tokens = counts or (estimate(example.text), estimate(whole))
         served = self.endpoint.cleaned(str(body.get("model") or ""))
         return Reply(example.id, text, tokens, stopped, prompt_tokens, counts is not None, tries, round(seconds, 4), served)
-
-
-def cut(text: str, stop: tuple[str, ...]) -> str:
-    """The text before the first stop string."""
-    ends = [position for position in (text.find(stop_string) for stop_string in stop) if position >= 0]
-    return text[: min(ends)] if ends else text
 
 
 def reported(usage: object) -> tuple[int, int] | None:

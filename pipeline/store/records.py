@@ -64,6 +64,12 @@ class Prediction:
     """Texts drawn at random beside the greedy one, where they were asked for."""
 
 
+def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | None:
+    """Index, from `start` on, of the stop string that comes first in an answer; None: there is none."""
+    positions = (text.find(stop_string, start) for stop_string in stop_strings)
+    return min((position for position in positions if position >= 0), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Base against tuned on one task and metric, over the same examples."""
