@@ -14,8 +14,8 @@ from pipeline.measures.figures import (
     SuiteRow,
     TrainingCost,
 )
-from pipeline.scoring.score_types import AnswerCounts, Lift
 from pipeline.scoring.verdict import Verdict
+from pipeline.store.score_types import AnswerCounts, Lift
 
 
 class ComparisonRow(TypedDict):

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from pipeline.scoring.score_types import Interval
+from pipeline.store.score_types import Interval
 
 PartName = Literal["format", "prompt", "learned"]
 Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]

@@ -5,8 +5,8 @@ from typing import Any, Literal, TypedDict
 from pipeline.measures.cell_types import CellRow, Run
 from pipeline.measures.figures import PartialInterval, Reason, SizeLine
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Surroundings
-from pipeline.scoring.score_types import ConstantScore
 from pipeline.scoring.verdict import Correction, Verdict
+from pipeline.store.score_types import ConstantScore
 
 ClaimKind = Literal["lift", "learned", "non-inferiority"]
 ClaimUnit = Literal["score", "nats/token"]

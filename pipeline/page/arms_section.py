@@ -1,6 +1,7 @@
 """Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from pipeline import arms
 from pipeline.measures import speed_summary
@@ -9,6 +10,7 @@ from pipeline.page.cells import Cell, finite
 from pipeline.store.folders import SpeedFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
+from pipeline.store.score_types import AnswerCounts, ArmScores, Lift
 
 
 def rows(cell: Cell, comparisons: list[JsonObject]) -> list[JsonObject]:
@@ -25,16 +27,16 @@ def rows(cell: Cell, comparisons: list[JsonObject]) -> list[JsonObject]:
     primary, beside = comparisons[0], cell.comparison.other_arms()
     by_metric = beside[primary["metric"]]
     others = {row["name"]: row for row in by_metric["others"]}
-    lift = {name: primary[name] for name in ("lift", "low", "high", "p")}
+    lift = lift_of(primary)
     timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
     table: list[JsonObject] = []
-    over_base: JsonObject | None
-    tuned_over: JsonObject | None
+    over_base: Lift | None
+    tuned_over: Lift | None
     for name in sorted({"base", "tuned", *others}, key=arms.rank):
         if name in others:
             other = others[name]
             low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
-            score, tuned_over = other["score"], {key: other[key] for key in lift}
+            score, tuned_over = other["score"], lift_of(other)
         else:
             (low, high), score = by_metric["scores"][name], primary[name]
             over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
@@ -44,7 +46,12 @@ def rows(cell: Cell, comparisons: list[JsonObject]) -> list[JsonObject]:
     return [finite(row) for row in table]
 
 
-def scores(name: str, comparisons: list[JsonObject], beside: dict[str, JsonObject]) -> list[JsonObject]:
+def lift_of(row: Any) -> Lift:
+    """The lift alone, of a comparison or of another arm."""
+    return {"lift": row["lift"], "low": row["low"], "high": row["high"], "p": row["p"]}
+
+
+def scores(name: str, comparisons: list[JsonObject], beside: dict[str, ArmScores]) -> list[JsonObject]:
     """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
     table = []
     for row in comparisons:
@@ -107,10 +114,18 @@ def timing(cell: Cell, names: Iterable[str]) -> JsonObject | None:
     return {**summary, "arms": rows}
 
 
-def pooled(seeds: list[JsonObject]) -> JsonObject:
+def pooled(seeds: list[AnswerCounts]) -> AnswerCounts:
     """Counts of all training seeds together."""
-    total = {name: sum(row[name] for row in seeds) for name in seeds[0] if name != "mean_tokens"}
-    return total | {"mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, total["n"])}
+    n = sum(row["n"] for row in seeds)
+    return {
+        "n": n,
+        "unparsed": sum(row["unparsed"] for row in seeds),
+        "truncated": sum(row["truncated"] for row in seeds),
+        "endless": sum(row["endless"] for row in seeds),
+        "empty": sum(row["empty"] for row in seeds),
+        "refused": sum(row["refused"] for row in seeds),
+        "mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, n),
+    }
 
 
 def facts_of(cell: Cell, name: str) -> JsonObject:

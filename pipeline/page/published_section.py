@@ -12,6 +12,7 @@ from pipeline.page.cells import Cell, finite
 from pipeline.references import ask
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
+from pipeline.store.score_types import ArmScores
 
 QV = ("q_proj and v_proj", "qkv_proj")
 PAID = ("tokens_in", "tokens_out", "refused", "cost")
@@ -73,11 +74,11 @@ def beside(cell: Cell, comparisons: list[JsonObject]) -> JsonObject:
     }
 
 
-def measured(figure: Any, row: JsonObject, other_arms: JsonObject, cell: Cell) -> agreement.OurFigure:
+def measured(figure: Any, row: JsonObject, other_arms: ArmScores, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
     spread = other_arms["spread"]
-    deviations = (spread["base"], spread["tuned"]) if figure == "lift" else (spread[figure],)
+    deviations = {"base": (spread["base"],), "tuned": (spread["tuned"],), "lift": (spread["base"], spread["tuned"])}[figure]
     in_subset = not rows.subset or cell.task == "magicoder" or all(name.startswith(rows.subset) for name in ids(cell))
     return agreement.OurFigure(
         figure=figure,

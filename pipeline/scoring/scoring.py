@@ -45,14 +45,11 @@ class ComparisonResult:
     comparisons: list[Comparison]
     """One a metric, in the order of the settings; p_adjusted and verdict are not set yet."""
     rows: list[dict[str, Any]]
-    """One an example: {id, prompt, target, choices, base, tuned: [one a seed], others: {name: ...}}. Each arm holds {text, answer, stopped,
-    tokens, scores, flags}, and reasons if a metric explains failures; for flags see `ParsedArm.flags`."""
+    """One an example; see score_types.ExampleRow."""
     counts: dict[str, Any]
-    """{base, tuned: [one a seed], others: {name: ...}}, each {n, unparsed, truncated, endless, empty, refused, mean_tokens}."""
+    """score_types.CountsByArm"""
     other_arms: dict[str, Any]
-    """By metric {others: [{name, score, score_low, score_high, lift, low, high, p, over_base: {lift, low, high, p}}], scores: {base: [low,
-    high], tuned: [low, high]}, constants: [{answer, score}], spread: {base, tuned}, zero_one}: the lift of tuned over each other arm and
-    of that arm over base, intervals of the scores, scores of constant answers (best first), and standard deviations over examples."""
+    """By metric; see score_types.ArmScores."""
     lenient: dict[str, float]
     """By arm (tuned over all seeds), the share of examples whose text contains the target; empty for tasks that run programs."""
     names: list[str]

@@ -4,17 +4,18 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pipeline.store import records
 from pipeline.store.artifact import CARD
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.records import Comparison
+from pipeline.store.score_types import ArmScores, CountsByArm, ExampleRow
 
 
 @dataclass(frozen=True)
 class ComparisonFolder(Folder):
-    """Written by `compare`: scores and statistics of one task. For the shapes see scoring.ComparisonResult and the modules in measures/.
+    """Written by `compare`: scores and statistics of one task. The modules in measures/ say what a measure holds.
 
     A file that is not there was not measured, and is read as None.
     """
@@ -41,20 +42,18 @@ class ComparisonFolder(Folder):
     def write_comparisons(self, comparisons: Iterable[Comparison]) -> None:
         records.write(self.path / self.COMPARISONS, comparisons)
 
-    def examples(self) -> Iterator[dict[str, Any]]:
-        """ComparisonResult.rows."""
-        return records.dictionaries(self.examples_file)
+    def examples(self) -> Iterator[ExampleRow]:
+        return cast("Iterator[ExampleRow]", records.dictionaries(self.examples_file))
 
     def write_examples(self, rows: Iterable[dict[str, Any]]) -> None:
         records.write_dictionaries(self.examples_file, rows)
 
-    def other_arms(self) -> dict[str, dict[str, Any]]:
-        """ComparisonResult.other_arms."""
+    def other_arms(self) -> dict[str, ArmScores]:
+        """By metric, the arms beside base and tuned."""
         return read_mapping(self.path / self.OTHER_ARMS)
 
-    def counts(self) -> dict[str, Any]:
-        """ComparisonResult.counts."""
-        return read_mapping(self.path / self.COUNTS)
+    def counts(self) -> CountsByArm:
+        return cast("CountsByArm", read_mapping(self.path / self.COUNTS))
 
     def liveness(self) -> list[dict[str, Any]]:
         """One report a training seed: {seed, alive, ...}; see models.liveness."""
@@ -62,7 +61,7 @@ class ComparisonFolder(Folder):
         return reports
 
     def lenient(self) -> dict[str, float] | None:
-        """ComparisonResult.lenient."""
+        """By arm, the share of examples whose text contains the target; see scoring.ComparisonResult."""
         return self.measured(self.LENIENT)
 
     def decomposition(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Types the scores of a comparison, as its files and report.json hold them."""
+"""Types the scores in the files of a comparison, as report.json holds them too."""
 
 from typing import NotRequired, TypedDict
 
