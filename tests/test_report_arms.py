@@ -90,8 +90,9 @@ def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) ->
 
 
 def test_tuned_counts_pool_the_seeds() -> None:
-    seeds = [{"n": 10, "unparsed": 1, "mean_tokens": 4.0}, {"n": 30, "unparsed": 5, "mean_tokens": 8.0}]
-    assert arms_section.pooled(seeds) == {"n": 40, "unparsed": 6, "mean_tokens": 7.0}
+    names = ("n", "unparsed", "truncated", "endless", "empty", "refused", "mean_tokens")
+    seeds = [dict(zip(names, counts, strict=True)) for counts in ((10, 1, 2, 3, 4, 5, 4.0), (30, 5, 0, 1, 0, 2, 8.0))]
+    assert arms_section.pooled(seeds) == dict(zip(names, (40, 6, 2, 4, 4, 7, 7.0), strict=True))
 
 
 def test_one_family_of_claims(full: Made) -> None:
