@@ -1,23 +1,31 @@
-"""Writes the parts of README.md and docs/recipes.md that the code decides: `make docs`. A test fails when they are stale."""
+"""Writes the parts of README.md and docs/ that the code decides: `make docs`. A test fails when they are stale."""
 
 import ast
+import inspect
 import re
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic.fields import FieldInfo
 
 from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
+from pipeline.measures import cell_types, provenance_types, report_types
+from pipeline.store import cost_types, figure_types, score_types
 
 ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("recipes", "report")))
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
 """The entries of the lists in a recipe."""
+ROW_TYPES = (score_types, figure_types, cost_types, cell_types, provenance_types, report_types)
+"""Modules with the types of report.json."""
+JSON_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 ALIKE = ("tasks", "metrics", "comparisons")
 """Rooms whose files are known by their names."""
 WIDTH = 14
@@ -117,6 +125,66 @@ def literals(kind: Any) -> list[str]:
     return [value for part in get_args(kind) for value in literals(part)]
 
 
+def report_keys() -> str:
+    """A table of every row that report.json holds, the whole first."""
+    classes: list[Any] = [report_types.Report]
+    for row_type in classes:
+        inner = [part for hint in get_type_hints(row_type).values() for part in row_types(hint)]
+        classes += [one for one in dict.fromkeys(inner) if one not in classes]
+    return "\n\n".join(fields_table(row_type, class_sources()) for row_type in classes)
+
+
+def row_types(hint: Any) -> list[Any]:
+    """The TypedDicts in a type."""
+    return [hint] if is_typeddict(hint) else [row_type for part in get_args(hint) for row_type in row_types(part)]
+
+
+def class_sources() -> dict[str, ast.ClassDef]:
+    """The source of every class among the types of the report."""
+    trees = [ast.parse(inspect.getsource(module)) for module in ROW_TYPES]
+    return {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def fields_table(row_type: Any, sources: dict[str, ast.ClassDef]) -> str:
+    """The fields of one TypedDict, with their types and docstrings."""
+    hints, meanings = get_type_hints(row_type), field_docstrings(row_type.__name__, sources)
+    lines = [f"### {row_type.__name__}", "", inspect.getdoc(row_type) or "", "", "| key | type | meaning |", "|---|---|---|"]
+    for key, hint in hints.items():
+        absent = "; may be absent" if key in row_type.__optional_keys__ else ""
+        lines.append(f"| `{key}` | {type_words(hint)}{absent} | {meanings.get(key, '')} |")
+    return "\n".join(lines)
+
+
+def field_docstrings(name: str, sources: dict[str, ast.ClassDef]) -> dict[str, str]:
+    """By field, the string below it; a class has those of its bases, too."""
+    texts: dict[str, str] = {}
+    for base in sources[name].bases:
+        if isinstance(base, ast.Name) and base.id in sources:
+            texts |= field_docstrings(base.id, sources)
+    body = sources[name].body
+    for field, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            is_documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            texts[field.target.id] = " ".join(ast.literal_eval(ast.unparse(after)).split()) if after and is_documented else ""
+    return texts
+
+
+def type_words(hint: Any) -> str:
+    """A type as JSON knows it; rows link to their own table."""
+    parts = get_args(hint)
+    if is_typeddict(hint):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    if hint in JSON_TYPES:
+        return JSON_TYPES[hint]
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{word}`" if word else "empty" for word in parts)
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(type_words, parts))
+    if get_origin(hint) is tuple:
+        return f"pair of {' and '.join(map(type_words, parts))}"
+    return f"list of {type_words(parts[0])}" if get_origin(hint) is list else f"object of {type_words(parts[1])}"
+
+
 def renewed(text: str, parts: dict[str, str]) -> str:
     """The text with the parts between `<!-- name -->` and `<!-- end -->` renewed."""
     for name, body in parts.items():
@@ -130,8 +198,8 @@ def between(body: str, match: re.Match[str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be."""
-    parts = {"tree": tree(), "verbs": verbs(), "arms": arm_table(), "keys": keys()}
-    return {path: renewed(path.read_text("utf-8"), parts) for path in (ROOT / "README.md", ROOT / "docs" / "recipes.md")}
+    parts = {"tree": tree(), "verbs": verbs(), "arms": arm_table(), "keys": keys(), "report": report_keys()}
+    return {path: renewed(path.read_text("utf-8"), parts) for path in PAGES}
 
 
 if __name__ == "__main__":

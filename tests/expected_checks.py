@@ -104,7 +104,7 @@ def artifacts(report: Row) -> Tables:
     for artifact in report["artifacts"]:
         git, peak = artifact["git"], artifact["peak"]
         row: Expected = {"Stage": artifact["stage"], "Folder": artifact["folder"], "Digest": artifact["digest"][:12]}
-        row |= {"Made (UTC)": artifact["at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", artifact["seconds"])}
+        row |= {"Made (UTC)": artifact["made_at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", artifact["seconds"])}
         row["Peak memory"] = shows("{b}, GPU {b}", peak["rss"], peak["cuda"]) if "cuda" in peak else shows("{b}", peak["rss"])
         row["Commit"] = git["commit"][:12] + (", changed" if git["dirty"] else "") if git else "none"
         rows.append(row | ({"Surroundings": artifact["surroundings"]} if len(report["surroundings"]) > 1 else {}))

@@ -12,12 +12,12 @@ Row = dict[str, Any]
 def markdown(report: Row) -> Tables:
     """The tables of report.md by the heading above them."""
     page = expected_tables.page(report)
-    floors = any(cell["floor"] for cell in report["cells"])
+    floors = any(cell["constant_answer"] for cell in report["cells"])
     first: list[Expected] = []
     decompositions: list[Expected] = []
     arms: list[Expected] = []
     for cell in report["cells"]:
-        primary, floor = cell["comparisons"][0], cell["floor"]
+        primary, floor = cell["comparisons"][0], cell["constant_answer"]
         row = place(report, cell) | {"Metric": metric(primary["metric"]), "Verdict": primary["verdict"]}
         row |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
         row |= {lift_head(report): span("{+}", primary), corrected(report): shows("{p}", primary["p_adjusted"])}
@@ -30,10 +30,11 @@ def markdown(report: Row) -> Tables:
             decompositions.append(row | {"Best without training": label_of(cell, cell["decomposition"]["best_cheap"])})
         arms += [{"Task": cell["label"]} | arm(row) for row in cell["arms"]]
     claims = [
-        {"Claim": row["said"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]} for row in report["claims"]
+        {"Claim": row["sentence"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]}
+        for row in report["claims"]
     ]
     points = [
-        {"Task": row["task"], "Point": coordinates(row["where"]), lift_head(report): span("{+}", row)}
+        {"Task": row["task"], "Point": coordinates(row["point"]), lift_head(report): span("{+}", row)}
         | size(row)
         | {"Training time": shows("{s}", row["seconds"])}
         for row in (report["sweep"] or {"points": []})["points"]
@@ -211,7 +212,7 @@ def sweep(report: Row, task: str) -> list[Shown]:
     points = []
     for row in report["sweep"]["points"]:
         if row["task"] == task:
-            place = coordinates(row["where"])
+            place = coordinates(row["point"])
             points.append(shows(f"{place}: lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"]))
             points += [shows(f"{place}, seed {run['seed']}: lift {{+}}", run["lift"]) for run in row["runs"] or []]
     return points

@@ -9,9 +9,9 @@ from tests.page_reader import tidy
 Row = dict[str, Any]
 USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the few-shot base", "cannot tell": "cannot tell"}
 USED |= {"base_constrained": "the constrained base"}
-VALUES = {"lift": "{+}", "learned": "{+}", "kept": "{+}", "hallucination": "{+}", "request price": "{$}", "break-even": "{n}"}
+VALUES = {"lift": "{+}", "learned": "{+}", "non-inferiority": "{+}", "hallucination": "{+}", "request price": "{$}", "break-even": "{n}"}
 """How the value of each kind of rule is written."""
-THRESHOLDS = {"lift": "> {}", "learned": "> {}", "kept": "< {}", "hallucination": "< {}", "request price": "< {$}"}
+THRESHOLDS = {"lift": "> {}", "learned": "> {}", "non-inferiority": "< {}", "hallucination": "< {}", "request price": "< {$}"}
 """What the value of each kind of rule must clear."""
 
 
@@ -47,7 +47,7 @@ def verdict(report: Row) -> Tables:
                 p = {"p": shows("{p}", rule["p"]), corrected(report): shows("{p}", rule["p_adjusted"])} if sure else {}
                 tables[label].append(cells | p | {"Verdict": rule["verdict"]})
     advice = {row["cell"]: row for row in report["advice"]} if len(report["cells"]) > 6 and not report["sweep"] else {}
-    floors = any(cell["floor"] for cell in report["cells"])
+    floors = any(cell["constant_answer"] for cell in report["cells"])
     tables["What to use for every task"] = [
         {
             "Task": cell["label"],
@@ -57,7 +57,7 @@ def verdict(report: Row) -> Tables:
             "Tuned": shows("{}", cell["comparisons"][0]["tuned"]),
             "Over the best without training": part(parts_of(cell)["learned"]),
         }
-        | ({"Always one answer": optional("{}", cell["floor"] and cell["floor"]["score"])} if floors else {})
+        | ({"Always one answer": optional("{}", cell["constant_answer"] and cell["constant_answer"]["score"])} if floors else {})
         for cell in report["cells"]
         if advice
     ]
@@ -239,7 +239,7 @@ def training(cost: Row) -> str | Shown:
 
 
 def elsewhere(report: Row) -> Tables:
-    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "non-inferiority"}
     suites: list[Expected] = []
     tables: Tables = {"General suites": suites}
     for cell in report["cells"]:
@@ -285,12 +285,12 @@ def swept(report: Row) -> Tables:
     points, against = [], []
     for point in (report["sweep"] or {"points": []})["points"]:
         row: Expected = {"Task": point["task"], "Lift": span("{+}", point), "Verdict": point["verdict"]}
-        row |= {short(key).capitalize(): f"{value:g}" for key, value in point["where"].items()}
+        row |= {short(key).capitalize(): f"{value:g}" for key, value in point["point"].items()}
         runs = [run["lift"] for run in point["runs"] or []]
         row["Single seeds"] = shows(", ".join(["{+}"] * len(runs)), *runs) if runs else "none"
         points.append(row | size(point) | {"Training time": shows("{s}", point["seconds"])})
     for line in report["learning"]:
-        coordinates = "".join(f", {short(key)} {value:g}" for key, value in line["where"].items())
+        coordinates = "".join(f", {short(key)} {value:g}" for key, value in line["point"].items())
         for point in line["points"]:
             gap = point["against_largest"]
             row = {"Task": line["task"] + coordinates, "Value": f"{short(line['axis'])} {point['value']:g}"}

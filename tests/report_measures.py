@@ -104,9 +104,9 @@ def grounding(rows: list[Row], kind: str | None) -> Row:
             rates = {
                 key: {"rate": 0.02 * at, "low": 0.01 * at, "high": 0.03 * at} for at, key in enumerate(("missing", "added", "wrong"), 1)
             }
-            slots = {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
+            slots = {"missing": 4, "added": 2, "wrong": 1, "of": 200, "unjudged": 0, "rates": rates, "first": []}
         told = {"n": n, "answers": n, "hallucinated": bad, "rate": bad / n, "low": max(0, bad / n - 0.05), "high": bad / n + 0.06}
-        first = [{"example": rows[0]["id"], "found": ["1987", "<b>Fort William</b>"]}]
+        first = [{"example": rows[0]["id"], "facts": ["1987", "<b>Fort William</b>"]}]
         arms[name] = told | {"kinds": {"name": bad, "number": 2, "date": 1}, "slots": slots, "first": first if bad else []}
     return {"kind": kind, "arms": arms}
 

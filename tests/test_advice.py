@@ -28,7 +28,7 @@ def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.0
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
     decomposition = {"best_cheap": cheap} if cheap else None
     places = {"cell": name, "task": "pets", "label": "pets", "coordinates": ""}
-    return {**places, "arms": arms, "floor": floor, "decomposition": decomposition, "cost": cost}
+    return {**places, "arms": arms, "constant_answer": floor, "decomposition": decomposition, "cost": cost}
 
 
 def around(score, half):
@@ -37,7 +37,7 @@ def around(score, half):
 
 def claim(kind, verdict, subject="accuracy", name="cell0000"):
     value = {"better": 0.3, "worse": -0.3, "cannot tell": 0.01}[verdict]
-    tables = {"lift": "lifts", "learned": "parts", "kept": "suites"}
+    tables = {"lift": "lifts", "learned": "parts", "non-inferiority": "suites"}
     is_loss = subject == "paragraphs"
     return Claim(
         id=f"{name}.{kind}",
@@ -53,8 +53,8 @@ def claim(kind, verdict, subject="accuracy", name="cell0000"):
         low=value - 0.04,
         high=value + 0.04,
         p=0.001,
-        margin=0.02 if kind == "kept" else None,
-        evidence=Evidence(tables[kind], name, subject if kind == "kept" else ""),
+        margin=0.02 if kind == "non-inferiority" else None,
+        evidence=Evidence(tables[kind], name, subject if kind == "non-inferiority" else ""),
         p_adjusted=0.002,
         verdict=verdict,
     )
@@ -118,9 +118,9 @@ def test_a_lift_that_a_prompt_gives_too_is_said():
 def test_forgetting_limits_the_advice():
     claims = [
         claim("lift", "better"),
-        claim("kept", "worse", "paragraphs"),
-        claim("kept", "cannot tell", "boolq"),
-        claim("kept", "better", "viggo"),
+        claim("non-inferiority", "worse", "paragraphs"),
+        claim("non-inferiority", "cannot tell", "boolq"),
+        claim("non-inferiority", "better", "viggo"),
     ]
     use, text = texts(claims, cheap=None)
     assert use == "tuned"
@@ -214,7 +214,7 @@ def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
 
 
 def test_rules_hold_every_claim_and_mark_the_rest():
-    claims = [claim("lift", "better"), claim("learned", "cannot tell"), claim("kept", "better", "paragraphs")]
+    claims = [claim("lift", "better"), claim("learned", "cannot tell"), claim("non-inferiority", "better", "paragraphs")]
     _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
     by_name = {row["rule"]: row for row in rules}
     assert [row["rule"] for row in rules if row["confirmatory"]] == [
@@ -263,7 +263,7 @@ def test_without_the_price_of_an_hour_time_is_weighed():
 
 
 def test_every_sentence_names_its_evidence():
-    claims = [claim("lift", "better"), claim("kept", "worse", "paragraphs")]
+    claims = [claim("lift", "better"), claim("non-inferiority", "worse", "paragraphs")]
     (row,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
     assert [sentence["evidence"] for sentence in row["sentences"]] == [
         "#cell0000", "#cell0000-kept-paragraphs", "#cell0000-grounding", "#cell0000-cost",
@@ -271,7 +271,12 @@ def test_every_sentence_names_its_evidence():
 
 
 def test_every_sentence_names_its_rule():
-    claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "worse", "paragraphs"), claim("kept", "cannot tell", "x")]
+    claims = [
+        claim("lift", "better"),
+        claim("learned", "better"),
+        claim("non-inferiority", "worse", "paragraphs"),
+        claim("non-inferiority", "cannot tell", "x"),
+    ]
     floor = {"answer": "cat", "score": 0.5, "tuned_over": None}
     (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
     assert [sentence["rule"] for sentence in row["sentences"]] == [
@@ -282,13 +287,18 @@ def test_every_sentence_names_its_rule():
 
 
 def test_no_other_words_of_judgement():
-    claims = [claim("lift", "better"), claim("learned", "worse"), claim("kept", "cannot tell", "boolq")]
+    claims = [claim("lift", "better"), claim("learned", "worse"), claim("non-inferiority", "cannot tell", "boolq")]
     assert not re.search(r"significan|improv|outperform|slight|strong|clear", texts(claims, cost=COST)[1])
 
 
 def test_the_paragraph():
     cells = [cell(cost=COST), cell(name="cell0001") | {"task": "boats"}, cell(name="cell0002") | {"task": "cars"}]
-    claims = [claim("lift", "better"), claim("learned", "better"), claim("kept", "better", "x"), claim("kept", "worse", "y")]
+    claims = [
+        claim("lift", "better"),
+        claim("learned", "better"),
+        claim("non-inferiority", "better", "x"),
+        claim("non-inferiority", "worse", "y"),
+    ]
     claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
     sentences = paragraph(cells, claims)
     text = " ".join(sentence["text"] for sentence in sentences)
@@ -342,7 +352,9 @@ def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(ver
 
 
 def test_claims_that_got_the_same_word_are_told_together():
-    claims = [claim("kept", "worse", "x", f"cell{n}") for n in range(3)] + [claim("kept", "cannot tell", "x", "cell9")]
+    claims = [claim("non-inferiority", "worse", "x", f"cell{n}") for n in range(3)] + [
+        claim("non-inferiority", "cannot tell", "x", "cell9")
+    ]
     (sentence, _) = paragraph([], claims)
     assert sentence["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
     assert pointed(sentence) == {

@@ -33,8 +33,8 @@ def judged_claims(*cells, confidence=0.95, correction="holm"):
 
 def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
     family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
-    assert [claim.id for claim in family] == ["a.lift", "a.learned", "a.kept.paragraphs", "a.kept.sst2"]
-    assert [claim.kind for claim in family] == ["lift", "learned", "kept", "kept"]
+    assert [claim.id for claim in family] == ["a.lift", "a.learned", "a.non-inferiority.paragraphs", "a.non-inferiority.sst2"]
+    assert [claim.kind for claim in family] == ["lift", "learned", "non-inferiority", "non-inferiority"]
     assert [claim.subject for claim in family] == ["exact_match", "exact_match", "paragraphs", "sst2"]
     assert [link(claim.evidence) for claim in family] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
     assert [claim.margin for claim in family] == [None, None, 0.05, 0.05]
@@ -61,12 +61,12 @@ def test_learned_is_claimed_where_a_cheap_arm_was_tried():
 def test_cells_that_share_a_comparison_claim_once():
     cells = [cell("a", "k", forgetting=[suite()]), cell("b", "k", forgetting=[suite()]), cell("c")]
     family = judged_claims(*cells)
-    assert [claim.id for claim in family] == ["a.lift", "a.kept.paragraphs", "c.lift"]
+    assert [claim.id for claim in family] == ["a.lift", "a.non-inferiority.paragraphs", "c.lift"]
     assert [claim.p_adjusted for claim in family] == pytest.approx([0.03, 0.03, 0.03])
     shared = claims.by_cell(cells, family)
     assert {name: [claim.id for claim in cell_claims] for name, cell_claims in shared.items()} == {
-        "a": ["a.lift", "a.kept.paragraphs"],
-        "b": ["a.lift", "a.kept.paragraphs"],
+        "a": ["a.lift", "a.non-inferiority.paragraphs"],
+        "b": ["a.lift", "a.non-inferiority.paragraphs"],
         "c": ["c.lift"],
     }
 
@@ -115,7 +115,7 @@ def test_p_of_kept_claims_is_at_most_one():
 
 
 def test_a_claim_has_the_fields_of_the_report():
-    fields = "id cell task label kind subject against metric unit said value low high p margin evidence p_adjusted verdict".split()
+    fields = "id cell task label kind subject against metric unit sentence value low high p margin evidence p_adjusted verdict".split()
     assert sorted(claims_section.claim_row(judged_claims(cell())[0])) == sorted(fields)
 
 
@@ -136,7 +136,7 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
         "margin": 0.02,
     }
     families = [claims.family([cell(forgetting=[there | {"measurable": measurable}])]) for measurable in (True, False)]
-    assert [[claim.kind for claim in family] for family in families] == [["lift", "kept"], ["lift"]]
+    assert [[claim.kind for claim in family] for family in families] == [["lift", "non-inferiority"], ["lift"]]
 
 
 def test_a_claim_among_many_shows_larger_lifts_only():

@@ -8,11 +8,9 @@ from pipeline.measures.cost import CostInputs, account
 from pipeline.page.cost_section import assumption, why
 
 SPEED = {
-    "arms": {
-        "base": {"prompt_tokens_per_second": 1000.0, "tokens_per_second": 50.0, "ranks": False},
-        "base_fewshot": {"prompt_tokens_per_second": 2000.0, "tokens_per_second": 50.0, "ranks": False},
-        "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": 40.0, "ranks": False},
-    }
+    "base": {"prompt_tokens_per_second": 1000.0, "tokens_per_second": 50.0, "ranks": False},
+    "base_fewshot": {"prompt_tokens_per_second": 2000.0, "tokens_per_second": 50.0, "ranks": False},
+    "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": 40.0, "ranks": False},
 }
 TOKENS = {
     "base": {"in": 100, "out": 10},
@@ -109,9 +107,7 @@ def test_every_assumption_is_said_where_it_is_made():
 
 
 def test_an_arm_that_ranks_pays_for_reading_alone():
-    speed = {
-        "arms": {**GIVEN.speed["arms"], "base_constrained": {"prompt_tokens_per_second": 500.0, "tokens_per_second": None, "ranks": True}}
-    }
+    speed = {**GIVEN.speed, "base_constrained": {"prompt_tokens_per_second": 500.0, "tokens_per_second": None, "ranks": True}}
     result = account(replace(GIVEN, speed=speed, tokens={**GIVEN.tokens, "base_constrained": {"in": 100.0, "out": 2.0}}))
     arm = result["arms"]["base_constrained"]
     assert (arm["seconds"], arm["out_per_million"]) == (0.2, None)
@@ -122,7 +118,7 @@ def test_an_arm_that_ranks_pays_for_reading_alone():
 
 def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
     """One new token an answer: the time of writing is not known, and reading alone would be too cheap."""
-    speed = {"arms": {**SPEED["arms"], "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": None, "ranks": False}}}
+    speed = {**SPEED, "tuned": {"prompt_tokens_per_second": 800.0, "tokens_per_second": None, "ranks": False}}
     costs = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
     assert set(account(costs)["arms"]["tuned"].values()) == {None}
     row = even(costs, "tuned", "base_fewshot")

@@ -59,7 +59,7 @@ def test_each_part_is_the_difference_of_its_arms():
     lift = samples.difference(1, 0)
     assert [decomposition[name] for name in ("lift", "low", "high")] == [lift.value, lift.low, lift.high]
     assert decomposition["best_cheap"] == "base_fewshot"
-    assert decomposition["chain"] == [[NAMES[place], samples.whole[place]] for place in (0, 3, 2, 1)]
+    assert decomposition["chain"] == [(NAMES[place], samples.whole[place]) for place in (0, 3, 2, 1)]
 
 
 @pytest.mark.parametrize(

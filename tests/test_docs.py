@@ -32,7 +32,7 @@ def test_every_command_on_a_recipe_can_be_planned(command, tmp_path, monkeypatch
     assert cli.opened(arguments, tmp_path, Machine(), ask=False).jobs
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs" / "recipes.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", docs.PAGES, ids=lambda p: p.name)
 def test_generated_parts_are_in_step(path):
     assert docs.pages()[path] == path.read_text("utf-8"), "run: make docs"
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from pipeline.measures import claims, forgetting
-from pipeline.measures.forgetting import Shift
+from pipeline.measures.forgetting import NonInferiorityTest
 from pipeline.measures.rate import rate
 
 HOW = (0.95, 1000, 0)
@@ -78,8 +78,8 @@ def test_what_every_token_lost_alike_is_known_exactly_however_long_the_paragraph
 def test_one_paragraph_that_lost_much_stands_for_those_that_were_not_drawn():
     rows = [{"tokens": 100, "base": 300.0, "tuned": 300.0 + 30 * (n == 0), "kl": 0.0} for n in range(40)]
     found, moved = forgetting.loss_suite(rows, 0.05, *HOW), np.eye(40)[0] * 30
-    assert found["p"] > 1.2 * forgetting.below(moved, np.full(40, 100.0), 0.05)
-    assert found["p_worse"] == 1 - forgetting.below(moved, np.full(40, 100.0), 0.05)
+    assert found["p"] > 1.2 * forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
+    assert found["p_worse"] == 1 - forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
 
 
 def test_an_adapter_that_changes_nothing_is_kept_exactly():
@@ -117,7 +117,7 @@ def test_where_nothing_is_gained_the_p_is_the_exact_tail(n, margin, lost):
 def test_a_gain_never_weakens_the_proof():
     """The more of 400 answers are gained, the smaller p, also from none to the first."""
     for lost in (0, 2, 5):
-        p = [flipped(lost, gained, 400).kept(0.02) for gained in range(6)]
+        p = [flipped(lost, gained, 400).not_worse(0.02) for gained in range(6)]
         assert p == sorted(p, reverse=True)
 
 
@@ -142,12 +142,12 @@ def of_any_kind(draw, number):
     n = int(draw.choice([10, 20, 50, 200]))
     ones, sizes = np.ones(n), draw.integers(1, 6, n).astype(float)
     if number % 4 == 0:
-        return Shift(draw.choice([0.0, 1, -1], n, p=[0.9, 0.07, 0.03]), ones, True)
+        return NonInferiorityTest(draw.choice([0.0, 1, -1], n, p=[0.9, 0.07, 0.03]), ones, True)
     if number % 4 == 1:
-        return Shift(draw.uniform(-1, 1, n) * (draw.random(n) < 0.2) + 0.05 * (number % 8 == 1), ones, True)
+        return NonInferiorityTest(draw.uniform(-1, 1, n) * (draw.random(n) < 0.2) + 0.05 * (number % 8 == 1), ones, True)
     if number % 4 == 2:
-        return Shift(np.clip(draw.normal(0.03, 0.2, n), -1, 1) * sizes, sizes, True)
-    return Shift(*losses(draw, n, draw.uniform(-0.05, 0.1), number % 8 == 3), is_score=False)
+        return NonInferiorityTest(np.clip(draw.normal(0.03, 0.2, n), -1, 1) * sizes, sizes, True)
+    return NonInferiorityTest(*losses(draw, n, draw.uniform(-0.05, 0.1), number % 8 == 3), is_score=False)
 
 
 @pytest.mark.parametrize("tail", [0.025, 0.05, 0.005])
@@ -159,7 +159,7 @@ def test_the_interval_says_what_the_tests_say_at_every_margin(tail):
         assert low <= shift.mean + 1e-12
         assert high >= shift.mean - 1e-12
         for margin in draw.uniform(0, 0.6, 8):
-            assert ((shift.kept(margin) <= tail), (shift.worse(margin) <= tail)) == (high <= margin, low >= margin)
+            assert ((shift.not_worse(margin) <= tail), (shift.worse(margin) <= tail)) == (high <= margin, low >= margin)
 
 
 def test_the_verdict_is_read_off_the_interval():
@@ -212,8 +212,8 @@ def graded(draw, n, change):
 def claimed(make, margin, is_score):
     """Shares of 1,000 simulations that claim `kept` and `worse`."""
     draw = rng(7)
-    made = [Shift(*make(draw), is_score=is_score) for _ in range(1000)]
-    return np.mean([shift.kept(margin) <= 0.05 for shift in made]), np.mean([shift.worse(margin) <= 0.05 for shift in made])
+    made = [NonInferiorityTest(*make(draw), is_score=is_score) for _ in range(1000)]
+    return np.mean([shift.not_worse(margin) <= 0.05 for shift in made]), np.mean([shift.worse(margin) <= 0.05 for shift in made])
 
 
 @pytest.mark.parametrize(("n", "margin"), [(50, 0.02), (55, 0.05), (135, 0.02), (150, 0.05), (300, 0.02), (400, 0.02)])
@@ -223,14 +223,14 @@ def test_kept_is_claimed_falsely_within_its_level_by_enumeration(n, margin, leve
     most = n // 3
     lost, gained = (side.ravel() for side in np.meshgrid(np.arange(most), np.arange(most), indexing="ij"))
     likely = {(a, b) for a, b in zip(lost, gained, strict=True) if a - b < margin * n and a <= 2 * margin * n + b}
-    refuted = np.array([(a, b) for a, b in likely if flipped(a, b, n).kept(margin) <= level]).reshape(-1, 2)
+    refuted = np.array([(a, b) for a, b in likely if flipped(a, b, n).not_worse(margin) <= level]).reshape(-1, 2)
     for gain in (0, 0.001, 0.003, 0.01, 0.03, 0.1):
         chance = binom.pmf(refuted[:, 1], n, gain) * binom.pmf(refuted[:, 0], n - refuted[:, 1], (margin + gain) / (1 - gain))
         assert chance.sum() <= level
 
 
 def flipped(lost, gained, n):
-    return Shift(np.repeat([1.0, -1.0, 0.0], [lost, gained, n - lost - gained]), np.ones(n), is_score=True)
+    return NonInferiorityTest(np.repeat([1.0, -1.0, 0.0], [lost, gained, n - lost - gained]), np.ones(n), is_score=True)
 
 
 @pytest.mark.parametrize("n", [50, 200, 500])

@@ -25,7 +25,7 @@ PRICED = {**RECIPE, "cost": {"gpu_hour": 2.0}}
 def cell(task: str = "shop_notice", **changes) -> dict:
     tuned = {"name": "tuned", "score": 0.8, "low": 0.7, "high": 0.9, "counts": {"n": 200, "unparsed": 5, "truncated": 10}}
     tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "grounding": {"rate": 0.1, "low": 0.05, "high": 0.2}}
-    tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}}
+    tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}, "cost": {"request": 0.002}}
     suites = [
         {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01, "measurable": True}
         for name, value in (("paragraphs", 0.0), ("boolq", 0.05))
@@ -34,7 +34,7 @@ def cell(task: str = "shop_notice", **changes) -> dict:
         "cell": f"cell-{task}", "task": task, "label": task, "seeds": [0], "arms": [{"name": "base"}, tuned], "forgetting": suites,
         "comparisons": [{"n": 200, "lift": 0.3, "low": 0.2, "high": 0.4}],
         "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
-        "cost": {"training": {"dollars": 1.5}, "arms": {"tuned": {"request": 0.002}}}, **changes,
+        "cost": {"training": {"dollars": 1.5}}, "grounding": "text", **changes,
     }  # fmt: skip
 
 
@@ -93,9 +93,8 @@ def test_a_rule_without_a_task_is_about_every_one():
     cells = cell(), cell("shop_sentiment", comparisons=[{"n": 200, "lift": 0.0, "low": -0.1, "high": 0.1}])
     assert judged({"figure": "lift", "at_least": 0.15}, *cells) == ["pass", "fail"]
     assert judged({"figure": "lift", "task": "shop_notice", "at_least": 0.15}, *cells) == ["pass"]
-    assert judged({"figure": "hallucination", "at_most": 0.5}, cell("a", arms=[{**cell()["arms"][1], "grounding": None}]), cell()) == [
-        "pass"
-    ]
+    ungrounded = cell("a", grounding=None, arms=[{**cell()["arms"][1], "grounding": None}])
+    assert judged({"figure": "hallucination", "at_most": 0.5}, ungrounded, cell()) == ["pass"]
 
 
 def test_forgetting_is_asked_of_every_suite_or_of_one():

@@ -133,7 +133,7 @@ def test_planted_inventions_are_found_at_their_rate_and_no_others(name):
     assert figures["kinds"] == {
         kind: sum(planted_kind == kind for planted_kind, _ in planted.values()) for kind in ("name", "number", "date")
     }
-    assert [row["found"] for row in figures["first"][:9]] == [[str(value)] for _, value in list(planted.values())[:9]]
+    assert [row["facts"] for row in figures["first"][:9]] == [[str(value)] for _, value in list(planted.values())[:9]]
 
 
 def said_with(example, planted):
@@ -205,14 +205,14 @@ def test_every_word_of_a_record_is_looked_up():
     examples = [inline('{"at": "Old Mill", "n": 1200}')]
     assert measured(RECORD, examples, ['{"n": 1200, "at": "old mill"}'])[1] == set()
     figures, _ = measured(RECORD, examples, ['Sure: {"at": ["old barn"], "n": 1201, "ok": true, "none": null} Zork'])
-    assert figures["first"] == [{"example": "1", "found": ["old barn", "1201"]}]
-    assert measured(RECORD, examples, ["no record, but Zork"])[0]["first"][0]["found"] == ["Zork"]
+    assert figures["first"] == [{"example": "1", "facts": ["old barn", "1201"]}]
+    assert measured(RECORD, examples, ["no record, but Zork"])[0]["first"][0]["facts"] == ["Zork"]
 
 
 def test_a_label_in_a_record_need_not_stand_in_the_source():
     examples = [inline(f'{{"at": "Old Mill", "mood": "{mood}"}}', name=mood) for mood in ("good", "bad")]
     figures, _ = measured(RECORD, examples, ['{"at": "Old Mill", "mood": "awful"}', '{"at": "New Mill", "mood": "good"}'])
-    assert figures["first"] == [{"example": "bad", "found": ["New Mill"]}]
+    assert figures["first"] == [{"example": "bad", "facts": ["New Mill"]}]
 
 
 def test_worked_examples_in_the_prompt_are_no_source():

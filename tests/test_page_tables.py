@@ -21,7 +21,7 @@ RECIPE = {
     "cost": {"gpu_hour": 1.2},
 }
 SWEEP = {"tasks": ["titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}, "finetune": {"seeds": [0, 1]}}
-KEPT = ("recipe", "schema", "where", "seeds", "seed", "rank", "series", "packages", "python", "system", "cpu", "gpu", "confidence")
+KEPT = ("recipe", "schema", "point", "seeds", "seed", "rank", "series", "packages", "python", "system", "cpu", "gpu", "confidence")
 """What `distinct` leaves as it is: names of places, and what is no measured figure."""
 ALIKE = {("Lifts by task and metric", "Seeds")}
 """Columns that are allowed to hold the same in every row."""
@@ -219,8 +219,8 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         assert shows(f"{metric(row['metric'])} {{}} → {{}}", row["base"], row["tuned"]).fits(text)
         lift = shows("lift {+} [{}, {}], p (Holm) = {p}, n = {n}", row["lift"], row["low"], row["high"], row["p_adjusted"], row["n"])
         assert any(lift.fits(text) for text in details)
-        floor = shows("An answer that is always the same: {}", cell["floor"] and cell["floor"]["score"])
-        assert any(floor.fits(text) for text in details) == bool(cell["floor"])
+        floor = shows("An answer that is always the same: {}", cell["constant_answer"] and cell["constant_answer"]["score"])
+        assert any(floor.fits(text) for text in details) == bool(cell["constant_answer"])
         took = expected_tables.training(cell["cost"]["training"])
         assert isinstance(took, Shown)
         assert any(Shown(f"{cell['label']}: one adapter took {took.pattern} to train.", took.values).fits(text) for text in captions)

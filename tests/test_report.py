@@ -189,7 +189,7 @@ def test_axes_of_a_sweep(swept_keys: dict[str, list[Any]], axes: dict[str, int |
 
 
 def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
-    cell = swept.json["cells"][0] | {"where": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
+    cell = swept.json["cells"][0] | {"point": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
     point = sweep_section.point(cell, "finetune.rank", swept.json["adapters"])
     assert (point["value"], point["series"]) == (4, {"finetune.learning_rate": 1e-4})
 
@@ -199,7 +199,7 @@ def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
         Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rslora": [True, False], "finetune.schedule": ["cosine", "linear"]}}, n=12)
     )
     assert (made.json["sweep"]["axis"], made.json["sweep"]["axes"]) == (None, [])
-    assert [point["where"]["finetune.schedule"] for point in made.json["sweep"]["points"]] == ["cosine", "linear"] * 2
+    assert [point["point"]["finetune.schedule"] for point in made.json["sweep"]["points"]] == ["cosine", "linear"] * 2
     assert made.html.count('<th scope="row">boolq</th><td class="n">on</td>') == 2
     assert "rslora off, schedule linear" in made.md
     assert not list((made.work.out / "charts").glob("sweep*"))

@@ -80,10 +80,10 @@ def test_measures_of_an_arm_are_its_own(full: Made) -> None:
 
 def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) -> None:
     constant = arm(full, "constant")
-    assert full.json["cells"][0]["floor"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
+    assert full.json["cells"][0]["constant_answer"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
     (best, *_) = plain.load("cell0000.verdict", "beside.json")["accuracy"]["constants"]
-    assert plain.json["cells"][0]["floor"] == {**best, "tuned_over": None}
-    assert plain.json["cells"][1]["floor"] is None  # free text
+    assert plain.json["cells"][0]["constant_answer"] == {**best, "tuned_over": None}
+    assert plain.json["cells"][1]["constant_answer"] is None  # free text
     assert f"An answer that is always the same: {fmt.number(best['score'])}<" in plain.html
     row = next(line for line in plain.md.splitlines() if line.startswith("| boolq | "))
     assert row.endswith(f"| {fmt.number(best['score'])} |")
@@ -97,14 +97,14 @@ def test_tuned_counts_pool_the_seeds() -> None:
 
 def test_one_family_of_claims(full: Made) -> None:
     claims = full.json["claims"]
-    assert [claim["kind"] for claim in claims] == ["lift", "learned", "kept", "kept"] * 2
+    assert [claim["kind"] for claim in claims] == ["lift", "learned", "non-inferiority", "non-inferiority"] * 2
     assert [claim["p_adjusted"] for claim in claims] == pytest.approx(stats.holm([claim["p"] for claim in claims]))
     assert full.json["family"] == full.facts["claims"] == 8
     for cell, claim in zip(full.json["cells"], claims[::4], strict=True):
         primary = cell["comparisons"][0]
         assert (primary["p_adjusted"], primary["verdict"]) == (claim["p_adjusted"], claim["verdict"])
         assert fmt.p_value(claim["p_adjusted"]) in full.html
-    assert {claim["verdict"] for claim in claims if claim["kind"] == "kept"} == {"better", "worse", "cannot tell"}
+    assert {claim["verdict"] for claim in claims if claim["kind"] == "non-inferiority"} == {"better", "worse", "cannot tell"}
 
 
 def test_evidence_leads_somewhere(full: Made) -> None:
@@ -233,14 +233,14 @@ def typed(report: dict[str, Any]) -> str:
 
 
 def test_a_sweep_without_parts_promises_none(plain: Made) -> None:
-    cells = [cell | {"where": {"finetune.rank": 4}} for cell in plain.json["cells"] * 4]
+    cells = [cell | {"point": {"finetune.rank": 4}} for cell in plain.json["cells"] * 4]
     assert "What made each lift" not in typed(plain.json | {"cells": cells, "sweep": {"keys": ["finetune.rank"]}})
 
 
 def test_markdown_has_arms_parts_and_claims(full: Made) -> None:
     assert all(f"## {title}" in full.md for title in ("What made the lift", "Arms", "What was kept elsewhere", "Claims"))
     assert full.md.count("\n| boolq | ") >= 9
-    assert all(claim["said"].replace("_", "_") in full.md for claim in full.json["claims"])
+    assert all(claim["sentence"].replace("_", "_") in full.md for claim in full.json["claims"])
 
 
 def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
@@ -301,7 +301,7 @@ def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
 
 def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
     point = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
-    points = [point | {"value": value, "where": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
+    points = [point | {"value": value, "point": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
     chart = charts_lift.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
     assert all(f">{value}<" in chart for value in (160, 480, 1440))
 
@@ -394,12 +394,12 @@ class InputsWithFacts(Inputs):
 )
 def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dict[str, Any], text: str) -> None:
     page = Made(InputsWithFacts(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts}))
-    in_prompts = {row["name"]: row["asked"] for row in page.json["cells"][0]["arms"]}
+    in_prompts = {row["name"]: row["prompt_additions"] for row in page.json["cells"][0]["arms"]}
     assert [other for other, contents in in_prompts.items() if contents] == [name]
-    assert (in_prompts[name]["said"], in_prompts[name]["prompts"]) == (text, 40)
+    assert (in_prompts[name]["sentence"], in_prompts[name]["prompts"]) == (text, 40)
     measured = {"shots": "shots", "shrunk": "shrunk", "fewest": "fewest_shots", "most": "most_shots", "separator": "separator"}
-    assert all(in_prompts[name][key] == facts[measured.get(key, key)] for key in in_prompts[name].keys() - {"said", "prompts"})
-    assert in_prompts[name].keys() - {"said", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
+    assert all(in_prompts[name][key] == facts[measured.get(key, key)] for key in in_prompts[name].keys() - {"sentence", "prompts"})
+    assert in_prompts[name].keys() - {"sentence", "prompts"} == ({"keys", "unkeyed"} if "keys" in facts else measured.keys())
     section = page.html.partition('<section id="arms">')[2].partition("</section>")[0]
     assert f"{arms.find(name).label}: {text}." in section
 

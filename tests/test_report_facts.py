@@ -133,7 +133,7 @@ def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(made: tuple[list[ce
         times = [made[1]["adapters"][key]["seconds"] for key in row["adapters"]]
         assert len(set(times)) == 2
         assert point["seconds"] == pytest.approx(sum(times) / 2)
-        rank = row["where"]["finetune.rank"]
+        rank = row["point"]["finetune.rank"]
         assert (point["trainable_parameters"], point["adapter_bytes"]) == (1000 * rank, 4000 * rank + 700)
 
 
@@ -171,7 +171,7 @@ def test_artifacts_have_their_own_time_memory_and_date(made: tuple[list[cells.Ce
     assert len(made[1]["artifacts"]) == len(given)
     for told in made[1]["artifacts"]:
         expected = {**MADE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in told["folder"] else {})}
-        assert {name: told[name] for name in OTHERWISE} == {name: expected[name] for name in OTHERWISE}
+        assert {name: told["made_at" if name == "at" else name] for name in OTHERWISE} == {name: expected[name] for name in OTHERWISE}
         assert told["digest"] == given[told["key"]].digest
     assert sum("--tuned1--" in told["folder"] for told in made[1]["artifacts"]) == 4
 

@@ -129,7 +129,7 @@ def test_a_report_carries_the_files_of_a_stage_and_lists_it(call):
     artifact = list(run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None).values())[-1]
     blocks, index = embedded_records.embed(Work({}, {"cell0000.toy": artifact.path}, artifact.path, artifact.path))
     assert f"file-{index['carried']['cell0000.toy']['files']['toy.json'][:16]}" in blocks
-    cell = Cell(name="cell0000", inputs={"toy": artifact}, task="pets", base="base", where={}, rank=1, paper={}, seeds=[0], absent=[])
+    cell = Cell(name="cell0000", inputs={"toy": artifact}, task="pets", base="base", point={}, rank=1, paper={}, seeds=[0], absent=[])
     rows, _ = lineage_section.artifacts([cell])
     assert [row["stage"] for row in rows] == ["toy"]
     assert list(lineage_section.seconds_by_stage(rows)) == ["toy"]

@@ -85,7 +85,7 @@ def test_few_examples_without_a_difference_are_no_proof():
 def test_every_task_and_place_on_the_other_axis_has_its_line():
     rank = "finetune.rank"
     points = curve({1: 0.5, 2: 0.9}, **{rank: 4}) + curve({1: 0.9, 2: 0.9}, **{rank: 8})
-    found = {(row["axis"], *row["where"].values()): row["smallest"] for row in section(points, SETTINGS)}
+    found = {(row["axis"], *row["point"].values()): row["smallest"] for row in section(points, SETTINGS)}
     assert found == {(AXIS, 4): None, (AXIS, 8): 1, (rank, 1): None, (rank, 2): 4}
 
 

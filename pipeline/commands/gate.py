@@ -4,24 +4,25 @@ import json
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline import arms
-from pipeline.config import recipe as recipes
+from pipeline.config import recipe
 from pipeline.config.schema import Section
 from pipeline.config.validation_errors import mistakes
 from pipeline.data import inline
 from pipeline.errors import RecipeError, suggest
+from pipeline.measures.cell_types import ArmRow, CellRow
+from pipeline.measures.report_types import Report
 from pipeline.plan import Job
 from pipeline.scoring import stats
 from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, Store
 from pipeline.store.input_names import InputName
-from pipeline.store.records import JsonObject
 
 Figure = tuple[float | None, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
@@ -29,7 +30,7 @@ PASS, FAIL = "pass", "fail"
 STATUS = {FAIL: 3, CANNOT_TELL: 4}
 TIMED = ("request_cost", "latency_p95", "overhead")
 PRICED = ("request_cost", "training_cost")
-COUNTED = ("unparsed", "truncated")
+COUNTED: Mapping[str, Literal["unparsed", "truncated"]] = {"unparsed": "unparsed", "truncated": "truncated"}
 RESAMPLED = ("lift", "learned", "score")
 WIDTH = 80
 FEWEST, EXACT = 3, 17
@@ -56,18 +57,18 @@ class Gate(Section):
     """The rules, all of which must pass."""
 
 
-def tuned(cell: JsonObject) -> JsonObject:
+def tuned(cell: CellRow) -> ArmRow:
     return next(arm for arm in cell["arms"] if arm["name"] == "tuned")
 
 
-def lift(cell: JsonObject) -> Figure:
+def lift(cell: CellRow) -> Figure:
     row = cell["comparisons"][0]
     return row["lift"], row["low"], row["high"]
 
 
-def learned(cell: JsonObject) -> Figure:
+def learned(cell: CellRow) -> Figure:
     """What training gave beyond the best arm that needs none."""
-    parts = (cell.get("decomposition") or {"parts": []})["parts"]
+    parts = cell["decomposition"]["parts"] if cell["decomposition"] else []
     part = next((part for part in parts if part["name"] == "learned"), None)
     return (part["value"], part["low"], part["high"]) if part else (None, None, None)
 
@@ -82,45 +83,47 @@ def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
     return value, value - room, value + room
 
 
-def score(cell: JsonObject) -> Figure:
+def score(cell: CellRow) -> Figure:
     arm = tuned(cell)
     return arm["score"], arm["low"], arm["high"]
 
 
-def hallucination(cell: JsonObject) -> Figure:
+def hallucination(cell: CellRow) -> Figure:
     grounding = tuned(cell)["grounding"]
     return (grounding["rate"], grounding["low"], grounding["high"]) if grounding else (None, None, None)
 
 
-def relevance(cell: JsonObject) -> Figure:
-    row = tuned(cell)["relevance"]
-    return (row["auc"], row["auc_low"], row["auc_high"]) if row else (None, None, None)
+def relevance(cell: CellRow) -> Figure:
+    figures = tuned(cell)["relevance"]
+    return (figures["auc"], figures["auc_low"], figures["auc_high"]) if figures else (None, None, None)
 
 
-def counted(name: str, cell: JsonObject, confidence: float) -> Figure:
+def counted(name: Literal["unparsed", "truncated"], cell: CellRow, confidence: float) -> Figure:
     """A share of the answers of all seeds, with Wilson's interval over examples, as the seeds' answers to one are not independent."""
     counts = tuned(cell)["counts"]
+    assert counts is not None  # base and tuned always have answers
     share = counts[name] / counts["n"]
     return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
 
 
-def timed(name: str) -> Callable[[JsonObject], Figure]:
-    def time(cell: JsonObject) -> Figure:
+def timed(name: Literal["p95", "overhead"]) -> Callable[[CellRow], Figure]:
+    def time(cell: CellRow) -> Figure:
         speed = tuned(cell)["speed"]
         return (speed[name] if speed else None), None, None
 
     return time
 
 
-def request_cost(cell: JsonObject) -> Figure:
-    return ((cell["cost"] or {"arms": {}})["arms"].get("tuned") or {"request": None})["request"], None, None
+def request_cost(cell: CellRow) -> Figure:
+    cost = tuned(cell)["cost"]
+    return (cost["request"] if cost else None), None, None
 
 
-def training_cost(cell: JsonObject) -> Figure:
+def training_cost(cell: CellRow) -> Figure:
     return (cell["cost"]["training"]["dollars"] if cell["cost"] else None), None, None
 
 
-FIGURES: Mapping[str, Callable[[JsonObject], Figure]] = {
+FIGURES: Mapping[str, Callable[[CellRow], Figure]] = {
     "lift": lift,
     "learned": learned,
     "score": score,
@@ -137,7 +140,7 @@ FORGETTING = "forgetting"
 NAMES = (*FIGURES, *COUNTED, FORGETTING)
 
 
-def load(path: Path, recipe: recipes.Recipe, report: Job) -> Gate:
+def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
     """The rules of a file, checked against what a recipe will measure, before anything is run.
 
     Args:
@@ -146,15 +149,15 @@ def load(path: Path, recipe: recipes.Recipe, report: Job) -> Gate:
     Raises:
         RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
     """
-    raw = recipes.read(path, "gate file", "docs/report.md")
+    raw = recipe.read(path, "gate file", "docs/report.md")
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{path}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
     for number, rule in enumerate(gate.rules):
         location = f"{path}: rules[{number}]"
-        check(rule, recipe, location)
-        if why := unmeasured(rule, recipe, report):
+        check(rule, asked_recipe, location)
+        if why := unmeasured(rule, asked_recipe, report):
             raise RecipeError(f"{location}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
     return gate
 
@@ -163,7 +166,7 @@ def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
     return Rule.model_fields if len(place) > 1 else Gate.model_fields
 
 
-def check(rule: Rule, recipe: recipes.Recipe, location: str) -> None:
+def check(rule: Rule, asked_recipe: recipe.Recipe, location: str) -> None:
     """Raises RecipeError where a rule is no rule, or names a task that the recipe does not have."""
     if rule.figure not in NAMES:
         more = " There are two: request_cost and training_cost." if rule.figure == "cost" else ""
@@ -172,16 +175,16 @@ def check(rule: Rule, recipe: recipes.Recipe, location: str) -> None:
         raise RecipeError(f"{location}: {rule.figure} has no limit.", "Add at_least or at_most.")
     if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
         raise RecipeError(f"{location}: at_least {rule.at_least:g} is more than at_most {rule.at_most:g}.", "Take one of them out.")
-    tasks = [entry if isinstance(entry, str) else entry.name for entry in recipe.tasks]
+    tasks = [task if isinstance(task, str) else task.name for task in asked_recipe.tasks]
     if rule.task is not None and rule.task not in tasks:
         raise RecipeError(f"{location}: the recipe has no task '{rule.task}'.", suggest(rule.task, tasks))
     if rule.suite is not None and rule.figure != FORGETTING:
         raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
 
 
-def unmeasured(rule: Rule, recipe: recipes.Recipe, report: Job) -> tuple[str, str] | None:
+def unmeasured(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
-    if rule.figure in PRICED and recipe.cost.gpu_hour is None:
+    if rule.figure in PRICED and asked_recipe.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
@@ -208,9 +211,34 @@ def is_grounded(report: Job, cell: str) -> bool:
     return bool(inline.from_spec(dict(report.inputs)[str(InputName("verdict", cell=cell))].params["task"]).grounded)
 
 
-def judge(gate: Gate, report: JsonObject) -> list[JsonObject]:
-    """One row for every rule and cell (and suite) that it is about: {rule, figure, cell, label, suite, value, low, high, measurable,
-    threshold, result}.
+class Reading(TypedDict):
+    """A figure of a report, with the limits that a rule holds it to."""
+
+    cell: str
+    label: str
+    threshold: dict[str, float]
+    """By `at_least` and `at_most`, as far as the rule has them."""
+    suite: str | None
+    """The general suite, for forgetting."""
+    value: float | None
+    low: float | None
+    high: float | None
+    measurable: bool
+    """Whether the base scores enough to lose anything."""
+
+
+class Outcome(Reading):
+    """A rule applied to a reading."""
+
+    rule: int
+    """Its index in the gate file."""
+    figure: str
+    result: str
+    """PASS, FAIL or CANNOT_TELL."""
+
+
+def judge(gate: Gate, report: Report) -> list[Outcome]:
+    """One row for every rule and cell (and suite) that it is about.
 
     A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
     side, and cannot tell otherwise; one without passes or fails. Nothing is told of a suite that is not measurable, as the base scores
@@ -219,18 +247,17 @@ def judge(gate: Gate, report: JsonObject) -> list[JsonObject]:
     Raises:
         RecipeError: no cell that a rule is about has its figure.
     """
-    rows = []
+    rows: list[Outcome] = []
     for number, rule in enumerate(gate.rules):
-        looked_up_rows = [
-            row for cell in report["cells"] if rule.task in (None, cell["task"]) for row in looked_up(rule, cell, report["confidence"])
-        ]
-        if not looked_up_rows:
-            there = sorted({row["suite"] for cell in report["cells"] for row in cell["forgetting"] or []})
+        cells = [cell for cell in report["cells"] if rule.task in (None, cell["task"])]
+        readings = [reading for cell in cells for reading in looked_up(rule, cell, report["confidence"])]
+        if not readings:
+            suites = sorted({suite["suite"] for cell in report["cells"] for suite in cell["forgetting"]})
             remedy = (
-                suggest(rule.suite, there) if rule.suite and there else "Take the rule out, or look at docs/report.md for what it needs."
+                suggest(rule.suite, suites) if rule.suite and suites else "Take the rule out, or look at docs/report.md for what it needs."
             )
             raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{of(rule)}.", remedy)
-        rows += [{"rule": number, "figure": rule.figure, **row, "result": result(rule, row)} for row in looked_up_rows]
+        rows += [{**reading, "rule": number, "figure": rule.figure, "result": result(rule, reading)} for reading in readings]
     return rows
 
 
@@ -238,28 +265,42 @@ def of(rule: Rule) -> str:
     return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
 
 
-def looked_up(rule: Rule, cell: JsonObject, confidence: float) -> list[JsonObject]:
+def looked_up(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
-    limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
-    shared = {"cell": cell["cell"], "label": cell["label"], "threshold": limits}
     if rule.figure == FORGETTING:
-        suites = [suite for suite in cell["forgetting"] or [] if rule.suite in (None, suite["suite"])]
-        columns = ("suite", "low", "high", "measurable")
-        return [shared | {"value": row["difference"]} | {name: row[name] for name in columns} for row in suites]
-    figure = counted(rule.figure, cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
+        suites = [suite for suite in cell["forgetting"] if rule.suite in (None, suite["suite"])]
+        return [
+            reading(rule, cell, (suite["difference"], suite["low"], suite["high"]), suite["suite"], suite["measurable"]) for suite in suites
+        ]
+    figure = counted(COUNTED[rule.figure], cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
     if rule.figure in RESAMPLED:
         figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
-    value, low, high = figure
-    silent = rule.figure == "hallucination" and cell.get("grounding")  # looked for, and there was no answer to look at
-    if value is None and not silent:
+    is_silent = rule.figure == "hallucination" and cell["grounding"]  # looked for, and there was no answer to look at
+    if figure[0] is None and not is_silent:
         return []
-    return [shared | {"suite": None, "value": value, "low": low, "high": high, "measurable": True}]
+    return [reading(rule, cell, figure)]
 
 
-def result(rule: Rule, row: JsonObject) -> str:
-    if row["value"] is None or not row["measurable"]:
+def reading(rule: Rule, cell: CellRow, figure: Figure, suite: str | None = None, measurable: bool = True) -> Reading:
+    limits = {name: limit for name in ("at_least", "at_most") if (limit := getattr(rule, name)) is not None}
+    value, low, high = figure
+    return {
+        "cell": cell["cell"],
+        "label": cell["label"],
+        "threshold": limits,
+        "suite": suite,
+        "value": value,
+        "low": low,
+        "high": high,
+        "measurable": measurable,
+    }
+
+
+def result(rule: Rule, row: Reading) -> str:
+    value = row["value"]
+    if value is None or not row["measurable"]:
         return CANNOT_TELL
-    low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
+    low, high = (value if end is None else end for end in (row["low"], row["high"]))
     least, most = (rule.at_least, rule.at_most)
     if (least is not None and high < least) or (most is not None and low > most):
         return FAIL
@@ -267,36 +308,35 @@ def result(rule: Rule, row: JsonObject) -> str:
     return PASS if inside else CANNOT_TELL
 
 
-def status(rows: list[JsonObject]) -> int:
+def status(rows: list[Outcome]) -> int:
     """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
     results = {row["result"] for row in rows}
     return next((STATUS[word] for word in (FAIL, CANNOT_TELL) if word in results), 0)
 
 
-def line(row: JsonObject) -> str:
-    """A rule for the terminal in 80 columns; what is asked goes on a line of its own where both do not fit."""
-    places = digits(row)
+def line(row: Outcome) -> str:
+    """A rule for the terminal in 80 columns; its figure goes on a line of its own where both do not fit."""
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
-    text, indent = figures(row, places), " " * (len(CANNOT_TELL) + 2)
+    text, indent = figures(row, digits(row)), " " * (len(CANNOT_TELL) + 2)
     head = textwrap.fill(f"{row['result']:{len(CANNOT_TELL)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
     gap = "  " if len(head) + len(text) + len(limits) + 5 <= WIDTH else f"\n{indent}"
     return f"{head}{gap}{text} ({limits})"
 
 
-def digits(row: JsonObject) -> int:
+def digits(row: Reading) -> int:
     """Significant digits with which every figure lies on the same side of each limit as it does unrounded."""
-    values = [row[name] for name in ("value", "low", "high") if row[name] is not None]
+    values = [value for value in (row["value"], row["low"], row["high"]) if value is not None]
     pairs = [(value, limit) for value in values for limit in row["threshold"].values()]
 
-    def is_same_side(value: float, limit: float, places: int) -> bool:
+    def is_faithful(value: float, limit: float, places: int) -> bool:
         rounded = float(f"{value:.{places}g}")
         return (rounded > limit, rounded < limit) == (value > limit, value < limit)
 
-    return next(places for places in range(FEWEST, EXACT + 1) if all(is_same_side(*pair, places) for pair in pairs))
+    return next(places for places in range(FEWEST, EXACT + 1) if all(is_faithful(*pair, places) for pair in pairs))
 
 
-def figures(row: JsonObject, places: int) -> str:
+def figures(row: Reading, places: int) -> str:
     if row["value"] is None:
         return "no answers"
     if not row["measurable"]:
@@ -304,7 +344,7 @@ def figures(row: JsonObject, places: int) -> str:
     return f"{row['value']:.{places}g}" + (f" [{row['low']:.{places}g}, {row['high']:.{places}g}]" if row["low"] is not None else "")
 
 
-def write(store: Store, gate: Path, report: Artifact, rows: list[JsonObject]) -> Path:
+def write(store: Store, gate: Path, report: Artifact, rows: list[Outcome]) -> Path:
     """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
     name = report.params["recipe"]["name"]
     path = store.data / "gate" / f"{name}.json"

@@ -7,10 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.measures.cell_types import CellRow, ConstantAnswer
+from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
-from pipeline.store.records import JsonObject
+from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
 STYLES: dict[Verdict, str] = {BETTER: "bold green", WORSE: "bold red", CANNOT_TELL: "bold yellow"}
 MANY = 6
@@ -20,7 +22,7 @@ PUBLISHED = """By the paper's scoring rules. agree: a 95 % interval of the diffe
 zero; *: scores as a constant answer does. Intervals and reasons: on the page."""
 
 
-def summary(report: JsonObject) -> RenderableType:
+def summary(report: Report) -> RenderableType:
     """What report.json says of every comparison: the table, its sentences, the warnings."""
     is_long = len(report["cells"]) > MANY
     sentences = [] if is_long else [sentence(cell) for cell in report["cells"]]
@@ -32,7 +34,7 @@ def summary(report: JsonObject) -> RenderableType:
     return Group(*parts)
 
 
-def rows(report: JsonObject) -> Table:
+def rows(report: Report) -> Table:
     """One row a cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     swept = report["sweep"]["keys"] if report["sweep"] else []
@@ -46,7 +48,7 @@ def rows(report: JsonObject) -> Table:
     table.add_column("verdict")
     for cell in report["cells"]:
         row = cell["comparisons"][0]
-        place = [Text(fmt.setting(cell["where"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
+        place = [Text(fmt.setting(cell["point"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
         figures = (
             f"{row['n']:,}",
             fmt.score(row, "base"),
@@ -55,31 +57,33 @@ def rows(report: JsonObject) -> Table:
             fmt.p_value(row["p_adjusted"]),
         )
         texts = [Text(cell["task"]), *(place or [Text(fmt.metric(row["metric"]))]), *map(Text, figures)]
-        table.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"]]))
+        table.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"] or CANNOT_TELL]))
     return table
 
 
-def lift_parts(report: JsonObject) -> list[Text]:
+def lift_parts(report: Report) -> list[Text]:
     """What made the lift, a line a cell."""
-    lines = [line(cell["label"], split(cell["decomposition"]) + beside(cell["floor"])) for cell in report["cells"] if cell["decomposition"]]
+    lines = [
+        line(cell["label"], split(parts) + beside(cell["constant_answer"])) for cell in report["cells"] if (parts := cell["decomposition"])
+    ]
     return [Text("lift by parts", style="bold"), *lines] if lines else []
 
 
-def elsewhere(report: JsonObject) -> list[Text]:
+def elsewhere(report: Report) -> list[Text]:
     """Where the parts and losses of a sweep of many points are told."""
     return [Text(ELSEWHERE, style="dim")] if any(cell["decomposition"] or cell["forgetting"] for cell in report["cells"]) else []
 
 
-def split(decomposition: JsonObject) -> str:
+def split(decomposition: DecompositionRow) -> str:
     parts = [f"{part['name']} {fmt.signed(part['value'])}" for part in decomposition["parts"] if part["arm"] is not None]
     return f"{fmt.signed(decomposition['lift'])} = {', '.join(parts)}"
 
 
-def beside(floor: JsonObject | None) -> str:
-    return f"; always one answer: {fmt.number(floor['score'])}" if floor else ""
+def beside(constant: ConstantAnswer | None) -> str:
+    return f"; always one answer: {fmt.number(constant['score'])}" if constant else ""
 
 
-def losses_elsewhere(report: JsonObject) -> list[Text]:
+def losses_elsewhere(report: Report) -> list[Text]:
     """What was lost elsewhere, a line a cell, each suite with its verdict."""
     verdicts = suite_verdicts(report)
     lines = []
@@ -89,7 +93,7 @@ def losses_elsewhere(report: JsonObject) -> list[Text]:
     return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *lines] if lines else []
 
 
-def suite_text(suite: JsonObject, verdict: str) -> str:
+def suite_text(suite: SuiteRow, verdict: str) -> str:
     unit = " nats" if suite["kind"] == "loss" else ""
     return f"{suite['label']} {fmt.signed(suite['difference'])}{unit} {verdict}".rstrip()
 
@@ -99,7 +103,7 @@ def line(label: str, text: str) -> Text:
     return Text(textwrap.fill(f"{label}: {text}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
-def published(report: JsonObject) -> Table:
+def published(report: Report) -> Table:
     """One row a task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
     table.add_column("task", overflow="fold", min_width=8)
@@ -113,11 +117,11 @@ def published(report: JsonObject) -> Table:
     return table
 
 
-def both(pair: JsonObject, figure: str, learned_nothing: bool) -> tuple[str, str]:
+def both(pair: PublishedFigure, figure: str, learned_nothing: bool) -> tuple[str, str]:
     return fmt.three_digits(pair["ours"], figure) + ("*" if learned_nothing else ""), fmt.three_digits(pair["paper"], figure)
 
 
-def references(report: JsonObject) -> Table:
+def references(report: Report) -> Table:
     """One row a task, reference model and metric."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
@@ -129,7 +133,7 @@ def references(report: JsonObject) -> Table:
     return table
 
 
-def bills(report: JsonObject) -> list[Text]:
+def bills(report: Report) -> list[Text]:
     """What each priced reference model has cost."""
     costs: dict[str, float] = {}
     for row in report["references"]:
@@ -138,14 +142,14 @@ def bills(report: JsonObject) -> list[Text]:
     return [Text(f"{name}: {fmt.dollars(cost)} in all, by the recipe's price") for name, cost in costs.items()]
 
 
-def measures(report: JsonObject) -> list[Text]:
+def measures(report: Report) -> list[Text]:
     """What the tasks of a sweep are judged by: the table has no room for it."""
     metrics = {cell["task"]: fmt.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
     return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in metrics.items()))] if report["sweep"] else []
 
 
-def sentence(cell: JsonObject) -> Text:
+def sentence(cell: CellRow) -> Text:
     verdict = cell["comparisons"][0]["verdict"]
     text = Text(cell["sentence"])
-    text.stylize(STYLES[verdict], 0, len(verdict))
+    text.stylize(STYLES[verdict or CANNOT_TELL], 0, len(verdict))
     return text

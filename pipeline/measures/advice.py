@@ -4,38 +4,20 @@ What the confirmatory claims show decides; everything else is marked exploratory
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from pipeline.arms import find as find_arm
+from pipeline.arms import find
 from pipeline.measures import constant_baseline
-from pipeline.measures.claims import Claim, ClaimKind
-from pipeline.measures.cost import Reason
+from pipeline.measures.cell_types import ArmRow, CellRow
+from pipeline.measures.claims import Claim
 from pipeline.measures.evidence import Evidence
+from pipeline.measures.report_types import ClaimKind, RuleKind, Side, StatementKind, Unit
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
-from pipeline.store.records import JsonObject
+from pipeline.store.cost_types import Reason
 
-RuleKind = Literal["lift", "learned", "kept", "hallucination", "request price", "break-even"]
-Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
-Side = Literal["above", "below"]
 RuleName = tuple[RuleKind, str]
 """Names a rule within its cell: its kind, and the arm or general suite that it compares with."""
-StatementKind = Literal[
-    "nothing claimed",
-    "use tuned",
-    "use another arm",
-    "undecided",
-    "use neither",
-    "undecided against constant",
-    "share of constant",
-    "regressed",
-    "undecided on suite",
-    "invents",
-    "pays off",
-    "never pays off",
-]
-"""The first six recommend, and open the statements of a cell; the others follow."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +85,10 @@ class Advice:
     statements: tuple[Statement, ...]
 
 
-def advise(cells: Sequence[JsonObject], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
+def advise(cells: Sequence[CellRow], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
-        cells: of report.json: cell, label, task, arms, floor, decomposition, grounding, cost.
         claims: with verdicts; where cells share a comparison, there is one of each for every cell.
     """
     by_cell = {cell["cell"]: [claim for claim in claims if claim.cell == cell["cell"]] for cell in cells}
@@ -115,7 +96,7 @@ def advise(cells: Sequence[JsonObject], claims: Sequence[Claim]) -> tuple[list[A
     return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], rows
 
 
-def recommended(cell: JsonObject, claims: Sequence[Claim]) -> Advice:
+def recommended(cell: CellRow, claims: Sequence[Claim]) -> Advice:
     """What to use for one task, and why."""
     lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
     rival = best_cheap(cell)
@@ -134,7 +115,7 @@ def of_kind(claims: Sequence[Claim], kind: ClaimKind) -> Claim | None:
     return next((claim for claim in claims if claim.kind == kind), None)
 
 
-def best_cheap(cell: JsonObject) -> str:
+def best_cheap(cell: CellRow) -> str:
     """The best arm that needs no training, as the decomposition chose it."""
     return str(cell["decomposition"]["best_cheap"]) if cell["decomposition"] else "base"
 
@@ -147,7 +128,7 @@ def choice(lift: Claim | None, learned: Claim | None, rival: str) -> str:
     return "tuned" if decisive.verdict == BETTER else rival
 
 
-def by_claims(cell: JsonObject, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
+def by_claims(cell: CellRow, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
     """The recommendation that the claims decide."""
     decisive = learned or lift
     if decisive is None:
@@ -158,7 +139,7 @@ def by_claims(cell: JsonObject, use: str, lift: Claim | None, learned: Claim | N
     return Statement(kind, decisive.evidence, rule_of(decisive), use, rival, decisive, beats_base=beats_base)
 
 
-def by_constant(cell: JsonObject, overruled: str, use: str, rival: str) -> Statement:
+def by_constant(cell: CellRow, overruled: str, use: str, rival: str) -> Statement:
     """The recommendation that the constant answer decides; use: what the claims alone would recommend."""
     evidence = Evidence("arms", cell["cell"])
     if overruled == constant_baseline.NEITHER:
@@ -167,17 +148,17 @@ def by_constant(cell: JsonObject, overruled: str, use: str, rival: str) -> State
     return Statement("undecided against constant", evidence, arm=arm, rival=rival)
 
 
-def share_of_constant(cell: JsonObject, rival: str) -> list[Statement]:
+def share_of_constant(cell: CellRow, rival: str) -> list[Statement]:
     """How much of the lift the constant answer gives, where that is much."""
     share = constant_baseline.share_of_lift(cell, rival)
     return [] if share is None else [Statement("share of constant", Evidence("arms", cell["cell"]), rival=rival, share=share)]
 
 
-def caveats(cell: JsonObject, claims: Sequence[Claim], use: str) -> list[Statement]:
+def caveats(cell: CellRow, claims: Sequence[Claim], use: str) -> list[Statement]:
     """What speaks against leaving the adapter on for everything, or is not known of it; and invented facts."""
     statements = []
     for claim in claims:
-        if claim.kind == "kept" and claim.verdict != BETTER:
+        if claim.kind == "non-inferiority" and claim.verdict != BETTER:
             kind: StatementKind = "regressed" if claim.verdict == WORSE else "undecided on suite"
             statements.append(Statement(kind, claim.evidence, rule_of(claim), claim.subject, claim=claim))
     rule = hallucination(cell)
@@ -186,21 +167,22 @@ def caveats(cell: JsonObject, claims: Sequence[Claim], use: str) -> list[Stateme
     return statements
 
 
-def costs(cell: JsonObject, use: str) -> list[Statement]:
+def costs(cell: CellRow, use: str) -> list[Statement]:
     """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
 
     A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
     cheapest and nothing is stated. Without a price of the machine's hour its time is weighed.
     """
-    equals = {row["name"] for row in cell["arms"] if row.get("tuned_over") and not row["tuned_over"]["low"] > 0}
-    if "base" in equals or use not in ("tuned", CANNOT_TELL):
+    equals = {row["name"] for row in cell["arms"] if (over := row.get("tuned_over")) and not over["low"] > 0}
+    account = cell["cost"]
+    if account is None or "base" in equals or use not in ("tuned", CANNOT_TELL):
         return []
     statements = []
-    for row in (cell.get("cost") or {}).get("break_even", []):
+    for row in account["break_even"]:
         if row["one"] != "tuned" or row["other"] not in equals or (row["requests"] is None and row["reason"] != "never"):
             continue
         kind: StatementKind = "never pays off" if row["requests"] is None else "pays off"
-        is_priced = cell["cost"]["arms"]["tuned"]["request"] is not None
+        is_priced = account["arms"]["tuned"]["request"] is not None
         rule: RuleName = ("break-even", row["other"])
         statements.append(
             Statement(kind, Evidence("cost", cell["cell"]), rule, row["other"], requests=row["requests"], is_priced=is_priced)
@@ -208,13 +190,13 @@ def costs(cell: JsonObject, use: str) -> list[Statement]:
     return statements
 
 
-def rules(cell: JsonObject, claims: Sequence[Claim]) -> list[Rule]:
+def rules(cell: CellRow, claims: Sequence[Claim]) -> list[Rule]:
     """The table behind the statements: the claims first, then what is exploratory."""
     invented = hallucination(cell)
     return [*(of_claim(claim, cell) for claim in claims), *([invented] if invented else []), *request_prices(cell), *break_evens(cell)]
 
 
-def of_claim(claim: Claim, cell: JsonObject) -> Rule:
+def of_claim(claim: Claim, cell: CellRow) -> Rule:
     kind, against = rule_of(claim)
     return Rule(
         cell["cell"],
@@ -222,32 +204,37 @@ def of_claim(claim: Claim, cell: JsonObject) -> Rule:
         kind,
         against,
         unit=claim.unit,
-        side="below" if kind == "kept" else "above",
+        side="below" if kind == "non-inferiority" else "above",
         threshold=0.0 if claim.margin is None else claim.margin,
         verdict=claim.verdict or CANNOT_TELL,
         confirmatory=True,
-        **{name: getattr(claim, name) for name in ("value", "low", "high", "p", "p_adjusted", "evidence")},
+        value=claim.value,
+        low=claim.low,
+        high=claim.high,
+        p=claim.p,
+        p_adjusted=claim.p_adjusted,
+        evidence=claim.evidence,
     )
 
 
 def rule_of(claim: Claim) -> RuleName:
     """The rule that a claim is."""
-    return claim.kind, claim.subject if claim.kind == "kept" else claim.against
+    return claim.kind, claim.subject if claim.kind == "non-inferiority" else claim.against
 
 
-def hallucination(cell: JsonObject) -> Rule | None:
+def hallucination(cell: CellRow) -> Rule | None:
     """Share of answers with invented facts, tuned minus base; exploratory.
 
     The interval joins those of the two shares as if the arms were independent (Newcombe 1998, method 10,
     doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is wider than a paired one.
     """
-    arms: dict[str, Mapping[str, Any]] = {arm["name"]: arm["grounding"] for arm in cell["arms"] if arm.get("grounding")}
-    if not {"base", "tuned"} <= arms.keys() or any(arms[name]["low"] is None for name in ("base", "tuned")):
+    rates = {arm["name"]: rate_of(arm) for arm in cell["arms"]}
+    tuned, base = rates.get("tuned"), rates.get("base")
+    if tuned is None or base is None:
         return None
-    tuned, base = arms["tuned"], arms["base"]
-    value = tuned["rate"] - base["rate"]
-    low = value - math.hypot(tuned["rate"] - tuned["low"], base["high"] - base["rate"])
-    high = value + math.hypot(tuned["high"] - tuned["rate"], base["rate"] - base["low"])
+    value = tuned[0] - base[0]
+    low = value - math.hypot(tuned[0] - tuned[1], base[2] - base[0])
+    high = value + math.hypot(tuned[2] - tuned[0], base[0] - base[1])
     verdict: Verdict = BETTER if high < 0 else WORSE if low > 0 else CANNOT_TELL
     return Rule(
         cell["cell"],
@@ -265,18 +252,27 @@ def hallucination(cell: JsonObject) -> Rule | None:
     )
 
 
-def request_prices(cell: JsonObject) -> list[Rule]:
+def rate_of(arm: ArmRow) -> tuple[float, float, float] | None:
+    """Share of an arm's answers with invented facts: the rate, low, high; None where that was not looked for or there was no answer."""
+    grounding = arm.get("grounding")
+    if not grounding or grounding["rate"] is None or grounding["low"] is None or grounding["high"] is None:
+        return None
+    return grounding["rate"], grounding["low"], grounding["high"]
+
+
+def request_prices(cell: CellRow) -> list[Rule]:
     """A request's price against that of other arms; exploratory, without intervals."""
-    account = cell.get("cost")
+    account = cell["cost"]
     if not account:
         return []
     rows, arms = [], account["arms"]
-    for other in [name for name in arms if name == "base_fewshot" or find_arm(name).reference]:
-        own, theirs = (arms.get(name, {}).get("request") for name in ("tuned", other))
+    for other in [name for name in arms if name == "base_fewshot" or find(name).reference]:
+        own, theirs = (arms[name]["request"] if name in arms else None for name in ("tuned", other))
         if own is None and theirs is None:
             continue
-        is_known = own is not None and theirs is not None
-        verdict: Verdict = CANNOT_TELL if not is_known or own == theirs else BETTER if own < theirs else WORSE
+        verdict: Verdict = CANNOT_TELL
+        if own is not None and theirs is not None and own != theirs:
+            verdict = BETTER if own < theirs else WORSE
         rows.append(
             Rule(
                 cell["cell"],
@@ -294,10 +290,10 @@ def request_prices(cell: JsonObject) -> list[Rule]:
     return rows
 
 
-def break_evens(cell: JsonObject) -> list[Rule]:
+def break_evens(cell: CellRow) -> list[Rule]:
     """From how many requests tuned is cheaper than another arm; exploratory, without intervals."""
     rows = []
-    for row in (cell.get("cost") or {"break_even": []})["break_even"]:
+    for row in cell["cost"]["break_even"] if cell["cost"] else []:
         if row["one"] == "tuned":
             verdict: Verdict = BETTER if row["requests"] is not None else WORSE if row["reason"] == "never" else CANNOT_TELL
             rows.append(

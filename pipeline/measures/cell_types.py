@@ -2,19 +2,9 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from pipeline.measures.figures import (
-    ArmCost,
-    ArmSpeedRow,
-    BreakEvenRow,
-    DecompositionRow,
-    Grounding,
-    PartialInterval,
-    Relevance,
-    SpeedFigures,
-    SuiteRow,
-    TrainingCost,
-)
 from pipeline.scoring.verdict import Verdict
+from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
+from pipeline.store.figure_types import DecompositionRow, Grounding, PartialInterval, Relevance, SuiteRow
 from pipeline.store.score_types import AnswerCounts, Lift
 
 
@@ -79,7 +69,7 @@ class PromptAdditions(TypedDict):
     """Prompts that do not name them, for want of room."""
 
 
-class ArmRow(PartialInterval):
+class MeasuredArm(PartialInterval):
     """An arm of a cell by the primary metric; low and high are those of its score."""
 
     name: str
@@ -102,6 +92,11 @@ class ArmRow(PartialInterval):
     """Null where the prompts hold nothing but the question."""
     tokens_in: float | None
     """Mean tokens of a prompt."""
+
+
+class ArmRow(MeasuredArm):
+    """An arm of a cell by the primary metric, with what its requests cost."""
+
     tokens_out: float | None
     """Mean tokens of an answer, an endpoint's own count where it gave one."""
     cost: ArmCost | None

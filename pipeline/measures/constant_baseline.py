@@ -2,45 +2,45 @@
 
 from typing import Literal
 
+from pipeline.measures.cell_types import CellRow
 from pipeline.scoring import verdict
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
-from pipeline.store.records import JsonObject
 
 NEITHER: Literal["neither"] = "neither"
 LARGE_SHARE = 0.25
 """From this share of the lift over the best untrained arm on, the advice says how much of it the constant answer gives."""
 
 
-def verdict_on(cell: JsonObject, arm: str) -> Verdict:
+def verdict_on(cell: CellRow, arm: str) -> Verdict:
     """The verdict on an arm against the constant answer; `better` if the report has none.
 
     Tuned is judged by the paired interval if the arm `constant` was run. Otherwise the constant answer's score is compared with the
     interval of the arm's own score, or with the score alone if it has no interval.
 
     Args:
-        cell: a cell of report.json, with floor and arms.
+        cell: a cell of report.json.
     """
-    floor = cell["floor"]
-    if not floor:
+    constant = cell["constant_answer"]
+    if not constant:
         return BETTER
-    if arm == "tuned" and floor["tuned_over"]:
-        return verdict.by_interval(floor["tuned_over"]["low"], floor["tuned_over"]["high"])
+    if arm == "tuned" and constant["tuned_over"]:
+        return verdict.by_interval(constant["tuned_over"]["low"], constant["tuned_over"]["high"])
     low, high = interval(cell, arm) or (score(cell, arm), score(cell, arm))
-    return verdict.by_interval(low - floor["score"], high - floor["score"])
+    return verdict.by_interval(low - constant["score"], high - constant["score"])
 
 
-def interval(cell: JsonObject, arm: str) -> tuple[float, float] | None:
+def interval(cell: CellRow, arm: str) -> tuple[float, float] | None:
     """The interval of an arm's own score; None if it is not known."""
     row = next(row for row in cell["arms"] if row["name"] == arm)
     return None if row["low"] is None or row["high"] is None else (row["low"], row["high"])
 
 
-def score(cell: JsonObject, arm: str) -> float:
+def score(cell: CellRow, arm: str) -> float:
     """An arm's score by the primary metric."""
     return next(float(row["score"]) for row in cell["arms"] if row["name"] == arm)
 
 
-def overrules(cell: JsonObject, use: str, rival: str) -> str | None:
+def overrules(cell: CellRow, use: str, rival: str) -> str | None:
     """The recommendation that the constant answer enforces: NEITHER, CANNOT_TELL, or None if it changes nothing.
 
     Args:
@@ -58,10 +58,10 @@ def contenders(use: str, rival: str) -> tuple[str, ...]:
     return ("tuned", rival) if use == CANNOT_TELL else (use,)
 
 
-def share_of_lift(cell: JsonObject, rival: str) -> float | None:
+def share_of_lift(cell: CellRow, rival: str) -> float | None:
     """The share of the lift over the best untrained arm that the constant answer gives; None below LARGE_SHARE."""
-    if not cell["floor"]:
+    if not cell["constant_answer"]:
         return None
     lift = score(cell, "tuned") - score(cell, rival)
-    by_constant = cell["floor"]["score"] - score(cell, rival)
+    by_constant = cell["constant_answer"]["score"] - score(cell, rival)
     return float(by_constant / lift) if lift > 0 and by_constant / lift >= LARGE_SHARE else None

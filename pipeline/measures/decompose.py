@@ -6,57 +6,68 @@ better one on the examples that it is scored on favours the cheap arms, so the v
 Its test and its interval are against all of them (see `beyond`): the one that leads here need not be the one that is truly best.
 """
 
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from pipeline import arms
 from pipeline.scoring import stats
+from pipeline.store.figure_types import Decomposition, Gain, Part, PartName, Trial
 
 STEPS: tuple[arms.Step, ...] = ("format", "prompt")
 """Of the chain, in order; the arms that may make each say so in their rows."""
 
+NOTHING: Gain = {"value": 0.0, "low": None, "high": None, "p": None}
+"""Of a step that gains nothing: there is no interval."""
 
-def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, dict[str, Any]]:
-    """By metric {parts: [{name, arm, over, value, low, high, p, tried}], lift, low, high, best_cheap, candidates, chain: [[arm, score]]}.
+
+def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, Decomposition]:
+    """The parts of the lift, by metric.
 
     Args:
-        names: of the arms at the places of `sampled`, as ComparisonResult.names.
+        names: of the arms at the indices of `sampled`, as ComparisonResult.names.
         sampled: one a metric, as ComparisonResult.sampled; a metric may lack the arms behind tuned.
-
-    The parts are format, prompt and learned: `arm` stands at the end of the step and `over` at its start. Where the cheap arm scores no
-    higher both are the same, value is 0 and there is no interval; `tried` {arm, value, low, high, p} is what it scored over `over`. Both
-    `arm` and `tried` are None where the task has no such arm. `candidates` are the arms that needed no training, the base among them.
     """
-    return {metric: of_metric(names[: len(values.whole)], values) for metric, values in sampled.items()}
+    return {metric: of_metric(names[: len(of_arms.whole)], of_arms) for metric, of_arms in sampled.items()}
 
 
-def of_metric(names: list[str], sampled: stats.Sampled) -> dict[str, Any]:
-    best, parts, places, candidates = stats.BASE, [], [stats.BASE], [stats.BASE]
+def of_metric(names: list[str], sampled: stats.Sampled) -> Decomposition:
+    """The chain of the best arms so far, and what each step adds."""
+    best, candidates = stats.BASE, [stats.BASE]
+    parts: list[Part] = []
+    chain = [stats.BASE]
     for step in STEPS:
-        there = [names.index(arm) for arm in arms.untrained(step) if arm in names]
-        highest = max(there, key=lambda place: sampled.whole[place], default=None)
+        tried = [names.index(arm) for arm in arms.untrained(step) if arm in names]
+        highest = max(tried, key=lambda index: sampled.whole[index], default=None)
         parts.append(part(step, names, sampled, highest, best))
         if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:
             best = highest
-        places.append(best)
-        candidates += there
+        chain.append(best)
+        candidates += tried
     lift, learned = sampled.difference(stats.TUNED, stats.BASE), beyond(sampled, best, candidates)
-    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **asdict(learned), "tried": None})
-    chain = [[names[place], float(sampled.whole[place])] for place in (*places, stats.TUNED)]
-    cheap = {"best_cheap": names[best], "candidates": [names[place] for place in candidates], "chain": chain}
-    return {"parts": parts, "lift": lift.value, "low": lift.low, "high": lift.high, **cheap}
+    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **gain_of(learned), "tried": None})
+    return {
+        "parts": parts,
+        "lift": lift.value,
+        "low": lift.low,
+        "high": lift.high,
+        "best_cheap": names[best],
+        "candidates": [names[index] for index in candidates],
+        "chain": [(names[index], float(sampled.whole[index])) for index in (*chain, stats.TUNED)],
+    }
 
 
-def part(name: str, names: list[str], sampled: stats.Sampled, arm: int | None, best: int) -> dict[str, Any]:
-    """A step from the best arm so far to the next one, which may be none or score no higher; both by place in `names`."""
-    none = {"value": 0.0, "low": None, "high": None, "p": None}
+def part(name: PartName, names: list[str], sampled: stats.Sampled, arm: int | None, best: int) -> Part:
+    """A step from the best arm so far to the next one, which may be none or score no higher."""
     if arm is None:
-        return {"name": name, "arm": None, "over": names[best], **none, "tried": None}
+        return {"name": name, "arm": None, "over": names[best], **NOTHING, "tried": None}
     difference = sampled.difference(arm, best)
-    tried = {"arm": names[arm], **asdict(difference)}
+    tried: Trial = {"arm": names[arm], "value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
     if difference.value <= stats.TIE:
-        return {"name": name, "arm": names[best], "over": names[best], **none, "tried": tried}
-    return {"name": name, "arm": names[arm], "over": names[best], **asdict(difference), "tried": tried}
+        return {"name": name, "arm": names[best], "over": names[best], **NOTHING, "tried": tried}
+    return {"name": name, "arm": names[arm], "over": names[best], **gain_of(difference), "tried": tried}
+
+
+def gain_of(difference: stats.Difference) -> Gain:
+    return {"value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
 
 
 def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Difference:
@@ -69,5 +80,5 @@ def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Di
     over_best = sampled.difference(stats.TUNED, best)
     if over_best.value <= 0:
         return replace(over_best, p=min(1.0, len(candidates) * over_best.p))
-    differences = [sampled.difference(stats.TUNED, place) for place in candidates]
-    return replace(over_best, low=min(difference.low for difference in differences), p=max(difference.p for difference in differences))
+    over_all = [sampled.difference(stats.TUNED, index) for index in candidates]
+    return replace(over_best, low=min(over.low for over in over_all), p=max(over.p for over in over_all))

@@ -1,7 +1,7 @@
 """Tests whether the adapter made other tasks worse, and whether the loss is shown to stay within a margin (non-inferiority).
 
 Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the hypothesis to be
-refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'kept'. The interval
+refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'not worse'. The interval
 of a suite holds the margins that neither of the two tests refutes, so it says what the tests say, at every margin.
 """
 
@@ -9,16 +9,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures.rate import rate
 from pipeline.scoring import stats
+from pipeline.store.figure_types import FlippedExample, LossRow, SuiteFigures, TestedDifference
+from pipeline.store.score_types import PairedRow
 
 Array = NDArray[np.float64]
-SHOWN = 20
+MAX_EXAMPLES = 20
 """Broken examples that are listed."""
 MOST_SCORE = 1.0
 """The most that a score in 0..1 can lose."""
@@ -29,10 +30,10 @@ HALVINGS = 40
 
 
 @dataclass(frozen=True)
-class Shift:
+class NonInferiorityTest:
     """A mean difference (positive: tuned is worse) and its two one-sided tests, as functions of the margin."""
 
-    moved: Array
+    sums: Array
     """(groups,) sums of differences."""
     counts: Array
     """(groups,) tokens or examples."""
@@ -41,85 +42,72 @@ class Shift:
 
     @property
     def mean(self) -> float:
-        return float(self.moved.sum() / self.counts.sum())
+        return float(self.sums.sum() / self.counts.sum())
 
-    def kept(self, margin: float) -> float:
-        """p that the mean is the margin or more; small: shown to be kept.
+    def not_worse(self, margin: float) -> float:
+        """p that the mean is the margin or more; small: shown not to be worse by so much.
 
         Of scores in groups of one size an exact test is valid whatever is gained: as no group can lose more than 1, a mean of the margin
         or more needs at least that share of groups that lose something, so P(Bin(groups, margin) <= groups that lost) is a p. It stands
-        alone where nothing was gained and nothing lost in part; else the score test of `below`, which sees gains, may be smaller. Of 0/1
-        scores both together claim falsely no more often than their level (every outcome counted, docs/decisions.md).
+        alone where nothing was gained and nothing lost in part; else `score_test_p`, which sees gains, may be smaller. Of 0/1 scores
+        both together claim falsely no more often than their level (every outcome counted, docs/decisions.md).
         """
         if not self.is_score:
-            return below(self.moved, self.counts, margin, worst=float((self.moved / self.counts).max()))
-        p = below(self.moved, self.counts, margin, worst=MOST_SCORE)
+            return score_test_p(self.sums, self.counts, margin, worst=float((self.sums / self.counts).max()))
+        p = score_test_p(self.sums, self.counts, margin, worst=MOST_SCORE)
         if np.ptp(self.counts) > 0:
             return p
         from scipy.special import bdtr
 
-        exact = float(bdtr(int((self.moved > stats.TIE).sum()), len(self.moved), min(max(margin, 0.0), 1.0)))
-        is_whole = bool(np.all((self.moved == 0) | (self.moved == self.counts)))
+        exact = float(bdtr(int((self.sums > stats.TIE).sum()), len(self.sums), min(max(margin, 0.0), 1.0)))
+        is_whole = bool(np.all((self.sums == 0) | (self.sums == self.counts)))
         return exact if is_whole else min(p, exact)
 
     def worse(self, margin: float) -> float:
         """p that the mean is the margin or less; small: shown to be worse by more.
 
-        Below zero, and for scores above a half, it is the test of `below` mirrored: there the few that gain much, or lose nothing, are
-        what a sample may miss.
+        Below zero, and for scores above a half, it is `score_test_p` mirrored: there the few that gain much, or lose nothing, are what a
+        sample may miss.
         """
         if 0 <= margin <= (MOST_SCORE / 2 if self.is_score else MOST_LOSS):
-            return 1 - below(self.moved, self.counts, margin)
-        best = -MOST_SCORE if self.is_score else float((self.moved / self.counts).min())
-        return below(-self.moved, self.counts, -margin, worst=-best)
+            return 1 - score_test_p(self.sums, self.counts, margin)
+        best = -MOST_SCORE if self.is_score else float((self.sums / self.counts).min())
+        return score_test_p(-self.sums, self.counts, -margin, worst=-best)
 
     def interval(self, tail: float) -> tuple[float, float]:
         """The margins that neither test refutes at the level `tail`; for scores within -1..1, for losses within MOST_LOSS of zero."""
         most = MOST_SCORE if self.is_score else MOST_LOSS
-        high = edge(self.mean, most, lambda margin: self.kept(margin) <= tail)
+        high = bisect_bound(self.mean, most, lambda margin: self.not_worse(margin) <= tail)
         is_worse = self.mean > 0 and self.worse(0.0) <= tail  # the test is another one on either side of zero
         ends = (self.mean, 0.0) if is_worse else (min(self.mean, 0.0), -most)
-        return edge(*ends, lambda margin: self.worse(margin) <= tail), high
+        return bisect_bound(*ends, lambda margin: self.worse(margin) <= tail), high
 
 
-def loss_suite(rows: Sequence[dict[str, Any]], margin: float, confidence: float, resamples: int, seed: int) -> dict[str, Any]:
-    """Loss on plain English as forgetting.json has it, without the suite's name; a paragraph is the unit that is resampled.
+def loss_suite(rows: Sequence[LossRow], margin: float, confidence: float, resamples: int, seed: int) -> SuiteFigures:
+    """Loss on plain English; a paragraph is the unit that is resampled.
 
-    base, tuned, difference (positive: tuned is worse), margin and KL(base || tuned) are nats a token over all tokens. low and high
-    invert the tests of p and p_worse, two-sided at the confidence; those of KL are resampled. `flips` counts the paragraphs whose own
-    loss fell (fixed) or rose (broken) by the margin or more.
+    base, tuned, difference, margin and KL are nats a token over all tokens. low and high invert the tests of p and p_worse, two-sided at
+    the confidence; those of KL are resampled. `flips` counts the paragraphs whose own loss fell (fixed) or rose (broken) by the margin
+    or more.
 
     Args:
-        rows: of losses.jsonl, at least one: {tokens, base, tuned, kl}, sums over a paragraph's tokens.
+        rows: at least one.
     """
-    tokens, base, tuned, kl = (np.array([row[name] for row in rows], dtype=np.float64) for name in ("tokens", "base", "tuned", "kl"))
-    moved = tuned - base
-    shift = Shift(moved, tokens, is_score=False)
-    divergence = rate(kl, tokens, confidence, resamples, seed)
+    tokens = np.array([row["tokens"] for row in rows], dtype=np.float64)
+    base, tuned, kl = np.array([(row["base"], row["tuned"], row["kl"]) for row in rows], dtype=np.float64).T
+    rise = tuned - base
+    mean, low, high = rate(kl, tokens, confidence, resamples, seed)
     return {
+        **tested(NonInferiorityTest(rise, tokens, is_score=False), margin, confidence),
         "kind": "loss",
         "task_metric": None,
         "n": len(rows),
         "base": float(base.sum() / tokens.sum()),
         "tuned": float(tuned.sum() / tokens.sum()),
-        **tests_of(shift, margin, confidence),
-        "kl": dict(zip(("mean", "low", "high"), divergence, strict=True)),
-        "flips": {"fixed": int((moved <= -margin * tokens).sum()), "broken": int((moved >= margin * tokens).sum())},
+        "kl": {"mean": mean, "low": low, "high": high},
+        "flips": {"fixed": int((rise <= -margin * tokens).sum()), "broken": int((rise >= margin * tokens).sum())},
         "broken": [],
         "fixed": [],
-    }
-
-
-def tests_of(shift: Shift, margin: float, confidence: float) -> dict[str, Any]:
-    """The mean loss of scores or gain of nats with its interval, and the tests of it against the margin."""
-    low, high = shift.interval((1 - confidence) / 2)
-    return {
-        "difference": shift.mean,
-        "low": low,
-        "high": high,
-        "p": shift.kept(margin),
-        "p_worse": shift.worse(margin),
-        "margin": margin,
     }
 
 
@@ -132,47 +120,62 @@ def knows(loss: float, vocabulary: int, margin: float) -> bool:
     return loss < math.log(vocabulary) - margin
 
 
-def task_suite(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], margin: float, confidence: float) -> dict[str, Any]:
-    """Scores on a general task as forgetting.json has them, without the names of suite and metric.
+def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: float, confidence: float) -> SuiteFigures:
+    """Scores on a general task; the metric's name is the caller's to set.
 
-    base and tuned are mean scores of examples in 0..1, difference is base - tuned (positive: tuned is worse). low and high invert the
-    tests of p and p_worse, two-sided at the confidence.
+    base and tuned are mean scores of examples in 0..1. low and high invert the tests of p and p_worse, two-sided at the confidence.
 
     Args:
-        rows: at least one: {id, prompt, target, base, tuned: what they said, scores: (base's, tuned's)}.
+        rows: at least one.
         groups: (n,) label of each row's source document, the unit of the tests.
     """
     base, tuned = np.array([row["scores"] for row in rows], dtype=np.float64).T
     lost = base - tuned
-    shift = of_scores(lost, groups)
     return {
+        **tested(of_scores(lost, groups), margin, confidence),
         "kind": "task",
         "task_metric": None,
         "n": len(rows),
         "base": float(base.mean()),
         "tuned": float(tuned.mean()),
-        **tests_of(shift, margin, confidence),
         "kl": None,
         "flips": {"fixed": int((lost < -stats.TIE).sum()), "broken": int((lost > stats.TIE).sum())},
-        "broken": told(rows, lost > stats.TIE),
-        "fixed": told(rows, lost < -stats.TIE),
+        "broken": flipped_examples(rows, lost > stats.TIE),
+        "fixed": flipped_examples(rows, lost < -stats.TIE),
     }
 
 
-def told(rows: Sequence[dict[str, Any]], flipped: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """The first of the examples that flipped, with what both said."""
-    names = ("id", "prompt", "target", "base", "tuned")
-    return [{name: row[name] for name in names} for row, is_one in zip(rows, flipped, strict=True) if is_one][:SHOWN]
+def tested(test: NonInferiorityTest, margin: float, confidence: float) -> TestedDifference:
+    """A difference with its interval and both tests at the margin."""
+    low, high = test.interval((1 - confidence) / 2)
+    return {
+        "difference": test.mean,
+        "low": low,
+        "high": high,
+        "p": test.not_worse(margin),
+        "p_worse": test.worse(margin),
+        "margin": margin,
+    }
 
 
-def of_scores(lost: Array, groups: NDArray[np.int64]) -> Shift:
+def flipped_examples(rows: Sequence[PairedRow], flipped: NDArray[np.bool_]) -> list[FlippedExample]:
+    """The first of the examples that flipped, with the answers of both."""
+    examples: list[FlippedExample] = [
+        {"id": row["id"], "prompt": row["prompt"], "target": row["target"], "base": row["base"], "tuned": row["tuned"]}
+        for row, is_one in zip(rows, flipped, strict=True)
+        if is_one
+    ]
+    return examples[:MAX_EXAMPLES]
+
+
+def of_scores(lost: Array, groups: NDArray[np.int64]) -> NonInferiorityTest:
     """The tests of scores in 0..1; lost (n,) by example, groups (n,) labels of their source documents."""
-    _, place = np.unique(groups, return_inverse=True)
-    moved, counts = (np.bincount(place, each).astype(np.float64) for each in (lost, np.ones(len(lost))))
-    return Shift(moved, counts, is_score=True)
+    _, index = np.unique(groups, return_inverse=True)
+    sums, counts = (np.bincount(index, values).astype(np.float64) for values in (lost, np.ones(len(lost))))
+    return NonInferiorityTest(sums, counts, is_score=True)
 
 
-def edge(inside: float, outside: float, is_refuted: Callable[[float], bool]) -> float:
+def bisect_bound(inside: float, outside: float, is_refuted: Callable[[float], bool]) -> float:
     """Where the refuted margins begin on the way from `inside`, by bisection; `outside` where that is not refuted either."""
     if not is_refuted(outside):
         return outside
@@ -182,7 +185,7 @@ def edge(inside: float, outside: float, is_refuted: Callable[[float], bool]) -> 
     return outside
 
 
-def below(moved: Array, counts: Array, margin: float, worst: float | None = None) -> float:
+def score_test_p(sums: Array, counts: Array, margin: float, worst: float | None = None) -> float:
     """One-sided p that the mean difference is the margin or more; small: it is shown to be smaller. 1 - p is the test the other way.
 
     A normal test over groups (ratio estimator), with the spread about the margin instead of about the mean, so that groups which do
@@ -191,10 +194,10 @@ def below(moved: Array, counts: Array, margin: float, worst: float | None = None
     and worst is 1 this is Tango's score test (1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B).
 
     Args:
-        moved: (groups,) sums of differences, positive: tuned is worse.
+        sums: (groups,) sums of differences, positive: tuned is worse.
         counts: (groups,) tokens or examples.
     """
-    excess, mean = moved - margin * counts, float(moved.sum() / counts.sum())
+    excess, mean = sums - margin * counts, float(sums.sum() / counts.sum())
     square = float((excess**2).sum())
     if worst is not None and mean < margin < worst:
         weight = (margin - mean) / (worst - mean)

@@ -13,6 +13,7 @@ from pipeline.measures.named_facts import AllowedFacts, Fact
 from pipeline.measures.stop_words import COMMON_WORDS
 from pipeline.measures.tokens import normal_form
 from pipeline.scoring import stats
+from pipeline.store.figure_types import Grounding, GroundingByArm, InventedFacts, Rate, SlotErrors, SlotSlips
 from pipeline.store.records import Example, Prediction
 
 FACT_KINDS = ("name", "number", "date")
@@ -27,8 +28,7 @@ COPIED_SHARE = 0.9
 class GroundingResult:
     """The hallucinations of all arms of a task."""
 
-    figures: dict[str, Any]
-    """{kind, arms}: the content of grounding.json."""
+    figures: GroundingByArm
     hallucinated: dict[str, list[set[str]]]
     """By arm, one set per seed: ids of the examples whose answer hallucinates."""
 
@@ -47,8 +47,8 @@ class Tally:
     judged: list[int] = field(default_factory=list)
     """Slot values that were looked for."""
     unjudged: int = 0
-    first_hallucinations: list[dict[str, Any]] = field(default_factory=list)
-    first_slot_errors: list[dict[str, Any]] = field(default_factory=list)
+    first_hallucinations: list[InventedFacts] = field(default_factory=list)
+    first_slot_errors: list[SlotSlips] = field(default_factory=list)
     ids_by_seed: list[set[str]] = field(default_factory=list)
     """Ids of the examples whose answer hallucinates."""
 
@@ -163,14 +163,14 @@ class ExampleJudge:
                 hallucinated += 1
                 tally.kinds.update(fact.kind for fact in invented)
                 tally.ids_by_seed[seed].add(self.example.id)
-                append_limited(tally.first_hallucinations, {"example": self.example.id, "found": [fact.surface for fact in invented]})
+                if len(tally.first_hallucinations) < MOST_LISTED:
+                    tally.first_hallucinations.append({"example": self.example.id, "facts": [fact.surface for fact in invented]})
             if slot_errors:
                 judged += slot_errors.of
                 tally.unjudged += slot_errors.unjudged
-                by_error = {name: [": ".join(value) for value in getattr(slot_errors, name)] for name in SLOT_ERRORS}
-                errors.update({name: len(values) for name, values in by_error.items()})
-                if any(by_error.values()):
-                    append_limited(tally.first_slot_errors, {"example": self.example.id, **by_error})
+                errors.update({name: len(getattr(slot_errors, name)) for name in SLOT_ERRORS})
+                if any(slot_errors[:3]) and len(tally.first_slot_errors) < MOST_LISTED:
+                    tally.first_slot_errors.append(slot_slips(self.example.id, slot_errors))
         tally.answers.append(answers)
         tally.hallucinated.append(hallucinated)
         tally.judged.append(judged)
@@ -191,9 +191,13 @@ class ExampleJudge:
         return self.judgements[text]
 
 
-def append_limited(rows: list[dict[str, Any]], row: dict[str, Any]) -> None:
-    if len(rows) < MOST_LISTED:
-        rows.append(row)
+def slot_slips(example: str, errors: slots.SlotErrors) -> SlotSlips:
+    return {
+        "example": example,
+        "missing": [": ".join(value) for value in errors.missing],
+        "added": [": ".join(value) for value in errors.added],
+        "wrong": [": ".join(value) for value in errors.wrong],
+    }
 
 
 def facts_in_answer(answer: str, common_words: frozenset[str], ignored_keys: frozenset[str]) -> list[Fact]:
@@ -227,12 +231,19 @@ def scalar_values(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else repr(value)
 
 
-def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> dict[str, Any]:
+def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> Grounding:
     """One arm of grounding.json; labels (examples,) are those of the groups."""
     rates = {name: wilson_rate(tally.errors[name], tally.judged, labels, confidence) for name in SLOT_ERRORS}
-    totals = {name: sum(counts) for name, counts in tally.errors.items()}
     judged = sum(tally.judged)
-    slot_figures = {**totals, "of": judged, "unjudged": tally.unjudged, "rates": rates, "first": tally.first_slot_errors}
+    slot_figures: SlotErrors = {
+        "missing": sum(tally.errors["missing"]),
+        "added": sum(tally.errors["added"]),
+        "wrong": sum(tally.errors["wrong"]),
+        "of": judged,
+        "unjudged": tally.unjudged,
+        "rates": rates,
+        "first": tally.first_slot_errors,
+    }
     return {
         "n": len(labels) * seeds,
         "answers": sum(tally.answers),
@@ -244,8 +255,8 @@ def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: flo
     }
 
 
-def wilson_rate(hits: Sequence[int], trials: Sequence[int], labels: Sequence[int], confidence: float) -> dict[str, float | None]:
-    """{rate, low, high} of hits in trials; None without trials.
+def wilson_rate(hits: Sequence[int], trials: Sequence[int], labels: Sequence[int], confidence: float) -> Rate:
+    """The rate of hits in trials; None without trials.
 
     Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953) at the effective number of trials: the number of independent
     trials whose rate would vary as the rate does between groups (Korn and Graubard 1998). Groups of examples are independent; seeds,

@@ -6,40 +6,40 @@ per token: their pointwise mutual information (Church and Hanks 1990, https://ac
 
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures.rate import rate
+from pipeline.store.figure_types import Relevance, RelevanceRow
 
 Array = NDArray[np.float64]
 
 
-def summarize(rows: Sequence[dict[str, Any]], groups: NDArray[np.int64], confidence: float, resamples: int, seed: int) -> dict[str, Any]:
-    """{n, gain, low, high, auc, auc_low, auc_high} of an arm's answers.
+def summarize(rows: Sequence[RelevanceRow], groups: NDArray[np.int64], confidence: float, resamples: int, seed: int) -> Relevance:
+    """Gain and area under the curve of an arm's answers.
 
     gain is in nats/token. An empty answer says nothing about its prompt: its gain is 0, and it scores the same after any prompt. Answers
     without another prompt count for the gain alone; if no answer has one, auc and its bounds are None.
 
     Args:
-        rows: of relevance.jsonl, at least one: {tokens, own, other, alone}, sums in nats; other is None without another prompt.
+        rows: at least one.
         groups: (n,) label of every row's source document; groups are resampled and taken as independent.
         resamples: of the bootstrap (BCa) behind the gain's interval.
     """
     tokens = np.array([max(1, row["tokens"]) for row in rows], dtype=np.float64)
-    own, alone = (np.array([row[name] for row in rows]) / tokens for name in ("own", "alone"))
+    own, alone = np.array([row["own"] for row in rows]) / tokens, np.array([row["alone"] for row in rows]) / tokens
     _, group_indices = np.unique(groups, return_inverse=True)
     gains = np.bincount(group_indices, own - alone).astype(np.float64)
     counts = np.bincount(group_indices).astype(np.float64)
     gain, low, high = rate(gains, counts, confidence, resamples, seed)
-    figures = {"n": len(rows), "gain": gain, "low": low, "high": high}
+    figures: Relevance = {"n": len(rows), "gain": gain, "low": low, "high": high, "auc": None, "auc_low": None, "auc_high": None}
     paired = np.array([row["other"] is not None for row in rows])
     if not paired.any():
-        return figures | {"auc": None, "auc_low": None, "auc_high": None}
+        return figures
     other = np.array([row["other"] for row in rows if row["other"] is not None]) / tokens[paired]
     auc, auc_low, auc_high = auc_interval(own[paired], other, groups[paired], confidence)
-    return figures | {"auc": auc, "auc_low": auc_low, "auc_high": auc_high}
+    return {**figures, "auc": auc, "auc_low": auc_low, "auc_high": auc_high}
 
 
 def auc_interval(own: Array, other: Array, groups: NDArray[np.int64], confidence: float) -> tuple[float, float, float]:

@@ -3,9 +3,10 @@
 from typing import Any, Literal, TypedDict
 
 from pipeline.measures.cell_types import CellRow, Run
-from pipeline.measures.figures import PartialInterval, Reason, SizeLine
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Surroundings
 from pipeline.scoring.verdict import Correction, Verdict
+from pipeline.store.cost_types import Reason
+from pipeline.store.figure_types import PartialInterval, SizeLine
 from pipeline.store.score_types import ConstantScore
 
 ClaimKind = Literal["lift", "learned", "non-inferiority"]
@@ -50,8 +51,8 @@ class ClaimRow(TypedDict):
     unit: ClaimUnit
     value: float
     """The lift; of non-inferiority how much worse tuned is."""
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     p: float
     """Two-sided, by itself."""
     margin: float | None
@@ -166,7 +167,7 @@ class PublishedRow(TypedDict):
     metric: str
     """The paper's rule."""
     n: int
-    interval: list[float | None]
+    interval: list[float]
     """Low and high of our lift."""
     figures: dict[str, PublishedFigure]
     """Of base, tuned and lift."""
@@ -200,8 +201,8 @@ class ReferenceRow(TypedDict):
     score: float
     lift: float
     """Tuned minus it."""
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     model: str
     tokens_in: int | None
     """Of all answers; null but for the first metric, as are the next three."""
@@ -254,7 +255,20 @@ class Sweep(SweepAxis):
     points: list[SweepPoint]
 
 
-class Report(TypedDict):
+class Conclusions(TypedDict):
+    """What the report concludes from its cells."""
+
+    claims: list[ClaimRow]
+    """The confirmatory family."""
+    advice: list[AdviceRow]
+    """What to use for every cell."""
+    rules: list[RuleRow]
+    """The rules behind the advice."""
+    summary: list[SummarySentence]
+    """The verdict in one paragraph, sentence by sentence."""
+
+
+class Report(Conclusions):
     """The whole of report.json."""
 
     schema: int
@@ -272,20 +286,12 @@ class Report(TypedDict):
     """Of the p-values."""
     family: int
     """Claims that are corrected together."""
-    verdicts: dict[Verdict, int]
-    """How many lifts got which verdict."""
+    verdicts: dict[str, int]
+    """By verdict, how many lifts got it."""
     warnings: list[str]
     """What to know before relying on a figure."""
     notes: list[str]
     """Limits that are no fault."""
-    claims: list[ClaimRow]
-    """The confirmatory family."""
-    advice: list[AdviceRow]
-    """What to use for every cell."""
-    rules: list[RuleRow]
-    """The rules behind the advice."""
-    summary: list[SummarySentence]
-    """The verdict in one paragraph, sentence by sentence."""
     cells: list[CellRow]
     """One a task and point of the sweep."""
     published: list[PublishedRow]

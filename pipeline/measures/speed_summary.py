@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.store.cost_types import Speed, TimedArm
+from pipeline.store.records import JsonObject
+
 REQUESTS = ("prompt_lengths", "latency", "first")
 """Fields of an arm in speed.json with one value per request: tokens, seconds, seconds to the first token."""
 
 
-def summarize(speed: dict[str, Any]) -> dict[str, Any]:
+def summarize(speed: JsonObject) -> Speed:
     """Add the derived figures to speed.json; all times are in seconds.
 
     Per arm: prompt_tokens (mean), prompt_tokens_per_second, tokens_per_second, p50 and p95 of the latency. overhead is {arm: its latency
@@ -20,14 +23,23 @@ def summarize(speed: dict[str, Any]) -> dict[str, Any]:
         speed: as the stage writes it, the base first. Older artifacts hold the derived figures already and are returned unchanged.
     """
     if "overhead" in speed:
-        return speed
+        complete: Any = speed
+        return complete  # type: ignore[no-any-return]
     arms = {name: arm_summary(arm, speed["new_tokens"]) for name, arm in speed["arms"].items()}
     base, *others = arms
     overhead = {name: float(np.median(np.array(arms[name]["latency"]) / np.array(arms[base]["latency"]))) for name in others}
-    return {**speed, "arms": arms, "overhead": overhead, "prompts": len(arms[base]["latency"])}
+    return {
+        "arms": arms,
+        "overhead": overhead,
+        "new_tokens": speed["new_tokens"],
+        "prompts": len(arms[base]["latency"]),
+        "untimed": speed["untimed"],
+        "adapter_bytes": speed["adapter_bytes"],
+        "context_window": speed["context_window"],
+    }
 
 
-def arm_summary(arm: dict[str, Any], new_tokens: int) -> dict[str, Any]:
+def arm_summary(arm: JsonObject, new_tokens: int) -> TimedArm:
     lengths, latency, first = (np.array(arm[name]) for name in REQUESTS)
     writes = new_tokens > 1 and not arm["ranks"]
     p50, p95 = np.quantile(latency, [0.5, 0.95]).tolist()

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures import forgetting
-from pipeline.store.records import JsonObject, is_number
+from pipeline.store.figure_types import LargestDifference, Obstacle, SizeLine, SizePoint
+from pipeline.store.records import is_number
 
 Array = NDArray[np.float64]
 AXES = ("finetune.rank", "prepare.train_examples")
-Obstacle = Literal["different examples", "not a mean of examples"]
 MEAN_TOLERANCE = 1e-6
 """If the mean of the example scores differs from the metric by more, the metric is not a mean (BLEU)."""
 
@@ -44,14 +44,11 @@ class Settings:
     confidence: float = 0.95
 
 
-def section(points: Sequence[Point], settings: Settings) -> list[JsonObject]:
-    """One entry per axis, task and position on the other axes: {task, axis, where, values, margin, smallest, points, reason}.
+def section(points: Sequence[Point], settings: Settings) -> list[SizeLine]:
+    """One line per axis, task and position on the other axes.
 
-    points: [{value, tuned, low, high, against_largest: {difference, low, high, p}}] by rising value, with the two-sided interval of the
-    score at the confidence. against_largest is this point minus the largest one, paired: p is the one-sided p of 'lower by the margin
-    or more' (the non-inferiority test of forgetting); low and high are the one-sided bounds of this test and its counterpart, either at
-    the confidence. smallest: the smallest value such that it and all larger ones are shown not to be worse; None if only the largest
-    is, or if `reason` says why nothing could be compared.
+    A point is compared with the largest one, paired: p is the one-sided p of 'lower by the margin or more' (the non-inferiority test
+    of forgetting); low and high are the one-sided bounds of this test and its counterpart, either at the confidence.
     """
     lines: dict[tuple[str, str, str], list[Point]] = {}
     for axis in AXES:
@@ -63,12 +60,12 @@ def section(points: Sequence[Point], settings: Settings) -> list[JsonObject]:
     return [axis_entry(axis, line, settings) for axis, line in sorted_lines if len({point.coordinates[axis] for point in line}) > 1]
 
 
-def axis_entry(axis: str, line: list[Point], settings: Settings) -> JsonObject:
+def axis_entry(axis: str, line: list[Point], settings: Settings) -> SizeLine:
     """The entry of one line of points, sorted by their value on the axis."""
-    row: JsonObject = {
+    row: SizeLine = {
         "task": line[0].task,
         "axis": axis,
-        "where": {key: value for key, value in line[0].coordinates.items() if key != axis},
+        "point": {key: value for key, value in line[0].coordinates.items() if key != axis},
         "values": [point.coordinates[axis] for point in line],
         "margin": settings.margin,
         "smallest": None,
@@ -80,12 +77,12 @@ def axis_entry(axis: str, line: list[Point], settings: Settings) -> JsonObject:
     differences = [against_largest(point, line[-1], settings) for point in line[:-1]]
     not_worse = [difference["p"] <= 1 - settings.confidence for difference in differences]
     first = next((index for index in range(len(not_worse)) if all(not_worse[index:])), None)
-    none = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
-    points = [
+    none: LargestDifference = {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 0.0}
+    points: list[SizePoint] = [
         {"value": point.coordinates[axis], "tuned": point.score, "low": point.low, "high": point.high, "against_largest": difference}
         for point, difference in zip(line, [*differences, none], strict=True)
     ]
-    return row | {"points": points, "smallest": None if first is None else row["values"][first]}
+    return {**row, "points": points, "smallest": None if first is None else row["values"][first]}
 
 
 def obstacle(line: list[Point]) -> Obstacle | None:
@@ -97,8 +94,8 @@ def obstacle(line: list[Point]) -> Obstacle | None:
     return None
 
 
-def against_largest(point: Point, largest: Point, settings: Settings) -> dict[str, float]:
-    """{difference, low, high, p} of a point minus the largest one."""
-    shift = forgetting.of_scores(largest.scores - point.scores, largest.groups)
-    low, high = shift.interval(1 - settings.confidence)
-    return {"difference": 0.0 - shift.mean, "low": 0.0 - high, "high": 0.0 - low, "p": shift.kept(settings.margin)}
+def against_largest(point: Point, largest: Point, settings: Settings) -> LargestDifference:
+    """A point minus the largest one."""
+    test = forgetting.of_scores(largest.scores - point.scores, largest.groups)
+    low, high = test.interval(1 - settings.confidence)
+    return {"difference": 0.0 - test.mean, "low": 0.0 - high, "high": 0.0 - low, "p": test.not_worse(settings.margin)}

@@ -1,16 +1,16 @@
 """Words the verdict: the sentences of the paragraph that opens the page, the advice and the names of its rules."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 
 from pipeline.measures import constant_baseline, names
 from pipeline.measures.advice import Advice, Rule, RuleName, Statement
+from pipeline.measures.cell_types import CellRow
 from pipeline.measures.claims import Claim
+from pipeline.measures.report_types import AdviceRow, RuleRow, SentenceRow, SummarySentence
 from pipeline.page import fmt
 from pipeline.page.anchors import CLAIMS, link
 from pipeline.page.cells import finite
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
-from pipeline.store.records import JsonObject
 
 Linked = tuple[str, list[str]]
 """Words of a sentence, and links to their evidence."""
@@ -24,22 +24,40 @@ def rule_name(name: RuleName) -> str:
     return {
         "lift": "lift over the base",
         "learned": f"learned over {names.arm(against)}",
-        "kept": f"kept on {names.suite(against)}",
+        "non-inferiority": f"kept on {names.suite(against)}",
         "hallucination": f"hallucination against {names.arm(against)}",
         "request price": f"dollars a request against {names.arm(against)}",
         "break-even": f"requests from which it is cheaper than {names.arm(against)}",
     }[kind]
 
 
-def rule_row(rule: Rule) -> JsonObject:
+def rule_row(rule: Rule) -> RuleRow:
     """A rule as report.json has it."""
-    row: JsonObject = finite(asdict(rule))
-    return row | {"rule": rule_name(rule.name), "evidence": link(rule.evidence)}
+    row: RuleRow = {
+        "cell": rule.cell,
+        "label": rule.label,
+        "kind": rule.kind,
+        "against": rule.against,
+        "unit": rule.unit,
+        "side": rule.side,
+        "value": rule.value,
+        "threshold": rule.threshold,
+        "verdict": rule.verdict,
+        "evidence": link(rule.evidence),
+        "low": rule.low,
+        "high": rule.high,
+        "p": rule.p,
+        "p_adjusted": rule.p_adjusted,
+        "reason": rule.reason,
+        "confirmatory": rule.confirmatory,
+        "rule": rule_name(rule.name),
+    }
+    return finite(row)
 
 
-def advice_row(advice: Advice, cell: JsonObject) -> JsonObject:
+def advice_row(advice: Advice, cell: CellRow) -> AdviceRow:
     """A recommendation as report.json has it."""
-    sentences = [
+    sentences: list[SentenceRow] = [
         {
             "kind": statement.kind,
             "text": TEXTS[statement.kind](statement, cell),
@@ -56,11 +74,11 @@ def lift_of(claim: Claim | None) -> str:
     return fmt.change(claim.value, claim.low, claim.high) if claim else ""
 
 
-def nothing_claimed(_: Statement, cell: JsonObject) -> str:
+def nothing_claimed(_: Statement, cell: CellRow) -> str:
     return f"Cannot tell what to use for {cell['label']}: nothing was claimed."
 
 
-def use_tuned(statement: Statement, cell: JsonObject) -> str:
+def use_tuned(statement: Statement, cell: CellRow) -> str:
     more = "; examples in the prompt and a fixed form of the answer were not tried" if is_lift(statement) else ""
     return f"Use the fine-tune when the task is {cell['label']}: it is {compared(statement)}{more}."
 
@@ -75,62 +93,61 @@ def compared(statement: Statement) -> str:
     return f"{word} than {names.arm(statement.rival)} by {lift_of(statement.claim)}"
 
 
-def use_another(statement: Statement, cell: JsonObject) -> str:
+def use_another(statement: Statement, cell: CellRow) -> str:
     return f"Use {names.arm(statement.arm)} when the task is {cell['label']}: the fine-tune is {compared(statement)}."
 
 
-def undecided(statement: Statement, cell: JsonObject) -> str:
+def undecided(statement: Statement, cell: CellRow) -> str:
     against = names.arm(statement.rival)
     though = ", though it is better than the bare base" if statement.beats_base else ""
     opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({lift_of(statement.claim)}){though}"
     return f"{opening}: use {against} when training is to be spared."
 
 
-def use_neither(statement: Statement, cell: JsonObject) -> str:
+def use_neither(statement: Statement, cell: CellRow) -> str:
     either = f"Use neither the fine-tune nor {names.arm(statement.rival)} when the task is {cell['label']}"
     return f"{either}: {scores(cell, statement.rival)} (exploratory)."
 
 
-def undecided_against_constant(statement: Statement, cell: JsonObject) -> str:
+def undecided_against_constant(statement: Statement, cell: CellRow) -> str:
     opening = f"Cannot tell whether {names.arm(statement.arm)} is better than an answer that is always the same on {cell['label']}"
     return f"{opening} ({beside_constant(cell, statement.arm)}exploratory): {scores(cell, statement.rival)}."
 
 
-def share_of_constant(statement: Statement, cell: JsonObject) -> str:
+def share_of_constant(statement: Statement, cell: CellRow) -> str:
     over = over_constant(cell)
     against = f": against it {over} (exploratory)" if over else ""
     share = 100 * (statement.share or 0.0)
     return f"Much of this may be form, {share:.0f} % of the lift: {scores(cell, statement.rival)}{against}."
 
 
-def beside_constant(cell: JsonObject, arm: str) -> str:
-    """The interval that leaves it open whether an arm beats the constant answer."""
-    over = over_constant(cell)
-    own = constant_baseline.interval(cell, arm)
+def beside_constant(cell: CellRow, arm: str) -> str:
+    """What leaves it open whether an arm beats the constant answer."""
+    over, own = over_constant(cell), constant_baseline.interval(cell, arm)
     if arm == "tuned" and over:
         return f"{over}, "
     return f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
 
 
-def over_constant(cell: JsonObject) -> str:
-    """The lift of tuned over the arm `constant`, with its interval; empty if that arm was not run."""
-    over = cell["floor"]["tuned_over"]
+def over_constant(cell: CellRow) -> str:
+    """Tuned over the arm `constant`, with its interval; empty where that was not asked for."""
+    over = cell["constant_answer"]["tuned_over"] if cell["constant_answer"] else None
     return fmt.change(over["lift"], over["low"], over["high"]) if over else ""
 
 
-def scores(cell: JsonObject, rival: str) -> str:
-    """The scores of the constant answer, the rival and the fine-tune."""
+def scores(cell: CellRow, rival: str) -> str:
     by_arm = {arm: constant_baseline.score(cell, arm) for arm in (rival, "tuned")}
-    constant = f"an answer that is always the same scores {cell['floor']['score']:.2f}"
+    assert cell["constant_answer"] is not None  # only then is it worded
+    constant = f"an answer that is always the same scores {cell['constant_answer']['score']:.2f}"
     return f"{constant}, {names.arm(rival)} {by_arm[rival]:.2f}, the fine-tune {by_arm['tuned']:.2f}"
 
 
-def regressed(statement: Statement, _: JsonObject) -> str:
+def regressed(statement: Statement, _: CellRow) -> str:
     suite, by = names.suite(statement.arm), margin(statement.claim)
     return f"Do not leave the adapter on for {suite}: there it is worse than the base by more than {by}."
 
 
-def undecided_on_suite(statement: Statement, _: JsonObject) -> str:
+def undecided_on_suite(statement: Statement, _: CellRow) -> str:
     suite, by = names.suite(statement.arm), margin(statement.claim)
     return f"Cannot tell whether the fine-tune is worse on {suite} by more than {by}: try it there before it is used so."
 
@@ -142,12 +159,12 @@ def margin(claim: Claim | None) -> str:
     return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
 
 
-def invents(statement: Statement, _: JsonObject) -> str:
+def invents(statement: Statement, _: CellRow) -> str:
     by = fmt.change(*statement.figures) if statement.figures else ""
     return f"Use the base when no fact may be invented: the fine-tune is worse there by {by} of the answers (exploratory)."
 
 
-def break_even(statement: Statement, _: JsonObject) -> str:
+def break_even(statement: Statement, _: CellRow) -> str:
     by, choice = break_even_words(statement)
     return f"{by[0].upper()}{by[1:]}, {choice}."
 
@@ -167,7 +184,7 @@ def two_digits(requests: int) -> str:
     return f"{-(-requests // 10**digits) * 10**digits:,}"
 
 
-TEXTS: Mapping[str, Callable[[Statement, JsonObject], str]] = {
+TEXTS: Mapping[str, Callable[[Statement, CellRow], str]] = {
     "nothing claimed": nothing_claimed,
     "use tuned": use_tuned,
     "use another arm": use_another,
@@ -184,7 +201,7 @@ TEXTS: Mapping[str, Callable[[Statement, JsonObject], str]] = {
 """The sentence of every kind of statement."""
 
 
-def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[JsonObject]) -> list[JsonObject]:
+def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[CellRow]) -> list[SummarySentence]:
     """The whole verdict in one paragraph, sentence by sentence: [{text, evidence, spans}].
 
     `evidence` holds one link for every task or claim that the sentence is about, `spans` the position of its words in the text: the
@@ -199,7 +216,7 @@ def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[J
     for use, opening in openings.items():
         tasks = [(labels[row.cell], [link(row.statements[0].evidence)]) for row in advice if row.use == use]
         sentences += [sentence(f"{opening} ", *enumeration(tasks), ".")] if tasks else []
-    on_suites = [claim for claim in claims if claim.kind == "kept"]
+    on_suites = [claim for claim in claims if claim.kind == "non-inferiority"]
     sentences += [suites(on_suites)] if on_suites else []
     priced = [
         (row, statement)
@@ -222,7 +239,7 @@ OPENINGS = {
 """The first words of the sentence on the tasks that share a recommendation."""
 
 
-def sentence(*parts: str | Linked) -> JsonObject:
+def sentence(*parts: str | Linked) -> SummarySentence:
     """A sentence of the summary from its parts."""
     text = ""
     evidence: list[str] = []
@@ -235,8 +252,8 @@ def sentence(*parts: str | Linked) -> JsonObject:
     return {"text": text, "evidence": evidence, "spans": spans}
 
 
-def suites(claims: Sequence[Claim]) -> JsonObject:
-    """The number of claims on general suites by verdict."""
+def suites(claims: Sequence[Claim]) -> SummarySentence:
+    """How many claims on general suites got which verdict."""
     parts: list[str | Linked] = []
     for verdict in VERDICTS:
         links = [link(claim.evidence) for claim in claims if claim.verdict == verdict]
@@ -246,8 +263,8 @@ def suites(claims: Sequence[Claim]) -> JsonObject:
     return sentence(f"Asked {fmt.plural(len(claims), 'time')} for what it was not trained for: ", *parts, ".")
 
 
-def price(statement: Statement, task: str) -> JsonObject:
-    """The sentence on break-even; task: its name if the report has several."""
+def price(statement: Statement, task: str) -> SummarySentence:
+    """The one sentence on prices; task: which one, if there are several."""
     by, choice = break_even_words(statement)
     links = [link(statement.evidence)]
     if task:
@@ -255,8 +272,8 @@ def price(statement: Statement, task: str) -> JsonObject:
     return sentence((f"{by[0].upper()}{by[1:]}", links), f", {choice}.")
 
 
-def label_in_list(cell: JsonObject) -> str:
-    """A cell's label within a list: `boolq (rank 8)`."""
+def label_in_list(cell: CellRow) -> str:
+    """A cell as a part of a list: `boolq (rank 8)`."""
     return f"{cell['task']} ({cell['coordinates']})" if cell["coordinates"] else str(cell["task"])
 
 

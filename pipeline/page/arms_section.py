@@ -1,117 +1,129 @@
 """Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline import arms
 from pipeline.measures import speed_summary
+from pipeline.measures.cell_types import ArmRow, ComparisonRow, ConstantAnswer, MeasuredArm, MetricScore, PromptAdditions
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
+from pipeline.store.cost_types import ArmSpeedRow, Speed, SpeedFigures
 from pipeline.store.folders import SpeedFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
 from pipeline.store.score_types import AnswerCounts, ArmScores, Lift
 
 
-def rows(cell: Cell, comparisons: list[JsonObject]) -> list[JsonObject]:
+def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[MeasuredArm]:
     """The arms of a cell by the primary metric, base and tuned among them.
 
     Args:
         comparisons: the judged ones of base and tuned, one a metric, the primary one first.
-
-    Returns:
-        {name, label, score, low, high, over_base, tuned_over, metrics, counts, lenient, relevance, grounding, speed, asked, tokens_in,
-        tokens_out, cost}; low and high are the interval of the score, metrics are the scores by the others; what was not measured is
-        None, and the last two are set by `money`.
     """
-    primary, beside = comparisons[0], cell.comparison.other_arms()
-    by_metric = beside[primary["metric"]]
-    others = {row["name"]: row for row in by_metric["others"]}
-    lift = lift_of(primary)
-    timed = (timing(cell, ["base", "tuned", *others]) or {"arms": {}})["arms"]
-    table: list[JsonObject] = []
-    over_base: Lift | None
-    tuned_over: Lift | None
-    for name in sorted({"base", "tuned", *others}, key=arms.rank):
-        if name in others:
-            other = others[name]
-            low, high, over_base = other["score_low"], other["score_high"], other["over_base"]
-            score, tuned_over = other["score"], lift_of(other)
-        else:
-            (low, high), score = by_metric["scores"][name], primary[name]
-            over_base, tuned_over = (None, lift) if name == "base" else (lift, None)
-        row: JsonObject = {"name": name, "label": arms.find(name).label, "score": score, "low": low, "high": high}
-        row |= {"over_base": over_base, "tuned_over": tuned_over, "metrics": scores(name, comparisons[1:], beside)}
-        table.append(row | measured(cell, name, timed.get(name)))
-    return [finite(row) for row in table]
+    scores = cell.comparison.other_arms()
+    names = {"base", "tuned", *(other["name"] for other in scores[comparisons[0]["metric"]]["others"])}
+    timed = timing(cell, names)
+    return [finite(measured_arm(cell, name, comparisons, scores, timed.get(name))) for name in sorted(names, key=arms.rank)]
 
 
-def lift_of(row: Any) -> Lift:
-    """The lift alone, of a comparison or of another arm."""
-    return {"lift": row["lift"], "low": row["low"], "high": row["high"], "p": row["p"]}
-
-
-def scores(name: str, comparisons: list[JsonObject], beside: dict[str, ArmScores]) -> list[JsonObject]:
-    """[{metric, score, low, high}] of an arm by further metrics; those of sampled answers are there for base and tuned alone."""
-    table = []
-    for row in comparisons:
-        by_metric = beside[row["metric"]]
-        other = next((arm for arm in by_metric["others"] if arm["name"] == name), None)
-        if name in by_metric["scores"]:
-            score, (low, high) = row[name], by_metric["scores"][name]
-        elif other:
-            score, low, high = other["score"], other["score_low"], other["score_high"]
-        else:
-            continue
-        table.append({"metric": row["metric"], "score": score, "low": low, "high": high})
-    return table
-
-
-def floor(cell: Cell, metric: str, scored: list[JsonObject]) -> JsonObject | None:
-    """What an answer that is always the same scores: {answer, score, tuned_over}; None where there is no such answer.
-
-    It is the arm `constant` where that was asked for (its answer comes from the training part), else the best that the held-out
-    targets themselves would suggest, which has no interval.
-    """
-    constant = next((row for row in scored if row["name"] == "constant"), None)
-    if constant:
-        return {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
-    best = next(iter(cell.comparison.other_arms()[metric]["constants"]), None)
-    return {**best, "tuned_over": None} if best else None
-
-
-def measured(cell: Cell, name: str, timed: JsonObject | None) -> JsonObject:
-    """What was measured of an arm beside its score; timed: its row of `timing`."""
-    counts = cell.comparison.counts()
-    tuned = pooled(counts["tuned"])
-    grounding, relevance = ((section or {"arms": {}})["arms"] for section in (cell.comparison.grounding(), cell.comparison.relevance()))
+def measured_arm(
+    cell: Cell, name: str, comparisons: list[ComparisonRow], scores: dict[str, ArmScores], timed: ArmSpeedRow | None
+) -> MeasuredArm:
+    """One arm; timed: its row of `timing`."""
+    primary, *further = comparisons
+    of_arm = metric_score(name, primary, scores)
+    assert of_arm is not None  # every arm has a score by the primary metric
+    relevance, grounding = cell.comparison.relevance(), cell.comparison.grounding()
+    over_base, tuned_over = lifts(name, primary, scores[primary["metric"]])
     return {
-        "counts": {"base": counts["base"], "tuned": tuned, **counts.get("others", {})}.get(name),
+        "name": name,
+        "label": arms.find(name).label,
+        "score": of_arm["score"],
+        "low": of_arm["low"],
+        "high": of_arm["high"],
+        "over_base": over_base,
+        "tuned_over": tuned_over,
+        "metrics": [score for row in further if (score := metric_score(name, row, scores))],
+        "counts": counts_of(cell, name),
         "lenient": (cell.comparison.lenient() or {}).get(name),
-        "relevance": relevance.get(name),
-        "grounding": grounding.get(name),
-        "speed": timed and {key: value for key, value in timed.items() if key not in ("latency", "first")},
-        "asked": prompt_contents(facts_of(cell, name)),
+        "relevance": relevance["arms"].get(name) if relevance else None,
+        "grounding": grounding["arms"].get(name) if grounding else None,
+        "speed": timed,
+        "prompt_additions": prompt_additions(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
-        "tokens_out": None,
-        "cost": None,
     }
 
 
-def timing(cell: Cell, names: Iterable[str]) -> JsonObject | None:
-    """What the timing says of these arms: speed.json with a row for each of them that was timed, or has the shape of one that was, whose
-    row it then is; `timed_as` names that one, and `overhead` is the time against base's. None where nothing was timed.
-    """
-    summary = summary_of(cell)
-    if not summary:
+def metric_score(name: str, comparison: ComparisonRow, scores: dict[str, ArmScores]) -> MetricScore | None:
+    """An arm's score by the metric of a comparison; None of an arm without one, as sampled answers have base and tuned alone."""
+    by_metric = scores[comparison["metric"]]
+    if name in by_metric["scores"]:
+        low, high = by_metric["scores"][name]
+        score = comparison["base"] if name == "base" else comparison["tuned"]
+        return {"metric": comparison["metric"], "score": score, "low": low, "high": high}
+    other = next((row for row in by_metric["others"] if row["name"] == name), None)
+    if other is None:
         return None
-    rows, quantized = {}, cell.inputs["speed"].params["quantization"] != "none"
+    return {"metric": comparison["metric"], "score": other["score"], "low": other["score_low"], "high": other["score_high"]}
+
+
+def lifts(name: str, primary: ComparisonRow, scores: ArmScores) -> tuple[Lift | None, Lift | None]:
+    """An arm over base, and tuned over it; None of an arm over itself."""
+    lift: Lift = {"lift": primary["lift"], "low": primary["low"], "high": primary["high"], "p": primary["p"]}
+    if name in ("base", "tuned"):
+        return (None, lift) if name == "base" else (lift, None)
+    other = next(row for row in scores["others"] if row["name"] == name)
+    return other["over_base"], {"lift": other["lift"], "low": other["low"], "high": other["high"], "p": other["p"]}
+
+
+def constant_answer(cell: Cell, metric: str, rows: list[ArmRow]) -> ConstantAnswer | None:
+    """What an answer that is always the same scores; None where there is no such answer.
+
+    It is the arm `constant` where the recipe has it (its answer comes from the training part), else the best that the held-out
+    targets themselves would suggest, which has no interval.
+    """
+    arm = next((row for row in rows if row["name"] == "constant"), None)
+    if arm:
+        return {"answer": None, "score": arm["score"], "tuned_over": arm["tuned_over"]}
+    best = next(iter(cell.comparison.other_arms()[metric]["constants"]), None)
+    return {"answer": best["answer"], "score": best["score"], "tuned_over": None} if best else None
+
+
+def counts_of(cell: Cell, name: str) -> AnswerCounts | None:
+    """Flaws of an arm's answers; of tuned those of all training seeds together."""
+    counts = cell.comparison.counts()
+    return {"base": counts["base"], "tuned": pooled(counts["tuned"]), **counts["others"]}.get(name)
+
+
+def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:
+    """By name the timing of each arm that was timed, or that has weights of the shape of one that was; empty where nothing was."""
+    speed = summary_of(cell)
+    if not speed:
+        return {}
+    quantized = cell.inputs["speed"].params["quantization"] != "none"
+    rows = {}
     for name in names:
-        one = name if name in summary["arms"] else arms.stand_in(name, summary["arms"], quantized)
-        if one:
-            own = {"timed_as": None if one == name else one, "overhead": summary["overhead"].get(one)}
-            rows[name] = summary["arms"][one] | own
-    return {**summary, "arms": rows}
+        timed = name if name in speed["arms"] else arms.stand_in(name, speed["arms"], quantized)
+        if timed:
+            rows[name] = speed_row(name, timed, speed)
+    return rows
+
+
+def speed_row(name: str, timed: str, speed: Speed) -> ArmSpeedRow:
+    """The timing of an arm; timed: the arm that was timed in its place, or itself."""
+    arm = speed["arms"][timed]
+    return {
+        "prompt_tokens": arm["prompt_tokens"],
+        "prompt_tokens_per_second": arm["prompt_tokens_per_second"],
+        "tokens_per_second": arm["tokens_per_second"],
+        "ranks": arm["ranks"],
+        "p50": arm["p50"],
+        "p95": arm["p95"],
+        "weight_bytes": arm["weight_bytes"],
+        "peak_bytes": arm["peak_bytes"],
+        "timed_as": None if timed == name else timed,
+        "overhead": speed["overhead"].get(timed),
+    }
 
 
 def pooled(seeds: list[AnswerCounts]) -> AnswerCounts:
@@ -135,23 +147,28 @@ def facts_of(cell: Cell, name: str) -> JsonObject:
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 
-def prompt_contents(facts: JsonObject) -> JsonObject | None:
-    """What stood in an arm's prompts beside the question: {said, prompts} and either {shots, fewest, most, shrunk, separator} or
-    {keys, unkeyed}; None where they held nothing else.
+def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
+    """What an arm's prompts hold beside the question: worked examples or the keys of the answer; None where they hold nothing else.
 
     Args:
         facts: of a folder of `generate`.
     """
     if "shots" in facts:
-        facts_by_name = {"fewest": "fewest_shots", "most": "most_shots"}
-        counts = {name: facts[facts_by_name.get(name, name)] for name in ("shots", "fewest", "most", "shrunk", "separator")}
-        return {"said": shots_text(facts), "prompts": facts["examples"], **counts}
+        return {
+            "sentence": shots_sentence(facts),
+            "prompts": facts["examples"],
+            "shots": facts["shots"],
+            "fewest": facts["fewest_shots"],
+            "most": facts["most_shots"],
+            "shrunk": facts["shrunk"],
+            "separator": facts["separator"],
+        }
     if "unkeyed" in facts:
-        return {"said": keys_text(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
+        return {"sentence": keys_sentence(facts), "prompts": facts["examples"], "keys": facts["keys"], "unkeyed": facts["unkeyed"]}
     return None
 
 
-def shots_text(facts: JsonObject) -> str:
+def shots_sentence(facts: JsonObject) -> str:
     """How many worked examples the prompts hold, in words."""
     if facts["most_shots"] == 0:
         return f"{fmt.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
@@ -162,7 +179,7 @@ def shots_text(facts: JsonObject) -> str:
     return f"{fmt.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
 
 
-def keys_text(facts: JsonObject) -> str:
+def keys_sentence(facts: JsonObject) -> str:
     """Whether the prompts name the keys of the answer, in words."""
     if not facts["keys"]:
         return "the keys were not named: no training answer is a JSON object; the same prompts as without"
@@ -171,7 +188,7 @@ def keys_text(facts: JsonObject) -> str:
     return f"the keys were not named in {facts['unkeyed']:,} of {fmt.plural(facts['examples'], 'prompt')}: no room"
 
 
-def tokens_in(cell: Cell, name: str, timed: JsonObject | None) -> float | None:
+def tokens_in(cell: Cell, name: str, timed: ArmSpeedRow | None) -> float | None:
     """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
     facts = facts_of(cell, name)
     if facts.get("prompt_tokens") and facts.get("examples"):
@@ -179,13 +196,21 @@ def tokens_in(cell: Cell, name: str, timed: JsonObject | None) -> float | None:
     return float(timed["prompt_tokens"]) if timed else None
 
 
-def speed(cell: Cell) -> JsonObject | None:
+def speed(cell: Cell) -> SpeedFigures | None:
     """What the timing says of the whole cell; the single requests stay in its folder."""
-    summary = summary_of(cell)
-    columns = ("overhead", "new_tokens", "prompts", "untimed", "adapter_bytes", "context_window")
-    return {key: summary.get(key) for key in columns} if summary else None
+    timed = summary_of(cell)
+    if not timed:
+        return None
+    return {
+        "overhead": timed["overhead"],
+        "new_tokens": timed["new_tokens"],
+        "prompts": timed["prompts"],
+        "untimed": timed["untimed"],
+        "adapter_bytes": timed["adapter_bytes"],
+        "context_window": timed["context_window"],
+    }
 
 
-def summary_of(cell: Cell) -> JsonObject | None:
+def summary_of(cell: Cell) -> Speed | None:
     """The figures of the cell's timing; None if nothing was timed."""
     return speed_summary.summarize(SpeedFolder(cell.inputs["speed"].path).measurements()) if "speed" in cell.inputs else None

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.machine import Work
+from pipeline.measures.cell_types import AbsentArm
 from pipeline.page import fmt
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
@@ -14,6 +15,7 @@ from pipeline.store.folders import HeldoutFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.result_folders import ComparisonFolder
 
+Value = TypeVar("Value")
 SHORT = 12
 """Digits of a key or digest that people are shown."""
 
@@ -23,23 +25,24 @@ class Cell:
     name: str
     task: str
     base: str
-    where: dict[str, Any]
+    point: dict[str, Any]
+    """The swept keys with their values here."""
     rank: int
     seeds: list[int]
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
     """By the names of `store/input_names.py`, without the cell."""
-    absent: list[dict[str, str]] = field(default_factory=list)
-    """{arm, why} of every arm that was asked for and that the task cannot have."""
+    absent: list[AbsentArm] = field(default_factory=list)
+    """Arms that the recipe asks for and the task cannot have."""
 
     @property
     def coordinates(self) -> str:
-        return fmt.coordinates(self.where)
+        return fmt.coordinates(self.point)
 
     @property
     def label(self) -> str:
-        return f"{self.task}, {self.coordinates}" if self.where else self.task
+        return f"{self.task}, {self.coordinates}" if self.point else self.task
 
     @property
     def adapters(self) -> list[Artifact]:
@@ -65,11 +68,11 @@ def open_all(work: Work) -> list[Cell]:
         if folder not in opened:
             opened[folder] = Artifact.open(folder)
     cells = []
-    for given in work.params["cells"]:
-        inputs = dict(inputs_of(given["cell"], work, opened))
-        fields = {name: given[name] for name in ("task", "base", "where", "rank", "paper")}
-        fields |= {"seeds": sorted(given["seeds"]), "absent": given.get("absent", [])}  # seeds as `compare` orders its arms
-        cells.append(Cell(name=given["cell"], inputs=inputs, **fields))
+    for spec in work.params["cells"]:
+        inputs = dict(inputs_of(spec["cell"], work, opened))
+        fields = {name: spec[name] for name in ("task", "base", "rank", "paper")}
+        fields |= {"seeds": sorted(spec["seeds"]), "absent": spec.get("absent", [])}  # seeds as `compare` orders its arms
+        cells.append(Cell(name=spec["cell"], inputs=inputs, point=spec["where"], **fields))
     return cells
 
 
@@ -84,10 +87,13 @@ def short(artifact: Artifact) -> str:
     return artifact.key[:SHORT]
 
 
-def finite(value: Any) -> Any:
+def finite(value: Value) -> Value:
     """The same with None for every number that JSON cannot spell."""
+    plain: Any = value
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        plain = {key: finite(item) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        plain = [finite(item) for item in value]
+    elif isinstance(value, float) and not math.isfinite(value):
+        plain = None
+    return plain  # type: ignore[no-any-return]

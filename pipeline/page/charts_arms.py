@@ -1,14 +1,17 @@
 """Draws the charts of the arms with Altair: decomposition, scores, quality against cost, other tasks."""
 
 import math
+from typing import Literal
 
 from pipeline import arms
+from pipeline.measures.cell_types import ArmRow, CellRow
+from pipeline.measures.report_types import Report
 from pipeline.page import fmt
-from pipeline.page.charts_lift import COLOURS, NARROW, NARROW_NAMES, SHAPES, names, stacked, step, styled, zero_line
+from pipeline.page.charts_lift import COLOURS, NARROW, NARROW_NAMES, SHAPES, Mark, names, stacked, step, styled, zero_line
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import INK, draw
-from pipeline.scoring.verdict import CANNOT_TELL, WORSE
-from pipeline.store.records import JsonObject
+from pipeline.scoring.verdict import CANNOT_TELL, WORSE, Verdict
+from pipeline.store.figure_types import SuiteRow
 
 Box = tuple[float, float, float, float]
 PARTS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": WORSE}
@@ -27,7 +30,7 @@ DOT, LETTER = 6, 6
 """Half the size of a point, and of a line of text, and the width of a letter there, in pixels."""
 
 
-def all_of(report: JsonObject) -> dict[str, str]:
+def all_of(report: Report) -> dict[str, str]:
     """The figures by name; none for what was not measured."""
     cells = report["cells"]
     charts: dict[str, str] = {}
@@ -46,23 +49,24 @@ def all_of(report: JsonObject) -> dict[str, str]:
     return charts
 
 
-def segments(cell: JsonObject) -> list[JsonObject]:
+def segments(cell: CellRow) -> list[Mark]:
     """A score laid out from zero: the base's, then what each part adds."""
     decomposition = cell["decomposition"]
     if not decomposition:
         return []
-    start, metric = decomposition["chain"][0][1], fmt.metric(cell["comparisons"][0]["metric"])
-    rows = [{"label": cell["label"], "part": "base", "start": 0.0, "end": start, "said": f"{cell['label']}: base, {metric} {start:.2f}"}]
+    start, label = decomposition["chain"][0][1], cell["label"]
+    metric = fmt.metric(cell["comparisons"][0]["metric"])
+    rows = [{"label": label, "part": "base", "start": 0.0, "end": start, "said": f"{label}: base, {metric} {start:.2f}"}]
     for part in decomposition["parts"]:
         end = start + part["value"]
         value = fmt.typeset(fmt.part_value(part))
         name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
-        rows.append({"label": cell["label"], "part": name, "start": start, "end": end, "said": f"{cell['label']}: {part['name']} {value}"})
+        rows.append({"label": label, "part": name, "start": start, "end": end, "said": f"{label}: {part['name']} {value}"})
         start = end
     return rows
 
 
-def parts(rows: list[JsonObject], width: int, most: int) -> str:
+def parts(rows: list[Mark], width: int, most: int) -> str:
     """One bar a cell, from nothing to the tuned score; a learned part below zero is drawn back over the bar."""
     import altair as alt
 
@@ -84,14 +88,20 @@ def parts(rows: list[JsonObject], width: int, most: int) -> str:
     return draw(styled(chart), "What made the lift, by task; the table has the same figures")
 
 
-def scores(cell: JsonObject) -> str:
+def scores(cell: CellRow) -> str:
     """Score and interval of every arm of a cell."""
     import altair as alt
 
     metric = fmt.metric(cell["comparisons"][0]["metric"])
-    rows = [
-        {key: arm[key] for key in ("label", "score", "low", "high")}
-        | {"family": arms.find(arm["name"]).family, "said": scored(arm, metric)}
+    rows: list[Mark] = [
+        {
+            "label": arm["label"],
+            "score": arm["score"],
+            "low": arm["low"],
+            "high": arm["high"],
+            "family": arms.find(arm["name"]).family,
+            "said": scored(arm, metric),
+        }
         for arm in cell["arms"]
     ]
     room, axis_of_names = names(rows, 185)
@@ -107,13 +117,13 @@ def scores(cell: JsonObject) -> str:
     return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures")
 
 
-def scored(arm: JsonObject, metric: str) -> str:
+def scored(arm: ArmRow, metric: str) -> str:
     return fmt.typeset(
         f"{arm['label']}: {metric} {fmt.number(arm['score'], 3)}" + (f" {fmt.interval(arm)}" if arm["low"] is not None else "")
     )
 
 
-def unit(cell: JsonObject) -> str | None:
+def unit(cell: CellRow) -> Literal["request", "seconds"] | None:
     """What a request is measured in: dollars where a price is known, else seconds of the machine."""
     account = cell["cost"]
     if not account:
@@ -122,14 +132,14 @@ def unit(cell: JsonObject) -> str | None:
     return "request" if any(arm["request"] is not None for arm in arms) else "seconds" if any(arm["seconds"] for arm in arms) else None
 
 
-def paid(cell: JsonObject) -> list[JsonObject]:
+def paid(cell: CellRow) -> list[Mark]:
     """A point for every arm whose requests have a price."""
     by = unit(cell)
     if by is None:
         return []
     rows = []
     for arm in cell["arms"]:
-        spent = (arm["cost"] or {}).get(by)
+        spent = arm["cost"][by] if arm["cost"] else None
         if spent:
             per = 1000 * spent if by == "request" else spent
             price = f"{fmt.dollars(per)} per 1,000 requests" if by == "request" else f"{fmt.seconds(per)} a request"
@@ -139,7 +149,7 @@ def paid(cell: JsonObject) -> list[JsonObject]:
     return rows
 
 
-def against_cost(rows: list[JsonObject], label: str, metric: str) -> str:
+def against_cost(rows: list[Mark], label: str, metric: str) -> str:
     """Score against what a request costs: up and to the left is better."""
     import altair as alt
 
@@ -158,9 +168,9 @@ def against_cost(rows: list[JsonObject], label: str, metric: str) -> str:
     placed = sides([spot(row, wide, least, most) for row in rows], [row["name"] for row in rows])
     texts = []
     for side in dict.fromkeys(placed):
-        group = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
-        name = group.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
-        lead = group.mark_rule(aria=False, strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(
+        labelled = base.properties(data=alt.Data(values=[row for row, place in zip(rows, placed, strict=True) if place == side]))
+        name = labelled.mark_text(align=side[0], dx=side[1], dy=side[2], fontSize=11).encode(text="name:N", description="said:N")
+        lead = labelled.mark_rule(aria=False, strokeWidth=1, opacity=0.6, x2Offset=0.8 * side[1], y2Offset=side[2]).encode(
             x2="spent:Q", y2="score:Q"
         )
         texts += [lead, name] if side in FAR else [name]
@@ -168,7 +178,7 @@ def against_cost(rows: list[JsonObject], label: str, metric: str) -> str:
     return draw(styled(chart), f"{label}: score against cost; the table has the same figures")
 
 
-def spot(row: JsonObject, wide: bool, least: float, most: float) -> tuple[float, float]:
+def spot(row: Mark, wide: bool, least: float, most: float) -> tuple[float, float]:
     """Where the point of an arm lies in the cost chart, in pixels from its left upper corner."""
     start, end = domain(wide, least, most)
     share = math.log(row["spent"] / start) / math.log(end / start) if wide else (row["spent"] - start) / (end - start)
@@ -209,7 +219,7 @@ def overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def kept_row(cell: JsonObject, suite: JsonObject, verdicts: dict[tuple[str, str], str]) -> JsonObject:
+def kept_row(cell: CellRow, suite: SuiteRow, verdicts: dict[tuple[str, str], Verdict]) -> Mark:
     """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
     places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
@@ -223,7 +233,7 @@ def kept_row(cell: JsonObject, suite: JsonObject, verdicts: dict[tuple[str, str]
     }
 
 
-def forgotten(rows: list[JsonObject], kind: str, width: int, most: int) -> str:
+def forgotten(rows: list[Mark], kind: str, width: int, most: int) -> str:
     """How much worse tuned is than base elsewhere, with the margin that it must stay under."""
     import altair as alt
 

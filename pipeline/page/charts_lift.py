@@ -5,11 +5,14 @@ import re
 from itertools import pairwise
 from typing import Any
 
+from pipeline.measures.cell_types import CellRow, Run
+from pipeline.measures.report_types import Report, Sweep, SweepAxis, SweepPoint
 from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
-from pipeline.store.records import JsonObject
 
+Mark = dict[str, Any]
+"""A row of a chart's data: what Altair draws."""
 SHAPES: dict[Verdict, str] = {BETTER: "circle", WORSE: "square", CANNOT_TELL: "diamond"}
 COLOURS: dict[Verdict, str] = {BETTER: BETTER, WORSE: WORSE, CANNOT_TELL: "unsure"}
 """Of a verdict: a name of svg.INK."""
@@ -35,7 +38,7 @@ NARROW, NARROW_NAMES = 345, 145
 """Of a figure for a telephone, in pixels: its width, and that of its names at most."""
 
 
-def all_of(report: JsonObject) -> dict[str, str]:
+def all_of(report: Report) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
     rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
     charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
@@ -44,19 +47,19 @@ def all_of(report: JsonObject) -> dict[str, str]:
         charts[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
         if any(line["dev"] for line in lines):
             charts[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
-        for axis in report["sweep"]["axes"] if report["sweep"] else []:
-            charts[f"sweep{number}-{axis['axis'].rpartition('.')[2]}"] = along(report["sweep"] | axis, task)
+        if sweep := report["sweep"]:
+            charts |= {f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": along(sweep, axis, task) for axis in sweep["axes"]}
     return charts
 
 
-def tasks(report: JsonObject) -> list[str]:
+def tasks(report: Report) -> list[str]:
     return list(dict.fromkeys(cell["task"] for cell in report["cells"]))
 
 
 def styled(chart: Any) -> Any:
     """The look that all figures share."""
-    text: JsonObject = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
-    lines: JsonObject = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
+    text: dict[str, Any] = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
+    lines: dict[str, Any] = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
     chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
     chart = chart.configure_axis(**text, **lines, titleFontWeight="normal", labelPadding=6, titlePadding=10)
     return chart.configure_legend(
@@ -72,21 +75,21 @@ def styled(chart: Any) -> Any:
     )
 
 
-def published(report: JsonObject, cell: JsonObject) -> float | None:
+def published(report: Report, cell: CellRow) -> float | None:
     """The lift that LoRA Land has for the cell's task and base, by its own scoring."""
     return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
 
 
-def forest_row(cell: JsonObject, paper: float | None = None) -> JsonObject:
+def forest_row(cell: CellRow, paper: float | None = None) -> Mark:
     primary = cell["comparisons"][0]
     description = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
     text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
-    figures = {name: primary[name] for name in ("lift", "low", "high", "verdict")}
     published_text = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
+    figures = {"lift": primary["lift"], "low": primary["low"], "high": primary["high"], "verdict": primary["verdict"]}
     return {**figures, "label": cell["label"], "said": description, "text": text, "paper": paper, "known": published_text}
 
 
-def forest(rows: list[JsonObject], width: int, label: int) -> str:
+def forest(rows: list[Mark], width: int, label: int) -> str:
     """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
 
     Args:
@@ -96,8 +99,8 @@ def forest(rows: list[JsonObject], width: int, label: int) -> str:
     import altair as alt
 
     room, axis = names(rows, label)
-    published_rows = [row for row in rows if row["paper"] is not None]
-    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in published_rows]
+    with_paper = [row for row in rows if row["paper"] is not None]
+    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in with_paper]
     start, end = min(0.0, *ends), max(0.0, *ends)
     scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
     lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
@@ -112,21 +115,21 @@ def forest(rows: list[JsonObject], width: int, label: int) -> str:
     figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
     y = alt.Y("label:N", sort=None, axis=axis)
     ticks = (
-        alt.Chart(alt.Data(values=published_rows))
+        alt.Chart(alt.Data(values=with_paper))
         .mark_tick(thickness=2, size=16, color=INK["s1"])
         .encode(x="paper:Q", y=y, description="known:N")
     )
-    layers = [zero, halo, bars, points, figures, *([ticks] if published_rows else [])]
+    layers = [zero, halo, bars, points, figures, *([ticks] if with_paper else [])]
     chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
     return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
 
 
-def stacked(rows: list[JsonObject]) -> list[JsonObject]:
+def stacked(rows: list[Mark]) -> list[Mark]:
     """The same rows for a narrow figure: the task, each coordinate of its point and what was asked on a line of its own."""
     return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
 
 
-def names(rows: list[JsonObject], most: int) -> tuple[int, Any]:
+def names(rows: list[Mark], most: int) -> tuple[int, Any]:
     """The width that the names of rows take, in pixels and at most `most`, and the axis that shows them; lines end at line ends."""
     import altair as alt
 
@@ -134,7 +137,7 @@ def names(rows: list[JsonObject], most: int) -> tuple[int, Any]:
     room = min(most, CHARACTER * longest)  # Vega measures with its own font, the reader's may be wider
     lines = r"split(datum.label, '\n')"
     middle = -LINE / 2 * further_lines(rows)
-    look: JsonObject = {
+    look: dict[str, Any] = {
         "labelColor": INK["ink"],
         "ticks": False,
         "domain": False,
@@ -145,14 +148,14 @@ def names(rows: list[JsonObject], most: int) -> tuple[int, Any]:
     return room, alt.Axis(title=None, labelLimit=most, minExtent=room, labelExpr=lines, **look)
 
 
-def step(rows: list[JsonObject]) -> Any:
+def step(rows: list[Mark]) -> Any:
     """The height of a row that has room for every line of its name."""
     import altair as alt
 
     return alt.Step(STEP + LINE * further_lines(rows))
 
 
-def further_lines(rows: list[JsonObject]) -> int:
+def further_lines(rows: list[Mark]) -> int:
     most: int = max(row["label"].count("\n") for row in rows)
     return most
 
@@ -188,24 +191,24 @@ def legend(names: list[str]) -> Any:
     return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
 
 
-def curve_lines(report: JsonObject, task: str) -> list[JsonObject]:
+def curve_lines(report: Report, task: str) -> list[Mark]:
     """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep.
 
     Where a sweep has more places than there are colours, lines of one value of its first axis share theirs.
     """
-    lines: dict[str, JsonObject] = {}
+    lines: dict[str, Mark] = {}
     cells = [cell for cell in report["cells"] if cell["task"] == task]
     places = {cell["coordinates"] for cell in cells}
-    axis = report["sweep"]["axis"] if len(places) > len(SERIES) else None
+    axis = report["sweep"]["axis"] if report["sweep"] and len(places) > len(SERIES) else None
     for cell in cells:
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
             description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
-            series = fmt.coordinates({axis: cell["where"][axis]}) if axis else cell["coordinates"] or description
+            series = fmt.coordinates({axis: cell["point"][axis]}) if axis else cell["coordinates"] or description
             lines.setdefault(key, {"key": key, "series": series, "said": description, **report["adapters"][key]["curve"]})
     return list(lines.values())
 
 
-def curves(lines: list[JsonObject], kind: str, label: str) -> str:
+def curves(lines: list[Mark], kind: str, label: str) -> str:
     """Loss against optimizer steps; both panels of a task share their scales."""
     import altair as alt
 
@@ -230,8 +233,8 @@ def curves(lines: list[JsonObject], kind: str, label: str) -> str:
     )
     line = base.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    with_dots = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
-    dots = base.properties(data=alt.Data(values=with_dots)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
+    marked = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
+    dots = base.properties(data=alt.Data(values=marked)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
     return draw(styled(alt.layer(line, dots.encode(description="said:N")).properties(width=PANEL, height=200)), label)
 
 
@@ -248,22 +251,21 @@ def loss_axis(losses: list[float]) -> Any:
     return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
-def along(sweep: JsonObject, task: str) -> str:
+def along(sweep: Sweep, along_axis: SweepAxis, task: str) -> str:
     """Lift against a swept key: interval and mean of each point, and every seed by itself.
 
-    Args:
-        sweep: `axis`, `log` and `points` of report.json's sweep; what else a point has swept names its line.
+    What else a point has swept names its line.
     """
     import altair as alt
 
-    axis = sweep["axis"]
+    axis, log = str(along_axis["axis"]), along_axis["log"]
     points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
     names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
-    scale = x_scale(sweep["log"], values)
+    scale = x_scale(log, values)
     ticks = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
-    x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if sweep['log'] else ''}", scale=scale, axis=ticks)
+    x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if log else ''}", scale=scale, axis=ticks)
     y = alt.Axis(title=f"lift, {fmt.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
-    gap = spacing(sweep["log"], values, len(names))
+    gap = spacing(log, values, len(names))
     layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
     for place, name in enumerate(names):
         line = [point for point in points if point["name"] == name]
@@ -272,7 +274,7 @@ def along(sweep: JsonObject, task: str) -> str:
     return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
 
 
-def marks(points: list[JsonObject], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
+def marks(points: list[Mark], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
     """The marks of one line of a sweep.
 
     Args:
@@ -305,16 +307,16 @@ def spacing(log: int | None, values: list[float], lines: int) -> float:
     return min(APART, 0.6 * SWEPT * nearest / lines)
 
 
-def point_row(point: JsonObject, axis: str) -> JsonObject:
+def point_row(point: SweepPoint, axis: str) -> Mark:
     """A point of a sweep with its value along an axis and the name of its line there."""
-    description = f"{fmt.coordinates(point['where'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
-    others = {key: value for key, value in point["where"].items() if key != axis}
-    return {**point, "value": point["where"][axis], "name": fmt.coordinates(others) or "lift", "said": description}
+    description = f"{fmt.coordinates(point['point'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
+    others = {key: value for key, value in point["point"].items() if key != axis}
+    return {**point, "value": point["point"][axis], "name": fmt.coordinates(others) or "lift", "said": description}
 
 
-def run_row(point: JsonObject, run: JsonObject) -> JsonObject:
+def run_row(point: Mark, run: Run) -> Mark:
     lift = fmt.typeset(fmt.signed(run["lift"], 3))
-    description = f"{fmt.coordinates(point['where'])}, seed {run['seed']}: lift {lift}"
+    description = f"{fmt.coordinates(point['point'])}, seed {run['seed']}: lift {lift}"
     return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": description}
 
 

@@ -3,45 +3,59 @@
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
+from pipeline.measures.provenance_types import DataSetRow
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, short
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PreparedFolder, TrainFolder
+from pipeline.store.records import JsonObject
 
 CUT_SHARE = 0.2
 """Share of answers that reached the limit of new tokens from which the top of the page says so."""
 
 
-def answers(cell: Cell) -> list[dict[str, Any]]:
+def answers(cell: Cell) -> list[AnswerCountsRow]:
     """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
     counts = cell.comparison.counts()
-    tuned = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
-    return [{"arm": "base", **counts["base"]}, *tuned]
+    base: AnswerCountsRow = {"arm": "base", **counts["base"]}
+    tuned: list[AnswerCountsRow] = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
+    return [base, *tuned]
 
 
-def liveness(cell: Cell) -> list[dict[str, Any]]:
+def liveness(cell: Cell) -> list[LivenessRow]:
     """One row a seed; lists of names become their number."""
-    rows = []
-    for row in cell.comparison.liveness():
-        numbers = {name: len(value) if isinstance(value, list) else value for name, value in row.items()}
-        rows.append({"matched": numbers["targets"] - numbers.get("unmatched", 0), **numbers})
-    return rows
+    return [
+        {
+            "matched": row["targets"] - len(row["unmatched"]),
+            "seed": row["seed"],
+            "tensors": row["tensors"],
+            "zero_tensors": len(row["zero_tensors"]),
+            "targets": row["targets"],
+            "unmatched": len(row["unmatched"]),
+            "probes": row["probes"],
+            "largest_logit_difference": row["largest_logit_difference"],
+            "alive": row["alive"],
+        }
+        for row in cell.comparison.liveness()
+    ]
 
 
-def data_sets(cells: list[Cell]) -> dict[str, dict[str, Any]]:
+def data_sets(cells: list[Cell]) -> dict[str, DataSetRow]:
     """By short key, every set of examples once, with the cells that use it."""
-    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, DataSetRow] = {}
     for cell in cells:
         for source in ("heldout", "train"):
             key = short(cell.inputs[source])
-            if key not in found:
-                found[key] = data_set(cell, source)
-            found[key]["cells"].append(cell.name)
-    return found
+            if key not in rows:
+                rows[key] = data_set(cell, source)
+            rows[key]["cells"].append(cell.name)
+    return rows
 
 
-def data_set(cell: Cell, source: str) -> dict[str, Any]:
+def data_set(cell: Cell, source: str) -> DataSetRow:
     facts = cell.inputs[source].facts
+    overlap: Any = TrainFolder(cell.inputs[source].path).overlap() if source == "train" else None
     return {
         "task": cell.task,
         "split": "held out" if source == "heldout" else "training",
@@ -50,51 +64,51 @@ def data_set(cell: Cell, source: str) -> dict[str, Any]:
         "wanted": facts.get("wanted"),
         "cut": facts.get("cut"),
         "dropped": PreparedFolder(cell.inputs[source].path).dropped(),
-        "overlap": TrainFolder(cell.inputs[source].path).overlap() if source == "train" else None,
+        "overlap": overlap,
         "cells": [],
     }
 
 
-def warnings(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
+def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
     """What could make the figures mean something else than they seem to, most serious first."""
-    said = []
+    sentences = []
     if recipe["trust_remote_code"]:
-        said.append(
+        sentences.append(
             f"trust_remote_code is on: Python code that came with {recipe['base']} ran on this machine "
             "and could have altered any figure here."
         )
     if recipe["compare"]["correction"] == "none":
-        said.append(
+        sentences.append(
             "correction is none: p-values are not corrected for the number of comparisons, so some verdicts may be chance. "
             "Set compare.correction to holm before anyone relies on them."
         )
-    said += grouped(cells, other_data)
-    said += grouped(cells, mixed)
-    said += grouped(cells, unproven)
-    return said
+    sentences += grouped(cells, other_data)
+    sentences += grouped(cells, mixed)
+    sentences += grouped(cells, unproven)
+    return sentences
 
 
 def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
     """Each fault once, with the cells that have it."""
     having: dict[str, list[str]] = {}
     for cell in cells:
-        if found := fault(cell):
-            having.setdefault(found, []).append(cell.label)
-    more = {found: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for found, labels in having.items()}
-    return [f"{found} ({'; '.join(labels[:3])}{more[found]})" for found, labels in having.items()]
+        if sentence := fault(cell):
+            having.setdefault(sentence, []).append(cell.label)
+    more = {sentence: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for sentence, labels in having.items()}
+    return [f"{sentence} ({'; '.join(labels[:3])}{more[sentence]})" for sentence, labels in having.items()]
 
 
 def other_data(cell: Cell) -> str:
     """Whether the data are not those that the task was written for."""
-    said = []
+    reasons = []
     for name, part in (("heldout", "held-out"), ("train", "training")):
         facts = cell.inputs[name].facts
         source = facts.get("source", {})
         if source.get("instead_of"):
-            said.append(f"the {part} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
+            reasons.append(f"the {part} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
         if "expected_rows" in source:
-            said.append(f"the {part} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
-    return f"Other data than the task was written for: {'; '.join(said)}." if said else ""
+            reasons.append(f"the {part} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
+    return f"Other data than the task was written for: {'; '.join(reasons)}." if reasons else ""
 
 
 def mixed(cell: Cell) -> str:
@@ -108,20 +122,19 @@ def mixed(cell: Cell) -> str:
 
 def differences(base: Artifact, tuned: Artifact) -> list[str]:
     before, after = base.provenance["packages"], tuned.provenance["packages"]
-    found = [
+    versions = [
         f"{name} {before.get(name, 'missing')} and {after.get(name, 'missing')}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
     chips = [processor(base), processor(tuned)]
-    return found if chips[0] == chips[1] else [*found, " and ".join(chips)]
+    return versions if chips[0] == chips[1] else [*versions, " and ".join(chips)]
 
 
 def processor(artifact: Artifact) -> str:
     """The GPU, or the CPU where there was none."""
-    provenance = artifact.provenance
-    gpu = provenance["gpu"]
-    return f"{gpu['name']} (CUDA {gpu['cuda']})" if gpu else str(provenance["cpu"]["model"])
+    gpu = artifact.provenance["gpu"]
+    return f"{gpu['name']} (CUDA {gpu['cuda']})" if gpu else str(artifact.provenance["cpu"]["model"])
 
 
 def unproven(cell: Cell) -> str:
@@ -136,36 +149,36 @@ def cut_off(cell: Cell) -> str:
     """Which arm's answers often ended at the limit of new tokens, repeating themselves or not."""
     base, *tuned = answers(cell)
     arms = {"base": [base], "tuned": tuned}
-    cut = {name: sum(arm["truncated"] + arm["endless"] for arm in found) for name, found in arms.items()}
-    often = [name for name, found in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in found)]
+    cut = {name: sum(arm["truncated"] + arm["endless"] for arm in rows) for name, rows in arms.items()}
+    often = [name for name, rows in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in rows)]
     if not often:
         return ""
     many = f"At least {fmt.percent(CUT_SHARE)} of the answers of {' and of '.join(often)}"
     return f"{many} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
 
 
-def notes(cells: list[Cell], recipe: dict[str, Any]) -> list[str]:
+def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     """Limits of the figures that are no fault."""
-    said = []
+    sentences = []
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if single:
-        said.append(
+        sentences.append(
             f"{fmt.plural(len(single), 'comparison')} of {len(cells)} trained with one seed only: "
             "the interval holds the choice of examples, not the chance of a training run."
         )
     if len(single) < len(cells):
-        said.append(
+        sentences.append(
             "Where there are several seeds, lift, scores and hallucination are over all of them; relevance, forgetting, speed and every "
             "further arm with an adapter are of the first seed."
         )
     if recipe["sweep"]:
-        said.append(
+        sentences.append(
             "The best of several points on the same held-out examples looks better than it is; "
             "confirm a winner on examples that did not choose it."
         )
-    said += grouped(cells, cut_off)
+    sentences += grouped(cells, cut_off)
     states = [artifact.provenance["git"] for cell in cells for artifact in cell.inputs.values()]
     dirty = ", ".join(sorted({git["commit"][:12] for git in states if git.get("dirty")}))
     if dirty:
-        said.append(f"Some inputs were made with uncommitted changes: commit {dirty} is not the whole code behind them.")
-    return said
+        sentences.append(f"Some inputs were made with uncommitted changes: commit {dirty} is not the whole code behind them.")
+    return sentences

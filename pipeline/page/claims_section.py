@@ -1,38 +1,73 @@
 """Builds the tables of claims and rules: hands the cells to measures.claims and the claims to measures.advice."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from pipeline.measures import advice, claims, names
-from pipeline.measures.claims import Claim
+from pipeline.measures.cell_types import CellRow, ComparisonRow
+from pipeline.measures.claims import Claim, ClaimCell
+from pipeline.measures.report_types import ClaimRow, Conclusions, Report
 from pipeline.page import advice_section, fmt, other_tasks_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
-from pipeline.store.records import JsonObject
+from pipeline.scoring.verdict import Verdict
+from pipeline.store.records import Comparison, JsonObject
 
 
-def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[JsonObject]], list[Claim]]:
+def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[ComparisonRow]], list[Claim]]:
     """The comparisons of every cell, primary first, and the family of claims, both with the verdicts that hold over all cells together.
 
     A comparison that two cells share is one test of the family, not two.
     """
-    compared = {cell.name: compared_in(cell) for cell in cells}
-    told = [claimed(cell, compared[cell.name][0]) for cell in cells]
-    family = claims.judged(claims.family(told), recipe["compare"]["confidence"], recipe["compare"]["correction"])
+    comparisons = {cell.name: comparisons_of(cell) for cell in cells}
+    claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
+    family = claims.judged(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
     stricter = claims.stricter(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
-    for name, found in claims.by_cell(told, family).items():
-        lift = {key: getattr(found[0], key) for key in ("p_adjusted", "verdict")}  # a cell's first claim
-        compared[name][0] |= lift | {"smallest_effect": stricter * compared[name][0]["smallest_effect"]}
-    return {name: finite(rows) for name, rows in compared.items()}, family
+    by_cell = claims.by_cell(claim_cells, family)
+    judged = {name: [with_verdict(rows[0], by_cell[name][0], stricter), *rows[1:]] for name, rows in comparisons.items()}
+    return finite(judged), family
 
 
-def compared_in(cell: Cell) -> list[JsonObject]:
+def comparisons_of(cell: Cell) -> list[ComparisonRow]:
     """The comparisons of a cell as `compare` left them, primary first."""
-    rows = [asdict(row) for row in cell.comparison.comparisons()]
-    return sorted(rows, key=lambda row: not row["primary"])
+    return sorted(map(comparison_row, cell.comparison.comparisons()), key=lambda row: not row["primary"])
 
 
-def claimed(cell: Cell, primary: JsonObject) -> JsonObject:
+def comparison_row(row: Comparison) -> ComparisonRow:
+    """A comparison without its verdict, as report.json has it."""
+    return {
+        "task": row.task,
+        "metric": row.metric,
+        "primary": row.primary,
+        "n": row.n,
+        "seeds": row.seeds,
+        "base": row.base,
+        "tuned": row.tuned,
+        "lift": row.lift,
+        "low": row.low,
+        "high": row.high,
+        "p": row.p,
+        "test": row.test,
+        "fixed": row.fixed,
+        "broken": row.broken,
+        "smallest_effect": row.smallest_effect,
+        "p_adjusted": None,
+        "verdict": "",
+    }
+
+
+def with_verdict(row: ComparisonRow, lift: Claim, stricter: float) -> ComparisonRow:
+    """A primary comparison as it is claimed.
+
+    Args:
+        lift: the cell's first claim.
+        stricter: by how much the smallest visible lift grows, since the claim is one of several.
+    """
+    smallest = None if row["smallest_effect"] is None else stricter * row["smallest_effect"]
+    return {**row, "smallest_effect": smallest, "p_adjusted": lift.p_adjusted, "verdict": lift.verdict or ""}
+
+
+def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
     """What the family of claims must know of a cell."""
     return {
         "cell": cell.name,
@@ -45,11 +80,11 @@ def claimed(cell: Cell, primary: JsonObject) -> JsonObject:
     }
 
 
-def section(cells: list[Cell], rows: list[JsonObject], family: list[Claim]) -> JsonObject:
-    """{claims, advice, rules, summary} of report.json.
+def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conclusions:
+    """What report.json concludes from its cells.
 
     Args:
-        rows: the cells as they stand in the report.
+        rows: the cells as report.json has them.
         family: the claims, as `judge` gives them.
     """
     first: dict[str, str] = {}
@@ -67,15 +102,34 @@ def section(cells: list[Cell], rows: list[JsonObject], family: list[Claim]) -> J
     }
 
 
-def claim_row(claim: Claim) -> JsonObject:
+def claim_row(claim: Claim) -> ClaimRow:
     """A claim as report.json has it."""
-    row: JsonObject = finite(asdict(claim))
-    return row | {"said": sentence(claim), "evidence": link(claim.evidence)}
+    row: ClaimRow = {
+        "id": claim.id,
+        "cell": claim.cell,
+        "task": claim.task,
+        "label": claim.label,
+        "kind": claim.kind,
+        "subject": claim.subject,
+        "against": claim.against,
+        "metric": claim.metric,
+        "unit": claim.unit,
+        "value": claim.value,
+        "low": claim.low,
+        "high": claim.high,
+        "p": claim.p,
+        "margin": claim.margin,
+        "evidence": link(claim.evidence),
+        "p_adjusted": claim.p_adjusted,
+        "verdict": claim.verdict,
+        "sentence": sentence(claim),
+    }
+    return finite(row)
 
 
 def sentence(claim: Claim) -> str:
     """What is claimed, with its figures."""
-    if claim.kind == "kept":
+    if claim.kind == "non-inferiority":
         lost = fmt.change(claim.value, claim.low, claim.high, 3)
         worse = f"loss {lost} nats a token" if claim.metric is None else f"{fmt.metric(claim.metric)} lost {lost}"
         return f"tuned on {claim.label} against the base on {names.suite(claim.subject)}: {worse}, margin {claim.margin:g}"
@@ -85,6 +139,7 @@ def sentence(claim: Claim) -> str:
     return f"tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
 
 
-def suite_verdicts(report: JsonObject) -> dict[tuple[str, str], str]:
+def suite_verdicts(report: Report) -> dict[tuple[str, str], Verdict]:
     """The verdicts that were claimed on general suites, by cell and suite."""
-    return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "kept"}
+    claims_on_suites = [claim for claim in report["claims"] if claim["kind"] == "non-inferiority"]
+    return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in claims_on_suites if claim["verdict"]}

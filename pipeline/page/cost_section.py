@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from pipeline import arms
 from pipeline.measures import cost, names
+from pipeline.measures.cell_types import Account, ArmRow, MeasuredArm
 from pipeline.measures.cost import Assumption, AssumptionKind
-from pipeline.page.arms_section import facts_of, timing
+from pipeline.page.arms_section import facts_of
 from pipeline.page.cells import Cell, finite
+from pipeline.store.cost_types import ArmCost, BreakEven
 from pipeline.store.records import JsonObject
 
 NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
@@ -29,44 +31,58 @@ ASSUMPTIONS: Mapping[AssumptionKind, str] = {
 """The sentence that stands beside the figures; braces hold the figure."""
 
 
-def account(cell: Cell, arm_rows: list[JsonObject], recipe: JsonObject) -> JsonObject | None:
-    """The account, and each arm's own row put on it as `cost`, with `tokens_out`; None where neither speed nor a price is known.
-
-    Args:
-        arm_rows: as `arms_section.rows` gives them.
-    """
-    speed = timing(cell, [row["name"] for row in arm_rows])
-    prices = {entry["name"]: entry["price"] for entry in recipe["references"]}
-    priced = {arms.reference(model) for model, price in prices.items() if price} & {row["name"] for row in arm_rows}
-    timed = set(speed["arms"]) if speed else set()
-    if not priced | timed:
+def tokens(cell: Cell, rows: list[MeasuredArm], recipe: JsonObject) -> dict[str, dict[str, float]] | None:
+    """By arm that was timed or has a price, mean tokens of a prompt and of an answer {in, out}; None where there is no such arm."""
+    priced = {arms.reference(entry["name"]) for entry in recipe["references"] if entry["price"]}
+    costed = [row for row in rows if row["speed"] or row["name"] in priced]
+    if not costed:
         return None
-    tokens = {row["name"]: used(cell, row) for row in arm_rows if row["name"] in priced | timed and row["tokens_in"] is not None}
-    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
-    prices_used = {name: price for name, price in prices.items() if arms.reference(name) in tokens}
-    account_row: JsonObject = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed, tokens, prices_used)))
-    account_row["break_even"] = [row | {"why": why(row)} for row in account_row["break_even"]]
-    account_row["assumptions"] = [assumption(entry) for entry in account_row["assumptions"]]
-    for row in arm_rows:
-        row["cost"] = account_row["arms"].get(row["name"])
-        row["tokens_out"] = tokens[row["name"]]["out"] if row["name"] in tokens else None
-    return account_row
+    return {row["name"]: used(cell, row, row["tokens_in"]) for row in costed if row["tokens_in"] is not None}
 
 
-def used(cell: Cell, row: JsonObject) -> JsonObject:
+def used(cell: Cell, row: MeasuredArm, tokens_in: float) -> dict[str, float]:
     """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one, none where choices are ranked."""
-    if (row["speed"] or {"ranks": False})["ranks"]:
-        return {"in": row["tokens_in"], "out": 0.0}
+    if row["speed"] and row["speed"]["ranks"]:
+        return {"in": tokens_in, "out": 0.0}
     facts = facts_of(cell, row["name"]) if arms.find(row["name"]).reference else {}
-    out = facts["completion_tokens"] / facts["examples"] if facts.get("completion_tokens") and facts.get("examples") else None
-    return {"in": row["tokens_in"], "out": row["counts"]["mean_tokens"] if out is None else out}
+    if facts.get("completion_tokens") and facts.get("examples"):
+        return {"in": tokens_in, "out": facts["completion_tokens"] / facts["examples"]}
+    assert row["counts"] is not None  # whatever was timed or has a price has answers
+    return {"in": tokens_in, "out": row["counts"]["mean_tokens"]}
+
+
+def account(cell: Cell, rows: list[MeasuredArm], used_tokens: dict[str, dict[str, float]], recipe: JsonObject) -> Account:
+    """The account of the arms whose tokens are known."""
+    speed = {row["name"]: row["speed"] for row in rows if row["speed"]}
+    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
+    prices = {entry["name"]: entry["price"] for entry in recipe["references"] if arms.reference(entry["name"]) in used_tokens}
+    figures = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed or None, used_tokens, prices)))
+    return {
+        "gpu_hour": figures["gpu_hour"],
+        "training": figures["training"],
+        "arms": figures["arms"],
+        "break_even": [{**row, "why": why(row)} for row in figures["break_even"]],
+        "assumptions": [assumption(entry) for entry in figures["assumptions"]],
+    }
+
+
+def with_costs(rows: list[MeasuredArm], used_tokens: dict[str, dict[str, float]], costs: dict[str, ArmCost]) -> list[ArmRow]:
+    """The arms as report.json has them."""
+    return [
+        {
+            **row,
+            "tokens_out": used_tokens[row["name"]]["out"] if row["name"] in used_tokens else None,
+            "cost": costs.get(row["name"]),
+        }
+        for row in rows
+    ]
 
 
 def assumption(entry: Assumption) -> str:
     return ASSUMPTIONS[entry.kind].format(entry.figure)
 
 
-def why(row: JsonObject) -> str:
+def why(row: BreakEven) -> str:
     """Why there is no break-even, in words; empty where there is one.
 
     Args:

@@ -5,9 +5,9 @@ The page carries `compare`'s examples.jsonl as it lies in its folder; the browse
 
 from collections.abc import Container
 
+from pipeline.measures.cell_types import ComparisonRow, ExamplesRow, Run
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
-from pipeline.store.records import JsonObject
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
 GRADED = ("gained", "lost", "equal")
@@ -15,7 +15,7 @@ TIE = 1e-9
 """Scores closer than this are equal: a mean over seeds differs in its last bits."""
 
 
-def section(cell: Cell, primary: JsonObject, embedded_ids: Container[str]) -> JsonObject:
+def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) -> ExamplesRow:
     """The examples of a cell in report.json.
 
     Args:
@@ -37,7 +37,7 @@ def section(cell: Cell, primary: JsonObject, embedded_ids: Container[str]) -> Js
         "classes": {name: changes.count(name) for name in classes},
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
         "runs": lift_by_seed(cell, base, tuned, primary),
-        "others": list(rows[0].get("others", {})),
+        "others": list(rows[0]["others"]),
         "file": file_id if file_id in embedded_ids else None,
         "folder": cell.inputs["verdict"].path.name,
     }
@@ -53,7 +53,7 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
     return ZERO_ONE[2] if base else ZERO_ONE[3]
 
 
-def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: JsonObject) -> list[JsonObject] | None:
+def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: ComparisonRow) -> list[Run] | None:
     """The lift of every seed; None if the metric is not the mean of its examples' scores (BLEU)."""
     before = sum(base) / len(base)
     after = [sum(scores) / len(scores) for scores in zip(*tuned, strict=True)]

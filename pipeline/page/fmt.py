@@ -2,11 +2,17 @@
 
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
+from pipeline.measures.cell_types import CellRow, ComparisonRow
+from pipeline.measures.report_types import PublishedFigure, RuleRow
 from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.store.cost_types import BreakEven, TrainingCost
+from pipeline.store.figure_types import PartialInterval, PartRow, Rate
+from pipeline.store.score_types import Interval
 
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
+AnyInterval = Interval | PartialInterval
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
 SIDES = {"above": ">", "below": "<"}
 """The side of its threshold on which a figure speaks for the fine-tune."""
@@ -15,6 +21,19 @@ SIDES = {"above": ">", "below": "<"}
 def metric(name: str) -> str:
     """A metric's display name: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
     return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
+
+
+class LiftInterval(Interval):
+    """A lift with its interval."""
+
+    lift: float
+
+
+class ScorePair(Interval):
+    """Scores of base and tuned, with the interval of the lift."""
+
+    base: float
+    tuned: float
 
 
 def number(value: float | None, places: int = 2) -> str:
@@ -37,7 +56,7 @@ def count_or_blank(value: int | None) -> str:
     return "" if value is None else count(value)
 
 
-def agreement_reasons(figures: dict[str, dict[str, Any]]) -> list[str]:
+def agreement_reasons(figures: dict[str, PublishedFigure]) -> list[str]:
     """Why every figure agrees with the paper or not; a reason that all share appears once."""
     reasons = {name: f"{figure['word']}: {figure['why']}" for name, figure in figures.items()}
     if len(set(reasons.values())) == 1:
@@ -58,7 +77,7 @@ def dollars(value: float | None) -> str:
     return f"${value:,.{places}f}"
 
 
-def rule_value(row: dict[str, Any]) -> str:
+def rule_value(row: RuleRow) -> str:
     """The value of a rule, with its interval if it has one."""
     value = row["value"]
     if value is None:
@@ -70,7 +89,7 @@ def rule_value(row: dict[str, Any]) -> str:
     return count(value) if row["unit"] == "requests" else number(value, 3)
 
 
-def rule_threshold(row: dict[str, Any]) -> str:
+def rule_threshold(row: RuleRow) -> str:
     """The threshold of a rule, with the side on which its value should be; empty if it has none."""
     if row["threshold"] is None:
         return ""
@@ -78,12 +97,12 @@ def rule_threshold(row: dict[str, Any]) -> str:
     return f"{SIDES[row['side']]} {threshold}"
 
 
-def part_value(row: dict[str, Any]) -> str:
+def part_value(row: PartRow) -> str:
     """A part of a lift with its interval, or why it is zero."""
     return f"{signed(row['value'], decimals(row['low'], row['high']))} {part_interval(row)}"
 
 
-def part_interval(row: dict[str, Any]) -> str:
+def part_interval(row: PartRow) -> str:
     """The interval of a part of a lift; if its arm scored no higher, by how much."""
     if row["low"] is not None:
         return interval(row)
@@ -93,9 +112,11 @@ def part_interval(row: dict[str, Any]) -> str:
     return f"(tried: {signed(tried['value'], decimals(tried['low'], tried['high']))} {interval(tried)})"
 
 
-def size_note(cell: dict[str, Any]) -> str:
+def size_note(cell: CellRow) -> str:
     """The sizes of a cell that do not belong to single arms."""
     speed = cell["speed"]
+    if not speed:
+        return ""
     on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " Peak memory is measured on CUDA only."
     return f"Adapter {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
 
@@ -105,17 +126,17 @@ def percent_of_rate(rate: float) -> str:
     return f"{100 * rate:.1f} %"
 
 
-def percent_interval(row: dict[str, Any]) -> str:
+def percent_interval(row: Rate) -> str:
     """The interval of a rate in percent; empty if there is none."""
-    return "" if row["low"] is None else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return "" if row["low"] is None or row["high"] is None else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
-def break_even(row: dict[str, Any]) -> str:
+def break_even(row: BreakEven) -> str:
     """The number of requests from which one arm is cheaper than another."""
     return "never" if row["reason"] == "never" else count(row["requests"])
 
 
-def training_cost(training: dict[str, Any]) -> str:
+def training_cost(training: TrainingCost) -> str:
     """The cost of one training: dollars and hours, or hours if the hour has no price."""
     if training["gpu_hours"] is None:
         return "not known"
@@ -146,16 +167,16 @@ def signed(value: float | None, places: int = 2) -> str:
     return text if value is None or value < 0 or float(text) == 0 else f"+{text}"
 
 
-def interval(row: dict[str, Any]) -> str:
+def interval(row: AnyInterval) -> str:
     places = decimals(row["low"], row["high"])
     return f"[{number(row['low'], places)}, {number(row['high'], places)}]"
 
 
-def lift(row: dict[str, Any]) -> str:
+def lift(row: LiftInterval) -> str:
     return f"{signed(row['lift'], decimals(row['low'], row['high']))} {interval(row)}"
 
 
-def score(row: dict[str, Any], arm: str) -> str:
+def score(row: ScorePair, arm: Literal["base", "tuned"]) -> str:
     return number(row[arm], decimals(row["low"], row["high"]))
 
 
@@ -176,7 +197,7 @@ def correction(name: str) -> str:
     return {"holm": "Holm", "none": "not corrected"}.get(name, name)
 
 
-def sentence(label: str, row: dict[str, Any], corrected: str) -> str:
+def sentence(label: str, row: ComparisonRow, corrected: str) -> str:
     """The verdict on one primary comparison in one line."""
     scores = f"{metric(row['metric'])} {score(row, 'base')} -> {score(row, 'tuned')}"
     p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
@@ -184,7 +205,7 @@ def sentence(label: str, row: dict[str, Any], corrected: str) -> str:
     return f"{line}; {smallest_effect(row)}" if row["verdict"] == CANNOT_TELL else line
 
 
-def smallest_effect(row: dict[str, Any]) -> str:
+def smallest_effect(row: ComparisonRow) -> str:
     """The lift that the test set would detect with 80 % power."""
     if row["smallest_effect"] is None:
         return "what lift this test set could have shown is not known"

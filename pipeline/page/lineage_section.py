@@ -1,19 +1,20 @@
 """Lists the artifacts behind every figure, with the computers and packages that made them."""
 
 import json
-from typing import Any
 
+from pipeline.measures.provenance_types import ArtifactRow, Surroundings
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
+from pipeline.store.records import JsonObject
 
 ENVIRONMENT_KEYS = ("python", "system", "packages", "cpu", "gpu")
 """Two artifacts with equal values here come from the same environment."""
 
 
-def artifacts(cells: list[Cell]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def artifacts(cells: list[Cell]) -> tuple[list[ArtifactRow], list[Surroundings]]:
     """The distinct inputs, in the order of the cells and of their stages; and the distinct environments that they come from."""
-    environments: dict[str, dict[str, Any]] = {}
-    rows: dict[str, dict[str, Any]] = {}
+    environments: dict[str, Surroundings] = {}
+    rows: dict[str, ArtifactRow] = {}
     order = stages_of(cells)
     for cell in cells:
         for source, artifact in sorted(cell.inputs.items(), key=lambda item: order.index(item[1].stage)):
@@ -28,20 +29,19 @@ def stages_of(cells: list[Cell]) -> list[str]:
     return list(dict.fromkeys(artifact.stage for cell in cells for artifact in cell.inputs.values()))
 
 
-def artifact_row(artifact: Artifact, environments: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def artifact_row(artifact: Artifact, environments: dict[str, Surroundings]) -> ArtifactRow:
     """An artifact in report.json; a new environment is added to `environments`, whose keys are canonical JSON."""
     provenance = artifact.provenance
-    environment = {name: provenance[name] for name in ENVIRONMENT_KEYS}
-    canonical = json.dumps(environment, sort_keys=True)
+    canonical = json.dumps({name: provenance[name] for name in ENVIRONMENT_KEYS}, sort_keys=True)
     if canonical not in environments:
-        environments[canonical] = {"name": letters(len(environments)), **environment}
+        environments[canonical] = surroundings_row(letters(len(environments)), provenance)
     return {
         "stage": artifact.stage,
         "folder": artifact.path.name,
         "key": artifact.key,
         "digest": artifact.digest,
         "version": artifact.version,
-        "at": provenance["at"],
+        "made_at": provenance["at"],
         "seconds": provenance["seconds"],
         "peak": provenance["peak"],
         "git": provenance["git"],
@@ -52,12 +52,23 @@ def artifact_row(artifact: Artifact, environments: dict[str, dict[str, Any]]) ->
     }
 
 
+def surroundings_row(name: str, provenance: JsonObject) -> Surroundings:
+    return {
+        "name": name,
+        "python": provenance["python"],
+        "system": provenance["system"],
+        "packages": provenance["packages"],
+        "cpu": provenance["cpu"],
+        "gpu": provenance["gpu"],
+    }
+
+
 def letters(number: int) -> str:
     """A, B, ... Z, AA, AB, ..."""
     return (letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
-def seconds_by_stage(rows: list[dict[str, Any]]) -> dict[str, float]:
+def seconds_by_stage(rows: list[ArtifactRow]) -> dict[str, float]:
     """Seconds of work by stage, in the order of the rows."""
     seconds: dict[str, float] = {}
     for artifact in rows:

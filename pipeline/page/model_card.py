@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from pipeline.measures.cell_types import CellRow, ComparisonRow
+from pipeline.measures.report_types import Report
 from pipeline.models import adapter_kinds, model_table
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
@@ -32,7 +34,7 @@ class Trained:
         return self.cell.inputs[str(InputName("predictions", "tuned", seed=self.seed))]
 
 
-def all_of(report: JsonObject, cells: list[Cell]) -> dict[str, str]:
+def all_of(report: Report, cells: list[Cell]) -> dict[str, str]:
     """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
     cards: dict[str, str] = {}
     rows = {row["cell"]: row for row in report["cells"]}
@@ -43,7 +45,7 @@ def all_of(report: JsonObject, cells: list[Cell]) -> dict[str, str]:
     return cards
 
 
-def card(report: JsonObject, row: JsonObject, trained: Trained) -> str:
+def card(report: Report, row: CellRow, trained: Trained) -> str:
     """One model card: front matter as the hub reads it, then Markdown.
 
     The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
@@ -56,7 +58,7 @@ def card(report: JsonObject, row: JsonObject, trained: Trained) -> str:
     return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metadata(row: JsonObject, trained: Trained) -> JsonObject:
+def metadata(row: CellRow, trained: Trained) -> JsonObject:
     """The front matter: base, license, tags, and this seed's scores as a model index."""
     cell, adapter = trained.cell, trained.adapter
     license_id, base = license_of(cell.base, adapter), base_of(cell.base, adapter)
@@ -97,14 +99,14 @@ def data_set(cell: Cell) -> JsonObject:
     return entry | ({"revision": source["revision"]} if source.get("revision") else {})
 
 
-def score(row: JsonObject, comparison: JsonObject, seed: int) -> float:
+def score(row: CellRow, comparison: ComparisonRow, seed: int) -> float:
     """This seed's own score, which the report has of the primary metric; else the mean of all seeds."""
     runs = row["examples"]["runs"] or []
     own = [run["tuned"] for run in runs if run["seed"] == seed] if comparison["primary"] else []
     return float(own[0] if own else comparison["tuned"])
 
 
-def about(row: JsonObject, trained: Trained) -> str:
+def about(row: CellRow, trained: Trained) -> str:
     """The title, what the adapter is, its size, and the verdict."""
     cell, facts, params = trained.cell, trained.adapter.facts, trained.adapter.params
     kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
@@ -166,7 +168,7 @@ def repr_of(text: object) -> str:
     return json.dumps(str(text), ensure_ascii=False)
 
 
-def results(report: JsonObject, row: JsonObject) -> str:
+def results(report: Report, row: CellRow) -> str:
     """Scores and lifts with intervals, and every other arm on the same examples."""
     percent = fmt.percent(report["confidence"])
     lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
@@ -174,18 +176,18 @@ def results(report: JsonObject, row: JsonObject) -> str:
         scores = f"{fmt.score(comparison, 'base')} | {fmt.score(comparison, 'tuned')}"
         verdict = comparison["verdict"] or "exploratory"
         lines.append(f"| {plain(fmt.metric(comparison['metric']))} | {scores} | {fmt.lift(comparison)} | {verdict} |")
-    others = [arm for arm in row.get("arms") or [] if arm["name"] not in ("base", "tuned") and arm["tuned_over"]]
+    others = [(arm, over) for arm in row["arms"] if arm["name"] not in ("base", "tuned") and (over := arm["tuned_over"])]
     if others:
         lines += ["", f"| other arm | score | tuned over it, {percent} interval |", "|---|---|---|"]
-        lines += [f"| {plain(arm['label'])} | {fmt.number(arm['score'])} | {fmt.lift(arm['tuned_over'])} |" for arm in others]
+        lines += [f"| {plain(arm['label'])} | {fmt.number(arm['score'])} | {fmt.lift(over)} |" for arm, over in others]
     n = row["comparisons"][0]["n"]
     seeds = f"; tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
     return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
 
 
-def elsewhere(report: JsonObject, row: JsonObject) -> str:
+def elsewhere(report: Report, row: CellRow) -> str:
     """What it cost where it was not trained; a suite without a claim is one that the base cannot do."""
-    suites = row.get("forgetting") or []
+    suites = row["forgetting"]
     if not suites:
         return ""
     lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
@@ -194,12 +196,12 @@ def elsewhere(report: JsonObject, row: JsonObject) -> str:
         worse = f"{fmt.signed(suite['difference'], 3)} [{fmt.number(suite['low'], 3)}, {fmt.number(suite['high'], 3)}]"
         scores = f"{fmt.number(suite['base'], 3)} | {fmt.number(suite['tuned'], 3)}"
         verdict = verdicts.get((row["cell"], suite["suite"]), "base too low")
-        lines.append(f"| {plain(suite.get('label') or suite['suite'])} | {scores} | {worse} | {suite['margin']:g} | {verdict} |")
+        lines.append(f"| {plain(suite['label'])} | {scores} | {worse} | {suite['margin']:g} | {verdict} |")
     meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
     return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
 
 
-def limits(report: JsonObject, row: JsonObject, trained: Trained) -> str:
+def limits(report: Report, row: CellRow, trained: Trained) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])

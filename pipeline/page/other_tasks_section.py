@@ -1,40 +1,47 @@
 """Builds the table of what the adapter cost on other tasks and general suites."""
 
+from typing import Literal
+
 from pipeline.measures import names
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id
 from pipeline.page.arms_section import facts_of
 from pipeline.page.cells import Cell, finite
-from pipeline.store.records import JsonObject
+from pipeline.store.figure_types import DecompositionRow, Part, PartRow, SuiteRow
 
 
-def suites(cell: Cell) -> list[JsonObject]:
-    """The suites of forgetting.json with their labels and anchors."""
-    result = cell.comparison.forgetting() or {"suites": []}
-    return [{**finite(row), **suite_labels(cell, row)} for row in result["suites"]]
+def suites(cell: Cell) -> list[SuiteRow]:
+    """The suites as `compare` left them, each with an anchor and a name for people."""
+    suites_of = cell.comparison.forgetting()
+    return [
+        {
+            **finite(row),
+            "label": names.suite(row["suite"]),
+            "metric_name": fmt.metric(row["task_metric"]) if row["task_metric"] else None,
+            "anchor": row_id("suites", cell.name, row["suite"]),
+        }
+        for row in (suites_of["suites"] if suites_of else [])
+    ]
 
 
-def suite_labels(cell: Cell, row: JsonObject) -> JsonObject:
-    """The display names of a suite and its metric, and the anchor of its row."""
-    metric = fmt.metric(row["task_metric"]) if row["task_metric"] else None
-    return {"label": names.suite(row["suite"]), "metric_name": metric, "anchor": row_id("suites", cell.name, row["suite"])}
+def grounding_kind(cell: Cell) -> Literal["text", "slots"] | None:
+    """How hallucination was looked for: in `slots`, in `text`, or not at all."""
+    by_arm = cell.comparison.grounding()
+    return by_arm["kind"] if by_arm else None
 
 
-def grounding_kind(cell: Cell) -> str | None:
-    """How hallucination was measured: `slots`, `text`, or None if it was not."""
-    result = cell.comparison.grounding()
-    kind: str | None = result["kind"] if result else None
-    return kind
-
-
-def decomposition(cell: Cell, metric: str) -> JsonObject | None:
-    """The parts of the lift by a metric. `why` says that few-shot was not tried, as its prompts held no example."""
-    parts_of_lift: JsonObject | None = finite((cell.comparison.decomposition() or {}).get(metric))
-    if not parts_of_lift:
+def decomposition(cell: Cell, metric: str) -> DecompositionRow | None:
+    """How the lift comes about, by the primary metric; a part says `why` its arm was not tried where its prompts are the base's own."""
+    by_metric = cell.comparison.decomposition() or {}
+    if metric not in by_metric:
         return None
-    without_examples = facts_of(cell, "base_fewshot").get("most_shots") == 0
-    for part in parts_of_lift["parts"]:
-        part["why"] = None
-        if without_examples and part["name"] == "prompt":
-            part |= {"arm": None, "tried": None, "why": "no worked example fitted"}
-    return parts_of_lift
+    figures = finite(by_metric[metric])
+    no_shots = facts_of(cell, "base_fewshot").get("most_shots") == 0
+    return {**figures, "parts": [part_row(part, no_shots and part["name"] == "prompt") for part in figures["parts"]]}
+
+
+def part_row(part: Part, is_untried: bool) -> PartRow:
+    """A part of the lift; is_untried: whether the prompts of its arm are the base's own."""
+    if is_untried:
+        return {**part, "arm": None, "tried": None, "why": "no worked example fitted"}
+    return {**part, "why": None}

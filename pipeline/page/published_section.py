@@ -1,21 +1,23 @@
 """Compares our figures with those of LoRA Land for the same task and base, with reference models and with constant answers."""
 
-from dataclasses import asdict
 from statistics import NormalDist
-from typing import Any
+from typing import Literal
 
 from pipeline import arms
 from pipeline.config.schema import Price
 from pipeline.data import task
 from pipeline.lora_land import agreement, published
+from pipeline.measures.cell_types import ComparisonRow
+from pipeline.measures.report_types import PublishedFigure, PublishedRow, ReferenceRow
 from pipeline.page.cells import Cell, finite
 from pipeline.references import ask
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
-from pipeline.store.score_types import ArmScores
+from pipeline.store.score_types import ArmScores, OtherArm
 
 QV = ("q_proj and v_proj", "qkv_proj")
-PAID = ("tokens_in", "tokens_out", "refused", "cost")
+FIGURES: tuple[agreement.Figure, ...] = ("base", "tuned", "lift")
+ARMS: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
 SETUP = {
     "quantization": "nf4", "rank": 8, "alpha_per_rank": 2.0, "dropout": 0.05, "learning_rate": 2e-4, "schedule": "cosine",
     "warmup": 0.03, "batch_examples": 16, "max_steps": 2500,
@@ -23,34 +25,35 @@ SETUP = {
 """How LoRA Land trained, in the words of a recipe; where it is not sure, as recipes/lora_land/_paper.yaml explains."""
 
 
-def published_rows(cells: list[Cell], comparisons: dict[str, list[JsonObject]]) -> list[JsonObject]:
+def published_rows(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]]) -> list[PublishedRow]:
     """One row for every cell whose task LoRA Land has: our figures by its scoring rule, its own, and whether they agree."""
     return [finite(beside(cell, comparisons[cell.name])) for cell in cells if paper_of(cell)]
 
 
 def paper_of(cell: Cell) -> task.Paper | None:
     """How LoRA Land scored a cell's task; a user's own task may bear the name of a shipped one, and is then not meant."""
-    spec = cell.inputs["verdict"].params.get("task")
-    is_shipped = isinstance(spec, str) and spec in published.tasks() and spec in task.names()
-    return task.find(str(spec)).paper if is_shipped else None
+    name = cell.inputs["verdict"].params.get("task")
+    is_shipped = isinstance(name, str) and name in published.tasks() and name in task.names()
+    return task.find(str(name)).paper if is_shipped else None
 
 
-def beside(cell: Cell, comparisons: list[JsonObject]) -> JsonObject:
+def beside(cell: Cell, comparisons: list[ComparisonRow]) -> PublishedRow:
+    """Our figures beside those of LoRA Land, which has the cell's task."""
     paper = paper_of(cell)
     assert paper is not None
     ours = next(row for row in comparisons if row["metric"] == paper.metric)
     strict = comparisons[0]
-    other_arms = cell.comparison.other_arms()[paper.metric]
+    scores = cell.comparison.other_arms()[paper.metric]
     theirs = published.table()[cell.task].get(cell.paper.get("model", ""))
-    paper_row = published.comparison_with(cell.task, cell.paper.get("model"))
-    assert paper_row is not None
-    ours_by_figure = {figure: measured(figure, ours, other_arms, cell) for figure in ("base", "tuned", "lift")}
-    agreed = {figure: agreement.agreement(value, theirs) for figure, value in ours_by_figure.items()}
-    figures = {figure: {"ours": ours[figure], "paper": paper_row[f"paper_{figure}"], **asdict(result)} for figure, result in agreed.items()}
+    paper_scores = published.comparison_with(cell.task, cell.paper.get("model"))
+    assert paper_scores is not None
+    figures: dict[str, PublishedFigure] = {
+        figure: figure_row(our_figure(figure, ours, scores, cell), theirs, paper_scores[f"paper_{figure}"]) for figure in FIGURES
+    }
     # of many constants on a scale some score hits ours by luck, so there only the best one counts
-    shares = {entry["answer"]: entry["score"] for entry in other_arms["constants"][: None if other_arms["zero_one"] else 1]}
-    marks = {arm: published.learned_nothing(ours[arm], ours["n"], shares) for arm in ("base", "tuned")}
-    best = other_arms["constants"][0] if other_arms["constants"] else None
+    shares = {entry["answer"]: entry["score"] for entry in scores["constants"][: None if scores["zero_one"] else 1]}
+    marks = {arm: published.learned_nothing(ours[arm], ours["n"], shares) for arm in ARMS}
+    best = scores["constants"][0] if scores["constants"] else None
     return {
         "cell": cell.name,
         "task": cell.task,
@@ -60,25 +63,30 @@ def beside(cell: Cell, comparisons: list[JsonObject]) -> JsonObject:
         "interval": [ours["low"], ours["high"]],
         "figures": figures,
         "strict": {"metric": strict["metric"], "base": strict["base"], "tuned": strict["tuned"]},
-        "gpt35": paper_row["gpt35"],
-        "gpt4": paper_row["gpt4"],
-        "paper_n": paper_row["n"],
-        "paper_rows": paper_row["rows"],
+        "gpt35": paper_scores["gpt35"],
+        "gpt4": paper_scores["gpt4"],
+        "paper_n": paper_scores["n"],
+        "paper_rows": paper_scores["rows"],
         "constant": best,
-        "paper_constant": paper_row["constant"],
+        "paper_constant": paper_scores["constant"],
         "marks": {arm: mark.answer for arm, mark in marks.items() if mark},
-        "paper_marks": paper_row["marks"],
+        "paper_marks": paper_scores["marks"],
         "differs": list(paper.differs),
         "setup": setup(cell),
-        "source": paper_row["source"],
+        "source": paper_scores["source"],
     }
 
 
-def measured(figure: Any, row: JsonObject, other_arms: ArmScores, cell: Cell) -> agreement.OurFigure:
+def figure_row(ours: agreement.OurFigure, theirs: published.PublishedScore | None, paper: float | None) -> PublishedFigure:
+    agreed = agreement.agreement(ours, theirs)
+    return {"ours": ours.value, "paper": paper, "word": agreed.word, "low": agreed.low, "high": agreed.high, "why": agreed.why}
+
+
+def our_figure(figure: agreement.Figure, row: ComparisonRow, scores: ArmScores, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
-    spread = other_arms["spread"]
-    deviations = {"base": (spread["base"],), "tuned": (spread["tuned"],), "lift": (spread["base"], spread["tuned"])}[figure]
+    spread = scores["spread"]
+    deviations = (spread["base"], spread["tuned"]) if figure == "lift" else (spread[figure],)
     in_subset = not rows.subset or cell.task == "magicoder" or all(name.startswith(rows.subset) for name in ids(cell))
     return agreement.OurFigure(
         figure=figure,
@@ -87,7 +95,7 @@ def measured(figure: Any, row: JsonObject, other_arms: ArmScores, cell: Cell) ->
         metric=next(iter(published.row(cell.task).values())).metric,
         split=rows.split,  # a task of the paper is held out on the paper's split; tests of the tasks say so
         subset=rows.subset if in_subset else "",
-        zero_one=other_arms["zero_one"],
+        zero_one=scores["zero_one"],
         deviations=deviations,
         error=error(row, cell.inputs["verdict"].params["confidence"]) if figure == "lift" else None,
         otherwise=tuple(obstacles(cell, rows.n)),
@@ -98,9 +106,9 @@ def ids(cell: Cell) -> list[str]:
     return [example.id for example in cell.heldout.examples()]
 
 
-def error(row: JsonObject, confidence: float) -> float | None:
+def error(row: ComparisonRow, confidence: float) -> float | None:
     """Standard error of a lift, from the width of its bootstrap interval."""
-    if row["low"] is None or row["high"] is None:
+    if row["low"] is None or row["high"] is None:  # no number, which JSON cannot spell
         return None
     quantile = NormalDist().inv_cdf((1 + confidence) / 2)
     return float(row["high"] - row["low"]) / (2 * quantile)
@@ -124,31 +132,45 @@ def obstacles(cell: Cell, paper_rows: int) -> list[str]:
 def setup(cell: Cell) -> list[str]:
     """In what the adapter was not trained as in the paper."""
     tune = cell.adapters[0].params
-    differences = [f"{key} {tune[key]} (paper: {value})" for key, value in SETUP.items() if tune[key] != value]
+    differing = [f"{key} {tune[key]} (paper: {value})" for key, value in SETUP.items() if tune[key] != value]
     on = tune["targets"] if isinstance(tune["targets"], str) else " and ".join(tune["targets"])
-    return differences + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
+    return differing + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
 
 
-def reference_rows(cells: list[Cell], recipe: JsonObject) -> list[JsonObject]:
-    """One row for every cell and reference model: its score, and the lift of tuned over it."""
-    entries = {entry["name"]: entry for entry in recipe["references"]}
-    rows = []
-    for cell in cells:
-        for number, (metric, other_arms) in enumerate(cell.comparison.other_arms().items()):
-            for arm in other_arms["others"]:
-                if not (model := arms.find(arm["name"]).reference):
-                    continue
-                entry = entries[model]
-                figures = {name: arm[name] for name in ("score", "lift", "low", "high")}
-                row = {"cell": cell.name, "task": cell.task, "label": cell.label, "metric": metric, "name": entry["name"], **figures}
-                # what was paid belongs to the answers, so it stands with their first metric only
-                rows.append(row | {"model": entry["model"]} | (paid(cell, entry) if not number else dict.fromkeys(PAID)))
-    return [finite(row) for row in rows]
+def reference_rows(cells: list[Cell], recipe: JsonObject) -> list[ReferenceRow]:
+    """One row for every cell, metric and reference model: its score, and the lift of tuned over it."""
+    entries = {arms.reference(entry["name"]): entry for entry in recipe["references"]}
+    return [
+        finite(reference_row(cell, metric, other, entries[other["name"]], is_first=not number))
+        for cell in cells
+        for number, (metric, scores) in enumerate(cell.comparison.other_arms().items())
+        for other in scores["others"]
+        if other["name"] in entries
+    ]
 
 
-def paid(cell: Cell, entry: JsonObject) -> JsonObject:
-    """What the answers of a reference model took, and what that cost in US dollars by the recipe's price."""
-    facts = cell.inputs[str(InputName("predictions", arms.reference(entry["name"])))].facts
-    tokens = (facts["prompt_tokens"], facts["completion_tokens"])
-    priced = ask.cost(facts, Price(**entry["price"])) if entry["price"] else None
-    return dict(zip(PAID, (*tokens, facts["refused"], priced), strict=True))
+def reference_row(cell: Cell, metric: str, other: OtherArm, entry: JsonObject, is_first: bool) -> ReferenceRow:
+    """One metric of a reference model's answers.
+
+    Args:
+        entry: the model in the recipe.
+        is_first: of the metrics; what was paid belongs to the answers, so it stands with this one only.
+    """
+    facts = cell.inputs[str(InputName("predictions", other["name"]))].facts if is_first else None
+    price = Price(**entry["price"]) if entry["price"] else None
+    return {
+        "cell": cell.name,
+        "task": cell.task,
+        "label": cell.label,
+        "metric": metric,
+        "name": entry["name"],
+        "score": other["score"],
+        "lift": other["lift"],
+        "low": other["low"],
+        "high": other["high"],
+        "model": entry["model"],
+        "tokens_in": facts["prompt_tokens"] if facts else None,
+        "tokens_out": facts["completion_tokens"] if facts else None,
+        "refused": facts["refused"] if facts else None,
+        "cost": ask.cost(facts, price) if facts and price else None,
+    }

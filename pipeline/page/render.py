@@ -11,6 +11,8 @@ from urllib.parse import quote
 from pipeline import arms
 from pipeline.config.recipe import build
 from pipeline.measures import names
+from pipeline.measures.cell_types import ArmRow, CellRow
+from pipeline.measures.report_types import Report
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
@@ -44,7 +46,7 @@ INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
 
-def page(report: JsonObject, blocks: Mapping[str, str], charts: Mapping[str, str], carried: JsonObject | None = None) -> str:
+def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], carried: JsonObject | None = None) -> str:
     """The HTML file.
 
     Args:
@@ -56,7 +58,7 @@ def page(report: JsonObject, blocks: Mapping[str, str], charts: Mapping[str, str
 
     js = script()
     index = {"cells": [ledger(cell) for cell in report["cells"] if cell["examples"]["file"]], **(carried or {})}
-    given = {
+    variables_of_page = {
         "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),
         "js": Markup(js),
         "policy": policy(js),
@@ -65,7 +67,7 @@ def page(report: JsonObject, blocks: Mapping[str, str], charts: Mapping[str, str
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
     }
-    text: str = environment().get_template("report.html.jinja").render(given | shared(report) | data(report))
+    text: str = environment().get_template("report.html.jinja").render(variables_of_page | shared(report) | data(report))
     return text
 
 
@@ -84,7 +86,8 @@ def policy(js: str) -> Any:
     return Markup("; ".join(rules))
 
 
-def markdown(report: JsonObject) -> str:
+def markdown(report: Report) -> str:
+    """The verdict for a pull request."""
     text = environment().get_template("report.md.jinja").render(shared(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -92,17 +95,17 @@ def markdown(report: JsonObject) -> str:
 def environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.jinja")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"typeset": fmt.typeset, "md": plain, "breakable": breakable}
-    made.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
-    made.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
-    return made
+    templates.filters |= {"typeset": fmt.typeset, "md": plain, "breakable": breakable}
+    templates.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
+    templates.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
+    return templates
 
 
 def breakable(text: object) -> Any:
@@ -117,11 +120,11 @@ def plain(text: object) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def shared(report: JsonObject) -> JsonObject:
-    """What both templates need beside the report."""
+def shared(report: Report) -> JsonObject:
+    """Variables of both templates, beside the report's own."""
     tasks: dict[str, list[JsonObject]] = {}
     for cell in report["cells"]:
-        tasks.setdefault(cell["task"], []).append(cell | {"verdict": cell["comparisons"][0]["verdict"]})
+        tasks.setdefault(cell["task"], []).append({**cell, "verdict": cell["comparisons"][0]["verdict"]})
     return {
         "r": report,
         "w": fmt,
@@ -133,7 +136,7 @@ def shared(report: JsonObject) -> JsonObject:
         "cannot_tell": CANNOT_TELL,
         "row_id": row_id,
         "most_cards": MOST_CARDS,
-        "floors": any(cell["floor"] for cell in report["cells"]),
+        "floors": any(cell["constant_answer"] for cell in report["cells"]),
         "arm_label": lambda name: arms.find(name).label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
@@ -143,64 +146,87 @@ def shared(report: JsonObject) -> JsonObject:
     }
 
 
-def data(report: JsonObject) -> JsonObject:
+def data(report: Report) -> JsonObject:
     """What only the page needs: its sections, and lists that come from deep in the report."""
     sets = list(report["data"].values())
-    overlaps = [found for found in sets if found["overlap"]]
+    overlaps = [(examples, overlap) for examples in sets if (overlap := examples["overlap"])]
     return {
         **measured(report),
-        "sections": [(key, name) for key, name in SECTIONS.items() if key in there(report)],
+        "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
         "thinned": max((adapter["curve"]["every"] for adapter in report["adapters"].values() if adapter["curve"]["every"] > 1), default=0),
         "zero_one": any(cell["examples"]["zero_one"] for cell in report["cells"]),
         "graded": any(not cell["examples"]["zero_one"] for cell in report["cells"]),
-        "dropped": [(found, reason, row) for found in sets for reason, row in found["dropped"].items()],
-        "pairs": [(found, pair) for found in overlaps for pair in found["overlap"]["pairs"]],
-        "more_pairs": sum(found["overlap"]["exact"] + found["overlap"]["near"] - len(found["overlap"]["pairs"]) for found in overlaps),
+        "dropped": [(examples, reason, row) for examples in sets for reason, row in examples["dropped"].items()],
+        "pairs": [(examples, pair) for examples, overlap in overlaps for pair in overlap["pairs"]],
+        "more_pairs": sum(overlap["exact"] + overlap["near"] - len(overlap["pairs"]) for _, overlap in overlaps),
     }
 
 
-def there(report: JsonObject) -> set[str]:
+def filled_sections(report: Report) -> set[str]:
     """The sections that have something in them."""
     cells = report["cells"]
-    found = {"verdict", "lifts", "arms", "training", "examples", "checks", "lineage"}
-    found |= {key for key in ("references", "published", "sweep") if report[key]}
-    told = {"parts": "decomposition", "cost": "cost", "forgetting": "forgetting"}
-    return found | {section for section, key in told.items() if any(cell[key] for cell in cells)}
+    filled = {
+        "references": bool(report["references"]),
+        "published": bool(report["published"]),
+        "sweep": bool(report["sweep"]),
+        "parts": any(cell["decomposition"] for cell in cells),
+        "cost": any(cell["cost"] for cell in cells),
+        "forgetting": any(cell["forgetting"] for cell in cells),
+    }
+    always = {"verdict", "lifts", "arms", "training", "examples", "checks", "lineage"}
+    return always | {section for section, is_filled in filled.items() if is_filled}
 
 
-def measured(report: JsonObject) -> JsonObject:
+def measured(report: Report) -> JsonObject:
     """What the page needs of the arms and of what was measured beside scores."""
     cells, verdicts = report["cells"], suite_verdicts(report)
     every = [arm for cell in cells for arm in cell["arms"]]
     return {
-        "there": there(report),
+        "filled": filled_sections(report),
         "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
         "arm_meaning": lambda name: arms.find(name).meaning,
         "called": names.arm,
-        "shown": shown,
-        **{f"any_{key}": any(arm[key] is not None for arm in every) for key in ("lenient", "relevance", "grounding", "speed")},
+        "columns": columns,
+        "any_lenient": any(arm["lenient"] is not None for arm in every),
+        "any_relevance": any(arm["relevance"] for arm in every),
+        "any_grounding": any(arm["grounding"] for arm in every),
+        "any_speed": any(arm["speed"] for arm in every),
         "advice": {row["cell"]: row for row in report["advice"]},
         "labels": {cell["cell"]: cell["label"] for cell in cells},
         "suites": [
-            (cell, suite | {"verdict": verdicts.get((cell["cell"], suite["suite"]), "")}) for cell in cells for suite in cell["forgetting"]
+            (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), "")}) for cell in cells for suite in cell["forgetting"]
         ],
         "most_rows": MOST_ROWS,
-        "priced": any((arm["cost"] or {}).get("request") is not None for arm in every),
+        "priced": any(has_price(arm) for arm in every),
     }
 
 
-def shown(cell: JsonObject) -> JsonObject:
+def has_price(arm: ArmRow) -> bool:
+    return arm["cost"] is not None and arm["cost"]["request"] is not None
+
+
+def columns(cell: CellRow) -> JsonObject:
     """Which columns of the table of arms have something in them, and their heads."""
-    heads = {"relevance": ["#About the prompt"], "grounding": ["#Invented"], "speed": ["#Request p50, p95", "#Tokens/s"]}
-    has: JsonObject = {key: any(arm[key] for arm in cell["arms"]) for key in heads}
-    has["lenient"] = any(arm["lenient"] is not None for arm in cell["arms"])
-    has["cost"] = any((arm["cost"] or {}).get("request") is not None for arm in cell["arms"])
-    return {**has, "heads": [head for key in heads if has[key] for head in heads[key]] + (["#USD per 1,000"] if has["cost"] else [])}
+    arms = cell["arms"]
+    heads = {
+        "relevance": ["#About the prompt"],
+        "grounding": ["#Invented"],
+        "speed": ["#Request p50, p95", "#Tokens/s"],
+        "cost": ["#USD per 1,000"],
+    }
+    has = {
+        "relevance": any(arm["relevance"] for arm in arms),
+        "grounding": any(arm["grounding"] for arm in arms),
+        "speed": any(arm["speed"] for arm in arms),
+        "cost": any(has_price(arm) for arm in arms),
+        "lenient": any(arm["lenient"] is not None for arm in arms),
+    }
+    return {**has, "heads": [head for key, of_column in heads.items() if has[key] for head in of_column]}
 
 
-def ledger(cell: JsonObject) -> JsonObject:
+def ledger(cell: CellRow) -> JsonObject:
     """What the script must know of a cell to list its examples."""
     primary, examples = cell["comparisons"][0], cell["examples"]
     several = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
@@ -218,14 +244,14 @@ def ledger(cell: JsonObject) -> JsonObject:
     }
 
 
-def place(cell: JsonObject) -> str:
-    """A cell's lift and where it stands in the sweep."""
+def place(cell: CellRow) -> str:
+    """A cell's lift and its point of the sweep."""
     row = cell["comparisons"][0]
     return fmt.typeset(f"{fmt.signed(row['lift'], fmt.decimals(row['low'], row['high']))} at {cell['coordinates']}")
 
 
-def lift_of(cell: JsonObject) -> float:
-    return float(cell["comparisons"][0]["lift"])
+def lift_of(cell: CellRow) -> float:
+    return cell["comparisons"][0]["lift"]
 
 
 def yaml_of(recipe: JsonObject) -> str:

@@ -1,6 +1,8 @@
 """Builds report.json: everything on the page, except the texts of the examples."""
 
+from pipeline.measures.cell_types import CellRow, ComparisonRow, ExamplesRow
 from pipeline.measures.claims import Claim
+from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
     checks_section,
@@ -18,32 +20,36 @@ from pipeline.page.cells import Cell, short
 from pipeline.scoring.verdict import VERDICTS
 from pipeline.store.records import JsonObject
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised when a key of report.json changes its meaning or goes away."""
 
 
 def report(
-    recipe: JsonObject, cells: list[Cell], comparisons: dict[str, list[JsonObject]], claims: list[Claim], examples: dict[str, JsonObject]
-) -> JsonObject:
+    recipe: JsonObject,
+    cells: list[Cell],
+    comparisons: dict[str, list[ComparisonRow]],
+    claims: list[Claim],
+    examples: dict[str, ExamplesRow],
+) -> Report:
     """report.json.
 
     Args:
-        comparisons: by cell, primary first.
+        comparisons: by cell, with verdicts, the primary one first.
         claims: the family, with verdicts.
-        examples: by cell, what `examples.read` found.
+        examples: by cell.
     """
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
-    rows = [described(cell, comparisons[cell.name], recipe) | {"examples": examples[cell.name]} for cell in cells]
+    rows = [cell_row(cell, comparisons[cell.name], examples[cell.name], recipe) for cell in cells]
     artifacts, surroundings = lineage_section.artifacts(cells)
-    trained = training_section.adapters(cells)
+    adapters = training_section.adapters(cells)
     verdicts = [claim.verdict for claim in claims if claim.kind == "lift"]
     return {
         "schema": SCHEMA,
         "name": recipe["name"],
         "title": recipe["question"] or f"What did fine-tuning change? ({recipe['name']})",
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
-        "at": max(made["at"] for made in artifacts),
+        "made_at": max(artifact["made_at"] for artifact in artifacts),
         "confidence": recipe["compare"]["confidence"],
         "correction": recipe["compare"]["correction"],
         "family": len(claims),
@@ -54,9 +60,9 @@ def report(
         "cells": rows,
         "published": published_section.published_rows(cells, comparisons),
         "references": published_section.reference_rows(cells, recipe),
-        "sweep": sweep_section.section(recipe, rows, trained),
+        "sweep": sweep_section.section(recipe, rows, adapters),
         "learning": size_section.section(cells, comparisons, recipe),
-        "adapters": trained,
+        "adapters": adapters,
         "data": checks_section.data_sets(cells),
         "recipe": recipe,
         "artifacts": artifacts,
@@ -65,32 +71,36 @@ def report(
     }
 
 
-def described(cell: Cell, comparisons: list[JsonObject], recipe: JsonObject) -> JsonObject:
+def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow, recipe: JsonObject) -> CellRow:
     """A cell's own part of report.json."""
-    corrected = recipe["compare"]["correction"]
-    scored = arms_section.rows(cell, comparisons)
+    primary = comparisons[0]
+    measured = arms_section.measured_arms(cell, comparisons)
+    tokens = cost_section.tokens(cell, measured, recipe)
+    account = None if tokens is None else cost_section.account(cell, measured, tokens, recipe)
+    arms = cost_section.with_costs(measured, tokens or {}, account["arms"] if account else {})
     return {
         "cell": cell.name,
         "task": cell.task,
         "base": cell.base,
-        "where": cell.where,
+        "point": cell.point,
         "coordinates": cell.coordinates,
         "label": cell.label,
         "rank": cell.rank,
         "seeds": cell.seeds,
-        "sentence": fmt.sentence(cell.label, comparisons[0], corrected),
+        "sentence": fmt.sentence(cell.label, primary, recipe["compare"]["correction"]),
         "comparisons": comparisons,
-        "arms": scored,
+        "arms": arms,
         "absent": cell.absent,
-        "floor": arms_section.floor(cell, comparisons[0]["metric"], scored),
-        "decomposition": other_tasks_section.decomposition(cell, comparisons[0]["metric"]),
+        "constant_answer": arms_section.constant_answer(cell, primary["metric"], arms),
+        "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
         "lenient": cell.comparison.lenient(),
         "grounding": other_tasks_section.grounding_kind(cell),
         "forgetting": other_tasks_section.suites(cell),
         "speed": arms_section.speed(cell),
-        "cost": cost_section.account(cell, scored, recipe),
+        "cost": account,
         "answers": checks_section.answers(cell),
         "liveness": checks_section.liveness(cell),
         "adapters": [short(adapter) for adapter in cell.adapters],
         "inputs": {source: short(artifact) for source, artifact in cell.inputs.items()},
+        "examples": examples,
     }

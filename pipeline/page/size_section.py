@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from pipeline.measures import sufficient_size
-from pipeline.measures.sufficient_size import Obstacle
+from pipeline.measures.cell_types import ComparisonRow
 from pipeline.page.cells import Cell, finite
 from pipeline.scoring import stats
+from pipeline.store.figure_types import Obstacle, SizeLine
 from pipeline.store.records import JsonObject
 
 WHY: Mapping[Obstacle | None, str] = {
@@ -18,19 +19,18 @@ WHY: Mapping[Obstacle | None, str] = {
 """Why the points of a sweep cannot be compared."""
 
 
-def section(cells: list[Cell], comparisons: dict[str, list[JsonObject]], recipe: JsonObject) -> list[JsonObject]:
+def section(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]], recipe: JsonObject) -> list[SizeLine]:
     """`learning` of report.json: one entry a task and numeric axis, none where nothing is swept."""
     if not recipe["sweep"]:
         return []
-    asked = recipe["compare"]
-    settings = sufficient_size.Settings(asked["margin"], asked["confidence"])
-    found: list[JsonObject] = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
-    return [row | {"why": WHY[row["reason"]]} for row in found]
+    settings = sufficient_size.Settings(recipe["compare"]["margin"], recipe["compare"]["confidence"])
+    lines = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
+    return [{**line, "why": WHY[line["reason"]]} for line in lines]
 
 
-def point(cell: Cell, primary: JsonObject) -> sufficient_size.Point:
-    exam = cell.heldout.examples()
-    label = dict(zip((example.id for example in exam), stats.group_labels(exam), strict=True))
+def point(cell: Cell, primary: ComparisonRow) -> sufficient_size.Point:
+    heldout = cell.heldout.examples()
+    label = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
     scores, groups = [], []
     for row in cell.comparison.examples():
         tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]
@@ -38,4 +38,4 @@ def point(cell: Cell, primary: JsonObject) -> sufficient_size.Point:
         groups.append(label[row["id"]])
     low, high = cell.comparison.other_arms()[primary["metric"]]["scores"]["tuned"]
     key = cell.inputs["heldout"].key
-    return sufficient_size.Point(cell.task, cell.where, key, primary["tuned"], low, high, np.array(scores), np.array(groups))
+    return sufficient_size.Point(cell.task, cell.point, key, primary["tuned"], low, high, np.array(scores), np.array(groups))

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from pipeline.measures.cell_types import CellRow
+from pipeline.measures.provenance_types import AdapterRow
+from pipeline.measures.report_types import Sweep, SweepAxis, SweepPoint
 from pipeline.measures.sufficient_size import AXES
 from pipeline.store.records import JsonObject, is_number
 
 
-def section(recipe: JsonObject, cells: list[JsonObject], adapters: dict[str, JsonObject]) -> JsonObject | None:
-    """The sweep in report.json; None without a sweep.
+def section(recipe: JsonObject, cells: list[CellRow], adapters: dict[str, AdapterRow]) -> Sweep | None:
+    """What the page says of the sweep; None where there is none.
 
     Args:
         cells: of report.json.
@@ -16,8 +19,8 @@ def section(recipe: JsonObject, cells: list[JsonObject], adapters: dict[str, Jso
     swept: dict[str, list[Any]] = recipe["sweep"]
     if not swept:
         return None
-    axes: list[JsonObject] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
-    first = axes[0] if axes else {"axis": None, "log": None}
+    axes: list[SweepAxis] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
+    first: SweepAxis = axes[0] if axes else {"axis": None, "log": None}
     points = [point(cell, first["axis"], adapters) for cell in cells]
     return {"keys": list(swept), **first, "axes": axes, "points": points}
 
@@ -35,17 +38,22 @@ def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
     return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
 
 
-def point(cell: JsonObject, axis: str | None, adapters: dict[str, JsonObject]) -> JsonObject:
-    """A cell as a point of the sweep; seconds of training are the mean over seeds."""
-    primary = cell["comparisons"][0]
-    trained = [adapters[key] for key in cell["adapters"]]
+def point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]) -> SweepPoint:
+    primary, trained = cell["comparisons"][0], [adapters[key] for key in cell["adapters"]]
     return {
         "cell": cell["cell"],
         "task": cell["task"],
-        "where": cell["where"],
-        "value": cell["where"][axis] if axis else None,
-        "series": {key: value for key, value in cell["where"].items() if key != axis},
-        **{name: primary[name] for name in ("metric", "base", "tuned", "lift", "low", "high", "p_adjusted", "verdict")},
+        "point": cell["point"],
+        "value": cell["point"][axis] if axis else None,
+        "series": {key: value for key, value in cell["point"].items() if key != axis},
+        "metric": primary["metric"],
+        "base": primary["base"],
+        "tuned": primary["tuned"],
+        "lift": primary["lift"],
+        "low": primary["low"],
+        "high": primary["high"],
+        "p_adjusted": primary["p_adjusted"],
+        "verdict": primary["verdict"],
         "runs": cell["examples"]["runs"],
         "trainable_parameters": trained[0]["trainable_parameters"],
         "adapter_bytes": trained[0]["adapter_bytes"],

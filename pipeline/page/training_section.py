@@ -2,8 +2,8 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
+from pipeline.measures.provenance_types import AdapterRow, Curve
 from pipeline.page.cells import Cell, short
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder
@@ -13,36 +13,41 @@ POINTS = 4000
 LINE_POINTS = 160
 
 
-def adapters(cells: list[Cell]) -> dict[str, dict[str, Any]]:
+def adapters(cells: list[Cell]) -> dict[str, AdapterRow]:
     """By short key, every adapter once, though several cells may share it."""
     per_task = {cell.task: sum(len(other.seeds) for other in cells if other.task == cell.task) for cell in cells}
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, AdapterRow] = {}
     for cell in cells:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
             if short(adapter) not in rows:
-                rows[short(adapter)] = {"seed": seed, **price(adapter), "curve": curve(AdapterFolder(adapter.path).curve_file, points)}
+                rows[short(adapter)] = adapter_row(seed, adapter, points)
     return rows
 
 
-def price(adapter: Artifact) -> dict[str, Any]:
-    """What training took: steps, tokens, seconds, and the size of the adapter."""
+def adapter_row(seed: int, adapter: Artifact, points: int) -> AdapterRow:
+    """points: of the curve, at most."""
     facts = adapter.facts
-    required = {name: facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps")}
-    optional = {name: facts.get(name) for name in ("kept_step", "dev_loss", "target_tokens", "tokens_per_second")}
-    return required | optional | {"seconds": facts["train_seconds"]}
+    return {
+        "seed": seed,
+        "trainable_parameters": facts["trainable_parameters"],
+        "adapter_bytes": facts["adapter_bytes"],
+        "steps": facts["steps"],
+        "kept_step": facts.get("kept_step"),
+        "dev_loss": facts.get("dev_loss"),
+        "target_tokens": facts.get("target_tokens"),
+        "tokens_per_second": facts.get("tokens_per_second"),
+        "seconds": facts["train_seconds"],
+        "curve": curve(AdapterFolder(adapter.path).curve_file, points),
+    }
 
 
-def curve(path: Path, points: int) -> dict[str, Any]:
-    """Mean training loss of every few steps, all dev losses.
-
-    Returns:
-        {"every": steps a point, "train": [[last step, loss], ...], "dev": [[step, loss], ...]}
-    """
+def curve(path: Path, points: int) -> Curve:
+    """Mean training loss of every few steps, all dev losses."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     every = -(-len(rows) // points) if rows else 1
     bins = [rows[start : start + every] for start in range(0, len(rows), every)]
-    train = [[int(part[-1]["step"]), sum(float(row["loss"]) for row in part) / len(part)] for part in bins]
-    dev = [[int(row["step"]), float(row["dev_loss"])] for row in rows if row["dev_loss"]]
+    train = [(int(part[-1]["step"]), sum(float(row["loss"]) for row in part) / len(part)) for part in bins]
+    dev = [(int(row["step"]), float(row["dev_loss"])) for row in rows if row["dev_loss"]]
     return {"every": every, "train": train, "dev": dev}

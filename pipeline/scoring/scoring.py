@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,23 @@ from pipeline.errors import ComparisonError, RecipeError
 from pipeline.scoring import answer_flags, constant_answers, stats
 from pipeline.store.records import Comparison, Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
+from pipeline.store.score_types import (
+    AnswerCounts,
+    AnswerRow,
+    ArmScores,
+    ByArm,
+    ConstantScore,
+    CountsByArm,
+    ExampleRow,
+    Lift,
+    OtherArm,
+    PairedRow,
+)
 
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
+Value = TypeVar("Value")
 AnswerParser = Callable[[str, Example], str | None]
 """Reads the answer from a model's text; None if there is none."""
 
@@ -44,12 +57,11 @@ class ComparisonResult:
 
     comparisons: list[Comparison]
     """One a metric, in the order of the settings; p_adjusted and verdict are not set yet."""
-    rows: list[dict[str, Any]]
-    """One an example; see score_types.ExampleRow."""
-    counts: dict[str, Any]
-    """score_types.CountsByArm"""
-    other_arms: dict[str, Any]
-    """By metric; see score_types.ArmScores."""
+    rows: list[ExampleRow]
+    """One an example."""
+    counts: CountsByArm
+    other_arms: dict[str, ArmScores]
+    """By metric."""
     lenient: dict[str, float]
     """By arm (tuned over all seeds), the share of examples whose text contains the target; empty for tasks that run programs."""
     names: list[str]
@@ -77,10 +89,17 @@ class ParsedArm:
         """
         return [answer_flags.flags(prediction, answer) for prediction, answer in zip(self.predictions, self.answers, strict=True)]
 
-    def counts(self) -> dict[str, float]:
+    def counts(self) -> AnswerCounts:
         n, by_flag = len(self.predictions), Counter(flag for row in self.flags() for flag in row)
-        counted = {flag: by_flag[flag] for flag in ("unparsed", "truncated", "endless", "empty", "refused")}
-        return {"n": n, **counted, "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n}
+        return {
+            "n": n,
+            "unparsed": by_flag["unparsed"],
+            "truncated": by_flag["truncated"],
+            "endless": by_flag["endless"],
+            "empty": by_flag["empty"],
+            "refused": by_flag["refused"],
+            "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n,
+        }
 
     def metric_inputs(self, reads: str, examples: list[Example], parse: AnswerParser) -> list[str]:
         """The string that a metric scores for each example; see Metric.reads."""
@@ -165,10 +184,8 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
     )
 
 
-def score_two_arms(
-    metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples: list[Example], parse: AnswerParser
-) -> list[dict[str, Any]]:
-    """Score two arms on one task, without statistics: one row {id, prompt, target, base, tuned, scores: [base, tuned]} an example."""
+def score_two_arms(metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples: list[Example], parse: AnswerParser) -> list[PairedRow]:
+    """Score two arms on one task, without statistics: one row an example."""
     scores = measure(metric, [base, tuned], examples, parse).values.T.tolist()
     return [
         {"id": example.id, "prompt": example.text, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
@@ -176,8 +193,8 @@ def score_two_arms(
     ]
 
 
-def by_arm(values: list[Any], setup: Setup) -> dict[str, Any]:
-    """{base, tuned: [one a seed], others: {name: ...}} of a list in the order of the arms."""
+def by_arm(values: list[Value], setup: Setup) -> ByArm[Value]:
+    """Values by arm, of a list in the order of the arms."""
     return {
         "base": values[0],
         "tuned": values[1 : 1 + setup.seeds],
@@ -282,26 +299,33 @@ def comparison_row(name: str, scores: MetricScores, sampled: stats.Sampled, sett
     )
 
 
-def other_arms(scores: MetricScores, sampled: stats.Sampled, setup: Setup) -> dict[str, Any]:
+def other_arms(scores: MetricScores, sampled: stats.Sampled, setup: Setup) -> ArmScores:
     """One metric's entry in ComparisonResult.other_arms."""
-    rows = []
+    rows: list[OtherArm] = []
     for index, name in enumerate(setup.others[: len(sampled.whole) - 2], start=2):
         low, high = sampled.score_interval(index)
-        score = {"name": name, "score": float(sampled.whole[index]), "score_low": low, "score_high": high}
-        rows.append(score | as_lift(sampled, stats.TUNED, index) | {"over_base": as_lift(sampled, index, stats.BASE)})
+        row: OtherArm = {
+            "name": name,
+            "score": float(sampled.whole[index]),
+            "score_low": low,
+            "score_high": high,
+            **as_lift(sampled, stats.TUNED, index),
+            "over_base": as_lift(sampled, index, stats.BASE),
+        }
+        rows.append(row)
     tuned = scores.values[1 : 1 + setup.seeds]
     return {
         "others": rows,
-        "scores": {"base": [*sampled.score_interval(stats.BASE)], "tuned": [*sampled.score_interval(stats.TUNED)]},
+        "scores": {"base": sampled.score_interval(stats.BASE), "tuned": sampled.score_interval(stats.TUNED)},
         "constants": constant_scores(scores.metric, setup.examples, setup.parse),
         "spread": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
         "zero_one": scores.metric.zero_one,
     }
 
 
-def as_lift(sampled: stats.Sampled, one: int, other: int) -> dict[str, float]:
-    values = asdict(sampled.difference(one, other))
-    return {"lift": values.pop("value"), **values}
+def as_lift(sampled: stats.Sampled, one: int, other: int) -> Lift:
+    difference = sampled.difference(one, other)
+    return {"lift": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
 
 
 def lenient(arms: list[ParsedArm], primary: "Metric", setup: Setup) -> dict[str, float]:
@@ -314,8 +338,8 @@ def lenient(arms: list[ParsedArm], primary: "Metric", setup: Setup) -> dict[str,
     return {name: float(share) for name, share in ({"base": shares["base"], "tuned": np.mean(shares["tuned"])} | shares["others"]).items()}
 
 
-def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerParser) -> list[dict[str, Any]]:
-    """[{answer, score}] of every constant answer, best first; empty if answers are free text or code."""
+def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerParser) -> list[ConstantScore]:
+    """The score of every constant answer, best first; empty if answers are free text or code."""
     answers = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
     if not answers:
         return []
@@ -323,8 +347,10 @@ def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerPars
     inputs = [(parse(text, example) or "") if metric.reads == "answer" else text for text in answers for example in examples]
     result = metric.compute(predictions=inputs, references=targets * len(answers), statistics=True)
     sums = np.array(result[f"{metric.name}_statistics"]).reshape(len(answers), len(targets), -1).sum(axis=1)
-    rows = [{"answer": text, "score": float(score)} for text, score in zip(answers, metric.aggregate(sums), strict=True)]
-    return sorted(rows, key=lambda row: -float(str(row["score"])))
+    rows: list[ConstantScore] = [
+        {"answer": text, "score": float(score)} for text, score in zip(answers, metric.aggregate(sums), strict=True)
+    ]
+    return sorted(rows, key=lambda row: -row["score"])
 
 
 def smallest_effect(metric: "Metric", sampled: stats.Sampled) -> float:
@@ -335,21 +361,21 @@ def smallest_effect(metric: "Metric", sampled: stats.Sampled) -> float:
     return max(observed, floor) if metric.zero_one or spread <= stats.TIE else observed
 
 
-def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], setup: Setup) -> list[dict[str, Any]]:
+def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], setup: Setup) -> list[ExampleRow]:
     """See ComparisonResult.rows."""
     by_example = zip(*(arm_rows(number, arm, scores) for number, arm in enumerate(arms)), strict=True)
     return [
-        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)} | by_arm([*rows], setup)
+        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices), **by_arm([*rows], setup)}
         for example, rows in zip(setup.examples, by_example, strict=True)
     ]
 
 
-def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[dict[str, Any]]:
+def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[AnswerRow]:
     """Texts, answers, scores and flags of arm `number`, one row an example."""
     measured = {name: metric_scores for name, metric_scores in scores.items() if number < len(metric_scores.values)}
-    rows = []
+    rows: list[AnswerRow] = []
     for index, (prediction, answer, flag_names) in enumerate(zip(arm.predictions, arm.answers, arm.flags(), strict=True)):
-        row = {
+        row: AnswerRow = {
             "text": prediction.text,
             "answer": answer,
             "stopped": prediction.stopped,
@@ -358,5 +384,5 @@ def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> li
             "flags": flag_names,
         }
         reasons = {name: metric_scores.reasons[number][index] for name, metric_scores in measured.items() if metric_scores.reasons}
-        rows.append(row | ({"reasons": reasons} if reasons else {}))
+        rows.append({**row, "reasons": reasons} if reasons else row)
     return rows

@@ -18,10 +18,12 @@ from pipeline.models import liveness
 from pipeline.scoring import scoring, stats
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
+from pipeline.store.figure_types import Relevance, Suite
 from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
+from pipeline.store.score_types import AnswerRow, ExampleRow
 
 PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 
@@ -97,24 +99,24 @@ def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> sc
     return scoring.ArmPredictions(predictions_of(work, "base"), [predictions_of(work, "tuned", seed) for seed in seeds], others)
 
 
-def add_flags(row: dict[str, Any], hallucinated: dict[str, list[set[str]]]) -> dict[str, Any]:
+def add_flags(row: ExampleRow, hallucinated: dict[str, list[set[str]]]) -> ExampleRow:
     """An example's row in which each answer that names something absent from source and target has the flag `hallucinated`."""
 
-    def with_flag(arm: str, seed: int, answer: dict[str, Any]) -> dict[str, Any]:
-        return answer | {"flags": [*answer["flags"], "hallucinated"]} if row["id"] in hallucinated[arm][seed] else answer
+    def with_flag(arm: str, seed: int, answer: AnswerRow) -> AnswerRow:
+        return {**answer, "flags": [*answer["flags"], "hallucinated"]} if row["id"] in hallucinated[arm][seed] else answer
 
     tuned = [with_flag("tuned", seed, answer) for seed, answer in enumerate(row["tuned"])]
     others = {name: with_flag(name, 0, answer) for name, answer in row["others"].items()}
-    return row | {"base": with_flag("base", 0, row["base"]), "tuned": tuned, "others": others}
+    return {**row, "base": with_flag("base", 0, row["base"]), "tuned": tuned, "others": others}
 
 
-def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Any]:
+def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Relevance]:
     """How relevant each arm's answers are to their prompts."""
     groups = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
     by_arm = {}
     for name in map(input_names.parse, sorted(work.inputs)):
         if name.role == "relevance":
-            rows = RelevanceFolder(folder_of(work, name)).rows()
+            rows: list[Any] = RelevanceFolder(folder_of(work, name)).rows()
             labels = np.array([groups[row["example"]] for row in rows])
             by_arm[name.arm] = relevance.summarize(rows, labels, *resampling(work))
     return by_arm
@@ -125,20 +127,22 @@ def resampling(work: Work) -> tuple[float, int, int]:
     return work.params["confidence"], work.params["resamples"], work.params["seed"]
 
 
-def forgetting_suites(work: Work) -> list[dict[str, Any]]:
+def forgetting_suites(work: Work) -> list[Suite]:
     """Tuned against base on every general suite."""
     suites = [paragraphs_suite(work)] if str(PARAGRAPHS) in work.inputs else []
     return suites + [other_task_suite(work, name, inline.from_spec(spec)) for name, spec in work.params["general"].items()]
 
 
-def paragraphs_suite(work: Work) -> dict[str, Any]:
+def paragraphs_suite(work: Work) -> Suite:
+    """Loss on plain English; a base that guesses no better than evenly has nothing to lose there."""
     losses = Artifact.open(folder_of(work, PARAGRAPHS))
-    suite = forgetting.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
+    rows: list[Any] = LossesFolder(losses.path).rows()
+    suite = forgetting.loss_suite(rows, work.params["loss_margin"], *resampling(work))
     measurable = forgetting.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
     return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
 
 
-def other_task_suite(work: Work, name: str, task: Task) -> dict[str, Any]:
+def other_task_suite(work: Work, name: str, task: Task) -> Suite:
     """A task that the adapter was not trained for, scored by its primary metric."""
     heldout = HeldoutFolder(folder_of(work, InputName("heldout", suite=name))).examples()
     base, tuned = (

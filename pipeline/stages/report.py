@@ -35,8 +35,8 @@ def run(work: Work) -> dict[str, Any]:
     comparisons, claims = claims_section.judge(opened, recipe)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
-    read = {cell.name: examples_section.section(cell, comparisons[cell.name][0], files) for cell in opened}
-    report = report_data.report(recipe, opened, comparisons, claims, read)
+    examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], files) for cell in opened}
+    report = report_data.report(recipe, opened, comparisons, claims, examples)
     charts = charts_lift.all_of(report) | charts_arms.all_of(report)
 
     folder = ReportFolder(work.out)

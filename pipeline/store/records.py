@@ -1,7 +1,7 @@
 """Reads and writes the rows that stages hand to each other, one JSON object a line."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -104,7 +104,7 @@ class Comparison:
 
 
 JsonObject = dict[str, Any]
-"""An object of a JSON file, by key."""
+"""An object of a JSON file whose keys have no type here: a recipe, the params and facts of an artifact."""
 Record = TypeVar("Record", Example, Prediction, Comparison)
 
 
@@ -151,7 +151,7 @@ def dictionaries(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def write_dictionaries(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_dictionaries(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write any JSON-lines file, one object a line."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 

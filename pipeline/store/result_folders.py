@@ -1,13 +1,14 @@
 """Reads and writes the files in the folders of results, which are comparisons and reports. See `folders.py`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pipeline.store import records
 from pipeline.store.artifact import CARD
+from pipeline.store.figure_types import Decomposition, GroundingByArm, Liveness, RelevanceByArm, Suites
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.records import Comparison
 from pipeline.store.score_types import ArmScores, CountsByArm, ExampleRow
@@ -15,7 +16,7 @@ from pipeline.store.score_types import ArmScores, CountsByArm, ExampleRow
 
 @dataclass(frozen=True)
 class ComparisonFolder(Folder):
-    """Written by `compare`: scores and statistics of one task. The modules in measures/ say what a measure holds.
+    """Written by `compare`: scores and statistics of one task. For the shapes see `score_types.py` and `figure_types.py`.
 
     A file that is not there was not measured, and is read as None.
     """
@@ -43,46 +44,52 @@ class ComparisonFolder(Folder):
         records.write(self.path / self.COMPARISONS, comparisons)
 
     def examples(self) -> Iterator[ExampleRow]:
-        return cast("Iterator[ExampleRow]", records.dictionaries(self.examples_file))
+        rows: Iterator[Any] = records.dictionaries(self.examples_file)
+        return rows
 
-    def write_examples(self, rows: Iterable[dict[str, Any]]) -> None:
+    def write_examples(self, rows: Iterable[ExampleRow]) -> None:
         records.write_dictionaries(self.examples_file, rows)
 
     def other_arms(self) -> dict[str, ArmScores]:
-        """By metric, the arms beside base and tuned."""
-        return read_mapping(self.path / self.OTHER_ARMS)
+        """By metric."""
+        scores: dict[str, ArmScores] = records.read_json(self.path / self.OTHER_ARMS)
+        return scores
 
     def counts(self) -> CountsByArm:
-        return cast("CountsByArm", read_mapping(self.path / self.COUNTS))
+        counts: CountsByArm = records.read_json(self.path / self.COUNTS)
+        return counts
 
-    def liveness(self) -> list[dict[str, Any]]:
-        """One report a training seed: {seed, alive, ...}; see models.liveness."""
-        reports: list[dict[str, Any]] = records.read_json(self.path / self.LIVENESS)
+    def liveness(self) -> list[Liveness]:
+        """One a training seed."""
+        reports: list[Liveness] = records.read_json(self.path / self.LIVENESS)
         return reports
 
     def lenient(self) -> dict[str, float] | None:
-        """By arm, the share of examples whose text contains the target; see scoring.ComparisonResult."""
-        return self.measured(self.LENIENT)
+        """By arm, the share of examples whose target is in the text."""
+        shares: dict[str, float] | None = self.measured(self.LENIENT)
+        return shares
 
-    def decomposition(self) -> dict[str, Any] | None:
-        """By metric; see measures.decompose."""
-        return self.measured(self.DECOMPOSITION)
+    def decomposition(self) -> dict[str, Decomposition] | None:
+        """By metric."""
+        by_metric: dict[str, Decomposition] | None = self.measured(self.DECOMPOSITION)
+        return by_metric
 
-    def grounding(self) -> dict[str, Any] | None:
-        """See measures.grounding."""
-        return self.measured(self.GROUNDING)
+    def grounding(self) -> GroundingByArm | None:
+        by_arm: GroundingByArm | None = self.measured(self.GROUNDING)
+        return by_arm
 
-    def relevance(self) -> dict[str, Any] | None:
-        """{arms: {name: ...}}; see measures.relevance."""
-        return self.measured(self.RELEVANCE)
+    def relevance(self) -> RelevanceByArm | None:
+        by_arm: RelevanceByArm | None = self.measured(self.RELEVANCE)
+        return by_arm
 
-    def forgetting(self) -> dict[str, Any] | None:
-        """{suites: [...]}; see measures.forgetting."""
-        return self.measured(self.FORGETTING)
+    def forgetting(self) -> Suites | None:
+        suites: Suites | None = self.measured(self.FORGETTING)
+        return suites
 
-    def measured(self, name: str) -> dict[str, Any] | None:
+    def measured(self, name: str) -> Any:
+        """What a file holds; None where it is not there."""
         path = self.path / name
-        return read_mapping(path) if path.is_file() else None
+        return records.read_json(path) if path.is_file() else None
 
     def write_json(self, values: dict[str, Any]) -> None:
         """Write JSON files.
@@ -106,15 +113,15 @@ class ReportFolder(Folder):
     def page(self) -> Path:
         return self.path / self.PAGE
 
-    def data(self) -> dict[str, Any]:
-        """report.json; see docs/report.md."""
+    def data(self) -> Any:
+        """report.json; see measures.report_types.Report and docs/report.md."""
         return read_mapping(self.path / self.DATA)
 
     def card(self, adapter: str) -> Path:
         """The model card of an adapter, by its folder's name."""
         return self.path / "cards" / adapter / CARD
 
-    def write(self, page: str, markdown: str, data: dict[str, Any]) -> None:
+    def write(self, page: str, markdown: str, data: Mapping[str, object]) -> None:
         self.page.write_text(page, "utf-8")
         (self.path / self.MARKDOWN).write_text(markdown, "utf-8")
         (self.path / self.DATA).write_text(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")

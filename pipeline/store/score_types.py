@@ -1,6 +1,8 @@
 """Types the scores in the files of a comparison, as report.json holds them too."""
 
-from typing import NotRequired, TypedDict
+from typing import Generic, NotRequired, TypedDict, TypeVar
+
+Value = TypeVar("Value")
 
 
 class Interval(TypedDict):
@@ -36,13 +38,17 @@ class AnswerCounts(TypedDict):
     """Generated tokens an answer."""
 
 
-class CountsByArm(TypedDict):
-    """counts.json of a comparison."""
+class ByArm(TypedDict, Generic[Value]):
+    """One value an arm."""
 
-    base: AnswerCounts
-    tuned: list[AnswerCounts]
+    base: Value
+    tuned: list[Value]
     """One a training seed."""
-    others: dict[str, AnswerCounts]
+    others: dict[str, Value]
+
+
+CountsByArm = ByArm[AnswerCounts]
+"""counts.json of a comparison."""
 
 
 class ConstantScore(TypedDict):
@@ -98,17 +104,13 @@ class AnswerRow(TypedDict):
     """By metric that explains failures."""
 
 
-class ExampleRow(TypedDict):
+class ExampleRow(ByArm[AnswerRow]):
     """A row of a comparison's examples.jsonl: one held-out example with what every arm answered."""
 
     id: str
     prompt: str
     target: str
     choices: list[str]
-    base: AnswerRow
-    tuned: list[AnswerRow]
-    """One a training seed."""
-    others: dict[str, AnswerRow]
 
 
 class PairedRow(TypedDict):

@@ -5,8 +5,6 @@ from typing import Any, Literal, NotRequired, TypedDict
 from pipeline.store.score_types import Interval
 
 PartName = Literal["format", "prompt", "learned"]
-Reason = Literal["never", "speed not measured", "training not timed", "no price of an hour", "no price of a token"]
-"""Why there is no number of requests: a request costs no less, or something is not known."""
 Obstacle = Literal["different examples", "not a mean of examples"]
 
 
@@ -25,16 +23,21 @@ class Trial(Interval):
     p: float
 
 
-class Part(PartialInterval):
-    """One step of the lift; its interval and p are null where nothing was gained."""
+class Gain(PartialInterval):
+    """What a step of the lift gains; interval and p are null where that is nothing."""
+
+    value: float
+    p: float | None
+
+
+class Part(Gain):
+    """One step of the lift."""
 
     name: PartName
     arm: str | None
     """At the end of the step: `over` itself where nothing was gained; null where the task has no arm of this step."""
     over: str
     """At the start of the step."""
-    value: float
-    p: float | None
     tried: Trial | None
     """What the arm of this step scored over `over`; null of `learned`, and where there is no such arm."""
 
@@ -103,7 +106,20 @@ class FlippedExample(TypedDict):
     tuned: str
 
 
-class SuiteFigures(Interval):
+class TestedDifference(Interval):
+    """How much worse tuned is than base, with its interval and its tests against a margin."""
+
+    difference: float
+    """How much worse tuned is."""
+    p: float
+    """One-sided, that tuned is worse by the margin or more; small: shown not to be."""
+    p_worse: float
+    """One-sided, that tuned is worse by the margin or less; small: shown to be worse."""
+    margin: float
+    """How much worse tuned may be."""
+
+
+class SuiteFigures(TestedDifference):
     """Tuned against base on one general suite, a score in 0..1 or a loss in nats a token; below zero, tuned is better."""
 
     kind: Literal["loss", "task"]
@@ -114,14 +130,6 @@ class SuiteFigures(Interval):
     """Examples, or paragraphs."""
     base: float
     tuned: float
-    difference: float
-    """How much worse tuned is."""
-    p: float
-    """One-sided, that tuned is worse by the margin or more; small: shown not to be."""
-    p_worse: float
-    """One-sided, that tuned is worse by the margin or less; small: shown to be worse."""
-    margin: float
-    """How much worse tuned may be."""
     kl: Divergence | None
     """Null of tasks."""
     flips: Flips
@@ -138,6 +146,12 @@ class Suite(SuiteFigures):
     """`paragraphs`, or the name of a task."""
     measurable: bool
     """Whether the base has anything to lose: it scores more than the margin, or guesses better than evenly by more than that."""
+
+
+class Suites(TypedDict):
+    """forgetting.json."""
+
+    suites: list[Suite]
 
 
 class SuiteRow(Suite):
@@ -174,6 +188,12 @@ class Relevance(Interval):
     """Share of pairs in which an answer fits its own prompt better than another one; null where there was no other prompt."""
     auc_low: float | None
     auc_high: float | None
+
+
+class RelevanceByArm(TypedDict):
+    """relevance.json."""
+
+    arms: dict[str, Relevance]
 
 
 class Rate(PartialInterval):
@@ -236,106 +256,26 @@ class GroundingByArm(TypedDict):
     arms: dict[str, Grounding]
 
 
-class ArmSpeed(TypedDict):
-    """One request at a time, greedy, the same number of new tokens for every arm; seconds, tokens and bytes."""
+class AdapterSigns(TypedDict):
+    """liveness.json of an arm: what tells whether its adapter changes anything."""
 
-    prompt_tokens: float
-    """Mean of a timed prompt."""
-    prompt_tokens_per_second: float
-    """Median over requests, to the first token."""
-    tokens_per_second: float | None
-    """Median over requests, after the first token; null where none is written."""
-    ranks: bool
-    """Whether the arm ranks choices and writes nothing."""
-    p50: float
-    """Median latency."""
-    p95: float
-    weight_bytes: int
-    peak_bytes: int | None
-    """Of the longest request; null off CUDA."""
+    tensors: int
+    """B matrices."""
+    zero_tensors: list[str]
+    targets: int
+    """Modules that the adapter was trained on."""
+    unmatched: list[str]
+    """Those of them that the model lacks."""
+    probes: int
+    """Prompts whose next-token logits were compared."""
+    largest_logit_difference: float
 
 
-class TimedArm(ArmSpeed):
-    """An arm of speed.json with its requests."""
+class Liveness(AdapterSigns):
+    """One training seed of a comparison's liveness.json."""
 
-    latency: list[float]
-    first: list[float]
-    """Time to the first token."""
-
-
-class ArmSpeedRow(ArmSpeed):
-    """The timing of an arm, or of the one with weights of the same shape that was timed in its place."""
-
-    timed_as: str | None
-    """The arm that was timed in its place; null where it was timed itself."""
-    overhead: float | None
-    """Its latency over base's, median over prompts that both answered; null of base."""
-
-
-class SpeedFigures(TypedDict):
-    """The timing of a cell as a whole."""
-
-    overhead: dict[str, float]
-    """By arm that was timed: its latency over base's."""
-    new_tokens: int
-    """Tokens that each request writes."""
-    prompts: int
-    untimed: str | None
-    """Why weights that are not quantized were not timed; else null."""
-    adapter_bytes: int
-    context_window: int
-    """Tokens."""
-
-
-class Speed(SpeedFigures):
-    """speed.json with the figures that follow from it."""
-
-    arms: dict[str, TimedArm]
-
-
-class ArmCost(TypedDict):
-    """What an arm's requests cost, in US dollars; null where a speed or a price is not known."""
-
-    in_per_million: float | None
-    """A million prompt tokens."""
-    out_per_million: float | None
-    """A million new tokens."""
-    request: float | None
-    """One request of mean length."""
-    seconds: float | None
-    """Of the machine for such a request; null behind an endpoint."""
-    over_base: float | None
-    """Those seconds over base's."""
-
-
-class TrainingCost(TypedDict):
-    """What training took; seeds are replicates, so the price is that of one adapter."""
-
-    adapters: int
-    gpu_hours: float | None
-    """Of one adapter, the mean."""
-    all_gpu_hours: float | None
-    dollars: float | None
-    """Of one adapter; null where an hour has no price."""
-
-
-class BreakEven(TypedDict):
-    """From which number of requests one arm, its training included, is cheaper than another."""
-
-    one: str
-    other: str
-    requests: int | None
-    """Null where there is a reason."""
-    unmeasured: list[str]
-    """Which of the two run on this machine and were not timed."""
-    reason: Reason | None
-
-
-class BreakEvenRow(BreakEven):
-    """A break-even with what the report adds."""
-
-    why: str
-    """The reason in words; empty where there is none."""
+    seed: int
+    alive: bool
 
 
 class LargestDifference(Interval):
