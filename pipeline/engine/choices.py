@@ -9,7 +9,7 @@ Ids = Sequence[int]
 
 
 def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any, budget: int) -> list[list[int]]:
-    """Indices of the rows that are read together: a prompt is held, and the logits of an answer given, once an answer of several tokens.
+    """Batches as indices of rows. A prompt is in memory once for every answer of several tokens, and so are that answer's logits.
 
     Args:
         budget: padded tokens in one pass.

@@ -158,6 +158,7 @@ def ranked(model: Any, ids: Sequence[int], answers: Sequence[Sequence[int]], pad
 
 
 def synchronize(device: Any) -> None:
+    """Wait until a CUDA device has finished its work."""
     import torch
 
     if device.type == "cuda":
@@ -186,6 +187,7 @@ def reset_peak(device: Any) -> int | None:
 
 
 def peak_bytes(device: Any) -> int:
+    """The most bytes that were allocated on a CUDA device since reset_peak."""
     import torch
 
     return int(torch.cuda.max_memory_allocated(device))

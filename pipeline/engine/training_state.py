@@ -25,10 +25,12 @@ def batch_indices(count: int, params: dict[str, Any], step: int) -> tuple[int, .
 
 
 def steps_per_epoch(count: int, params: dict[str, Any]) -> int:
+    """Optimizer steps of one epoch; the last one may hold fewer examples."""
     return -(-count // int(params["batch_examples"]))
 
 
 def total_steps(count: int, params: dict[str, Any]) -> int:
+    """Optimizer steps of a run, at most max_steps."""
     steps = steps_per_epoch(count, params) * int(params["epochs"])
     return min(steps, params["max_steps"]) if params["max_steps"] else steps
 
@@ -79,6 +81,7 @@ class State:
             setattr(self, name, value)
 
     def load_tensors(self, values: dict[str, Any]) -> None:
+        """Copy values into the trained parameters, by name."""
         import torch
 
         with torch.no_grad():
@@ -86,6 +89,7 @@ class State:
                 self.tensors[name].copy_(value)
 
     def keep_if_best(self, loss: float) -> None:
+        """Remember the adapter if its dev loss, in nats a token, is the lowest so far."""
         if not self.best or loss < self.best["loss"]:
             self.best = {"loss": loss, "step": self.step, "tensors": {name: value.detach().clone() for name, value in self.tensors.items()}}
 
@@ -110,6 +114,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
+    """Continue with the generators as random_state returned them."""
     import torch
 
     torch.set_rng_state(state["cpu"].cpu())

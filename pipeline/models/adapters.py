@@ -29,6 +29,7 @@ def attach(base: Any, params: dict[str, Any]) -> Any:
 
 
 def linears(base: Any) -> dict[str, Any]:
+    """Full name to module for every linear module, 4-bit ones too."""
     import torch
 
     return {name: module for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)}

@@ -189,7 +189,7 @@ def folder_digest(folder: Path, memory: Path | None = None) -> str:
     """Digest of a model folder's bytes.
 
     Args:
-        memory: a JSON file that remembers hashes of large files by path, size and time of change; it need not exist or be writable.
+        memory: a JSON file that remembers hashes of large files by path, size and modification time; it need not exist or be writable.
     """
     old = remembered(memory)
     hashes, fresh = {}, {}
@@ -205,7 +205,7 @@ def folder_digest(folder: Path, memory: Path | None = None) -> str:
 
 
 def remembered(memory: Path | None) -> dict[str, str]:
-    """Hashes by path, size and time of change; none where the file is missing or damaged."""
+    """Hashes by path, size and modification time; none where the file is missing or damaged."""
     try:
         hashes: dict[str, str] = json.loads(memory.read_text("utf-8")) if memory else {}
     except (OSError, ValueError):

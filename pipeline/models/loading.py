@@ -80,7 +80,7 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
 
 
 def nf4(dtype: Any, skip: list[str]) -> Any:
-    """The one quantization: NF4, double, with its compute type said (the library's default is FP4 in fp32)."""
+    """The one quantization: NF4, double, with an explicit compute type (the library's default is FP4 in fp32)."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -93,7 +93,7 @@ def nf4(dtype: Any, skip: list[str]) -> Any:
 
 
 def context_window(model: Any) -> int:
-    """Tokens that a model was made for, prompt and answer together."""
+    """Tokens of prompt and answer together that a model was made for."""
     return int(model.config.get_text_config().max_position_embeddings)
 
 
@@ -119,7 +119,7 @@ def unfit(folder: Path, trust: bool) -> list[str]:
 
 
 def keep_cpu_weights_unpacked(model: Any) -> None:
-    """Cure of a fault in bitsandbytes 0.50.2 on CPUs with AVX512-BF16.
+    """Work around a fault in bitsandbytes 0.50.2 on CPUs with AVX512-BF16.
 
     Left on, the first eval forward repacks the weights in place; later training steps then get wrong
     gradients without an error, and merging gives garbage. Must run before any forward.
@@ -152,10 +152,12 @@ def expanded(model: Any) -> Iterator[bool]:
 
 
 def dense_bytes(module: Any) -> int:
+    """Bytes of the weights of a Linear4bit once they are dequantized."""
     return int(module.in_features * module.out_features * module.weight.quant_state.dtype.itemsize)
 
 
 def free_bytes(device: Any) -> int:
+    """Bytes that can still be allocated on a device."""
     import psutil
     import torch
 

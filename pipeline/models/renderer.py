@@ -46,6 +46,7 @@ class Renderer:
         self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
     def plain(self, text: str) -> list[int]:
+        """The ids of a text without special tokens."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -126,6 +127,7 @@ class Renderer:
         ]
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """The ids of many texts without special tokens, tokenized together."""
         ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -164,6 +166,7 @@ class Renderer:
         return prompt[encoded[low][0] :] if low < len(encoded) else ""
 
     def decode(self, ids: list[int]) -> str:
+        """The text of ids, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
 

@@ -187,6 +187,7 @@ def halved(budget: int, rows: Sequence[batching.TokenRow]) -> int:
 
 
 def check(loss: float, norm: float, state: training_state.State) -> None:
+    """Raise TrainingError if the loss or the gradient is not finite, or if no gradient reaches the adapter."""
     step = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise TrainingError(
@@ -200,6 +201,7 @@ def check(loss: float, norm: float, state: training_state.State) -> None:
 
 
 def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any]:
+    """Write the adapter, the best or the last one, and its curve; returns facts for the manifest. Raises TrainingError if it is dead."""
     chosen = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
     if state.best and work.params["keep"] == "best":
         state.load_tensors(state.best["tensors"])
