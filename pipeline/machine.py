@@ -1,4 +1,4 @@
-"""The computer that the work runs on, and what a stage is handed. Nothing here ever enters a key."""
+"""Describes the computer that the work runs on, and what a stage is given. Nothing here ever enters a key."""
 
 import os
 import platform

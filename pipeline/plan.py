@@ -1,4 +1,4 @@
-"""READ FIRST. From a recipe to the jobs that answer it: plan() is the flow of the whole program, jobs_of() that of one task."""
+"""Turns a recipe into the jobs that it needs. Read this first: plan() is the flow of the whole program, jobs_of() that of one task."""
 
 import json
 from collections.abc import Iterator

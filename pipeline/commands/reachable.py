@@ -1,4 +1,4 @@
-"""Tells what keeps a base or a data set from being fetched or read, in one request to the hub at most and without loading it."""
+"""Explains why a base model or a data set cannot be fetched: one request to the hub at most, and nothing is loaded."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Hashes the data files of a task that are on this machine: a file may change under its name, so its bytes enter keys."""
+"""Hashes the data files of a task that are on this machine: a file may change under its name, so its content is part of the key."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Types a cell of report.json: one task at one point of a sweep, its arms and what was measured of them."""
+"""Declares the types of a cell of report.json: one task at one point of a sweep, its arms and their measures."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 

@@ -1,4 +1,4 @@
-"""What arms and general suites are called in sentences."""
+"""Names arms and general suites in sentences."""
 
 from pipeline import arms
 

@@ -1,4 +1,4 @@
-"""Types what report.json says of where its figures come from: adapters, data sets, artifacts, computers."""
+"""Declares the types of provenance in report.json: adapters, data sets, artifacts, computers."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 

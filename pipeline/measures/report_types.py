@@ -1,4 +1,4 @@
-"""Types report.json: every row that the report writes and that the page, the terminal and the gate read."""
+"""Declares the types of report.json: every row that the report writes and that page, terminal and gate read."""
 
 from typing import Any, Literal, TypedDict
 

@@ -1,4 +1,4 @@
-"""The kinds of adapter: how one is configured, which modules carry it, when it is dead, how large it is, what people call it.
+"""Defines the kinds of adapter: peft config, modules that carry it, when it is dead, number of parameters, description.
 
 A new kind is a class and a line in KINDS; training, the liveness gate, estimates and model cards read it.
 """
