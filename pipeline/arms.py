@@ -1,4 +1,4 @@
-"""The arms of a comparison, a row each: what an arm is called, what it asks of `generate`, and where its figures belong.
+"""Lists the arms of a comparison, one row each: its names, its parameters of `generate`, and where its figures belong.
 
 A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates read it from here. Ways of asking that `generate` does
 not know yet are parameters of that stage first.

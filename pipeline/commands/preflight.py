@@ -1,4 +1,4 @@
-"""Refuses, before any job runs, what would crash a run hours after its start or make its results useless.
+"""Refuses, before any job runs, what would crash a run hours after its start or leave useless results.
 
 Every check takes what is still to be made and gives its obstacles, each in a line that says what is wrong, where, with the value and the
 remedy: the store, data sets, bases, keys of endpoints, the sandbox, disk, GPU memory. `check()` is the list of them.

@@ -1,4 +1,4 @@
-"""Reads the rows of a task from each kind of source: hub data set, files, folder or function.
+"""Reads the rows of a task from each kind of source: hub data set, files, folder or function. A new kind goes here.
 
 A source that is missing or out of reach is an error at once, which names the nearest thing that exists.
 """

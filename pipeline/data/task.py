@@ -1,4 +1,4 @@
-"""Defines the fields of a task and of its source; looks a shipped task up by the name of its file."""
+"""Declares the fields of a task and of its source; looks a shipped task up by the name of its file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

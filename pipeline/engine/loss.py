@@ -1,4 +1,4 @@
-"""Computes the training loss."""
+"""Computes the training loss: the negative log-likelihood of the tokens that the mask selects."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Measures hallucination: names in an answer that neither source nor target holds, and wrong statements about a meaning representation."""
+"""Measures hallucination: names in an answer that appear in neither source nor target, and wrong facts about a structured input."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Finds missing, added and wrong values in an answer to a meaning representation."""
+"""Finds missing, added and wrong values in an answer to a structured input (a meaning representation, as in E2E and ViGGO)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Silences notices of libraries that ask nothing of the user, one by one, each by its text."""
+"""Silences warnings of libraries that need no action from the user, each matched by its exact text."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""Reads and writes the files in the folders that training and comparing need: a class for each kind of folder owns the names and shapes.
+"""Reads and writes the files of the folders that training and comparison need, a class for each kind of folder.
 
 Stages read and write their folders through these classes alone. The folders of results are in `result_folders.py`, so that a change
 of what a report holds is no change of what training reads.

@@ -1,4 +1,4 @@
-"""Composes and parses the names of the inputs of jobs, here alone; they enter keys.
+"""Composes and parses the names of job inputs, which are part of an artifact's key. No other file does.
 
 A comparison reads `heldout` and `train` (examples), the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`, `reference.<model>`),
 `relevance.<arm>`, and general suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or `tuned`). A report reads the

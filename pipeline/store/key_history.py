@@ -1,4 +1,4 @@
-"""Keeps keys stable: a recipe key that was added later enters no key while its value means 'as before'.
+"""Keeps the keys of artifacts stable: a parameter that was added later is left out of the key while its value means 'as before'.
 
 A stage always gets all of its parameters, and an old manifest is read as if it held them.
 """

@@ -1,4 +1,4 @@
-"""Reads and writes the files in the folders of results, which are comparisons and reports. See `folders.py`."""
+"""Reads and writes the files of comparison and report folders. See `folders.py`."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
