@@ -42,8 +42,9 @@ class Meter:
                 self.bar.update(self.bar.task_ids[0], completed=self.done, note=self.note)
         elif now - self.last_line_time > LINE_SECONDS:
             self.last_line_time, rate = now, self.done / (now - self.start)
-            left = (self.total - self.done) / rate if rate else 0.0
-            text = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {left:.0f} s left" + (f", {self.note}" if self.note else "")
+            seconds_left = (self.total - self.done) / rate if rate else 0.0
+            note = f", {self.note}" if self.note else ""
+            text = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {seconds_left:.0f} s left{note}"
             print(f"  {self.label}: {text}", file=sys.stderr, flush=True)
 
     def open_bar(self) -> None:

@@ -198,10 +198,10 @@ def build(raw: Mapping[str, Any], location: str = "recipe") -> Recipe:
         raise RecipeError("\n".join(f"{location}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
 
 
-def section_at(place: tuple[Any, ...]) -> type[Section]:
-    """The Section class that describes a place of the recipe."""
+def section_at(location: tuple[Any, ...]) -> type[Section]:
+    """The Section class that describes a location in the recipe."""
     section: Any = Recipe
-    for part in place:
+    for part in location:
         if part in ENTRIES:
             section = ENTRIES[part]
         elif isinstance(part, str):
@@ -210,9 +210,9 @@ def section_at(place: tuple[Any, ...]) -> type[Section]:
     return result
 
 
-def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
-    """The keys allowed at a place of the recipe."""
-    return section_at(place).model_fields
+def keys_at(location: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
+    """The keys allowed at a location in the recipe."""
+    return section_at(location).model_fields
 
 
 def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str = "") -> dict[str, Any]:

@@ -12,47 +12,51 @@ from pydantic.fields import FieldInfo
 from pipeline.errors import suggest
 
 Keys = Callable[[tuple[Any, ...]], Mapping[str, FieldInfo]]
-"""The keys allowed at a place of a recipe, with their fields."""
+"""The keys allowed at a location in a recipe, with their fields."""
 MIN_SIMILARITY = 0.25
 """The difflib ratio from which a word is suggested for another."""
 
 
 def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]:
-    """One line for every wrong place: what it must be, what it is, what to do.
+    """One line for every wrong location: what it must be, what it is, what to do.
 
     Args:
         errors: those of pydantic.
         raw: the recipe as it is in the file.
     """
-    places: dict[tuple[Any, ...], list[Any]] = {}
+    errors_at: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
         if error["type"] != "too_short" or not error["input"]:  # else its entries are wrong, and each has a line
-            places.setdefault(place_of(error, raw), []).append(error)
-    inner = [place for place in places if not any(place == other[: len(place)] for other in places if len(other) > len(place))]
-    return list(dict.fromkeys(describe_mistake(place, places[place], raw, keys) for place in inner))
+            errors_at.setdefault(location_of(error, raw), []).append(error)
+    inner = [
+        location
+        for location in errors_at
+        if not any(location == other[: len(location)] for other in errors_at if len(other) > len(location))
+    ]
+    return list(dict.fromkeys(describe_mistake(location, errors_at[location], raw, keys) for location in inner))
 
 
-def describe_mistake(place: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> str:
+def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> str:
     """One line a location. Several errors at one location are the branches of a union that all fail."""
-    error_type, value, key_path = errors[0]["type"], errors[0]["input"], address(place, raw)
+    error_type, value, key_path = errors[0]["type"], errors[0]["input"], address(location, raw)
     if error_type == "extra_forbidden":
-        return f"{key_path} is not a key. {remedy_for_key(place, keys(place[:-1]))}"
+        return f"{key_path} is not a key. {remedy_for_key(location, keys(location[:-1]))}"
     if error_type == "missing":
-        description = keys(place[:-1])[place[-1]].description
+        description = keys(location[:-1])[location[-1]].description
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
     if error_type == "value_error":
         return str(errors[0]["msg"]).removeprefix("Value error, ") + "."
     if value is None:
         return f"{key_path} is empty. Give it a value, or leave the line out."
     requirement = " or ".join(dict.fromkeys(requirement_of(error) for error in errors))
-    return f"{key_path} must be {requirement} (it is {spell_value(value)}). {remedy(place, value, errors)}".rstrip()
+    return f"{key_path} must be {requirement} (it is {spell_value(value)}). {remedy(location, value, errors)}".rstrip()
 
 
-def remedy_for_key(place: tuple[Any, ...], keys: Iterable[str]) -> str:
+def remedy_for_key(location: tuple[Any, ...], keys: Iterable[str]) -> str:
     """The nearest key; in a section with the section's name in front, as a sweep and the command line need it."""
-    if len(place) != 2:
-        return suggest(str(place[-1]), keys)
-    return nearest(str(place[-1]), keys, "docs/recipes.md", f"{place[0]}.")
+    if len(location) != 2:
+        return suggest(str(location[-1]), keys)
+    return nearest(str(location[-1]), keys, "docs/recipes.md", f"{location[0]}.")
 
 
 def nearest(word: str, words: Iterable[str], see: str, prefix: str = "") -> str:
@@ -97,7 +101,7 @@ def requirement_of(error: Any) -> str:
     return template.format_map({name: f"{value:g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()})
 
 
-def remedy(place: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
+def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     """What to write instead; empty if that is unclear."""
     error_types = {error["type"] for error in errors}
     if isinstance(value, str) and error_types & {"int_type", "float_type"} and is_finite_number(value):
@@ -111,7 +115,7 @@ def remedy(place: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
             value, re.findall(r"'([^']+)'", " ".join(error.get("ctx", {}).get("expected", "") for error in errors)), n=1
         )
         return f"Did you mean '{near[0]}'?" if near else ""
-    if error_types & {"tuple_type", "list_type"} and place[-1] == "seeds":
+    if error_types & {"tuple_type", "list_type"} and location[-1] == "seeds":
         return "Write the seeds themselves, as [0, 1, 2]."  # 3 may mean three seeds or the seed 3
     if error_types & {"tuple_type", "list_type"}:
         return f"Write [{spell_value(value)}]." if not isinstance(value, dict) else "Begin each entry with a dash."
@@ -124,10 +128,10 @@ def remedy(place: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     return ""
 
 
-def address(place: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
-    """A place as users write it: dotted keys, and a task by its name."""
-    parts = [str(part) for part in place[:1]]
-    for part in place[1:]:
+def address(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
+    """A location as users write it: dotted keys, and a task by its name."""
+    parts = [str(part) for part in location[:1]]
+    for part in location[1:]:
         entry = raw[parts[0]][part] if parts in (["tasks"], ["references"]) and isinstance(part, int) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         parts.append(name if isinstance(name, str) else f"[{part}]" if isinstance(part, int) else str(part))
@@ -140,17 +144,17 @@ def spell_value(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def place_of(error: Any, raw: Mapping[str, Any]) -> tuple[Any, ...]:
+def location_of(error: Any, raw: Mapping[str, Any]) -> tuple[Any, ...]:
     """Where a mistake is in the recipe: the parts of a pydantic location that the recipe holds, and a missing key.
 
     Other parts name branches of a union (`int`, `literal['a','b']`) or wrappers.
     """
-    place: list[Any] = []
+    location: list[Any] = []
     value: Any = raw
     for part in error["loc"]:
         if (isinstance(value, Mapping) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int)):
-            place, value = [*place, part], value[part]
-    return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
+            location, value = [*location, part], value[part]
+    return (*location, error["loc"][-1]) if error["type"] == "missing" else tuple(location)
 
 
 def is_finite_number(text: str) -> bool:

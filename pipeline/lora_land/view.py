@@ -21,21 +21,21 @@ ROWS = (
 )
 
 
-def show(out: Console, what: str | None) -> None:
+def show(out: Console, name: str | None) -> None:
     """Print an overview, or one task or model.
 
     Raises:
         RecipeError: the paper has no task or model of this name; names the nearest.
     """
     names = [*published.models(), *published.GPT]
-    if what is None:
+    if name is None:
         show_all(out)
-    elif what in published.tasks():
-        show_task(out, what)
-    elif what in names:
-        show_model(out, what)
+    elif name in published.tasks():
+        show_task(out, name)
+    elif name in names:
+        show_model(out, name)
     else:
-        raise RecipeError(f"published: the paper has no task or model '{what}'.", suggest(what, [*published.tasks(), *names]))
+        raise RecipeError(f"published: the paper has no task or model '{name}'.", suggest(name, [*published.tasks(), *names]))
 
 
 def show_all(out: Console) -> None:

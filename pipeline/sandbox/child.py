@@ -95,8 +95,8 @@ class ProcessMonitor:
         """The limit that the program exceeded; empty if it ended by itself."""
         looked = 0.0
         while True:
-            left = self.deadline - time.monotonic()
-            ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(POLL_SECONDS if self.open else FAST_POLL_SECONDS, left)))
+            remaining = self.deadline - time.monotonic()
+            ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(POLL_SECONDS if self.open else FAST_POLL_SECONDS, remaining)))
             over = not self.drain(ready, job["output"])
             ended = self.reap()
             if ended:
@@ -105,7 +105,7 @@ class ProcessMonitor:
                 return "output limit"
             if ended:
                 return ""
-            if left <= 0:
+            if remaining <= 0:
                 return "time limit"
             if os.getppid() != self.parent:  # without isolation the keeper itself must notice that its parent is gone
                 return "killed: SIGKILL"

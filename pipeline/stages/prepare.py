@@ -46,11 +46,11 @@ class Tally:
     total: int
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, reason: str, place: str, value: str) -> None:
+    def add(self, reason: str, location: str, value: str) -> None:
         entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": []})
         entry["count"] += 1
         if len(entry["first"]) < SHOWN:
-            entry["first"].append(place)
+            entry["first"].append(location)
             entry["values"].append(shorten(value, 160).encode("utf-8", "backslashreplace").decode())
 
     def count(self, *reasons: str) -> int:
@@ -88,20 +88,20 @@ class Spool:
         self.tickets: list[tuple[int, int]] = []
         """The rank of each example in the draw, and its place in the file."""
 
-    def put(self, place: str, example: Example, seed: int | None) -> None:
+    def put(self, location: str, example: Example, seed: int | None) -> None:
         """seed: of the draw; None: as they come."""
         random_bytes = hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8]
         rank = len(self.tickets) if seed is None else int.from_bytes(random_bytes)
         self.tickets.append((rank, self.file.tell()))
-        row = (place, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
+        row = (location, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
         self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
 
     def in_order(self) -> Iterator[tuple[str, Example]]:
         """Place and example, in the order of the draw."""
         for _, offset in sorted(self.tickets):
             self.file.seek(offset)
-            place, name, prompt, target, choices, group, extra = json.loads(self.file.readline())
-            yield place, Example(name, records.prompt_from_json(prompt), target, tuple(choices), group, extra)
+            location, name, prompt, target, choices, group, extra = json.loads(self.file.readline())
+            yield location, Example(name, records.prompt_from_json(prompt), target, tuple(choices), group, extra)
 
 
 @dataclass
@@ -131,20 +131,22 @@ class Draw:
     def is_done(self) -> bool:
         return len(self.selected) >= self.wanted and self.looked_at >= SAMPLE
 
-    def look(self, place: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: Tally) -> None:
+    def look(self, location: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: Tally) -> None:
         """Keep an example, or count why not."""
         self.looked_at += 1
         fitted, length = make_examples.fit_tokens(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
         if fitted is None:
             tally.add(
-                "too long", place, f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}"
+                "too long",
+                location,
+                f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}",
             )
-        elif len(self.selected) < self.wanted and not self.is_copy(place, fitted, tally):
+        elif len(self.selected) < self.wanted and not self.is_copy(location, fitted, tally):
             self.cut += fitted.prompt != example.prompt
             self.selected.append(fitted)
             self.lengths.append(length)
 
-    def is_copy(self, place: str, example: Example, tally: Tally) -> bool:
+    def is_copy(self, location: str, example: Example, tally: Tally) -> bool:
         """Whether a training prompt is a held-out one, or was in training before."""
         if self.watch is None:
             return False  # several held-out answers to one prompt are for the group to tell
@@ -155,11 +157,11 @@ class Draw:
             return True
         prompt, whole = digest(example.text), digest([example.text, example.target])
         if whole in self.prompts:
-            tally.add("duplicate", place, example.text)
+            tally.add("duplicate", location, example.text)
         elif prompt in self.prompts and example.choices:  # where answers are free, a prompt may have several
-            tally.add("conflicting answer", place, f"{example.target}, to {example.text}")
+            tally.add("conflicting answer", location, f"{example.target}, to {example.text}")
         elif prompt in self.dev_prompts:
-            tally.add("prompt of the dev part", place, example.text)
+            tally.add("prompt of the dev part", location, example.text)
         else:
             self.prompts |= {prompt, whole}
             self.dev_prompts |= {prompt} if len(self.selected) < self.params["dev_examples"] else set()
@@ -243,11 +245,11 @@ def select(spool: Spool, draw: Draw, tally: Tally) -> None:
     """Look at examples in the order of the draw until there are enough, or too many that are too long."""
     render = renderer.renderer(draw.params["model"])
     with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as progress:
-        for place, example, counts in measured(spool.in_order(), render):
+        for location, example, counts in measured(spool.in_order(), render):
             if draw.is_done or (draw.looked_at >= SAMPLE and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)
-            draw.look(place, example, counts, render, tally)
+            draw.look(location, example, counts, render, tally)
             progress.advance(len(draw.selected) - before)
 
 
@@ -257,7 +259,7 @@ def measured(
     """Every example with its tokens, which are counted for many at a time."""
     while chunk := list(islice(examples, CHUNK)):
         counts = render.lengths([(example.prompt, example.target) for _, example in chunk])
-        yield from ((place, example, count) for (place, example), count in zip(chunk, counts, strict=True))
+        yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 
 
 def check_targets(draw: Draw, location: str, tally: Tally) -> None:

@@ -29,17 +29,17 @@ def files(start: Path, names: Iterable[str] = (), package: Path = PACKAGE) -> li
         package: the folder `pipeline`; what it imports from elsewhere is not followed.
     """
     closure: set[Path] = set()
-    left = [start]
-    while left:
-        path = left.pop()
+    pending = [start]
+    while pending:
+        path = pending.pop()
         if path not in closure:
             closure.add(path)
-            left += imports(path, package)
+            pending += imports(path, package)
             name = path.relative_to(package).as_posix() if path.is_relative_to(package) else ""
             if name in ROOMS_BY_NAME:
-                left += modules(package / ROOMS_BY_NAME[name])
+                pending += modules(package / ROOMS_BY_NAME[name])
             if name in FILES_BY_NAME:
-                left += [one for one in modules(package / FILES_BY_NAME[name]) if one.stem in set(names)]
+                pending += [path for path in modules(package / FILES_BY_NAME[name]) if path.stem in set(names)]
     rooms = {path.parent for path in closure if path.parent != package}
     return sorted(path for path in closure | {file for room in rooms for file in data(room)} if not is_bare(path))
 

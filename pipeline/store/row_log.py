@@ -20,9 +20,9 @@ class Kept:
     def add(self, *rows: dict[str, Any]) -> None:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
         try:
-            left = lines
-            while left:
-                left = left[self.file.write(left) :]
+            remaining = lines
+            while remaining:
+                remaining = remaining[self.file.write(remaining) :]
             os.fsync(self.file.fileno())
         except OSError:
             self.file.truncate(self.end)  # no later row may stand behind half a line

@@ -54,8 +54,8 @@ def read(path: Path, split: str) -> Iterator[Row]:
         fields = (line.split() for line in file)
         for is_sentence, lines in groupby(fields, key=lambda words: bool(words) and words[0] != "-DOCSTART-"):
             if is_sentence:
-                held = [*lines]
-                yield {"tokens": [words[0] for words in held], "ner_tags": [TAGS.index(words[-1]) for words in held]}
+                sentence = [*lines]
+                yield {"tokens": [words[0] for words in sentence], "ner_tags": [TAGS.index(words[-1]) for words in sentence]}
 
 
 def crossweigh(split: str, rows: int) -> Source:
