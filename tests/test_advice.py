@@ -7,7 +7,7 @@ import pytest
 from pipeline.measures import advice
 from pipeline.measures.claims import Claim
 from pipeline.measures.evidence import Evidence
-from pipeline.page.advice_section import advice_row, rule_row, summary
+from pipeline.page.verdict_section import advice_row, rule_row, summary
 
 COST = {"arms": {"tuned": {"request": 0.0004}, "base_fewshot": {"request": 0.0006}, "reference.big": {"request": None}}}
 COST["break_even"] = [

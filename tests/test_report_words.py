@@ -8,7 +8,7 @@ from pipeline.measures import names
 from pipeline.measures.advice import StatementKind
 from pipeline.measures.cost import AssumptionKind
 from pipeline.measures.evidence import Table
-from pipeline.page import advice_section, anchors, cost_section
+from pipeline.page import anchors, cost_section, verdict_section
 from tests.page_reader import Page
 from tests.report_inputs import Inputs, Made
 
@@ -38,7 +38,7 @@ def test_other_words_leave_every_figure_as_it_is(tmp_path, monkeypatch):
     plain = report_of(tmp_path / "plain")
     monkeypatch.setattr(names, "arm", lambda name: "requests dollars lift never -cost better")
     monkeypatch.setattr(names, "suite", lambda name: "a suite")
-    monkeypatch.setattr(advice_section, "rule_name", lambda name: f"some rule {name}")
+    monkeypatch.setattr(verdict_section, "rule_name", lambda name: f"some rule {name}")
     monkeypatch.setattr(cost_section, "why", lambda row: "some reason")
     reworded = report_of(tmp_path / "reworded")
     assert figures(reworded.html) == figures(plain.html)
@@ -62,7 +62,7 @@ def test_every_link_leads_to_a_row_of_the_page(tmp_path):
 
 
 def test_every_statement_and_assumption_has_its_sentence():
-    assert set(advice_section.TEXTS) == set(get_args(StatementKind))
+    assert set(verdict_section.TEXTS) == set(get_args(StatementKind))
     assert set(cost_section.ASSUMPTIONS) == set(get_args(AssumptionKind))
 
 

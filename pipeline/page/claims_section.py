@@ -7,7 +7,7 @@ from pipeline.measures import advice, claims, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow
 from pipeline.measures.claims import Claim, ClaimCell
 from pipeline.measures.report_types import ClaimRow, Conclusions, Report
-from pipeline.page import advice_section, fmt, other_tasks_section
+from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
 from pipeline.scoring.verdict import Verdict
@@ -96,9 +96,9 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
     recommendations, rules = advice.advise(rows, shared)
     return {
         "claims": [claim_row(claim) for claim in family],
-        "advice": [advice_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
-        "rules": [advice_section.rule_row(rule) for rule in rules],
-        "summary": advice_section.summary(recommendations, family, rows),
+        "advice": [verdict_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
+        "rules": [verdict_section.rule_row(rule) for rule in rules],
+        "summary": verdict_section.summary(recommendations, family, rows),
     }
 
 

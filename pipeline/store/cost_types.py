@@ -1,4 +1,4 @@
-"""Types speed and cost of arms, as report.json holds them."""
+"""Declares the types of speed and cost of arms, as report.json holds them."""
 
 from typing import Literal, TypedDict
 

@@ -1,4 +1,4 @@
-"""Types the figures that are derived from scores: parts of a lift, other tasks, relevance, hallucination, timing, cost."""
+"""Declares the types of figures derived from scores: parts of a lift, other tasks, relevance, hallucination, timing, cost."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 

@@ -1,4 +1,4 @@
-"""Types the scores in the files of a comparison, as report.json holds them too."""
+"""Declares the types of the scores of a comparison, as its files and report.json hold them."""
 
 from typing import Generic, NotRequired, TypedDict, TypeVar
 
