@@ -45,7 +45,7 @@ class Inputs:
     n: int = 40
     texts: dict[int, dict[str, str]] = field(default_factory=dict)
     """By example number: other `prompt`, `target`, `base` or `tuned` texts."""
-    made: dict[str, dict[str, Any]] = field(default_factory=dict)
+    provenance: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By input (`base`, `tuned0`): other entries of its manifest's `made`."""
     gain: float = 0.35
     steps: int = 60
@@ -61,38 +61,38 @@ class Inputs:
     def work(self) -> Work:
         recipe = build({"name": "demo", "base": "qwen2.5-1.5b", "tasks": ["boolq", "titles"], **self.recipe})
         inputs, cells = {}, []
-        for where, point in recipe.points():
+        for coordinates, point in recipe.points():
             for task in point.tasks:
                 cell = f"cell{len(cells):04}"
                 name = task if isinstance(task, str) else task.name
                 rank, seeds = point.finetune.rank, list(point.finetune.seeds)
-                cells.append({"cell": cell, "task": name, "base": point.base, "where": where, "rank": rank, "seeds": seeds})
+                cells.append({"cell": cell, "task": name, "base": point.base, "where": coordinates, "rank": rank, "seeds": seeds})
                 cells[-1] |= {
                     "paper": {"model": "", "forced_chat": False},
                     "absent": [{"arm": "base_constrained", "why": "free text"}][: not self.arms],
                 }
-                inputs |= {f"{cell}.{source}": made.path for source, made in self.cell(name, rank, seeds, where).items()}
+                inputs |= {f"{cell}.{source}": artifact.path for source, artifact in self.cell(name, rank, seeds, coordinates).items()}
         out = self.root / "out"
         out.mkdir()
         return Work({"recipe": recipe.model_dump(mode="json"), "cells": cells}, inputs, out, self.root / "resume")
 
-    def cell(self, task: str, rank: int, seeds: list[int], where: dict[str, Any]) -> dict[str, Artifact]:
+    def cell(self, task: str, rank: int, seeds: list[int], coordinates: dict[str, Any]) -> dict[str, Artifact]:
         rows = with_others(examples(task, self.n, rank, seeds, self.gain), task, self.arms)
         for number, texts in self.texts.items():
             put(rows[number], texts)
         metric = GRADED.get(task, "accuracy")
         if self.second:
             score_again(rows, metric, self.second)
-        sources = {"heldout": self.exam(task, rows), "train": self.train(task)}
-        points = {seed: {"rank": rank, "seed": seed, **where} for seed in sorted(seeds)}  # all in the order of the plan
+        sources = {"heldout": self.heldout(task, rows), "train": self.train(task)}
+        points = {seed: {"rank": rank, "seed": seed, **coordinates} for seed in sorted(seeds)}  # all in the order of the plan
         sources |= {f"adapter{seed}": self.adapter(task, point) for seed, point in points.items()}
-        sources["base"] = self.said("base", task, {}, rows, [row["base"] for row in rows])
+        sources["base"] = self.predictions("base", task, {}, rows, [row["base"] for row in rows])
         for number, (seed, point) in enumerate(points.items()):
-            sources[f"tuned{seed}"] = self.said(f"tuned{seed}", task, point, rows, [row["tuned"][number] for row in rows])
+            sources[f"tuned{seed}"] = self.predictions(f"tuned{seed}", task, point, rows, [row["tuned"][number] for row in rows])
         for name in self.arms:
             if name not in report_measures.DERIVED:
                 source = name if name.startswith("reference.") else f"arm.{name}"
-                sources[source] = self.said(source, task, {}, rows, [row["others"][name] for row in rows])
+                sources[source] = self.predictions(source, task, {}, rows, [row["others"][name] for row in rows])
         metrics = [metric, *([self.second] if self.second else [])]
         counts = {
             "base": count([row["base"] for row in rows]),
@@ -104,29 +104,31 @@ class Inputs:
         if self.measured:
             files |= report_measures.files(task, rows, metric, self.grounded)
             timing = json.dumps(report_measures.speed(task))
-            sources["speed"] = self.seal("speed", task, {"rank": rank, "quantization": "nf4", **where}, {"speed.json": timing}, {})
+            sources["speed"] = self.seal("speed", task, {"rank": rank, "quantization": "nf4", **coordinates}, {"speed.json": timing}, {})
         files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
         sources["verdict"] = self.seal(
-            "verdict", task, {"rank": rank, **where}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}
+            "verdict", task, {"rank": rank, **coordinates}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}
         )
         return sources
 
-    def said(self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]) -> Artifact:
+    def predictions(
+        self, source: str, task: str, params: dict[str, Any], rows: list[dict[str, Any]], arm: list[dict[str, Any]]
+    ) -> Artifact:
         """A folder of generate or reference: what one arm wrote."""
         predictions = [Prediction(row["id"], one["text"], one["tokens"], one["stopped"]) for row, one in zip(rows, arm, strict=True)]
-        tokens = sum(said["tokens"] for said in arm)
+        tokens = sum(answer["tokens"] for answer in arm)
         paid = {"prompt_tokens": 90 * self.n, "completion_tokens": tokens, "seconds": 3.5, "refused": 0}
-        asked = {"max_new_tokens": 48, "stop": ["\n\n"]} | ({"shots": 5} if source == "arm.base_fewshot" else {})
+        limits = {"max_new_tokens": 48, "stop": ["\n\n"]} | ({"shots": 5} if source == "arm.base_fewshot" else {})
         facts = {"examples": self.n, "tokens": tokens, "truncated": 0, "tokens_per_second": 61.0}
         return self.seal(
             source,
             task,
-            params | asked,
+            params | limits,
             {"predictions.jsonl": text_by(write, predictions)},
             facts | (paid if source.startswith("reference.") else {}),
         )
 
-    def exam(self, task: str, rows: list[dict[str, Any]]) -> Artifact:
+    def heldout(self, task: str, rows: list[dict[str, Any]]) -> Artifact:
         body = text_by(write, [Example(row["id"], row["prompt"], row["target"], tuple(row["choices"])) for row in rows])
         dropped = dropped_rows(100, "bad value", "<i>n/a</i>", ["row 17", "row 90", "row 91"])
         return self.seal(
@@ -158,21 +160,21 @@ class Inputs:
     def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
         stages = {"heldout": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
-        known = {"adapter": "finetune", "reference": "reference"}
-        stage = stages.get(source) or next((stage for begin, stage in known.items() if source.startswith(begin)), "generate")
+        stage_of_source = {"adapter": "finetune", "reference": "reference"}
+        stage = stages.get(source) or next((stage for begin, stage in stage_of_source.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")
         hashed = hashlib.sha256(repr(files).encode()).hexdigest()
-        asked = ArtifactSpec(stage, f"{task}--{source}", 1, {"task": {"name": task}, "source": source, **params}, {"content": hashed})
-        if found := store.find(stage, asked.key):
-            return found
-        with store.scratch(asked) as out:
+        spec = ArtifactSpec(stage, f"{task}--{source}", 1, {"task": {"name": task}, "source": source, **params}, {"content": hashed})
+        if artifact := store.find(stage, spec.key):
+            return artifact
+        with store.scratch(spec) as out:
             for name, body in files.items():
                 if name == "comparisons":
                     write(out / "comparisons.jsonl", body)
                 else:
                     (out / name).write_text(body, "utf-8")
-            made = {**MADE, "seconds": 12.5, **self.made.get(source, {})}
-            return store.seal(asked, out, facts, made, {})
+            provenance = {**MADE, "seconds": 12.5, **self.provenance.get(source, {})}
+            return store.seal(spec, out, facts, provenance, {})
 
 
 def examples(task: str, n: int, rank: int, seeds: list[int], gain: float) -> list[dict[str, Any]]:
@@ -252,8 +254,8 @@ def put(row: dict[str, Any], texts: dict[str, str]) -> None:
 def score_again(rows: list[dict[str, Any]], metric: str, second: str) -> None:
     """A score by a second metric beside that by the first, and different from it."""
     for row in rows:
-        for said in (row["base"], *row["tuned"], *row["others"].values()):
-            said["scores"][second] = 0.15 + 0.7 * said["scores"][metric]
+        for answer in (row["base"], *row["tuned"], *row["others"].values()):
+            answer["scores"][second] = 0.15 + 0.7 * answer["scores"][metric]
 
 
 def compared(task: str, rows: list[dict[str, Any]], metric: str) -> Comparison:

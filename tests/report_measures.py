@@ -36,19 +36,21 @@ def lifted(after: list[float], before: list[float]) -> Row:
 
 def scores_of(rows: list[Row], metric: str) -> dict[str, list[float]]:
     """By arm, the scores of the examples; tuned is the mean over seeds."""
-    found = {"base": [row["base"]["scores"][metric] for row in rows]}
-    found["tuned"] = [sum(arm["scores"][metric] for arm in row["tuned"]) / len(row["tuned"]) for row in rows]
-    return found | {name: [row["others"][name]["scores"][metric] for row in rows] for name in rows[0]["others"]}
+    by_arm = {"base": [row["base"]["scores"][metric] for row in rows]}
+    by_arm["tuned"] = [sum(arm["scores"][metric] for arm in row["tuned"]) / len(row["tuned"]) for row in rows]
+    return by_arm | {name: [row["others"][name]["scores"][metric] for row in rows] for name in rows[0]["others"]}
 
 
 def beside(rows: list[Row], metric: str) -> Row:
     scores = scores_of(rows, metric)
     others = [other(name, scores) for name in rows[0]["others"]]
-    told = {name: band(scores[name]) for name in ("base", "tuned")}
+    bands = {name: band(scores[name]) for name in ("base", "tuned")}
     zero_one = metric == "accuracy"
     (answer, count), *_ = Counter(row["target"] for row in rows).most_common(1)
     constants = [{"answer": answer, "score": count / len(rows)}] if zero_one else []
-    return {metric: {"others": others, "scores": told, "constants": constants, "spread": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}}
+    return {
+        metric: {"others": others, "scores": bands, "constants": constants, "spread": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}
+    }
 
 
 def band(values: list[float]) -> list[float]:
@@ -57,8 +59,8 @@ def band(values: list[float]) -> list[float]:
 
 def other(name: str, scores: dict[str, list[float]]) -> Row:
     low, high = band(scores[name])
-    told = {"name": name, "score": mean(scores[name]), "score_low": low, "score_high": high}
-    return {**told, **lifted(scores["tuned"], scores[name]), "over_base": lifted(scores[name], scores["base"])}
+    entry = {"name": name, "score": mean(scores[name]), "score_low": low, "score_high": high}
+    return {**entry, **lifted(scores["tuned"], scores[name]), "over_base": lifted(scores[name], scores["base"])}
 
 
 def mean(values: list[float]) -> float:
@@ -76,9 +78,9 @@ def decomposition(rows: list[Row], metric: str) -> Row:
         tried = there and name != "learned"
         parts[-1]["tried"] = {"arm": candidate, **as_part(lifted(scores[candidate], scores[last]))} if tried else None
         chain.append(chosen)
-    told = lifted(scores["tuned"], scores["base"])
-    said = [[name, mean(scores[name])] for name in chain]
-    ends = {"lift": told["lift"], "low": told["low"], "high": told["high"], "best_cheap": chain[2], "chain": said}
+    difference = lifted(scores["tuned"], scores["base"])
+    chain_scores = [[name, mean(scores[name])] for name in chain]
+    ends = {"lift": difference["lift"], "low": difference["low"], "high": difference["high"], "best_cheap": chain[2], "chain": chain_scores}
     return {
         metric: {"parts": parts, **ends, "candidates": [name for name in ("base", "base_constrained", "base_fewshot") if name in scores]}
     }
@@ -89,8 +91,8 @@ def stepped(scores: dict[str, list[float]], chosen: str, last: str) -> Row:
     return as_part(lifted(scores[chosen], scores[last])) if chosen != last else {"value": 0.0, "low": None, "high": None, "p": None}
 
 
-def as_part(told: Row) -> Row:
-    return {"value": told["lift"]} | {name: told[name] for name in ("low", "high", "p")}
+def as_part(difference: Row) -> Row:
+    return {"value": difference["lift"]} | {name: difference[name] for name in ("low", "high", "p")}
 
 
 def grounding(rows: list[Row], kind: str | None) -> Row:
@@ -102,12 +104,13 @@ def grounding(rows: list[Row], kind: str | None) -> Row:
         slots = None
         if kind == "slots":
             rates = {
-                key: {"rate": 0.02 * at, "low": 0.01 * at, "high": 0.03 * at} for at, key in enumerate(("missing", "added", "wrong"), 1)
+                key: {"rate": 0.02 * index, "low": 0.01 * index, "high": 0.03 * index}
+                for index, key in enumerate(("missing", "added", "wrong"), 1)
             }
             slots = {"missing": 4, "added": 2, "wrong": 1, "of": 200, "unjudged": 0, "rates": rates, "first": []}
-        told = {"n": n, "answers": n, "hallucinated": bad, "rate": bad / n, "low": max(0, bad / n - 0.05), "high": bad / n + 0.06}
+        summary = {"n": n, "answers": n, "hallucinated": bad, "rate": bad / n, "low": max(0, bad / n - 0.05), "high": bad / n + 0.06}
         first = [{"example": rows[0]["id"], "facts": ["1987", "<b>Fort William</b>"]}]
-        arms[name] = told | {"kinds": {"name": bad, "number": 2, "date": 1}, "slots": slots, "first": first if bad else []}
+        arms[name] = summary | {"kinds": {"name": bad, "number": 2, "date": 1}, "slots": slots, "first": first if bad else []}
     return {"kind": kind, "arms": arms}
 
 
@@ -183,7 +186,7 @@ def speed(seed: str) -> Row:
         arms[name] = {
             "prompt_tokens": 80 * (5 if name == "base_fewshot" else 1),
             "latency": latency,
-            "first": [each / 6 for each in latency],
+            "first": [seconds / 6 for seconds in latency],
         }
         arms[name] |= {
             "prompt_tokens_per_second": 2400 / factor,
@@ -208,12 +211,12 @@ def speed(seed: str) -> Row:
 
 def files(task: str, rows: list[Row], metric: str, kind: str | None) -> dict[str, str]:
     """compare's derived files beyond those of base and tuned."""
-    made = {
+    contents = {
         "beside.json": beside(rows, metric),
-        "lenient.json": {name: mean(found) + 0.02 for name, found in scores_of(rows, metric).items()},
+        "lenient.json": {name: mean(scores) + 0.02 for name, scores in scores_of(rows, metric).items()},
         "decomposition.json": decomposition(rows, metric),
         "grounding.json": grounding(rows, kind),
         "relevance.json": relevance(rows),
         "forgetting.json": forgetting(task),
     }
-    return {name: json.dumps(body) for name, body in made.items()}
+    return {name: json.dumps(body) for name, body in contents.items()}

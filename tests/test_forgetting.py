@@ -39,34 +39,34 @@ def task(base, tuned, margin=0.02, groups=None):
 
 
 def test_a_loss_that_did_not_change_is_shown_to_be_kept():
-    found = forgetting.loss_suite(paragraphs(200, 0.0), 0.05, *HOW)
-    assert found["p"] < 0.001
-    assert found["p_worse"] > 0.99
-    assert found["low"] < 0 < found["high"] < 0.05
-    assert found["flips"]["broken"] < 40
+    suite = forgetting.loss_suite(paragraphs(200, 0.0), 0.05, *HOW)
+    assert suite["p"] < 0.001
+    assert suite["p_worse"] > 0.99
+    assert suite["low"] < 0 < suite["high"] < 0.05
+    assert suite["flips"]["broken"] < 40
 
 
 def test_a_loss_worse_by_two_margins_is_shown_to_be_worse():
-    found = forgetting.loss_suite(paragraphs(200, 0.1), 0.05, *HOW)
-    assert found["p_worse"] < 0.001
-    assert found["p"] > 0.99
-    assert found["difference"] == pytest.approx(found["tuned"] - found["base"])
-    assert found["low"] < 0.1 < found["high"]
-    assert found["flips"]["broken"] > 150
+    suite = forgetting.loss_suite(paragraphs(200, 0.1), 0.05, *HOW)
+    assert suite["p_worse"] < 0.001
+    assert suite["p"] > 0.99
+    assert suite["difference"] == pytest.approx(suite["tuned"] - suite["base"])
+    assert suite["low"] < 0.1 < suite["high"]
+    assert suite["flips"]["broken"] > 150
 
 
 def test_a_loss_worse_by_half_a_margin_is_worse_and_yet_kept():
-    found = forgetting.loss_suite(paragraphs(300, 0.025), 0.05, *HOW)
-    assert 0 < found["low"] < found["high"] < 0.05
-    assert found["p"] < 0.001
+    suite = forgetting.loss_suite(paragraphs(300, 0.025), 0.05, *HOW)
+    assert 0 < suite["low"] < suite["high"] < 0.05
+    assert suite["p"] < 0.001
 
 
 def test_losses_are_weighed_by_their_tokens():
     rows = [{"tokens": 10, "base": 10.0, "tuned": 20.0, "kl": 1.0}, {"tokens": 90, "base": 90.0, "tuned": 90.0, "kl": 4.0}]
-    found = forgetting.loss_suite(rows, 0.05, *HOW)
-    assert (found["base"], found["tuned"], found["difference"]) == pytest.approx((1.0, 1.1, 0.1))
-    assert found["kl"]["mean"] == pytest.approx(0.05)
-    assert found["n"] == 2
+    suite = forgetting.loss_suite(rows, 0.05, *HOW)
+    assert (suite["base"], suite["tuned"], suite["difference"]) == pytest.approx((1.0, 1.1, 0.1))
+    assert suite["kl"]["mean"] == pytest.approx(0.05)
+    assert suite["n"] == 2
 
 
 def test_what_every_token_lost_alike_is_known_exactly_however_long_the_paragraphs():
@@ -77,30 +77,30 @@ def test_what_every_token_lost_alike_is_known_exactly_however_long_the_paragraph
 
 def test_one_paragraph_that_lost_much_stands_for_those_that_were_not_drawn():
     rows = [{"tokens": 100, "base": 300.0, "tuned": 300.0 + 30 * (n == 0), "kl": 0.0} for n in range(40)]
-    found, moved = forgetting.loss_suite(rows, 0.05, *HOW), np.eye(40)[0] * 30
-    assert found["p"] > 1.2 * forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
-    assert found["p_worse"] == 1 - forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
+    suite, moved = forgetting.loss_suite(rows, 0.05, *HOW), np.eye(40)[0] * 30
+    assert suite["p"] > 1.2 * forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
+    assert suite["p_worse"] == 1 - forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
 
 
 def test_an_adapter_that_changes_nothing_is_kept_exactly():
     rows = paragraphs(100, 0.0, spread=0.0, kl=0.0)
-    found = forgetting.loss_suite([row | {"tuned": row["base"]} for row in rows], 0.05, *HOW)
-    assert (found["difference"], found["kl"]) == (0, {"mean": 0, "low": 0, "high": 0})
-    assert (found["low"], found["high"]) == pytest.approx((0, 0), abs=1e-8)
-    assert found["p"] < 1e-6
-    assert found["flips"] == {"fixed": 0, "broken": 0}
+    suite = forgetting.loss_suite([row | {"tuned": row["base"]} for row in rows], 0.05, *HOW)
+    assert (suite["difference"], suite["kl"]) == (0, {"mean": 0, "low": 0, "high": 0})
+    assert (suite["low"], suite["high"]) == pytest.approx((0, 0), abs=1e-8)
+    assert suite["p"] < 1e-6
+    assert suite["flips"] == {"fixed": 0, "broken": 0}
 
 
 def test_the_flips_are_counted_and_the_first_ones_are_named():
     base, tuned = np.repeat([1, 0, 1, 0], [40, 10, 100, 50]), np.repeat([0, 1, 1, 0], [40, 10, 100, 50])
-    found = task(base, tuned)
-    assert found["flips"] == {"fixed": 10, "broken": 40}
-    assert [row["id"] for row in found["broken"]] == [f"e{i}" for i in range(20)]
-    assert set(found["broken"][0]) == {"id", "prompt", "target", "base", "tuned"}
-    assert [row["id"] for row in found["fixed"]] == [f"e{i}" for i in range(40, 50)]
-    assert found["difference"] == pytest.approx(0.15)
-    assert found["low"] < 0.15 < found["high"]
-    assert found["p_worse"] < 0.001
+    suite = task(base, tuned)
+    assert suite["flips"] == {"fixed": 10, "broken": 40}
+    assert [row["id"] for row in suite["broken"]] == [f"e{i}" for i in range(20)]
+    assert set(suite["broken"][0]) == {"id", "prompt", "target", "base", "tuned"}
+    assert [row["id"] for row in suite["fixed"]] == [f"e{i}" for i in range(40, 50)]
+    assert suite["difference"] == pytest.approx(0.15)
+    assert suite["low"] < 0.15 < suite["high"]
+    assert suite["p_worse"] < 0.001
 
 
 def test_few_examples_without_a_flip_show_nothing():
@@ -122,15 +122,15 @@ def test_a_gain_never_weakens_the_proof():
 
 
 def test_scores_that_lose_little_everywhere_are_tested_by_their_mean():
-    found = task(np.full(200, 0.9), np.full(200, 0.895))
-    assert (found["p"] < 0.05, found["p_worse"] > 0.99) == (True, True)
+    suite = task(np.full(200, 0.9), np.full(200, 0.895))
+    assert (suite["p"] < 0.05, suite["p_worse"] > 0.99) == (True, True)
 
 
 @pytest.mark.parametrize("n", [1, 5, 50, 400])
 def test_without_a_flip_the_interval_has_the_width_of_ignorance(n):
-    found = task(np.ones(n), np.ones(n))
-    assert found["high"] == pytest.approx(1 - 0.025 ** (1 / n))  # Clopper and Pearson of nothing in n
-    assert found["low"] < -0.8 * found["high"]
+    suite = task(np.ones(n), np.ones(n))
+    assert suite["high"] == pytest.approx(1 - 0.025 ** (1 / n))  # Clopper and Pearson of nothing in n
+    assert suite["low"] < -0.8 * suite["high"]
 
 
 def test_all_lost_is_not_lost_for_certain():
@@ -168,9 +168,9 @@ def test_the_verdict_is_read_off_the_interval():
     for _ in range(200):
         moved = draw.choice([1.0, -1.0, 0.0], 300, p=[0.06, 0.03, 0.91])
         base, tuned = np.maximum(moved, 0), np.maximum(-moved, 0)
-        found = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
-        claim = claims.non_inferiority(named, found | {"suite": "x", "metric_name": "accuracy"})
-        word = "better" if found["high"] < found["margin"] else "worse" if found["low"] > found["margin"] else "cannot tell"
+        suite = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
+        claim = claims.non_inferiority(named, suite | {"suite": "x", "metric_name": "accuracy"})
+        word = "better" if suite["high"] < suite["margin"] else "worse" if suite["low"] > suite["margin"] else "cannot tell"
         assert claims.judged([claim], 0.95, "none")[0].verdict == word
         seen.add(word)
     assert seen == {"better", "worse", "cannot tell"}
@@ -186,11 +186,11 @@ def test_groups_count_as_one():
 
 def test_the_two_tests_never_both_claim_and_a_difference_at_the_margin_claims_nothing():
     for change in np.linspace(-0.1, 0.2, 31):
-        found = forgetting.loss_suite(paragraphs(50, change), 0.05, 0.95, 100, 0)
-        assert found["p"] + found["p_worse"] >= 1 - 1e-9
+        suite = forgetting.loss_suite(paragraphs(50, change), 0.05, 0.95, 100, 0)
+        assert suite["p"] + suite["p_worse"] >= 1 - 1e-9
     rows = [{"tokens": 100, "base": 300.0, "tuned": 305.0, "kl": 1.0}] * 30
-    found = forgetting.loss_suite(rows, 0.05, *HOW)
-    assert (found["p"], found["p_worse"]) == (0.5, 0.5)
+    suite = forgetting.loss_suite(rows, 0.05, *HOW)
+    assert (suite["p"], suite["p_worse"]) == (0.5, 0.5)
 
 
 def binary(draw, n, change, flips):
@@ -212,8 +212,10 @@ def graded(draw, n, change):
 def claimed(make, margin, is_score):
     """Shares of 1,000 simulations that claim `kept` and `worse`."""
     draw = rng(7)
-    made = [NonInferiorityTest(*make(draw), is_score=is_score) for _ in range(1000)]
-    return np.mean([shift.not_worse(margin) <= 0.05 for shift in made]), np.mean([shift.worse(margin) <= 0.05 for shift in made])
+    tests_drawn = [NonInferiorityTest(*make(draw), is_score=is_score) for _ in range(1000)]
+    return np.mean([shift.not_worse(margin) <= 0.05 for shift in tests_drawn]), np.mean(
+        [shift.worse(margin) <= 0.05 for shift in tests_drawn]
+    )
 
 
 @pytest.mark.parametrize(("n", "margin"), [(50, 0.02), (55, 0.05), (135, 0.02), (150, 0.05), (300, 0.02), (400, 0.02)])
@@ -236,15 +238,15 @@ def flipped(lost, gained, n):
 @pytest.mark.parametrize("n", [50, 200, 500])
 @pytest.mark.parametrize("flips", [0.02, 0.05, 0.1, 0.3])
 def test_kept_is_claimed_falsely_within_its_level_on_tasks(n, flips):
-    kept, worse = claimed(lambda draw: binary(draw, n, 0.02, flips), 0.02, True)
-    assert max(kept, worse) <= LEVEL
+    not_worse, worse = claimed(lambda draw: binary(draw, n, 0.02, flips), 0.02, True)
+    assert max(not_worse, worse) <= LEVEL
 
 
 @pytest.mark.parametrize("n", [50, 100, 300])
 @pytest.mark.parametrize("skewed", [False, True])
 def test_kept_is_claimed_falsely_within_its_level_on_losses(n, skewed):
-    kept, worse = claimed(lambda draw: losses(draw, n, 0.05, skewed), 0.05, False)
-    assert max(kept, worse) <= LEVEL
+    not_worse, worse = claimed(lambda draw: losses(draw, n, 0.05, skewed), 0.05, False)
+    assert max(not_worse, worse) <= LEVEL
 
 
 def test_kept_is_claimed_falsely_within_its_level_on_graded_scores():

@@ -35,16 +35,16 @@ def both(plain: Made, swept: Made) -> list[Made]:
 
 def test_comparisons_are_those_of_the_verdict_folders(plain: Made, swept: Made) -> None:
     seen = 0
-    for made in both(plain, swept):
-        for cell in made.json["cells"]:
-            said = cell["comparisons"][0]
-            given = made.rows(f"{cell['cell']}.verdict", "comparisons.jsonl")[0]
+    for output in both(plain, swept):
+        for cell in output.json["cells"]:
+            comparison = cell["comparisons"][0]
+            written = output.rows(f"{cell['cell']}.verdict", "comparisons.jsonl")[0]
             judged = ("p_adjusted", "verdict", "smallest_effect")
-            kept = [name for name in given if name not in judged]
-            assert [said[name] for name in kept] == [given[name] for name in kept]
-            stricter = claims.stricter(made.json["family"], made.json["confidence"], made.json["correction"])
-            assert said["smallest_effect"] == pytest.approx(stricter * given["smallest_effect"])
-            assert said["verdict"] in ("better", "worse", "cannot tell")
+            names = [name for name in written if name not in judged]
+            assert [comparison[name] for name in names] == [written[name] for name in names]
+            stricter = claims.stricter(output.json["family"], output.json["confidence"], output.json["correction"])
+            assert comparison["smallest_effect"] == pytest.approx(stricter * written["smallest_effect"])
+            assert comparison["verdict"] in ("better", "worse", "cannot tell")
             seen += 1
     assert seen == 8
 
@@ -58,10 +58,10 @@ def test_p_is_corrected_over_all_cells(swept: Made) -> None:
 
 def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
     for cell in plain.json["cells"]:
-        row, found = cell["comparisons"][0], cell["examples"]
-        gained, lost, *_ = found["classes"].values()
+        row, groups = cell["comparisons"][0], cell["examples"]
+        gained, lost, *_ = groups["classes"].values()
         assert (gained, lost) == (row["fixed"], row["broken"])
-        assert sum(found["classes"].values()) == row["n"] == 60
+        assert sum(groups["classes"].values()) == row["n"] == 60
     assert list(plain.json["cells"][0]["examples"]["classes"]) == ["fixed", "broken", "both right", "both wrong"]
     assert list(plain.json["cells"][1]["examples"]["classes"]) == ["gained", "lost", "equal"]
 
@@ -92,9 +92,9 @@ def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
         assert [arm["arm"] for arm in cell["answers"]] == ["base", "tuned, seed 0", "tuned, seed 1"]
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
             facts = swept.load(f"{cell['cell']}.adapter{seed}", "manifest.json")["facts"]
-            said = swept.json["adapters"][key]
-            assert all(said[name] == facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss"))
-            assert said["seconds"] == facts["train_seconds"]
+            adapter = swept.json["adapters"][key]
+            assert all(adapter[name] == facts[name] for name in ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss"))
+            assert adapter["seconds"] == facts["train_seconds"]
 
 
 def test_every_cell_stands_on_every_page(swept: Made) -> None:
@@ -115,17 +115,17 @@ def test_tables_hold_the_written_figures(plain: Made) -> None:
         assert fmt.score(row, "tuned") in line[0]
 
 
-def index_of(made: Made) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(re.search(r'id="index">(.*?)</script>', made.html)[1])["cells"]
-    return found
+def index_of(output: Made) -> list[dict[str, Any]]:
+    index: list[dict[str, Any]] = json.loads(re.search(r'id="index">(.*?)</script>', output.html)[1])["cells"]
+    return index
 
 
 def test_examples_are_carried_word_for_word(plain: Made) -> None:
     index = index_of(plain)
     assert len(index) == 2
     for cell in index:
-        given = (plain.work.inputs[f"{cell['cell']}.verdict"] / "examples.jsonl").read_text("utf-8")
-        assert plain.carried(cell["file"]) == given
+        examples = (plain.work.inputs[f"{cell['cell']}.verdict"] / "examples.jsonl").read_text("utf-8")
+        assert plain.carried(cell["file"]) == examples
         assert [arm["name"] for arm in cell["arms"]] == ["base", "tuned"]
 
 
@@ -138,21 +138,21 @@ def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
 
 def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
     cell = cells.open_all(plain.work)[0]
-    found = examples_section.section(cell, plain.json["cells"][0]["comparisons"][0], embedded_ids=())
-    assert found["file"] is None
-    said = json.loads(json.dumps(plain.json))
-    said["cells"][0]["examples"] = found
+    groups = examples_section.section(cell, plain.json["cells"][0]["comparisons"][0], embedded_ids=())
+    assert groups["file"] is None
+    changed = json.loads(json.dumps(plain.json))
+    changed["cells"][0]["examples"] = groups
     charts = {path.stem: path.read_text("utf-8") for path in (plain.work.out / "charts").glob("*.svg")}
-    html = render.page(said, {}, charts)
+    html = render.page(changed, {}, charts)
     assert f"{cell.inputs['verdict'].path.name}/examples.jsonl" in html
     assert '"cell": "cell0000"' not in html
 
 
 def test_sweep_shows_every_point_and_run(swept: Made) -> None:
-    found = swept.json["sweep"]
-    assert (found["axis"], found["log"], found["axes"]) == ("finetune.rank", 2, [{"axis": "finetune.rank", "log": 2}])
-    assert [point["value"] for point in found["points"]] == [4, 8, 16] * 2
-    for point in found["points"]:
+    sweep = swept.json["sweep"]
+    assert (sweep["axis"], sweep["log"], sweep["axes"]) == ("finetune.rank", 2, [{"axis": "finetune.rank", "log": 2}])
+    assert [point["value"] for point in sweep["points"]] == [4, 8, 16] * 2
+    for point in sweep["points"]:
         rows = swept.rows(f"{point['cell']}.verdict", "examples.jsonl")
         base = sum(row["base"]["scores"][point["metric"]] for row in rows) / len(rows)
         for run in point["runs"]:
@@ -195,14 +195,14 @@ def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
 
 
 def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
-    made = Made(
+    output = Made(
         Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rslora": [True, False], "finetune.schedule": ["cosine", "linear"]}}, n=12)
     )
-    assert (made.json["sweep"]["axis"], made.json["sweep"]["axes"]) == (None, [])
-    assert [point["point"]["finetune.schedule"] for point in made.json["sweep"]["points"]] == ["cosine", "linear"] * 2
-    assert made.html.count('<th scope="row">boolq</th><td class="n">on</td>') == 2
-    assert "rslora off, schedule linear" in made.md
-    assert not list((made.work.out / "charts").glob("sweep*"))
+    assert (output.json["sweep"]["axis"], output.json["sweep"]["axes"]) == (None, [])
+    assert [point["point"]["finetune.schedule"] for point in output.json["sweep"]["points"]] == ["cosine", "linear"] * 2
+    assert output.html.count('<th scope="row">boolq</th><td class="n">on</td>') == 2
+    assert "rslora off, schedule linear" in output.md
+    assert not list((output.work.out / "charts").glob("sweep*"))
 
 
 def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:
@@ -227,8 +227,8 @@ def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
     [
         ({"recipe": {"trust_remote_code": True}}, "trust_remote_code is on"),
         ({"recipe": {"compare": {"correction": "none"}}}, "correction is none"),
-        ({"made": {"tuned0": {"packages": {"torch": "2.12.0"}}}}, "torch 2.11.0 and 2.12.0"),
-        ({"made": {"base": {"gpu": None}}}, "Test CPU 9000 and NVIDIA T1 (CUDA 12.8)"),
+        ({"provenance": {"tuned0": {"packages": {"torch": "2.12.0"}}}}, "torch 2.11.0 and 2.12.0"),
+        ({"provenance": {"base": {"gpu": None}}}, "Test CPU 9000 and NVIDIA T1 (CUDA 12.8)"),
         ({"alive": False}, "adapter of seed 0 failed the liveness check: tuned may be base. (boolq; titles)"),
     ],
 )
@@ -251,13 +251,15 @@ def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
 
 def test_warnings_stand_on_every_page(tmp_path: Path) -> None:
     dirty = {"tuned0": {"git": {"commit": "f" * 40, "dirty": True}}}
-    made = Made(Inputs(tmp_path, {"trust_remote_code": True, "compare": {"correction": "none"}, "tasks": ["boolq"]}, n=12, made=dirty))
-    assert "Before you rely on this" in made.html
-    assert "> **Warning:** trust_remote_code is on" in made.md
-    assert "Warning: correction is none" in printed(made.json, 80)
-    assert "p (not corrected)" in made.json["cells"][0]["sentence"]
-    assert any("ffffffffffff" in note for note in made.json["notes"])
-    assert made.facts["warnings"] == 2
+    output = Made(
+        Inputs(tmp_path, {"trust_remote_code": True, "compare": {"correction": "none"}, "tasks": ["boolq"]}, n=12, provenance=dirty)
+    )
+    assert "Before you rely on this" in output.html
+    assert "> **Warning:** trust_remote_code is on" in output.md
+    assert "Warning: correction is none" in printed(output.json, 80)
+    assert "p (not corrected)" in output.json["cells"][0]["sentence"]
+    assert any("ffffffffffff" in note for note in output.json["notes"])
+    assert output.facts["warnings"] == 2
 
 
 def test_lineage_names_every_input(swept: Made) -> None:
@@ -279,9 +281,9 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
     params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
     opened = cells.open_all(replace(work, params=params, inputs=work.inputs | twin))
-    found, family = claims_section.judge(opened, work.params["recipe"])
-    assert found["cell0000"] == found["cell0001"]
-    assert found["cell0000"][0]["p_adjusted"] == found["cell0000"][0]["p"]
+    comparisons, family = claims_section.judge(opened, work.params["recipe"])
+    assert comparisons["cell0000"] == comparisons["cell0001"]
+    assert comparisons["cell0000"][0]["p_adjusted"] == comparisons["cell0000"][0]["p"]
     assert [claim.id for claim in family] == ["cell0000.lift"]
 
 
@@ -297,31 +299,31 @@ def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
 
 
 def test_charts_follow_the_theme(swept: Made) -> None:
-    drawn = sorted((swept.work.out / "charts").glob("*.svg"))
-    assert len(drawn) == 8
+    charts = sorted((swept.work.out / "charts").glob("*.svg"))
+    assert len(charts) == 8
     assert [path.read_bytes()[:4] for path in sorted((swept.work.out / "charts").glob("*.png"))] == [b"\x89PNG"] * 8
-    for path in drawn:
+    for path in charts:
         text = path.read_text("utf-8")
         assert ElementTree.fromstring(text).get("aria-label")
         assert "prefers-color-scheme:dark" in text
         assert set(re.findall(r'(?:fill|stroke)="(#[^"]*)"', text)) == set(), path.name
         assert set(re.findall(r"var\(--(\w+)\)", text)) <= THEME.keys()
-    assert "rank 16: lift" in drawn[-1].read_text("utf-8")
+    assert "rank 16: lift" in charts[-1].read_text("utf-8")
 
 
 def test_long_curves_are_thinned_and_keep_their_mean(tmp_path: Path) -> None:
-    made = Made(Inputs(tmp_path, {"tasks": ["boolq"]}, n=12, steps=1000))
-    (curve,) = [adapter["curve"] for adapter in made.json["adapters"].values()]
-    given = [float(line.split(",")[2]) for line in (made.work.inputs["cell0000.adapter0"] / "curve.csv").read_text().splitlines()[1:]]
+    output = Made(Inputs(tmp_path, {"tasks": ["boolq"]}, n=12, steps=1000))
+    (curve,) = [adapter["curve"] for adapter in output.json["adapters"].values()]
+    losses = [float(line.split(",")[2]) for line in (output.work.inputs["cell0000.adapter0"] / "curve.csv").read_text().splitlines()[1:]]
     assert (curve["every"], len(curve["train"]), len(curve["dev"])) == (7, 143, 100)
-    assert curve["train"][0] == [7, pytest.approx(sum(given[:7]) / 7)]
-    assert "means of up to 7 steps" in made.html
+    assert curve["train"][0] == [7, pytest.approx(sum(losses[:7]) / 7)]
+    assert "means of up to 7 steps" in output.html
 
 
-def printed(said: dict[str, Any], width: int) -> str:
+def printed(report_json: dict[str, Any], width: int) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
-        console.print(summary(said))
+        console.print(summary(report_json))
     return console.export_text()
 
 
@@ -350,27 +352,29 @@ def test_terminal_table_at_eighty_columns(swept: Made) -> None:
 
 
 def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
-    said = json.loads(json.dumps(swept.json))
-    said["sweep"]["keys"] = ["finetune.rank", "finetune.learning_rate"]
-    for cell in said["cells"]:
+    report_json = json.loads(json.dumps(swept.json))
+    report_json["sweep"]["keys"] = ["finetune.rank", "finetune.learning_rate"]
+    for cell in report_json["cells"]:
         cell |= {"task": "customer_support_tickets_2026", "coordinates": "rank 16, learning rate 0.0002"}
-    text = printed(said, 80).splitlines()
+    text = printed(report_json, 80).splitlines()
     assert max(map(len, text)) <= 80
     assert "+0.46" in "".join(text)
 
 
 def test_sentence() -> None:
     row = {"metric": "rougeL", "base": 0.07, "tuned": 0.26, "lift": 0.19, "low": 0.17, "high": 0.21, "n": 500, "p_adjusted": 4e-5}
-    said = fmt.sentence("titles", row | {"verdict": "better"}, "holm")
-    assert said == "better on titles: ROUGE-L 0.07 -> 0.26, lift +0.19 [0.17, 0.21], p (Holm) < 0.001, n = 500"
+    sentence = fmt.sentence("titles", row | {"verdict": "better"}, "holm")
+    assert sentence == "better on titles: ROUGE-L 0.07 -> 0.26, lift +0.19 [0.17, 0.21], p (Holm) < 0.001, n = 500"
     unsure = row | {"verdict": "cannot tell", "p_adjusted": 0.25, "smallest_effect": 0.034, "lift": -0.001, "low": -0.02, "high": 0.02}
-    said = fmt.sentence("titles", unsure, "none")
-    assert said.endswith("p (not corrected) = 0.250, n = 500; the smallest lift that this test set would show four times in five is 0.03")
-    assert "lift 0.00 [-0.02, 0.02]" in said
+    sentence = fmt.sentence("titles", unsure, "none")
+    assert sentence.endswith(
+        "p (not corrected) = 0.250, n = 500; the smallest lift that this test set would show four times in five is 0.03"
+    )
+    assert "lift 0.00 [-0.02, 0.02]" in sentence
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("text", "expected"),
     [
         (fmt.signed(-0.0, 2), "0.00"),
         (fmt.signed(0.19, 2), "+0.19"),
@@ -392,5 +396,5 @@ def test_sentence() -> None:
         (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
     ],
 )
-def test_words(said: object, expected: object) -> None:
-    assert said == expected
+def test_words(text: object, expected: object) -> None:
+    assert text == expected

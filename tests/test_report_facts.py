@@ -29,17 +29,17 @@ OTHERWISE = {"seconds": 77.5, "at": "2026-06-07T08:09:10Z", "peak": {"rss": 5 * 
 class Uneven(Inputs):
     """Inputs whose seeds took differently long to train, and whose endpoint counts other tokens than we do."""
 
-    def seal(self, source: str, task: str, params: Row, files: Row, given: Row) -> Artifact:
+    def seal(self, source: str, task: str, params: Row, files: Row, facts: Row) -> Artifact:
         other = {"train_seconds": 90.5 + 4 * params["seed"]} if source.startswith("adapter") else {}
         if source.startswith("reference."):
-            other = {"completion_tokens": 3 * given["completion_tokens"]}
-        return super().seal(source, task, params, files, given | other)
+            other = {"completion_tokens": 3 * facts["completion_tokens"]}
+        return super().seal(source, task, params, files, facts | other)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Row]:
+def cells_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Row]:
     """The cells and the report of them, without any page."""
-    inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", made={"tuned1": OTHERWISE})
+    inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", provenance={"tuned1": OTHERWISE})
     work = inputs.work()
     opened = cells.open_all(work)
     comparisons, claims = claims_section.judge(opened, work.params["recipe"])
@@ -52,16 +52,16 @@ def load(cell: cells.Cell, source: str, file: str) -> Any:
     return json.loads((cell.inputs[source].path / file).read_text("utf-8"))
 
 
-def pairs(made: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:
-    known = {cell.name: cell for cell in made[0]}
-    return [(known[row["cell"]], row) for row in made[1]["cells"]]
+def pairs(cells_and_report: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Cell, Row]]:
+    by_name = {cell.name: cell for cell in cells_and_report[0]}
+    return [(by_name[row["cell"]], row) for row in cells_and_report[1]["cells"]]
 
 
-def test_every_arm_has_what_was_measured_of_it(made: tuple[list[cells.Cell], Row]) -> None:
-    for cell, row in pairs(made):
+def test_every_arm_has_what_was_measured_of_it(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(cells_and_report):
         metric = row["comparisons"][0]["metric"]
         beside = load(cell, "verdict", "beside.json")[metric]
-        bands = beside["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in beside["others"]}
+        bands = beside["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in beside["others"]}
         timing = load(cell, "speed", "speed.json")
         assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "tuned", "merged"]
         for arm in row["arms"]:
@@ -69,8 +69,8 @@ def test_every_arm_has_what_was_measured_of_it(made: tuple[list[cells.Cell], Row
             assert [arm["low"], arm["high"]] == bands[name]
             (second,) = arm["metrics"]
             others = load(cell, "verdict", "beside.json")["token_f1"]
-            known = others["scores"] | {each["name"]: [each["score_low"], each["score_high"]] for each in others["others"]}
-            assert [second["low"], second["high"]] == known[name]
+            other_bands = others["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in others["others"]}
+            assert [second["low"], second["high"]] == other_bands[name]
             for file in ("relevance", "grounding"):
                 assert arm[file] == load(cell, "verdict", f"{file}.json")["arms"].get(name)
             assert arm["lenient"] == load(cell, "verdict", "lenient.json")[name]
@@ -80,42 +80,42 @@ def test_every_arm_has_what_was_measured_of_it(made: tuple[list[cells.Cell], Row
             assert arm["speed"] == (timed and {key: timed[key] for key in timed if key not in ("latency", "first")} | own)
 
 
-def test_adapters_have_their_own_curve_time_and_size(made: tuple[list[cells.Cell], Row]) -> None:
+def test_adapters_have_their_own_curve_time_and_size(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     seen = set()
-    for cell, row in pairs(made):
+    for cell, row in pairs(cells_and_report):
         for seed, key in zip(row["seeds"], row["adapters"], strict=True):
-            told, given = made[1]["adapters"][key], cell.inputs[f"adapter{seed}"]
+            adapter_row, adapter = cells_and_report[1]["adapters"][key], cell.inputs[f"adapter{seed}"]
             seen.add(key)
-            with (given.path / "curve.csv").open(encoding="utf-8", newline="") as file:
+            with (adapter.path / "curve.csv").open(encoding="utf-8", newline="") as file:
                 steps = list(csv.DictReader(file))
-            assert told["curve"]["train"] == [[int(step["step"]), float(step["loss"])] for step in steps]
-            assert told["curve"]["dev"] == [[int(step["step"]), float(step["dev_loss"])] for step in steps if step["dev_loss"]]
-            assert told["seconds"] == given.facts["train_seconds"] != given.provenance["seconds"]
+            assert adapter_row["curve"]["train"] == [[int(step["step"]), float(step["loss"])] for step in steps]
+            assert adapter_row["curve"]["dev"] == [[int(step["step"]), float(step["dev_loss"])] for step in steps if step["dev_loss"]]
+            assert adapter_row["seconds"] == adapter.facts["train_seconds"] != adapter.provenance["seconds"]
             names = ("trainable_parameters", "adapter_bytes", "steps", "kept_step", "dev_loss", "target_tokens", "tokens_per_second")
-            assert {name: told[name] for name in names} == {name: given.facts[name] for name in names}
+            assert {name: adapter_row[name] for name in names} == {name: adapter.facts[name] for name in names}
     assert len(seen) == 8
 
 
-def test_costs_are_those_of_the_arms_tokens_speed_and_price(made: tuple[list[cells.Cell], Row]) -> None:
-    for cell, row in pairs(made):
+def test_costs_are_those_of_the_arms_tokens_speed_and_price(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(cells_and_report):
         timing, hour = load(cell, "speed", "speed.json")["arms"], RECIPE["cost"]["gpu_hour"] / 3600
         costs = {arm["name"]: arm["cost"] for arm in row["arms"] if arm["cost"]}
         assert costs == row["cost"]["arms"]
         base = costs["base"]["seconds"]
-        for arm in (each for each in row["arms"] if each["speed"]):
-            told, speed = arm["cost"], timing[arm["speed"]["timed_as"] or arm["name"]]
+        for arm in (entry for entry in row["arms"] if entry["speed"]):
+            cost, speed = arm["cost"], timing[arm["speed"]["timed_as"] or arm["name"]]
             seconds = arm["tokens_in"] / speed["prompt_tokens_per_second"] + arm["tokens_out"] / speed["tokens_per_second"]
             assert arm["tokens_out"] == arm["counts"]["mean_tokens"]
-            assert told["in_per_million"] == pytest.approx(1e6 * hour / speed["prompt_tokens_per_second"])
-            assert told["out_per_million"] == pytest.approx(1e6 * hour / speed["tokens_per_second"])
-            assert (told["seconds"], told["request"]) == pytest.approx((seconds, seconds * hour))
-            assert told["over_base"] == pytest.approx(seconds / base)
+            assert cost["in_per_million"] == pytest.approx(1e6 * hour / speed["prompt_tokens_per_second"])
+            assert cost["out_per_million"] == pytest.approx(1e6 * hour / speed["tokens_per_second"])
+            assert (cost["seconds"], cost["request"]) == pytest.approx((seconds, seconds * hour))
+            assert cost["over_base"] == pytest.approx(seconds / base)
         paid = cell.inputs["reference.gpt-x"].facts
-        told, bought = costs["reference.gpt-x"], next(arm for arm in row["arms"] if arm["name"] == "reference.gpt-x")
+        cost, bought = costs["reference.gpt-x"], next(arm for arm in row["arms"] if arm["name"] == "reference.gpt-x")
         assert bought["tokens_out"] == paid["completion_tokens"] / paid["examples"] != bought["counts"]["mean_tokens"]
-        assert (told["in_per_million"], told["out_per_million"]) == (PRICE["input"], PRICE["output"])
+        assert (cost["in_per_million"], cost["out_per_million"]) == (PRICE["input"], PRICE["output"])
         bill = (2.5 * paid["prompt_tokens"] + 10.0 * paid["completion_tokens"]) / 1e6
-        assert told["request"] == pytest.approx(bill / paid["examples"])
+        assert cost["request"] == pytest.approx(bill / paid["examples"])
         spent = sum(cell.inputs[f"adapter{seed}"].facts["train_seconds"] for seed in row["seeds"]) / 3600
         assert row["cost"]["training"] == {
             "adapters": 2,
@@ -123,68 +123,74 @@ def test_costs_are_those_of_the_arms_tokens_speed_and_price(made: tuple[list[cel
             "all_gpu_hours": pytest.approx(spent),
             "dollars": pytest.approx(1.2 * spent / 2),
         }
-        (bought,) = [each for each in made[1]["references"] if each["cell"] == cell.name and each["cost"] is not None]
+        (bought,) = [entry for entry in cells_and_report[1]["references"] if entry["cell"] == cell.name and entry["cost"] is not None]
         assert (bought["tokens_in"], bought["tokens_out"]) == (paid["prompt_tokens"], paid["completion_tokens"])
         assert bought["cost"] == pytest.approx(bill)
 
 
-def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(made: tuple[list[cells.Cell], Row]) -> None:
-    for point, (_, row) in zip(made[1]["sweep"]["points"], pairs(made), strict=True):
-        times = [made[1]["adapters"][key]["seconds"] for key in row["adapters"]]
+def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    for point, (_, row) in zip(cells_and_report[1]["sweep"]["points"], pairs(cells_and_report), strict=True):
+        times = [cells_and_report[1]["adapters"][key]["seconds"] for key in row["adapters"]]
         assert len(set(times)) == 2
         assert point["seconds"] == pytest.approx(sum(times) / 2)
         rank = row["point"]["finetune.rank"]
         assert (point["trainable_parameters"], point["adapter_bytes"]) == (1000 * rank, 4000 * rank + 700)
 
 
-def test_examples_and_answers_are_counted_by_seed(made: tuple[list[cells.Cell], Row]) -> None:
-    for cell, row in pairs(made):
+def test_examples_and_answers_are_counted_by_seed(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(cells_and_report):
         primary, counts = row["comparisons"][0], load(cell, "verdict", "counts.json")
-        assert [{name: value for name, value in told.items() if name != "arm"} for told in row["answers"]] == [
+        assert [{name: value for name, value in counts_of_arm.items() if name != "arm"} for counts_of_arm in row["answers"]] == [
             counts["base"],
             *counts["tuned"],
         ]
         rows = [json.loads(line) for line in (cell.inputs["verdict"].path / "examples.jsonl").read_text("utf-8").splitlines()]
         base, *tuned = (
-            [said["scores"][primary["metric"]] for said in arm]
-            for arm in zip(*([each["base"], *each["tuned"]] for each in rows), strict=True)
+            [answer["scores"][primary["metric"]] for answer in arm]
+            for arm in zip(*([example["base"], *example["tuned"]] for example in rows), strict=True)
         )
-        gained = [each for each, before, *after in zip(rows, base, *tuned, strict=True) if sum(after) / 2 > before + 1e-9]
-        assert row["examples"]["gained_unread"] == sum(each["base"]["answer"] is None for each in gained)
+        gained = [example for example, before, *after in zip(rows, base, *tuned, strict=True) if sum(after) / 2 > before + 1e-9]
+        assert row["examples"]["gained_unread"] == sum(example["base"]["answer"] is None for example in gained)
         lifts = [(sum(scores) - sum(base)) / len(rows) for scores in tuned]
         assert [run["lift"] for run in row["examples"]["runs"]] == pytest.approx(lifts)
 
 
-def test_sets_of_examples_have_their_own_counts(made: tuple[list[cells.Cell], Row]) -> None:
-    for cell, row in pairs(made):
+def test_sets_of_examples_have_their_own_counts(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    for cell, row in pairs(cells_and_report):
         for source, split in (("heldout", "held out"), ("train", "training")):
-            told, given = made[1]["data"][row["inputs"][source]], cell.inputs[source]
-            assert (told["task"], told["split"]) == (cell.task, split)
-            assert (told["examples"], told["wanted"], told["cut"]) == tuple(given.facts[name] for name in ("examples", "wanted", "cut"))
-            assert told["dropped"] == load(cell, source, "dropped.json")
-            assert told["overlap"] == (load(cell, source, "overlap.json") if source == "train" else None)
-            assert told["dev"] == given.facts.get("dev", 0)
+            split_row, artifact = cells_and_report[1]["data"][row["inputs"][source]], cell.inputs[source]
+            assert (split_row["task"], split_row["split"]) == (cell.task, split)
+            assert (split_row["examples"], split_row["wanted"], split_row["cut"]) == tuple(
+                artifact.facts[name] for name in ("examples", "wanted", "cut")
+            )
+            assert split_row["dropped"] == load(cell, source, "dropped.json")
+            assert split_row["overlap"] == (load(cell, source, "overlap.json") if source == "train" else None)
+            assert split_row["dev"] == artifact.facts.get("dev", 0)
 
 
-def test_artifacts_have_their_own_time_memory_and_date(made: tuple[list[cells.Cell], Row]) -> None:
-    given = {artifact.key: artifact for cell in made[0] for artifact in cell.inputs.values()}
-    assert len(made[1]["artifacts"]) == len(given)
-    for told in made[1]["artifacts"]:
-        expected = {**MADE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in told["folder"] else {})}
-        assert {name: told["made_at" if name == "at" else name] for name in OTHERWISE} == {name: expected[name] for name in OTHERWISE}
-        assert told["digest"] == given[told["key"]].digest
-    assert sum("--tuned1--" in told["folder"] for told in made[1]["artifacts"]) == 4
+def test_artifacts_have_their_own_time_memory_and_date(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    by_key = {artifact.key: artifact for cell in cells_and_report[0] for artifact in cell.inputs.values()}
+    assert len(cells_and_report[1]["artifacts"]) == len(by_key)
+    for artifact_row in cells_and_report[1]["artifacts"]:
+        expected = {**MADE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in artifact_row["folder"] else {})}
+        assert {name: artifact_row["made_at" if name == "at" else name] for name in OTHERWISE} == {
+            name: expected[name] for name in OTHERWISE
+        }
+        assert artifact_row["digest"] == by_key[artifact_row["key"]].digest
+    assert sum("--tuned1--" in artifact_row["folder"] for artifact_row in cells_and_report[1]["artifacts"]) == 4
 
 
-def test_adapters_stand_on_the_terminal_with_their_own_figures(made: tuple[list[cells.Cell], Row]) -> None:
-    adapters = [artifact for cell in made[0] for artifact in cell.adapters]
-    trained = [replace(each, facts=each.facts | {"loss": 1.5 + at, "dev_loss": 2.25 + at}) for at, each in enumerate(adapters)]
+def test_adapters_stand_on_the_terminal_with_their_own_figures(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
+    adapters = [artifact for cell in cells_and_report[0] for artifact in cell.adapters]
+    trained = [
+        replace(adapter, facts=adapter.facts | {"loss": 1.5 + index, "dev_loss": 2.25 + index}) for index, adapter in enumerate(adapters)
+    ]
     out = StringIO()
     Console(file=out, width=200).print(views.adapters_of("qwen2.5-1.5b", trained))
     head, *lines = [line.split() for line in out.getvalue().splitlines()]
     assert head == ["adapter", "steps", "loss", "dev", "parameters", "seconds"]
-    for line, each in zip(lines, trained, strict=True):
-        facts = each.facts
-        assert each.path.name == line[0]
+    for line, adapter in zip(lines, trained, strict=True):
+        facts = adapter.facts
+        assert adapter.path.name == line[0]
         figures = [facts["steps"], f"{facts['loss']:.3f}", f"{facts['dev_loss']:.3f}", f"{facts['trainable_parameters']:,}"]
-        assert line[1:] == [*map(str, figures), f"{each.facts['train_seconds']:.0f}"]
+        assert line[1:] == [*map(str, figures), f"{adapter.facts['train_seconds']:.0f}"]

@@ -14,12 +14,12 @@ SETTINGS = Settings(margin=0.03)
 AXIS = "prepare.train_examples"
 
 
-def curve(levels: dict[int, float], n: int = 2000, groups: int | None = None, **where) -> list[Point]:
+def curve(levels: dict[int, float], n: int = 2000, groups: int | None = None, **coordinates) -> list[Point]:
     """A point a size; an example is right where its difficulty lies below the level, so points differ by their levels alone."""
     hard = (np.arange(n) + 0.5) / n
     labels = np.arange(n) if groups is None else np.arange(n) % groups
     scores = {size: (hard < level).astype(float) for size, level in levels.items()}
-    return [point({AXIS: size, **where}, row, labels) for size, row in scores.items()]
+    return [point({AXIS: size, **coordinates}, row, labels) for size, row in scores.items()]
 
 
 def point(coordinates: dict, row: np.ndarray, labels: np.ndarray, heldout_key: str = "a") -> Point:
@@ -27,13 +27,13 @@ def point(coordinates: dict, row: np.ndarray, labels: np.ndarray, heldout_key: s
 
 
 def test_the_smallest_size_that_is_enough():
-    (found,) = section(curve({400: 0.9, 100: 0.6, 200: 0.89}), SETTINGS)
-    assert found["values"] == [100, 200, 400]
-    assert found["smallest"] == 200
-    assert [point["tuned"] for point in found["points"]] == pytest.approx([0.6, 0.89, 0.9])
-    assert found["points"][0]["against_largest"]["difference"] == pytest.approx(-0.3)
-    assert found["points"][0]["against_largest"]["p"] > 0.99
-    assert found["points"][1]["against_largest"]["p"] < 0.01
+    (line,) = section(curve({400: 0.9, 100: 0.6, 200: 0.89}), SETTINGS)
+    assert line["values"] == [100, 200, 400]
+    assert line["smallest"] == 200
+    assert [point["tuned"] for point in line["points"]] == pytest.approx([0.6, 0.89, 0.9])
+    assert line["points"][0]["against_largest"]["difference"] == pytest.approx(-0.3)
+    assert line["points"][0]["against_largest"]["p"] > 0.99
+    assert line["points"][1]["against_largest"]["p"] < 0.01
 
 
 def test_a_size_below_a_worse_one_is_not_enough():
@@ -52,11 +52,11 @@ def test_too_few_examples_show_nothing():
 
 
 def test_bounds_are_those_of_the_normal_where_it_holds():
-    found = section(curve({1: 0.8, 2: 0.9}, n=10_000), SETTINGS)[0]["points"][0]
+    point = section(curve({1: 0.8, 2: 0.9}, n=10_000), SETTINGS)[0]["points"][0]
     error = (0.1 * 0.9 / 10_000) ** 0.5
-    assert found["against_largest"]["low"] == pytest.approx(-0.1 - 1.645 * error, abs=3e-4)
-    assert found["against_largest"]["high"] == pytest.approx(-0.1 + 1.645 * error, abs=3e-4)
-    assert (found["low"], found["high"]) == stats.wilson(0.8, 10_000)
+    assert point["against_largest"]["low"] == pytest.approx(-0.1 - 1.645 * error, abs=3e-4)
+    assert point["against_largest"]["high"] == pytest.approx(-0.1 + 1.645 * error, abs=3e-4)
+    assert (point["low"], point["high"]) == stats.wilson(0.8, 10_000)
 
 
 def test_groups_are_one_unit():
@@ -68,7 +68,7 @@ def test_groups_are_one_unit():
         section([point({AXIS: size}, row, labels) for size, row in enumerate(rows)], SETTINGS)[0]["points"][0]["against_largest"]
         for labels in (alone, together)
     ]
-    widths = [found["high"] - found["low"] for found in against]
+    widths = [interval["high"] - interval["low"] for interval in against]
     assert widths[1] / widths[0] == pytest.approx(10**0.5, rel=0.05)
 
 
@@ -85,8 +85,8 @@ def test_few_examples_without_a_difference_are_no_proof():
 def test_every_task_and_place_on_the_other_axis_has_its_line():
     rank = "finetune.rank"
     points = curve({1: 0.5, 2: 0.9}, **{rank: 4}) + curve({1: 0.9, 2: 0.9}, **{rank: 8})
-    found = {(row["axis"], *row["point"].values()): row["smallest"] for row in section(points, SETTINGS)}
-    assert found == {(AXIS, 4): None, (AXIS, 8): 1, (rank, 1): None, (rank, 2): 4}
+    smallest = {(row["axis"], *row["point"].values()): row["smallest"] for row in section(points, SETTINGS)}
+    assert smallest == {(AXIS, 4): None, (AXIS, 8): 1, (rank, 1): None, (rank, 2): 4}
 
 
 def test_what_cannot_be_compared_says_why():
@@ -125,7 +125,7 @@ def test_enough_is_what_the_bound_says():
 
 
 def test_a_score_has_the_interval_of_the_table_of_arms(tmp_path: Path):
-    made = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
-    arms = [next(arm for arm in cell["arms"] if arm["name"] == "tuned") for cell in made.json["cells"]]
-    points = made.json["learning"][0]["points"]
+    report = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
+    arms = [next(arm for arm in cell["arms"] if arm["name"] == "tuned") for cell in report.json["cells"]]
+    points = report.json["learning"][0]["points"]
     assert [(point["low"], point["high"]) for point in points] == [(arm["low"], arm["high"]) for arm in arms]

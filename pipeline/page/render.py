@@ -63,7 +63,7 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], c
         "js": Markup(js),
         "policy": policy(js),
         "theme": Markup(variables(":root")),
-        "charts": {name: Markup(inline_svg(drawn)) for name, drawn in charts.items()},
+        "charts": {name: Markup(inline_svg(svg)) for name, svg in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
     }
