@@ -1,7 +1,4 @@
-"""Identifiers name what they hold: words that carry no type, unit or role are refused.
-
-`python tests/test_vocabulary.py` removes the files from the pending list that have become clean; it never adds one.
-"""
+"""Identifiers name what they hold: words that carry no type, unit or role are refused."""
 
 import ast
 from collections import Counter
@@ -19,8 +16,6 @@ FILES = sorted(
 REFUSED = frozenset("found said made asked told given kept drawn shown known each at where exam lessons topic".split())
 ALLOWED: dict[tuple[str, str], str] = {}
 """(file, identifier): why it is the right word there."""
-PENDING = ROOT / "tests" / "vocabulary_pending.txt"
-"""Files that still use refused words, one a line. It only shrinks."""
 
 
 def identifiers(tree):
@@ -46,10 +41,6 @@ def refused(source, file=""):
         for name, line in sorted(identifiers(ast.parse(source)), key=lambda pair: pair[1])
         if name in REFUSED and (file, name) not in ALLOWED
     ]
-
-
-def pending():
-    return PENDING.read_text("utf-8").split() if PENDING.exists() else []
 
 
 def in_file(file):
@@ -85,25 +76,11 @@ def test_longer_names_strings_and_foreign_attributes_are_free():
     assert not refused("numpy.where(mask)\nn_found = kept_share = 'found'\nf(at=1)\n")
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in pending()])
+@pytest.mark.parametrize("file", FILES)
 def test_names_say_what_they_hold(file):
     assert not in_file(file), "say what it holds in the field's words: rows, matches, names, predictions ..."
-
-
-def test_the_pending_list_only_shrinks():
-    assert len(pending()) == len(set(pending()))
-    clean = [file for file in pending() if file not in FILES or not in_file(file)]
-    assert not clean, f"clean or gone, so take out of {PENDING.name}: {' '.join(clean)} (python tests/test_vocabulary.py does it)"
 
 
 def test_allowed_words_are_used():
     used = Counter((file, name) for file in FILES for name, _ in identifiers(ast.parse((ROOT / file).read_text("utf-8"))))
     assert not [pair for pair in ALLOWED if pair not in used]
-
-
-if __name__ == "__main__":
-    left = sorted(file for file in set(pending()) if file in FILES and in_file(file))
-    if left:
-        PENDING.write_text("".join(f"{file}\n" for file in left), "utf-8")
-    else:
-        PENDING.unlink(missing_ok=True)
