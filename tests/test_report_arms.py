@@ -302,7 +302,8 @@ def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
 def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
     point = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
     points = [point | {"value": value, "point": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
-    chart = charts_lift.along({"axis": "prepare.train_examples", "log": None, "points": points}, "a")
+    axis = {"axis": "prepare.train_examples", "log": None}
+    chart = charts_lift.along(axis | {"points": points}, axis, "a")
     assert all(f">{value}<" in chart for value in (160, 480, 1440))
 
 
