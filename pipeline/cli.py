@@ -153,11 +153,11 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     def tell(what: str, job: Job, artifact: Artifact | None) -> None:
         number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
         if artifact is None:
-            out.print(f"[dim]{number:>9}[/] [bold]{job.stage:9}[/] {job.label}")
+            out.print(f"[dim]{number:>9}[/] [bold]{job.stage:{stages.NAME_WIDTH}}[/] {job.label}")
         elif what == "have":
-            out.print(f"[dim]{number:>9} {job.stage:9} {job.label}  have[/]")
+            out.print(f"[dim]{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have[/]")
         else:
-            out.print(f"[dim]{'':9} {'':9} done in {artifact.provenance['seconds']:.1f} s[/]")
+            out.print(f"[dim]{'':9} {'':{stages.NAME_WIDTH}} done in {artifact.provenance['seconds']:.1f} s[/]")
 
     try:
         return run(jobs, call.site, tell)

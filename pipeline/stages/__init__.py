@@ -20,6 +20,8 @@ from pipeline.store import import_closure
 
 ORDER = ("prepare", "finetune", "generate", "reference", "relevance", "general_loss", "speed", "compare", "report")
 """How people read the stages. A stage file that is not named here comes last."""
+NAME_WIDTH = max(map(len, ORDER))
+"""Characters of a column of stage names on a terminal."""
 WEIGHTS, GPU, NETWORK = "weights", "gpu", "network"
 """What a job can need: a base model in memory, a GPU if the machine has one, an endpoint."""
 
