@@ -198,7 +198,7 @@ def slots(arm: Row) -> Expected:
 
 def invented(arm: Row) -> Expected:
     grounding = arm["grounding"]
-    first = "; ".join(f"{finding['example']}: {', '.join(finding['found'])}" for finding in grounding["first"][:5])
+    first = "; ".join(f"{finding['example']}: {', '.join(finding['facts'])}" for finding in grounding["first"][:5])
     row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", grounding["answers"]), "First ones": first}
     row["With something invented"] = shows("{n}", grounding["hallucinated"])
     return row | {f"{kind.capitalize()}s": optional("{n}", grounding["kinds"].get(kind)) for kind in ("name", "number", "date")}

@@ -347,7 +347,7 @@ def test_another_arm_is_held_against_base_and_tuned():
 
 def test_scores_have_intervals():
     other_arms = compare(heldout(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "token_f1")).other_arms
-    assert other_arms["accuracy"]["scores"] == {"base": [*stats.wilson(0.5, 20)], "tuned": [*stats.wilson(0.95, 20)]}
+    assert other_arms["accuracy"]["scores"] == {"base": stats.wilson(0.5, 20), "tuned": stats.wilson(0.95, 20)}
     low, high = other_arms["token_f1"]["scores"]["base"]
     assert 0.2 < low < 0.5 < high < 0.8
     seeds = compare(heldout(TARGETS), say(BASE), [say(TUNED), say(BASE)], answer, settings()).other_arms["accuracy"]["scores"]["tuned"]

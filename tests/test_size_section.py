@@ -27,7 +27,7 @@ def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_p
     assert point.groups.tolist() == [*np.repeat(range(10), 2), *range(10, 20)]
     assert (point.task, point.coordinates, point.heldout_key, point.score) == (
         "boolq",
-        cell.where,
+        cell.point,
         cell.inputs["heldout"].key,
         by_seed.mean(),
     )

@@ -71,7 +71,8 @@ def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
 
 
 def summary(arms, new_tokens):
-    measured = json.loads(json.dumps({"arms": {arm.name: arm.measurements() for arm in arms}, "new_tokens": new_tokens}))
+    further = {"new_tokens": new_tokens, "untimed": None, "adapter_bytes": 0, "context_window": None}
+    measured = json.loads(json.dumps({"arms": {arm.name: arm.measurements() for arm in arms}, **further}))
     return speed_summary.summarize(measured)
 
 

@@ -95,7 +95,7 @@ def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[flo
 
 
 def test_enough_is_said_for_every_rank(swept: Made) -> None:
-    lines = [(line["axis"], line["where"]) for line in swept.json["learning"]]
+    lines = [(line["axis"], line["point"]) for line in swept.json["learning"]]
     by_rank = [("finetune.rank", {"prepare.train_examples": size}) for size in SIZES]
     assert lines == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
     assert not any(line["why"] for line in swept.json["learning"])
@@ -128,7 +128,7 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
             "seeds": [0],
             "adapters": [f"{rank}-{size}"],
             "coordinates": f"rank {rank}, size {size}",
-            "where": {"finetune.rank": rank},
+            "point": {"finetune.rank": rank},
         }
         for rank, size in places
     ]

@@ -191,7 +191,7 @@ class Relevance(Interval):
 
 
 class RelevanceByArm(TypedDict):
-    """relevance.json."""
+    """The content of relevance.json."""
 
     arms: dict[str, Relevance]
 
