@@ -57,7 +57,7 @@ def main() -> None:
         generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad)
 
     def answer_dense() -> None:
-        with loading.expanded(base):
+        with loading.dequantized(base):
             answer()
 
     results = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}

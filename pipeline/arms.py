@@ -36,7 +36,7 @@ class ArmContext:
     shots_seed: int
 
 
-def nothing(context: ArmContext) -> dict[str, Any]:
+def no_params(context: ArmContext) -> dict[str, Any]:
     """Parameters of `generate` of an arm that asks as base does."""
     del context
     return {}
@@ -68,7 +68,7 @@ def reads_keys(context: ArmContext) -> bool:
     return context.constraint == "keys"
 
 
-def possible(context: ArmContext) -> str:
+def no_obstacle(context: ArmContext) -> str:
     del context
     return ""
 
@@ -77,7 +77,7 @@ def has_no_form(context: ArmContext) -> str:
     return "" if context.constraint else "its answers are free text: neither a closed set nor JSON"
 
 
-def equals(other: str) -> Callable[[ArmContext], str]:
+def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
     """The obstacle of an arm that is another one where the base is not quantized."""
     return lambda context: "" if context.quantized else f"the base is not quantized, so it would be the same as {other}"
 
@@ -96,7 +96,7 @@ class ArmSpec:
     """What it is, in a sentence for people."""
     family: Family
     """Its colour in charts."""
-    params: Callable[[ArmContext], dict[str, Any]] = nothing
+    params: Callable[[ArmContext], dict[str, Any]] = no_params
     """Parameters of `generate` that make it another arm than base."""
     adapter: Adapter | None = None
     """The adapter that answers: none, the task's own, or a placebo."""
@@ -106,7 +106,7 @@ class ArmSpec:
     """Whether a model answers; if not, the comparison makes its answers."""
     constrained: bool = False
     """Whether its answers are held to their form. It may then rank choices, and so have a second reading (RAW)."""
-    obstacle: Callable[[ArmContext], str] = possible
+    obstacle: Callable[[ArmContext], str] = no_obstacle
     """Why a task cannot have it; empty if it can."""
     timed_as: str = ""
     """The arm whose time it takes, since that has weights of the same shape and type; empty: it is timed itself, if it is at all."""
@@ -170,7 +170,7 @@ ROWS = (
         "The base at its own precision: what quantization itself costs.",
         "base, helped",
         params=always(quantization="none"),
-        obstacle=equals("base"),
+        obstacle=same_as_if_unquantized("base"),
         timed_as=UNQUANTIZED,
     ),
     ArmSpec(
@@ -181,7 +181,7 @@ ROWS = (
         "tuned",
         params=always(merge="dequantized"),
         adapter="tuned",
-        obstacle=equals("merged_original"),
+        obstacle=same_as_if_unquantized("merged_original"),
         timed_as=UNQUANTIZED,
     ),
     ArmSpec(
@@ -251,7 +251,7 @@ def reread(name: str) -> str:
     return name + RAW
 
 
-def rank(name: str) -> tuple[int, str]:
+def sort_key(name: str) -> tuple[int, str]:
     """Where an arm stands in lists: in the order of the table, references last."""
     order, first = list(ARMS), find(name).rereads or name
     return (order.index(first) if first in order else len(order), name)
@@ -266,7 +266,7 @@ def untrained(step: Step | None = None) -> list[str]:
     return [name for row in rows for name in ((row.name, reread(row.name)) if row.constrained else (row.name,))]
 
 
-def stand_in(arm: str, timed: Collection[str], quantized: bool) -> str | None:
+def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str | None:
     """The timed arm that takes as long as this one; None where there is none.
 
     Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by their

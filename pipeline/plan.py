@@ -22,11 +22,11 @@ Jobs = dict[InputName, "Job"]
 Params = dict[str, Any]
 """What a stage is told, as JSON values."""
 
-STATISTICS = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
+COMPARE_KEYS = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
 """Keys of the recipe's section `compare` that a comparison is told."""
 GENERAL_TOKENS = 512
 """Longest prompt with its answer, at least, of a general task that the recipe does not train on."""
-EMBEDDED = ("shop_sentiment", "shop_extraction")
+BUNDLED_TASKS = ("shop_sentiment", "shop_extraction")
 """Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
 SPEED_TOKENS = 32
 """New tokens of every request whose time is taken."""
@@ -67,19 +67,19 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
     for values, point_recipe in recipe.points():
         point = Point(point_recipe, ask, hashes)
         check_arms(point)
-        for planned in point.tasks.values():
-            cell = describe(planned, f"cell{len(cells):04}", values)
-            jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(planned).items()}
+        for task_plan in point.tasks.values():
+            cell = describe(task_plan, f"cell{len(cells):04}", values)
+            jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(task_plan).items()}
             cells.append(cell)
     params = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
     report = job("report", recipe.name, params, **by_name(jobs))
-    return list(dict.fromkeys(with_inputs(report)))
+    return list(dict.fromkeys(in_dependency_order(report)))
 
 
-def with_inputs(job: Job) -> Iterator[Job]:
+def in_dependency_order(job: Job) -> Iterator[Job]:
     """All that a job needs, each after what it needs itself, and the job."""
     for _, source in job.inputs:
-        yield from with_inputs(source)
+        yield from in_dependency_order(source)
     yield job
 
 
@@ -87,15 +87,18 @@ def by_name(jobs: Jobs) -> dict[str, Job]:
     return {str(name): job for name, job in jobs.items()}
 
 
-def jobs_of(planned: "TaskPlan") -> Jobs:
+def jobs_of(task_plan: "TaskPlan") -> Jobs:
     """The jobs of one task at one point of a sweep, each after its inputs."""
-    examples = {InputName("heldout"): planned.heldout, InputName("train"): planned.train}
-    adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in planned.adapters.items()}
-    predictions = {**base_and_tuned(planned), **further_arms(planned)}
-    predictions |= {InputName("predictions", arms.reference(model.name)): refer(planned, model) for model in planned.recipe.references}
-    measures = {**relevance(planned, predictions), **general_suites(planned)}
-    verdict = comparison(planned, {**predictions, **measures})
-    return {**examples, **adapters, **predictions, **measures, **speed(planned), InputName("verdict"): verdict}
+    examples = {InputName("heldout"): task_plan.heldout, InputName("train"): task_plan.train}
+    adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
+    predictions = {**base_and_tuned(task_plan), **further_arms(task_plan)}
+    predictions |= {
+        InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
+        for model in task_plan.recipe.references
+    }
+    measures = {**relevance(task_plan, predictions), **general_suites(task_plan)}
+    verdict = comparison(task_plan, {**predictions, **measures})
+    return {**examples, **adapters, **predictions, **measures, **speed(task_plan), InputName("verdict"): verdict}
 
 
 class Point:
@@ -203,93 +206,93 @@ class TaskPlan:
         """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
         names = list(self.point.tasks)
         own = names.index(self.task.name)
-        others = [*names[own + 1 :], *names[:own]] or [name for name in EMBEDDED if name != self.task.name]
+        others = [*names[own + 1 :], *names[:own]] or [name for name in BUNDLED_TASKS if name != self.task.name]
         return [self.point.task(name) for name in others]
 
 
-def base_and_tuned(planned: TaskPlan) -> Jobs:
-    jobs: Jobs = {InputName("predictions", "base"): planned.generate("base")}
-    for seed, adapter in planned.adapters.items():
-        name = f"r{planned.recipe.finetune.rank}-s{seed}"
-        jobs[InputName("predictions", "tuned", seed=seed)] = planned.generate(name, adapter=adapter)
+def base_and_tuned(task_plan: TaskPlan) -> Jobs:
+    jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
+    for seed, adapter in task_plan.adapters.items():
+        name = f"r{task_plan.recipe.finetune.rank}-s{seed}"
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, adapter=adapter)
     return jobs
 
 
-def further_arms(planned: TaskPlan) -> Jobs:
-    rows = [arms.find(name) for name in planned.arms if name not in ("base", "tuned")]
-    return {InputName("predictions", row.name): predictions_of(planned, row) for row in rows if row.is_generated}
+def further_arms(task_plan: TaskPlan) -> Jobs:
+    rows = [arms.find(name) for name in task_plan.arms if name not in ("base", "tuned")]
+    return {InputName("predictions", row.name): predictions_of(task_plan, row) for row in rows if row.is_generated}
 
 
-def predictions_of(planned: TaskPlan, arm: arms.ArmSpec) -> Job:
+def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
     inputs = {}
     if arm.adapter:
-        inputs["adapter"] = adapter_of(planned, arm.adapter)
-    if arm.reads_train(planned.context):
-        inputs["train"] = planned.train
-    return planned.generate(arm.name, arm.params(planned.context), **inputs)
+        inputs["adapter"] = adapter_of(task_plan, arm.adapter)
+    if arm.reads_train(task_plan.context):
+        inputs["train"] = task_plan.train
+    return task_plan.generate(arm.name, arm.params(task_plan.context), **inputs)
 
 
-def adapter_of(planned: TaskPlan, adapter: arms.Adapter) -> Job:
+def adapter_of(task_plan: TaskPlan, adapter: arms.Adapter) -> Job:
     """The adapter of an arm; of several training seeds the first."""
     if adapter == "tuned":
-        return planned.first_adapter
+        return task_plan.first_adapter
     if adapter == "unrelated":
-        return unrelated_task(planned).adapters[planned.first_seed]
-    return planned.finetune(planned.first_seed, placebo=adapter)
+        return unrelated_task(task_plan).adapters[task_plan.first_seed]
+    return task_plan.finetune(task_plan.first_seed, placebo=adapter)
 
 
-def unrelated_task(planned: TaskPlan) -> TaskPlan:
+def unrelated_task(task_plan: TaskPlan) -> TaskPlan:
     """The task whose adapter is the placebo.
 
     Raises:
         RecipeError: it is the task itself.
     """
-    name = planned.recipe.compare.unrelated
-    if name == planned.task.name:
+    name = task_plan.recipe.compare.unrelated
+    if name == task_plan.task.name:
         raise RecipeError(
             f"compare.unrelated: {name} is a task of this recipe, and its own adapter is no placebo.",
             "Name a task that is not compared, or leave it out: then each task gets the adapter of the next one.",
         )
-    return planned.point.task(name) if name else planned.neighbours()[0]
+    return task_plan.point.task(name) if name else task_plan.neighbours()[0]
 
 
-def refer(planned: TaskPlan, reference: Reference) -> Job:
+def reference_predictions(task_plan: TaskPlan, reference: Reference) -> Job:
     """The predictions of a model behind an endpoint. Its key, price and pace change no answer, so they are no parameters."""
-    tokens = reference.max_new_tokens or planned.recipe.generate.max_new_tokens or planned.task.max_new_tokens
-    params = {"endpoint": reference.endpoint, "model": reference.model, "max_new_tokens": tokens, "stop": list(planned.task.stop)}
-    return job("reference", f"{planned.task.name}--{reference.name}", params, heldout=planned.heldout)
+    tokens = reference.max_new_tokens or task_plan.recipe.generate.max_new_tokens or task_plan.task.max_new_tokens
+    params = {"endpoint": reference.endpoint, "model": reference.model, "max_new_tokens": tokens, "stop": list(task_plan.task.stop)}
+    return job("reference", f"{task_plan.task.name}--{reference.name}", params, heldout=task_plan.heldout)
 
 
-def relevance(planned: TaskPlan, predictions: Jobs) -> Jobs:
+def relevance(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
     """How much every arm's answers are about their prompts, under the base; of several seeds of tuned the first."""
-    compare = planned.recipe.compare
+    compare = task_plan.recipe.compare
     if not compare.relevance_examples:
         return {}
-    params = {**planned.point.loading, "examples": compare.relevance_examples, "seed": compare.seed}
+    params = {**task_plan.point.loading, "examples": compare.relevance_examples, "seed": compare.seed}
     jobs: Jobs = {}
     for name, answers in predictions.items():
-        if name.seed in (None, planned.first_seed):
-            label = f"{planned.label}--{name.arm}"
-            jobs[InputName("relevance", name.arm)] = job("relevance", label, params, heldout=planned.heldout, predictions=answers)
+        if name.seed in (None, task_plan.first_seed):
+            label = f"{task_plan.label}--{name.arm}"
+            jobs[InputName("relevance", name.arm)] = job("relevance", label, params, heldout=task_plan.heldout, predictions=answers)
     return jobs
 
 
-def general_suites(planned: TaskPlan) -> Jobs:
+def general_suites(task_plan: TaskPlan) -> Jobs:
     """Base and tuned on what the adapter was not trained for."""
     jobs: Jobs = {}
-    for suite in suites(planned):
+    for suite in suites(task_plan):
         if suite == general_text.PARAGRAPHS:
-            params = {**planned.point.loading, "text": general_text.digest()}
-            jobs[InputName("losses", suite=suite)] = job("general_loss", planned.label, params, adapter=planned.first_adapter)
+            params = {**task_plan.point.loading, "text": general_text.digest()}
+            jobs[InputName("losses", suite=suite)] = job("general_loss", task_plan.label, params, adapter=task_plan.first_adapter)
         else:
-            jobs |= general_task(planned, planned.point.task(suite))
+            jobs |= general_task(task_plan, task_plan.point.task(suite))
     return jobs
 
 
-def general_task(planned: TaskPlan, other: TaskPlan) -> Jobs:
-    heldout = other.prepare_heldout(planned.recipe.general.examples)
+def general_task(task_plan: TaskPlan, other: TaskPlan) -> Jobs:
+    heldout = other.prepare_heldout(task_plan.recipe.general.examples)
     base = other.generate("base-general", heldout=heldout)
-    tuned = other.generate(f"by-{planned.task.name}", heldout=heldout, adapter=planned.first_adapter)
+    tuned = other.generate(f"by-{task_plan.task.name}", heldout=heldout, adapter=task_plan.first_adapter)
     suite = other.task.name
     return {
         InputName("heldout", suite=suite): heldout,
@@ -298,81 +301,81 @@ def general_task(planned: TaskPlan, other: TaskPlan) -> Jobs:
     }
 
 
-def suites(planned: TaskPlan) -> list[str]:
+def suites(task_plan: TaskPlan) -> list[str]:
     """The names of a task's general suites.
 
     Raises:
         RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
-    names = planned.recipe.general.suites
+    names = task_plan.recipe.general.suites
     if names is None:
-        return default_suites(planned)
-    allowed = [general_text.PARAGRAPHS, *planned.point.tasks, *task.names()]
+        return default_suites(task_plan)
+    allowed = [general_text.PARAGRAPHS, *task_plan.point.tasks, *task.names()]
     for name in names:
         if name not in allowed:
             raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, allowed, "`loralift ls tasks`"))
-    others = [name for name in names if name != planned.task.name]
+    others = [name for name in names if name != task_plan.task.name]
     if names and not others:
-        problem = f"general.suites: {names[0]} alone cannot show what the adapter for {planned.task.name} forgot: it is trained on it."
+        problem = f"general.suites: {names[0]} alone cannot show what the adapter for {task_plan.task.name} forgot: it is trained on it."
         raise RecipeError(problem, f"Add another, as [{general_text.PARAGRAPHS}, {names[0]}], or write [] to measure nothing.")
     return others
 
 
-def default_suites(planned: TaskPlan) -> list[str]:
-    window = base_model.context_window(planned.point.model_spec)
+def default_suites(task_plan: TaskPlan) -> list[str]:
+    window = base_model.context_window(task_plan.point.model_spec)
     short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
-    others = [other.task.name for other in planned.neighbours()[:2]]
-    return [general_text.PARAGRAPHS, *(name for name in others if name in planned.point.tasks or not short)]
+    others = [other.task.name for other in task_plan.neighbours()[:2]]
+    return [general_text.PARAGRAPHS, *(name for name in others if name in task_plan.point.tasks or not short)]
 
 
-def speed(planned: TaskPlan) -> Jobs:
-    compare, context = planned.recipe.compare, planned.context
+def speed(task_plan: TaskPlan) -> Jobs:
+    compare, context = task_plan.recipe.compare, task_plan.context
     if not compare.speed_prompts:
         return {}
-    rows = [arms.find(name) for name in planned.arms]
-    constrained = sorted((row.name for row in rows if row.constrained), key=arms.rank)
+    rows = [arms.find(name) for name in task_plan.arms]
+    constrained = sorted((row.name for row in rows if row.constrained), key=arms.sort_key)
     has_shots = context.shots > 0 and any("shots" in row.params(context) for row in rows)
     params = {
-        **planned.point.loading,
+        **task_plan.point.loading,
         "prompts": compare.speed_prompts,
         "new_tokens": SPEED_TOKENS,
-        "answer_tokens": generation_params(planned.recipe, planned.task)["max_new_tokens"],  # what the arms' prompts leave room for
+        "answer_tokens": generation_params(task_plan.recipe, task_plan.task)["max_new_tokens"],  # what the arms' prompts leave room for
         "shots": context.shots if has_shots else 0,
         "shots_seed": context.shots_seed if has_shots else 0,
         "constrained": constrained,
         "constrain": context.constraint if constrained else "",
         "dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows),
     }
-    train = {"train": planned.train} if has_shots or params["constrain"] == "keys" else {}
-    return {InputName("speed"): job("speed", planned.label, params, heldout=planned.heldout, adapter=planned.first_adapter, **train)}
+    train = {"train": task_plan.train} if has_shots or params["constrain"] == "keys" else {}
+    return {InputName("speed"): job("speed", task_plan.label, params, heldout=task_plan.heldout, adapter=task_plan.first_adapter, **train)}
 
 
-def comparison(planned: TaskPlan, inputs: Jobs) -> Job:
+def comparison(task_plan: TaskPlan, inputs: Jobs) -> Job:
     """The verdict on a task, from its predictions and measures."""
-    recipe = planned.recipe
-    tasks = {name: inline.spec(planned.point.task(name).entry) for name in suites(planned) if name != general_text.PARAGRAPHS}
-    params = {"task": inline.spec(planned.entry), **recipe.compare.model_dump(include=STATISTICS)}
+    recipe = task_plan.recipe
+    tasks = {name: inline.spec(task_plan.point.task(name).entry) for name in suites(task_plan) if name != general_text.PARAGRAPHS}
+    params = {"task": inline.spec(task_plan.entry), **recipe.compare.model_dump(include=COMPARE_KEYS)}
     params |= {"loss_margin": recipe.general.loss_margin, "general": tasks}
-    train = {"train": planned.train} if "constant" in planned.arms else {}
-    return job("compare", planned.label, params, heldout=planned.heldout, **train, **by_name(inputs))
+    train = {"train": task_plan.train} if "constant" in task_plan.arms else {}
+    return job("compare", task_plan.label, params, heldout=task_plan.heldout, **train, **by_name(inputs))
 
 
-def describe(planned: TaskPlan, cell: str, values: Params) -> Params:
+def describe(task_plan: TaskPlan, cell: str, values: Params) -> Params:
     """What the report is told of a cell: a task at one point of a sweep.
 
     Args:
         values: of the swept keys.
     """
-    finetune = planned.recipe.finetune
+    finetune = task_plan.recipe.finetune
     return {
         "cell": cell,
-        "task": planned.task.name,
-        "base": planned.recipe.base,
+        "task": task_plan.task.name,
+        "base": task_plan.recipe.base,
         "where": values,
         "rank": finetune.rank,
         "seeds": list(finetune.seeds),
-        "paper": base_model.in_paper(planned.point.model, planned.recipe.base),
-        "absent": planned.absent,
+        "paper": base_model.in_paper(task_plan.point.model, task_plan.recipe.base),
+        "absent": task_plan.absent,
     }
 
 
@@ -386,7 +389,7 @@ def generation_params(recipe: Recipe, answered: task.Task) -> Params:
 def check_arms(point: Point) -> None:
     """Raise RecipeError for an arm that no task can have, or more worked examples than there are training examples."""
     compare, most = point.recipe.compare, point.recipe.prepare.train_examples
-    arms.check(compare.arms, {name: planned.context for name, planned in point.tasks.items()})
+    arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
     is_set = "shots" in compare.model_fields_set
     if is_set and compare.shots > most and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(

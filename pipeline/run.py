@@ -14,7 +14,7 @@ from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.plan import Job
-from pipeline.store.artifact import Artifact, ArtifactSpec, Store, telling_of_disks
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store, explain_disk_errors
 
 Done = tuple[str, Artifact]
 """`made` or `have`, and the artifact."""
@@ -115,7 +115,7 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
     if artifact := store.find(spec.stage, spec.key):
         return "have", artifact
     resume = store.resume(spec)
-    with telling_of_disks(resume.parent):
+    with explain_disk_errors(resume.parent):
         resume.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{resume}.lock"):  # the system frees it when the process dies
             if artifact := store.find(spec.stage, spec.key):

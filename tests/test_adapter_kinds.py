@@ -51,7 +51,7 @@ def test_a_toy_kind_goes_all_the_way(tmp_path, model, train_part):
     generate.run(answered)
     row = json.loads((answered.out / "liveness.json").read_text())
     assert (row["tensors"], row["zero_tensors"], row["unmatched"]) == (14, [], [])
-    liveness.gate(row, "tuned")
+    liveness.require_alive(row, "tuned")
     assert adapter_kinds.of_params(trained.params).description(trained.params) == "VeRA adapter"
 
 
@@ -64,4 +64,4 @@ def test_a_toy_adapter_that_was_not_trained_is_dead(tmp_path, model):
         fresh.unload()
     assert len(row["zero_tensors"]) == row["tensors"] == 14
     with pytest.raises(ComparisonError, match="14 of 14 tensors are as before training"):
-        liveness.gate(row, "tuned")
+        liveness.require_alive(row, "tuned")

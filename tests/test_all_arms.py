@@ -82,4 +82,4 @@ def test_relevance_forgetting_and_speed_are_there(artifacts):
     timed = json.loads((artifacts["speed"].path / "speed.json").read_text("utf-8"))["arms"]
     assert set(timed) == {"base", "tuned", "base_fewshot", "base_constrained", "tuned_constrained", "base_bf16"}
     asking = {*of_verdict(artifacts, "counts")["others"]} - {"constant", *timed}
-    assert all(arms.stand_in(name, timed, quantized=True) for name in asking)
+    assert all(arms.timed_equivalent(name, timed, quantized=True) for name in asking)

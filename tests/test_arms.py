@@ -104,8 +104,8 @@ def test_what_is_timed_does_not_depend_on_arms_that_others_stand_in_for(planned)
 )
 def test_an_arm_that_is_not_timed_has_a_stand_in_of_its_shape(arm, quantized, one):
     timed = ["base", "tuned", "base_constrained", *(["base_bf16"] if quantized else [])]
-    assert arms.stand_in(arm, timed, quantized) == one
-    assert arms.stand_in(arm, [], quantized) is None
+    assert arms.timed_equivalent(arm, timed, quantized) == one
+    assert arms.timed_equivalent(arm, [], quantized) is None
 
 
 def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):

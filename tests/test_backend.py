@@ -29,7 +29,7 @@ class Toy(Backend):
     def logprobs(self, rows):
         return [-float(row.target_count) for row in rows]
 
-    def rank(self, prompts, choices):
+    def choice_logprobs(self, prompts, choices):
         return [[-float(len(answer)) for answer in answers] for answers in choices]
 
 

@@ -242,7 +242,7 @@ def prepared(tmp_path, model):
 def test_a_plan_from_the_papers_lengths(tmp_path):
     lines = plan_lines(recipe_of(finetune={"rank": 8, "targets": "qv"}), tmp_path)
     job = next(job for job in plan(recipe_of(), ask=False) if job.label == "viggo--train")
-    assert plan_table.lengths(job, {}) == plan_table.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
+    assert plan_table.lengths_of(job, {}) == plan_table.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
     work = Training(Method(8, ("q_proj", "v_proj"), target_share=0.5), 125, 16, 240, 304, 3 * 100 * 240)
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
@@ -270,7 +270,7 @@ def test_what_arms_and_measures_take(tmp_path):
     arms = {"arms": ("base", "base_fewshot", "base_constrained", "tuned"), "shots": 3}
     jobs = plan(recipe_of(tasks=("boolq",), compare=arms, general={}), ask=False)
     jobs_of_arms = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
-    read = plan_table.lengths(jobs[0], {})
+    read = plan_table.lengths_of(jobs[0], {})
     work = {name: plan_table.answering_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
     assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
@@ -291,12 +291,12 @@ def test_a_plan_from_what_is_prepared(prepared):
     for job in jobs:
         plan_table.why(job, have, Store(root / "data", root / "checkpoints"))
     heldout, train, *_ = have.values()
-    sizes = plan_table.lengths(jobs[1], have)
+    sizes = plan_table.lengths_of(jobs[1], have)
     tokens = train.facts["tokens"]
     assert (sizes.examples, sizes.dev, sizes.bound, sizes.choices) == (40, 8, False, 2)
     assert (sizes.prompt, sizes.target) == (tokens["prompt"]["mean"], tokens["target"]["mean"])
     assert sizes.longest == min(64, tokens["prompt"]["max"] + tokens["target"]["max"])
-    assert plan_table.lengths(jobs[0], have).examples == heldout.facts["examples"] == 20
+    assert plan_table.lengths_of(jobs[0], have).examples == heldout.facts["examples"] == 20
 
 
 def test_what_is_made_is_not_in_the_sum(prepared):
@@ -363,10 +363,10 @@ def test_hours_take_four_characters():
 
 def test_a_recipe_that_asks_for_all_rows_is_reckoned_with_those_there_are(tmp_path):
     jobs = plan(recipe_of(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
-    sizes = {job.label: plan_table.lengths(job, {}).examples for job in jobs if job.stage == "prepare"}
+    sizes = {job.label: plan_table.lengths_of(job, {}).examples for job in jobs if job.stage == "prepare"}
     assert sizes == {"viggo--heldout": 1083, "viggo--train": 5103}
     assert any(
         re.fullmatch(r" +<=1,083 +3\.8 points +viggo", row) for row in plan_lines(recipe_of(prepare={"heldout_examples": 10**6}), tmp_path)
     )
     arc = next(job for job in plan(recipe_of(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
-    assert plan_table.lengths(arc, {}).examples == 2376 + 1172
+    assert plan_table.lengths_of(arc, {}).examples == 2376 + 1172

@@ -103,7 +103,7 @@ def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, 
     assert (prediction.text, prediction.stopped) == ((text, "length") if answer is None else (answer, "stop"))
     prompt = render.plain("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])
-    stops = generation.stop_strings(halt, render.tokenizer, len(prompt))
+    stops = generation.stop_string_criterion(halt, render.tokenizer, len(prompt))
     ended = [stops(rows[:, : len(prompt) + size], None).tolist() for size in range(1, len(ids) + 1)]
     assert [mine for mine, _ in ended] == [halt.end(render.decode(ids[:size])) is not None for size in range(1, len(ids) + 1)]
     assert any(mine for mine, _ in ended) == (answer is not None)
@@ -112,6 +112,6 @@ def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, 
 
 def test_blanks_before_a_long_answer_are_remembered(model):
     render, halt = renderer.renderer(model), generation.StopConditions(200, (2,), (), "\n\n")
-    stops = generation.stop_strings(halt, render.tokenizer, 1)
+    stops = generation.stop_string_criterion(halt, render.tokenizer, 1)
     ended = [stops(torch.tensor([[1, *render.plain(text)]]), None).item() for text in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]

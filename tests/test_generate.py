@@ -120,12 +120,12 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
     base, ids = loading.load(model, "nf4", compute, CPU), torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0))
     with loading.adapted(base, adapter) as tuned, torch.inference_mode():
         for arm in (base, tuned):
-            with loading.expanded(arm) as fits:
+            with loading.dequantized(arm) as fits:
                 dense = arm(ids).logits
             assert fits
             assert torch.equal(arm(ids).logits, dense)
         monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
-        with loading.expanded(base) as fits:
+        with loading.dequantized(base) as fits:
             assert not fits
 
 
@@ -212,14 +212,14 @@ def test_a_live_adapter_passes_the_gate(tmp_path, model, heldout_part, adapter):
     row = examined(tmp_path, model, heldout_part, adapter)
     assert row["tensors"] == row["targets"] == 14
     assert row["largest_logit_difference"] > 0.01
-    liveness.gate(row, "tuned")
+    liveness.require_alive(row, "tuned")
 
 
 @pytest.mark.parametrize("only", ["", "layers.1"])
 def test_zero_tensors_are_found(tmp_path, model, heldout_part, adapter, only):
     dead = altered(tmp_path, adapter, lambda tensors: {k: v * 0 if "lora_B" in k and only in k else v for k, v in tensors.items()})
     with pytest.raises(ComparisonError, match=r"tuned: the adapter is dead: (14|7) of 14 tensors are as before training"):
-        liveness.gate(examined(tmp_path, model, heldout_part, dead), "tuned")
+        liveness.require_alive(examined(tmp_path, model, heldout_part, dead), "tuned")
 
 
 def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, heldout_part, adapter):
@@ -230,7 +230,7 @@ def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, heldout_part, 
     copy = altered(tmp_path, adapter, dict)
     (copy / "manifest.json").write_text(json.dumps(more))
     with pytest.raises(ComparisonError, match=r"1 of 15 target modules are missing, the first model.layers.9"):
-        liveness.gate(examined(tmp_path, model, heldout_part, copy), "tuned")
+        liveness.require_alive(examined(tmp_path, model, heldout_part, copy), "tuned")
 
 
 def test_an_adapter_that_does_not_fit_is_refused(tmp_path, model, heldout_part, adapter):

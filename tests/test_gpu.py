@@ -89,7 +89,7 @@ def test_dense_weights_answer_as_4_bit_ones(model, adapter, compute):
     device = torch.device(DEVICE)
     ids = torch.randint(3, 300, (4, 30), generator=torch.Generator().manual_seed(0)).to(device)
     with loading.adapted(loading.load(model, "nf4", compute, device), adapter) as tuned, torch.inference_mode():
-        with loading.expanded(tuned) as fits:
+        with loading.dequantized(tuned) as fits:
             dense, dense_token = tuned(ids).logits, tuned(ids[:1, :1]).logits
         assert fits
         # many rows are multiplied by dequantized weights, as dense ones are; few in a kernel of their own, which rounds otherwise

@@ -12,7 +12,7 @@ from pipeline.config import recipe as recipes
 from pipeline.config.schema import Finetune
 from pipeline.plan import plan
 from pipeline.store import key_history
-from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
 from tests import ROOT, project
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -52,7 +52,7 @@ def shipped(name):
 
 @pytest.mark.parametrize("name", HELD)
 def test_the_keys_of_shipped_recipes_hold(name):
-    assert {stage: digest(keys)[:16] for stage, keys in keys_of(shipped(name)).items() if keys} == HELD[name]
+    assert {stage: json_sha256(keys)[:16] for stage, keys in keys_of(shipped(name)).items() if keys} == HELD[name]
 
 
 class WithInit(Finetune):
@@ -106,7 +106,7 @@ def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, mode
 def test_an_older_artifact_has_the_stage_and_inputs_of_today(tmp_path):
     store = Store(tmp_path / "data", tmp_path / "checkpoints")
     spec = ArtifactSpec("relevance", "pets", 1, {}, {"heldout": "1", "predictions": "2"})
-    assert spec.key == digest(["relate", 1, {}, {"exam": "1", "said": "2"}])
+    assert spec.key == json_sha256(["relate", 1, {}, {"exam": "1", "said": "2"}])
     with store.scratch(spec) as scratch:
         sealed = store.seal(spec, scratch, {}, {}, {"heldout": "pets--heldout", "predictions": "pets--base"})
     folder = tmp_path / "data" / "relate" / sealed.path.name

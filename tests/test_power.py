@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import power
-from pipeline.commands.plan_table import lengths, show_plan
+from pipeline.commands.plan_table import lengths_of, show_plan
 from pipeline.config import recipe as recipes
 from pipeline.data import inline
 from pipeline.measures import claims, forgetting
@@ -46,7 +46,7 @@ def shown_by_power(jobs, unprepared=()):
         unprepared: names of the tasks of which the size is a bound.
     """
     screen = StringIO()
-    exams = {job: lengths(job, {}).examples for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"}
+    exams = {job: lengths_of(job, {}).examples for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"}
     bounds = {job for job in exams if inline.from_spec(job.params["task"]).name in unprepared}
     power.show(Console(file=screen, highlight=False, width=80), jobs[-1], exams, bounds)
     return screen.getvalue().splitlines(), " ".join(screen.getvalue().split())

@@ -16,7 +16,7 @@ from pipeline.errors import ArtifactError
 from pipeline.machine import Work
 from pipeline.page import embedded_records
 from pipeline.stages import report
-from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
 from tests import project
 
 WHOLE = {"compare.arms": ["base", "base_fewshot", "base_constrained", "tuned", "constant"], "general.suites": ["paragraphs"]}
@@ -71,7 +71,7 @@ class Forger:
         """Change the manifest of an input, and what the index says of it."""
         entry = self.entry(source)
         body = json.loads(self.bytes_of(entry["manifest"])) | changes
-        body["digest"] = digest(body["files"])
+        body["digest"] = json_sha256(body["files"])
         body["key"] = ArtifactSpec(body["stage"], "", body["version"], body["params"], body["inputs"]).key
         new = self.put(entry["manifest"], json.dumps(body).encode())
         entry |= {"manifest": new, "digest": body["digest"], "key": body["key"], "files": body["files"]}

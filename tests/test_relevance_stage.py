@@ -104,7 +104,7 @@ class Wide:
 
 @pytest.mark.parametrize(("longest", "passes"), [(10, 16), (256, 165)])  # 270 and 413 if every column counted
 def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path, monkeypatch, longest, passes):
-    monkeypatch.setattr(batching, "LOGITS", batching.LOGITS // 64)  # as is the vocabulary of Llama 3.1
+    monkeypatch.setattr(batching, "LOGITS", batching.MAX_LOGITS_PER_PASS // 64)  # as is the vocabulary of Llama 3.1
     draw, rows, model = random.Random(0), [], Wide(128256 // 64)
     for n in range(200):
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
@@ -119,7 +119,7 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
         assert value == pytest.approx(-row.target_count * math.log(model.vocabulary), rel=1e-5)
     assert model.passes == passes
     assert model.tokens <= batching.CUDA_TOKENS
-    assert model.logits <= batching.LOGITS
+    assert model.logits <= batching.MAX_LOGITS_PER_PASS
 
 
 def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():

@@ -42,7 +42,7 @@ def arm(page: Made, name: str, cell: int = 0) -> dict[str, Any]:
 def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
     beside = full.load("cell0000.verdict", "beside.json")["accuracy"]
     counts = full.load("cell0000.verdict", "counts.json")
-    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.rank)
+    assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.sort_key)
     for other in beside["others"]:
         row = arm(full, other["name"])
         assert (row["score"], row["low"], row["high"]) == (other["score"], other["score_low"], other["score_high"])

@@ -7,7 +7,7 @@ from pipeline.machine import Machine, Work
 from pipeline.models.base_model import folder_digest
 from pipeline.stages import finetune
 from pipeline.store import records
-from pipeline.store.artifact import Artifact, ArtifactSpec, digest, file_hashes
+from pipeline.store.artifact import Artifact, ArtifactSpec, file_hashes, json_sha256
 from pipeline.store.records import Example
 
 WORDS = "red blue green one two three four five cat dog bird sees likes wants the a says yes no maybe : . ? ! \n".split(" ")
@@ -85,4 +85,6 @@ def work(out: Path, params: dict[str, Any], machine: Machine | None = None, **in
 def seal(folder: Path, facts: dict[str, Any]) -> None:
     """Write the manifest of an adapter's folder where it lies."""
     spec, files = ArtifactSpec("finetune", "", finetune.VERSION, {}, {}), file_hashes(folder)
-    Artifact(folder, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, {}).write_manifest(folder)
+    Artifact(folder, spec.stage, spec.key, json_sha256(files), spec.version, spec.params, spec.inputs, files, facts, {}).write_manifest(
+        folder
+    )

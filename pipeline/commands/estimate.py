@@ -242,7 +242,7 @@ def batch_tokens(work: Answering) -> int:
 
 
 def expands(shape: Shape, work: Answering, gpu: Gpu) -> bool:
-    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.expanded)."""
+    """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.dequantized)."""
     free = gpu.memory - TrainingProgram().context - stored(shape, work.weight_bytes)
     return work.weight_bytes < BF16 and 2 * BF16 * shape.linear_params < free
 

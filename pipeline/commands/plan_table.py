@@ -47,7 +47,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     have: dict[Job, Artifact] = {}
     rows = [job_status(job, have, store) for job in jobs]
     out.print(f"[dim]{LEGEND}{quick()}[/]", soft_wrap=True)
-    out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
+    out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short_gpu_name(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
     if every or len(jobs) <= MANY_JOBS:
         show_jobs(out, rows, shared_prefix(recipe) if out.is_terminal else "")
     else:
@@ -56,9 +56,9 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, every
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
     heldout = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
-    sizes = {job: lengths(job, have) for job in heldout}
-    unprepared = {job for job, read in sizes.items() if read.bound}
-    power.show(out, jobs[-1], {job: read.examples for job, read in sizes.items()}, unprepared)
+    sizes = {job: lengths_of(job, have) for job in heldout}
+    unprepared = {job for job, lengths in sizes.items() if lengths.bound}
+    power.show(out, jobs[-1], {job: lengths.examples for job, lengths in sizes.items()}, unprepared)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def show_jobs(out: Console, rows: list[JobStatus], before: str) -> None:
             stage = f"{row.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
             because = f" (after {stage}{numbers[row.waits]})"
         status = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
-        head = Text(f"{numbers[job]:>4}{figures(job, row.needs)} {job.stage:8}")
+        head = Text(f"{numbers[job]:>4}{cost_columns(job, row.needs)} {job.stage:8}")
         out.print(laid_out([head, Text(job.label.removeprefix(before)), status], out.width if out.is_terminal else None), soft_wrap=True)
 
 
@@ -232,12 +232,12 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
     return f"changed since {last.key[:12]}: {', '.join(changes)}" if changes else "never made"
 
 
-def short(name: str) -> str:
+def short_gpu_name(name: str) -> str:
     """A card's name in four characters or so."""
     return name.removeprefix("RTX ").removesuffix("-80")
 
 
-def figures(job: Job, needs: JobEstimate | None) -> str:
+def cost_columns(job: Job, needs: JobEstimate | None) -> str:
     """Memory and the hours on each card, WIDTH characters."""
     if needs is None:
         return f"{'not known' if job.stage in WORK_OF else '':>{WIDTH}}"
@@ -256,9 +256,9 @@ def estimate_of(job: Job, have: dict[Job, Artifact]) -> JobEstimate | None:
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
         return None
     source, work_of = WORK_OF[job.stage]
-    read = lengths(dict(job.inputs)[source], have) if source else PARAGRAPHS
-    work = work_of(shape, job, read)
-    return JobEstimate(estimate.least_bytes(shape, work), estimate.estimate(shape, work), read.bound)
+    lengths = lengths_of(dict(job.inputs)[source], have) if source else PARAGRAPHS
+    work = work_of(shape, job, lengths)
+    return JobEstimate(estimate.least_bytes(shape, work), estimate.estimate(shape, work), lengths.bound)
 
 
 def quick() -> str:
@@ -298,7 +298,7 @@ PARAGRAPHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, lon
 """Of the shipped paragraphs, about."""
 
 
-def lengths(job: Job, have: dict[Job, Artifact]) -> Lengths:
+def lengths_of(job: Job, have: dict[Job, Artifact]) -> Lengths:
     """Of what is prepared, as prepare counted them; else at most the paper's 95th percentile of the task, or the recipe's own limit."""
     cap, chosen = job.params["max_tokens"], task_of(canonical(job.params["task"]))
     if artifact := have.get(job):
@@ -321,7 +321,7 @@ def rows_of(chosen: Task, split: str) -> int:
     return sum(count for count in rows if count) if all(rows) else MOST_ROWS
 
 
-def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
+def method_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> Method:
     """The adapter and the precision of a fine-tuning job; a target that the base does not have is training's to refuse."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
     return Method(
@@ -330,43 +330,45 @@ def method_of(shape: Shape, params: dict[str, Any], read: Lengths) -> Method:
         adapter_kinds.of_params(params),
         weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
         dropout=params["dropout"] > 0,
-        target_share=min(1.0, read.target / (read.prompt + read.target)),
+        target_share=min(1.0, lengths.target / (lengths.prompt + lengths.target)),
     )
 
 
-def training_of(shape: Shape, job: Job, read: Lengths) -> Training:
+def training_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
     params = job.params
-    batch = min(params["batch_examples"], read.examples)
-    steps, tokens = training_state.total_steps(read.examples, params), read.prompt + read.target
-    looks = ceil(steps / params["dev_every"]) if read.dev else 0
-    return Training(method_of(shape, params, read), steps, batch, tokens, read.longest, looks * read.dev * tokens)
+    batch = min(params["batch_examples"], lengths.examples)
+    steps, tokens = training_state.total_steps(lengths.examples, params), lengths.prompt + lengths.target
+    looks = ceil(steps / params["dev_every"]) if lengths.dev else 0
+    return Training(method_of(shape, params, lengths), steps, batch, tokens, lengths.longest, looks * lengths.dev * tokens)
 
 
-def scoring_of(shape: Shape, job: Job, read: Lengths) -> Answering:
+def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
     """Texts that are read twice, and nothing written."""
     del shape  # of no matter: no adapter is estimated
-    weight_bytes, examples = NF4 if job.params["quantization"] == "nf4" else BF16, job.params.get("examples", read.examples)
-    return Answering(min(examples, read.examples), read.prompt, read.longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1)
+    weight_bytes, examples = NF4 if job.params["quantization"] == "nf4" else BF16, job.params.get("examples", lengths.examples)
+    return Answering(
+        min(examples, lengths.examples), lengths.prompt, lengths.longest, limit=1, steps=0, weight_bytes=weight_bytes, choices=1
+    )
 
 
-def answering_of(shape: Shape, job: Job, read: Lengths) -> Answering:
+def answering_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
     """A base may talk to the limit; an adapted model stops where the longest right answer does; one that ranks choices writes nothing.
 
     Worked examples lengthen the prompt by what an example and its answer have on average.
     """
     params, limit = job.params, job.params["max_new_tokens"]
     adapter = next((source for name, source in job.inputs if name == "adapter"), None)
-    ranks, shot_tokens = params.get("constrain") == "choices", params.get("shots", 0) * (read.prompt + read.target)
-    longest = read.longest - (0 if read.bound else read.longest_target) + ceil(shot_tokens)
+    ranks, shot_tokens = params.get("constrain") == "choices", params.get("shots", 0) * (lengths.prompt + lengths.target)
+    longest = lengths.longest - (0 if lengths.bound else lengths.longest_target) + ceil(shot_tokens)
     return Answering(
-        examples=read.examples * (1 + params.get("samples", 0)),
-        prompt=read.prompt + shot_tokens,
+        examples=lengths.examples * (1 + params.get("samples", 0)),
+        prompt=lengths.prompt + shot_tokens,
         longest=longest + (1 if ranks else limit),
         limit=1 if ranks else limit,
-        steps=0 if ranks else min(limit, read.longest_target) if adapter else limit,
+        steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
         weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
-        adapter=method_of(shape, adapter.params, read) if adapter and "merge" not in params else None,
-        choices=read.choices if params["score_choices"] or ranks else 0,
+        adapter=method_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
+        choices=lengths.choices if params["score_choices"] or ranks else 0,
     )
 
 

@@ -24,7 +24,7 @@ from pipeline.plan import Job
 from pipeline.references import endpoint
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
-from pipeline.store.artifact import Artifact, Store, canonical, telling_of_disks
+from pipeline.store.artifact import Artifact, Store, canonical, explain_disk_errors
 
 ADAPTER_BYTES, RESUME_BYTES = 4, 16
 """A weight of an adapter on disk; in a resume point with Adam's two moments and the best step so far."""
@@ -92,7 +92,7 @@ def store_obstacles(store: Store | None) -> Iterator[str]:
     """Folders of the store that cannot be written to; a file is made there and is gone at once."""
     for folder in (store.data, store.checkpoints) if store else ():
         try:
-            with telling_of_disks(folder), TemporaryFile(dir=existing(folder)):
+            with explain_disk_errors(folder), TemporaryFile(dir=existing(folder)):
                 pass
         except MachineError as error:
             yield f"{error.problem}. {error.remedy}"
@@ -201,13 +201,13 @@ def adapter_weights(job: Job, done: dict[Job, Artifact]) -> int:
     shape = base_model.shape_of(job.params["model"])
     if shape is None:
         return 0
-    method = plan_table.method_of(shape, job.params, plan_table.lengths(dict(job.inputs)["train"], done))
+    method = plan_table.method_of(shape, job.params, plan_table.lengths_of(dict(job.inputs)["train"], done))
     return shape.adapter_params(method.rank, method.targets, method.kind)
 
 
 def answer_bytes(job: Job, done: dict[Job, Artifact]) -> float:
     """Bytes of the answers of a job, were each as long as it may be."""
-    examples = next(plan_table.lengths(source, done).examples for _, source in job.inputs if source.stage == "prepare")
+    examples = next(plan_table.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
 
 

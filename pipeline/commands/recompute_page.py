@@ -18,7 +18,7 @@ from pipeline.page import embedded_records, fmt, svg
 from pipeline.progress import meter
 from pipeline.stages import compare, report
 from pipeline.store import input_names
-from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, digest
+from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
 from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder, ReportFolder
 
@@ -232,7 +232,7 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
     spec = ArtifactSpec(artifact.stage, "", artifact.version, artifact.params, artifact.inputs)
     for what, expected, actual in (
         ("files", entry["files"], artifact.files),
-        ("digest", artifact.digest, digest(artifact.files)),
+        ("digest", artifact.digest, json_sha256(artifact.files)),
         ("key", artifact.key, spec.key),
         ("digest in the index", entry["digest"], artifact.digest),
         ("key in the index", entry["key"], artifact.key),

@@ -19,7 +19,7 @@ from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
 from pipeline.scoring.verdict import CANNOT_TELL
-from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, telling_of_disks
+from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, explain_disk_errors
 from pipeline.store.folders import TrainFolder
 from pipeline.store.result_folders import ReportFolder
 
@@ -95,7 +95,7 @@ def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
     for adapter in adapters:
         card = ReportFolder(report.path).card(adapter.path.name)
         if card.is_file() and not same(card, adapter.path / CARD):
-            with telling_of_disks(adapter.path):
+            with explain_disk_errors(adapter.path):
                 shutil.copyfile(card, adapter.path / CARD)
 
 

@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from pipeline.machine import is_hub_offline
 from pipeline.progress import say
 from pipeline.resources import checkout
-from pipeline.store.artifact import digest, file_hash
+from pipeline.store.artifact import file_hash, json_sha256
 
 FETCH_SECONDS = 30.0
 MAX_HASHED_FILES = 20
@@ -33,7 +33,9 @@ def content_hash(path: Path) -> str:
         return file_hash(path)
     files = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
     visible = {name: file for name, file in files.items() if "/." not in f"/{name}"}
-    return digest({name: file_hash(file) if len(visible) <= MAX_HASHED_FILES else file.stat().st_size for name, file in visible.items()})
+    return json_sha256(
+        {name: file_hash(file) if len(visible) <= MAX_HASHED_FILES else file.stat().st_size for name, file in visible.items()}
+    )
 
 
 def locate(file: ManualFile, offline: bool) -> Path:

@@ -34,7 +34,7 @@ class Backend(Protocol):
         """Sum of log-probabilities of each row's targets, in nats."""
         ...
 
-    def rank(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> list[list[float]]:
+    def choice_logprobs(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> list[list[float]]:
         """For every prompt the sums of log-probabilities of its choices, in nats; 0 for a choice of no tokens."""
         ...
 
@@ -46,8 +46,8 @@ class Backend(Protocol):
         """How `logprobs` is to be called."""
         return batching.padded_batches([len(row) for row in rows], self.token_budget)
 
-    def rank_batches(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> Batches:
-        """How `rank` is to be called."""
+    def choice_batches(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> Batches:
+        """How `choice_logprobs` is to be called."""
         lengths = [sum(len(prompt) + len(answer) for answer in answers) for prompt, answers in zip(prompts, choices, strict=True)]
         return batching.padded_batches(lengths, self.token_budget)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 CPU_TOKENS = 4096
 CUDA_TOKENS = 8192
-LOGITS = 2**26
+MAX_LOGITS_PER_PASS = 2**26
 """Logits that one pass may give: 128 MiB in bf16, 450 columns of a vocabulary of 150,000."""
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class TokenRow:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The ids of the targets, IGNORED elsewhere."""
-        return tuple(token if target else IGNORED for token, target in zip(self.ids, self.is_target, strict=True))
+        """The ids of the targets, IGNORE_INDEX elsewhere."""
+        return tuple(token if target else IGNORE_INDEX for token, target in zip(self.ids, self.is_target, strict=True))
 
     @property
     def target_count(self) -> int:
@@ -68,7 +68,7 @@ def scoring_batches(tokens: Sequence[int], columns: Sequence[int], budget: int, 
         budget: padded tokens in one pass.
     """
     vocabulary: int = model.get_output_embeddings().weight.shape[0]
-    max_columns = max(1, min(budget, LOGITS // vocabulary))  # in one pass
+    max_columns = max(1, min(budget, MAX_LOGITS_PER_PASS // vocabulary))  # in one pass
     costs = [max(length * max_columns, width * budget) for length, width in zip(tokens, columns, strict=True)]
     return padded_batches(costs, budget * max_columns)
 
@@ -103,13 +103,13 @@ def packed_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def padded(rows: Sequence[TokenRow], pad: int, device: Any, left: bool = False) -> dict[str, Any]:
-    """input_ids, attention_mask and labels, each (rows, longest), padded on the right or on the left; labels are IGNORED outside of
+    """input_ids, attention_mask and labels, each (rows, longest), padded on the right or on the left; labels are IGNORE_INDEX outside of
     targets."""
     import torch
 
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
-    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORE_INDEX)
     for index, row in enumerate(rows):
         span = slice(width - len(row), width) if left else slice(0, len(row))
         ids[index, span] = torch.tensor(row.ids)

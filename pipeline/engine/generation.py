@@ -63,7 +63,7 @@ def generate(
     width = ids.shape[1]
     options: dict[str, Any] = {"max_new_tokens": stop.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
     options |= {"eos_token_id": list(stop.ends)}
-    options |= {"stopping_criteria": [stop_strings(stop, tokenizer, width)]} if stop.marks else {}
+    options |= {"stopping_criteria": [stop_string_criterion(stop, tokenizer, width)]} if stop.marks else {}
     if sampling:
         options |= {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         torch.manual_seed(sampling.seed)
@@ -72,7 +72,7 @@ def generate(
     return [cut_after_end(row, stop.ends, pad) for row in out[:, width:].tolist()]
 
 
-def stop_strings(stop: StopConditions, tokenizer: Any, width: int) -> Any:
+def stop_string_criterion(stop: StopConditions, tokenizer: Any, width: int) -> Any:
     """A stopping criterion that looks at the tokens after the first `width` only; transformers' own looks into the prompt as well."""
     import torch
     from transformers import StoppingCriteria

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.engine.batching import IGNORED, TokenRow, padded, positions
+from pipeline.engine.batching import IGNORE_INDEX, TokenRow, padded, positions
 
 CHUNK = 2**24
 """Logits that are turned into float32 at a time: 64 MiB."""
@@ -34,12 +34,12 @@ def target_sums(logits: Any, labels: Any) -> list[float]:
     import torch
 
     targets = labels[:, 1:]
-    rows, columns = (targets != IGNORED).nonzero(as_tuple=True)
+    rows, columns = (targets != IGNORE_INDEX).nonzero(as_tuple=True)
     sums, step = torch.zeros(len(labels), dtype=torch.float64), max(1, CHUNK // logits.shape[-1])
     for start in range(0, len(rows), step):
-        cells = rows[start : start + step], columns[start : start + step]
-        logprobs = logits[cells].float().log_softmax(-1).gather(1, targets[cells][:, None])[:, 0]
-        sums.index_add_(0, cells[0].cpu(), logprobs.double().cpu())  # on the CPU, where the order of a sum is fixed
+        index = rows[start : start + step], columns[start : start + step]
+        logprobs = logits[index].float().log_softmax(-1).gather(1, targets[index][:, None])[:, 0]
+        sums.index_add_(0, index[0].cpu(), logprobs.double().cpu())  # on the CPU, where the order of a sum is fixed
     row_sums: list[float] = sums.tolist()
     return row_sums
 
@@ -48,8 +48,8 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
     """Of each row, summed over its target tokens, in nats: the negative log-likelihood under the base, the same with the adapter, and
     KL(base || tuned) over the whole vocabulary.
 
-    Both passes run on the same weights and ids. The logits of both are held as the model gives them (see batches) and turned
-    into float32 some positions at a time.
+    Both passes run on the same weights and ids. The logits of both are held as the model gives them (see
+    TransformersBackend.loss_and_kl_batches) and turned into float32 some positions at a time.
 
     Args:
         model: a PeftModel with the adapter switched on.
@@ -57,7 +57,7 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
     import torch
 
     inputs, labels = {name: batch[name] for name in ("input_ids", "attention_mask")}, batch["labels"][:, 1:]
-    rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
+    rows, columns = (labels != IGNORE_INDEX).nonzero(as_tuple=True)
     sums = torch.zeros(len(labels), 3, dtype=torch.float64)
     with torch.inference_mode():
         tuned = model(**inputs, use_cache=False).logits
@@ -65,9 +65,10 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
             base = model(**inputs, use_cache=False).logits
         step = max(1, CHUNK // base.shape[-1])
         for start in range(0, len(rows), step):
-            cells = rows[start : start + step], columns[start : start + step]
-            p, q = (logits[cells].float().log_softmax(-1) for logits in (base, tuned))
-            targets = labels[cells][:, None]
-            terms = torch.stack([-p.gather(1, targets)[:, 0], -q.gather(1, targets)[:, 0], (p.exp() * (p - q)).sum(1)], dim=1)
-            sums.index_add_(0, cells[0].cpu(), terms.double().cpu())  # on the CPU, where the order of a sum is fixed
-    return [(base, tuned, kl) for base, tuned, kl in sums.tolist()]
+            index = rows[start : start + step], columns[start : start + step]
+            log_p, log_q = (logits[index].float().log_softmax(-1) for logits in (base, tuned))
+            targets = labels[index][:, None]
+            kl = (log_p.exp() * (log_p - log_q)).sum(1)
+            terms = torch.stack([-log_p.gather(1, targets)[:, 0], -log_q.gather(1, targets)[:, 0], kl], dim=1)
+            sums.index_add_(0, index[0].cpu(), terms.double().cpu())  # on the CPU, where the order of a sum is fixed
+    return [(base_loss, tuned_loss, kl_sum) for base_loss, tuned_loss, kl_sum in sums.tolist()]

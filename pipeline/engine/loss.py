@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.engine.batching import IGNORED
+from pipeline.engine.batching import IGNORE_INDEX
 
 
 def target_loss(model: Any, batch: dict[str, Any]) -> Any:
@@ -14,9 +14,9 @@ def target_loss(model: Any, batch: dict[str, Any]) -> Any:
 
     labels = batch["labels"]
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    first = int((labels != IGNORED).any(0).nonzero()[0])
+    first = int((labels != IGNORE_INDEX).any(0).nonzero()[0])
     keep = labels.shape[1] - first + 1  # the column before a target predicts it
     logits = model(**inputs, use_cache=False, logits_to_keep=keep).logits
     targets = labels[:, -keep + 1 :]
-    is_target = targets != IGNORED
+    is_target = targets != IGNORE_INDEX
     return torch.nn.functional.cross_entropy(logits[:, :-1][is_target].float(), targets[is_target], reduction="sum")

@@ -40,10 +40,10 @@ class TransformersBackend(Backend):
     def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:
         return batching.scoring_batches([len(row) for row in rows], [row.target_width + 1 for row in rows], self.token_budget, self.model)
 
-    def rank(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[float]]:
+    def choice_logprobs(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[float]]:
         return choices.logprobs(self.model, prompts, choices_of, self.pad)
 
-    def rank_batches(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> Batches:
+    def choice_batches(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> Batches:
         return choices.batches(prompts, choices_of, self.model, self.token_budget)
 
     def facts(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def opened(work: Work) -> Iterator[TransformersBackend]:
     Raises:
         ModelError: the weights cannot be read, or the adapter does not fit them.
     """
-    with answering_model(work) as model, loading.expanded(model) as is_dense:
+    with answering_model(work) as model, loading.dequantized(model) as is_dense:
         yield TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
 
 

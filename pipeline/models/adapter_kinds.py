@@ -42,7 +42,7 @@ class AdapterKind(Protocol):
 
 
 class Lora(AdapterKind):
-    """LoRA, with rank-stabilized scaling (rslora) and decomposed magnitudes (dora) as options."""
+    """LoRA, with rank-stabilized scaling (rslora) and weight decomposition (dora) as options."""
 
     name, label, tensor = "lora", "LoRA", "lora_B"
 

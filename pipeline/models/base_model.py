@@ -16,7 +16,7 @@ from pipeline.models import hub, shapes
 from pipeline.models.model_table import ROWS, ModelRow
 from pipeline.models.shapes import Shape
 from pipeline.resources import shipped
-from pipeline.store.artifact import digest, file_hash
+from pipeline.store.artifact import file_hash, json_sha256
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.py")
 """The files of a model repository that are fetched and hashed. No pickles."""
@@ -201,7 +201,7 @@ def folder_digest(folder: Path, memory: Path | None = None) -> str:
             fresh[mark] = hashes[path.name]
     if memory and fresh:
         remember(memory, fresh)
-    return digest(hashes)
+    return json_sha256(hashes)
 
 
 def remembered(memory: Path | None) -> dict[str, str]:

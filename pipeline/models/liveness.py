@@ -47,7 +47,7 @@ def is_alive(row: dict[str, Any]) -> bool:
     return not row["zero_tensors"] and not row["unmatched"] and row["tensors"] > 0 and row["largest_logit_difference"] > 0.0
 
 
-def gate(row: dict[str, Any], arm: str) -> None:
+def require_alive(row: dict[str, Any], arm: str) -> None:
     """Raise ComparisonError if an adapter changes nothing, with the signs of it; `row` as `examine` returns it."""
     if is_alive(row):
         return

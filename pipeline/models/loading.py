@@ -34,7 +34,7 @@ def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> 
     """The base in eval mode, frozen. The last one stays in memory, so jobs on one base load it once.
 
     Args:
-        spec: from models.Model.spec().
+        spec: from base_model.Model.spec().
         quantization, compute: see Precision.
 
     Raises:
@@ -61,7 +61,7 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
     extra: dict[str, Any] = {}
     try:
         if precision.quantization == "nf4":
-            extra["quantization_config"] = nf4(dtype, unfit(folder, trust))
+            extra["quantization_config"] = nf4(dtype, modules_to_skip(folder, trust))
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
         )
@@ -97,7 +97,7 @@ def context_window(model: Any) -> int:
     return int(model.config.get_text_config().max_position_embeddings)
 
 
-def unfit(folder: Path, trust: bool) -> list[str]:
+def modules_to_skip(folder: Path, trust: bool) -> list[str]:
     """The modules that stay unquantized: the output layer, and linears of a width that 4 bit cannot take."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -132,7 +132,7 @@ def keep_cpu_weights_unpacked(model: Any) -> None:
 
 
 @contextmanager
-def expanded(model: Any) -> Iterator[bool]:
+def dequantized(model: Any) -> Iterator[bool]:
     """Hold the 4-bit weights as dense ones of the same values while a model answers, if there is room for them.
 
     Decoding multiplies few rows a step, so dequantizing every weight at every step would take most of the

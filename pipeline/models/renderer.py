@@ -2,8 +2,8 @@
 
 Training, generation and scoring all use it, so their ids are the same.
 
-The ids of a prompt never depend on the answer: prompt and answer are tokenized apart and put together as
-ids, so the loss mask is a number of tokens and no string is ever searched for.
+The ids of a prompt never depend on the answer. Those of the answer are the rest of the joint tokenization where that begins with the
+prompt's ids, else those of the answer after a line break or alone. So the loss mask is a number of tokens, and no string is searched for.
 """
 
 from collections.abc import Sequence

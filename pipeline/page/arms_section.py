@@ -23,7 +23,7 @@ def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[Measured
     scores = cell.comparison.other_arms()
     names = {"base", "tuned", *(other["name"] for other in scores[comparisons[0]["metric"]]["others"])}
     timed = timing(cell, names)
-    return [finite(measured_arm(cell, name, comparisons, scores, timed.get(name))) for name in sorted(names, key=arms.rank)]
+    return [finite(measured_arm(cell, name, comparisons, scores, timed.get(name))) for name in sorted(names, key=arms.sort_key)]
 
 
 def measured_arm(
@@ -103,7 +103,7 @@ def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:
     quantized = cell.inputs["speed"].params["quantization"] != "none"
     rows = {}
     for name in names:
-        timed = name if name in speed["arms"] else arms.stand_in(name, speed["arms"], quantized)
+        timed = name if name in speed["arms"] else arms.timed_equivalent(name, speed["arms"], quantized)
         if timed:
             rows[name] = speed_row(name, timed, speed)
     return rows

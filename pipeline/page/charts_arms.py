@@ -23,11 +23,11 @@ WIDTH, HEIGHT, HIGHEST = 360, 220, 1.05
 """Of the cost chart: its plane in pixels, and the score at its upper end."""
 NEAR = (("left", 9, -7), ("center", 0, -13), ("right", -9, -7), ("left", 9, 9), ("right", -9, 9))
 FAR = tuple((align, dx, dy) for dy in (-20, 22, -33, 35) for align, dx in (("left", 9), ("right", -9)))
-"""Sides of names that a line leads to."""
+"""Positions of names so far away that a line leads to the point."""
 SIDES = (*NEAR, *FAR)
 """Where the name of a point may stand, best first: alignment and distance of its middle from the point, in pixels."""
 DOT, LETTER = 6, 6
-"""Half the size of a point, and of a line of text, and the width of a letter there, in pixels."""
+"""Half the size of a point and half the height of a line; the width of a letter. In pixels."""
 
 
 def all_of(report: Report) -> dict[str, str]:

@@ -185,7 +185,7 @@ def measured(report: Report) -> JsonObject:
     every = [arm for cell in cells for arm in cell["arms"]]
     return {
         "filled": filled_sections(report),
-        "arm_names": sorted({arm["name"] for arm in every}, key=arms.rank),
+        "arm_names": sorted({arm["name"] for arm in every}, key=arms.sort_key),
         "arm_meaning": lambda name: arms.find(name).meaning,
         "called": names.arm,
         "columns": columns,
@@ -230,7 +230,7 @@ def ledger(cell: CellRow) -> JsonObject:
     """What the script must know of a cell to list its examples."""
     primary, examples = cell["comparisons"][0], cell["examples"]
     several = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
-    others = [{"name": name, "label": arms.find(name).label, "seed": None} for name in sorted(examples["others"], key=arms.rank)]
+    others = [{"name": name, "label": arms.find(name).label, "seed": None} for name in sorted(examples["others"], key=arms.sort_key)]
     return {
         "cell": cell["cell"],
         "label": cell["label"],

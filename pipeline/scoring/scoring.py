@@ -354,7 +354,7 @@ def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerPars
 
 
 def smallest_effect(metric: "Metric", sampled: stats.Sampled) -> float:
-    """From the spread of the bootstrap; if that is too small to be a guide, from the best case of right or wrong answers."""
+    """From the standard error of the bootstrap; of 0/1 metrics, and where that is about zero, at least the best case of 0/1 scores."""
     spread = sampled.spread(stats.TUNED, stats.BASE)
     observed = stats.smallest_effect(spread, sampled.confidence)
     floor = stats.planned_effect(sampled.arms.groups, 0.0, sampled.confidence)

@@ -59,7 +59,7 @@ def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[dict[str, A
     for seed in seeds:
         report = {"seed": seed, **PredictionsFolder(folder_of(work, InputName("predictions", "tuned", seed=seed))).liveness()}
         if work.params["liveness"]:
-            liveness.gate(report, f"{task.name}, seed {seed}")
+            liveness.require_alive(report, f"{task.name}, seed {seed}")
         reports.append(report | {"alive": liveness.is_alive(report)})
     return reports
 

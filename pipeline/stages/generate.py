@@ -1,7 +1,7 @@
 """Generates the predictions of one arm on the held-out examples: the base, few-shot, constrained to choices, or with an adapter.
 
-All arms run on the same resident weights, greedily; base and tuned with the same token ids in the same batches. Finished
-batches are kept in the resume folder, so a killed run continues where it was.
+Base and tuned run on the same weights, with the same token ids in the same batches. Answers are greedy; tasks of code may add samples.
+Finished batches are kept in the resume folder, so a killed run continues where it was.
 """
 
 import json
@@ -34,8 +34,8 @@ def run(work: Work) -> dict[str, Any]:
     start = time.monotonic()
     with open_backend(work) as backend:
         prompts = build_prompts(work, render, backend.context_window)
-        generator = Generator(work, backend, render, prompts)
-        predictions = generator.ranked() if work.params.get("constrain") == "choices" else generator.written()
+        arm_answers = ArmAnswers(work, backend, render, prompts)
+        predictions = arm_answers.ranked() if work.params.get("constrain") == "choices" else arm_answers.written()
         if work.inputs.get("adapter") and "merge" not in work.params:
             liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
             PredictionsFolder(work.out).write_liveness(liveness)
@@ -102,14 +102,14 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
 
 
 def with_keys(examples: list[Example], keys: list[str], unchanged: int, render: renderer.Renderer) -> Prompts:
-    """The prompts that name the keys of the answer; `unchanged` of them have no room for it."""
+    """The prompts that name the keys of the answer; `unchanged` name none: no room, several turns, or no keys known."""
     if unchanged:
-        why = "no room" if keys else "no training answer is a JSON object"
+        why = "no room, or a prompt of several turns" if keys else "no training answer is a JSON object"
         say(f"  {unchanged} of {len(examples)} prompts do not name the keys of the answer: {why}")
     return Prompts(examples, [render.prompt_ids(example.prompt) for example in examples], {"keys": keys, "unkeyed": unchanged})
 
 
-class Generator:
+class ArmAnswers:
     """Predictions of one job, batch by batch; the batches are fixed by the examples and the token budget alone."""
 
     def __init__(self, work: Work, backend: Backend, render: renderer.Renderer, prompts: Prompts) -> None:
@@ -166,11 +166,13 @@ class Generator:
         """For every example the log-likelihood of each of its choices after the prompt, without an end token, in nats."""
         prompts, choices = self.prompts.ids, self.choice_ids
 
-        def rank(batch: Sequence[int]) -> list[list[float]]:
-            return self.backend.rank([prompts[index] for index in batch], [choices[index] for index in batch])
+        def choice_logprobs(batch: Sequence[int]) -> list[list[float]]:
+            return self.backend.choice_logprobs([prompts[index] for index in batch], [choices[index] for index in batch])
 
         path = self.work.resume / "choices.jsonl"
-        sums: list[list[float]] = resumable.values(path, self.backend.rank_batches(prompts, choices), rank, "scoring", "examples")
+        sums: list[list[float]] = resumable.values(
+            path, self.backend.choice_batches(prompts, choices), choice_logprobs, "scoring", "examples"
+        )
         return sums
 
     @cached_property

@@ -23,7 +23,7 @@ from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.progress import meter, say
 from pipeline.store import records
-from pipeline.store.artifact import digest
+from pipeline.store.artifact import json_sha256
 from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
 from pipeline.store.records import Example
 
@@ -155,7 +155,7 @@ class Draw:
             pair = {"train": example.id, "heldout": match.heldout, "similarity": round(match.similarity, 4), "kind": match.kind}
             self.pairs += [pair] if len(self.pairs) < PAIRS else []
             return True
-        prompt, whole = digest(example.text), digest([example.text, example.target])
+        prompt, whole = json_sha256(example.text), json_sha256([example.text, example.target])
         if whole in self.prompts:
             tally.add("duplicate", location, example.text)
         elif prompt in self.prompts and example.choices:  # where answers are free, a prompt may have several

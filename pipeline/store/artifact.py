@@ -42,7 +42,7 @@ class ArtifactSpec:
     @property
     def key(self) -> str:
         params, inputs = key_history.hashed_params(self.stage, self.params), key_history.hashed_inputs(self.inputs)
-        return digest([key_history.hashed_stage(self.stage), self.version, params, inputs])
+        return json_sha256([key_history.hashed_stage(self.stage), self.version, params, inputs])
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Artifact:
         if self.stage in CHECKPOINTS:
             now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
-        if changed or digest(self.files) != self.digest:
+        if changed or json_sha256(self.files) != self.digest:
             names = ", ".join(changed) or MANIFEST
             raise ArtifactError(f"{self.path} was altered after it was made: {names}", "Delete the folder to make it again.")
 
@@ -144,11 +144,12 @@ class Store:
     def scratch(self, spec: ArtifactSpec) -> Iterator[Path]:
         """An empty folder beside the artifact's place, gone at the end unless it was sealed.
 
-        Only one process makes an artifact at a time (run.make holds its lock), so what a killed one left is removed.
+        The lock of run.make lets one process make an artifact, so leftovers are of a dead one and are removed. Where the lock does not
+        reach, on a shared disk, seal() keeps the first artifact.
         """
         final = self.place(spec)
         path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
-        with telling_of_disks(final.parent):
+        with explain_disk_errors(final.parent):
             unsealed = [final] if final.exists() and not (final / MANIFEST).exists() else []  # a deletion that was interrupted
             for left in [*final.parent.glob(f".{final.name}.*"), *unsealed]:
                 shutil.rmtree(left, ignore_errors=True)
@@ -164,7 +165,7 @@ class Store:
         """Write the manifest, flush all to disk and rename the folder into place."""
         final, files = self.place(spec), file_hashes(scratch)
         sealed = Artifact(
-            final, spec.stage, spec.key, digest(files), spec.version, spec.params, spec.inputs, files, facts, provenance, dict(lineage)
+            final, spec.stage, spec.key, json_sha256(files), spec.version, spec.params, spec.inputs, files, facts, provenance, dict(lineage)
         )
         sealed.write_manifest(scratch)
         for path in [*scratch.rglob("*"), scratch]:
@@ -181,7 +182,7 @@ class Store:
 
 
 @contextmanager
-def telling_of_disks(folder: Path) -> Iterator[None]:
+def explain_disk_errors(folder: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a line that a user can act on."""
     try:
         yield
@@ -220,7 +221,7 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=reject)
 
 
-def digest(value: object) -> str:
+def json_sha256(value: object) -> str:
     """sha256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from pipeline.store.artifact import digest, file_hash
+from pipeline.store.artifact import file_hash, json_sha256
 
 PACKAGE = Path(__file__).parents[1]
 IMPORT = re.compile(r"^[ \t]*(?:from (pipeline[\w.]*) import (\([^)]*\)|[^\n#]*)|import (pipeline[\w.]*))", re.MULTILINE)
@@ -52,7 +52,7 @@ def version(start: Path, names: Iterable[str] = (), folders: Iterable[Path] = ()
     """
     hashes = {spelled(path, package): hashed(path) for path in files(start, names, package)}
     hashes |= {f"{folder.name}/{path.name}": hashed(path) for folder in folders for path in data(folder)}
-    return digest(hashes)[:16]
+    return json_sha256(hashes)[:16]
 
 
 def spelled(path: Path, package: Path) -> str:

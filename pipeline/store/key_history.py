@@ -10,7 +10,7 @@ AS_BEFORE: dict[str, dict[str, Any]] = {}
 """By stage, every parameter that was added after artifacts of the stage had been made, with the value that means 'as before':
 `{"finetune": {"init": "default"}}`. A row is never removed or changed, and is not the default of the recipe key: a default may
 change later, what 'as before' means may not."""
-FIRST_NAMES = {"heldout": "exam", "predictions": "said"}
+FIRST_INPUT_NAMES = {"heldout": "exam", "predictions": "said"}
 """By what an input is called now, what it was called when artifacts were first made with it. A row is never removed or changed."""
 
 FIRST_STAGES = {"reference": "refer", "relevance": "relate", "general_loss": "forget"}
@@ -40,12 +40,12 @@ def full_params(stage: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 def hashed_inputs(inputs: Mapping[str, str]) -> dict[str, str]:
     """The digests of inputs under the names that enter a key."""
-    return {FIRST_NAMES.get(name, name): digest for name, digest in inputs.items()}
+    return {FIRST_INPUT_NAMES.get(name, name): digest for name, digest in inputs.items()}
 
 
 def current_inputs(inputs: Mapping[str, str]) -> dict[str, str]:
     """The inputs of a manifest that may be older than some of their names."""
-    current = {first: name for name, first in FIRST_NAMES.items()}
+    current = {first: name for name, first in FIRST_INPUT_NAMES.items()}
     return {current.get(name, name): value for name, value in inputs.items()}
 
 
