@@ -19,14 +19,14 @@ CPU = torch.device("cpu")
 class Vera(AdapterKind):
     """Scales the rows and columns of random matrices that all modules share (arXiv 2310.11454)."""
 
-    name, label, tensor = "vera", "VeRA", "vera_lambda_b"
+    name, label, liveness_tensor = "vera", "VeRA", "vera_lambda_b"
 
     def config(self, params, targets, exclude):
         from peft import VeraConfig
 
         return VeraConfig(task_type="CAUSAL_LM", r=params["rank"], target_modules=targets)
 
-    def parameters(self, rank, widths):
+    def parameter_count(self, rank, widths):
         return sum(rank + width[1] for width in widths)
 
 

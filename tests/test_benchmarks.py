@@ -95,7 +95,7 @@ def test_arms_are_timed_on_fresh_stores(tmp_path):
     ((alone,), (default,)) = (results["rounds"][name] for name in arms.RUNS)
     assert (alone["answering_jobs"], default["answering_jobs"]) == (6, 11)
     for run in (alone, default):
-        assert run["stages"].keys() == {"generate", "relate", "compare", "report"}
+        assert run["stages"].keys() == {"generate", "relevance", "compare", "report"}
         assert run["answering"] == pytest.approx(run["stages"]["generate"], abs=0.02)  # no general task is asked
         assert sum(run["stages"].values()) < run["process"]
     assert results["ratios"]["answers"]["median"] == pytest.approx(default["answering"] / alone["answering"], abs=1e-3)

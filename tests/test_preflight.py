@@ -109,6 +109,10 @@ def test_without_the_network_what_is_not_in_the_cache_is_missing(start, tmp_path
     one = task.find("boolq").train[0]
     (tmp_path / "datasets" / f"{one.hub.partition('/')[0]}___any").mkdir(parents=True)
     assert not reachable.data_obstacles((one,), reachable.Hub(True))
+    without_owner = task.Source(hub="squad")
+    assert reachable.data_obstacles((without_owner,), reachable.Hub(True))
+    (tmp_path / "datasets" / "squad").mkdir()
+    assert not reachable.data_obstacles((without_owner,), reachable.Hub(True))
 
 
 def test_weights_that_a_stopped_fetch_left_in_part_are_not_here(tmp_path):
@@ -132,6 +136,32 @@ def test_a_local_file_that_is_gone_is_missing(tmp_path):
 def test_cuda_is_looked_for_first(start):
     with pytest.raises(MachineError, match="the recipe says needs_cuda, and this machine has no CUDA device"):
         start(needs_cuda=True, tasks=["legal"])
+
+
+def test_cuda_is_no_matter_where_no_job_needs_a_gpu(seen):
+    seen({"prepare"}, needs_cuda=True)
+    with pytest.raises(MachineError, match="no CUDA device"):
+        seen({"finetune"}, needs_cuda=True)
+
+
+def test_an_endpoint_that_cannot_be_asked_is_refused(seen, monkeypatch):
+    elsewhere = {**KNOWN, "endpoint": "https://api.example.com/v1", "key_env": ""}
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MachineError, match=r"HF_HUB_OFFLINE is set, and https://api\.example\.com/v1 is not on this machine"):
+        seen({"reference"}, references=[elsewhere])
+    seen({"reference"}, references=[{**KNOWN, "key_env": ""}])
+
+
+def test_only_tasks_that_a_recipe_can_leave_out_are_left_out(model):
+    def remedy(*refused, **keys):
+        recipe = recipes.Recipe.model_validate({"name": "r", "base": model["folder"], **keys})
+        return preflight.without_tasks(recipe, set(refused))
+
+    inline = {"name": "mine", "data": {"train": "a.csv", "heldout": "b.csv"}, "prompt": "{a}", "target": "{b}"}
+    assert remedy("covid", tasks=["boolq", "covid"]) == "Or leave these tasks out: 'tasks=[boolq]'"
+    assert remedy("covid", tasks=["boolq"]) == ""  # a general suite
+    assert remedy("covid", tasks=["covid"]) == ""
+    assert remedy("covid", tasks=["covid", inline]) == ""  # no line of a shell holds an inline task
 
 
 def test_a_file_that_is_there_is_not_missing(start, tmp_path):
@@ -191,6 +221,10 @@ def test_a_store_that_cannot_be_written_is_refused(seen, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match=r"cannot write to .*/file/data: Not a directory. Choose another place with --store."):
         seen({"prepare"}, store=tmp_path / "file")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(MachineError, match="link is a link to a folder that does not exist"):
+        seen({"prepare"}, store=tmp_path / "link")
+    (tmp_path / "link").unlink()
     seen({"prepare"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "r.yaml"]  # looking leaves nothing behind
 

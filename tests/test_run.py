@@ -1,20 +1,23 @@
 """What is made again when something changes: one row, one promise. And what an altered byte or a failure does."""
 
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from pipeline import run as runs
 from pipeline import stages
+from pipeline.commands import plan_table, views
 from pipeline.config import recipe as recipes
 from pipeline.errors import ArtifactError
 from pipeline.plan import plan
 from pipeline.stages import compare, finetune
 from pipeline.store import import_closure
-from pipeline.store.artifact import Artifact, Store
-from tests import project
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store, canonical
+from tests import ROOT, project
 
 
 @pytest.fixture(scope="module")
@@ -164,14 +167,41 @@ def test_a_folder_whose_deletion_was_interrupted_is_made_again(copied):
 
 
 def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsys):
-    from rich.console import Console
-
-    from pipeline.commands import views
-
     recipe, root = copied
     monkeypatch.setattr(stages, "code", lambda *_: "edited")
     views.collect(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
     assert sorted(artifact.stage for artifact in artifacts(root)) == ["finetune", "generate", "generate"]
+
+
+def sealed(store, job, **model):
+    """An artifact of a job without inputs, as it would be with these facts about its base."""
+    params = {**job.params, "model": {**job.params["model"], **model}}
+    spec = ArtifactSpec(job.stage, job.label, stages.find(job.stage).version(params), params, {})
+    with store.scratch(spec) as folder:
+        (folder / "weights").write_text("...")
+        return store.seal(spec, folder, {}, {"at": "2026-01-01T00:00:00Z"}, {})
+
+
+def test_gc_keeps_adapters_of_a_base_whose_commit_is_not_known_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    recipe = recipes.load(ROOT / "recipes" / "lora_land" / "phi_2.yaml")
+    job = next(job for job in plan(recipe, ask=False) if job.stage == "finetune")
+    assert job.params["model"]["revision"] is None
+    adapter, other = sealed(store, job, revision="a" * 40), sealed(store, job, revision="a" * 40, repo="no/such-base")
+    views.collect(Console(), store, True, [])
+    assert adapter.path.exists()
+    assert not other.path.exists()
+
+
+def test_a_plan_says_what_changed_since_a_stage_had_another_name(finished, tmp_path):
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    jobs = plan(recipes.load(finished[0], {"compare.relevance_examples": 4}))
+    job = replace(next(job for job in jobs if job.stage == "relevance"), inputs=())
+    old = replace(job, params_json=canonical({**job.params, "examples": 8}))
+    sealed(store, old)
+    (tmp_path / "data" / "relevance").rename(tmp_path / "data" / "relate")
+    assert "examples" in plan_table.why(job, {}, store)
 
 
 def test_a_sweep_shares_its_work(finished):

@@ -179,3 +179,10 @@ def test_a_shipped_task_counts_wherever_params_name_it():
     assert compare.version({"task": "boolq"}) != compare.version({"task": {"name": "pets"}, "general": {"viggo": "viggo"}})
     assert compare.version({"task": "no such"}) == compare.version({})
     assert set(task.names()) == stages.shipped_tasks()
+
+
+def test_what_editors_and_python_leave_in_a_folder_is_no_data(tmp_path):
+    (tmp_path / "__pycache__").mkdir()
+    for name in ("page.css", "page.css~", ".page.css.swp", "a.py", "__pycache__/a.cpython-311.pyc.1401"):
+        (tmp_path / name).touch()
+    assert [path.name for path in import_closure.data(tmp_path)] == ["page.css"]

@@ -222,7 +222,7 @@ def why(job: Job, have: dict[Job, Artifact], store: Store) -> str | None:
         have[job] = artifact
         return None
     spec = artifact_spec(job, inputs)
-    like = [Artifact.open(path.parent) for path in store.folder(job.stage).glob(f"{escape(job.label)}--*/{MANIFEST}")]
+    like = [Artifact.open(path.parent) for folder in store.folders(job.stage) for path in folder.glob(f"{escape(job.label)}--*/{MANIFEST}")]
     if not like:
         return "never made"
     last = max(like, key=lambda artifact: str(artifact.provenance["at"]))

@@ -44,9 +44,9 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         MachineError: every obstacle in a line of its own, with its remedy.
         RecipeError: the claims that are tested by randomization cannot be shown, whatever the answers.
     """
-    if recipe.needs_cuda:
-        need_cuda(recipe)
     missing = [job for job, artifact in jobs.items() if artifact is None]
+    if recipe.needs_cuda and any(stages.GPU in stages.find(job.stage).needs for job in missing):
+        need_cuda(recipe)
     need_resamples(recipe, missing)
     remote = Hub(site.machine.offline)
     by_task = {**unreadable_data(missing, remote), **unsafe_tasks(missing, site.machine)}
@@ -54,7 +54,7 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         *store_obstacles(site.store if missing else None),
         *(line for lines in by_task.values() for line in lines),
         *unreachable_bases(missing, remote),
-        *missing_keys(missing, site.machine),
+        *unready_endpoints(missing, site.machine),
         *full_disks(jobs, site.store),
         *small_devices(jobs, device_bytes(site.machine, missing)),
     ]
@@ -64,10 +64,11 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
 
 
 def without_tasks(recipe: Recipe, refused: set[str]) -> str:
-    """The remedy that leaves tasks out of a recipe; empty where nothing would be left, or no task is at fault."""
-    names = [task if isinstance(task, str) else task.name for task in recipe.tasks]
+    """The remedy that leaves tasks out of a recipe; empty where nothing would be left, or one is inline or is not under `tasks`."""
+    names = [task for task in recipe.tasks if isinstance(task, str)]
     rest = [name for name in names if name not in refused]
-    return f"Or leave these tasks out: 'tasks=[{', '.join(rest)}]'" if refused and rest else ""
+    can_leave = refused and rest and refused <= set(names) and len(names) == len(recipe.tasks)
+    return f"Or leave these tasks out: 'tasks=[{', '.join(rest)}]'" if can_leave else ""
 
 
 def need_cuda(recipe: Recipe) -> None:
@@ -91,6 +92,10 @@ def need_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
 def store_obstacles(store: Store | None) -> Iterator[str]:
     """Folders of the store that cannot be written to; a file is made there and is gone at once."""
     for folder in (store.data, store.checkpoints) if store else ():
+        links = [place for place in (folder, *folder.parents) if place.is_symlink() and not place.exists()]
+        if links:
+            yield f"{links[0]} is a link to a folder that does not exist. Make the folder, or choose another place with --store."
+            continue
         try:
             with explain_disk_errors(folder), TemporaryFile(dir=existing(folder)):
                 pass
@@ -143,13 +148,13 @@ def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     return list({canonical(spec): spec for spec in specs}.values())
 
 
-def missing_keys(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
-    """Keys of the endpoints that are still to be asked."""
+def unready_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
+    """Endpoints that are still to be asked and cannot be: offline, without a key, or without the package for it."""
     wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
     for settings in machine.endpoints:
         if (settings.endpoint, settings.model) in wanted:
             try:
-                endpoint.key_of(settings)
+                endpoint.ready_key(settings, machine.offline)
             except UserError as error:
                 yield f"{error.problem}. {error.remedy}"
 

@@ -103,4 +103,6 @@ def is_cached(one: Source) -> bool:
 
     repo = str(one.hub)
     prepared = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
-    return hub.cached("datasets", repo, "snapshots").is_dir() or any(prepared.glob(f"{repo.partition('/')[0]}___*"))
+    owner, _, name = repo.partition("/")
+    is_prepared = any(prepared.glob(f"{owner}___*")) if name else (prepared / repo).is_dir()
+    return is_prepared or hub.cached("datasets", repo, "snapshots").is_dir()

@@ -216,15 +216,14 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
     reached, expensive = set[Path](), stages.expensive()
     for path in [*recipes.shipped_files(), *others]:
         have: dict[Job, Artifact] = {}
-        for job in plan(recipes.load(path), False, store.hashes):
+        jobs = plan(recipes.load(path), False, store.hashes)
+        for job in jobs:
             why(job, have, store)
         reached |= {artifact.path for artifact in have.values()}
-        # after an edit of the code the cheap stages have new keys, and what was made behind them would seem lost
-        wanted = {(job.stage, job.params_json) for job in plan(recipes.load(path), False, store.hashes)}
+        # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
+        wanted = {(job.stage, job.params_json) for job in jobs}
         reached |= {
-            artifact.path
-            for artifact in store.all()
-            if artifact.stage in expensive and (artifact.stage, canonical(artifact.params)) in wanted
+            artifact.path for artifact in store.all() if artifact.stage in expensive and wanted.intersection(params_of_jobs(artifact))
         }
     unreached = [artifact for artifact in store.all() if artifact.path not in reached]
     for artifact in unreached:
@@ -238,6 +237,13 @@ def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> Non
     if unreached and not delete:
         summary += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
     out.print(summary, soft_wrap=True)
+
+
+def params_of_jobs(artifact: Artifact) -> list[tuple[str, str]]:
+    """Stage and parameters of the jobs that an artifact answers: its own, and those of a machine that does not know its base's commit."""
+    model = artifact.params.get("model")
+    unknown = {**artifact.params, "model": {**model, "revision": None}} if isinstance(model, dict) else artifact.params
+    return [(artifact.stage, canonical(params)) for params in (artifact.params, unknown)]
 
 
 def size_text(count: int) -> str:

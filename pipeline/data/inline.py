@@ -181,7 +181,8 @@ def check_braces(text: str) -> None:
     """Raises TemplateError if a brace of a template has no partner."""
     for brace in re.finditer(r"\{\{|\}\}|\{[^{}]*\}|(?P<open>\{\w*)|(?P<close>\})", text):
         if brace["open"]:
-            raise TemplateError(f"{brace['open']} is not closed: write {brace['open']}}}, or {{{{ for a brace")
+            field = brace["open"] if brace["open"] != "{" else "{column"
+            raise TemplateError(f"{brace['open']} is not closed: write {field}}}, or {{{{ for a brace")
         if brace["close"]:
             raise TemplateError("unmatched }: write }} for a brace")
 

@@ -17,9 +17,9 @@ class AdapterKind(Protocol):
     """As params say it, and in lower case as peft does."""
     label: str
     """As people say it."""
-    tensor: str
+    liveness_tensor: str
     """Part of the name of the tensors that decide whether it is alive, and an attribute of every module that carries it."""
-    neutral: float = 0.0
+    neutral_value: float = 0.0
     """The value of those tensors that leaves the base as it is."""
 
     def config(self, params: dict[str, Any], targets: str | list[str], exclude: list[str] | None) -> Any:
@@ -32,7 +32,7 @@ class AdapterKind(Protocol):
         """
         ...
 
-    def parameters(self, rank: int, widths: Iterable[tuple[int, int]]) -> int:
+    def parameter_count(self, rank: int, widths: Iterable[tuple[int, int]]) -> int:
         """Trained weights on linear modules of these widths, (in, out)."""
         ...
 
@@ -44,7 +44,7 @@ class AdapterKind(Protocol):
 class Lora(AdapterKind):
     """LoRA, with rank-stabilized scaling (rslora) and weight decomposition (dora) as options."""
 
-    name, label, tensor = "lora", "LoRA", "lora_B"
+    name, label, liveness_tensor = "lora", "LoRA", "lora_B"
 
     def config(self, params: dict[str, Any], targets: str | list[str], exclude: list[str] | None) -> Any:
         from peft import LoraConfig
@@ -54,7 +54,7 @@ class Lora(AdapterKind):
             use_rslora=params["rslora"], use_dora=params["dora"], bias="none", exclude_modules=exclude,
         )  # fmt: skip
 
-    def parameters(self, rank: int, widths: Iterable[tuple[int, int]]) -> int:
+    def parameter_count(self, rank: int, widths: Iterable[tuple[int, int]]) -> int:
         return rank * sum(sum(width) for width in widths)
 
     def description(self, params: dict[str, Any]) -> str:

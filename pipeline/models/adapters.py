@@ -53,13 +53,13 @@ def check_targets(base: Any, targets: list[str]) -> None:
 
 def matched(model: Any) -> list[str]:
     """The full names of the modules that carry the adapter, sorted."""
-    tensor = adapter_kinds.of_model(model).tensor
+    tensor = adapter_kinds.of_model(model).liveness_tensor
     return sorted(name.removeprefix("base_model.model.") for name, module in model.named_modules() if hasattr(module, tensor))
 
 
 def deciding_tensors(model: Any) -> dict[str, Any]:
     """Name to tensor for those that decide whether the adapter is alive: LoRA's B matrices, DoRA magnitudes not among them."""
-    tensor = adapter_kinds.of_model(model).tensor
+    tensor = adapter_kinds.of_model(model).liveness_tensor
     return {name: value for name, value in model.named_parameters() if tensor in name}
 
 
@@ -70,7 +70,7 @@ def trainable(model: Any) -> dict[str, Any]:
 
 def neutral_tensors(model: Any) -> list[str]:
     """Names of the tensors that leave the base as it is, such as B matrices of nothing but zeros: a dead adapter's mark."""
-    neutral = adapter_kinds.of_model(model).neutral
+    neutral = adapter_kinds.of_model(model).neutral_value
     return [name for name, value in deciding_tensors(model).items() if not bool((value != neutral).any())]
 
 

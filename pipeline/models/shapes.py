@@ -119,7 +119,7 @@ class Shape:
 
     def adapter_params(self, rank: int, targets: tuple[str, ...] = (), kind: AdapterKind = LORA) -> int:
         """Weights of an adapter on these modules; on every one if none is named."""
-        return self.layers * kind.parameters(rank, [self.linears[name] for name in targets or self.linears])
+        return self.layers * kind.parameter_count(rank, [self.linears[name] for name in targets or self.linears])
 
 
 def of_config(config: dict[str, Any]) -> Shape | None:

@@ -82,9 +82,9 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "correction is none: p-values are not corrected for the number of comparisons, so some verdicts may be chance. "
             "Set compare.correction to holm before anyone relies on them."
         )
-    sentences += grouped(cells, other_data)
-    sentences += grouped(cells, mixed)
-    sentences += grouped(cells, unproven)
+    sentences += grouped(cells, data_source_warning)
+    sentences += grouped(cells, environment_warning)
+    sentences += grouped(cells, liveness_warning)
     return sentences
 
 
@@ -98,7 +98,7 @@ def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
     return [f"{sentence} ({'; '.join(labels[:3])}{more[sentence]})" for sentence, labels in having.items()]
 
 
-def other_data(cell: Cell) -> str:
+def data_source_warning(cell: Cell) -> str:
     """Whether the data are not those that the task was written for."""
     reasons = []
     for name, part in (("heldout", "held-out"), ("train", "training")):
@@ -111,7 +111,7 @@ def other_data(cell: Cell) -> str:
     return f"Other data than the task was written for: {'; '.join(reasons)}." if reasons else ""
 
 
-def mixed(cell: Cell) -> str:
+def environment_warning(cell: Cell) -> str:
     """How the making of the base's answers differed from that of the tuned ones."""
     base = cell.inputs["base"]
     differing = sorted({line for tuned in cell.tuned for line in differences(base, tuned)})
@@ -137,7 +137,7 @@ def processor(artifact: Artifact) -> str:
     return f"{gpu['name']} (CUDA {gpu['cuda']})" if gpu else str(artifact.provenance["cpu"]["model"])
 
 
-def unproven(cell: Cell) -> str:
+def liveness_warning(cell: Cell) -> str:
     rows = liveness(cell)
     if not rows:
         return "It was not checked whether the adapter changes anything (compare.liveness is off)."

@@ -10,14 +10,13 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.errors import MachineError, ModelError
+from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
-from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, check_address, key_of, on_this_machine
+from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, ready_key
 from pipeline.store.records import Example, Prediction, Prompt, as_turns, first_stop
 from pipeline.store.row_log import Kept
 
@@ -86,13 +85,7 @@ def answers(
         MachineError: offline, no openai package or no key.
         ModelError: the endpoint refuses a request, or does not answer. The finished replies stay in `path`.
     """
-    check_address(call.endpoint)
-    if offline and not on_this_machine(call.endpoint):
-        problem = f"reference {call.model}: HF_HUB_OFFLINE is set, and {call.endpoint} is not on this machine"
-        raise MachineError(problem, "Unset it to ask.")
-    if find_spec("openai") is None:
-        raise MachineError(f"reference {call.model}: the package openai is not installed", "pip install 'loralift[references]'")
-    endpoint = Endpoint(call, key_of(call))
+    endpoint = Endpoint(call, ready_key(call, offline))
     with Kept(path) as log, meter("asking", len(heldout), "questions") as progress:
         replies = {reply.example: reply for reply in (Reply(**row) for row in log.rows)}
         unanswered = [example for example in heldout if example.id not in replies]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +57,22 @@ def on_this_machine(endpoint: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def ready_key(call: EndpointSettings, offline: bool) -> str:
+    """The key of an endpoint that can be asked from here; empty if none is needed.
+
+    Raises:
+        RecipeError: the endpoint is no base URL.
+        MachineError: offline, no openai package or no key.
+    """
+    check_address(call.endpoint)
+    if offline and not on_this_machine(call.endpoint):
+        problem = f"reference {call.model}: HF_HUB_OFFLINE is set, and {call.endpoint} is not on this machine"
+        raise MachineError(problem, "Unset it to ask.")
+    if find_spec("openai") is None:
+        raise MachineError(f"reference {call.model}: the package openai is not installed", "pip install 'loralift[references]'")
+    return key_of(call)
 
 
 def key_of(call: EndpointSettings) -> str:

@@ -119,14 +119,14 @@ class ArmAnswers:
 
     def written(self) -> list[Prediction]:
         """Greedy answers; with as many random ones, and the log-likelihoods of the choices, as the recipe asks for."""
-        predictions = self.round()
+        predictions = self.generate_round()
         if self.work.params["score_choices"]:
             scores = self.likelihoods()
             predictions = [replace(row, logprobs=tuple(sums)) for row, sums in zip(predictions, scores, strict=True)]
-        rounds = [self.round(number) for number in range(self.work.params.get("samples", 0))]
+        rounds = [self.generate_round(number) for number in range(self.work.params.get("samples", 0))]
         return [replace(row, samples=tuple(samples[i].text for samples in rounds)) for i, row in enumerate(predictions)]
 
-    def round(self, number: int | None = None) -> list[Prediction]:
+    def generate_round(self, number: int | None = None) -> list[Prediction]:
         """One answer to every example, in their order.
 
         Args:

@@ -120,6 +120,10 @@ class Store:
     def folder(self, stage: str) -> Path:
         return self.checkpoints if stage in CHECKPOINTS else self.data / stage
 
+    def folders(self, stage: str) -> list[Path]:
+        """Where artifacts of a stage may be: its folder, and the one of its first name."""
+        return list(dict.fromkeys([self.folder(stage), self.folder(key_history.hashed_stage(stage))]))
+
     def place(self, spec: ArtifactSpec) -> Path:
         return self.folder(spec.stage) / f"{spec.label}--{spec.key[:12]}"
 
@@ -128,8 +132,7 @@ class Store:
         return self.checkpoints / ".resume" / spec.key[:24]
 
     def find(self, stage: str, key: str) -> Artifact | None:
-        folders = dict.fromkeys([self.folder(stage), self.folder(key_history.hashed_stage(stage))])
-        for path in (path for folder in folders for path in sorted(folder.glob(f"*--{key[:12]}"))):
+        for path in (path for folder in self.folders(stage) for path in sorted(folder.glob(f"*--{key[:12]}"))):
             if (path / MANIFEST).exists():
                 artifact = Artifact.open(path)
                 if artifact.key == key:

@@ -64,8 +64,9 @@ def modules(room: Path) -> list[Path]:
 
 
 def data(folder: Path) -> list[Path]:
-    """The files of a folder that are no code."""
-    return [path for path in sorted(folder.rglob("*")) if path.suffix not in (".py", ".pyc") and path.name[0] != "." and path.is_file()]
+    """The files of a folder that are no code, without what editors and Python leave there."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    return [path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".") and not path.name.endswith("~")]
 
 
 @cache

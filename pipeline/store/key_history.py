@@ -3,6 +3,7 @@
 A stage always gets all of its parameters, and an old manifest is read as if it held them.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,5 +51,5 @@ def current_inputs(inputs: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """As JSON: False is not 0, and 1 is not 1.0."""
-    return type(one) is type(other) and bool(one == other)
+    """As JSON, at any depth: False is not 0, and 1 is not 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
