@@ -83,7 +83,7 @@ def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
     monkeypatch.setattr(likelihood, "loss_and_kl", lambda model, batch: widths.append(batch["input_ids"].numel()) or real(model, batch))
     whole = run(tmp_path, model, adapter, "whole")[1]
     assert max(widths) > 900
-    monkeypatch.setattr(batching, "LOGITS", 300 * 300)
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", 300 * 300)
     del widths[:]
     rows = run(tmp_path, model, adapter, "little")[1]
     assert max(widths) <= 300

@@ -317,9 +317,9 @@ def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monke
     assert choices.batches(prompts, answers, base, 100) == [[3], [4], [0, 1, 2]]
     assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
     vocabulary = base.get_output_embeddings().weight.shape[0]
-    monkeypatch.setattr(batching, "LOGITS", 20 * vocabulary)
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", 20 * vocabulary)
     assert choices.batches(prompts, answers, base, 140) == [[3, 4], [0, 1, 2]]
-    monkeypatch.setattr(batching, "LOGITS", 19 * vocabulary)
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", 19 * vocabulary)
     assert choices.batches(prompts, answers, base, 140) == [[3], [4], [0, 1, 2]]
 
 

@@ -104,7 +104,7 @@ class Wide:
 
 @pytest.mark.parametrize(("longest", "passes"), [(10, 16), (256, 165)])  # 270 and 413 if every column counted
 def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path, monkeypatch, longest, passes):
-    monkeypatch.setattr(batching, "LOGITS", batching.MAX_LOGITS_PER_PASS // 64)  # as is the vocabulary of Llama 3.1
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", batching.MAX_LOGITS_PER_PASS // 64)  # as is the vocabulary of Llama 3.1
     draw, rows, model = random.Random(0), [], Wide(128256 // 64)
     for n in range(200):
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
@@ -135,7 +135,7 @@ def test_a_base_that_counts_its_positions_reads_rows_of_many_lengths_alike():
 def test_only_the_columns_of_answers_count_as_logits(tmp_path, model, inputs, monkeypatch):
     real, batches = likelihood.row_logprobs, []
     monkeypatch.setattr(likelihood, "row_logprobs", lambda model, rows, pad: batches.append(rows) or real(model, rows, pad))
-    monkeypatch.setattr(batching, "LOGITS", 300 * 60)  # sixty columns of the tiny vocabulary
+    monkeypatch.setattr(batching, "MAX_LOGITS_PER_PASS", 300 * 60)  # sixty columns of the tiny vocabulary
     run(tmp_path, model, inputs)
     assert all(len(rows) * (max(row.target_width for row in rows) + 1) <= 60 for rows in batches)
     assert 2 * len(batches) <= len(batching.padded_batches([len(row) for rows in batches for row in rows], 60))
