@@ -170,9 +170,9 @@ def time_verify(page: Path, root: Path) -> tuple[float, str]:
     return round(time.perf_counter() - start, 2), " ".join(done.stdout.split())
 
 
-def interactions(verdict: Path, examples: int) -> list[tuple[str, int, list[str]]]:
+def interactions(comparison: Path, examples: int) -> list[tuple[str, int, list[str]]]:
     """What is done to the ledger of an open page, in this order: its name, how many examples are then listed, and the words for USE."""
-    rows = list(records.dictionaries(verdict / "examples.jsonl"))
+    rows = list(records.dictionaries(comparison / "examples.jsonl"))
     cut = sum(any("truncated" in arm["flags"] for arm in (row["base"], *row["tuned"], *row["others"].values())) for row in rows)
     return [
         ("first_search_seconds", 1, ["input", "[name=query]", f"No. {examples - 1}:"]),
@@ -218,9 +218,9 @@ def measure(examples: int, openings: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         done, seconds = build_artifacts(root, examples)
-        *_, verdict, report = done.values()
+        *_, comparison, report = done.values()
         page = report.path / "report.html"
-        steps = interactions(verdict.path, examples)
+        steps = interactions(comparison.path, examples)
         rows, version = [], ""
         for number in range(openings):
             figures, version = time_opening(page, steps)

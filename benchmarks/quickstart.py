@@ -54,7 +54,7 @@ def main() -> None:
     train_rows = [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples[:16]]
 
     def answer() -> None:
-        generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad)
+        generation.generate(base, prompts, generation.StopConditions(32, (render.tokenizer.vocab_size - 1,)), render.pad_id)
 
     def answer_dense() -> None:
         with loading.dequantized(base):
@@ -62,7 +62,7 @@ def main() -> None:
 
     results = {"answer 64 prompts: 4-bit over dense weights": pairs(answer, answer_dense)}
     model = adapters.attach(base, chosen.finetune.model_dump(mode="json"))
-    passes = finetune.Passes(model, "bf16", render.pad)
+    passes = finetune.Passes(model, "bf16", render.pad_id)
     results["gradients of 16 examples: one by one over one batch"] = pairs(
         lambda: passes.gradients(train_rows, 1), lambda: passes.gradients(train_rows, 4096)
     )

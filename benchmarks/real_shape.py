@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline import machine
 from pipeline.cli import until
-from pipeline.commands import plan_table
+from pipeline.commands import job_estimates
 from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe
 from pipeline.models import base_model
@@ -66,13 +66,13 @@ def measurements(done: dict[Job, Artifact]) -> dict[str, Any]:
     """What training and answering took, beside the estimate from the prepared lengths."""
     results = {}
     for job, artifact in done.items():
-        if job.stage in plan_table.WORK_OF:
-            needs = plan_table.estimate_of(job, done)
+        if job.stage in job_estimates.WORK_OF:
+            needs = job_estimates.estimate_of(job, done)
             estimate = {gpu.name: vars(needs.costs[gpu.name]) for gpu in GPUS} if needs else None
-            least = needs.least if needs else None
+            min_bytes = needs.min_bytes if needs else None
             facts = {name: value for name, value in artifact.facts.items() if name != "targets"}
             results[job.stage] = {"facts": facts, "peak": artifact.provenance["peak"], "seconds": artifact.provenance["seconds"]}
-            results[job.stage] |= {"estimate": estimate, "estimate_least_bytes": least}
+            results[job.stage] |= {"estimate": estimate, "estimate_min_bytes": min_bytes}
     return results
 
 

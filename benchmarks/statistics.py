@@ -43,15 +43,15 @@ def answers(chance: np.random.Generator) -> list[stats.Arms]:
 
 def compute_statistics(metrics: list[stats.Arms], seed: int) -> int:
     """Compute every figure of one task; returns the number of differences."""
-    samples = stats.sample(metrics, RESAMPLES, seed)
+    samples = stats.resample(metrics, RESAMPLES, seed)
     count = 0
-    for sampled in samples:
+    for resampled in samples:
         others = range(2, len(NAMES))
         pairs = [(stats.TUNED, stats.BASE), *((stats.TUNED, place) for place in others), *((place, stats.BASE) for place in others)]
-        count += len([sampled.difference(one, other) for one, other in pairs])
+        count += len([resampled.difference(one, other) for one, other in pairs])
         for place in range(len(NAMES)):
-            sampled.score_interval(place)
-    decompose(NAMES, {str(number): sampled for number, sampled in enumerate(samples)})
+            resampled.score_interval(place)
+    decompose(NAMES, {str(number): resampled for number, resampled in enumerate(samples)})
     return count
 
 

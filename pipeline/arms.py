@@ -11,25 +11,26 @@ from typing import Any, Literal
 from pipeline.errors import RecipeError
 
 Constraint = Literal["choices", "keys", ""]
-Family = Literal["base", "base, helped", "tuned", "placebo", "other model"]
+ColourGroup = Literal["base", "base, helped", "tuned", "placebo", "other model"]
 Step = Literal["format", "prompt"]
 Adapter = Literal["tuned", "shuffled_labels", "unrelated"]
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 """The arms of a recipe that names none."""
 UNQUANTIZED = "base_bf16"
 """The timed arm of weights that are not quantized: of one shape and type, whatever their values."""
-RAW = "_raw"
-"""Ends the names of arms that rank choices by their whole log-likelihood, not by that a token. They need no generation of their own."""
+UNNORMALIZED = "_raw"
+"""Ends the names of arms that rank choices by their total log-likelihood, as lm-evaluation-harness's `acc` does; the arms that they go with
+rank by log-likelihood per token (compare its `acc_norm`). They need no generation of their own."""
 REFERENCE = "reference."
 """Begins the names of arms that a model behind an endpoint answers."""
 
 
 @dataclass(frozen=True)
 class ArmContext:
-    """What arms depend on of one task in one recipe."""
+    """What the arms of one task in one recipe depend on."""
 
     quantized: bool
-    """Whether the base is."""
+    """Whether the base is quantized."""
     constraint: Constraint
     """How answers to the task can be held to its form: to a closed set of answers, or to the keys of its JSON targets."""
     shots: int
@@ -94,8 +95,8 @@ class ArmSpec:
     """In sentences, as in "better than ..."."""
     meaning: str
     """What it is, in a sentence for people."""
-    family: Family
-    """Its colour in charts."""
+    colour_group: ColourGroup
+    """Arms of one group have one colour in charts."""
     params: Callable[[ArmContext], dict[str, Any]] = no_params
     """Parameters of `generate` that make it another arm than base."""
     adapter: Adapter | None = None
@@ -105,7 +106,7 @@ class ArmSpec:
     is_generated: bool = True
     """Whether a model answers; if not, the comparison makes its answers."""
     constrained: bool = False
-    """Whether its answers are held to their form. It may then rank choices, and so have a second reading (RAW)."""
+    """Whether its answers are held to their form. It may then rank choices, and so have an unnormalized arm (UNNORMALIZED)."""
     obstacle: Callable[[ArmContext], str] = no_obstacle
     """Why a task cannot have it; empty if it can."""
     timed_as: str = ""
@@ -114,8 +115,8 @@ class ArmSpec:
     """The step of the decomposition that it may make, if it needs no training."""
     reference: str = ""
     """The recipe's name of the model behind an endpoint that answers, if one does."""
-    rereads: str = ""
-    """The arm whose ranked choices it reads a second time (RAW); it has no predictions of its own."""
+    ranks_choices_of: str = ""
+    """The arm whose choices it ranks without length normalization (UNNORMALIZED); it has no predictions of its own."""
 
 
 ROWS = (
@@ -134,7 +135,7 @@ ROWS = (
         "base_constrained",
         "base, constrained",
         "the constrained base",
-        "The same base, held to the form of the answer: choices are ranked by their log-likelihood a token, "
+        "The same base, held to the form of the answer: choices are ranked by their log-likelihood per token, "
         "JSON is asked for with its keys named. The weights do not change.",
         "base, helped",
         params=constrain,
@@ -226,14 +227,16 @@ ARMS = {row.name: row for row in ROWS}
 
 
 def find(name: str) -> ArmSpec:
-    """The row of an arm, also of a reference model and of a second reading of ranked choices; for an unknown name one that says no more."""
+    """The row of an arm, also of a reference model or an unnormalized arm; an unknown name gets a row that says no more."""
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model", reference=model)
-    if name.endswith(RAW):
-        row = find(name.removesuffix(RAW))
+    if name.endswith(UNNORMALIZED):
+        row = find(name.removesuffix(UNNORMALIZED))
         meaning = "The same choices ranked by their whole log-likelihood, which favours short ones."
-        return replace(row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning, rereads=row.name)
+        return replace(
+            row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning, ranks_choices_of=row.name
+        )
     return ARMS.get(name) or ArmSpec(name, name.replace("_", " "), name, "", "base, helped")
 
 
@@ -246,37 +249,38 @@ def reference(model: str) -> str:
     return REFERENCE + model
 
 
-def reread(name: str) -> str:
-    """The second reading of an arm that ranks choices."""
-    return name + RAW
+def unnormalized_arm(name: str) -> str:
+    """The name of the arm that ranks the choices of another one by their total log-likelihood."""
+    return name + UNNORMALIZED
 
 
 def sort_key(name: str) -> tuple[int, str]:
-    """Where an arm stands in lists: in the order of the table, references last."""
-    order, first = list(ARMS), find(name).rereads or name
-    return (order.index(first) if first in order else len(order), name)
+    """Sorts arms in the order of the table, references last."""
+    order = list(ARMS)
+    listed = find(name).ranks_choices_of or name
+    return (order.index(listed) if listed in order else len(order), name)
 
 
 def untrained(step: Step | None = None) -> list[str]:
     """The arms that a fine-tune must beat, beside base: all of them, or those that may make one step of the decomposition.
 
-    A second reading of ranked choices is a way of holding to the form, too.
+    Ranking choices without length normalization is a way of holding to the form, too.
     """
     rows = [row for row in ARMS.values() if row.step and step in (None, row.step)]
-    return [name for row in rows for name in ((row.name, reread(row.name)) if row.constrained else (row.name,))]
+    return [name for row in rows for name in ((row.name, unnormalized_arm(row.name)) if row.constrained else (row.name,))]
 
 
 def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str | None:
     """The timed arm that takes as long as this one; None where there is none.
 
-    Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by their
-    whole log-likelihood reads the same tokens.
+    Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by total
+    log-likelihood reads the same tokens.
 
     Args:
         quantized: whether the base is.
     """
     row = find(arm)
-    one = row.timed_as or row.rereads or arm
+    one = row.timed_as or row.ranks_choices_of or arm
     if one == UNQUANTIZED and not quantized:
         one = "base"
     return one if one in timed else None

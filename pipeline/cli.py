@@ -170,7 +170,7 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 def plan_verb(
     recipe: RecipeWords,
     store: StoreFolder = Path(),
-    every: Annotated[bool, typer.Option("--all", help="A line a job, however many there are.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="A line per job, however many there are.")] = False,
 ) -> None:
     """Show the jobs of a recipe: what is here, and why the rest is not."""
     from pipeline.commands import plan_table

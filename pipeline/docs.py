@@ -147,7 +147,8 @@ def class_sources() -> dict[str, ast.ClassDef]:
 
 def fields_table(row_type: Any, sources: dict[str, ast.ClassDef]) -> str:
     """The fields of one TypedDict, with their types and docstrings."""
-    hints, meanings = get_type_hints(row_type), field_docstrings(row_type.__name__, sources)
+    hints = get_type_hints(row_type)
+    meanings = field_docstrings(row_type.__name__, sources)
     lines = [f"### {row_type.__name__}", "", inspect.getdoc(row_type) or "", "", "| key | type | meaning |", "|---|---|---|"]
     for key, hint in hints.items():
         absent = "; may be absent" if key in row_type.__optional_keys__ else ""

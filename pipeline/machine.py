@@ -91,7 +91,7 @@ class Machine:
         return tuple(self.device.split(","))
 
     def with_device(self, name: str) -> "Machine":
-        """The machine as a job sees it that runs on one of the devices."""
+        """The machine as seen by a job that runs on one of its devices."""
         return replace(self, device=name)
 
     def torch_device(self) -> Any:

@@ -20,14 +20,14 @@ from pipeline.store.input_names import InputName
 Jobs = dict[InputName, "Job"]
 """The jobs of a task by what they are to its comparison and to the report."""
 Params = dict[str, Any]
-"""What a stage is told, as JSON values."""
+"""Parameters of a stage, as JSON values."""
 
 COMPARE_KEYS = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
-"""Keys of the recipe's section `compare` that a comparison is told."""
+"""Keys of the recipe's section `compare` that are parameters of a comparison."""
 GENERAL_TOKENS = 512
-"""Longest prompt with its answer, at least, of a general task that the recipe does not train on."""
+"""Longest prompt with its answer, at least, of another task that the recipe does not train on."""
 BUNDLED_TASKS = ("shop_sentiment", "shop_extraction")
-"""Tasks that need no network: the placebo where a recipe has one task only, and the tasks that may be forgotten."""
+"""Tasks that need no network: the placebo where a recipe has one task only, and the default other tasks."""
 SPEED_TOKENS = 32
 """New tokens of every request whose time is taken."""
 
@@ -72,7 +72,7 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
             jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(task_plan).items()}
             cells.append(cell)
     params = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
-    report = job("report", recipe.name, params, **by_name(jobs))
+    report = job("report", recipe.name, params, **with_string_names(jobs))
     return list(dict.fromkeys(in_dependency_order(report)))
 
 
@@ -83,7 +83,7 @@ def in_dependency_order(job: Job) -> Iterator[Job]:
     yield job
 
 
-def by_name(jobs: Jobs) -> dict[str, Job]:
+def with_string_names(jobs: Jobs) -> dict[str, Job]:
     return {str(name): job for name, job in jobs.items()}
 
 
@@ -96,27 +96,27 @@ def jobs_of(task_plan: "TaskPlan") -> Jobs:
         InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
         for model in task_plan.recipe.references
     }
-    measures = {**relevance(task_plan, predictions), **general_suites(task_plan)}
-    verdict = comparison(task_plan, {**predictions, **measures})
-    return {**examples, **adapters, **predictions, **measures, **speed(task_plan), InputName("verdict"): verdict}
+    measures = {**relevance(task_plan, predictions), **other_tasks(task_plan)}
+    comparison = comparison_job(task_plan, {**predictions, **measures})
+    return {**examples, **adapters, **predictions, **measures, **speed(task_plan), InputName("comparison"): comparison}
 
 
 class Point:
     """One point of a sweep: its recipe, its base, and its tasks."""
 
     def __init__(self, recipe: Recipe, ask: bool, hashes: Path | None) -> None:
-        self.recipe, self.model = recipe, base_model.find(recipe)
+        self.recipe = recipe
+        self.model = base_model.find(recipe)
         self.model_spec = self.model.spec(ask, hashes)
         self.loading: Params = {**recipe.generate.model_dump(include={"quantization", "compute"}), "model": self.model_spec}
         """How the base is loaded where it answers or is measured."""
-        self.tasks: dict[str, TaskPlan] = {}
+        self.tasks = {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
         """Of the recipe, by name."""
-        self.tasks |= {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
         self.shipped: dict[str, TaskPlan] = {}
-        """Those that the recipe does not name, and a placebo or a general suite needs."""
+        """Those that the recipe does not name, and a placebo or a suite of other tasks needs."""
 
-    def task(self, name: str) -> "TaskPlan":
-        """A task of the recipe, or a shipped one that it does not name."""
+    def task_plan(self, name: str) -> "TaskPlan":
+        """The plan of a task of the recipe, or of a shipped one that it does not name."""
         if name in self.tasks:
             return self.tasks[name]
         if name not in self.shipped:
@@ -132,9 +132,13 @@ class TaskPlan:
     """
 
     def __init__(self, point: Point, entry: str | InlineTask) -> None:
-        self.point, self.recipe, self.entry, self.task = point, point.recipe, entry, inline.find(entry)
+        self.point = point
+        self.recipe = point.recipe
+        self.entry = entry
+        self.task = inline.find(entry)
         self.label = f"{base_model.short(self.recipe.base)}--{self.task.name}"
-        compare, quantized = self.recipe.compare, self.recipe.generate.quantization != "none"
+        compare = self.recipe.compare
+        quantized = self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
         self.arms, self.absent = arms.wanted(compare.arms, self.context)
         self.first_seed = self.recipe.finetune.seeds[0]
@@ -149,7 +153,7 @@ class TaskPlan:
             "files": file_hashes.of_task(self.entry, self.task),
         }
         params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
-        if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of a general one
+        if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of another one
             params["max_tokens"] = max(prepare.max_tokens, GENERAL_TOKENS)
         return params
 
@@ -177,7 +181,7 @@ class TaskPlan:
 
     @property
     def first_adapter(self) -> Job:
-        """Of several training seeds the first, where one adapter must do."""
+        """The adapter of the first training seed, where one must do."""
         return self.adapters[self.first_seed]
 
     def finetune(self, seed: int, placebo: str = "") -> Job:
@@ -207,7 +211,7 @@ class TaskPlan:
         names = list(self.point.tasks)
         own = names.index(self.task.name)
         others = [*names[own + 1 :], *names[:own]] or [name for name in BUNDLED_TASKS if name != self.task.name]
-        return [self.point.task(name) for name in others]
+        return [self.point.task_plan(name) for name in others]
 
 
 def base_and_tuned(task_plan: TaskPlan) -> Jobs:
@@ -253,7 +257,7 @@ def unrelated_task(task_plan: TaskPlan) -> TaskPlan:
             f"compare.unrelated: {name} is a task of this recipe, and its own adapter is no placebo.",
             "Name a task that is not compared, or leave it out: then each task gets the adapter of the next one.",
         )
-    return task_plan.point.task(name) if name else task_plan.neighbours()[0]
+    return task_plan.point.task_plan(name) if name else task_plan.neighbours()[0]
 
 
 def reference_predictions(task_plan: TaskPlan, reference: Reference) -> Job:
@@ -269,27 +273,26 @@ def relevance(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
     if not compare.relevance_examples:
         return {}
     params = {**task_plan.point.loading, "examples": compare.relevance_examples, "seed": compare.seed}
-    jobs: Jobs = {}
-    for name, answers in predictions.items():
-        if name.seed in (None, task_plan.first_seed):
-            label = f"{task_plan.label}--{name.arm}"
-            jobs[InputName("relevance", name.arm)] = job("relevance", label, params, heldout=task_plan.heldout, predictions=answers)
-    return jobs
+    one_per_arm = {name.arm: answers for name, answers in predictions.items() if name.seed in (None, task_plan.first_seed)}
+    return {
+        InputName("relevance", arm): job("relevance", f"{task_plan.label}--{arm}", params, heldout=task_plan.heldout, predictions=answers)
+        for arm, answers in one_per_arm.items()
+    }
 
 
-def general_suites(task_plan: TaskPlan) -> Jobs:
-    """Base and tuned on what the adapter was not trained for."""
+def other_tasks(task_plan: TaskPlan) -> Jobs:
+    """Base and tuned on what the adapter was not trained for: other tasks, and paragraphs of plain English."""
     jobs: Jobs = {}
-    for suite in suites(task_plan):
+    for suite in suite_names(task_plan):
         if suite == general_text.PARAGRAPHS:
             params = {**task_plan.point.loading, "text": general_text.digest()}
             jobs[InputName("losses", suite=suite)] = job("general_loss", task_plan.label, params, adapter=task_plan.first_adapter)
         else:
-            jobs |= general_task(task_plan, task_plan.point.task(suite))
+            jobs |= other_task(task_plan, task_plan.point.task_plan(suite))
     return jobs
 
 
-def general_task(task_plan: TaskPlan, other: TaskPlan) -> Jobs:
+def other_task(task_plan: TaskPlan, other: TaskPlan) -> Jobs:
     heldout = other.prepare_heldout(task_plan.recipe.general.examples)
     base = other.generate("base-general", heldout=heldout)
     tuned = other.generate(f"by-{task_plan.task.name}", heldout=heldout, adapter=task_plan.first_adapter)
@@ -301,15 +304,15 @@ def general_task(task_plan: TaskPlan, other: TaskPlan) -> Jobs:
     }
 
 
-def suites(task_plan: TaskPlan) -> list[str]:
-    """The names of a task's general suites.
+def suite_names(task_plan: TaskPlan) -> list[str]:
+    """The names of a task's suites of other tasks.
 
     Raises:
         RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
     names = task_plan.recipe.general.suites
     if names is None:
-        return default_suites(task_plan)
+        return default_suite_names(task_plan)
     allowed = [general_text.PARAGRAPHS, *task_plan.point.tasks, *task.names()]
     for name in names:
         if name not in allowed:
@@ -321,7 +324,7 @@ def suites(task_plan: TaskPlan) -> list[str]:
     return others
 
 
-def default_suites(task_plan: TaskPlan) -> list[str]:
+def default_suite_names(task_plan: TaskPlan) -> list[str]:
     window = base_model.context_window(task_plan.point.model_spec)
     short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
     others = [other.task.name for other in task_plan.neighbours()[:2]]
@@ -350,28 +353,24 @@ def speed(task_plan: TaskPlan) -> Jobs:
     return {InputName("speed"): job("speed", task_plan.label, params, heldout=task_plan.heldout, adapter=task_plan.first_adapter, **train)}
 
 
-def comparison(task_plan: TaskPlan, inputs: Jobs) -> Job:
-    """The verdict on a task, from its predictions and measures."""
+def comparison_job(task_plan: TaskPlan, inputs: Jobs) -> Job:
+    """The comparison job of a task."""
     recipe = task_plan.recipe
-    tasks = {name: inline.spec(task_plan.point.task(name).entry) for name in suites(task_plan) if name != general_text.PARAGRAPHS}
+    tasks = {name: inline.spec(task_plan.point.task_plan(name).entry) for name in suite_names(task_plan) if name != general_text.PARAGRAPHS}
     params = {"task": inline.spec(task_plan.entry), **recipe.compare.model_dump(include=COMPARE_KEYS)}
     params |= {"loss_margin": recipe.general.loss_margin, "general": tasks}
     train = {"train": task_plan.train} if "constant" in task_plan.arms else {}
-    return job("compare", task_plan.label, params, heldout=task_plan.heldout, **train, **by_name(inputs))
+    return job("compare", task_plan.label, params, heldout=task_plan.heldout, **train, **with_string_names(inputs))
 
 
 def describe(task_plan: TaskPlan, cell: str, values: Params) -> Params:
-    """What the report is told of a cell: a task at one point of a sweep.
-
-    Args:
-        values: of the swept keys.
-    """
+    """The report's spec of a cell: a task at one point of a sweep, with the values of the swept keys."""
     finetune = task_plan.recipe.finetune
     return {
         "cell": cell,
         "task": task_plan.task.name,
         "base": task_plan.recipe.base,
-        "where": values,
+        "point": values,
         "rank": finetune.rank,
         "seeds": list(finetune.seeds),
         "paper": base_model.in_paper(task_plan.point.model, task_plan.recipe.base),

@@ -29,7 +29,11 @@ class Meter:
     """Counts finished work: call `advance(n, note)` after every piece."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
-        self.label, self.total, self.unit, self.done, self.note = label, total, unit, 0, ""
+        self.label = label
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.note = ""
         self.start = self.last_line_time = time.monotonic()
         self.bar: Progress | None = None
 

@@ -17,7 +17,7 @@ from pipeline.plan import Job
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, explain_disk_errors
 
 Done = tuple[str, Artifact]
-"""`made` or `have`, and the artifact."""
+"""`done` (the job ran) or `have` (its artifact was there), and the artifact."""
 Submit = Callable[..., "Future[Done]"]
 
 
@@ -46,7 +46,7 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
 
     Args:
         jobs: in an order in which each comes after its inputs.
-        tell: called with `start`, `made` or `have` for every job, in the order of the plan on one worker.
+        tell: called with `start`, `done` or `have` for every job, in the order of the plan on one worker.
         submit: runs make() somewhere; `here`, or an executor's.
 
     Raises:
@@ -111,10 +111,11 @@ def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None
 
 def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
     """Have the artifact or make it; a second process that wants the same one waits for the first."""
-    spec, store = artifact_spec(job, inputs), site.store
+    spec = artifact_spec(job, inputs)
+    store = site.store
     if artifact := store.find(spec.stage, spec.key):
         return "have", artifact
-    resume = store.resume(spec)
+    resume = store.resume_folder(spec)
     with explain_disk_errors(resume.parent):
         resume.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{resume}.lock"):  # the system frees it when the process dies
@@ -122,7 +123,7 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
                 return "have", artifact
             for source in inputs.values():
                 check(source.path, source.digest)
-            return "made", work(spec, inputs, site)
+            return "done", work(spec, inputs, site)
 
 
 def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:
@@ -130,7 +131,7 @@ def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifac
     reset_peak_memory(site.machine.device)
     with site.store.scratch(spec) as out:
         folders = {name: source.path for name, source in inputs.items()}
-        call = Work(spec.params, folders, out, site.store.resume(spec), site.machine)
+        call = Work(spec.params, folders, out, site.store.resume_folder(spec), site.machine)
         facts = within_memory(stages.find(spec.stage).run, call, f"{spec.stage} {spec.label}")
         record = {
             "seconds": round(time.time() - start, 3),
@@ -151,6 +152,6 @@ def within_memory(stage: Callable[[Work], dict[str, Any]], call: Work, name: str
 
 @cache
 def check(path: Path, expected: str) -> None:
-    """Hash an input once a process before it is read."""
+    """Hash an input once per process before it is read."""
     del expected  # part of the cache key: the same folder made anew is checked anew
     Artifact.open(path).verify()

@@ -105,7 +105,7 @@ def terminal(report: Row) -> list[Expected]:
         primary = cell["comparisons"][0]
         columns = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
         if len(keys) == 1:
-            columns = {short(keys[0]): f"{cell['where'][keys[0]]:g}"}
+            columns = {short(keys[0]): f"{cell['point'][keys[0]]:g}"}
         row: Expected = {"task": cell["task"], **columns, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
         row |= {"base": shows("{}", primary["base"]), "tuned": shows("{}", primary["tuned"]), "lift": span("{+}", primary)}
         rows.append(row | {corrected(report): shows("{p}", primary["p_adjusted"])})

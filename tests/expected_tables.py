@@ -120,10 +120,10 @@ def measured(report: Row) -> Tables:
             tables[f"Other metrics of {cell['label']}"] = [other_metrics(cell, arm) for arm in cell["arms"]]
         peaks = any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"])
         tables[f"Speed and size of {cell['label']}"] = [speed_row(cell, arm, peaks) for arm in cell["arms"] if arm["speed"]]
-        grounded = [arm for arm in cell["arms"] if arm["grounding"]]
-        tables[f"Invented in {cell['label']}"] = [invented(arm) for arm in grounded]
-        if cell["grounding"] == "slots":
-            tables[f"Slots of {cell['label']}"] = [slots(arm) for arm in grounded if arm["grounding"]["slots"]]
+        judged = [arm for arm in cell["arms"] if arm["hallucination"]]
+        tables[f"Invented in {cell['label']}"] = [invented(arm) for arm in judged]
+        if cell["hallucination"] == "slots":
+            tables[f"Slots of {cell['label']}"] = [slots(arm) for arm in judged if arm["hallucination"]["slots"]]
     return tables
 
 
@@ -140,8 +140,8 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     if has(cell, "relevance"):
         measure = arm["relevance"]
         row["About the prompt"] = shows("{+} own first {}", measure["gain"], measure["auc"]) if measure else ""
-    if has(cell, "grounding"):
-        measure = arm["grounding"]
+    if has(cell, "hallucination"):
+        measure = arm["hallucination"]
         row["Invented"] = (
             shows("{%} [{h}, {h}]", measure["rate"], measure["low"], measure["high"]) if measure["rate"] is not None else "no answers"
         )
@@ -188,7 +188,7 @@ def thousand(cost: Row | None) -> float | None:
 
 
 def slots(arm: Row) -> Expected:
-    slots = arm["grounding"]["slots"]
+    slots = arm["hallucination"]["slots"]
     row: Expected = {"Arm": arm["label"], "Slots": shows("{n}", slots["of"])}
     for name in ("missing", "added", "wrong"):
         rate = slots["rates"][name]
@@ -197,11 +197,11 @@ def slots(arm: Row) -> Expected:
 
 
 def invented(arm: Row) -> Expected:
-    grounding = arm["grounding"]
-    first = "; ".join(f"{finding['example']}: {', '.join(finding['facts'])}" for finding in grounding["first"][:5])
-    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", grounding["answers"]), "First ones": first}
-    row["With something invented"] = shows("{n}", grounding["hallucinated"])
-    return row | {f"{kind.capitalize()}s": optional("{n}", grounding["kinds"].get(kind)) for kind in ("name", "number", "date")}
+    hallucination = arm["hallucination"]
+    first = "; ".join(f"{finding['example']}: {', '.join(finding['facts'])}" for finding in hallucination["first"][:5])
+    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", hallucination["answers"]), "First ones": first}
+    row["With something invented"] = shows("{n}", hallucination["hallucinated"])
+    return row | {f"{kind.capitalize()}s": optional("{n}", hallucination["kinds"].get(kind)) for kind in ("name", "number", "date")}
 
 
 def priced(report: Row) -> Tables:

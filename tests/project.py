@@ -46,5 +46,5 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     loaded = recipes.load(recipe, changes)
     jobs, endpoints = in_run_order(plan(loaded)), reached(loaded)
     site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, endpoints=endpoints))
-    run(until(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "made" else None)
+    run(until(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "done" else None)
     return done_stages

@@ -53,7 +53,7 @@ class Inputs:
     arms: tuple[str, ...] = ()
     """Arms beside base and tuned; `reference.<name>` must be in the recipe."""
     measured: bool = False
-    """Whether decomposition, grounding, relevance, forgetting and speed were measured."""
+    """Whether decomposition, hallucination, relevance, forgetting and speed were measured."""
     grounded: str | None = "text"
     second: str = ""
     """A further metric of every task."""
@@ -66,7 +66,7 @@ class Inputs:
                 cell = f"cell{len(cells):04}"
                 name = task if isinstance(task, str) else task.name
                 rank, seeds = point.finetune.rank, list(point.finetune.seeds)
-                cells.append({"cell": cell, "task": name, "base": point.base, "where": coordinates, "rank": rank, "seeds": seeds})
+                cells.append({"cell": cell, "task": name, "base": point.base, "point": coordinates, "rank": rank, "seeds": seeds})
                 cells[-1] |= {
                     "paper": {"model": "", "forced_chat": False},
                     "absent": [{"arm": "base_constrained", "why": "free text"}][: not self.arms],
@@ -106,8 +106,12 @@ class Inputs:
             timing = json.dumps(report_measures.speed(task))
             sources["speed"] = self.seal("speed", task, {"rank": rank, "quantization": "nf4", **coordinates}, {"speed.json": timing}, {})
         files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
-        sources["verdict"] = self.seal(
-            "verdict", task, {"rank": rank, **coordinates}, {**files, "comparisons": [compared(task, rows, name) for name in metrics]}, {}
+        sources["comparison"] = self.seal(
+            "comparison",
+            task,
+            {"rank": rank, **coordinates},
+            {**files, "comparisons": [compared(task, rows, name) for name in metrics]},
+            {},
         )
         return sources
 
@@ -159,7 +163,7 @@ class Inputs:
 
     def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
-        stages = {"heldout": "prepare", "train": "prepare", "verdict": "compare", "base": "generate", "speed": "speed"}
+        stages = {"heldout": "prepare", "train": "prepare", "comparison": "compare", "base": "generate", "speed": "speed"}
         stage_of_source = {"adapter": "finetune", "reference": "reference"}
         stage = stages.get(source) or next((stage for begin, stage in stage_of_source.items() if source.startswith(begin)), "generate")
         store = Store(self.root / "data", self.root / "checkpoints")

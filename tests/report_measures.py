@@ -49,7 +49,7 @@ def beside(rows: list[Row], metric: str) -> Row:
     (answer, count), *_ = Counter(row["target"] for row in rows).most_common(1)
     constants = [{"answer": answer, "score": count / len(rows)}] if zero_one else []
     return {
-        metric: {"others": others, "scores": bands, "constants": constants, "spread": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}
+        metric: {"others": others, "scores": bands, "constants": constants, "score_sd": {"base": 0.4, "tuned": 0.4}, "zero_one": zero_one}
     }
 
 
@@ -95,7 +95,7 @@ def as_part(difference: Row) -> Row:
     return {"value": difference["lift"]} | {name: difference[name] for name in ("low", "high", "p")}
 
 
-def grounding(rows: list[Row], kind: str | None) -> Row:
+def hallucination(rows: list[Row], kind: str | None) -> Row:
     if kind is None:
         return {"kind": None, "arms": {}}
     arms = {}
@@ -215,7 +215,7 @@ def files(task: str, rows: list[Row], metric: str, kind: str | None) -> dict[str
         "beside.json": beside(rows, metric),
         "lenient.json": {name: mean(scores) + 0.02 for name, scores in scores_of(rows, metric).items()},
         "decomposition.json": decomposition(rows, metric),
-        "grounding.json": grounding(rows, kind),
+        "hallucination.json": hallucination(rows, kind),
         "relevance.json": relevance(rows),
         "forgetting.json": forgetting(task),
     }

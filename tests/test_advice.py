@@ -22,8 +22,8 @@ SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "tuned": 0.7}
 def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None, half=None):
     """over: the lower bound of what tuned scores over few-shot and over a reference model; half: of the width of a score's interval."""
     rates = {"base": None, "tuned": None} | (rates or {})
-    arms = [{"name": arm, "grounding": rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in rates.items()]
-    arms += [{"name": arm, "grounding": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
+    arms = [{"name": arm, "hallucination": rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in rates.items()]
+    arms += [{"name": arm, "hallucination": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
     arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
     decomposition = {"best_cheap": cheap} if cheap else None
@@ -232,7 +232,7 @@ def test_interval_of_a_difference_of_shares():
     """Newcombe's own example, 56/70 against 48/80 with Wilson's intervals: 0.2 [0.0524, 0.3339]."""
     arms = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
     measured = cell()
-    measured["arms"] = [{"name": name, "grounding": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
+    measured["arms"] = [{"name": name, "hallucination": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
     row = next(row for row in advise([measured], [])[1] if row["rule"].startswith("hallucination"))
     assert (row["low"], row["high"]) == pytest.approx((0.0524, 0.3339), abs=2e-4)
 
@@ -266,7 +266,7 @@ def test_every_sentence_names_its_evidence():
     claims = [claim("lift", "better"), claim("non-inferiority", "worse", "paragraphs")]
     (row,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
     assert [sentence["evidence"] for sentence in row["sentences"]] == [
-        "#cell0000", "#cell0000-kept-paragraphs", "#cell0000-grounding", "#cell0000-cost",
+        "#cell0000", "#cell0000-kept-paragraphs", "#cell0000-hallucination", "#cell0000-cost",
     ]  # fmt: skip
 
 

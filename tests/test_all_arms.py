@@ -40,46 +40,48 @@ def artifacts(tmp_path_factory, model):
     return {name.removeprefix("cell0000."): look(job) for name, job in report.inputs}
 
 
-def of_verdict(artifacts, name):
-    return json.loads((artifacts["verdict"].path / f"{name}.json").read_text("utf-8"))
+def comparison_json(artifacts, name):
+    return json.loads((artifacts["comparison"].path / f"{name}.json").read_text("utf-8"))
 
 
 def test_every_arm_is_scored_and_told_apart(artifacts):
     others = [name for name in ALL if name not in ("base", "tuned")]
-    beside = of_verdict(artifacts, "beside")["accuracy"]["others"]
-    raw = ["base_constrained_raw", "tuned_constrained_raw"]
-    assert sorted(row["name"] for row in beside) == sorted([*others, *raw])
-    assert {name: counts["n"] for name, counts in of_verdict(artifacts, "counts")["others"].items()} == dict.fromkeys([*others, *raw], 20)
-    assert [row["unparsed"] for name, row in of_verdict(artifacts, "counts")["others"].items() if "constrained" in name] == [0] * 4
+    beside = comparison_json(artifacts, "beside")["accuracy"]["others"]
+    unnormalized = ["base_constrained_raw", "tuned_constrained_raw"]
+    assert sorted(row["name"] for row in beside) == sorted([*others, *unnormalized])
+    assert {name: counts["n"] for name, counts in comparison_json(artifacts, "counts")["others"].items()} == dict.fromkeys(
+        [*others, *unnormalized], 20
+    )
+    assert [row["unparsed"] for name, row in comparison_json(artifacts, "counts")["others"].items() if "constrained" in name] == [0] * 4
 
 
 def test_the_constant_is_the_most_common_training_target(artifacts):
     targets = [row.target for row in records.read(artifacts["train"].path / "examples.jsonl", Example)]
-    rows = list(records.dictionaries(artifacts["verdict"].path / "examples.jsonl"))
+    rows = list(records.dictionaries(artifacts["comparison"].path / "examples.jsonl"))
     assert {row["others"]["constant"]["text"] for row in rows} == {max(set(targets), key=targets.count)}
 
 
-def test_the_raw_pick_is_the_choice_of_the_highest_sum(artifacts):
+def test_the_unnormalized_pick_is_the_choice_of_the_highest_sum(artifacts):
     predictions = records.read(artifacts["arm.base_constrained"].path / "predictions.jsonl", Prediction)
-    rows = list(records.dictionaries(artifacts["verdict"].path / "examples.jsonl"))
+    rows = list(records.dictionaries(artifacts["comparison"].path / "examples.jsonl"))
     best = [row["choices"][prediction.logprobs.index(max(prediction.logprobs))] for row, prediction in zip(rows, predictions, strict=True)]
     assert [row["others"]["base_constrained_raw"]["text"] for row in rows] == best
 
 
 def test_parts_sum_to_the_lift(artifacts):
-    lift = {row["metric"]: row["lift"] for row in records.dictionaries(artifacts["verdict"].path / "comparisons.jsonl")}
-    for metric, decomposition in of_verdict(artifacts, "decomposition").items():
+    lift = {row["metric"]: row["lift"] for row in records.dictionaries(artifacts["comparison"].path / "comparisons.jsonl")}
+    for metric, decomposition in comparison_json(artifacts, "decomposition").items():
         assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(lift[metric], abs=1e-12)
 
 
 def test_relevance_forgetting_and_speed_are_there(artifacts):
-    assert set(of_verdict(artifacts, "relevance")["arms"]) == {*ALL} - {"constant"}
-    assert all(summary["n"] == 10 for summary in of_verdict(artifacts, "relevance")["arms"].values())
-    loss, task = of_verdict(artifacts, "forgetting")["suites"]
+    assert set(comparison_json(artifacts, "relevance")["arms"]) == {*ALL} - {"constant"}
+    assert all(summary["n"] == 10 for summary in comparison_json(artifacts, "relevance")["arms"].values())
+    loss, task = comparison_json(artifacts, "forgetting")["suites"]
     assert (loss["suite"], loss["kind"], loss["margin"], loss["n"]) == ("paragraphs", "loss", 0.05, 300)
     assert loss["kl"]["mean"] > 0
     assert (task["suite"], task["task_metric"], task["margin"], task["n"]) == ("shop_sentiment", "accuracy", 0.02, 8)
     timed = json.loads((artifacts["speed"].path / "speed.json").read_text("utf-8"))["arms"]
     assert set(timed) == {"base", "tuned", "base_fewshot", "base_constrained", "tuned_constrained", "base_bf16"}
-    asking = {*of_verdict(artifacts, "counts")["others"]} - {"constant", *timed}
+    asking = {*comparison_json(artifacts, "counts")["others"]} - {"constant", *timed}
     assert all(arms.timed_equivalent(name, timed, quantized=True) for name in asking)

@@ -40,7 +40,7 @@ def test_the_first_four_arms_are_asked_for_where_nothing_is_said(planned):
     jobs, cells = planned()
     assert others(jobs) == ["base_fewshot", "base_constrained"]
     assert cells[0]["absent"] == []
-    assert "train" not in dict(jobs["verdict"].inputs)  # training examples go nowhere they are not needed
+    assert "train" not in dict(jobs["comparison"].inputs)  # training examples go nowhere they are not needed
 
 
 def test_free_text_has_no_constrained_arm_and_says_so(planned):
@@ -53,7 +53,7 @@ def test_every_arm_is_one_job_beside_base_on_the_same_exam(planned):
     jobs, _ = planned(compare={"arms": ALL})
     assert others(jobs) == [name for name in ALL if name not in ("base", "tuned", "constant")]
     assert {dict(jobs[f"arm.{name}"].inputs)["heldout"] for name in others(jobs)} == {jobs["heldout"]}
-    assert dict(jobs["verdict"].inputs)["train"] == jobs["train"]
+    assert dict(jobs["comparison"].inputs)["train"] == jobs["train"]
     extra = {name: {k: v for k, v in jobs[f"arm.{name}"].params.items() if jobs["base"].params.get(k) != v} for name in others(jobs)}
     assert extra["base_fewshot"] == {"shots": 5, "shots_seed": 0}
     assert extra["base_constrained"] == extra["tuned_constrained"] == {"constrain": "choices"}

@@ -55,7 +55,7 @@ def test_recipes_allow_the_arms_of_the_table():
 @pytest.mark.parametrize("row", arms.ROWS, ids=lambda row: row.name)
 def test_a_row_refers_to_what_there_is(row):
     assert row.timed_as in ("", *arms.ARMS)
-    assert row.family in charts_arms.FAMILIES
+    assert row.colour_group in charts_arms.GROUP_COLOURS
     assert row.step in (None, *decompose.STEPS)
     assert row.meaning.endswith(".")
     assert row.label == row.label.strip() != ""
@@ -68,7 +68,7 @@ def test_no_two_arms_have_one_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "sentence", "family"),
+    ("name", "label", "sentence", "colour_group"),
     [
         ("base_constrained", "base, constrained", "the constrained base", "base, helped"),
         ("base_constrained_raw", "base, constrained, raw", "the constrained base, raw", "base, helped"),
@@ -76,9 +76,9 @@ def test_no_two_arms_have_one_name():
         ("from_another_version", "from another version", "from_another_version", "base, helped"),
     ],
 )
-def test_every_name_has_a_row(name, label, sentence, family):
+def test_every_name_has_a_row(name, label, sentence, colour_group):
     row = arms.find(name)
-    assert (row.label, row.sentence, row.family) == (label, sentence, family)
+    assert (row.label, row.sentence, row.colour_group) == (label, sentence, colour_group)
 
 
 def test_what_a_fine_tune_must_beat_comes_from_the_steps_of_the_rows():

@@ -21,7 +21,7 @@ HELDOUT = tiny.examples(5, 200)
 class Toy(Backend):
     """Repeats the end of its prompt; finds everything as likely as it is short."""
 
-    context_window, end_tokens, token_budget = 64, (2,), 40
+    context_window, eos_ids, token_budget = 64, (2,), 40
 
     def generate(self, prompts, stop, sampling=None):
         return [[*prompt[-2:], 2] for prompt in prompts]

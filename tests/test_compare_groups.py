@@ -31,7 +31,7 @@ INTERVALS = [
     ("relevance.json", ".arms.base.low", ".arms.base.high"),
     ("relevance.json", ".arms.base.auc_low", ".arms.base.auc_high"),
     ("forgetting.json", ".suites.0.low", ".suites.0.high"),
-    ("grounding.json", ".arms.tuned.low", ".arms.tuned.high"),
+    ("hallucination.json", ".arms.tuned.low", ".arms.tuned.high"),
 ]
 
 
@@ -84,7 +84,7 @@ def read(folder, file):
 
 @pytest.mark.parametrize(
     "file",
-    ["comparisons.jsonl", "beside.json", "decomposition.json", "relevance.json", "forgetting.json", "grounding.json", "lenient.json"],
+    ["comparisons.jsonl", "beside.json", "decomposition.json", "relevance.json", "forgetting.json", "hallucination.json", "lenient.json"],
 )
 def test_an_example_that_is_asked_twice_counts_once(compared_folders, file):
     once, twice = (figures(read(compared_folders[copies], file)) for copies in (1, 2))
@@ -104,7 +104,7 @@ def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_interval
 
 
 def test_seeds_are_pooled_in_rates_and_apart_in_counts_and_flags(compared_folders):
-    arms = read(compared_folders[2], "grounding.json")["arms"]
+    arms = read(compared_folders[2], "hallucination.json")["arms"]
     assert {name: (arm["n"], arm["answers"], arm["hallucinated"]) for name, arm in arms.items()} == {
         "base": (48, 48, 12),
         "tuned": (96, 96, 20),

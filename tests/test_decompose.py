@@ -19,11 +19,11 @@ def micro_f1(sums):
     return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1)
 
 
-def sampled(*arms, seeds=1):
+def resampled(*arms, seeds=1):
     """The metrics of one task on arms of scores (n,), as base, tuned by seed, others."""
     graded = np.array([np.stack([arm, np.ones(len(arm))], axis=-1) for arm in arms])
     counts = np.array([np.stack([np.round(5 * arm), np.full(len(arm), 4.0), np.full(len(arm), 5.0)], axis=-1) for arm in arms])
-    samples = stats.sample([stats.stack(graded, mean, seeds=seeds), stats.stack(counts, micro_f1, seeds=seeds)], 400, 3)
+    samples = stats.resample([stats.stack(graded, mean, seeds=seeds), stats.stack(counts, micro_f1, seeds=seeds)], 400, 3)
     return dict(zip(["mean", "micro_f1"], samples, strict=True))
 
 
@@ -40,7 +40,7 @@ def parts(decomposition):
 def test_parts_sum_to_the_lift(seeds):
     for seed in range(40):
         arms = shifted(*np.random.default_rng(seed).uniform(-0.3, 0.3, 3 + seeds), seed=seed)
-        for name, decomposition in decompose(NAMES, scores := sampled(*arms, seeds=seeds)).items():
+        for name, decomposition in decompose(NAMES, scores := resampled(*arms, seeds=seeds)).items():
             assert [part["name"] for part in decomposition["parts"]] == ["format", "prompt", "learned"]
             assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(decomposition["lift"], abs=1e-12)
             assert decomposition["lift"] == pytest.approx(scores[name].whole[1] - scores[name].whole[0], abs=1e-12)
@@ -48,7 +48,7 @@ def test_parts_sum_to_the_lift(seeds):
 
 
 def test_each_part_is_the_difference_of_its_arms():
-    scores = sampled(*shifted(0.0, 0.4, 0.3, 0.2))
+    scores = resampled(*shifted(0.0, 0.4, 0.3, 0.2))
     decomposition, samples = decompose(NAMES, scores)["mean"], scores["mean"]
     for part, (arm, over) in zip(decomposition["parts"], [(3, 0), (2, 3), (1, 2)], strict=True):
         expected = samples.difference(arm, over)
@@ -66,7 +66,7 @@ def test_each_part_is_the_difference_of_its_arms():
     ("fewshot", "constrained", "best"), [(-0.2, 0.2, "base_constrained"), (-0.2, -0.1, "base"), (0.1, 0.2, "base_constrained")]
 )
 def test_a_cheap_arm_that_is_no_better_adds_nothing(fewshot, constrained, best):
-    decomposition = decompose(NAMES, sampled(*shifted(0.0, 0.4, fewshot, constrained)))["mean"]
+    decomposition = decompose(NAMES, resampled(*shifted(0.0, 0.4, fewshot, constrained)))["mean"]
     prompt = parts(decomposition)["prompt"]
     assert (prompt["arm"], prompt["over"], prompt["value"]) == (best, best, 0)
     assert (prompt["low"], prompt["high"], prompt["p"]) == (None, None, None)
@@ -77,15 +77,15 @@ def test_a_cheap_arm_that_is_no_better_adds_nothing(fewshot, constrained, best):
 
 def test_equal_arms_leave_the_base_the_best():
     base, tuned = shifted(0.0, 0.3)
-    decomposition = decompose(NAMES, sampled(base, tuned, base, base[::-1]))["mean"]
+    decomposition = decompose(NAMES, resampled(base, tuned, base, base[::-1]))["mean"]
     assert decomposition["best_cheap"] == "base"
 
 
 def test_an_absent_arm_is_named_so():
-    decomposition = decompose(NAMES[:3], sampled(*shifted(0.0, 0.4, 0.2)))["mean"]
+    decomposition = decompose(NAMES[:3], resampled(*shifted(0.0, 0.4, 0.2)))["mean"]
     assert [part["arm"] for part in decomposition["parts"]] == [None, "base_fewshot", "tuned"]
     assert parts(decomposition)["format"]["value"] == 0
-    alone = decompose(NAMES, sampled(*shifted(0.0, 0.4)))["mean"]  # a metric of samples has no other arms
+    alone = decompose(NAMES, resampled(*shifted(0.0, 0.4)))["mean"]  # a metric of samples has no other arms
     assert [part["arm"] for part in alone["parts"]] == [None, None, "tuned"]
     assert parts(alone)["learned"]["value"] == alone["lift"]
 
@@ -96,7 +96,7 @@ def test_learned_is_held_against_every_arm_without_training():
     tuned = np.clip(0.6 + 0.2 * rng.normal(size=60), 0, 1)
     near = tuned - 0.02  # agrees with tuned on every example
     far = rng.permutation(tuned) - 0.03
-    samples = sampled(tuned - 0.3, tuned, near, far)["mean"]
+    samples = resampled(tuned - 0.3, tuned, near, far)["mean"]
     learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
     assert learned["over"] == "base_fewshot"
     differences = [samples.difference(1, place) for place in (0, 2, 3)]
@@ -108,7 +108,7 @@ def test_learned_is_held_against_every_arm_without_training():
 
 
 def test_worse_than_the_best_is_corrected_for_their_number():
-    samples = sampled(*shifted(0.2, 0.18, 0.23, 0.19, n=200))["mean"]
+    samples = resampled(*shifted(0.2, 0.18, 0.23, 0.19, n=200))["mean"]
     learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
     alone = samples.difference(1, 2)
     assert alone.value < 0
@@ -123,7 +123,7 @@ def test_an_arm_that_leads_by_luck_is_seldom_beaten_by_what_was_not_learned():
         tuned, constrained, base = (rng.random(300) < rate for rate in (0.6, 0.6, 0.3))
         few = tuned & (rng.random(300) >= 0.035)
         arms = np.array([np.stack([arm, np.ones(300)], axis=-1) for arm in np.array([base, tuned, few, constrained], dtype=float)])
-        (samples,) = stats.sample([stats.stack(arms, mean)], 200, seed)
+        (samples,) = stats.resample([stats.stack(arms, mean)], 200, seed)
         learned = parts(decompose(NAMES, {"mean": samples})["mean"])["learned"]
         called += learned["p"] <= 0.05 and learned["low"] > 0
         naive = samples.difference(1, NAMES.index(learned["over"]))

@@ -38,9 +38,9 @@ def work(tmp_path):
     for task, count in ROWS.items():
         heldout = seal("prepare", task, {"examples.jsonl": rows(count, f"{task} exam"), "dropped.json": "{}"}, {})
         base = seal("generate", task, {"predictions.jsonl": rows(count, f"{task} base")}, {"heldout": heldout})
-        scored = {"examples.jsonl": rows(2 * count, f"{task} verdict"), "comparisons.jsonl": rows(1, task)}
-        verdict = seal("compare", task, scored, {"heldout": heldout, "base": base})
-        folders |= {f"{task}.heldout": heldout.path, f"{task}.base": base.path, f"{task}.verdict": verdict.path}
+        scored = {"examples.jsonl": rows(2 * count, f"{task} comparison"), "comparisons.jsonl": rows(1, task)}
+        comparison = seal("compare", task, scored, {"heldout": heldout, "base": base})
+        folders |= {f"{task}.heldout": heldout.path, f"{task}.base": base.path, f"{task}.comparison": comparison.path}
     return Work({}, folders, tmp_path / "out", tmp_path / "resume")
 
 
@@ -52,7 +52,7 @@ def on_page(work):
     return {task: {name.removeprefix(f"{task}.") + "/" + file for name, file in there if name.startswith(task)} for task in ROWS}
 
 
-SHOWN = {"verdict/examples.jsonl", "verdict/comparisons.jsonl", "heldout/dropped.json"}
+SHOWN = {"comparison/examples.jsonl", "comparison/comparisons.jsonl", "heldout/dropped.json"}
 ALL = SHOWN | {"base/predictions.jsonl", "heldout/examples.jsonl"}
 
 
@@ -87,9 +87,9 @@ def test_answers_are_carried_all_together_or_not_at_all(work, monkeypatch):
 
 def test_the_rows_that_are_shown_come_first_and_of_most_tasks(work, monkeypatch):
     monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}))
-    assert all(there == {"verdict/examples.jsonl"} for there in on_page(work).values())
+    assert all(there == {"comparison/examples.jsonl"} for there in on_page(work).values())
     monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}) - 10)
-    assert on_page(work) == {"short": SHOWN, "middle": SHOWN, "long": SHOWN - {"verdict/examples.jsonl"}}
+    assert on_page(work) == {"short": SHOWN, "middle": SHOWN, "long": SHOWN - {"comparison/examples.jsonl"}}
 
 
 def test_nothing_is_packed_once_there_is_no_room(work, monkeypatch):

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from pipeline.commands import estimate, plan_table
+from pipeline.commands import estimate, job_estimates, plan_table
 from pipeline.commands.estimate import BF16, GPUS, NF4, Answering, Method, Training, TrainingProgram
 from pipeline.config import recipe as recipes
 from pipeline.models import model_table
@@ -134,7 +134,7 @@ def test_the_reference_says_the_same_of_memory(roofline, theirs, shape, switches
 
 
 VIGGO = Training(Method(8, ("q_proj", "v_proj"), target_share=0.2), steps=319, batch=16, tokens=150, longest=304)
-ANSWERS = Answering(1000, 120, 304, 128, 60, adapter=Method(8, ("q_proj", "v_proj")))
+ANSWERS = Answering(examples=1000, prompt=120, longest=304, limit=128, steps=60, adapter=Method(8, ("q_proj", "v_proj")))
 
 
 def test_a_smaller_card_takes_longer_and_a_job_costs_more_with_more_to_do():
@@ -169,7 +169,7 @@ def test_what_does_not_fit_even_alone():
     work = replace(VIGGO, tokens=4000, longest=4000)
     costs = estimate.estimate(MISTRAL, work)
     assert [cost.fits for cost in costs.values()] == [False, False, True, True]
-    assert costs["A10G"].bytes == estimate.least_bytes(MISTRAL, work) == pytest.approx(total(MISTRAL, work.method, 4000))
+    assert costs["A10G"].bytes == estimate.min_bytes(MISTRAL, work) == pytest.approx(total(MISTRAL, work.method, 4000))
 
 
 def test_soft_caps_cost_memory_with_the_square_of_the_length():
@@ -207,7 +207,7 @@ def test_choices_and_longer_answers_cost():
 def test_a_base_without_quantization():
     whole = replace(VIGGO, method=replace(VIGGO.method, weight_bytes=BF16))
     costs, packed = (estimate.estimate(LLAMA, work) for work in (whole, VIGGO))
-    assert estimate.least_bytes(LLAMA, whole) - estimate.least_bytes(LLAMA, VIGGO) == pytest.approx(LLAMA.linear_params * (BF16 - NF4))
+    assert estimate.min_bytes(LLAMA, whole) - estimate.min_bytes(LLAMA, VIGGO) == pytest.approx(LLAMA.linear_params * (BF16 - NF4))
     assert costs["RTX 4090"].seconds < packed["RTX 4090"].seconds
 
 
@@ -242,11 +242,15 @@ def prepared(tmp_path, model):
 def test_a_plan_from_the_papers_lengths(tmp_path):
     lines = plan_lines(recipe_of(finetune={"rank": 8, "targets": "qv"}), tmp_path)
     job = next(job for job in plan(recipe_of(), ask=False) if job.label == "viggo--train")
-    assert plan_table.lengths_of(job, {}) == plan_table.Lengths(2000, 100, 120, 120, 304, 128, 0, True)
-    work = Training(Method(8, ("q_proj", "v_proj"), target_share=0.5), 125, 16, 240, 304, 3 * 100 * 240)
+    assert job_estimates.lengths_of(job, {}) == job_estimates.Lengths(
+        examples=2000, dev=100, prompt=120, target=120, longest=304, longest_target=128, choices=0, is_upper_bound=True
+    )
+    work = Training(
+        Method(8, ("q_proj", "v_proj"), target_share=0.5), steps=125, batch=16, tokens=240, longest=304, dev_tokens=3 * 100 * 240
+    )
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
-    assert f" <={estimate.least_bytes(MISTRAL, work) / 1e9:.1f}{hours} finetune" in line(lines, "finetune", "mistral-7b--viggo--r8-s0")
+    assert f" <={estimate.min_bytes(MISTRAL, work) / 1e9:.1f}{hours} finetune" in line(lines, "finetune", "mistral-7b--viggo--r8-s0")
     assert all(len(line) <= 80 for line in lines[:12])
     assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
     assert "mistral-7b: a token sees the 4096 before it" in lines
@@ -259,10 +263,10 @@ def test_many_jobs_are_told_by_stage(tmp_path):
     assert len(jobs) > plan_table.MANY_JOBS
     assert len(every) - len(short) > 80
     assert [line for line in every if "jobs, " in line] == [line for line in short if "jobs, " in line]
-    estimates = [plan_table.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
+    estimates = [job_estimates.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
     hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in estimates) / 3600):>5}" for gpu in GPUS)
     row = next(line for line in short if " finetune " in line)
-    assert row == f"  40{f'<={max(one.least for one in estimates) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
+    assert row == f"  40{f'<={max(one.min_bytes for one in estimates) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
     assert all(len(line) <= 80 for line in short if "https:" not in line)
 
 
@@ -270,8 +274,8 @@ def test_what_arms_and_measures_take(tmp_path):
     arms = {"arms": ("base", "base_fewshot", "base_constrained", "tuned"), "shots": 3}
     jobs = plan(recipe_of(tasks=("boolq",), compare=arms, general={}), ask=False)
     jobs_of_arms = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
-    read = plan_table.lengths_of(jobs[0], {})
-    work = {name: plan_table.answering_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
+    read = job_estimates.lengths_of(jobs[0], {})
+    work = {name: job_estimates.answering_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
     assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
     assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
@@ -289,14 +293,14 @@ def test_a_plan_from_what_is_prepared(prepared):
     have = {}
     jobs = plan(recipe)
     for job in jobs:
-        plan_table.why(job, have, Store(root / "data", root / "checkpoints"))
+        plan_table.find_or_explain(job, have, Store(root / "data", root / "checkpoints"))
     heldout, train, *_ = have.values()
-    sizes = plan_table.lengths_of(jobs[1], have)
+    sizes = job_estimates.lengths_of(jobs[1], have)
     tokens = train.facts["tokens"]
-    assert (sizes.examples, sizes.dev, sizes.bound, sizes.choices) == (40, 8, False, 2)
+    assert (sizes.examples, sizes.dev, sizes.is_upper_bound, sizes.choices) == (40, 8, False, 2)
     assert (sizes.prompt, sizes.target) == (tokens["prompt"]["mean"], tokens["target"]["mean"])
     assert sizes.longest == min(64, tokens["prompt"]["max"] + tokens["target"]["max"])
-    assert plan_table.lengths_of(jobs[0], have).examples == heldout.facts["examples"] == 20
+    assert job_estimates.lengths_of(jobs[0], have).examples == heldout.facts["examples"] == 20
 
 
 def test_what_is_made_is_not_in_the_sum(prepared):
@@ -310,7 +314,7 @@ def test_what_is_made_is_not_in_the_sum(prepared):
 
 
 def test_the_sum_is_of_what_has_to_be_made():
-    left, work = plan_table.Remaining(), plan_table.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), bound=False)
+    left, work = plan_table.Remaining(), job_estimates.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), is_upper_bound=False)
     job = next(job for job in plan(recipe_of(), ask=False) if job.stage == "finetune")
     left.add(job, work)
     once = left.hours["A10G"]
@@ -343,8 +347,10 @@ def test_an_adapted_model_stops_and_a_base_may_not(tmp_path):
         for job in plan(recipe_of(tasks=["shop_notice"], finetune={"rank": 3}, generate={"score_choices": True}), ask=False)
         if job.stage == "generate"
     }
-    read = plan_table.Lengths(500, 0, 60.0, 20.0, 100, 30, 3, bound=False)
-    base, tuned = (plan_table.answering_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
+    read = job_estimates.Lengths(
+        examples=500, dev=0, prompt=60.0, target=20.0, longest=100, longest_target=30, choices=3, is_upper_bound=False
+    )
+    base, tuned = (job_estimates.answering_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
     assert (base.steps, tuned.steps, base.limit, base.longest, base.choices) == (64, 30, 64, 100 - 30 + 64, 3)
     assert base.adapter is None
     assert tuned.adapter.rank == 3
@@ -363,10 +369,10 @@ def test_hours_take_four_characters():
 
 def test_a_recipe_that_asks_for_all_rows_is_reckoned_with_those_there_are(tmp_path):
     jobs = plan(recipe_of(prepare={"heldout_examples": 10**6, "train_examples": 10**6}), ask=False)
-    sizes = {job.label: plan_table.lengths_of(job, {}).examples for job in jobs if job.stage == "prepare"}
+    sizes = {job.label: job_estimates.lengths_of(job, {}).examples for job in jobs if job.stage == "prepare"}
     assert sizes == {"viggo--heldout": 1083, "viggo--train": 5103}
     assert any(
         re.fullmatch(r" +<=1,083 +3\.8 points +viggo", row) for row in plan_lines(recipe_of(prepare={"heldout_examples": 10**6}), tmp_path)
     )
     arc = next(job for job in plan(recipe_of(tasks=["arc_combined"], prepare={"heldout_examples": 10**6}), ask=False))
-    assert plan_table.lengths_of(arc, {}).examples == 2376 + 1172
+    assert job_estimates.lengths_of(arc, {}).examples == 2376 + 1172

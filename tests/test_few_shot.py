@@ -35,7 +35,7 @@ def run(tmp_path, model, name="out", changes=None, **inputs):
 
 def says(monkeypatch, render, words):
     """Let every answer be these words, cut by nothing but what the stage itself does."""
-    monkeypatch.setattr(generation, "generate", lambda model, prompts, *rest: [render.plain(words)] * len(prompts))
+    monkeypatch.setattr(generation, "generate", lambda model, prompts, *rest: [render.encode(words)] * len(prompts))
 
 
 def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, heldout, train):
@@ -44,8 +44,8 @@ def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, 
     render, base = renderer.renderer(model), loading.load(model, "nf4", "fp32", torch.device("cpu"))
     few_shot = Shots(render, tiny.examples(20, 900), 2, 0, 256 - 8)
     prompts = [few_shot.prompt(example)[0] for example in HELDOUT]
-    halt = generation.StopConditions(8, (2,), (), "\n\n")
-    rows = [generation.generate(base, [render.prompt_ids(prompt)], halt, 0, render.tokenizer)[0] for prompt in prompts]
+    stop = generation.StopConditions(8, (2,), (), "\n\n")
+    rows = [generation.generate(base, [render.prompt_ids(prompt)], stop, 0, render.tokenizer)[0] for prompt in prompts]
     assert [prediction.text for prediction in predictions] == [render.decode([token for token in row if token != 2]) for row in rows]
     assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 0, 2, 2, "\n\n"), strict=True))
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
@@ -97,21 +97,21 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
     ],
 )
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, text, answer):
-    render, halt = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
-    ids = render.plain(text)
-    prediction = generate.prediction(HELDOUT[0], ids, halt, render.decode)
+    render, stop = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
+    ids = render.encode(text)
+    prediction = generate.prediction(HELDOUT[0], ids, stop, render.decode)
     assert (prediction.text, prediction.stopped) == ((text, "length") if answer is None else (answer, "stop"))
-    prompt = render.plain("one END\n\ntwo")
-    rows = torch.tensor([prompt + ids, prompt + render.plain(" dog")[:1] * len(ids)])
-    stops = generation.stop_string_criterion(halt, render.tokenizer, len(prompt))
+    prompt = render.encode("one END\n\ntwo")
+    rows = torch.tensor([prompt + ids, prompt + render.encode(" dog")[:1] * len(ids)])
+    stops = generation.stop_string_criterion(stop, render.tokenizer, len(prompt))
     ended = [stops(rows[:, : len(prompt) + size], None).tolist() for size in range(1, len(ids) + 1)]
-    assert [mine for mine, _ in ended] == [halt.end(render.decode(ids[:size])) is not None for size in range(1, len(ids) + 1)]
+    assert [mine for mine, _ in ended] == [stop.first_end(render.decode(ids[:size])) is not None for size in range(1, len(ids) + 1)]
     assert any(mine for mine, _ in ended) == (answer is not None)
     assert not any(other for _, other in ended)
 
 
 def test_blanks_before_a_long_answer_are_remembered(model):
-    render, halt = renderer.renderer(model), generation.StopConditions(200, (2,), (), "\n\n")
-    stops = generation.stop_string_criterion(halt, render.tokenizer, 1)
-    ended = [stops(torch.tensor([[1, *render.plain(text)]]), None).item() for text in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
+    render, stop = renderer.renderer(model), generation.StopConditions(200, (2,), (), "\n\n")
+    stops = generation.stop_string_criterion(stop, render.tokenizer, 1)
+    ended = [stops(torch.tensor([[1, *render.encode(text)]]), None).item() for text in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]

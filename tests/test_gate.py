@@ -11,7 +11,7 @@ from pipeline.commands import gate
 from pipeline.commands.gate import Gate
 from pipeline.config.recipe import build
 from pipeline.errors import RecipeError
-from pipeline.measures import forgetting
+from pipeline.measures import non_inferiority
 from pipeline.plan import plan
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact, Store
@@ -24,7 +24,7 @@ PRICED = {**RECIPE, "cost": {"gpu_hour": 2.0}}
 
 def cell(task: str = "shop_notice", **changes) -> dict:
     tuned = {"name": "tuned", "score": 0.8, "low": 0.7, "high": 0.9, "counts": {"n": 200, "unparsed": 5, "truncated": 10}}
-    tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "grounding": {"rate": 0.1, "low": 0.05, "high": 0.2}}
+    tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "hallucination": {"rate": 0.1, "low": 0.05, "high": 0.2}}
     tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}, "cost": {"request": 0.002}}
     suites = [
         {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01, "measurable": True}
@@ -34,7 +34,7 @@ def cell(task: str = "shop_notice", **changes) -> dict:
         "cell": f"cell-{task}", "task": task, "label": task, "seeds": [0], "arms": [{"name": "base"}, tuned], "forgetting": suites,
         "comparisons": [{"n": 200, "lift": 0.3, "low": 0.2, "high": 0.4}],
         "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
-        "cost": {"training": {"dollars": 1.5}}, "grounding": "text", **changes,
+        "cost": {"training": {"dollars": 1.5}}, "hallucination": "text", **changes,
     }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_rule_without_a_task_is_about_every_one():
     cells = cell(), cell("shop_sentiment", comparisons=[{"n": 200, "lift": 0.0, "low": -0.1, "high": 0.1}])
     assert judged({"figure": "lift", "at_least": 0.15}, *cells) == ["pass", "fail"]
     assert judged({"figure": "lift", "task": "shop_notice", "at_least": 0.15}, *cells) == ["pass"]
-    ungrounded = cell("a", grounding=None, arms=[{**cell()["arms"][1], "grounding": None}])
+    ungrounded = cell("a", hallucination=None, arms=[{**cell()["arms"][1], "hallucination": None}])
     assert judged({"figure": "hallucination", "at_most": 0.5}, ungrounded, cell()) == ["pass"]
 
 
@@ -127,7 +127,7 @@ def test_few_answers_without_a_fault_are_not_passed(figure, n, seeds, result):
 def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_kept(n):
     """A suite as `compare` leaves it: no answer flips, and the gate goes by the same test as the claim."""
     rows = [{**dict.fromkeys(("id", "prompt", "target", "base", "tuned"), ""), "scores": (1.0, 1.0)}] * n
-    suite = forgetting.task_suite(rows, np.arange(n), 0.02, 0.95)
+    suite = non_inferiority.task_suite(rows, np.arange(n), 0.02, 0.95)
     result = judged({"figure": "forgetting", "at_most": 0.02}, cell(forgetting=[suite | {"suite": "boolq", "measurable": True}]))
     assert result == ["pass" if n == 200 else "cannot tell"]
     assert (suite["p"] <= 0.025) == (n == 200)

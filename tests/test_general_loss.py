@@ -126,9 +126,9 @@ def test_the_base_is_as_it_was_afterwards(tmp_path, model, adapter):
 def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
     class Plain:
         tokenizer = type("Tokenizer", (), {"bos_token_id": None})
-        plain = staticmethod(renderer.renderer(model).plain)
+        encode = staticmethod(renderer.renderer(model).encode)
 
-    row, ids = general_loss.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).plain("the dog")
+    row, ids = general_loss.tokens_of(Plain(), "the dog", 256), renderer.renderer(model).encode("the dog")
     assert (list(row.ids), row.is_target[0], all(row.is_target[1:])) == (ids, False, True)
 
 

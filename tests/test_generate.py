@@ -39,7 +39,7 @@ def one_by_one(model, render, limit):
         ids = torch.tensor([render.prompt_ids(example.prompt)])
         with torch.inference_mode():
             out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=limit, do_sample=False, pad_token_id=0)
-        rows.append(generation.cut_after_end(out[0, ids.shape[1] :].tolist(), [2], 0))
+        rows.append(generation.cut_after_eos(out[0, ids.shape[1] :].tolist(), [2], 0))
     return rows
 
 
@@ -131,7 +131,7 @@ def test_dense_weights_say_bit_for_bit_what_4_bit_ones_say(model, adapter, compu
 
 def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
-    ids = render.plain(" the dog sees a cat")
+    ids = render.encode(" the dog sees a cat")
     stop = generation.StopConditions(8, (2,), ("cat", "dog"))
     assert generate.prediction(HELDOUT[0], ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
     plain = generation.StopConditions(8, (2,))
@@ -302,12 +302,12 @@ def test_answers_of_many_lengths_behind_one_reading_of_their_prompt(model, adapt
     some = [render.prompt_ids(example.prompt) for example in HELDOUT[:6]]
     answers = [[[rng.randrange(4, 60) for _ in range(size)] for size in sizes] for sizes in ([1, 1], [4, 1, 2], [3], [0, 5], [1], [])]
     with loading.adapted(loading.load(model, "nf4", "fp32", CPU), adapter) as tuned:
-        sums_of_rows = choices.logprobs(tuned, some, answers, render.pad)
+        sums_of_rows = choices.logprobs(tuned, some, answers, render.pad_id)
         assert [len(row) for row in sums_of_rows] == [2, 3, 1, 2, 1, 0]
         for prompt, row, sums in zip(some, answers, sums_of_rows, strict=True):
             for answer, value in zip(row, sums, strict=True):
                 rows = [batching.TokenRow.from_prompt(prompt, answer)]
-                alone = likelihood.row_logprobs(tuned, rows, render.pad) if answer else [0.0]
+                alone = likelihood.row_logprobs(tuned, rows, render.pad_id) if answer else [0.0]
                 assert value == pytest.approx(alone[0], abs=1e-4)
 
 

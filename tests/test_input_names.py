@@ -36,7 +36,7 @@ RECIPE = {
         ("general.paragraphs", InputName("losses", suite="paragraphs")),
         ("general.boolq.heldout", InputName("heldout", suite="boolq")),
         ("general.boolq.tuned", InputName("predictions", "tuned", suite="boolq")),
-        ("cell0003.verdict", InputName("verdict", cell="cell0003")),
+        ("cell0003.comparison", InputName("comparison", cell="cell0003")),
         ("cell0003.general.boolq.base", InputName("predictions", "base", suite="boolq", cell="cell0003")),
     ],
 )

@@ -278,9 +278,9 @@ def test_evidence_is_there_and_unfolds(page: OpenPage, report: Made) -> None:
     assert len(statements) > 20
     anchors = {row["evidence"] for row in statements} | {anchor for row in report.json["summary"] for anchor in row["evidence"]}
     assert {anchor.removeprefix("#") for anchor in anchors} <= ids
-    assert not page.tab.is_visible("#cell0000-grounding")
-    page.tab.evaluate("location.hash = '#cell0000-grounding'")
-    page.tab.wait_for_selector("#cell0000-grounding", state="visible")
+    assert not page.tab.is_visible("#cell0000-hallucination")
+    page.tab.evaluate("location.hash = '#cell0000-hallucination'")
+    page.tab.wait_for_selector("#cell0000-hallucination", state="visible")
 
 
 def test_keyboard_alone_is_enough(page: OpenPage) -> None:

@@ -65,9 +65,9 @@ def enriched(report: Row) -> Row:
     """A report with what the invented inputs lack: slots, an arm that ranks, figures of LoRA Land."""
     enlarged: Row = json.loads(json.dumps(report))
     rates = {name: {"rate": 0.02, "low": 0.012, "high": 0.034} for name in ("missing", "added", "wrong")}
-    enlarged["cells"][1]["grounding"] = "slots"
+    enlarged["cells"][1]["hallucination"] = "slots"
     for arm in enlarged["cells"][1]["arms"]:
-        arm["grounding"] = arm["grounding"] and arm["grounding"] | {
+        arm["hallucination"] = arm["hallucination"] and arm["hallucination"] | {
             "slots": {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
         }
     constrained = enlarged["cells"][1]["arms"][2]
@@ -137,7 +137,7 @@ def placeholder_charts(report: Row) -> dict[str, str]:
         "sweep0-rank",
     ]
     return dict.fromkeys(names, '<svg aria-label="none"></svg>') | {
-        f"kept-{kind}{w}": "" for kind in ("loss", "task") for w in ("", "-narrow")
+        f"other-tasks-{kind}{w}": "" for kind in ("loss", "task") for w in ("", "-narrow")
     }
 
 

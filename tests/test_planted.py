@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.measures import claims, decompose, forgetting
+from pipeline.measures import claims, decompose, non_inferiority
 from pipeline.scoring import stats
 
 SETS, EXAMPLES = 1000, 200
@@ -43,7 +43,7 @@ def mean(sums):
 def judged_claims(right, seed):
     """The judged claims of one task by kind, and the parts of its lift; right (arms, n): base, tuned and cheap arms."""
     statistics = np.stack([right.astype(float), np.ones(right.shape)], axis=-1)
-    (sample,) = stats.sample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
+    (sample,) = stats.resample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
     lift = sample.difference(stats.TUNED, stats.BASE)
     primary = {"metric": "accuracy", "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
     parts = decompose.decompose(NAMES[: len(right)], {"accuracy": sample})["accuracy"]
@@ -52,16 +52,16 @@ def judged_claims(right, seed):
 
 
 def suite_claim(lost):
-    """The judged claim of one general suite; lost (n,): how much worse tuned is."""
-    return {"kept": kept_of(len(lost), int((lost > 0).sum()), int((lost < 0).sum()))}
+    """The judged claim of one other-task suite; lost (n,): how much worse tuned is."""
+    return {"not worse": not_worse_claim(len(lost), int((lost > 0).sum()), int((lost < 0).sum()))}
 
 
 @functools.cache
-def kept_of(n, broken, fixed):
+def not_worse_claim(n, broken, fixed):
     """The same of n right or wrong answers, whose order is nothing to a suite."""
     row = dict.fromkeys(("id", "prompt", "target", "base", "tuned"), "")
     rows = [row | {"scores": scores} for scores in broken * [(1.0, 0.0)] + fixed * [(0.0, 1.0)] + (n - broken - fixed) * [(1.0, 1.0)]]
-    suite = forgetting.task_suite(rows, np.arange(n), MARGIN, 0.95)
+    suite = non_inferiority.task_suite(rows, np.arange(n), MARGIN, 0.95)
     claim = claims.non_inferiority(CELL, suite | {"suite": "other", "task_metric": "accuracy", "metric_name": "accuracy"})
     return claims.judged([claim], 0.95, "none")[0]
 
@@ -124,15 +124,15 @@ def test_what_was_learned_is_found_beyond_the_cheap_arms():
 @pytest.mark.parametrize("fixed", [0.0, 0.02, 0.1])
 def test_a_loss_of_the_margin_is_seldom_called_kept_or_more(fixed):
     rng = np.random.default_rng(5)
-    words = shares("kept", [suite_claim(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)])
+    words = shares("not worse", [suite_claim(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)])
     assert words["better"] <= LEVEL
     assert words["worse"] <= LEVEL
 
 
 def test_a_great_loss_is_found_and_a_small_one_forgiven():
     rng = np.random.default_rng(6)
-    great = shares("kept", [suite_claim(flips(rng, 0.2, 0.02)) for _ in range(SETS)])
-    small = shares("kept", [suite_claim(flips(rng, 0.01, 0.0)) for _ in range(SETS)])
+    great = shares("not worse", [suite_claim(flips(rng, 0.2, 0.02)) for _ in range(SETS)])
+    small = shares("not worse", [suite_claim(flips(rng, 0.01, 0.0)) for _ in range(SETS)])
     assert great["worse"] >= 0.95
     assert great["better"] == 0
     assert small["better"] >= 0.75

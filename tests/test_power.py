@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import power
-from pipeline.commands.plan_table import lengths_of, show_plan
+from pipeline.commands.job_estimates import lengths_of
+from pipeline.commands.plan_table import show_plan
 from pipeline.config import recipe as recipes
 from pipeline.data import inline
-from pipeline.measures import claims, forgetting
+from pipeline.measures import claims, non_inferiority
 from pipeline.plan import plan
 from pipeline.scoring import stats, verdict
 from pipeline.store.artifact import Store
@@ -95,7 +96,7 @@ def test_one_claim_has_no_family():
 def suite_verdict(n, margin, level):
     """What is said of a general task of which not one answer changed, at this level of the two-sided p."""
     row = {"id": "", "prompt": "", "target": "", "base": "", "tuned": "", "scores": (1.0, 1.0)}
-    suite = forgetting.task_suite([row] * n, np.arange(n), margin, 0.95)
+    suite = non_inferiority.task_suite([row] * n, np.arange(n), margin, 0.95)
     names = {name: "x" for name in ("cell", "task", "label")}
     claim = claims.non_inferiority(names, {**suite, "suite": "x", "metric_name": "x"})
     return claims.judged([claim], 1 - level, "none")[0].verdict
@@ -139,7 +140,7 @@ def test_sizes_that_are_not_prepared_yet_are_bounds():
 @pytest.mark.parametrize("resamples", [100, 399])
 def test_no_randomization_gives_less_than_the_smallest_p(resamples):
     apart = stats.stack(np.stack([np.zeros((60, 1)), np.full((60, 1), 0.7)]), lambda sums: sums[..., 0] / 60)
-    (sample,) = stats.sample([apart], resamples, seed=0)
+    (sample,) = stats.resample([apart], resamples, seed=0)
     assert sample.difference(stats.TUNED, stats.BASE).p == family(["shop_notice"], {"resamples": resamples}).smallest_p(1)
 
 

@@ -39,8 +39,8 @@ def ids(examples):
 def test_both_splits_are_written(place, model):
     (heldout, train), held, learned = draw(place, model, dev_examples=30)
     dev = preparing.examples(place / "out" / "train", "dev.jsonl")
-    assert (heldout["examples"], heldout["wanted"], heldout["kept"]) == (60, 100, 60)
-    assert (train["examples"], train["dev"], train["wanted"], train["kept"]) == (100, 30, 130, 130)
+    assert (heldout["examples"], heldout["wanted"], heldout["selected"]) == (60, 100, 60)
+    assert (train["examples"], train["dev"], train["wanted"], train["selected"]) == (100, 30, 130, 130)
     assert (len(held), len(learned), len(dev)) == (60, 100, 30)
     assert not ids(learned) & ids(dev)
     assert heldout["source"]["file"] == "test.jsonl"
@@ -84,7 +84,7 @@ def test_another_prompt_draws_the_same_rows(place, model):
 
 def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys):
     (_, train), _, _ = draw(place, model, examples=900, dev_examples=100)
-    assert (train["examples"], train["dev"], train["kept"], train["wanted"]) == (270, 30, 300, 1000)
+    assert (train["examples"], train["dev"], train["selected"], train["wanted"]) == (270, 30, 300, 1000)
     output = capsys.readouterr().err
     assert "train: 300 of the 1000 examples asked for; there are no more: 270 examples, 30 of 100 for dev" in output
     assert "warning" not in output
@@ -187,7 +187,7 @@ def test_no_training_prompt_is_in_the_dev_part(place, model):
     (_, train), _, learned = draw(place, model, dev_examples=10)
     dev = {example.prompt for example in preparing.examples(place / "out" / "train", "dev.jsonl")}
     assert not dev & {example.prompt for example in learned}
-    assert train["dropped"]["prompt of the dev part"] == 120 - train["kept"] > 0
+    assert train["dropped"]["prompt of the dev part"] == 120 - train["selected"] > 0
     assert len(dev) == train["dev"]
 
 
@@ -222,7 +222,7 @@ def test_ids_are_unique(place, model, monkeypatch):
 
 def test_a_source_document_in_both_splits_is_told(place, model, capsys):
     (_, train), _, _ = draw(place, model, task=preparing.task(group="{team}"))
-    assert train["shared_groups"] == train["kept"]
+    assert train["shared_groups"] == train["selected"]
     assert "come from the same source documents" in capsys.readouterr().err
 
 
@@ -295,7 +295,7 @@ def test_sst2(tmp_path, model):
         answer="choice",
     )
     heldout, train = preparing.prepare_both(task, tmp_path, model, examples=1000, max_tokens=400)
-    assert (heldout["rows"], heldout["examples"], heldout["kept"]) == (872, 872, 872)
+    assert (heldout["rows"], heldout["examples"], heldout["selected"]) == (872, 872, 872)
     assert (train["rows"], train["examples"]) == (67349, 1000)
     hidden = preparing.task(**{**task.model_dump(mode="json"), "data": {**data, "heldout": "test"}})
     with pytest.raises(DataError, match=r"100% of its 1821 rows cannot be used \(1821 bad value\)\.\n  line 1: bad value: label is -1"):

@@ -147,7 +147,7 @@ def test_drawn_rows_are_not_the_first_ones(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
     random_order = replace(cell.inputs["heldout"], params=cell.inputs["heldout"].params | {"order": "drawn"})
     assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": random_order}), 1000)[0]
-    everything = replace(random_order, facts=random_order.facts | {"kept": 45, "rows": 45})
+    everything = replace(random_order, facts=random_order.facts | {"selected": 45, "rows": 45})
     assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": everything}), 1000) == []
 
 
@@ -168,9 +168,9 @@ def test_money_and_scores_in_words():
 
 def test_a_user_task_of_that_name_is_not_meant(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"})
-    inline = replace(cell.inputs["verdict"], params=cell.inputs["verdict"].params | {"task": {"name": "covid"}})
+    inline = replace(cell.inputs["comparison"], params=cell.inputs["comparison"].params | {"task": {"name": "covid"}})
     assert published_section.paper_of(cell)
-    assert published_section.paper_of(replace(cell, inputs={**cell.inputs, "verdict": inline})) is None
+    assert published_section.paper_of(replace(cell, inputs={**cell.inputs, "comparison": inline})) is None
 
 
 def test_what_stands_in_the_way_is_that_of_the_cell(small_run):
@@ -203,11 +203,11 @@ def test_any_constant_answer_of_a_closed_set_counts_and_of_numbers_the_best_one(
     constants = [{"answer": "a", "score": 0.5}, {"answer": "b", "score": 0.3}]
     cell, _ = cell_of(small_run, {"model": "mistral-7b", "forced_chat": False}, **SAME)
     for zero_one, marks in ((True, {"tuned": "b"}), (False, {})):
-        folder = shutil.copytree(cell.inputs["verdict"].path, tmp_path / str(zero_one))
-        beside = {"paper_accuracy": {"constants": constants, "spread": {"base": 0.5, "tuned": 0.5}, "zero_one": zero_one}}
+        folder = shutil.copytree(cell.inputs["comparison"].path, tmp_path / str(zero_one))
+        beside = {"paper_accuracy": {"constants": constants, "score_sd": {"base": 0.5, "tuned": 0.5}, "zero_one": zero_one}}
         (folder / "beside.json").write_text(json.dumps(beside), "utf-8")
-        verdict = replace(cell.inputs["verdict"], path=folder)
-        assert figures_of(replace(cell, inputs={**cell.inputs, "verdict": verdict}), 0.3)["marks"] == marks
+        comparison = replace(cell.inputs["comparison"], path=folder)
+        assert figures_of(replace(cell, inputs={**cell.inputs, "comparison": comparison}), 0.3)["marks"] == marks
 
 
 def test_other_data_are_warned_of(small_run):

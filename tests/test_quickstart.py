@@ -107,14 +107,14 @@ def test_no_prompt_fuses_with_its_answer():
     for name in SHOP:
         for row in itertools.islice(tasks.find(name).heldout[0].make("heldout"), 50):
             example = tasks.find(name).example(row)
-            whole = render.plain(f"{example.prompt} {example.target}")
+            whole = render.encode(f"{example.prompt} {example.target}")
             assert render.prompt_ids(example.prompt)[1:] + render.answer_ids(example.prompt, example.target) == whole
 
 
 def test_the_tokenizer_spells_any_text():
     render = renderer.renderer(tiny.spec(BASE, False))
     for text in ("naïve 東京 ✓\t42,5 %\n", "don't {stop}", " two  blanks "):
-        assert render.decode(render.plain(text)) == text
+        assert render.decode(render.encode(text)) == text
 
 
 def test_a_small_base_is_made_and_a_stopped_one_goes_on(tmp_path):

@@ -83,10 +83,10 @@ class Forger:
         before = entry["digest"]
         new = self.put(entry["files"][name], change(self.bytes_of(entry["files"][name]).decode()).encode())
         after = self.manifest(source, files=entry["files"] | {name: new})["digest"]
-        verdict = json.loads(self.bytes_of(self.entry("cell0000.verdict")["manifest"]))
-        read = {key: after if value == before else value for key, value in verdict["inputs"].items()}
-        if read != verdict["inputs"]:
-            self.manifest("cell0000.verdict", inputs=read)
+        comparison = json.loads(self.bytes_of(self.entry("cell0000.comparison")["manifest"]))
+        read = {key: after if value == before else value for key, value in comparison["inputs"].items()}
+        if read != comparison["inputs"]:
+            self.manifest("cell0000.comparison", inputs=read)
 
     def save(self):
         spelled = json.dumps(self.index).replace("<", "\\u003c")
@@ -157,8 +157,8 @@ def test_any_other_byte(page, old, new, place):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("base", "predictions.jsonl"), ("tuned0", "predictions.jsonl"), ("heldout", "examples.jsonl"), ("verdict", "examples.jsonl"),
-     ("verdict", "comparisons.jsonl"), ("adapter0", "curve.csv"), ("train", "overlap.json"), ("base", MANIFEST)],
+    [("base", "predictions.jsonl"), ("tuned0", "predictions.jsonl"), ("heldout", "examples.jsonl"), ("comparison", "examples.jsonl"),
+     ("comparison", "comparisons.jsonl"), ("adapter0", "curve.csv"), ("train", "overlap.json"), ("base", MANIFEST)],
 )  # fmt: skip
 def test_a_changed_record_is_named(page, source, name):
     forger = Forger(page)
@@ -186,9 +186,9 @@ def test_a_record_that_is_no_packed_file(page):
         ("base", "predictions.jsonl", lambda rows: [rows[0] | {"text": "yes indeed"}, *rows[1:]], r"examples.jsonl\[0\].base.\w+"),
         ("base", "predictions.jsonl", lambda rows: rows[1:], "cannot be worked out again: base: 1 example missing"),
         ("heldout", "examples.jsonl", lambda rows: rows[1:], r"the scores of .* cannot be worked out again: "),
-        ("verdict", "examples.jsonl", lambda rows: rows[1:], r"examples.jsonl\[0\]\.\w+"),
-        ("verdict", "examples.jsonl", lambda rows: rows[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
-        ("verdict", "comparisons.jsonl", lambda rows: [rows[0] | {"p": 0.001}, *rows[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
+        ("comparison", "examples.jsonl", lambda rows: rows[1:], r"examples.jsonl\[0\]\.\w+"),
+        ("comparison", "examples.jsonl", lambda rows: rows[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
+        ("comparison", "comparisons.jsonl", lambda rows: [rows[0] | {"p": 0.001}, *rows[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
     ],
 )  # fmt: skip
 def test_forged_records_do_not_give_the_scores(page, source, name, change, message):
@@ -203,7 +203,7 @@ def test_forged_records_do_not_give_the_scores(page, source, name, change, messa
 def test_a_forged_score(page):
     forger = Forger(page)
     wrong = rows(lambda examples: [row | {"base": row["base"] | {"scores": {"accuracy": 0.5, "rougeL": 0.5}}} for row in examples])
-    forger.file("cell0000.verdict", "examples.jsonl", wrong)
+    forger.file("cell0000.comparison", "examples.jsonl", wrong)
     forger.save()
     with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', worked out again it is '[01].0'"):
         recompute_page.verify(page)

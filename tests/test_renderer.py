@@ -36,7 +36,7 @@ def test_a_chat_turn_has_one_bos_and_the_templates_own_end(chat):
     prompt, target = render.prompt_ids("the cat sees"), render.target_ids("the cat sees", "yes")
     decoded = render.tokenizer.decode(prompt + target)
     assert decoded == "<bos><|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>"
-    assert render.tokenizer.decode([render.end]) == "<|end|>"
+    assert render.tokenizer.decode([render.end_id]) == "<|end|>"
     assert prompt.count(render.tokenizer.bos_token_id) == 1
 
 
@@ -48,7 +48,7 @@ def test_a_prompt_of_several_turns_goes_through_the_template(chat):
     decoded = render.tokenizer.decode(render.prompt_ids(TURNS) + render.target_ids(TURNS, "no"))
     before = "<bos><|system|>the dog<|end|>\n<|user|>the cat sees<|end|>\n<|assistant|>yes<|end|>\n<|user|>a bird<|end|>\n<|assistant|>"
     assert decoded == before + "no<|end|>"
-    assert render.lengths([(TURNS, "no")]) == [(len(render.prompt_ids(TURNS)), len(render.target_ids(TURNS, "no")))]
+    assert render.token_counts([(TURNS, "no")]) == [(len(render.prompt_ids(TURNS)), len(render.target_ids(TURNS, "no")))]
 
 
 def test_a_string_is_one_user_turn(chat, model):
@@ -75,7 +75,7 @@ def test_turns_go_through_a_file_and_plain_prompts_lie_in_it_as_before(tmp_path)
 @pytest.mark.parametrize("long_prompts", ["drop", "cut_left", "cut_field"])
 def test_a_conversation_is_never_cut(chat, long_prompts):
     render = renderer.renderer(chat)
-    (counts,) = render.lengths([(TURNS, "no")])
+    (counts,) = render.token_counts([(TURNS, "no")])
     example = Example("b", TURNS, "no")
     assert make_examples.fit_tokens(example, counts, render, sum(counts), long_prompts) == (example, counts)
     assert make_examples.fit_tokens(example, counts, render, sum(counts) - 1, long_prompts) == (None, counts)
@@ -90,7 +90,7 @@ def test_arms_leave_a_conversation_as_it_is(chat):
 def test_chat_can_be_switched_off(chat):
     render = renderer.renderer(chat | {"chat": False})
     assert render.decode(render.prompt_ids("the cat") + render.target_ids("the cat", "yes")) == "the cat yes"
-    assert render.end == render.tokenizer.eos_token_id
+    assert render.end_id == render.tokenizer.eos_token_id
 
 
 def test_chat_without_a_template_is_refused(model):
@@ -101,7 +101,7 @@ def test_chat_without_a_template_is_refused(model):
 def test_a_prompt_does_not_depend_on_its_answer(model):
     render = renderer.renderer(model)
     for answer in ("yes", "a", "?!"):
-        assert render.prompt_ids("the cat")[1:] + render.answer_ids("the cat", answer) == render.plain(f"the cat {answer}")
+        assert render.prompt_ids("the cat")[1:] + render.answer_ids("the cat", answer) == render.encode(f"the cat {answer}")
 
 
 @pytest.mark.parametrize("prompt", ["the cat", "the cat ", "the cat   "])
@@ -119,17 +119,17 @@ def test_behind_a_line_end_there_is_no_blank(model):
 @pytest.mark.parametrize("limit", [2, 5, 9])
 def test_cutting_keeps_the_end_of_a_prompt(model, limit):
     render, prompt = renderer.renderer(model), "red blue green one two three four five cat dog"
-    cut = render.cut_left(prompt, limit)
+    cut = render.truncate_left(prompt, limit)
     assert prompt.endswith(cut)
     assert len(render.prompt_ids(cut)) <= limit
-    assert cut == render.cut_left(cut, limit)
-    assert render.cut_left(prompt, 100) == prompt
+    assert cut == render.truncate_left(cut, limit)
+    assert render.truncate_left(prompt, 100) == prompt
 
 
 @pytest.mark.skipif(not tiny.STORIES.is_dir(), reason="needs the shared model")
 def test_where_words_end_with_the_blank_it_belongs_to_the_prompt():
     render = renderer.renderer(tiny.spec(tiny.STORIES))
-    assert not render.blank_opens_word
+    assert not render.words_start_with_space
     assert render.decode(render.prompt_ids("once upon") + render.answer_ids("once upon", "a time")) == "once upon a time"
     assert render.prompt_ids("once upon") == render.prompt_ids("once upon ")
 
@@ -157,5 +157,5 @@ def test_many_are_counted_as_one_by_one(model, chat, post):
     special = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<bos>", "<eos>")]
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=post, special_tokens=special)
     for render in (renderer.Renderer(tokenizer), renderer.renderer(chat)):
-        assert render.lengths(PAIRS) == one_by_one(render)
-        assert render.lengths(PAIRS[::-1]) == one_by_one(render)[::-1]
+        assert render.token_counts(PAIRS) == one_by_one(render)
+        assert render.token_counts(PAIRS[::-1]) == one_by_one(render)[::-1]

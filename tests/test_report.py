@@ -38,7 +38,7 @@ def test_comparisons_are_those_of_the_verdict_folders(plain: Made, swept: Made) 
     for output in both(plain, swept):
         for cell in output.json["cells"]:
             comparison = cell["comparisons"][0]
-            written = output.rows(f"{cell['cell']}.verdict", "comparisons.jsonl")[0]
+            written = output.rows(f"{cell['cell']}.comparison", "comparisons.jsonl")[0]
             judged = ("p_adjusted", "verdict", "smallest_effect")
             names = [name for name in written if name not in judged]
             assert [comparison[name] for name in names] == [written[name] for name in names]
@@ -84,7 +84,7 @@ def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, exp
 
 def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
     for cell in swept.json["cells"]:
-        counts = swept.load(f"{cell['cell']}.verdict", "counts.json")
+        counts = swept.load(f"{cell['cell']}.comparison", "counts.json")
         assert [{name: value for name, value in arm.items() if name != "arm"} for arm in cell["answers"]] == [
             counts["base"],
             *counts["tuned"],
@@ -124,7 +124,7 @@ def test_examples_are_carried_word_for_word(plain: Made) -> None:
     index = index_of(plain)
     assert len(index) == 2
     for cell in index:
-        examples = (plain.work.inputs[f"{cell['cell']}.verdict"] / "examples.jsonl").read_text("utf-8")
+        examples = (plain.work.inputs[f"{cell['cell']}.comparison"] / "examples.jsonl").read_text("utf-8")
         assert plain.carried(cell["file"]) == examples
         assert [arm["name"] for arm in cell["arms"]] == ["base", "tuned"]
 
@@ -144,7 +144,7 @@ def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) 
     changed["cells"][0]["examples"] = groups
     charts = {path.stem: path.read_text("utf-8") for path in (plain.work.out / "charts").glob("*.svg")}
     html = render.page(changed, {}, charts)
-    assert f"{cell.inputs['verdict'].path.name}/examples.jsonl" in html
+    assert f"{cell.inputs['comparison'].path.name}/examples.jsonl" in html
     assert '"cell": "cell0000"' not in html
 
 
@@ -153,7 +153,7 @@ def test_sweep_shows_every_point_and_run(swept: Made) -> None:
     assert (sweep["axis"], sweep["log"], sweep["axes"]) == ("finetune.rank", 2, [{"axis": "finetune.rank", "log": 2}])
     assert [point["value"] for point in sweep["points"]] == [4, 8, 16] * 2
     for point in sweep["points"]:
-        rows = swept.rows(f"{point['cell']}.verdict", "examples.jsonl")
+        rows = swept.rows(f"{point['cell']}.comparison", "examples.jsonl")
         base = sum(row["base"]["scores"][point["metric"]] for row in rows) / len(rows)
         for run in point["runs"]:
             tuned = sum(row["tuned"][run["seed"]]["scores"][point["metric"]] for row in rows) / len(rows)
@@ -240,7 +240,7 @@ def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
     work = Inputs(tmp_path, {}, n=40).work()
     opened = cells.open_all(work)
     assert not [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
-    path = work.inputs["cell0001.verdict"] / "counts.json"
+    path = work.inputs["cell0001.comparison"] / "counts.json"
     counts = json.loads(path.read_text("utf-8"))
     counts["base"]["truncated"] = 8
     path.write_text(json.dumps(counts), "utf-8")
@@ -393,7 +393,7 @@ def test_sentence() -> None:
         (fmt.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
         (fmt.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
         (fmt.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
-        (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
+        (render.encode("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
     ],
 )
 def test_words(text: object, expected: object) -> None:

@@ -40,8 +40,8 @@ def arm(page: Made, name: str, cell: int = 0) -> dict[str, Any]:
 
 
 def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
-    beside = full.load("cell0000.verdict", "beside.json")["accuracy"]
-    counts = full.load("cell0000.verdict", "counts.json")
+    beside = full.load("cell0000.comparison", "beside.json")["accuracy"]
+    counts = full.load("cell0000.comparison", "counts.json")
     assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.sort_key)
     for other in beside["others"]:
         row = arm(full, other["name"])
@@ -57,7 +57,7 @@ def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
 
 def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
     page = Made(Inputs(tmp_path, RECIPE, arms=ARMS, second="token_f1"))
-    by_metric = page.load("cell0000.verdict", "beside.json")["token_f1"]
+    by_metric = page.load("cell0000.comparison", "beside.json")["token_f1"]
     row = page.json["cells"][0]["comparisons"][1]
     for arm_row in page.json["cells"][0]["arms"]:
         other = next((other for other in by_metric["others"] if other["name"] == arm_row["name"]), None)
@@ -70,18 +70,18 @@ def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
 
 def test_measures_of_an_arm_are_its_own(full: Made) -> None:
     few_shot, none = arm(full, "base_fewshot"), arm(full, "constant")
-    for name, file in (("relevance", "relevance.json"), ("grounding", "grounding.json")):
-        assert few_shot[name] == full.load("cell0000.verdict", file)["arms"]["base_fewshot"]
+    for name, file in (("relevance", "relevance.json"), ("hallucination", "hallucination.json")):
+        assert few_shot[name] == full.load("cell0000.comparison", file)["arms"]["base_fewshot"]
     assert few_shot["speed"]["p95"] == full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["p95"]
     assert (few_shot["speed"]["overhead"], few_shot["tokens_in"]) == (2.1, 400)
     assert [none[name] for name in ("relevance", "speed", "tokens_in", "cost")] == [None] * 4
-    assert arm(full, "tuned")["lenient"] == full.load("cell0000.verdict", "lenient.json")["tuned"]
+    assert arm(full, "tuned")["lenient"] == full.load("cell0000.comparison", "lenient.json")["tuned"]
 
 
 def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) -> None:
     constant = arm(full, "constant")
     assert full.json["cells"][0]["constant_answer"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
-    (best, *_) = plain.load("cell0000.verdict", "beside.json")["accuracy"]["constants"]
+    (best, *_) = plain.load("cell0000.comparison", "beside.json")["accuracy"]["constants"]
     assert plain.json["cells"][0]["constant_answer"] == {**best, "tuned_over": None}
     assert plain.json["cells"][1]["constant_answer"] is None  # free text
     assert f"An answer that is always the same: {fmt.number(best['score'])}<" in plain.html
@@ -152,8 +152,8 @@ def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
     for row in cell["arms"]:
         row["cost"] = row["cost"] and {**row["cost"], "request": None}
     cell["cost"]["arms"] = {row["name"]: row["cost"] for row in cell["arms"] if row["cost"]}
-    assert {row["by"] for row in charts_arms.paid(cell)} == {"seconds"}
-    assert len(charts_arms.paid(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
+    assert {row["unit"] for row in charts_arms.priced_points(cell)} == {"seconds"}
+    assert len(charts_arms.priced_points(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
 
 
 def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:
@@ -171,18 +171,18 @@ def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
 
 
 def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
-    in_folder = full.load("cell0001.verdict", "forgetting.json")["suites"]
+    in_folder = full.load("cell0001.comparison", "forgetting.json")["suites"]
     in_report = full.json["cells"][1]["forgetting"]
     assert [{name: row[name] for name in in_folder[0]} for row in in_report] == in_folder
     line = full.html[full.html.index('<tr id="cell0001-kept-shop_sentiment"') :].partition("</tr>")[0]
     assert all(text in line for text in ("0.610", "0.480", "+0.13", "0.02", "worse", "4, 30"))
     assert "&lt;/script&gt;no" in full.html
-    assert {"kept-loss", "kept-task", "arms1", "cost0"} <= {path.stem for path in (full.work.out / "charts").iterdir()}
+    assert {"other-tasks-loss", "other-tasks-task", "arms1", "cost0"} <= {path.stem for path in (full.work.out / "charts").iterdir()}
 
 
 def test_slot_errors_have_a_table(tmp_path: Path) -> None:
     page = Made(Inputs(tmp_path, {"tasks": ["titles"]}, n=12, arms=("base_fewshot",), measured=True, grounded="slots"))
-    assert page.json["cells"][0]["grounding"] == "slots"
+    assert page.json["cells"][0]["hallucination"] == "slots"
     assert "Slots of titles" in page.html
     assert "[1.0, 3.0]" in page.html  # two percent of slots missing
 
@@ -309,7 +309,9 @@ def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
 
 def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
     suite = {"difference": 0.1, "low": 0.0, "high": 0.2, "margin": 0.02, "label": "b", "kind": "task", "suite": "b"}
-    rows = [charts_arms.kept_row({"cell": "cell0000", "label": "a"}, suite, verdicts) for verdicts in ({}, {("cell0000", "b"): "worse"})]
+    rows = [
+        charts_arms.other_task_row({"cell": "cell0000", "label": "a"}, suite, verdicts) for verdicts in ({}, {("cell0000", "b"): "worse"})
+    ]
     assert [row["verdict"] for row in rows] == ["cannot tell", "worse"]
 
 
@@ -418,7 +420,7 @@ def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path
 def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
     report = json.loads(json.dumps(full.json))
     base = next(row for row in report["cells"][0]["arms"] if row["name"] == "base")
-    base["grounding"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
+    base["hallucination"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
     assert "no answers</" in render.page(report, {}, charts_lift.all_of(report) | charts_arms.all_of(report)).replace("<small>", "</")
 
 

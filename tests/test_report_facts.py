@@ -60,7 +60,7 @@ def pairs(cells_and_report: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Ce
 def test_every_arm_has_what_was_measured_of_it(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(cells_and_report):
         metric = row["comparisons"][0]["metric"]
-        beside = load(cell, "verdict", "beside.json")[metric]
+        beside = load(cell, "comparison", "beside.json")[metric]
         bands = beside["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in beside["others"]}
         timing = load(cell, "speed", "speed.json")
         assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "tuned", "merged"]
@@ -68,12 +68,12 @@ def test_every_arm_has_what_was_measured_of_it(cells_and_report: tuple[list[cell
             name = arm["name"]
             assert [arm["low"], arm["high"]] == bands[name]
             (second,) = arm["metrics"]
-            others = load(cell, "verdict", "beside.json")["token_f1"]
+            others = load(cell, "comparison", "beside.json")["token_f1"]
             other_bands = others["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in others["others"]}
             assert [second["low"], second["high"]] == other_bands[name]
-            for file in ("relevance", "grounding"):
-                assert arm[file] == load(cell, "verdict", f"{file}.json")["arms"].get(name)
-            assert arm["lenient"] == load(cell, "verdict", "lenient.json")[name]
+            for file in ("relevance", "hallucination"):
+                assert arm[file] == load(cell, "comparison", f"{file}.json")["arms"].get(name)
+            assert arm["lenient"] == load(cell, "comparison", "lenient.json")[name]
             one = {"merged": "base_bf16", "shuffled_labels": "tuned"}.get(name)  # of the same shape
             timed = timing["arms"].get(one or name)
             own = {"overhead": timing["overhead"].get(one or name), "timed_as": one}
@@ -139,12 +139,12 @@ def test_points_of_a_sweep_have_the_mean_time_of_their_seeds(cells_and_report: t
 
 def test_examples_and_answers_are_counted_by_seed(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(cells_and_report):
-        primary, counts = row["comparisons"][0], load(cell, "verdict", "counts.json")
+        primary, counts = row["comparisons"][0], load(cell, "comparison", "counts.json")
         assert [{name: value for name, value in counts_of_arm.items() if name != "arm"} for counts_of_arm in row["answers"]] == [
             counts["base"],
             *counts["tuned"],
         ]
-        rows = [json.loads(line) for line in (cell.inputs["verdict"].path / "examples.jsonl").read_text("utf-8").splitlines()]
+        rows = [json.loads(line) for line in (cell.inputs["comparison"].path / "examples.jsonl").read_text("utf-8").splitlines()]
         base, *tuned = (
             [answer["scores"][primary["metric"]] for answer in arm]
             for arm in zip(*([example["base"], *example["tuned"]] for example in rows), strict=True)

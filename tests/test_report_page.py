@@ -87,7 +87,7 @@ def texts(report: Made, name: str) -> list[str]:
     return [part.text for part in elements if part.text]
 
 
-@pytest.mark.parametrize("name", ["lifts", "parts", "kept-loss", "kept-task"])
+@pytest.mark.parametrize("name", ["lifts", "parts", "other-tasks-loss", "other-tasks-task"])
 def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
     for figure in (name, f"{name}-narrow"):
         assert not [line for line in texts(swept, figure) if "…" in line]
@@ -119,7 +119,8 @@ def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones
     names = ["base", "base, few-shot", "tuned", "base, constrained", "merged", "unrelated"]
     points = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
     rows = [
-        {"name": name, "score": score, "spent": spent, "by": "request", "family": "base", "said": name} for name, score, spent in points
+        {"name": name, "score": score, "cost": cost, "unit": "dollars", "colour_group": "base", "description": name}
+        for name, score, cost in points
     ]
     spots = [charts_arms.spot(row, False, 0.5, 1.1) for row in rows]
     placed = charts_arms.sides(spots, names)
@@ -144,8 +145,8 @@ def test_more_cells_than_panels_are_told_by_tables_alone(swept: Made) -> None:
 
 
 def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
-    rows = charts_arms.paid(swept.json["cells"][0])
-    least, most = min(row["spent"] for row in rows), max(row["spent"] for row in rows)
+    rows = charts_arms.priced_points(swept.json["cells"][0])
+    least, most = min(row["cost"] for row in rows), max(row["cost"] for row in rows)
     root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
     marks = [part for part in root.iter() if part.tag.endswith("}path") and len(part)]
     places = [[float(number) for number in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]

@@ -201,7 +201,7 @@ def test_a_plan_says_what_changed_since_a_stage_had_another_name(finished, tmp_p
     old = replace(job, params_json=canonical({**job.params, "examples": 8}))
     sealed(store, old)
     (tmp_path / "data" / "relevance").rename(tmp_path / "data" / "relate")
-    assert "examples" in plan_table.why(job, {}, store)
+    assert "examples" in plan_table.find_or_explain(job, {}, store)
 
 
 def test_a_sweep_shares_its_work(finished):

@@ -80,7 +80,7 @@ def test_groups_widen_the_interval_and_replace_mcnemar():
 
 
 def test_an_empty_group_is_a_group_of_its_own():
-    assert stats.group_labels(heldout(["yes"] * 5, ["", "a", "", "a", "e0"])).tolist() == [0, 1, 2, 1, 3]
+    assert stats.group_ids(heldout(["yes"] * 5, ["", "a", "", "a", "e0"])).tolist() == [0, 1, 2, 1, 3]
 
 
 def test_predictions_are_paired_by_id_not_by_place():
@@ -165,17 +165,17 @@ def test_endless_is_what_it_says():
     assert 0.2 < np.mean(flags) < 0.8
 
 
-def test_the_raw_pick_is_the_highest_sum():
+def test_the_unnormalized_pick_is_the_highest_sum():
     predictions = [Prediction("e1", "yes", 1, "eos", (-1.0, -0.5)), Prediction("e0", "no", 1, "eos", (-2.0, -2.0))]
-    picked = scoring.raw_pick(predictions, heldout(["yes", "no"]))
+    picked = scoring.unnormalized_picks(predictions, heldout(["yes", "no"]))
     assert [(prediction.example, prediction.text) for prediction in picked] == [("e1", "no"), ("e0", "yes")]
     assert picked[0].logprobs == (-1.0, -0.5)
 
 
 @pytest.mark.parametrize("logprobs", [(), (-1.0,), (-1.0, -2.0, -3.0)])
-def test_a_raw_pick_needs_a_sum_for_every_choice(logprobs):
+def test_an_unnormalized_pick_needs_a_sum_for_every_choice(logprobs):
     with pytest.raises(ComparisonError, match=f"e0: {len(logprobs)} log-probabilities for 2 choices"):
-        scoring.raw_pick([Prediction("e0", "yes", 1, "eos", logprobs)], heldout(["yes"]))
+        scoring.unnormalized_picks([Prediction("e0", "yes", 1, "eos", logprobs)], heldout(["yes"]))
 
 
 def test_lenient_shares_stand_beside_strict_scores():
@@ -372,7 +372,7 @@ def test_constants_are_the_shares_of_the_targets():
     assert other_arms["accuracy"]["constants"] == [{"answer": "yes", "score": 0.75}, {"answer": "no", "score": 0.25}]
     assert other_arms["paper_boolean"]["constants"] == other_arms["accuracy"]["constants"]
     assert other_arms["accuracy"]["zero_one"] is True
-    assert other_arms["accuracy"]["spread"]["base"] == pytest.approx(np.std([1.0] * 15 + [0.0] * 5))
+    assert other_arms["accuracy"]["score_sd"]["base"] == pytest.approx(np.std([1.0] * 15 + [0.0] * 5))
 
 
 def test_free_answers_have_no_constants():
@@ -405,7 +405,7 @@ def test_samples_are_scored_of_base_and_tuned_only():
     assert scored.other_arms["pass_at_k"]["others"] == []
     assert scored.rows[0]["others"]["gpt"]["scores"] == {"pass_at_1": 1}
     assert scored.rows[0]["base"]["reasons"]["pass_at_1"] == "assertion failed"
-    assert (scored.lenient, len(scored.sampled["pass_at_k"].whole)) == ({}, 2)
+    assert (scored.lenient, len(scored.resampled["pass_at_k"].whole)) == ({}, 2)
 
 
 def test_constants_are_read_as_answers_are():

@@ -20,7 +20,7 @@ def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_p
     cell, _ = cells.open_all(work)
     heldout = [row | {"group": f"document {number // 2}" if number < 20 else ""} for number, row in enumerate(rows(cell, "heldout"))]
     (cell.inputs["heldout"].path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in heldout), "utf-8")
-    by_seed = np.array([[arm["scores"]["accuracy"] for arm in row["tuned"]] for row in rows(cell, "verdict")])
+    by_seed = np.array([[arm["scores"]["accuracy"] for arm in row["tuned"]] for row in rows(cell, "comparison")])
     assert (by_seed[:, 0] != by_seed[:, 1]).any()
     point = size_section.point(cell, {"metric": "accuracy", "tuned": by_seed.mean()})
     assert point.scores == pytest.approx(by_seed.mean(axis=1))

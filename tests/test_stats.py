@@ -43,12 +43,12 @@ def random_means(n, seed=0, seeds=1):
     return of_means(rng.beta(0.5, 2, n), *rng.beta(0.7, 2, (seeds, n)))
 
 
-def sampled(arms, resamples, seed=0, confidence=0.95, method="bca"):
-    return stats.sample([arms], resamples, seed, confidence, method)[0]
+def resampled(arms, resamples, seed=0, confidence=0.95, method="bca"):
+    return stats.resample([arms], resamples, seed, confidence, method)[0]
 
 
 def lift(arms, resamples, seed=0, confidence=0.95, method="bca"):
-    return sampled(arms, resamples, seed, confidence, method).difference(stats.TUNED, stats.BASE)
+    return resampled(arms, resamples, seed, confidence, method).difference(stats.TUNED, stats.BASE)
 
 
 def lifts(arms, resamples, seed):
@@ -101,7 +101,7 @@ def test_bootstrap_draws_seeds_too():
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("arms", [random_means(30), of_counts(25)], ids=["mean", "micro F1"])
 def test_interval_equals_scipy(arms, method):
-    sample = sampled(arms, 2000, seed=3, confidence=0.9, method=method)
+    sample = resampled(arms, 2000, seed=3, confidence=0.9, method=method)
 
     def value(index, axis):
         scores = arms.aggregate(arms.sums[index].sum(axis=-3))
@@ -111,7 +111,7 @@ def test_interval_equals_scipy(arms, method):
         (np.arange(arms.groups),),
         value,
         n_resamples=0,
-        bootstrap_result=SimpleNamespace(bootstrap_distribution=sample.resampled[:, 1] - sample.resampled[:, 0]),
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=sample.bootstrap_scores[:, 1] - sample.bootstrap_scores[:, 0]),
         method=method,
         confidence_level=0.9,
     ).confidence_interval
@@ -140,9 +140,11 @@ def test_equal_differences_give_a_point(method, shift):
 def coverage(make, truth, sets=2000, resamples=600):
     rng, hits = np.random.default_rng(7), 0
     for number in range(sets):
-        scores = sampled(make(rng), resamples, number)
-        value, resampled, left_out = (x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.resampled, scores.left_out))
-        low, high = stats.interval(float(value), resampled, left_out, 0.95, "bca")
+        scores = resampled(make(rng), resamples, number)
+        value, bootstrap, left_out = (
+            x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.bootstrap_scores, scores.left_out)
+        )
+        low, high = stats.interval(float(value), bootstrap, left_out, 0.95, "bca")
         hits += low <= truth <= high
     return hits / sets
 
@@ -246,10 +248,10 @@ def arms_of_both(n=70, seeds=2, groups=None):
 
 def test_every_difference_is_that_of_its_two_arms_alone():
     for arms in arms_of_both():
-        together = stats.sample([arms], 999, 8)[0]
+        together = stats.resample([arms], 999, 8)[0]
         for place, row in enumerate(range(3, arms.sums.shape[1]), start=2):
-            over_base = stats.sample([stats.Arms(arms.sums[:, [0, row]], arms.aggregate)], 999, 8)[0].difference(1, 0)
-            tuned_over = stats.sample([stats.Arms(arms.sums[:, [row, 1, 2]], arms.aggregate, 2)], 999, 8)[0].difference(1, 0)
+            over_base = stats.resample([stats.Arms(arms.sums[:, [0, row]], arms.aggregate)], 999, 8)[0].difference(1, 0)
+            tuned_over = stats.resample([stats.Arms(arms.sums[:, [row, 1, 2]], arms.aggregate, 2)], 999, 8)[0].difference(1, 0)
             assert astuple(together.difference(stats.TUNED, place)) == pytest.approx(astuple(tuned_over), abs=1e-12)
             assert together.difference(place, stats.BASE).value == pytest.approx(over_base.value)
             assert together.difference(place, stats.BASE).p == pytest.approx(over_base.p)
@@ -257,33 +259,33 @@ def test_every_difference_is_that_of_its_two_arms_alone():
 
 def test_metrics_share_resamples_and_swaps():
     both, twice = arms_of_both(), arms_of_both()[:1] * 2
-    alone = [stats.sample([arms], 300, 2)[0] for arms in both]
-    for shared, single in zip(stats.sample(both, 300, 2), alone, strict=True):
-        assert shared.resampled == pytest.approx(single.resampled, abs=1e-12)
+    alone = [stats.resample([arms], 300, 2)[0] for arms in both]
+    for shared, single in zip(stats.resample(both, 300, 2), alone, strict=True):
+        assert shared.bootstrap_scores == pytest.approx(single.bootstrap_scores, abs=1e-12)
         assert shared.swapped == pytest.approx(single.swapped, abs=1e-12)
-    first, second = stats.sample(twice, 300, 2)
-    assert first.resampled == pytest.approx(second.resampled, abs=1e-12)  # BLAS rounds by where a column lies in memory
-    assert np.std(alone[0].resampled[:, 2] - alone[0].resampled[:, 3]) > 0
+    first, second = stats.resample(twice, 300, 2)
+    assert first.bootstrap_scores == pytest.approx(second.bootstrap_scores, abs=1e-12)  # BLAS rounds by where a column lies in memory
+    assert np.std(alone[0].bootstrap_scores[:, 2] - alone[0].bootstrap_scores[:, 3]) > 0
 
 
 def test_differences_of_differences_are_read_off_the_same_resamples():
-    sample = sampled(arms_of_both()[0], 500)
+    sample = resampled(arms_of_both()[0], 500)
     parts = [
-        sample.resampled[:, 2] - sample.resampled[:, 0],
-        sample.resampled[:, 3] - sample.resampled[:, 2],
-        sample.resampled[:, 1] - sample.resampled[:, 3],
+        sample.bootstrap_scores[:, 2] - sample.bootstrap_scores[:, 0],
+        sample.bootstrap_scores[:, 3] - sample.bootstrap_scores[:, 2],
+        sample.bootstrap_scores[:, 1] - sample.bootstrap_scores[:, 3],
     ]
-    assert sum(parts) == pytest.approx(sample.resampled[:, 1] - sample.resampled[:, 0], abs=1e-12)
+    assert sum(parts) == pytest.approx(sample.bootstrap_scores[:, 1] - sample.bootstrap_scores[:, 0], abs=1e-12)
 
 
 def test_an_arm_against_itself_is_no_difference():
-    assert sampled(random_means(20), 50).difference(1, 1) == stats.Difference(0.0, 0.0, 0.0, 1.0)
+    assert resampled(random_means(20), 50).difference(1, 1) == stats.Difference(0.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(("one", "other", "is_mcnemar"), [(1, 0, False), (2, 0, True), (2, 3, True), (1, 2, False)])
 def test_mcnemar_takes_no_means_over_seeds(one, other, is_mcnemar):
     right = np.random.default_rng(0).random((5, 60)) < np.array([[0.3], [0.6], [0.6], [0.8], [0.7]])
-    sample = sampled(replace(stats.stack(rows_of(*right), mean, seeds=2), right_or_wrong=True), 2000)
+    sample = resampled(replace(stats.stack(rows_of(*right), mean, seeds=2), right_or_wrong=True), 2000)
     assert sample.is_mcnemar(one, other) == is_mcnemar
     first, second = sample.arms.sums[:, 3, 0], sample.arms.sums[:, 0, 0]
     exact = stats.exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
@@ -305,11 +307,11 @@ def test_wilson_equals_scipy():
 
 
 def test_a_score_has_an_interval_of_its_own():
-    graded = sampled(of_means(np.linspace(0, 1, 200), np.linspace(0.5, 1, 200)), 2000)
+    graded = resampled(of_means(np.linspace(0, 1, 200), np.linspace(0.5, 1, 200)), 2000)
     low, high = graded.score_interval(stats.TUNED)
     assert (low, high) == pytest.approx((0.73, 0.77), abs=0.005)
     right = replace(graded.arms, sums=np.round(graded.arms.sums), right_or_wrong=True)
-    assert sampled(right, 10).score_interval(stats.BASE) == stats.wilson(0.5, 200)
+    assert resampled(right, 10).score_interval(stats.BASE) == stats.wilson(0.5, 200)
 
 
 # Groups

@@ -135,7 +135,7 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
     adapters = {cell["adapters"][0]: {"curve": {}} for cell in cells}
     lines = charts_lift.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
     assert [line["series"] for line in lines] == [cell["coordinates"] for cell in cells]
-    assert [line["said"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
+    assert [line["description"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
 
 
 def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
@@ -163,7 +163,10 @@ CROWD = [("base", 0.02, 0.71), ("base, constrained", 0.0204, 0.715), ("tuned", 0
 
 def test_names_of_arms_that_lie_together_stand_apart() -> None:
     """Four arms within the size of a point: names that find no room beside it stand farther off, with a line to their point."""
-    rows = [{"name": name, "spent": spent, "score": score, "by": "request", "family": "base", "said": name} for name, spent, score in CROWD]
+    rows = [
+        {"name": name, "cost": cost, "score": score, "unit": "dollars", "colour_group": "base", "description": name}
+        for name, cost, score in CROWD
+    ]
     spots = [charts_arms.spot(row, False, 0.02, 0.021) for row in rows]
     placed = charts_arms.sides(spots, [row["name"] for row in rows])
     boxes = [charts_arms.box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
@@ -177,11 +180,11 @@ def test_names_of_arms_that_lie_together_stand_apart() -> None:
 
 def test_a_logarithmic_cost_axis_says_so() -> None:
     rows = [
-        {"name": name, "spent": spent, "score": 0.5, "by": "request", "family": "base", "said": name}
-        for name, spent in (("a", 1), ("b", 9))
+        {"name": name, "cost": cost, "score": 0.5, "unit": "dollars", "colour_group": "base", "description": name}
+        for name, cost in (("a", 1), ("b", 9))
     ]
     assert "US dollars per 1,000 requests, logarithmic<" in charts_arms.against_cost(rows, "a", "accuracy")
-    assert "logarithmic" not in charts_arms.against_cost([rows[0], rows[1] | {"spent": 7}], "a", "accuracy")
+    assert "logarithmic" not in charts_arms.against_cost([rows[0], rows[1] | {"cost": 7}], "a", "accuracy")
 
 
 def test_every_colour_of_the_theme_is_used() -> None:

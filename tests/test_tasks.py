@@ -110,12 +110,12 @@ def test_the_metric_of_the_paper_is_among_the_metrics(name):
 @ALL
 def test_a_long_prompt_keeps_question_and_cue(name, task_examples, model):
     render, example = renderer.renderer(model), task_examples[name]["heldout"][0]
-    (counts,) = render.lengths([(example.prompt, example.target)])
+    (counts,) = render.token_counts([(example.prompt, example.target)])
     limit = sum(counts) + 50
     start, end = example.extra.get("cut", (0, 0))
     long = LONG[:10_000]
     longer = replace(example, prompt=example.prompt[:start] + long + example.prompt[end:], extra={"cut": [start, start + len(long)]})
-    (counts,) = render.lengths([(longer.prompt, longer.target)])
+    (counts,) = render.token_counts([(longer.prompt, longer.target)])
     assert make_examples.fit_tokens(longer, counts, render, limit, "drop")[0] is None
     if not end:
         return
@@ -272,7 +272,7 @@ def test_rows_that_are_no_example_are_counted_by_reason(name, model, tmp_path, m
     task_rows.place(monkeypatch, name, tmp_path, good, good + bad)
     facts = preparing.prepare_split(name, "heldout", tmp_path / "heldout", model, max_tokens=5000, max_bad_rows=0.9)
     assert facts["dropped"] == Counter([reason for *_, reason in FAULTS[name]] + ["missing field"])
-    assert facts["kept"] == len(good)
+    assert facts["selected"] == len(good)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_passage_of_100_000_characters_is_cut_or_left_out(how, n_examples, mod
     good = task_rows.rows(task.find("boolq"), "heldout")
     task_rows.place(monkeypatch, "boolq", tmp_path, good, [*good, good[1] | {"passage": LONG}])
     facts = preparing.prepare_split("boolq", "heldout", tmp_path / "out", model, max_tokens=250, long_prompts=how, max_bad_rows=0.5)
-    assert (facts["kept"], facts["cut"], facts["dropped"].get("too long", 0)) == (n_examples, n_examples - 3, 4 - n_examples)
+    assert (facts["selected"], facts["cut"], facts["dropped"].get("too long", 0)) == (n_examples, n_examples - 3, 4 - n_examples)
     examples = preparing.examples(tmp_path / "out")
     assert all(example.prompt.startswith("Passage: ") and example.prompt.endswith("yes or no only.\nAnswer:") for example in examples)
     assert facts["tokens"]["prompt"]["max"] <= 250

@@ -149,7 +149,7 @@ def test_a_padded_loss_is_that_of_plain_full_logits(twin):
     rows, base = twin.rows(), twin.base
     expected = sum(plain_loss(base, row) for row in rows)
     with torch.inference_mode():
-        loss = target_loss(base, batching.padded(rows, twin.render.pad, CPU))
+        loss = target_loss(base, batching.padded(rows, twin.render.pad_id, CPU))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
@@ -183,7 +183,7 @@ def test_gradients_do_not_depend_on_the_layout(twin):
     by_layout = []
     for budget, packing in ((1, False), (10_000, False), (10_000, True)):
         tuned.zero_grad()
-        finetune.Passes(tuned, "fp32", twin.render.pad, packing).gradients(rows, budget)
+        finetune.Passes(tuned, "fp32", twin.render.pad_id, packing).gradients(rows, budget)
         by_layout.append(gradients(tuned))
     tuned.unload()
     for other in by_layout[1:]:
@@ -199,7 +199,7 @@ def slow_greedy(model, prompt, limit, ends):
 
 
 def test_batches_say_and_score_what_whole_forwards_do(twin, tmp_path, heldout, adapter):
-    ends = {twin.render.end, twin.render.tokenizer.eos_token_id}
+    ends = {twin.render.end_id, twin.render.tokenizer.eos_token_id}
     for arm in ("base", "tuned"):
         predictions = answers(tmp_path / arm, twin, heldout, adapter[0] if arm == "tuned" else None)
         assert len({len(twin.render.prompt_ids(example.prompt)) for example in HELDOUT}) == len(HELDOUT)
@@ -259,7 +259,7 @@ def test_bf16_training_is_near_fp32(twin):
     for compute in ("fp32", "bf16"):
         seed_everything(0)
         tuned = adapters.attach(loading.load(twin.spec, "nf4", compute, CPU), tiny.FINETUNE)
-        passes, rows = finetune.Passes(tuned, compute, twin.render.pad), twin.rows()
+        passes, rows = finetune.Passes(tuned, compute, twin.render.pad_id), twin.rows()
         losses.append((passes.gradients(rows, 4096), passes.mean_loss(rows, 4096)))
         assert all(bool(value.grad.any()) for name, value in adapters.trainable(tuned).items() if "lora_B" in name)
         tuned.unload()
@@ -368,7 +368,7 @@ def test_an_answer_has_the_ids_that_the_template_gives_it(form):
         whole = render.tokenizer.apply_chat_template(turns, chat_template=template, return_dict=False)
         ids = render.prompt_ids(twins.ASKED) + render.answer_ids(twins.ASKED, answer)
         assert whole[: len(ids)] == ids
-        assert next(token for token in whole[len(ids) :] if token in render.tokenizer.all_special_ids) == render.end
+        assert next(token for token in whole[len(ids) :] if token in render.tokenizer.all_special_ids) == render.end_id
         assert render.decode(render.answer_ids(twins.ASKED, answer)) == answer
 
 

@@ -21,12 +21,12 @@ SHARE = 0.4
 USABLE = 0.92
 """Of a card's memory; the rest is the driver's and lost between blocks."""
 ONE_STEP = 0.2 / 32
-"""Seconds a layer that Python needs to launch a training micro-step, however small; a guess, not measured."""
+"""Seconds per layer that Python needs to launch a training micro-step, however small; a guess, not measured."""
 ONE_TOKEN = {"bf16": 0.025 / 32, "nf4": 0.041 / 32, "nf4-unfused": 0.041 / 32}
-"""Seconds a layer that a decoding step takes however small, by weights: 24-26 and 33-49 ms of a Llama-3.1-8B on an H100
+"""Seconds per layer that a decoding step takes however small, by weights: 24-26 and 33-49 ms of a Llama-3.1-8B on an H100
 (bitsandbytes 0.45, benchmarking/README.md)."""
 READ = {"nf4": NF4, "bf16": BF16, "nf4-unfused": NF4 + 2 * BF16}
-"""Bytes a weight that a decoding step moves: fused, held dense, or dequantized to memory and read again."""
+"""Bytes per weight that a decoding step moves: fused, held dense, or dequantized to memory and read again."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class TrainingProgram:
     """
 
     other_bytes: float = BF16
-    """A parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
+    """Bytes per parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
     adapter_bytes: float = 16
-    """A weight of the adapter in fp32, its gradient and Adam's two moments."""
+    """Bytes per adapter weight: in fp32, with its gradient and Adam's two moments."""
     checkpoint: bool = False
     """Gradient checkpointing: only the input of a layer is kept, and the layer runs again in the backward pass."""
     fused: bool = False
@@ -70,9 +70,9 @@ class TrainingProgram:
     kept_share: float = 1.0
     """Of the tokens: those that the head runs on; here every column from a batch's first target on, so all of them at worst."""
     kept_bytes: float = 4
-    """A logit in bf16 and its gradient."""
+    """Bytes per logit that the head computes: in bf16, with its gradient."""
     target_bytes: float = 12
-    """The same logit in fp32, its log-probability and gradient."""
+    """Bytes per logit of a target: in fp32, with its log-probability and gradient."""
     context: float = 0.5e9
     """Bytes of the CUDA context and of the allocator itself."""
 
@@ -143,7 +143,7 @@ def estimate(shape: Shape, work: Training | Answering) -> dict[str, Cost]:
     return {gpu.name: answered(shape, work, gpu) for gpu in GPUS}
 
 
-def least_bytes(shape: Shape, work: Training | Answering) -> float:
+def min_bytes(shape: Shape, work: Training | Answering) -> float:
     """Peak bytes with the longest example alone in its micro-batch, or of answering without a dense copy of the weights."""
     if isinstance(work, Training):
         return sum(train_memory(shape, work.method, work.tokens, work.longest).values())
@@ -155,14 +155,15 @@ def train_flop(shape: Shape, method: Method, length: float) -> float:
 
     The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
     """
-    adapter, attention = shape.adapter_params(method.rank, method.targets, method.kind), shape.attention_flop(length / 2)
+    adapter = shape.adapter_params(method.rank, method.targets, method.kind)
+    attention = shape.attention_flop(length / 2)
     forward = 2 * shape.linear_params + attention
     again = forward + 2 * adapter if method.program.checkpoint else 0.0
     return 2 * forward + attention + again + 6 * adapter + 4 * shape.head_params * method.program.kept_share
 
 
 def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
-    """Reading all 4-bit weights and writing them out in bf16, once a pass: forward, backward, and forward again if checkpointed."""
+    """Reading all 4-bit weights and writing them out in bf16, once per pass: forward, backward, and forward again if checkpointed."""
     return passes * shape.linear_params * (NF4 + BF16) / gpu.bandwidth
 
 

@@ -45,7 +45,7 @@ class Rule(Section):
     task: str | None = None
     """The task that it is asked of; unset: every one that has the figure."""
     suite: str | None = None
-    """The general suite, for forgetting; unset: every one."""
+    """The other-task suite, for forgetting; unset: every one."""
     at_least: float | None = None
     at_most: float | None = None
 
@@ -89,8 +89,8 @@ def score(cell: CellRow) -> Figure:
 
 
 def hallucination(cell: CellRow) -> Figure:
-    grounding = tuned(cell)["grounding"]
-    return (grounding["rate"], grounding["low"], grounding["high"]) if grounding else (None, None, None)
+    hallucination = tuned(cell)["hallucination"]
+    return (hallucination["rate"], hallucination["low"], hallucination["high"]) if hallucination else (None, None, None)
 
 
 def relevance(cell: CellRow) -> Figure:
@@ -134,7 +134,7 @@ FIGURES: Mapping[str, Callable[[CellRow], Figure]] = {
     "latency_p95": timed("p95"),
     "overhead": timed("overhead"),
 }
-"""Every figure but those that are counted, and forgetting, which has one value a suite. All are of the tuned arm; docs/report.md says
+"""Every figure but those that are counted, and forgetting, which has one value per suite. All are of the tuned arm; docs/report.md says
 what each is."""
 FORGETTING = "forgetting"
 NAMES = (*FIGURES, *COUNTED, FORGETTING)
@@ -208,7 +208,7 @@ def unmeasured(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[st
 
 
 def is_grounded(report: Job, cell: str) -> bool:
-    return bool(inline.from_spec(dict(report.inputs)[str(InputName("verdict", cell=cell))].params["task"]).grounded)
+    return bool(inline.from_spec(dict(report.inputs)[str(InputName("comparison", cell=cell))].params["task"]).grounded)
 
 
 class Reading(TypedDict):
@@ -219,7 +219,7 @@ class Reading(TypedDict):
     threshold: dict[str, float]
     """By `at_least` and `at_most`, as far as the rule has them."""
     suite: str | None
-    """The general suite, for forgetting."""
+    """The other-task suite, for forgetting."""
     value: float | None
     low: float | None
     high: float | None
@@ -275,7 +275,7 @@ def looked_up(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
     figure = counted(COUNTED[rule.figure], cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
     if rule.figure in RESAMPLED:
         figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
-    is_silent = rule.figure == "hallucination" and cell["grounding"]  # looked for, and there was no answer to look at
+    is_silent = rule.figure == "hallucination" and cell["hallucination"]  # looked for, and there was no answer to look at
     if figure[0] is None and not is_silent:
         return []
     return [reading(rule, cell, figure)]

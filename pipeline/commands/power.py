@@ -30,11 +30,11 @@ class Family:
     confidence: float
     correction: Correction
     general_examples: int
-    """Of each general task, as asked for."""
+    """Examples of each of the other tasks, as the recipe has it."""
 
     @property
     def claims(self) -> int:
-        """At most so many: a general suite on which the base has nothing to lose is not claimed."""
+        """At most so many: an other-task suite on which the base has nothing to lose is not claimed."""
         return sum(over_arms(job) + len(suites(job)) for job in self.comparisons)
 
     @property
@@ -55,7 +55,7 @@ class Family:
         return self.tests(claims) / (self.resamples + 1)
 
     def is_out_of_reach(self, claims: int) -> bool:
-        """Whether not one of so many claims can be shown by randomization; compared as verdict.decide does."""
+        """Whether none of so many claims can be shown by randomization; compared as verdict.decide does."""
         return claims > 0 and self.smallest_p(claims) > 1 - self.confidence
 
     def needed_resamples(self, claims: int) -> int:
@@ -68,11 +68,11 @@ class Size:
     """Examples of a test set."""
 
     examples: int
-    bound: bool
+    is_upper_bound: bool
     """Whether it has at most so many, since it is not prepared yet."""
 
     def __str__(self) -> str:
-        return f"{'<=' if self.bound else ''}{self.examples:,}"
+        return f"{'<=' if self.is_upper_bound else ''}{self.examples:,}"
 
 
 def family_of(report: Job) -> Family:
@@ -93,7 +93,7 @@ def names_of(comparison: Job) -> list[InputName]:
 
 
 def suites(comparison: Job) -> list[InputName]:
-    """Inputs of a comparison that stand for a general suite each: the paragraphs' losses, or the examples of a task."""
+    """Inputs of a comparison of which every one stands for an other-task suite: the paragraphs' losses, or the examples of a task."""
     return [name for name in names_of(comparison) if name.suite and name.role in ("losses", "heldout")]
 
 
@@ -104,13 +104,14 @@ def is_randomized(comparison: Job) -> bool:
 
 
 def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:
-    """The lift that each size of test set can show, the examples that a general task needs, and claims that nothing can show.
+    """The lift that each size of test set can show, the examples that another task needs, and claims that nothing can show.
 
     Args:
         sizes: examples of every prepare job of held-out examples.
         unprepared: those among them of which the size is no more than a bound, as the data may hold fewer.
     """
-    family, set_sizes = family_of(report), {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
+    family = family_of(report)
+    set_sizes = {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
     for line in (*lifts(family, set_sizes), *keeping(family, set_sizes), *warning(family)):
         out.print(line, soft_wrap=True)
 
@@ -120,7 +121,7 @@ def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
     named: dict[Size, dict[str, None]] = {}
     for job in family.comparisons:
         named.setdefault(sizes[dict(job.inputs)["heldout"]], {})[inline.from_spec(job.params["task"]).name] = None
-    at_best = any(size.bound for size in named)
+    at_best = any(size.is_upper_bound for size in named)
     yield wrapped(
         f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "
         f"if base and tuned differ on {100 * DISCORDANCE:g} % of them"
@@ -148,10 +149,11 @@ def enough(confidence: float) -> str:
 
 
 def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
-    """The examples with which a general task of which no answer changes is shown to be kept, and a warning where there are fewer."""
+    """The examples of another task that show it to be no worse if not one answer changes, and a warning where there are fewer."""
     by_margin: dict[float, dict[Job, Size]] = {}
     for comparison in family.comparisons:
-        jobs, by_suite = dict(comparison.inputs), by_margin.setdefault(comparison.params["margin"], {})
+        jobs = dict(comparison.inputs)
+        by_suite = by_margin.setdefault(comparison.params["margin"], {})
         heldout = [jobs[str(name)] for name in suites(comparison) if name.role == "heldout"]
         by_suite.update((job, sizes[job]) for job in heldout)
     whose = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
@@ -162,7 +164,7 @@ def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
         yield wrapped(f"Examples that show a general task to be kept (margin {margin:g}) if not one answer changes{whose}:")
         yield f"{needed:>8,} examples"
         if few := [size for size in suite_sizes.values() if size.examples < needed]:
-            least = "at least " if any(size.bound for size in suite_sizes.values()) else ""
+            least = "at least " if any(size.is_upper_bound for size in suite_sizes.values()) else ""
             shortfall = f"warning: {least}{len(few)} of {len(suite_sizes)} have fewer, down to {min(few)}"
             yield wrapped(f"{shortfall} (general.examples={family.general_examples})")
 
@@ -170,7 +172,7 @@ def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
 def needed_to_keep(margin: float, level: float) -> int:
     """The smallest n of answers, none of which changes, that are shown to be within the margin.
 
-    There the exact test, forgetting.Shift.kept, is P(Bin(n, margin) = 0) = (1 - margin)^n; it is not called, since it loads scipy.
+    There the exact test, non_inferiority.Shift.kept, is P(Bin(n, margin) = 0) = (1 - margin)^n; it is not called, since it loads scipy.
 
     Args:
         level: of the two-sided p, which is twice the one-sided one of the test (claims.non_inferiority).

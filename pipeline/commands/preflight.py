@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline import metrics, stages
-from pipeline.commands import plan_table, power
+from pipeline.commands import job_estimates, power
 from pipeline.commands.estimate import BF16, NF4, stored
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
@@ -26,10 +26,12 @@ from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical, explain_disk_errors
 
-ADAPTER_BYTES, RESUME_BYTES = 4, 16
-"""A weight of an adapter on disk; in a resume point with Adam's two moments and the best step so far."""
+ADAPTER_BYTES = 4
+"""Bytes per adapter weight on disk."""
+RESUME_BYTES = 16
+"""Bytes per adapter weight in a resume point: the weight, Adam's two moments, and the best step so far."""
 TOKEN_BYTES = 4
-"""A token of an answer, as text."""
+"""Bytes per token of an answer, as text."""
 ESTIMATE_ERROR = 1.1
 """How far the estimate of memory may be off (commands/estimate.py); a job that may fit is not refused."""
 
@@ -136,7 +138,7 @@ def unsafe_tasks(jobs: Iterable[Job], machine: Machine) -> dict[str, list[str]]:
 
 
 def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
-    """Bases that are neither here nor can be fetched."""
+    """Bases that are not here and cannot be fetched."""
     for spec in bases(jobs):
         if error := base_obstacle(spec, remote):
             yield f"{error.problem} {error.remedy}"
@@ -206,13 +208,13 @@ def adapter_weights(job: Job, done: dict[Job, Artifact]) -> int:
     shape = base_model.shape_of(job.params["model"])
     if shape is None:
         return 0
-    method = plan_table.method_of(shape, job.params, plan_table.lengths_of(dict(job.inputs)["train"], done))
+    method = job_estimates.method_of(shape, job.params, job_estimates.lengths_of(dict(job.inputs)["train"], done))
     return shape.adapter_params(method.rank, method.targets, method.kind)
 
 
 def answer_bytes(job: Job, done: dict[Job, Artifact]) -> float:
     """Bytes of the answers of a job, were each as long as it may be."""
-    examples = next(plan_table.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
+    examples = next(job_estimates.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
 
 
@@ -233,27 +235,28 @@ def small_devices(jobs: Mapping[Job, Artifact | None], memory: Mapping[str, int]
     done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
     needed: dict[str, tuple[float, str]] = {}
     for job in jobs:
-        if memory and job not in done and job.stage in plan_table.WORK_OF:
-            needed[job.stage] = max(needed.get(job.stage, (0.0, "")), (least_bytes(job, done), job.label))
+        if memory and job not in done and job.stage in job_estimates.WORK_OF:
+            needed[job.stage] = max(needed.get(job.stage, (0.0, "")), (min_bytes(job, done), job.label))
     for name, size in memory.items():
-        for stage, (least, label) in needed.items():
-            if least > ESTIMATE_ERROR * size:
+        for stage, (required, label) in needed.items():
+            if required > ESTIMATE_ERROR * size:
                 yield (
-                    f"{stage} {label}: it needs about {amount(least)} of memory, and {name} has {amount(size)}. "
+                    f"{stage} {label}: it needs about {amount(required)} of memory, and {name} has {amount(size)}. "
                     "Take a smaller base, quantization nf4, shorter examples (prepare.max_tokens), or a larger device."
                 )
 
 
-def least_bytes(job: Job, done: dict[Job, Artifact]) -> float:
+def min_bytes(job: Job, done: dict[Job, Artifact]) -> float:
     """Memory that a job needs at least: that of its weights, and for training on prepared examples of the longest one alone.
 
     How much answering needs depends on --tokens. 0 where a job cannot be estimated.
     """
-    shape, estimate = base_model.shape_of(job.params["model"]), plan_table.estimate_of(job, done)
+    shape = base_model.shape_of(job.params["model"])
+    estimate = job_estimates.estimate_of(job, done)
     if shape is None or estimate is None:
         return 0.0
-    if job.stage == "finetune" and not estimate.bound:
-        return estimate.least
+    if job.stage == "finetune" and not estimate.is_upper_bound:
+        return estimate.min_bytes
     return stored(shape, NF4 if job.params["quantization"] == "nf4" else BF16)
 
 

@@ -23,7 +23,8 @@ class Hub:
     def __init__(self, offline: bool) -> None:
         from huggingface_hub import constants
 
-        self.endpoint, self.is_offline = constants.ENDPOINT, offline or constants.HF_HUB_OFFLINE
+        self.endpoint = constants.ENDPOINT
+        self.is_offline = offline or constants.HF_HUB_OFFLINE
         self.reason: str | None = "HF_HUB_OFFLINE is set" if self.is_offline else None
 
     def silence(self) -> str:

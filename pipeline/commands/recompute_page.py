@@ -118,7 +118,7 @@ def verify(path: Path, store: Store | None = None, machine: Machine | None = Non
     ):
         root = Path(name)
         artifacts = rebuild_inputs(page, root, store, verification)
-        for artifact in {verdict.path: verdict for verdict in artifacts.values() if verdict.stage == "compare"}.values():
+        for artifact in {comparison.path: comparison for comparison in artifacts.values() if comparison.stage == "compare"}.values():
             rescore(page, artifact, artifacts, root / "scored" / artifact.path.name, machine or Machine())
             verification.comparisons += 1
             verification.numbers += numbers_in(artifact)
@@ -242,36 +242,40 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
     return artifact
 
 
-def rescore(page: Page, verdict: Artifact, inputs: Mapping[str, Artifact], out: Path, machine: Machine) -> None:
+def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], out: Path, machine: Machine) -> None:
     """Run `compare` on the embedded inputs, and compare its files with the embedded ones."""
     out.mkdir(parents=True)
     by_digest = {artifact.digest: artifact.path for artifact in inputs.values()}
-    for name, input_digest in verdict.inputs.items():
+    for name, input_digest in comparison.inputs.items():
         if input_digest not in by_digest:
             raise ProofError(
-                f"{page.path}: {verdict.path.name} was made of {name} {input_digest[:12]}, which is not on the page", page.remark()
+                f"{page.path}: {comparison.path.name} was made of {name} {input_digest[:12]}, which is not on the page", page.remark()
             )
-    folders = {name: by_digest[verdict.inputs[name]] for name in input_order(page, verdict)}
-    run_stage(page, f"the scores of {verdict.path.name}", compare.run, Work(verdict.params, folders, out, out.with_name("resume"), machine))
+    folders = {name: by_digest[comparison.inputs[name]] for name in input_order(page, comparison)}
+    run_stage(
+        page, f"the scores of {comparison.path.name}", compare.run, Work(comparison.params, folders, out, out.with_name("resume"), machine)
+    )
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    if files != sorted(verdict.files):
-        raise page.fail(f"{verdict.path.name}: its files", sorted(verdict.files), files)
+    if files != sorted(comparison.files):
+        raise page.fail(f"{comparison.path.name}: its files", sorted(comparison.files), files)
     for name in sorted(files, key=lambda name: (name != ComparisonFolder.EXAMPLES, name)):  # a single score says more than a sum
-        if (verdict.path / name).is_file() and (differs := difference.first_difference(rows_of(verdict.path / name), rows_of(out / name))):
+        if (comparison.path / name).is_file() and (
+            differs := difference.first_difference(rows_of(comparison.path / name), rows_of(out / name))
+        ):
             location, expected, actual = differs
-            raise page.fail(f"{verdict.path.name}/{name}{location}", expected, actual)
+            raise page.fail(f"{comparison.path.name}/{name}{location}", expected, actual)
 
 
-def input_order(page: Page, verdict: Artifact) -> list[str]:
+def input_order(page: Page, comparison: Artifact) -> list[str]:
     """The inputs of a comparison in the order of the plan, which orders its arms and which a manifest does not keep."""
-    verdicts = (name for name, entry in page.index["carried"].items() if entry["folder"] == verdict.path.name)
+    names = (name for name, entry in page.index["carried"].items() if entry["folder"] == comparison.path.name)
     position = {name: number for number, name in enumerate(page.index["order"])}
     try:
-        cell = input_names.parse(next(verdicts)).cell
-        in_report = {name: str(input_names.parse(name).of_cell(cell)) for name in verdict.inputs}
+        cell = input_names.parse(next(names)).cell
+        in_report = {name: str(input_names.parse(name).of_cell(cell)) for name in comparison.inputs}
     except ValueError as error:
-        raise ProofError(f"{page.path}: {verdict.path.name}: {error}", page.remark()) from None
-    return sorted(verdict.inputs, key=lambda name: position.get(in_report[name], len(position)))
+        raise ProofError(f"{page.path}: {comparison.path.name}: {error}", page.remark()) from None
+    return sorted(comparison.inputs, key=lambda name: position.get(in_report[name], len(position)))
 
 
 def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:

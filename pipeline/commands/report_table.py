@@ -35,7 +35,7 @@ def summary(report: Report) -> RenderableType:
 
 
 def rows(report: Report) -> Table:
-    """One row a cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
+    """One row per cell: task, place in the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     swept = report["sweep"]["keys"] if report["sweep"] else []
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
@@ -62,7 +62,7 @@ def rows(report: Report) -> Table:
 
 
 def lift_parts(report: Report) -> list[Text]:
-    """What made the lift, a line a cell."""
+    """What made the lift, a line per cell."""
     lines = [
         line(cell["label"], split(parts) + beside(cell["constant_answer"])) for cell in report["cells"] if (parts := cell["decomposition"])
     ]
@@ -84,7 +84,7 @@ def beside(constant: ConstantAnswer | None) -> str:
 
 
 def losses_elsewhere(report: Report) -> list[Text]:
-    """What was lost elsewhere, a line a cell, each suite with its verdict."""
+    """What was lost on other tasks, a line per cell, each suite with its verdict."""
     verdicts = suite_verdicts(report)
     lines = []
     for cell in report["cells"]:
@@ -104,7 +104,7 @@ def line(label: str, text: str) -> Text:
 
 
 def published(report: Report) -> Table:
-    """One row a task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
+    """One row per task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
     table.add_column("task", overflow="fold", min_width=8)
     for name in ("base", "paper", "tuned", "paper", "lift", "paper", "GPT-4"):
@@ -122,7 +122,7 @@ def both(pair: PublishedFigure, figure: str, learned_nothing: bool) -> tuple[str
 
 
 def references(report: Report) -> Table:
-    """One row a task, reference model and metric."""
+    """One row per task, reference model and metric."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
         table.add_column(name, overflow="fold")

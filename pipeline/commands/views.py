@@ -34,7 +34,7 @@ STYLES = {gate.PASS: "green", gate.FAIL: "bold red", CANNOT_TELL: "bold yellow"}
 
 
 def show_adapters(out: Console, artifacts: list[Artifact]) -> None:
-    """A table for each base, a row an adapter, then their folders. Only these name the base, so that a row fits 80 columns."""
+    """A table for each base, one row per adapter, then their folders. Only these name the base, so that a row fits 80 columns."""
     bases: dict[str, list[Artifact]] = {}
     for artifact in artifacts:
         bases.setdefault(artifact.path.name.partition("--")[0], []).append(artifact)
@@ -81,7 +81,7 @@ def show_report(out: Console, report: Artifact) -> None:
 
 
 def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact, store: Store) -> int:
-    """Judge a report, store the evidence and print a line a rule; returns the gate's exit code."""
+    """Judge a report, store the evidence and print a line per rule; returns the gate's exit code."""
     rows = gate.judge(rules, ReportFolder(report.path).data())
     evidence = gate.write(store, gate_file, report, rows)
     for row in rows:
@@ -211,14 +211,14 @@ def check_all(out: Console) -> None:
 
 def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
     """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
-    from pipeline.commands.plan_table import why
+    from pipeline.commands.plan_table import find_or_explain
 
     reached, expensive = set[Path](), stages.expensive()
     for path in [*recipes.shipped_files(), *others]:
         have: dict[Job, Artifact] = {}
         jobs = plan(recipes.load(path), False, store.hashes)
         for job in jobs:
-            why(job, have, store)
+            find_or_explain(job, have, store)
         reached |= {artifact.path for artifact in have.values()}
         # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
         wanted = {(job.stage, job.params_json) for job in jobs}

@@ -29,7 +29,7 @@ class Data(Section):
     hub: str | None = None
     """Id of a data set on the Hugging Face hub, as `owner/name`."""
     folder: str | None = None
-    """A folder with one file a split, or a data set saved with `save_to_disk`."""
+    """A folder with one file per split, or a data set saved with `save_to_disk`."""
     config: str | None = None
     """Configuration of the hub data set, where it has several."""
     revision: str | None = None
@@ -169,7 +169,7 @@ class Compare(Section):
     unrelated: Name | None = None
     """The task whose adapter is the placebo of the arm `unrelated`, none that is compared; unset: the next one, or an embedded one."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    """A score that is lower by less than this is not worse: for general tasks, and for the smallest size of a sweep that is enough."""
+    """A score that is lower by less than this is not worse: for other tasks, and for the smallest size of a sweep that is enough."""
     relevance_examples: Amount = 200
     """Examples whose answers are scored after their own prompt, after another one and alone; 0: not measured."""
     speed_prompts: Amount = 16
@@ -185,7 +185,7 @@ class General(Section):
     examples: Count = 400
     """Held-out examples of each task; with fewer, a margin of 0.02 can hardly be shown to hold even where no answer changes."""
     loss_margin: Positive = 0.05
-    """A loss on the paragraphs that is higher by less than this, in nats a token, is not worse."""
+    """A loss on the paragraphs that is higher by less than this, in nats per token, is not worse."""
 
 
 class Cost(Section):

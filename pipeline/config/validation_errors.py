@@ -38,7 +38,9 @@ def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]
 
 def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> str:
     """One line a location. Several errors at one location are the branches of a union that all fail."""
-    error_type, value, key_path = errors[0]["type"], errors[0]["input"], address(location, raw)
+    error_type = errors[0]["type"]
+    value = errors[0]["input"]
+    key_path = address(location, raw)
     if error_type == "extra_forbidden":
         return f"{key_path} is not a key. {remedy_for_key(location, keys(location[:-1]))}"
     if error_type == "missing":

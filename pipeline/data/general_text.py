@@ -9,7 +9,7 @@ from pipeline.resources import shipped
 from pipeline.store.artifact import file_hash
 
 PARAGRAPHS = "paragraphs"
-"""The general suite that is no task."""
+"""The name of the suite of paragraphs of plain English."""
 FILE = shipped("data/general/paragraphs.jsonl")
 MISSING = "It ships with loralift: check it out or install it again."
 

@@ -31,7 +31,9 @@ def open_declared(source: Source, offline: bool, used: Collection[str]) -> Split
             builder.download_and_prepare()
         except Exception as error:
             raise load_fault(source, error, reason) from None
-    commit, expected, splits = str(builder.hash), hub.noted("datasets", str(source.hub), source.revision), list(builder.info.splits or {})
+    commit = str(builder.hash)
+    expected = hub.noted("datasets", str(source.hub), source.revision)
+    splits = list(builder.info.splits or {})
     if reason and expected and commit != expected:  # without the hub the library takes its latest copy, whatever the revision
         problem = (
             f"{source.hub} is in the cache as of commit {commit[:12]}, but {source.revision or 'main'} is {expected[:12]}, and {reason}."
@@ -103,7 +105,8 @@ def without_network(is_offline: bool) -> Iterator[None]:
 
 def load_fault(source: Source, error: Exception, reason: str) -> Exception:
     """Why a data set does not load as its repository declares it, and what to do."""
-    message, name = str(error), f"the data set {source.hub}{f' ({source.config})' if source.config else ''}"
+    message = str(error)
+    name = f"the data set {source.hub}{f' ({source.config})' if source.config else ''}"
     if hub.cause_of(error, reason) != "unknown":
         return hub.fault(str(source.hub), source.revision, error, reason, "data set", source.config)
     if "BuilderConfig" in message or "Config name is missing" in message:

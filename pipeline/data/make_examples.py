@@ -112,7 +112,7 @@ def fit_tokens(
     whole, field = replace(example, extra=extra), example.extra.get(CUT)
 
     def lengths(prompt: str) -> TokenCounts:
-        return render.lengths([(prompt, whole.target)])[0]
+        return render.token_counts([(prompt, whole.target)])[0]
 
     if sum(counts) <= limit:
         return whole, counts
@@ -120,7 +120,7 @@ def fit_tokens(
         return None, counts  # no part of a conversation may be cut
     shorter = ""
     if long_prompts == "cut_left":
-        shorter = render.cut_left(whole.prompt, limit - counts[1])
+        shorter = render.truncate_left(whole.prompt, limit - counts[1])
     elif long_prompts == "cut_field" and field:
         shorter = cut_field(whole.prompt, field, lambda prompt: sum(lengths(prompt)) <= limit)
     if not shorter.strip():

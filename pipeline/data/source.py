@@ -66,7 +66,8 @@ def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
     if source.hub:
         return (hub_splits.open_files if source.files else hub_splits.open_declared)(source, offline, used)
     if source.manual_file:
-        path, read = manual_files.locate(source.manual_file, offline), source.manual_file.read
+        path = manual_files.locate(source.manual_file, offline)
+        read = source.manual_file.read
         return from_function(str(path), source.split, lambda: read(path, source.split)) if read else open_file(path, source.split, used)
     path = local_file(source)
     return open_file(path, path.name.split(".")[0], used)

@@ -21,13 +21,13 @@ class Backend(Protocol):
 
     context_window: int
     """Tokens of prompt and answer together that the model was made for."""
-    end_tokens: tuple[int, ...]
+    eos_ids: tuple[int, ...]
     """Ids that end an answer."""
     token_budget: int = batching.CPU_TOKENS
     """Padded tokens in one batch."""
 
     def generate(self, prompts: Sequence[Ids], stop: StopConditions, sampling: SamplingParams | None = None) -> list[list[int]]:
-        """Continuations as token ids, greedy without `sampling`; an end token is the last of its row."""
+        """Continuations as token ids, greedy without `sampling`; EOS is the last token of a row that ends with it."""
         ...
 
     def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:

@@ -16,7 +16,8 @@ def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any
     """
     tokens, columns = [], []
     for prompt, answers in zip(prompts, choices, strict=True):
-        several, longest = max(1, sum(len(answer) > 1 for answer in answers)), max(map(len, answers), default=0)
+        several = max(1, sum(len(answer) > 1 for answer in answers))
+        longest = max(map(len, answers), default=0)
         tokens.append(several * (len(prompt) + longest))
         columns.append(several * longest)
     return batching.scoring_batches(tokens, columns, budget, model)

@@ -10,26 +10,25 @@ from pipeline.store.records import first_stop
 
 @dataclass(frozen=True)
 class StopConditions:
-    """What ends an answer: a number of new tokens, end tokens, and strings."""
+    """What ends an answer: a number of new tokens, EOS tokens, and stop strings."""
 
-    limit: int
-    """New tokens at most."""
-    ends: tuple[int, ...]
-    """Ids of the end tokens."""
-    stop: tuple[str, ...] = ()
-    """Strings that end an answer wherever they are, as those of an endpoint do."""
+    max_new_tokens: int
+    eos_ids: tuple[int, ...]
+    """Token ids that end an answer."""
+    stop_strings: tuple[str, ...] = ()
+    """Stop strings, matched anywhere, as an OpenAI-compatible endpoint does."""
     separator: str = ""
-    """Ends an answer that has begun: among the blanks that open it, it ends nothing. Empty: there is none."""
+    """A stop string (the few-shot separator), ignored in leading whitespace. Empty: there is none."""
 
     @property
-    def marks(self) -> tuple[str, ...]:
-        return self.stop + ((self.separator,) if self.separator else ())
+    def all_strings(self) -> tuple[str, ...]:
+        return self.stop_strings + ((self.separator,) if self.separator else ())
 
-    def end(self, text: str) -> int | None:
-        """Index of the first string that ends a text; None: there is none."""
+    def first_end(self, text: str) -> int | None:
+        """Index of the first stop string that ends a text; None: there is none."""
         opening = len(text) - len(text.lstrip())
         separators = (self.separator,) if self.separator else ()
-        ends = [first_stop(text, self.stop), first_stop(text, separators, opening)]
+        ends = [first_stop(text, self.stop_strings), first_stop(text, separators, opening)]
         return min((end for end in ends if end is not None), default=None)
 
 
@@ -50,10 +49,10 @@ def generate(
     tokenizer: Any = None,
     sampling: SamplingParams | None = None,
 ) -> list[list[int]]:
-    """Continuations as token ids, greedy without `sampling`, left-padded batch; an end token is the last of its row.
+    """Continuations as token ids, greedy without `sampling`, as one left-padded batch; an EOS token is the last of its row.
 
     Args:
-        prompts: token ids, one list a row.
+        prompts: token ids, one list per row.
         tokenizer: needed where there are stop strings; a row ends with the token that completes one.
         sampling: sample instead, with torch's generators seeded before the batch.
     """
@@ -61,15 +60,15 @@ def generate(
 
     ids, mask = left_padded(prompts, pad, model.device)
     width = ids.shape[1]
-    options: dict[str, Any] = {"max_new_tokens": stop.limit, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
-    options |= {"eos_token_id": list(stop.ends)}
-    options |= {"stopping_criteria": [stop_string_criterion(stop, tokenizer, width)]} if stop.marks else {}
+    options: dict[str, Any] = {"max_new_tokens": stop.max_new_tokens, "do_sample": False, "num_beams": 1, "pad_token_id": pad}
+    options |= {"eos_token_id": list(stop.eos_ids)}
+    options |= {"stopping_criteria": [stop_string_criterion(stop, tokenizer, width)]} if stop.all_strings else {}
     if sampling:
         options |= {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         torch.manual_seed(sampling.seed)
     with torch.inference_mode():
         out = model.generate(input_ids=ids, attention_mask=mask, **options)
-    return [cut_after_end(row, stop.ends, pad) for row in out[:, width:].tolist()]
+    return [cut_after_eos(row, stop.eos_ids, pad) for row in out[:, width:].tolist()]
 
 
 def stop_string_criterion(stop: StopConditions, tokenizer: Any, width: int) -> Any:
@@ -77,24 +76,25 @@ def stop_string_criterion(stop: StopConditions, tokenizer: Any, width: int) -> A
     import torch
     from transformers import StoppingCriteria
 
-    window = max(map(len, stop.marks)) + 8  # tokens that surely hold a mark which the newest token completes
+    window = max(map(len, stop.all_strings)) + 8  # tokens that surely hold a stop string that the newest token completes
 
     class Stop(StoppingCriteria):  # type: ignore[misc]
         def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
             new = ids[:, width:]
             tails = tokenizer.batch_decode(new[:, -window:], skip_special_tokens=True)
-            near = [any(mark in tail for mark in stop.marks) for tail in tails]
+            contains_string = [any(string in tail for string in stop.all_strings) for tail in tails]
             done = [
-                hit and stop.end(tokenizer.decode(row, skip_special_tokens=True)) is not None for hit, row in zip(near, new, strict=True)
+                hit and stop.first_end(tokenizer.decode(row, skip_special_tokens=True)) is not None
+                for hit, row in zip(contains_string, new, strict=True)
             ]
             return torch.tensor(done, device=ids.device)
 
     return Stop()
 
 
-def cut_after_end(row: list[int], ends: Sequence[int], pad: int) -> list[int]:
-    """The row up to and with its first end token, without the padding of a row that was done before others."""
-    end = next((index for index, token in enumerate(row) if token in ends), None)
+def cut_after_eos(row: list[int], eos_ids: Sequence[int], pad: int) -> list[int]:
+    """The row through its first EOS, without padding."""
+    end = next((index for index, token in enumerate(row) if token in eos_ids), None)
     if end is not None:
         return row[: end + 1]
     last = max((i for i, token in enumerate(row) if token != pad), default=-1)

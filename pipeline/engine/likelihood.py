@@ -17,7 +17,8 @@ def row_logprobs(model: Any, rows: Sequence[TokenRow], pad: int) -> list[float]:
     """
     import torch
 
-    batch, keep = padded(rows, pad, model.device, left=True), max(row.target_width for row in rows) + 1
+    batch = padded(rows, pad, model.device, left=True)
+    keep = max(row.target_width for row in rows) + 1
     mask = batch["attention_mask"]
     with torch.inference_mode():
         logits = model(
@@ -35,7 +36,8 @@ def target_sums(logits: Any, labels: Any) -> list[float]:
 
     targets = labels[:, 1:]
     rows, columns = (targets != IGNORE_INDEX).nonzero(as_tuple=True)
-    sums, step = torch.zeros(len(labels), dtype=torch.float64), max(1, CHUNK // logits.shape[-1])
+    sums = torch.zeros(len(labels), dtype=torch.float64)
+    step = max(1, CHUNK // logits.shape[-1])
     for start in range(0, len(rows), step):
         index = rows[start : start + step], columns[start : start + step]
         logprobs = logits[index].float().log_softmax(-1).gather(1, targets[index][:, None])[:, 0]
@@ -56,7 +58,8 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
     """
     import torch
 
-    inputs, labels = {name: batch[name] for name in ("input_ids", "attention_mask")}, batch["labels"][:, 1:]
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    labels = batch["labels"][:, 1:]
     rows, columns = (labels != IGNORE_INDEX).nonzero(as_tuple=True)
     sums = torch.zeros(len(labels), 3, dtype=torch.float64)
     with torch.inference_mode():

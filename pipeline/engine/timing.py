@@ -56,7 +56,7 @@ class Arm:
             return self.backend.time_ranking(prompt, self.choices[index]) if self.choices else self.backend.time_answer(prompt, new_tokens)
 
     def measurements(self) -> dict[str, Any]:
-        """What was measured, as speed.json holds it: one value a request, in seconds and tokens; nothing derived."""
+        """What was measured, as speed.json holds it: one value per request, in seconds and tokens; nothing derived."""
         return {
             "prompt_lengths": [len(prompt) for prompt in self.prompts],
             "latency": self.latency,
@@ -84,13 +84,14 @@ def bare(tuned: Any) -> Iterator[None]:
 
 
 def warm_up(arms: list[Arm], new_tokens: int) -> None:
-    """One request an arm whose time is not counted but whose memory is: its longest one needs what any of them will need."""
+    """One request per arm whose time is not counted but whose memory is: its longest one needs what any of them will need."""
     for arm in arms:
-        longest, device = max(range(len(arm.prompts)), key=arm.tokens), arm.backend.model.device
+        longest = max(range(len(arm.prompts)), key=arm.tokens)
+        device = arm.backend.model.device
         with arm.ready():
             arm.weight_bytes = stored_bytes(arm.backend.model)
         if device.type == "cuda":
-            arm.answer(longest, new_tokens)  # the first request also takes workspaces that stay, which are of no arm
+            arm.answer(longest, new_tokens)  # the first request also allocates workspaces that stay and belong to no arm
         before = reset_peak(device)
         arm.answer(longest, new_tokens)
         arm.peak_bytes = None if before is None else arm.weight_bytes + peak_bytes(device) - before

@@ -89,7 +89,7 @@ class State:
                 self.tensors[name].copy_(value)
 
     def keep_if_best(self, loss: float) -> None:
-        """Remember the adapter if its dev loss, in nats a token, is the lowest so far."""
+        """Remember the adapter if its dev loss, in nats per token, is the lowest so far."""
         if not self.best or loss < self.best["loss"]:
             self.best = {"loss": loss, "step": self.step, "tensors": {name: value.detach().clone() for name, value in self.tensors.items()}}
 
@@ -126,7 +126,7 @@ COLUMNS = ("step", "tokens", "loss", "dev_loss", "learning_rate", "grad_norm")
 
 
 def write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
-    """One CSV line an optimizer step; dev_loss is empty where it was not measured."""
+    """One CSV line per optimizer step; dev_loss is empty where it was not measured."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()

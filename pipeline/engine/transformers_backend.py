@@ -24,24 +24,25 @@ class TransformersBackend(Backend):
             max_batch_tokens: padded tokens in one batch; None: by the device.
             is_dense: whether 4-bit weights are held as dense ones.
         """
-        self.model, self.pad, self.tokenizer, self.is_dense = model, render.pad, render.tokenizer, is_dense
+        self.model = model
+        self.pad_id = render.pad_id
+        self.tokenizer = render.tokenizer
+        self.is_dense = is_dense
         self.context_window = loading.context_window(model)
         self.token_budget = batching.token_budget(max_batch_tokens, model.device)
-        ends = model.generation_config.eos_token_id
-        listed = [] if ends is None else ends if isinstance(ends, list) else [ends]
-        self.end_tokens = tuple(sorted({render.end, int(render.tokenizer.eos_token_id), *listed}))
+        self.eos_ids = tuple(sorted({render.end_id, int(render.tokenizer.eos_token_id), *configured_eos_ids(model)}))
 
     def generate(self, prompts: Sequence[Ids], stop: StopConditions, sampling: SamplingParams | None = None) -> list[list[int]]:
-        return generation.generate(self.model, prompts, stop, self.pad, self.tokenizer, sampling)
+        return generation.generate(self.model, prompts, stop, self.pad_id, self.tokenizer, sampling)
 
     def logprobs(self, rows: Sequence[TokenRow]) -> list[float]:
-        return likelihood.row_logprobs(self.model, rows, self.pad)
+        return likelihood.row_logprobs(self.model, rows, self.pad_id)
 
     def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:
         return batching.scoring_batches([len(row) for row in rows], [row.target_width + 1 for row in rows], self.token_budget, self.model)
 
     def choice_logprobs(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[float]]:
-        return choices.logprobs(self.model, prompts, choices_of, self.pad)
+        return choices.logprobs(self.model, prompts, choices_of, self.pad_id)
 
     def choice_batches(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> Batches:
         return choices.batches(prompts, choices_of, self.model, self.token_budget)
@@ -56,7 +57,7 @@ class TransformersBackend(Backend):
 
     def loss_and_kl(self, rows: Sequence[TokenRow]) -> list[tuple[float, float, float]]:
         """See likelihood.loss_and_kl; needs an adapter."""
-        return likelihood.loss_and_kl(self.model, batching.padded(rows, self.pad, self.model.device))
+        return likelihood.loss_and_kl(self.model, batching.padded(rows, self.pad_id, self.model.device))
 
     def loss_and_kl_batches(self, rows: Sequence[TokenRow]) -> Batches:
         lengths = [len(row) for row in rows]
@@ -68,11 +69,19 @@ class TransformersBackend(Backend):
 
     def time_answer(self, prompt: Ids, new_tokens: int) -> timing.Answer:
         """Answer one prompt with exactly so many tokens, under the clock."""
-        return timing.timed(self.model, list(prompt), new_tokens, self.pad)
+        return timing.timed(self.model, list(prompt), new_tokens, self.pad_id)
 
     def time_ranking(self, prompt: Ids, answers: Sequence[Ids]) -> timing.Answer:
         """Rank the answers to one prompt, under the clock."""
-        return timing.ranked(self.model, prompt, answers, self.pad)
+        return timing.ranked(self.model, prompt, answers, self.pad_id)
+
+
+def configured_eos_ids(model: Any) -> list[int]:
+    """The EOS ids of a model's generation config, which holds one, a list or none."""
+    eos = model.generation_config.eos_token_id
+    if eos is None:
+        return []
+    return list(eos) if isinstance(eos, list) else [eos]
 
 
 @contextmanager
@@ -88,7 +97,9 @@ def opened(work: Work) -> Iterator[TransformersBackend]:
 
 def answering_model(work: Work) -> AbstractContextManager[Any]:
     """The base, the base with an adapter on it, or with one merged into its weights."""
-    params, adapter, device = work.params, work.inputs.get("adapter"), work.machine.torch_device()
+    params = work.params
+    adapter = work.inputs.get("adapter")
+    device = work.machine.torch_device()
     if adapter and "merge" in params:
         return loading.merged(params, adapter, params["merge"], device)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)

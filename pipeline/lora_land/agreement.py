@@ -8,7 +8,7 @@ as of two independent samples, covers zero. What to make of that:
 - Both sides score mostly the same rows, so their errors go together and the true interval of the difference is narrower than
   the one used here. The paper's answers are not published, so nobody can pair them.
 - Only the draw of the examples is in the interval. A tuned figure also varies from one training run to the next; the paper
-  has one run a cell and this spread is unknown. So "higher" and "lower" of a tuned figure or a lift do not say why.
+  has one run per cell, and this spread is unknown. So "higher" and "lower" of a tuned figure or a lift do not say why.
 """
 
 import math

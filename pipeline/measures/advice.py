@@ -17,7 +17,7 @@ from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 from pipeline.store.cost_types import Reason
 
 RuleName = tuple[RuleKind, str]
-"""Names a rule within its cell: its kind, and the arm or general suite that it compares with."""
+"""Names a rule within its cell: its kind, and the arm or other-task suite that it compares with."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Rule:
     label: str
     kind: RuleKind
     against: str
-    """The arm or general suite that it compares with."""
+    """The arm or other-task suite that it compares with."""
     unit: Unit
     side: Side
     """On which side of the threshold the figure speaks for the fine-tune."""
@@ -59,7 +59,7 @@ class Statement:
     rule: RuleName | None = None
     """The rule that it rests on; None where it rests on a table of the page alone."""
     arm: str = ""
-    """The arm or general suite that it is about."""
+    """The arm or other-task suite that it is about."""
     rival: str = ""
     """The best arm that needs no training."""
     claim: Claim | None = None
@@ -246,7 +246,7 @@ def hallucination(cell: CellRow) -> Rule | None:
         value=value,
         threshold=0.0,
         verdict=verdict,
-        evidence=Evidence("grounding", cell["cell"]),
+        evidence=Evidence("hallucination", cell["cell"]),
         low=low,
         high=high,
     )
@@ -254,10 +254,10 @@ def hallucination(cell: CellRow) -> Rule | None:
 
 def rate_of(arm: ArmRow) -> tuple[float, float, float] | None:
     """Share of an arm's answers with invented facts: the rate, low, high; None where that was not looked for or there was no answer."""
-    grounding = arm.get("grounding")
-    if not grounding or grounding["rate"] is None or grounding["low"] is None or grounding["high"] is None:
+    hallucination = arm.get("hallucination")
+    if not hallucination or hallucination["rate"] is None or hallucination["low"] is None or hallucination["high"] is None:
         return None
-    return grounding["rate"], grounding["low"], grounding["high"]
+    return hallucination["rate"], hallucination["low"], hallucination["high"]
 
 
 def request_prices(cell: CellRow) -> list[Rule]:

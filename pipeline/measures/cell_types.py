@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
-from pipeline.store.figure_types import DecompositionRow, Grounding, PartialInterval, Relevance, SuiteRow
+from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
 from pipeline.store.score_types import AnswerCounts, Lift
 
 
@@ -35,9 +35,9 @@ class ComparisonRow(TypedDict):
     smallest_effect: float | None
     """The lift that this test would detect in 4 of 5 repetitions, the number of claims allowed for; null where that is not known."""
     p_adjusted: float | None
-    """Over all claims; null of metrics that are not primary."""
+    """Over all claims; null for metrics that are not primary."""
     verdict: Verdict | Literal[""]
-    """Empty of metrics that are not primary."""
+    """Empty for metrics that are not primary."""
 
 
 class MetricScore(PartialInterval):
@@ -77,16 +77,16 @@ class MeasuredArm(PartialInterval):
     """Its name for people."""
     score: float
     over_base: Lift | None
-    """This arm minus base; null of base."""
+    """This arm minus base; null for base."""
     tuned_over: Lift | None
-    """Tuned minus this arm; null of tuned."""
+    """Tuned minus this arm; null for tuned."""
     metrics: list[MetricScore]
     """By the other metrics; those of sampled answers have base and tuned alone."""
     counts: AnswerCounts | None
     lenient: float | None
-    """Share of examples whose target stands somewhere in the text; null of tasks that run programs."""
+    """Share of examples whose target stands somewhere in the text; null for tasks that run programs."""
     relevance: Relevance | None
-    grounding: Grounding | None
+    hallucination: Hallucination | None
     speed: ArmSpeedRow | None
     prompt_additions: PromptAdditions | None
     """Null where the prompts hold nothing but the question."""
@@ -113,7 +113,7 @@ class ConstantAnswer(TypedDict):
     """What an answer that is always the same scores: the arm `constant` where the recipe has it, else the best on the held-out targets."""
 
     answer: str | None
-    """Null of the arm, whose answer comes from the training part."""
+    """Null for the arm, whose answer comes from the training part."""
     score: float
     tuned_over: Lift | None
     """Tuned over it; null unless the recipe has the arm. Then the advice holds its score against the interval of an arm's own."""
@@ -175,7 +175,7 @@ class ExamplesRow(TypedDict):
     gained_unread: int
     """Of the first class those whose base answer could not be read."""
     runs: list[Run] | None
-    """One a seed; null where the metric is not the mean of its examples' scores."""
+    """One per seed; null where the metric is not the mean of its examples' scores."""
     others: list[str]
     """Arms beside base and tuned."""
     file: str | None
@@ -201,7 +201,7 @@ class CellRow(TypedDict):
     sentence: str
     """The verdict in one line."""
     comparisons: list[ComparisonRow]
-    """One a metric, the primary one first."""
+    """One per metric, the primary one first."""
     arms: list[ArmRow]
     absent: list[AbsentArm]
     constant_answer: ConstantAnswer | None
@@ -209,7 +209,7 @@ class CellRow(TypedDict):
     decomposition: DecompositionRow | None
     lenient: dict[str, float] | None
     """By arm, the share of examples whose target stands somewhere in the text."""
-    grounding: Literal["text", "slots"] | None
+    hallucination: Literal["text", "slots"] | None
     """How hallucination was looked for; null where the answers need not be grounded in the prompt."""
     forgetting: list[SuiteRow]
     """General suites: what the fine-tune cost on other tasks and on plain English."""
@@ -219,7 +219,7 @@ class CellRow(TypedDict):
     answers: list[AnswerCountsRow]
     liveness: list[LivenessRow]
     adapters: list[str]
-    """Short keys, one a seed."""
+    """Short keys, one per seed."""
     inputs: dict[str, str]
     """Short keys of what the figures come from."""
     examples: ExamplesRow

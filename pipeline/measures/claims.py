@@ -1,7 +1,7 @@
 """Defines the claims of a report: one family of tests over all cells, each claim better, worse or cannot tell.
 
 Of every cell: tuned over base on the primary metric (`lift`), tuned over the best cheap arm where there is one (`learned`), and
-tuned no worse than base by more than a margin (`non-inferiority`) on every general suite on which the base scores more than that.
+tuned no worse than base by more than a margin (`non-inferiority`) on every other-task suite on which the base scores more than that.
 Which claims there are is decided by the recipe and by the base, never by their outcome. All else in a report is exploratory.
 """
 
@@ -28,7 +28,7 @@ class Claim:
     label: str
     kind: ClaimKind
     subject: str
-    """The metric, or the general suite."""
+    """The metric, or the other-task suite."""
     against: str
     """The arm that tuned is compared with; of `learned` the best one that needs no training."""
     metric: str | None
@@ -164,7 +164,7 @@ def over(cell: ClaimCell, kind: Literal["lift", "learned"], against: str, figure
 
 
 def non_inferiority(cell: ClaimCell, suite: Suite) -> Claim:
-    """That tuned stays within the margin on a general suite.
+    """That tuned stays within the margin on an other-task suite.
 
     The two-sided p that enters Holm is twice the smaller of the one-sided ones, at most 1: `p` against being worse by the margin or
     more (it carries `better`) and `p_worse` against being worse by the margin or less (it carries `worse`).

@@ -54,7 +54,7 @@ class CostInputs:
     gpu_hour: float | None
     """US dollars for an hour of the machine."""
     train_seconds: tuple[float, ...]
-    """Of every adapter behind the tuned arm, one a training seed."""
+    """Of every adapter behind the tuned arm, one per training seed."""
     speed: Mapping[str, RequestRates] | None
     """By arm, at batch 1."""
     tokens: Mapping[str, Mapping[str, float]]
@@ -106,7 +106,7 @@ def request_seconds(name: str, inputs: CostInputs) -> float | None:
 
 
 def own_arm(name: str, base: float | None, inputs: CostInputs) -> ArmCost:
-    """An arm that answers on the machine; a rate is dollars an hour over tokens an hour.
+    """An arm that answers on the machine; a rate is dollars per hour over tokens per hour.
 
     Args:
         base: seconds of a request to the base, where they are known.

@@ -19,30 +19,31 @@ NOTHING: Gain = {"value": 0.0, "low": None, "high": None, "p": None}
 """Of a step that gains nothing: there is no interval."""
 
 
-def decompose(names: list[str], sampled: dict[str, stats.Sampled]) -> dict[str, Decomposition]:
+def decompose(names: list[str], resampled: dict[str, stats.Resampled]) -> dict[str, Decomposition]:
     """The parts of the lift, by metric.
 
     Args:
-        names: of the arms at the indices of `sampled`, as ComparisonResult.names.
-        sampled: one a metric, as ComparisonResult.sampled; a metric may lack the arms behind tuned.
+        names: of the arms at the indices of `resampled`, as ComparisonResult.names.
+        resampled: one per metric, as ComparisonResult.resampled; a metric may lack the arms behind tuned.
     """
-    return {metric: of_metric(names[: len(of_arms.whole)], of_arms) for metric, of_arms in sampled.items()}
+    return {metric: of_metric(names[: len(of_arms.whole)], of_arms) for metric, of_arms in resampled.items()}
 
 
-def of_metric(names: list[str], sampled: stats.Sampled) -> Decomposition:
+def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
     """The chain of the best arms so far, and what each step adds."""
     best, candidates = stats.BASE, [stats.BASE]
     parts: list[Part] = []
     chain = [stats.BASE]
     for step in STEPS:
         tried = [names.index(arm) for arm in arms.untrained(step) if arm in names]
-        highest = max(tried, key=lambda index: sampled.whole[index], default=None)
-        parts.append(part(step, names, sampled, highest, best))
-        if highest is not None and sampled.whole[highest] > sampled.whole[best] + stats.TIE:
+        highest = max(tried, key=lambda index: resampled.whole[index], default=None)
+        parts.append(part(step, names, resampled, highest, best))
+        if highest is not None and resampled.whole[highest] > resampled.whole[best] + stats.TIE:
             best = highest
         chain.append(best)
         candidates += tried
-    lift, learned = sampled.difference(stats.TUNED, stats.BASE), beyond(sampled, best, candidates)
+    lift = resampled.difference(stats.TUNED, stats.BASE)
+    learned = beyond(resampled, best, candidates)
     parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **gain_of(learned), "tried": None})
     return {
         "parts": parts,
@@ -51,15 +52,15 @@ def of_metric(names: list[str], sampled: stats.Sampled) -> Decomposition:
         "high": lift.high,
         "best_cheap": names[best],
         "candidates": [names[index] for index in candidates],
-        "chain": [(names[index], float(sampled.whole[index])) for index in (*chain, stats.TUNED)],
+        "chain": [(names[index], float(resampled.whole[index])) for index in (*chain, stats.TUNED)],
     }
 
 
-def part(name: PartName, names: list[str], sampled: stats.Sampled, arm: int | None, best: int) -> Part:
+def part(name: PartName, names: list[str], resampled: stats.Resampled, arm: int | None, best: int) -> Part:
     """A step from the best arm so far to the next one, which may be none or score no higher."""
     if arm is None:
         return {"name": name, "arm": None, "over": names[best], **NOTHING, "tried": None}
-    difference = sampled.difference(arm, best)
+    difference = resampled.difference(arm, best)
     tried: Trial = {"arm": names[arm], "value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
     if difference.value <= stats.TIE:
         return {"name": name, "arm": names[best], "over": names[best], **NOTHING, "tried": tried}
@@ -70,15 +71,15 @@ def gain_of(difference: stats.Difference) -> Gain:
     return {"value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
 
 
-def beyond(sampled: stats.Sampled, best: int, candidates: list[int]) -> stats.Difference:
+def beyond(resampled: stats.Resampled, best: int, candidates: list[int]) -> stats.Difference:
     """Tuned against the best of several arms, of which the sample only guesses which it is.
 
     Tuned is better than the best if it is better than each, so p and the lower end are the least favourable ones over all candidates
     (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790). It is worse than the best if it is worse than one, so p
     is multiplied by their number (Bonferroni).
     """
-    over_best = sampled.difference(stats.TUNED, best)
+    over_best = resampled.difference(stats.TUNED, best)
     if over_best.value <= 0:
         return replace(over_best, p=min(1.0, len(candidates) * over_best.p))
-    over_all = [sampled.difference(stats.TUNED, index) for index in candidates]
+    over_all = [resampled.difference(stats.TUNED, index) for index in candidates]
     return replace(over_best, low=min(over.low for over in over_all), p=max(over.p for over in over_all))

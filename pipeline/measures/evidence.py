@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Table = Literal["lifts", "parts", "arms", "suites", "grounding", "cost"]
+Table = Literal["lifts", "parts", "arms", "suites", "hallucination", "cost"]
 
 
 @dataclass(frozen=True)
@@ -13,4 +13,4 @@ class Evidence:
     table: Table
     cell: str
     suite: str = ""
-    """The general suite, for the table of suites."""
+    """The other-task suite, for the table of suites."""

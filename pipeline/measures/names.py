@@ -1,4 +1,4 @@
-"""Names arms and general suites in sentences."""
+"""Names arms and other-task suites in sentences."""
 
 from pipeline import arms
 

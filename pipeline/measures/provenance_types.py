@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Curve(TypedDict):
-    """Loss in nats a token by optimizer step."""
+    """Loss in nats per token by optimizer step."""
 
     every: int
     """Steps that a point of `train` is the mean of."""
@@ -74,7 +74,7 @@ class DataSetRow(TypedDict):
     dropped: dict[str, DroppedRows]
     """By reason."""
     overlap: Overlap | None
-    """Null of held-out sets."""
+    """Null for held-out sets."""
     cells: list[str]
     """Cells that use it."""
 

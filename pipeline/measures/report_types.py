@@ -41,9 +41,9 @@ class ClaimRow(TypedDict):
     task: str
     label: str
     kind: ClaimKind
-    """Tuned over base, tuned over the best arm without training, or tuned not worse than base on a general suite."""
+    """Tuned over base, tuned over the best arm without training, or tuned not worse than base on an other-task suite."""
     subject: str
-    """The metric, or the general suite."""
+    """The metric, or the other-task suite."""
     against: str
     """The arm that tuned is compared with."""
     metric: str | None
@@ -56,7 +56,7 @@ class ClaimRow(TypedDict):
     p: float
     """Two-sided, by itself."""
     margin: float | None
-    """How much worse tuned may be; null of lifts."""
+    """How much worse tuned may be; null for lifts."""
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None
@@ -191,7 +191,7 @@ class PublishedRow(TypedDict):
 
 
 class ReferenceRow(TypedDict):
-    """A cell's score by a model behind an endpoint, one a metric; low, high are those of tuned over it."""
+    """A cell's score by a model behind an endpoint, one per metric; low, high are those of tuned over it."""
 
     cell: str
     task: str
@@ -217,7 +217,7 @@ class SweepAxis(TypedDict):
 
     axis: str | None
     log: int | None
-    """Base of a logarithmic axis; null of a linear one."""
+    """Base of a logarithmic axis; null for a linear one."""
 
 
 class SweepPoint(TypedDict):
@@ -293,7 +293,7 @@ class Report(Conclusions):
     notes: list[str]
     """Limits that are no fault."""
     cells: list[CellRow]
-    """One a task and point of the sweep."""
+    """One per task and point of the sweep."""
     published: list[PublishedRow]
     """Figures of LoRA Land beside ours."""
     references: list[ReferenceRow]

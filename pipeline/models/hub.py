@@ -133,7 +133,8 @@ def fault(
         kind: `model` or `data set`.
         config: of a data set.
     """
-    is_model, name = kind == "model", f"the {kind} {repo}{f' ({config})' if config else ''}"
+    is_model = kind == "model"
+    name = f"the {kind} {repo}{f' ({config})' if config else ''}"
     page = f"https://huggingface.co/{'' if is_model else 'datasets/'}{repo}"
     login = "set HF_TOKEN or run `hf auth login`"
     local = "name a local folder as base" if is_model else "name local files under data"

@@ -23,28 +23,28 @@ class Precision:
 
     quantization: str
     """`nf4` (double quantization) or `none`."""
-    compute: str
+    compute_dtype: str
     """`bf16` or `fp32`: of matrix products, and of everything that is not quantized."""
 
 
 _resident: dict[tuple[str, ...], Any] = {}
 
 
-def load(spec: dict[str, Any], quantization: str, compute: str, device: Any) -> Any:
+def load(spec: dict[str, Any], quantization: str, compute_dtype: str, device: Any) -> Any:
     """The base in eval mode, frozen. The last one stays in memory, so jobs on one base load it once.
 
     Args:
         spec: from base_model.Model.spec().
-        quantization, compute: see Precision.
+        quantization, compute_dtype: see Precision.
 
     Raises:
         ModelError: the weights cannot be read.
     """
-    key = (str(sorted(spec.items())), quantization, compute, str(device))
+    key = (str(sorted(spec.items())), quantization, compute_dtype, str(device))
     if key not in _resident:
         _resident.clear()
         gc.collect()
-        model = read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision(quantization, compute), device)
+        model = read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision(quantization, compute_dtype), device)
         model.name_or_path = spec["repo"] or spec["folder"]  # peft writes it into adapters: no path of this machine
         _resident[key] = model
     return _resident[key]
@@ -57,7 +57,7 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     hush()
-    dtype = torch.bfloat16 if precision.compute == "bf16" else torch.float32
+    dtype = torch.bfloat16 if precision.compute_dtype == "bf16" else torch.float32
     extra: dict[str, Any] = {}
     try:
         if precision.quantization == "nf4":
@@ -80,7 +80,7 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
 
 
 def nf4(dtype: Any, skip: list[str]) -> Any:
-    """The one quantization: NF4, double, with an explicit compute type (the library's default is FP4 in fp32)."""
+    """The one quantization: NF4, double, with an explicit compute dtype (the library's default is FP4 in fp32)."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -135,7 +135,7 @@ def keep_cpu_weights_unpacked(model: Any) -> None:
 def dequantized(model: Any) -> Iterator[bool]:
     """Hold the 4-bit weights as dense ones of the same values while a model answers, if there is room for them.
 
-    Decoding multiplies few rows a step, so dequantizing every weight at every step would take most of the
+    Decoding multiplies few rows per step, so dequantizing every weight at every step would take most of the
     time. The values, and so the answers, are the same bit for bit. Yields whether there was room.
     """
     import bitsandbytes
@@ -168,7 +168,7 @@ def free_bytes(device: Any) -> int:
 
 
 def dense_values(module: Any) -> Any:
-    """What the 4-bit weights of a Linear4bit stand for (out, in), in its compute type."""
+    """What the 4-bit weights of a Linear4bit stand for (out, in), in its compute dtype."""
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(module.weight.data, module.weight.quant_state).to(module.compute_dtype)
@@ -178,7 +178,8 @@ def dense_forward(module: Any) -> Any:
     """The forward of a Linear4bit over weights that are dequantized once."""
     import torch
 
-    dtype, weight = module.compute_dtype, dense_values(module)
+    dtype = module.compute_dtype
+    weight = dense_values(module)
     bias = None if module.bias is None else module.bias.to(dtype)
 
     def forward(x: Any) -> Any:
@@ -188,13 +189,13 @@ def dense_forward(module: Any) -> Any:
 
 
 @contextmanager
-def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Iterator[Any]:
+def merged(params: dict[str, Any], folder: Path, merge_into: str, device: Any) -> Iterator[Any]:
     """A model without an adapter, into whose weights a saved one was merged, as it would be deployed; gone at the end.
 
     Args:
         params: model, quantization and compute, as for load().
-        how: `dequantized`: into the values that the 4-bit weights stand for, over which the adapter was trained; `original`: into the
-            weights as they were before quantization.
+        merge_into: `dequantized`: the values that the 4-bit weights stand for, over which the adapter was trained; `original`: the
+            weights before quantization.
 
     Raises:
         ModelError: the adapter does not fit the base.
@@ -202,8 +203,9 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
     import torch
     from bitsandbytes.nn import Linear4bit
 
-    spec, dense = params["model"], unquantized(params, device)
-    if how == "dequantized":
+    spec = params["model"]
+    dense = unquantized(params, device)
+    if merge_into == "dequantized":
         base = load(spec, params["quantization"], params["compute"], device)
         with torch.no_grad():
             for name, module in base.named_modules():
@@ -215,7 +217,7 @@ def merged(params: dict[str, Any], folder: Path, how: str, device: Any) -> Itera
 
 
 def unquantized(params: dict[str, Any], device: Any) -> Any:
-    """The base with its weights as they came, in the compute type; not kept in memory for the next job."""
+    """The base with its weights as they came, in the compute dtype; not kept in memory for the next job."""
     spec = params["model"]
     return read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision("none", params["compute"]), device)
 

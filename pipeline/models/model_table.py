@@ -1,4 +1,4 @@
-"""Lists the base models, a row each: add one here. A row holds everything about it that is not on its disk.
+"""Lists the base models, one row per model: add one here. A row holds everything about it that is not on its disk.
 
 Shapes are of litgpt's configurations (Lightning-AI/litgpt, litgpt/config.py, 2026-06) and of the models' own; a test compares the
 parameter counts that follow from them with transformers' classes, and with the counts that the publishers print.

@@ -3,7 +3,7 @@
 Training, generation and scoring all use it, so their ids are the same.
 
 The ids of a prompt never depend on the answer. Those of the answer are the rest of the joint tokenization where that begins with the
-prompt's ids, else those of the answer after a line break or alone. So the loss mask is a number of tokens, and no string is searched for.
+prompt's ids, else those of the answer after a newline or alone. So the loss mask is a number of tokens, and no string is searched for.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from pipeline.errors import ModelError
 from pipeline.models import base_model
 from pipeline.store.records import Prompt, Turn, as_turns, prompt_text
 
-ONE_DATE = (
+FIXED_DATE_MACRO = (
     "{% macro strftime_now(form) %}"
     "{{ form | replace('%d', '26') | replace('%B', 'July') | replace('%b', 'Jul') | replace('%m', '07') | replace('%Y', '2024') }}"
     "{% endmacro %}"
 )
-"""Put before a chat template, so that one which writes a date (Llama 3, SmolLM3) writes the one that Llama 3.1 falls back to.
-With the day's own, a model would answer other prompts than it was trained on, and no run could be repeated."""
+"""Prefixed to chat templates that print today's date (Llama 3, SmolLM3), so that they print Llama 3.1's default. Otherwise prompts would
+change daily."""
 
 
 class Renderer:
@@ -40,12 +40,12 @@ class Renderer:
             raise ModelError(
                 "the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json."
             )
-        self.chat_ending = self.chat_boundary() if self.chat else ("", "")
-        self.blank_opens_word = self.plain("word word")[: len(self.plain("word"))] == self.plain("word")
-        self.end = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
-        self.pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+        self.chat_suffix = self.chat_boundary() if self.chat else ("", "")
+        self.words_start_with_space = self.encode("word word")[: len(self.encode("word"))] == self.encode("word")
+        self.end_id = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
+        self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
-    def plain(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """The ids of a text without special tokens."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
@@ -57,7 +57,7 @@ class Renderer:
             ModelError: several turns, and no chat template.
         """
         if self.chat:
-            return self.plain(self.conversation(as_turns(prompt)))
+            return self.encode(self.conversation(as_turns(prompt)))
         before, _ = self.prompt_answer_boundary(prompt)
         ids: list[int] = self.tokenizer(before)["input_ids"]
         return ids[:-1] if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id else ids
@@ -71,7 +71,7 @@ class Renderer:
         messages += [] if answer is None else [{"role": "assistant", "content": answer}]
         text: str = self.tokenizer.apply_chat_template(
             messages,
-            chat_template=ONE_DATE + self.tokenizer.get_chat_template(),
+            chat_template=FIXED_DATE_MACRO + self.tokenizer.get_chat_template(),
             add_generation_prompt=answer is None,
             tokenize=False,
             enable_thinking=False,
@@ -79,36 +79,36 @@ class Renderer:
         return text
 
     def chat_boundary(self) -> tuple[str, str]:
-        """A question as the chat template ends it, and the blank that it writes before an answer (Llama 2; mostly there is none)."""
+        """A user turn as the chat template ends it, and the whitespace that it puts before an answer (Llama 2; usually none)."""
         before, whole = self.conversation(as_turns("a")), self.conversation(as_turns("a"), "word")
         between = whole[len(before) :].partition("word")[0] if whole.startswith(before) else ""
         return before, between if between.isspace() else ""
 
     def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
-        """The ids of an answer after its prompt, without an end token."""
-        before, blank = self.chat_ending if self.chat else self.prompt_answer_boundary(prompt)
-        together, alone = self.plain(before + blank + answer.strip()), self.plain(before)
+        """The ids of an answer after its prompt, without the end token."""
+        before, space = self.chat_suffix if self.chat else self.prompt_answer_boundary(prompt)
+        together, alone = self.encode(before + space + answer.strip()), self.encode(before)
         if together[: len(alone)] == alone:  # the usual case: a tokenization of the whole text
             return together[len(alone) :]
-        # a merge would cross the boundary: tokenize the answer after a line end, since some tokenizers put a blank before any text
-        line, line_and_answer = self.plain("\n"), self.plain("\n" + blank + answer.strip())
-        return line_and_answer[len(line) :] if line_and_answer[: len(line)] == line else self.plain(blank + answer.strip())
+        # a merge would cross the boundary: tokenize the answer after a newline, since some tokenizers put a space before any text
+        line, line_and_answer = self.encode("\n"), self.encode("\n" + space + answer.strip())
+        return line_and_answer[len(line) :] if line_and_answer[: len(line)] == line else self.encode(space + answer.strip())
 
     def target_ids(self, prompt: Prompt, target: str) -> list[int]:
         """The ids that carry the loss: the answer and the end token."""
-        return [*self.answer_ids(prompt, target), self.end]
+        return [*self.answer_ids(prompt, target), self.end_id]
 
-    def lengths(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
-        """The numbers of prompt_ids and target_ids of every (prompt, target), tokenized together and no text twice."""
+    def token_counts(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
+        """(prompt tokens, target tokens) of every (prompt, target); tokenized in batches, no text twice."""
         if self.chat:
-            befores, blanks = [self.chat_ending[0]] * len(pairs), [self.chat_ending[1]] * len(pairs)
-            starts = [self.plain(self.chat_ending[0])] * len(pairs)
+            befores, spaces = [self.chat_suffix[0]] * len(pairs), [self.chat_suffix[1]] * len(pairs)
+            starts = [self.encode(self.chat_suffix[0])] * len(pairs)
             prompt_ids = self.encode_batch([self.conversation(as_turns(prompt)) for prompt, _ in pairs])
         else:
-            befores, blanks = map(list, zip(*(self.prompt_answer_boundary(prompt) for prompt, _ in pairs), strict=True))
+            befores, spaces = map(list, zip(*(self.prompt_answer_boundary(prompt) for prompt, _ in pairs), strict=True))
             starts = self.encode_batch(befores)
             prompt_ids = self.with_special_tokens(starts, [prompt for prompt, _ in pairs])
-        wholes = self.encode_batch([before + blank + pair[1].strip() for before, blank, pair in zip(befores, blanks, pairs, strict=True)])
+        wholes = self.encode_batch([before + space + pair[1].strip() for before, space, pair in zip(befores, spaces, pairs, strict=True)])
         counts = []
         for pair, ids, whole, start in zip(pairs, prompt_ids, wholes, starts, strict=True):
             is_usual = whole[: len(start)] == start
@@ -132,10 +132,10 @@ class Renderer:
         return ids
 
     def prompt_answer_boundary(self, prompt: Prompt) -> tuple[str, str]:
-        """The prompt, and the blank that opens the answer.
+        """The prompt, and the space that the answer starts with.
 
-        The one blank between the two belongs to the answer where the tokenizer's words begin with it
-        (GPT, Llama 3, Qwen), and to the prompt where they end with it.
+        The single space between the two belongs to the answer where the tokenizer's words start with a space
+        (GPT, Llama 3, Qwen), and to the prompt where they end with one.
         """
         if not isinstance(prompt, str) and len(prompt) > 1:
             problem = f"a prompt has {len(prompt)} turns, but the model is prompted with plain text"
@@ -143,15 +143,15 @@ class Renderer:
         body = prompt_text(prompt).rstrip(" ")
         if not body or body[-1].isspace():
             return body, ""
-        return (body, " ") if self.blank_opens_word else (body + " ", "")
+        return (body, " ") if self.words_start_with_space else (body + " ", "")
 
     def end_of_turn(self) -> int:
         """The token that ends an answer in the chat template; often not the tokenizer's EOS."""
-        ending = self.plain(self.conversation(as_turns("a"), "word").rpartition("word")[2])
+        ending = self.encode(self.conversation(as_turns("a"), "word").rpartition("word")[2])
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         return int(next((token for token in ending if token in special), self.tokenizer.eos_token_id))
 
-    def cut_left(self, prompt: str, tokens: int) -> str:
+    def truncate_left(self, prompt: str, tokens: int) -> str:
         """The end of a prompt, such that its ids are at most `tokens`; empty if nothing fits."""
         if len(self.prompt_ids(prompt)) <= tokens:
             return prompt

@@ -9,7 +9,7 @@ SUFFIXES: Final[dict[Table, str]] = {
     "parts": "-parts",
     "arms": "-arms",
     "suites": "-kept",
-    "grounding": "-grounding",
+    "hallucination": "-hallucination",
     "cost": "-cost",
 }
 CLAIMS: Final = "#claims"

@@ -18,7 +18,7 @@ def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[Measured
     """The arms of a cell by the primary metric, base and tuned among them.
 
     Args:
-        comparisons: the judged ones of base and tuned, one a metric, the primary one first.
+        comparisons: the judged ones of base and tuned, one per metric, the primary one first.
     """
     scores = cell.comparison.other_arms()
     names = {"base", "tuned", *(other["name"] for other in scores[comparisons[0]["metric"]]["others"])}
@@ -33,7 +33,7 @@ def measured_arm(
     primary, *further = comparisons
     of_arm = metric_score(name, primary, scores)
     assert of_arm is not None  # every arm has a score by the primary metric
-    relevance, grounding = cell.comparison.relevance(), cell.comparison.grounding()
+    relevance, hallucination = cell.comparison.relevance(), cell.comparison.hallucination()
     over_base, tuned_over = lifts(name, primary, scores[primary["metric"]])
     return {
         "name": name,
@@ -47,7 +47,7 @@ def measured_arm(
         "counts": counts_of(cell, name),
         "lenient": (cell.comparison.lenient() or {}).get(name),
         "relevance": relevance["arms"].get(name) if relevance else None,
-        "grounding": grounding["arms"].get(name) if grounding else None,
+        "hallucination": hallucination["arms"].get(name) if hallucination else None,
         "speed": timed,
         "prompt_additions": prompt_additions(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
@@ -55,7 +55,7 @@ def measured_arm(
 
 
 def metric_score(name: str, comparison: ComparisonRow, scores: dict[str, ArmScores]) -> MetricScore | None:
-    """An arm's score by the metric of a comparison; None of an arm without one, as sampled answers have base and tuned alone."""
+    """An arm's score by the metric of a comparison; None for an arm without one, as sampled answers have base and tuned alone."""
     by_metric = scores[comparison["metric"]]
     if name in by_metric["scores"]:
         low, high = by_metric["scores"][name]
@@ -68,7 +68,7 @@ def metric_score(name: str, comparison: ComparisonRow, scores: dict[str, ArmScor
 
 
 def lifts(name: str, primary: ComparisonRow, scores: ArmScores) -> tuple[Lift | None, Lift | None]:
-    """An arm over base, and tuned over it; None of an arm over itself."""
+    """An arm over base, and tuned over it; None for an arm over itself."""
     lift: Lift = {"lift": primary["lift"], "low": primary["low"], "high": primary["high"], "p": primary["p"]}
     if name in ("base", "tuned"):
         return (None, lift) if name == "base" else (lift, None)
@@ -141,8 +141,8 @@ def pooled(seeds: list[AnswerCounts]) -> AnswerCounts:
 
 
 def facts_of(cell: Cell, name: str) -> JsonObject:
-    """The facts of an arm's predictions, of a second reading those of the first; nothing where it has none."""
-    first = arms.find(name).rereads or name
+    """The facts of an arm's predictions, of an unnormalized arm those of the arm whose choices it ranks; nothing where it has none."""
+    first = arms.find(name).ranks_choices_of or name
     source = str(InputName("predictions", first, seed=cell.seeds[0] if first == "tuned" else None))
     return cell.inputs[source].facts if source in cell.inputs else {}
 

@@ -54,7 +54,7 @@ class Cell:
 
     @property
     def comparison(self) -> ComparisonFolder:
-        return ComparisonFolder(self.inputs["verdict"].path)
+        return ComparisonFolder(self.inputs["comparison"].path)
 
     @property
     def heldout(self) -> HeldoutFolder:
@@ -72,7 +72,7 @@ def open_all(work: Work) -> list[Cell]:
         inputs = dict(inputs_of(spec["cell"], work, opened))
         fields = {name: spec[name] for name in ("task", "base", "rank", "paper")}
         fields |= {"seeds": sorted(spec["seeds"]), "absent": spec.get("absent", [])}  # seeds as `compare` orders its arms
-        cells.append(Cell(name=spec["cell"], inputs=inputs, point=spec["where"], **fields))
+        cells.append(Cell(name=spec["cell"], inputs=inputs, point=spec["point"], **fields))
     return cells
 
 

@@ -34,8 +34,10 @@ APART = 18
 """Most pixels between two lines of a sweep at the same value."""
 MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
 """One for every colour of a series."""
-NARROW, NARROW_NAMES = 345, 145
-"""Of a figure for a telephone, in pixels: its width, and that of its names at most."""
+NARROW = 345
+"""Width of a figure for a phone, in pixels."""
+NARROW_NAMES = 145
+"""Most that its names take of that, in pixels."""
 
 
 def all_of(report: Report) -> dict[str, str]:
@@ -86,7 +88,14 @@ def forest_row(cell: CellRow, paper: float | None = None) -> Mark:
     text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
     published_text = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
     figures = {"lift": primary["lift"], "low": primary["low"], "high": primary["high"], "verdict": primary["verdict"]}
-    return {**figures, "label": cell["label"], "said": description, "text": text, "paper": paper, "known": published_text}
+    return {
+        **figures,
+        "label": cell["label"],
+        "description": description,
+        "text": text,
+        "paper": paper,
+        "published_description": published_text,
+    }
 
 
 def forest(rows: list[Mark], width: int, label: int) -> str:
@@ -107,17 +116,17 @@ def forest(rows: list[Mark], width: int, label: int) -> str:
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
     shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
 
-    base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="said:N")
+    encoded = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="description:N")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=lift))
-    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
-    points = base.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
-    halo = base.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
-    figures = base.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
+    bars = encoded.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
+    points = encoded.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
+    halo = encoded.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
+    figures = encoded.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
     y = alt.Y("label:N", sort=None, axis=axis)
     ticks = (
         alt.Chart(alt.Data(values=with_paper))
         .mark_tick(thickness=2, size=16, color=INK["s1"])
-        .encode(x="paper:Q", y=y, description="known:N")
+        .encode(x="paper:Q", y=y, description="published_description:N")
     )
     layers = [zero, halo, bars, points, figures, *([ticks] if with_paper else [])]
     chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
@@ -204,7 +213,7 @@ def curve_lines(report: Report, task: str) -> list[Mark]:
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
             description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
             series = fmt.coordinates({axis: cell["point"][axis]}) if axis else cell["coordinates"] or description
-            lines.setdefault(key, {"key": key, "series": series, "said": description, **report["adapters"][key]["curve"]})
+            lines.setdefault(key, {"key": key, "series": series, "description": description, **report["adapters"][key]["curve"]})
     return list(lines.values())
 
 
@@ -218,24 +227,24 @@ def curves(lines: list[Mark], kind: str, label: str) -> str:
             **{name: line[name] for name in ("key", "series")},
             "step": step,
             "loss": loss,
-            "said": f"{line['said']}: {loss:.3f} at step {step}",
+            "description": f"{line['description']}: {loss:.3f} at step {step}",
         }
         for line in lines
         for step, loss in line[kind]
     ]
     losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
     step = alt.Scale(domain=[0, max(steps)], nice=False)
-    base = alt.Chart(alt.Data(values=rows)).encode(
+    encoded = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
         y=loss_axis(losses),
         color=series_colour("series:N", names),
         detail="key:N",
     )
-    line = base.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
+    line = encoded.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
     dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
     marked = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
-    dots = base.properties(data=alt.Data(values=marked)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
-    return draw(styled(alt.layer(line, dots.encode(description="said:N")).properties(width=PANEL, height=200)), label)
+    dots = encoded.properties(data=alt.Data(values=marked)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
+    return draw(styled(alt.layer(line, dots.encode(description="description:N")).properties(width=PANEL, height=200)), label)
 
 
 def loss_axis(losses: list[float]) -> Any:
@@ -260,7 +269,8 @@ def along(sweep: Sweep, along_axis: SweepAxis, task: str) -> str:
 
     axis, log = str(along_axis["axis"]), along_axis["log"]
     points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
-    names, values = list(dict.fromkeys(point["name"] for point in points)), sorted({point["value"] for point in points})
+    names = list(dict.fromkeys(point["name"] for point in points))
+    values = sorted({point["value"] for point in points})
     scale = x_scale(log, values)
     ticks = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
     x = alt.X("value:Q", title=f"{fmt.key_label(axis)}{', logarithmic' if log else ''}", scale=scale, axis=ticks)
@@ -287,15 +297,15 @@ def marks(points: list[Mark], names: list[str], x: Any, y: Any, shift: float, ga
     import altair as alt
 
     colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
-    base = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
-    line = base.mark_line(aria=False, strokeWidth=1.75, xOffset=shift).encode(y="lift:Q")
-    bars = base.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=shift).encode(
-        y=alt.Y("low:Q", axis=y), y2="high:Q", description="said:N"
+    encoded = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
+    line = encoded.mark_line(aria=False, strokeWidth=1.75, xOffset=shift).encode(y="lift:Q")
+    bars = encoded.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=shift).encode(
+        y=alt.Y("low:Q", axis=y), y2="high:Q", description="description:N"
     )
-    means = base.mark_point(size=75, filled=True, opacity=1, xOffset=shift).encode(y="lift:Q", shape=shape, description="said:N")
+    means = encoded.mark_point(size=75, filled=True, opacity=1, xOffset=shift).encode(y="lift:Q", shape=shape, description="description:N")
     single = [run_row(point, run) for point in points for run in point["runs"] or []]
     hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=shift + 0.45 * gap)
-    seeds = hollow.encode(x=x, y="run:Q", color=colour, description="said:N")
+    seeds = hollow.encode(x=x, y="run:Q", color=colour, description="description:N")
     return [line, bars, means, *([seeds] if single else [])]
 
 
@@ -311,13 +321,13 @@ def point_row(point: SweepPoint, axis: str) -> Mark:
     """A point of a sweep with its value along an axis and the name of its line there."""
     description = f"{fmt.coordinates(point['point'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
     others = {key: value for key, value in point["point"].items() if key != axis}
-    return {**point, "value": point["point"][axis], "name": fmt.coordinates(others) or "lift", "said": description}
+    return {**point, "value": point["point"][axis], "name": fmt.coordinates(others) or "lift", "description": description}
 
 
 def run_row(point: Mark, run: Run) -> Mark:
     lift = fmt.typeset(fmt.signed(run["lift"], 3))
     description = f"{fmt.coordinates(point['point'])}, seed {run['seed']}: lift {lift}"
-    return {"name": point["name"], "value": point["value"], "run": run["lift"], "said": description}
+    return {"name": point["name"], "value": point["value"], "run": run["lift"], "description": description}
 
 
 def x_scale(log: int | None, values: list[float]) -> Any:

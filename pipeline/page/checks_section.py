@@ -24,7 +24,7 @@ def answers(cell: Cell) -> list[AnswerCountsRow]:
 
 
 def liveness(cell: Cell) -> list[LivenessRow]:
-    """One row a seed; lists of names become their number."""
+    """One row per seed; lists of names become their number."""
     return [
         {
             "matched": row["targets"] - len(row["unmatched"]),

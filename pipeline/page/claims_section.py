@@ -71,7 +71,7 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
     """What the family of claims must know of a cell."""
     return {
         "cell": cell.name,
-        "verdict_key": cell.inputs["verdict"].key,
+        "verdict_key": cell.inputs["comparison"].key,
         "task": cell.task,
         "label": cell.label,
         "primary": primary,
@@ -89,8 +89,8 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
     """
     first: dict[str, str] = {}
     for cell in cells:
-        first.setdefault(cell.inputs["verdict"].key, cell.name)
-    owner = {cell.name: first[cell.inputs["verdict"].key] for cell in cells}
+        first.setdefault(cell.inputs["comparison"].key, cell.name)
+    owner = {cell.name: first[cell.inputs["comparison"].key] for cell in cells}
     # cells that share a comparison share its claims
     shared = [replace(claim, cell=name) for name, own in owner.items() for claim in family if claim.cell == own]
     recommendations, rules = advice.advise(rows, shared)
@@ -140,6 +140,6 @@ def sentence(claim: Claim) -> str:
 
 
 def suite_verdicts(report: Report) -> dict[tuple[str, str], Verdict]:
-    """The verdicts that were claimed on general suites, by cell and suite."""
+    """The verdicts that were claimed on other-task suites, by cell and suite."""
     claims_on_suites = [claim for claim in report["claims"] if claim["kind"] == "non-inferiority"]
     return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in claims_on_suites if claim["verdict"]}

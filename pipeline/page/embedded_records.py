@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.machine import Work
-from pipeline.store.artifact import CHECKPOINTS, MANIFEST, Artifact
+from pipeline.store.artifact import ADAPTER_STAGES, MANIFEST, Artifact
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder, TrainFolder
 from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder
@@ -92,7 +92,7 @@ def file_kind(artifact: Artifact, name: str, compared: Container[str]) -> FileKi
     Args:
         compared: digests of the inputs of all comparisons.
     """
-    if artifact.stage in CHECKPOINTS:
+    if artifact.stage in ADAPTER_STAGES:
         return FileKind.SMALL if name == AdapterFolder.CURVE else None
     if artifact.stage == "prepare":
         if name not in (TrainFolder.EXAMPLES, TrainFolder.DEV):

@@ -39,7 +39,7 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
         "runs": lift_by_seed(cell, base, tuned, primary),
         "others": list(rows[0]["others"]),
         "file": file_id if file_id in embedded_ids else None,
-        "folder": cell.inputs["verdict"].path.name,
+        "folder": cell.inputs["comparison"].path.name,
     }
 
 

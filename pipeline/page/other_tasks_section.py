@@ -1,4 +1,4 @@
-"""Builds the table of what the adapter cost on other tasks and general suites."""
+"""Builds the table of what the adapter cost on other tasks and on plain English."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from pipeline.store.figure_types import DecompositionRow, Part, PartRow, SuiteRo
 
 def suites(cell: Cell) -> list[SuiteRow]:
     """The suites as `compare` left them, each with an anchor and a name for people."""
-    suites_of = cell.comparison.forgetting()
+    suites_of = cell.comparison.other_tasks()
     return [
         {
             **finite(row),
@@ -24,9 +24,9 @@ def suites(cell: Cell) -> list[SuiteRow]:
     ]
 
 
-def grounding_kind(cell: Cell) -> Literal["text", "slots"] | None:
+def hallucination_kind(cell: Cell) -> Literal["text", "slots"] | None:
     """How hallucination was looked for: in `slots`, in `text`, or not at all."""
-    by_arm = cell.comparison.grounding()
+    by_arm = cell.comparison.hallucination()
     return by_arm["kind"] if by_arm else None
 
 

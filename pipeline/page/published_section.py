@@ -32,7 +32,7 @@ def published_rows(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]
 
 def paper_of(cell: Cell) -> task.Paper | None:
     """How LoRA Land scored a cell's task; a user's own task may bear the name of a shipped one, and is then not meant."""
-    name = cell.inputs["verdict"].params.get("task")
+    name = cell.inputs["comparison"].params.get("task")
     is_shipped = isinstance(name, str) and name in published.tasks() and name in task.names()
     return task.find(str(name)).paper if is_shipped else None
 
@@ -85,8 +85,8 @@ def figure_row(ours: agreement.OurFigure, theirs: published.PublishedScore | Non
 def our_figure(figure: agreement.Figure, row: ComparisonRow, scores: ArmScores, cell: Cell) -> agreement.OurFigure:
     """Our figure with what the rule of agreement must know of it."""
     rows = next(iter(published.row(cell.task).values())).rows
-    spread = scores["spread"]
-    deviations = (spread["base"], spread["tuned"]) if figure == "lift" else (spread[figure],)
+    score_sd = scores["score_sd"]
+    deviations = (score_sd["base"], score_sd["tuned"]) if figure == "lift" else (score_sd[figure],)
     in_subset = not rows.subset or cell.task == "magicoder" or all(name.startswith(rows.subset) for name in ids(cell))
     return agreement.OurFigure(
         figure=figure,
@@ -97,7 +97,7 @@ def our_figure(figure: agreement.Figure, row: ComparisonRow, scores: ArmScores, 
         subset=rows.subset if in_subset else "",
         zero_one=scores["zero_one"],
         deviations=deviations,
-        error=error(row, cell.inputs["verdict"].params["confidence"]) if figure == "lift" else None,
+        error=error(row, cell.inputs["comparison"].params["confidence"]) if figure == "lift" else None,
         otherwise=tuple(obstacles(cell, rows.n)),
     )
 
@@ -117,10 +117,11 @@ def error(row: ComparisonRow, confidence: float) -> float | None:
 def obstacles(cell: Cell, paper_rows: int) -> list[str]:
     """What was done otherwise than in the paper, such that the figures mean something else."""
     heldout, paper = cell.inputs["heldout"], paper_of(cell)
-    source, reasons = heldout.facts.get("source", {}), [paper.otherwise] if paper and paper.otherwise else []
+    source = heldout.facts.get("source", {})
+    reasons = [paper.otherwise] if paper and paper.otherwise else []
     if cell.paper.get("forced_chat"):
         reasons.append("another prompt form: the recipe forces the chat template on or off")
-    if heldout.params.get("order") != "first" and heldout.facts["kept"] < heldout.facts["rows"]:
+    if heldout.params.get("order") != "first" and heldout.facts["selected"] < heldout.facts["rows"]:
         reasons.append(f"other rows: ours are drawn, the paper's are the first {paper_rows:,}")
     if "expected_rows" in source:
         reasons.append(f"another version of the data: {heldout.facts['rows']:,} rows here, {source['expected_rows']:,} there")

@@ -191,7 +191,7 @@ def measured(report: Report) -> JsonObject:
         "columns": columns,
         "any_lenient": any(arm["lenient"] is not None for arm in every),
         "any_relevance": any(arm["relevance"] for arm in every),
-        "any_grounding": any(arm["grounding"] for arm in every),
+        "any_hallucination": any(arm["hallucination"] for arm in every),
         "any_speed": any(arm["speed"] for arm in every),
         "advice": {row["cell"]: row for row in report["advice"]},
         "labels": {cell["cell"]: cell["label"] for cell in cells},
@@ -212,13 +212,13 @@ def columns(cell: CellRow) -> JsonObject:
     arms = cell["arms"]
     heads = {
         "relevance": ["#About the prompt"],
-        "grounding": ["#Invented"],
+        "hallucination": ["#Invented"],
         "speed": ["#Request p50, p95", "#Tokens/s"],
         "cost": ["#USD per 1,000"],
     }
     has = {
         "relevance": any(arm["relevance"] for arm in arms),
-        "grounding": any(arm["grounding"] for arm in arms),
+        "hallucination": any(arm["hallucination"] for arm in arms),
         "speed": any(arm["speed"] for arm in arms),
         "cost": any(has_price(arm) for arm in arms),
         "lenient": any(arm["lenient"] is not None for arm in arms),

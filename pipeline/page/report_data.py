@@ -41,7 +41,7 @@ def report(
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
     rows = [cell_row(cell, comparisons[cell.name], examples[cell.name], recipe) for cell in cells]
-    artifacts, surroundings = lineage_section.artifacts(cells)
+    artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
     verdicts = [claim.verdict for claim in claims if claim.kind == "lift"]
     return {
@@ -66,7 +66,7 @@ def report(
         "data": checks_section.data_sets(cells),
         "recipe": recipe,
         "artifacts": artifacts,
-        "surroundings": surroundings,
+        "surroundings": environments,
         "seconds": lineage_section.seconds_by_stage(artifacts),
     }
 
@@ -76,8 +76,8 @@ def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow
     primary = comparisons[0]
     measured = arms_section.measured_arms(cell, comparisons)
     tokens = cost_section.tokens(cell, measured, recipe)
-    account = None if tokens is None else cost_section.account(cell, measured, tokens, recipe)
-    arms = cost_section.with_costs(measured, tokens or {}, account["arms"] if account else {})
+    cost = None if tokens is None else cost_section.account(cell, measured, tokens, recipe)
+    arms = cost_section.with_costs(measured, tokens or {}, cost["arms"] if cost else {})
     return {
         "cell": cell.name,
         "task": cell.task,
@@ -94,10 +94,10 @@ def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow
         "constant_answer": arms_section.constant_answer(cell, primary["metric"], arms),
         "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
         "lenient": cell.comparison.lenient(),
-        "grounding": other_tasks_section.grounding_kind(cell),
+        "hallucination": other_tasks_section.hallucination_kind(cell),
         "forgetting": other_tasks_section.suites(cell),
         "speed": arms_section.speed(cell),
-        "cost": account,
+        "cost": cost,
         "answers": checks_section.answers(cell),
         "liveness": checks_section.liveness(cell),
         "adapters": [short(adapter) for adapter in cell.adapters],

@@ -20,7 +20,7 @@ WHY: Mapping[Obstacle | None, str] = {
 
 
 def section(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]], recipe: JsonObject) -> list[SizeLine]:
-    """`learning` of report.json: one entry a task and numeric axis, none where nothing is swept."""
+    """`learning` of report.json: one entry per task and numeric axis, none where nothing is swept."""
     if not recipe["sweep"]:
         return []
     settings = sufficient_size.Settings(recipe["compare"]["margin"], recipe["compare"]["confidence"])
@@ -30,7 +30,7 @@ def section(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]], reci
 
 def point(cell: Cell, primary: ComparisonRow) -> sufficient_size.Point:
     heldout = cell.heldout.examples()
-    label = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
+    label = dict(zip((example.id for example in heldout), stats.group_ids(heldout), strict=True))
     scores, groups = [], []
     for row in cell.comparison.examples():
         tuned = [float(arm["scores"][primary["metric"]]) for arm in row["tuned"]]

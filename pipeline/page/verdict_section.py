@@ -15,7 +15,7 @@ from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
 Linked = tuple[str, list[str]]
 """Words of a sentence, and links to their evidence."""
 NOTES = {BETTER: " (shown to stay within the margin)"}
-"""What a verdict on a general suite means, if its word alone would mislead."""
+"""What a verdict on an other-task suite means, if its word alone would mislead."""
 
 
 def rule_name(name: RuleName) -> str:
@@ -153,7 +153,7 @@ def undecided_on_suite(statement: Statement, _: CellRow) -> str:
 
 
 def margin(claim: Claim | None) -> str:
-    """The margin of a claim on a general suite, with its unit: nats per token for a loss, none for a score."""
+    """The margin of a claim on an other-task suite, with its unit: nats per token for a loss, none for a score."""
     if claim is None or claim.margin is None:
         return ""
     return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
@@ -253,7 +253,7 @@ def sentence(*parts: str | Linked) -> SummarySentence:
 
 
 def suites(claims: Sequence[Claim]) -> SummarySentence:
-    """How many claims on general suites got which verdict."""
+    """How many claims on other-task suites got which verdict."""
     parts: list[str | Linked] = []
     for verdict in VERDICTS:
         links = [link(claim.evidence) for claim in claims if claim.verdict == verdict]

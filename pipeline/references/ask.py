@@ -107,7 +107,12 @@ class Asker:
     """Examples in, replies out, over one client."""
 
     def __init__(self, endpoint: Endpoint, ask: AnswerLimits, take: Callable[[Reply], None], progress: Meter, sleep: Sleep) -> None:
-        self.endpoint, self.call, self.ask, self.take, self.progress, self.sleep = endpoint, endpoint.call, ask, take, progress, sleep
+        self.endpoint = endpoint
+        self.call = endpoint.call
+        self.ask = ask
+        self.take = take
+        self.progress = progress
+        self.sleep = sleep
         self.limit_name = "max_tokens"
         self.answered = False
         self.retries = 0
@@ -231,7 +236,8 @@ def usage(replies: list[Reply], seconds: float) -> dict[str, Any]:
     seconds: wall time of this run; that of killed runs is unknown.
     """
     times = sorted(reply.seconds for reply in replies)
-    tries, estimated = sum(reply.tries for reply in replies), sum(not reply.reported for reply in replies)
+    tries = sum(reply.tries for reply in replies)
+    estimated = sum(not reply.reported for reply in replies)
     return {
         "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
         "completion_tokens": sum(reply.tokens for reply in replies),

@@ -129,7 +129,8 @@ class Endpoint:
 
     def status_fault(self, error: Any) -> Exception:
         """What an openai.APIStatusError means: BusyError if it may pass, else a ModelError that quotes the server."""
-        status, message = int(error.status_code), self.hidden(message_of(error.body) or str(error.message))
+        status = int(error.status_code)
+        message = self.hidden(message_of(error.body) or str(error.message))
         if error.code == "insufficient_quota":
             return self.fault(f"says that the quota is used up ({status}): {message}", "Raise it with the provider.")
         if status in TRANSIENT_STATUSES or status >= 500:

@@ -56,21 +56,21 @@ class ComparisonResult:
     """All scores and statistics of one task."""
 
     comparisons: list[Comparison]
-    """One a metric, in the order of the settings; p_adjusted and verdict are not set yet."""
+    """One per metric, in the order of the settings; p_adjusted and verdict are not set yet."""
     rows: list[ExampleRow]
-    """One an example."""
+    """One per example."""
     counts: CountsByArm
     other_arms: dict[str, ArmScores]
     """By metric."""
     lenient: dict[str, float]
     """By arm (tuned over all seeds), the share of examples whose text contains the target; empty for tasks that run programs."""
     names: list[str]
-    """Arms in the order of `sampled`: base, tuned, others."""
-    sampled: dict[str, stats.Sampled] = field(compare=False, repr=False)
+    """Arms in the order of `resampled`: base, tuned, others."""
+    resampled: dict[str, stats.Resampled] = field(compare=False, repr=False)
     """By metric, for further differences between arms; a metric that reads samples has base and tuned only."""
 
     def write(self, folder: ComparisonFolder) -> None:
-        """Write everything but `sampled`."""
+        """Write everything but `resampled`."""
         folder.write_comparisons(self.comparisons)
         folder.write_examples(self.rows)
         folder.write_json({folder.OTHER_ARMS: self.other_arms, folder.COUNTS: self.counts, folder.LENIENT: self.lenient})
@@ -90,7 +90,8 @@ class ParsedArm:
         return [answer_flags.flags(prediction, answer) for prediction, answer in zip(self.predictions, self.answers, strict=True)]
 
     def counts(self) -> AnswerCounts:
-        n, by_flag = len(self.predictions), Counter(flag for row in self.flags() for flag in row)
+        n = len(self.predictions)
+        by_flag = Counter(flag for row in self.flags() for flag in row)
         return {
             "n": n,
             "unparsed": by_flag["unparsed"],
@@ -119,17 +120,17 @@ class MetricScores:
     values: NDArray[np.float64]
     """Scores of single examples (arms, n)."""
     statistics: NDArray[np.float64]
-    """(arms, n, k)."""
+    """Per-example sufficient statistics, (arms, n, k), which `aggregate` turns into a score."""
     reasons: list[list[str]]
     """Why each example failed, by arm; empty if the metric does not say."""
 
 
 @dataclass(frozen=True)
-class Setup:
+class ComparisonInputs:
     """What all metrics of one comparison share."""
 
     examples: list[Example]
-    labels: NDArray[np.int64]
+    group_ids: NDArray[np.int64]
     """Group of each example (n,)."""
     seeds: int
     others: list[str]
@@ -143,7 +144,7 @@ class ArmPredictions:
 
     base: list[Prediction]
     tuned: list[list[Prediction]]
-    """One list a training seed."""
+    """One list per training seed."""
     others: dict[str, list[Prediction]] = field(default_factory=dict)
     """By arm name; reference models are arms too."""
 
@@ -168,24 +169,31 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
             "There is nothing to compare: no examples." if predictions.tuned else "There is nothing to compare: no tuned predictions."
         )
     arms = [read_arm(name, rows, examples, parse) for name, rows in predictions.arms()]
-    setup = Setup(examples, stats.group_labels(examples), len(predictions.tuned), list(predictions.others), parse, settings)
-    scores = {name: score_metric(metrics.load(name, **settings.options), arms, setup) for name in settings.metrics}
-    stacked = [stacked_arms(metric_scores, setup) for metric_scores in scores.values()]
-    resampled = stats.sample(stacked, settings.resamples, settings.seed, settings.confidence, settings.interval)
-    sampled = dict(zip(scores, resampled, strict=True))
+    inputs = ComparisonInputs(
+        examples=examples,
+        group_ids=stats.group_ids(examples),
+        seeds=len(predictions.tuned),
+        others=list(predictions.others),
+        parse=parse,
+        settings=settings,
+    )
+    scores = {name: score_metric(metrics.load(name, **settings.options), arms, inputs) for name in settings.metrics}
+    stacked = [stacked_arms(metric_scores, inputs) for metric_scores in scores.values()]
+    by_metric = stats.resample(stacked, settings.resamples, settings.seed, settings.confidence, settings.interval)
+    resampled = dict(zip(scores, by_metric, strict=True))
     return ComparisonResult(
-        comparisons=[comparison_row(name, metric_scores, sampled[name], settings) for name, metric_scores in scores.items()],
-        rows=example_rows(arms, scores, setup),
-        counts=by_arm([arm.counts() for arm in arms], setup),
-        other_arms={name: other_arms(metric_scores, sampled[name], setup) for name, metric_scores in scores.items()},
-        lenient=lenient(arms, scores[settings.metrics[0]].metric, setup),
+        comparisons=[comparison_row(name, metric_scores, resampled[name], settings) for name, metric_scores in scores.items()],
+        rows=example_rows(arms, scores, inputs),
+        counts=by_arm([arm.counts() for arm in arms], inputs),
+        other_arms={name: other_arms(metric_scores, resampled[name], inputs) for name, metric_scores in scores.items()},
+        lenient=lenient(arms, scores[settings.metrics[0]].metric, inputs),
         names=["base", "tuned", *predictions.others],
-        sampled=sampled,
+        resampled=resampled,
     )
 
 
 def score_two_arms(metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples: list[Example], parse: AnswerParser) -> list[PairedRow]:
-    """Score two arms on one task, without statistics: one row an example."""
+    """Score two arms on one task, without statistics: one row per example."""
     scores = measure(metric, [base, tuned], examples, parse).values.T.tolist()
     return [
         {"id": example.id, "prompt": example.text, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
@@ -193,12 +201,12 @@ def score_two_arms(metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples
     ]
 
 
-def by_arm(values: list[Value], setup: Setup) -> ByArm[Value]:
+def by_arm(values: list[Value], inputs: ComparisonInputs) -> ByArm[Value]:
     """Values by arm, of a list in the order of the arms."""
     return {
         "base": values[0],
-        "tuned": values[1 : 1 + setup.seeds],
-        "others": dict(zip(setup.others, values[1 + setup.seeds :], strict=True)),
+        "tuned": values[1 : 1 + inputs.seeds],
+        "others": dict(zip(inputs.others, values[1 + inputs.seeds :], strict=True)),
     }
 
 
@@ -228,8 +236,8 @@ def check_ids(arm: str, ids: list[str], expected: list[str] | None) -> None:
             )
 
 
-def raw_pick(predictions: list[Prediction], examples: list[Example]) -> list[Prediction]:
-    """The same predictions with the choice of the highest summed log-probability as text, whatever its length; the first of a tie.
+def unnormalized_picks(predictions: list[Prediction], examples: list[Example]) -> list[Prediction]:
+    """The same predictions with the choice of the highest total log-probability as text, not normalized by length; the first of a tie.
 
     Raises ComparisonError if a prediction does not have one sum for each choice of its example.
     """
@@ -244,15 +252,15 @@ def raw_pick(predictions: list[Prediction], examples: list[Example]) -> list[Pre
     return picked
 
 
-def score_metric(metric: "Metric", arms: list[ParsedArm], setup: Setup) -> MetricScores:
+def score_metric(metric: "Metric", arms: list[ParsedArm], inputs: ComparisonInputs) -> MetricScores:
     """Scores of all arms; of base and tuned only if the metric reads samples, which other arms do not have."""
-    return measure(metric, arms[: 1 + setup.seeds] if metric.reads == "samples" else arms, setup.examples, setup.parse)
+    return measure(metric, arms[: 1 + inputs.seeds] if metric.reads == "samples" else arms, inputs.examples, inputs.parse)
 
 
 def measure(metric: "Metric", arms: list[ParsedArm], examples: list[Example], parse: AnswerParser) -> MetricScores:
     """Scores and statistics of one metric on any number of arms."""
     inputs = [text for arm in arms for text in arm.metric_inputs(metric.reads, examples, parse)]
-    expected = [reference(metric.reads, example, parse) for example in examples]
+    expected = [gold_string(metric.reads, example, parse) for example in examples]
     # One call for all arms: evaluate spends milliseconds on each, whatever its size.
     result = metric.compute(predictions=inputs, references=expected * len(arms), per_example=True, statistics=True)
     values, statistics = (np.array(result[f"{metric.name}_{part}"]) for part in ("per_example", "statistics"))
@@ -261,8 +269,8 @@ def measure(metric: "Metric", arms: list[ParsedArm], examples: list[Example], pa
     return MetricScores(metric, values.reshape(len(arms), -1), statistics.reshape(len(arms), len(expected), -1), reasons_by_arm)
 
 
-def reference(reads: str, example: Example, parse: AnswerParser) -> str:
-    """The string that a metric compares with; see Metric.reads. Raises RecipeError if the example has no tests to run."""
+def gold_string(reads: str, example: Example, parse: AnswerParser) -> str:
+    """The gold string that a metric compares an answer with; see Metric.reads. Raises RecipeError if the example has no tests to run."""
     if reads in ("tests", "samples"):
         if "tests" not in example.extra:
             raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
@@ -271,14 +279,15 @@ def reference(reads: str, example: Example, parse: AnswerParser) -> str:
     return example.target if answer is None else answer
 
 
-def stacked_arms(scores: MetricScores, setup: Setup) -> stats.Arms:
-    arms = stats.stack(scores.statistics, scores.metric.aggregate, setup.labels, setup.seeds)
-    return replace(arms, right_or_wrong=scores.metric.zero_one and arms.groups == len(setup.examples))
+def stacked_arms(scores: MetricScores, inputs: ComparisonInputs) -> stats.Arms:
+    arms = stats.stack(scores.statistics, scores.metric.aggregate, inputs.group_ids, inputs.seeds)
+    return replace(arms, right_or_wrong=scores.metric.zero_one and arms.groups == len(inputs.examples))
 
 
-def comparison_row(name: str, scores: MetricScores, sampled: stats.Sampled, settings: Settings) -> Comparison:
+def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, settings: Settings) -> Comparison:
     """Scores, lift, interval, test and smallest detectable effect of one metric."""
-    lift, seeds = sampled.difference(stats.TUNED, stats.BASE), sampled.arms.seeds
+    lift = resampled.difference(stats.TUNED, stats.BASE)
+    seeds = resampled.arms.seeds
     difference = scores.values[1 : 1 + seeds].mean(axis=0) - scores.values[0]
     return Comparison(
         task=settings.task,
@@ -286,55 +295,56 @@ def comparison_row(name: str, scores: MetricScores, sampled: stats.Sampled, sett
         primary=name == settings.metrics[0],
         n=scores.values.shape[1],
         seeds=seeds,
-        base=float(sampled.whole[stats.BASE]),
-        tuned=float(sampled.whole[stats.TUNED]),
+        base=float(resampled.whole[stats.BASE]),
+        tuned=float(resampled.whole[stats.TUNED]),
         lift=lift.value,
         low=lift.low,
         high=lift.high,
         p=lift.p,
-        test="exact McNemar" if sampled.is_mcnemar(stats.TUNED, stats.BASE) else "paired randomization",
+        test="exact McNemar" if resampled.is_mcnemar(stats.TUNED, stats.BASE) else "paired randomization",
         fixed=int((difference > stats.TIE).sum()),
         broken=int((difference < -stats.TIE).sum()),
-        smallest_effect=smallest_effect(scores.metric, sampled),
+        smallest_effect=smallest_effect(scores.metric, resampled),
     )
 
 
-def other_arms(scores: MetricScores, sampled: stats.Sampled, setup: Setup) -> ArmScores:
+def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: ComparisonInputs) -> ArmScores:
     """One metric's entry in ComparisonResult.other_arms."""
     rows: list[OtherArm] = []
-    for index, name in enumerate(setup.others[: len(sampled.whole) - 2], start=2):
-        low, high = sampled.score_interval(index)
+    for index, name in enumerate(inputs.others[: len(resampled.whole) - 2], start=2):
+        low, high = resampled.score_interval(index)
         row: OtherArm = {
             "name": name,
-            "score": float(sampled.whole[index]),
+            "score": float(resampled.whole[index]),
             "score_low": low,
             "score_high": high,
-            **as_lift(sampled, stats.TUNED, index),
-            "over_base": as_lift(sampled, index, stats.BASE),
+            **as_lift(resampled, stats.TUNED, index),
+            "over_base": as_lift(resampled, index, stats.BASE),
         }
         rows.append(row)
-    tuned = scores.values[1 : 1 + setup.seeds]
+    tuned = scores.values[1 : 1 + inputs.seeds]
     return {
         "others": rows,
-        "scores": {"base": sampled.score_interval(stats.BASE), "tuned": sampled.score_interval(stats.TUNED)},
-        "constants": constant_scores(scores.metric, setup.examples, setup.parse),
-        "spread": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
+        "scores": {"base": resampled.score_interval(stats.BASE), "tuned": resampled.score_interval(stats.TUNED)},
+        "constants": constant_scores(scores.metric, inputs.examples, inputs.parse),
+        "score_sd": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
         "zero_one": scores.metric.zero_one,
     }
 
 
-def as_lift(sampled: stats.Sampled, one: int, other: int) -> Lift:
-    difference = sampled.difference(one, other)
+def as_lift(resampled: stats.Resampled, one: int, other: int) -> Lift:
+    difference = resampled.difference(one, other)
     return {"lift": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
 
 
-def lenient(arms: list[ParsedArm], primary: "Metric", setup: Setup) -> dict[str, float]:
+def lenient(arms: list[ParsedArm], primary: "Metric", inputs: ComparisonInputs) -> dict[str, float]:
     """See ComparisonResult.lenient; the rule is the metric `paper_contains`."""
     if primary.reads in ("tests", "samples"):
         return {}
-    rule, targets = metrics.load("paper_contains"), [example.target for example in setup.examples]
+    rule = metrics.load("paper_contains")
+    targets = [example.target for example in inputs.examples]
     pairs = [zip(arm.predictions, targets, strict=True) for arm in arms]
-    shares = by_arm([np.mean([rule.statistics(prediction.text, target)[0] for prediction, target in arm]) for arm in pairs], setup)
+    shares = by_arm([np.mean([rule.statistics(prediction.text, target)[0] for prediction, target in arm]) for arm in pairs], inputs)
     return {name: float(share) for name, share in ({"base": shares["base"], "tuned": np.mean(shares["tuned"])} | shares["others"]).items()}
 
 
@@ -343,7 +353,7 @@ def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerPars
     answers = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
     if not answers:
         return []
-    targets = [reference(metric.reads, example, parse) for example in examples]
+    targets = [gold_string(metric.reads, example, parse) for example in examples]
     inputs = [(parse(text, example) or "") if metric.reads == "answer" else text for text in answers for example in examples]
     result = metric.compute(predictions=inputs, references=targets * len(answers), statistics=True)
     sums = np.array(result[f"{metric.name}_statistics"]).reshape(len(answers), len(targets), -1).sum(axis=1)
@@ -353,25 +363,25 @@ def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerPars
     return sorted(rows, key=lambda row: -row["score"])
 
 
-def smallest_effect(metric: "Metric", sampled: stats.Sampled) -> float:
+def smallest_effect(metric: "Metric", resampled: stats.Resampled) -> float:
     """From the standard error of the bootstrap; of 0/1 metrics, and where that is about zero, at least the best case of 0/1 scores."""
-    spread = sampled.spread(stats.TUNED, stats.BASE)
-    observed = stats.smallest_effect(spread, sampled.confidence)
-    floor = stats.planned_effect(sampled.arms.groups, 0.0, sampled.confidence)
-    return max(observed, floor) if metric.zero_one or spread <= stats.TIE else observed
+    standard_error = resampled.standard_error(stats.TUNED, stats.BASE)
+    observed = stats.smallest_effect(standard_error, resampled.confidence)
+    floor = stats.planned_effect(resampled.arms.groups, 0.0, resampled.confidence)
+    return max(observed, floor) if metric.zero_one or standard_error <= stats.TIE else observed
 
 
-def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], setup: Setup) -> list[ExampleRow]:
+def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], inputs: ComparisonInputs) -> list[ExampleRow]:
     """See ComparisonResult.rows."""
     by_example = zip(*(arm_rows(number, arm, scores) for number, arm in enumerate(arms)), strict=True)
     return [
-        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices), **by_arm([*rows], setup)}
-        for example, rows in zip(setup.examples, by_example, strict=True)
+        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices), **by_arm([*rows], inputs)}
+        for example, rows in zip(inputs.examples, by_example, strict=True)
     ]
 
 
 def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[AnswerRow]:
-    """Texts, answers, scores and flags of arm `number`, one row an example."""
+    """Texts, answers, scores and flags of arm `number`, one row per example."""
     measured = {name: metric_scores for name, metric_scores in scores.items() if number < len(metric_scores.values)}
     rows: list[AnswerRow] = []
     for index, (prediction, answer, flag_names) in enumerate(zip(arm.predictions, arm.answers, arm.flags(), strict=True)):

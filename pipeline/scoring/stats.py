@@ -34,10 +34,10 @@ TIE = 1e-12
 
 @dataclass(frozen=True)
 class Arms:
-    """Statistics of every arm of a task under one metric, one row a group."""
+    """Statistics of every arm of a task under one metric, one row per group."""
 
     sums: Array
-    """(groups, 1 + seeds + others, k): base first, then one tuned arm a seed, then the other arms."""
+    """(groups, 1 + seeds + others, k): base first, then one tuned arm per seed, then the other arms."""
     aggregate: Aggregate
     """Summed statistics (..., k) to scores (...)."""
     seeds: int = 1
@@ -49,7 +49,7 @@ class Arms:
         return int(self.sums.shape[0])
 
     def rows(self, arm: int) -> slice:
-        """Rows in `sums` of the arm with this index among scores: one row, for tuned one a seed."""
+        """Rows in `sums` of the arm with this index among scores: one row; for tuned one per seed."""
         start = arm if arm <= TUNED else arm + self.seeds - 1
         return slice(start, start + (self.seeds if arm == TUNED else 1))
 
@@ -76,13 +76,13 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """Bootstrap, jackknife and randomization of one metric; an arm is its index among scores: BASE, TUNED, 2, 3, ..."""
+class Resampled:
+    """Bootstrap, jackknife and randomization scores of one metric; an arm is its index among scores: BASE, TUNED, 2, 3, ..."""
 
     arms: Arms
     whole: Array
     """Scores (2 + others,) over all examples."""
-    resampled: Array
+    bootstrap_scores: Array
     """Scores (resamples, 2 + others) of bootstrap resamples."""
     left_out: Array
     """Scores (groups, 2 + others) without each group."""
@@ -95,14 +95,16 @@ class Sampled:
         """Arm `one` minus arm `other`, with interval and p."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
-        value, resampled, left_out = (scores[..., one] - scores[..., other] for scores in (self.whole, self.resampled, self.left_out))
-        low, high = interval(float(value), resampled, left_out, self.confidence, self.method)
+        value, bootstrap_scores, left_out = (
+            scores[..., one] - scores[..., other] for scores in (self.whole, self.bootstrap_scores, self.left_out)
+        )
+        low, high = interval(float(value), bootstrap_scores, left_out, self.confidence, self.method)
         return Difference(float(value), low, high, self.p(one, other))
 
     def p(self, one: int, other: int) -> float:
         """Exact McNemar test where `is_mcnemar`, else paired randomization."""
         if not self.is_mcnemar(one, other):
-            return randomization(self.arms, one, other, self.swapped, len(self.resampled))
+            return randomization(self.arms, one, other, self.swapped, len(self.bootstrap_scores))
         first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(arm)])[:, 0] for arm in (one, other))
         return exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
 
@@ -115,42 +117,50 @@ class Sampled:
         whole = float(self.whole[arm])
         if self.is_mcnemar(arm, arm):
             return wilson(whole, self.arms.groups, self.confidence)
-        return interval(whole, self.resampled[:, arm], self.left_out[:, arm], self.confidence, self.method)
+        return interval(whole, self.bootstrap_scores[:, arm], self.left_out[:, arm], self.confidence, self.method)
 
-    def spread(self, one: int, other: int) -> float:
-        """Standard error of the difference: deviation of the resamples."""
-        return float((self.resampled[:, one] - self.resampled[:, other]).std())
+    def standard_error(self, one: int, other: int) -> float:
+        """Standard error of the difference: standard deviation over the bootstrap resamples."""
+        return float((self.bootstrap_scores[:, one] - self.bootstrap_scores[:, other]).std())
 
 
-def group_labels(examples: Iterable[Example]) -> NDArray[np.int64]:
+def group_ids(examples: Iterable[Example]) -> NDArray[np.int64]:
     """The group of each example as a number (n,); an example without a group is its own."""
     numbers: dict[tuple[str, str], int] = {}
     return np.array([numbers.setdefault(("", e.group) if e.group else (e.id, ""), len(numbers)) for e in examples])
 
 
-def stack(statistics: Array, aggregate: Aggregate, groups: NDArray[np.int64] | None = None, seeds: int = 1) -> Arms:
-    """The arms of statistics (1 + seeds + others, n, k); examples with one label in `groups` (n,) are summed."""
+def stack(statistics: Array, aggregate: Aggregate, group_ids: NDArray[np.int64] | None = None, seeds: int = 1) -> Arms:
+    """The arms of statistics (1 + seeds + others, n, k); examples with equal `group_ids` (n,) are summed."""
     rows = np.asarray(statistics, dtype=np.float64).swapaxes(0, 1)
-    if groups is None:
+    if group_ids is None:
         return Arms(np.ascontiguousarray(rows), aggregate, seeds)
-    labels, index = np.unique(groups, return_inverse=True)
-    sums = np.zeros((len(labels), *rows.shape[1:]))
+    groups, index = np.unique(group_ids, return_inverse=True)
+    sums = np.zeros((len(groups), *rows.shape[1:]))
     np.add.at(sums, index, rows)
     return Arms(sums, aggregate, seeds)
 
 
-def sample(metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: Method = "bca") -> list[Sampled]:
+def resample(metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: Method = "bca") -> list[Resampled]:
     """Resample all metrics of one task at once; they have the same groups, the same seeds, and any arms."""
     resampled = bootstrap(metrics, resamples, seed)
     swapped = iter(swap([arms for arms in metrics if needs_swaps(arms)], resamples, seed))
-    samples = []
+    results = []
     for arms, scores in zip(metrics, resampled, strict=True):
         total = arms.sums.sum(axis=0)
         left_out = arms.scores(total - arms.sums)
-        samples.append(
-            Sampled(arms, arms.scores(total), scores, left_out, next(swapped) if needs_swaps(arms) else None, confidence, method)
+        results.append(
+            Resampled(
+                arms=arms,
+                whole=arms.scores(total),
+                bootstrap_scores=scores,
+                left_out=left_out,
+                swapped=next(swapped) if needs_swaps(arms) else None,
+                confidence=confidence,
+                method=method,
+            )
         )
-    return samples
+    return results
 
 
 def needs_swaps(arms: Arms) -> bool:
@@ -256,12 +266,13 @@ def randomization(arms: Arms, one: int, other: int, swapped: Array | None, resam
 
     Exact over all 2^groups swaps where these are no more than `resamples`, otherwise (count + 1) / (resamples + 1)
     over the random ones of `swap` (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
-    For a mean metric this is the sign-flip test. Several seeds are swapped together, so their spread is not tested.
+    For a mean metric this is the sign-flip test. Several seeds are swapped together, so the variation between seeds is not tested.
     """
     mine, yours = arms.rows(one), arms.rows(other)
     gap = arms.sums[:, mine] - arms.sums[:, yours]
     gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups with equal answers in both arms change nothing
-    flat, total = gap.reshape(len(gap), int(np.prod(gap.shape[1:]))), arms.sums.sum(axis=0)
+    flat = gap.reshape(len(gap), int(np.prod(gap.shape[1:])))
+    total = arms.sums.sum(axis=0)
 
     def as_far(moved: Array) -> int:
         lifts = (arms.aggregate(total[mine] - moved) - arms.aggregate(total[yours] + moved)).mean(axis=1)

@@ -13,7 +13,7 @@ from pipeline import arms, metrics
 from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.machine import Work
-from pipeline.measures import decompose, forgetting, grounding, relevance
+from pipeline.measures import decompose, hallucination, non_inferiority, relevance
 from pipeline.models import liveness
 from pipeline.scoring import scoring, stats
 from pipeline.store import input_names
@@ -37,17 +37,17 @@ def run(work: Work) -> dict[str, Any]:
     predictions = load_predictions(work, heldout, seeds)
     result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
     by_arm = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
-    grounded = grounding.measure(task, heldout, by_arm, work.params["confidence"], folder.preface())
+    hallucinations = hallucination.measure(task, heldout, by_arm, work.params["confidence"], folder.preface())
 
     out = ComparisonFolder(work.out)
-    replace(result, rows=[add_flags(row, grounded.hallucinated) for row in result.rows]).write(out)
+    replace(result, rows=[add_flags(row, hallucinations.hallucinated) for row in result.rows]).write(out)
     out.write_json(
         {
             out.LIVENESS: adapters,
-            out.DECOMPOSITION: decompose.decompose(result.names, result.sampled),
-            out.GROUNDING: grounded.figures,
+            out.DECOMPOSITION: decompose.decompose(result.names, result.resampled),
+            out.HALLUCINATION: hallucinations.figures,
             out.RELEVANCE: {"arms": relevance_by_arm(work, heldout)},
-            out.FORGETTING: {"suites": forgetting_suites(work)},
+            out.OTHER_TASKS: {"suites": other_tasks(work)},
         }
     )
     return {row.metric: {"base": row.base, "tuned": row.tuned, "lift": row.lift} for row in result.comparisons}
@@ -69,9 +69,9 @@ def has_samples(predictions: scoring.ArmPredictions) -> bool:
     return all(row.samples for rows in (predictions.base, *predictions.tuned) for row in rows)
 
 
-def settings_of(work: Work, task: Task, sampled: bool) -> scoring.Settings:
-    """Sampled code is scored by pass@k too."""
-    names = (*task.metrics, "pass_at_k") if sampled and "pass_at_1" in task.metrics else task.metrics
+def settings_of(work: Work, task: Task, with_samples: bool) -> scoring.Settings:
+    """Code tasks with random samples are scored by pass@k too."""
+    names = (*task.metrics, "pass_at_k") if with_samples and "pass_at_1" in task.metrics else task.metrics
     statistics = {name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")}
     return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code})
 
@@ -86,13 +86,13 @@ def predictions_of(work: Work, arm: str, seed: int | None = None, suite: str = "
 
 
 def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> scoring.ArmPredictions:
-    """Predictions of all arms: those with inputs, the raw picks of those that ranked choices, and the constant answer."""
+    """Predictions of all arms: those with inputs, the unnormalized picks of those that ranked choices, and the constant answer."""
     others: dict[str, list[Prediction]] = {}
     for name in map(input_names.parse, sorted(work.inputs)):
         if name.role == "predictions" and not name.suite and name.arm not in ("base", "tuned"):
             others[name.arm] = predictions_of(work, name.arm)
             if arms.find(name.arm).constrained and any(row.logprobs for row in others[name.arm]):
-                others[arms.reread(name.arm)] = scoring.raw_pick(others[name.arm], heldout)
+                others[arms.unnormalized_arm(name.arm)] = scoring.unnormalized_picks(others[name.arm], heldout)
     if "train" in work.inputs:
         answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in heldout]
@@ -112,7 +112,7 @@ def add_flags(row: ExampleRow, hallucinated: dict[str, list[set[str]]]) -> Examp
 
 def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Relevance]:
     """How relevant each arm's answers are to their prompts."""
-    groups = dict(zip((example.id for example in heldout), stats.group_labels(heldout), strict=True))
+    groups = dict(zip((example.id for example in heldout), stats.group_ids(heldout), strict=True))
     by_arm = {}
     for name in map(input_names.parse, sorted(work.inputs)):
         if name.role == "relevance":
@@ -127,8 +127,8 @@ def resampling(work: Work) -> tuple[float, int, int]:
     return work.params["confidence"], work.params["resamples"], work.params["seed"]
 
 
-def forgetting_suites(work: Work) -> list[Suite]:
-    """Tuned against base on every general suite."""
+def other_tasks(work: Work) -> list[Suite]:
+    """Tuned against base on paragraphs of plain English and on every other task."""
     suites = [paragraphs_suite(work)] if str(PARAGRAPHS) in work.inputs else []
     return suites + [other_task_suite(work, name, inline.from_spec(spec)) for name, spec in work.params["general"].items()]
 
@@ -137,8 +137,8 @@ def paragraphs_suite(work: Work) -> Suite:
     """Loss on plain English; a base that guesses no better than evenly has nothing to lose there."""
     losses = Artifact.open(folder_of(work, PARAGRAPHS))
     rows: list[Any] = LossesFolder(losses.path).rows()
-    suite = forgetting.loss_suite(rows, work.params["loss_margin"], *resampling(work))
-    measurable = forgetting.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
+    suite = non_inferiority.loss_suite(rows, work.params["loss_margin"], *resampling(work))
+    measurable = non_inferiority.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
     return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
 
 
@@ -150,6 +150,6 @@ def other_task_suite(work: Work, name: str, task: Task) -> Suite:
     )
     metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
     rows = scoring.score_two_arms(metric, base, tuned, heldout, task.answer)
-    suite = forgetting.task_suite(rows, stats.group_labels(heldout), work.params["margin"], work.params["confidence"])
+    suite = non_inferiority.task_suite(rows, stats.group_ids(heldout), work.params["margin"], work.params["confidence"])
     # a base that scores no more than the margin has nothing to lose by it
     return {"suite": name, **suite, "task_metric": task.metrics[0], "measurable": suite["base"] > work.params["margin"]}

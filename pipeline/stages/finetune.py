@@ -29,15 +29,17 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 
 
 def run(work: Work) -> dict[str, Any]:
-    params, device = work.params, work.machine.torch_device()
+    params = work.params
+    device = work.machine.torch_device()
     render = renderer.renderer(params["model"])
     data = TrainFolder(work.inputs["train"])
-    train_rows, dev_rows = tokenized(work, data.examples(), render), tokenized(work, data.dev(), render)
+    train_rows = tokenized(work, data.examples(), render)
+    dev_rows = tokenized(work, data.dev(), render)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     seed_everything(params["seed"])  # before the adapter exists: its weights may be random
     model = adapters.attach(base, params)
     try:
-        return train(work, model, Rows(train_rows, dev_rows, render.pad))
+        return train(work, model, Rows(train_rows, dev_rows, render.pad_id))
     finally:
         model.unload()
 
@@ -62,8 +64,8 @@ class Rows:
     train: list[batching.TokenRow]
     dev: list[batching.TokenRow]
     """Held back to choose the best step; may be empty."""
-    pad: int
-    """The id that fills up shorter rows of a batch."""
+    pad_id: int
+    """Fills up the shorter rows of a batch."""
 
 
 def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
@@ -75,14 +77,15 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
     import torch
     from transformers import get_scheduler
 
-    params, steps = work.params, training_state.total_steps(len(rows.train), work.params)
+    params = work.params
+    steps = training_state.total_steps(len(rows.train), params)
     tensors = adapters.trainable(model)
     optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
     schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
     state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
-    passes = Passes(model, params["compute"], rows.pad, params["packing"])
+    passes = Passes(model, params["compute"], rows.pad_id, params["packing"])
 
     with meter("training", steps, "steps") as progress, tracking.tracker(work) as track:
         progress.advance(state.step)
@@ -92,7 +95,8 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
             loss, norm = one_step(passes, state, batch, params["max_grad_norm"])
             measures = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
             schedule.step()
-            state.step, state.tokens = state.step + 1, state.tokens + sum(map(len, batch))
+            state.step += 1
+            state.tokens += sum(map(len, batch))
             state.target_tokens += sum(row.target_count for row in batch)
             if rows.dev and (state.step % params["dev_every"] == 0 or state.step == steps):
                 measures["dev_loss"] = passes.mean_loss(rows.dev, state.micro_tokens)
@@ -108,18 +112,21 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
 class Passes:
     """Forward and backward passes at the recipe's precision, over padded rows or packed ones."""
 
-    def __init__(self, model: Any, compute: str, pad: int, packing: bool = False) -> None:
+    def __init__(self, model: Any, compute_dtype: str, pad_id: int, packing: bool = False) -> None:
         from accelerate import Accelerator
 
-        self.model, self.pad, self.bf16, self.packing = model, pad, compute == "bf16", packing
+        self.model = model
+        self.pad_id = pad_id
+        self.bf16 = compute_dtype == "bf16"
+        self.packing = packing
         self.accelerator = Accelerator(cpu=model.device.type == "cpu")
 
     def loss(self, rows: Sequence[batching.TokenRow]) -> Any:
         import torch
 
         device = self.model.device
-        batch = batching.packed(rows, device) if self.packing else batching.padded(rows, self.pad, device)
-        # not the accelerator's own autocast: its precision is fixed once a process, and jobs of a sweep may differ
+        batch = batching.packed(rows, device) if self.packing else batching.padded(rows, self.pad_id, device)
+        # not the accelerator's own autocast: its precision is fixed once per process, and jobs of a sweep may differ
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return target_loss(self.model, batch)
 
@@ -129,9 +136,10 @@ class Passes:
         return [[rows[i] for i in batch] for batch in cut([len(row) for row in rows], budget)]
 
     def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
-        """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats a token."""
+        """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats per token."""
         self.model.train()
-        total, loss_sum = sum(row.target_count for row in rows), 0.0
+        total = sum(row.target_count for row in rows)
+        loss_sum = 0.0
         if not total:
             raise TrainingError("an optimizer step has no target token to learn from", "Look at the examples with `loralift show-prompt`.")
         for batch in self.batches(rows, budget):
@@ -141,7 +149,7 @@ class Passes:
         return float(loss_sum)
 
     def mean_loss(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
-        """Mean loss over all target tokens without training, in nats a token."""
+        """Mean loss over all target tokens without training, in nats per token."""
         import torch
 
         self.model.eval()

@@ -57,7 +57,7 @@ def tokens_of(render: renderer.Renderer, paragraph: str, longest: int) -> batchi
         DataError: nothing is left to predict.
     """
     bos = render.tokenizer.bos_token_id
-    ids = ([] if bos is None else [int(bos)]) + render.plain(paragraph)
+    ids = ([] if bos is None else [int(bos)]) + render.encode(paragraph)
     if len(ids) < 2:
         raise DataError(f"a paragraph of {general_text.FILE} is too short to be predicted: {paragraph}", "Make it longer.")
     return batching.TokenRow.from_prompt(ids[:1], ids[1:longest])

@@ -62,7 +62,7 @@ class Prompts:
     facts: dict[str, Any] = field(default_factory=dict)
     """What the manifest says of the prompts."""
     separator: str = ""
-    """Ends an answer beside the recipe's stop strings; empty: nothing does."""
+    """A further stop string, between few-shot examples; see StopConditions. Empty: there is none."""
 
 
 def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts:
@@ -79,7 +79,8 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts
     if "train" not in work.inputs:
         return Prompts(heldout, ids)
     train = TrainFolder(work.inputs["train"]).examples()
-    preface, max_tokens = folder.preface(), window - work.params["max_new_tokens"]
+    preface = folder.preface()
+    max_tokens = window - work.params["max_new_tokens"]
     if work.params.get("constrain") == "keys":
         keys = few_shot_prompts.json_keys(train)
         examples, unchanged = few_shot_prompts.with_key_lists(heldout, keys, render, preface, max_tokens)
@@ -91,7 +92,9 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
     """The few-shot prompts of the examples."""
     pairs = [shots.prompt(example) for example in heldout]
     counts = [count for _, count in pairs]
-    shrunk, fewest, most = sum(count < shots.count for count in counts), min(counts, default=0), max(counts, default=0)
+    shrunk = sum(count < shots.count for count in counts)
+    fewest = min(counts, default=0)
+    most = max(counts, default=0)
     if shrunk:
         why = "there are no more" if len(shots.train) <= fewest else "no more fit"
         say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} worked examples, the fewest {fewest}: {why}")
@@ -113,9 +116,17 @@ class ArmAnswers:
     """Predictions of one job, batch by batch; the batches are fixed by the examples and the token budget alone."""
 
     def __init__(self, work: Work, backend: Backend, render: renderer.Renderer, prompts: Prompts) -> None:
-        self.work, self.backend, self.render, self.prompts = work, backend, render, prompts
         params = work.params
-        self.stop = StopConditions(params["max_new_tokens"], backend.end_tokens, tuple(params["stop"]), prompts.separator)
+        self.work = work
+        self.backend = backend
+        self.render = render
+        self.prompts = prompts
+        self.stop = StopConditions(
+            max_new_tokens=params["max_new_tokens"],
+            eos_ids=backend.eos_ids,
+            stop_strings=tuple(params["stop"]),
+            separator=prompts.separator,
+        )
 
     def written(self) -> list[Prediction]:
         """Greedy answers; with as many random ones, and the log-likelihoods of the choices, as the recipe asks for."""
@@ -133,7 +144,7 @@ class ArmAnswers:
             number: of the round of random answers; None: greedy.
         """
         path = self.work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
-        batches = self.backend.generate_batches(self.prompts.ids, self.stop.limit)
+        batches = self.backend.generate_batches(self.prompts.ids, self.stop.max_new_tokens)
 
         def answer(batch: Sequence[int]) -> list[dict[str, Any]]:
             examples = [self.prompts.examples[index] for index in batch]
@@ -150,7 +161,7 @@ class ArmAnswers:
         return SamplingParams(params["temperature"], params["top_p"], seed)
 
     def ranked(self) -> list[Prediction]:
-        """The choice of the highest log-likelihood a token for every example, and the sums of all."""
+        """The choice of the highest log-likelihood per token for every example, and the sums of all."""
         predictions = []
         for example, choices, sums in zip(self.prompts.examples, self.choice_ids, self.likelihoods(), strict=True):
             if not choices:
@@ -163,7 +174,7 @@ class ArmAnswers:
         return predictions
 
     def likelihoods(self) -> list[list[float]]:
-        """For every example the log-likelihood of each of its choices after the prompt, without an end token, in nats."""
+        """For every example the log-likelihood of each of its choices after the prompt, without EOS, in nats."""
         prompts, choices = self.prompts.ids, self.choice_ids
 
         def choice_logprobs(batch: Sequence[int]) -> list[list[float]]:
@@ -181,10 +192,10 @@ class ArmAnswers:
 
 
 def prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:
-    """What the tokens of an answer say, cut at its first stop string, and what ended it."""
-    ended = bool(row) and row[-1] in stop.ends
+    """The decoded answer, cut at its first stop string, and what ended it."""
+    ended = bool(row) and row[-1] in stop.eos_ids
     ids = row[:-1] if ended else row
     text = decode(ids)
-    if (end := stop.end(text)) is not None:
+    if (end := stop.first_end(text)) is not None:
         return Prediction(example.id, text[:end], len(ids), "stop")
     return Prediction(example.id, text, len(ids), "eos" if ended else "length")

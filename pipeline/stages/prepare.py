@@ -258,7 +258,7 @@ def measured(
 ) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
     """Every example with its tokens, which are counted for many at a time."""
     while chunk := list(islice(examples, CHUNK)):
-        counts = render.lengths([(example.prompt, example.target) for _, example in chunk])
+        counts = render.token_counts([(example.prompt, example.target) for _, example in chunk])
         yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 
 
@@ -281,7 +281,7 @@ def facts(draw: Draw, tally: Tally) -> dict[str, Any]:
     """What is known of either split."""
     columns = zip(("prompt", "target"), zip(*draw.lengths, strict=True), strict=True)
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
-    counts = {"wanted": draw.wanted, "kept": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
+    counts = {"wanted": draw.wanted, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
     return {**counts, "dropped": tally.counts(), "tokens": tokens}
 
 
@@ -328,9 +328,9 @@ def dev_count(available: int, examples: int, dev: int) -> int:
 def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
     """What a person should know without opening a file."""
     split, dev = params["split"], params.get("dev_examples", 0)
-    if facts["kept"] < facts["wanted"]:
+    if facts["selected"] < facts["wanted"]:
         shared = f": {facts['examples']} examples, {facts['dev']} of {dev} for dev" if dev else ""
-        say(f"  {split}: {facts['kept']} of the {facts['wanted']} examples asked for; there are no more{shared}")
+        say(f"  {split}: {facts['selected']} of the {facts['wanted']} examples asked for; there are no more{shared}")
     if dev and facts["dev"] < FEW_DEV:
         say(f"  {split}: warning: a dev part of {facts['dev']} says little of which adapter is best (finetune.keep): {remedy(facts, dev)}")
     if facts["source"].get("instead_of"):
@@ -349,6 +349,6 @@ def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
 
 def remedy(facts: dict[str, Any], dev: int) -> str:
     """What makes a small dev part larger."""
-    if facts["kept"] < facts["wanted"] and dev >= FEW_DEV:
+    if facts["selected"] < facts["wanted"] and dev >= FEW_DEV:
         return "ask for fewer prepare.train_examples"  # of which the dev part has the same share
     return f"ask for {FEW_DEV} prepare.dev_examples or more"

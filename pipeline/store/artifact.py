@@ -22,8 +22,8 @@ from pipeline.errors import ArtifactError, MachineError
 from pipeline.store import key_history
 
 MANIFEST = "manifest.json"
-CHECKPOINTS = ("finetune",)
-"""Stages whose folders hold weights: they lie under checkpoints/, and a model card may be added after the seal."""
+ADAPTER_STAGES = ("finetune",)
+"""Stages whose folders hold an adapter: they lie under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 
@@ -41,7 +41,8 @@ class ArtifactSpec:
 
     @property
     def key(self) -> str:
-        params, inputs = key_history.hashed_params(self.stage, self.params), key_history.hashed_inputs(self.inputs)
+        params = key_history.hashed_params(self.stage, self.params)
+        inputs = key_history.hashed_inputs(self.inputs)
         return json_sha256([key_history.hashed_stage(self.stage), self.version, params, inputs])
 
 
@@ -97,7 +98,7 @@ class Artifact:
             ArtifactError: a file was added, removed or changed since the stage wrote it.
         """
         now = file_hashes(self.path)
-        if self.stage in CHECKPOINTS:
+        if self.stage in ADAPTER_STAGES:
             now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
         if changed or json_sha256(self.files) != self.digest:
@@ -118,7 +119,7 @@ class Store:
         return self.data / ".hashes.json"
 
     def folder(self, stage: str) -> Path:
-        return self.checkpoints if stage in CHECKPOINTS else self.data / stage
+        return self.checkpoints if stage in ADAPTER_STAGES else self.data / stage
 
     def folders(self, stage: str) -> list[Path]:
         """Where artifacts of a stage may be: its folder, and the one of its first name."""
@@ -127,8 +128,8 @@ class Store:
     def place(self, spec: ArtifactSpec) -> Path:
         return self.folder(spec.stage) / f"{spec.label}--{spec.key[:12]}"
 
-    def resume(self, spec: ArtifactSpec) -> Path:
-        """Where a stage keeps what it would lose if it were killed; removed when the artifact is sealed."""
+    def resume_folder(self, spec: ArtifactSpec) -> Path:
+        """Holds what a stage would lose if it were killed; removed when the artifact is sealed."""
         return self.checkpoints / ".resume" / spec.key[:24]
 
     def find(self, stage: str, key: str) -> Artifact | None:
@@ -166,9 +167,20 @@ class Store:
         self, spec: ArtifactSpec, scratch: Path, facts: dict[str, Any], provenance: dict[str, Any], lineage: Mapping[str, str]
     ) -> Artifact:
         """Write the manifest, flush all to disk and rename the folder into place."""
-        final, files = self.place(spec), file_hashes(scratch)
+        final = self.place(spec)
+        files = file_hashes(scratch)
         sealed = Artifact(
-            final, spec.stage, spec.key, json_sha256(files), spec.version, spec.params, spec.inputs, files, facts, provenance, dict(lineage)
+            path=final,
+            stage=spec.stage,
+            key=spec.key,
+            digest=json_sha256(files),
+            version=spec.version,
+            params=spec.params,
+            inputs=spec.inputs,
+            files=files,
+            facts=facts,
+            provenance=provenance,
+            lineage=dict(lineage),
         )
         sealed.write_manifest(scratch)
         for path in [*scratch.rglob("*"), scratch]:
@@ -180,7 +192,7 @@ class Store:
                 raise
             return Artifact.open(final)  # another process made it first; the key says that it is the same
         flush(final.parent)
-        shutil.rmtree(self.resume(spec), ignore_errors=True)
+        shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
         return sealed
 
 

@@ -44,7 +44,7 @@ class ArmSpeedRow(ArmSpeed):
     timed_as: str | None
     """The arm that was timed in its place; null where it was timed itself."""
     overhead: float | None
-    """Its latency over base's, median over prompts that both answered; null of base."""
+    """Its latency over base's, median over prompts that both answered; null for base."""
 
 
 class SpeedFigures(TypedDict):
@@ -72,9 +72,9 @@ class ArmCost(TypedDict):
     """What an arm's requests cost, in US dollars; null where a speed or a price is not known."""
 
     in_per_million: float | None
-    """A million prompt tokens."""
+    """Per million prompt tokens."""
     out_per_million: float | None
-    """A million new tokens."""
+    """Per million new tokens."""
     request: float | None
     """One request of mean length."""
     seconds: float | None

@@ -39,7 +39,7 @@ class Part(Gain):
     over: str
     """At the start of the step."""
     tried: Trial | None
-    """What the arm of this step scored over `over`; null of `learned`, and where there is no such arm."""
+    """What the arm of this step scored over `over`; null for `learned`, and where there is no such arm."""
 
 
 class PartRow(Part):
@@ -84,7 +84,7 @@ class LossRow(TypedDict):
 
 
 class Divergence(Interval):
-    """KL(base || tuned) over all tokens, in nats a token."""
+    """KL(base || tuned) over all tokens, in nats per token."""
 
     mean: float
 
@@ -120,23 +120,23 @@ class TestedDifference(Interval):
 
 
 class SuiteFigures(TestedDifference):
-    """Tuned against base on one general suite, a score in 0..1 or a loss in nats a token; below zero, tuned is better."""
+    """Tuned against base on one other-task suite, a score in 0..1 or a loss in nats per token; below zero, tuned is better."""
 
     kind: Literal["loss", "task"]
     """Loss on plain English, or score on another task."""
     task_metric: str | None
-    """What a task is scored by; null of losses."""
+    """What a task is scored by; null for losses."""
     n: int
     """Examples, or paragraphs."""
     base: float
     tuned: float
     kl: Divergence | None
-    """Null of tasks."""
+    """Null for tasks."""
     flips: Flips
     broken: list[FlippedExample]
-    """The first of them; empty of losses."""
+    """The first of them; empty for losses."""
     fixed: list[FlippedExample]
-    """The first of them; empty of losses."""
+    """The first of them; empty for losses."""
 
 
 class Suite(SuiteFigures):
@@ -160,7 +160,7 @@ class SuiteRow(Suite):
     label: str
     """The suite's name for people."""
     metric_name: str | None
-    """The metric's name for people; null of losses."""
+    """The metric's name for people; null for losses."""
     anchor: str
     """Id of its row on the page."""
 
@@ -183,7 +183,7 @@ class Relevance(Interval):
 
     n: int
     gain: float
-    """Nats a token that an answer gains by its own prompt, with low and high."""
+    """Nats per token that an answer gains by its own prompt, with low and high."""
     auc: float | None
     """Share of pairs in which an answer fits its own prompt better than another one; null where there was no other prompt."""
     auc_low: float | None
@@ -234,7 +234,7 @@ class SlotErrors(TypedDict):
     """The first answers with errors."""
 
 
-class Grounding(Rate):
+class Hallucination(Rate):
     """Hallucination of an arm: answers with invented names, numbers or dates; `rate` is hallucinated / answers."""
 
     n: int
@@ -249,11 +249,11 @@ class Grounding(Rate):
     """The first answers with invented facts."""
 
 
-class GroundingByArm(TypedDict):
-    """grounding.json."""
+class HallucinationByArm(TypedDict):
+    """hallucination.json."""
 
     kind: Literal["text", "slots"] | None
-    arms: dict[str, Grounding]
+    arms: dict[str, Hallucination]
 
 
 class AdapterSigns(TypedDict):

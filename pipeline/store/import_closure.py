@@ -71,7 +71,7 @@ def data(folder: Path) -> list[Path]:
 
 @cache
 def hashed(path: Path) -> str:
-    """Once a process: a run keeps the code that it began with."""
+    """Once per process: a run keeps the code that it began with."""
     return file_hash(path)
 
 

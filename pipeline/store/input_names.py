@@ -1,8 +1,8 @@
 """Composes and parses the names of job inputs, which are part of an artifact's key. No other file does.
 
 A comparison reads `heldout` and `train` (examples), the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`, `reference.<model>`),
-`relevance.<arm>`, and general suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or `tuned`). A report reads the
-same of every cell, with `adapter<seed>`, `speed` and `verdict`, as `<cell>.<name>`.
+`relevance.<arm>`, and other-task suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or `tuned`). A report reads the
+same of every cell, with `adapter<seed>`, `speed` and `comparison`, as `<cell>.<name>`.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 from pipeline import arms
 
-Single = Literal["heldout", "train", "adapter", "speed", "verdict"]
-"""Roles of which a task has one input (of `adapter` one a training seed); their names are their own."""
+Single = Literal["heldout", "train", "adapter", "speed", "comparison"]
+"""Roles of which a task has one input (of `adapter` one per training seed); their names are their own."""
 Role = Single | Literal["predictions", "relevance", "losses"]
 CELL = re.compile(r"(?P<cell>cell\d+)\.(?P<name>.+)")
 SUITE = re.compile(r"general\.(?P<suite>.+)\.(?P<part>heldout|base|tuned)")
@@ -27,9 +27,9 @@ class InputName:
     arm: str = ""
     """Whose predictions or relevance, as `pipeline.arms` names it."""
     seed: int | None = field(default=None, kw_only=True)
-    """Training seed of an adapter, or of predictions of tuned, where there is one folder a seed."""
+    """Training seed of an adapter, or of predictions of tuned, where there is one folder per seed."""
     suite: str = field(default="", kw_only=True)
-    """The general suite that it belongs to; empty for the task itself."""
+    """The other-task suite that it belongs to; empty for the task itself."""
     cell: str = field(default="", kw_only=True)
     """The cell of a report that it belongs to."""
 

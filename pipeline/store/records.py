@@ -1,4 +1,4 @@
-"""Reads and writes the rows that stages hand to each other, one JSON object a line."""
+"""Reads and writes the rows that stages hand to each other, one JSON object per line."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +50,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one model answered to one example, as it came; answers and scores are derived from it."""
+    """One model's answer to one example, verbatim; parsed answers and scores are derived from it."""
 
     example: str
     text: str
@@ -109,7 +109,7 @@ Record = TypeVar("Record", Example, Prediction, Comparison)
 
 
 def write(path: Path, rows: Iterable[Record]) -> int:
-    """Write one JSON object a line and return their number."""
+    """Write one JSON object per line and return their number."""
     count = 0
     names: list[str] = []
     with path.open("w", encoding="utf-8") as file:
@@ -152,7 +152,7 @@ def dictionaries(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_dictionaries(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write any JSON-lines file, one object a line."""
+    """Write any JSON-lines file, one object per line."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.store import records
 from pipeline.store.artifact import CARD
-from pipeline.store.figure_types import Decomposition, GroundingByArm, Liveness, RelevanceByArm, Suites
+from pipeline.store.figure_types import Decomposition, HallucinationByArm, Liveness, RelevanceByArm, Suites
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.records import Comparison
 from pipeline.store.score_types import ArmScores, CountsByArm, ExampleRow
@@ -28,16 +28,16 @@ class ComparisonFolder(Folder):
     LENIENT = "lenient.json"
     LIVENESS = "liveness.json"
     DECOMPOSITION = "decomposition.json"
-    GROUNDING = "grounding.json"
+    HALLUCINATION = "hallucination.json"
     RELEVANCE = "relevance.json"
-    FORGETTING = "forgetting.json"
+    OTHER_TASKS = "forgetting.json"
 
     @property
     def examples_file(self) -> Path:
         return self.path / self.EXAMPLES
 
     def comparisons(self) -> list[Comparison]:
-        """One a metric; p_adjusted and verdict are not set yet."""
+        """One per metric; p_adjusted and verdict are not set yet."""
         return list(records.read(self.path / self.COMPARISONS, Comparison))
 
     def write_comparisons(self, comparisons: Iterable[Comparison]) -> None:
@@ -60,7 +60,7 @@ class ComparisonFolder(Folder):
         return counts
 
     def liveness(self) -> list[Liveness]:
-        """One a training seed."""
+        """One per training seed."""
         reports: list[Liveness] = records.read_json(self.path / self.LIVENESS)
         return reports
 
@@ -74,16 +74,16 @@ class ComparisonFolder(Folder):
         by_metric: dict[str, Decomposition] | None = self.measured(self.DECOMPOSITION)
         return by_metric
 
-    def grounding(self) -> GroundingByArm | None:
-        by_arm: GroundingByArm | None = self.measured(self.GROUNDING)
+    def hallucination(self) -> HallucinationByArm | None:
+        by_arm: HallucinationByArm | None = self.measured(self.HALLUCINATION)
         return by_arm
 
     def relevance(self) -> RelevanceByArm | None:
         by_arm: RelevanceByArm | None = self.measured(self.RELEVANCE)
         return by_arm
 
-    def forgetting(self) -> Suites | None:
-        suites: Suites | None = self.measured(self.FORGETTING)
+    def other_tasks(self) -> Suites | None:
+        suites: Suites | None = self.measured(self.OTHER_TASKS)
         return suites
 
     def measured(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Logs finished rows of a long stage, one JSON object a line, so a killed run continues after the last whole row."""
+"""Logs finished rows of a long stage, one JSON object per line, so a killed run continues after the last whole row."""
 
 import json
 import os

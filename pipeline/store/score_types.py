@@ -35,15 +35,15 @@ class AnswerCounts(TypedDict):
     refused: int
     """A model behind an endpoint gave no answer."""
     mean_tokens: float
-    """Generated tokens an answer."""
+    """Generated tokens per answer."""
 
 
 class ByArm(TypedDict, Generic[Value]):
-    """One value an arm."""
+    """One value per arm."""
 
     base: Value
     tuned: list[Value]
-    """One a training seed."""
+    """One per training seed."""
     others: dict[str, Value]
 
 
@@ -68,7 +68,7 @@ class OtherArm(Lift):
     over_base: Lift
 
 
-class Spread(TypedDict):
+class ScoreSd(TypedDict):
     """Standard deviation of the scores of single examples."""
 
     base: float
@@ -83,7 +83,7 @@ class ArmScores(TypedDict):
     """Interval of the score of base and of tuned."""
     constants: list[ConstantScore]
     """Best first; empty where answers are free text or code."""
-    spread: Spread
+    score_sd: ScoreSd
     zero_one: bool
     """Whether an example scores 0 or 1 and nothing between."""
 

@@ -48,7 +48,7 @@ def preface(shots: Sequence[Example]) -> str:
 
 
 def read(path: Path, split: str) -> Iterator[Row]:
-    """Sentences of a CoNLL file: one token a line, followed by its tags; a blank line after each sentence; the fourth field is NER."""
+    """Sentences of a CoNLL file: one token per line, followed by its tags; a blank line after each sentence; the fourth field is NER."""
     del split
     with path.open(encoding="utf-8") as file:
         fields = (line.split() for line in file)

@@ -21,7 +21,10 @@ class PairedBootstrap(PairedComparison):
     def __init__(
         self, confidence: float = 0.95, resamples: int = 10_000, method: stats.Method = "bca", resampling_seed: int = 0, **options: Any
     ) -> None:
-        self.confidence, self.resamples, self.method, self.resampling_seed = confidence, resamples, method, resampling_seed
+        self.confidence = confidence
+        self.resamples = resamples
+        self.method = method
+        self.resampling_seed = resampling_seed
         super().__init__(**options)
 
     def _compute(
@@ -33,7 +36,7 @@ class PairedBootstrap(PairedComparison):
             for predictions in (predictions1, predictions2)
         ]
         arms = stats.stack(np.array(rows), module.aggregate)
-        (sampled,) = stats.sample([arms], self.resamples, self.resampling_seed, self.confidence, self.method)
-        lift = sampled.difference(stats.TUNED, stats.BASE)
-        base, tuned = (float(score) for score in sampled.whole)
+        (resampled,) = stats.resample([arms], self.resamples, self.resampling_seed, self.confidence, self.method)
+        lift = resampled.difference(stats.TUNED, stats.BASE)
+        base, tuned = (float(score) for score in resampled.whole)
         return {"base": base, "tuned": tuned, "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}

@@ -63,7 +63,7 @@ class CodeMetric(MeanMetric):
 
 
 class PassAt1(CodeMetric):
-    """Share of predictions that pass all their tests; per_example=True adds pass_at_1_reasons, one a prediction.
+    """Share of predictions that pass all their tests; per_example=True adds pass_at_1_reasons, one per prediction.
 
     The prediction is Python code, the whole answer or what follows the prefix; see `program`. It is run once, in a
     sandbox; on a machine that has none MachineError is raised, unless the metric is made with unsafe=True.

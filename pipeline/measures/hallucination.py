@@ -13,7 +13,7 @@ from pipeline.measures.named_facts import AllowedFacts, Fact
 from pipeline.measures.stop_words import COMMON_WORDS
 from pipeline.measures.tokens import normal_form
 from pipeline.scoring import stats
-from pipeline.store.figure_types import Grounding, GroundingByArm, InventedFacts, Rate, SlotErrors, SlotSlips
+from pipeline.store.figure_types import Hallucination, HallucinationByArm, InventedFacts, Rate, SlotErrors, SlotSlips
 from pipeline.store.records import Example, Prediction
 
 FACT_KINDS = ("name", "number", "date")
@@ -25,10 +25,10 @@ COPIED_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class GroundingResult:
+class HallucinationResult:
     """The hallucinations of all arms of a task."""
 
-    figures: GroundingByArm
+    figures: HallucinationByArm
     hallucinated: dict[str, list[set[str]]]
     """By arm, one set per seed: ids of the examples whose answer hallucinates."""
 
@@ -79,7 +79,7 @@ class TaskContext:
 
 def measure(
     task: Task, examples: Sequence[Example], arms: Mapping[str, Sequence[Sequence[Prediction]]], confidence: float, preface: str = ""
-) -> GroundingResult:
+) -> HallucinationResult:
     """Count the hallucinations and the slot errors of every arm.
 
     An answer counts once, however many facts it invents. rate = hallucinated / answers; empty and refused answers count in n but not in
@@ -100,7 +100,7 @@ def measure(
         KeyError: an arm lacks an example.
     """
     if not task.grounded:
-        return GroundingResult({"kind": None, "arms": {}}, {name: [set() for _ in seeds] for name, seeds in arms.items()})
+        return HallucinationResult({"kind": None, "arms": {}}, {name: [set() for _ in seeds] for name, seeds in arms.items()})
     context = task_context(task, examples, preface)
     predictions = {name: [{row.example: row for row in rows} for rows in seeds] for name, seeds in arms.items()}
     tallies = {name: Tally(ids_by_seed=[set() for _ in seeds]) for name, seeds in arms.items()}
@@ -108,9 +108,9 @@ def measure(
         judge = ExampleJudge(context, example)
         for name, seeds in predictions.items():
             judge.add(tallies[name], [by_id[example.id] for by_id in seeds])
-    labels = stats.group_labels(examples).tolist()
+    labels = stats.group_ids(examples).tolist()
     figures = {name: arm_summary(tally, labels, len(arms[name]), confidence) for name, tally in tallies.items()}
-    return GroundingResult({"kind": task.grounded, "arms": figures}, {name: tally.ids_by_seed for name, tally in tallies.items()})
+    return HallucinationResult({"kind": task.grounded, "arms": figures}, {name: tally.ids_by_seed for name, tally in tallies.items()})
 
 
 def task_context(task: Task, examples: Sequence[Example], preface: str) -> TaskContext:
@@ -231,8 +231,8 @@ def scalar_values(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else repr(value)
 
 
-def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> Grounding:
-    """One arm of grounding.json; labels (examples,) are those of the groups."""
+def arm_summary(tally: Tally, labels: Sequence[int], seeds: int, confidence: float) -> Hallucination:
+    """One arm of hallucination.json; labels (examples,) are those of the groups."""
     rates = {name: wilson_rate(tally.errors[name], tally.judged, labels, confidence) for name in SLOT_ERRORS}
     judged = sum(tally.judged)
     slot_figures: SlotErrors = {

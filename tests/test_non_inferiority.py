@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from pipeline.measures import claims, forgetting
-from pipeline.measures.forgetting import NonInferiorityTest
+from pipeline.measures import claims, non_inferiority
+from pipeline.measures.non_inferiority import NonInferiorityTest
 from pipeline.measures.rate import rate
 
 HOW = (0.95, 1000, 0)
@@ -35,11 +35,11 @@ def scored(base, tuned):
 
 def task(base, tuned, margin=0.02, groups=None):
     rows = scored(base, tuned)
-    return forgetting.task_suite(rows, np.arange(len(rows)) if groups is None else groups, margin, 0.95)
+    return non_inferiority.task_suite(rows, np.arange(len(rows)) if groups is None else groups, margin, 0.95)
 
 
 def test_a_loss_that_did_not_change_is_shown_to_be_kept():
-    suite = forgetting.loss_suite(paragraphs(200, 0.0), 0.05, *HOW)
+    suite = non_inferiority.loss_suite(paragraphs(200, 0.0), 0.05, *HOW)
     assert suite["p"] < 0.001
     assert suite["p_worse"] > 0.99
     assert suite["low"] < 0 < suite["high"] < 0.05
@@ -47,7 +47,7 @@ def test_a_loss_that_did_not_change_is_shown_to_be_kept():
 
 
 def test_a_loss_worse_by_two_margins_is_shown_to_be_worse():
-    suite = forgetting.loss_suite(paragraphs(200, 0.1), 0.05, *HOW)
+    suite = non_inferiority.loss_suite(paragraphs(200, 0.1), 0.05, *HOW)
     assert suite["p_worse"] < 0.001
     assert suite["p"] > 0.99
     assert suite["difference"] == pytest.approx(suite["tuned"] - suite["base"])
@@ -56,14 +56,14 @@ def test_a_loss_worse_by_two_margins_is_shown_to_be_worse():
 
 
 def test_a_loss_worse_by_half_a_margin_is_worse_and_yet_kept():
-    suite = forgetting.loss_suite(paragraphs(300, 0.025), 0.05, *HOW)
+    suite = non_inferiority.loss_suite(paragraphs(300, 0.025), 0.05, *HOW)
     assert 0 < suite["low"] < suite["high"] < 0.05
     assert suite["p"] < 0.001
 
 
 def test_losses_are_weighed_by_their_tokens():
     rows = [{"tokens": 10, "base": 10.0, "tuned": 20.0, "kl": 1.0}, {"tokens": 90, "base": 90.0, "tuned": 90.0, "kl": 4.0}]
-    suite = forgetting.loss_suite(rows, 0.05, *HOW)
+    suite = non_inferiority.loss_suite(rows, 0.05, *HOW)
     assert (suite["base"], suite["tuned"], suite["difference"]) == pytest.approx((1.0, 1.1, 0.1))
     assert suite["kl"]["mean"] == pytest.approx(0.05)
     assert suite["n"] == 2
@@ -77,14 +77,14 @@ def test_what_every_token_lost_alike_is_known_exactly_however_long_the_paragraph
 
 def test_one_paragraph_that_lost_much_stands_for_those_that_were_not_drawn():
     rows = [{"tokens": 100, "base": 300.0, "tuned": 300.0 + 30 * (n == 0), "kl": 0.0} for n in range(40)]
-    suite, moved = forgetting.loss_suite(rows, 0.05, *HOW), np.eye(40)[0] * 30
-    assert suite["p"] > 1.2 * forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
-    assert suite["p_worse"] == 1 - forgetting.score_test_p(moved, np.full(40, 100.0), 0.05)
+    suite, moved = non_inferiority.loss_suite(rows, 0.05, *HOW), np.eye(40)[0] * 30
+    assert suite["p"] > 1.2 * non_inferiority.score_test_p(moved, np.full(40, 100.0), 0.05)
+    assert suite["p_worse"] == 1 - non_inferiority.score_test_p(moved, np.full(40, 100.0), 0.05)
 
 
 def test_an_adapter_that_changes_nothing_is_kept_exactly():
     rows = paragraphs(100, 0.0, spread=0.0, kl=0.0)
-    suite = forgetting.loss_suite([row | {"tuned": row["base"]} for row in rows], 0.05, *HOW)
+    suite = non_inferiority.loss_suite([row | {"tuned": row["base"]} for row in rows], 0.05, *HOW)
     assert (suite["difference"], suite["kl"]) == (0, {"mean": 0, "low": 0, "high": 0})
     assert (suite["low"], suite["high"]) == pytest.approx((0, 0), abs=1e-8)
     assert suite["p"] < 1e-6
@@ -186,10 +186,10 @@ def test_groups_count_as_one():
 
 def test_the_two_tests_never_both_claim_and_a_difference_at_the_margin_claims_nothing():
     for change in np.linspace(-0.1, 0.2, 31):
-        suite = forgetting.loss_suite(paragraphs(50, change), 0.05, 0.95, 100, 0)
+        suite = non_inferiority.loss_suite(paragraphs(50, change), 0.05, 0.95, 100, 0)
         assert suite["p"] + suite["p_worse"] >= 1 - 1e-9
     rows = [{"tokens": 100, "base": 300.0, "tuned": 305.0, "kl": 1.0}] * 30
-    suite = forgetting.loss_suite(rows, 0.05, *HOW)
+    suite = non_inferiority.loss_suite(rows, 0.05, *HOW)
     assert (suite["p"], suite["p_worse"]) == (0.5, 0.5)
 
 
@@ -263,4 +263,4 @@ def test_what_was_kept_is_mostly_found():
 
 def test_a_base_that_guesses_evenly_has_nothing_to_lose():
     even = float(np.log(1536))
-    assert [forgetting.knows(even - less, 1536, 0.05) for less in (-1, 0, 0.049, 0.051, 5)] == [False, False, False, True, True]
+    assert [non_inferiority.knows(even - less, 1536, 0.05) for less in (-1, 0, 0.049, 0.051, 5)] == [False, False, False, True, True]

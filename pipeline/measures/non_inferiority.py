@@ -24,7 +24,7 @@ MAX_EXAMPLES = 20
 MOST_SCORE = 1.0
 """The most that a score in 0..1 can lose."""
 MOST_LOSS = 1000.0
-"""Nats a token: where a bound ends that so few paragraphs do not give. Guessing evenly among 100,000 tokens costs 12."""
+"""Nats per token: where a bound ends that so few paragraphs do not give. Guessing evenly among 100,000 tokens costs 12."""
 HALVINGS = 40
 """Bisections of a bound: to 1e-12 of scores, 1e-9 nats."""
 
@@ -45,7 +45,7 @@ class NonInferiorityTest:
         return float(self.sums.sum() / self.counts.sum())
 
     def not_worse(self, margin: float) -> float:
-        """p that the mean is the margin or more; small: shown not to be worse by so much.
+        """p-value of the hypothesis that the mean is the margin or more; small: shown not to be worse by that much.
 
         Of scores in groups of one size an exact test is valid whatever is gained: as no group can lose more than 1, a mean of the margin
         or more needs at least that share of groups that lose something, so P(Bin(groups, margin) <= groups that lost) is a p. It stands
@@ -64,7 +64,7 @@ class NonInferiorityTest:
         return exact if is_whole else min(p, exact)
 
     def worse(self, margin: float) -> float:
-        """p that the mean is the margin or less; small: shown to be worse by more.
+        """p-value of the hypothesis that the mean is the margin or less; small: shown to be worse by more.
 
         Below zero, and for scores above a half, it is `score_test_p` mirrored: there the few that gain much, or lose nothing, are what a
         sample may miss.
@@ -86,7 +86,7 @@ class NonInferiorityTest:
 def loss_suite(rows: Sequence[LossRow], margin: float, confidence: float, resamples: int, seed: int) -> SuiteFigures:
     """Loss on plain English; a paragraph is the unit that is resampled.
 
-    base, tuned, difference, margin and KL are nats a token over all tokens. low and high invert the tests of p and p_worse, two-sided at
+    base, tuned, difference, margin and KL are nats per token over all tokens. low and high invert the tests of p and p_worse, two-sided at
     the confidence; those of KL are resampled. `flips` counts the paragraphs whose own loss fell (fixed) or rose (broken) by the margin
     or more.
 
@@ -112,7 +112,7 @@ def loss_suite(rows: Sequence[LossRow], margin: float, confidence: float, resamp
 
 
 def knows(loss: float, vocabulary: int, margin: float) -> bool:
-    """Whether a base has anything to lose on a text: its loss (nats a token) is below that of guessing evenly by more than the margin.
+    """Whether a base has anything to lose on a text: its loss (nats per token) is below that of guessing evenly by more than the margin.
 
     Args:
         vocabulary: tokens that are guessed among; evenly, each costs its natural logarithm.
@@ -121,7 +121,7 @@ def knows(loss: float, vocabulary: int, margin: float) -> bool:
 
 
 def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: float, confidence: float) -> SuiteFigures:
-    """Scores on a general task; the metric's name is the caller's to set.
+    """Scores on another task; the metric's name is the caller's to set.
 
     base and tuned are mean scores of examples in 0..1. low and high invert the tests of p and p_worse, two-sided at the confidence.
 

@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 from pipeline.data import task as tasks
 from pipeline.data.inline import from_spec
 from pipeline.data.task import Task
-from pipeline.measures import grounding, named_facts
+from pipeline.measures import hallucination, named_facts
 from pipeline.scoring import parsers
 from pipeline.store.records import Example, Prediction
 from tests import task_rows
@@ -34,7 +34,7 @@ def arm(examples, texts, stopped="eos"):
 
 def measured(task, examples, texts, **more):
     """The figures of one arm, and the ids of its examples that hallucinate."""
-    result = grounding.measure(task, examples, {"base": [arm(examples, texts, **more)]}, 0.95)
+    result = hallucination.measure(task, examples, {"base": [arm(examples, texts, **more)]}, 0.95)
     return result.figures["arms"]["base"], result.hallucinated["base"][0]
 
 
@@ -218,8 +218,8 @@ def test_a_label_in_a_record_need_not_stand_in_the_source():
 def test_worked_examples_in_the_prompt_are_no_source():
     examples = [inline(prompt="Like: Zork is in York.\n\nPassage: Ada is ill.", target="Ada is ill")]
     arms = {"base": [arm(examples, ["Zork is ill"])]}
-    assert grounding.measure(TEXT, examples, arms, 0.95, "Like: Zork is in York.\n\n").hallucinated == {"base": [{"1"}]}
-    assert grounding.measure(TEXT, examples, arms, 0.95).hallucinated == {"base": [set()]}
+    assert hallucination.measure(TEXT, examples, arms, 0.95, "Like: Zork is in York.\n\n").hallucinated == {"base": [{"1"}]}
+    assert hallucination.measure(TEXT, examples, arms, 0.95).hallucinated == {"base": [set()]}
 
 
 # Several arms and seeds
@@ -231,7 +231,7 @@ def test_seeds_are_pooled_and_flagged_apart():
         "base": [arm(examples, ["Zork", "", "so"])],
         "tuned": [arm(examples, ["Zork", "Bilb", "so"]), arm(examples, ["so", "Zork 77", "so"])[::-1]],
     }
-    result = grounding.measure(TEXT, examples, arms, 0.95)
+    result = hallucination.measure(TEXT, examples, arms, 0.95)
     tuned = result.figures["arms"]["tuned"]
     assert (tuned["n"], tuned["answers"], tuned["hallucinated"], tuned["kinds"]["name"], tuned["kinds"]["number"]) == (6, 6, 3, 3, 1)
     assert result.hallucinated == {"base": [{"0"}], "tuned": [{"0", "1"}, {"1"}]}
@@ -240,7 +240,7 @@ def test_seeds_are_pooled_and_flagged_apart():
 
 def test_a_task_that_is_not_grounded_is_not_judged():
     examples = [inline()]
-    result = grounding.measure(replace(TEXT, grounded=""), examples, {"base": [arm(examples, ["Zork"])]}, 0.95)
+    result = hallucination.measure(replace(TEXT, grounded=""), examples, {"base": [arm(examples, ["Zork"])]}, 0.95)
     assert (result.figures, result.hallucinated) == ({"kind": None, "arms": {}}, {"base": [set()]})
 
 
@@ -248,7 +248,7 @@ def test_a_task_that_is_not_grounded_is_not_judged():
 def test_an_inline_task_may_say_that_it_is_grounded(grounded):
     spec = {"name": "t", "data": {"train": "a.jsonl", "heldout": "b.jsonl"}, "prompt": "{a}", "target": "{b}", "grounded": grounded}
     task, examples = from_spec(spec), [inline()]
-    result = grounding.measure(task, examples, {"base": [arm(examples, ["Zork"])]}, 0.95)
+    result = hallucination.measure(task, examples, {"base": [arm(examples, ["Zork"])]}, 0.95)
     assert (result.figures["kind"], result.hallucinated["base"]) == (("text", [{"1"}]) if grounded else (None, [set()]))
 
 
@@ -271,22 +271,22 @@ def test_slot_errors_of_an_arm():
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 9), (1, 9), (30, 100), (100, 100)])
 def test_of_single_answers_the_interval_is_that_of_wilson(hits, n):
-    figures = grounding.wilson_rate([1] * hits + [0] * (n - hits), [1] * n, [str(index) for index in range(n)], 0.9)
+    figures = hallucination.wilson_rate([1] * hits + [0] * (n - hits), [1] * n, [str(index) for index in range(n)], 0.9)
     low, high = proportion_confint(hits, n, 0.1, "wilson")
     assert (figures["low"], figures["high"]) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
 
 
 def test_answers_that_go_together_count_as_one():
-    once = grounding.wilson_rate([1, 0, 0, 1], [1] * 4, list("abcd"), 0.95)
+    once = hallucination.wilson_rate([1, 0, 0, 1], [1] * 4, list("abcd"), 0.95)
     for thrice in (
-        grounding.wilson_rate([3, 0, 0, 3], [3] * 4, list("abcd"), 0.95),  # seeds of one example
-        grounding.wilson_rate([1, 0, 0, 1] * 3, [1] * 12, list("abcd") * 3, 0.95),  # examples of one group
-        grounding.wilson_rate([3, 0, 0, 3, 0], [3, 3, 3, 3, 0], list("abcde"), 0.95),  # one without an answer
+        hallucination.wilson_rate([3, 0, 0, 3], [3] * 4, list("abcd"), 0.95),  # seeds of one example
+        hallucination.wilson_rate([1, 0, 0, 1] * 3, [1] * 12, list("abcd") * 3, 0.95),  # examples of one group
+        hallucination.wilson_rate([3, 0, 0, 3, 0], [3, 3, 3, 3, 0], list("abcde"), 0.95),  # one without an answer
     ):
         assert thrice == pytest.approx(once)
-    assert grounding.wilson_rate([0, 0], [5, 5], ["a", "a"], 0.95)["high"] == pytest.approx(proportion_confint(0, 1, 0.05, "wilson")[1])
-    assert grounding.wilson_rate([0, 0], [1, 0], ["a", "b"], 0.95) == grounding.wilson_rate([0], [1], ["a"], 0.95)
-    assert grounding.wilson_rate([4], [2], ["a"], 0.95)["rate"] == 1
+    assert hallucination.wilson_rate([0, 0], [5, 5], ["a", "a"], 0.95)["high"] == pytest.approx(proportion_confint(0, 1, 0.05, "wilson")[1])
+    assert hallucination.wilson_rate([0, 0], [1, 0], ["a", "b"], 0.95) == hallucination.wilson_rate([0], [1], ["a"], 0.95)
+    assert hallucination.wilson_rate([4], [2], ["a"], 0.95)["rate"] == 1
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -295,7 +295,7 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says(size):
     for _ in range(1000):
         shared = [rng.random() for _ in range(60)]  # answers of a group are alike, as those of seeds are
         hits = [sum((common if rng.random() < 0.8 else rng.random()) < 0.2 for _ in range(size)) for common in shared]
-        figures = grounding.wilson_rate(hits, [size] * 60, [str(index) for index in range(60)], 0.95)
+        figures = hallucination.wilson_rate(hits, [size] * 60, [str(index) for index in range(60)], 0.95)
         covered += figures["low"] <= 0.2 <= figures["high"]
     assert 0.93 <= covered / 1000 <= 0.975
 
@@ -330,7 +330,7 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says(size):
 def test_long_strange_answers_are_read_to_their_end(piece):
     task = replace(tasks.find("e2e_nlg"), answer=parsers.json)
     examples = [Example("1", SOURCE, "target", group="name[May 5], food[hundred]")]
-    result = grounding.measure(task, examples, {"base": [arm(examples, [piece * (100_000 // len(piece))])]}, 0.95)
+    result = hallucination.measure(task, examples, {"base": [arm(examples, [piece * (100_000 // len(piece))])]}, 0.95)
     assert result.figures["arms"]["base"]["answers"] == 1
 
 

@@ -1,0 +1,190 @@
+"""Estimates what a job of a plan takes, from the shape of its base and the lengths of its examples."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from typing import Any
+
+from pipeline.commands import estimate
+from pipeline.commands.estimate import BF16, NF4, Answering, Cost, Method, Training
+from pipeline.data import inline
+from pipeline.data.task import Task
+from pipeline.engine import training_state
+from pipeline.models import adapter_kinds, base_model
+from pipeline.models.shapes import Shape
+from pipeline.plan import Job
+from pipeline.store.artifact import Artifact, canonical
+
+MOST_ROWS = 100_000
+"""Rows that a source of unknown size is taken to have."""
+
+
+@dataclass(frozen=True)
+class JobEstimate:
+    """What a job takes."""
+
+    min_bytes: float
+    """Memory that a card must have."""
+    costs: dict[str, Cost]
+    """By the name of a card."""
+    is_upper_bound: bool
+    """Whether it rests on the longest prompts, since nothing is prepared."""
+
+
+def estimate_of(job: Job, have: dict[Job, Artifact]) -> JobEstimate | None:
+    """What training or answering takes; None where the base's shape is not known, or fp32 or DoRA is asked for, which is not covered."""
+    shape = shape_of(canonical(job.params["model"]))
+    if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
+        return None
+    source, work_of = WORK_OF[job.stage]
+    lengths = lengths_of(dict(job.inputs)[source], have) if source else PARAGRAPHS
+    work = work_of(shape, job, lengths)
+    return JobEstimate(
+        min_bytes=estimate.min_bytes(shape, work), costs=estimate.estimate(shape, work), is_upper_bound=lengths.is_upper_bound
+    )
+
+
+@cache
+def shape_of(spec: str) -> Shape | None:
+    """Of a base, by its spec as canonical JSON."""
+    return base_model.shape_of(json.loads(spec))
+
+
+@cache
+def task_of(spec: str) -> Task:
+    """By its spec as canonical JSON."""
+    return inline.from_spec(json.loads(spec))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of one part of a task: means, and the longest."""
+
+    examples: int
+    dev: int
+    prompt: float
+    target: float
+    longest: int
+    """Prompt with answer."""
+    longest_target: int
+    choices: int
+    is_upper_bound: bool
+    """Whether the data may hold less, since nothing is prepared."""
+
+
+PARAGRAPHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, longest_target=0, choices=0, is_upper_bound=False)
+"""Of the shipped paragraphs, about."""
+
+
+def lengths_of(job: Job, have: dict[Job, Artifact]) -> Lengths:
+    """Of what is prepared, as prepare counted them; else at most the paper's 95th percentile of the task, or the recipe's own limit."""
+    max_tokens = job.params["max_tokens"]
+    task = task_of(canonical(job.params["task"]))
+    if artifact := have.get(job):
+        prompt, target = artifact.facts["tokens"]["prompt"], artifact.facts["tokens"]["target"]
+        return Lengths(
+            examples=artifact.facts["examples"],
+            dev=artifact.facts.get("dev", 0),
+            prompt=prompt["mean"],
+            target=target["mean"],
+            longest=min(max_tokens, prompt["max"] + target["max"]),
+            longest_target=target["max"],
+            choices=len(task.choices),
+            is_upper_bound=False,
+        )
+    usual, longest = (min(max_tokens, tokens) for tokens in (task.paper.tokens if task.paper else (max_tokens, max_tokens)))
+    usual_target = min(task.max_new_tokens, usual // 2)
+    rows = rows_of(task, job.params["split"])
+    return Lengths(
+        examples=min(job.params.get("examples", 0), rows),
+        dev=min(job.params.get("dev_examples", 0), rows),
+        prompt=usual - usual_target,
+        target=usual_target,
+        longest=longest,
+        longest_target=min(task.max_new_tokens, longest),
+        choices=len(task.choices),
+        is_upper_bound=True,
+    )
+
+
+def rows_of(task: Task, split: str) -> int:
+    """Rows that a task's first source is known to have; where that is not known, MOST_ROWS."""
+    source = (task.train if split == "train" else task.heldout)[0]
+    rows = [part.rows for part in source.parts or (source,)]
+    return sum(count for count in rows if count) if all(rows) else MOST_ROWS
+
+
+def method_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> Method:
+    """The adapter and the precision of a fine-tuning job; a target that the base does not have is training's to refuse."""
+    targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
+    return Method(
+        rank=params["rank"],
+        targets=targets,
+        kind=adapter_kinds.of_params(params),
+        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        dropout=params["dropout"] > 0,
+        target_share=min(1.0, lengths.target / (lengths.prompt + lengths.target)),
+    )
+
+
+def training_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
+    params = job.params
+    steps = training_state.total_steps(lengths.examples, params)
+    tokens = lengths.prompt + lengths.target
+    dev_evaluations = ceil(steps / params["dev_every"]) if lengths.dev else 0
+    return Training(
+        method=method_of(shape, params, lengths),
+        steps=steps,
+        batch=min(params["batch_examples"], lengths.examples),
+        tokens=tokens,
+        longest=lengths.longest,
+        dev_tokens=dev_evaluations * lengths.dev * tokens,
+    )
+
+
+def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
+    """Texts that are read twice, and nothing written."""
+    del shape  # unused: no adapter is estimated
+    return Answering(
+        examples=min(job.params.get("examples", lengths.examples), lengths.examples),
+        prompt=lengths.prompt,
+        longest=lengths.longest,
+        limit=1,
+        steps=0,
+        weight_bytes=NF4 if job.params["quantization"] == "nf4" else BF16,
+        choices=1,
+    )
+
+
+def answering_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
+    """A base may talk to the limit; an adapted model stops where the longest right answer does; one that ranks choices writes nothing.
+
+    Worked examples lengthen the prompt by what an example and its answer have on average.
+    """
+    params = job.params
+    limit = params["max_new_tokens"]
+    adapter = next((source for name, source in job.inputs if name == "adapter"), None)
+    ranks = params.get("constrain") == "choices"
+    shot_tokens = params.get("shots", 0) * (lengths.prompt + lengths.target)
+    longest = lengths.longest - (0 if lengths.is_upper_bound else lengths.longest_target) + ceil(shot_tokens)
+    return Answering(
+        examples=lengths.examples * (1 + params.get("samples", 0)),
+        prompt=lengths.prompt + shot_tokens,
+        longest=longest + (1 if ranks else limit),
+        limit=1 if ranks else limit,
+        steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
+        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        adapter=method_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
+        choices=lengths.choices if params["score_choices"] or ranks else 0,
+    )
+
+
+WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Answering]]] = {
+    "finetune": ("train", training_of),
+    "generate": ("heldout", answering_of),
+    "relevance": ("heldout", scoring_of),
+    "general_loss": ("", scoring_of),
+}
+"""Stages whose jobs are estimated: the input whose lengths count (none: the shipped paragraphs), and the function that does it."""
