@@ -140,7 +140,7 @@ def test_no_key_is_one_line_that_names_the_variable(server, tmp_path, monkeypatc
     "endpoint", ["", "api.openai.com/v1", "ftp://host/v1", "file:///etc/passwd", "http://", "http://h:x/v1", "http://[::1/v1"]
 )
 def test_an_endpoint_that_is_no_web_address_is_refused(endpoint):
-    with pytest.raises(RecipeError, match="no http or https address"):
+    with pytest.raises(RecipeError, match="not an http or https address"):
         check_address(endpoint)
 
 

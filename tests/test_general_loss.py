@@ -146,7 +146,7 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
         ('{"id": "a", "topic": "b"}\n', "line 1 is no object with id, topic and text"),
         ('{"id": "a", "topic": "b", "text": "c d"}\nnonsense\n', "line 2 is no object"),
         ('{"id": "a", "topic": "b", "text": " "}\n', "line 1: the text of a is empty"),
-        ('{"id": "a", "topic": "b", "text": "c"}\n' * 2, "the id a is there twice"),
+        ('{"id": "a", "topic": "b", "text": "c"}\n' * 2, "the id a appears twice"),
     ],
 )
 def test_a_faulty_file_of_paragraphs_is_told(lines, message):

@@ -39,7 +39,7 @@ def paragraphs() -> list[Paragraph]:
     """All of them, in the order of the file.
 
     Raises:
-        DataError: the file is not there or empty, a line is no {id, topic, text}, a text is blank or an id is there twice.
+        DataError: the file is not there or empty, a line is not {id, topic, text}, a text is blank or an id appears twice.
     """
     digest()
     lines = FILE.read_text("utf-8").split("\n")
@@ -49,7 +49,7 @@ def paragraphs() -> list[Paragraph]:
     seen: set[str] = set()
     for item in parsed:
         if item.id in seen:
-            raise DataError(f"{FILE}: the id {item.id} is there twice.", MISSING)
+            raise DataError(f"{FILE}: the id {item.id} appears twice.", MISSING)
         seen.add(item.id)
     return parsed
 

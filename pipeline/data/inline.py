@@ -124,7 +124,7 @@ class Field:
     def parse(cls, text: str) -> "Field":
         column, *keys = text.split("[")
         if not column.strip() or not all(key.endswith("]") and len(key) > 1 for key in keys):
-            raise TemplateError(f"{{{text}}} is no column: write {{column}} or {{column[key]}}, and {{{{ for a brace")
+            raise TemplateError(f"{{{text}}} is not a column: write {{column}} or {{column[key]}}, and {{{{ for a brace")
         return cls(column, tuple(key[:-1] for key in keys))
 
     def value(self, row: Mapping[str, Any]) -> Any:

@@ -43,7 +43,7 @@ def check_address(endpoint: str) -> None:
         good = False
     if not good:
         address = re.split("[?#]", endpoint.rpartition("@")[2])[0]  # leave out a password or a key before or after it
-        raise RecipeError(f"endpoint '{address}' is no http or https address", "Give the base URL, as https://api.openai.com/v1")
+        raise RecipeError(f"endpoint '{address}' is not an http or https address", "Give the base URL, as https://api.openai.com/v1")
     if parts.username is not None or parts.query or parts.fragment:
         raise RecipeError(
             f"the endpoint at {parts.hostname} holds a user, a query or a fragment",
@@ -69,7 +69,7 @@ def ready_key(call: EndpointSettings, offline: bool) -> str:
     check_address(call.endpoint)
     if offline and not on_this_machine(call.endpoint):
         problem = f"reference {call.model}: HF_HUB_OFFLINE is set, and {call.endpoint} is not on this machine"
-        raise MachineError(problem, "Unset it to ask.")
+        raise MachineError(problem, "Unset HF_HUB_OFFLINE to use the endpoint.")
     if find_spec("openai") is None:
         raise MachineError(f"reference {call.model}: the package openai is not installed", "pip install 'loralift[references]'")
     return key_of(call)

@@ -168,7 +168,7 @@ def is_number(value: Any) -> bool:
 
 def reject_constant(word: str) -> Any:
     """For `parse_constant` of Python's decoder, which reads NaN and Infinity though JSON has none."""
-    raise ValueError(f"{word} is no JSON value")
+    raise ValueError(f"{word} is not a JSON value")
 
 
 def read_json(path: Path) -> Any:
