@@ -6,7 +6,7 @@ not know yet are parameters of that stage first.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pipeline.errors import RecipeError
 
@@ -14,6 +14,7 @@ Constraint = Literal["choices", "keys", ""]
 ColourGroup = Literal["base", "base, helped", "tuned", "placebo", "other model"]
 Step = Literal["format", "prompt"]
 Adapter = Literal["tuned", "shuffled_labels", "unrelated"]
+Value = TypeVar("Value")
 DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
 """The arms of a recipe that names none."""
 UNQUANTIZED = "base_bf16"
@@ -37,15 +38,13 @@ class ArmContext:
     shots_seed: int
 
 
-def no_params(context: ArmContext) -> dict[str, Any]:
-    """Parameters of `generate` of an arm that asks as base does."""
-    del context
-    return {}
+def always(value: Value) -> Callable[[ArmContext], Value]:
+    """The same value whatever the task."""
+    return lambda context: value
 
 
-def always(**params: Any) -> Callable[[ArmContext], dict[str, Any]]:
-    """The same parameters whatever the task."""
-    return lambda context: params
+NO_PARAMS: Callable[[ArmContext], dict[str, Any]] = always({})
+NEVER, NO_OBSTACLE = always(False), always("")
 
 
 def few_shot(context: ArmContext) -> dict[str, Any]:
@@ -56,22 +55,12 @@ def constrain(context: ArmContext) -> dict[str, Any]:
     return {"constrain": context.constraint}
 
 
-def never(context: ArmContext) -> bool:
-    del context
-    return False
-
-
 def reads_shots(context: ArmContext) -> bool:
     return context.shots > 0
 
 
 def reads_keys(context: ArmContext) -> bool:
     return context.constraint == "keys"
-
-
-def no_obstacle(context: ArmContext) -> str:
-    del context
-    return ""
 
 
 def has_no_form(context: ArmContext) -> str:
@@ -97,17 +86,17 @@ class ArmSpec:
     """What it is, in a sentence for people."""
     colour_group: ColourGroup
     """Arms of one group have one colour in charts."""
-    params: Callable[[ArmContext], dict[str, Any]] = no_params
+    params: Callable[[ArmContext], dict[str, Any]] = NO_PARAMS
     """Parameters of `generate` that make it another arm than base."""
     adapter: Adapter | None = None
     """The adapter that answers: none, the task's own, or a placebo."""
-    reads_train: Callable[[ArmContext], bool] = never
+    reads_train: Callable[[ArmContext], bool] = NEVER
     """Whether its prompts are made with training examples."""
     is_generated: bool = True
     """Whether a model answers; if not, the comparison makes its answers."""
     constrained: bool = False
     """Whether its answers are held to their form. It may then rank choices, and so have an unnormalized arm (UNNORMALIZED)."""
-    obstacle: Callable[[ArmContext], str] = no_obstacle
+    obstacle: Callable[[ArmContext], str] = NO_OBSTACLE
     """Why a task cannot have it; empty if it can."""
     timed_as: str = ""
     """The arm whose time it takes, since that has weights of the same shape and type; empty: it is timed itself, if it is at all."""
@@ -170,7 +159,7 @@ ROWS = (
         "the base, not quantized",
         "The base at its own precision: what quantization itself costs.",
         "base, helped",
-        params=always(quantization="none"),
+        params=always({"quantization": "none"}),
         obstacle=same_as_if_unquantized("base"),
         timed_as=UNQUANTIZED,
     ),
@@ -180,7 +169,7 @@ ROWS = (
         "the merged fine-tune",
         "The adapter merged into the dequantized 4-bit weights, which stay unquantized.",
         "tuned",
-        params=always(merge="dequantized"),
+        params=always({"merge": "dequantized"}),
         adapter="tuned",
         obstacle=same_as_if_unquantized("merged_original"),
         timed_as=UNQUANTIZED,
@@ -191,7 +180,7 @@ ROWS = (
         "the fine-tune merged into the original",
         "The adapter merged into the original, unquantized weights.",
         "tuned",
-        params=always(merge="original"),
+        params=always({"merge": "original"}),
         adapter="tuned",
         timed_as=UNQUANTIZED,
     ),

@@ -18,7 +18,7 @@ from pipeline.engine import training_state
 from pipeline.machine import Machine, Work
 from pipeline.stages import prepare, report
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store
-from pipeline.store.records import Comparison, Example, Prediction, write
+from pipeline.store.records import Example, Prediction, write
 from tests import report_measures
 
 MADE: dict[str, Any] = {
@@ -106,13 +106,8 @@ class Inputs:
             timing = json.dumps(report_measures.speed(task))
             sources["speed"] = self.seal("speed", task, {"rank": rank, "quantization": "nf4", **coordinates}, {"speed.json": timing}, {})
         files["beside.json"] = json.dumps({name: report_measures.beside(rows, name)[name] for name in metrics})
-        sources["comparison"] = self.seal(
-            "comparison",
-            task,
-            {"rank": rank, **coordinates},
-            {**files, "comparisons": [compared(task, rows, name) for name in metrics]},
-            {},
-        )
+        files["comparisons.jsonl"] = lines([compared(task, rows, name) for name in metrics])
+        sources["comparison"] = self.seal("comparison", task, {"rank": rank, **coordinates}, files, {})
         return sources
 
     def predictions(
@@ -161,7 +156,7 @@ class Inputs:
         files = {"curve.csv": curve(self.steps, rank, seed), "adapter_model.safetensors": "weights"}
         return self.seal(f"adapter{seed}", task, point, files, facts)
 
-    def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+    def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, str], facts: dict[str, Any]) -> Artifact:
         """Write and seal a folder, unless an equal one is there."""
         stages = {"heldout": "prepare", "train": "prepare", "comparison": "compare", "base": "generate", "speed": "speed"}
         stage_of_source = {"adapter": "finetune", "reference": "reference"}
@@ -173,10 +168,7 @@ class Inputs:
             return artifact
         with store.scratch(spec) as out:
             for name, body in files.items():
-                if name == "comparisons":
-                    write(out / "comparisons.jsonl", body)
-                else:
-                    (out / name).write_text(body, "utf-8")
+                (out / name).write_text(body, "utf-8")
             provenance = {**MADE, "seconds": 12.5, **self.provenance.get(source, {})}
             return store.seal(spec, out, facts, provenance, {})
 
@@ -262,7 +254,7 @@ def score_again(rows: list[dict[str, Any]], metric: str, second: str) -> None:
             answer["scores"][second] = 0.15 + 0.7 * answer["scores"][metric]
 
 
-def compared(task: str, rows: list[dict[str, Any]], metric: str) -> Comparison:
+def compared(task: str, rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     """The comparison that belongs to the rows, with a normal interval."""
     base = [row["base"]["scores"][metric] for row in rows]
     tuned = [sum(arm["scores"][metric] for arm in row["tuned"]) / len(row["tuned"]) for row in rows]
@@ -273,9 +265,23 @@ def compared(task: str, rows: list[dict[str, Any]], metric: str) -> Comparison:
     ups, downs = sum(gain > 1e-9 for gain in gains), sum(gain < -1e-9 for gain in gains)
     low, high, seeds = lift - 1.96 * error, lift + 1.96 * error, len(rows[0]["tuned"])
     first = metric == GRADED.get(task, "accuracy")
-    return Comparison(
-        task, metric, first, n, seeds, sum(base) / n, sum(tuned) / n, lift, low, high, p, "paired randomization", ups, downs, 2.8 * error
-    )
+    return {
+        "task": task,
+        "metric": metric,
+        "primary": first,
+        "n": n,
+        "seeds": seeds,
+        "base": sum(base) / n,
+        "tuned": sum(tuned) / n,
+        "lift": lift,
+        "low": low,
+        "high": high,
+        "p": p,
+        "test": "paired randomization",
+        "fixed": ups,
+        "broken": downs,
+        "smallest_effect": 2.8 * error,
+    }
 
 
 def count(arms: list[dict[str, Any]]) -> dict[str, Any]:

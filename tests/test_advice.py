@@ -22,7 +22,8 @@ SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "tuned": 0.7}
 def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None, half=None):
     """over: the lower bound of what tuned scores over few-shot and over a reference model; half: of the width of a score's interval."""
     rates = {"base": None, "tuned": None} | (rates or {})
-    arms = [{"name": arm, "hallucination": rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03}} for arm, rate in rates.items()]
+    invented = {arm: rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03} for arm, rate in rates.items()}
+    arms = [{"name": arm, "hallucination": rate, "tuned_over": None} for arm, rate in invented.items()]
     arms += [{"name": arm, "hallucination": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
     arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
@@ -60,14 +61,18 @@ def claim(kind, verdict, subject="accuracy", name="cell0000"):
     )
 
 
+def by_cell(cells, claims):
+    return {cell["cell"]: [claim for claim in claims if claim.cell == cell["cell"]] for cell in cells}
+
+
 def advise(cells, claims):
     """Advice and rules as report.json has them."""
-    rows, rules = advice.advise(cells, claims)
+    rows, rules = advice.advise(cells, by_cell(cells, claims))
     return [advice_row(row, one) for row, one in zip(rows, cells, strict=True)], [rule_row(rule) for rule in rules]
 
 
 def paragraph(cells, claims):
-    return summary(advice.advise(cells, claims)[0], claims, cells)
+    return summary(advice.advise(cells, by_cell(cells, claims))[0], claims, cells)
 
 
 def texts(claims, **measures):
@@ -124,7 +129,7 @@ def test_forgetting_limits_the_advice():
     ]
     use, text = texts(claims, cheap=None)
     assert use == "tuned"
-    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats a token." in text
+    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats per token." in text
     assert "Cannot tell whether the fine-tune is worse on boolq" in text
     assert "viggo" not in text
 
@@ -232,7 +237,8 @@ def test_interval_of_a_difference_of_shares():
     """Newcombe's own example, 56/70 against 48/80 with Wilson's intervals: 0.2 [0.0524, 0.3339]."""
     arms = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
     measured = cell()
-    measured["arms"] = [{"name": name, "hallucination": dict(zip(("rate", "low", "high"), row, strict=True))} for name, row in arms.items()]
+    rates = {name: dict(zip(("rate", "low", "high"), row, strict=True)) for name, row in arms.items()}
+    measured["arms"] = [{"name": name, "hallucination": rate, "tuned_over": None} for name, rate in rates.items()]
     row = next(row for row in advise([measured], [])[1] if row["rule"].startswith("hallucination"))
     assert (row["low"], row["high"]) == pytest.approx((0.0524, 0.3339), abs=2e-4)
 

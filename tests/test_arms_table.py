@@ -20,7 +20,7 @@ import sys
 from pipeline import arms
 
 arms.ARMS["base_fp32"] = arms.ArmSpec(
-    "base_fp32", "base, fp32", "the base in fp32", "The base, computed in fp32.", "base, helped", params=arms.always(compute="fp32")
+    "base_fp32", "base, fp32", "the base in fp32", "The base, computed in fp32.", "base, helped", params=arms.always({"compute": "fp32"})
 )
 
 from tests import project

@@ -46,7 +46,7 @@ def test_claims_are_sentences_with_figures():
     assert [claims_section.sentence(claim) for claim in family] == [
         "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
         "tuned over every arm without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
-        "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats a token, margin 0.05",
+        "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats per token, margin 0.05",
         "tuned on boolq, rank 8 against the base on sst2: exact match lost +0.000 [0.000, 0.000], margin 0.05",
     ]
 
@@ -63,12 +63,13 @@ def test_cells_that_share_a_comparison_claim_once():
     family = judged_claims(*cells)
     assert [claim.id for claim in family] == ["a.lift", "a.non-inferiority.paragraphs", "c.lift"]
     assert [claim.p_adjusted for claim in family] == pytest.approx([0.03, 0.03, 0.03])
-    shared = claims.by_cell(cells, family)
+    shared = claims.by_cell({"a": "k", "b": "k", "c": "c"}, family)
     assert {name: [claim.id for claim in cell_claims] for name, cell_claims in shared.items()} == {
         "a": ["a.lift", "a.non-inferiority.paragraphs"],
         "b": ["a.lift", "a.non-inferiority.paragraphs"],
         "c": ["c.lift"],
     }
+    assert all({claim.cell for claim in cell_claims} == {name} for name, cell_claims in shared.items())
 
 
 def test_holm_counts_every_kind_of_claim():

@@ -9,7 +9,8 @@ import pytest
 from pipeline.errors import ComparisonError
 from pipeline.stages import compare
 from pipeline.store import records
-from pipeline.store.records import Comparison, Prediction
+from pipeline.store.records import Prediction
+from pipeline.store.result_folders import ComparisonFolder
 from tests import project, tiny
 from tests.verdicts import judge
 
@@ -35,7 +36,7 @@ def compared(tmp_path, base, tuned, **changes):
     heldout = tiny.write_part(tmp_path / "exam", HELDOUT)
     work = tiny.work(tmp_path / "out", PARAMS | changes, heldout=heldout, base=base, **tuned)
     facts = compare.run(work)
-    return facts, judge(list(records.read(work.out / "comparisons.jsonl", Comparison)), 0.95, "holm"), work.out
+    return facts, judge(ComparisonFolder(work.out).comparisons(), 0.95, "holm"), work.out
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def files(tmp_path, monkeypatch):
 def test_a_lift_is_found(tmp_path):
     facts, rows, out = compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": arm(tmp_path / "t", 35, ALIVE)})
     assert facts["accuracy"] == pytest.approx({"base": 5 / 40, "tuned": 35 / 40, "lift": 30 / 40})
-    assert [row.verdict for row in rows if row.primary] == ["better"]
+    assert [row["verdict"] for row in rows if row["primary"]] == ["better"]
     assert json.loads((out / "counts.json").read_text())["base"]["unparsed"] == 35
     assert json.loads((out / "liveness.json").read_text())[0]["alive"]
 
@@ -75,7 +76,7 @@ def test_a_model_against_itself_is_never_better_or_worse(tmp_path, right):
         (folder / "liveness.json").write_text(json.dumps(DEAD))
     facts, rows, _ = compared(tmp_path, base, tuned, liveness=False)
     assert facts["accuracy"]["lift"] == 0.0
-    assert [row.verdict for row in rows if row.primary] == ["cannot tell"]
+    assert [row["verdict"] for row in rows if row["primary"]] == ["cannot tell"]
 
 
 def test_a_missing_prediction_stops(tmp_path):

@@ -16,6 +16,7 @@ from pipeline.machine import Machine
 from pipeline.models import adapters, loading, renderer
 from pipeline.stages import finetune
 from tests import tiny
+from tests.interruption import assert_resumes_with_equal_bytes
 
 CPU = torch.device("cpu")
 
@@ -315,31 +316,12 @@ def test_one_example_that_does_not_fit_is_an_error(tmp_path, model, train_part, 
         run(tmp_path, model, train_part)
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL inside one process; the real one is in test_survival.py."""
-
-
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, train_part, monkeypatch, dropout):
+def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, train_part, dropout):
     always = Machine(device="cpu", save_seconds=0.0)
-    changes = {"dropout": dropout, "epochs": 2}
-    run(tmp_path, model, train_part, "whole", always, **changes)
-    real = finetune.one_step
-    for stop in (1, 4, 2):
-        calls = iter(range(100))
-
-        def stops(*args, stop=stop, calls=calls):
-            if next(calls) == stop:
-                raise Killed
-            return real(*args)
-
-        monkeypatch.setattr(finetune, "one_step", stops)
-        with pytest.raises(Killed):
-            run(tmp_path, model, train_part, "broken", always, **changes)
-    monkeypatch.setattr(finetune, "one_step", real)
-    run(tmp_path, model, train_part, "broken", always, **changes)
-    for name in ("adapter_model.safetensors", "curve.csv", "adapter_config.json"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
+    assert_resumes_with_equal_bytes(
+        lambda folder: run(tmp_path, model, train_part, folder.name, always, dropout=dropout, epochs=2), tmp_path
+    )
 
 
 # The placebo

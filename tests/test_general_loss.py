@@ -15,6 +15,7 @@ from pipeline.models import loading, renderer
 from pipeline.stages import general_loss
 from pipeline.store import records
 from tests import tiny
+from tests.interruption import calls_of
 
 TEXTS = [f"The {'red dog sees a blue bird. ' * (1 + n % 5)}{n} cats like it." for n in range(12)] + ["A long one. " * 200]
 
@@ -91,28 +92,18 @@ def test_few_logits_are_held_at_a_time(tmp_path, model, adapter, monkeypatch):
         assert row["tuned"] == pytest.approx(expected["tuned"], rel=1e-5)
 
 
-def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter, monkeypatch):
+def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, adapter):
     run(tmp_path, model, adapter, "whole", tokens=300)
-    real, calls = likelihood.loss_and_kl, []
-
-    def stops(*args):
-        calls.append(len(args[1]["input_ids"]))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(likelihood, "loss_and_kl", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with calls_of(likelihood, "loss_and_kl", kill_at=3) as calls:
         run(tmp_path, model, adapter, "broken", tokens=300)
     log = tmp_path / "broken.resume" / "values.jsonl"
     log.write_bytes(log.read_bytes()[:-9])  # the last line was cut off by the kill
-    done = sum(calls[:2])
-    del calls[:]
-    monkeypatch.setattr(likelihood, "loss_and_kl", lambda *args: calls.append(len(args[1]["input_ids"])) or real(*args))
-    run(tmp_path, model, adapter, "broken", tokens=300)
+    with calls_of(likelihood, "loss_and_kl") as again:
+        run(tmp_path, model, adapter, "broken", tokens=300)
     files = [tmp_path / name / "losses.jsonl" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert 13 - done <= sum(calls) < 13
+    done, repeated = (sum(len(batch["input_ids"]) for _, batch in part) for part in (calls[:2], again))
+    assert 13 - done <= repeated < 13
 
 
 def test_the_base_is_as_it_was_afterwards(tmp_path, model, adapter):

@@ -16,6 +16,7 @@ from pipeline.stages import generate
 from pipeline.store import records
 from pipeline.store.records import Prediction
 from tests import tiny
+from tests.interruption import calls_of
 
 CPU = torch.device("cpu")
 HELDOUT = tiny.examples(16, 200)
@@ -167,28 +168,21 @@ def test_a_model_that_ships_sampling_settings_is_greedy_all_the_same(tmp_path, h
     assert predictions == greedy
 
 
-def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, heldout_part, monkeypatch):
+def test_a_killed_run_goes_on_with_the_same_batches(tmp_path, model, heldout_part):
     machine = Machine(device="cpu", tokens=60)
     _, whole = run(tmp_path, model, "whole", machine, heldout=heldout_part)
-    real, calls = generation.generate, []
-
-    def stops(*args):
-        calls.append(len(args[1]))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(generation, "generate", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with calls_of(generation, "generate", kill_at=3) as calls:
         run(tmp_path, model, "broken", machine, heldout=heldout_part)
     path = tmp_path / "broken.resume" / "answers.jsonl"
     path.write_bytes(path.read_bytes() + b'{"example": "e2')  # a line cut off by the kill
-    monkeypatch.setattr(generation, "generate", lambda *args: calls.append(len(args[1])) or real(*args))
-    done = sum(calls[:2])
-    del calls[:]
-    _, predictions = run(tmp_path, model, "broken", machine, heldout=heldout_part)
+    with calls_of(generation, "generate") as again:
+        _, predictions = run(tmp_path, model, "broken", machine, heldout=heldout_part)
     assert predictions == whole
-    assert sum(calls) == 16 - done
+    assert prompts_in(again) == 16 - prompts_in(calls[:2])
+
+
+def prompts_in(calls):
+    return sum(len(prompts) for _, prompts, *_ in calls)
 
 
 def examined(tmp_path, model, heldout_part, adapter):
@@ -323,26 +317,15 @@ def test_batches_of_choices_keep_to_the_budget_of_tokens_and_logits(model, monke
     assert choices.batches(prompts, answers, base, 140) == [[3], [4], [0, 1, 2]]
 
 
-def test_ranking_goes_on_where_it_was_killed(tmp_path, model, heldout_part, monkeypatch):
+def test_ranking_goes_on_where_it_was_killed(tmp_path, model, heldout_part):
     machine, changes = Machine(device="cpu", tokens=60), {"constrain": "choices"}
     _, whole = run(tmp_path, model, "whole", machine, changes, heldout=heldout_part)
-    real, calls = choices.logprobs, []
-
-    def stops(*args):
-        calls.append(len(args[1]))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(choices, "logprobs", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with calls_of(choices, "logprobs", kill_at=3) as calls:
         run(tmp_path, model, "broken", machine, changes, heldout=heldout_part)
-    done = sum(calls[:2])
-    del calls[:]
-    monkeypatch.setattr(choices, "logprobs", lambda *args: calls.append(len(args[1])) or real(*args))
-    _, predictions = run(tmp_path, model, "broken", machine, changes, heldout=heldout_part)
+    with calls_of(choices, "logprobs") as again:
+        _, predictions = run(tmp_path, model, "broken", machine, changes, heldout=heldout_part)
     assert predictions == whole
-    assert 0 < sum(calls) == 16 - done
+    assert 0 < prompts_in(again) == 16 - prompts_in(calls[:2])
 
 
 def test_an_example_without_choices_cannot_be_ranked(tmp_path, model, adapter):

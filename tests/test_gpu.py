@@ -13,6 +13,7 @@ from pipeline.models import adapters, loading, renderer
 from pipeline.stages import finetune, generate, speed
 from pipeline.store.artifact import Store
 from tests import project, tiny
+from tests.interruption import assert_resumes_with_equal_bytes
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda"
@@ -97,31 +98,12 @@ def test_dense_weights_answer_as_4_bit_ones(model, adapter, compute):
         assert torch.allclose(tuned(ids[:1, :1]).logits, dense_token, rtol=0, atol=2e-2 * float(dense_token.abs().max()))
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL inside one process."""
-
-
 @pytest.mark.parametrize(("compute", "dropout"), [("fp32", 0.0), ("bf16", 0.2)])
-def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, train_part, monkeypatch, compute, dropout):
+def test_a_run_that_goes_on_ends_with_the_same_bytes(tmp_path, model, train_part, compute, dropout):
     machine = Machine(device=DEVICE, save_seconds=0.0)
-    changes = {"compute": compute, "dropout": dropout, "epochs": 2}
-    train(tmp_path / "whole", model, train_part, machine, **changes)
-    step = finetune.one_step
-    for stop in (1, 4, 2):
-        calls = iter(range(100))
-
-        def stopping(*args, stop=stop, calls=calls):
-            if next(calls) == stop:
-                raise Killed
-            return step(*args)
-
-        monkeypatch.setattr(finetune, "one_step", stopping)
-        with pytest.raises(Killed):
-            train(tmp_path / "broken", model, train_part, machine, **changes)
-    monkeypatch.setattr(finetune, "one_step", step)
-    train(tmp_path / "broken", model, train_part, machine, **changes)
-    for name in ("adapter_model.safetensors", "curve.csv", "adapter_config.json"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
+    assert_resumes_with_equal_bytes(
+        lambda folder: train(folder, model, train_part, machine, compute=compute, dropout=dropout, epochs=2), tmp_path
+    )
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "flash_attention_2"])

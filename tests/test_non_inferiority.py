@@ -15,7 +15,7 @@ rng = np.random.default_rng
 
 
 def paragraphs(n, change, seed=0, spread=0.03, kl=0.01):
-    """Rows of n paragraphs whose loss changes by `change` nats a token in the mean."""
+    """Rows of n paragraphs whose loss changes by `change` nats per token in the mean."""
     draw = rng(seed)
     tokens = draw.integers(60, 256, n)
     moved = tokens * (change + spread * draw.normal(size=n))

@@ -21,6 +21,7 @@ from pipeline.plan import job, plan
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store
+from tests import no_namespaces
 from tests.local_hub import LocalHub
 
 ROOT = Path(__file__).parents[1]
@@ -238,14 +239,9 @@ def test_a_read_only_store_and_a_small_disk_are_refused(small_disk, seen):
         seen({"prepare"}, store=small_disk)
 
 
-NO_NAMESPACES = """
-import ctypes, os
-user = os.geteuid()
-libc = ctypes.CDLL(None)
-assert libc.unshare(0x10000000) == 0
-open("/proc/self/setgroups", "w").write("deny")
-open("/proc/self/uid_map", "w").write(f"0 {user} 1")
-open("/proc/sys/user/max_user_namespaces", "w").write("0")
+NO_NAMESPACES = (
+    no_namespaces.SETUP
+    + """
 from pathlib import Path
 from pipeline.commands import preflight
 from pipeline.config import recipe as recipes
@@ -265,6 +261,7 @@ for task, general in [("mbpp", []), ("boolq", ["mbpp"]), ("boolq", [])]:
         except MachineError as error:
             print(error.problem)
 """
+)
 
 
 @pytest.mark.skipif(bool(sandbox.available()), reason=f"no sandbox on this machine: {sandbox.available()}")
@@ -279,17 +276,17 @@ def test_a_metric_that_runs_code_is_refused_where_there_is_no_sandbox():
 
 def test_a_job_that_does_not_fit_on_a_device_is_refused(tmp_path):
     (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": "llama-2-7b", "tasks": ["shop_sentiment"]}))
-    jobs = dict.fromkeys(plan(recipes.load(tmp_path / "r.yaml"), ask=False))
+    jobs = plan(recipes.load(tmp_path / "r.yaml"), ask=False)
     weights = 3.8e9  # of 6.7 billion in NF4 and the rest in bf16; what else is needed nobody knows before the examples are here
-    assert not list(preflight.small_devices(jobs, {"cuda:0": weights}))
-    assert not list(preflight.small_devices(jobs, {}))
-    small = [line for line in preflight.small_devices(jobs, {"cuda:0": 24e9, "cuda:1": 3e9}) if line.startswith("finetune")]
+    assert not list(preflight.small_devices(jobs, {}, {"cuda:0": weights}))
+    assert not list(preflight.small_devices(jobs, {}, {}))
+    small = [line for line in preflight.small_devices(jobs, {}, {"cuda:0": 24e9, "cuda:1": 3e9}) if line.startswith("finetune")]
     assert len(small) == 1
     assert "it needs about 3.9 GB of memory, and cuda:1 has 3.0 GB. Take a smaller base" in small[0]
     train = next(source for job in jobs if job.stage == "finetune" for name, source in job.inputs if name == "train")
     tokens = {"prompt": {"mean": 300, "max": 1800}, "target": {"mean": 10, "max": 20}}
     prepared = Artifact(tmp_path, "prepare", "", "", 1, train.params, {}, {}, {"examples": 1000, "dev": 0, "tokens": tokens}, {})
-    assert [line for line in preflight.small_devices(jobs | {train: prepared}, {"cuda:0": 6e9}) if line.startswith("finetune")]
+    assert [line for line in preflight.small_devices(jobs, {train: prepared}, {"cuda:0": 6e9}) if line.startswith("finetune")]
 
 
 def test_no_device_is_looked_at_for_jobs_that_need_none():

@@ -16,7 +16,7 @@ def rows(own, other, alone, tokens=None):
 
 
 def planted(n, gain, seed=0):
-    """Per-token scores of answers whose own prompt is worth `gain` nats a token; every score varies by 1."""
+    """Per-token scores of answers whose own prompt is worth `gain` nats per token; every score varies by 1."""
     own, other, alone = np.random.default_rng(seed).normal(-3, 1, (3, n))
     return own + gain, other, alone
 

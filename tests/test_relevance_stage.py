@@ -24,6 +24,7 @@ from pipeline.store import records
 from pipeline.store.records import Example, Prediction
 from pipeline.tasks import shop_notice
 from tests import tiny
+from tests.interruption import calls_of
 
 HELDOUT = tiny.examples(16, 200)
 ANSWERS = [f"{e.prompt[4:-2]} likes a dog" if n % 3 else "yes" for n, e in enumerate(HELDOUT)]
@@ -226,24 +227,14 @@ def test_a_missing_answer_stops_the_work(tmp_path, model, inputs):
         run(tmp_path, model, inputs)
 
 
-def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs, monkeypatch):
+def test_a_killed_run_goes_on_and_ends_with_equal_bytes(tmp_path, model, inputs):
     run(tmp_path, model, inputs, "whole", tokens=100)
-    real, calls = likelihood.row_logprobs, []
-
-    def stops(*args):
-        calls.append(args)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(likelihood, "row_logprobs", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with calls_of(likelihood, "row_logprobs", kill_at=4) as calls:
         run(tmp_path, model, inputs, "broken", tokens=100)
     log = tmp_path / "broken.resume" / "values.jsonl"
     log.write_bytes(log.read_bytes() + b'{"row": 3, "lo')  # a line cut off by the kill
-    again = []
-    monkeypatch.setattr(likelihood, "row_logprobs", lambda *args: again.append(args) or real(*args))
-    run(tmp_path, model, inputs, "broken", tokens=100)
+    with calls_of(likelihood, "row_logprobs") as again:
+        run(tmp_path, model, inputs, "broken", tokens=100)
     files = [tmp_path / name / "relevance.jsonl" for name in ("whole", "broken")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert again

@@ -102,7 +102,7 @@ def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
 
 def test_losses_have_their_unit(swept: Made) -> None:
     for name in ("loss0", "dev0"):
-        assert "loss, nats a token" in texts(swept, name)
+        assert "loss, nats per token" in texts(swept, name)
 
 
 def test_names_in_the_cost_chart_cover_no_point() -> None:

@@ -16,6 +16,7 @@ import pytest
 from pipeline.errors import MachineError
 from pipeline.sandbox import sandbox
 from pipeline.sandbox.sandbox import Limits
+from tests import no_namespaces
 
 ROOT = Path(__file__).parents[1]
 SMALL = Limits(seconds=60, cpu_seconds=20, memory=256 << 20, file=1 << 20, disk=4 << 20, output=1 << 16)
@@ -269,14 +270,9 @@ def test_nothing_is_left_when_the_harness_is_killed(jailed, tmp_path):
     assert not psutil.wait_procs(below, timeout=20)[1]
 
 
-NO_NAMESPACES = """
-import ctypes, os
-user = os.geteuid()
-libc = ctypes.CDLL(None)
-assert libc.unshare(0x10000000) == 0
-open("/proc/self/setgroups", "w").write("deny")
-open("/proc/self/uid_map", "w").write(f"0 {user} 1")
-open("/proc/sys/user/max_user_namespaces", "w").write("0")
+NO_NAMESPACES = (
+    no_namespaces.SETUP
+    + """
 from pipeline.sandbox import sandbox
 from pipeline.errors import MachineError
 try:
@@ -285,6 +281,7 @@ except MachineError as error:
     print(error)
 print(sandbox.run("assert False", unsafe=True).reason, sandbox.run("assert True", unsafe=True).reason)
 """
+)
 
 
 @needs_walls

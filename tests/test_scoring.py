@@ -13,7 +13,8 @@ from scipy.stats import binomtest
 
 from pipeline.errors import ComparisonError, RecipeError
 from pipeline.scoring import answer_flags, scoring, stats
-from pipeline.store.records import Comparison, Example, Prediction
+from pipeline.store.records import Example, Prediction
+from pipeline.store.score_types import Comparison
 from tests.verdicts import judge
 
 
@@ -48,23 +49,22 @@ TUNED = ["yes", "no"] * 9 + ["no", "no"]
 def test_scores_lift_and_test_of_one_seed():
     scored = compare(heldout(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy", "bleu"))
     first, second = scored.comparisons
-    assert (first.base, first.tuned, first.n, first.seeds, first.fixed, first.broken) == (0.5, 0.95, 20, 1, 10, 1)
-    assert first.lift == pytest.approx(0.45)
-    assert first.low < 0.45 < first.high
-    assert (first.test, first.p) == ("exact McNemar", pytest.approx(binomtest(1, 11).pvalue))
-    assert (first.primary, second.primary, second.test, second.metric) == (True, False, "paired randomization", "bleu")
-    assert second.tuned == pytest.approx(sacrebleu.corpus_bleu(TUNED, [TARGETS]).score / 100)
-    assert (first.p_adjusted, first.verdict) == (None, "")
-    assert judge(scored.comparisons, 0.95, "holm")[0].verdict == "better"
+    assert (first["base"], first["tuned"], first["n"], first["seeds"], first["fixed"], first["broken"]) == (0.5, 0.95, 20, 1, 10, 1)
+    assert first["lift"] == pytest.approx(0.45)
+    assert first["low"] < 0.45 < first["high"]
+    assert (first["test"], first["p"]) == ("exact McNemar", pytest.approx(binomtest(1, 11).pvalue))
+    assert (first["primary"], second["primary"], second["test"], second["metric"]) == (True, False, "paired randomization", "bleu")
+    assert second["tuned"] == pytest.approx(sacrebleu.corpus_bleu(TUNED, [TARGETS]).score / 100)
+    assert judge(scored.comparisons, 0.95, "holm")[0]["verdict"] == "better"
     back = compare(heldout(TARGETS), say(TUNED), [say(BASE)], answer, settings())
-    assert judge(back.comparisons, 0.95, "holm")[0].verdict == "worse"
+    assert judge(back.comparisons, 0.95, "holm")[0]["verdict"] == "worse"
 
 
 def test_several_seeds_are_averaged_and_swapped_together():
     scored = compare(heldout(TARGETS), say(BASE), [say(TUNED), say(TARGETS)], answer, settings())
     row = scored.comparisons[0]
-    assert (row.seeds, row.tuned, row.fixed, row.broken) == (2, pytest.approx(0.975), 10, 1)
-    assert row.test == "paired randomization"
+    assert (row["seeds"], row["tuned"], row["fixed"], row["broken"]) == (2, pytest.approx(0.975), 10, 1)
+    assert row["test"] == "paired randomization"
     assert len(scored.rows[0]["tuned"]) == len(scored.counts["tuned"]) == 2
 
 
@@ -72,11 +72,11 @@ def test_groups_widen_the_interval_and_replace_mcnemar():
     alone = compare(heldout(TARGETS * 4), say(BASE * 4), [say(TUNED * 4)], answer, settings()).comparisons[0]
     groups = [f"document {i % 20}" for i in range(80)]
     together = compare(heldout(TARGETS * 4, groups), say(BASE * 4), [say(TUNED * 4)], answer, settings()).comparisons[0]
-    assert (alone.test, together.test) == ("exact McNemar", "paired randomization")
-    assert together.high - together.low > 1.6 * (alone.high - alone.low)
-    assert together.p == pytest.approx(binomtest(1, 11).pvalue, abs=0.01)
-    assert alone.p < together.p / 100
-    assert together.smallest_effect > alone.smallest_effect
+    assert (alone["test"], together["test"]) == ("exact McNemar", "paired randomization")
+    assert together["high"] - together["low"] > 1.6 * (alone["high"] - alone["low"])
+    assert together["p"] == pytest.approx(binomtest(1, 11).pvalue, abs=0.01)
+    assert alone["p"] < together["p"] / 100
+    assert together["smallest_effect"] > alone["smallest_effect"]
 
 
 def test_an_empty_group_is_a_group_of_its_own():
@@ -187,7 +187,7 @@ def test_lenient_shares_stand_beside_strict_scores():
 
 def test_references_are_read_like_predictions():
     scored = compare(heldout(["answer: 4", "5?"]), say(["answer: 4", "answer: 5?"]), [say(["answer: 4", "5?"])], answer, settings())
-    assert [scored.comparisons[0].base, scored.comparisons[0].tuned] == [1.0, 0.5]
+    assert [scored.comparisons[0]["base"], scored.comparisons[0]["tuned"]] == [1.0, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def null_phrases(rng: random.Random, metric: str = "token_f1", seeds: int = 1) -
 
 
 def false_verdicts(rows: list[Comparison]) -> float:
-    return float(np.mean([row.verdict != "cannot tell" for row in judge(rows, 0.95, "none")]))
+    return float(np.mean([row["verdict"] != "cannot tell" for row in judge(rows, 0.95, "none")]))
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_chance_is_seldom_called_a_lift(null):
     rng = random.Random(11)
     rows = [null(rng) for _ in range(200)]
     assert false_verdicts(rows) <= 0.075
-    assert np.mean([row.p <= 0.05 for row in rows]) <= 0.085
-    assert np.mean([not row.low <= 0 <= row.high for row in rows]) <= 0.1
+    assert np.mean([row["p"] <= 0.05 for row in rows]) <= 0.085
+    assert np.mean([not row["low"] <= 0 <= row["high"] for row in rows]) <= 0.1
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def quick_holm():
 def test_holm_holds_for_the_family():
     rng = random.Random(3)
     families = [[null_labels(rng) for _ in range(5)] for _ in range(40)]
-    fooled = [any(row.verdict != "cannot tell" for row in judge(family, 0.95, "holm")) for family in families]
+    fooled = [any(row["verdict"] != "cannot tell" for row in judge(family, 0.95, "holm")) for family in families]
     assert np.mean(fooled) <= 0.1
 
 
@@ -302,9 +302,16 @@ def test_a_model_against_itself_is_never_better_or_worse(metric, seeds):
     wanted = targets(rng, 30)
     predictions = say(phrases(rng, wanted))
     row = compare(heldout(wanted), predictions, [predictions] * seeds, free, settings(metric)).comparisons[0]
-    assert (row.lift, row.low, row.high, row.p, row.fixed, row.broken) == (pytest.approx(0), pytest.approx(0), pytest.approx(0), 1.0, 0, 0)
-    assert judge([row], 0.95, "none")[0].verdict == "cannot tell"
-    assert row.smallest_effect == pytest.approx(stats.planned_effect(30, 0))
+    assert (row["lift"], row["low"], row["high"], row["p"], row["fixed"], row["broken"]) == (
+        pytest.approx(0),
+        pytest.approx(0),
+        pytest.approx(0),
+        1.0,
+        0,
+        0,
+    )
+    assert judge([row], 0.95, "none")[0]["verdict"] == "cannot tell"
+    assert row["smallest_effect"] == pytest.approx(stats.planned_effect(30, 0))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -314,7 +321,7 @@ def test_a_real_lift_is_found(metric):
     worse = say(phrases(rng, wanted))
     better = [replace(prediction, text=wanted[i]) if rng.random() < 0.5 else prediction for i, prediction in enumerate(worse)]
     row = compare(heldout(wanted), worse, [better], free, settings(metric)).comparisons[0]
-    assert judge([row], 0.95, "holm")[0].verdict == "better"
+    assert judge([row], 0.95, "holm")[0]["verdict"] == "better"
 
 
 def test_another_arm_stands_beside_base_and_tuned():
@@ -362,7 +369,7 @@ def test_every_arm_must_answer_every_example():
 def test_a_lenient_rule_reads_the_whole_text_and_a_strict_one_the_answer():
     examples, predictions = heldout(["yes", "no", "yes", "no"]), say(["yes, 1", "0", "so yes", "no"])
     scored = compare(examples, predictions, [predictions], answer, settings("accuracy", "paper_boolean"))
-    assert [row.base for row in scored.comparisons] == [0.25, 1.0]
+    assert [row["base"] for row in scored.comparisons] == [0.25, 1.0]
 
 
 def test_constants_are_the_shares_of_the_targets():
@@ -390,7 +397,7 @@ def test_a_metric_that_needs_tests_says_so():
 
 def test_another_arm_may_be_called_like_a_seed():
     scored = compare(heldout(TARGETS), say(BASE), [say(TUNED)], answer, settings("accuracy"), **{"tuned 1 of 1": say(TARGETS)})
-    assert (scored.comparisons[0].base, scored.other_arms["accuracy"]["others"][0]["score"]) == (0.5, 1.0)
+    assert (scored.comparisons[0]["base"], scored.other_arms["accuracy"]["others"][0]["score"]) == (0.5, 1.0)
 
 
 def test_samples_are_scored_of_base_and_tuned_only():
@@ -400,7 +407,7 @@ def test_samples_are_scored_of_base_and_tuned_only():
     tuned = say([right] * 4, samples=(right, right, wrong))
     base = say([wrong] * 4, samples=(wrong, right, wrong))
     scored = compare(examples, base, [tuned], lambda text, _: text, settings("pass_at_1", "pass_at_k"), gpt=say([right] * 4))
-    assert [(row.base, row.tuned) for row in scored.comparisons] == [(0, 1), (1, 1)]
+    assert [(row["base"], row["tuned"]) for row in scored.comparisons] == [(0, 1), (1, 1)]
     assert [arm["score"] for arm in scored.other_arms["pass_at_1"]["others"]] == [1]
     assert scored.other_arms["pass_at_k"]["others"] == []
     assert scored.rows[0]["others"]["gpt"]["scores"] == {"pass_at_1": 1}

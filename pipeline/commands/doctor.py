@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.commands.preflight import existing
 from pipeline.data import manual_files, task
 from pipeline.machine import package_versions
 from pipeline.sandbox import sandbox
@@ -45,7 +46,7 @@ def memory() -> tuple[str, bool, str]:
 
 
 def disk(store: Path) -> tuple[str, bool, str]:
-    store = next(place for place in (store.resolve(), *store.resolve().parents) if place.exists())
+    store = existing(store)
     free = shutil.disk_usage(store).free / GIB
     writable = os.access(store, os.W_OK)
     return (

@@ -116,6 +116,11 @@ def rows_of(task: Task, split: str) -> int:
     return sum(count for count in rows if count) if all(rows) else MOST_ROWS
 
 
+def weight_bytes(params: dict[str, Any]) -> float:
+    """Bytes of a weight of the base, as a job loads it."""
+    return NF4 if params["quantization"] == "nf4" else BF16
+
+
 def method_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> Method:
     """The adapter and the precision of a fine-tuning job; a target that the base does not have is training's to refuse."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
@@ -123,7 +128,7 @@ def method_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> Method:
         rank=params["rank"],
         targets=targets,
         kind=adapter_kinds.of_params(params),
-        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        weight_bytes=weight_bytes(params),
         dropout=params["dropout"] > 0,
         target_share=min(1.0, lengths.target / (lengths.prompt + lengths.target)),
     )
@@ -153,7 +158,7 @@ def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
         longest=lengths.longest,
         limit=1,
         steps=0,
-        weight_bytes=NF4 if job.params["quantization"] == "nf4" else BF16,
+        weight_bytes=weight_bytes(job.params),
         choices=1,
     )
 
@@ -175,7 +180,7 @@ def answering_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
         longest=longest + (1 if ranks else limit),
         limit=1 if ranks else limit,
         steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
-        weight_bytes=NF4 if params["quantization"] == "nf4" else BF16,
+        weight_bytes=weight_bytes(params),
         adapter=method_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
         choices=lengths.choices if params["score_choices"] or ranks else 0,
     )

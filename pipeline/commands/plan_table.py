@@ -126,7 +126,7 @@ def show_jobs(out: Console, rows: list[JobStatus], before: str) -> None:
             stage = f"{row.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
             because = f" (after {stage}{numbers[row.waits]})"
         status = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
-        head = Text(f"{numbers[job]:>4}{cost_columns(job, row.needs)} {job.stage:8}")
+        head = Text(f"{numbers[job]:>4}{cost_columns(job, row.needs)} {job.stage:{stages.NAME_WIDTH}}")
         out.print(laid_out([head, Text(job.label.removeprefix(before)), status], out.width if out.is_terminal else None), soft_wrap=True)
 
 
@@ -153,7 +153,8 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
         mine = [row for row in rows if row.job.stage == stage]
         make = [row for row in mine if row.reason is not None]
         out.print(
-            f"{len(mine):>4}{together(make)} {stage:8} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]", soft_wrap=True
+            f"{len(mine):>4}{together(make)} {stage:{stages.NAME_WIDTH}} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]",
+            soft_wrap=True,
         )
     out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import metrics, stages
 from pipeline.commands import job_estimates, power
-from pipeline.commands.estimate import BF16, NF4, stored
+from pipeline.commands.estimate import BF16, stored
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.data import inline
@@ -26,6 +26,8 @@ from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical, explain_disk_errors
 
+Artifacts = dict[Job, Artifact]
+"""The jobs that are done, with what they made."""
 ADAPTER_BYTES = 4
 """Bytes per adapter weight on disk."""
 RESUME_BYTES = 16
@@ -47,7 +49,8 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         RecipeError: the claims that are tested by randomization cannot be shown, whatever the answers.
     """
     missing = [job for job, artifact in jobs.items() if artifact is None]
-    if recipe.needs_cuda and any(stages.GPU in stages.find(job.stage).needs for job in missing):
+    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
+    if recipe.needs_cuda and need_gpu(missing):
         need_cuda(recipe)
     need_resamples(recipe, missing)
     remote = Hub(site.machine.offline)
@@ -57,8 +60,8 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         *(line for lines in by_task.values() for line in lines),
         *unreachable_bases(missing, remote),
         *unready_endpoints(missing, site.machine),
-        *full_disks(jobs, site.store),
-        *small_devices(jobs, device_bytes(site.machine, missing)),
+        *full_disks(missing, done, site.store),
+        *small_devices(missing, done, device_bytes(site.machine, missing)),
     ]
     if obstacles:
         first, *others = dict.fromkeys(obstacles)
@@ -71,6 +74,11 @@ def without_tasks(recipe: Recipe, refused: set[str]) -> str:
     rest = [name for name in names if name not in refused]
     can_leave = refused and rest and refused <= set(names) and len(names) == len(recipe.tasks)
     return f"Or leave these tasks out: 'tasks=[{', '.join(rest)}]'" if can_leave else ""
+
+
+def need_gpu(jobs: Iterable[Job]) -> bool:
+    """Whether one of the jobs runs on a GPU if the machine has one."""
+    return any(stages.GPU in stages.find(job.stage).needs for job in jobs)
 
 
 def need_cuda(recipe: Recipe) -> None:
@@ -161,14 +169,14 @@ def unready_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
                 yield f"{error.problem}. {error.remedy}"
 
 
-def full_disks(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[str]:
+def full_disks(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[str]:
     """File systems with less room than the run will write: bases that are fetched, adapters with a resume point, answers at their longest.
 
     What data sets take is not known before they are fetched, and is not counted.
     """
     needed: dict[int, float] = defaultdict(float)
     places: dict[int, Path] = {}
-    for folder, size in writes(jobs, store):
+    for folder, size in writes(jobs, done, store):
         place = existing(folder)
         device = place.stat().st_dev
         needed[device] += size
@@ -182,12 +190,10 @@ def full_disks(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[st
             )
 
 
-def writes(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[tuple[Path, float]]:
-    """Folder and bytes of all that a run writes and that can be told beforehand."""
-    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
-    missing = [job for job in jobs if job not in done]
+def writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[tuple[Path, float]]:
+    """Folder and bytes of all that the jobs write and that can be told beforehand."""
     resume = 0.0
-    for job in missing:
+    for job in jobs:
         if job.stage == "finetune":
             weights = adapter_weights(job, done)
             resume = max(resume, RESUME_BYTES * weights)
@@ -197,13 +203,13 @@ def writes(jobs: Mapping[Job, Artifact | None], store: Store) -> Iterator[tuple[
     yield store.checkpoints, resume
     from huggingface_hub import constants
 
-    for spec in bases(missing):
+    for spec in bases(jobs):
         shape = base_model.shape_of(spec)
         if shape and spec["repo"] and base_model.snapshot(spec["repo"], spec["revision"]) is None:
             yield Path(constants.HF_HUB_CACHE), BF16 * shape.params
 
 
-def adapter_weights(job: Job, done: dict[Job, Artifact]) -> int:
+def adapter_weights(job: Job, done: Artifacts) -> int:
     """Parameters of the adapter that a fine-tuning job makes; 0 where the shape of its base is not known."""
     shape = base_model.shape_of(job.params["model"])
     if shape is None:
@@ -212,7 +218,7 @@ def adapter_weights(job: Job, done: dict[Job, Artifact]) -> int:
     return shape.adapter_params(method.rank, method.targets, method.kind)
 
 
-def answer_bytes(job: Job, done: dict[Job, Artifact]) -> float:
+def answer_bytes(job: Job, done: Artifacts) -> float:
     """Bytes of the answers of a job, were each as long as it may be."""
     examples = next(job_estimates.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
@@ -220,7 +226,7 @@ def answer_bytes(job: Job, done: dict[Job, Artifact]) -> float:
 
 def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
     """Memory of every CUDA device that the jobs may run on, by its name; torch is loaded only if one of them needs a GPU."""
-    if machine.device == "cpu" or not any(stages.GPU in stages.find(job.stage).needs for job in jobs):
+    if machine.device == "cpu" or not need_gpu(jobs):
         return {}
     import torch
 
@@ -230,12 +236,11 @@ def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
     return {name: torch.cuda.get_device_properties(device).total_memory for name, device in devices.items() if device.type == "cuda"}
 
 
-def small_devices(jobs: Mapping[Job, Artifact | None], memory: Mapping[str, int]) -> Iterator[str]:
+def small_devices(jobs: Iterable[Job], done: Artifacts, memory: Mapping[str, int]) -> Iterator[str]:
     """Jobs that do not fit into the memory of a device that may get them, the largest of each stage."""
-    done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
     needed: dict[str, tuple[float, str]] = {}
     for job in jobs:
-        if memory and job not in done and job.stage in job_estimates.WORK_OF:
+        if memory and job.stage in job_estimates.WORK_OF:
             needed[job.stage] = max(needed.get(job.stage, (0.0, "")), (min_bytes(job, done), job.label))
     for name, size in memory.items():
         for stage, (required, label) in needed.items():
@@ -246,7 +251,7 @@ def small_devices(jobs: Mapping[Job, Artifact | None], memory: Mapping[str, int]
                 )
 
 
-def min_bytes(job: Job, done: dict[Job, Artifact]) -> float:
+def min_bytes(job: Job, done: Artifacts) -> float:
     """Memory that a job needs at least: that of its weights, and for training on prepared examples of the longest one alone.
 
     How much answering needs depends on --tokens. 0 where a job cannot be estimated.
@@ -257,7 +262,7 @@ def min_bytes(job: Job, done: dict[Job, Artifact]) -> float:
         return 0.0
     if job.stage == "finetune" and not estimate.is_upper_bound:
         return estimate.min_bytes
-    return stored(shape, NF4 if job.params["quantization"] == "nf4" else BF16)
+    return stored(shape, job_estimates.weight_bytes(job.params))
 
 
 def amount(size: float) -> str:

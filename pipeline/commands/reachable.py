@@ -25,12 +25,12 @@ class Hub:
 
         self.endpoint = constants.ENDPOINT
         self.is_offline = offline or constants.HF_HUB_OFFLINE
-        self.reason: str | None = "HF_HUB_OFFLINE is set" if self.is_offline else None
+        self.reason: str | None = None
 
     def silence(self) -> str:
         """Why nothing can be fetched; empty if the hub answers."""
         if self.reason is None:
-            self.reason = hub.unreachable()
+            self.reason = hub.silence(self.is_offline)
         return self.reason
 
     def obstacle(self, kind: str, repo: str, revision: str | None) -> UserError | None:

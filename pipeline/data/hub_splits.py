@@ -9,7 +9,6 @@ from pipeline.data.files import Split, concatenate, first_line, from_dataset, op
 from pipeline.data.task import Source
 from pipeline.errors import DataError, suggest
 from pipeline.models import hub
-from pipeline.models.hub import unreachable
 from pipeline.progress import console
 
 
@@ -82,10 +81,8 @@ def open_files(source: Source, offline: bool, used: Collection[str]) -> Split:
 def offline_reason(offline: bool) -> str:
     """Why no request to the hub is made; empty if it answers."""
     import datasets
-    from huggingface_hub import is_offline_mode
 
-    is_off = is_offline_mode() or datasets.config.HF_HUB_OFFLINE
-    return "HF_HUB_OFFLINE is set" if offline or is_off else unreachable()
+    return hub.silence(offline or datasets.config.HF_HUB_OFFLINE)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pipeline.engine import batching
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
+from pipeline.store.folders import AdapterSigns
 
 Ids = Sequence[int]
 Batches = list[list[int]]
@@ -51,7 +52,7 @@ class Backend(Protocol):
         lengths = [sum(len(prompt) + len(answer) for answer in answers) for prompt, answers in zip(prompts, choices, strict=True)]
         return batching.padded_batches(lengths, self.token_budget)
 
-    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> dict[str, Any]:
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> AdapterSigns:
         """What the liveness gate judges of the adapter that is on; see liveness.examine. Needed where a job has an adapter."""
         raise NotImplementedError(f"{type(self).__name__} cannot tell whether an adapter is alive")
 

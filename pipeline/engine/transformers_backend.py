@@ -12,6 +12,7 @@ from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.machine import Work
 from pipeline.models import liveness, loading
 from pipeline.models.renderer import Renderer, renderer
+from pipeline.store.folders import AdapterSigns
 
 
 class TransformersBackend(Backend):
@@ -50,7 +51,7 @@ class TransformersBackend(Backend):
     def facts(self) -> dict[str, Any]:
         return {"dense": self.is_dense}
 
-    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> dict[str, Any]:
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> AdapterSigns:
         return liveness.examine(self.model, folder, [list(prompt) for prompt in prompts[: liveness.PROBES]])
 
     # What follows needs the weights, and so is no part of the protocol.

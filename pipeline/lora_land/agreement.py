@@ -58,11 +58,6 @@ class Agreement:
     high: float | None
     why: str
 
-    @property
-    def half(self) -> float | None:
-        """Half the width of the interval: about the smallest difference that this rule could have called."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
-
 
 def agreement(ours: OurFigure, published: PublishedScore | None) -> Agreement:
     """Compare a figure of ours with the paper's; `published` is None for a base that is not in the paper.

@@ -4,7 +4,7 @@ What the confirmatory claims show decides; everything else is marked exploratory
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.arms import find
@@ -85,15 +85,14 @@ class Advice:
     statements: tuple[Statement, ...]
 
 
-def advise(cells: Sequence[CellRow], claims: Sequence[Claim]) -> tuple[list[Advice], list[Rule]]:
+def advise(cells: Sequence[CellRow], claims: Mapping[str, Sequence[Claim]]) -> tuple[list[Advice], list[Rule]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
-        claims: with verdicts; where cells share a comparison, there is one of each for every cell.
+        claims: by cell, with verdicts; see claims.by_cell.
     """
-    by_cell = {cell["cell"]: [claim for claim in claims if claim.cell == cell["cell"]] for cell in cells}
-    rows = [rule for cell in cells for rule in rules(cell, by_cell[cell["cell"]])]
-    return [recommended(cell, by_cell[cell["cell"]]) for cell in cells], rows
+    rows = [rule for cell in cells for rule in rules(cell, claims[cell["cell"]])]
+    return [recommended(cell, claims[cell["cell"]]) for cell in cells], rows
 
 
 def recommended(cell: CellRow, claims: Sequence[Claim]) -> Advice:
@@ -173,7 +172,7 @@ def costs(cell: CellRow, use: str) -> list[Statement]:
     A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
     cheapest and nothing is stated. Without a price of the machine's hour its time is weighed.
     """
-    equals = {row["name"] for row in cell["arms"] if (over := row.get("tuned_over")) and not over["low"] > 0}
+    equals = {row["name"] for row in cell["arms"] if (over := row["tuned_over"]) and not over["low"] > 0}
     account = cell["cost"]
     if account is None or "base" in equals or use not in ("tuned", CANNOT_TELL):
         return []
@@ -254,7 +253,7 @@ def hallucination(cell: CellRow) -> Rule | None:
 
 def rate_of(arm: ArmRow) -> tuple[float, float, float] | None:
     """Share of an arm's answers with invented facts: the rate, low, high; None where that was not looked for or there was no answer."""
-    hallucination = arm.get("hallucination")
+    hallucination = arm["hallucination"]
     if not hallucination or hallucination["rate"] is None or hallucination["low"] is None or hallucination["high"] is None:
         return None
     return hallucination["rate"], hallucination["low"], hallucination["high"]

@@ -5,35 +5,12 @@ from typing import Any, Literal, NotRequired, TypedDict
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
-from pipeline.store.score_types import AnswerCounts, Lift
+from pipeline.store.score_types import AnswerCounts, Comparison, Lift
 
 
-class ComparisonRow(TypedDict):
-    """Tuned against base by one metric, on the same held-out examples."""
+class ComparisonRow(Comparison):
+    """A comparison with its verdict."""
 
-    task: str
-    metric: str
-    primary: bool
-    """Whether the task is judged by it; only primary comparisons are claimed."""
-    n: int
-    """Held-out examples."""
-    seeds: int
-    """Training seeds; tuned is their mean."""
-    base: float
-    tuned: float
-    lift: float
-    """tuned - base."""
-    low: float
-    high: float
-    p: float
-    """Two-sided, by itself."""
-    test: str
-    """Name of the test that gave p."""
-    fixed: int
-    """Examples that tuned scores higher than base, by the mean over seeds."""
-    broken: int
-    smallest_effect: float | None
-    """The lift that this test would detect in 4 of 5 repetitions, the number of claims allowed for; null where that is not known."""
     p_adjusted: float | None
     """Over all claims; null for metrics that are not primary."""
     verdict: Verdict | Literal[""]

@@ -5,7 +5,7 @@ tuned no worse than base by more than a margin (`non-inferiority`) on every othe
 Which claims there are is decided by the recipe and by the base, never by their outcome. All else in a report is exploratory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
@@ -84,7 +84,8 @@ class ClaimCell(TypedDict):
 
 def family(cells: Sequence[ClaimCell]) -> list[Claim]:
     """Every claim once, in the order of the cells; cells with one `verdict_key` share their claims."""
-    return [claim for cell in firsts(cells).values() for claim in of_cell(cell)]
+    first = set(first_cells({cell["cell"]: cell["verdict_key"] for cell in cells}).values())
+    return [claim for cell in cells if cell["cell"] in first for claim in of_cell(cell)]
 
 
 def judged(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
@@ -104,17 +105,21 @@ def stricter(count: int, confidence: float, correction: Correction) -> float:
     return stats.smallest_effect(1.0, 1 - level) / stats.smallest_effect(1.0, confidence)
 
 
-def by_cell(cells: Sequence[ClaimCell], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
-    """The claims that hold of each cell, its own or those of the cell that it shares a comparison with."""
-    first = firsts(cells)
-    return {cell["cell"]: [claim for claim in claims if claim.cell == first[cell["verdict_key"]]["cell"]] for cell in cells}
+def by_cell(verdict_keys: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
+    """The claims that hold of each cell, as claims of that cell: its own, or those of the cell that it shares a comparison with.
+
+    Args:
+        verdict_keys: by cell.
+    """
+    first = first_cells(verdict_keys)
+    return {cell: [replace(claim, cell=cell) for claim in claims if claim.cell == first[key]] for cell, key in verdict_keys.items()}
 
 
-def firsts(cells: Sequence[ClaimCell]) -> dict[str, ClaimCell]:
-    """The first cell of each comparison."""
-    first: dict[str, ClaimCell] = {}
-    for cell in cells:
-        first.setdefault(cell["verdict_key"], cell)
+def first_cells(verdict_keys: Mapping[str, str]) -> dict[str, str]:
+    """The first cell of each comparison, by its `verdict_key`."""
+    first: dict[str, str] = {}
+    for cell, key in verdict_keys.items():
+        first.setdefault(key, cell)
     return first
 
 

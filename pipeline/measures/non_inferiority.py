@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.measures.rate import rate
 from pipeline.scoring import stats
-from pipeline.store.figure_types import FlippedExample, LossRow, SuiteFigures, TestedDifference
+from pipeline.store.figure_types import FlippedExample, SuiteFigures, TestedDifference
+from pipeline.store.folders import LossRow
 from pipeline.store.score_types import PairedRow
 
 Array = NDArray[np.float64]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.measures.rate import rate
-from pipeline.store.figure_types import Relevance, RelevanceRow
+from pipeline.store.figure_types import Relevance
+from pipeline.store.folders import RelevanceRow
 
 Array = NDArray[np.float64]
 

@@ -1,5 +1,7 @@
 """Lists words that begin English sentences and are not names."""
 
+from pipeline.measures.tokens import normal_form
+
 FUNCTION_WORD_LIST = """
     a about above across after again against all along although among an and another any are around as at be because been before behind
     being below beneath beside between beyond both but by can cannot could despite did do does doing don't down due during each either
@@ -42,12 +44,6 @@ SENTENCE_START_LIST = """
 
 ABBREVIATIONS = frozenset("mr mrs ms dr prof st jr sr vs no inc ltd co corp gen sen rep gov lt col sgt capt mt ft rev hon dept est".split())
 """The dot after these does not end a sentence."""
-
-
-def normal_form(word: str) -> str:
-    """tokens.normal_form for lower-case ASCII words."""
-    word = word.removesuffix("'s").replace("'", "")
-    return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
 FUNCTION_WORDS = frozenset(map(normal_form, FUNCTION_WORD_LIST.split()))

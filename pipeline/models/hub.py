@@ -6,6 +6,8 @@ from typing import Any
 from pipeline.errors import DataError, ModelError
 
 REACH_SECONDS = 3.0
+OFFLINE = "HF_HUB_OFFLINE is set"
+"""Why no request is made where none may be."""
 
 
 def unreachable() -> str:
@@ -17,6 +19,17 @@ def unreachable() -> str:
     except Exception as error:
         return f"{constants.ENDPOINT} does not answer ({' '.join(str(error).split())[:80] or type(error).__name__})"
     return ""
+
+
+def silence(offline: bool = False) -> str:
+    """Why no request to the hub is made; empty if it answers.
+
+    Args:
+        offline: whether requests are forbidden, which HF_HUB_OFFLINE does too.
+    """
+    from huggingface_hub import constants
+
+    return OFFLINE if offline or constants.HF_HUB_OFFLINE else unreachable()
 
 
 def cached(kind: str, repo: str, name: str) -> Path:
@@ -43,12 +56,12 @@ def commit_of(repo: str, revision: str | None) -> str:
     Raises:
         ModelError: as fetch_model.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi
 
     name = revision or "main"
     if commit := noted("models", repo, revision):
         return commit
-    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else unreachable()
+    why = silence()
     try:
         if why:
             raise ConnectionError(why)
@@ -75,7 +88,7 @@ def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> P
         "allow_patterns": list(patterns),
         "ignore_patterns": ["original/*", "consolidated*"],
     }
-    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else ""
+    why = OFFLINE if constants.HF_HUB_OFFLINE else ""
     try:
         return Path(snapshot_download(**request, local_files_only=True)) if why else cached_or_fetched(request)
     except Exception as error:

@@ -5,14 +5,14 @@ from typing import Any
 
 from pipeline.errors import ComparisonError
 from pipeline.models import adapters
-from pipeline.store.folders import AdapterFolder
+from pipeline.store.folders import AdapterFolder, AdapterSigns
 
 PROBES = 8
 """Held-out prompts whose next-token logits are compared with and without the adapter."""
 
 
-def examine(model: Any, folder: Path, probes: list[list[int]]) -> dict[str, Any]:
-    """The state of an adapter on its base, as liveness.json holds it.
+def examine(model: Any, folder: Path, probes: list[list[int]]) -> AdapterSigns:
+    """The state of an adapter on its base.
 
     Args:
         model: a PeftModel with the adapter switched on.
@@ -42,13 +42,13 @@ def logit_difference(model: Any, ids: list[int]) -> float:
     return float((tuned - base).abs().max())
 
 
-def is_alive(row: dict[str, Any]) -> bool:
-    """Whether an adapter changes its base; `row` as `examine` returns it."""
+def is_alive(row: AdapterSigns) -> bool:
+    """Whether an adapter changes its base."""
     return not row["zero_tensors"] and not row["unmatched"] and row["tensors"] > 0 and row["largest_logit_difference"] > 0.0
 
 
-def require_alive(row: dict[str, Any], arm: str) -> None:
-    """Raise ComparisonError if an adapter changes nothing, with the signs of it; `row` as `examine` returns it."""
+def require_alive(row: AdapterSigns, arm: str) -> None:
+    """Raise ComparisonError if an adapter changes nothing, with the signs of it."""
     if is_alive(row):
         return
     signs = []

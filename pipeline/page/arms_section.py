@@ -1,6 +1,7 @@
 """Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pipeline import arms
 from pipeline.measures import speed_summary
@@ -8,6 +9,7 @@ from pipeline.measures.cell_types import ArmRow, ComparisonRow, ConstantAnswer, 
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, finite
 from pipeline.store.cost_types import ArmSpeedRow, Speed, SpeedFigures
+from pipeline.store.figure_types import Hallucination, Relevance
 from pipeline.store.folders import SpeedFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
@@ -22,18 +24,38 @@ def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[Measured
     """
     scores = cell.comparison.other_arms()
     names = {"base", "tuned", *(other["name"] for other in scores[comparisons[0]["metric"]]["others"])}
-    timed = timing(cell, names)
-    return [finite(measured_arm(cell, name, comparisons, scores, timed.get(name))) for name in sorted(names, key=arms.sort_key)]
+    measures = measures_of(cell, names)
+    return [finite(measured_arm(cell, name, comparisons, scores, measures)) for name in sorted(names, key=arms.sort_key)]
 
 
-def measured_arm(
-    cell: Cell, name: str, comparisons: list[ComparisonRow], scores: dict[str, ArmScores], timed: ArmSpeedRow | None
-) -> MeasuredArm:
-    """One arm; timed: its row of `timing`."""
+@dataclass(frozen=True)
+class Measures:
+    """What was measured of arms beside scores, by arm; an arm of which it was not measured is left out."""
+
+    counts: dict[str, AnswerCounts]
+    lenient: dict[str, float]
+    relevance: dict[str, Relevance]
+    hallucination: dict[str, Hallucination]
+    timed: dict[str, ArmSpeedRow]
+
+
+def measures_of(cell: Cell, names: Iterable[str]) -> Measures:
+    relevance, hallucination = cell.comparison.relevance(), cell.comparison.hallucination()
+    return Measures(
+        counts_by_arm(cell),
+        cell.comparison.lenient() or {},
+        relevance["arms"] if relevance else {},
+        hallucination["arms"] if hallucination else {},
+        timing(cell, names),
+    )
+
+
+def measured_arm(cell: Cell, name: str, comparisons: list[ComparisonRow], scores: dict[str, ArmScores], measures: Measures) -> MeasuredArm:
+    """One arm."""
     primary, *further = comparisons
     of_arm = metric_score(name, primary, scores)
     assert of_arm is not None  # every arm has a score by the primary metric
-    relevance, hallucination = cell.comparison.relevance(), cell.comparison.hallucination()
+    timed = measures.timed.get(name)
     over_base, tuned_over = lifts(name, primary, scores[primary["metric"]])
     return {
         "name": name,
@@ -44,10 +66,10 @@ def measured_arm(
         "over_base": over_base,
         "tuned_over": tuned_over,
         "metrics": [score for row in further if (score := metric_score(name, row, scores))],
-        "counts": counts_of(cell, name),
-        "lenient": (cell.comparison.lenient() or {}).get(name),
-        "relevance": relevance["arms"].get(name) if relevance else None,
-        "hallucination": hallucination["arms"].get(name) if hallucination else None,
+        "counts": measures.counts.get(name),
+        "lenient": measures.lenient.get(name),
+        "relevance": measures.relevance.get(name),
+        "hallucination": measures.hallucination.get(name),
         "speed": timed,
         "prompt_additions": prompt_additions(facts_of(cell, name)),
         "tokens_in": tokens_in(cell, name, timed),
@@ -89,10 +111,10 @@ def constant_answer(cell: Cell, metric: str, rows: list[ArmRow]) -> ConstantAnsw
     return {"answer": best["answer"], "score": best["score"], "tuned_over": None} if best else None
 
 
-def counts_of(cell: Cell, name: str) -> AnswerCounts | None:
-    """Flaws of an arm's answers; of tuned those of all training seeds together."""
+def counts_by_arm(cell: Cell) -> dict[str, AnswerCounts]:
+    """Flaws of the arms' answers; of tuned those of all training seeds together."""
     counts = cell.comparison.counts()
-    return {"base": counts["base"], "tuned": pooled(counts["tuned"]), **counts["others"]}.get(name)
+    return {"base": counts["base"], "tuned": pooled(counts["tuned"]), **counts["others"]}
 
 
 def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:

@@ -268,7 +268,7 @@ def other_tasks(rows: list[Mark], kind: str, width: int, most: int) -> str:
     worst = max(max(abs(row["low"]), abs(row["high"]), row["margin"]) for row in rows)
     lowest = min(0.0, *(row["low"] for row in rows))
     scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
-    title = "worse by, nats a token" if kind == "loss" else "worse by, score"
+    title = "worse by, nats per token" if kind == "loss" else "worse by, score"
     mark = "mark: margin" if width < 400 else "the mark is the margin"
     axis = alt.Axis(title=f"{title}; {mark}", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
     encoded = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis_of_names), description="description:N")

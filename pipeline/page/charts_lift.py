@@ -254,10 +254,10 @@ def loss_axis(losses: list[float]) -> Any:
     low, high = min(losses), max(losses)
     plain = alt.Axis(tickCount=5, domain=False, ticks=False)
     if not (low > 0 and high > WIDE * low):
-        return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
+        return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
     powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
-    return alt.Y("loss:Q", title="loss, nats a token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
+    return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
 def along(sweep: Sweep, along_axis: SweepAxis, task: str) -> str:

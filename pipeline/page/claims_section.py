@@ -1,7 +1,7 @@
 """Builds the tables of claims and rules: hands the cells to measures.claims and the claims to measures.advice."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from pipeline.measures import advice, claims, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow
@@ -11,7 +11,7 @@ from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, finite
 from pipeline.scoring.verdict import Verdict
-from pipeline.store.records import Comparison, JsonObject
+from pipeline.store.records import JsonObject
 
 
 def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[ComparisonRow]], list[Claim]]:
@@ -23,37 +23,20 @@ def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[Com
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
     family = claims.judged(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
     stricter = claims.stricter(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
-    by_cell = claims.by_cell(claim_cells, family)
+    by_cell = claims.by_cell(verdict_keys(cells), family)
     judged = {name: [with_verdict(rows[0], by_cell[name][0], stricter), *rows[1:]] for name, rows in comparisons.items()}
     return finite(judged), family
 
 
+def verdict_keys(cells: Sequence[Cell]) -> dict[str, str]:
+    """By cell, the key of its comparison, which other cells may share."""
+    return {cell.name: cell.inputs["verdict"].key for cell in cells}
+
+
 def comparisons_of(cell: Cell) -> list[ComparisonRow]:
-    """The comparisons of a cell as `compare` left them, primary first."""
-    return sorted(map(comparison_row, cell.comparison.comparisons()), key=lambda row: not row["primary"])
-
-
-def comparison_row(row: Comparison) -> ComparisonRow:
-    """A comparison without its verdict, as report.json has it."""
-    return {
-        "task": row.task,
-        "metric": row.metric,
-        "primary": row.primary,
-        "n": row.n,
-        "seeds": row.seeds,
-        "base": row.base,
-        "tuned": row.tuned,
-        "lift": row.lift,
-        "low": row.low,
-        "high": row.high,
-        "p": row.p,
-        "test": row.test,
-        "fixed": row.fixed,
-        "broken": row.broken,
-        "smallest_effect": row.smallest_effect,
-        "p_adjusted": None,
-        "verdict": "",
-    }
+    """The comparisons of a cell without verdicts, primary first."""
+    rows: list[ComparisonRow] = [{**row, "p_adjusted": None, "verdict": ""} for row in cell.comparison.comparisons()]
+    return sorted(rows, key=lambda row: not row["primary"])
 
 
 def with_verdict(row: ComparisonRow, lift: Claim, stricter: float) -> ComparisonRow:
@@ -87,13 +70,7 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
         rows: the cells as report.json has them.
         family: the claims, as `judge` gives them.
     """
-    first: dict[str, str] = {}
-    for cell in cells:
-        first.setdefault(cell.inputs["comparison"].key, cell.name)
-    owner = {cell.name: first[cell.inputs["comparison"].key] for cell in cells}
-    # cells that share a comparison share its claims
-    shared = [replace(claim, cell=name) for name, own in owner.items() for claim in family if claim.cell == own]
-    recommendations, rules = advice.advise(rows, shared)
+    recommendations, rules = advice.advise(rows, claims.by_cell(verdict_keys(cells), family))
     return {
         "claims": [claim_row(claim) for claim in family],
         "advice": [verdict_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
@@ -104,34 +81,16 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
 
 def claim_row(claim: Claim) -> ClaimRow:
     """A claim as report.json has it."""
-    row: ClaimRow = {
-        "id": claim.id,
-        "cell": claim.cell,
-        "task": claim.task,
-        "label": claim.label,
-        "kind": claim.kind,
-        "subject": claim.subject,
-        "against": claim.against,
-        "metric": claim.metric,
-        "unit": claim.unit,
-        "value": claim.value,
-        "low": claim.low,
-        "high": claim.high,
-        "p": claim.p,
-        "margin": claim.margin,
-        "evidence": link(claim.evidence),
-        "p_adjusted": claim.p_adjusted,
-        "verdict": claim.verdict,
-        "sentence": sentence(claim),
-    }
-    return finite(row)
+    row: Any = vars(claim) | {"evidence": link(claim.evidence), "sentence": sentence(claim)}
+    in_report: ClaimRow = finite(row)
+    return in_report
 
 
 def sentence(claim: Claim) -> str:
     """What is claimed, with its figures."""
     if claim.kind == "non-inferiority":
         lost = fmt.change(claim.value, claim.low, claim.high, 3)
-        worse = f"loss {lost} nats a token" if claim.metric is None else f"{fmt.metric(claim.metric)} lost {lost}"
+        worse = f"loss {lost} nats per token" if claim.metric is None else f"{fmt.metric(claim.metric)} lost {lost}"
         return f"tuned on {claim.label} against the base on {names.suite(claim.subject)}: {worse}, margin {claim.margin:g}"
     other = names.arm(claim.against)
     if claim.kind == "learned":

@@ -58,9 +58,7 @@ def account(cell: Cell, rows: list[MeasuredArm], used_tokens: dict[str, dict[str
     prices = {entry["name"]: entry["price"] for entry in recipe["references"] if arms.reference(entry["name"]) in used_tokens}
     figures = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed or None, used_tokens, prices)))
     return {
-        "gpu_hour": figures["gpu_hour"],
-        "training": figures["training"],
-        "arms": figures["arms"],
+        **figures,
         "break_even": [{**row, "why": why(row)} for row in figures["break_even"]],
         "assumptions": [assumption(entry) for entry in figures["assumptions"]],
     }

@@ -1,6 +1,7 @@
 """Words the verdict: the sentences of the paragraph that opens the page, the advice and the names of its rules."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pipeline.measures import constant_baseline, names
 from pipeline.measures.advice import Advice, Rule, RuleName, Statement
@@ -33,26 +34,9 @@ def rule_name(name: RuleName) -> str:
 
 def rule_row(rule: Rule) -> RuleRow:
     """A rule as report.json has it."""
-    row: RuleRow = {
-        "cell": rule.cell,
-        "label": rule.label,
-        "kind": rule.kind,
-        "against": rule.against,
-        "unit": rule.unit,
-        "side": rule.side,
-        "value": rule.value,
-        "threshold": rule.threshold,
-        "verdict": rule.verdict,
-        "evidence": link(rule.evidence),
-        "low": rule.low,
-        "high": rule.high,
-        "p": rule.p,
-        "p_adjusted": rule.p_adjusted,
-        "reason": rule.reason,
-        "confirmatory": rule.confirmatory,
-        "rule": rule_name(rule.name),
-    }
-    return finite(row)
+    row: Any = vars(rule) | {"evidence": link(rule.evidence), "rule": rule_name(rule.name)}
+    in_report: RuleRow = finite(row)
+    return in_report
 
 
 def advice_row(advice: Advice, cell: CellRow) -> AdviceRow:
@@ -156,7 +140,7 @@ def margin(claim: Claim | None) -> str:
     """The margin of a claim on an other-task suite, with its unit: nats per token for a loss, none for a score."""
     if claim is None or claim.margin is None:
         return ""
-    return f"{claim.margin:g}{' nats a token' if claim.unit == 'nats/token' else ''}"
+    return f"{claim.margin:g}{' nats per token' if claim.unit == 'nats/token' else ''}"
 
 
 def invents(statement: Statement, _: CellRow) -> str:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pipeline import metrics
 from pipeline.errors import ComparisonError, RecipeError
 from pipeline.scoring import answer_flags, constant_answers, stats
-from pipeline.store.records import Comparison, Example, Prediction
+from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 from pipeline.store.score_types import (
     AnswerCounts,
     AnswerRow,
     ArmScores,
     ByArm,
+    Comparison,
     ConstantScore,
     CountsByArm,
     ExampleRow,
@@ -135,7 +136,6 @@ class ComparisonInputs:
     seeds: int
     others: list[str]
     parse: AnswerParser
-    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,6 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
         seeds=len(predictions.tuned),
         others=list(predictions.others),
         parse=parse,
-        settings=settings,
     )
     scores = {name: score_metric(metrics.load(name, **settings.options), arms, inputs) for name in settings.metrics}
     stacked = [stacked_arms(metric_scores, inputs) for metric_scores in scores.values()]

@@ -18,7 +18,7 @@ from pipeline.models import liveness
 from pipeline.scoring import scoring, stats
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
-from pipeline.store.figure_types import Relevance, Suite
+from pipeline.store.figure_types import Liveness, Relevance, Suite
 from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import Example, Prediction
@@ -50,17 +50,17 @@ def run(work: Work) -> dict[str, Any]:
             out.OTHER_TASKS: {"suites": other_tasks(work)},
         }
     )
-    return {row.metric: {"base": row.base, "tuned": row.tuned, "lift": row.lift} for row in result.comparisons}
+    return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}
 
 
-def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[dict[str, Any]]:
+def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[Liveness]:
     """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off."""
-    reports = []
+    reports: list[Liveness] = []
     for seed in seeds:
-        report = {"seed": seed, **PredictionsFolder(folder_of(work, InputName("predictions", "tuned", seed=seed))).liveness()}
+        signs = PredictionsFolder(folder_of(work, InputName("predictions", "tuned", seed=seed))).liveness()
         if work.params["liveness"]:
-            liveness.require_alive(report, f"{task.name}, seed {seed}")
-        reports.append(report | {"alive": liveness.is_alive(report)})
+            liveness.require_alive(signs, f"{task.name}, seed {seed}")
+        reports.append({"seed": seed, **signs, "alive": liveness.is_alive(signs)})
     return reports
 
 
@@ -116,7 +116,7 @@ def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Relevance]
     by_arm = {}
     for name in map(input_names.parse, sorted(work.inputs)):
         if name.role == "relevance":
-            rows: list[Any] = RelevanceFolder(folder_of(work, name)).rows()
+            rows = RelevanceFolder(folder_of(work, name)).rows()
             labels = np.array([groups[row["example"]] for row in rows])
             by_arm[name.arm] = relevance.summarize(rows, labels, *resampling(work))
     return by_arm
@@ -136,8 +136,7 @@ def other_tasks(work: Work) -> list[Suite]:
 def paragraphs_suite(work: Work) -> Suite:
     """Loss on plain English; a base that guesses no better than evenly has nothing to lose there."""
     losses = Artifact.open(folder_of(work, PARAGRAPHS))
-    rows: list[Any] = LossesFolder(losses.path).rows()
-    suite = non_inferiority.loss_suite(rows, work.params["loss_margin"], *resampling(work))
+    suite = non_inferiority.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
     measurable = non_inferiority.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
     return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
 

@@ -8,7 +8,7 @@ from pipeline.engine import batching, resumable, transformers_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
-from pipeline.store.folders import LossesFolder
+from pipeline.store.folders import LossesFolder, LossRow
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
@@ -34,7 +34,7 @@ def run(work: Work) -> dict[str, Any]:
             "paragraphs",
         )
         vocabulary = backend.vocabulary()
-    losses = [
+    losses: list[LossRow] = [
         {"example": paragraph.id, "tokens": row.target_count, "base": base, "tuned": tuned, "kl": kl}
         for paragraph, row, (base, tuned, kl) in zip(paragraphs, rows, sums, strict=True)
     ]

@@ -12,7 +12,7 @@ from pipeline.engine.open_backend import open_backend
 from pipeline.errors import ComparisonError
 from pipeline.machine import Work
 from pipeline.models import renderer
-from pipeline.store.folders import HeldoutFolder, PredictionsFolder, RelevanceFolder
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder, RelevanceFolder, RelevanceRow
 from pipeline.store.records import Example, Prompt
 
 VERSION = 2
@@ -69,8 +69,7 @@ class ScoredAnswer:
         prompts = [self.own, self.no_prompt] + ([self.other] if self.other else [])
         return [TokenRow.from_prompt(prompt, self.ids) for prompt in prompts] if self.ids else []
 
-    def score(self, scores: dict[TokenRow, float]) -> dict[str, Any]:
-        """A row of RelevanceFolder: log-probabilities in nats after its own prompt, another one, and none."""
+    def score(self, scores: dict[TokenRow, float]) -> RelevanceRow:
 
         def after(prompt: tuple[int, ...]) -> float:
             return scores[TokenRow.from_prompt(prompt, self.ids)] if self.ids else 0.0

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from pipeline.store.folders import AdapterSigns
 from pipeline.store.score_types import Interval
 
 PartName = Literal["format", "prompt", "learned"]
@@ -72,15 +73,6 @@ class DecompositionRow(DecompositionFigures):
 
     parts: list[PartRow]
     """Format, prompt and learned: they sum to the lift."""
-
-
-class LossRow(TypedDict):
-    """A row of losses.jsonl: sums over a paragraph's tokens, in nats."""
-
-    tokens: int
-    base: float
-    tuned: float
-    kl: float
 
 
 class Divergence(Interval):
@@ -165,19 +157,6 @@ class SuiteRow(Suite):
     """Id of its row on the page."""
 
 
-class RelevanceRow(TypedDict):
-    """A row of relevance.jsonl: log-probability of an answer, summed, in nats."""
-
-    example: str
-    tokens: int
-    own: float
-    """After its own prompt."""
-    other: float | None
-    """After another prompt; null where there is none."""
-    alone: float
-    """After no prompt."""
-
-
 class Relevance(Interval):
     """How much an arm's answers are about their prompts."""
 
@@ -254,21 +233,6 @@ class HallucinationByArm(TypedDict):
 
     kind: Literal["text", "slots"] | None
     arms: dict[str, Hallucination]
-
-
-class AdapterSigns(TypedDict):
-    """liveness.json of an arm: what tells whether its adapter changes anything."""
-
-    tensors: int
-    """B matrices."""
-    zero_tensors: list[str]
-    targets: int
-    """Modules that the adapter was trained on."""
-    unmatched: list[str]
-    """Those of them that the model lacks."""
-    probes: int
-    """Prompts whose next-token logits were compared."""
-    largest_logit_difference: float
 
 
 class Liveness(AdapterSigns):

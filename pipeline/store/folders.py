@@ -7,7 +7,7 @@ of what a report holds is no change of what training reads.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
@@ -100,6 +100,21 @@ class AdapterFolder(Folder):
         return names
 
 
+class AdapterSigns(TypedDict):
+    """liveness.json of an arm: what tells whether its adapter changes anything."""
+
+    tensors: int
+    """B matrices."""
+    zero_tensors: list[str]
+    targets: int
+    """Modules that the adapter was trained on."""
+    unmatched: list[str]
+    """Those of them that the model lacks."""
+    probes: int
+    """Prompts whose next-token logits were compared."""
+    largest_logit_difference: float
+
+
 @dataclass(frozen=True)
 class PredictionsFolder(Folder):
     """Written by `generate` and `reference`: one arm's answers to the held-out examples."""
@@ -114,12 +129,26 @@ class PredictionsFolder(Folder):
         """Returns the number of predictions."""
         return records.write(self.path / self.PREDICTIONS, predictions)
 
-    def liveness(self) -> dict[str, Any]:
+    def liveness(self) -> AdapterSigns:
         """What was measured of the adapter that was on; see models.liveness."""
-        return read_mapping(self.path / self.LIVENESS)
+        signs: AdapterSigns = records.read_json(self.path / self.LIVENESS)
+        return signs
 
-    def write_liveness(self, liveness: dict[str, Any]) -> None:
+    def write_liveness(self, liveness: AdapterSigns) -> None:
         records.write_json(self.path / self.LIVENESS, liveness)
+
+
+class RelevanceRow(TypedDict):
+    """A row of relevance.jsonl: log-probability of an answer, summed, in nats."""
+
+    example: str
+    tokens: int
+    own: float
+    """After its own prompt."""
+    other: float | None
+    """After another prompt; null where there is none."""
+    alone: float
+    """After no prompt."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +157,23 @@ class RelevanceFolder(Folder):
 
     RELEVANCE = "relevance.jsonl"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """[{example, tokens, own, other, alone}]: nats after the answer's own prompt, another one (or None), and none."""
-        return list(records.dictionaries(self.path / self.RELEVANCE))
+    def rows(self) -> list[RelevanceRow]:
+        rows: Iterable[Any] = records.dictionaries(self.path / self.RELEVANCE)
+        return list(rows)
 
-    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+    def write_rows(self, rows: Iterable[RelevanceRow]) -> None:
         records.write_dictionaries(self.path / self.RELEVANCE, rows)
+
+
+class LossRow(TypedDict):
+    """A row of losses.jsonl: sums over a paragraph's tokens, in nats."""
+
+    example: str
+    """Id of the paragraph."""
+    tokens: int
+    base: float
+    tuned: float
+    kl: float
 
 
 @dataclass(frozen=True)
@@ -142,11 +182,11 @@ class LossesFolder(Folder):
 
     LOSSES = "losses.jsonl"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """[{example, tokens, base, tuned, kl}]: sums over the tokens of a paragraph, in nats."""
-        return list(records.dictionaries(self.path / self.LOSSES))
+    def rows(self) -> list[LossRow]:
+        rows: Iterable[Any] = records.dictionaries(self.path / self.LOSSES)
+        return list(rows)
 
-    def write_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+    def write_rows(self, rows: Iterable[LossRow]) -> None:
         records.write_dictionaries(self.path / self.LOSSES, rows)
 
 

@@ -70,42 +70,9 @@ def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | 
     return min((position for position in positions if position >= 0), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Base against tuned on one task and metric, over the same examples."""
-
-    task: str
-    metric: str
-    primary: bool
-    """The metric that the task is judged by; only these enter the family of tests."""
-    n: int
-    """Examples."""
-    seeds: int
-    base: float
-    tuned: float
-    """Mean over seeds."""
-    lift: float
-    low: float
-    high: float
-    """Interval of the lift at the recipe's confidence."""
-    p: float
-    """Two-sided, for this task alone."""
-    test: str
-    """Name of the test that gave p."""
-    fixed: int
-    """Examples that tuned scores higher than base (mean over seeds)."""
-    broken: int
-    smallest_effect: float
-    """Smallest true lift that this test set shows in 80 % of repetitions, at the observed spread."""
-    p_adjusted: float | None = None
-    """Set by the report, over all primary comparisons of the recipe."""
-    verdict: str = ""
-    """`better`, `worse` or `cannot tell`; set with p_adjusted."""
-
-
 JsonObject = dict[str, Any]
 """An object of a JSON file whose keys have no type here: a recipe, the params and facts of an artifact."""
-Record = TypeVar("Record", Example, Prediction, Comparison)
+Record = TypeVar("Record", Example, Prediction)
 
 
 def write(path: Path, rows: Iterable[Record]) -> int:

@@ -10,8 +10,7 @@ from pipeline.store import records
 from pipeline.store.artifact import CARD
 from pipeline.store.figure_types import Decomposition, HallucinationByArm, Liveness, RelevanceByArm, Suites
 from pipeline.store.folders import Folder, read_mapping
-from pipeline.store.records import Comparison
-from pipeline.store.score_types import ArmScores, CountsByArm, ExampleRow
+from pipeline.store.score_types import ArmScores, Comparison, CountsByArm, ExampleRow
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,12 @@ class ComparisonFolder(Folder):
         return self.path / self.EXAMPLES
 
     def comparisons(self) -> list[Comparison]:
-        """One per metric; p_adjusted and verdict are not set yet."""
-        return list(records.read(self.path / self.COMPARISONS, Comparison))
+        """One per metric."""
+        rows: Iterator[Any] = records.dictionaries(self.path / self.COMPARISONS)
+        return list(rows)
 
     def write_comparisons(self, comparisons: Iterable[Comparison]) -> None:
-        records.write(self.path / self.COMPARISONS, comparisons)
+        records.write_dictionaries(self.path / self.COMPARISONS, comparisons)
 
     def examples(self) -> Iterator[ExampleRow]:
         rows: Iterator[Any] = records.dictionaries(self.examples_file)

@@ -20,6 +20,35 @@ class Lift(Interval):
     """Two-sided, by itself."""
 
 
+class Comparison(TypedDict):
+    """Tuned against base by one metric, on the same held-out examples."""
+
+    task: str
+    metric: str
+    primary: bool
+    """Whether the task is judged by it; only primary comparisons are claimed."""
+    n: int
+    """Held-out examples."""
+    seeds: int
+    """Training seeds; tuned is their mean."""
+    base: float
+    tuned: float
+    lift: float
+    """tuned - base."""
+    low: float
+    high: float
+    p: float
+    """Two-sided, by itself."""
+    test: str
+    """Name of the test that gave p."""
+    fixed: int
+    """Examples that tuned scores higher than base, by the mean over seeds."""
+    broken: int
+    smallest_effect: float | None
+    """The lift that this test would detect in 4 of 5 repetitions, in a report the number of claims allowed for; null where that is not
+    known."""
+
+
 class AnswerCounts(TypedDict):
     """Flaws of an arm's answers, of `n`."""
 
