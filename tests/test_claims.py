@@ -23,7 +23,7 @@ def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="
 
 
 def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
-    named = {"cell": name, "verdict_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
+    named = {"cell": name, "comparison_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
     return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
 
 

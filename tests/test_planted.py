@@ -18,7 +18,7 @@ LEVEL = 0.05 + 2 * np.sqrt(0.05 * 0.95 / SETS)
 """What a level of 5 % may come to in 1,000 draws."""
 NAMES = ["base", "tuned", "base_constrained", "base_fewshot"]
 MARGIN = 0.05
-CELL = {"cell": "c", "verdict_key": "k", "task": "t", "label": "t", "metric_name": "accuracy", "forgetting": []}
+CELL = {"cell": "c", "comparison_key": "k", "task": "t", "label": "t", "metric_name": "accuracy", "forgetting": []}
 
 pytestmark = pytest.mark.usefixtures("quick")
 

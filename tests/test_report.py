@@ -393,7 +393,7 @@ def test_sentence() -> None:
         (fmt.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
         (fmt.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
         (fmt.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
-        (render.encode("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
+        (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
     ],
 )
 def test_words(text: object, expected: object) -> None:

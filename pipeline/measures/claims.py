@@ -72,7 +72,7 @@ class ClaimCell(TypedDict):
     """What the family of claims must know of a cell."""
 
     cell: str
-    verdict_key: str
+    comparison_key: str
     """Equal for cells that share a comparison."""
     task: str
     label: str
@@ -83,8 +83,8 @@ class ClaimCell(TypedDict):
 
 
 def family(cells: Sequence[ClaimCell]) -> list[Claim]:
-    """Every claim once, in the order of the cells; cells with one `verdict_key` share their claims."""
-    first = set(first_cells({cell["cell"]: cell["verdict_key"] for cell in cells}).values())
+    """Every claim once, in the order of the cells; cells with one `comparison_key` share their claims."""
+    first = set(first_cells({cell["cell"]: cell["comparison_key"] for cell in cells}).values())
     return [claim for cell in cells if cell["cell"] in first for claim in of_cell(cell)]
 
 
@@ -105,20 +105,20 @@ def stricter(count: int, confidence: float, correction: Correction) -> float:
     return stats.smallest_effect(1.0, 1 - level) / stats.smallest_effect(1.0, confidence)
 
 
-def by_cell(verdict_keys: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
+def by_cell(comparison_keys: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
     """The claims that hold of each cell, as claims of that cell: its own, or those of the cell that it shares a comparison with.
 
     Args:
-        verdict_keys: by cell.
+        comparison_keys: by cell.
     """
-    first = first_cells(verdict_keys)
-    return {cell: [replace(claim, cell=cell) for claim in claims if claim.cell == first[key]] for cell, key in verdict_keys.items()}
+    first = first_cells(comparison_keys)
+    return {cell: [replace(claim, cell=cell) for claim in claims if claim.cell == first[key]] for cell, key in comparison_keys.items()}
 
 
-def first_cells(verdict_keys: Mapping[str, str]) -> dict[str, str]:
-    """The first cell of each comparison, by its `verdict_key`."""
+def first_cells(comparison_keys: Mapping[str, str]) -> dict[str, str]:
+    """The first cell of each comparison, by its `comparison_key`."""
     first: dict[str, str] = {}
-    for cell, key in verdict_keys.items():
+    for cell, key in comparison_keys.items():
         first.setdefault(key, cell)
     return first
 

@@ -23,14 +23,14 @@ def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[Com
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
     family = claims.judged(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
     stricter = claims.stricter(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
-    by_cell = claims.by_cell(verdict_keys(cells), family)
+    by_cell = claims.by_cell(comparison_keys(cells), family)
     judged = {name: [with_verdict(rows[0], by_cell[name][0], stricter), *rows[1:]] for name, rows in comparisons.items()}
     return finite(judged), family
 
 
-def verdict_keys(cells: Sequence[Cell]) -> dict[str, str]:
+def comparison_keys(cells: Sequence[Cell]) -> dict[str, str]:
     """By cell, the key of its comparison, which other cells may share."""
-    return {cell.name: cell.inputs["verdict"].key for cell in cells}
+    return {cell.name: cell.inputs["comparison"].key for cell in cells}
 
 
 def comparisons_of(cell: Cell) -> list[ComparisonRow]:
@@ -54,7 +54,7 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
     """What the family of claims must know of a cell."""
     return {
         "cell": cell.name,
-        "verdict_key": cell.inputs["comparison"].key,
+        "comparison_key": cell.inputs["comparison"].key,
         "task": cell.task,
         "label": cell.label,
         "primary": primary,
@@ -70,7 +70,7 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
         rows: the cells as report.json has them.
         family: the claims, as `judge` gives them.
     """
-    recommendations, rules = advice.advise(rows, claims.by_cell(verdict_keys(cells), family))
+    recommendations, rules = advice.advise(rows, claims.by_cell(comparison_keys(cells), family))
     return {
         "claims": [claim_row(claim) for claim in family],
         "advice": [verdict_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
