@@ -8,7 +8,6 @@ from io import StringIO
 
 import pytest
 
-from pipeline import stages
 from pipeline.commands import estimate, job_estimates, plan_table
 from pipeline.commands.estimate import BF16, GPUS, NF4, Answering, Method, Training, TrainingProgram
 from pipeline.config import recipe as recipes
@@ -230,7 +229,7 @@ def recipe_of(**more):
 
 
 def line(lines, stage, label):
-    return next(row for row in lines if f" {stage:{stages.NAME_WIDTH}} {label} " in row)
+    return next(row for row in lines if f" {stage:{plan_table.STAGE_WIDTH}} {label} " in row)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def page(report: Made, chromium: Any) -> Iterator[OpenPage]:
 
 
 def rows(report: Made, cell: str = "cell0000") -> list[dict[str, Any]]:
-    return report.rows(f"{cell}.verdict", "examples.jsonl")
+    return report.rows(f"{cell}.comparison", "examples.jsonl")
 
 
 def arms(row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from io import StringIO
 from rich.console import Console
 from rich.text import Text
 
-from pipeline import stages
 from pipeline.commands import plan_table
 from pipeline.config import recipe as recipes
 from pipeline.plan import plan
@@ -32,7 +31,7 @@ def test_no_line_of_a_plan_passes_80_columns_and_no_name_is_broken(tmp_path):
     assert "names without mistral-7b-v0.3--" in flat
     assert all(f" {job.stage} {job.label.removeprefix('mistral-7b-v0.3--')} make" in flat for job in jobs)
     whole = printed(asked_for, tmp_path, terminal=False)  # for a program, a line a job
-    assert all(any(f" {job.stage:{stages.NAME_WIDTH}} {job.label} make" in line for line in whole) for job in jobs)
+    assert all(any(f" {job.stage:{plan_table.STAGE_WIDTH}} {job.label} make" in line for line in whole) for job in jobs)
 
 
 def test_names_of_several_bases_stand_whole(tmp_path):

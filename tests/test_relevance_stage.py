@@ -111,7 +111,7 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
         answer = (n, *(draw.randrange(9) for _ in range(draw.randrange(1, longest))))
         rows += [batching.TokenRow.from_prompt((1,) * size, answer) for size in (draw.randint(100, 400), draw.randint(100, 400), 1)]
     tokenizer = SimpleNamespace(eos_token_id=2)
-    backend = TransformersBackend(model, SimpleNamespace(pad=0, end=2, tokenizer=tokenizer), batching.CUDA_TOKENS)
+    backend = TransformersBackend(model, SimpleNamespace(pad_id=0, end_id=2, tokenizer=tokenizer), batching.CUDA_TOKENS)
     batches = backend.logprobs_batches(rows)
     sums = resumable.values(
         tmp_path / "values.jsonl", batches, lambda batch: backend.logprobs([rows[index] for index in batch]), "scoring", "answers"

@@ -345,10 +345,10 @@ def test_another_arm_is_held_against_base_and_tuned():
     for metric in ("accuracy", "token_f1"):
         (few,) = other_arms[metric]["others"]
         alone = compare(heldout(TARGETS), say(BASE), [say(middle)], answer, settings(metric)).comparisons[0]
-        assert few["over_base"] == {name: pytest.approx(getattr(alone, name)) for name in ("lift", "low", "high", "p")}
+        assert few["over_base"] == {name: pytest.approx(alone[name]) for name in ("lift", "low", "high", "p")}
         over = compare(heldout(TARGETS), say(middle), [say(TUNED)], answer, settings(metric)).comparisons[0]
         assert {name: few[name] for name in ("lift", "low", "high", "p")} == {
-            name: pytest.approx(getattr(over, name)) for name in ("lift", "low", "high", "p")
+            name: pytest.approx(over[name]) for name in ("lift", "low", "high", "p")
         }
 
 

@@ -21,6 +21,8 @@ MANY_JOBS = 60
 """More jobs than these are shown by stage."""
 INDENT = " " * 6
 """Before what goes on in a further line of a job."""
+STAGE_WIDTH = 8
+"""Columns of a stage's name. Longer names move their line to the right, so that the others fit 80 columns."""
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are reckoned, not measured. GB: the least a job needs. Hours: at
@@ -126,7 +128,7 @@ def show_jobs(out: Console, rows: list[JobStatus], before: str) -> None:
             stage = f"{row.waits.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
             because = f" (after {stage}{numbers[row.waits]})"
         status = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (because, "dim"))
-        head = Text(f"{numbers[job]:>4}{cost_columns(job, row.needs)} {job.stage:{stages.NAME_WIDTH}}")
+        head = Text(f"{numbers[job]:>4}{cost_columns(job, row.needs)} {job.stage:{STAGE_WIDTH}}")
         out.print(laid_out([head, Text(job.label.removeprefix(before)), status], out.width if out.is_terminal else None), soft_wrap=True)
 
 
@@ -153,7 +155,7 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
         mine = [row for row in rows if row.job.stage == stage]
         make = [row for row in mine if row.reason is not None]
         out.print(
-            f"{len(mine):>4}{together(make)} {stage:{stages.NAME_WIDTH}} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]",
+            f"{len(mine):>4}{together(make)} {stage:{STAGE_WIDTH}} [bold]{len(make)} to make[/] [dim]{len(mine) - len(make)} here[/]",
             soft_wrap=True,
         )
     out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
