@@ -22,13 +22,15 @@ from typing import Any
 from pipeline import cli, machine
 from pipeline import plan as plans
 from pipeline.config import recipe
+from pipeline.engine import training_state
 from pipeline.machine import Machine
 from pipeline.plan import Job
 from pipeline.run import Site, artifact_spec, make
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import AdapterFolder, PredictionsFolder
 from pipeline.store.records import Example, Prediction
-from tests import browser, report_inputs
+from tests import browser, report_answers, report_measures
 
 HERE = Path(__file__).parent
 SKILL = {"base": 0.35, "base_fewshot": 0.5, "tuned": 0.8, "base_bf16": 0.36, "merged": 0.79, "shuffled_labels": 0.2}
@@ -80,13 +82,13 @@ MAX_FRAMES = 900
 
 
 def words(chance: random.Random, count: int) -> str:
-    return " ".join(chance.choices(report_inputs.WORDS, k=count))
+    return " ".join(chance.choices(report_answers.WORDS, k=count))
 
 
 def write_rows(path: Path, count: int, chance: random.Random) -> Path:
     """Write rows with a passage of 60 words and a title of 14."""
     rows = [{"passage": f"No. {number}: {words(chance, 60)}.", "title": f"{words(chance, 13)} {number}"} for number in range(count)]
-    path.write_text(report_inputs.lines(rows), "utf-8")
+    records.write_dictionaries(path, rows)
     return path
 
 
@@ -107,7 +109,7 @@ def build_recipe(root: Path, examples: int) -> recipe.Recipe:
 def invented_prediction(example: Example, arm: str) -> Prediction:
     """An answer with the arm's share of the target's words; some are empty, some truncated."""
     chance = random.Random(f"{example.id}{arm}")
-    text = " ".join(word if chance.random() < SKILL[arm] else chance.choice(report_inputs.WORDS) for word in example.target.split())
+    text = " ".join(word if chance.random() < SKILL[arm] else chance.choice(report_answers.WORDS) for word in example.target.split())
     odd = chance.random()
     return Prediction(example.id, "" if odd < 0.02 else text, 20, "length" if odd > 0.95 else "eos")
 
@@ -129,7 +131,7 @@ def seal_invented(job: Job, inputs: dict[str, Artifact], site: Site) -> Artifact
 
 def write_adapter(job: Job, out: Path) -> dict[str, Any]:
     """Write the files of an adapter that the report reads; returns its facts."""
-    (out / "curve.csv").write_text(report_inputs.curve(60, job.params["rank"], job.params["seed"]), "utf-8")
+    training_state.write_curve(AdapterFolder(out).curve_file, report_measures.curve(60, job.params["rank"], job.params["seed"]))
     facts = {"trainable_parameters": 1000, "adapter_bytes": 4000, "steps": 60, "kept_step": 60, "dev_loss": 1.0}
     return facts | {"target_tokens": 9999, "tokens_per_second": 500.0, "train_seconds": 100.0, "targets": ["q_proj"]}
 
@@ -139,7 +141,7 @@ def write_predictions(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[
     heldout = records.read(inputs["heldout"].path / "examples.jsonl", Example)
     count = records.write(out / "predictions.jsonl", (invented_prediction(example, arm_of(job)) for example in heldout))
     if "adapter" in inputs and "merge" not in job.params:
-        (out / "liveness.json").write_text(json.dumps(report_inputs.liveness(0, True)), "utf-8")
+        PredictionsFolder(out).write_liveness({**report_measures.liveness(True, job.label)})
     facts = {"examples": count, "tokens": 20 * count, "prompt_tokens": 150 * count, "truncated": 0, "tokens_per_second": 60.0}
     if "shots" not in job.params:
         return facts

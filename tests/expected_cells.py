@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = dict[str, Any]
-METRICS = {"rougeL": "ROUGE-L", "token_f1": "token F1", "paper_accuracy": "paper accuracy"}
+METRICS = {"rougeL": "ROUGE-L", "chrf": "chrF", "token_f1": "token F1", "paper_accuracy": "paper accuracy"}
 CORRECTIONS = {"holm": "Holm", "none": "not corrected"}
 PLAIN = r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 TIME = r"\d+ h \d\d min|[\d.]+ min|[\d.e+-]+ s"

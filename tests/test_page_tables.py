@@ -17,6 +17,7 @@ from tests.report_inputs import Inputs, Made
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
 RECIPE = {
+    "tasks": ["boolq", "shop_notice"],
     "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
     "cost": {"gpu_hour": 1.2},
 }
@@ -29,7 +30,7 @@ ALIKE = {("Lifts by task and metric", "Seeds")}
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True, second="token_f1"))
+    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True, two_metrics=True))
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +63,8 @@ def distinct(value: Any, path: str = "", key: str = "") -> Any:
 
 
 def enriched(report: Row) -> Row:
-    """A report with what the invented inputs lack: slots, an arm that ranks, figures of LoRA Land."""
+    """A report with figures of LoRA Land, which only its own tasks have."""
     enlarged: Row = json.loads(json.dumps(report))
-    rates = {name: {"rate": 0.02, "low": 0.012, "high": 0.034} for name in ("missing", "added", "wrong")}
-    enlarged["cells"][1]["hallucination"] = "slots"
-    for arm in enlarged["cells"][1]["arms"]:
-        arm["hallucination"] = arm["hallucination"] and arm["hallucination"] | {
-            "slots": {"missing": 4, "added": 2, "wrong": 1, "of": 200, "rates": rates}
-        }
-    constrained = enlarged["cells"][1]["arms"][2]
-    constrained["speed"] = enlarged["cells"][1]["arms"][0]["speed"] | {
-        "timed_as": "base",
-        "ranks": True,
-        "tokens_per_second": None,
-        "overhead": 1.4,
-    }
     words = {"base": "higher", "tuned": "agree", "lift": "not comparable"}
     figures = {name: {"ours": 0.4, "paper": 0.5, "word": word, "why": "as it is"} for name, word in words.items()}
     row = {
@@ -102,7 +90,14 @@ def enriched(report: Row) -> Row:
         "setup": [],
         "differs": [],
     }
-    other = row | {"label": "titles", "task": "titles", "cell": "cell0001", "interval": [None, None], "constant": None, "marks": {}}
+    other = row | {
+        "label": "shop_notice",
+        "task": "shop_notice",
+        "cell": "cell0001",
+        "interval": [None, None],
+        "constant": None,
+        "marks": {},
+    }
     return enlarged | {"published": [row, json.loads(json.dumps(other))]}
 
 
@@ -118,7 +113,7 @@ def copied(row: Row, turn: int) -> Row:
     body = json.dumps(row)
     for name in ("cell0000", "cell0001"):
         body = body.replace(name, f"{name}{turn}" if turn else name)
-    for label in ("boolq", "titles"):
+    for label in ("boolq", "shop_notice"):
         body = body.replace(f'"label": "{label}"', f'"label": "{label}{turn or ""}"').replace(
             f'"task": "{label}"', f'"task": "{label}{turn or ""}"'
         )

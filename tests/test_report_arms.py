@@ -6,16 +6,20 @@ import struct
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from statistics import mean, quantiles
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from pipeline import arms
+from pipeline.commands import recompute_page
 from pipeline.commands.report_table import summary
+from pipeline.machine import Work
 from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact
+from tests.report_folders import Files
 from tests.report_inputs import Inputs, Made
 
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -56,24 +60,35 @@ def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
 
 
 def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
-    page = Made(Inputs(tmp_path, RECIPE, arms=ARMS, second="token_f1"))
-    by_metric = page.load("cell0000.comparison", "beside.json")["token_f1"]
+    """The second metric reads the whole text, so only arms that say nothing but a choice score the same by both."""
+    page = Made(Inputs(tmp_path, RECIPE, arms=ARMS, two_metrics=True))
+    by_metric = page.load("cell0000.comparison", "beside.json")["paper_rouge"]
+    examples = page.rows("cell0000.comparison", "examples.jsonl")
     row = page.json["cells"][0]["comparisons"][1]
     for arm_row in page.json["cells"][0]["arms"]:
         other = next((other for other in by_metric["others"] if other["name"] == arm_row["name"]), None)
         low, high = (other["score_low"], other["score_high"]) if other else by_metric["scores"][arm_row["name"]]
         score = other["score"] if other else row[arm_row["name"]]
-        assert arm_row["metrics"] == [{"metric": "token_f1", "score": score, "low": low, "high": high}]
-        assert score == pytest.approx(0.15 + 0.7 * arm_row["score"])
+        assert arm_row["metrics"] == [{"metric": "paper_rouge", "score": score, "low": low, "high": high}]
+        answers = [{"base": row["base"], "tuned": row["tuned"][0], **row["others"]}[arm_row["name"]] for row in examples]
+        assert score == pytest.approx(mean(rouge(row["target"], answer["text"]) for row, answer in zip(examples, answers, strict=True)))
+        assert (score == pytest.approx(arm_row["score"])) == (arm_row["name"] in ("constant", "base_constrained_raw"))
     assert "Every arm by the other metrics" in page.html
+
+
+def rouge(target: str, text: str) -> float:
+    """ROUGE-L of a target of one word: it stands in the text or not."""
+    words = re.findall("[a-z]+", text.lower())
+    return 2 / (1 + len(words)) if target in words else 0.0
 
 
 def test_measures_of_an_arm_are_its_own(full: Made) -> None:
     few_shot, none = arm(full, "base_fewshot"), arm(full, "constant")
     for name, file in (("relevance", "relevance.json"), ("hallucination", "hallucination.json")):
         assert few_shot[name] == full.load("cell0000.comparison", file)["arms"]["base_fewshot"]
-    assert few_shot["speed"]["p95"] == full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["p95"]
-    assert (few_shot["speed"]["overhead"], few_shot["tokens_in"]) == (2.1, 400)
+    latency = full.load("cell0000.speed", "speed.json")["arms"]["base_fewshot"]["latency"]
+    assert few_shot["speed"]["p95"] == pytest.approx(quantiles(latency, n=20, method="inclusive")[-1])
+    assert (few_shot["speed"]["overhead"], few_shot["tokens_in"]) == (pytest.approx(2.1), 5 * 79.5)
     assert [none[name] for name in ("relevance", "speed", "tokens_in", "cost")] == [None] * 4
     assert arm(full, "tuned")["lenient"] == full.load("cell0000.comparison", "lenient.json")["tuned"]
 
@@ -153,15 +168,42 @@ def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
         row["cost"] = row["cost"] and {**row["cost"], "request": None}
     cell["cost"]["arms"] = {row["name"]: row["cost"] for row in cell["arms"] if row["cost"]}
     assert {row["unit"] for row in charts_arms.priced_points(cell)} == {"seconds"}
-    assert len(charts_arms.priced_points(cell)) == 4  # base, few-shot and tuned were timed, and the placebo takes as long as tuned
+    timed = {"base", "base_fewshot", "base_constrained", "tuned", "tuned_constrained"}
+    as_another = {"shuffled_labels", "base_constrained_raw"}  # as long as tuned, and as its first reading
+    assert {row["name"] for row in charts_arms.priced_points(cell)} == {arms.find(name).label for name in timed | as_another}
 
 
 def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:
     optional = ("parts", "cost", "forgetting", "references", "sweep", "published")
     assert [name for name in optional if f'<section id="{name}">' in full.html] == ["parts", "cost", "forgetting", "references"]
-    assert [name for name in optional if f'<section id="{name}">' in plain.html] == []
+    assert [name for name in optional if f'<section id="{name}">' in plain.html] == ["parts"]
     for page in (full, plain):
         assert all(f'href="#{name}"' not in page.html for name in optional if f'<section id="{name}">' not in page.html)
+
+
+class Older(Inputs):
+    """Inputs of before there were measures beside the scores."""
+
+    def work(self) -> Work:
+        work = super().work()
+        for name in ("lenient", "decomposition", "hallucination", "relevance", "forgetting"):
+            (work.inputs["cell0000.comparison"] / f"{name}.json").unlink()
+        return work
+
+
+def test_an_older_comparison_is_reported_without_what_it_did_not_measure(tmp_path: Path) -> None:
+    page = Made(Older(tmp_path, {"tasks": ["boolq"]}, n=12, arms=("base_fewshot",), measured=True))
+    (cell,) = page.json["cells"]
+    assert [cell[name] for name in ("decomposition", "lenient", "hallucination", "forgetting")] == [None, None, None, []]
+    assert {arm[name] for arm in cell["arms"] for name in ("lenient", "relevance", "hallucination")} == {None}
+    assert [name for name in ("parts", "forgetting") if f'<section id="{name}">' in page.html] == []
+
+
+def test_the_page_follows_from_the_answers(full: Made) -> None:
+    """The figures in the inputs are what the product makes of the answers in them, and so is the page."""
+    checked = recompute_page.verify(full.work.out / "report.html")
+    assert checked.comparisons == 2
+    assert {name.rpartition("/")[2] for name in checked.named} == {"adapter_model.safetensors", "examples.jsonl", "dev.jsonl"}
 
 
 def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
@@ -176,15 +218,17 @@ def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
     assert [{name: row[name] for name in in_folder[0]} for row in in_report] == in_folder
     line = full.html[full.html.index('<tr id="cell0001-kept-shop_sentiment"') :].partition("</tr>")[0]
     assert all(text in line for text in ("0.610", "0.480", "+0.13", "0.02", "worse", "4, 30"))
-    assert "&lt;/script&gt;no" in full.html
+    assert "&lt;/script&gt;negative" in full.html
     assert {"other-tasks-loss", "other-tasks-task", "arms1", "cost0"} <= {path.stem for path in (full.work.out / "charts").iterdir()}
 
 
 def test_slot_errors_have_a_table(tmp_path: Path) -> None:
-    page = Made(Inputs(tmp_path, {"tasks": ["titles"]}, n=12, arms=("base_fewshot",), measured=True, grounded="slots"))
+    page = Made(Inputs(tmp_path, {"tasks": ["shop_notice"]}, n=12, arms=("base_fewshot",), measured=True))
     assert page.json["cells"][0]["hallucination"] == "slots"
-    assert "Slots of titles" in page.html
-    assert "[1.0, 3.0]" in page.html  # two percent of slots missing
+    assert "Slots of shop_notice" in page.html
+    slots = arm(page, "base")["hallucination"]["slots"]
+    assert slots["of"] == 12 * 6
+    assert f"{slots['missing']}<small>[{100 * slots['rates']['missing']['low']:.1f}, " in page.html
 
 
 def test_enough_of_a_sweep(tmp_path: Path) -> None:
@@ -371,7 +415,7 @@ class InputsWithFacts(Inputs):
 
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def seal(self, source: str, task: str, params: dict[str, Any], files: dict[str, Any], facts: dict[str, Any]) -> Artifact:
+    def seal(self, source: str, task: str, params: dict[str, Any], files: Files, facts: dict[str, Any]) -> Artifact:
         return super().seal(source, task, params, files, facts | self.facts.get(source, {}))
 
 

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 from io import StringIO
+from statistics import mean, median, quantiles
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from rich.console import Console
 from pipeline.commands import views
 from pipeline.page import cells, claims_section, examples_section, report_data
 from pipeline.store.artifact import Artifact
+from tests.report_folders import Files
 from tests.report_inputs import MADE, Inputs
 
 Row = dict[str, Any]
@@ -29,7 +32,7 @@ OTHERWISE = {"seconds": 77.5, "at": "2026-06-07T08:09:10Z", "peak": {"rss": 5 * 
 class Uneven(Inputs):
     """Inputs whose seeds took differently long to train, and whose endpoint counts other tokens than we do."""
 
-    def seal(self, source: str, task: str, params: Row, files: Row, facts: Row) -> Artifact:
+    def seal(self, source: str, task: str, params: Row, files: Files, facts: Row) -> Artifact:
         other = {"train_seconds": 90.5 + 4 * params["seed"]} if source.startswith("adapter") else {}
         if source.startswith("reference."):
             other = {"completion_tokens": 3 * facts["completion_tokens"]}
@@ -39,7 +42,7 @@ class Uneven(Inputs):
 @pytest.fixture(scope="module")
 def cells_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cells.Cell], Row]:
     """The cells and the report of them, without any page."""
-    inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, second="token_f1", provenance={"tuned1": OTHERWISE})
+    inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, two_metrics=True, provenance={"tuned1": OTHERWISE})
     work = inputs.work()
     opened = cells.open_all(work)
     comparisons, claims = claims_section.judge(opened, work.params["recipe"])
@@ -57,27 +60,54 @@ def pairs(cells_and_report: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Ce
     return [(by_name[row["cell"]], row) for row in cells_and_report[1]["cells"]]
 
 
+def timed(speed: Row, name: str) -> Row:
+    """The figures of a timed arm, worked out from its requests."""
+    arm, base, new_tokens = speed["arms"][name], speed["arms"]["base"], speed["new_tokens"]
+    requests = list(zip(arm["prompt_lengths"], arm["latency"], arm["first"], strict=True))
+    writes = [latency - first for _, latency, first in requests if latency > first]
+    return {
+        "prompt_tokens": mean(arm["prompt_lengths"]),
+        "prompt_tokens_per_second": median(tokens / first for tokens, _, first in requests),
+        "tokens_per_second": median((new_tokens - 1) / seconds for seconds in writes) if writes else None,
+        "ranks": not writes,
+        "p50": median(arm["latency"]),
+        "p95": quantiles(arm["latency"], n=20, method="inclusive")[-1],
+        "weight_bytes": arm["weight_bytes"],
+        "peak_bytes": arm["peak_bytes"],
+        "overhead": None if arm is base else median(own / bases for own, bases in zip(arm["latency"], base["latency"], strict=True)),
+    }
+
+
+def close(one: Row | None, other: Row | None) -> bool:
+    """Whether two rows have the same values but for the last digits; pytest.approx takes no text and no null."""
+    if one is None or other is None or one.keys() != other.keys():
+        return one is other
+    return all(other[key] == (pytest.approx(value) if isinstance(value, float) else value) for key, value in one.items())
+
+
 def test_every_arm_has_what_was_measured_of_it(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(cells_and_report):
-        metric = row["comparisons"][0]["metric"]
+        metric, other_metric = (comparison["metric"] for comparison in row["comparisons"])
         beside = load(cell, "comparison", "beside.json")[metric]
         bands = beside["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in beside["others"]}
         timing = load(cell, "speed", "speed.json")
-        assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "tuned", "merged"]
+        assert [arm["name"] for arm in row["arms"] if arm["speed"]] == ["base", "base_fewshot", "base_constrained", "tuned", "merged"]
         for arm in row["arms"]:
             name = arm["name"]
             assert [arm["low"], arm["high"]] == bands[name]
             (second,) = arm["metrics"]
-            others = load(cell, "comparison", "beside.json")["token_f1"]
+            others = load(cell, "comparison", "beside.json")[other_metric]
             other_bands = others["scores"] | {entry["name"]: [entry["score_low"], entry["score_high"]] for entry in others["others"]}
             assert [second["low"], second["high"]] == other_bands[name]
             for file in ("relevance", "hallucination"):
                 assert arm[file] == load(cell, "comparison", f"{file}.json")["arms"].get(name)
             assert arm["lenient"] == load(cell, "comparison", "lenient.json")[name]
             one = {"merged": "base_bf16", "shuffled_labels": "tuned"}.get(name)  # of the same shape
-            timed = timing["arms"].get(one or name)
-            own = {"overhead": timing["overhead"].get(one or name), "timed_as": one}
-            assert arm["speed"] == (timed and {key: timed[key] for key in timed if key not in ("latency", "first")} | own)
+            is_timed = (one or name) in timing["arms"]
+            assert close(arm["speed"], timed(timing, one or name) | {"timed_as": one} if is_timed else None)
+        for measure in ("low", "metrics", "relevance", "hallucination", "lenient", "speed"):
+            values = [json.dumps(arm[measure]) for arm in row["arms"] if arm[measure] is not None]
+            assert len(set(values)) == len(values), (measure, values)  # that of another arm would be noticed
 
 
 def test_adapters_have_their_own_curve_time_and_size(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
@@ -98,16 +128,17 @@ def test_adapters_have_their_own_curve_time_and_size(cells_and_report: tuple[lis
 
 def test_costs_are_those_of_the_arms_tokens_speed_and_price(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(cells_and_report):
-        timing, hour = load(cell, "speed", "speed.json")["arms"], RECIPE["cost"]["gpu_hour"] / 3600
+        timing, hour = load(cell, "speed", "speed.json"), RECIPE["cost"]["gpu_hour"] / 3600
         costs = {arm["name"]: arm["cost"] for arm in row["arms"] if arm["cost"]}
         assert costs == row["cost"]["arms"]
         base = costs["base"]["seconds"]
         for arm in (entry for entry in row["arms"] if entry["speed"]):
-            cost, speed = arm["cost"], timing[arm["speed"]["timed_as"] or arm["name"]]
-            seconds = arm["tokens_in"] / speed["prompt_tokens_per_second"] + arm["tokens_out"] / speed["tokens_per_second"]
+            cost, speed = arm["cost"], timed(timing, arm["speed"]["timed_as"] or arm["name"])
+            rate = speed["tokens_per_second"] or math.inf  # ranking writes nothing
+            seconds = arm["tokens_in"] / speed["prompt_tokens_per_second"] + arm["tokens_out"] / rate
             assert arm["tokens_out"] == arm["counts"]["mean_tokens"]
             assert cost["in_per_million"] == pytest.approx(1e6 * hour / speed["prompt_tokens_per_second"])
-            assert cost["out_per_million"] == pytest.approx(1e6 * hour / speed["tokens_per_second"])
+            assert cost["out_per_million"] == (None if speed["ranks"] else pytest.approx(1e6 * hour / rate))
             assert (cost["seconds"], cost["request"]) == pytest.approx((seconds, seconds * hour))
             assert cost["over_base"] == pytest.approx(seconds / base)
         paid = cell.inputs["reference.gpt-x"].facts

@@ -75,7 +75,7 @@ def test_script_and_style_hold_no_end_tag() -> None:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    recipe = {"tasks": ["shop_sentiment", "titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}}
+    recipe = {"tasks": ["shop_sentences", "titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}}
     arms = ("base_fewshot", "base_constrained")
     return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=12, arms=arms, measured=True))
 
@@ -95,7 +95,7 @@ def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
     points = [
         lines[index + 1 : index + 3]
         for index, line in enumerate(lines[:-2])
-        if line == "shop_sentiment" and lines[index + 1].startswith("rank")
+        if line == "shop_sentences" and lines[index + 1].startswith("rank")
     ]
     assert points == [[f"rank {rank}", f"learning rate {rate}"] for rank in (4, 16) for rate in ("0.0001", "0.0002")]
 

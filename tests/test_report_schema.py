@@ -11,11 +11,11 @@ import pytest
 from pipeline.commands import gate
 from pipeline.measures.report_types import Report
 from pipeline.page.report_data import SCHEMA
-from tests import report_measures
+from tests import report_answers
 from tests.report_inputs import Inputs, Made
 
 TEXT = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8")
-ARMS = (*report_measures.SKILL, "reference.big")
+ARMS = (*report_answers.SKILL, "reference.big")
 """Every arm."""
 PRICED = {"references": [{"name": "big", "endpoint": "http://x/v1", "model": "m", "price": {"input": 1.0, "output": 2.0}}]}
 PRICED |= {"cost": {"gpu_hour": 2.0}, "finetune": {"seeds": [0, 1]}}
@@ -24,11 +24,8 @@ SWEPT = {**PRICED, "sweep": {"finetune.rank": [4, 8]}}
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    recipes = [({"compare": {"correction": "none"}}, (), "text"), (PRICED, ARMS, "slots"), (SWEPT, ARMS, "text")]
-    inputs = [
-        Inputs(tmp_path_factory.mktemp("r"), recipe, arms=arms, measured=bool(arms), grounded=kind, second="token_f1")
-        for recipe, arms, kind in recipes
-    ]
+    recipes = [({"compare": {"correction": "none"}}, ()), ({**PRICED, "tasks": ["boolq", "shop_notice"]}, ARMS), (SWEPT, ARMS)]
+    inputs = [Inputs(tmp_path_factory.mktemp("r"), recipe, arms=arms, measured=bool(arms), two_metrics=True) for recipe, arms in recipes]
     return [Made(one).json for one in inputs]
 
 
@@ -112,7 +109,6 @@ def test_what_is_not_of_its_type_is_seen(reports, change, fault):
 UNSEEN = {
     ("ArmRow", "prompt_additions"),
     ("PartRow", "why"),
-    ("RuleRow", "reason"),
     ("SizeLine", "reason"),
     ("SizeLine", "smallest"),
     ("SpeedFigures", "untimed"),
