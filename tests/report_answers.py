@@ -23,7 +23,7 @@ SKILL = {
     "base_constrained_raw": 0.35,
     "tuned_constrained": 0.7,
     "base_bf16": 0.31,
-    "merged": 0.64,
+    "merged": 0.6,
     "constant": 0.28,
     "shuffled_labels": 0.3,
     "unrelated": 0.29,

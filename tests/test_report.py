@@ -2,8 +2,10 @@
 
 import json
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +16,7 @@ from pipeline.commands.report_table import summary
 from pipeline.measures import claims
 from pipeline.page import cells, checks_section, claims_section, examples_section, fmt, render, sweep_section
 from pipeline.page.svg import THEME
+from pipeline.scoring import stats
 from pipeline.stages import report
 from tests.report_inputs import Inputs, Made
 
@@ -302,9 +305,10 @@ def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
 
 
 def test_charts_follow_the_theme(swept: Made) -> None:
-    charts = sorted((swept.work.out / "charts").glob("*.svg"))
-    assert len(charts) == 8
-    assert [path.read_bytes()[:4] for path in sorted((swept.work.out / "charts").glob("*.png"))] == [b"\x89PNG"] * 8
+    charts = sorted((swept.work.out / "charts").glob("*.svg"), key=lambda path: path.stem)
+    by_task = [f"{name}{number}{axis}" for name, axis in (("dev", ""), ("loss", ""), ("sweep", "-rank")) for number in (0, 1)]
+    assert [path.stem for path in charts] == sorted([*by_task, "lifts", "lifts-narrow", "parts", "parts-narrow"])
+    assert [path.read_bytes()[:4] for path in sorted((swept.work.out / "charts").glob("*.png"))] == [b"\x89PNG"] * len(charts)
     for path in charts:
         text = path.read_text("utf-8")
         assert ElementTree.fromstring(text).get("aria-label")
@@ -330,28 +334,44 @@ def printed(report_json: dict[str, Any], width: int) -> str:
     return console.export_text()
 
 
-TABLE = """\
+HEAD = """\
 What did fine-tuning change? (demo)
 task     rank  n base tuned                lift p (Holm) verdict
 ────────────────────────────────────────────────────────────────────
-boolq    4    40 0.28  0.34 +0.06 [-0.02, 0.15]    0.820 cannot tell
-boolq    8    40 0.28  0.40  +0.12 [0.02, 0.23]    0.002 better
-boolq    16   40 0.28  0.74  +0.46 [0.32, 0.60]    0.002 better
-titles   4    40 0.26  0.29 +0.02 [-0.02, 0.07]    0.820 cannot tell
-titles   8    40 0.26  0.34  +0.07 [0.03, 0.12]    0.002 better
-titles   16   40 0.26  0.57  +0.30 [0.22, 0.39]    0.002 better
-judged by: boolq accuracy, titles ROUGE-L
-cannot tell on boolq, rank 4: accuracy 0.28 -> 0.34, lift +0.06 [-0.02, 0.15], p
-(Holm) = 0.820, n = 40; the smallest lift that this test set would show four
-times in five is 0.15
 """
+SENTENCE = "{verdict} on {task}, rank {rank}: {metric} {base:.2f} -> {tuned:.2f}, lift {lift}, p (Holm) = {p:.3f}, n = {n}"
+SMALLEST = "; the smallest lift that this test set would show four times in five is {:.2f}"
+
+
+def recomputed(output: Made) -> list[dict[str, Any]]:
+    """What must be printed of every cell, from the scores and the intervals that were compared."""
+    lines = []
+    for cell in output.json["cells"]:
+        (compared,) = output.rows(f"{cell['cell']}.comparison", "comparisons.jsonl")
+        rows = output.rows(f"{cell['cell']}.comparison", "examples.jsonl")
+        base = mean(row["base"]["scores"][compared["metric"]] for row in rows)
+        tuned = mean(mean(answer["scores"][compared["metric"]] for answer in row["tuned"]) for row in rows)
+        lift = f"{tuned - base:+.2f} [{compared['low']:.2f}, {compared['high']:.2f}]"
+        metric = {"accuracy": "accuracy", "rougeL": "ROUGE-L"}[compared["metric"]]
+        cell_line = {"task": cell["task"], "rank": cell["rank"], "n": len(rows), "base": base, "tuned": tuned, "lift": lift, "metric": metric}
+        lines.append(cell_line | {"low": compared["low"], "smallest": cell["comparisons"][0]["smallest_effect"], "p": compared["p"]})
+    for line, p in zip(lines, stats.holm([line["p"] for line in lines]), strict=True):
+        line |= {"p": p, "verdict": "better" if p < 0.05 and line["low"] > 0 else "cannot tell"}
+    return lines
 
 
 def test_terminal_table_at_eighty_columns(swept: Made) -> None:
+    cells = recomputed(swept)
+    table = [
+        "{task:<8} {rank:<4} {n:>2} {base:.2f}  {tuned:.2f} {lift:>19} {p:>8.3f} {verdict}".format(**cell) for cell in cells
+    ]
+    sentences = [SENTENCE.format(**cell) + (SMALLEST.format(cell["smallest"]) if cell["verdict"] == "cannot tell" else "") for cell in cells]
+    wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, 80, break_on_hyphens=False)]
     text = [line.rstrip() for line in printed(swept.json, 80).splitlines()]
-    assert text[:13] == TABLE.splitlines()
+    expected = [*HEAD.splitlines(), *table, "judged by: boolq accuracy, titles ROUGE-L", *wrapped]
+    assert text[: len(expected)] == expected
     assert max(map(len, text)) <= 80
-    assert " ".join(text[13:]).count("better on") == 4
+    assert [cell["verdict"] for cell in cells] == ["cannot tell", "better", "better"] * 2
 
 
 def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
@@ -361,7 +381,8 @@ def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
         cell |= {"task": "customer_support_tickets_2026", "coordinates": "rank 16, learning rate 0.0002"}
     text = printed(report_json, 80).splitlines()
     assert max(map(len, text)) <= 80
-    assert "+0.46" in "".join(text)
+    lines = recomputed(swept)
+    assert all(line["lift"].partition(" ")[0] in "".join(text) for line in lines)
 
 
 def test_sentence() -> None:

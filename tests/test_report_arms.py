@@ -1,5 +1,6 @@
 """The report of many arms: every measured figure stands there, sections only where something is, one family of claims."""
 
+import html
 import json
 import re
 import struct
@@ -118,7 +119,7 @@ def test_one_family_of_claims(full: Made) -> None:
     for cell, claim in zip(full.json["cells"], claims[::4], strict=True):
         primary = cell["comparisons"][0]
         assert (primary["p_adjusted"], primary["verdict"]) == (claim["p_adjusted"], claim["verdict"])
-        assert fmt.p_value(claim["p_adjusted"]) in full.html
+        assert html.escape(fmt.p_value(claim["p_adjusted"])) in full.html
     assert {claim["verdict"] for claim in claims if claim["kind"] == "non-inferiority"} == {"better", "worse", "cannot tell"}
 
 
@@ -277,7 +278,7 @@ def typed(report: dict[str, Any]) -> str:
 
 
 def test_a_sweep_without_parts_promises_none(plain: Made) -> None:
-    cells = [cell | {"point": {"finetune.rank": 4}} for cell in plain.json["cells"] * 4]
+    cells = [cell | {"point": {"finetune.rank": 4}, "decomposition": None} for cell in plain.json["cells"] * 4]
     assert "What made each lift" not in typed(plain.json | {"cells": cells, "sweep": {"keys": ["finetune.rank"]}})
 
 

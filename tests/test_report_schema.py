@@ -131,7 +131,6 @@ def test_every_declared_key_exists(reports):
         "StrictScores",
         "PublishedConstant",
         "ConstantScore",
-        "SlotSlips",
         "PromptAdditions",
     }
 

@@ -51,6 +51,11 @@ def three_digits(value: float | None, figure: str = "") -> str:
     return signed(value, 3) if figure == "lift" else number(value, 3)
 
 
+def three_figures(value: float | None) -> str:
+    """A number in three significant figures, zeros at its end too; nothing if there is none."""
+    return "" if value is None else f"{value:#.3g}".removesuffix(".")
+
+
 def count_or_blank(value: int | None) -> str:
     """A count for a table cell; empty if there is none."""
     return "" if value is None else count(value)
