@@ -1,7 +1,6 @@
 """Planted truths: over 1,000 comparisons of arms whose quality is known, each claim is as often wrong as it may be, and as often found."""
 
 import functools
-import gc
 from collections import Counter
 from dataclasses import replace
 
@@ -31,9 +30,7 @@ def mcnemar():
 
 @pytest.fixture
 def quick(monkeypatch, mcnemar):
-    """Without gc.collect(), which multipletests calls every time, over the objects of all tests."""
     monkeypatch.setattr(stats, "exact_mcnemar", mcnemar)
-    monkeypatch.setattr(gc, "collect", int)
 
 
 def mean(sums):

@@ -1,6 +1,5 @@
 """From predictions to rows of comparison: pairing, parsing, counting, and how often chance is called a lift."""
 
-import gc
 import json
 import random
 import re
@@ -279,15 +278,6 @@ def test_chance_is_seldom_called_a_lift(null):
     assert np.mean([not row["low"] <= 0 <= row["high"] for row in rows]) <= 0.1
 
 
-@pytest.fixture
-def quick_holm():
-    """multipletests calls gc.collect() every time; without the objects of all other tests that takes no time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("quick_holm")
 def test_holm_holds_for_the_family():
     rng = random.Random(3)
     families = [[null_labels(rng) for _ in range(5)] for _ in range(40)]

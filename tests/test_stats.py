@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+from statsmodels.stats.multitest import multipletests
 
 from pipeline.scoring import stats
 
@@ -346,6 +347,13 @@ def test_labels_need_no_order():
 def test_holm_by_hand():
     assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert stats.holm([]) == []
+
+
+def test_holm_against_statsmodels():
+    draw = np.random.default_rng(7)
+    for size in (1, 2, 5, 40):
+        p = [float(x) for x in draw.choice([*draw.random(size) ** 4, 0.0, 1.0, 0.03], size)]  # some are equal
+        assert stats.holm(p) == multipletests(p, method="holm")[1].tolist()
 
 
 @pytest.mark.parametrize(("n", "points"), [(100, 12.5), (200, 8.9), (500, 5.6), (1000, 4.0), (5000, 1.8)])
