@@ -18,6 +18,7 @@ from pipeline import arms, stages
 from pipeline.config.recipe import Recipe, build
 from pipeline.data import general_text
 from pipeline.machine import Machine, Work
+from pipeline.page import cells, embedded_records, render, report_data
 from pipeline.plan import COMPARE_KEYS
 from pipeline.stages import report
 from pipeline.store import input_names
@@ -70,13 +71,13 @@ class Inputs:
     def work(self) -> Work:
         compare = {"resamples": RESAMPLES, **self.recipe.get("compare", {})}
         recipe = build({"name": "demo", "base": "qwen2.5-1.5b", "tasks": ["boolq", "titles"], **self.recipe, "compare": compare})
-        inputs, cells = {}, []
+        inputs, cell_rows = {}, []
         for coordinates, point in recipe.points():
             for task in point.tasks:
                 name = task if isinstance(task, str) else task.name
-                cells.append(
+                cell_rows.append(
                     {
-                        "cell": f"cell{len(cells):04}",
+                        "cell": f"cell{len(cell_rows):04}",
                         "task": name,
                         "base": point.base,
                         "point": coordinates,
@@ -87,10 +88,10 @@ class Inputs:
                     }
                 )
                 sources = CellFolders(self, name, point, coordinates).all()
-                inputs |= {f"{cells[-1]['cell']}.{source}": artifact.path for source, artifact in sources.items()}
+                inputs |= {f"{cell_rows[-1]['cell']}.{source}": artifact.path for source, artifact in sources.items()}
         out = self.root / "out"
         out.mkdir()
-        return Work({"recipe": recipe.model_dump(mode="json"), "cells": cells}, inputs, out, self.root / "resume")
+        return Work({"recipe": recipe.model_dump(mode="json"), "cells": cell_rows}, inputs, out, self.root / "resume")
 
     def seal(self, source: str, task: str, params: Row, files: Files, facts: Row) -> Artifact:
         """Seal a folder that no stage was run for, unless an equal one is there."""
@@ -224,11 +225,18 @@ class CellFolders:
 class Made:
     """A report with its inputs."""
 
+    html: str
+    md: str
+    json: Row
+
     def __init__(self, inputs: Inputs) -> None:
         self.work: Work = inputs.work()
+        self.write()
+
+    def write(self) -> None:
         self.facts = report.run(self.work)
         self.html, self.md = ((self.work.out / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
-        self.json: dict[str, Any] = json.loads((self.work.out / "report.json").read_text("utf-8"))
+        self.json = json.loads((self.work.out / "report.json").read_text("utf-8"))
 
     def rows(self, name: str, file: str) -> list[dict[str, Any]]:
         return [
@@ -243,3 +251,25 @@ class Made:
         packed = re.search(rf'<script type="application/octet-stream" id="{name}">([^<]*)</script>', self.html)
         assert packed, name
         return zlib.decompress(base64.b64decode(packed[1])).decode("utf-8")
+
+
+class Undrawn(Made):
+    """The same without charts and model cards, which take most of the time; the page stands in no file."""
+
+    def write(self) -> None:
+        files, index = embedded_records.embed(self.work)
+        content = report_data.report(self.work.params["recipe"], cells.open_all(self.work), files)
+        self.html, self.md = render.page(content, files, placeholder_charts(content), index), render.markdown(content)
+        self.json = json.loads(json.dumps(content))
+
+
+def placeholder_charts(content: Mapping[str, Any]) -> dict[str, str]:
+    """A figure without marks for every chart that a page of this report must hold."""
+    rows, axes = content["cells"], content["sweep"]["axes"] if content["sweep"] else []
+    names = ["lifts", *(["parts"] if any(row["decomposition"] for row in rows) else [])]
+    kinds = {suite["kind"] for row in rows for suite in row["forgetting"]}
+    names += [f"other-tasks-{kind}" for kind in sorted(kinds)]
+    names += [f"{name}-narrow" for name in names]
+    for index in range(len({row["task"] for row in rows})):
+        names += [f"loss{index}", f"dev{index}", *(f"sweep{index}-{axis['axis'].rpartition('.')[2]}" for axis in axes)]
+    return dict.fromkeys(names, '<svg aria-label="none"></svg>')

@@ -12,7 +12,7 @@ from pipeline.page import charts_arms, charts_lift, render
 from tests import expected_outside_page, expected_tables
 from tests.expected_cells import Expected, Shown, Tables, fits, metric, shows
 from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import Inputs, Made, placeholder_charts
 
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -119,21 +119,6 @@ def copied(row: Row, turn: int) -> Row:
         )
     parsed: Row = json.loads(body)
     return parsed
-
-
-def placeholder_charts(report: Row) -> dict[str, str]:
-    """A figure without marks for every name that a page may hold."""
-    names = [
-        "lifts",
-        "lifts-narrow",
-        "parts",
-        "parts-narrow",
-        *(f"{kind}{index}" for kind in ("loss", "dev") for index in range(8)),
-        "sweep0-rank",
-    ]
-    return dict.fromkeys(names, '<svg aria-label="none"></svg>') | {
-        f"other-tasks-{kind}{w}": "" for kind in ("loss", "task") for w in ("", "-narrow")
-    }
 
 
 def check(tables: list[Table], expected: Tables) -> None:

@@ -339,8 +339,9 @@ What did fine-tuning change? (demo)
 task     rank  n base tuned                lift p (Holm) verdict
 ────────────────────────────────────────────────────────────────────
 """
+TABLE_LINE = "{task:<8} {rank:<4} {n:>2} {base:.2f}  {tuned:.2f} {lift:>19} {p:>8.3f} {verdict}"
 SENTENCE = "{verdict} on {task}, rank {rank}: {metric} {base:.2f} -> {tuned:.2f}, lift {lift}, p (Holm) = {p:.3f}, n = {n}"
-SMALLEST = "; the smallest lift that this test set would show four times in five is {:.2f}"
+SMALLEST = "; the smallest lift that this test set would show four times in five is {smallest:.2f}"
 
 
 def recomputed(output: Made) -> list[dict[str, Any]]:
@@ -351,27 +352,25 @@ def recomputed(output: Made) -> list[dict[str, Any]]:
         rows = output.rows(f"{cell['cell']}.comparison", "examples.jsonl")
         base = mean(row["base"]["scores"][compared["metric"]] for row in rows)
         tuned = mean(mean(answer["scores"][compared["metric"]] for answer in row["tuned"]) for row in rows)
-        lift = f"{tuned - base:+.2f} [{compared['low']:.2f}, {compared['high']:.2f}]"
-        metric = {"accuracy": "accuracy", "rougeL": "ROUGE-L"}[compared["metric"]]
-        cell_line = {"task": cell["task"], "rank": cell["rank"], "n": len(rows), "base": base, "tuned": tuned, "lift": lift, "metric": metric}
-        lines.append(cell_line | {"low": compared["low"], "smallest": cell["comparisons"][0]["smallest_effect"], "p": compared["p"]})
+        line = {"task": cell["task"], "rank": cell["rank"], "n": len(rows), "base": base, "tuned": tuned, "p": compared["p"]}
+        line |= {"lift": f"{tuned - base:+.2f} [{compared['low']:.2f}, {compared['high']:.2f}]", "above_zero": compared["low"] > 0}
+        line |= {"metric": {"accuracy": "accuracy", "rougeL": "ROUGE-L"}[compared["metric"]]}
+        lines.append(line | {"smallest": cell["comparisons"][0]["smallest_effect"]})
     for line, p in zip(lines, stats.holm([line["p"] for line in lines]), strict=True):
-        line |= {"p": p, "verdict": "better" if p < 0.05 and line["low"] > 0 else "cannot tell"}
+        line |= {"p": p, "verdict": "better" if p < 0.05 and line["above_zero"] else "cannot tell"}
     return lines
 
 
 def test_terminal_table_at_eighty_columns(swept: Made) -> None:
-    cells = recomputed(swept)
-    table = [
-        "{task:<8} {rank:<4} {n:>2} {base:.2f}  {tuned:.2f} {lift:>19} {p:>8.3f} {verdict}".format(**cell) for cell in cells
-    ]
-    sentences = [SENTENCE.format(**cell) + (SMALLEST.format(cell["smallest"]) if cell["verdict"] == "cannot tell" else "") for cell in cells]
+    lines = recomputed(swept)
+    table = [TABLE_LINE.format(**line) for line in lines]
+    sentences = [SENTENCE.format(**line) + SMALLEST.format(**line) * (line["verdict"] == "cannot tell") for line in lines]
     wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, 80, break_on_hyphens=False)]
     text = [line.rstrip() for line in printed(swept.json, 80).splitlines()]
     expected = [*HEAD.splitlines(), *table, "judged by: boolq accuracy, titles ROUGE-L", *wrapped]
     assert text[: len(expected)] == expected
     assert max(map(len, text)) <= 80
-    assert [cell["verdict"] for cell in cells] == ["cannot tell", "better", "better"] * 2
+    assert [line["verdict"] for line in lines] == ["cannot tell", "better", "better"] * 2
 
 
 def test_long_names_still_fit_eighty_columns(swept: Made) -> None:

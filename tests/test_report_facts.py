@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import views
-from pipeline.page import cells, claims_section, examples_section, report_data
+from pipeline.page import cells, report_data
 from pipeline.store.artifact import Artifact
 from tests.report_folders import Files
 from tests.report_inputs import MADE, Inputs
@@ -45,9 +45,7 @@ def cells_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cel
     inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, two_metrics=True, provenance={"tuned1": OTHERWISE})
     work = inputs.work()
     opened = cells.open_all(work)
-    comparisons, claims = claims_section.judge(opened, work.params["recipe"])
-    read = {cell.name: examples_section.section(cell, comparisons[cell.name][0], ()) for cell in opened}
-    return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, comparisons, claims, read)))
+    return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, ())))
 
 
 def load(cell: cells.Cell, source: str, file: str) -> Any:

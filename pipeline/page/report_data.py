@@ -1,13 +1,15 @@
 """Builds report.json: everything on the page, except the texts of the examples."""
 
+from collections.abc import Container
+
 from pipeline.measures.cell_types import CellRow, ComparisonRow, ExamplesRow
-from pipeline.measures.claims import Claim
 from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
     checks_section,
     claims_section,
     cost_section,
+    examples_section,
     fmt,
     lineage_section,
     other_tasks_section,
@@ -24,20 +26,14 @@ SCHEMA = 4
 """Raised when a key of report.json changes its meaning or goes away."""
 
 
-def report(
-    recipe: JsonObject,
-    cells: list[Cell],
-    comparisons: dict[str, list[ComparisonRow]],
-    claims: list[Claim],
-    examples: dict[str, ExamplesRow],
-) -> Report:
+def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str]) -> Report:
     """report.json.
 
     Args:
-        comparisons: by cell, with verdicts, the primary one first.
-        claims: the family, with verdicts.
-        examples: by cell.
+        embedded_ids: ids of the files that the page embeds.
     """
+    comparisons, claims = claims_section.judge(cells, recipe)
+    examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
     rows = [cell_row(cell, comparisons[cell.name], examples[cell.name], recipe) for cell in cells]

@@ -21,22 +21,17 @@ def run(work: Work) -> dict[str, Any]:
         cells,
         charts_arms,
         charts_lift,
-        claims_section,
         embedded_records,
-        examples_section,
         model_card,
         render,
         report_data,
         svg,
     )
 
-    recipe = work.params["recipe"]
     opened = cells.open_all(work)
-    comparisons, claims = claims_section.judge(opened, recipe)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
-    examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], files) for cell in opened}
-    report = report_data.report(recipe, opened, comparisons, claims, examples)
+    report = report_data.report(work.params["recipe"], opened, files)
     charts = charts_lift.all_of(report) | charts_arms.all_of(report)
 
     folder = ReportFolder(work.out)
