@@ -23,11 +23,11 @@ WATCHED = 100
 """Held-out examples that the training part is compared with; an index of thousands takes seconds."""
 TRAIN, DEV = 200, 20
 """Training examples, and those for the dev loss."""
-COMPARED: dict[str, Files] = {}
+COMPARISONS: dict[str, Files] = {}
 """What `compare` made of equal inputs."""
 
 
-def written(write: Callable[[Path], Any]) -> Files:
+def files_from(write: Callable[[Path], Any]) -> Files:
     """What a writer of the product leaves in a folder."""
     with tempfile.TemporaryDirectory() as name:
         write(Path(name))
@@ -46,7 +46,7 @@ def heldout(examples: list[Example]) -> tuple[Files, Row]:
         facts.update(prepare.facts(draw, tally) | prepare.write_heldout(HeldoutFolder(out), draw))
         PreparedFolder(out).write_dropped(tally.report())
 
-    return written(write), facts
+    return files_from(write), facts
 
 
 @cache
@@ -73,7 +73,7 @@ def train(task: str, n: int) -> tuple[Files, Row]:
         facts.update(prepare.facts(draw, tally) | prepare.write_train(TrainFolder(out), draw, watched))
         PreparedFolder(out).write_dropped(tally.report())
 
-    return written(write), facts
+    return files_from(write), facts
 
 
 @cache
@@ -82,7 +82,7 @@ def adapter(steps: int, rank: int, seed: int) -> Files:
         training_state.write_curve(AdapterFolder(out).curve_file, report_measures.curve(steps, rank, seed))
         (out / AdapterFolder.WEIGHTS).write_bytes(b"weights")
 
-    return written(write)
+    return files_from(write)
 
 
 @cache
@@ -95,23 +95,23 @@ def speed(task: str, arms: tuple[str, ...]) -> Files:
         "adapter_bytes": 9_000_000,
         "context_window": 2048,
     }
-    return written(lambda out: SpeedFolder(out).write_measurements(measured))
+    return files_from(lambda out: SpeedFolder(out).write_measurements(measured))
 
 
 def relevance(rows: list[Row]) -> Files:
-    return written(lambda out: RelevanceFolder(out).write_rows(rows))
+    return files_from(lambda out: RelevanceFolder(out).write_rows(rows))
 
 
 @cache
 def losses(task: str) -> Files:
-    return written(lambda out: LossesFolder(out).write_rows(report_measures.losses(task)))
+    return files_from(lambda out: LossesFolder(out).write_rows(report_measures.losses(task)))
 
 
 def comparison(params: Row, inputs: Mapping[str, Artifact]) -> Files:
     """What the stage `compare` makes of folders; equal ones are compared once, wherever they lie."""
     facts = {name: inputs[name].facts for name in ("train", "general.paragraphs") if name in inputs}  # the facts that it reads
     key = json_sha256([params, {name: artifact.digest for name, artifact in inputs.items()}, facts])
-    if key not in COMPARED:
+    if key not in COMPARISONS:
         folders = {name: artifact.path for name, artifact in inputs.items()}
-        COMPARED[key] = written(lambda out: compare.run(Work(params, folders, out, out / "resume", Machine(device="cpu"))))
-    return COMPARED[key]
+        COMPARISONS[key] = files_from(lambda out: compare.run(Work(params, folders, out, out / "resume", Machine(device="cpu"))))
+    return COMPARISONS[key]

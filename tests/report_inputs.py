@@ -27,7 +27,7 @@ from pipeline.store.folders import PredictionsFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import Prediction
 from tests import report_answers, report_folders, report_measures
-from tests.report_folders import Files, written
+from tests.report_folders import Files, files_from
 
 Row = dict[str, Any]
 MADE: Row = {
@@ -182,7 +182,7 @@ class CellFolders:
                 signs = report_measures.liveness(self.inputs.alive, f"{self.task} {self.point(seed=name.seed)}")
                 PredictionsFolder(out).write_liveness({**signs})
 
-        self.seal(str(name), written(write), facts, **params)
+        self.seal(str(name), files_from(write), facts, **params)
 
     def seal_measures(self, answers: Mapping[str, list[Prediction]]) -> None:
         """Relevance, general suites and speed.
@@ -207,7 +207,7 @@ class CellFolders:
         suite, examples = report_measures.OTHER_TASK, report_measures.other_task()
         self.seal(str(InputName("heldout", suite=suite)), *report_folders.heldout(examples), split="heldout")
         for arm, predictions in report_measures.other_answers(*FLIPS.get(self.task, (5, 4))).items():
-            files = written(lambda out, rows=predictions: PredictionsFolder(out).write_predictions(rows))
+            files = files_from(lambda out, rows=predictions: PredictionsFolder(out).write_predictions(rows))
             self.seal(str(InputName("predictions", arm, suite=suite)), files, {}, **(self.point() if arm == "tuned" else {}))
 
     def seal_comparison(self) -> None:
@@ -253,7 +253,7 @@ class Made:
         return zlib.decompress(base64.b64decode(packed[1])).decode("utf-8")
 
 
-class Undrawn(Made):
+class Chartless(Made):
     """The same without charts and model cards, which take most of the time; the page stands in no file."""
 
     def write(self) -> None:

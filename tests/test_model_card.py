@@ -14,12 +14,12 @@ from pipeline.page import cells, model_card
 from pipeline.store import records
 from pipeline.store.artifact import CARD, Artifact, Store
 from tests import project
-from tests.report_inputs import Inputs, Undrawn
+from tests.report_inputs import Chartless, Inputs
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    return Undrawn(Inputs(tmp_path_factory.mktemp("card"), {"question": "Does it help?", "finetune": {"seeds": [0, 1]}}, n=60))
+    return Chartless(Inputs(tmp_path_factory.mktemp("card"), {"question": "Does it help?", "finetune": {"seeds": [0, 1]}}, n=60))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_report(report, cards):
 
 
 def test_what_was_kept_has_its_verdict(tmp_path):
-    report = Undrawn(Inputs(tmp_path, {}, n=30, measured=True))
+    report = Chartless(Inputs(tmp_path, {}, n=30, measured=True))
     text = model_card.all_of(report.json, cells.open_all(report.work))
     seen = set()
     for cell in report.json["cells"]:
@@ -92,7 +92,7 @@ def test_its_lines_name_base_and_adapter(cards):
 
 
 def test_limits_are_said(tmp_path):
-    alone = Undrawn(Inputs(tmp_path, {"base": "someone/unknown"}, n=30, texts={7: {"tuned": "who knows"}}))
+    alone = Chartless(Inputs(tmp_path, {"base": "someone/unknown"}, n=30, texts={7: {"tuned": "who knows"}}))
     text = next(iter(model_card.all_of(alone.json, cells.open_all(alone.work)).values()))
     assert "One training seed" in text
     assert "The licence of the base is not known here" in text
@@ -101,7 +101,7 @@ def test_limits_are_said(tmp_path):
 
 
 def test_texts_are_shown_as_they_are(tmp_path):
-    report = Undrawn(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
+    report = Chartless(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
     text = next(iter(model_card.all_of(report.json, cells.open_all(report.work)).values()))
     assert front(text)["base_model"] == "some|one/<b>x</b>"
     assert "\\<b>x\\</b>" in text.split("---\n")[2]

@@ -36,7 +36,7 @@ def both(plain: Made, swept: Made) -> list[Made]:
     return [plain, swept]
 
 
-def test_comparisons_are_those_of_the_verdict_folders(plain: Made, swept: Made) -> None:
+def test_comparisons_are_those_of_the_comparison_folders(plain: Made, swept: Made) -> None:
     seen = 0
     for output in both(plain, swept):
         for cell in output.json["cells"]:
@@ -406,6 +406,9 @@ def test_sentence() -> None:
         (fmt.decimals(0.1712, 0.1751), 3),
         (fmt.decimals(0.5, 0.5), 2),
         (fmt.metric("entity_f1"), "entity F1"),
+        (fmt.three_figures(0.29965), "0.300"),
+        (fmt.three_figures(123.4), "123"),
+        (fmt.three_figures(None), ""),
         (fmt.seconds(3.21), "3.2 s"),
         (fmt.seconds(3599.9), "1 h 00 min"),
         (fmt.seconds(7500), "2 h 05 min"),

@@ -21,7 +21,7 @@ from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact
 from tests.report_folders import Files
-from tests.report_inputs import Inputs, Made, Undrawn
+from tests.report_inputs import Chartless, Inputs, Made
 
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
 RECIPE = {
@@ -44,7 +44,7 @@ def arm(page: Made, name: str, cell: int = 0) -> dict[str, Any]:
     return next(row for row in page.json["cells"][cell]["arms"] if row["name"] == name)
 
 
-def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
+def test_arms_are_those_of_the_comparison_folder(full: Made) -> None:
     beside = full.load("cell0000.comparison", "beside.json")["accuracy"]
     counts = full.load("cell0000.comparison", "counts.json")
     assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.sort_key)
@@ -62,7 +62,7 @@ def test_arms_are_those_of_the_verdict_folder(full: Made) -> None:
 
 def test_every_arm_has_its_scores_by_the_other_metrics(tmp_path: Path) -> None:
     """The second metric reads the whole text, so only arms that say nothing but a choice score the same by both."""
-    page = Undrawn(Inputs(tmp_path, RECIPE, arms=ARMS, two_metrics=True))
+    page = Chartless(Inputs(tmp_path, RECIPE, arms=ARMS, two_metrics=True))
     by_metric = page.load("cell0000.comparison", "beside.json")["paper_rouge"]
     examples = page.rows("cell0000.comparison", "examples.jsonl")
     row = page.json["cells"][0]["comparisons"][1]
@@ -193,7 +193,7 @@ class Older(Inputs):
 
 
 def test_an_older_comparison_is_reported_without_what_it_did_not_measure(tmp_path: Path) -> None:
-    page = Undrawn(Older(tmp_path, {"tasks": ["boolq"]}, n=12, arms=("base_fewshot",), measured=True))
+    page = Chartless(Older(tmp_path, {"tasks": ["boolq"]}, n=12, arms=("base_fewshot",), measured=True))
     (cell,) = page.json["cells"]
     assert [cell[name] for name in ("decomposition", "lenient", "hallucination", "forgetting")] == [None, None, None, []]
     assert {arm[name] for arm in cell["arms"] for name in ("lenient", "relevance", "hallucination")} == {None}
@@ -224,7 +224,7 @@ def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
 
 
 def test_slot_errors_have_a_table(tmp_path: Path) -> None:
-    page = Undrawn(Inputs(tmp_path, {"tasks": ["shop_notice"]}, n=12, arms=("base_fewshot",), measured=True))
+    page = Chartless(Inputs(tmp_path, {"tasks": ["shop_notice"]}, n=12, arms=("base_fewshot",), measured=True))
     assert page.json["cells"][0]["hallucination"] == "slots"
     assert "Slots of shop_notice" in page.html
     slots = arm(page, "base")["hallucination"]["slots"]
@@ -233,7 +233,7 @@ def test_slot_errors_have_a_table(tmp_path: Path) -> None:
 
 
 def test_enough_of_a_sweep(tmp_path: Path) -> None:
-    page = Undrawn(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
+    page = Chartless(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
     (line,) = page.json["learning"]
     assert (line["task"], line["axis"], line["values"], line["margin"]) == ("boolq", "finetune.rank", [4, 16], 0.02)
     scores = [cell["comparisons"][0]["tuned"] for cell in page.json["cells"]]
@@ -259,7 +259,7 @@ def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
 def test_terminal_tells_parts_of_few_points_of_a_sweep(tmp_path: Path, ranks: list[int]) -> None:
     tasks = ["tldr_headline_gen", "hellaswag_processed"]
     recipe = {"tasks": tasks, "sweep": {"finetune.rank": ranks, "finetune.learning_rate": [2e-4]}}
-    page = Undrawn(Inputs(tmp_path, recipe, n=20, arms=("base_fewshot", "constant"), measured=True))
+    page = Chartless(Inputs(tmp_path, recipe, n=20, arms=("base_fewshot", "constant"), measured=True))
     text = typed(page.json)
     assert max(map(len, text.splitlines())) <= 80
     assert ("What made each lift, and what was lost elsewhere: on the page and in report.md." in text) == (len(ranks) > 3)
@@ -362,7 +362,7 @@ def test_what_was_kept_elsewhere_has_the_look_of_its_verdict() -> None:
 
 def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
     names = ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]
-    page = Undrawn(Inputs(tmp_path, {"tasks": names}, n=12, arms=("base_fewshot", "constant"), measured=True))
+    page = Chartless(Inputs(tmp_path, {"tasks": names}, n=12, arms=("base_fewshot", "constant"), measured=True))
     verdict = page.html.partition('<section id="verdict">')[2].partition("</section>")[0]
     assert 'class="card' not in verdict
     for cell, advice in zip(page.json["cells"], page.json["advice"], strict=True):
@@ -387,7 +387,7 @@ def test_the_paragraph_leads_to_its_evidence(full: Made) -> None:
 
 
 def test_many_claims_with_one_word_lead_to_their_table(tmp_path: Path) -> None:
-    page = Undrawn(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
+    page = Chartless(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
     sentence = next(sentence for sentence in page.json["summary"] if sentence["text"].startswith("Asked 14 times"))
     assert len(sentence["evidence"]) == 14
     group = sentence["text"][slice(*max(sentence["spans"], key=sentence["spans"].count))]
@@ -441,7 +441,9 @@ class InputsWithFacts(Inputs):
     ],
 )
 def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dict[str, Any], text: str) -> None:
-    page = Undrawn(InputsWithFacts(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts}))
+    page = Chartless(
+        InputsWithFacts(tmp_path, {"tasks": ["boolq"]}, arms=("base_fewshot", "base_constrained"), facts={f"arm.{name}": facts})
+    )
     in_prompts = {row["name"]: row["prompt_additions"] for row in page.json["cells"][0]["arms"]}
     assert [other for other, contents in in_prompts.items() if contents] == [name]
     assert (in_prompts[name]["sentence"], in_prompts[name]["prompts"]) == (text, 40)
@@ -455,7 +457,7 @@ def test_what_stood_in_the_prompts_is_told(tmp_path: Path, name: str, facts: dic
 @pytest.mark.parametrize(("facts", "why"), [(NONE, "no worked example fitted"), (FEWER, None)])
 def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path, facts: dict[str, Any], why: str | None) -> None:
     facts_by_source = {"arm.base_fewshot": SHOWN | facts}
-    page = Undrawn(InputsWithFacts(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=facts_by_source))
+    page = Chartless(InputsWithFacts(tmp_path, {"tasks": ["titles"]}, arms=("base_fewshot",), measured=True, facts=facts_by_source))
     parts = {part["name"]: part for part in page.json["cells"][0]["decomposition"]["parts"]}
     assert (parts["prompt"]["why"], parts["prompt"]["tried"] is None, parts["learned"]["why"]) == (why, bool(why), None)
     text = fmt.part_value(parts["prompt"] | {"value": 0.0, "low": None, "high": None})

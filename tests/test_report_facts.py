@@ -58,7 +58,7 @@ def pairs(cells_and_report: tuple[list[cells.Cell], Row]) -> list[tuple[cells.Ce
     return [(by_name[row["cell"]], row) for row in cells_and_report[1]["cells"]]
 
 
-def timed(speed: Row, name: str) -> Row:
+def speed_figures(speed: Row, name: str) -> Row:
     """The figures of a timed arm, worked out from its requests."""
     arm, base, new_tokens = speed["arms"][name], speed["arms"]["base"], speed["new_tokens"]
     requests = list(zip(arm["prompt_lengths"], arm["latency"], arm["first"], strict=True))
@@ -102,7 +102,7 @@ def test_every_arm_has_what_was_measured_of_it(cells_and_report: tuple[list[cell
             assert arm["lenient"] == load(cell, "comparison", "lenient.json")[name]
             one = {"merged": "base_bf16", "shuffled_labels": "tuned"}.get(name)  # of the same shape
             is_timed = (one or name) in timing["arms"]
-            assert close(arm["speed"], timed(timing, one or name) | {"timed_as": one} if is_timed else None)
+            assert close(arm["speed"], speed_figures(timing, one or name) | {"timed_as": one} if is_timed else None)
 
 
 def test_a_measure_of_another_arm_would_be_noticed(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
@@ -139,7 +139,7 @@ def test_costs_are_those_of_the_arms_tokens_speed_and_price(cells_and_report: tu
         assert costs == row["cost"]["arms"]
         base = costs["base"]["seconds"]
         for arm in (entry for entry in row["arms"] if entry["speed"]):
-            cost, speed = arm["cost"], timed(timing, arm["speed"]["timed_as"] or arm["name"])
+            cost, speed = arm["cost"], speed_figures(timing, arm["speed"]["timed_as"] or arm["name"])
             rate = speed["tokens_per_second"] or math.inf  # ranking writes nothing
             seconds = arm["tokens_in"] / speed["prompt_tokens_per_second"] + arm["tokens_out"] / rate
             assert arm["tokens_out"] == (0 if speed["ranks"] else arm["counts"]["mean_tokens"])

@@ -12,7 +12,7 @@ from pipeline.commands import gate
 from pipeline.measures.report_types import Report
 from pipeline.page.report_data import SCHEMA
 from tests import report_answers
-from tests.report_inputs import Inputs, Undrawn
+from tests.report_inputs import Chartless, Inputs
 
 TEXT = (Path(__file__).parents[1] / "docs" / "report.md").read_text("utf-8")
 ARMS = (*report_answers.SKILL, "reference.big")
@@ -26,7 +26,7 @@ SWEPT = {**PRICED, "sweep": {"finetune.rank": [4, 8]}}
 def reports(tmp_path_factory):
     recipes = [({"compare": {"correction": "none"}}, ()), ({**PRICED, "tasks": ["boolq", "shop_notice"]}, ARMS), (SWEPT, ARMS)]
     inputs = [Inputs(tmp_path_factory.mktemp("r"), recipe, arms=arms, measured=bool(arms), two_metrics=True) for recipe, arms in recipes]
-    return [Undrawn(one).json for one in inputs]
+    return [Chartless(one).json for one in inputs]
 
 
 def faults(value, hint, location="report", used=None):

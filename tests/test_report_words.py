@@ -10,7 +10,7 @@ from pipeline.measures.cost import AssumptionKind
 from pipeline.measures.evidence import Table
 from pipeline.page import anchors, cost_section, verdict_section
 from tests.page_reader import Page
-from tests.report_inputs import Inputs, Undrawn
+from tests.report_inputs import Chartless, Inputs
 
 RECIPE = {
     "references": [{"name": "big", "endpoint": "http://x/v1", "model": "m", "price": {"input": 0.1, "output": 0.2}}],
@@ -22,7 +22,7 @@ WORDLESS = {"The rules behind this": ("Rule",), "Further rules, exploratory": ("
 
 
 def report_of(folder):
-    return Undrawn(Inputs(folder, RECIPE, arms=ARMS, measured=True))
+    return Chartless(Inputs(folder, RECIPE, arms=ARMS, measured=True))
 
 
 def figures(html):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.page import cells, size_section
-from tests.report_inputs import Inputs, Undrawn
+from tests.report_inputs import Chartless, Inputs
 
 SWEPT = {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}, "finetune": {"seeds": [0, 1]}}
 
@@ -34,7 +34,7 @@ def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_p
 
 
 def test_a_sweep_over_two_seeds_is_compared_by_the_mean_of_both(tmp_path):
-    report = Undrawn(Inputs(tmp_path, SWEPT, n=30))
+    report = Chartless(Inputs(tmp_path, SWEPT, n=30))
     (line,) = report.json["learning"]
     assert line["why"] == ""
     tuned = [cell["comparisons"][0]["tuned"] for cell in report.json["cells"]]
