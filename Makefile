@@ -40,10 +40,10 @@ check: $(READY) ## ruff, mypy, everything shipped loads, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/loralift check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
 test: $(READY) ## all tests, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not gpu' --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not gpu' --cov=pipeline --cov-report=term:skip-covered --cov-fail-under=90
 
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -35,7 +35,7 @@ def report(tmp_path_factory):
     recipe = {
         "extends": str(ROOT / "recipes" / "lora_land" / "_paper.yaml"), "name": "stories", "base": str(STORIES), "needs_cuda": False,
         "tasks": [*TASKS], "prepare": {"train_examples": 1500, "dev_examples": 32, "heldout_examples": 300, "max_tokens": 448},
-        "finetune": {"rank": 16, "learning_rate": 2e-3, "targets": "all-linear", "max_steps": 80, "dev_every": 40},
+        "finetune": {"rank": 16, "learning_rate": 2e-3, "targets": "all-linear", "max_steps": 40, "dev_every": 20},
         "generate": {"max_new_tokens": 48}, "compare": {"resamples": 1000},
     }  # fmt: skip
     (folder / "stories.yaml").write_text(yaml.safe_dump(recipe))
