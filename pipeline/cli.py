@@ -4,6 +4,7 @@ A UserError becomes its message and exit code 2, or 3 if artifacts were altered 
 exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 4 if a rule cannot be decided.
 """
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -349,6 +350,9 @@ def doctor_verb(store: StoreFolder = Path()) -> None:
 
 def main() -> None:
     """The command `loralift`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character shows its escape
     try:
         app()
     except UserError as error:

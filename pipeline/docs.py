@@ -113,7 +113,7 @@ def row(key: str, field: FieldInfo) -> str:
 
 def allowed(key: str, field: FieldInfo) -> list[str]:
     """A sentence with the words that a key may hold, if they can be listed."""
-    words = [f"`{word}`" for word in (metrics.names() if key == "tasks[].metrics" else literals(field.annotation))]
+    words = [f"`{word}`" for word in (metrics.inline_names() if key == "tasks[].metrics" else literals(field.annotation))]
     words += ["or a list of names"] if key == "finetune.targets" else []
     return [f"Allowed: {', '.join(words)}."] if words else []
 

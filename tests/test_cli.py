@@ -1,8 +1,10 @@
 """The verbs, as a person types them."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ from pipeline.commands import views
 from pipeline.models import renderer
 from pipeline.store import records
 from pipeline.store.artifact import Store
-from tests import project
+from tests import ROOT, project
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,18 @@ def test_show_prompt_shows_what_carries_loss(finished, type_in):
     output = type_in("show-prompt", recipe, "--store", root, "--count", "2")
     assert len(re.findall(r"\d+ prompt tokens, \d+ with loss", output)) == 2
     assert len(re.findall(r"\[\[ ?(?:yes|no maybe) ?<eos>\]\]", output)) == 2
+
+
+def test_a_terminal_that_cannot_show_a_character_shows_its_escape(tmp_path, model):
+    recipe = project.make(tmp_path, model["folder"])
+    for file in tmp_path.rglob("*.jsonl"):
+        file.write_text(file.read_text("utf-8").replace("the ", "the 😀 שלום "), "utf-8")
+    command = [sys.executable, "-m", "pipeline", "show-prompt", str(recipe), "--store", str(tmp_path)]
+    for encoding in ("ascii", "latin-1"):
+        env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, env=env)
+        assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0)
+        assert rb"\U0001f600 \u05e9" in done.stdout
 
 
 def test_show_prompt_marks_nothing_where_there_is_colour(finished, type_in, monkeypatch):

@@ -240,6 +240,21 @@ def test_the_scale_is_the_same_at_every_rank(model, rank, rslora):
     assert scales == {2.0}
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_the_only_step_of_a_run_has_the_full_rate(tmp_path, model, train_part, schedule):
+    facts, out = run(tmp_path, model, train_part, max_steps=1, warmup=0.03, schedule=schedule)
+    (row,) = csv.DictReader((out / "curve.csv").read_text("utf-8").splitlines())
+    assert facts["steps"] == 1
+    assert float(row["learning_rate"]) == tiny.FINETUNE["learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "warmup"), [(1, 0.03, 0), (1, 0.0, 0), (2, 0.03, 1), (2, 0.9, 2), (100, 0.03, 3), (101, 0.03, 4)]
+)
+def test_the_warm_up_is_a_share_of_the_steps(steps, share, warmup):
+    assert training_state.warmup_steps(steps, share) == warmup
+
+
 def test_a_target_that_is_not_there_is_named(tmp_path, model, train_part):
     with pytest.raises(ModelError, match=r"no linear module 'q_pro'.*\n.*'q_proj'"):
         run(tmp_path, model, train_part, targets=["q_pro", "v_proj"])

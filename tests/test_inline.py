@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from pipeline import metrics
 from pipeline.data import inline
 from pipeline.data.inline import Template
 from pipeline.errors import DataError, RecipeError
@@ -121,3 +122,15 @@ def test_every_mistake_of_a_task_is_said():
 def test_answers_are_held_to_the_prompt_where_the_recipe_says_so():
     task = preparing.task()
     assert [inline.from_spec({**inline.spec(task), "grounded": grounded}).grounded for grounded in (False, True)] == ["", "text"]
+
+
+def test_the_metrics_that_no_inline_task_can_have_are_those_that_read_more_than_a_target():
+    readers = {name for name in metrics.names() if metrics.load(name).reads in ("tests", "samples")}
+    assert set(metrics.NEEDS_FIELDS) == readers
+    assert not readers & set(metrics.inline_names())
+
+
+@pytest.mark.parametrize("name", metrics.inline_names())
+def test_a_metric_over_json_is_known_by_taking_two_other_texts_for_equal(name):
+    score = metrics.load(name).compute(predictions=["pears and apples"], references=["a wooden chair"])[name]
+    assert (score == 1) == (name in metrics.READS_JSON)

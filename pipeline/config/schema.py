@@ -58,7 +58,7 @@ class InlineTask(Section):
     grounded: bool = False
     """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations."""
     max_new_tokens: Count = 64
-    stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Strings that end an answer, in addition to the end token."""
 
 

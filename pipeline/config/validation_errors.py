@@ -89,6 +89,7 @@ EXPECTED = {
     "model_type": "keys and values",
     "invalid_key": "text",
     "too_short": "a list with at least one entry",
+    "string_too_short": "text that is not empty",
     "string_pattern_mismatch": "letters, digits, '.', '_' or '-' after a letter or digit",
     "literal_error": "{expected}",
     "greater_than": "more than {gt}",

@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask
 from pipeline.data import source, task
 from pipeline.data.task import Row, Source, Task
@@ -221,12 +222,7 @@ def template_problems(entry: InlineTask) -> list[str]:
 
 def name_problems(entry: InlineTask) -> list[str]:
     """Problems with the names of metrics, labels and choices."""
-    from pipeline import metrics
-
-    metric_names = metrics.names()
-    problems = [
-        f"metrics: there is no metric '{name}'. {suggest(name, metric_names)}" for name in entry.metrics if name not in metric_names
-    ]
+    problems = [line for name in entry.metrics if (line := metric_problem(name, entry.answer))]
     used = used_columns(entry)
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
     if entry.answer == "choice" and not entry.choices:
@@ -234,6 +230,18 @@ def name_problems(entry: InlineTask) -> list[str]:
     if any(not name.strip() for name in entry.choices) or len(set(entry.choices)) < len(entry.choices):
         problems.append(f"choices must differ, and none may be empty (they are {', '.join(map(repr, entry.choices))}).")
     return problems
+
+
+def metric_problem(name: str, answer: str) -> str:
+    """Why a task written in a recipe cannot have a metric; empty if it can."""
+    allowed = metrics.inline_names()
+    if name in metrics.NEEDS_FIELDS:
+        return f"metrics: {name} needs {metrics.NEEDS_FIELDS[name]}, which only a shipped task has. See docs/recipes.md for the others."
+    if name not in allowed:
+        return f"metrics: there is no metric '{name}'. {suggest(name, allowed)}"
+    if name in metrics.READS_JSON and answer != "json":
+        return f"metrics: {name} compares JSON objects, and answer is {answer}. Write answer: json, or take another metric."
+    return ""
 
 
 def used_columns(entry: InlineTask) -> dict[str, str]:

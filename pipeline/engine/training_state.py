@@ -1,6 +1,7 @@
 """Keeps the state of training: the order of the data, the checkpoint that survives a crash, and the loss curve."""
 
 import csv
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -33,6 +34,11 @@ def total_steps(count: int, params: dict[str, Any]) -> int:
     """Optimizer steps of a run, at most max_steps."""
     steps = steps_per_epoch(count, params) * int(params["epochs"])
     return min(steps, params["max_steps"]) if params["max_steps"] else steps
+
+
+def warmup_steps(steps: int, share: float) -> int:
+    """Optimizer steps over which the learning rate rises from zero; none where a run has one step, which would learn nothing."""
+    return 0 if steps == 1 else math.ceil(share * steps)
 
 
 @dataclass

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
 
+NEEDS_FIELDS = {
+    "drop_em": "annotated answers",
+    "drop_f1": "annotated answers",
+    "pass_at_1": "the tests of a program",
+    "pass_at_k": "the tests of a program",
+}
+"""Metrics that read more of an example than its target, and what; only a shipped task has it."""
+READS_JSON = ("entity_f1", "json_field_f1")
+"""Metrics over JSON objects: to them any other text is an empty object, and two of these are equal."""
+
+
+def inline_names() -> list[str]:
+    """The names of the metrics that a task written in a recipe can have, sorted."""
+    return [name for name in names() if name not in NEEDS_FIELDS]
+
+
 def names() -> list[str]:
     """The names of all metrics, sorted."""
     return sorted(file.stem for file in Path(__file__).parent.glob("*/*.py") if file.stem == file.parent.name)

@@ -81,7 +81,8 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
     steps = training_state.total_steps(len(rows.train), params)
     tensors = adapters.trainable(model)
     optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
-    schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, math.ceil(params["warmup"] * steps), steps)
+    warmup = training_state.warmup_steps(steps, params["warmup"])
+    schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, warmup, steps)
     state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
@@ -217,7 +218,8 @@ def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any
     if dead := adapters.neutral_tensors(model):
         raise TrainingError(
             f"{len(dead)} tensors of the trained adapter are as before training, the first {dead[0]}",
-            "Train for more steps, or raise finetune.learning_rate.",
+            "Train for more steps (raise finetune.epochs, or lower finetune.batch_examples or finetune.warmup), "
+            "or raise finetune.learning_rate.",
         )
     adapters.save(model, work.out)
     folder = AdapterFolder(work.out)
