@@ -46,7 +46,7 @@ def compared(words: list[str], root: Path) -> dict[str, Any]:
     Raises:
         RuntimeError: the store lacks examples or adapters, or holds answers.
     """
-    call = cli.opened(words, root, Machine())
+    call = cli.parse_call(words, root, Machine())
     wrong = [job for job in call.jobs if (cli.find_artifact(call, job) is not None) != (job.stage in GIVEN)]
     if wrong:
         raise RuntimeError(f"{root}: {wrong[0].stage} {wrong[0].label} should {'' if wrong[0].stage in GIVEN else 'not '}be there")
@@ -100,7 +100,7 @@ def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]
 
 def trained(changes: list[str], root: Path) -> list[Artifact]:
     """The prepared examples and the adapters, made where they are missing."""
-    call = cli.opened([str(RECIPE), *changes], root, Machine())
+    call = cli.parse_call([str(RECIPE), *changes], root, Machine())
     return [artifact for artifact in cli.carry_out(call, GIVEN).values() if artifact.stage in GIVEN]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import machine
-from pipeline.cli import until
+from pipeline.cli import with_dependencies
 from pipeline.commands import job_estimates
 from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe
@@ -89,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         base = random_base(row.shape, Path(name) / "base", here.torch_device())  # type: ignore[arg-type]
         jobs = plan(benchmark_recipe(base, {"train": options.train, "heldout": options.heldout}, options.steps))
-        wanted = [job for job in until(jobs, {"finetune", "generate"}) if not any(name == "adapter" for name, _ in job.inputs)]
+        wanted = [job for job in with_dependencies(jobs, {"finetune", "generate"}) if not any(name == "adapter" for name, _ in job.inputs)]
         done = run(wanted, Site(Store(Path(name) / "data", Path(name) / "checkpoints"), here), lambda *_: None)
         results = measurements(done)
     body = {**machine.surroundings(), "base": options.base, "steps": options.steps, "results": results}

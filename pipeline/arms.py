@@ -1,7 +1,7 @@
 """Lists the arms of a comparison, one row each: its names, its parameters of `generate`, and where its figures belong.
 
-A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates read it from here. Ways of asking that `generate` does
-not know yet are parameters of that stage first.
+A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates read it from here. If it prompts the model in a way that
+`generate` does not support yet, add a parameter to that stage first.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -63,12 +63,12 @@ def reads_keys(context: ArmContext) -> bool:
     return context.constraint == "keys"
 
 
-def has_no_form(context: ArmContext) -> str:
+def form_obstacle(context: ArmContext) -> str:
     return "" if context.constraint else "its answers are free text: neither a closed set nor JSON"
 
 
 def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
-    """The obstacle of an arm that is another one where the base is not quantized."""
+    """The obstacle of an arm that equals another one if the base is not quantized."""
     return lambda context: "" if context.quantized else f"the base is not quantized, so it would be the same as {other}"
 
 
@@ -130,7 +130,7 @@ ROWS = (
         params=constrain,
         reads_train=reads_keys,
         constrained=True,
-        obstacle=has_no_form,
+        obstacle=form_obstacle,
         step="format",
     ),
     ArmSpec(
@@ -151,7 +151,7 @@ ROWS = (
         adapter="tuned",
         reads_train=reads_keys,
         constrained=True,
-        obstacle=has_no_form,
+        obstacle=form_obstacle,
     ),
     ArmSpec(
         UNQUANTIZED,
@@ -216,7 +216,7 @@ ARMS = {row.name: row for row in ROWS}
 
 
 def find(name: str) -> ArmSpec:
-    """The row of an arm, also of a reference model or an unnormalized arm; an unknown name gets a row that says no more."""
+    """The row of an arm, a reference model or an unnormalized arm; an unknown name gets a row with nothing but that name."""
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model", reference=model)
@@ -246,8 +246,8 @@ def unnormalized_arm(name: str) -> str:
 def sort_key(name: str) -> tuple[int, str]:
     """Sorts arms in the order of the table, references last."""
     order = list(ARMS)
-    listed = find(name).ranks_choices_of or name
-    return (order.index(listed) if listed in order else len(order), name)
+    table_name = find(name).ranks_choices_of or name
+    return (order.index(table_name) if table_name in order else len(order), name)
 
 
 def untrained(step: Step | None = None) -> list[str]:
@@ -269,30 +269,30 @@ def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str |
         quantized: whether the base is.
     """
     row = find(arm)
-    one = row.timed_as or row.ranks_choices_of or arm
-    if one == UNQUANTIZED and not quantized:
-        one = "base"
-    return one if one in timed else None
+    equivalent = row.timed_as or row.ranks_choices_of or arm
+    if equivalent == UNQUANTIZED and not quantized:
+        equivalent = "base"
+    return equivalent if equivalent in timed else None
 
 
-def wanted(asked_for: Iterable[str] | None, context: ArmContext) -> tuple[list[str], list[dict[str, str]]]:
-    """The arms that a task gets, and {arm, why} for those that were asked for and cannot be.
+def available_arms(requested: Iterable[str] | None, context: ArmContext) -> tuple[list[str], list[dict[str, str]]]:
+    """The arms that a task gets, and {arm, why} for those that were requested but that the task cannot have.
 
     Args:
-        asked_for: `compare.arms` of the recipe.
+        requested: `compare.arms` of the recipe.
     """
-    obstacles = {name: find(name).obstacle(context) for name in asked_for or DEFAULT}
+    obstacles = {name: find(name).obstacle(context) for name in requested or DEFAULT}
     return [name for name, why in obstacles.items() if not why], [{"arm": name, "why": why} for name, why in obstacles.items() if why]
 
 
-def check(asked_for: Iterable[str] | None, contexts: Mapping[str, ArmContext]) -> None:
-    """Raise RecipeError for an arm held to its form that was asked for by name and that no task of the recipe can have.
+def check(requested: Iterable[str] | None, contexts: Mapping[str, ArmContext]) -> None:
+    """Raise RecipeError for an arm held to its form that was requested by name but that no task of the recipe can have.
 
     Args:
-        asked_for: `compare.arms` of the recipe.
+        requested: `compare.arms` of the recipe.
         contexts: by the name of the task.
     """
-    for row in (find(name) for name in asked_for or () if find(name).constrained):
+    for row in (find(name) for name in requested or () if find(name).constrained):
         obstacles = [(task, why) for task, context in contexts.items() if (why := row.obstacle(context))]
         if len(obstacles) == len(contexts):
             task, why = obstacles[0]

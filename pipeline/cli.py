@@ -52,7 +52,7 @@ def known_device(name: str) -> str:
     return name
 
 
-RecipeWords = Annotated[
+RecipeArguments = Annotated[
     list[str],
     typer.Argument(
         metavar="RECIPE [KEY=VALUE]...",
@@ -73,12 +73,12 @@ GateFile = Annotated[
 
 
 def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
-    """The machine that the options of a verb which trains describe."""
+    """The machine that the command-line options describe."""
     return Machine(device, tokens, track)
 
 
 def with_machine_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with the options of machine_of() in place of its parameter `machine`. Typer reads options from a signature alone."""
+    """The verb with the options of machine_of() instead of its parameter `machine`. Typer reads options from the signature only."""
     own = [parameter for name, parameter in signature(verb).parameters.items() if name != "machine"]
     options = signature(machine_of).parameters
 
@@ -101,27 +101,27 @@ class Call:
     site: Site
 
 
-def opened(words: list[str], store: Path, machine: Machine, ask: bool = True) -> Call:
-    """The call that a verb's words mean.
+def parse_call(arguments: list[str], store: Path, machine: Machine, ask_hub: bool = True) -> Call:
+    """The recipe, jobs and site that a verb's arguments describe.
 
     Args:
-        words: the path of a recipe, then KEY=VALUE.
-        ask: whether the hub may be asked which commit of a base is meant.
+        arguments: the path of a recipe, then KEY=VALUE.
+        ask_hub: whether the hub may be asked which commit of a base is meant.
     """
-    path, *changes = words
-    recipe = recipes.load(Path(path), dict(map(change, changes)))
-    site = Site(store_at(store), replace(machine, endpoints=reached(recipe)))
-    return Call(recipe, in_run_order(plan(recipe, ask, site.store.hashes)), site)
+    path, *overrides = arguments
+    recipe = recipes.load(Path(path), dict(map(parse_override, overrides)))
+    site = Site(store_at(store), replace(machine, endpoints=endpoint_settings(recipe)))
+    return Call(recipe, in_run_order(plan(recipe, ask_hub, site.store.hashes)), site)
 
 
-def reached(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
-    """How the reference models of a recipe are reached."""
+def endpoint_settings(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
+    """How to reach the reference models of a recipe."""
     for model in recipe.references:
         endpoint.check_address(model.endpoint)
     return tuple(EndpointSettings(model.endpoint, model.model, model.key_env, model.concurrency) for model in recipe.references)
 
 
-def change(text: str) -> tuple[str, Any]:
+def parse_override(text: str) -> tuple[str, Any]:
     """`finetune.rank=32` as key and value; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not equals:
@@ -138,8 +138,8 @@ def store_at(root: Path) -> Store:
     return Store(root / "data", root / "checkpoints")
 
 
-def until(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
-    """The jobs of these stages, or these jobs, and all that they need, in the order of the plan."""
+def with_dependencies(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
+    """These jobs, or all jobs of these stages, with everything that they depend on, in the order of the plan."""
     needed: set[Job] = set()
     for job in reversed(jobs):
         if job.stage in wanted or job in wanted or job in needed:
@@ -148,51 +148,51 @@ def until(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
 
 
 def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
-    jobs = until(call.jobs, wanted)
+    jobs = with_dependencies(call.jobs, wanted)
     preflight.check(call.recipe, {job: find_artifact(call, job) for job in jobs}, call.site)
 
-    def tell(what: str, job: Job, artifact: Artifact | None) -> None:
+    def print_event(event: str, job: Job, artifact: Artifact | None) -> None:
         number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
         if artifact is None:
             out.print(f"[dim]{number:>9}[/] [bold]{job.stage:{stages.NAME_WIDTH}}[/] {job.label}")
-        elif what == "have":
+        elif event == "have":
             out.print(f"[dim]{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have[/]")
         else:
             out.print(f"[dim]{'':9} {'':{stages.NAME_WIDTH}} done in {artifact.provenance['seconds']:.1f} s[/]")
 
     try:
-        return run(jobs, call.site, tell)
+        return run(jobs, call.site, print_event)
     except KeyboardInterrupt:
-        out.print("\nstopped; the same command goes on where this one was")
+        out.print("\nInterrupted. Run the same command to resume.")
         raise typer.Exit(130) from None
 
 
 @app.command("plan")
 def plan_verb(
-    recipe: RecipeWords,
+    recipe: RecipeArguments,
     store: StoreFolder = Path(),
     every: Annotated[bool, typer.Option("--all", help="A line per job, however many there are.")] = False,
 ) -> None:
     """Show the jobs of a recipe: what is here, and why the rest is not."""
     from pipeline.commands import plan_table
 
-    call = opened(recipe, store, Machine(), ask=False)
+    call = parse_call(recipe, store, Machine(), ask_hub=False)
     plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every)
 
 
 @app.command("prepare")
-def prepare_verb(recipe: RecipeWords, store: StoreFolder = Path()) -> None:
+def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
     """Fix the examples of every task on disk."""
-    artifacts = carry_out(opened(recipe, store, Machine()), {"prepare"})
+    artifacts = carry_out(parse_call(recipe, store, Machine()), {"prepare"})
     for job, artifact in artifacts.items():
         out.print(f"{job.label}: {artifact.facts['examples']} examples  [dim]{artifact.path}[/]", soft_wrap=True)
 
 
 @app.command("finetune")
 @with_machine_options
-def finetune_verb(recipe: RecipeWords, machine: Machine, store: StoreFolder = Path()) -> None:
+def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
-    artifacts = carry_out(opened(recipe, store, machine), {"finetune"})
+    artifacts = carry_out(parse_call(recipe, store, machine), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
@@ -200,25 +200,25 @@ def finetune_verb(recipe: RecipeWords, machine: Machine, store: StoreFolder = Pa
 @app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
 @with_machine_options
 def compare_verb(
-    recipe: RecipeWords, machine: Machine, store: StoreFolder = Path(), gate_file: GateFile = None, unsafe_code: UnsafeCode = False
+    recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path(), gate_file: GateFile = None, unsafe_code: UnsafeCode = False
 ) -> None:
     """Make whatever is missing, compare base with tuned, and report."""
-    call = opened(recipe, store, replace(machine, unsafe_code=unsafe_code))
-    rules = rules_in(gate_file, call)
+    call = parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code))
+    rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 
 
 @app.command("report")
 def report_verb(
-    recipe: RecipeWords,
+    recipe: RecipeArguments,
     store: StoreFolder = Path(),
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
     gate_file: GateFile = None,
 ) -> None:
     """Print the report of a comparison that was made, and its page."""
-    call = opened(recipe, store, Machine(unsafe_code=unsafe_code))
-    rules = rules_in(gate_file, call)
+    call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code))
+    rules = load_gate(gate_file, call)
     if missing := unfinished(call):
         raise ArtifactError(
             f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
@@ -230,7 +230,7 @@ def report_verb(
     show_report(call, report, gate_file, rules)
 
 
-def rules_in(gate_file: Path | None, call: Call) -> gate.Gate | None:
+def load_gate(gate_file: Path | None, call: Call) -> gate.Gate | None:
     """The rules of a gate file; None without one. Read before anything runs, since it may be wrong."""
     return gate.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
 
@@ -243,19 +243,19 @@ def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gat
 
 
 def unfinished(call: Call) -> list[Job]:
-    """The expensive jobs of a comparison that are not here; where there is none, its report takes cheap jobs only.
+    """The expensive jobs of a comparison whose artifacts are missing; if there are none, its report needs cheap jobs only.
 
-    After an edit of the code the examples may have another key. They are prepared again, but only if all that rests on them may be here.
+    After a code change the examples may have another key. They are prepared again, but only if no expensive artifact is surely missing.
     """
     expensive = stages.expensive()
-    jobs = [job for job in until(call.jobs, {"report"}) if job.stage in expensive]
-    there = {(artifact.stage, canonical(artifact.params)) for artifact in call.site.store.all()}
-    missing = {job for job in jobs if (job.stage, job.params_json) not in there}
+    jobs = [job for job in with_dependencies(call.jobs, {"report"}) if job.stage in expensive]
+    present = {(artifact.stage, canonical(artifact.params)) for artifact in call.site.store.all()}
+    missing = {job for job in jobs if (job.stage, job.params_json) not in present}
     if missing:
-        return [job for job in jobs if missing & {*until(call.jobs, {job})}]
-    first = {job for job in call.jobs if not any(needed.stage in expensive for needed in until(call.jobs, {job}))}
-    if any(find_artifact(call, job) is None for job in first):
-        carry_out(call, first)
+        return [job for job in jobs if missing & {*with_dependencies(call.jobs, {job})}]
+    cheap_jobs = {job for job in call.jobs if not any(needed.stage in expensive for needed in with_dependencies(call.jobs, {job}))}
+    if any(find_artifact(call, job) is None for job in cheap_jobs):
+        carry_out(call, cheap_jobs)
     return [job for job in jobs if find_artifact(call, job) is None]
 
 
@@ -268,7 +268,7 @@ def make_report(call: Call) -> Artifact:
 
 
 def find_artifact(call: Call, job: Job) -> Artifact | None:
-    """The artifact of a job, if it and all its inputs are here."""
+    """The artifact of a job, if it and all its inputs are in the store."""
     inputs = {name: find_artifact(call, source) for name, source in job.inputs}
     present = {name: artifact for name, artifact in inputs.items() if artifact is not None}
     return find(job, present, call.site.store) if len(present) == len(inputs) else None
@@ -297,12 +297,12 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 
 
 @app.command("show-prompt")
-def show_prompt_verb(recipe: RecipeWords, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def show_prompt_verb(recipe: RecipeArguments, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Print training examples as the model sees them, the part that carries the loss coloured.
 
     Where the output has no colour, that part stands in [[ ]].
     """
-    call = opened(recipe, store, Machine())
+    call = parse_call(recipe, store, Machine())
     train = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
     for job, artifact in carry_out(call, train).items():
         if job in train:
@@ -337,7 +337,7 @@ def gc_verb(
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:
     """List artifacts that no recipe reaches: none under recipes/, and none that is named."""
-    views.collect(out, store_at(store), delete, others or [])
+    views.collect_garbage(out, store_at(store), delete, others or [])
 
 
 @app.command("doctor")

@@ -68,7 +68,7 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
         point = Point(point_recipe, ask, hashes)
         check_arms(point)
         for task_plan in point.tasks.values():
-            cell = describe(task_plan, f"cell{len(cells):04}", values)
+            cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
             jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(task_plan).items()}
             cells.append(cell)
     params = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
@@ -91,7 +91,7 @@ def jobs_of(task_plan: "TaskPlan") -> Jobs:
     """The jobs of one task at one point of a sweep, each after its inputs."""
     examples = {InputName("heldout"): task_plan.heldout, InputName("train"): task_plan.train}
     adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
-    predictions = {**base_and_tuned(task_plan), **further_arms(task_plan)}
+    predictions = {**base_and_tuned(task_plan), **other_arms(task_plan)}
     predictions |= {
         InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
         for model in task_plan.recipe.references
@@ -140,7 +140,7 @@ class TaskPlan:
         compare = self.recipe.compare
         quantized = self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
-        self.arms, self.absent = arms.wanted(compare.arms, self.context)
+        self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         self.first_seed = self.recipe.finetune.seeds[0]
 
     @cached_property
@@ -163,9 +163,9 @@ class TaskPlan:
 
     def prepare_heldout(self, examples: int) -> Job:
         prepare = self.recipe.prepare
-        part = "heldout" if examples == prepare.heldout_examples else "general"
+        name = "heldout" if examples == prepare.heldout_examples else "general"
         params = {"split": "heldout", "examples": examples, "order": prepare.heldout_order}
-        return job("prepare", f"{self.task.name}--{part}", {**self.prepare_params, **params})
+        return job("prepare", f"{self.task.name}--{name}", {**self.prepare_params, **params})
 
     @cached_property
     def train(self) -> Job:
@@ -222,7 +222,7 @@ def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     return jobs
 
 
-def further_arms(task_plan: TaskPlan) -> Jobs:
+def other_arms(task_plan: TaskPlan) -> Jobs:
     rows = [arms.find(name) for name in task_plan.arms if name not in ("base", "tuned")]
     return {InputName("predictions", row.name): predictions_of(task_plan, row) for row in rows if row.is_generated}
 
@@ -326,9 +326,9 @@ def suite_names(task_plan: TaskPlan) -> list[str]:
 
 def default_suite_names(task_plan: TaskPlan) -> list[str]:
     window = base_model.context_window(task_plan.point.model_spec)
-    short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
+    is_short = window is not None and window < GENERAL_TOKENS  # an embedded task might not fit, and nobody asked for it
     others = [other.task.name for other in task_plan.neighbours()[:2]]
-    return [general_text.PARAGRAPHS, *(name for name in others if name in task_plan.point.tasks or not short)]
+    return [general_text.PARAGRAPHS, *(name for name in others if name in task_plan.point.tasks or not is_short)]
 
 
 def speed(task_plan: TaskPlan) -> Jobs:
@@ -363,7 +363,7 @@ def comparison_job(task_plan: TaskPlan, inputs: Jobs) -> Job:
     return job("compare", task_plan.label, params, heldout=task_plan.heldout, **train, **with_string_names(inputs))
 
 
-def describe(task_plan: TaskPlan, cell: str, values: Params) -> Params:
+def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
     """The report's spec of a cell: a task at one point of a sweep, with the values of the swept keys."""
     finetune = task_plan.recipe.finetune
     return {
@@ -378,20 +378,20 @@ def describe(task_plan: TaskPlan, cell: str, values: Params) -> Params:
     }
 
 
-def generation_params(recipe: Recipe, answered: task.Task) -> Params:
+def generation_params(recipe: Recipe, answered_task: task.Task) -> Params:
     """What `generate` must know of the task, so that it depends on no task file; random answers are of use to code tasks only."""
-    samples = recipe.generate.samples and "pass_at_1" in answered.metrics
+    samples = recipe.generate.samples and "pass_at_1" in answered_task.metrics
     params = recipe.generate.model_dump(exclude=set() if samples else {"samples", "temperature", "top_p", "seed"})
-    return {**params, "max_new_tokens": recipe.generate.max_new_tokens or answered.max_new_tokens, "stop": list(answered.stop)}
+    return {**params, "max_new_tokens": recipe.generate.max_new_tokens or answered_task.max_new_tokens, "stop": list(answered_task.stop)}
 
 
 def check_arms(point: Point) -> None:
     """Raise RecipeError for an arm that no task can have, or more worked examples than there are training examples."""
-    compare, most = point.recipe.compare, point.recipe.prepare.train_examples
+    compare, available = point.recipe.compare, point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
     is_set = "shots" in compare.model_fields_set
-    if is_set and compare.shots > most and "base_fewshot" in (compare.arms or arms.DEFAULT):
+    if is_set and compare.shots > available and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(
-            f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {most}.",
-            f"Take compare.shots of at most {most}, or leave base_fewshot out of compare.arms.",
+            f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {available}.",
+            f"Take compare.shots of at most {available}, or leave base_fewshot out of compare.arms.",
         )

@@ -16,22 +16,22 @@ from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.plan import Job
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, explain_disk_errors
 
-Done = tuple[str, Artifact]
-"""`done` (the job ran) or `have` (its artifact was there), and the artifact."""
-Submit = Callable[..., "Future[Done]"]
+JobResult = tuple[str, Artifact]
+"""`done` (the job ran) or `have` (its artifact was in the store already), and the artifact."""
+Submit = Callable[..., "Future[JobResult]"]
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where artifacts lie and what they are made on."""
+    """Where artifacts are stored, and the machine that makes them."""
 
     store: Store
     machine: Machine
 
 
-def here(function: Callable[..., Done], *args: Any) -> "Future[Done]":
+def run_in_process(function: Callable[..., JobResult], *args: Any) -> "Future[JobResult]":
     """A submit() that runs the call at once, in this process."""
-    future: Future[Done] = Future()
+    future: Future[JobResult] = Future()
     try:
         future.set_result(function(*args))
     except Exception as error:
@@ -39,22 +39,24 @@ def here(function: Callable[..., Done], *args: Any) -> "Future[Done]":
     return future
 
 
-def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None], None], submit: Submit = here) -> dict[Job, Artifact]:
+def run(
+    jobs: list[Job], site: Site, notify: Callable[[str, Job, Artifact | None], None], submit: Submit = run_in_process
+) -> dict[Job, Artifact]:
     """The artifact of every job.
 
     As many jobs run at a time as the machine has workers. A job that needs a GPU has one of the machine's devices to itself.
 
     Args:
         jobs: in an order in which each comes after its inputs.
-        tell: called with `start`, `done` or `have` for every job, in the order of the plan on one worker.
-        submit: runs make() somewhere; `here`, or an executor's.
+        notify: called with `start`, `done` or `have` for every job, in the order of the plan on one worker.
+        submit: runs make() somewhere: run_in_process, or an executor's submit.
 
     Raises:
         whatever the first failing job raised; what was finished before stays.
     """
     done: dict[Job, Artifact] = {}
     waiting = list(jobs)
-    running: dict[Future[Done], Job] = {}
+    running: dict[Future[JobResult], Job] = {}
     devices = DevicePool(site.machine)
     while waiting or running:
         for job in [j for j in waiting if all(source in done for _, source in j.inputs)]:
@@ -66,15 +68,15 @@ def run(jobs: list[Job], site: Site, tell: Callable[[str, Job, Artifact | None],
             waiting.remove(job)
             inputs = {name: done[source] for name, source in job.inputs}
             if find(job, inputs, site.store) is None:
-                tell("start", job, None)
+                notify("start", job, None)
             running[submit(make, job, inputs, Site(site.store, site.machine.with_device(device)))] = job
         assert running, f"no job can start: {waiting[0].stage} {waiting[0].label} waits for one that is not in the plan"
         finished = wait(running, return_when=FIRST_COMPLETED).done
         for future in [f for f in running if f in finished]:  # in the order of the plan, not of a set
             job = running.pop(future)
             devices.release(job)
-            what, done[job] = future.result()
-            tell(what, job, done[job])
+            event, done[job] = future.result()
+            notify(event, job, done[job])
     return done
 
 
@@ -109,8 +111,8 @@ def find(job: Job, inputs: dict[str, Artifact], store: Store) -> Artifact | None
     return store.find(spec.stage, spec.key)
 
 
-def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
-    """Have the artifact or make it; a second process that wants the same one waits for the first."""
+def make(job: Job, inputs: dict[str, Artifact], site: Site) -> JobResult:
+    """Find the artifact or make it; a second process that needs the same one waits for the first."""
     spec = artifact_spec(job, inputs)
     store = site.store
     if artifact := store.find(spec.stage, spec.key):
@@ -122,28 +124,28 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> Done:
             if artifact := store.find(spec.stage, spec.key):
                 return "have", artifact
             for source in inputs.values():
-                check(source.path, source.digest)
-            return "done", work(spec, inputs, site)
+                verify_input(source.path, source.digest)
+            return "done", run_stage(spec, inputs, site)
 
 
-def work(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:
+def run_stage(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:
     start = time.time()
     reset_peak_memory(site.machine.device)
     with site.store.scratch(spec) as out:
         folders = {name: source.path for name, source in inputs.items()}
-        call = Work(spec.params, folders, out, site.store.resume_folder(spec), site.machine)
-        facts = within_memory(stages.find(spec.stage).run, call, f"{spec.stage} {spec.label}")
-        record = {
+        work = Work(spec.params, folders, out, site.store.resume_folder(spec), site.machine)
+        facts = explain_out_of_memory(stages.find(spec.stage).run, work, f"{spec.stage} {spec.label}")
+        provenance_record = {
             "seconds": round(time.time() - start, 3),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start)),
             **provenance(site.machine),
         }
-        return site.store.seal(spec, out, facts, record, {name: folder.name for name, folder in folders.items()})
+        return site.store.seal(spec, out, facts, provenance_record, {name: folder.name for name, folder in folders.items()})
 
 
-def within_memory(stage: Callable[[Work], dict[str, Any]], call: Work, name: str) -> dict[str, Any]:
+def explain_out_of_memory(stage: Callable[[Work], dict[str, Any]], work: Work, name: str) -> dict[str, Any]:
     try:
-        return stage(call)
+        return stage(work)
     except Exception as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, and torch may not be loaded
             raise
@@ -151,7 +153,7 @@ def within_memory(stage: Callable[[Work], dict[str, Any]], call: Work, name: str
 
 
 @cache
-def check(path: Path, expected: str) -> None:
+def verify_input(path: Path, expected: str) -> None:
     """Hash an input once per process before it is read."""
     del expected  # part of the cache key: the same folder made anew is checked anew
     Artifact.open(path).verify()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.cli import reached, until
+from pipeline.cli import endpoint_settings, with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.plan import plan
@@ -44,7 +44,7 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     """Run a recipe into a store under root; returns the stages that were made, in order."""
     done_stages: list[str] = []
     loaded = recipes.load(recipe, changes)
-    jobs, endpoints = in_run_order(plan(loaded)), reached(loaded)
+    jobs, endpoints = in_run_order(plan(loaded)), endpoint_settings(loaded)
     site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, endpoints=endpoints))
-    run(until(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "done" else None)
+    run(with_dependencies(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "done" else None)
     return done_stages

@@ -26,7 +26,7 @@ def test_answers_are_held_to_the_form_that_the_task_has(module, how):
 @pytest.mark.parametrize(("module", "how"), TASKS)
 def test_a_task_has_its_constrained_arms_or_a_reason(module, how):
     point = recipe.build({"name": "r", "base": "qwen2.5-1.5b", "tasks": [module.TASK.name], "compare": {"arms": ["base", *HELD, "tuned"]}})
-    had, absent = arms.wanted(point.compare.arms, arms.ArmContext(True, module.TASK.constraint, 5, 0))
+    had, absent = arms.available_arms(point.compare.arms, arms.ArmContext(True, module.TASK.constraint, 5, 0))
     assert had == (["base", *HELD, "tuned"] if how else ["base", "tuned"])
     assert [gone["arm"] for gone in absent] == ([] if how else [*HELD])
 

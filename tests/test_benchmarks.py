@@ -64,7 +64,7 @@ def test_a_page_is_timed_and_verified(tmp_path):
 def test_the_arms_that_answer_are_told_from_general_tasks(tmp_path):
     counts = {}
     for name, words in arms.RUNS.items():
-        call = cli.opened([str(arms.RECIPE), words], tmp_path, Machine())
+        call = cli.parse_call([str(arms.RECIPE), words], tmp_path, Machine())
         jobs = arms.answering(call.jobs)
         assert len(jobs) < sum(job.stage == "generate" for job in call.jobs)
         counts[name] = sorted(job.label.removeprefix("quickstart-base--shop_").split("--")[1] for job in jobs)

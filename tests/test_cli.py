@@ -251,7 +251,7 @@ def test_a_stopped_run_says_that_it_goes_on(finished, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert stopped.value.code == 130
-    assert "the same command goes on where this one was" in capsys.readouterr().out
+    assert "Run the same command to resume" in capsys.readouterr().out
 
 
 def test_a_tracker_gets_the_curve(finished, type_in, tmp_path):

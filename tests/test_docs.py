@@ -29,7 +29,7 @@ def test_every_command_on_a_recipe_can_be_planned(command, tmp_path, monkeypatch
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)
     arguments = words[: next((index for index, word in enumerate(words) if word.startswith("--")), len(words))]
-    assert cli.opened(arguments, tmp_path, Machine(), ask=False).jobs
+    assert cli.parse_call(arguments, tmp_path, Machine(), ask_hub=False).jobs
 
 
 @pytest.mark.parametrize("path", docs.PAGES, ids=lambda p: p.name)

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from pipeline.commands import estimate, job_estimates, plan_table
-from pipeline.commands.estimate import BF16, GPUS, NF4, Answering, Method, Training, TrainingProgram
+from pipeline.commands.estimate import BF16, GPUS, NF4, AdapterSetup, Generation, Training, TrainingProgram
 from pipeline.config import recipe as recipes
 from pipeline.models import model_table
 from pipeline.models.shapes import Shape
@@ -20,10 +20,12 @@ from tests.tiny import SHARED
 
 LLAMA_13B = Shape("llama", 5120, 40, 40, 40, 128, 13824, 32000)
 LLAMA, MISTRAL, LLAMA_8B = model_table.LLAMA_2_7B, model_table.MISTRAL_7B, model_table.LLAMA_3_8B
-LITGPT = Method(8, ("q_proj", "v_proj"), weight_bytes=BF16, program=TrainingProgram(kept_bytes=0, context=0))
-FACTORY = Method(8, program=TrainingProgram(other_bytes=4, checkpoint=True, kept_bytes=0))
-UNSLOTH = Method(32, program=TrainingProgram(other_bytes=4, checkpoint=True, kept_bytes=0, target_bytes=16))
-TORCHTUNE = Method(8, target_share=1 / 8, program=TrainingProgram(checkpoint=True, fused=True, adapter_bytes=12, kept_bytes=0, context=0))
+LITGPT = AdapterSetup(8, ("q_proj", "v_proj"), weight_bytes=BF16, program=TrainingProgram(logit_bytes=0, context=0))
+FACTORY = AdapterSetup(8, program=TrainingProgram(other_bytes=4, checkpointing=True, logit_bytes=0))
+UNSLOTH = AdapterSetup(32, program=TrainingProgram(other_bytes=4, checkpointing=True, logit_bytes=0, target_bytes=16))
+TORCHTUNE = AdapterSetup(
+    8, target_share=1 / 8, program=TrainingProgram(checkpointing=True, fused=True, adapter_bytes=12, logit_bytes=0, context=0)
+)
 PUBLISHED = [
     (LITGPT, LLAMA, 1304, 21.30, 0.02), (LITGPT, LLAMA_13B, 1304, 38.12, 0.02),
     (replace(LITGPT, weight_bytes=0.5625), LLAMA, 1304, 14.14, 0.14),  # that bitsandbytes kept each layer's input
@@ -46,7 +48,7 @@ def test_published_peaks_of_memory(method, shape, tokens, peak, error):
 
 @pytest.mark.parametrize(("shape", "peak"), [(LLAMA, 4.26), (LLAMA_13B, 7.72)])
 def test_published_peaks_of_inference(shape, peak):
-    assert estimate.stored(shape, NF4) / 1e9 == pytest.approx(peak, rel=0.1)  # the weights alone
+    assert estimate.weight_memory(shape, NF4) / 1e9 == pytest.approx(peak, rel=0.1)  # the weights alone
 
 
 TABLE = [
@@ -61,11 +63,11 @@ TABLE = [
 @pytest.mark.parametrize(("name", "shape", "compute", "sized", "checkpointed"), TABLE)
 def test_training_speed_is_that_of_the_roofline(name, shape, compute, sized, checkpointed):
     gpu = next(gpu for gpu in GPUS if gpu.name == name)
-    method = Method(8, program=TrainingProgram(kept_share=0.1))
+    method = AdapterSetup(8, program=TrainingProgram(logit_share=0.1))
     assert gpu.flops / estimate.train_flop(shape, method, 512) == pytest.approx(compute, rel=1e-3)
     for tokens, speed in zip((512, 2048, 8192), sized, strict=True):
         assert tokens / estimate.step_seconds(shape, method, gpu, 512, tokens) == pytest.approx(speed, rel=1e-3)
-    again = replace(method, program=replace(method.program, checkpoint=True))
+    again = replace(method, program=replace(method.program, checkpointing=True))
     assert 8192 / estimate.step_seconds(shape, again, gpu, 512, 8192) == pytest.approx(checkpointed, rel=1e-3)
 
 
@@ -98,12 +100,12 @@ def test_the_reference_says_the_same_of_training(roofline, theirs, shape, checkp
     for gpu, card in zip(roofline.GPUS, GPUS, strict=False):
         assert (gpu.flops, gpu.bandwidth, gpu.memory) == (card.flops, card.bandwidth, card.memory)
         for tokens, length, share in ((512, 200, 0.1), (4096, 700, 1.0)):
-            method = Method(8, program=TrainingProgram(checkpoint=checkpoint, kept_share=share))
+            method = AdapterSetup(8, program=TrainingProgram(checkpointing=checkpoint, logit_share=share))
             assert estimate.step_seconds(shape, method, card, length, tokens) == pytest.approx(
                 tokens / roofline.train_limit(model, gpu, tokens, length, share, checkpoint)[1], rel=1e-9
             )
             speed = roofline.score_limit(model, gpu, length, share)
-            assert card.flops / estimate.score_flop(shape, length, share) == pytest.approx(speed, rel=1e-9)
+            assert card.flops / estimate.forward_flop(shape, length, share) == pytest.approx(speed, rel=1e-9)
 
 
 @pytest.mark.parametrize(("theirs", "shape"), PAIRS)
@@ -123,7 +125,9 @@ def test_the_reference_says_the_same_of_decoding(roofline, theirs, shape, weight
 )
 def test_the_reference_says_the_same_of_memory(roofline, theirs, shape, switches, dropout):
     memory = roofline.train_memory(getattr(roofline, theirs), 3000, **switches, dropout=dropout)
-    method = Method(8, dropout=dropout, program=TrainingProgram(**{"checkpoint": True, **switches}, kept_bytes=0))
+    checkpointing = switches.get("checkpoint", True)
+    program = TrainingProgram(checkpointing=checkpointing, fused=switches.get("fused", False), logit_bytes=0)
+    method = AdapterSetup(8, dropout=dropout, program=program)
     mine = estimate.train_memory(shape, method, 512, 3000)
     assert sum(mine.values()) == pytest.approx(memory["total"], rel=1e-9)
     assert list(mine.values()) == pytest.approx(
@@ -133,8 +137,8 @@ def test_the_reference_says_the_same_of_memory(roofline, theirs, shape, switches
     assert estimate.train_memory(shape, replace(method, targets=shape.qv), 512, 3000)["adapter"] == pytest.approx(qv)
 
 
-VIGGO = Training(Method(8, ("q_proj", "v_proj"), target_share=0.2), steps=319, batch=16, tokens=150, longest=304)
-ANSWERS = Answering(examples=1000, prompt=120, longest=304, limit=128, steps=60, adapter=Method(8, ("q_proj", "v_proj")))
+VIGGO = Training(AdapterSetup(8, ("q_proj", "v_proj"), target_share=0.2), steps=319, batch=16, tokens=150, longest=304)
+ANSWERS = Generation(examples=1000, prompt=120, longest=304, limit=128, steps=60, adapter=AdapterSetup(8, ("q_proj", "v_proj")))
 
 
 def test_a_smaller_card_takes_longer_and_a_job_costs_more_with_more_to_do():
@@ -173,22 +177,22 @@ def test_what_does_not_fit_even_alone():
 
 
 def test_soft_caps_cost_memory_with_the_square_of_the_length():
-    short, long = (estimate.train_memory(model_table.GEMMA_2_2B, Method(), length, 4096)["activations"] for length in (128, 1024))
+    short, long = (estimate.train_memory(model_table.GEMMA_2_2B, AdapterSetup(), length, 4096)["activations"] for length in (128, 1024))
     assert long - short == pytest.approx(4096 * 26 * 10 * 8 * (1024 - 128))
-    assert len({estimate.train_memory(MISTRAL, Method(), length, 4096)["activations"] for length in (128, 1024)}) == 1
+    assert len({estimate.train_memory(MISTRAL, AdapterSetup(), length, 4096)["activations"] for length in (128, 1024)}) == 1
 
 
 def test_generation_holds_dense_weights_where_there_is_room():
     costs = estimate.estimate(MISTRAL, ANSWERS)
     assert costs["H100"].bytes - costs["A10G"].bytes == pytest.approx(2 * MISTRAL.linear_params - estimate.workspace(MISTRAL))
-    assert [estimate.expands(model_table.LLAMA_3_1B, ANSWERS, gpu) for gpu in GPUS] == [True] * 4
-    assert not estimate.expands(MISTRAL, replace(ANSWERS, weight_bytes=BF16), GPUS[3])
+    assert [estimate.holds_dense_copy(model_table.LLAMA_3_1B, ANSWERS, gpu) for gpu in GPUS] == [True] * 4
+    assert not estimate.holds_dense_copy(MISTRAL, replace(ANSWERS, weight_bytes=BF16), GPUS[3])
 
 
 @pytest.mark.parametrize(("gpu", "weights"), list(zip(GPUS, ("nf4", "nf4-unfused", "bf16", "bf16"), strict=True)))
 def test_the_weights_that_a_step_reads_follow_the_card_and_the_batch(gpu, weights):
     work, batches = replace(ANSWERS, examples=33 * 10), 10  # 33 x (120 + 128) is just below 8192
-    read = estimate.score_flop(MISTRAL, 120, 0.0) * work.examples * 120 / gpu.flops
+    read = estimate.forward_flop(MISTRAL, 120, 0.0) * work.examples * 120 / gpu.flops
     read += 0 if weights == "bf16" else estimate.dequant_seconds(MISTRAL, gpu, 1) * batches
     step = estimate.decode_seconds(MISTRAL, gpu, 33, 120 + 30, weights) / 0.4
     launched = 0.025 if weights == "bf16" else 0.041  # Python's share
@@ -198,7 +202,7 @@ def test_the_weights_that_a_step_reads_follow_the_card_and_the_batch(gpu, weight
 def test_choices_and_longer_answers_cost():
     plain = estimate.estimate(MISTRAL, ANSWERS)["A10G"]
     scored, longer = (estimate.estimate(MISTRAL, replace(ANSWERS, **more))["A10G"] for more in ({"choices": 4}, {"steps": 120}))
-    read = 1000 * 120 * estimate.score_flop(MISTRAL, 120) / GPUS[0].flops + 31 * estimate.dequant_seconds(MISTRAL, GPUS[0], 1)
+    read = 1000 * 120 * estimate.forward_flop(MISTRAL, 120) / GPUS[0].flops + 31 * estimate.dequant_seconds(MISTRAL, GPUS[0], 1)
     assert scored.seconds - plain.seconds == pytest.approx(read / 0.4)  # 31 batches of 33, whose prompts are read once more for all choices
     assert scored.bytes - plain.bytes == pytest.approx(8192 * 32000 * 10)
     assert longer.seconds > 1.5 * plain.seconds
@@ -246,7 +250,7 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
         examples=2000, dev=100, prompt=120, target=120, longest=304, longest_target=128, choices=0, is_upper_bound=True
     )
     work = Training(
-        Method(8, ("q_proj", "v_proj"), target_share=0.5), steps=125, batch=16, tokens=240, longest=304, dev_tokens=3 * 100 * 240
+        AdapterSetup(8, ("q_proj", "v_proj"), target_share=0.5), steps=125, batch=16, tokens=240, longest=304, dev_tokens=3 * 100 * 240
     )
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
@@ -275,7 +279,7 @@ def test_what_arms_and_measures_take(tmp_path):
     jobs = plan(recipe_of(tasks=("boolq",), compare=arms, general={}), ask=False)
     jobs_of_arms = {job.label.rpartition("--")[2]: job for job in jobs if job.stage == "generate" and "boolq" in job.label}
     read = job_estimates.lengths_of(jobs[0], {})
-    work = {name: job_estimates.answering_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
+    work = {name: job_estimates.generation_of(MISTRAL, job, read) for name, job in jobs_of_arms.items()}
     assert (work["base"].prompt, work["base"].steps, work["base"].choices) == (read.prompt, work["base"].limit, 0)
     assert work["base_fewshot"].prompt == read.prompt + 3 * (read.prompt + read.target)
     assert (work["base_constrained"].steps, work["base_constrained"].choices) == (0, 2)
@@ -350,7 +354,7 @@ def test_an_adapted_model_stops_and_a_base_may_not(tmp_path):
     read = job_estimates.Lengths(
         examples=500, dev=0, prompt=60.0, target=20.0, longest=100, longest_target=30, choices=3, is_upper_bound=False
     )
-    base, tuned = (job_estimates.answering_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
+    base, tuned = (job_estimates.generation_of(MISTRAL, jobs[f"mistral-7b--shop_notice--{name}"], read) for name in ("base", "r3-s0"))
     assert (base.steps, tuned.steps, base.limit, base.longest, base.choices) == (64, 30, 64, 100 - 30 + 64, 3)
     assert base.adapter is None
     assert tuned.adapter.rank == 3

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from pipeline import stages
-from pipeline.cli import until
+from pipeline.cli import with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Machine, peak_memory, provenance, reset_peak_memory
 from pipeline.plan import job, plan
-from pipeline.run import Site, here, run
+from pipeline.run import Site, run, run_in_process
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
 from tests import project
@@ -83,14 +83,14 @@ def test_no_more_jobs_run_than_there_are_workers(tmp_path, toys, workers):
 @pytest.mark.slow
 def test_jobs_in_processes_of_their_own_make_the_same_artifacts(tmp_path, model):
     recipe = recipes.load(project.make(tmp_path / "project", model["folder"]))
-    jobs = until(in_run_order(plan(recipe)), {"generate"})
+    jobs = with_dependencies(in_run_order(plan(recipe)), {"generate"})
 
     def digests(root, workers, submit):
         site = Site(Store(root / "data", root / "checkpoints"), Machine("cpu", tokens=100, workers=workers))
         return {job: artifact.digest for job, artifact in run(jobs, site, lambda *_: None, submit).items()}
 
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        assert digests(tmp_path / "two", 2, pool.submit) == digests(tmp_path / "one", 1, here)
+        assert digests(tmp_path / "two", 2, pool.submit) == digests(tmp_path / "one", 1, run_in_process)
 
 
 def test_one_device_and_one_worker_unless_more_are_named():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands.report_table import published, references, rows
+from pipeline.commands.report_table import published_table, references_table, verdict_table
 from pipeline.page import charts_arms, charts_lift, render
 from tests import expected_outside_page, expected_tables
 from tests.expected_cells import Expected, Shown, Tables, fits, metric, shows
@@ -184,9 +184,9 @@ def test_tables_of_the_markdown_show_the_report(reports: dict[str, Row], name: s
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_tables_of_the_terminal_show_the_report(reports: dict[str, Row], name: str) -> None:
     report = reports[name]
-    compare(terminal_table(rows(report)), expected_outside_page.terminal(report))
-    compare(terminal_table(references(report)), expected_outside_page.terminal_references(report))
-    compare(terminal_table(published(report)), expected_outside_page.terminal_published(report))
+    compare(terminal_table(verdict_table(report)), expected_outside_page.terminal(report))
+    compare(terminal_table(references_table(report)), expected_outside_page.terminal_references(report))
+    compare(terminal_table(published_table(report)), expected_outside_page.terminal_published(report))
 
 
 def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:

@@ -45,20 +45,20 @@ def test_names_of_several_bases_stand_whole(tmp_path):
 
 def test_a_long_reason_is_wrapped():
     reason = "make (changed since 0123456789ab: learning_rate, schedule, warmup, weight_decay, batch_examples, epochs)"
-    lines = plan_table.laid_out([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
+    lines = plan_table.fill_lines([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
     assert [len(row) <= 80 for row in lines] == [True] * 3
     assert lines[0].endswith(" mistral-7b--boolq--r8-s0")
     assert " ".join(" ".join(lines[1:]).split()) == reason
-    assert plan_table.laid_out([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
+    assert plan_table.fill_lines([Text("a"), Text("b" * 90), Text("c")], None).plain == f"a {'b' * 90} c"
 
 
 def test_what_follows_a_wrapped_part_reckons_with_its_indent():
     long = f"{'n' * 74} {'m' * 70}"
     lines = ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "m" * 70]
-    assert plan_table.laid_out([Text("head"), Text(long), Text("z" * 8)], 80).plain.splitlines() == [*lines, plan_table.INDENT + "z" * 8]
-    assert plan_table.laid_out([Text("head"), Text(long), Text("z" * 3)], 80).plain.splitlines() == [*lines[:2], f"{lines[2]} zzz"]
+    assert plan_table.fill_lines([Text("head"), Text(long), Text("z" * 8)], 80).plain.splitlines() == [*lines, plan_table.INDENT + "z" * 8]
+    assert plan_table.fill_lines([Text("head"), Text(long), Text("z" * 3)], 80).plain.splitlines() == [*lines[:2], f"{lines[2]} zzz"]
 
 
 def test_a_name_longer_than_a_line_is_broken():
-    lines = plan_table.laid_out([Text("head"), Text("n" * 100)], 80).plain.splitlines()
+    lines = plan_table.fill_lines([Text("head"), Text("n" * 100)], 80).plain.splitlines()
     assert lines == ["head", plan_table.INDENT + "n" * 74, plan_table.INDENT + "n" * 26]

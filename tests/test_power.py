@@ -105,21 +105,21 @@ def suite_verdict(n, margin, level):
 @pytest.mark.parametrize("margin", [0.005, 0.02, 0.2])
 @pytest.mark.parametrize("level", [0.05, 0.05 / 155])
 def test_with_so_many_examples_a_task_is_shown_to_be_kept_and_with_one_fewer_it_is_not(margin, level):
-    needed = power.needed_to_keep(margin, level)
+    needed = power.needed_for_non_inferiority(margin, level)
     assert [suite_verdict(n, margin, level) for n in (needed - 1, needed)] == ["cannot tell", "better"]
 
 
 def test_general_tasks_of_too_few_examples_are_warned_of():
     tasks, suites = ["shop_notice", "shop_sentiment"], {"suites": ["paragraphs", "shop_notice", "shop_extraction"]}
-    needed = power.needed_to_keep(0.02, 0.05 / 7)  # two lifts, the paragraphs twice, three times another task
+    needed = power.needed_for_non_inferiority(0.02, 0.05 / 7)  # two lifts, the paragraphs twice, three times another task
     lines, whole = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed}))
     assert f"{needed:>8,} examples" in lines
-    assert "general task to be kept (margin 0.02) if not one answer changes, as the first of 7 claims:" in whole
+    assert "another task to be no worse (margin 0.02) if not one answer changes, as the first of 7 claims:" in whole
     assert "warning" not in whole
     _, fewer = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed - 1}))
     assert f"warning: 2 of 2 have fewer, down to {needed - 1} (general.examples={needed - 1})" in fewer
     alone, _ = shown_by_power(jobs_of(tasks, {"correction": "none", "margin": 0.05}, {**suites, "examples": needed}))
-    assert f"{power.needed_to_keep(0.05, 0.05):>8,} examples" in alone
+    assert f"{power.needed_for_non_inferiority(0.05, 0.05):>8,} examples" in alone
     assert "to be kept" not in shown_by_power(jobs_of(tasks, general={"suites": ["paragraphs"]}))[1]
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from pipeline import cli
-from pipeline.cli import Call, reached
+from pipeline.cli import Call, endpoint_settings
 from pipeline.commands import preflight, reachable
 from pipeline.config import recipe as recipes
 from pipeline.data import manual_files, task
@@ -37,7 +37,7 @@ def start(tmp_path, model, monkeypatch):
     def begin(wanted=frozenset({"report"}), **keys):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
-        site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", endpoints=reached(recipe)))
+        site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", endpoints=endpoint_settings(recipe)))
         cli.carry_out(Call(recipe, plan(recipe), site), set(wanted))
 
     return begin
@@ -212,8 +212,8 @@ def seen(tmp_path, model):
     def look(wanted, store=tmp_path, **keys):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
-        site = Site(Store(store / "data", store / "checkpoints"), Machine(device="cpu", endpoints=reached(recipe)))
-        preflight.check(recipe, dict.fromkeys(cli.until(plan(recipe), wanted)), site)
+        site = Site(Store(store / "data", store / "checkpoints"), Machine(device="cpu", endpoints=endpoint_settings(recipe)))
+        preflight.check(recipe, dict.fromkeys(cli.with_dependencies(plan(recipe), wanted)), site)
 
     return look
 

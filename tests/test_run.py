@@ -33,7 +33,7 @@ def finished(tmp_path_factory, model):
 def copied(finished, tmp_path, monkeypatch):
     """A store of the test's own, with everything made in it."""
     shutil.copytree(finished[1], tmp_path / "store")
-    runs.check.cache_clear()
+    runs.verify_input.cache_clear()
     return finished[0], tmp_path / "store"
 
 
@@ -169,7 +169,7 @@ def test_a_folder_whose_deletion_was_interrupted_is_made_again(copied):
 def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsys):
     recipe, root = copied
     monkeypatch.setattr(stages, "code", lambda *_: "edited")
-    views.collect(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
+    views.collect_garbage(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
     assert sorted(artifact.stage for artifact in artifacts(root)) == ["finetune", "generate", "generate"]
 
 
@@ -189,7 +189,7 @@ def test_gc_keeps_adapters_of_a_base_whose_commit_is_not_known_here(tmp_path, mo
     job = next(job for job in plan(recipe, ask=False) if job.stage == "finetune")
     assert job.params["model"]["revision"] is None
     adapter, other = sealed(store, job, revision="a" * 40), sealed(store, job, revision="a" * 40, repo="no/such-base")
-    views.collect(Console(), store, True, [])
+    views.collect_garbage(Console(), store, True, [])
     assert adapter.path.exists()
     assert not other.path.exists()
 

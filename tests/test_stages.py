@@ -91,7 +91,7 @@ def test_a_stage_in_one_file_stands_in_the_table(toy):
 
 def test_a_report_is_refused_while_the_work_of_a_stage_is_missing(call):
     assert [job.stage for job in cli.unfinished(call)] == ["toy"]
-    run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None)
+    run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
     assert cli.unfinished(call) == []
 
 
@@ -109,24 +109,24 @@ def test_a_report_makes_cheap_jobs_only(finished_store, tmp_path):
 
 
 def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
-    artifacts = run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None)
+    artifacts = run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
     artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
     monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
     monkeypatch.setattr(recipes, "shipped_files", list)
     monkeypatch.setattr(stages, "code", lambda *_: "edited")  # its input has another key now
-    views.collect(Console(), call.site.store, True, [ROOT / "recipes" / "quickstart.yaml"])
+    views.collect_garbage(Console(), call.site.store, True, [ROOT / "recipes" / "quickstart.yaml"])
     assert artifact.path.exists()
 
 
 def test_plan_says_that_a_stage_is_not_estimated(call, capsys):
     plan_table.show_plan(Console(width=200), call.recipe, call.jobs, call.site.store)
     output = capsys.readouterr().out
-    assert "speed, toy: some minutes, not reckoned." in output
+    assert "speed, toy: some minutes, not estimated." in output
     assert re.search(r"\btoy +pets make\b", output)
 
 
 def test_a_report_carries_the_files_of_a_stage_and_lists_it(call):
-    artifact = list(run(cli.until(call.jobs, {"toy"}), call.site, lambda *_: None).values())[-1]
+    artifact = list(run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None).values())[-1]
     blocks, index = embedded_records.embed(Work({}, {"cell0000.toy": artifact.path}, artifact.path, artifact.path))
     assert f"file-{index['carried']['cell0000.toy']['files']['toy.json'][:16]}" in blocks
     cell = Cell(name="cell0000", inputs={"toy": artifact}, task="pets", base="base", point={}, rank=1, paper={}, seeds=[0], absent=[])

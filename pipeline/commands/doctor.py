@@ -17,8 +17,8 @@ GIB = 1 << 30
 
 def examine(out: Console, store: Path) -> None:
     """Print one line for every requirement."""
-    for name, good, message in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *data_by_hand()]:
-        out.print(f"{'[green]ok[/]  ' if good else '[yellow]note[/]'} {name:12} {message}", soft_wrap=True)
+    for name, is_ok, message in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *manual_data()]:
+        out.print(f"{'[green]ok[/]  ' if is_ok else '[yellow]note[/]'} {name:12} {message}", soft_wrap=True)
 
 
 def packages() -> list[tuple[str, bool, str]]:
@@ -57,14 +57,14 @@ def disk(store: Path) -> tuple[str, bool, str]:
 
 
 def hub() -> tuple[str, bool, str]:
-    """Tokens and settings only, without a network request."""
+    """Reads the token and settings only; makes no network request."""
     from huggingface_hub import constants, get_token
 
     endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         return "hub", False, "HF_HUB_OFFLINE is set: only models and data that are already here"
     token = "a token is set" if get_token() else "no token (gated models need one: set HF_TOKEN)"
-    return "hub", True, f"{endpoint}, {token}; only settings were read, the hub was not asked"
+    return "hub", True, f"{endpoint}, {token}; not contacted, only settings were read"
 
 
 def generated_code() -> tuple[str, bool, str]:
@@ -74,21 +74,21 @@ def generated_code() -> tuple[str, bool, str]:
     return "sandbox", False, f"{missing}; code tasks need --unsafe-code here"
 
 
-def data_by_hand() -> list[tuple[str, bool, str]]:
-    """The files that tasks need and nobody serves without an account; those with an address are fetched when they are needed."""
+def manual_data() -> list[tuple[str, bool, str]]:
+    """The files that a person must download; those with a URL are fetched when they are needed."""
     rows = []
     for task_of_file, file, is_here in manual_files.required_files(task.find(name) for name in task.names()):
         if not file.url:
-            spare = is_spare(task_of_file, file)
+            is_optional = is_fallback(task_of_file, file)
             message = (
                 manual_files.display_path(file)
                 if is_here
-                else f"{'only where the copy on the hub fails: ' if spare else ''}{manual_files.instructions(file)}"
+                else f"{'only where the copy on the hub fails: ' if is_optional else ''}{manual_files.instructions(file)}"
             )
-            rows.append(("data", is_here or spare, f"{task_of_file.name}: {message}"))
+            rows.append(("data", is_here or is_optional, f"{task_of_file.name}: {message}"))
     return rows
 
 
-def is_spare(task_of_file: task.Task, file: task.ManualFile) -> bool:
+def is_fallback(task_of_file: task.Task, file: task.ManualFile) -> bool:
     """Whether every split that may be read from a manual file is looked for on the hub first."""
     return all(sources[0].hub for sources in (task_of_file.train, task_of_file.heldout) if file in manual_files.distinct_files(sources))

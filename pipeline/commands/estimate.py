@@ -16,17 +16,18 @@ from pipeline.models.shapes import Shape
 NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes per weight: four bits, an 8-bit scale for 64 weights, a 32-bit scale for 256 of those."""
 BF16 = 2.0
-SHARE = 0.4
-"""Of the limit: published QLoRA and LoRA runs reach 0.21 to 0.54 of it (LLaMA-Factory's and Qwen's own tables, torchtune's README)."""
-USABLE = 0.92
-"""Of a card's memory; the rest is the driver's and lost between blocks."""
-ONE_STEP = 0.2 / 32
+UTILIZATION = 0.4
+"""Share of the roofline limit that a job reaches. Published QLoRA and LoRA runs reach 0.21 to 0.54 (tables of LLaMA-Factory and Qwen,
+torchtune's README)."""
+USABLE_MEMORY = 0.92
+"""Share of a card's memory; the driver and fragmentation take the rest."""
+STEP_OVERHEAD = 0.2 / 32
 """Seconds per layer that Python needs to launch a training micro-step, however small; a guess, not measured."""
-ONE_TOKEN = {"bf16": 0.025 / 32, "nf4": 0.041 / 32, "nf4-unfused": 0.041 / 32}
-"""Seconds per layer that a decoding step takes however small, by weights: 24-26 and 33-49 ms of a Llama-3.1-8B on an H100
+DECODE_OVERHEAD = {"bf16": 0.025 / 32, "nf4": 0.041 / 32, "nf4-unfused": 0.041 / 32}
+"""Least seconds per layer of a decoding step, by the format of the weights: 24-26 and 33-49 ms of a Llama-3.1-8B on an H100
 (bitsandbytes 0.45, benchmarking/README.md)."""
-READ = {"nf4": NF4, "bf16": BF16, "nf4-unfused": NF4 + 2 * BF16}
-"""Bytes per weight that a decoding step moves: fused, held dense, or dequantized to memory and read again."""
+DECODE_BYTES = {"nf4": NF4, "bf16": BF16, "nf4-unfused": NF4 + 2 * BF16}
+"""Bytes per weight that a decoding step moves: fused kernel, dense copy, or dequantized to memory and read again."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class TrainingProgram:
     """Bytes per parameter of embedding, head and norms; 4 after peft's prepare_model_for_kbit_training."""
     adapter_bytes: float = 16
     """Bytes per adapter weight: in fp32, with its gradient and Adam's two moments."""
-    checkpoint: bool = False
+    checkpointing: bool = False
     """Gradient checkpointing: only the input of a layer is kept, and the layer runs again in the backward pass."""
     fused: bool = False
     """Norms and the gate are computed again in the backward pass instead of being kept."""
-    kept_share: float = 1.0
-    """Of the tokens: those that the head runs on; here every column from a batch's first target on, so all of them at worst."""
-    kept_bytes: float = 4
+    logit_share: float = 1.0
+    """Share of the tokens that the output layer runs on: every column from a batch's first target on, so at worst all of them."""
+    logit_bytes: float = 4
     """Bytes per logit that the head computes: in bf16, with its gradient."""
     target_bytes: float = 12
     """Bytes per logit of a target: in fp32, with its log-probability and gradient."""
@@ -78,7 +79,7 @@ class TrainingProgram:
 
 
 @dataclass(frozen=True)
-class Method:
+class AdapterSetup:
     """The adapter of a training job and the precision of its base."""
 
     rank: int = 16
@@ -88,69 +89,71 @@ class Method:
     weight_bytes: float = NF4
     dropout: bool = False
     target_share: float = 1.0
-    """Of the tokens: those with loss."""
+    """Share of the tokens that carry loss."""
     program: TrainingProgram = TrainingProgram()
 
 
 @dataclass(frozen=True)
 class Training:
-    """A fine-tuning job, as far as it costs anything."""
+    """What decides the cost of a fine-tuning job."""
 
-    method: Method
+    method: AdapterSetup
     steps: int
     """Optimizer steps."""
     batch: int
-    """Examples in one."""
+    """Examples per optimizer step."""
     tokens: float
-    """Mean prompt with answer."""
+    """Mean tokens of prompt and answer together."""
     longest: int
+    """Most tokens of prompt and answer together."""
     dev_tokens: float = 0.0
     """Tokens read for the dev loss, over the whole run."""
 
 
 @dataclass(frozen=True)
-class Answering:
-    """A job of generation, as far as it costs anything."""
+class Generation:
+    """What decides the cost of a generation job."""
 
     examples: int
     prompt: float
-    """Mean tokens."""
+    """Mean tokens of a prompt."""
     longest: int
-    """Prompt with the most new tokens."""
+    """Most tokens of a prompt, the limit of new tokens added."""
     limit: int
-    """Most new tokens."""
+    """Limit of new tokens."""
     steps: float
-    """New tokens until a batch is done."""
+    """Decoding steps until a batch is done."""
     weight_bytes: float = NF4
-    adapter: Method | None = None
+    adapter: AdapterSetup | None = None
     choices: int = 0
-    """Answers to each prompt whose likelihood is asked for."""
+    """Choices per prompt whose log-likelihood is computed."""
 
 
 @dataclass(frozen=True)
-class Cost:
+class CardEstimate:
     """What a job takes on one card."""
 
     bytes: float
+    """At the peak."""
     seconds: float
     fits: bool
 
 
-def estimate(shape: Shape, work: Training | Answering) -> dict[str, Cost]:
-    """Name of a card to the peak bytes and the seconds of a job there; where it does not fit, bytes of the least it needs."""
+def estimate(shape: Shape, work: Training | Generation) -> dict[str, CardEstimate]:
+    """Name of a card to the peak bytes and the seconds of a job there; where it does not fit, bytes of its minimum."""
     if isinstance(work, Training):
-        return {gpu.name: trained(shape, work, gpu) for gpu in GPUS}
-    return {gpu.name: answered(shape, work, gpu) for gpu in GPUS}
+        return {gpu.name: training_estimate(shape, work, gpu) for gpu in GPUS}
+    return {gpu.name: generation_estimate(shape, work, gpu) for gpu in GPUS}
 
 
-def min_bytes(shape: Shape, work: Training | Answering) -> float:
+def min_bytes(shape: Shape, work: Training | Generation) -> float:
     """Peak bytes with the longest example alone in its micro-batch, or of answering without a dense copy of the weights."""
     if isinstance(work, Training):
         return sum(train_memory(shape, work.method, work.tokens, work.longest).values())
     return sum(answer_memory(shape, work, batch_tokens(work), dense=False).values())
 
 
-def train_flop(shape: Shape, method: Method, length: float) -> float:
+def train_flop(shape: Shape, method: AdapterSetup, length: float) -> float:
     """FLOP of training on one token of a document of `length` tokens.
 
     The frozen weights cost a forward and an input gradient, 4 FLOP each and not 6; attention 1 + 2 times; an adapter all three products.
@@ -158,8 +161,8 @@ def train_flop(shape: Shape, method: Method, length: float) -> float:
     adapter = shape.adapter_params(method.rank, method.targets, method.kind)
     attention = shape.attention_flop(length / 2)
     forward = 2 * shape.linear_params + attention
-    again = forward + 2 * adapter if method.program.checkpoint else 0.0
-    return 2 * forward + attention + again + 6 * adapter + 4 * shape.head_params * method.program.kept_share
+    recomputed = forward + 2 * adapter if method.program.checkpointing else 0.0
+    return 2 * forward + attention + recomputed + 6 * adapter + 4 * shape.head_params * method.program.logit_share
 
 
 def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
@@ -167,15 +170,15 @@ def dequant_seconds(shape: Shape, gpu: Gpu, passes: int = 2) -> float:
     return passes * shape.linear_params * (NF4 + BF16) / gpu.bandwidth
 
 
-def step_seconds(shape: Shape, method: Method, gpu: Gpu, length: float, tokens: float) -> float:
+def step_seconds(shape: Shape, method: AdapterSetup, gpu: Gpu, length: float, tokens: float) -> float:
     """The least time of one micro-step; the terms add, since writing out weights and multiplying by them are separate kernels."""
-    written = dequant_seconds(shape, gpu, 3 if method.program.checkpoint else 2) if method.weight_bytes < BF16 else 0.0
-    return tokens * train_flop(shape, method, length) / gpu.flops + written
+    dequantization = dequant_seconds(shape, gpu, 3 if method.program.checkpointing else 2) if method.weight_bytes < BF16 else 0.0
+    return tokens * train_flop(shape, method, length) / gpu.flops + dequantization
 
 
-def score_flop(shape: Shape, length: float, kept_share: float = 1.0) -> float:
+def forward_flop(shape: Shape, length: float, logit_share: float = 1.0) -> float:
     """FLOP of a forward pass for one token of a document of `length` tokens."""
-    return 2 * (shape.linear_params + kept_share * shape.head_params) + shape.attention_flop(length / 2)
+    return 2 * (shape.linear_params + logit_share * shape.head_params) + shape.attention_flop(length / 2)
 
 
 def decode_seconds(shape: Shape, gpu: Gpu, batch: int, context: float, weights: str) -> float:
@@ -184,13 +187,13 @@ def decode_seconds(shape: Shape, gpu: Gpu, batch: int, context: float, weights: 
     Args:
         weights: `nf4`, `bf16` or `nf4-unfused`, as in READ.
     """
-    moved = READ[weights] * shape.linear_params + 2 * shape.head_params + batch * context * shape.kv_bytes
-    work = batch * (2 * (shape.linear_params + shape.head_params) + shape.attention_flop(context)) / gpu.flops
-    written = dequant_seconds(shape, gpu, 1) if weights == "nf4-unfused" else 0.0
-    return max(moved / gpu.bandwidth, work + written)
+    bytes_moved = DECODE_BYTES[weights] * shape.linear_params + 2 * shape.head_params + batch * context * shape.kv_bytes
+    compute = batch * (2 * (shape.linear_params + shape.head_params) + shape.attention_flop(context)) / gpu.flops
+    dequantization = dequant_seconds(shape, gpu, 1) if weights == "nf4-unfused" else 0.0
+    return max(bytes_moved / gpu.bandwidth, compute + dequantization)
 
 
-def layer_bytes(shape: Shape, method: Method, length: float) -> float:
+def layer_bytes(shape: Shape, method: AdapterSetup, length: float) -> float:
     """What one layer keeps of one token for the backward pass: norms with their fp32 copies, q, k, v, attention, gate, up and product."""
     norm, wide = (3, 4) if method.program.fused else (6, 8)
     size = norm * shape.norm_widths + 6 * shape.queries + 4 * shape.keys + (wide if shape.has_gate else wide / 2) * shape.ffn
@@ -199,88 +202,88 @@ def layer_bytes(shape: Shape, method: Method, length: float) -> float:
     return size + (10 * shape.heads * length if shape.eager else 0)
 
 
-def train_memory(shape: Shape, method: Method, length: float, tokens: float) -> dict[str, float]:
+def train_memory(shape: Shape, method: AdapterSetup, length: float, tokens: float) -> dict[str, float]:
     """Peak bytes of a micro-step of `tokens` tokens in documents of `length`, by part."""
     program, layer = method.program, layer_bytes(shape, method, length)
-    activations = 2 * shape.hidden * shape.layers + layer if program.checkpoint else layer * shape.layers
+    activations = 2 * shape.hidden * shape.layers + layer if program.checkpointing else layer * shape.layers
     return {
-        "weights": stored(shape, method.weight_bytes, program.other_bytes),
+        "weights": weight_memory(shape, method.weight_bytes, program.other_bytes),
         "adapter": shape.adapter_params(method.rank, method.targets, method.kind) * program.adapter_bytes,
         "activations": tokens * activations,
-        "logits": tokens * shape.vocab * (program.kept_share * program.kept_bytes + method.target_share * program.target_bytes),
+        "logits": tokens * shape.vocab * (program.logit_share * program.logit_bytes + method.target_share * program.target_bytes),
         "workspace": workspace(shape),
         "context": program.context,
     }
 
 
-def stored(shape: Shape, weight_bytes: float, other_bytes: float = BF16) -> float:
+def weight_memory(shape: Shape, weight_bytes: float, other_bytes: float = BF16) -> float:
     return shape.linear_params * weight_bytes + shape.other_params * other_bytes
 
 
 def workspace(shape: Shape) -> float:
     """One weight written out in bf16."""
-    return BF16 * max(wide * out for wide, out in shape.linears.values())
+    return BF16 * max(in_features * out_features for in_features, out_features in shape.linears.values())
 
 
-def answer_memory(shape: Shape, work: Answering, tokens: float, dense: bool) -> dict[str, float]:
+def answer_memory(shape: Shape, work: Generation, tokens: float, dense: bool) -> dict[str, float]:
     """Peak bytes of a batch of `tokens` tokens, prompts and new ones, by part."""
-    method = work.adapter or Method(rank=0)
+    method = work.adapter or AdapterSetup(rank=0)
     scored = BF16 + 8 if work.choices else 0  # a logit in bf16 and fp32, its log-probability
     return {
-        "weights": stored(shape, work.weight_bytes),
+        "weights": weight_memory(shape, work.weight_bytes),
         "dense weights": BF16 * shape.linear_params if dense else workspace(shape),
         "adapter": 4.0 * shape.adapter_params(method.rank, method.targets, method.kind),
         "cache": tokens * shape.kv_bytes,
-        "activations": tokens * (layer_bytes(shape, Method(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
+        "activations": tokens * (layer_bytes(shape, AdapterSetup(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
         "logits": tokens * shape.vocab * scored,
         "context": method.program.context,
     }
 
 
-def batch_tokens(work: Answering) -> int:
+def batch_tokens(work: Generation) -> int:
     """Tokens of the largest batch, prompts and new ones."""
     return max(work.longest, min(CUDA_TOKENS, work.examples * work.longest))
 
 
-def expands(shape: Shape, work: Answering, gpu: Gpu) -> bool:
+def holds_dense_copy(shape: Shape, work: Generation, gpu: Gpu) -> bool:
     """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.dequantized)."""
-    free = gpu.memory - TrainingProgram().context - stored(shape, work.weight_bytes)
+    free = gpu.memory - TrainingProgram().context - weight_memory(shape, work.weight_bytes)
     return work.weight_bytes < BF16 and 2 * BF16 * shape.linear_params < free
 
 
-def trained(shape: Shape, work: Training, gpu: Gpu) -> Cost:
+def training_estimate(shape: Shape, work: Training, gpu: Gpu) -> CardEstimate:
     """Training halves its micro-batch where it runs out of memory, down to one example."""
-    room = USABLE * gpu.memory
+    usable = USABLE_MEMORY * gpu.memory
     tokens = max(work.longest, min(CUDA_TOKENS, work.batch * work.longest))
-    while tokens > work.longest and needed(shape, work, tokens) > room:
+    while tokens > work.longest and training_peak(shape, work, tokens) > usable:
         tokens = max(work.longest, tokens // 2)
     passes = ceil(work.batch * work.tokens / tokens)
-    limit = step_seconds(shape, work.method, gpu, work.tokens, work.batch * work.tokens / passes) * passes
-    dev = work.dev_tokens * score_flop(shape, work.tokens) / gpu.flops
-    total = max(limit / SHARE, passes * ONE_STEP * shape.layers) * work.steps + dev / SHARE
-    peak = needed(shape, work, tokens)
-    return Cost(peak, total, peak <= room)
+    roofline = step_seconds(shape, work.method, gpu, work.tokens, work.batch * work.tokens / passes) * passes
+    dev = work.dev_tokens * forward_flop(shape, work.tokens) / gpu.flops
+    seconds = max(roofline / UTILIZATION, passes * STEP_OVERHEAD * shape.layers) * work.steps + dev / UTILIZATION
+    peak = training_peak(shape, work, tokens)
+    return CardEstimate(peak, seconds, peak <= usable)
 
 
-def needed(shape: Shape, work: Training, tokens: float) -> float:
+def training_peak(shape: Shape, work: Training, tokens: float) -> float:
     return sum(train_memory(shape, work.method, work.tokens, tokens).values())
 
 
-def answered(shape: Shape, work: Answering, gpu: Gpu) -> Cost:
-    dense = expands(shape, work, gpu)
+def generation_estimate(shape: Shape, work: Generation, gpu: Gpu) -> CardEstimate:
+    dense = holds_dense_copy(shape, work, gpu)
     batch = max(1, int(CUDA_TOKENS / (work.prompt + work.limit)))
     batches = ceil(work.examples / batch)
     batch = ceil(work.examples / batches)
     quantized = work.weight_bytes < BF16 and not dense
     weights = ("nf4" if batch <= gpu.fused_rows else "nf4-unfused") if quantized else "bf16"
     step = decode_seconds(shape, gpu, batch, work.prompt + work.steps / 2, weights)
-    read = (
+    reading = (
         work.examples
         * work.prompt
-        * (score_flop(shape, work.prompt, 0.0) + bool(work.choices) * score_flop(shape, work.prompt))
+        * (forward_flop(shape, work.prompt, 0.0) + bool(work.choices) * forward_flop(shape, work.prompt))
         / gpu.flops
     )
-    read += dequant_seconds(shape, gpu, 1) * batches * (1 + bool(work.choices)) if quantized else 0.0
-    total = read / SHARE + batches * work.steps * max(step / SHARE, ONE_TOKEN[weights] * shape.layers)
+    reading += dequant_seconds(shape, gpu, 1) * batches * (1 + bool(work.choices)) if quantized else 0.0
+    seconds = reading / UTILIZATION + batches * work.steps * max(step / UTILIZATION, DECODE_OVERHEAD[weights] * shape.layers)
     peak = sum(answer_memory(shape, work, batch_tokens(work), dense).values())
-    return Cost(peak, total, peak <= USABLE * gpu.memory)
+    return CardEstimate(peak, seconds, peak <= USABLE_MEMORY * gpu.memory)

@@ -28,13 +28,15 @@ Figure = tuple[float | None, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
 PASS, FAIL = "pass", "fail"
 STATUS = {FAIL: 3, CANNOT_TELL: 4}
-TIMED = ("request_cost", "latency_p95", "overhead")
-PRICED = ("request_cost", "training_cost")
-COUNTED: Mapping[str, Literal["unparsed", "truncated"]] = {"unparsed": "unparsed", "truncated": "truncated"}
-RESAMPLED = ("lift", "learned", "score")
+TIMED_FIGURES = ("request_cost", "latency_p95", "overhead")
+PRICED_FIGURES = ("request_cost", "training_cost")
+COUNTED_FIGURES: Mapping[str, Literal["unparsed", "truncated"]] = {"unparsed": "unparsed", "truncated": "truncated"}
+RESAMPLED_FIGURES = ("lift", "learned", "score")
 WIDTH = 80
-FEWEST, EXACT = 3, 17
-"""Significant digits of a figure on the terminal, and those that tell any two doubles apart; a limit is shown whole."""
+MIN_DIGITS = 3
+"""Significant digits of a figure on the terminal; a limit is shown in full."""
+MAX_DIGITS = 17
+"""Significant digits that distinguish any two doubles."""
 
 
 class Rule(Section):
@@ -73,14 +75,14 @@ def learned(cell: CellRow) -> Figure:
     return (part["value"], part["low"], part["high"]) if part else (None, None, None)
 
 
-def unvaried(n: int, figure: Figure, confidence: float) -> Figure:
-    """A figure whose resamples all agree is not known for sure: of n examples that show one thing, up to 1 - (1 - confidence)^(1/n) of all
+def widened_if_constant(n: int, figure: Figure, confidence: float) -> Figure:
+    """The figure, with a wider interval if all resamples agree: though n examples show one thing, up to 1 - (1 - confidence)^(1/n) of all
     may show another (at 95 % the rule of three: Hanley & Lippman-Hand 1983, doi:10.1001/jama.1983.03330370053031)."""
     value, low, high = figure
     if value is None or low is None or high is None or low < high:
         return figure
-    room = 1 - (1 - confidence) ** (1 / n)
-    return value, value - room, value + room
+    bound = 1 - (1 - confidence) ** (1 / n)
+    return value, value - bound, value + bound
 
 
 def score(cell: CellRow) -> Figure:
@@ -137,7 +139,7 @@ FIGURES: Mapping[str, Callable[[CellRow], Figure]] = {
 """Every figure but those that are counted, and forgetting, which has one value per suite. All are of the tuned arm; docs/report.md says
 what each is."""
 FORGETTING = "forgetting"
-NAMES = (*FIGURES, *COUNTED, FORGETTING)
+NAMES = (*FIGURES, *COUNTED_FIGURES, FORGETTING)
 
 
 def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
@@ -157,17 +159,17 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
     for number, rule in enumerate(gate.rules):
         location = f"{path}: rules[{number}]"
         check(rule, asked_recipe, location)
-        if why := unmeasured(rule, asked_recipe, report):
-            raise RecipeError(f"{location}: {rule.figure} will not be measured{of(rule)}: {why[0]}.", why[1])
+        if why := not_measured_reason(rule, asked_recipe, report):
+            raise RecipeError(f"{location}: {rule.figure} will not be measured{scope_text(rule)}: {why[0]}.", why[1])
     return gate
 
 
-def keys_at(place: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
-    return Rule.model_fields if len(place) > 1 else Gate.model_fields
+def keys_at(location: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
+    return Rule.model_fields if len(location) > 1 else Gate.model_fields
 
 
 def check(rule: Rule, asked_recipe: recipe.Recipe, location: str) -> None:
-    """Raises RecipeError where a rule is no rule, or names a task that the recipe does not have."""
+    """Raises RecipeError if a rule is invalid, or names a task that the recipe does not have."""
     if rule.figure not in NAMES:
         more = " There are two: request_cost and training_cost." if rule.figure == "cost" else ""
         raise RecipeError(f"{location}: there is no figure '{rule.figure}'.{more}", suggest(rule.figure, NAMES))
@@ -182,13 +184,13 @@ def check(rule: Rule, asked_recipe: recipe.Recipe, location: str) -> None:
         raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
 
 
-def unmeasured(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
-    if rule.figure in PRICED and asked_recipe.cost.gpu_hour is None:
+    if rule.figure in PRICED_FIGURES and asked_recipe.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
-    if rule.figure in TIMED and InputName("speed") not in inputs:
+    if rule.figure in TIMED_FIGURES and InputName("speed") not in inputs:
         return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
     if rule.figure == "relevance" and InputName("relevance", "tuned") not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
@@ -241,7 +243,7 @@ def judge(gate: Gate, report: Report) -> list[Outcome]:
     """One row for every rule and cell (and suite) that it is about.
 
     A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
-    side, and cannot tell otherwise; one without passes or fails. Nothing is told of a suite that is not measurable, as the base scores
+    side, and cannot tell otherwise; one without passes or fails. A suite that is not measurable cannot tell either, as the base scores
     too little there to lose anything.
 
     Raises:
@@ -250,33 +252,33 @@ def judge(gate: Gate, report: Report) -> list[Outcome]:
     rows: list[Outcome] = []
     for number, rule in enumerate(gate.rules):
         cells = [cell for cell in report["cells"] if rule.task in (None, cell["task"])]
-        readings = [reading for cell in cells for reading in looked_up(rule, cell, report["confidence"])]
+        readings = [reading for cell in cells for reading in readings_of(rule, cell, report["confidence"])]
         if not readings:
             suites = sorted({suite["suite"] for cell in report["cells"] for suite in cell["forgetting"]})
             remedy = (
                 suggest(rule.suite, suites) if rule.suite and suites else "Take the rule out, or look at docs/report.md for what it needs."
             )
-            raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{of(rule)}.", remedy)
+            raise RecipeError(f"rules[{number}]: {rule.figure} was not measured{scope_text(rule)}.", remedy)
         rows += [{**reading, "rule": number, "figure": rule.figure, "result": result(rule, reading)} for reading in readings]
     return rows
 
 
-def of(rule: Rule) -> str:
+def scope_text(rule: Rule) -> str:
     return "".join(f" for the {kind} {name}" for kind, name in (("task", rule.task), ("suite", rule.suite)) if name)
 
 
-def looked_up(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
+def readings_of(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
     if rule.figure == FORGETTING:
         suites = [suite for suite in cell["forgetting"] if rule.suite in (None, suite["suite"])]
         return [
             reading(rule, cell, (suite["difference"], suite["low"], suite["high"]), suite["suite"], suite["measurable"]) for suite in suites
         ]
-    figure = counted(COUNTED[rule.figure], cell, confidence) if rule.figure in COUNTED else FIGURES[rule.figure](cell)
-    if rule.figure in RESAMPLED:
-        figure = unvaried(cell["comparisons"][0]["n"], figure, confidence)
-    is_silent = rule.figure == "hallucination" and cell["hallucination"]  # looked for, and there was no answer to look at
-    if figure[0] is None and not is_silent:
+    figure = counted(COUNTED_FIGURES[rule.figure], cell, confidence) if rule.figure in COUNTED_FIGURES else FIGURES[rule.figure](cell)
+    if rule.figure in RESAMPLED_FIGURES:
+        figure = widened_if_constant(cell["comparisons"][0]["n"], figure, confidence)
+    has_no_answers = rule.figure == "hallucination" and cell["hallucination"]  # measured, but there was no answer to look at
+    if figure[0] is None and not has_no_answers:
         return []
     return [reading(rule, cell, figure)]
 
@@ -301,7 +303,8 @@ def result(rule: Rule, row: Reading) -> str:
     if value is None or not row["measurable"]:
         return CANNOT_TELL
     low, high = (value if end is None else end for end in (row["low"], row["high"]))
-    least, most = (rule.at_least, rule.at_most)
+    least = rule.at_least
+    most = rule.at_most
     if (least is not None and high < least) or (most is not None and low > most):
         return FAIL
     inside = (least is None or low >= least) and (most is None or high <= most)
@@ -333,7 +336,7 @@ def digits(row: Reading) -> int:
         rounded = float(f"{value:.{places}g}")
         return (rounded > limit, rounded < limit) == (value > limit, value < limit)
 
-    return next(places for places in range(FEWEST, EXACT + 1) if all(is_faithful(*pair, places) for pair in pairs))
+    return next(places for places in range(MIN_DIGITS, MAX_DIGITS + 1) if all(is_faithful(*pair, places) for pair in pairs))
 
 
 def figures(row: Reading, places: int) -> str:
@@ -348,8 +351,8 @@ def write(store: Store, gate: Path, report: Artifact, rows: list[Outcome]) -> Pa
     """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
     name = report.params["recipe"]["name"]
     path = store.data / "gate" / f"{name}.json"
-    body = {"schema": 1, "recipe": name, "gate": gate.name, "status": status(rows), "report": report.path.name}
-    body |= {"key": report.key, "digest": report.digest, "rules": rows}
+    evidence = {"schema": 1, "recipe": name, "gate": gate.name, "status": status(rows), "report": report.path.name}
+    evidence |= {"key": report.key, "digest": report.digest, "rules": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    path.write_text(json.dumps(evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     return path

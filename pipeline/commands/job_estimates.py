@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from pipeline.commands import estimate
-from pipeline.commands.estimate import BF16, NF4, Answering, Cost, Method, Training
+from pipeline.commands.estimate import BF16, NF4, AdapterSetup, CardEstimate, Generation, Training
 from pipeline.data import inline
 from pipeline.data.task import Task
 from pipeline.engine import training_state
@@ -17,8 +17,8 @@ from pipeline.models.shapes import Shape
 from pipeline.plan import Job
 from pipeline.store.artifact import Artifact, canonical
 
-MOST_ROWS = 100_000
-"""Rows that a source of unknown size is taken to have."""
+MAX_ROWS = 100_000
+"""Number of rows assumed for a source of unknown size."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class JobEstimate:
 
     min_bytes: float
     """Memory that a card must have."""
-    costs: dict[str, Cost]
+    costs: dict[str, CardEstimate]
     """By the name of a card."""
     is_upper_bound: bool
     """Whether it rests on the longest prompts, since nothing is prepared."""
 
 
-def estimate_of(job: Job, have: dict[Job, Artifact]) -> JobEstimate | None:
-    """What training or answering takes; None where the base's shape is not known, or fp32 or DoRA is asked for, which is not covered."""
+def estimate_of(job: Job, done: dict[Job, Artifact]) -> JobEstimate | None:
+    """What training or generation takes; None if the base's shape is unknown, and for fp32 and DoRA, which are not covered."""
     shape = shape_of(canonical(job.params["model"]))
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
         return None
     source, work_of = WORK_OF[job.stage]
-    lengths = lengths_of(dict(job.inputs)[source], have) if source else PARAGRAPHS
+    lengths = lengths_of(dict(job.inputs)[source], done) if source else PARAGRAPH_LENGTHS
     work = work_of(shape, job, lengths)
     return JobEstimate(
         min_bytes=estimate.min_bytes(shape, work), costs=estimate.estimate(shape, work), is_upper_bound=lengths.is_upper_bound
@@ -48,13 +48,13 @@ def estimate_of(job: Job, have: dict[Job, Artifact]) -> JobEstimate | None:
 
 @cache
 def shape_of(spec: str) -> Shape | None:
-    """Of a base, by its spec as canonical JSON."""
+    """The shape of a base, by its spec as canonical JSON."""
     return base_model.shape_of(json.loads(spec))
 
 
 @cache
 def task_of(spec: str) -> Task:
-    """By its spec as canonical JSON."""
+    """The task, by its spec as canonical JSON."""
     return inline.from_spec(json.loads(spec))
 
 
@@ -74,15 +74,15 @@ class Lengths:
     """Whether the data may hold less, since nothing is prepared."""
 
 
-PARAGRAPHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, longest_target=0, choices=0, is_upper_bound=False)
-"""Of the shipped paragraphs, about."""
+PARAGRAPH_LENGTHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, longest_target=0, choices=0, is_upper_bound=False)
+"""Roughly those of the shipped paragraphs."""
 
 
-def lengths_of(job: Job, have: dict[Job, Artifact]) -> Lengths:
-    """Of what is prepared, as prepare counted them; else at most the paper's 95th percentile of the task, or the recipe's own limit."""
+def lengths_of(job: Job, done: dict[Job, Artifact]) -> Lengths:
+    """The lengths that `prepare` counted; before that, upper bounds: the paper's 95th percentile of the task, or the recipe's limit."""
     max_tokens = job.params["max_tokens"]
     task = task_of(canonical(job.params["task"]))
-    if artifact := have.get(job):
+    if artifact := done.get(job):
         prompt, target = artifact.facts["tokens"]["prompt"], artifact.facts["tokens"]["target"]
         return Lengths(
             examples=artifact.facts["examples"],
@@ -94,14 +94,14 @@ def lengths_of(job: Job, have: dict[Job, Artifact]) -> Lengths:
             choices=len(task.choices),
             is_upper_bound=False,
         )
-    usual, longest = (min(max_tokens, tokens) for tokens in (task.paper.tokens if task.paper else (max_tokens, max_tokens)))
-    usual_target = min(task.max_new_tokens, usual // 2)
+    p95, longest = (min(max_tokens, tokens) for tokens in (task.paper.tokens if task.paper else (max_tokens, max_tokens)))
+    p95_target = min(task.max_new_tokens, p95 // 2)
     rows = rows_of(task, job.params["split"])
     return Lengths(
         examples=min(job.params.get("examples", 0), rows),
         dev=min(job.params.get("dev_examples", 0), rows),
-        prompt=usual - usual_target,
-        target=usual_target,
+        prompt=p95 - p95_target,
+        target=p95_target,
         longest=longest,
         longest_target=min(task.max_new_tokens, longest),
         choices=len(task.choices),
@@ -113,7 +113,7 @@ def rows_of(task: Task, split: str) -> int:
     """Rows that a task's first source is known to have; where that is not known, MOST_ROWS."""
     source = (task.train if split == "train" else task.heldout)[0]
     rows = [part.rows for part in source.parts or (source,)]
-    return sum(count for count in rows if count) if all(rows) else MOST_ROWS
+    return sum(count for count in rows if count) if all(rows) else MAX_ROWS
 
 
 def weight_bytes(params: dict[str, Any]) -> float:
@@ -121,10 +121,10 @@ def weight_bytes(params: dict[str, Any]) -> float:
     return NF4 if params["quantization"] == "nf4" else BF16
 
 
-def method_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> Method:
-    """The adapter and the precision of a fine-tuning job; a target that the base does not have is training's to refuse."""
+def adapter_setup_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> AdapterSetup:
+    """The adapter and the precision of a fine-tuning job; training refuses targets that the base does not have; they are left out here."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
-    return Method(
+    return AdapterSetup(
         rank=params["rank"],
         targets=targets,
         kind=adapter_kinds.of_params(params),
@@ -140,7 +140,7 @@ def training_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
     tokens = lengths.prompt + lengths.target
     dev_evaluations = ceil(steps / params["dev_every"]) if lengths.dev else 0
     return Training(
-        method=method_of(shape, params, lengths),
+        method=adapter_setup_of(shape, params, lengths),
         steps=steps,
         batch=min(params["batch_examples"], lengths.examples),
         tokens=tokens,
@@ -149,10 +149,10 @@ def training_of(shape: Shape, job: Job, lengths: Lengths) -> Training:
     )
 
 
-def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
-    """Texts that are read twice, and nothing written."""
+def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
+    """Scoring reads every text twice and generates nothing."""
     del shape  # unused: no adapter is estimated
-    return Answering(
+    return Generation(
         examples=min(job.params.get("examples", lengths.examples), lengths.examples),
         prompt=lengths.prompt,
         longest=lengths.longest,
@@ -163,8 +163,8 @@ def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
     )
 
 
-def answering_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
-    """A base may talk to the limit; an adapted model stops where the longest right answer does; one that ranks choices writes nothing.
+def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
+    """A base may generate up to the limit; a fine-tuned model stops at the length of the longest target; ranking choices generates nothing.
 
     Worked examples lengthen the prompt by what an example and its answer have on average.
     """
@@ -174,21 +174,21 @@ def answering_of(shape: Shape, job: Job, lengths: Lengths) -> Answering:
     ranks = params.get("constrain") == "choices"
     shot_tokens = params.get("shots", 0) * (lengths.prompt + lengths.target)
     longest = lengths.longest - (0 if lengths.is_upper_bound else lengths.longest_target) + ceil(shot_tokens)
-    return Answering(
+    return Generation(
         examples=lengths.examples * (1 + params.get("samples", 0)),
         prompt=lengths.prompt + shot_tokens,
         longest=longest + (1 if ranks else limit),
         limit=1 if ranks else limit,
         steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
         weight_bytes=weight_bytes(params),
-        adapter=method_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
+        adapter=adapter_setup_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
         choices=lengths.choices if params["score_choices"] or ranks else 0,
     )
 
 
-WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Answering]]] = {
+WORK_OF: dict[str, tuple[str, Callable[[Shape, Job, Lengths], Training | Generation]]] = {
     "finetune": ("train", training_of),
-    "generate": ("heldout", answering_of),
+    "generate": ("heldout", generation_of),
     "relevance": ("heldout", scoring_of),
     "general_loss": ("", scoring_of),
 }

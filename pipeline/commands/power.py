@@ -34,8 +34,8 @@ class Family:
 
     @property
     def claims(self) -> int:
-        """At most so many: an other-task suite on which the base has nothing to lose is not claimed."""
-        return sum(over_arms(job) + len(suites(job)) for job in self.comparisons)
+        """The greatest possible number: an other-task suite on which the base has nothing to lose is not claimed."""
+        return sum(arm_claim_count(job) + len(suites(job)) for job in self.comparisons)
 
     @property
     def resamples(self) -> int:
@@ -51,7 +51,7 @@ class Family:
         return (1 - self.confidence) / self.tests(self.claims)
 
     def smallest_p(self, claims: int) -> float:
-        """That the least of so many claims can have by randomization, after correction (stats.randomization)."""
+        """The smallest p that one of so many claims can have by randomization, after correction (stats.randomization)."""
         return self.tests(claims) / (self.resamples + 1)
 
     def is_out_of_reach(self, claims: int) -> bool:
@@ -64,12 +64,12 @@ class Family:
 
 
 @dataclass(frozen=True, order=True)
-class Size:
+class SetSize:
     """Examples of a test set."""
 
     examples: int
     is_upper_bound: bool
-    """Whether it has at most so many, since it is not prepared yet."""
+    """Whether the set is not prepared yet and may turn out smaller."""
 
     def __str__(self) -> str:
         return f"{'<=' if self.is_upper_bound else ''}{self.examples:,}"
@@ -83,7 +83,7 @@ def family_of(report: Job) -> Family:
     return Family(comparisons, judged["confidence"], judged["correction"], recipe["general"]["examples"])
 
 
-def over_arms(comparison: Job) -> int:
+def arm_claim_count(comparison: Job) -> int:
     """Claims of tuned over other arms: the lift, and what was learned where a cheap arm was tried."""
     return 1 + any(name.arm in arms.untrained() for name in names_of(comparison) if name.role == "predictions")
 
@@ -93,7 +93,7 @@ def names_of(comparison: Job) -> list[InputName]:
 
 
 def suites(comparison: Job) -> list[InputName]:
-    """Inputs of a comparison of which every one stands for an other-task suite: the paragraphs' losses, or the examples of a task."""
+    """One input of a comparison for each other-task suite: the paragraphs' losses, or the examples of a task."""
     return [name for name in names_of(comparison) if name.suite and name.role in ("losses", "heldout")]
 
 
@@ -108,68 +108,68 @@ def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collec
 
     Args:
         sizes: examples of every prepare job of held-out examples.
-        unprepared: those among them of which the size is no more than a bound, as the data may hold fewer.
+        unprepared: those among them whose size is only an upper bound, as the data may hold fewer.
     """
     family = family_of(report)
-    set_sizes = {job: Size(examples, job in unprepared) for job, examples in sizes.items()}
-    for line in (*lifts(family, set_sizes), *keeping(family, set_sizes), *warning(family)):
+    set_sizes = {job: SetSize(examples, job in unprepared) for job, examples in sizes.items()}
+    for line in (*lift_lines(family, set_sizes), *non_inferiority_lines(family, set_sizes), *resampling_warning(family)):
         out.print(line, soft_wrap=True)
 
 
-def lifts(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
+def lift_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
     """The smallest lift by size of test set, and the examples for a small one: for one claim alone, then in the family."""
-    named: dict[Size, dict[str, None]] = {}
+    tasks_by_size: dict[SetSize, dict[str, None]] = {}
     for job in family.comparisons:
-        named.setdefault(sizes[dict(job.inputs)["heldout"]], {})[inline.from_spec(job.params["task"]).name] = None
-    at_best = any(size.is_upper_bound for size in named)
+        tasks_by_size.setdefault(sizes[dict(job.inputs)["heldout"]], {})[inline.from_spec(job.params["task"]).name] = None
+    at_best = any(size.is_upper_bound for size in tasks_by_size)
     yield wrapped(
         f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "
         f"if base and tuned differ on {100 * DISCORDANCE:g} % of them"
         + ('; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' if at_best else ":")
     )
-    for size, names in sorted(named.items()):
-        whose = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
-        least = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
-        effect = f"{100 * least:4.1f} points" if least < 1 else "    no lift"
-        yield wrapped(f"{size!s:>8}  {effect}  {whose}", " " * 23)
-    yield enough(family.confidence)
+    for size, names in sorted(tasks_by_size.items()):
+        names_text = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
+        effect = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
+        effect_text = f"{100 * effect:4.1f} points" if effect < 1 else "    no lift"
+        yield wrapped(f"{size!s:>8}  {effect_text}  {names_text}", " " * 23)
+    yield needed_examples_line(family.confidence)
     if family.tests(family.claims) > 1:
-        least = stats.planned_effect(min(named).examples, DISCORDANCE, 1 - family.level)
-        first = f"{100 * least:.1f} points at best" if at_best else f"up to {100 * least:.1f} points"
+        effect = stats.planned_effect(min(tasks_by_size).examples, DISCORDANCE, 1 - family.level)
+        first_effect = f"{100 * effect:.1f} points at best" if at_best else f"up to {100 * effect:.1f} points"
         yield wrapped(
             f"that is for one claim alone; of at most {family.claims:,} claims of this recipe, corrected together, the first to be shown "
-            f"(p of {family.level:.2g}) needs {first} on the smallest of these sets:"
+            f"(p of {family.level:.2g}) needs {first_effect} on the smallest of these sets:"
         )
-        yield enough(1 - family.level)
+        yield needed_examples_line(1 - family.level)
 
 
-def enough(confidence: float) -> str:
+def needed_examples_line(confidence: float) -> str:
     needed = stats.needed_examples(SMALL_LIFT, DISCORDANCE, confidence)
     return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  as many would be needed"
 
 
-def keeping(family: Family, sizes: Mapping[Job, Size]) -> Iterator[str]:
-    """The examples of another task that show it to be no worse if not one answer changes, and a warning where there are fewer."""
-    by_margin: dict[float, dict[Job, Size]] = {}
+def non_inferiority_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
+    """How many examples of another task show that it is not worse if no answer changes, and a warning for tasks with fewer."""
+    by_margin: dict[float, dict[Job, SetSize]] = {}
     for comparison in family.comparisons:
         jobs = dict(comparison.inputs)
         by_suite = by_margin.setdefault(comparison.params["margin"], {})
         heldout = [jobs[str(name)] for name in suites(comparison) if name.role == "heldout"]
         by_suite.update((job, sizes[job]) for job in heldout)
-    whose = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
+    family_text = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
     for margin, suite_sizes in by_margin.items():
         if not suite_sizes:
             continue
-        needed = needed_to_keep(margin, family.level)
-        yield wrapped(f"Examples that show a general task to be kept (margin {margin:g}) if not one answer changes{whose}:")
+        needed = needed_for_non_inferiority(margin, family.level)
+        yield wrapped(f"Examples that show another task to be no worse (margin {margin:g}) if not one answer changes{family_text}:")
         yield f"{needed:>8,} examples"
-        if few := [size for size in suite_sizes.values() if size.examples < needed]:
-            least = "at least " if any(size.is_upper_bound for size in suite_sizes.values()) else ""
-            shortfall = f"warning: {least}{len(few)} of {len(suite_sizes)} have fewer, down to {min(few)}"
+        if too_small := [size for size in suite_sizes.values() if size.examples < needed]:
+            qualifier = "at least " if any(size.is_upper_bound for size in suite_sizes.values()) else ""
+            shortfall = f"warning: {qualifier}{len(too_small)} of {len(suite_sizes)} have fewer, down to {min(too_small)}"
             yield wrapped(f"{shortfall} (general.examples={family.general_examples})")
 
 
-def needed_to_keep(margin: float, level: float) -> int:
+def needed_for_non_inferiority(margin: float, level: float) -> int:
     """The smallest n of answers, none of which changes, that are shown to be within the margin.
 
     There the exact test, non_inferiority.Shift.kept, is P(Bin(n, margin) = 0) = (1 - margin)^n; it is not called, since it loads scipy.
@@ -184,7 +184,7 @@ def out_of_reach(family: Family) -> tuple[str, str] | None:
     """Why no claim that is surely tested by randomization can be shown, with the remedy; None where one can be."""
     if not family.is_out_of_reach(family.claims):
         return None  # before the metrics are loaded, which takes seconds
-    count = sum(over_arms(job) for job in family.comparisons if is_randomized(job))
+    count = sum(arm_claim_count(job) for job in family.comparisons if is_randomized(job))
     if not family.is_out_of_reach(count):
         return None
     return (
@@ -194,8 +194,8 @@ def out_of_reach(family: Family) -> tuple[str, str] | None:
     )
 
 
-def warning(family: Family) -> Iterator[str]:
-    """What out_of_reach says; or that claims by randomization depend on others, or may be among those whose test is not known yet."""
+def resampling_warning(family: Family) -> Iterator[str]:
+    """The problem that out_of_reach finds; else a warning if claims that may be tested by randomization cannot be shown first."""
     if problem := out_of_reach(family):
         yield wrapped(f"warning, a run will be refused: {problem[0]} {problem[1]}")
     elif family.is_out_of_reach(family.claims):

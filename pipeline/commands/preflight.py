@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import metrics, stages
 from pipeline.commands import job_estimates, power
-from pipeline.commands.estimate import BF16, stored
+from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.data import inline
@@ -27,7 +27,7 @@ from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical, explain_disk_errors
 
 Artifacts = dict[Job, Artifact]
-"""The jobs that are done, with what they made."""
+"""The finished jobs with their artifacts."""
 ADAPTER_BYTES = 4
 """Bytes per adapter weight on disk."""
 RESUME_BYTES = 16
@@ -50,9 +50,9 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
     """
     missing = [job for job, artifact in jobs.items() if artifact is None]
     done = {job: artifact for job, artifact in jobs.items() if artifact is not None}
-    if recipe.needs_cuda and need_gpu(missing):
-        need_cuda(recipe)
-    need_resamples(recipe, missing)
+    if recipe.needs_cuda and any_needs_gpu(missing):
+        check_cuda(recipe)
+    check_resamples(recipe, missing)
     remote = Hub(site.machine.offline)
     by_task = {**unreadable_data(missing, remote), **unsafe_tasks(missing, site.machine)}
     obstacles = [
@@ -71,17 +71,17 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
 def without_tasks(recipe: Recipe, refused: set[str]) -> str:
     """The remedy that leaves tasks out of a recipe; empty where nothing would be left, or one is inline or is not under `tasks`."""
     names = [task for task in recipe.tasks if isinstance(task, str)]
-    rest = [name for name in names if name not in refused]
-    can_leave = refused and rest and refused <= set(names) and len(names) == len(recipe.tasks)
-    return f"Or leave these tasks out: 'tasks=[{', '.join(rest)}]'" if can_leave else ""
+    remaining = [name for name in names if name not in refused]
+    can_be_left_out = refused and remaining and refused <= set(names) and len(names) == len(recipe.tasks)
+    return f"Or leave these tasks out: 'tasks=[{', '.join(remaining)}]'" if can_be_left_out else ""
 
 
-def need_gpu(jobs: Iterable[Job]) -> bool:
+def any_needs_gpu(jobs: Iterable[Job]) -> bool:
     """Whether one of the jobs runs on a GPU if the machine has one."""
     return any(stages.GPU in stages.find(job.stage).needs for job in jobs)
 
 
-def need_cuda(recipe: Recipe) -> None:
+def check_cuda(recipe: Recipe) -> None:
     import torch
 
     if not torch.cuda.is_available():
@@ -91,8 +91,8 @@ def need_cuda(recipe: Recipe) -> None:
         )
 
 
-def need_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
-    """Raise RecipeError where a report is to be made whose resamples are too few."""
+def check_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
+    """Raise RecipeError if a report is to be made with too few resamples to show any claim."""
     for job in jobs:
         if job.stage == "report" and (fault := power.out_of_reach(power.family_of(job))):
             problem, remedy = fault
@@ -100,9 +100,9 @@ def need_resamples(recipe: Recipe, jobs: Iterable[Job]) -> None:
 
 
 def store_obstacles(store: Store | None) -> Iterator[str]:
-    """Folders of the store that cannot be written to; a file is made there and is gone at once."""
+    """Folders of the store that cannot be written to, found by writing a temporary file."""
     for folder in (store.data, store.checkpoints) if store else ():
-        links = [place for place in (folder, *folder.parents) if place.is_symlink() and not place.exists()]
+        links = [path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()]
         if links:
             yield f"{links[0]} is a link to a folder that does not exist. Make the folder, or choose another place with --store."
             continue
@@ -117,7 +117,7 @@ def store_obstacles(store: Store | None) -> Iterator[str]:
 
 def existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
-    return next(place for place in (folder.resolve(), *folder.resolve().parents) if place.exists())
+    return next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
 
 
 def unreadable_data(jobs: Iterable[Job], remote: Hub) -> dict[str, list[str]]:
@@ -159,7 +159,7 @@ def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
 
 
 def unready_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
-    """Endpoints that are still to be asked and cannot be: offline, without a key, or without the package for it."""
+    """Endpoints that the run would query but cannot: offline, no key, or no client package."""
     wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
     for settings in machine.endpoints:
         if (settings.endpoint, settings.model) in wanted:
@@ -175,23 +175,23 @@ def full_disks(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[s
     What data sets take is not known before they are fetched, and is not counted.
     """
     needed: dict[int, float] = defaultdict(float)
-    places: dict[int, Path] = {}
-    for folder, size in writes(jobs, done, store):
-        place = existing(folder)
-        device = place.stat().st_dev
+    paths: dict[int, Path] = {}
+    for folder, size in planned_writes(jobs, done, store):
+        path = existing(folder)
+        device = path.stat().st_dev
         needed[device] += size
-        places.setdefault(device, place)
+        paths.setdefault(device, path)
     for device, size in needed.items():
-        free = shutil.disk_usage(places[device]).free
+        free = shutil.disk_usage(paths[device]).free
         if size > free:
             yield (
-                f"{places[device]}: the run writes up to {amount(size)}, and {amount(free)} are free. "
+                f"{paths[device]}: the run writes up to {amount(size)}, and {amount(free)} are free. "
                 "Free some space, or choose another place with --store, or with HF_HOME for bases."
             )
 
 
-def writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[tuple[Path, float]]:
-    """Folder and bytes of all that the jobs write and that can be told beforehand."""
+def planned_writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[tuple[Path, float]]:
+    """Folder and bytes of everything that the jobs write whose size is known beforehand."""
     resume = 0.0
     for job in jobs:
         if job.stage == "finetune":
@@ -214,19 +214,19 @@ def adapter_weights(job: Job, done: Artifacts) -> int:
     shape = base_model.shape_of(job.params["model"])
     if shape is None:
         return 0
-    method = job_estimates.method_of(shape, job.params, job_estimates.lengths_of(dict(job.inputs)["train"], done))
+    method = job_estimates.adapter_setup_of(shape, job.params, job_estimates.lengths_of(dict(job.inputs)["train"], done))
     return shape.adapter_params(method.rank, method.targets, method.kind)
 
 
 def answer_bytes(job: Job, done: Artifacts) -> float:
-    """Bytes of the answers of a job, were each as long as it may be."""
+    """Bytes of the answers of a job if every answer reaches the limit of new tokens."""
     examples = next(job_estimates.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
 
 
 def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
     """Memory of every CUDA device that the jobs may run on, by its name; torch is loaded only if one of them needs a GPU."""
-    if machine.device == "cpu" or not need_gpu(jobs):
+    if machine.device == "cpu" or not any_needs_gpu(jobs):
         return {}
     import torch
 
@@ -262,7 +262,7 @@ def min_bytes(job: Job, done: Artifacts) -> float:
         return 0.0
     if job.stage == "finetune" and not estimate.is_upper_bound:
         return estimate.min_bytes
-    return stored(shape, job_estimates.weight_bytes(job.params))
+    return weight_memory(shape, job_estimates.weight_bytes(job.params))
 
 
 def amount(size: float) -> str:

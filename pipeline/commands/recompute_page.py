@@ -30,7 +30,7 @@ SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 DRAWN_BY_ENTRY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
 """In the text of an index; inside a string the quotes would be escaped."""
 CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
-DRAWERS = " or ".join(embedded_records.DRAWING_PACKAGES)
+DRAWING_LIBRARIES = " or ".join(embedded_records.DRAWING_PACKAGES)
 SIDE_FILES = (ReportFolder.DATA, ReportFolder.MARKDOWN)
 """Files that the report stage writes next to the page."""
 
@@ -51,13 +51,14 @@ class Page:
     files: dict[str, bytes]
     """Embedded files by sha256."""
 
-    def fail(self, location: str, expected: Any, actual: Any) -> ProofError:
-        """The error that names the first place where two values differ."""
+    def mismatch(self, location: str, expected: Any, actual: Any) -> ProofError:
+        """The error that names the first location where two values differ."""
         path, one, other = difference.first_difference(expected, actual) or ("", expected, actual)
         mismatch = f"the page has {difference.abbreviated(one)}, worked out again it is {difference.abbreviated(other)}"
-        return ProofError(f"{self.path}: {location}{path}: {mismatch}", self.remark())
+        return ProofError(f"{self.path}: {location}{path}: {mismatch}", self.likely_cause())
 
-    def remark(self) -> str:
+    def likely_cause(self) -> str:
+        """Another version of loralift, or an altered page; for messages."""
         versions = [(str(self.index.get("code_version", "an older one")), stages.find("report").version(self.index["params"]))]
         compared = [manifest for manifest in self.manifests() if manifest.get("stage") == "compare"]
         versions += [(str(manifest.get("version")), stages.find("compare").version(manifest.get("params") or {})) for manifest in compared]
@@ -65,7 +66,9 @@ class Page:
             if theirs != ours:
                 return f"It was made by another version of loralift ({theirs}, this is {ours}): verify it with that one."
         altered = "The page or one of its records was altered after it was made, or the records of an altered one were put into it."
-        by_others = f" Or this is a text of a chart that another version of {DRAWERS} writes otherwise: verify the page with that one."
+        by_others = (
+            f" Or this is a text of a chart that another version of {DRAWING_LIBRARIES} writes otherwise: verify the page with that one."
+        )
         return altered + (by_others if self.index["drawn_by"] != embedded_records.drawing_versions() else "")
 
     def manifests(self) -> Iterable[JsonObject]:
@@ -84,17 +87,17 @@ class Verification:
     """Comparisons scored again."""
     numbers: int = 0
     """Numbers in all recomputed files."""
-    named: list[str] = field(default_factory=list)
+    hash_only: list[str] = field(default_factory=list)
     """Files that the page names by hash only."""
     drawings: int = 0
     """Charts of which only the texts were compared, since another version drew them."""
 
     def line(self) -> str:
         summary = f"{self.files} files checked, {self.comparisons} comparisons scored again, {self.numbers:,} numbers worked out again"
-        unchecked = f"; {len(self.named)} files are named by hash only" if self.named else ""
+        unchecked = f"; {len(self.hash_only)} files are named by hash only" if self.hash_only else ""
         drawings = (
             f"; the geometry of {fmt.plural(self.drawings, 'chart')} was not compared, only the texts, "
-            f"as the page says that another version of {DRAWERS} drew what is drawn otherwise here"
+            f"as the page says that another version of {DRAWING_LIBRARIES} drew what is drawn otherwise here"
         )
         return f"{summary}: the page is what they give{unchecked}{drawings if self.drawings else ''}"
 
@@ -157,9 +160,9 @@ def unpack_file(page: Page, name: str, packed: str) -> bytes:
     try:
         raw = embedded_records.unpack(packed, MAX_FILE_BYTES)
     except ValueError as error:
-        raise ProofError(f"{page.path}: {location} cannot be unpacked: {error}", page.remark()) from None
+        raise ProofError(f"{page.path}: {location} cannot be unpacked: {error}", page.likely_cause()) from None
     if (actual := embedded_records.content_id(raw)) != name:
-        raise ProofError(f"{page.path}: {location}: the page calls it {name}, its bytes are {actual}", page.remark())
+        raise ProofError(f"{page.path}: {location}: the page calls it {name}, its bytes are {actual}", page.likely_cause())
     return raw
 
 
@@ -173,38 +176,38 @@ def owners(index: JsonObject, name: str) -> str:
     return name
 
 
-def rebuild_inputs(page: Page, root: Path, store: Store | None, checked: Verification) -> dict[str, Artifact]:
+def rebuild_inputs(page: Page, root: Path, store: Store | None, verification: Verification) -> dict[str, Artifact]:
     """Rebuild the input folders, as far as their files are available; every file has the hash in its manifest."""
     artifacts: dict[str, Artifact] = {}
     seen: set[str] = set()
     if sorted(page.index["order"]) != sorted(page.index["carried"]):
-        raise page.fail("the index: its inputs", sorted(page.index["order"]), sorted(page.index["carried"]))
+        raise page.mismatch("the index: its inputs", sorted(page.index["order"]), sorted(page.index["carried"]))
     for source in page.index["order"]:
         entry = page.index["carried"][source]
         folder = root / "inputs" / safe_name(page, entry["folder"])
         if entry["folder"] not in seen:
             seen.add(entry["folder"])
-            rebuild_folder(page, source, folder, store, checked)
+            rebuild_folder(page, source, folder, store, verification)
         artifacts[source] = checked_artifact(page, source, entry, folder)
     return artifacts
 
 
-def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, checked: Verification) -> None:
+def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, verification: Verification) -> None:
     entry = page.index["carried"][source]
     if entry["manifest"] not in page.files:
-        raise page.fail(f"{source}/{MANIFEST}", "no such file", entry["manifest"][:16])
+        raise page.mismatch(f"{source}/{MANIFEST}", "no such file", entry["manifest"][:16])
     folder.mkdir(parents=True)
     for name, sha256 in {MANIFEST: entry["manifest"], **entry["files"]}.items():
         path = folder / safe_name(page, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if sha256 in page.files:
             path.write_bytes(page.files[sha256])
-            checked.files += 1
+            verification.files += 1
         elif (stored := file_in_store(store, entry, name, sha256)) is not None:
             shutil.copyfile(stored, path)
-            checked.files += 1
+            verification.files += 1
         else:
-            checked.named.append(f"{source}/{name}")
+            verification.hash_only.append(f"{source}/{name}")
 
 
 def file_in_store(store: Store | None, entry: JsonObject, name: str, sha256: str) -> Path | None:
@@ -238,7 +241,7 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
         ("key in the index", entry["key"], artifact.key),
     ):
         if expected != actual:
-            raise page.fail(f"{source}/{MANIFEST}: {what}", expected, actual)
+            raise page.mismatch(f"{source}/{MANIFEST}: {what}", expected, actual)
     return artifact
 
 
@@ -249,7 +252,7 @@ def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], ou
     for name, input_digest in comparison.inputs.items():
         if input_digest not in by_digest:
             raise ProofError(
-                f"{page.path}: {comparison.path.name} was made of {name} {input_digest[:12]}, which is not on the page", page.remark()
+                f"{page.path}: {comparison.path.name} was made of {name} {input_digest[:12]}, which is not on the page", page.likely_cause()
             )
     folders = {name: by_digest[comparison.inputs[name]] for name in input_order(page, comparison)}
     run_stage(
@@ -257,13 +260,13 @@ def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], ou
     )
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     if files != sorted(comparison.files):
-        raise page.fail(f"{comparison.path.name}: its files", sorted(comparison.files), files)
+        raise page.mismatch(f"{comparison.path.name}: its files", sorted(comparison.files), files)
     for name in sorted(files, key=lambda name: (name != ComparisonFolder.EXAMPLES, name)):  # a single score says more than a sum
         if (comparison.path / name).is_file() and (
             differs := difference.first_difference(rows_of(comparison.path / name), rows_of(out / name))
         ):
             location, expected, actual = differs
-            raise page.fail(f"{comparison.path.name}/{name}{location}", expected, actual)
+            raise page.mismatch(f"{comparison.path.name}/{name}{location}", expected, actual)
 
 
 def input_order(page: Page, comparison: Artifact) -> list[str]:
@@ -274,7 +277,7 @@ def input_order(page: Page, comparison: Artifact) -> list[str]:
         cell = input_names.parse(next(names)).cell
         in_report = {name: str(input_names.parse(name).of_cell(cell)) for name in comparison.inputs}
     except ValueError as error:
-        raise ProofError(f"{page.path}: {comparison.path.name}: {error}", page.remark()) from None
+        raise ProofError(f"{page.path}: {comparison.path.name}: {error}", page.likely_cause()) from None
     return sorted(comparison.inputs, key=lambda name: position.get(in_report[name], len(position)))
 
 
@@ -287,11 +290,11 @@ def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:
         remedy = "Verify it where its store is, with --store."
         raise ArtifactError(f"{page.path}: {what} need {name}, which the page names by its hash only", remedy) from None
     except ComparisonError as error:
-        raise ProofError(f"{page.path}: {what} cannot be worked out again: {error.problem}", page.remark()) from None
+        raise ProofError(f"{page.path}: {what} cannot be worked out again: {error.problem}", page.likely_cause()) from None
     except UserError:
         raise
     except Exception as error:
-        raise ProofError(f"{page.path}: {what} cannot be worked out again: {type(error).__name__}: {error}", page.remark()) from error
+        raise ProofError(f"{page.path}: {what} cannot be worked out again: {type(error).__name__}: {error}", page.likely_cause()) from error
 
 
 def rows_of(path: Path) -> Any:
@@ -300,7 +303,7 @@ def rows_of(path: Path) -> Any:
     return [json.loads(line) for line in text.split("\n") if line] if path.suffix == ".jsonl" else json.loads(text)
 
 
-def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, checked: Verification) -> None:
+def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, verification: Verification) -> None:
     """Make the report from the rebuilt folders, and compare."""
     out.mkdir(parents=True)
     folders = {name: artifact.path for name, artifact in inputs.items()}
@@ -308,17 +311,17 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, checked
     expected, actual = with_hashes(page.text), with_hashes(ReportFolder(out).page.read_text("utf-8"))
     index = json.loads(INDEX.findall(actual)[0])
     if page.index["drawn_by"] != index["drawn_by"]:
-        expected, actual, checked.drawings = without_drawings(expected, actual)
+        expected, actual, verification.drawings = without_drawings(expected, actual)
         index["drawn_by"] = page.index["drawn_by"]
     index["code_version"] = page.index.get("code_version")  # it does not matter if the page comes out equal
     expected, actual = (CODE_VERSION.sub("", text) for text in (expected, actual))
     if differs := difference.first_difference(page.index, index):
-        raise page.fail(f"the index{differs[0]}", *differs[1:])
+        raise page.mismatch(f"the index{differs[0]}", *differs[1:])
     if differs := difference.first_text_difference(expected, actual):
-        raise page.fail(*differs)
+        raise page.mismatch(*differs)
     if (page.path.parent / MANIFEST).is_file():
         check_side_files(page, out)
-    checked.numbers += difference.count_numbers(ReportFolder(out).data())
+    verification.numbers += difference.count_numbers(ReportFolder(out).data())
 
 
 def check_side_files(page: Page, out: Path) -> None:
@@ -326,7 +329,7 @@ def check_side_files(page: Page, out: Path) -> None:
     for name in SIDE_FILES:
         path = page.path.with_name(name)
         if not path.is_file():
-            raise page.fail(name, "no such file", "one")
+            raise page.mismatch(name, "no such file", "one")
         expected, actual = path.read_text("utf-8"), (out / name).read_text("utf-8")
         if path.suffix == ".json" and expected != actual:
             try:
@@ -334,17 +337,17 @@ def check_side_files(page: Page, out: Path) -> None:
             except ValueError:
                 differs = None
             if differs:
-                raise page.fail(f"{name}{differs[0]}", *differs[1:])
+                raise page.mismatch(f"{name}{differs[0]}", *differs[1:])
         if differing := difference.first_text_difference(expected, actual):
-            raise page.fail(f"{name}, {differing[0]}", *differing[1:])
+            raise page.mismatch(f"{name}, {differing[0]}", *differing[1:])
 
 
 def with_hashes(text: str) -> str:
     """The page with every packed file replaced by its hash, since packers differ."""
-    return PACKED.sub(lambda match: f"{match[1]}{hash_of(match[3])}{match[4]}", text)
+    return PACKED.sub(lambda match: f"{match[1]}{packed_hash(match[3])}{match[4]}", text)
 
 
-def hash_of(packed: str) -> str:
+def packed_hash(packed: str) -> str:
     try:
         return hashlib.sha256(embedded_records.unpack(packed, MAX_FILE_BYTES)).hexdigest()
     except ValueError:

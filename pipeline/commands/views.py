@@ -25,7 +25,7 @@ from pipeline.store.result_folders import ReportFolder
 
 
 class AlteredError(ArtifactError):
-    """An artifact is not what was made. The command line exits with 3."""
+    """An artifact was altered after it was made. The command line exits with 3."""
 
     status = 3
 
@@ -91,19 +91,19 @@ def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact,
 
 
 def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
-    """Put the model card of each adapter, as the report holds it, into the adapter's folder."""
+    """Copy each adapter's model card from the report into the adapter's folder."""
     for adapter in adapters:
         card = ReportFolder(report.path).card(adapter.path.name)
-        if card.is_file() and not same(card, adapter.path / CARD):
+        if card.is_file() and not is_same_file(card, adapter.path / CARD):
             with explain_disk_errors(adapter.path):
                 shutil.copyfile(card, adapter.path / CARD)
 
 
-def same(one: Path, other: Path) -> bool:
+def is_same_file(one: Path, other: Path) -> bool:
     return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
-def located(store: Store, what: str) -> Artifact:
+def find_artifact(store: Store, what: str) -> Artifact:
     """The artifact in a folder, or the one whose key starts so.
 
     Raises:
@@ -124,9 +124,9 @@ def located(store: Store, what: str) -> Artifact:
 
 
 def show_artifact(out: Console, store: Store, what: str) -> None:
-    artifact = located(store, what)
-    body = {name: getattr(artifact, name) for name in ("stage", "key", "digest", "version", "params", "facts", "provenance")}
-    out.print(Text(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)), soft_wrap=True)
+    artifact = find_artifact(store, what)
+    manifest = {name: getattr(artifact, name) for name in ("stage", "key", "digest", "version", "params", "facts", "provenance")}
+    out.print(Text(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True)), soft_wrap=True)
     by_name = {artifact.path.name: artifact for artifact in store.all()}
     tree = Tree(str(artifact.path))
     add_inputs(tree, artifact, by_name)
@@ -209,17 +209,18 @@ def check_all(out: Console) -> None:
         raise RecipeError(f"tasks of LoRA Land without a file: {', '.join(missing)}")
 
 
-def collect(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
+def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
     """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
     from pipeline.commands.plan_table import find_or_explain
 
-    reached, expensive = set[Path](), stages.expensive()
+    reached: set[Path] = set()
+    expensive = stages.expensive()
     for path in [*recipes.shipped_files(), *others]:
-        have: dict[Job, Artifact] = {}
+        done: dict[Job, Artifact] = {}
         jobs = plan(recipes.load(path), False, store.hashes)
         for job in jobs:
-            find_or_explain(job, have, store)
-        reached |= {artifact.path for artifact in have.values()}
+            find_or_explain(job, done, store)
+        reached |= {artifact.path for artifact in done.values()}
         # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
         wanted = {(job.stage, job.params_json) for job in jobs}
         reached |= {
