@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pipeline.data import manual_files, source
 from pipeline.data.task import Source
-from pipeline.errors import DataError, UserError
+from pipeline.errors import DataError, ModelError, UserError
 from pipeline.models import base_model, hub
 
 FILES = {"models": "config.json", "datasets": ".gitattributes"}
@@ -47,21 +47,46 @@ class Hub:
         try:
             if silence:
                 raise ConnectionError(silence)
-            get_hf_file_metadata(f"{self.endpoint}/{folder}{repo}/resolve/{quote(revision or 'main', safe='')}/{FILES[kind]}")
+            get_hf_file_metadata(self.address(f"{folder}{repo}", revision, FILES[kind]))
         except (ConnectionError, errors.GatedRepoError, errors.RevisionNotFoundError, errors.RepositoryNotFoundError) as error:
             return hub.fault(repo, revision, error, silence, name)
         except Exception as error:
             del error  # the file alone is missing, or the server is out of order for a moment: the stage asks again
         return None
 
+    def address(self, repo: str, revision: str | None, file: str) -> str:
+        return f"{self.endpoint}/{repo}/resolve/{quote(revision or 'main', safe='')}/{file}"
+
+    def config(self, repo: str, revision: str | None) -> dict[str, Any]:
+        """The config.json of a model that is not here yet, read without fetching the rest; empty where that fails."""
+        from huggingface_hub import get_session
+        from huggingface_hub.utils._headers import build_hf_headers
+
+        try:
+            response = get_session().get(
+                self.address(repo, revision, FILES["models"]), headers=build_hf_headers(), timeout=10.0, follow_redirects=True
+            )
+            config = response.json() if response.status_code == 200 else {}
+        except Exception:
+            return {}  # the stage that fetches the model looks again
+        return config if isinstance(config, dict) else {}
+
 
 def base_obstacle(spec: dict[str, Any], remote: Hub) -> UserError | None:
     """What keeps the weights of a base from being loaded; spec as in the params of a job."""
     if spec["folder"]:
         return None  # its bytes were hashed for the plan
-    if has_weights(base_model.snapshot(spec["repo"], spec["revision"])):
-        return None
-    return remote.obstacle("models", spec["repo"], spec["revision"])
+    repo, revision = spec["repo"], spec["revision"]
+    folder = base_model.snapshot(repo, revision)
+    here = has_weights(folder)
+    if not here and (obstacle := remote.obstacle("models", repo, revision)):
+        return obstacle
+    try:
+        config = base_model.read_config(folder) if here and folder else remote.config(repo, revision)
+        base_model.check_config(f"the model {repo}", config, base_model.may_run_code(spec))
+    except ModelError as error:
+        return error
+    return None
 
 
 def has_weights(folder: Path | None) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.errors import ModelError, suggest
 from pipeline.models import adapter_kinds
+from pipeline.models.linears import is_linear
 from pipeline.models.quiet import hush
 
 
@@ -29,10 +30,8 @@ def attach(base: Any, params: dict[str, Any]) -> Any:
 
 
 def linears(base: Any) -> dict[str, Any]:
-    """Full name to module for every linear module, 4-bit ones too."""
-    import torch
-
-    return {name: module for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)}
+    """Full name to module for every linear module, 4-bit and transposed ones too."""
+    return {name: module for name, module in base.named_modules() if is_linear(module)}
 
 
 def unreached(base: Any) -> list[str]:

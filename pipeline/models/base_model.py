@@ -128,8 +128,7 @@ def context_window(spec: dict[str, Any]) -> int | None:
     folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
     if folder is None:
         return None
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    config = config.get("text_config", config)
+    config = text_part(read_config(folder))
     tokens = config.get("max_position_embeddings", config.get("n_positions"))
     return tokens if isinstance(tokens, int) else None
 
@@ -154,8 +153,12 @@ def local_folder(spec: dict[str, Any]) -> Path:
     """
     if spec["folder"]:
         return placed(spec["folder"])
-    is_in_table = any(row.repo == spec["repo"] for row in MODELS)  # transformers has a class for each: code beside the weights never runs
-    return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), is_in_table or spec["trust_remote_code"])
+    return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), may_run_code(spec))
+
+
+def may_run_code(spec: dict[str, Any]) -> bool:
+    """Whether code beside the weights is no hindrance; transformers has a class for each row of the table, so theirs never runs."""
+    return spec["trust_remote_code"] or any(row.repo == spec["repo"] for row in MODELS)
 
 
 def placed(folder: str) -> Path:
@@ -168,20 +171,54 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
     """The folder, if it holds a model that can be loaded without running somebody's code."""
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is no model: it has no config.json", "A base is a folder as `save_pretrained` writes it, or a hub id.")
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read: {error}", "Fetch the model again.") from None
+    check_config(str(folder), read_config(folder), trust_remote_code)
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(
+            f"{folder} holds an adapter (adapter_config.json), which would be loaded over the weights without a word",
+            "Name the base alone, or merge the adapter and save the result as a model of its own.",
+        )
     if not list(folder.glob("*.safetensors")):
         pickles = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
         only = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
         raise ModelError(f"{folder} has no .safetensors weights{only}", "Convert it: load it where you trust it and call save_pretrained.")
+    return folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a model's folder.
+
+    Raises:
+        ModelError: it is no JSON object.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read: {str(error)[:200]}", "Fetch the model again.") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"{folder / 'config.json'} holds no keys and values", "Fetch the model again.")
+    return config
+
+
+def check_config(base: str, config: dict[str, Any], trust_remote_code: bool) -> None:
+    """Raise ModelError for a base that runs somebody's code, or one in 4 or 8 bit already: no arm could have its own precision."""
     if "auto_map" in config and not trust_remote_code:
         raise ModelError(
-            f"{folder} comes with Python code of its own (auto_map in config.json)",
+            f"{base} comes with Python code of its own (auto_map in config.json)",
             "If you have read it, say trust_remote_code: true in the recipe.",
         )
-    return folder
+    quantized = config.get("quantization_config") or text_part(config).get("quantization_config")
+    if quantized:
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+        raise ModelError(
+            f"{base} is quantized already ({method or 'quantization_config in config.json'}), and would stay so whatever the recipe says",
+            "Name the base that it was made from, in bf16 or fp32; loralift quantizes it to NF4 itself.",
+        )
+
+
+def text_part(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a config.json that describes the decoder: of a multimodal base its own, else the whole."""
+    part = config.get("text_config")
+    return part if isinstance(part, dict) else config
 
 
 @cache

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MachineError, ModelError
+from pipeline.errors import MachineError, ModelError, UserError
 from pipeline.models import base_model
+from pipeline.models.linears import is_linear, is_transposed
 from pipeline.models.quiet import hush
 from pipeline.progress import say
 
@@ -53,7 +54,6 @@ def load(spec: dict[str, Any], quantization: str, compute_dtype: str, device: An
 def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> Any:
     """The model in a folder of safetensors, frozen; trust: run code that comes with it. See load."""
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     hush()
@@ -62,21 +62,77 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
     try:
         if precision.quantization == "nf4":
             extra["quantization_config"] = nf4(dtype, modules_to_skip(folder, trust))
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True, **extra
-        )
-    except torch.OutOfMemoryError:
-        raise MachineError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.") from None
-    except (SafetensorError, OSError, RuntimeError) as error:
-        problem = f"the weights in {folder} cannot be read: {' '.join(str(error).split())[:300]}"
-        raise ModelError(problem, "Fetch the model again; a file may be cut off or damaged.") from None
-    except (ValueError, KeyError) as error:
-        problem = f"{folder} does not load as a causal language model: {' '.join(str(error).split())[:300]}"
-        raise ModelError(problem, "Name a model of an architecture that this transformers knows, not quantized already.") from None
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, device_map={"": device}, trust_remote_code=trust, use_safetensors=True, local_files_only=True,
+            output_loading_info=True, ignore_mismatched_sizes=True, **extra,
+        )  # fmt: skip
+    except Exception as error:  # of the library, which has a type for every kind of odd config.json
+        raise load_fault(folder, device, error) from None
+    refuse_unmatched(folder, {**report, "mismatched_keys": [*report["mismatched_keys"], *mismatched_4bit(model)]})
     keep_cpu_weights_unpacked(model)
-    greedy = GenerationConfig(eos_token_id=model.generation_config.eos_token_id, do_sample=False)
+    greedy = GenerationConfig(eos_token_id=end_ids(folder, model.generation_config.eos_token_id), do_sample=False)
     model.generation_config = greedy  # a model may ship sampling settings
     return model.eval().requires_grad_(False)
+
+
+def load_fault(folder: Path, device: Any, error: Exception) -> UserError:
+    """What it means that the library could not load a folder."""
+    import torch
+    from safetensors import SafetensorError
+
+    message = " ".join(str(error).split())[:300]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in message:
+        return MachineError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.")
+    if isinstance(error, SafetensorError | OSError | RuntimeError):
+        return ModelError(f"the weights in {folder} cannot be read: {message}", "Fetch the model again; a file may be cut off or damaged.")
+    return ModelError(
+        f"{folder} does not load as a causal language model: {message or type(error).__name__}",
+        "Name a model of an architecture that this transformers knows, with the config.json that it was saved with.",
+    )
+
+
+def refuse_unmatched(folder: Path, report: dict[str, Any]) -> None:
+    """Raise ModelError unless every weight of the model came from the checkpoint, and all of the checkpoint went into it.
+
+    The library fills a gap with random numbers, other ones at every start. What an architecture ties or leaves unused is not in its report.
+
+    Args:
+        report: the library's `loading_info`.
+    """
+    mismatched = [f"{name} {tuple(found)}, not {tuple(expected)}" for name, found, expected in sorted(report["mismatched_keys"])]
+    unmatched = {"missing": sorted(report["missing_keys"]), "of another shape": mismatched, "unknown": sorted(report["unexpected_keys"])}
+    lines = [f"{len(names)} {fault} ({some(names)})" for fault, names in unmatched.items() if names]
+    if lines:
+        raise ModelError(
+            f"the weights in {folder} are not those of its config.json; tensors: {'; '.join(lines)}",
+            "A gap would be filled with random numbers. Fetch the model again, or load it where it is whole and call save_pretrained.",
+        )
+
+
+def mismatched_4bit(model: Any) -> list[tuple[str, Any, Any]]:
+    """Name, shape in the checkpoint and shape in the model of quantized weights that differ in it: the library compares none of these."""
+    from bitsandbytes.nn import Linear4bit
+
+    linears = [(name, module) for name, module in model.named_modules() if isinstance(module, Linear4bit)]
+    states = [(name, getattr(module.weight, "quant_state", None), (module.out_features, module.in_features)) for name, module in linears]
+    return [(f"{name}.weight", state.shape, expected) for name, state, expected in states if state and tuple(state.shape) != expected]
+
+
+def some(names: list[str]) -> str:
+    """The first three of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def end_ids(folder: Path, ids: Any) -> int | list[int] | None:
+    """The ids that end an answer, as generation_config.json or config.json has them.
+
+    Raises:
+        ModelError: they are no whole numbers.
+    """
+    entries = ids if isinstance(ids, list) else [ids]
+    if ids is not None and not all(type(entry) is int and entry >= 0 for entry in entries):
+        raise ModelError(f"{folder}: eos_token_id is {ids!r}, and no token id", "Write a number, or a list of numbers, in its config.json.")
+    return ids  # type: ignore[no-any-return]
 
 
 def nf4(dtype: Any, skip: list[str]) -> Any:
@@ -105,14 +161,11 @@ def modules_to_skip(folder: Path, trust: bool) -> list[str]:
     with torch.device("meta"):
         skeleton = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=trust), trust_remote_code=trust)
     head = skeleton.get_output_embeddings()
-    linears = {name: module for name, module in skeleton.named_modules() if isinstance(module, torch.nn.Linear)}
-    odd = [
-        name
-        for name, module in linears.items()
-        if module is not head and (module.in_features % BLOCK_IN or module.out_features % BLOCK_OUT)
-    ]
+    linears = {name: module for name, module in skeleton.named_modules() if is_linear(module)}
+    widths_of = {name: (module.weight.shape if is_transposed(module) else module.weight.shape[::-1]) for name, module in linears.items()}
+    odd = [name for name, (wide, out) in widths_of.items() if linears[name] is not head and (wide % BLOCK_IN or out % BLOCK_OUT)]
     if odd:
-        widths = f"{linears[odd[0]].in_features} -> {linears[odd[0]].out_features}"
+        widths = " -> ".join(map(str, widths_of[odd[0]]))
         need = f"4 bit needs multiples of {BLOCK_IN} -> {BLOCK_OUT}"
         say(f"kept unquantized: {len(odd)} of {len(linears)} linear modules, the first {odd[0]} ({widths}); {need}")
     return [name for name, module in linears.items() if module is head] + odd or ["lm_head"]
@@ -210,10 +263,24 @@ def merged(params: dict[str, Any], folder: Path, merge_into: str, device: Any) -
         with torch.no_grad():
             for name, module in base.named_modules():
                 if isinstance(module, Linear4bit):
-                    dense.get_submodule(name).weight.copy_(dense_values(module))
+                    place, values = dense.get_submodule(name), dense_values(module)
+                    place.weight.copy_(values.T if is_transposed(place) else values)
+    untie_adapted_head(dense, folder)
     with adapted(dense, folder) as tuned:
         tuned.merge_adapter(safe_merge=False)
         yield tuned
+
+
+def untie_adapted_head(model: Any, folder: Path) -> None:
+    """Give the output layer a weight of its own if an adapter is to be merged into it: a tied one would change the embedding as well."""
+    import torch
+    from peft import PeftConfig
+
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    name = next(name for name, module in model.named_modules() if module is head)
+    targets = PeftConfig.from_pretrained(folder).target_modules or ()
+    if head.weight is embedding.weight and not isinstance(targets, str) and {name, name.rpartition(".")[2]} & {*targets}:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
 
 
 def unquantized(params: dict[str, Any], device: Any) -> Any:

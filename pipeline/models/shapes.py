@@ -153,6 +153,6 @@ def of_folder(folder: Path) -> Shape | None:
     """The shape of the model in a folder; None if it holds no config.json of a known kind."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return of_config(config) if isinstance(config, dict) else None
