@@ -18,12 +18,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
+from pipeline.data import arrow_rows
 from pipeline.data.task import Row
 from pipeline.errors import DataError
 from pipeline.store.records import reject_constant
 
-FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz", ".csv.gz")
-BOM = b"\xef\xbb\xbf"
+TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+FILE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES))
+KNOWN_KINDS = ".jsonl, .ndjson, .json, .csv, .tsv, each also with .gz, and .parquet"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,13 @@ def open_file(path: Path, name: str, used: Collection[str] = ()) -> Split:
     """
     if path.is_dir():
         return open_saved(path, name, used)
-    suffix = path.name.removesuffix(".gz").rpartition(".")[2]
-    return {"parquet": open_parquet, "csv": open_csv}.get(suffix, open_jsonl)(path, name, used)
+    suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
+    return {"parquet": open_parquet, "csv": open_csv, "tsv": open_csv}.get(suffix, open_jsonl)(path, name, used)
+
+
+def is_known(name: str) -> bool:
+    """Whether a file's name ends as one of the kinds that can be read here, in capitals or not."""
+    return name.lower().endswith(FILE_SUFFIXES)
 
 
 def concatenate(location: str, parts: list[tuple[str, Split]]) -> Split:
@@ -90,9 +98,11 @@ def numbered_rows(rows: Iterable[Row], name: str) -> Iterator[SourceRow]:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a plain or gzipped file; read errors become a DataError."""
+    """Open a plain or gzipped file, whatever its name says; read errors become a DataError."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with path.open("rb") as file:
+            is_gzip = path.suffix.lower() == ".gz" or file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        with gzip.open(path) if is_gzip else path.open("rb") as file:
             yield cast(IO[bytes], file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         problem = f"{path} is no whole gzip file: {str(error).rstrip('.')}."
@@ -101,29 +111,58 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions and its disk.") from None
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, numbered from 1."""
+@contextmanager
+def open_text(path: Path, newline: str) -> Iterator[IO[str]]:
+    """Open a file as text: UTF-16 and UTF-32 where its first bytes say so, else UTF-8, in which other bytes become surrogates.
+
+    Args:
+        newline: as `open` takes it.
+    """
     with open_bytes(path) as file:
+        encoding = json.detect_encoding(file.read(4))
+        file.seek(0)
+        encoding = "utf-8-sig" if encoding == "utf-8" else encoding  # a mark of the byte order is no part of the text
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        try:
+            with io.TextIOWrapper(file, encoding, errors, newline) as text:
+                yield text
+        except UnicodeDecodeError as error:
+            problem = f"{path} is no whole {encoding.upper()} text: {error.reason} at byte {error.start + 1}."
+            raise DataError(problem, "Save it as UTF-8.") from None
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, numbered from 1. A file without any line feed may end its lines by carriage returns."""
+    with open_text(path, "\n") as file:
         for number, line in enumerate(file, 1):
-            line = line.removeprefix(BOM) if number == 1 else line
-            if line.strip():
+            if number == 1 and not line.endswith("\n") and "\r" in line.strip():
+                yield from ((place, part) for place, part in enumerate(line.split("\r"), 1) if part.strip())
+            elif line.strip():
                 yield number, line
 
 
 def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     """Two passes: the first collects the columns and the usual type of their values."""
     types: dict[str, Counter[str]] = defaultdict(Counter)
-    total = 0
-    for _, line in numbered_lines(path):
-        if not total and (line.lstrip().startswith(b"[") or line.strip() == b"{"):
+    total = usable = 0
+    first = ""
+    for number, line in numbered_lines(path):
+        if not total and (line.lstrip().startswith("[") or line.strip() == "{"):
             converted = path.with_name(f"{path.name.split('.')[0]}.jsonl")
             raise DataError(
                 f"{path} is one JSON document, not one object a line.", f"Convert a list of objects: jq -c '.[]' {path} > {converted}"
             )
         total += 1
         row = parse_json_row(line)
-        for column, value in row.items() if isinstance(row, dict) else ():
+        if isinstance(row, BadRow):
+            first = first or f"line {number}: {row.value}"
+            continue
+        usable += 1
+        for column, value in row.items():
             types[column][type_name(value)] += value is not None
+    if total and not usable:
+        remedy = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else "Write one JSON object a line."
+        raise DataError(f"{path}: none of its {total} lines is a JSON object; {first}.", remedy)
     usual_types = {column: types[column].most_common(1)[0][0] for column in used if column in types}
 
     def read() -> Iterator[SourceRow]:
@@ -134,16 +173,27 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     return Split(str(path), tuple(types), total, read, {"file": str(path)})
 
 
-def parse_json_row(line: bytes) -> Row | BadRow:
+def parse_json_row(line: str) -> Row | BadRow:
+    if fault := not_utf8(line):
+        return fault
     try:
-        row = DECODER.decode(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return BadRow("malformed", f"not UTF-8 text from byte {error.start + 1} on: {shorten(line.decode('utf-8', 'replace'))}")
+        row = DECODER.decode(line)
     except json.JSONDecodeError as error:
-        return BadRow("malformed", f"not JSON ({error.msg} at character {error.pos + 1}): {shorten(line.decode())}")
+        return BadRow("malformed", f"not JSON ({error.msg} at character {error.pos + 1}): {shorten(line)}")
     except (ValueError, RecursionError) as error:
-        return BadRow("malformed", f"not JSON ({error}): {shorten(line.decode())}")
-    return row if isinstance(row, dict) else BadRow("malformed", f"{type_name(row)} instead of an object: {shorten(line.decode())}")
+        return BadRow("malformed", f"not JSON ({error}): {shorten(line)}")
+    return row if isinstance(row, dict) else BadRow("malformed", f"{type_name(row)} instead of an object: {shorten(line)}")
+
+
+def not_utf8(text: str) -> BadRow | None:
+    """The fault of a text that holds bytes which are not UTF-8, read as surrogates; None if there are none."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode()) + 1
+        readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return BadRow("malformed", f"not UTF-8 text from byte {place} on: {shorten(readable)}")
+    return None
 
 
 DECODER = json.JSONDecoder(parse_constant=reject_constant)
@@ -167,22 +217,31 @@ def check_types(row: Row, usual_types: dict[str, str]) -> Row | BadRow:
 
 
 def open_csv(path: Path, name: str, used: Collection[str]) -> Split:
-    del used  # every value of a CSV file is text
+    """A file of values separated by commas, or by tabs where its name ends in .tsv. Columns without a name are left out."""
     records = csv_records(path)
     _, header = next(records, (1, []))
-    columns, total = tuple(header), sum(1 for _ in records)
-    if len(set(columns)) < len(columns) or not all(column.strip() for column in columns):
-        raise DataError(
-            f"{path} has equal or empty names in its header: {', '.join(map(repr, columns))}.", "Its first line must name every column."
-        )
-    if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
-        raise DataError(f"{path} is not separated by commas: its header is {columns[0]!r}.", "Save it with commas.")
+    if fault := not_utf8(",".join(header)):
+        raise DataError(f"{path}: its header is {fault.value}.", "Save it as UTF-8.")
+    if any("\0" in column for column in header):
+        raise DataError(f"{path} is no text: its header holds zero bytes.", "Save it as CSV in UTF-8.")
+    columns, total = tuple(column for column in header if column.strip()), sum(1 for _ in records)
+    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1 and (column in used or not used)]
+    if twice or (header and not columns):
+        problem = f"{path} has equal or empty names in its header: {', '.join(map(repr, header))}."
+        raise DataError(problem, "Its first line must name every column.")
+    if len(columns) == 1 and any(sign in columns[0] for sign in (",;|" if is_tsv(path) else ";\t|")):
+        remedy = "Rename it to .tsv." if "\t" in columns[0] else f"Save it with {'tabs' if is_tsv(path) else 'commas'}."
+        raise DataError(f"{path} is not separated by {'tabs' if is_tsv(path) else 'commas'}: its header is {columns[0]!r}.", remedy)
 
     def read() -> Iterator[SourceRow]:
         for number, fields in islice(csv_records(path), 1, None):
-            yield SourceRow(f"{name}-{number}", f"line {number}", parse_csv_row(columns, fields))
+            yield SourceRow(f"{name}-{number}", f"line {number}", parse_csv_row(header, fields))
 
     return Split(str(path), columns, total, read, {"file": str(path)})
+
+
+def is_tsv(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".tsv")
 
 
 def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -192,29 +251,27 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
         DataError: a quote is out of place. No record after it can be trusted, so the whole file is refused.
     """
     csv.field_size_limit(1 << 24)
-    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader, start = csv.reader(text, strict=True), 1
+    separator = "\t" if is_tsv(path) else ","
+    with open_text(path, "") as text:
+        reader, start = csv.reader(text, strict=True, delimiter=separator), 1
         try:
             for fields in reader:
                 if fields:
                     yield start, fields
                 start = reader.line_num + 1
         except csv.Error as error:
-            remedy = 'Put a value that holds a comma, a quote or a line break in "quotes", and write a quote in it as "".'
-            raise DataError(f"{path} line {start} is not CSV: {error}.", remedy) from None
+            sign = "tab" if separator == "\t" else "comma"
+            remedy = f'Put a value that holds a {sign}, a quote or a line break in "quotes", and write a quote in it as "".'
+            raise DataError(f"{path} line {start} is not {sign[0].upper()}SV: {error}.", remedy) from None
 
 
-def parse_csv_row(columns: tuple[str, ...], fields: list[str]) -> Row | BadRow:
+def parse_csv_row(header: list[str], fields: list[str]) -> Row | BadRow:
     text = ",".join(fields)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        return BadRow(
-            "malformed", f"not UTF-8 text from character {error.start + 1} on: {shorten(text.encode('utf-8', 'replace').decode())}"
-        )
-    if len(fields) != len(columns):
-        return BadRow("malformed", f"the header has {len(columns)} columns, this row {len(fields)}: {shorten(text)}")
-    return dict(zip(columns, fields, strict=True))
+    if fault := not_utf8(text):
+        return fault
+    if len(fields) != len(header):
+        return BadRow("malformed", f"the header has {len(header)} columns, this row {len(fields)}: {shorten(text)}")
+    return {column: value for column, value in zip(header, fields, strict=True) if column.strip()}
 
 
 def open_parquet(path: Path, name: str, used: Collection[str]) -> Split:
@@ -236,7 +293,7 @@ def open_parquet(path: Path, name: str, used: Collection[str]) -> Split:
         try:
             with files.ParquetFile(path) as file:
                 for batch in file.iter_batches(1000, columns=[column for column in columns if column in used] if used else None):
-                    yield from batch.to_pylist()
+                    yield from arrow_rows.rows(batch)
         except (ArrowException, OSError) as error:
             raise fault(error) from None
 
@@ -257,7 +314,12 @@ def from_dataset(dataset: Any, location: str, name: str, used: Collection[str]) 
     """A split from a datasets.Dataset, read from its memory-mapped file."""
     columns = tuple(dataset.column_names)
     chosen = dataset.select_columns([column for column in columns if column in used]) if used else dataset
-    return Split(location, columns, len(dataset), lambda: numbered_rows(chosen, name), {"fingerprint": dataset._fingerprint})
+
+    def rows() -> Iterator[Row]:
+        for table in chosen.with_format("arrow").iter(1000):
+            yield from arrow_rows.rows(table)
+
+    return Split(location, columns, len(dataset), lambda: numbered_rows(rows(), name), {"fingerprint": dataset._fingerprint})
 
 
 def shorten(text: str, length: int = 80) -> str:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.data import hub_splits, manual_files
-from pipeline.data.files import FILE_SUFFIXES, BadRow, SourceRow, Split, concatenate, numbered_rows, open_file
+from pipeline.data.files import KNOWN_KINDS, BadRow, SourceRow, Split, concatenate, is_known, numbered_rows, open_file
 from pipeline.data.task import Row, Source
 from pipeline.errors import DataError, suggest
 from pipeline.progress import say
@@ -68,7 +68,9 @@ def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
     if source.manual_file:
         path = manual_files.locate(source.manual_file, offline)
         read = source.manual_file.read
-        return from_function(str(path), source.split, lambda: read(path, source.split)) if read else open_file(path, source.split, used)
+        if not read:
+            return open_file(path, source.split, used)
+        return replace(from_function(str(path), source.split, lambda: read(path, source.split)), facts={"file": str(path)})
     path = local_file(source)
     return open_file(path, path.name.split(".")[0], used)
 
@@ -113,13 +115,13 @@ def local_file(source: Source) -> Path:
         DataError: there is none, or its file type is unknown.
     """
     if source.folder:
-        return file_of_split(Path(source.folder), source.split)
-    path = Path(source.path or "")
+        return file_of_split(Path(source.folder).expanduser(), source.split)
+    path = Path(source.path or "").expanduser()
     if path.is_dir():
         remedy = f"Write folder: {path} under data, and the names of two of its splits as train and heldout."
         raise DataError(f"{path} is a folder, not a file.", remedy)
-    if not path.name.endswith(FILE_SUFFIXES):
-        raise DataError(f"{path} is not a kind of file that can be read here.", f"Known: {', '.join(FILE_SUFFIXES)}.")
+    if not is_known(path.name):
+        raise DataError(f"{path} is not a kind of file that can be read here.", f"Known: {KNOWN_KINDS}.")
     if not path.is_file():
         raise DataError(f"there is no file {path}.", suggest_path(path))
     return path
@@ -131,12 +133,12 @@ def suggest_path(path: Path) -> str:
         above = next((folder for folder in path.parent.parents if folder.is_dir()), Path())
         near = get_close_matches(str(path.parent), [str(folder) for folder in above.iterdir() if folder.is_dir()], n=1)
         return f"Did you mean the folder '{near[0]}'?" if near else f"Nor is there a folder {path.parent}; paths start at {Path.cwd()}."
-    files = sorted(file.name for file in path.parent.iterdir() if file.name.endswith(FILE_SUFFIXES))
+    files = sorted(file.name for file in path.parent.iterdir() if is_known(file.name))
     near = get_close_matches(path.name, files, n=1)
     if near:
         return f"Did you mean '{path.with_name(near[0])}'?"
     folder = "The current folder" if path.parent == Path() else f"The folder {path.parent}"
-    return f"{folder} has {', '.join(files[:8])}." if files else f"{folder} has no data files ({', '.join(FILE_SUFFIXES)})."
+    return f"{folder} has {', '.join(files[:8])}." if files else f"{folder} has no data files ({KNOWN_KINDS})."
 
 
 def file_of_split(folder: Path, split: str) -> Path:
@@ -148,9 +150,7 @@ def file_of_split(folder: Path, split: str) -> Path:
         )
     splits: dict[str, list[str]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if (path / SAVED_DATASET_MARKER).exists() or (
-            path.is_file() and path.name.endswith(FILE_SUFFIXES) and path.name != "dataset_dict.json"
-        ):
+        if (path / SAVED_DATASET_MARKER).exists() or (path.is_file() and is_known(path.name) and path.name != "dataset_dict.json"):
             splits[path.name.split(".")[0]].append(path.name)
     if not splits:
         raise DataError(
