@@ -226,6 +226,24 @@ for family, address in {[(int(s.family), s.getsockname()) for s in servers]}:
     assert callers(servers) == (0 if jailed else 3)
 
 
+@needs_walls
+def test_no_family_of_sockets_is_open_that_a_network_namespace_does_not_wall_off():
+    """AF_VSOCK (40) reaches the host of a virtual machine from any network namespace, whether a module for it is loaded or not."""
+    program = """
+import errno, socket
+for family in range(64):
+    found = set()
+    for kind in (1, 2, 3, 5):
+        try: socket.socket(family, kind); found.add("open")
+        except OSError as error: found.add(errno.errorcode[error.errno])
+    print(family, *sorted(found))
+"""
+    found = dict(line.split(" ", 1) for line in sandbox.start(program, SMALL, jailed=True).output.splitlines())
+    assert len(found) == 64
+    assert {found[family].split()[-1] for family in ("1", "2")} == {"open"}
+    assert {family for family, kinds in found.items() if kinds != "EPERM"} <= {"1", "2", "10", "16"}
+
+
 DAEMON = """
 import ctypes, os, signal, time
 def hide():

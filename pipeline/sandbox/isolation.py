@@ -32,6 +32,12 @@ keyctl, unshare, perf_event_open, setns, process_vm_readv, process_vm_writev, me
 open_tree, fsopen, pidfd_getfd and memfd_secret. They give memory that no limit counts, the memory of other processes, or
 large parts of the kernel that no answer needs."""
 
+SOCKET = {"x86_64": 41, "aarch64": 198}
+"""By machine, the number of the call `socket`."""
+FAMILIES = (1, 2, 10, 16)
+"""Address families that a program may have a socket of: UNIX, IPv4, IPv6 and netlink, which all end at the walls of its network namespace.
+Others do not: AF_VSOCK reaches the host of a virtual machine, AF_ALG and many more reach large parts of the kernel."""
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -174,15 +180,22 @@ def give_up_rights() -> None:
 
 
 def filter_calls() -> None:
-    """Have the kernel refuse the calls of REFUSED (EPERM) and every call made as another machine; no filter elsewhere."""
+    """Have the kernel refuse the calls of REFUSED and sockets beyond FAMILIES (EPERM), and every call made as another machine.
+
+    No filter on other machines.
+    """
     machine = os.uname().machine
     if machine not in REFUSED or sys.maxsize < 1 << 32:
         return
     number, calls = REFUSED[machine]
-    steps = [(BPF_LOAD, 0, 0, 4), (BPF_EQUAL, 1, 0, number), (BPF_RETURN, 0, 0, SECCOMP_KILL), (BPF_LOAD, 0, 0, 0)]
-    refused = [(BPF_AT_LEAST, len(calls) + 1, 0, 0x40000000)]  # the calls of x32 begin there
-    refused += [(BPF_EQUAL, len(calls) - index, 0, call_number) for index, call_number in enumerate(calls)]
-    steps += [*refused, (BPF_RETURN, 0, 0, SECCOMP_ALLOW), (BPF_RETURN, 0, 0, SECCOMP_REFUSE)]
+    start = [(BPF_LOAD, 0, 0, 4), (BPF_EQUAL, 1, 0, number), (BPF_RETURN, 0, 0, SECCOMP_KILL), (BPF_LOAD, 0, 0, 0)]
+    tests = [(BPF_AT_LEAST, 0x40000000), *((BPF_EQUAL, call_number) for call_number in calls)]  # the calls of x32 begin there
+    sockets = [(BPF_EQUAL, 0, len(FAMILIES) + 1, SOCKET[machine]), (BPF_LOAD, 0, 0, 16)]  # offset 16: the first argument
+    sockets += [(BPF_EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES, 1)]
+    sockets[-1] = (BPF_EQUAL, 0, 1, FAMILIES[-1])
+    to_refusal = len(tests) + len(sockets)
+    refused = [(test, to_refusal - index, 0, value) for index, (test, value) in enumerate(tests)]
+    steps = [*start, *refused, *sockets, (BPF_RETURN, 0, 0, SECCOMP_ALLOW), (BPF_RETURN, 0, 0, SECCOMP_REFUSE)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
     # struct sock_fprog: the number of steps and where they are.
     program = ctypes.create_string_buffer(struct.pack("HP", len(steps), ctypes.addressof(code)))
