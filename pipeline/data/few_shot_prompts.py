@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pipeline.models.renderer import Renderer
+from pipeline.models.renderer import Renderer, indentation, takes_no_blank
 from pipeline.store.records import Example, Prompt
 
 SEPARATOR = "\n\n"
@@ -38,7 +38,8 @@ class Shots:
 
     def block(self, example: Example) -> str:
         question = example.text.removeprefix(self.preface)
-        return f"{question}{'' if question[-1:].isspace() else ' '}{example.target}{SEPARATOR}"
+        is_joined = question[-1:].isspace() or takes_no_blank(question) or indentation(example.target)
+        return f"{question}{'' if is_joined else ' '}{example.target}{SEPARATOR}"
 
     def prompt(self, example: Example) -> tuple[Prompt, int]:
         """The few-shot prompt of a held-out example, and its number of few-shot examples: the last ones that fit."""

@@ -1,7 +1,7 @@
 """Turns a row into an example: the task's preface in front, checked, and cut to a number of tokens."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -14,6 +14,9 @@ from pipeline.store.records import Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
+CARE = "rendered_with"
+"""Key in `extra` of an example that older versions rendered wrongly: what needs care; see Renderer.care. So its bytes, and with them the
+key of whatever is made of it, differ from those of an adapter or of answers from before."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,7 @@ class ExampleMaker:
         example = example_of_row(self.task, source_row)
         if isinstance(example, BadRow) or not self.preface:
             return example
-        extra = {
-            name: [position + len(self.preface) for position in value] if name == CUT else value for name, value in example.extra.items()
-        }
-        return replace(example, prompt=prefixed(self.preface, example.prompt), extra=extra)
+        return moved(replace(example, prompt=prefixed(self.preface, example.prompt)), len(self.preface))
 
 
 def prefixed(preface: str, prompt: Prompt) -> Prompt:
@@ -92,6 +92,25 @@ def is_text(example: Example) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def without_start(example: Example, render: Renderer) -> Example:
+    """The example without start tokens written at the beginning of its prompt, where the tokenizer brings its own."""
+    if not isinstance(example.prompt, str) or (prompt := render.without_start(example.prompt)) == example.prompt:
+        return example
+    return moved(replace(example, prompt=prompt), len(prompt) - len(example.prompt))
+
+
+def moved(example: Example, by: int) -> Example:
+    """The example with the part of its prompt that may be cut some characters further on."""
+    extra = {name: [place + by for place in value] if name == CUT else value for name, value in example.extra.items()}
+    return replace(example, extra=extra)
+
+
+def with_care(example: Example, render: Renderer, answers: Sequence[str]) -> Example:
+    """The example, marked where its prompt or one of these answers to it needs care; see CARE."""
+    care = render.care(example.prompt, answers)
+    return replace(example, extra={**example.extra, CARE: care}) if care else example
 
 
 TokenCounts = tuple[int, int]

@@ -2,13 +2,16 @@
 
 Training, generation and scoring all use it, so their ids are the same.
 
+What stands in a prompt or an answer is text: a control token spelled there (`<eos>`) is never taken for the token.
 The ids of a prompt never depend on the answer. Those of the answer are the rest of the joint tokenization where that begins with the
 prompt's ids, else those of the answer after a newline or alone. So the loss mask is a number of tokens, and no string is searched for.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import cache
+from dataclasses import asdict, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,15 @@ FIXED_DATE_MACRO = (
 )
 """Prefixed to chat templates that print today's date (Llama 3, SmolLM3), so that they print Llama 3.1's default. Otherwise prompts would
 change daily."""
+
+OPENING = ("Ps", "Pi", "Sc")
+"""Unicode categories of signs that nothing stands off from: opening brackets, opening quotes, signs of currencies."""
+NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff]")
+"""A character of a script that sets no blanks between words (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or of its punctuation."""
+HOLDER = re.compile("\ue000([0-9]+)\ue001")
+"""Stands for a control token spelled in a turn while the chat template writes its own."""
+CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
+"""Why a prompt or an answer is rendered with care; see Renderer.care."""
 
 
 class Renderer:
@@ -40,15 +52,64 @@ class Renderer:
             raise ModelError(
                 "the tokenizer has no end token, so a model could not learn to stop", "Set eos_token in its tokenizer_config.json."
             )
+        self.control_ids = {name: int(tokenizer.convert_tokens_to_ids(name)) for name in control_tokens(tokenizer)}
+        self.control = re.compile("|".join(map(re.escape, self.control_ids)))
+        """Finds a control token that is spelled in a text. The longest one comes first."""
         self.chat_suffix = self.chat_boundary() if self.chat else ("", "")
         self.words_start_with_space = self.encode("word word")[: len(self.encode("word"))] == self.encode("word")
         self.end_id = self.end_of_turn() if self.chat else int(tokenizer.eos_token_id)
         self.pad_id = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text without special tokens."""
+        """The ids of a text without special tokens around it; those that the text spells are tokens, as in a chat template's text."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def encode_text(self, text: str, special: bool = False) -> list[int]:
+        """The ids of a text, in which a control token is spelled like any other word.
+
+        Args:
+            special: with the special tokens that the tokenizer puts around a text.
+        """
+        as_text = {"split_special_tokens": True} if self.control.search(text) else {}
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special, **as_text)["input_ids"]
+        return ids
+
+    def encode_inside(self, text: str) -> list[int]:
+        """The ids of a text that stands behind other text: some tokenizers put a space before the first word of any text."""
+        line, ids = self.encode("\n"), self.encode_text("\n" + text)
+        return ids[len(line) :] if ids[: len(line)] == line else self.encode_text(text)
+
+    def spells_control(self, text: str) -> bool:
+        """Whether a text spells a control token, so that reading it as one would give other ids."""
+        return self.control.search(text) is not None and self.encode(text) != self.encode_text(text)
+
+    @cached_property
+    def adds_start(self) -> bool:
+        """Whether every prompt is led by a start token."""
+        bos = self.tokenizer.bos_token_id
+        return bos is not None and self.prompt_ids("a")[:1] == [bos]
+
+    def without_start(self, prompt: str) -> str:
+        """The prompt without start tokens written at its beginning, where every prompt is led by one anyway."""
+        while self.adds_start and prompt.startswith(self.tokenizer.bos_token):
+            prompt = prompt.removeprefix(self.tokenizer.bos_token)
+        return prompt
+
+    def care(self, prompt: Prompt, answers: Sequence[str]) -> list[str]:
+        """What in a prompt and its answers needs care, which older versions did not take; empty for most.
+
+        CONTROL: a control token is spelled there. LEADING: whitespace leads an answer. NO_BLANK: the answer follows the prompt without
+        a blank, since the prompt ends in an opening sign or in a script without blanks.
+        """
+        texts = [turn.content for turn in as_turns(prompt)]
+        leading = [self.leading(prompt, answer) != self.join(prompt)[1] for answer in answers]
+        reasons = {
+            CONTROL: any(map(self.spells_control, [*texts, *answers])),
+            LEADING: any(leading),
+            NO_BLANK: not self.chat and takes_no_blank(prompt_text(prompt)),
+        }
+        return [name for name, holds in reasons.items() if holds]
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
         """The ids that the answer follows, with at most one BOS.
@@ -57,10 +118,23 @@ class Renderer:
             ModelError: several turns, and no chat template.
         """
         if self.chat:
-            return self.encode(self.conversation(as_turns(prompt)))
+            return self.conversation_ids(as_turns(prompt))
         before, _ = self.prompt_answer_boundary(prompt)
-        ids: list[int] = self.tokenizer(before)["input_ids"]
+        ids = self.encode_text(before, special=True)
         return ids[:-1] if len(ids) > 1 and ids[-1] == self.tokenizer.eos_token_id else ids
+
+    def conversation_ids(self, turns: Sequence[Turn]) -> list[int]:
+        """The ids of a conversation up to where the next answer begins; control tokens are those of the template alone."""
+        if not any(self.spells_control(turn.content) for turn in turns):
+            return self.encode(self.conversation(turns))
+        spelled = sorted({name for turn in turns for name in self.control.findall(turn.content)})
+        held = [replace(turn, content=self.control.sub(lambda m: f"\ue000{spelled.index(m[0])}\ue001", turn.content)) for turn in turns]
+        ids: list[int] = []
+        for index, piece in enumerate(template_tokens(self.tokenizer).split(self.conversation(held))):
+            text = HOLDER.sub(lambda m: spelled[int(m[1])] if int(m[1]) < len(spelled) else m[0], piece)
+            encode = self.encode_inside if ids else self.encode_text
+            ids += [self.control_ids[piece.strip()]] if index % 2 else encode(text) if text else []
+        return ids
 
     def conversation(self, turns: Sequence[Turn], answer: str | None = None) -> str:
         """The chat template's text of a conversation: up to where the next answer begins, or with that answer and what follows it.
@@ -84,15 +158,29 @@ class Renderer:
         between = whole[len(before) :].partition("word")[0] if whole.startswith(before) else ""
         return before, between if between.isspace() else ""
 
+    def join(self, prompt: Prompt) -> tuple[str, str]:
+        """What stands before an answer, as far as it decides its ids, and the whitespace that leads the answer."""
+        return self.chat_suffix if self.chat else self.prompt_answer_boundary(prompt)
+
+    def leading(self, prompt: Prompt, answer: str) -> str:
+        """The whitespace that leads an answer: its indentation as written, else what the join asks for."""
+        before, space = self.join(prompt)
+        own = indentation(answer)
+        return (own.removeprefix(" ") if before.endswith(" ") else own) or space
+
     def answer_ids(self, prompt: Prompt, answer: str) -> list[int]:
         """The ids of an answer after its prompt, without the end token."""
-        before, space = self.chat_suffix if self.chat else self.prompt_answer_boundary(prompt)
-        together, alone = self.encode(before + space + answer.strip()), self.encode(before)
+        before, _ = self.join(prompt)
+        text = self.leading(prompt, answer) + answer.strip()
+        if not self.chat:
+            together, alone = self.encode_text(before + text), self.encode_text(before)
+        elif self.spells_control(answer):
+            return self.encode_inside(text)
+        else:
+            together, alone = self.encode(before + text), self.encode(before)
         if together[: len(alone)] == alone:  # the usual case: a tokenization of the whole text
             return together[len(alone) :]
-        # a merge would cross the boundary: tokenize the answer after a newline, since some tokenizers put a space before any text
-        line, line_and_answer = self.encode("\n"), self.encode("\n" + space + answer.strip())
-        return line_and_answer[len(line) :] if line_and_answer[: len(line)] == line else self.encode(space + answer.strip())
+        return self.encode_inside(text)  # a merge would cross the boundary
 
     def target_ids(self, prompt: Prompt, target: str) -> list[int]:
         """The ids that carry the loss: the answer and the end token."""
@@ -100,15 +188,23 @@ class Renderer:
 
     def token_counts(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
         """(prompt tokens, target tokens) of every (prompt, target); tokenized in batches, no text twice."""
+        is_usual = [not any(map(self.control.search, (prompt_text(prompt), target))) for prompt, target in pairs]
+        usual = [pair for pair, is_one in zip(pairs, is_usual, strict=True) if is_one]
+        counts = iter(self.usual_counts(usual) if usual else ())
+        return [
+            next(counts) if is_one else (len(self.prompt_ids(pair[0])), len(self.target_ids(*pair)))
+            for pair, is_one in zip(pairs, is_usual, strict=True)
+        ]
+
+    def usual_counts(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
+        """token_counts of pairs that spell no control token."""
         if self.chat:
-            befores, spaces = [self.chat_suffix[0]] * len(pairs), [self.chat_suffix[1]] * len(pairs)
             starts = [self.encode(self.chat_suffix[0])] * len(pairs)
             prompt_ids = self.encode_batch([self.conversation(as_turns(prompt)) for prompt, _ in pairs])
         else:
-            befores, spaces = map(list, zip(*(self.prompt_answer_boundary(prompt) for prompt, _ in pairs), strict=True))
-            starts = self.encode_batch(befores)
+            starts = self.encode_batch([self.join(prompt)[0] for prompt, _ in pairs])
             prompt_ids = self.with_special_tokens(starts, [prompt for prompt, _ in pairs])
-        wholes = self.encode_batch([before + space + pair[1].strip() for before, space, pair in zip(befores, spaces, pairs, strict=True)])
+        wholes = self.encode_batch([self.join(prompt)[0] + self.leading(prompt, target) + target.strip() for prompt, target in pairs])
         counts = []
         for pair, ids, whole, start in zip(pairs, prompt_ids, wholes, starts, strict=True):
             is_usual = whole[: len(start)] == start
@@ -135,13 +231,13 @@ class Renderer:
         """The prompt, and the space that the answer starts with.
 
         The single space between the two belongs to the answer where the tokenizer's words start with a space
-        (GPT, Llama 3, Qwen), and to the prompt where they end with one.
+        (GPT, Llama 3, Qwen), and to the prompt where they end with one. See takes_no_blank for prompts without it.
         """
         if not isinstance(prompt, str) and len(prompt) > 1:
             problem = f"a prompt has {len(prompt)} turns, but the model is prompted with plain text"
             raise ModelError(problem, "Name an instruct model, whose tokenizer has a chat template.")
         body = prompt_text(prompt).rstrip(" ")
-        if not body or body[-1].isspace():
+        if not body or body[-1].isspace() or takes_no_blank(prompt_text(prompt)):
             return body, ""
         return (body, " ") if self.words_start_with_space else (body + " ", "")
 
@@ -155,7 +251,8 @@ class Renderer:
         """The end of a prompt, such that its ids are at most `tokens`; empty if nothing fits."""
         if len(self.prompt_ids(prompt)) <= tokens:
             return prompt
-        encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        as_text = {"split_special_tokens": True} if self.control.search(prompt) else {}
+        encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True, **as_text)["offset_mapping"]
         low, high = 0, len(encoded)  # the number of tokens that go; the fewest that suffice
         while low < high:
             middle = (low + high) // 2
@@ -169,6 +266,44 @@ class Renderer:
         """The text of ids, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
+
+
+def control_tokens(tokenizer: Any) -> list[str]:
+    """The tokens with which a tokenizer steers a model, the longest first; some are words that data may spell."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return sorted({*tokenizer.all_special_tokens, *added}, key=lambda name: (-len(name), name))
+
+
+def template_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """Finds the control tokens of a chat template's text, with the whitespace that they take in."""
+    takes = {token.content: (token.lstrip, token.rstrip) for token in tokenizer.added_tokens_decoder.values()}
+    blanks = {False: "", True: r"\s*"}
+    sides = [(name, *takes.get(name, (False, False))) for name in control_tokens(tokenizer)]
+    return re.compile("(" + "|".join(blanks[left] + re.escape(name) + blanks[right] for name, left, right in sides) + ")")
+
+
+def indentation(answer: str) -> str:
+    """The whitespace at the start of an answer that is part of it.
+
+    A lone blank before an answer of one line only separates it from the prompt, as in GPT-3's training files.
+    """
+    text = answer.rstrip()
+    own = text[: len(text) - len(text.lstrip())]
+    return "" if own == " " and "\n" not in text else own
+
+
+def takes_no_blank(prompt: str) -> bool:
+    """Whether an answer follows a prompt directly where the prompt has no blank at its end.
+
+    So it is behind an opening sign (`Price: $`) and in a script without blanks between words (`情感：`, `情感:`).
+    """
+    last = prompt[-1:]
+    if not last or last.isspace():
+        return False
+    if unicodedata.category(last) in OPENING or NO_BLANKS.match(last):
+        return True
+    letters = [char for char in prompt[-8:] if char.isalnum()]
+    return not last.isalnum() and bool(letters) and NO_BLANKS.match(letters[-1]) is not None
 
 
 def renderer(spec: dict[str, Any]) -> Renderer:

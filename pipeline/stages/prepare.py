@@ -143,7 +143,8 @@ class Draw:
             )
         elif len(self.selected) < self.wanted and not self.is_copy(location, fitted, tally):
             self.cut += fitted.prompt != example.prompt
-            self.selected.append(fitted)
+            answers = example.choices if self.watch is None else (example.target, *example.choices)
+            self.selected.append(make_examples.with_care(fitted, render, answers))
             self.lengths.append(length)
 
     def is_copy(self, location: str, example: Example, tally: Tally) -> bool:
@@ -257,7 +258,7 @@ def measured(
     examples: Iterator[tuple[str, Example]], render: renderer.Renderer
 ) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
     """Every example with its tokens, which are counted for many at a time."""
-    while chunk := list(islice(examples, CHUNK)):
+    while chunk := [(location, make_examples.without_start(example, render)) for location, example in islice(examples, CHUNK)]:
         counts = render.token_counts([(example.prompt, example.target) for _, example in chunk])
         yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 

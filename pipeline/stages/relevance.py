@@ -107,7 +107,7 @@ def scored_answers(render: renderer.Renderer, heldout: list[Example], answers: l
     scored = []
     for index, (example, answer) in enumerate(zip(heldout, answers, strict=True)):
         other = None if (partner := others[index]) is None else prompts[partner]
-        ids = tuple(render.answer_ids(example.prompt, answer)) if answer.strip() else ()
+        ids = tuple(render.answer_ids(example.prompt, answer.strip())) if answer.strip() else ()
         room = max(1, min(LONGEST, window - max(len(prompts[index]), len(other or ()))))
         scored.append(ScoredAnswer(example.id, ids[:room], prompts[index], other, no_prompt, len(ids) > room))
     return scored
