@@ -1,7 +1,8 @@
 """The commands of the command line: parse, call, print.
 
-A UserError becomes its message and exit code 2, or 3 if artifacts were altered or a page does not follow from its records. Any other
-exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 4 if a rule cannot be decided.
+A UserError becomes its message and exit code 2; 3 if artifacts were altered or a page does not follow from its records, and 4 if
+another version made that page. Any other exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if a rule fails
+and with 4 if a rule cannot be decided.
 """
 
 import io

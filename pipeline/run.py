@@ -14,7 +14,8 @@ from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.plan import Job
-from pipeline.store.artifact import Artifact, ArtifactSpec, Store, explain_disk_errors
+from pipeline.store.artifact import Artifact, ArtifactSpec, Store
+from pipeline.store.disk import explain_disk_errors
 
 JobResult = tuple[str, Artifact]
 """`done` (the job ran) or `have` (its artifact was in the store already), and the artifact."""

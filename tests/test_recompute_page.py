@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from pipeline import cli
-from pipeline.commands import recompute_page
+from pipeline.commands import page_file, recompute_page
 from pipeline.commands.difference import first_difference, first_text_difference
-from pipeline.commands.recompute_page import ProofError
+from pipeline.commands.page_file import OtherVersionError, ProofError
 from pipeline.errors import ArtifactError
 from pipeline.machine import Work
 from pipeline.page import embedded_records
@@ -52,7 +52,7 @@ class Forger:
 
     def __init__(self, path):
         self.path, self.text = path, path.read_text("utf-8")
-        self.index = json.loads(recompute_page.INDEX.findall(self.text)[0])
+        self.index = json.loads(page_file.INDEX.findall(self.text)[0])
 
     def entry(self, source):
         return self.index["carried"][source]
@@ -73,8 +73,11 @@ class Forger:
         body = json.loads(self.bytes_of(entry["manifest"])) | changes
         body["digest"] = json_sha256(body["files"])
         body["key"] = ArtifactSpec(body["stage"], "", body["version"], body["params"], body["inputs"]).key
+        del body["checksum"]
+        body["checksum"] = json_sha256(body)
         new = self.put(entry["manifest"], json.dumps(body).encode())
-        entry |= {"manifest": new, "digest": body["digest"], "key": body["key"], "files": body["files"]}
+        folder = f"{body['label']}--{body['key'][:12]}"
+        entry |= {"manifest": new, "digest": body["digest"], "key": body["key"], "files": body["files"], "folder": folder}
         return body
 
     def file(self, source, name, change):
@@ -91,7 +94,7 @@ class Forger:
     def save(self):
         spelled = json.dumps(self.index).replace("<", "\\u003c")
         self.path.write_text(
-            recompute_page.INDEX.sub(lambda _: f'<script type="application/json" id="index">{spelled}</script>', self.text), "utf-8"
+            page_file.INDEX.sub(lambda _: f'<script type="application/json" id="index">{spelled}</script>', self.text), "utf-8"
         )
 
 
@@ -302,11 +305,11 @@ def test_a_forged_chart_that_another_version_is_said_to_have_drawn(page, pattern
     edit(page, in_charts(pattern, page)[0], new)
     with pytest.raises(ProofError, match=says) as raised:
         recompute_page.verify(page)
-    assert "another version of altair or vl-convert-python writes otherwise" in raised.value.remedy
+    assert "another version of altair or vl-convert-python writes this text of a chart otherwise" in raised.value.remedy
 
 
 def code_version(path):
-    return json.loads(recompute_page.INDEX.findall(path.read_text("utf-8"))[0])["code_version"]
+    return json.loads(page_file.INDEX.findall(path.read_text("utf-8"))[0])["code_version"]
 
 
 @pytest.mark.slow
@@ -314,9 +317,14 @@ def test_a_page_of_other_code_that_comes_out_the_same(page):
     edit(page, f'"code_version": "{code_version(page)}"', f'"code_version": "{"0" * 16}"')
     assert recompute_page.verify(page).comparisons == 1
     edit(page, "<h1", "<h1 ")
-    with pytest.raises(ProofError) as raised:
+    with pytest.raises(OtherVersionError) as raised:
         recompute_page.verify(page)
-    assert "It was made by another version of loralift (0000000000000000, this is " in raised.value.remedy
+    assert raised.value.status == 4
+    assert "cannot tell: another version of loralift made the page (0000000000000000, this is " in raised.value.problem
+    assert "altered" not in str(raised.value)
+    edit(page, "eJ", "eK")  # a hash that does not agree is no matter of versions
+    with pytest.raises(ProofError, match=r"cannot be unpacked|its bytes are"):
+        recompute_page.verify(page)
 
 
 @pytest.mark.slow
@@ -361,7 +369,7 @@ def test_a_page_cannot_write_outside(page, name):
 
 @pytest.mark.slow
 def test_a_page_cannot_fill_the_memory(page, monkeypatch):
-    monkeypatch.setattr(recompute_page, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(page_file, "MAX_FILE_BYTES", 100)
     with pytest.raises(ProofError, match=r"cannot be unpacked: more than 100 bytes"):
         recompute_page.verify(page)
 

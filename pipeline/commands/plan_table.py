@@ -15,7 +15,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.models import base_model
 from pipeline.plan import Job
 from pipeline.run import artifact_spec, find
-from pipeline.store.artifact import MANIFEST, Artifact, Store
+from pipeline.store.artifact import MANIFEST, Artifact, Store, readable
 
 MANY_JOBS = 60
 """More jobs than these are shown by stage."""
@@ -208,12 +208,11 @@ def find_or_explain(job: Job, done: dict[Job, Artifact], store: Store) -> str | 
         done[job] = artifact
         return None
     spec = artifact_spec(job, inputs)
-    earlier = [
-        Artifact.open(path.parent) for folder in store.folders(job.stage) for path in folder.glob(f"{escape(job.label)}--*/{MANIFEST}")
-    ]
+    folders = [path.parent for folder in store.folders(job.stage) for path in folder.glob(f"{escape(job.label)}--*/{MANIFEST}")]
+    earlier = list(readable(folders))
     if not earlier:
         return "never made"
-    latest = max(earlier, key=lambda artifact: str(artifact.provenance["at"]))
+    latest = max(earlier, key=lambda artifact: str(artifact.provenance.get("at")))
     changes = [name for name in spec.params if latest.params.get(name) != spec.params[name]]
     changes += [f"input {name}" for name in spec.inputs if latest.inputs.get(name) != spec.inputs[name]]
     changes += ["the code"] if latest.version != spec.version else []

@@ -24,7 +24,8 @@ from pipeline.plan import Job
 from pipeline.references import endpoint
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
-from pipeline.store.artifact import Artifact, Store, canonical, explain_disk_errors
+from pipeline.store.artifact import Artifact, Store, canonical
+from pipeline.store.disk import explain_disk_errors
 
 Artifacts = dict[Job, Artifact]
 """The finished jobs with their artifacts."""

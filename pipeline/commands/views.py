@@ -19,7 +19,8 @@ from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
 from pipeline.scoring.verdict import CANNOT_TELL
-from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical, explain_disk_errors
+from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical
+from pipeline.store.disk import explain_disk_errors
 from pipeline.store.folders import TrainFolder
 from pipeline.store.result_folders import ReportFolder
 
@@ -171,17 +172,22 @@ def show_prompt(out: Console, job: Job, artifact: Artifact, count: int) -> None:
 
 
 def verify_all(out: Console, store: Store) -> None:
-    """Hash everything; lists every altered artifact before it raises."""
-    count, altered = 0, []
-    for artifact in store.all():
-        count += 1
+    """Hash everything; tells of every altered artifact before it raises, and of manifests without a hash of their facts."""
+    folders, older, faults = store.sealed_folders(), 0, []
+    for folder in folders:
         try:
+            artifact = Artifact.open(folder)
             artifact.verify()
+            older += not artifact.checksum
         except ArtifactError as error:
-            altered.append(error.problem)
-    if altered:
-        raise AlteredError("\n".join(altered), "Delete these folders to make them again.")
-    out.print(f"{count} artifacts, every byte as it was made")
+            faults.append(error.problem)
+        except OSError as error:
+            faults.append(f"cannot read {error.filename or folder}: {error.strerror}")
+    if faults:
+        whole = f"{len(faults)} of {len(folders)} artifacts are not as they were made:"
+        raise AlteredError("\n".join([whole, *faults]), "Delete these folders to make them again.")
+    unhashed = f"; {older} of them are of an older version, whose manifests hold no hash of their facts" if older else ""
+    out.print(f"{len(folders)} artifacts, every byte as it was made{unhashed}", soft_wrap=True)
 
 
 def verify_page(out: Console, page: Path, store: Store, machine: Machine) -> None:

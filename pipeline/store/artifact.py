@@ -4,28 +4,52 @@ An artifact is a folder with the files that a stage wrote and a manifest.json, w
 Its key hashes the stage, its version, its parameters and the digests of its inputs; its digest
 hashes the bytes it holds. A folder without a manifest does not exist. It is made in a scratch
 folder, flushed to disk and renamed into place; whoever comes second throws its own away.
+
+Opening an artifact reads its manifest alone: key, folder name, list of files and checksum must agree. Its files are hashed
+before a job reads them, and by `verify`.
 """
 
 import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ArtifactError, MachineError
+from pipeline.errors import ArtifactError
 from pipeline.store import key_history
+from pipeline.store.disk import explain_disk_errors
 
 MANIFEST = "manifest.json"
 ADAPTER_STAGES = ("finetune",)
 """Stages whose folders hold an adapter: they lie under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
+KEYED_NAME = re.compile(r"(?P<label>.*)--(?P<key>[0-9a-f]{12})")
+"""The name of an artifact's folder."""
+REMAKE = "Delete the folder to make it again."
+ENTRIES: dict[str, Any] = {
+    "stage": str,
+    "key": str,
+    "digest": str,
+    "version": int | str,
+    "params": dict,
+    "inputs": dict,
+    "files": dict,
+    "facts": dict,
+    "made": dict,
+    "lineage": dict,
+    "label": str,
+    "checksum": str,
+}
+"""The entries of a manifest and their types."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +87,80 @@ class Artifact:
     provenance: dict[str, Any]
     """How and where the stage ran: time, seconds, packages, hardware, commit; see machine.provenance. Manifests call it `made`."""
     lineage: dict[str, str] = field(default_factory=dict)
-    """Input name to the folder name it was read from; for people, not hashed."""
+    """Input name to the folder name it was read from; for people, not part of the key."""
+    label: str = ""
+    """What the folder's name begins with; empty in a manifest of an older version."""
+    checksum: str = field(default="", compare=False)
+    """sha256 of everything else in the manifest; empty in a manifest of an older version, whose facts nothing vouches for."""
 
     @classmethod
     def open(cls, path: Path) -> "Artifact":
-        """Read the manifest of a sealed folder.
+        """Read the manifest of a sealed folder, and check all that takes no reading of its files.
 
         Raises:
-            ArtifactError: there is none, or it cannot be read.
+            ArtifactError: there is none, it cannot be read, or its entries or the folder's name do not agree.
         """
         try:
-            body = json.loads((path / MANIFEST).read_text("utf-8"))
-            body["stage"] = key_history.current_stage(body["stage"])
-            body["params"] = key_history.full_params(body["stage"], body["params"])
-            body |= {name: key_history.current_inputs(body[name]) for name in ("inputs", "lineage") if name in body}
-            return cls(path=path, provenance=body.pop("made"), **body)
+            text = (path / MANIFEST).read_text("utf-8")
+            artifact = cls.parse(json.loads(text), path)
+            fault = artifact.fault()
         except FileNotFoundError:
             raise ArtifactError(f"{path} holds no artifact ({MANIFEST} is missing)", "See `loralift ls artifacts`.") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArtifactError(
-                f"{path / MANIFEST} was altered after it was made ({error})", "Delete the folder to make it again."
-            ) from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            fault = f"it cannot be read ({type(error).__name__}: {error})"
+        except OSError as error:
+            raise ArtifactError(f"cannot read {path / MANIFEST}: {error.strerror}", "Look at the folder and its permissions.") from None
+        if fault:
+            raise ArtifactError(f"{path / MANIFEST} was altered after it was made: {fault}", REMAKE)
+        if fault := artifact.misnamed():
+            raise ArtifactError(f"{path} is not what its name says: {fault}", f"Give it back its name, or: {REMAKE}")
+        return artifact
+
+    @classmethod
+    def parse(cls, body: dict[str, Any], path: Path) -> "Artifact":
+        """An artifact from the manifest of this or an older version.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is none.
+        """
+        for name, kind in ENTRIES.items():
+            if name in body and not isinstance(body[name], kind):
+                raise TypeError(f"{name} is a {type(body[name]).__name__}")
+        for name in ("inputs", "files", "lineage"):
+            if not all(isinstance(value, str) for value in body.get(name, {}).values()):
+                raise TypeError(f"{name} holds something that is no text")
+        checksum = body.pop("checksum", "")
+        if checksum and checksum != json_sha256(body):
+            raise ValueError("its checksum is not that of its entries")
+        body["stage"] = key_history.current_stage(body["stage"])
+        body["params"] = key_history.full_params(body["stage"], body["params"])
+        body |= {name: key_history.current_inputs(body[name]) for name in ("inputs", "lineage") if name in body}
+        return cls(path=path, provenance=body.pop("made"), checksum=checksum, **body)
+
+    def fault(self) -> str:
+        """Which entries of the manifest do not agree; empty if all do."""
+        if ArtifactSpec(self.stage, self.label, self.version, self.params, self.inputs).key != self.key:
+            return "stage, version, params and inputs do not give its key"
+        if json_sha256(self.files) != self.digest:
+            return "files do not give its digest"
+        if self.lineage and self.lineage.keys() != self.inputs.keys():
+            return "lineage does not name its inputs"
+        return ""
+
+    def misnamed(self) -> str:
+        """How the folder's name and the manifest differ; empty if they agree, or if the name is not one that the store gives."""
+        name = KEYED_NAME.fullmatch(self.path.name)
+        if name and name["key"] != self.key[:12]:
+            return f"its manifest has the key {self.key[:12]}"
+        if name and self.label and name["label"] != self.label:
+            return f"its manifest has the label {self.label}"
+        return ""
 
     def write_manifest(self, folder: Path) -> None:
         body = asdict(self)
-        del body["path"]
+        del body["path"], body["checksum"]
         body["made"] = body.pop("provenance")
+        body["checksum"] = json_sha256(body)
         (folder / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
 
     def verify(self) -> None:
@@ -102,8 +174,15 @@ class Artifact:
             now.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
         if changed or json_sha256(self.files) != self.digest:
-            names = ", ".join(changed) or MANIFEST
-            raise ArtifactError(f"{self.path} was altered after it was made: {names}", "Delete the folder to make it again.")
+            raise self.altered(", ".join(changed) or MANIFEST)
+
+    def check_presence(self) -> None:
+        """Raise ArtifactError if a file that the manifest names is not there; reads none of them."""
+        if missing := sorted(name for name in self.files if not (self.path / name).is_file()):
+            raise self.altered(f"{', '.join(missing)} missing")
+
+    def altered(self, what: str) -> ArtifactError:
+        return ArtifactError(f"{self.path} was altered after it was made: {what}", REMAKE)
 
 
 @dataclass(frozen=True)
@@ -137,12 +216,18 @@ class Store:
             if (path / MANIFEST).exists():
                 artifact = Artifact.open(path)
                 if artifact.key == key:
+                    artifact.check_presence()
                     return artifact
         return None
 
-    def all(self) -> Iterator[Artifact]:
+    def sealed_folders(self) -> list[Path]:
+        """The folders with a manifest, whatever it holds."""
         manifests = [*self.data.glob(f"*/*--*/{MANIFEST}"), *self.checkpoints.glob(f"*--*/{MANIFEST}")]
-        yield from (Artifact.open(path.parent) for path in sorted(manifests) if not path.parent.name.startswith("."))
+        return [path.parent for path in sorted(manifests) if not path.parent.name.startswith(".")]
+
+    def all(self) -> Iterator[Artifact]:
+        """Every artifact that can be opened; `verify` tells of the others, and whoever needs one of them is stopped by find()."""
+        return readable(self.sealed_folders())
 
     @contextmanager
     def scratch(self, spec: ArtifactSpec) -> Iterator[Path]:
@@ -155,7 +240,7 @@ class Store:
         path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
         with explain_disk_errors(final.parent):
             unsealed = [final] if final.exists() and not (final / MANIFEST).exists() else []  # a deletion that was interrupted
-            for left in [*final.parent.glob(f".{final.name}.*"), *unsealed]:
+            for left in [*final.parent.glob(f".{escape(final.name)}.*"), *unsealed]:
                 shutil.rmtree(left, ignore_errors=True)
             path.mkdir(parents=True)
             try:
@@ -181,6 +266,7 @@ class Store:
             facts=facts,
             provenance=provenance,
             lineage=dict(lineage),
+            label=spec.label,
         )
         sealed.write_manifest(scratch)
         for path in [*scratch.rglob("*"), scratch]:
@@ -190,29 +276,30 @@ class Store:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            return Artifact.open(final)  # another process made it first; the key says that it is the same
+            sealed = first_made(final, spec)
         flush(final.parent)
         shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
         return sealed
 
 
-@contextmanager
-def explain_disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a line that a user can act on."""
-    try:
-        yield
-    except OSError as error:
-        explanation = {
-            errno.ENOSPC: ("the disk is full", "Free some space and run the same command again; finished work is kept."),
-            errno.EDQUOT: ("the disk quota is used up", "Free some space and run the same command again; finished work is kept."),
-            errno.EROFS: ("the disk is read-only", "Choose another place with --store."),
-            errno.EACCES: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
-            errno.EPERM: ("no permission to write", "Choose another place with --store, or change the folder's permissions."),
-        }.get(error.errno or 0)
-        if explanation is None:
-            raise
-        problem, remedy = explanation
-        raise MachineError(f"cannot write to {error.filename or folder}: {problem}", remedy) from error
+def readable(folders: Iterable[Path]) -> Iterator[Artifact]:
+    """The artifacts of those folders that can be opened."""
+    for folder in folders:
+        with suppress(ArtifactError):
+            yield Artifact.open(folder)
+
+
+def first_made(folder: Path, spec: ArtifactSpec) -> Artifact:
+    """The artifact that another process made first, if it is the one that was to be made.
+
+    Raises:
+        ArtifactError: the folder holds another one, or was altered.
+    """
+    first = Artifact.open(folder)
+    if first.key != spec.key:
+        raise ArtifactError(f"{folder} holds the key {first.key}, where {spec.key} was made", "Move the folder away, and run it again.")
+    first.verify()
+    return first
 
 
 def flush(path: Path) -> None:
