@@ -128,7 +128,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals:
         raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.suggest_key(key))
     try:
-        return key, yaml.safe_load(value)
+        return key, yaml.load(value, recipes.Loader)
     except yaml.YAMLError as error:
         raise RecipeError(
             f"{key}: cannot read the value {value!r}: {' '.join(str(error).split())}", "Quote it for the shell, as tasks='[boolq, viggo]'."

@@ -3,6 +3,7 @@
 A recipe says what to measure. How it runs (devices, micro-batches, workers) is set on the command line and never changes a key.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import product
@@ -91,7 +92,7 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """
     raw, parents = read_with_parents(path)
     location = f"{path} (extends {', '.join(map(str, parents))})" if parents else str(path)
-    recipe = build(override(raw, changes or {}), location)
+    recipe = build(override(raw, changes or {}), location, path)
     recipe.points(location)  # a bad sweep value is a mistake now, not after an hour
     return recipe
 
@@ -115,15 +116,19 @@ def shipped_as(path: Path) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def read_with_parents(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], list[Path]]:
+def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
     """The keys of a file merged over those of the files that it extends (in a section, key by key), and the list of these files.
+
+    Args:
+        below: the files that led here.
+        loader: of the YAML; None: Loader.
 
     Raises:
         RecipeError: a file cannot be read, or extends itself.
     """
     if not path.is_file():
         path = shipped_as(path) or path
-    raw = read(path)
+    raw = located(read(path, loader=loader), path.parent)
     parent = raw.pop("extends", None)
     if parent is None:
         return raw, []
@@ -134,7 +139,7 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[st
         parent_path = shipped_as(Path(parent)) or parent_path
     if parent_path.resolve() in [file.resolve() for file in (path, *below)]:
         raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
-    base, ancestors = read_with_parents(parent_path, (path, *below))
+    base, ancestors = read_with_parents(parent_path, (path, *below), loader)
     merged = {
         key: {**base[key], **raw[key]} if key in SECTIONS and isinstance(base.get(key), dict) and isinstance(raw.get(key), dict)
         else raw.get(key, base.get(key))
@@ -143,12 +148,27 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[st
     return merged, [parent_path, *ancestors]
 
 
-def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml") -> dict[str, Any]:
+def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys of a recipe with the data files of its tasks where they are: as written, else in the recipe's own folder."""
+    entries = raw.get("tasks")
+    for entry in entries if isinstance(entries, list) else []:
+        data = entry.get("data") if isinstance(entry, dict) else None
+        if not isinstance(data, dict) or data.get("hub"):
+            continue
+        for key in ("folder",) if data.get("folder") else ("train", "heldout"):
+            path = data.get(key)
+            if isinstance(path, str) and path and not Path(path).expanduser().exists() and (folder / path).exists():
+                data[key] = str(folder / path)
+    return raw
+
+
+def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
     Args:
         kind: what the file is, for messages.
         like: where to see one.
+        loader: of the YAML; None: Loader.
 
     Raises:
         RecipeError: it cannot be read, or is not a mapping.
@@ -158,7 +178,7 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
         files = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
         raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(files) or 'none'}.")
     try:
-        raw = yaml.load(path.read_text("utf-8"), Loader)
+        raw = yaml.load(path.read_text("utf-8"), loader or Loader)
     except FileNotFoundError:
         raise RecipeError(f"there is no {kind} {path}.", nearest_file(path)) from None
     except yaml.MarkedYAMLError as error:
@@ -181,7 +201,7 @@ def nearest_file(path: Path) -> str:
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses duplicate keys. YAML would silently take the last one."""
+    """Refuses duplicate keys, of which YAML would take the last, and numbers to bases of 8 and 60: 010 is 8 to it, 12:30 is 750."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [(part.value, part.start_mark) for part, _ in node.value if isinstance(part, yaml.ScalarNode)]
@@ -190,12 +210,31 @@ class Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key '{key}' appears twice", problem_mark=mark, note="Keep one of them.")
         return super().construct_mapping(node, deep)
 
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """The number of a scalar that YAML takes for one."""
+        text = node.value
+        number: int | float = (self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float)(node)
+        if ":" in text or re.fullmatch(r"[-+]?0[0-9_]+", text):
+            note = f"Write '{text}' in quotes if it is text, else {number}."
+            raise yaml.MarkedYAMLError(problem=f"{text} may be text or the number {number}", problem_mark=node.start_mark, note=note)
+        return number
 
-def build(raw: Mapping[str, Any], location: str = "recipe") -> Recipe:
+
+for kind in ("int", "float"):
+    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
+
+
+def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = None) -> Recipe:
+    """The recipe of keys and values; `path` is the file that they are of, if they are of one.
+
+    Raises:
+        RecipeError: lists every mistake, each on a line that begins with `location`.
+    """
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{location}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
+        spelled = read_with_parents(path, loader=yaml.BaseLoader)[0] if path else None
+        raise RecipeError("\n".join(f"{location}: {line}" for line in mistakes(error.errors(), raw, keys_at, spelled))) from None
 
 
 def section_at(location: tuple[Any, ...]) -> type[Section]:

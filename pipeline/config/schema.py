@@ -23,7 +23,8 @@ class Data(Section):
     """Where the rows of an inline task come from."""
 
     train: str
-    """A JSONL, CSV or Parquet file (also gzipped); with `hub` or `folder`, the name of a split."""
+    """A JSONL, CSV, TSV or Parquet file (text also gzipped), from the current folder or the recipe's; with `hub` or `folder`, the name
+    of a split."""
     heldout: str
     """The same for the examples that base and tuned are compared on."""
     hub: str | None = None
@@ -42,17 +43,19 @@ class InlineTask(Section):
     name: Name
     data: Data
     prompt: str
-    """What the model is asked; `{column}` stands for a column of the row."""
+    """What the model is asked; `{column}` stands for a column of the row, `{messages[-2][content]}` for a turn of a chat."""
     target: str
-    """The right answer; `{column}` stands for a column of the row."""
+    """The right answer; `{column}` stands for a column of the row, `{messages[-1][content]}` for the last turn of a chat."""
     metrics: Annotated[tuple[str, ...], Listed] = ("exact_match",)
     """Names of metrics; the task is judged by the first."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The closed set of answers, if there is one."""
     labels: dict[str, Annotated[tuple[str, ...], Listed]] = {}
     """Names for the numbers in a column: `{label: [negative, positive]}`."""
+    defaults: dict[str, str] = {}
+    """What stands for a field that a row lacks or leaves empty: `{input: ""}`, `{"answers[text][0]": unanswerable}`."""
     group: str = ""
-    """Template of the source document; rows of one group are resampled together."""
+    """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
     answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
     """How the answer is read out of the model's text."""
     grounded: bool = False

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any
 
+import yaml
 from pydantic.fields import FieldInfo
 
 from pipeline.errors import suggest
@@ -17,12 +18,13 @@ MIN_SIMILARITY = 0.25
 """The difflib ratio from which a word is suggested for another."""
 
 
-def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]:
+def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys, spelled: Any = None) -> list[str]:
     """One line for every wrong location: what it must be, what it is, what to do.
 
     Args:
         errors: those of pydantic.
         raw: the recipe as it is in the file.
+        spelled: the same with every value as the text that stands there, where that is known.
     """
     errors_at: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
@@ -33,10 +35,10 @@ def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> list[str]
         for location in errors_at
         if not any(location == other[: len(location)] for other in errors_at if len(other) > len(location))
     ]
-    return list(dict.fromkeys(describe_mistake(location, errors_at[location], raw, keys) for location in inner))
+    return list(dict.fromkeys(describe_mistake(location, errors_at[location], raw, keys, spelled) for location in inner))
 
 
-def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys) -> str:
+def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys, spelled: Any = None) -> str:
     """One line a location. Several errors at one location are the branches of a union that all fail."""
     error_type = errors[0]["type"]
     value = errors[0]["input"]
@@ -48,6 +50,9 @@ def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
     if error_type == "value_error":
         return str(errors[0]["msg"]).removeprefix("Value error, ") + "."
+    if "string_type" in {error["type"] for error in errors} and (text := text_at(spelled, location, value)):
+        meaning = "nothing" if value is None else spell_value(value)
+        return f"{key_path} must be text (YAML reads {text} as {meaning}). Put it in quotes: '{text}'."
     if value is None:
         return f"{key_path} is empty. Give it a value, or leave the line out."
     requirement = " or ".join(dict.fromkeys(requirement_of(error) for error in errors))
@@ -125,10 +130,22 @@ def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     if error_types == {"bool_type"} and isinstance(value, str):
         return "Write true or false, without quotes."
     if error_types == {"string_type"} and not isinstance(value, dict | list):
-        return f"Put it in quotes: '{value}'."
+        return f"Put it in quotes: '{str(value).lower() if isinstance(value, bool) else value}'."
     if errors[0].get("ctx", {}).get("lt") == 1 and 2 <= value <= 100:
         return f"For {value:g} % write {value / 100:g}."
     return ""
+
+
+def text_at(spelled: Any, location: tuple[Any, ...], value: Any) -> str:
+    """The text of the recipe that YAML reads as `value`, if it is spelled in another way than that; else nothing."""
+    for part in location:
+        try:
+            spelled = spelled[part]
+        except (LookupError, TypeError):
+            return ""
+    if not isinstance(spelled, str) or not spelled.strip() or yaml.safe_load(spelled) != value:
+        return ""
+    return spelled if value is None or spelled != spell_value(value) else ""
 
 
 def address(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:

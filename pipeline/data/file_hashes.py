@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.config.schema import Data, InlineTask
-from pipeline.data import manual_files
+from pipeline.config.schema import InlineTask
+from pipeline.data import manual_files, source
 from pipeline.data.task import Task
 from pipeline.store.artifact import file_hash
 
@@ -16,15 +16,13 @@ def of_task(entry: str | InlineTask, task: Task) -> dict[str, str]:
         task: of that entry.
     """
     if not isinstance(entry, str):
-        return {str(path): file_hash(path) for path in local_files(entry.data)}
+        return {str(path): file_hash(path) for path in local_files(task)}
     # a file that is fetched may not be here yet, so it is no more part of the key than a branch of the hub
-    files = [source.manual_file for source in (*task.train, *task.heldout) if source.manual_file and not source.manual_file.url]
+    files = [part.manual_file for part in (*task.train, *task.heldout) if part.manual_file and not part.manual_file.url]
     return {file.path: manual_files.content_hash(manual_files.folder() / file.path) for file in files if manual_files.existing_path(file)}
 
 
-def local_files(data: Data) -> list[Path]:
-    if data.hub:
-        return []
-    if data.folder:
-        return sorted(path for path in Path(data.folder).rglob("*") if path.is_file())
-    return [path for path in (Path(data.train), Path(data.heldout)) if path.is_file()]
+def local_files(task: Task) -> list[Path]:
+    """The files of both splits. Other files of their folder count for nothing: the store itself may lie there."""
+    paths = [source.local_file(part) for part in (*task.train, *task.heldout) if not part.hub]
+    return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]

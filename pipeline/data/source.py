@@ -132,7 +132,11 @@ def suggest_path(path: Path) -> str:
     if not path.parent.is_dir():
         above = next((folder for folder in path.parent.parents if folder.is_dir()), Path())
         near = get_close_matches(str(path.parent), [str(folder) for folder in above.iterdir() if folder.is_dir()], n=1)
-        return f"Did you mean the folder '{near[0]}'?" if near else f"Nor is there a folder {path.parent}; paths start at {Path.cwd()}."
+        return (
+            f"Did you mean the folder '{near[0]}'?"
+            if near
+            else f"Nor is there a folder {path.parent}; paths start at {Path.cwd()} or at the recipe's folder."
+        )
     files = sorted(file.name for file in path.parent.iterdir() if is_known(file.name))
     near = get_close_matches(path.name, files, n=1)
     if near:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from pipeline.data import inline, make_examples, manual_files, source
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
+from pipeline.data.row_notes import RowNotes
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
@@ -71,7 +72,8 @@ class Tally:
         counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
         problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
         length = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
-        raise DataError(problem, f"{length}Mend the rows, or raise prepare.max_bad_rows (it is {allowed}).")
+        defaults = ", or give the field a default in a task of your own (defaults)" if {"missing field", "empty target"} & set(bad) else ""
+        raise DataError(problem, f"{length}Mend the rows, or raise prepare.max_bad_rows (it is {allowed}){defaults}.")
 
     def report(self) -> dict[str, Any]:
         return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
@@ -227,6 +229,7 @@ def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Sp
     seen: set[str] = set()
     shots = make.task.shots if params["split"] == "train" else ()
     seed = None if params.get("order") == "first" else params["seed"]
+    notes = RowNotes(params["task"])
     with meter(f"reading {split.location}", split.total, "rows") as progress:
         for number, row in enumerate(split.read()):
             progress.advance()
@@ -239,7 +242,9 @@ def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Sp
                 tally.add("shown in every prompt", row.location, example.target)
             else:
                 seen.add(example.id)
+                notes.look(row.row)
                 spool.put(row.location, example, seed)
+    notes.tell(params["split"], split.location)
 
 
 def select(spool: Spool, draw: Draw, tally: Tally) -> None:

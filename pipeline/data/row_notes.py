@@ -1,0 +1,66 @@
+"""Counts what the templates of an inline task make of rows that are used: defaults, rows without a group, turns that no template names."""
+
+from collections import Counter
+
+from pipeline.config.schema import InlineTask
+from pipeline.data.files import BadRow
+from pipeline.data.task import Row
+from pipeline.data.templates import Field, Template
+from pipeline.errors import DataError
+from pipeline.progress import say
+
+
+class RowNotes:
+    """Looks at every row of a split; nothing is counted for a shipped task."""
+
+    def __init__(self, spec: object) -> None:
+        self.rows = self.without_group = self.with_other_turns = 0
+        self.defaults: Counter[str] = Counter()
+        self.roles: Counter[str] = Counter()
+        self.fields: list[Field] = []
+        self.group: list[Field] = []
+        self.optional: list[Field] = []
+        if isinstance(spec, dict):
+            entry = InlineTask.model_validate(spec)
+            self.fields = [field for text in (entry.prompt, entry.target) for field in Template(text, {}).fields]
+            self.group = Template(entry.group, {}).fields
+            self.optional = [Field.parse(name) for name in entry.defaults]
+
+    def look(self, row: Row | BadRow) -> None:
+        if isinstance(row, BadRow) or not self.fields:
+            return
+        self.rows += 1
+        self.without_group += any(field.value(row) is None for field in self.group)
+        self.defaults.update(field.name for field in self.optional if not str(field.value(row) or "").strip())
+        others = self.other_turns(row)
+        self.with_other_turns += bool(others)
+        self.roles.update(others)
+
+    def other_turns(self, row: Row) -> list[str]:
+        """The roles of the turns of a conversation that no template names."""
+        others: list[str] = []
+        for column in dict.fromkeys(field.column for field in self.fields):
+            picked = [field for field in self.fields if field.column == column]
+            roles = picked[0].turns(row)
+            named = {int(field.turn) % len(roles) for field in picked if field.turn is not None} if roles else set()
+            others += [role for turn, role in enumerate(roles) if turn not in named]
+        return others
+
+    def tell(self, split: str, location: str) -> None:
+        """Say what was counted.
+
+        Raises:
+            DataError: no row at all has the group that the recipe names.
+        """
+        if self.rows and self.without_group == self.rows:
+            name = next(field.name for field in self.group)
+            raise DataError(f"{location}: no row has the group {{{name}}}.", "Name another column as group, or leave it out.")
+        for name, count in self.defaults.items():
+            say(f"  {split}: {count} of {self.rows} rows have no {{{name}}}; its default stands there")
+        if self.without_group:
+            say(f"  {split}: {self.without_group} of {self.rows} rows name no group; each is a group of its own")
+        if self.with_other_turns:
+            say(
+                f"  {split}: warning: {self.with_other_turns} of {self.rows} rows have turns that no template names "
+                f"({', '.join(self.roles)}); the model never sees them"
+            )

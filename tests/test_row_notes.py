@@ -1,0 +1,54 @@
+"""What is said of rows that are used, but not as a whole."""
+
+import pytest
+
+from pipeline.data import inline
+from pipeline.data.row_notes import RowNotes
+from pipeline.errors import DataError
+from tests import preparing
+from tests.test_inline import CHAT, SYSTEM
+
+
+def told(rows, capsys, **task):
+    notes = RowNotes(inline.spec(preparing.task(**task)))
+    for row in rows:
+        notes.look(row)
+    notes.tell("train", "x.jsonl")
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_defaults_are_counted(capsys):
+    rows = [{"text": "x", "extra": extra, "team": "red"} for extra in (None, "", "y")]
+    assert told(rows, capsys, prompt="{text} {extra}", defaults={"extra": ""}) == (
+        "train: 2 of 3 rows have no {extra}; its default stands there"
+    )
+    assert told(rows[2:], capsys, prompt="{text} {extra}", defaults={"extra": ""}) == ""
+
+
+def test_rows_without_a_group_are_counted_and_none_with_one_is_a_mistake(capsys):
+    rows = [{"text": "x", "doc": doc} for doc in ({"id": 1}, {}, None)]
+    assert told(rows, capsys, group="{doc[id]}") == "train: 2 of 3 rows name no group; each is a group of its own"
+    with pytest.raises(DataError, match=r"x\.jsonl: no row has the group \{doc\[di\]\}"):
+        told(rows, capsys, group="{doc[di]}")
+
+
+def test_turns_that_no_template_names_are_counted(capsys):
+    rows = [{"m": CHAT}, {"m": [SYSTEM, *CHAT]}, {"m": [*CHAT, *CHAT]}]
+    task = {"prompt": "{m[-2][content]}", "target": "{m[-1][content]}"}
+    line = "train: warning: 2 of 3 rows have turns that no template names (system, user, assistant); the model never sees them"
+    assert told(rows, capsys, **task) == line
+    assert told(rows[:1], capsys, **task) == ""
+    assert told([{"m": ["a", "b", "c"]}, {"m": None}], capsys, **task) == ""
+
+
+def test_prepare_says_it(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, start in (("train", 0), ("test", 100)):
+        rows = [
+            {"text": row["text"], "team": row["team"]} | ({"extra": "soon"} if row["n"] % 2 else {}) for row in preparing.rows(10, start)
+        ]
+        preparing.write_file(tmp_path / f"{name}.jsonl", rows)
+    task = preparing.task(prompt="Ticket: {text}\nMore: {extra}\nTeam:", defaults={"extra": "-"})
+    heldout, train = preparing.prepare_both(task, tmp_path / "out", model)
+    assert (heldout["examples"], train["examples"]) == (10, 10)
+    assert "train: 5 of 10 rows have no {extra}" in " ".join(capsys.readouterr().err.split())
