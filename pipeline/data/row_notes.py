@@ -1,4 +1,4 @@
-"""Counts what the templates of an inline task make of rows that are used: defaults, rows without a group, turns that no template names."""
+"""Counts the rows of an inline task where a default stood, a group was missing, or turns that no template names."""
 
 from collections import Counter
 
