@@ -63,7 +63,13 @@ RecipeArguments = Annotated[
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
-Tokens = Annotated[int | None, typer.Option(min=1, help="Padded tokens in one training pass or generation batch; unset: by device.")]
+Tokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Padded tokens in one training pass or generation batch; unset: by device. Another value rounds otherwise, so keep to one.",
+    ),
+]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
 GateFile = Annotated[
     Path | None,

@@ -84,6 +84,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
         )
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
+    sentences += grouped(cells, token_budget_warning)
     sentences += grouped(cells, liveness_warning)
     return sentences
 
@@ -135,6 +136,24 @@ def processor(artifact: Artifact) -> str:
     """The GPU, or the CPU where there was none."""
     gpu = artifact.provenance["gpu"]
     return f"{gpu['name']} (CUDA {gpu['cuda']})" if gpu else str(artifact.provenance["cpu"]["model"])
+
+
+def token_budget_warning(cell: Cell) -> str:
+    """Whether answers or adapters that are compared were made in batches of different size, which round otherwise."""
+    budgets: dict[int | None, list[str]] = {}
+    for name in sorted(cell.inputs):
+        if cell.inputs[name].stage in ("finetune", "generate"):
+            budgets.setdefault(cell.inputs[name].provenance["machine"].get("tokens"), []).append(name)
+    if len(budgets) < 2:
+        return ""
+    groups = "; ".join(
+        f"{'by device' if tokens is None else tokens} for {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        for tokens, names in sorted(budgets.items(), key=lambda item: -len(item[1]))
+    )
+    return (
+        f"Made with different --tokens: {groups}. Other batches round otherwise, so training and close calls between tokens can go another "
+        "way, and scores differ by a few examples for no other reason."
+    )
 
 
 def liveness_warning(cell: Cell) -> str:
