@@ -22,6 +22,7 @@ from rich.markup import escape
 from pipeline import stages
 from pipeline.commands import gate, preflight, views
 from pipeline.config import recipe as recipes
+from pipeline.config import yaml_text
 from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.machine import EndpointSettings, Machine, check_device_name
@@ -134,7 +135,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals:
         raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.suggest_key(key))
     try:
-        return key, yaml.load(value, recipes.Loader)
+        return key, yaml_text.parse(value)
     except yaml.YAMLError as error:
         raise RecipeError(
             f"{key}: cannot read the value {value!r}: {' '.join(str(error).split())}", "Quote it for the shell, as tasks='[boolq, viggo]'."

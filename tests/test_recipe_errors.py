@@ -142,6 +142,12 @@ def test_a_dotted_key_outside_the_sections_is_refused(key, tmp_path):
         recipe.load(write(tmp_path, a=GOOD), {key: 3})
 
 
+def test_extends_is_not_suggested_for_itself(tmp_path):
+    with pytest.raises(RecipeError) as error:
+        recipe.load(write(tmp_path, a=GOOD), {"extends": "x"})
+    assert "Did you mean" not in str(error.value)
+
+
 @pytest.mark.parametrize("key", ["references", "extends", "name"])
 def test_what_belongs_to_the_whole_recipe_cannot_be_swept(key, tmp_path):
     with pytest.raises(RecipeError, match=f"sweep: .*{key}"):

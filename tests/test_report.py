@@ -232,7 +232,10 @@ def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
         ({"recipe": {"compare": {"correction": "none"}}}, "correction is none"),
         ({"provenance": {"tuned0": {"packages": {"torch": "2.12.0"}}}}, "torch 2.11.0 and 2.12.0"),
         ({"provenance": {"base": {"gpu": None}}}, "Test CPU 9000 and NVIDIA T1 (CUDA 12.8)"),
-        ({"provenance": {"tuned0": {"machine": {"tokens": 1}}}}, "Made with different --tokens: by device for adapter0, base; 1 for tuned0."),
+        (
+            {"provenance": {"tuned0": {"machine": {"tokens": 1}}}},
+            "Made with different --tokens: by device for adapter0, base; 1 for tuned0.",
+        ),
         (
             {"alive": False, "recipe": {"compare": {"liveness": False}}},
             "adapter of seed 0 failed the liveness check: tuned may be base. (boolq; titles)",

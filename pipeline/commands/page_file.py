@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class Page:
 def read(path: Path) -> Page:
     """Parse a page. Raises ArtifactError: not a report page, cut off or too large; ProofError: an embedded file does not match its id."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ArtifactError(f"{path} is no file", GIVE)
         if (size := path.stat().st_size) > MAX_PAGE_BYTES:
             raise ArtifactError(f"{path} is too large for a page: {size:,} bytes, and at most {MAX_PAGE_BYTES:,} are read", GIVE)
         text = path.read_text("utf-8")

@@ -1,5 +1,6 @@
 """Prints what each command shows, from finished artifacts and recipes. Runs no job."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def find_artifact(store: Store, what: str) -> Artifact:
     Raises:
         ArtifactError: there is none, or more than one.
     """
-    if Path(what).is_dir():
+    if os.path.isdir(what):
         return Artifact.open(Path(what))
     matches = [artifact for artifact in store.all() if artifact.key.startswith(what) or artifact.path.name == what]
     if len(matches) != 1:

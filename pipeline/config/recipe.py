@@ -3,10 +3,13 @@
 A recipe says what to measure. How it runs (devices, micro-batches, workers) is set on the command line and never changes a key.
 """
 
-import re
+import os
+import stat
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +17,15 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from pipeline.config import yaml_text
 from pipeline.config.schema import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
 from pipeline.config.validation_errors import mistakes, nearest, spell_value
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
 SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
+MAX_PARENTS = 10
+MAX_POINTS = 1000
 ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price}
 
 
@@ -57,9 +63,7 @@ class Recipe(Section):
         lists = {"tasks": task_names, "references": [reference.name for reference in self.references]}
         lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
         for key, names in lists.items():
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
+            check_names(key, names)
         if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
             raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
         for arm in ("base", "tuned"):
@@ -68,6 +72,9 @@ class Recipe(Section):
         for key in ("references", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
+        points = prod(map(len, self.sweep.values()))
+        if points > MAX_POINTS:
+            raise ValueError(f"sweep: it has {points:,} points, and at most {MAX_POINTS:,} are run")
         for key, values in self.sweep.items():
             if twice := [spell_value(value) for place, value in enumerate(values) if value in values[:place]]:
                 raise ValueError(f"sweep: {key} takes {', '.join(twice)} more than once, and equal points are one")
@@ -78,6 +85,16 @@ class Recipe(Section):
         flat = self.model_dump(exclude={"sweep"}, exclude_unset=True)
         points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
         return [(point, build(override(flat, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
+
+
+def check_names(key: str, names: list[str]) -> None:
+    """Raise ValueError unless the names differ, on every file system."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
+    folded = Counter(name.lower() for name in names)
+    if alike := sorted(name for name in names if folded[name.lower()] > 1):
+        raise ValueError(f"{key}: {' and '.join(alike)} differ in case only, and are one name to many file systems")
 
 
 def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -113,7 +130,7 @@ def shipped_as(path: Path) -> Path | None:
         return None
     name = path.relative_to("recipes") if path.is_relative_to("recipes") else path
     candidates = [shipped("recipes") / name, shipped("recipes") / f"{name}.yaml"]
-    return next((file for file in candidates if file.is_file()), None)
+    return next((file for file in candidates if os.path.isfile(file)), None)
 
 
 def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
@@ -121,12 +138,12 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = No
 
     Args:
         below: the files that led here.
-        loader: of the YAML; None: Loader.
+        loader: of the YAML; None: yaml_text.Loader.
 
     Raises:
         RecipeError: a file cannot be read, or extends itself.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, it says no to a name that is too long
         path = shipped_as(path) or path
     raw = located(read(path, loader=loader), path.parent)
     parent = raw.pop("extends", None)
@@ -135,8 +152,10 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = No
     if not isinstance(parent, str):
         raise RecipeError(f"{path}: extends must be the path of one recipe (it is {spell_value(parent)}).", "Write extends: _paper.yaml")
     parent_path = path.parent / parent
-    if not parent_path.is_file():
+    if not os.path.isfile(parent_path):
         parent_path = shipped_as(Path(parent)) or parent_path
+    if len(below) >= MAX_PARENTS:
+        raise RecipeError(f"{path}: more than {MAX_PARENTS} recipes extend one another.", "Put their keys into one file.")
     if parent_path.resolve() in [file.resolve() for file in (path, *below)]:
         raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
     base, ancestors = read_with_parents(parent_path, (path, *below), loader)
@@ -168,27 +187,41 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
     Args:
         kind: what the file is, for messages.
         like: where to see one.
-        loader: of the YAML; None: Loader.
+        loader: of the YAML; None: yaml_text.Loader.
 
     Raises:
         RecipeError: it cannot be read, or is not a mapping.
     """
     see = f"A {kind} is a YAML file; see {like}."
-    if path.is_dir():
+    if os.path.isdir(path):
         files = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
         raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(files) or 'none'}.")
     try:
-        raw = yaml.load(path.read_text("utf-8"), loader or Loader)
+        raw = yaml_text.parse(text_of(path), loader or yaml_text.Loader)
     except FileNotFoundError:
         raise RecipeError(f"there is no {kind} {path}.", nearest_file(path)) from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise RecipeError(f"{path}{line}: {error.problem}.", error.note or see) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", see) from None
     if not isinstance(raw, dict):
         raise RecipeError(f"{path} must be keys and values (it is {spell_value(raw)}).", f"See {like}.")
     return raw
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, if it is one that ends and is no larger than what is read of it.
+
+    Raises:
+        OSError: it is a device, a pipe or a larger file.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is no file")
+    if status.st_size > 4 * yaml_text.MAX_CHARACTERS:
+        raise OSError(f"it has {status.st_size:,} bytes")
+    return path.read_text("utf-8")
 
 
 def nearest_file(path: Path) -> str:
@@ -198,30 +231,6 @@ def nearest_file(path: Path) -> str:
     if near := get_close_matches(str(path), [short_name(file) for file in shipped_files()], n=1, cutoff=0.7):
         return f"Did you mean '{near[0]}', which ships with loralift?"
     return f"The current folder is {Path.cwd()}."
-
-
-class Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, of which YAML would take the last, and numbers to bases of 8 and 60: 010 is 8 to it, 12:30 is 750."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [(part.value, part.start_mark) for part, _ in node.value if isinstance(part, yaml.ScalarNode)]
-        for place, (key, mark) in enumerate(keys):
-            if key in (earlier for earlier, _ in keys[:place]):
-                raise yaml.MarkedYAMLError(problem=f"the key '{key}' appears twice", problem_mark=mark, note="Keep one of them.")
-        return super().construct_mapping(node, deep)
-
-    def construct_number(self, node: yaml.ScalarNode) -> int | float:
-        """The number of a scalar that YAML takes for one."""
-        text = node.value
-        number: int | float = (self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float)(node)
-        if ":" in text or re.fullmatch(r"[-+]?0[0-9_]+", text):
-            note = f"Write '{text}' in quotes if it is text, else {number}."
-            raise yaml.MarkedYAMLError(problem=f"{text} may be text or the number {number}", problem_mark=node.start_mark, note=note)
-        return number
-
-
-for kind in ("int", "float"):
-    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
 
 
 def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = None) -> Recipe:
@@ -263,6 +272,10 @@ def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str =
             out[section] = {**(out.get(section) or {}), key: value}
         elif dotted in Recipe.model_fields and dotted != "extends":
             out[dotted] = value
+        elif dotted == "extends":
+            raise RecipeError(
+                f"{location}'extends' is not a key of a recipe that can be replaced.", "Name the other recipe in place of this one."
+            )
         elif section not in SECTIONS or not key:
             raise RecipeError(f"{location}'{dotted}' is not a key of a recipe.", suggest_key(dotted))
     return out

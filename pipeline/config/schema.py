@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline import arms
 
@@ -11,7 +11,22 @@ Amount = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+DEVICE_NAMES = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)))
+
+
+def portable(name: str) -> str:
+    """A name, if it can be a part of a file's name everywhere.
+
+    Raises:
+        ValueError: Windows keeps it for a device, or drops its last character.
+    """
+    if name.partition(".")[0].lower() in DEVICE_NAMES or name.endswith("."):
+        raise ValueError(f"'{name}' cannot be a part of a file's name on every system: take another name")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64), AfterValidator(portable)]
+"""It becomes a part of the names of folders, of which one may hold three."""
 Listed = Field(strict=False, min_length=1)
 
 

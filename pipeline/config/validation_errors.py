@@ -95,6 +95,7 @@ EXPECTED = {
     "invalid_key": "text",
     "too_short": "a list with at least one entry",
     "string_too_short": "text that is not empty",
+    "string_too_long": "at most {max_length} characters",
     "string_pattern_mismatch": "letters, digits, '.', '_' or '-' after a letter or digit",
     "literal_error": "{expected}",
     "greater_than": "more than {gt}",

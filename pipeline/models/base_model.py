@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -82,7 +83,7 @@ def find(recipe: Recipe) -> Model:
     rows = {row.name: row for row in MODELS}
     if name in rows:
         model = rows[name]
-    elif Path(name).is_dir():
+    elif os.path.isdir(name):
         model = Model(name, folder=name, shape=shapes.of_folder(Path(name)))
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"base: there is no model or folder '{name}'.", nearest(name, rows, "`loralift ls models`"))
@@ -141,8 +142,8 @@ def snapshot(repo: str, revision: str | None) -> Path | None:
 
 
 def short(base: str) -> str:
-    """A base's name as part of a folder name."""
-    return Path(base).name
+    """A base's name as part of a folder name, which must do on every file system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(base).name).strip("-. ")[:64] or "base"
 
 
 def local_folder(spec: dict[str, Any]) -> Path:
