@@ -14,6 +14,7 @@ from pipeline.machine import Machine
 from pipeline.models import liveness, loading, renderer
 from pipeline.stages import generate
 from pipeline.store import records
+from pipeline.store.artifact import Artifact
 from pipeline.store.records import Prediction
 from tests import tiny
 from tests.interruption import calls_of
@@ -217,12 +218,12 @@ def test_zero_tensors_are_found(tmp_path, model, heldout_part, adapter, only):
 
 
 def test_a_module_that_lost_its_adapter_is_found(tmp_path, model, heldout_part, adapter):
-    manifest = json.loads((adapter / "manifest.json").read_text())
+    facts = Artifact.open(adapter).facts
     row = examined(tmp_path, model, heldout_part, adapter)
     assert row["unmatched"] == []
-    more = {**manifest, "facts": {**manifest["facts"], "targets": [*manifest["facts"]["targets"], "model.layers.9.mlp.up_proj"]}}
     copy = altered(tmp_path, adapter, dict)
-    (copy / "manifest.json").write_text(json.dumps(more))
+    (copy / "manifest.json").unlink()
+    tiny.seal(copy, {**facts, "targets": [*facts["targets"], "model.layers.9.mlp.up_proj"]})
     with pytest.raises(ComparisonError, match=r"1 of 15 target modules are missing, the first model.layers.9"):
         liveness.require_alive(examined(tmp_path, model, heldout_part, copy), "tuned")
 

@@ -1,7 +1,6 @@
 """Reference models behind an endpoint, asked for real: a server on loopback that fails on purpose, and `transformers serve`."""
 
 import asyncio
-import json
 import os
 import resource
 import signal
@@ -20,7 +19,7 @@ from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings, RetryPolicy
 from pipeline.references import ask as reference
 from pipeline.store.records import Example, Prediction
-from pipeline.store.row_log import Kept
+from pipeline.store.row_log import Kept, parsed
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
 
 HELDOUT = [Example(f"e{n}", f"question number {n}", "yes") for n in range(12)]
@@ -299,7 +298,7 @@ def test_a_killed_run_pays_again_for_what_was_under_way_only(server, tmp_path, e
     assert child.wait(20) != 0
     subprocess.run([sys.executable, "-c", CHILD, str(tmp_path), server.endpoint], cwd=ROOT, env=environ(), check=True)
     assert server.requests == {example.prompt: 2 if example in HELDOUT[5:8] else 1 for example in HELDOUT}
-    assert len({json.loads(line)["example"] for line in path.read_text().splitlines()}) == 12
+    assert len({parsed(line)["example"] for line in path.read_bytes().splitlines()}) == 12
 
 
 CHILD = """

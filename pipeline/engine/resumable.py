@@ -12,7 +12,12 @@ Value = Any
 
 
 def values(
-    path: Path, batches: Sequence[Sequence[int]], compute: Callable[[Sequence[int]], Sequence[Value]], activity: str, unit: str
+    path: Path,
+    batches: Sequence[Sequence[int]],
+    compute: Callable[[Sequence[int]], Sequence[Value]],
+    activity: str,
+    unit: str,
+    is_value: Callable[[Value], bool] = lambda value: value is not None,
 ) -> list[Value]:
     """The value of every row, in the order of the rows.
 
@@ -21,9 +26,14 @@ def values(
         batches: indices of rows, every one once.
         compute: takes a batch, gives a value for each of its rows.
         activity, unit: what is done, and to what, for the progress line.
+        is_value: whether something that was kept can be a value; what cannot is computed again.
     """
     count = sum(map(len, batches))
-    with Kept(path) as log, meter(activity, count, unit) as progress:
+
+    def is_row(entry: dict[str, Value]) -> bool:
+        return isinstance(entry.get("row"), int) and 0 <= entry["row"] < count and is_value(entry.get("value"))
+
+    with Kept(path, is_row) as log, meter(activity, count, unit) as progress:
         done = {entry["row"]: entry["value"] for entry in log.rows}
         for batch in batches:
             if not all(row in done for row in batch):  # a batch that was cut off is done again as a whole

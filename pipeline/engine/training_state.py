@@ -4,10 +4,15 @@ import csv
 import math
 import os
 import time
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from pipeline.store.disk import set_aside
 
 
 @cache
@@ -41,6 +46,24 @@ def warmup_steps(steps: int, share: float) -> int:
     return 0 if steps == 1 else math.ceil(share * steps)
 
 
+COUNTERS = ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")
+PARTS = ("tensors", "random", "optimizer", "schedule")
+"""With COUNTERS, the entries of a resume point."""
+UNREADABLE = (BadZipFile, UnpicklingError, EOFError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError)
+"""What reading a damaged resume point raises."""
+
+
+def whole_state(path: Path) -> dict[str, Any]:
+    """A resume point, every byte as it was written. Raises one of UNREADABLE."""
+    import torch
+
+    with ZipFile(path) as file:  # torch.load compares no CRC
+        if damaged := file.testzip():
+            raise ValueError(f"{damaged} is damaged")
+    values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return values
+
+
 @dataclass
 class State:
     """Everything that decides the rest of a run."""
@@ -64,7 +87,7 @@ class State:
 
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / "state.part"
-        values = {name: getattr(self, name) for name in ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")}
+        values = {name: getattr(self, name) for name in COUNTERS}
         values |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
         with part.open("wb") as file:
             torch.save(values | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
@@ -76,15 +99,33 @@ class State:
         """Go on from the resume point in the folder, if there is one."""
         import torch
 
-        if not (folder / "state.pt").exists():
+        path = folder / "state.pt"
+        if not path.exists():
             return
-        values = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-        self.load_tensors(values.pop("tensors"))
-        self.optimizer.load_state_dict(values.pop("optimizer"))
-        self.schedule.load_state_dict(values.pop("schedule"))
-        set_random_state(values.pop("random"))
-        for name, value in values.items():
-            setattr(self, name, value)
+        start = {name: value.detach().clone() for name, value in self.tensors.items()}
+        optimizer, schedule, generators = deepcopy(self.optimizer.state_dict()), self.schedule.state_dict(), random_state()
+        try:
+            self.take(whole_state(path))
+        except torch.OutOfMemoryError:
+            raise
+        except UNREADABLE as error:
+            set_aside(path, f"it is damaged ({type(error).__name__}), and training begins anew")
+            self.load_tensors(start)
+            self.optimizer.load_state_dict(optimizer)
+            self.schedule.load_state_dict(schedule)
+            set_random_state(generators)
+
+    def take(self, values: dict[str, Any]) -> None:
+        """Go on from what save() wrote. Raises one of UNREADABLE, if it is something else; the state is then half changed."""
+        shapes = {name: value.shape for name, value in values["tensors"].items()}
+        if values.keys() != {*COUNTERS, *PARTS} or shapes != {name: value.shape for name, value in self.tensors.items()}:
+            raise ValueError("not the state of this training")
+        self.load_tensors(values["tensors"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.schedule.load_state_dict(values["schedule"])
+        set_random_state(values["random"])
+        for name in COUNTERS:
+            setattr(self, name, values[name])
 
     def load_tensors(self, values: dict[str, Any]) -> None:
         """Copy values into the trained parameters, by name."""

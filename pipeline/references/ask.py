@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,7 +86,7 @@ def answers(
         ModelError: the endpoint refuses a request, or does not answer. The finished replies stay in `path`.
     """
     endpoint = Endpoint(call, ready_key(call, offline))
-    with Kept(path) as log, meter("asking", len(heldout), "questions") as progress:
+    with Kept(path, is_reply) as log, meter("asking", len(heldout), "questions") as progress:
         replies = {reply.example: reply for reply in (Reply(**row) for row in log.rows)}
         unanswered = [example for example in heldout if example.id not in replies]
         progress.advance(len(heldout) - len(unanswered))
@@ -101,6 +101,12 @@ def answers(
         except ModelError as error:
             raise ModelError(error.problem, f"{error.remedy} Answers kept: {len(replies)} of {len(heldout)}.") from None
     return [replies[example.id] for example in heldout]
+
+
+def is_reply(row: dict[str, Any]) -> bool:
+    """Whether a line of the finished replies holds one."""
+    names = {field.name for field in fields(Reply)}
+    return row.keys() == names and isinstance(row["example"], str) and isinstance(row["text"], str)
 
 
 class Asker:

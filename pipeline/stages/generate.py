@@ -152,7 +152,7 @@ class ArmAnswers:
             rows = self.backend.generate([self.prompts.ids[index] for index in batch], self.stop, sampling)
             return [asdict(prediction(example, row, self.stop, self.render.decode)) for example, row in zip(examples, rows, strict=True)]
 
-        return [records.of(row, Prediction) for row in resumable.values(path, batches, answer, "answering", "examples")]
+        return [records.of(row, Prediction) for row in resumable.values(path, batches, answer, "answering", "examples", is_prediction)]
 
     def sampling(self, batch: list[Example], number: int) -> SamplingParams:
         """Seeded by the batch and the round, so that a killed run continues with what it would have drawn."""
@@ -189,6 +189,14 @@ class ArmAnswers:
     @cached_property
     def choice_ids(self) -> list[list[list[int]]]:
         return [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in self.prompts.examples]
+
+
+def is_prediction(value: Any) -> bool:
+    """Whether what the resume folder kept of an answer is one."""
+    try:
+        return isinstance(records.of(value, Prediction).text, str)
+    except (TypeError, AttributeError):
+        return False
 
 
 def prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:

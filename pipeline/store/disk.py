@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import MachineError, UserError
+from pipeline.progress import say
 
 ELSEWHERE = "Choose another place with --store."
 PERMISSION = ("no permission", "Choose another place with --store, or change the folder's permissions.")
@@ -27,6 +28,7 @@ EXPLANATIONS = {
     errno.EMFILE: ("too many files are open", "Raise the limit (`ulimit -n`), and run the same command again."),
 }
 """By error number what is wrong, and what to do."""
+ON_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 NUMBER = re.compile(r"os error (\d+)|Os \{ code: (\d+)")
 """How libraries written in Rust spell the number of an error."""
 
@@ -56,7 +58,8 @@ def explanation(error: BaseException, folder: Path) -> MachineError | None:
     if number not in EXPLANATIONS:
         return None
     problem, remedy = EXPLANATIONS[number]
-    return MachineError(f"cannot write to {name or folder}: {problem}", remedy)
+    verb = "write to" if number in ON_WRITING else "use"
+    return MachineError(f"cannot {verb} {name or folder}: {problem}", remedy)
 
 
 def number_of(error: BaseException) -> tuple[int | None, str | None]:
@@ -67,3 +70,10 @@ def number_of(error: BaseException) -> tuple[int | None, str | None]:
         return int(match[1] or match[2]), None
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return number_of(earlier) if isinstance(earlier, OSError) else (None, None)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Give a damaged file of a resume point another name, in place of one that was set aside before, and say so."""
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    say(f"  {path}: {why}; the file was set aside as {aside.name}")
