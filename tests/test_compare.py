@@ -14,7 +14,7 @@ from pipeline.store.result_folders import ComparisonFolder
 from tests import project, tiny
 from tests.verdicts import judge
 
-HELDOUT = tiny.examples(40)
+HELDOUT = [replace(example, choices=("yes", "no maybe")) for example in tiny.examples(40)]
 ALIVE = {"tensors": 14, "zero_tensors": [], "targets": 14, "unmatched": [], "probes": 8, "largest_logit_difference": 0.5}
 DEAD = ALIVE | {"largest_logit_difference": 0.0}
 TASK = {**project.TASK, "data": {"train": "a.jsonl", "heldout": "b.jsonl"}}

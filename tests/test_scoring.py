@@ -53,7 +53,7 @@ def test_scores_lift_and_test_of_one_seed():
     assert first["low"] < 0.45 < first["high"]
     assert (first["test"], first["p"]) == ("exact McNemar", pytest.approx(binomtest(1, 11).pvalue))
     assert (first["primary"], second["primary"], second["test"], second["metric"]) == (True, False, "paired randomization", "bleu")
-    assert second["tuned"] == pytest.approx(sacrebleu.corpus_bleu(TUNED, [TARGETS]).score / 100)
+    assert second["tuned"] == pytest.approx(sacrebleu.BLEU(effective_order=True).corpus_score(TUNED, [TARGETS]).score / 100)
     assert judge(scored.comparisons, 0.95, "holm")[0]["verdict"] == "better"
     back = compare(heldout(TARGETS), say(TUNED), [say(BASE)], answer, settings())
     assert judge(back.comparisons, 0.95, "holm")[0]["verdict"] == "worse"

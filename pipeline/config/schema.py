@@ -73,6 +73,10 @@ class InlineTask(Section):
     """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
     answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
     """How the answer is read out of the model's text."""
+    decimal_mark: Literal[".", ","] | None = None
+    """How the data write decimals: `.` as in 1,234.5, `,` as in 1.234,5. Unset: a number that can be read both ways is not."""
+    span: Positive | None = None
+    """Distance between the ends of the scale of `mae_similarity`; unset: 5."""
     grounded: bool = False
     """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations."""
     max_new_tokens: Count = 64

@@ -15,7 +15,9 @@ from pipeline.errors import DataError, RecipeError, suggest
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
-PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "number": parsers.number, "json": parsers.json}
+PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
+ADDED = ("decimal_mark", "span")
+"""Keys that artifacts were made without; they enter a key only where they are set."""
 
 
 def find(entry: str | InlineTask) -> Task:
@@ -41,7 +43,9 @@ def find(entry: str | InlineTask) -> Task:
 
 def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
-    return entry if isinstance(entry, str) else entry.model_dump(mode="json")
+    if isinstance(entry, str):
+        return entry
+    return {name: value for name, value in entry.model_dump(mode="json").items() if not (name in ADDED and value is None)}
 
 
 def from_spec(spec: str | dict[str, Any]) -> Task:
@@ -87,11 +91,13 @@ def build_task(entry: InlineTask) -> Task:
         train=(source_of(entry.data, entry.data.train),),
         heldout=(source_of(entry.data, entry.data.heldout),),
         example=example_maker(entry),
-        answer=PARSERS[entry.answer],
+        answer=PARSERS.get(entry.answer) or parsers.number_in(entry.decimal_mark),
         metrics=entry.metrics,
         max_new_tokens=entry.max_new_tokens,
         choices=entry.choices,
         stop=entry.stop,
+        decimal_mark=entry.decimal_mark,
+        span=entry.span or Task.span,
         grounded="text" if entry.grounded else "",
     )
 

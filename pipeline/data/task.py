@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pipeline.arms import Constraint
 from pipeline.config.validation_errors import nearest
 from pipeline.errors import RecipeError
+from pipeline.metrics.numbers import Mark
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
@@ -79,6 +80,10 @@ class Task:
     """Indices of training rows that are part of every prompt and so are not trained on."""
     preface: Callable[[Sequence[Example]], str] | None = None
     """Makes the text before every prompt from the shots."""
+    decimal_mark: Mark | None = "."
+    """How its data write decimals; None: not known, so that `1.234` is not read."""
+    span: float = 5.0
+    """Distance between the ends of its scale, for metrics that need one."""
     paper: "Paper | None" = None
     """How LoRA Land scored the task."""
     grounded: Literal["", "text", "slots"] = ""
@@ -87,6 +92,11 @@ class Task:
     """The meaning representation of an example, where answers are grounded in `slots`."""
     accepted: Callable[[Example], list[str]] | None = None
     """Correct answers besides the target; an answer may name whatever they name."""
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """What its metrics are told; see metrics.load."""
+        return {"decimal_mark": self.decimal_mark, "span": self.span}
 
     @property
     def constraint(self) -> Constraint:

@@ -37,12 +37,13 @@ def load(name: str, **options: Any) -> "Metric":
     """A new instance of the metric of that name; it keeps its inputs in memory. Raises RecipeError on a name that no folder has.
 
     Args:
-        options: for the metrics that run code, as `unsafe=True`; others take none.
+        options: `unsafe=True` for the metrics that run code, and settings of the task; every metric takes those that it knows.
     """
     if name not in names():
         raise RecipeError(f"There is no metric '{name}'.", suggest(name, names()))
     from evaluate.loading import import_main_class
 
     kind = import_main_class(f"pipeline.metrics.{name}.{name}")
-    metric: Metric = kind(keep_in_memory=True, **(options if kind.runs_code else {}))
+    known = {key: value for key, value in options.items() if key in kind.options}
+    metric: Metric = kind(keep_in_memory=True, **known)
     return metric

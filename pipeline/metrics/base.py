@@ -8,7 +8,6 @@ one matrix product of resampling weights and rows (see stats.py), and no text is
 import abc
 import inspect
 import json
-import unicodedata
 from typing import Any, Literal
 
 import datasets
@@ -28,7 +27,9 @@ class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carrie
     """Its inputs. answer: the parsed answer and the parsed target. text: the whole text and the target, unparsed. tests: the parsed answer
     and the example's `extra["tests"]`. samples: a JSON list of parsed answers and `extra["tests"]`."""
     runs_code: bool = False
-    """Whether it runs predictions as programs, and so takes the options of metrics.load."""
+    """Whether it runs predictions as programs, and so takes `unsafe`."""
+    options: tuple[str, ...] = ()
+    """The settings of a task that its constructor takes."""
     reference_url: str = ""
 
     @property
@@ -107,11 +108,6 @@ def ratio(numerator: Array, denominator: Array, otherwise: float = 0.0) -> Array
     quotient = np.full(np.shape(denominator), otherwise)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
     return quotient
-
-
-def normalise(text: str) -> str:
-    """Text for comparison: Unicode NFKC, case folded, single spaces, none at the ends."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def json_object(text: str) -> dict[str, Any]:

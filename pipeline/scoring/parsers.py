@@ -8,15 +8,27 @@ import ast
 import json as jsonlib
 import re
 import warnings
-from decimal import Decimal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
+import regex
+
+from pipeline.metrics import numbers, words
+from pipeline.scoring import choice_reader
+from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, without_cue
 from pipeline.store.records import Example, reject_constant
 
-NUMBER = re.compile(r"(?:(?<!\w)[-+])?(?<!\w)(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
-"""`-1,234.5`, `.5`, `2e-4`. In `5-3` the sign is a minus between two numbers; the 2 of `H2O` is none."""
-
-TRUTH = re.compile(r"(?<!\w)(?:(yes|true)|no|false)(?!\w)", re.IGNORECASE)
+BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+NUMBER_CUE = regex.compile(
+    rf"(?:{ANSWER_CUES}|答案|答え|정답|ответ|الإجابة|उत्तर|คำตอบ)\b[^.\n:：=]{{0,40}}?(?:\bis\b|\bare\b|\bwas\b|[:：=]|->|→|是|为|為|は)+",
+    regex.IGNORECASE,
+)
+BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
+DASH = re.compile(r"^[-*•·▪◦–]\s+")
+SHORT_UNIT = 2
+"""Words that may follow the number of a first line that is the whole answer."""
 BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
 """Curly brackets, and strings, so that brackets inside strings do not count."""
 QUERY = r"\bSELECT\b.*(?:\n(?:[ \t]+\S|(?:FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|UNION|JOIN)\b).*)*"
@@ -39,50 +51,88 @@ def text(text: str, example: Example) -> str | None:
 
 
 def first_line(text: str, example: Example) -> str | None:
-    """The first line that is not blank."""
-    del example
-    return next((line.strip() for line in text.splitlines() if line.strip()), None)
+    """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    while (bare := words.unwrapped(DASH.sub("", without_cue(line, example)))) and bare != line:
+        line = bare
+    return line or None
 
 
 def choice(text: str, example: Example) -> str | None:
-    """The choice that occurs first in the text as a whole word, spelled as in the example; of two at one position the longer."""
-    matches = [
-        (match.start(), -len(name), match.group() != name, name) for name in example.choices if (match := whole_word(name).search(text))
-    ]
-    return min(matches)[-1] if matches else None
+    """The choice that the text gives, spelled as in the example; None where it names several or none for certain."""
+    return choice_reader.read(text, example)
 
 
-def whole_word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+def boolean(text: str, example: Example) -> str | None:
+    """Which of yes and true, or no and false, the text gives, spelled `yes` or `no`."""
+    read = choice_reader.read(text, replace(example, choices=("yes", "true", "no", "false")))
+    return None if read is None else "yes" if read in ("yes", "true") else "no"
 
 
 def number(text: str, example: Example) -> str | None:
-    """The number after the last `####`, else the last number, without thousands separators and trailing zeros: `$1,018.50` is `1018.5`."""
-    del example
-    _, mark, rest = text.rpartition("####")
-    numbers = [match.group() for match in NUMBER.finditer((rest if mark else text).replace("\u2212", "-"))]
-    if not numbers:
-        return None
-    plain = f"{Decimal((numbers[0] if mark else numbers[-1]).replace(',', '')):f}"
-    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
-    return "0" if plain == "-0" else plain
+    """The number that the text gives, where nobody said which decimal mark it uses: `1.234` and `1,234` are then not read."""
+    return read_number(text, example, None)
+
+
+@cache
+def number_in(mark: numbers.Mark | None) -> Callable[[str, Example], str | None]:
+    """The parser of numbers of a known decimal mark."""
+    return number if mark is None else partial(read_number, mark=mark)
+
+
+def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
+    """The number after the last `####`, in the last box, after the last cue, or alone on the first line; else the last number.
+
+    `$1,018.50` is `1018.5`. None if that number can be read in two ways.
+    """
+    part = numbers.plain(answer_part(text, example))
+    _, hashes, rest = part.rpartition("####")
+    if hashes:
+        return next(iter(numbers.find(rest, mark)), (0, None))[1]
+    if boxes := BOXED.findall(part):
+        return numbers.read(boxes[-1], mark)
+    if (stated := after_cue(part, mark)) is not None:
+        return stated.value
+    first = next((line for line in part.splitlines() if line.strip()), "")
+    first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
+    alone = numbers.find(first, mark)
+    if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT:
+        return alone[0].value
+    found = numbers.find(part, mark)
+    return found[-1].value if found else None
+
+
+def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
+    """The number of the last sentence that says what the answer is: the first in it, or what an equation in it comes to."""
+    for cue in reversed(list(NUMBER_CUE.finditer(part))):
+        sentence = regex.split(r"\n|[.。!?](?:\s|$)", part[cue.end() :], maxsplit=1)[0]
+        if found := numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark):
+            return found[0]
+    return None
 
 
 def json(text: str, example: Example) -> str | None:
-    """The first whole JSON object, spelled as `json.dumps(value, ensure_ascii=False, sort_keys=True)` spells it."""
-    del example
-    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant)
+    """The first whole JSON object, spelled as `spell` does; where there is none, the first dictionary as Python writes it."""
+    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=single_keys)
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
             return spell(decoder.raw_decode(text, start)[0])
         except (ValueError, RecursionError):
             continue
-    return None
+    return python_dict(text, example)
+
+
+def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; raises ValueError where one key has two values."""
+    read = dict(pairs)
+    if any(read[key] != value for key, value in pairs):
+        raise ValueError("a key has two values")
+    return read
 
 
 def spell(value: Any) -> str:
-    """Canonical JSON text. Raises TypeError or ValueError for a value that is not JSON."""
-    spelled = jsonlib.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    """Canonical JSON text: keys are sorted, and 3.0 is 3. Raises TypeError or ValueError for a value that is not JSON."""
+    spelled = jsonlib.dumps(words.same_numbers(value), ensure_ascii=False, sort_keys=True, allow_nan=False)
     spelled.encode()  # raises on half of a surrogate pair, which no file can hold
     return spelled
 
@@ -91,13 +141,17 @@ def python_dict(text: str, example: Example) -> str | None:
     """The first whole dictionary, written as JSON or as Python (`{'b': ['x'], 'a': None}`), spelled as `json` spells it."""
     del example
     for start, end in braces(text):
-        for read in (jsonlib.loads, ast.literal_eval):
+        for read in (strict_json, ast.literal_eval):
             try:
                 with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
                     return spell(read(text[start:end]))
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 continue
     return None
+
+
+def strict_json(text: str) -> Any:
+    return jsonlib.loads(text, object_pairs_hook=single_keys)
 
 
 def braces(text: str) -> list[tuple[int, int]]:
@@ -112,17 +166,17 @@ def braces(text: str) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def boolean(text: str, example: Example) -> str | None:
-    """The first of yes, true, no and false that occurs as a whole word, spelled `yes` or `no`."""
-    del example
-    match = TRUTH.search(text)
-    return None if match is None else "yes" if match[1] else "no"
-
-
 def topics(text: str, example: Example) -> str | None:
-    """The labels of the first line in lower case, sorted, without duplicates: `Trade; earn, TRADE.` is `earn, trade`."""
-    line = first_line(text, example) or ""
-    labels = {" ".join(re.sub(r"^[\W_]+|[\W_]+$", "", part).split()) for part in re.split("[,;]", line.lower())}
+    """The labels of the first line, or of a list with one a line, in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`."""
+    rows = [line for line in answer_part(text, example).splitlines() if without_cue(line, example).strip()]
+    first = without_cue(rows[0], example) if rows else ""
+    listed = [first]
+    for row in rows[1:]:
+        if re.search("[,;:]", first) or not (BULLET.match(row) and (BULLET.match(rows[0]) or rows[0].rstrip().endswith(":"))):
+            break
+        listed.append(row)
+    parts = [part for row in listed for part in re.split("[,;]", BULLET.sub("", row).lower())]
+    labels = {" ".join(re.sub(r"^[\W_]+|[\W_]+$", "", part).split()) for part in parts}
     return ", ".join(sorted(labels - {""})) or None
 
 

@@ -73,7 +73,7 @@ def settings_of(work: Work, task: Task, with_samples: bool) -> scoring.Settings:
     """Code tasks with random samples are scored by pass@k too."""
     names = (*task.metrics, "pass_at_k") if with_samples and "pass_at_1" in task.metrics else task.metrics
     statistics = {name: work.params[name] for name in ("confidence", "resamples", "interval", "seed")}
-    return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code})
+    return scoring.Settings(task.name, names, **statistics, options={"unsafe": work.machine.unsafe_code} | task.metric_options)
 
 
 def folder_of(work: Work, name: InputName) -> Path:
@@ -147,7 +147,7 @@ def other_task_suite(work: Work, name: str, task: Task) -> Suite:
     base, tuned = (
         scoring.read_arm(f"{arm} on {name}", predictions_of(work, arm, suite=name), heldout, task.answer) for arm in ("base", "tuned")
     )
-    metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code)
+    metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code, **task.metric_options)
     rows = scoring.score_two_arms(metric, base, tuned, heldout, task.answer)
     suite = non_inferiority.task_suite(rows, stats.group_ids(heldout), work.params["margin"], work.params["confidence"])
     # a base that scores no more than the margin has nothing to lose by it

@@ -1,8 +1,10 @@
 """STS-B: how alike are two sentences, from 0 to 5?"""
 
+import re
+
 from pipeline.data.task import Paper, Row, Task
 from pipeline.errors import DataError
-from pipeline.scoring import parsers
+from pipeline.metrics import numbers
 from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, value, words
 
@@ -19,10 +21,11 @@ def example(row: Row) -> Example:
 
 
 def answer(text: str, example: Example) -> str | None:
-    """The first number, if it lies on the scale; what follows may be chatter."""
-    match = parsers.NUMBER.search(text)
-    number = parsers.number(match[0], example) if match else None
-    return number if number is not None and 0 <= float(number) <= HIGHEST else None
+    """The first number, if it lies on the scale; `4/5` is 4, and what follows may be chatter."""
+    del example
+    number = next((found.value for found in numbers.find(re.sub(r"(?<=\d)\s*/\s*5\b", "", text), ".")), None)
+    value = numbers.as_float(number, ".")
+    return number if value is not None and 0 <= value <= HIGHEST else None
 
 
 TASK = Task(

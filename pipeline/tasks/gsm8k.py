@@ -22,7 +22,7 @@ TASK = Task(
     train=(Source("train", hub="openai/gsm8k", config="main", revision=REVISION, rows=7473),),
     heldout=(Source("test", hub="openai/gsm8k", config="main", revision=REVISION, rows=1319),),
     example=example,
-    answer=parsers.number,
+    answer=parsers.number_in("."),
     metrics=("exact_match", "paper_last_number"),
     max_new_tokens=400,
     paper=Paper(

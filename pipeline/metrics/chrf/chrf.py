@@ -3,6 +3,7 @@
 from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from pipeline.metrics.base import Array, Metric, ratio
+from pipeline.metrics.words import composed
 
 ORDERS = 6
 BETA = 2
@@ -18,7 +19,8 @@ class Chrf(Metric):
 
     def statistics(self, prediction: str, reference: str) -> list[float]:
         row: list[float] = []
-        pairs = zip(extract_all_char_ngrams(prediction, ORDERS), extract_all_char_ngrams(reference, ORDERS), strict=True)
+        counted = (extract_all_char_ngrams(composed(text), ORDERS) for text in (prediction, reference))
+        pairs = zip(*counted, strict=True)
         for predicted, expected in pairs:
             # As in sacrebleu, predicted n-grams do not count if the reference is too short to have any.
             row += [predicted.total() if expected else 0, expected.total(), (predicted & expected).total()]

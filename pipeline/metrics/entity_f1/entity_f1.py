@@ -1,12 +1,13 @@
 """Named entities that are found."""
 
-from pipeline.metrics.base import MicroF1, json_object, normalise
+from pipeline.metrics.base import MicroF1, json_object
+from pipeline.metrics.words import normalise
 
 
 class EntityF1(MicroF1):
     """Micro F1 over entities, the pairs (type, text) of a JSON object {type: [texts]}, case and runs of blanks aside.
 
-    A text named twice under one type counts once; a lone string counts as a list of one.
+    A text named twice under one type counts once; a lone string counts as a list of one, null and an empty text as none.
     """
 
     def items(self, text: str) -> set[tuple[str, str]]:
@@ -14,4 +15,5 @@ class EntityF1(MicroF1):
             (normalise(kind), normalise(str(entity)))
             for kind, entities in json_object(text).items()
             for entity in (entities if isinstance(entities, list) else [entities])
+            if entity not in (None, "")
         }

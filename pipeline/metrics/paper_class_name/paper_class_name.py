@@ -2,7 +2,7 @@
 
 from pipeline.metrics.base import MeanMetric
 from pipeline.metrics.lenient import REFERENCE_URL
-from pipeline.metrics.rouge import f_measure
+from pipeline.metrics.rouge import ascii_f_measure
 
 CLASSES = (
     "Company", "EducationalInstitution", "Artist", "Athlete", "OfficeHolder", "MeanOfTransportation", "Building", "NaturalPlace",
@@ -23,7 +23,7 @@ class PaperClassName(MeanMetric):
     reference_url = REFERENCE_URL
 
     def score(self, prediction: str, reference: str) -> float:
-        return f_measure("rougeL", class_name(prediction), class_name(reference))
+        return ascii_f_measure("rougeL", class_name(prediction), class_name(reference))
 
 
 def class_name(text: str) -> str:

@@ -1,7 +1,7 @@
 """ROUGE-L as the LoRA Land paper counts it."""
 
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.rouge import REFERENCE_URL, f_measure
+from pipeline.metrics.rouge import REFERENCE_URL, ascii_f_measure
 
 
 class PaperRouge(MeanMetric):
@@ -16,4 +16,4 @@ class PaperRouge(MeanMetric):
     reference_url = REFERENCE_URL
 
     def score(self, prediction: str, reference: str) -> float:
-        return f_measure("rougeL", prediction, reference)
+        return ascii_f_measure("rougeL", prediction, reference)

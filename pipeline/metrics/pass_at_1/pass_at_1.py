@@ -14,6 +14,7 @@ class CodeMetric(MeanMetric):
     """A metric that runs code. A reference is JSON {"prefix", "check", "entry_point"}, see `program`."""
 
     runs_code = True
+    options = ("unsafe", "workers", "k")
 
     def __init__(self, unsafe: bool = False, workers: int | None = None, **options: Any) -> None:
         """`unsafe` runs the code even on a machine without a sandbox; `workers` programs run at a time, by default one a processor."""

@@ -2,7 +2,8 @@
 
 import re
 
-from pipeline.metrics.base import MeanMetric, normalise
+from pipeline.metrics.base import MeanMetric
+from pipeline.metrics.words import normalise
 
 QUOTES = re.compile(r"(?<!\w)[\"'`]+|[\"'`]+(?!\w)")
 SIGNS = re.compile(r" ?(<=|>=|<>|!=|[=<>,()]) ?")

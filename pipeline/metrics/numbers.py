@@ -1,0 +1,167 @@
+"""Reads numbers as people write them: thousands separators, decimal commas, fractions, digits of any script. Nothing is guessed.
+
+`1.234` is a number between 1 and 2 in English and more than a thousand in German, so it has no value until the decimal mark is known.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+Mark = Literal[".", ","]
+"""The decimal mark of a data set; None where it is not known."""
+
+BLANK = " \u00a0\u2009\u202f"
+NUMBER = re.compile(
+    rf"""
+    (?P<sign>(?<![\w)\]}}])[-+](?=(?:\\?[$€£¥₹₽₩₺])?[.]?\d))?
+    (?<![\w])(?<![\w][.,](?=\d))(?:\\?[$€£¥₹₽₩₺])?
+    (?:
+        (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d)|\d\d?-\d\d?-\d{{4}}(?!\d))
+      | (?P<mixed>\d{{1,9}})[ ]?(?P<part>\d{{1,9}}/\d{{1,9}})(?![\d/.,]*\d)
+      | (?P<body>(?:\d{{1,3}}(?:[{BLANK}]\d{{3}})+(?!\d)|\d+|(?=[.]\d))(?:[.,'’٫٬_:/]\d+)*)
+        (?P<exponent>[eE][-+]?\d{{1,3}}(?![\w]))?
+    )
+    (?P<power>\s?(?:\^|\*\*)\s?[\d{{(-]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉])?
+    (?:[ ]?(?P<scale>hundred|thousand|million|billion|trillion)(?!\w))?
+    (?P<unsure>[ ]?(?:tsd|mio|mrd|mln|mrz|bn|lakh|crore|тыс|млн|млрд|[万萬億亿千百兆])(?!\w)|[万萬億亿兆])?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A run of digits with everything that may belong to it. In `5-3` the sign is a minus between two numbers; the 2 of `H2O` is none."""
+
+SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+LATEX = ((re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r"\1/\2"), (re.compile(r"(?<=\d)(?:\{,\}|\\[,!;])(?=\d{3})"), ","))
+WESTERN = re.compile(r"[1-9]\d{0,2}(?:\D\d{3})+")
+INDIAN = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}")
+DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+"""Thousands to some readers and thousandths to others."""
+LONGEST = 2000
+"""Digits of a run that is still read as a number."""
+
+
+class Number(NamedTuple):
+    """A number found in a text."""
+
+    start: int
+    value: str | None
+    """Its canonical spelling; None where the text can be read in more than one way, or is a power or another form that is not read."""
+
+
+def find(text: str, mark: Mark | None) -> list[Number]:
+    """All numbers in a text, in order; dates and times are none. Positions count in `plain(text)`."""
+    return [Number(match.start(), value_of(match, mark)) for match in runs(plain(text))]
+
+
+def read(text: str, mark: Mark | None) -> str | None:
+    """The number that a text consists of, a unit aside, in canonical spelling; None if it is none, or not certainly one."""
+    numbers = find(text, mark)
+    return numbers[0].value if len(numbers) == 1 else None
+
+
+def runs(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in NUMBER.finditer(text) if not match["date"] and not is_date_or_time(match["body"] or ""))
+
+
+def plain(text: str) -> str:
+    """The text with the digits and signs of other scripts, of LaTeX and of typesetting in ASCII."""
+    if not text.isascii():
+        text = "".join(map(plain_character, text))
+    for pattern, replacement in LATEX:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def plain_character(character: str) -> str:
+    if unicodedata.category(character) == "Nd":
+        return str(unicodedata.digit(character))
+    if unicodedata.decomposition(character).startswith("<fraction>"):
+        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
+    return {"\u2212": "-", "\u2044": "/", "\uff0e": ".", "\uff0c": ",", "\ufe63": "-", "\uff0d": "-"}.get(character, character)
+
+
+def is_date_or_time(body: str) -> bool:
+    return bool(re.fullmatch(r"\d{1,2}:\d\d(?::\d\d)?|\d{1,2}([./])\d{1,2}\1(?:\d{4}|\d\d)|\d{4}([./])\d{1,2}\2\d{1,2}", body))
+
+
+def value_of(match: re.Match[str], mark: Mark | None) -> str | None:
+    """The canonical spelling of a run."""
+    if match["power"] or match["unsure"]:
+        return None
+    value = Fraction(match["part"]) + int(match["mixed"]) if match["part"] and not match["part"].endswith("/0") else None
+    if match["body"]:
+        value = body_value(match["body"], match["exponent"] or "", mark)
+    if value is None:
+        return None
+    return spell(value * SCALES.get((match["scale"] or "").lower(), 1) * (-1 if match["sign"] == "-" else 1), mark)
+
+
+def body_value(body: str, exponent: str, mark: Mark | None) -> Fraction | None:
+    if len(body) > LONGEST:
+        return None
+    if re.fullmatch(r"\d+/0*[1-9]\d*", body):
+        return Fraction(body)
+    digits = ungrouped(body, mark)
+    return None if digits is None else Fraction(Decimal(digits + exponent))
+
+
+def ungrouped(body: str, mark: Mark | None) -> str | None:
+    """The digits of a run without its thousands separators and with a point as decimal mark; None if that is not certain."""
+    body = body.replace("’", "'")
+    separators = set(re.findall(r"\D", body))
+    whole, decimal, rest = split_decimals(body, mark, separators)
+    if decimal is None or not (whole.isdecimal() or not whole or is_grouped(whole)):
+        return None
+    return re.sub(r"\D", "", whole) + (f".{rest}" if decimal else "")
+
+
+def is_grouped(whole: str) -> bool:
+    """Whether the separators of a whole number stand where thousands do, in the West or in India."""
+    return bool(INDIAN.fullmatch(whole) or (WESTERN.fullmatch(whole) and len(set(re.findall(r"\D", whole))) == 1))
+
+
+def split_decimals(body: str, mark: Mark | None, separators: set[str]) -> tuple[str, str | None, str]:
+    """(whole part, decimal mark, decimals); the mark is empty for a whole number, and None if it cannot be told."""
+    marks = separators & {".", ",", "٫"}
+    last = max(marks, key=body.rfind, default="")
+    if not marks or (body.count(last) > 1 and last != mark and len(marks) == 1):
+        return body, "", ""  # every separator groups, which `ungrouped` checks
+    if body.count(last) > 1:
+        return body, None, ""
+    whole, _, rest = body.rpartition(last)
+    if mark is None and DOUBTFUL.fullmatch(body):
+        return body, None, ""
+    if mark is not None and last not in (mark, "٫"):
+        return (body, "", "") if marks == {last} else (body, None, "")
+    return whole, last, rest
+
+
+def spell(value: Fraction, mark: Mark | None) -> str:
+    """A number in the one spelling that reading returns, and that is read again as the same number.
+
+    `2.5` (`2,5` with a decimal comma), and `1/3` where no decimals are exact.
+    """
+    places = next((n for n in range(1100) if (value * 10**n).denominator == 1), None) if only_two_and_five(value.denominator) else None
+    if places is None:
+        return f"{value.numerator}/{value.denominator}"
+    digits = f"{abs(value.numerator) * 10**places // value.denominator:0{places + 1}d}"
+    whole, decimals = (digits[:-places], digits[-places:]) if places else (digits, "")
+    if mark is None and DOUBTFUL.fullmatch(f"{whole}.{decimals}"):
+        decimals += "0"
+    return ("-" if value < 0 else "") + whole + (f"{mark or '.'}{decimals}" if decimals else "")
+
+
+def only_two_and_five(number: int) -> bool:
+    for prime in (2, 5):
+        while number % prime == 0:
+            number //= prime
+    return number == 1
+
+
+def as_float(text: str | None, mark: Mark | None) -> float | None:
+    """The value of a canonical spelling of that mark."""
+    if text is None:
+        return None
+    return float(Fraction(text.replace(",", ".") if mark == "," else text))

@@ -1,0 +1,86 @@
+"""Text in one spelling, and split into words, in any script."""
+
+import unicodedata
+from typing import Any
+
+import regex
+
+NO_BLANKS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts that set no blanks between words."""
+MINUS = "\ue000"
+"""Stands for the minus of a number while other signs are dropped."""
+WORD = regex.compile(
+    rf"{MINUS}?(?:[{NO_BLANKS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{NO_BLANKS}]]+|[\p{{Extended_Pictographic}}--\p{{N}}]\p{{M}}*)", regex.V1
+)
+"""A word, a character of a script without blanks, or an emoji."""
+SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−]\p{Sc}?(?=\d)")
+UNSPACED = regex.compile(rf"[{NO_BLANKS}]\p{{M}}*")
+INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f]")
+STRAIGHT = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+WRAPS = (
+    ("**", "**"),
+    ("__", "__"),
+    ("*", "*"),
+    ("_", "_"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+    ("“", "”"),
+    ("«", "»"),
+    ("„", "“"),
+    ("「", "」"),
+)
+LARGEST = 2.0**63
+
+
+def composed(text: str) -> str:
+    """Unicode NFC without signs that nobody sees; full-width and half-width forms are the plain ones. 10² stays another text than 102."""
+    if text.isascii():
+        return text
+    plain = "".join(unicodedata.normalize("NFKC", c) if is_width_form(c) else c for c in text)
+    return unicodedata.normalize("NFC", INVISIBLE.sub("", plain))
+
+
+def is_width_form(character: str) -> bool:
+    return unicodedata.decomposition(character).startswith(("<wide>", "<narrow>"))
+
+
+def normalise(text: str) -> str:
+    """Text for comparison: `composed`, straight quotes, case folded, single spaces, none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", composed(text).translate(STRAIGHT).casefold()).split())
+
+
+def unwrapped(text: str) -> str:
+    """The text without quotes or markup around the whole of it, and without its final full stop."""
+    while True:
+        bare = text.strip()
+        if bare.endswith((".", "。")) and not bare.endswith("..") and len(bare) > 1:
+            bare = bare[:-1]
+        for opening, closing in WRAPS:
+            inside = bare[len(opening) : -len(closing)]
+            if len(bare) > len(opening + closing) and bare.startswith(opening) and bare.endswith(closing) and opening not in inside:
+                bare = inside
+        if bare == text:
+            return bare
+        text = bare
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words; the minus of a number is part of it. Text without any has its single characters instead."""
+    folded = composed(text).lower()
+    found = [word.replace(MINUS, "-") for word in WORD.findall(SIGNED.sub(MINUS, folded))]
+    return found or [character for character in folded if not character.isspace()]
+
+
+def spaced(text: str) -> str:
+    """The text with blanks around every character of a script that has none."""
+    return str(UNSPACED.sub(r" \g<0> ", composed(text)))
+
+
+def same_numbers(value: Any) -> Any:
+    """A JSON value in which 3.0 is 3, at any depth."""
+    if isinstance(value, dict):
+        return {key: same_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [same_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST else value

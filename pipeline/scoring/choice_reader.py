@@ -1,0 +1,207 @@
+"""Reads which of a closed set of answers a text gives, as a careful reader does; None where the text does not say it for certain.
+
+The article `a`, the `d` of `I'd` and the pronoun `I` are no options; `not B` does not choose B; a text that names two
+different choices and says of neither that it is the answer has none.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import regex
+
+from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, answer_part, cues, unified, without_cue
+from pipeline.store.records import Example
+
+FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
+BETWEEN = r"[\s_\-‐‑–]+"
+"""What may stand for a blank inside a label."""
+NO_BLANKS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+"""Scripts that set no blanks between words."""
+ARTICLES = regex.compile(r"[AEIOUY]")
+"""Capital letters that are words of their own in some language."""
+VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
+NEGATION = regex.compile(
+    r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|unlike|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
+    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا)|n't)\s+"
+    r"(?:(?:a|an|the|be|is|are|so|really|very|quite|simply|just|option|choice|answer|es|está|ist|eine?|est|é|είναι)\s+){0,3}[\"'(\[*]*$"
+    r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
+    FLAGS,
+)
+"""Ends right before what it denies."""
+DENIED_AFTER = regex.compile(r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)", FLAGS)
+LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
+"""`no` before a word is mostly no answer: `no doubt`."""
+JOINED = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
+"""Goes from one label of a list to the next."""
+STATED = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
+FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
+NAMES = "sentiment|category|class|topic|verdict|conclusion|prediction|答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
+CHOOSING = r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
+CORRECT = regex.compile(
+    r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+)?(?:correct|right|best|answer|true)\b", FLAGS
+)
+SHORT = 8
+"""Words of a first line that is taken for a whole answer although more lines follow."""
+
+
+class Mention(NamedTuple):
+    """One place where a choice stands in a text."""
+
+    name: str
+    start: int
+    end: int
+
+
+def read(text: str, example: Example) -> str | None:
+    """The choice that the text gives, spelled as in the example."""
+    if text.strip() in example.choices:
+        return text.strip()
+    part = answer_part(text, example)
+    found = mentions(part, example.choices)
+    if not found:
+        return None
+    for names in (leading(part, found, example), stated(part, found, example), short_line(part, found)):
+        if names:
+            return names.pop() if len(names) == 1 else None
+    return only({mention.name for mention in found if not denied(part, mention) and not asked(part, mention)})
+
+
+def only(names: set[str]) -> str | None:
+    return next(iter(names)) if len(names) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def pattern(choices: tuple[str, ...]) -> "regex.Pattern[str]":
+    """Matches any choice as a whole word, the longest first; group n is the n-th choice of `ordered`."""
+    return regex.compile("|".join(f"({label_pattern(unified(name))})" for name in ordered(choices)), FLAGS)
+
+
+def ordered(choices: tuple[str, ...]) -> list[str]:
+    return sorted(choices, key=lambda name: (-len(name), choices.index(name)))
+
+
+def label_pattern(name: str) -> str:
+    words = [piece for piece in regex.split(BETWEEN, name.strip()) if piece]
+    if not words:
+        return str(regex.escape(name.strip()))
+    camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in words]
+    return border(name.strip()[0], before=True) + BETWEEN.join(camel) + border(name.strip()[-1], before=False)
+
+
+def border(edge: str, before: bool) -> str:
+    """What may not stand right beside a label, by its own character there."""
+    if not regex.match(r"[\w]", edge) or regex.match(NO_BLANKS, edge):
+        return "" if before else r"(?!\p{M})"
+    if edge.isdecimal():
+        return r"(?<![\w%])(?<!\d[.,/:])(?<!(?<!\w)[-−+.])" if before else r"(?![\w%])(?![.,/:^]\d)(?!\p{M})"
+    if before:
+        return r"(?<!\w)(?<!\w['.])(?<!\w[-‐‑])"
+    return r"(?!\p{M})(?![+#])" + ("" if regex.match(r"\p{Hangul}", edge) else r"(?!\w)(?!'\w)(?![-‐‑.]\w)")
+
+
+def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
+    """All places where a choice stands, in order, without words that only look like one."""
+    names, found = ordered(choices), []
+    for match in pattern(choices).finditer(part):
+        name = names[match.lastindex - 1]
+        same = [other for other in choices if unified(other).casefold() == unified(name).casefold()]
+        if len(same) > 1:  # they differ in case alone
+            name = next((other for other in same if unified(other) == match[0]), "")
+        if name and is_choice(part, match.start(), match.end(), name):
+            found.append(Mention(name, match.start(), match.end()))
+    return found
+
+
+def is_choice(part: str, start: int, end: int, name: str) -> bool:
+    """Whether a word that equals a choice is meant as one."""
+    before, word, after = part[:start], part[start:end], part[end:]
+    if len(name) == 1 and name.isascii() and name.isalpha():
+        return is_letter(before, word, after)
+    if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 stand inside many words
+        return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
+    if name.casefold() == "no":
+        return not LOWER_NO.match(after) or bool(regex.search(rf"(?:{ANSWER_CUES}|{STATED})\s*$", before, FLAGS))
+    return True
+
+
+def is_letter(before: str, word: str, after: str) -> bool:
+    """Whether a single letter is an option: not an article, a pronoun or a variable."""
+    named = regex.search(rf"(?:\b(?:option|choice|letter|answer)|[(\[]|{STATED})[\s*\"'(\[]*$", before, FLAGS)
+    closed = regex.match(r"\s*[\"'*_`]*(?:[)\].:,;!?]|$|\n)", after)
+    at_start = regex.search(rf"(?:^|\n){MARKUP}$", before)
+    if word.islower():
+        return bool(closed and (named or at_start))
+    if ARTICLES.match(word) and regex.match(rf"\s+(?!{VERBS}\b)[\p{{Ll}}\d]", after):
+        return bool(regex.search(r"\b(?:option|choice|letter|answer)\s+[*\"'(\[]*$", before, FLAGS))
+    return True
+
+
+def leading(part: str, found: list[Mention], example: Example) -> set[str]:
+    """The choice that the first line consists of or begins with, if a sign or a reason follows it; several if it lists several."""
+    first, stripped = first_line(part, example)
+    opening = next((m for m in found if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
+    if opening is None or not stripped:
+        return set()
+    rest = part[opening.end :].split("\n", 1)[0]
+    listed, end = {opening.name}, opening.end
+    for mention in found:
+        if mention.start > end and (joint := JOINED.match(part[end : mention.start])) and joint.end() == mention.start - end:
+            listed.add(mention.name)
+            end = mention.end
+    ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", rest, FLAGS)
+    if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in found}) > 1 and len(opening.name) > 1:
+        return set()
+    return listed if ends or len(listed) > 1 else set()
+
+
+def first_line(part: str, example: Example) -> tuple[int, str]:
+    """Where the first line that is not blank begins after its cue, and what it says from there."""
+    start = 0
+    for line in part.split("\n"):
+        bare = without_cue(line, example)
+        if bare.strip():
+            return start + len(line) - len(bare), bare
+        start += len(line) + 1
+    return start, ""
+
+
+def stated(part: str, found: list[Mention], example: Example) -> set[str]:
+    """The choices of which the text says that they are the answer."""
+    cue = statement(cues(example.text)[0].rstrip(":：").strip())
+    return {
+        m.name for m in found if cue.search(part[max(0, m.start - 120) : m.start]) or (CORRECT.match(part[m.end :]) and not denied(part, m))
+    }
+
+
+@lru_cache(maxsize=64)
+def statement(last_cue: str) -> "regex.Pattern[str]":
+    """Matches what comes right before the answer where a text says which it is; last_cue: what the prompt ends with."""
+    names = "|".join([ANSWER_CUES, NAMES, *([regex.escape(last_cue)] if last_cue else [])])
+    marks = r"\s*_\"'`({\[$"
+    return regex.compile(
+        rf"(?:(?:{names})\b[^.\n:：]{{0,30}}?{STATED}|{CHOOSING}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
+        FLAGS,
+    )
+
+
+def short_line(part: str, found: list[Mention]) -> set[str]:
+    """The one choice of a short first line after which a blank line or nothing follows."""
+    block = regex.match(r"\s*([^\n]+)\n\s*\n", part)
+    if block is None or len(block[1].split()) > SHORT:
+        return set()
+    inside = {m.name for m in found if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
+    return inside if len(inside) == 1 and "?" not in block[1] else set()
+
+
+def denied(part: str, mention: Mention) -> bool:
+    """Whether the text says that it is not this choice."""
+    if mention.name.casefold() in ("yes", "no", "true", "false"):
+        return False
+    before = part[max(0, mention.start - 60) : mention.start]
+    return bool(NEGATION.search(before) or DENIED_AFTER.match(part[mention.end :]))
+
+
+def asked(part: str, mention: Mention) -> bool:
+    """Whether the choice stands in a question, after which something else is said."""
+    end = regex.search(r"[.!?。！？\n]", part[mention.end :])
+    return bool(end and end[0] in "?？" and part[mention.end + end.end() :].strip())
