@@ -16,7 +16,7 @@ from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
-ADDED = ("decimal_mark", "span")
+ADDED = ("decimal_mark", "span", "defaults")
 """Keys that artifacts were made without; they enter a key only where they are set."""
 
 
@@ -45,7 +45,7 @@ def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
     if isinstance(entry, str):
         return entry
-    return {name: value for name, value in entry.model_dump(mode="json").items() if not (name in ADDED and value is None)}
+    return {name: value for name, value in entry.model_dump(mode="json").items() if value or name not in ADDED}
 
 
 def from_spec(spec: str | dict[str, Any]) -> Task:
