@@ -228,6 +228,19 @@ def peak_memory(device: str) -> dict[str, int]:
     return peak
 
 
+def free_memory() -> int:
+    """Bytes that this process can still take: of the machine, or of its control group (a container's) if that is less."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError, KeyError):  # `max` where there is no limit
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        used = int((group / "memory.current").read_text()) - int(stat["inactive_file"])
+        return min(available, int((group / "memory.max").read_text()) - used)
+    return available
+
+
 def provenance(machine: Machine) -> dict[str, Any]:
     """How and on what a job ran, for its manifest."""
     return {"machine": asdict(machine), **surroundings(), "peak": peak_memory(machine.device)}

@@ -4,9 +4,10 @@ Every check takes what is still to be made and gives its obstacles, each in a li
 remedy: the store, data sets, bases, keys of endpoints, the sandbox, disk, GPU memory. `check()` is the list of them.
 """
 
+import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -18,15 +19,17 @@ from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.data import inline
 from pipeline.errors import MachineError, RecipeError, UserError
-from pipeline.machine import Machine
-from pipeline.models import base_model
-from pipeline.plan import Job
+from pipeline.machine import Machine, free_memory
+from pipeline.models import adapter_kinds, base_model
+from pipeline.plan import Job, Params
 from pipeline.references import endpoint
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical
 from pipeline.store.disk import explain_disk_errors
 
+IN_A_LAYER = re.compile(r"\.\d+\.")
+"""In the name of a tensor: it belongs to one of many equal layers, and not to embedding or head."""
 Artifacts = dict[Job, Artifact]
 """The finished jobs with their artifacts."""
 ADAPTER_BYTES = 4
@@ -35,6 +38,8 @@ RESUME_BYTES = 16
 """Bytes per adapter weight in a resume point: the weight, Adam's two moments, and the best step so far."""
 TOKEN_BYTES = 4
 """Bytes per token of an answer, as text."""
+LARGE_RANK = 256
+"""From here on an adapter may be what takes the memory."""
 ESTIMATE_ERROR = 1.1
 """How far the estimate of memory may be off (commands/estimate.py); a job that may fit is not refused."""
 
@@ -62,7 +67,7 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         *unreachable_bases(missing, remote),
         *unready_endpoints(missing, site.machine),
         *full_disks(missing, done, site.store),
-        *small_devices(missing, done, device_bytes(site.machine, missing)),
+        *too_small(missing, done, site.machine),
     ]
     if obstacles:
         first, *others = dict.fromkeys(obstacles)
@@ -211,10 +216,17 @@ def planned_writes(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterat
 
 
 def adapter_weights(job: Job, done: Artifacts) -> int:
-    """Parameters of the adapter that a fine-tuning job makes; 0 where the shape of its base is not known."""
-    shape = base_model.shape_of(job.params["model"])
+    """Parameters of the adapter that a fine-tuning job makes; 0 where neither the shape of its base nor its files are known."""
+    spec = job.params["model"]
+    shape = base_model.shape_of(spec)
     if shape is None:
-        return 0
+        targets = job.params["targets"]
+        widths = [
+            width
+            for name, width in base_model.matrices(spec).items()
+            if (IN_A_LAYER.search(name) if targets == "all-linear" else name.rpartition(".")[2] in targets)
+        ]
+        return adapter_kinds.of_params(job.params).parameter_count(job.params["rank"], widths)
     method = job_estimates.adapter_setup_of(shape, job.params, job_estimates.lengths_of(dict(job.inputs)["train"], done))
     return shape.adapter_params(method.rank, method.targets, method.kind)
 
@@ -223,6 +235,14 @@ def answer_bytes(job: Job, done: Artifacts) -> float:
     """Bytes of the answers of a job if every answer reaches the limit of new tokens."""
     examples = next(job_estimates.lengths_of(source, done).examples for _, source in job.inputs if source.stage == "prepare")
     return float(examples * (1 + job.params.get("samples", 0)) * job.params["max_new_tokens"] * TOKEN_BYTES)
+
+
+def too_small(jobs: list[Job], done: Artifacts, machine: Machine) -> Iterator[str]:
+    """Jobs that do not fit into the memory of the devices that they may run on, or of the machine where it has no device."""
+    if devices := device_bytes(machine, jobs):
+        yield from small_devices(jobs, done, devices)
+    elif any_needs_gpu(jobs):
+        yield from small_memory(jobs, done, free_memory())
 
 
 def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
@@ -239,31 +259,57 @@ def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
 
 def small_devices(jobs: Iterable[Job], done: Artifacts, memory: Mapping[str, int]) -> Iterator[str]:
     """Jobs that do not fit into the memory of a device that may get them, the largest of each stage."""
-    needed: dict[str, tuple[float, str]] = {}
-    for job in jobs:
-        if memory and job.stage in job_estimates.WORK_OF:
-            needed[job.stage] = max(needed.get(job.stage, (0.0, "")), (min_bytes(job, done), job.label))
+    needed = largest_of_stages(jobs, done, min_bytes) if memory else {}
     for name, size in memory.items():
-        for stage, (required, label) in needed.items():
-            if required > ESTIMATE_ERROR * size:
-                yield (
-                    f"{stage} {label}: it needs about {amount(required)} of memory, and {name} has {amount(size)}. "
-                    "Take a smaller base, quantization nf4, shorter examples (prepare.max_tokens), or a larger device."
-                )
+        yield from too_large(needed, f"{name} has {amount(size)}", size, "or a larger device")
+
+
+def small_memory(jobs: Iterable[Job], done: Artifacts, free: float) -> Iterator[str]:
+    """Jobs on the CPU whose weights alone do not fit into the free memory: the system would end the run, or much else."""
+    yield from too_large(largest_of_stages(jobs, done, weight_bytes), f"{amount(free)} are free", free, "or a larger machine")
+
+
+def largest_of_stages(
+    jobs: Iterable[Job], done: Artifacts, size_of: Callable[[Job, Artifacts], float]
+) -> dict[str, tuple[float, str, Params]]:
+    """By stage that loads weights, what its largest job needs, its label and its parameters."""
+    needed: dict[str, tuple[float, str, Params]] = {}
+    for job in jobs:
+        if job.stage in job_estimates.WORK_OF:
+            size = size_of(job, done)
+            if size > needed.get(job.stage, (-1.0,))[0]:
+                needed[job.stage] = (size, job.label, job.params)
+    return needed
+
+
+def too_large(needed: Mapping[str, tuple[float, str, Params]], memory: str, size: float, otherwise: str) -> Iterator[str]:
+    for stage, (required, label, params) in needed.items():
+        if required > ESTIMATE_ERROR * size:
+            rank = f"Lower finetune.rank (it is {params['rank']:,}), or take" if params.get("rank", 0) > LARGE_RANK else "Take"
+            yield (
+                f"{stage} {label}: it needs about {amount(required)} of memory, and {memory}. "
+                f"{rank} a smaller base, quantization nf4, shorter examples (prepare.max_tokens), {otherwise}."
+            )
 
 
 def min_bytes(job: Job, done: Artifacts) -> float:
     """Memory that a job needs at least: that of its weights, and for training on prepared examples of the longest one alone.
 
-    How much answering needs depends on --tokens. 0 where a job cannot be estimated.
+    How much answering needs depends on --tokens.
     """
-    shape = base_model.shape_of(job.params["model"])
     estimate = job_estimates.estimate_of(job, done)
-    if shape is None or estimate is None:
-        return 0.0
-    if job.stage == "finetune" and not estimate.is_upper_bound:
-        return estimate.min_bytes
-    return weight_memory(shape, job_estimates.weight_bytes(job.params))
+    if estimate and job.stage == "finetune" and not estimate.is_upper_bound:
+        return max(estimate.min_bytes, weight_bytes(job, done))
+    return weight_bytes(job, done)
+
+
+def weight_bytes(job: Job, done: Artifacts) -> float:
+    """Bytes of a job's base, and of a trained adapter with its gradient and Adam's moments; 0 of a base that nothing is known of."""
+    spec = job.params["model"]
+    shape = base_model.shape_of(spec)
+    per_weight = job_estimates.weight_bytes(job.params)
+    base = weight_memory(shape, per_weight) if shape else per_weight * sum(wide * out for wide, out in base_model.matrices(spec).values())
+    return base + (RESUME_BYTES * adapter_weights(job, done) if job.stage == "finetune" else 0)
 
 
 def amount(size: float) -> str:

@@ -175,7 +175,7 @@ class Compare(Section):
     """How the difference is judged."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100)] = 10000
+    resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10000
     interval: Literal["bca", "percentile"] = "bca"
     correction: Literal["holm", "none"] = "holm"
     """For several tasks and sweep points; `none` for exploring only."""

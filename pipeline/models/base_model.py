@@ -21,6 +21,8 @@ from pipeline.store.artifact import file_hash, json_sha256
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.py")
 """The files of a model repository that are fetched and hashed. No pickles."""
+MAX_HEADER_BYTES = 100_000_000
+"""Of a safetensors file; the format's own limit."""
 QV = ("q_proj", "v_proj")
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -122,6 +124,21 @@ def shape_of(spec: dict[str, Any]) -> Shape | None:
         return row.shape
     folder = snapshot(spec["repo"], spec["revision"])
     return shapes.of_folder(folder) if folder else None
+
+
+def matrices(spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Module name to (in, out) of every matrix in the files of a base, read from their headers alone; empty if they are not here."""
+    folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
+    found: dict[str, tuple[int, int]] = {}
+    for path in folder.glob("*.safetensors") if folder else ():
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
+            shapes_of = {name: entry["shape"] for name, entry in header.items() if name.endswith(".weight")}
+            found |= {name.removesuffix(".weight"): (shape[1], shape[0]) for name, shape in shapes_of.items() if len(shape) == 2}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue  # loading says what is wrong with it
+    return found
 
 
 def context_window(spec: dict[str, Any]) -> int | None:
