@@ -16,17 +16,18 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from pipeline import stages
 from pipeline.commands import gate, preflight, views
+from pipeline.commands.verbs import Verbs, usable_store
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.machine import EndpointSettings, Machine, check_device_name
 from pipeline.plan import Job, plan
+from pipeline.progress import Terminal
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run
 from pipeline.schedule import in_run_order
@@ -37,9 +38,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    cls=Verbs,
     help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.",
 )
-out = Console(highlight=False, emoji=False)
+out = Terminal()
 
 
 def known_device(name: str) -> str:
@@ -61,7 +63,7 @@ RecipeArguments = Annotated[
         help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
     ),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.", callback=usable_store)]
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
 Tokens = Annotated[
@@ -162,11 +164,11 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     def print_event(event: str, job: Job, artifact: Artifact | None) -> None:
         number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
         if artifact is None:
-            out.print(f"[dim]{number:>9}[/] [bold]{job.stage:{stages.NAME_WIDTH}}[/] {job.label}")
+            out.print(Text.assemble((f"{number:>9}", "dim"), " ", (f"{job.stage:{stages.NAME_WIDTH}}", "bold"), f" {job.label}"))
         elif event == "have":
-            out.print(f"[dim]{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have[/]")
+            out.print(Text(f"{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have", "dim"))
         else:
-            out.print(f"[dim]{'':9} {'':{stages.NAME_WIDTH}} done in {artifact.provenance['seconds']:.1f} s[/]")
+            out.print(Text(f"{'':9} {'':{stages.NAME_WIDTH}} done in {artifact.provenance['seconds']:.1f} s", "dim"))
 
     try:
         return run(jobs, call.site, print_event)
@@ -193,7 +195,7 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
     """Fix the examples of every task on disk."""
     artifacts = carry_out(parse_call(recipe, store, Machine()), {"prepare"})
     for job, artifact in artifacts.items():
-        out.print(f"{job.label}: {artifact.facts['examples']} examples  [dim]{artifact.path}[/]", soft_wrap=True)
+        out.print(Text.assemble(f"{job.label}: {artifact.facts['examples']} examples  ", (str(artifact.path), "dim")), soft_wrap=True)
 
 
 @app.command("finetune")
@@ -364,7 +366,6 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, highlight=False, emoji=False).print(
-            f"[bold red]error:[/] {escape(error.problem)}" + (f"\n  {escape(error.remedy)}" if error.remedy else ""), soft_wrap=True
-        )
+        lines = Text.assemble(("error:", "bold red"), f" {error.problem}", f"\n  {error.remedy}" if error.remedy else "")
+        Terminal(stderr=True).print(lines, soft_wrap=True)
         sys.exit(getattr(error, "status", 2))

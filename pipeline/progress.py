@@ -1,18 +1,44 @@
-"""Shows the progress of work that takes longer than two seconds: a bar on a terminal, else plain lines."""
+"""Prints to the terminal: text that is not ours as plain text, and the progress of work that takes longer than two seconds."""
 
-import sys
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.text import Text
 
 QUIET_SECONDS = 2.0
 LINE_SECONDS = 20.0
 
-console = Console(stderr=True, highlight=False)
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that steer a terminal, turn the direction of text, or cannot be written."""
+
+
+def plain(text: str) -> str:
+    """The text with its control characters spelled out, as `\\x1b`; line ends and tabs stay."""
+    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class Terminal(Console):
+    """The one way to print: paths, recipes, data and answers of models are not ours, and reach the terminal as plain text.
+
+    No text is read as markup, so that brackets stay what they are; whoever wants a style prints a rich Text. No text gets through as a
+    control sequence, in tables and trees neither.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=plain(segment.text))
+
+
+console = Terminal(stderr=True)
 
 
 class Rate(TextColumn):
@@ -49,17 +75,17 @@ class Meter:
             seconds_left = (self.total - self.done) / rate if rate else 0.0
             note = f", {self.note}" if self.note else ""
             text = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {seconds_left:.0f} s left{note}"
-            print(f"  {self.label}: {text}", file=sys.stderr, flush=True)
+            say(f"  {self.label}: {text}")
 
     def open_bar(self) -> None:
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(20),
             MofNCompleteColumn(),
             TaskProgressColumn(),
             Rate(self.unit),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         self.bar = Progress(*columns, console=console, transient=True)
         self.bar.add_task(self.label, total=self.total, completed=self.done, note=self.note)
@@ -79,4 +105,4 @@ def meter(label: str, total: int, unit: str) -> Iterator[Meter]:
 
 def say(text: str) -> None:
     """Print one plain line for the user to stderr."""
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

@@ -14,6 +14,7 @@ from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, provenance, reset_peak_memory
 from pipeline.plan import Job
+from pipeline.store import leftovers
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store
 from pipeline.store.disk import explain_disk_errors
 
@@ -126,7 +127,8 @@ def make(job: Job, inputs: dict[str, Artifact], site: Site) -> JobResult:
                 return "have", artifact
             for source in inputs.values():
                 verify_input(source.path, source.digest)
-            return "done", run_stage(spec, inputs, site)
+            with leftovers.noted(store, spec):
+                return "done", run_stage(spec, inputs, site)
 
 
 def run_stage(spec: ArtifactSpec, inputs: dict[str, Artifact], site: Site) -> Artifact:

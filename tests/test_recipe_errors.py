@@ -123,10 +123,14 @@ def test_a_recipe_may_extend_one_that_extends(tmp_path):
     [
         ({"a": "extends: b.yaml\n", "b": "extends: a.yaml\n"}, r"b\.yaml: extends leads back to .*a\.yaml\.\n  Take the key out"),
         ({"a": "extends: a.yaml\n"}, r"a\.yaml: extends leads back to"),
-        ({"a": "extends: bb.yaml\n", "bc": GOOD}, r"there is no recipe .*bb\.yaml\.\n  Did you mean '.*bc\.yaml'\?"),
+        (
+            {"a": "extends: bb.yaml\n", "bc": GOOD},
+            r"a\.yaml: in what it .*: there is no recipe .*bb\.yaml\.\n  Did you mean '.*bc\.yaml'\?",
+        ),
         ({"a": "extends: [b.yaml]\n", "b": GOOD}, r'extends must be the path of one recipe \(it is \["b\.yaml"\]\)'),
         ({"a": "extends: b.yaml\nfinetune: {rnk: 1}\n", "b": GOOD}, r"a\.yaml \(extends .*b\.yaml\): finetune\.rnk is not a key"),
-        ({"a": "extends: b.yaml\n", "b": "{{"}, r"b\.yaml, line 1: "),
+        ({"a": "extends: b.yaml\n", "b": "{{"}, r"a\.yaml: in what it extends: .*b\.yaml, line 1: "),
+        ({"a": "extends: b.yaml\n", "b": "extends: c.yaml\n"}, r"b\.yaml: in what it extends: there is no recipe .*c\.yaml\."),
     ],
 )
 def test_what_cannot_be_extended(files, message, tmp_path):

@@ -55,8 +55,15 @@ def test_a_damaged_state_begins_training_anew(trained, name, capsys):
         assert (whole.out / file).read_bytes() == (broken.out / file).read_bytes()
 
 
-@pytest.mark.parametrize("change", [lambda values: values.pop("random"), lambda values: values["tensors"].popitem(),
-                                    lambda values: values["optimizer"].update(param_groups=[]), lambda values: values.update(more=1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values.pop("random"),
+        lambda values: values["tensors"].popitem(),
+        lambda values: values["optimizer"].update(param_groups=[]),
+        lambda values: values.update(more=1),
+    ],
+)
 def test_a_state_of_another_form_begins_training_anew(trained, change, capsys):
     whole, broken, state = trained
     path = broken.resume / "state.pt"
@@ -93,8 +100,9 @@ def test_damaged_lines_of_answers_are_answered_again(tmp_path, model, name, caps
     capsys.readouterr()
     with calls_of(generation, "generate") as calls:
         generate.run(work)
-    assert "answers.jsonl.damaged" in (said := capsys.readouterr().err)
-    assert "lines are damaged" in said
+    output = capsys.readouterr().err
+    assert "answers.jsonl.damaged" in output
+    assert "lines are damaged" in output
     assert (work.out / "predictions.jsonl").read_bytes() == whole
     assert (log.with_name("answers.jsonl.damaged")).read_bytes() == damaged
     asked_again = sum(len(prompts) for _, prompts, *_ in calls)

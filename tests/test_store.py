@@ -4,11 +4,13 @@ import json
 import shutil
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from pipeline import run as runs
 from pipeline.commands import views
 from pipeline.errors import ArtifactError
+from pipeline.store import leftovers
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
 from tests import project
 
@@ -210,3 +212,64 @@ def test_swapped_adapters_answer_for_nobody(tmp_path, model):
 def test_the_checksum_is_that_of_all_other_entries(store):
     body = json.loads((sealed(store, 4).path / MANIFEST).read_text("utf-8"))
     assert body.pop("checksum") == json_sha256(body)
+
+
+def collected(store, *others, delete=False):
+    """What `gc` prints."""
+    console = Console(width=1000)
+    with console.capture() as captured:
+        views.collect_garbage(console, store, delete, list(others))
+    return captured.get()
+
+
+def test_gc_sees_what_a_killed_job_left_behind_under_a_key_of_the_past(store):
+    artifact = sealed(store, 4)
+    spec = spec_of(8)
+    scratch = store.checkpoints / f".{store.place(spec).name}.4711.123456789"
+    unsealed = store.place(spec_of(32))
+    resume = store.resume_folder(spec)
+    for folder in (scratch, unsealed, resume):
+        folder.mkdir(parents=True)
+        (folder / "state.pt").write_bytes(b"0" * 2048)
+    left_over = [str(scratch), str(unsealed), str(resume)]
+    with FileLock(f"{resume}.lock"):  # the job runs
+        output = collected(store, delete=True)
+    assert [path in output for path in left_over] == [False, True, False]
+    output = collected(store)
+    assert [path in output for path in left_over] == [True, False, True]
+    assert "1 artifacts" not in output
+    assert "2 folders left over by killed jobs; --delete removes them" in output
+    collected(store, delete=True)
+    assert not any(folder.exists() for folder in (scratch, unsealed, resume, artifact.path))
+
+
+def test_gc_keeps_the_resume_point_of_a_job_that_a_recipe_wants(tmp_path, model, monkeypatch):
+    recipe = project.make(tmp_path / "project", model["folder"])
+    store = Store(tmp_path / "store" / "data", tmp_path / "store" / "checkpoints")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.stages.finetune.finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            project.carry_out(recipe, tmp_path / "store")
+    (resume,) = (path for path in (store.checkpoints / ".resume").iterdir() if path.is_dir())
+    assert {path.name for path in resume.iterdir()} == {leftovers.NOTE, "state.pt"}
+    shutil.rmtree(store.data)  # its key cannot be told any more, and the note tells the job
+    assert str(resume) not in collected(store, recipe)
+    assert str(resume) in collected(store)
+    project.carry_out(recipe, tmp_path / "store")
+    assert not resume.exists()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_gc_keeps_and_names_what_cannot_be_read(store):
+    artifact = sealed(store, 4)
+    (artifact.path / MANIFEST).write_text("{")
+    assert f"kept, since it cannot be read: {artifact.path}" in collected(store, delete=True)
+    assert artifact.path.exists()
+
+
+def test_a_finished_job_leaves_no_resume_folder(tmp_path, model):
+    project.carry_out(project.make(tmp_path / "project", model["folder"]), tmp_path / "store", stages={"finetune"})
+    assert not [path for path in (tmp_path / "store" / "checkpoints" / ".resume").iterdir() if path.is_dir()]

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.commands.preflight import existing
 from pipeline.data import manual_files, task
@@ -18,7 +19,8 @@ GIB = 1 << 30
 def examine(out: Console, store: Path) -> None:
     """Print one line for every requirement."""
     for name, is_ok, message in [*packages(), accelerator(), memory(), disk(store), hub(), generated_code(), *manual_data()]:
-        out.print(f"{'[green]ok[/]  ' if is_ok else '[yellow]note[/]'} {name:12} {message}", soft_wrap=True)
+        mark = ("ok  ", "green") if is_ok else ("note", "yellow")
+        out.print(Text.assemble(mark, f" {name:12} {message}"), soft_wrap=True)
 
 
 def packages() -> list[tuple[str, bool, str]]:

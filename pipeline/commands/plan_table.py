@@ -39,8 +39,8 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     """
     done: dict[Job, Artifact] = {}
     rows = [job_status(job, done, store) for job in jobs]
-    out.print(f"[dim]{LEGEND}{unestimated_note()}[/]", soft_wrap=True)
-    out.print(f"[dim]{'':4}{'GB':>7}{''.join(f'{short_gpu_name(gpu.name):>5}' for gpu in GPUS)}  h[/]", soft_wrap=True)
+    out.print(Text(f"{LEGEND}{unestimated_note()}", "dim"), soft_wrap=True)
+    out.print(Text(f"{'':4}{'GB':>7}{''.join(f'{short_gpu_name(gpu.name):>5}' for gpu in GPUS)}  h", "dim"), soft_wrap=True)
     if all_jobs or len(jobs) <= MANY_JOBS:
         show_jobs(out, rows, shared_prefix(recipe) if out.is_terminal else "")
     else:
@@ -154,9 +154,10 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
     for stage in dict.fromkeys(row.job.stage for row in rows):
         stage_rows = [row for row in rows if row.job.stage == stage]
         pending = [row for row in stage_rows if row.reason is not None]
-        status = f"[bold]{len(pending)} to make[/] [dim]{len(stage_rows) - len(pending)} here[/]"
-        out.print(f"{len(stage_rows):>4}{total_columns(pending)} {stage:{STAGE_WIDTH}} {status}", soft_wrap=True)
-    out.print("[dim]the first number: jobs of a stage; --all shows each[/]")
+        status = (f"{len(pending)} to make", "bold"), " ", (f"{len(stage_rows) - len(pending)} here", "dim")
+        head = f"{len(stage_rows):>4}{total_columns(pending)} {stage:{STAGE_WIDTH}} "
+        out.print(Text.assemble(head, *status), soft_wrap=True)
+    out.print(Text("the first number: jobs of a stage; --all shows each", "dim"))
 
 
 def total_columns(rows: list[JobStatus]) -> str:

@@ -19,7 +19,9 @@ from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
+from pipeline.run import artifact_spec
 from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.store import leftovers
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical
 from pipeline.store.disk import explain_disk_errors
 from pipeline.store.folders import TrainFolder
@@ -155,7 +157,7 @@ def show_list(out: Console, what: str, store: Store) -> None:
     if what not in rows:
         raise RecipeError(f"ls: there is no list '{what}'.", suggest(what, rows))
     for name, about in rows[what]():
-        out.print(f"[bold]{name}[/]  {about}", soft_wrap=True)
+        out.print(Text.assemble((name, "bold"), f"  {about}"), soft_wrap=True)
 
 
 def show_prompt(out: Console, job: Job, artifact: Artifact, count: int) -> None:
@@ -167,7 +169,8 @@ def show_prompt(out: Console, job: Job, artifact: Artifact, count: int) -> None:
     before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
     for example in rows:
         prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
-        out.print(f"[dim]{artifact.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss[/]", soft_wrap=True)
+        head = f"{artifact.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss"
+        out.print(Text(head, "dim"), soft_wrap=True)
         learned = f"{before}{render.tokenizer.decode(target)}{after}"
         out.print(Text(render.tokenizer.decode(prompt)) + Text(learned, style="bold green underline"), soft_wrap=True)
 
@@ -217,10 +220,15 @@ def check_all(out: Console) -> None:
 
 
 def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
-    """Artifacts that no shipped recipe and none of the others reaches, with their size; deleted if asked."""
+    """Artifacts that no shipped recipe and none of the others reaches, and what killed jobs left, with their size; deleted if asked.
+
+    Folders whose manifest cannot be read are named, and stay.
+    """
     from pipeline.commands.plan_table import find_or_explain
 
     reached: set[Path] = set()
+    wanted: set[tuple[str, str]] = set()
+    keys: set[str] = set()
     expensive = stages.expensive()
     for path in [*recipes.shipped_files(), *others]:
         done: dict[Job, Artifact] = {}
@@ -228,21 +236,24 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
         for job in jobs:
             find_or_explain(job, done, store)
         reached |= {artifact.path for artifact in done.values()}
-        # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
-        wanted = {(job.stage, job.params_json) for job in jobs}
-        reached |= {
-            artifact.path for artifact in store.all() if artifact.stage in expensive and wanted.intersection(params_of_jobs(artifact))
-        }
-    unreached = [artifact for artifact in store.all() if artifact.path not in reached]
-    for artifact in unreached:
-        size = sum(path.stat().st_size for path in artifact.path.rglob("*") if path.is_file())
-        out.print(f"{'deleted' if delete else 'unreached'} {size_text(size):>11}  {artifact.path}", soft_wrap=True)
+        wanted |= {(job.stage, job.params_json) for job in jobs}
+        startable = [job for job in jobs if all(source in done for _, source in job.inputs)]
+        keys |= {artifact_spec(job, {name: done[source] for name, source in job.inputs}).key for job in startable}
+    # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
+    reached |= {artifact.path for artifact in store.all() if artifact.stage in expensive and wanted.intersection(params_of_jobs(artifact))}
+    unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
+    remains = [leftover.path for leftover in leftovers.unwanted(store, wanted, keys)]
+    for path, what in [*((path, "unreached") for path in unreached), *((path, "left over") for path in remains)]:
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        out.print(f"{'deleted' if delete else what:9} {size_text(size):>11}  {path}", soft_wrap=True)
         if delete:
-            (artifact.path / MANIFEST).unlink()  # first: a folder without it does not exist
-            shutil.rmtree(artifact.path)
+            (path / MANIFEST).unlink(missing_ok=True)  # first: a folder without it does not exist
+            shutil.rmtree(path)
+    for path in sorted({*store.sealed_folders()} - {artifact.path for artifact in store.all()}):
+        out.print(f"kept, since it cannot be read: {path}; see `loralift verify`", soft_wrap=True)
     reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
-    summary = f"{len(unreached)} artifacts that {reach}"
-    if unreached and not delete:
+    summary = f"{len(unreached)} artifacts that {reach}" + (f", {len(remains)} folders left over by killed jobs" if remains else "")
+    if (unreached or remains) and not delete:
         summary += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
     out.print(summary, soft_wrap=True)
 

@@ -145,7 +145,12 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = No
     """
     if not os.path.isfile(path):  # unlike Path.is_file, it says no to a name that is too long
         path = shipped_as(path) or path
-    raw = located(read(path, loader=loader), path.parent)
+    try:
+        raw = located(read(path, loader=loader), path.parent)
+    except RecipeError as error:
+        if not below:
+            raise
+        raise RecipeError(f"{below[0]}: in what it extends: {error.problem}", error.remedy) from None
     parent = raw.pop("extends", None)
     if parent is None:
         return raw, []

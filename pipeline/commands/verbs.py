@@ -1,0 +1,55 @@
+"""Guards the verbs against what comes from outside of them: Ctrl-C, a disk that refuses, a store that cannot be one."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from pipeline.errors import MachineError
+from pipeline.progress import say
+from pipeline.store.disk import EXPLANATIONS, explanation
+
+STOPPED = "\nstopped; the same command goes on where this one was"
+
+
+class Verbs(TyperGroup):
+    """All verbs. Click would answer Ctrl-C and a premature end of a file alike, with 'Aborted.' and nothing else."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say(STOPPED)
+            raise typer.Exit(130) from None
+        except EOFError as error:
+            raise RuntimeError(f"a file ended before its end ({error})") from error
+        except OSError as error:
+            if explained := explanation(error, Path.cwd()):
+                raise explained from error
+            raise
+
+
+def usable_store(root: Path) -> Path:
+    """The folder of --store, if artifacts can be read there; it need not exist.
+
+    Raises:
+        MachineError: it or a folder in it is a file, a link that leads nowhere or in a circle, or not open to this user.
+    """
+    for folder in (root, root / "data", root / "checkpoints"):
+        try:
+            is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        except FileNotFoundError:
+            if folder.is_symlink():
+                raise MachineError(f"--store {root}: {folder} is a link that leads nowhere", "Mend the link, or choose another.") from None
+            continue
+        except OSError as error:
+            problem, remedy = EXPLANATIONS.get(error.errno or 0, (error.strerror, "Choose another place with --store."))
+            raise MachineError(f"--store {root}: cannot use {folder}: {problem}", remedy) from None
+        if not is_folder:
+            raise MachineError(f"--store {root}: {folder} is a file, not a folder", "Choose another place with --store.")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise MachineError(f"--store {root}: no permission to read {folder}", "Choose another place, or change its permissions.")
+    return root
