@@ -123,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         results = measured(chosen.words, chosen.store or Path(name), chosen.rounds)
     path = chosen.out / f"arms-{Machine().torch_device().type}.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(results, indent=1))
     print(path)
 

@@ -174,7 +174,7 @@ def time_verify(page: Path, root: Path) -> tuple[float, str]:
 
 def interactions(comparison: Path, examples: int) -> list[tuple[str, int, list[str]]]:
     """What is done to the ledger of an open page, in this order: its name, how many examples are then listed, and the words for USE."""
-    rows = list(records.dictionaries(comparison / "examples.jsonl"))
+    rows = list(records.read_dictionaries(comparison / "examples.jsonl"))
     cut = sum(any("truncated" in arm["flags"] for arm in (row["base"], *row["tuned"], *row["others"].values())) for row in rows)
     return [
         ("first_search_seconds", 1, ["input", "[name=query]", f"No. {examples - 1}:"]),
@@ -246,7 +246,7 @@ def main() -> None:
         return
     results = measure(arguments.examples, arguments.openings)
     path = arguments.out / "page-cpu.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(results, indent=1))
     print(path)
 

@@ -84,7 +84,7 @@ def main() -> None:
         "peak_gib": round(used.ru_maxrss / 2**20, 3),
         "splits": json.loads(done.stdout.splitlines()[-1]),
     }
-    body = {**machine.surroundings(), "results": results}
+    body = {**machine.environment(), "results": results}
     path = HERE / "results" / "prepare-cpu.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(results, indent=1))

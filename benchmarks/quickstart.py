@@ -69,7 +69,7 @@ def main() -> None:
     tokens = sum(map(len, train_rows))
     results["training"] = {"tokens_per_second": round(tokens / results["gradients of 16 examples: one by one over one batch"]["b_seconds"])}
     model.unload()
-    body = {"threads": torch.get_num_threads(), **machine.surroundings(), "results": results}
+    body = {"threads": torch.get_num_threads(), **machine.environment(), "results": results}
     (HERE / "results").mkdir(exist_ok=True)
     path = HERE / "results" / f"quickstart-{device.type}.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -92,7 +92,7 @@ def main() -> None:
         wanted = [job for job in with_dependencies(jobs, {"finetune", "generate"}) if not any(name == "adapter" for name, _ in job.inputs)]
         done = run(wanted, Site(Store(Path(name) / "data", Path(name) / "checkpoints"), here), lambda *_: None)
         results = measurements(done)
-    body = {**machine.surroundings(), "base": options.base, "steps": options.steps, "results": results}
+    body = {**machine.environment(), "base": options.base, "steps": options.steps, "results": results}
     path = options.out / f"real-shape-{options.base}-{here.torch_device().type}.json"
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(body["results"], indent=1))

@@ -70,7 +70,7 @@ def main() -> None:
     setup = {"tasks": TASKS, "examples": EXAMPLES, "resamples": RESAMPLES, "arms": len(NAMES), "metrics": 2, "differences": differences}
     results = setup | {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_gib": round(peak, 3)}
     path = Path(__file__).parent / "results" / "statistics-cpu.json"
-    path.write_text(json.dumps({**machine.surroundings(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
+    path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
     print(json.dumps(results, indent=1))
     print(path)
 

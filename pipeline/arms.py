@@ -44,7 +44,8 @@ def always(value: Value) -> Callable[[ArmContext], Value]:
 
 
 NO_PARAMS: Callable[[ArmContext], dict[str, Any]] = always({})
-NEVER, NO_OBSTACLE = always(False), always("")
+NEVER = always(False)
+NO_OBSTACLE = always("")
 
 
 def few_shot(context: ArmContext) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def sort_key(name: str) -> tuple[int, str]:
 
 
 def untrained(step: Step | None = None) -> list[str]:
-    """The arms that a fine-tune must beat, beside base: all of them, or those that may make one step of the decomposition.
+    """The arms that a fine-tune must beat, besides base: all of them, or those that may make one step of the decomposition.
 
     Ranking choices without length normalization is a way of holding to the form, too.
     """

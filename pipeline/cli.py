@@ -64,7 +64,7 @@ RecipeArguments = Annotated[
     ),
 ]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.", callback=usable_store)]
-UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even where it cannot be kept from the network.")]
+UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even if this machine has no sandbox for it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
 Tokens = Annotated[
     int | None,
@@ -76,9 +76,7 @@ Tokens = Annotated[
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
 GateFile = Annotated[
     Path | None,
-    typer.Option(
-        "--gate", help="A YAML file of rules; then the exit code is 0: all pass, 3: one fails, 4: none fails, but one cannot tell."
-    ),
+    typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one cannot tell."),
 ]
 
 
@@ -181,9 +179,9 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 def plan_verb(
     recipe: RecipeArguments,
     store: StoreFolder = Path(),
-    every: Annotated[bool, typer.Option("--all", help="A line per job, however many there are.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every job; by default more than 60 are grouped by stage.")] = False,
 ) -> None:
-    """Show the jobs of a recipe: what is here, and why the rest is not."""
+    """Show what a recipe will run: finished jobs, pending jobs and why, with estimates of memory, time and detectable effect."""
     from pipeline.commands import plan_table
 
     call = parse_call(recipe, store, Machine(), ask_hub=False)
@@ -192,7 +190,7 @@ def plan_verb(
 
 @app.command("prepare")
 def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
-    """Fix the examples of every task on disk."""
+    """Prepare the training and held-out examples of every task."""
     artifacts = carry_out(parse_call(recipe, store, Machine()), {"prepare"})
     for job, artifact in artifacts.items():
         out.print(Text.assemble(f"{job.label}: {artifact.facts['examples']} examples  ", (str(artifact.path), "dim")), soft_wrap=True)
@@ -207,12 +205,12 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder 
 
 
 @app.command("compare")
-@app.command("sweep", help="The same as compare, for a recipe with a sweep: every point, equal jobs once.")
+@app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
 @with_machine_options
 def compare_verb(
     recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path(), gate_file: GateFile = None, unsafe_code: UnsafeCode = False
 ) -> None:
-    """Make whatever is missing, compare base with tuned, and report."""
+    """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused."""
     call = parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code))
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
@@ -226,12 +224,12 @@ def report_verb(
     unsafe_code: UnsafeCode = False,
     gate_file: GateFile = None,
 ) -> None:
-    """Print the report of a comparison that was made, and its page."""
+    """Print the report of a finished comparison, and the path of its page."""
     call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code))
     rules = load_gate(gate_file, call)
     if missing := unfinished(call):
         raise ArtifactError(
-            f"{call.recipe.name} has not been compared: {len(missing)} jobs are missing, the first {missing[0].stage} {missing[0].label}",
+            f"{call.recipe.name} has no finished comparison: {len(missing)} jobs have not run, the first {missing[0].stage} {missing[0].label}",
             f"Run: loralift compare {' '.join(recipe)}",
         )
     report = make_report(call)
@@ -286,7 +284,7 @@ def find_artifact(call: Call, job: Job) -> Artifact | None:
 
 @app.command("published")
 def published_verb(what: Annotated[str | None, typer.Argument(metavar="[TASK|MODEL]", help="One task or one model of it.")] = None) -> None:
-    """Show the published LoRA Land table: scores, averages, headline figures and how they come about."""
+    """Show the published LoRA Land table: scores, averages, headline figures and how they are computed."""
     from pipeline.lora_land import view
 
     view.show(out, what)
@@ -308,9 +306,9 @@ def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or 
 
 @app.command("show-prompt")
 def show_prompt_verb(recipe: RecipeArguments, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    """Print training examples as the model sees them, the part that carries the loss coloured.
+    """Print training examples exactly as tokenized, with the tokens that carry loss highlighted.
 
-    Where the output has no colour, that part stands in [[ ]].
+    Without colour these are enclosed in [[ ]].
     """
     call = parse_call(recipe, store, Machine())
     train = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
@@ -325,7 +323,7 @@ def verify_verb(
     store: StoreFolder = Path(),
     unsafe_code: UnsafeCode = False,
 ) -> None:
-    """Hash every byte of every artifact again; or work out a page again from the records that it carries."""
+    """Check the hashes of all artifacts, or recompute a report page from the records embedded in it."""
     if not pages:
         views.verify_all(out, store_at(store))
     for page in pages or []:
@@ -336,7 +334,7 @@ def verify_verb(
 
 @app.command("check")
 def check_verb() -> None:
-    """Load every shipped recipe, task and model row, and say how many."""
+    """Load every shipped recipe, task and model row, and count them."""
     views.check_all(out)
 
 
@@ -346,13 +344,13 @@ def gc_verb(
     store: StoreFolder = Path(),
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:
-    """List artifacts that no recipe reaches: none under recipes/, and none that is named."""
+    """List, or delete, the artifacts that neither a shipped recipe nor a named one uses."""
     views.collect_garbage(out, store_at(store), delete, others or [])
 
 
 @app.command("doctor")
 def doctor_verb(store: StoreFolder = Path()) -> None:
-    """Say what this machine can do: CUDA, 4 bit, memory, disk, hub."""
+    """Check this machine: CUDA, 4 bit, memory, disk, hub."""
     from pipeline.commands import doctor
 
     doctor.examine(out, store)

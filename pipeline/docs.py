@@ -1,4 +1,4 @@
-"""Writes the parts of README.md and docs/ that the code decides: `make docs`. A test fails when they are stale."""
+"""Writes the parts of README.md and docs/ that are generated from code: `make docs`. A test fails when they are stale."""
 
 import ast
 import inspect
@@ -44,7 +44,7 @@ def tree() -> str:
 
 
 def inside(room: Path) -> list[str]:
-    """The files of a room, each with the first line of its docstring; of rooms of like files the names alone."""
+    """The files of a room, each with the first line of its docstring; of rooms in ALIKE the names only."""
     files = [path for path in sorted(room.glob("*.py")) if path.name != "__init__.py"]
     if room.name in ALIKE:
         folders = [path.name for path in sorted(room.iterdir()) if (path / f"{path.name}.py").exists()]
@@ -112,7 +112,7 @@ def row(key: str, field: FieldInfo) -> str:
 
 
 def allowed(key: str, field: FieldInfo) -> list[str]:
-    """A sentence with the words that a key may hold, if they can be listed."""
+    """A sentence with the allowed values of a key, if they can be listed."""
     words = [f"`{word}`" for word in (metrics.inline_names() if key == "tasks[].metrics" else literals(field.annotation))]
     words += ["or a list of names"] if key == "finetune.targets" else []
     return [f"Allowed: {', '.join(words)}."] if words else []
@@ -126,7 +126,7 @@ def literals(kind: Any) -> list[str]:
 
 
 def report_keys() -> str:
-    """A table of every row that report.json holds, the whole first."""
+    """A table of every row type in report.json, Report first."""
     classes: list[Any] = [report_types.Report]
     for row_type in classes:
         inner = [part for hint in get_type_hints(row_type).values() for part in row_types(hint)]
@@ -157,7 +157,7 @@ def fields_table(row_type: Any, sources: dict[str, ast.ClassDef]) -> str:
 
 
 def field_docstrings(name: str, sources: dict[str, ast.ClassDef]) -> dict[str, str]:
-    """By field, the string below it; a class has those of its bases, too."""
+    """By field, the docstring below it; with those of the base classes."""
     texts: dict[str, str] = {}
     for base in sources[name].bases:
         if isinstance(base, ast.Name) and base.id in sources:
@@ -171,7 +171,7 @@ def field_docstrings(name: str, sources: dict[str, ast.ClassDef]) -> dict[str, s
 
 
 def type_words(hint: Any) -> str:
-    """A type as JSON knows it; rows link to their own table."""
+    """The JSON type of a hint; row types link to their own table."""
     parts = get_args(hint)
     if is_typeddict(hint):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
@@ -198,7 +198,7 @@ def between(body: str, match: re.Match[str]) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Each page with generated parts, as it should be."""
+    """Each page with its generated parts up to date."""
     parts = {"tree": tree(), "verbs": verbs(), "arms": arm_table(), "keys": keys(), "report": report_keys()}
     return {path: renewed(path.read_text("utf-8"), parts) for path in PAGES}
 

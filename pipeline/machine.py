@@ -1,4 +1,4 @@
-"""Describes the computer that the work runs on, and what a stage is given. Nothing here ever enters a key."""
+"""Describes the computer that jobs run on, and the arguments of a stage. Nothing here ever enters a key."""
 
 import os
 import platform
@@ -73,7 +73,7 @@ class Machine:
     tokens: int | None = None
     """Padded tokens in one training pass or generation batch; unset: by device."""
     track: str = ""
-    """A tracker of accelerate beside the CSV: tensorboard, wandb or trackio."""
+    """A tracker of accelerate in addition to the CSV: tensorboard, wandb or trackio."""
     offline: bool = field(default_factory=is_hub_offline)
     """Make no request to the hub."""
     unsafe_code: bool = False
@@ -135,7 +135,7 @@ class Work:
 
 
 @cache
-def surroundings() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Versions, hardware and git state, for manifests."""
     return {
         "python": platform.python_version(),
@@ -177,13 +177,13 @@ def gpu() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and whether the working tree differs from it; empty where this code runs from no git checkout."""
+    """Commit and whether the working tree differs from it; empty if this code does not run from a git checkout."""
     folder = checkout()
     if folder is None:
         return {}
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
@@ -200,9 +200,9 @@ def cuda_of(device: str) -> Any | None:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Start a job's peaks anew, so that it does not inherit those of earlier jobs in the process.
+    """Reset the peaks, so that a job does not inherit those of earlier jobs in the process.
 
-    The allocator's unused blocks are given back, for they would count as reserved. Linux resets the resident peak; elsewhere it cannot be
+    The allocator's unused blocks are freed, as they would count as reserved. Linux resets the resident peak; elsewhere it cannot be
     reset, and stays that of the process so far.
     """
     cuda = cuda_of(device)
@@ -243,4 +243,4 @@ def free_memory() -> int:
 
 def provenance(machine: Machine) -> dict[str, Any]:
     """How and on what a job ran, for its manifest."""
-    return {"machine": asdict(machine), **surroundings(), "peak": peak_memory(machine.device)}
+    return {"machine": asdict(machine), **environment(), "peak": peak_memory(machine.device)}

@@ -136,7 +136,7 @@ class TaskPlan:
         self.recipe = point.recipe
         self.entry = entry
         self.task = inline.find(entry)
-        self.label = f"{base_model.short(self.recipe.base)}--{self.task.name}"
+        self.label = f"{base_model.folder_prefix(self.recipe.base)}--{self.task.name}"
         compare = self.recipe.compare
         quantized = self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
@@ -332,7 +332,8 @@ def default_suite_names(task_plan: TaskPlan) -> list[str]:
 
 
 def speed(task_plan: TaskPlan) -> Jobs:
-    compare, context = task_plan.recipe.compare, task_plan.context
+    compare = task_plan.recipe.compare
+    context = task_plan.context
     if not compare.speed_prompts:
         return {}
     rows = [arms.find(name) for name in task_plan.arms]
@@ -373,7 +374,7 @@ def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
         "point": values,
         "rank": finetune.rank,
         "seeds": list(finetune.seeds),
-        "paper": base_model.in_paper(task_plan.point.model, task_plan.recipe.base),
+        "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
         "absent": task_plan.absent,
     }
 
@@ -387,7 +388,8 @@ def generation_params(recipe: Recipe, answered_task: task.Task) -> Params:
 
 def check_arms(point: Point) -> None:
     """Raise RecipeError for an arm that no task can have, or more worked examples than there are training examples."""
-    compare, available = point.recipe.compare, point.recipe.prepare.train_examples
+    compare = point.recipe.compare
+    available = point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
     is_set = "shots" in compare.model_fields_set
     if is_set and compare.shots > available and "base_fewshot" in (compare.arms or arms.DEFAULT):

@@ -64,14 +64,17 @@ class Meter:
         self.bar: Progress | None = None
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        self.done, self.note, now = self.done + count, note or self.note, time.monotonic()
+        self.done += count
+        self.note = note or self.note
+        now = time.monotonic()
         if console.is_terminal:
             if self.bar is None and now - self.start > QUIET_SECONDS:
                 self.open_bar()
             if self.bar is not None:
                 self.bar.update(self.bar.task_ids[0], completed=self.done, note=self.note)
         elif now - self.last_line_time > LINE_SECONDS:
-            self.last_line_time, rate = now, self.done / (now - self.start)
+            self.last_line_time = now
+            rate = self.done / (now - self.start)
             seconds_left = (self.total - self.done) / rate if rate else 0.0
             note = f", {self.note}" if self.note else ""
             text = f"{self.done}/{self.total} {self.unit}, {rate:.3g}/s, {seconds_left:.0f} s left{note}"

@@ -21,13 +21,16 @@ def in_run_order(jobs: list[Job]) -> list[Job]:
 
 def by_weights(jobs: list[Job]) -> list[Job]:
     """The same jobs, each after its inputs; of those that could be next, one on the weights in memory, else the first."""
-    remaining, order = list(jobs), dict[Job, None]()
+    remaining = list(jobs)
+    order = dict[Job, None]()
     while remaining:
-        weights, later = "", []
+        weights = ""
+        later = []
         for job in remaining:
             needed = weights_of(job)
             if needed in ("", weights or needed) and all(source in order for _, source in job.inputs):
-                order[job], weights = None, weights or needed
+                order[job] = None
+                weights = weights or needed
             else:
                 later.append(job)
         remaining = later

@@ -258,7 +258,7 @@ class Chartless(Made):
 
     def write(self) -> None:
         files, index = embedded_records.embed(self.work)
-        content = report_data.report(self.work.params["recipe"], cells.open_all(self.work), files)
+        content = report_data.report(self.work.params["recipe"], cells.open_cells(self.work), files)
         self.html, self.md = render.page(content, files, placeholder_charts(content), index), render.markdown(content)
         self.json = json.loads(json.dumps(content))
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from pipeline import arms
-from pipeline.engine.timing import Arm
-from pipeline.store.figure_types import AdapterSigns
+from pipeline.engine.timing import ArmTimer
+from pipeline.store.figure_types import LivenessMeasures
 from pipeline.store.records import Example, Prediction
 from pipeline.tasks.shop_sentiment import LABELS
 
@@ -18,7 +18,7 @@ MODEL_COSTS = {"base": 1.0, "tuned": 1.12, "base_fewshot": 2.1, "base_constraine
 """Seconds of an arm that can be timed, as a multiple of the base's."""
 
 
-def liveness(alive: bool, run: str) -> AdapterSigns:
+def liveness(alive: bool, run: str) -> LivenessMeasures:
     """What `generate` measures of an adapter; every run has another difference."""
     return {
         "tensors": 28,
@@ -70,7 +70,7 @@ def other_answers(broken: int, fixed: int) -> dict[str, list[Prediction]]:
     }
 
 
-def timed_arms(task: str, names: Collection[str], ranks: bool) -> list[Arm]:
+def timed_arms(task: str, names: Collection[str], ranks: bool) -> list[ArmTimer]:
     """Arms that answered 16 prompts each; a request takes as many times the base's seconds as MODEL_COSTS says.
 
     Args:
@@ -83,12 +83,12 @@ def timed_arms(task: str, names: Collection[str], ranks: bool) -> list[Arm]:
     return [timed_arm(name, factor, base, ranks) for name, factor in MODEL_COSTS.items() if name in timed]
 
 
-def timed_arm(name: str, factor: float, base: list[float], ranks: bool) -> Arm:
+def timed_arm(name: str, factor: float, base: list[float], ranks: bool) -> ArmTimer:
     prompts = [[0] * (72 + index) * (5 if name == "base_fewshot" else 1) for index in range(len(base))]
     choices = [[[1], [2, 3]]] * len(base) if ranks and arms.find(name).constrained else []
     latency = [factor * seconds for seconds in base]
     first = latency if choices else [seconds / 6 for seconds in latency]
-    arm = Arm(name, None, None, prompts, choices, latency, first)  # type: ignore[arg-type]
+    arm = ArmTimer(name, None, None, prompts, choices, latency, first)  # type: ignore[arg-type]
     arm.weight_bytes, arm.peak_bytes = 2**30 + 2**20 * len(name), 3 * 2**30 + 2**20 * len(name)
     return arm
 

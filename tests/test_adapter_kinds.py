@@ -58,7 +58,7 @@ def test_a_toy_kind_goes_all_the_way(tmp_path, model, train_part):
 def test_a_toy_adapter_that_was_not_trained_is_dead(tmp_path, model):
     fresh = adapters.attach(loading.load(model, "nf4", "fp32", CPU), params(model))
     try:
-        tiny.seal(tmp_path, {"targets": adapters.matched(fresh)})
+        tiny.seal(tmp_path, {"targets": adapters.adapted_modules(fresh)})
         row = liveness.examine(fresh.eval(), tmp_path, [renderer.renderer(model).prompt_ids("the cat")])
     finally:
         fresh.unload()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.lora_land.agreement import OurFigure, agreement
-from pipeline.lora_land.published import PublishedScore, Rows, cell
+from pipeline.lora_land.published import PublishedScore, ScoredRows, cell
 
 BOOLQ = cell("boolq", "mistral-7b")
 OURS = OurFigure("tuned", 0.9, 1000, "accuracy", "validation", zero_one=True)
@@ -17,7 +17,7 @@ RUNS = 1500
 def paper(score, n, lift=None, metric="accuracy"):
     """A cell as it is printed: three digits."""
     return PublishedScore(
-        "task", "", metric, "base", round(score, 3), None if lift is None else round(lift, 3), Rows("test", "", n, "scores")
+        "task", "", metric, "base", round(score, 3), None if lift is None else round(lift, 3), ScoredRows("test", "", n, "scores")
     )
 
 
@@ -175,7 +175,7 @@ def test_lifts_by_hand():
         ({"metric": "exact match"}, "another metric: ours is exact match, the paper's accuracy"),
         ({"split": "test"}, "another split: ours is test, the paper's validation"),
         ({"n": 29}, "too few rows: 29 of ours"),
-        ({"otherwise": ("a chat template was forced",)}, "a chat template was forced"),
+        ({"other_differences": ("a chat template was forced",)}, "a chat template was forced"),
         ({"zero_one": False}, "spread"),
         ({"zero_one": False, "deviations": (0.0,)}, "spread"),
         ({"figure": "lift"}, "spread"),
@@ -200,7 +200,7 @@ def test_bases_tasks_and_subsets_that_the_paper_lacks():
 
 
 def test_every_reason_is_told():
-    why = agreement(replace(OURS, split="test", n=5, metric="f1", otherwise=("other prompts",)), BOOLQ).why
+    why = agreement(replace(OURS, split="test", n=5, metric="f1", other_differences=("other prompts",)), BOOLQ).why
     assert [part in why for part in ("f1", "split", "too few", "other prompts")] == [True] * 4
     assert why.count(";") == 3
 

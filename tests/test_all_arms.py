@@ -57,19 +57,19 @@ def test_every_arm_is_scored_and_told_apart(artifacts):
 
 def test_the_constant_is_the_most_common_training_target(artifacts):
     targets = [row.target for row in records.read(artifacts["train"].path / "examples.jsonl", Example)]
-    rows = list(records.dictionaries(artifacts["comparison"].path / "examples.jsonl"))
+    rows = list(records.read_dictionaries(artifacts["comparison"].path / "examples.jsonl"))
     assert {row["others"]["constant"]["text"] for row in rows} == {max(set(targets), key=targets.count)}
 
 
 def test_the_unnormalized_pick_is_the_choice_of_the_highest_sum(artifacts):
     predictions = records.read(artifacts["arm.base_constrained"].path / "predictions.jsonl", Prediction)
-    rows = list(records.dictionaries(artifacts["comparison"].path / "examples.jsonl"))
+    rows = list(records.read_dictionaries(artifacts["comparison"].path / "examples.jsonl"))
     best = [row["choices"][prediction.logprobs.index(max(prediction.logprobs))] for row, prediction in zip(rows, predictions, strict=True)]
     assert [row["others"]["base_constrained_raw"]["text"] for row in rows] == best
 
 
 def test_parts_sum_to_the_lift(artifacts):
-    lift = {row["metric"]: row["lift"] for row in records.dictionaries(artifacts["comparison"].path / "comparisons.jsonl")}
+    lift = {row["metric"]: row["lift"] for row in records.read_dictionaries(artifacts["comparison"].path / "comparisons.jsonl")}
     for metric, decomposition in comparison_json(artifacts, "decomposition").items():
         assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(lift[metric], abs=1e-12)
 

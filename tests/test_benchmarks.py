@@ -49,7 +49,7 @@ def test_a_page_is_timed_and_verified(tmp_path):
     results = written.pop("results")
     assert written.keys() == SURROUNDINGS
     assert (results["examples"], results["arms"], results["openings"]) == (60, 6, 2)
-    assert "1 comparisons scored again" in results["verify_said"]
+    assert "1 comparisons rescored" in results["verify_said"]
     assert "named by hash" not in results["verify_said"]
     assert results["stage_seconds"].keys() == {"prepare", "compare", "report"}
     took = {name: row["median"] for name, row in results["opening"].items()}

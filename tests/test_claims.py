@@ -28,7 +28,7 @@ def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
 
 
 def judged_claims(*cells, confidence=0.95, correction="holm"):
-    return claims.judged(claims.family(cells), confidence, correction)
+    return claims.judge(claims.family(cells), confidence, correction)
 
 
 def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
@@ -107,7 +107,7 @@ def test_lifts_and_what_was_learned_need_test_and_interval(p, low, high, word):
 )
 def test_kept_is_held_against_the_margin(p, p_worse, low, high, word):
     one = cell(forgetting=[suite(p=p, p_worse=p_worse, low=low, high=high)])
-    claim = claims.judged(claims.family([one])[1:], 0.95, "holm")[0]
+    claim = claims.judge(claims.family([one])[1:], 0.95, "holm")[0]
     assert (claim.verdict, claim.p) == (word, pytest.approx(2 * min(p, p_worse)))
 
 
@@ -141,6 +141,6 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
 
 
 def test_a_claim_among_many_shows_larger_lifts_only():
-    assert claims.stricter(1, 0.95, "holm") == pytest.approx(1)
-    assert claims.stricter(15, 0.95, "holm") == pytest.approx((2.9352 + 0.8416) / (1.96 + 0.8416), rel=1e-3)
-    assert claims.stricter(15, 0.95, "none") == 1
+    assert claims.effect_inflation(1, 0.95, "holm") == pytest.approx(1)
+    assert claims.effect_inflation(15, 0.95, "holm") == pytest.approx((2.9352 + 0.8416) / (1.96 + 0.8416), rel=1e-3)
+    assert claims.effect_inflation(15, 0.95, "none") == 1

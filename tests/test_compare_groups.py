@@ -79,7 +79,7 @@ def figures(value, place=""):
 
 
 def read(folder, file):
-    return list(records.dictionaries(folder / file)) if file.endswith("l") else json.loads((folder / file).read_text())
+    return list(records.read_dictionaries(folder / file)) if file.endswith("l") else json.loads((folder / file).read_text())
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_parts_sum_to_the_lift(seeds):
         for name, decomposition in decompose(NAMES, scores := resampled(*arms, seeds=seeds)).items():
             assert [part["name"] for part in decomposition["parts"]] == ["format", "prompt", "learned"]
             assert sum(part["value"] for part in decomposition["parts"]) == pytest.approx(decomposition["lift"], abs=1e-12)
-            assert decomposition["lift"] == pytest.approx(scores[name].whole[1] - scores[name].whole[0], abs=1e-12)
+            assert decomposition["lift"] == pytest.approx(scores[name].observed[1] - scores[name].observed[0], abs=1e-12)
             assert min(decomposition["parts"][0]["value"], decomposition["parts"][1]["value"]) >= 0
 
 
@@ -59,7 +59,7 @@ def test_each_part_is_the_difference_of_its_arms():
     lift = samples.difference(1, 0)
     assert [decomposition[name] for name in ("lift", "low", "high")] == [lift.value, lift.low, lift.high]
     assert decomposition["best_cheap"] == "base_fewshot"
-    assert decomposition["chain"] == [(NAMES[place], samples.whole[place]) for place in (0, 3, 2, 1)]
+    assert decomposition["chain"] == [(NAMES[place], samples.observed[place]) for place in (0, 3, 2, 1)]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_answers_are_carried_all_together_or_not_at_all(work, monkeypatch):
         {
             FileKind.SMALL,
             FileKind.SCORES,
-            FileKind.LEDGER,
+            FileKind.EXAMPLES,
             FileKind.EVIDENCE,
         },
     )
@@ -86,9 +86,9 @@ def test_answers_are_carried_all_together_or_not_at_all(work, monkeypatch):
 
 
 def test_the_rows_that_are_shown_come_first_and_of_most_tasks(work, monkeypatch):
-    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}))
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.EXAMPLES}))
     assert all(there == {"comparison/examples.jsonl"} for there in on_page(work).values())
-    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.LEDGER}) - 10)
+    monkeypatch.setattr(embedded_records, "MAX_EMBEDDED_BYTES", bytes_of(work, {FileKind.EXAMPLES}) - 10)
     assert on_page(work) == {"short": SHOWN, "middle": SHOWN, "long": SHOWN - {"comparison/examples.jsonl"}}
 
 

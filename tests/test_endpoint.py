@@ -106,7 +106,7 @@ def test_the_stage_writes_predictions_and_usage_and_seals_them(tmp_path):
 def test_a_reference_that_the_machine_was_not_told_of_is_not_asked(tmp_path, server):
     work = tiny.work(tmp_path / "out", {"endpoint": server.endpoint, "model": "m", "max_new_tokens": 1, "stop": []}, heldout=tmp_path)
     tiny.write_part(tmp_path, HELDOUT)
-    with pytest.raises(MachineError, match="not told how to reach it"):
+    with pytest.raises(MachineError, match="does not say how to reach it"):
         reference.run(work)
     assert not server.requests
 

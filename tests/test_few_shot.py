@@ -99,7 +99,7 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, text, answer):
     render, stop = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
     ids = render.encode(text)
-    prediction = generate.prediction(HELDOUT[0], ids, stop, render.decode)
+    prediction = generate.make_prediction(HELDOUT[0], ids, stop, render.decode)
     assert (prediction.text, prediction.stopped) == ((text, "length") if answer is None else (answer, "stop"))
     prompt = render.encode("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.encode(" dog")[:1] * len(ids)])

@@ -119,9 +119,9 @@ def test_columns_that_nothing_uses_may_be_nameless_or_equal(tmp_path):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=5))
 def test_single_precision_has_the_fewest_digits_that_tell_it_apart(values):
-    found = arrow(values, pyarrow.float32())
-    assert [np.float32(value) for value in found] == [np.float32(value) for value in values]
-    assert [str(value) for value in found] == [str(float(str(np.float32(value)))) for value in values]
+    actual = arrow(values, pyarrow.float32())
+    assert [np.float32(value) for value in actual] == [np.float32(value) for value in values]
+    assert [str(value) for value in actual] == [str(float(str(np.float32(value)))) for value in values]
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -131,7 +131,7 @@ def test_two_decimals_come_back_from_single_precision_as_written(value):
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "found"),
+    ("kind", "values", "expected"),
     [
         (pyarrow.float32(), [0.7, None, float("nan")], [0.7, None, None]),
         (pyarrow.float16(), [np.float16(0.7), np.float16("nan")], [0.7, None]),
@@ -149,8 +149,8 @@ def test_two_decimals_come_back_from_single_precision_as_written(value):
     ],
     ids=str,
 )
-def test_a_column_gives_the_values_that_were_written(kind, values, found):
-    assert arrow(values, kind) == found
+def test_a_column_gives_the_values_that_were_written(kind, values, expected):
+    assert arrow(values, kind) == expected
 
 
 def test_a_saved_data_set_gives_what_its_parquet_file_does(tmp_path):

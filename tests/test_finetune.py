@@ -31,7 +31,7 @@ def fresh(spec, compute="fp32", **changes):
     seed_everything(0)
     model = adapters.attach(base, tiny.FINETUNE | changes)
     with torch.no_grad():  # B starts at zero; gradients of A would all be zero too
-        for name, value in adapters.trainable(model).items():
+        for name, value in adapters.trainable_parameters(model).items():
             if "lora_B" in name:
                 value.normal_(0, 0.05)
     return model
@@ -53,7 +53,7 @@ def plain_loop(model, rows, autocast):
 
 
 def gradients(model):
-    return torch.cat([value.grad.flatten() for value in adapters.trainable(model).values()])
+    return torch.cat([value.grad.flatten() for value in adapters.trainable_parameters(model).values()])
 
 
 def relative(a, b):
@@ -267,12 +267,14 @@ def test_a_loss_that_is_not_a_number_stops(tmp_path, model, train_part):
 
 def test_a_frozen_loss_stops(model):
     tuned = fresh(model)
-    state = training_state.State(adapters.trainable(tuned), torch.optim.AdamW(adapters.trainable(tuned).values()), None, 4096)
+    state = training_state.TrainingState(
+        adapters.trainable_parameters(tuned), torch.optim.AdamW(adapters.trainable_parameters(tuned).values()), None, 4096
+    )
     with torch.no_grad():
         for value in state.tensors.values():
             value.zero_()  # with A and B both zero no gradient can ever arise
     with pytest.raises(TrainingError, match="no gradient reaches the adapter at step 1"):
-        finetune.one_step(finetune.Passes(tuned, "fp32", 0), state, rows_of(model), 1.0)
+        finetune.optimizer_step(finetune.Passes(tuned, "fp32", 0), state, rows_of(model), 1.0)
     tuned.unload()
 
 

@@ -34,7 +34,7 @@ def run(tmp_path, model, adapter, name="out", tokens=None):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), adapter=adapter)
     facts = general_loss.run(work)
-    return facts, list(records.dictionaries(work.out / "losses.jsonl"))
+    return facts, list(records.read_dictionaries(work.out / "losses.jsonl"))
 
 
 def one_by_one(model, adapter):
@@ -126,7 +126,7 @@ def test_a_tokenizer_without_a_bos_predicts_from_the_second_token_on(model):
 def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "text": general_text.digest()}
     write([{"id": "p0", "topic": "animals", "text": "Another text."}])
-    with pytest.raises(DataError, match="was changed while this ran"):
+    with pytest.raises(DataError, match="changed during the run"):
         general_loss.run(tiny.work(tmp_path / "out", params, adapter=adapter))
 
 
@@ -134,8 +134,8 @@ def test_a_text_that_changed_while_it_ran_is_not_read(tmp_path, model, adapter):
     ("lines", "message"),
     [
         ("", "holds no paragraph"),
-        ('{"id": "a", "topic": "b"}\n', "line 1 is no object with id, topic and text"),
-        ('{"id": "a", "topic": "b", "text": "c d"}\nnonsense\n', "line 2 is no object"),
+        ('{"id": "a", "topic": "b"}\n', "line 1 is not an object with id, topic and text"),
+        ('{"id": "a", "topic": "b", "text": "c d"}\nnonsense\n', "line 2 is not an object"),
         ('{"id": "a", "topic": "b", "text": " "}\n', "line 1: the text of a is empty"),
         ('{"id": "a", "topic": "b", "text": "c"}\n' * 2, "the id a appears twice"),
     ],

@@ -135,10 +135,12 @@ def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
     ids = render.encode(" the dog sees a cat")
     stop = generation.StopConditions(8, (2,), ("cat", "dog"))
-    assert generate.prediction(HELDOUT[0], ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
+    assert generate.make_prediction(HELDOUT[0], ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
     plain = generation.StopConditions(8, (2,))
-    assert generate.prediction(HELDOUT[0], [*ids, 2], plain, render.decode) == Prediction("e200", " the dog sees a cat", len(ids), "eos")
-    assert generate.prediction(HELDOUT[0], ids, plain, render.decode).stopped == "length"
+    assert generate.make_prediction(HELDOUT[0], [*ids, 2], plain, render.decode) == Prediction(
+        "e200", " the dog sees a cat", len(ids), "eos"
+    )
+    assert generate.make_prediction(HELDOUT[0], ids, plain, render.decode).stopped == "length"
 
 
 def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, heldout_part):

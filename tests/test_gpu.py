@@ -121,7 +121,7 @@ def test_packed_rows_have_the_gradients_of_padded_ones(model, attention):
     seed_everything(0)
     tuned = adapters.attach(base, tiny.FINETUNE)
     with torch.no_grad():  # B starts at zero; gradients of A would all be zero too
-        for name, value in adapters.trainable(tuned).items():
+        for name, value in adapters.trainable_parameters(tuned).items():
             if "lora_B" in name:
                 value.normal_(0, 0.05)
     loss_and_gradients = []
@@ -129,7 +129,7 @@ def test_packed_rows_have_the_gradients_of_padded_ones(model, attention):
         for packing in (False, True):
             tuned.zero_grad()
             loss = finetune.Passes(tuned, "bf16", 0, packing).gradients(rows, 10_000)
-            loss_and_gradients.append((loss, torch.cat([value.grad.flatten() for value in adapters.trainable(tuned).values()])))
+            loss_and_gradients.append((loss, torch.cat([value.grad.flatten() for value in adapters.trainable_parameters(tuned).values()])))
     finally:
         tuned.unload()
         base.set_attn_implementation(before)

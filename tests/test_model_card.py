@@ -24,7 +24,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cards(report):
-    return model_card.all_of(report.json, cells.open_all(report.work))
+    return model_card.all_of(report.json, cells.open_cells(report.work))
 
 
 def front(text):
@@ -64,7 +64,7 @@ def test_figures_are_those_of_the_report(report, cards):
 
 def test_what_was_kept_has_its_verdict(tmp_path):
     report = Chartless(Inputs(tmp_path, {}, n=30, measured=True))
-    text = model_card.all_of(report.json, cells.open_all(report.work))
+    text = model_card.all_of(report.json, cells.open_cells(report.work))
     seen = set()
     for cell in report.json["cells"]:
         card = text[report.work.inputs[f"{cell['cell']}.adapter0"].name]
@@ -75,7 +75,7 @@ def test_what_was_kept_has_its_verdict(tmp_path):
             seen.add(claim["verdict"])
     assert seen == {"better", "worse", "cannot tell"}
     unclaimed = report.json | {"claims": []}
-    assert "| base too low |" in model_card.elsewhere(unclaimed, report.json["cells"][0])
+    assert "| base too low |" in model_card.other_tasks_table(unclaimed, report.json["cells"][0])
 
 
 def code_of(text, block=0):
@@ -93,7 +93,7 @@ def test_its_lines_name_base_and_adapter(cards):
 
 def test_limits_are_said(tmp_path):
     alone = Chartless(Inputs(tmp_path, {"base": "someone/unknown"}, n=30, texts={7: {"tuned": "who knows"}}))
-    text = next(iter(model_card.all_of(alone.json, cells.open_all(alone.work)).values()))
+    text = next(iter(model_card.all_of(alone.json, cells.open_cells(alone.work)).values()))
     assert "One training seed" in text
     assert "The licence of the base is not known here" in text
     assert "license" not in front(text)
@@ -102,7 +102,7 @@ def test_limits_are_said(tmp_path):
 
 def test_texts_are_shown_as_they_are(tmp_path):
     report = Chartless(Inputs(tmp_path, {"base": "some|one/<b>x</b>", "name": "a-b"}, n=30))
-    text = next(iter(model_card.all_of(report.json, cells.open_all(report.work)).values()))
+    text = next(iter(model_card.all_of(report.json, cells.open_cells(report.work)).values()))
     assert front(text)["base_model"] == "some|one/<b>x</b>"
     assert "\\<b>x\\</b>" in text.split("---\n")[2]
 
@@ -167,6 +167,6 @@ def test_its_example_answers_as_the_held_out_prompts_were_answered(tmp_path, mod
     ],
 )
 def test_its_example_stops_as_the_answers_did(params, expected):
-    lines = model_card.asking(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
+    lines = model_card.generation_snippet(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
     assert expected in lines
     compile(code_of(lines), "card", "exec")

@@ -61,7 +61,7 @@ def no_tokenizer(base):
 
 
 CASES = {
-    "a folder that is no model": (lambda base: (base / "config.json").unlink(), "is no model: it has no config.json", "save_pretrained"),
+    "a folder that is no model": (lambda base: (base / "config.json").unlink(), "is not a model: it has no config.json", "save_pretrained"),
     "no weights": (no_weights, "has no .safetensors weights", "Convert it"),
     "only a pickle": (pickle_only, "has no .safetensors weights but only pytorch_model.bin, a pickle that can run code", "Convert it"),
     "code of its own": (own_code, "comes with Python code of its own", "trust_remote_code: true"),

@@ -222,12 +222,12 @@ def large_model(tmp_path):
 
 def test_hashes_of_large_files_are_remembered_in_the_store(large_model, tmp_path):
     memory = tmp_path / "store" / "data" / ".hashes.json"
-    base_model.remember(memory, {"another process": "0" * 64})
+    base_model.add_to_hash_cache(memory, {"another process": "0" * 64})
     hashed = base_model.folder_digest(large_model, memory)
     hashes = json.loads(memory.read_text("utf-8"))
     assert hashes.pop("another process") == "0" * 64
     assert list(hashes.values()) == [base_model.file_hash(large_model / "model.safetensors")]
-    base_model.remember(memory, dict.fromkeys(hashes, "f" * 64))
+    base_model.add_to_hash_cache(memory, dict.fromkeys(hashes, "f" * 64))
     base_model.folder_digest.cache_clear()
     assert base_model.folder_digest(large_model, memory) != hashed, "the file was read again"
     assert base_model.folder_digest(large_model) == hashed

@@ -171,7 +171,7 @@ def test_the_verdict_is_read_off_the_interval():
         suite = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
         claim = claims.non_inferiority(named, suite | {"suite": "x", "metric_name": "accuracy"})
         word = "better" if suite["high"] < suite["margin"] else "worse" if suite["low"] > suite["margin"] else "cannot tell"
-        assert claims.judged([claim], 0.95, "none")[0].verdict == word
+        assert claims.judge([claim], 0.95, "none")[0].verdict == word
         seen.add(word)
     assert seen == {"better", "worse", "cannot tell"}
 
@@ -263,4 +263,10 @@ def test_what_was_kept_is_mostly_found():
 
 def test_a_base_that_guesses_evenly_has_nothing_to_lose():
     even = float(np.log(1536))
-    assert [non_inferiority.knows(even - less, 1536, 0.05) for less in (-1, 0, 0.049, 0.051, 5)] == [False, False, False, True, True]
+    assert [non_inferiority.has_something_to_lose(even - less, 1536, 0.05) for less in (-1, 0, 0.049, 0.051, 5)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]

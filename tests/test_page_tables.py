@@ -224,7 +224,7 @@ def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str
 def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
     """The drawings of pages, from reports in which no two figures are equal."""
     names = ("two", "sweep")
-    pages = [render.page(reports[name], {}, charts_lift.all_of(reports[name]) | charts_arms.all_of(reports[name])) for name in names]
+    pages = [render.page(reports[name], {}, charts_lift.draw_all(reports[name]) | charts_arms.draw_all(reports[name])) for name in names]
     return {name: Page(page).drawings for name, page in zip(names, pages, strict=True)}
 
 

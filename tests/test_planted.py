@@ -45,7 +45,7 @@ def judged_claims(right, seed):
     primary = {"metric": "accuracy", "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
     parts = decompose.decompose(NAMES[: len(right)], {"accuracy": sample})["accuracy"]
     family = claims.family([CELL | {"primary": primary, "decomposition": parts}])
-    return {claim.kind: claim for claim in claims.judged(family, 0.95, "holm" if len(family) > 1 else "none")} | {"parts": parts["parts"]}
+    return {claim.kind: claim for claim in claims.judge(family, 0.95, "holm" if len(family) > 1 else "none")} | {"parts": parts["parts"]}
 
 
 def suite_claim(lost):
@@ -60,7 +60,7 @@ def not_worse_claim(n, broken, fixed):
     rows = [row | {"scores": scores} for scores in broken * [(1.0, 0.0)] + fixed * [(0.0, 1.0)] + (n - broken - fixed) * [(1.0, 1.0)]]
     suite = non_inferiority.task_suite(rows, np.arange(n), MARGIN, 0.95)
     claim = claims.non_inferiority(CELL, suite | {"suite": "other", "task_metric": "accuracy", "metric_name": "accuracy"})
-    return claims.judged([claim], 0.95, "none")[0]
+    return claims.judge([claim], 0.95, "none")[0]
 
 
 def answers(rng, *rates, n=EXAMPLES):

@@ -99,7 +99,7 @@ def suite_verdict(n, margin, level):
     suite = non_inferiority.task_suite([row] * n, np.arange(n), margin, 0.95)
     names = {name: "x" for name in ("cell", "task", "label")}
     claim = claims.non_inferiority(names, {**suite, "suite": "x", "metric_name": "x"})
-    return claims.judged([claim], 1 - level, "none")[0].verdict
+    return claims.judge([claim], 1 - level, "none")[0].verdict
 
 
 @pytest.mark.parametrize("margin", [0.005, 0.02, 0.2])
@@ -155,7 +155,7 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
         changed = replace(comparison, params_json=comparison.params_json.replace('"resamples":10000', f'"resamples":{resamples}'))
         now = replace(base, comparisons=(changed,))
         assert now.resamples == resamples
-        least = verdict.adjusted([1 / (resamples + 1)] * count, correction)[0]
+        least = verdict.adjust([1 / (resamples + 1)] * count, correction)[0]
         can_be_shown = verdict.decide(least, 0.1, 0.2, confidence) == "better"
         assert now.is_out_of_reach(count) == (not can_be_shown) == (resamples < needed)
 

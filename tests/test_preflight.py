@@ -220,7 +220,7 @@ def seen(tmp_path, model):
 
 def test_a_store_that_cannot_be_written_is_refused(seen, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(MachineError, match=r"cannot write to .*/file/data: Not a directory. Choose another place with --store."):
+    with pytest.raises(MachineError, match=r"cannot write to .*/file/data: Not a directory. Choose another folder with --store."):
         seen({"prepare"}, store=tmp_path / "file")
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(MachineError, match="link is a link to a folder that does not exist"):
@@ -235,7 +235,7 @@ def test_a_read_only_store_and_a_small_disk_are_refused(small_disk, seen):
         seen({"finetune"}, store=small_disk)
     seen({"prepare"}, store=small_disk)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(MachineError, match=r"the disk is read-only. Choose another place with --store."):
+    with pytest.raises(MachineError, match=r"the disk is read-only. Choose another folder with --store."):
         seen({"prepare"}, store=small_disk)
 
 

@@ -86,15 +86,15 @@ def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys)
     (_, train), _, _ = draw(place, model, examples=900, dev_examples=100)
     assert (train["examples"], train["dev"], train["selected"], train["wanted"]) == (270, 30, 300, 1000)
     output = capsys.readouterr().err
-    assert "train: 300 of the 1000 examples asked for; there are no more: 270 examples, 30 of 100 for dev" in output
+    assert "train: 300 of the 1000 requested examples: there are no more: 270 examples, 30 of 100 for dev" in output
     assert "warning" not in output
 
 
 @pytest.mark.parametrize(
     ("examples", "dev", "message"),
     [
-        (5000, 20, "a dev part of 1 says little of which adapter is best (finetune.keep): ask for fewer prepare.train_examples"),
-        (50, 19, "a dev part of 19 says little of which adapter is best (finetune.keep): ask for 20 prepare.dev_examples or more"),
+        (5000, 20, "a dev set of 1 is too small to choose the best adapter (finetune.keep): ask for fewer prepare.train_examples"),
+        (50, 19, "a dev set of 19 is too small to choose the best adapter (finetune.keep): ask for 20 prepare.dev_examples or more"),
     ],
 )
 def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, message):

@@ -117,7 +117,7 @@ def figures(small_run, paper=None, score=0.5, **facts):
 
 def figures_of(cell, score):
     row = {"metric": "accuracy", "base": 0.19, "tuned": score, "lift": score - 0.19, "n": 1000, "low": 0.28, "high": 0.34}
-    return published_section.beside(cell, [row, {**row, "metric": "paper_accuracy"}])
+    return published_section.published_row(cell, [row, {**row, "metric": "paper_accuracy"}])
 
 
 SAME = {"source": {}}
@@ -146,9 +146,11 @@ def test_what_cannot_be_compared_says_why(small_run, paper, facts, reason):
 def test_drawn_rows_are_not_the_first_ones(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
     random_order = replace(cell.inputs["heldout"], params=cell.inputs["heldout"].params | {"order": "drawn"})
-    assert "ours are drawn" in published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": random_order}), 1000)[0]
+    assert (
+        "ours are drawn" in published_section.incomparable_reasons(replace(cell, inputs={**cell.inputs, "heldout": random_order}), 1000)[0]
+    )
     everything = replace(random_order, facts=random_order.facts | {"selected": 45, "rows": 45})
-    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "heldout": everything}), 1000) == []
+    assert published_section.incomparable_reasons(replace(cell, inputs={**cell.inputs, "heldout": everything}), 1000) == []
 
 
 def test_a_score_of_a_constant_answer_has_learned_nothing(small_run):
@@ -176,25 +178,25 @@ def test_a_user_task_of_that_name_is_not_meant(small_run):
 def test_what_stands_in_the_way_is_that_of_the_cell(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
     dense = replace(cell.inputs["base"], params=cell.inputs["base"].params | {"quantization": "none"})
-    assert published_section.obstacles(replace(cell, inputs={**cell.inputs, "base": dense}), 1000) == [
+    assert published_section.incomparable_reasons(replace(cell, inputs={**cell.inputs, "base": dense}), 1000) == [
         "the paper's bases are in 4 bit, ours are not"
     ]
-    assert published_section.obstacles(cell, 1000) == []
+    assert published_section.incomparable_reasons(cell, 1000) == []
 
 
 def test_a_task_with_other_rows_than_the_papers_is_never_compared(small_run, monkeypatch):
     from pipeline.tasks import covid, reuters
 
-    assert "no topic" in reuters.TASK.paper.otherwise
+    assert "no topic" in reuters.TASK.paper.incomparable_reason
     cell, _ = cell_of(small_run, {"model": "mistral-7b"}, **SAME)
-    monkeypatch.setattr(covid, "TASK", replace(covid.TASK, paper=replace(covid.TASK.paper, otherwise="other rows: planted")))
-    assert published_section.obstacles(cell, 1000) == ["other rows: planted"]
+    monkeypatch.setattr(covid, "TASK", replace(covid.TASK, paper=replace(covid.TASK.paper, incomparable_reason="other rows: planted")))
+    assert published_section.incomparable_reasons(cell, 1000) == ["other rows: planted"]
 
 
 def test_modules_are_said_where_they_are_not_the_papers(small_run):
     cell, _ = cell_of(small_run, {"model": "mistral-7b"})
     wide = replace(cell.inputs["adapter0"], params=cell.inputs["adapter0"].params | {"targets": "all-linear", "rank": 16})
-    assert published_section.setup(replace(cell, inputs={**cell.inputs, "adapter0": wide})) == [
+    assert published_section.setup_differences(replace(cell, inputs={**cell.inputs, "adapter0": wide})) == [
         "rank 16 (paper: 8)", "max_steps 3 (paper: 2500)", "adapters on all-linear (paper: q_proj and v_proj)",
     ]  # fmt: skip
 

@@ -110,9 +110,7 @@ def test_an_untouched_page_is_what_its_records_give(page):
     assert checked.files > 15
     assert checked.numbers > 200
     assert any(name.endswith("adapter_model.safetensors") for name in checked.hash_only)
-    assert re.fullmatch(
-        r"\d+ files checked, 1 comparisons scored again, [\d,]+ numbers worked out again: .* named by hash only", checked.line()
-    )
+    assert re.fullmatch(r"\d+ files checked, 1 comparisons rescored, [\d,]+ numbers recomputed: .* named by hash only", checked.line())
 
 
 @pytest.mark.slow
@@ -125,20 +123,20 @@ def test_the_command_line(page, monkeypatch, capsys):
         return stopped.value.code or 0, captured.out, " ".join(captured.err.split())
 
     code, output, _ = typed()
-    assert (code, "the page is what they give" in output) == (0, True)
+    assert (code, "the page matches them" in output) == (0, True)
     edit(page, "Do pets say yes?", "Do pets say no?")
     code, _, output = typed()
     assert (code, "the page has" in output, "was altered after it was made" in output) == (3, True, True)
     page.write_text("<html>")
     code, _, output = typed()
-    assert (code, "is cut off or no page" in output) == (2, True)
+    assert (code, "is truncated or not a page" in output) == (2, True)
 
 
 @pytest.mark.slow
 def test_a_displayed_number(page):
     number = re.search(r'<td class="n">(?:<b>)?([+−]?0\.\d\d)<', page.read_text())
     edit(page, number[0], number[0].replace(number[1], "0.99"))
-    with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '0.99', worked out again it is '.?0\.\d\d'"):
+    with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '0.99', recomputed it is '.?0\.\d\d'"):
         recompute_page.verify(page)
 
 
@@ -187,8 +185,8 @@ def test_a_record_that_is_no_packed_file(page):
     ("source", "name", "change", "message"),
     [
         ("base", "predictions.jsonl", lambda rows: [rows[0] | {"text": "yes indeed"}, *rows[1:]], r"examples.jsonl\[0\].base.\w+"),
-        ("base", "predictions.jsonl", lambda rows: rows[1:], "cannot be worked out again: base: 1 example missing"),
-        ("heldout", "examples.jsonl", lambda rows: rows[1:], r"the scores of .* cannot be worked out again: "),
+        ("base", "predictions.jsonl", lambda rows: rows[1:], "cannot be recomputed: base: 1 example missing"),
+        ("heldout", "examples.jsonl", lambda rows: rows[1:], r"the scores of .* cannot be recomputed: "),
         ("comparison", "examples.jsonl", lambda rows: rows[1:], r"examples.jsonl\[0\]\.\w+"),
         ("comparison", "examples.jsonl", lambda rows: rows[:-1], r"examples.jsonl, its length: the page has '19', .* it is '20'"),
         ("comparison", "comparisons.jsonl", lambda rows: [rows[0] | {"p": 0.001}, *rows[1:]], r"comparisons.jsonl\[0\].p: .* '0.001'"),
@@ -208,7 +206,7 @@ def test_a_forged_score(page):
     wrong = rows(lambda examples: [row | {"base": row["base"] | {"scores": {"accuracy": 0.5, "rougeL": 0.5}}} for row in examples])
     forger.file("cell0000.comparison", "examples.jsonl", wrong)
     forger.save()
-    with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', worked out again it is '[01].0'"):
+    with pytest.raises(ProofError, match=r"examples.jsonl\[0\].base.scores.accuracy: the page has '0.5', recomputed it is '[01].0'"):
         recompute_page.verify(page)
 
 
@@ -236,7 +234,7 @@ def test_a_forged_time_shows_on_the_page(page):
         (lambda index: index["order"].pop(), "the index: its inputs"),
         (
             lambda index: index["cells"][0].update(label="cats"),
-            r"the index.cells\[0\].label: the page has 'cats', worked out again it is 'pets'",
+            r"the index.cells\[0\].label: the page has 'cats', recomputed it is 'pets'",
         ),
         (lambda index: index["carried"].pop("cell0000.base") and index["order"].remove("cell0000.base"), "which is not on the page"),
     ],
@@ -279,16 +277,14 @@ def test_of_charts_that_another_version_drew_the_texts_are_compared(page):
     edit(page, in_charts(r' d="(M[^"]*)"', page)[0], ' d="M0,0"')
     checked = recompute_page.verify(page)
     assert checked.drawings == 1
-    assert (
-        "; the geometry of 1 chart was not compared, only the texts, as the page says that another version of altair or" in checked.line()
-    )
+    assert "; the geometry of 1 chart was not compared, only the texts, as another version of altair or" in checked.line()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "new", "says"),
     [
-        (r">[−+]?0\.\d+</text>", ">0.99</text>", "the page has '0.99', worked out again it is"),
+        (r">[−+]?0\.\d+</text>", ">0.99</text>", "the page has '0.99', recomputed it is"),
         (r"<title>[^<]+</title>", "<title>Much better</title>", "the page has 'Much better'"),
         (r'aria-label="Lift', 'aria-label="Great lift', "line"),
         (r"</text>", "</text><text>better</text>", "line"),
@@ -305,7 +301,7 @@ def test_a_forged_chart_that_another_version_is_said_to_have_drawn(page, pattern
     edit(page, in_charts(pattern, page)[0], new)
     with pytest.raises(ProofError, match=says) as raised:
         recompute_page.verify(page)
-    assert "another version of altair or vl-convert-python writes this text of a chart otherwise" in raised.value.remedy
+    assert "another version of altair or vl-convert-python writes this text of a chart differently" in raised.value.remedy
 
 
 def code_version(path):
@@ -380,8 +376,8 @@ def test_a_page_cannot_fill_the_memory(page, monkeypatch):
         ("<html><body>Hello</body></html>", "carries no records"),
         ('<script type="application/json" id="index">{"cells": []}</script></html>', "carries no records"),
         ('<script type="application/json" id="index">{"cells"</script></html>', "carries no records"),
-        ("<html><body>Hel", "is cut off or no page"),
-        ("", "is cut off or no page"),
+        ("<html><body>Hel", "is truncated or not a page"),
+        ("", "is truncated or not a page"),
     ],
 )
 def test_no_page_of_ours(tmp_path, text, says):

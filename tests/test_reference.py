@@ -19,7 +19,7 @@ from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings, RetryPolicy
 from pipeline.references import ask as reference
 from pipeline.store.records import Example, Prediction
-from pipeline.store.row_log import Kept, parsed
+from pipeline.store.row_log import RowLog, parsed
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
 
 HELDOUT = [Example(f"e{n}", f"question number {n}", "yes") for n in range(12)]
@@ -135,7 +135,7 @@ def test_a_wait_that_makes_no_sense_is_our_own(server, tmp_path, wait):
 def test_waits_double_up_to_a_limit_and_then_the_run_gives_up(server, tmp_path):
     server.always = refusing(503, "overloaded")
     waits = Waits()
-    with pytest.raises(ModelError, match=r"does not answer in 8 tries: 503: overloaded(?s:.*)Answers kept: 0 of 12"):
+    with pytest.raises(ModelError, match=r"does not answer in 8 tries: 503: overloaded(?s:.*)Answers saved: 0 of 12"):
         ask(server, tmp_path, waits=waits, patience=RetryPolicy(longest=10))
     assert server.requests == {FIRST: 8}
     shares = [waited / most for waited, most in zip(waits, [1, 2, 4, 8, 10, 10, 10], strict=True)]
@@ -234,7 +234,7 @@ def test_a_failure_keeps_what_was_under_way_and_no_answer_is_paid_for_twice(serv
     for example in HELDOUT[2:5]:
         server.faults[example.prompt] = [Fault(body=completion(example.prompt, "late"), delay=0.5)]
     server.together = 4
-    with pytest.raises(ModelError, match=r"answers 404: gone(?s:.*)Answers kept: 4 of 12"):
+    with pytest.raises(ModelError, match=r"answers 404: gone(?s:.*)Answers saved: 4 of 12"):
         ask(server, tmp_path)
     assert server.requests == {example.prompt: 1 for example in HELDOUT[:5]}
     replies = ask(server, tmp_path)
@@ -269,7 +269,7 @@ def test_a_line_that_was_cut_off_is_asked_for_again(server, tmp_path):
 
 def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with Kept(tmp_path / "rows.jsonl") as log:
+    with RowLog(tmp_path / "rows.jsonl") as log:
         log.add({"n": 1})
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
         try:
@@ -278,7 +278,7 @@ def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         log.add({"n": 2})
-    with Kept(tmp_path / "rows.jsonl") as log:
+    with RowLog(tmp_path / "rows.jsonl") as log:
         assert log.rows == [{"n": 1}, {"n": 2}]
 
 
@@ -321,5 +321,5 @@ def test_latency_and_cost_by_hand():
     used = reference.usage(replies, 9.0)
     assert (used["latency_p50"], used["latency_p95"]) == (2.0, 4.0)
     assert (used["requests"], used["retries"], used["estimated"], used["usage"]) == (5, 1, 2, "estimated")
-    assert reference.cost(used, SimpleNamespace(input=2.0, output=10.0)) == pytest.approx(400 * 2e-6 + 100 * 10e-6)
+    assert reference.usage_cost(used, SimpleNamespace(input=2.0, output=10.0)) == pytest.approx(400 * 2e-6 + 100 * 10e-6)
     assert reference.usage([], 0.0)["latency_p95"] is None

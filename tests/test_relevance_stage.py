@@ -47,7 +47,7 @@ def run(tmp_path, model, inputs, name="out", tokens=None, **changes):
     params = {"model": model, "quantization": "nf4", "compute": "fp32", "examples": 100, "seed": 0, **changes}
     work = tiny.work(tmp_path / name, params, Machine(device="cpu", tokens=tokens), **inputs)
     facts = relevance_stage.run(work)
-    return facts, list(records.dictionaries(work.out / "relevance.jsonl"))
+    return facts, list(records.read_dictionaries(work.out / "relevance.jsonl"))
 
 
 def alone(model, prompt, answer):
@@ -113,7 +113,7 @@ def test_long_prompts_before_a_large_vocabulary_are_read_in_few_passes(tmp_path,
     tokenizer = SimpleNamespace(eos_token_id=2)
     backend = TransformersBackend(model, SimpleNamespace(pad_id=0, end_id=2, tokenizer=tokenizer), batching.CUDA_TOKENS)
     batches = backend.logprobs_batches(rows)
-    sums = resumable.values(
+    sums = resumable.compute_resumably(
         tmp_path / "values.jsonl", batches, lambda batch: backend.logprobs([rows[index] for index in batch]), "scoring", "answers"
     )
     for row, value in zip(rows, sums, strict=True):  # every token is as likely as any other
@@ -207,7 +207,7 @@ def test_a_long_answer_is_cut_the_same_behind_every_prompt(tmp_path, model, monk
     longest = max(len(render.prompt_ids(HELDOUT[index].prompt)) for index in (0, other))
     assert facts["cut"] == 1
     assert rows[0]["tokens"] == 256 - longest  # the tiny base takes 256 tokens in all
-    monkeypatch.setattr(relevance_stage, "LONGEST", 7)
+    monkeypatch.setattr(relevance_stage, "MAX_ANSWER_TOKENS", 7)
     assert {row["tokens"] for row in run(tmp_path, model, inputs, "short")[1]} <= {*range(1, 8)}
 
 

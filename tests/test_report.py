@@ -45,7 +45,7 @@ def test_comparisons_are_those_of_the_comparison_folders(plain: Made, swept: Mad
             judged = ("p_adjusted", "verdict", "smallest_effect")
             names = [name for name in written if name not in judged]
             assert [comparison[name] for name in names] == [written[name] for name in names]
-            stricter = claims.stricter(output.json["family"], output.json["confidence"], output.json["correction"])
+            stricter = claims.effect_inflation(output.json["family"], output.json["confidence"], output.json["correction"])
             assert comparison["smallest_effect"] == pytest.approx(stricter * written["smallest_effect"])
             assert comparison["verdict"] in ("better", "worse", "cannot tell")
             seen += 1
@@ -140,7 +140,7 @@ def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
 
 
 def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
-    cell = cells.open_all(plain.work)[0]
+    cell = cells.open_cells(plain.work)[0]
     groups = examples_section.section(cell, plain.json["cells"][0]["comparisons"][0], embedded_ids=())
     assert groups["file"] is None
     changed = json.loads(json.dumps(plain.json))
@@ -193,7 +193,7 @@ def test_axes_of_a_sweep(swept_keys: dict[str, list[Any]], axes: dict[str, int |
 
 def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
     cell = swept.json["cells"][0] | {"point": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
-    point = sweep_section.point(cell, "finetune.rank", swept.json["adapters"])
+    point = sweep_section.sweep_point(cell, "finetune.rank", swept.json["adapters"])
     assert (point["value"], point["series"]) == (4, {"finetune.learning_rate": 1e-4})
 
 
@@ -217,7 +217,7 @@ def test_run_of_a_seed_is_left_out_where_the_metric_is_no_mean() -> None:
 
 def warned(inputs: Inputs) -> str:
     work = inputs.work()
-    return "\n".join(checks_section.warnings(cells.open_all(work), work.params["recipe"]))
+    return "\n".join(checks_section.warnings(cells.open_cells(work), work.params["recipe"]))
 
 
 def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
@@ -248,7 +248,7 @@ def test_faults_are_warned_of(tmp_path: Path, changes: dict[str, Any], expected:
 
 def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
     work = Inputs(tmp_path, {}, n=40).work()
-    opened = cells.open_all(work)
+    opened = cells.open_cells(work)
     assert not [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
     path = work.inputs["cell0001.comparison"] / "counts.json"
     counts = json.loads(path.read_text("utf-8"))
@@ -290,7 +290,7 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     work = Inputs(tmp_path, {"tasks": ["boolq"]}, n=12).work()
     twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
     params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
-    opened = cells.open_all(replace(work, params=params, inputs=work.inputs | twin))
+    opened = cells.open_cells(replace(work, params=params, inputs=work.inputs | twin))
     comparisons, family = claims_section.judge(opened, work.params["recipe"])
     assert comparisons["cell0000"] == comparisons["cell0001"]
     assert comparisons["cell0000"][0]["p_adjusted"] == comparisons["cell0000"][0]["p"]

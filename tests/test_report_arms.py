@@ -138,7 +138,7 @@ def evidence_leads_somewhere(full: Made) -> None:
 
 def test_parts_lead_from_base_to_tuned(full: Made) -> None:
     for cell in full.json["cells"]:
-        *_, last = rows = charts_arms.segments(cell)
+        *_, last = rows = charts_arms.score_segments(cell)
         assert rows[0]["end"] == pytest.approx(cell["comparisons"][0]["base"])
         assert last["end"] == pytest.approx(cell["comparisons"][0]["tuned"])
     assert '<section id="parts">' in full.html
@@ -147,7 +147,7 @@ def test_parts_lead_from_base_to_tuned(full: Made) -> None:
 def test_a_learned_part_below_zero_is_drawn_as_such(full: Made) -> None:
     cell = json.loads(json.dumps(full.json["cells"][0]))
     cell["decomposition"]["parts"][-1] |= {"value": -0.1, "low": -0.2, "high": 0.0}
-    last = charts_arms.segments(cell)[-1]
+    last = charts_arms.score_segments(cell)[-1]
     assert (last["part"], round(last["end"] - last["start"], 9)) == ("learned, below zero", -0.1)
 
 
@@ -348,7 +348,7 @@ def test_values_of_a_sweep_are_written_out_on_its_axis() -> None:
     point = {"task": "a", "metric": "accuracy", "series": {}, "lift": 0.1, "low": 0.0, "high": 0.2, "runs": None, "verdict": "better"}
     points = [point | {"value": value, "point": {"prepare.train_examples": value}} for value in (160, 480, 1440)]
     axis = {"axis": "prepare.train_examples", "log": None}
-    chart = charts_lift.along(axis | {"points": points}, axis, "a")
+    chart = charts_lift.sweep_chart(axis | {"points": points}, axis, "a")
     assert all(f">{value}<" in chart for value in (160, 480, 1440))
 
 
@@ -468,11 +468,11 @@ def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
     report = json.loads(json.dumps(full.json))
     base = next(row for row in report["cells"][0]["arms"] if row["name"] == "base")
     base["hallucination"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
-    assert "no answers</" in render.page(report, {}, charts_lift.all_of(report) | charts_arms.all_of(report)).replace("<small>", "</")
+    assert "no answers</" in render.page(report, {}, charts_lift.draw_all(report) | charts_arms.draw_all(report)).replace("<small>", "</")
 
 
 def test_points_of_training_curves_tell_their_value(full: Made) -> None:
-    charts = charts_lift.all_of(full.json)
+    charts = charts_lift.draw_all(full.json)
     first = next(iter(full.json["adapters"].values()))["curve"]["train"]
     assert charts["loss0"].count("<title>") > min(20, len(first) // 2)
     assert f"{first[0][1]:.3f} at step {first[0][0]}<" in charts["loss0"]

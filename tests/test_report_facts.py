@@ -44,7 +44,7 @@ def cells_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[cel
     """The cells and the report of them, without any page."""
     inputs = Uneven(tmp_path_factory.mktemp("facts"), RECIPE, arms=ARMS, measured=True, two_metrics=True, provenance={"tuned1": OTHERWISE})
     work = inputs.work()
-    opened = cells.open_all(work)
+    opened = cells.open_cells(work)
     return opened, json.loads(json.dumps(report_data.report(work.params["recipe"], opened, ())))
 
 

@@ -108,10 +108,13 @@ def test_losses_have_their_unit(swept: Made) -> None:
 def test_names_in_the_cost_chart_cover_no_point() -> None:
     """As in the quickstart, where the few-shot base lay left of the base and its name ran over it."""
     spots, labels = [(164.6, 204.7), (94.3, 217.7), (267.0, 13.3)], ["base", "base, few-shot", "tuned"]
-    placed = charts_arms.sides(spots, labels)
-    assert (placed[0], placed[2]) == (charts_arms.SIDES[0],) * 2
-    boxes = [charts_arms.box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
-    dots = [(x - charts_arms.DOT, y - charts_arms.DOT, x + charts_arms.DOT, y + charts_arms.DOT) for x, y in spots]
+    placed = charts_arms.label_positions(spots, labels)
+    assert (placed[0], placed[2]) == (charts_arms.LABEL_POSITIONS[0],) * 2
+    boxes = [charts_arms.label_box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
+    dots = [
+        (x - charts_arms.POINT_RADIUS, y - charts_arms.POINT_RADIUS, x + charts_arms.POINT_RADIUS, y + charts_arms.POINT_RADIUS)
+        for x, y in spots
+    ]
     assert not any(charts_arms.overlap(boxes[1], other) for other in (boxes[0], boxes[2], dots[0], dots[2]))
 
 
@@ -122,9 +125,9 @@ def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones
         {"name": name, "score": score, "cost": cost, "unit": "dollars", "colour_group": "base", "description": name}
         for name, score, cost in points
     ]
-    spots = [charts_arms.spot(row, False, 0.5, 1.1) for row in rows]
-    placed = charts_arms.sides(spots, names)
-    far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in charts_arms.FAR]
+    spots = [charts_arms.point_position(row, False, 0.5, 1.1) for row in rows]
+    placed = charts_arms.label_positions(spots, names)
+    far = [(*spot, 0.8 * side[1], side[2]) for spot, side in zip(spots, placed, strict=True) if side in charts_arms.FAR_POSITIONS]
     assert 1 < len(far) < len(names) - 1
     root = ElementTree.fromstring(charts_arms.against_cost(rows, "pets", "accuracy"))
     words = [part.text for part in root.iter() if part.tag.endswith("}text")]
@@ -140,8 +143,8 @@ def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones
 def test_more_cells_than_panels_are_told_by_tables_alone(swept: Made) -> None:
     full = swept.json["cells"][0] | {"decomposition": None, "forgetting": []}
     bare = full | {"arms": [arm for arm in full["arms"] if arm["name"] in ("base", "tuned")], "cost": None}
-    assert charts_arms.all_of({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
-    assert charts_arms.all_of({"cells": [full, *[bare] * 40], "claims": []}) == {}
+    assert charts_arms.draw_all({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
+    assert charts_arms.draw_all({"cells": [full, *[bare] * 40], "claims": []}) == {}
 
 
 def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
@@ -150,7 +153,7 @@ def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
     root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
     marks = [part for part in root.iter() if part.tag.endswith("}path") and len(part)]
     places = [[float(number) for number in re.findall(r"-?[0-9.]+", mark.get("transform") or "")[:2]] for mark in marks]
-    assert places == [pytest.approx(charts_arms.spot(row, most > 8 * least, least, most), abs=0.01) for row in rows]
+    assert places == [pytest.approx(charts_arms.point_position(row, most > 8 * least, least, most), abs=0.01) for row in rows]
 
 
 def head_of(html: str, label: str) -> list[str]:

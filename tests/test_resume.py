@@ -8,7 +8,7 @@ import torch
 from pipeline.engine import generation, resumable
 from pipeline.machine import Machine
 from pipeline.stages import finetune, generate
-from pipeline.store.row_log import Kept, spelled
+from pipeline.store.row_log import RowLog, spelled
 from tests import tiny
 from tests.interruption import calls_of
 
@@ -107,19 +107,19 @@ def test_damaged_lines_of_answers_are_answered_again(tmp_path, model, name, caps
     assert (log.with_name("answers.jsonl.damaged")).read_bytes() == damaged
     asked_again = sum(len(prompts) for _, prompts, *_ in calls)
     assert asked_again == 16 if name == "all garbage" else asked_again < 16  # the whole lines are taken
-    with Kept(log) as kept:
+    with RowLog(log) as kept:
         assert {row["row"] for row in kept.rows} == set(range(16))
 
 
 def test_lines_of_an_older_version_are_taken(tmp_path):
     path = tmp_path / "values.jsonl"
     path.write_text("".join(json.dumps({"row": row, "value": row * 1.5}) + "\n" for row in range(3)))
-    assert resumable.values(path, [[0, 1], [2]], pytest.fail, "scoring", "answers") == [0.0, 1.5, 3.0]
+    assert resumable.compute_resumably(path, [[0, 1], [2]], pytest.fail, "scoring", "answers") == [0.0, 1.5, 3.0]
 
 
 @pytest.mark.parametrize("damage", [b"garbage\n", b'{"row": 1, "value": null}\n', b'{"row": 1, "value": 2.0}\t00000000\n', b"{}\n"])
 def test_every_stage_that_keeps_rows_does_damaged_ones_again(tmp_path, damage, capsys):
     path = tmp_path / "values.jsonl"
     path.write_bytes(spelled({"row": 0, "value": 7.0}) + damage)
-    assert resumable.values(path, [[0], [1]], lambda batch: [row * 1.5 for row in batch], "scoring", "answers") == [7.0, 1.5]
+    assert resumable.compute_resumably(path, [[0], [1]], lambda batch: [row * 1.5 for row in batch], "scoring", "answers") == [7.0, 1.5]
     assert "1 of 2 lines are damaged" in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_an_edit_makes_only_the_cheap_stages_again_that_consist_of_it(copied, mo
     def code(stage, tasks, data):
         return import_closure.version(package / "stages" / stage.name, tasks, data, package)
 
-    monkeypatch.setattr(stages, "code", code)
+    monkeypatch.setattr(stages, "code_version", code)
     assert project.carry_out(*copied) == again
 
 
@@ -168,7 +168,7 @@ def test_a_folder_whose_deletion_was_interrupted_is_made_again(copied):
 
 def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsys):
     recipe, root = copied
-    monkeypatch.setattr(stages, "code", lambda *_: "edited")
+    monkeypatch.setattr(stages, "code_version", lambda *_: "edited")
     views.collect_garbage(Console(), Store(root / "data", root / "checkpoints"), True, [recipe])
     assert sorted(artifact.stage for artifact in artifacts(root)) == ["finetune", "generate", "generate"]
 

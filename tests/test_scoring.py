@@ -127,7 +127,7 @@ def test_a_loop_that_came_to_its_end_is_not_endless():
     ["no " * 30, LONG * 3, LONG + "and so on " * 12, "a" * 20, "x" * 75 + "abcdefgh" * 3 + "a", ("yes\n" * 20)[:-2], LONG[:60] + "0," * 60],
 )
 def test_loops_are_endless(text):
-    assert answer_flags.endless(text)
+    assert answer_flags.ends_in_loop(text)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_loops_are_endless(text):
     ],
 )
 def test_honest_texts_are_not_endless(text):
-    assert not answer_flags.endless(text)
+    assert not answer_flags.ends_in_loop(text)
 
 
 def plainly_endless(text):
@@ -159,7 +159,7 @@ def test_endless_is_what_it_says():
     rng = random.Random(0)
     texts = ["".join(rng.choices("ab", k=rng.randint(0, 30))) + "".join(rng.choices("ab", k=rng.randint(1, 9))) * 4 for _ in range(3000)]
     cut = [text[: len(text) - rng.randint(0, 8)] for text in texts]
-    flags = [answer_flags.endless(text) for text in cut]
+    flags = [answer_flags.ends_in_loop(text) for text in cut]
     assert flags == [plainly_endless(text) for text in cut]
     assert 0.2 < np.mean(flags) < 0.8
 
@@ -402,7 +402,7 @@ def test_samples_are_scored_of_base_and_tuned_only():
     assert scored.other_arms["pass_at_k"]["others"] == []
     assert scored.rows[0]["others"]["gpt"]["scores"] == {"pass_at_1": 1}
     assert scored.rows[0]["base"]["reasons"]["pass_at_1"] == "assertion failed"
-    assert (scored.lenient, len(scored.resampled["pass_at_k"].whole)) == ({}, 2)
+    assert (scored.lenient, len(scored.resampled["pass_at_k"].observed)) == ({}, 2)
 
 
 def test_constants_are_read_as_answers_are():

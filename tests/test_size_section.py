@@ -17,7 +17,7 @@ def rows(cell, source):
 
 def test_a_point_has_the_mean_of_all_seeds_and_equal_labels_within_a_group(tmp_path):
     work = Inputs(tmp_path, SWEPT, n=30, measured=True).work()
-    cell, _ = cells.open_all(work)
+    cell, _ = cells.open_cells(work)
     heldout = [row | {"group": f"document {number // 2}" if number < 20 else ""} for number, row in enumerate(rows(cell, "heldout"))]
     (cell.inputs["heldout"].path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in heldout), "utf-8")
     by_seed = np.array([[arm["scores"]["accuracy"] for arm in row["tuned"]] for row in rows(cell, "comparison")])

@@ -130,7 +130,7 @@ def test_parquet_with_a_damaged_middle(tmp_path):
     held = bytearray((tmp_path / "a.parquet").read_bytes())
     held[4:400] = bytes(396)
     (tmp_path / "a.parquet").write_bytes(held)
-    with pytest.raises(DataError, match="is no whole Parquet file"):
+    with pytest.raises(DataError, match="is not a complete Parquet file"):
         read(tmp_path / "a.parquet")
 
 

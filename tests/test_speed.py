@@ -65,8 +65,8 @@ def test_relations_that_hold_on_any_machine(tmp_path, model, inputs):
 def test_the_first_token_is_the_one_behind_the_prompt(model, monkeypatch):
     ticks = count()
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
-    answer = timing.timed(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
-    assert answer.first == 2  # start, prompt, first token
+    answer = timing.time_generation(loading.load(model, "nf4", "fp32", CPU), [1, 40, 50], 4, 0)
+    assert answer.first_token == 2  # start, prompt, first token
     assert answer.latency == 6
 
 
@@ -93,7 +93,7 @@ def test_an_artifact_that_holds_its_figures_already_is_read_as_it_is():
 
 def test_the_quantiles_and_overheads_of_known_times():
     times = {"base": range(1, 22), "tuned": range(2, 43, 2)}
-    arms = [timing.Arm(name, None, None, [[1, 2]] * 21, [], [*map(float, row)], [0.5] * 21) for name, row in times.items()]
+    arms = [timing.ArmTimer(name, None, None, [[1, 2]] * 21, [], [*map(float, row)], [0.5] * 21) for name, row in times.items()]
     speed = summary(arms, 3)
     assert [(arm["p50"], arm["p95"]) for arm in speed["arms"].values()] == [(11, 20), (22, 40)]
     assert speed["overhead"] == {"tuned": 2}
@@ -106,16 +106,16 @@ def test_fewer_examples_than_asked_for_are_all_timed(tmp_path, model, inputs):
 
 def test_exactly_so_many_tokens_even_if_the_model_would_stop(model):
     base, ids = loading.load(model, "nf4", "fp32", CPU), renderer.renderer(model).prompt_ids("the cat ?")
-    free = timing.timed(base, ids, 6, 0).tokens
+    free = timing.time_generation(base, ids, 6, 0).tokens
     ends = base.generation_config.eos_token_id
     base.generation_config.eos_token_id = [2, free[0]]
     try:
-        answer = timing.timed(base, ids, 6, 0)
+        answer = timing.time_generation(base, ids, 6, 0)
     finally:
         base.generation_config.eos_token_id = ends
     assert len(answer.tokens) == 6
     assert free[0] not in answer.tokens
-    assert len(timing.timed(base, ids, 1, 0).tokens) == 1
+    assert len(timing.time_generation(base, ids, 1, 0).tokens) == 1
 
 
 def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
@@ -124,13 +124,13 @@ def test_one_new_token_has_no_rate_behind_the_first(tmp_path, model, inputs):
 
 
 def test_the_base_is_timed_without_adapter_layers_and_tuned_with_them(tmp_path, model, inputs, monkeypatch):
-    seen, real = [], timing.timed
+    seen, real = [], timing.time_generation
 
     def watched(model, ids, new_tokens, pad):
         seen.append((any("lora_A" in name for name, _ in model.named_modules()), tuple(ids)))
         return real(model, ids, new_tokens, pad)
 
-    monkeypatch.setattr(timing, "timed", watched)
+    monkeypatch.setattr(timing, "time_generation", watched)
     run(tmp_path, model, inputs)
     assert [tuned for tuned, _ in seen] == [False, True] * 5  # one warm-up an arm, then the arms in turn
     prompts = [tuple(renderer.renderer(model).prompt_ids(example.prompt)) for example in tiny.examples(4, 200)]
@@ -143,7 +143,7 @@ def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
         plain = base(ids).logits
         with loading.adapted(base, inputs["adapter"]) as tuned:
             before = tuned(ids).logits
-            with timing.bare(tuned):
+            with timing.adapter_removed(tuned):
                 assert torch.equal(base(ids).logits, plain)
             assert torch.equal(tuned(ids).logits, before)
             assert not torch.equal(before, plain)
@@ -159,8 +159,8 @@ def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path
 
 
 def test_a_request_that_the_machine_held_up_changes_no_rate():
-    arms = [timing.Arm(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
-    arms[1].latency[2] = arms[1].first[2] = 40.0
+    arms = [timing.ArmTimer(name, None, None, [[1] * 8] * 5, [], [1.0] * 5, [0.5] * 5) for name in ("base", "tuned")]
+    arms[1].latency[2] = arms[1].first_token[2] = 40.0
     arms[1].latency[2] += 1
     speed = summary(arms, 3)
     assert speed["overhead"] == {"tuned": 1}
@@ -182,13 +182,13 @@ def test_few_shot_has_longer_prompts(tmp_path, model, inputs):
 
 
 def test_weights_that_are_not_quantized_are_timed_as_they_came(tmp_path, model, inputs, monkeypatch):
-    seen, real = [], timing.timed
+    seen, real = [], timing.time_generation
 
     def watched(model, ids, new_tokens, pad):
         seen.append(kinds_of(model))
         return real(model, ids, new_tokens, pad)
 
-    monkeypatch.setattr(timing, "timed", watched)
+    monkeypatch.setattr(timing, "time_generation", watched)
     _, speed = run(tmp_path, model, inputs, dense=True)
     assert seen == [("4 bit",), ("4 bit", "adapter"), ("dense",), *[("4 bit",), ("4 bit", "adapter"), ("dense",)] * 4]
     assert list(speed["arms"]) == ["base", "tuned", "base_bf16"]
@@ -199,9 +199,9 @@ def test_weights_that_are_not_quantized_are_timed_as_they_came(tmp_path, model, 
 
 def test_a_merged_model_without_its_wrappers_has_the_shape_of_the_base_that_is_timed_for_it(model, inputs):
     params = {"model": model, "quantization": "nf4", "compute": "fp32"}
-    plain = shape_of(loading.unquantized(params, CPU))
+    plain = shape_of(loading.load_unquantized(params, CPU))
     for how in ("dequantized", "original"):
-        with loading.merged(params, inputs["adapter"], how, CPU) as merged, timing.bare(merged):
+        with loading.merged(params, inputs["adapter"], how, CPU) as merged, timing.adapter_removed(merged):
             assert shape_of(merged.get_base_model()) == plain
 
 
@@ -215,7 +215,7 @@ def test_what_does_not_fit_is_left_untimed_and_said(tmp_path, model, inputs, mon
     def full(params, device):
         raise MachineError("the base does not fit into the memory of cpu", "Take a smaller base.")
 
-    monkeypatch.setattr(loading, "unquantized", full)  # a CPU has room for anything that fits into a test
+    monkeypatch.setattr(loading, "load_unquantized", full)  # a CPU has room for anything that fits into a test
     _, speed = run(tmp_path, model, inputs, dense=True)
     assert list(speed["arms"]) == ["base", "tuned"]
     assert speed["untimed"] == "weights that are not quantized do not fit beside the 4-bit base"
@@ -239,9 +239,9 @@ def test_the_bytes_of_4_bit_weights_are_those_of_their_parts(model):
 
 
 def test_the_longest_request_is_that_of_most_tokens_at_once():
-    arm = timing.Arm("base_constrained", None, None, [[1] * 9, [1] * 5], [[[2], [3]], [[2] * 3, [3], [4], [5]]])
+    arm = timing.ArmTimer("base_constrained", None, None, [[1] * 9, [1] * 5], [[[2], [3]], [[2] * 3, [3], [4], [5]]])
     assert [arm.tokens(index) for index in range(2)] == [20, 32]
-    assert timing.Arm("base", None, None, [[1] * 9]).tokens(0) == 9
+    assert timing.ArmTimer("base", None, None, [[1] * 9]).tokens(0) == 9
 
 
 def kinds_of(model):

@@ -113,7 +113,7 @@ def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
     artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
     monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
     monkeypatch.setattr(recipes, "shipped_files", list)
-    monkeypatch.setattr(stages, "code", lambda *_: "edited")  # its input has another key now
+    monkeypatch.setattr(stages, "code_version", lambda *_: "edited")  # its input has another key now
     views.collect_garbage(Console(), call.site.store, True, [ROOT / "recipes" / "quickstart.yaml"])
     assert artifact.path.exists()
 

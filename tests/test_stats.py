@@ -143,7 +143,7 @@ def coverage(make, truth, sets=2000, resamples=600):
     for number in range(sets):
         scores = resampled(make(rng), resamples, number)
         value, bootstrap, left_out = (
-            x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.whole, scores.bootstrap_scores, scores.left_out)
+            x[..., stats.TUNED] - x[..., stats.BASE] for x in (scores.observed, scores.bootstrap_scores, scores.jackknife_scores)
         )
         low, high = stats.interval(float(value), bootstrap, left_out, 0.95, "bca")
         hits += low <= truth <= high
@@ -263,7 +263,7 @@ def test_metrics_share_resamples_and_swaps():
     alone = [stats.resample([arms], 300, 2)[0] for arms in both]
     for shared, single in zip(stats.resample(both, 300, 2), alone, strict=True):
         assert shared.bootstrap_scores == pytest.approx(single.bootstrap_scores, abs=1e-12)
-        assert shared.swapped == pytest.approx(single.swapped, abs=1e-12)
+        assert shared.swap_sums == pytest.approx(single.swap_sums, abs=1e-12)
     first, second = stats.resample(twice, 300, 2)
     assert first.bootstrap_scores == pytest.approx(second.bootstrap_scores, abs=1e-12)  # BLAS rounds by where a column lies in memory
     assert np.std(alone[0].bootstrap_scores[:, 2] - alone[0].bootstrap_scores[:, 3]) > 0

@@ -86,12 +86,12 @@ def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
 
 @pytest.mark.parametrize(("log", "values", "lines"), [(2, [1, 2, 4, 8, 256], 8), (None, [100, 110, 5000], 4), (10, [5, 50], 2)])
 def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[float], lines: int) -> None:
-    low, high = charts_lift.ends(log, values)
+    low, high = charts_lift.axis_domain(log, values)
     assert low < min(values) <= max(values) < high
     gap = charts_lift.spacing(log, values, lines)
-    assert 0 < gap <= charts_lift.APART
+    assert 0 < gap <= charts_lift.MAX_LINE_GAP
     if len(values) == 3:
-        assert gap * lines <= charts_lift.SWEPT * (values[1] - values[0]) / (high - low)
+        assert gap * lines <= charts_lift.SWEEP_WIDTH * (values[1] - values[0]) / (high - low)
 
 
 def test_enough_is_said_for_every_rank(swept: Made) -> None:
@@ -108,7 +108,7 @@ def test_what_is_enough_is_written_out(swept: Made) -> None:
     report = json.loads(json.dumps(swept.json))
     for line, smallest in zip(report["learning"], (8, None, 4, 200, None, 100), strict=True):
         line["smallest"] = smallest
-    html = " ".join(render.page(report, {}, charts_lift.all_of(report) | charts_arms.all_of(report)).split())
+    html = " ".join(render.page(report, {}, charts_lift.draw_all(report) | charts_arms.draw_all(report)).split())
     assert "at train examples 100: rank 8 is enough: it and all above are shown to be worse than 16 by less than 0.02." in html
     assert "at rank 4: 200 are enough: so many and more are shown to be worse than 400 by less than 0.02." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
@@ -153,9 +153,9 @@ def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
 
 def test_more_cells_than_a_reader_opens_are_told_by_tables(many: Made) -> None:
     cell = many.json["cells"][0] | {"decomposition": None, "forgetting": []}
-    report = {"claims": [], "cells": [cell] * (charts_arms.MOST_PANELS + 1)}
-    assert charts_arms.all_of(report) == {}
-    assert charts_arms.MOST_PANELS >= 31
+    report = {"claims": [], "cells": [cell] * (charts_arms.MAX_PANELS + 1)}
+    assert charts_arms.draw_all(report) == {}
+    assert charts_arms.MAX_PANELS >= 31
 
 
 CROWD = [("base", 0.02, 0.71), ("base, constrained", 0.0204, 0.715), ("tuned", 0.021, 0.74), ("tuned, merged", 0.0207, 0.738)]
@@ -167,15 +167,15 @@ def test_names_of_arms_that_lie_together_stand_apart() -> None:
         {"name": name, "cost": cost, "score": score, "unit": "dollars", "colour_group": "base", "description": name}
         for name, cost, score in CROWD
     ]
-    spots = [charts_arms.spot(row, False, 0.02, 0.021) for row in rows]
-    placed = charts_arms.sides(spots, [row["name"] for row in rows])
-    boxes = [charts_arms.box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
+    spots = [charts_arms.point_position(row, False, 0.02, 0.021) for row in rows]
+    placed = charts_arms.label_positions(spots, [row["name"] for row in rows])
+    boxes = [charts_arms.label_box(*spot, row["name"], side) for spot, row, side in zip(spots, rows, placed, strict=True)]
     assert not any(charts_arms.overlap(*pair) for pair in combinations(boxes, 2))
     root = ElementTree.fromstring(charts_arms.against_cost(rows, "a", "exact match"))
     texts = [part.text for part in root.iter() if part.tag.endswith("}text")]
     assert "exact match" in texts
     leads = [part for part in root.iter() if part.tag.endswith("}line") and part.get("opacity") == "0.6"]
-    assert len(leads) == sum(side in charts_arms.FAR for side in placed) > 0
+    assert len(leads) == sum(side in charts_arms.FAR_POSITIONS for side in placed) > 0
 
 
 def test_a_logarithmic_cost_axis_says_so() -> None:

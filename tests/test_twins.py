@@ -171,14 +171,14 @@ def test_packed_rows_do_not_see_each_other(twin):
 
 
 def gradients(model):
-    return torch.cat([value.grad.flatten() for value in adapters.trainable(model).values()])
+    return torch.cat([value.grad.flatten() for value in adapters.trainable_parameters(model).values()])
 
 
 def test_gradients_do_not_depend_on_the_layout(twin):
     seed_everything(0)
     tuned, rows = adapters.attach(twin.base, tiny.FINETUNE), twin.rows()
     with torch.no_grad():
-        for name, value in adapters.trainable(tuned).items():
+        for name, value in adapters.trainable_parameters(tuned).items():
             value.normal_(0, 0.05) if "lora_B" in name else None
     by_layout = []
     for budget, packing in ((1, False), (10_000, False), (10_000, True)):
@@ -245,7 +245,7 @@ def test_a_fresh_adapter_is_the_base_and_dead(twin, tmp_path):
     fresh.eval()
     assert torch.equal(logits(fresh, ids), plain)
     adapters.save(fresh, tmp_path)
-    tiny.seal(tmp_path, {"targets": adapters.matched(fresh)})
+    tiny.seal(tmp_path, {"targets": adapters.adapted_modules(fresh)})
     fresh.unload()
     with loading.adapted(twin.base, tmp_path) as tuned:
         liveness_row = liveness.examine(tuned, tmp_path, [ids])
@@ -261,7 +261,7 @@ def test_bf16_training_is_near_fp32(twin):
         tuned = adapters.attach(loading.load(twin.spec, "nf4", compute, CPU), tiny.FINETUNE)
         passes, rows = finetune.Passes(tuned, compute, twin.render.pad_id), twin.rows()
         losses.append((passes.gradients(rows, 4096), passes.mean_loss(rows, 4096)))
-        assert all(bool(value.grad.any()) for name, value in adapters.trainable(tuned).items() if "lora_B" in name)
+        assert all(bool(value.grad.any()) for name, value in adapters.trainable_parameters(tuned).items() if "lora_B" in name)
         tuned.unload()
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
     assert losses[1][0] == pytest.approx(losses[1][1], rel=1e-5)
@@ -330,7 +330,7 @@ def test_widths_ties_and_scales_are_those_of_the_family(twin):
 
 
 def test_no_adapter_sits_where_no_text_passes(twin):
-    assert bool(adapters.unreached(twin.base)) == twin.row.sees
+    assert bool(adapters.unreachable_linears(twin.base)) == twin.row.sees
     with pytest.raises(ModelError, match="no linear module 'out_proj'"):
         adapters.attach(twin.base, tiny.FINETUNE | {"targets": ["out_proj"]})
 

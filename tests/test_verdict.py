@@ -40,9 +40,9 @@ def test_what_is_not_known_is_no_verdict():
 
 
 def test_holm_counts_the_whole_family():
-    assert verdict.adjusted([0.01, 0.04, 0.03, 0.005], "holm") == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert verdict.adjusted([0.01, 0.04, 0.03, 0.005], "none") == [0.01, 0.04, 0.03, 0.005]
-    assert verdict.adjusted([], "holm") == []
+    assert verdict.adjust([0.01, 0.04, 0.03, 0.005], "holm") == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert verdict.adjust([0.01, 0.04, 0.03, 0.005], "none") == [0.01, 0.04, 0.03, 0.005]
+    assert verdict.adjust([], "holm") == []
 
 
 def test_confidence_sets_the_level():

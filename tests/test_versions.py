@@ -126,7 +126,7 @@ PARAMS = {
 def versions(package):
     """By stage and task."""
     return {
-        f"{stage} {name}": import_closure.version(package / "stages" / f"{stage}.py", [*import_closure.text(params)], package=package)
+        f"{stage} {name}": import_closure.version(package / "stages" / f"{stage}.py", [*import_closure.strings_in(params)], package=package)
         for stage in ("prepare", "compare", "report")
         for name, params in PARAMS.items()
     }
@@ -169,8 +169,8 @@ def test_the_published_table_is_part_of_the_report(tmp_path, monkeypatch):
     assert report.version({}) == before
     with (folder / "rows.csv").open("a") as rows:
         rows.write("\n")
-    import_closure.hashed.cache_clear()
-    stages.code.cache_clear()
+    import_closure.cached_hash.cache_clear()
+    stages.code_version.cache_clear()
     assert report.version({}) != before
 
 
@@ -185,4 +185,4 @@ def test_what_editors_and_python_leave_in_a_folder_is_no_data(tmp_path):
     (tmp_path / "__pycache__").mkdir()
     for name in ("page.css", "page.css~", ".page.css.swp", "a.py", "__pycache__/a.cpython-311.pyc.1401"):
         (tmp_path / name).touch()
-    assert [path.name for path in import_closure.data(tmp_path)] == ["page.css"]
+    assert [path.name for path in import_closure.data_files(tmp_path)] == ["page.css"]

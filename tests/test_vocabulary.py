@@ -25,6 +25,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("tests/test_keys.py", '"exam"'): "an old manifest",
     ("tests/test_keys.py", '"said"'): "an old manifest",
     ("tests/test_general_loss.py", '"topic"'): "column of the shipped paragraphs",
+    ("tests/test_file_formats.py", "given"): "decorator of hypothesis",
 }
 """(file, identifier or "key" in quotes): why it is the right word there."""
 

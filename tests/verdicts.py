@@ -5,7 +5,7 @@ from pipeline.scoring import verdict
 
 def judge(comparisons, confidence, correction):
     """The same rows in the same order, the primary ones with p_adjusted and verdict."""
-    family = iter(verdict.adjusted([row["p"] for row in comparisons if row["primary"]], correction))
+    family = iter(verdict.adjust([row["p"] for row in comparisons if row["primary"]], correction))
     return [judged(row, next(family), confidence) if row["primary"] else row for row in comparisons]
 
 

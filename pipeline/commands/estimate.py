@@ -41,7 +41,7 @@ class Gpu:
     """Bytes/s."""
     memory: float
     fused_rows: int
-    """Rows up to which bitsandbytes 0.50 multiplies by 4-bit weights without writing them out first, in most modules of a 7B."""
+    """Rows up to which bitsandbytes 0.50 multiplies by 4-bit weights without dequantizing them to memory first, in most modules of a 7B."""
 
 
 GPUS = (
@@ -196,15 +196,16 @@ def decode_seconds(shape: Shape, gpu: Gpu, batch: int, context: float, weights: 
 def layer_bytes(shape: Shape, method: AdapterSetup, length: float) -> float:
     """What one layer keeps of one token for the backward pass: norms with their fp32 copies, q, k, v, attention, gate, up and product."""
     norm, wide = (3, 4) if method.program.fused else (6, 8)
-    size = norm * shape.norm_widths + 6 * shape.queries + 4 * shape.keys + (wide if shape.has_gate else wide / 2) * shape.ffn
+    size = norm * shape.norm_widths + 6 * shape.query_width + 4 * shape.key_width + (wide if shape.has_gate else wide / 2) * shape.ffn
     if method.dropout:  # the dropped input of every adapted module and its mask
         size += 3 * sum(shape.linears[name][0] for name in method.targets or shape.linears)
-    return size + (10 * shape.heads * length if shape.eager else 0)
+    return size + (10 * shape.heads * length if shape.is_eager else 0)
 
 
 def train_memory(shape: Shape, method: AdapterSetup, length: float, tokens: float) -> dict[str, float]:
     """Peak bytes of a micro-step of `tokens` tokens in documents of `length`, by part."""
-    program, layer = method.program, layer_bytes(shape, method, length)
+    program = method.program
+    layer = layer_bytes(shape, method, length)
     activations = 2 * shape.hidden * shape.layers + layer if program.checkpointing else layer * shape.layers
     return {
         "weights": weight_memory(shape, method.weight_bytes, program.other_bytes),

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pipeline import arms
 from pipeline.config import recipe
 from pipeline.config.schema import Section
-from pipeline.config.validation_errors import mistakes
+from pipeline.config.validation_errors import describe_errors
 from pipeline.data import inline
 from pipeline.errors import RecipeError, suggest
 from pipeline.measures.cell_types import ArmRow, CellRow
@@ -155,7 +155,7 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError("\n".join(f"{path}: {line}" for line in mistakes(error.errors(), raw, keys_at))) from None
+        raise RecipeError("\n".join(f"{path}: {line}" for line in describe_errors(error.errors(), raw, keys_at))) from None
     for number, rule in enumerate(gate.rules):
         location = f"{path}: rules[{number}]"
         check(rule, asked_recipe, location)
@@ -321,7 +321,8 @@ def line(row: Outcome) -> str:
     """A rule for the terminal in 80 columns; its figure goes on a line of its own where both do not fit."""
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
-    text, indent = figures(row, digits(row)), " " * (len(CANNOT_TELL) + 2)
+    text = figures(row, digits(row))
+    indent = " " * (len(CANNOT_TELL) + 2)
     head = textwrap.fill(f"{row['result']:{len(CANNOT_TELL)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
     gap = "  " if len(head) + len(text) + len(limits) + 5 <= WIDTH else f"\n{indent}"
     return f"{head}{gap}{text} ({limits})"

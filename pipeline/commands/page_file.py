@@ -57,16 +57,16 @@ class Page:
     """Embedded files by sha256."""
 
     def mismatch(self, location: str, expected: Any, actual: Any) -> ProofError:
-        """The error that names the first place where two values that never depend on the version differ."""
+        """The error that names the first location where two values that never depend on the version differ."""
         return self.altered(self.mismatch_text(location, expected, actual))
 
     def mismatch_recomputed(self, location: str, expected: Any, actual: Any) -> UserError:
-        """The error that names the first place where what is worked out again differs."""
+        """The error that names the first location where the recomputed page differs."""
         return self.differs(self.mismatch_text(location, expected, actual))
 
     def mismatch_text(self, location: str, expected: Any, actual: Any) -> str:
         path, one, other = difference.first_difference(expected, actual) or ("", expected, actual)
-        mismatch = f"the page has {difference.abbreviated(one)}, worked out again it is {difference.abbreviated(other)}"
+        mismatch = f"the page has {difference.abbreviated(one)}, recomputed it is {difference.abbreviated(other)}"
         return f"{location}{path}: {mismatch}"
 
     def altered(self, what: str) -> ProofError:
@@ -74,12 +74,12 @@ class Page:
         return ProofError(f"{self.path}: {what}", ALTERED)
 
     def differs(self, what: str) -> UserError:
-        """The error of a page that comes out otherwise: it was altered, or another version made it."""
+        """The error of a page that differs when recomputed: it was altered, or another version made it."""
         if versions := self.other_version():
             theirs, ours = versions
             problem = f"{self.path}: cannot tell: another version of loralift made the page ({theirs}, this is {ours}), and here {what}"
             return OtherVersionError(problem, "Its hashes agree. Verify it with the version that made it.")
-        by_others = f" Or another version of {DRAWING_LIBRARIES} writes this text of a chart otherwise: verify the page with that one."
+        by_others = f" Or another version of {DRAWING_LIBRARIES} writes this text of a chart differently: verify the page with that one."
         is_ours = self.index["drawn_by"] == embedded_records.drawing_versions()
         return ProofError(f"{self.path}: {what}", ALTERED + ("" if is_ours else by_others))
 
@@ -109,7 +109,9 @@ def read(path: Path) -> Page:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read {path}: {' '.join(str(error).split())}", "Give the report.html of a comparison.") from None
     if not text.rstrip().endswith("</html>"):
-        raise ArtifactError(f"{path} is cut off or no page (it does not end with </html>)", "Give the whole report.html of a comparison.")
+        raise ArtifactError(
+            f"{path} is truncated or not a page (it does not end with </html>)", "Give the whole report.html of a comparison."
+        )
     page = Page(path, text, index_of(path, text), {})
     unpacked = 0
     for _, name, packed, _ in PACKED.findall(text):

@@ -107,12 +107,12 @@ def job_status(job: Job, done: dict[Job, Artifact], store: Store) -> JobStatus:
 
 def shared_prefix(recipe: Recipe) -> str:
     """The prefix that the names of all jobs share if the recipe has one base; empty if it has several."""
-    bases = {base_model.short(point.base) for _, point in recipe.points()}
+    bases = {base_model.folder_prefix(point.base) for _, point in recipe.points()}
     return f"{bases.pop()}--" if len(bases) == 1 else ""
 
 
 def show_jobs(out: Console, rows: list[JobStatus], prefix: str) -> None:
-    """One line per job; on a terminal that is too narrow for it what does not fit stands below, names unbroken unless longer than a line.
+    """One line per job; on a narrow terminal the rest goes into further lines; names are broken only if longer than a line.
 
     Args:
         prefix: left out of the names.

@@ -110,7 +110,7 @@ def store_obstacles(store: Store | None) -> Iterator[str]:
     for folder in (store.data, store.checkpoints) if store else ():
         links = [path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()]
         if links:
-            yield f"{links[0]} is a link to a folder that does not exist. Make the folder, or choose another place with --store."
+            yield f"{links[0]} is a link to a folder that does not exist. Make the folder, or choose another folder with --store."
             continue
         try:
             with explain_disk_errors(folder), TemporaryFile(dir=existing(folder)):
@@ -118,7 +118,7 @@ def store_obstacles(store: Store | None) -> Iterator[str]:
         except MachineError as error:
             yield f"{error.problem}. {error.remedy}"
         except OSError as error:
-            yield f"cannot write to {folder}: {error.strerror}. Choose another place with --store."
+            yield f"cannot write to {folder}: {error.strerror}. Choose another folder with --store."
 
 
 def existing(folder: Path) -> Path:
@@ -192,7 +192,7 @@ def full_disks(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[s
         if size > free:
             yield (
                 f"{paths[device]}: the run writes up to {amount(size)}, and {amount(free)} are free. "
-                "Free some space, or choose another place with --store, or with HF_HOME for bases."
+                "Free some space, or choose another folder with --store, or with HF_HOME for bases."
             )
 
 

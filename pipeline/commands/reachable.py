@@ -30,7 +30,7 @@ class Hub:
     def silence(self) -> str:
         """Why nothing can be fetched; empty if the hub answers."""
         if self.reason is None:
-            self.reason = hub.silence(self.is_offline)
+            self.reason = hub.offline_reason(self.is_offline)
         return self.reason
 
     def obstacle(self, kind: str, repo: str, revision: str | None) -> UserError | None:
@@ -131,4 +131,4 @@ def is_cached(one: Source) -> bool:
     prepared = Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets")
     owner, _, name = repo.partition("/")
     is_prepared = any(prepared.glob(f"{owner}___*")) if name else (prepared / repo).is_dir()
-    return is_prepared or hub.cached("datasets", repo, "snapshots").is_dir()
+    return is_prepared or hub.cache_path("datasets", repo, "snapshots").is_dir()

@@ -46,13 +46,13 @@ class Verification:
     """Charts of which only the texts were compared, since another version drew them."""
 
     def line(self) -> str:
-        summary = f"{self.files} files checked, {self.comparisons} comparisons scored again, {self.numbers:,} numbers worked out again"
+        summary = f"{self.files} files checked, {self.comparisons} comparisons rescored, {self.numbers:,} numbers recomputed"
         unchecked = f"; {len(self.hash_only)} files are named by hash only" if self.hash_only else ""
         drawings = (
             f"; the geometry of {fmt.plural(self.drawings, 'chart')} was not compared, only the texts, "
-            f"as the page says that another version of {DRAWING_LIBRARIES} drew what is drawn otherwise here"
+            f"as another version of {DRAWING_LIBRARIES} drew the page"
         )
-        return f"{summary}: the page is what they give{unchecked}{drawings if self.drawings else ''}"
+        return f"{summary}: the page matches them{unchecked}{drawings if self.drawings else ''}"
 
 
 def verify(path: Path, store: Store | None = None, machine: Machine | None = None) -> Verification:
@@ -196,11 +196,11 @@ def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:
         remedy = "Verify it where its store is, with --store."
         raise ArtifactError(f"{page.path}: {what} need {name}, which the page names by its hash only", remedy) from None
     except ComparisonError as error:
-        raise page.differs(f"{what} cannot be worked out again: {error.problem}") from None
+        raise page.differs(f"{what} cannot be recomputed: {error.problem}") from None
     except UserError:
         raise
     except Exception as error:
-        raise page.differs(f"{what} cannot be worked out again: {type(error).__name__}: {error}") from error
+        raise page.differs(f"{what} cannot be recomputed: {type(error).__name__}: {error}") from error
 
 
 def rows_of(path: Path) -> Any:

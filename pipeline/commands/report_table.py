@@ -41,7 +41,7 @@ def verdict_table(report: Report) -> Table:
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
         table.add_column(fmt.key_label(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
-    else:  # beside a point of a sweep there is no room for it; measures() says it
+    else:  # next to a point there is no room for it; primary_metrics() prints it
         table.add_column("metric", overflow="fold", min_width=7, ratio=2)
     for name in ("n", "base", "tuned", "lift", f"p ({fmt.correction(report['correction'])})"):
         table.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")

@@ -195,7 +195,7 @@ def verify_all(out: Console, store: Store) -> None:
 
 
 def verify_page(out: Console, page: Path, store: Store, machine: Machine) -> None:
-    """Work out a page again; raises ProofError at the first thing that comes out otherwise."""
+    """Recompute a page; raises ProofError at the first value that differs."""
     from pipeline.commands import recompute_page
 
     out.print(recompute_page.verify(page, store, machine).line(), soft_wrap=True)

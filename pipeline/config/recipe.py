@@ -18,8 +18,21 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from pipeline.config import yaml_text
-from pipeline.config.schema import Compare, Cost, Finetune, General, Generate, InlineTask, Listed, Name, Prepare, Price, Reference, Section
-from pipeline.config.validation_errors import mistakes, nearest, spell_value
+from pipeline.config.schema import (
+    Compare,
+    Cost,
+    Finetune,
+    General,
+    Generate,
+    InlineTask,
+    Name,
+    NonEmpty,
+    Prepare,
+    Price,
+    Reference,
+    Section,
+)
+from pipeline.config.validation_errors import describe_errors, nearest, spell_value
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
@@ -31,7 +44,7 @@ ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Referenc
 
 class Recipe(Section):
     extends: str | None = None
-    """Another recipe whose keys hold where this one says nothing: a path from this one's folder, or the name of a shipped one."""
+    """Another recipe that supplies the keys that this one leaves out: a path from this one's folder, or the name of a shipped one."""
     name: Name
     question: str = ""
     """What the recipe finds out; the title of its report."""
@@ -45,7 +58,7 @@ class Recipe(Section):
     """Run Python code that comes with the base. The report warns of it."""
     needs_cuda: bool = False
     """Refuse to start on a machine without a CUDA device."""
-    tasks: Annotated[tuple[Name | InlineTask, ...], Listed]
+    tasks: Annotated[tuple[Name | InlineTask, ...], NonEmpty]
     prepare: Prepare = Prepare()
     finetune: Finetune = Finetune()
     generate: Generate = Generate()
@@ -76,15 +89,15 @@ class Recipe(Section):
         if points > MAX_POINTS:
             raise ValueError(f"sweep: it has {points:,} points, and at most {MAX_POINTS:,} are run")
         for key, values in self.sweep.items():
-            if twice := [spell_value(value) for place, value in enumerate(values) if value in values[:place]]:
-                raise ValueError(f"sweep: {key} takes {', '.join(twice)} more than once, and equal points are one")
+            if repeated := [spell_value(value) for position, value in enumerate(values) if value in values[:position]]:
+                raise ValueError(f"sweep: {key} takes {', '.join(repeated)} more than once, and equal points are one")
         return self
 
     def points(self, location: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
         """Every point of the sweep, with the recipe at that point, which has no sweep; errors begin with `location`."""
-        flat = self.model_dump(exclude={"sweep"}, exclude_unset=True)
+        unswept = self.model_dump(exclude={"sweep"}, exclude_unset=True)
         points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
-        return [(point, build(override(flat, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
+        return [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
 
 
 def check_names(key: str, names: list[str]) -> None:
@@ -120,7 +133,7 @@ def shipped_files() -> list[Path]:
 
 
 def short_name(path: Path) -> str:
-    """What a shipped recipe is called on the command line: `quickstart`, `lora_land/phi_2`."""
+    """The name of a shipped recipe on the command line: `quickstart`, `lora_land/phi_2`."""
     return path.relative_to(shipped("recipes")).with_suffix("").as_posix()
 
 
@@ -133,7 +146,7 @@ def shipped_as(path: Path) -> Path | None:
     return next((file for file in candidates if os.path.isfile(file)), None)
 
 
-def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
+def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
     """The keys of a file merged over those of the files that it extends (in a section, key by key), and the list of these files.
 
     Args:
@@ -148,9 +161,9 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = No
     try:
         raw = located(read(path, loader=loader), path.parent)
     except RecipeError as error:
-        if not below:
+        if not children:
             raise
-        raise RecipeError(f"{below[0]}: in what it extends: {error.problem}", error.remedy) from None
+        raise RecipeError(f"{children[0]}: in what it extends: {error.problem}", error.remedy) from None
     parent = raw.pop("extends", None)
     if parent is None:
         return raw, []
@@ -159,16 +172,15 @@ def read_with_parents(path: Path, below: tuple[Path, ...] = (), loader: Any = No
     parent_path = path.parent / parent
     if not os.path.isfile(parent_path):
         parent_path = shipped_as(Path(parent)) or parent_path
-    if len(below) >= MAX_PARENTS:
+    if len(children) >= MAX_PARENTS:
         raise RecipeError(f"{path}: more than {MAX_PARENTS} recipes extend one another.", "Put their keys into one file.")
-    if parent_path.resolve() in [file.resolve() for file in (path, *below)]:
+    if parent_path.resolve() in [file.resolve() for file in (path, *children)]:
         raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
-    base, ancestors = read_with_parents(parent_path, (path, *below), loader)
-    merged = {
-        key: {**base[key], **raw[key]} if key in SECTIONS and isinstance(base.get(key), dict) and isinstance(raw.get(key), dict)
-        else raw.get(key, base.get(key))
-        for key in {**base, **raw}
-    }  # fmt: skip
+    parent_keys, ancestors = read_with_parents(parent_path, (path, *children), loader)
+    merged = {**parent_keys, **raw}
+    for key in SECTIONS:
+        if isinstance(parent_keys.get(key), dict) and isinstance(raw.get(key), dict):
+            merged[key] = {**parent_keys[key], **raw[key]}
     return merged, [parent_path, *ancestors]
 
 
@@ -186,18 +198,18 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return raw
 
 
-def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
+def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
     Args:
         kind: what the file is, for messages.
-        like: where to see one.
+        template: an example of such a file.
         loader: of the YAML; None: yaml_text.Loader.
 
     Raises:
         RecipeError: it cannot be read, or is not a mapping.
     """
-    see = f"A {kind} is a YAML file; see {like}."
+    hint = f"A {kind} is a YAML file; see {template}."
     if os.path.isdir(path):
         files = sorted(str(file) for file in path.glob("*.yaml") if not file.name.startswith("_"))
         raise RecipeError(f"{path} is a folder, not a {kind}.", f"YAML files in it: {', '.join(files) or 'none'}.")
@@ -207,11 +219,11 @@ def read(path: Path, kind: str = "recipe", like: str = "recipes/quickstart.yaml"
         raise RecipeError(f"there is no {kind} {path}.", nearest_file(path)) from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise RecipeError(f"{path}{line}: {error.problem}.", error.note or see) from None
+        raise RecipeError(f"{path}{line}: {error.problem}.", error.note or hint) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", see) from None
+        raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", hint) from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} must be keys and values (it is {spell_value(raw)}).", f"See {like}.")
+        raise RecipeError(f"{path} must be keys and values (it is {spell_value(raw)}).", f"See {template}.")
     return raw
 
 
@@ -248,17 +260,17 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
         return Recipe.model_validate(raw)
     except ValidationError as error:
         spelled = read_with_parents(path, loader=yaml.BaseLoader)[0] if path else None
-        raise RecipeError("\n".join(f"{location}: {line}" for line in mistakes(error.errors(), raw, keys_at, spelled))) from None
+        raise RecipeError("\n".join(f"{location}: {line}" for line in describe_errors(error.errors(), raw, keys_at, spelled))) from None
 
 
 def section_at(location: tuple[Any, ...]) -> type[Section]:
     """The Section class that describes a location in the recipe."""
     section: Any = Recipe
-    for part in location:
-        if part in ENTRIES:
-            section = ENTRIES[part]
-        elif isinstance(part, str):
-            section = section.model_fields[part].annotation
+    for step in location:
+        if step in ENTRIES:
+            section = ENTRIES[step]
+        elif isinstance(step, str):
+            section = section.model_fields[step].annotation
     result: type[Section] = section
     return result
 
@@ -270,20 +282,20 @@ def keys_at(location: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
 
 def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str = "") -> dict[str, Any]:
     """A copy of raw with dotted keys replaced; errors begin with `location`."""
-    out = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    result = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")
-        if key and section in SECTIONS and isinstance(out.get(section) or {}, dict):
-            out[section] = {**(out.get(section) or {}), key: value}
+        if key and section in SECTIONS and isinstance(result.get(section) or {}, dict):
+            result[section] = {**(result.get(section) or {}), key: value}
         elif dotted in Recipe.model_fields and dotted != "extends":
-            out[dotted] = value
+            result[dotted] = value
         elif dotted == "extends":
             raise RecipeError(
                 f"{location}'extends' is not a key of a recipe that can be replaced.", "Name the other recipe in place of this one."
             )
         elif section not in SECTIONS or not key:
             raise RecipeError(f"{location}'{dotted}' is not a key of a recipe.", suggest_key(dotted))
-    return out
+    return result
 
 
 def suggest_key(dotted: str) -> str:

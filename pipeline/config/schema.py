@@ -6,11 +6,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline import arms
 
-Count = Annotated[int, Field(gt=0)]
-Amount = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 DEVICE_NAMES = ("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)))
 
 
@@ -27,7 +27,7 @@ def portable(name: str) -> str:
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64), AfterValidator(portable)]
 """It becomes a part of the names of folders, of which one may hold three."""
-Listed = Field(strict=False, min_length=1)
+NonEmpty = Field(strict=False, min_length=1)
 
 
 class Section(BaseModel):
@@ -61,25 +61,25 @@ class InlineTask(Section):
     """What the model is asked; `{column}` stands for a column of the row, `{messages[-2][content]}` for a turn of a chat."""
     target: str
     """The right answer; `{column}` stands for a column of the row, `{messages[-1][content]}` for the last turn of a chat."""
-    metrics: Annotated[tuple[str, ...], Listed] = ("exact_match",)
+    metrics: Annotated[tuple[str, ...], NonEmpty] = ("exact_match",)
     """Names of metrics; the task is judged by the first."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The closed set of answers, if there is one."""
-    labels: dict[str, Annotated[tuple[str, ...], Listed]] = {}
+    labels: dict[str, Annotated[tuple[str, ...], NonEmpty]] = {}
     """Names for the numbers in a column: `{label: [negative, positive]}`."""
     defaults: dict[str, str] = {}
     """What stands for a field that a row lacks or leaves empty: `{input: ""}`, `{"answers[text][0]": unanswerable}`."""
     group: str = ""
     """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
     answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
-    """How the answer is read out of the model's text."""
+    """How the answer is parsed from the model's text."""
     decimal_mark: Literal[".", ","] | None = None
     """How the data write decimals: `.` as in 1,234.5, `,` as in 1.234,5. Unset: a number that can be read both ways is not."""
-    span: Positive | None = None
+    span: PositiveFloat | None = None
     """Distance between the ends of the scale of `mae_similarity`; unset: 5."""
     grounded: bool = False
     """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations."""
-    max_new_tokens: Count = 64
+    max_new_tokens: PositiveInt = 64
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Strings that end an answer, in addition to the end token."""
 
@@ -87,13 +87,13 @@ class InlineTask(Section):
 class Prepare(Section):
     """Which examples are drawn."""
 
-    train_examples: Count = 2000
+    train_examples: PositiveInt = 2000
     """Examples drawn from the train split, the dev part not counted."""
-    dev_examples: Amount = 100
+    dev_examples: NonNegativeInt = 100
     """Further examples of the train split, for the loss that picks the best adapter."""
-    heldout_examples: Count = 500
+    heldout_examples: PositiveInt = 500
     """Examples drawn from the held-out split."""
-    max_tokens: Count = 512
+    max_tokens: PositiveInt = 512
     """Longest prompt with its answer."""
     heldout_order: Literal["drawn", "first"] = "drawn"
     """Draw the held-out examples by the seed, or take the first ones in the order of the source."""
@@ -102,7 +102,7 @@ class Prepare(Section):
     near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of 5-word shingles from which a training prompt counts as a copy of a held-out one; 1 finds equal prompts only."""
     max_bad_rows: Fraction = 0.1
-    """Share of rows that may be unusable before the source is refused."""
+    """Abort if more than this share of the rows is unusable."""
     seed: Seed = 0
 
 
@@ -113,56 +113,56 @@ class Finetune(Section):
     """Of the frozen base: NF4 with double quantization, or its own precision."""
     compute: Literal["bf16", "fp32"] = "bf16"
     """Precision of the matrix products."""
-    rank: Count = 16
+    rank: PositiveInt = 16
     """Width of the adapter; capacity and memory grow with it."""
-    alpha_per_rank: Positive = 2.0
+    alpha_per_rank: PositiveFloat = 2.0
     """LoRA scale: alpha = alpha_per_rank x rank (with rsLoRA: x sqrt(rank)), so that a sweep over ranks holds the scale fixed."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) instead of alpha / rank."""
     dora: bool = False
     """Weight-decomposed LoRA; slower."""
     dropout: Fraction = 0.0
-    targets: Literal["all-linear", "qv"] | Annotated[tuple[str, ...], Listed] = "all-linear"
-    """Names of the linear modules that get an adapter; `qv`: what makes queries and values in the base."""
-    learning_rate: Positive = 2e-4
+    targets: Literal["all-linear", "qv"] | Annotated[tuple[str, ...], NonEmpty] = "all-linear"
+    """Names of the linear modules that get an adapter; `qv`: the query and value projections."""
+    learning_rate: PositiveFloat = 2e-4
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Fraction = 0.03
     """Share of the steps over which the learning rate rises from zero."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Positive = 1.0
-    batch_examples: Count = 16
+    max_grad_norm: PositiveFloat = 1.0
+    batch_examples: PositiveInt = 16
     """Examples in one optimizer step, whatever the micro-batch."""
     packing: bool = False
     """Pack examples end to end instead of padding them. Gradients are equal up to rounding and dropout."""
-    epochs: Count = 1
-    max_steps: Count | None = None
+    epochs: PositiveInt = 1
+    max_steps: PositiveInt | None = None
     """Optimizer steps, if fewer than the epochs give."""
-    dev_every: Count = 50
-    """Optimizer steps between two looks at the dev loss."""
+    dev_every: PositiveInt = 50
+    """Optimizer steps between two evaluations of the dev loss."""
     keep: Literal["best", "last"] = "best"
     """Which adapter is kept: lowest dev loss, or the final one."""
-    seeds: Annotated[tuple[Seed, ...], Listed] = (0,)
+    seeds: Annotated[tuple[Seed, ...], NonEmpty] = (0,)
     """Replicates: one adapter each; the comparison resamples over them."""
 
 
 class Generate(Section):
-    """How base and tuned weights answer."""
+    """How base and fine-tuned model answer."""
 
     quantization: Literal["nf4", "none"] = "nf4"
     """The same for both, so that the adapter is the only difference."""
     compute: Literal["bf16", "fp32"] = "bf16"
-    max_new_tokens: Count | None = None
+    max_new_tokens: PositiveInt | None = None
     """Instead of each task's own."""
     score_choices: bool = False
     """Also store the log-likelihood of every choice."""
-    samples: Amount = 0
+    samples: NonNegativeInt = 0
     """Sampled answers to each example, in addition to the greedy one; code is then scored by pass@k as well."""
-    temperature: Positive = 0.8
-    """Of the random answers."""
+    temperature: PositiveFloat = 0.8
+    """Of the sampled answers."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Random answers are drawn from the likeliest tokens that together have this share."""
+    """Nucleus sampling: tokens are drawn from the likeliest ones that together have this probability."""
     seed: Seed = 0
-    """Of the random answers."""
+    """Of the sampled answers."""
 
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Compare(Section):
     """Refuse to score an adapter that changes nothing. Off only to compare a model with itself."""
     arms: Annotated[tuple[Arm, ...] | None, Field(strict=False)] = None
     """What is scored on the same held-out examples; unset: base, base_fewshot, base_constrained, tuned, as far as a task can have them."""
-    shots: Count = 5
+    shots: PositiveInt = 5
     """Training examples in the prompt of base_fewshot; fewer where they do not fit."""
     shots_seed: Seed = 0
     """Of the choice of these examples."""
@@ -192,21 +192,21 @@ class Compare(Section):
     """The task whose adapter is the placebo of the arm `unrelated`, none that is compared; unset: the next one, or an embedded one."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     """A score that is lower by less than this is not worse: for other tasks, and for the smallest size of a sweep that is enough."""
-    relevance_examples: Amount = 200
+    relevance_examples: NonNegativeInt = 200
     """Examples whose answers are scored after their own prompt, after another one and alone; 0: not measured."""
-    speed_prompts: Amount = 16
+    speed_prompts: NonNegativeInt = 16
     """Prompts answered one at a time to measure speed; 0: not measured."""
 
 
 class General(Section):
-    """What the fine-tune must not have cost: tuned against base on what it was not trained for."""
+    """Regressions: tuned against base on other tasks, which it was not trained for."""
 
     suites: Annotated[tuple[Name, ...] | None, Field(strict=False)] = None
     """`paragraphs` (plain English that is shipped) and tasks, zero-shot; unset: paragraphs and up to two other tasks of the recipe, else
     embedded ones; empty: nothing is measured."""
-    examples: Count = 400
+    examples: PositiveInt = 400
     """Held-out examples of each task; with fewer, a margin of 0.02 can hardly be shown to hold even where no answer changes."""
-    loss_margin: Positive = 0.05
+    loss_margin: PositiveFloat = 0.05
     """A loss on the paragraphs that is higher by less than this, in nats per token, is not worse."""
 
 
@@ -237,7 +237,7 @@ class Reference(Section):
     """The environment variable that holds the key; empty: none is sent."""
     price: Annotated[Price | None, Field(strict=False)] = None
     """US dollars for a million tokens, for the account of costs: `{input: 2.5, output: 10}`."""
-    concurrency: Count = 8
+    concurrency: PositiveInt = 8
     """Requests at a time."""
-    max_new_tokens: Count | None = None
+    max_new_tokens: PositiveInt | None = None
     """Instead of each task's own."""

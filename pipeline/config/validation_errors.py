@@ -12,13 +12,13 @@ from pydantic.fields import FieldInfo
 
 from pipeline.errors import suggest
 
-Keys = Callable[[tuple[Any, ...]], Mapping[str, FieldInfo]]
+KeysAt = Callable[[tuple[Any, ...]], Mapping[str, FieldInfo]]
 """The keys allowed at a location in a recipe, with their fields."""
 MIN_SIMILARITY = 0.25
 """The difflib ratio from which a word is suggested for another."""
 
 
-def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys, spelled: Any = None) -> list[str]:
+def describe_errors(errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, spelled: Any = None) -> list[str]:
     """One line for every wrong location: what it must be, what it is, what to do.
 
     Args:
@@ -35,14 +35,14 @@ def mistakes(errors: list[Any], raw: Mapping[str, Any], keys: Keys, spelled: Any
         for location in errors_at
         if not any(location == other[: len(location)] for other in errors_at if len(other) > len(location))
     ]
-    return list(dict.fromkeys(describe_mistake(location, errors_at[location], raw, keys, spelled) for location in inner))
+    return list(dict.fromkeys(describe_location(location, errors_at[location], raw, keys, spelled) for location in inner))
 
 
-def describe_mistake(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: Keys, spelled: Any = None) -> str:
-    """One line a location. Several errors at one location are the branches of a union that all fail."""
+def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, spelled: Any = None) -> str:
+    """One line per location. Several errors at one location are the branches of a union that all fail."""
     error_type = errors[0]["type"]
     value = errors[0]["input"]
-    key_path = address(location, raw)
+    key_path = dotted_path(location, raw)
     if error_type == "extra_forbidden":
         return f"{key_path} is not a key. {remedy_for_key(location, keys(location[:-1]))}"
     if error_type == "missing":
@@ -149,7 +149,7 @@ def text_at(spelled: Any, location: tuple[Any, ...], value: Any) -> str:
     return spelled if value is None or spelled != spell_value(value) else ""
 
 
-def address(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
+def dotted_path(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
     """A location as users write it: dotted keys, and a task by its name."""
     parts = [str(part) for part in location[:1]]
     for part in location[1:]:

@@ -64,7 +64,7 @@ def open_file(path: Path, name: str, used: Collection[str] = ()) -> Split:
 
     Args:
         name: prefix of its row ids.
-        used: the columns that matter; their types are checked, and others need not be decoded. Empty: all, unchecked.
+        used: the columns that are needed; their types are checked, and others need not be decoded. Empty: all, unchecked.
 
     Raises:
         DataError: the file cannot be read. A single unusable row becomes a BadRow instead.
@@ -81,12 +81,12 @@ def is_known(name: str) -> bool:
 
 
 def concatenate(location: str, parts: list[tuple[str, Split]]) -> Split:
-    """Several splits read in sequence; the row ids of a part begin with its mark, unless that is empty."""
+    """Several splits read in sequence; parts are (prefix of the row ids, split), an empty prefix leaves the ids as they are."""
 
     def read() -> Iterator[SourceRow]:
-        for mark, part in parts:
+        for prefix, part in parts:
             for row in part.read():
-                yield SourceRow(f"{mark}-{row.id}", f"{mark} {row.location}", row.row) if mark else row
+                yield SourceRow(f"{prefix}-{row.id}", f"{prefix} {row.location}", row.row) if prefix else row
 
     facts = {name: value for _, part in parts for name, value in part.facts.items()}
     return Split(location, parts[0][1].columns, sum(part.total for _, part in parts), read, facts)
@@ -105,7 +105,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         with gzip.open(path) if is_gzip else path.open("rb") as file:
             yield cast(IO[bytes], file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        problem = f"{path} is no whole gzip file: {str(error).rstrip('.')}."
+        problem = f"{path} is not a complete gzip file: {str(error).rstrip('.')}."
         raise DataError(problem, "It may have been cut off or renamed; copy or compress it again.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions and its disk.") from None
@@ -142,7 +142,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
-    """Two passes: the first collects the columns and the usual type of their values."""
+    """Reads the file twice: first to find the columns and the most common type of their values, then for the rows."""
     types: dict[str, Counter[str]] = defaultdict(Counter)
     total = usable = 0
     first = ""
@@ -150,7 +150,7 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
         if not total and (line.lstrip().startswith("[") or line.strip() == "{"):
             converted = path.with_name(f"{path.name.split('.')[0]}.jsonl")
             raise DataError(
-                f"{path} is one JSON document, not one object a line.", f"Convert a list of objects: jq -c '.[]' {path} > {converted}"
+                f"{path} is one JSON document, not one object per line.", f"Convert a list of objects: jq -c '.[]' {path} > {converted}"
             )
         total += 1
         row = parse_json_row(line)
@@ -163,12 +163,12 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     if total and not usable:
         remedy = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else "Write one JSON object a line."
         raise DataError(f"{path}: none of its {total} lines is a JSON object; {first}.", remedy)
-    usual_types = {column: types[column].most_common(1)[0][0] for column in used if column in types}
+    expected_types = {column: types[column].most_common(1)[0][0] for column in used if column in types}
 
     def read() -> Iterator[SourceRow]:
         for number, line in numbered_lines(path):
             row = parse_json_row(line)
-            yield SourceRow(f"{name}-{number}", f"line {number}", row if isinstance(row, BadRow) else check_types(row, usual_types))
+            yield SourceRow(f"{name}-{number}", f"line {number}", row if isinstance(row, BadRow) else check_types(row, expected_types))
 
     return Split(str(path), tuple(types), total, read, {"file": str(path)})
 
@@ -204,9 +204,9 @@ def type_name(value: Any) -> str:
     return TYPE_NAMES[type(value)]
 
 
-def check_types(row: Row, usual_types: dict[str, str]) -> Row | BadRow:
-    """The row, or a BadRow if a column holds another type than it usually does."""
-    for column, expected in usual_types.items():
+def check_types(row: Row, expected_types: dict[str, str]) -> Row | BadRow:
+    """The row, or a BadRow if a column does not hold its most common type."""
+    for column, expected in expected_types.items():
         value = row.get(column)
         if value is not None and type_name(value) != expected:
             return BadRow(
@@ -224,7 +224,8 @@ def open_csv(path: Path, name: str, used: Collection[str]) -> Split:
         raise DataError(f"{path}: its header is {fault.value}.", "Save it as UTF-8.")
     if any("\0" in column for column in header):
         raise DataError(f"{path} is no text: its header holds zero bytes.", "Save it as CSV in UTF-8.")
-    columns, total = tuple(column for column in header if column.strip()), sum(1 for _ in records)
+    columns = tuple(column for column in header if column.strip())
+    total = sum(1 for _ in records)
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1 and (column in used or not used)]
     if twice or (header and not columns):
         problem = f"{path} has equal or empty names in its header: {', '.join(map(repr, header))}."
@@ -253,7 +254,8 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(1 << 24)
     separator = "\t" if is_tsv(path) else ","
     with open_text(path, "") as text:
-        reader, start = csv.reader(text, strict=True, delimiter=separator), 1
+        reader = csv.reader(text, strict=True, delimiter=separator)
+        start = 1
         try:
             for fields in reader:
                 if fields:
@@ -280,7 +282,7 @@ def open_parquet(path: Path, name: str, used: Collection[str]) -> Split:
 
     def fault(error: Exception) -> DataError:
         return DataError(
-            f"{path} is no whole Parquet file: {first_line(error)}", "It may have been cut off or renamed; copy or write it again."
+            f"{path} is not a complete Parquet file: {first_line(error)}", "It may have been cut off or renamed; copy or write it again."
         )
 
     try:

@@ -16,7 +16,7 @@ MISSING = "It ships with loralift: check it out or install it again."
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A text that is about no task."""
+    """A text that belongs to no task."""
 
     id: str
     subject: str
@@ -27,7 +27,7 @@ def digest() -> str:
     """sha256 of the file of paragraphs, in hexadecimal.
 
     Raises:
-        DataError: it is not there.
+        DataError: the file is missing.
     """
     try:
         return file_hash(FILE)
@@ -59,7 +59,7 @@ def paragraph(number: int, line: str) -> Paragraph:
         row: dict[str, Any] = json.loads(line)
         parsed = Paragraph(row["id"], row["topic"], row["text"])
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{FILE}, line {number} is no object with id, topic and text: {line[:80]}", MISSING) from None
+        raise DataError(f"{FILE}, line {number} is not an object with id, topic and text: {line[:80]}", MISSING) from None
     if not isinstance(parsed.text, str) or not parsed.text.strip():
         raise DataError(f"{FILE}, line {number}: the text of {parsed.id} is empty.", MISSING)
     return parsed

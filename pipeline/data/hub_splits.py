@@ -31,7 +31,7 @@ def open_declared(source: Source, offline: bool, used: Collection[str]) -> Split
         except Exception as error:
             raise load_fault(source, error, reason) from None
     commit = str(builder.hash)
-    expected = hub.noted("datasets", str(source.hub), source.revision)
+    expected = hub.known_commit("datasets", str(source.hub), source.revision)
     splits = list(builder.info.splits or {})
     if reason and expected and commit != expected:  # without the hub the library takes its latest copy, whatever the revision
         problem = (
@@ -69,9 +69,9 @@ def open_files(source: Source, offline: bool, used: Collection[str]) -> Split:
         remedy = "Run with the network, or see its files on the hub." if reason else "See its files on the hub."
         raise DataError(f"the data set {source.hub} has no file {' or '.join(source.files)} at {source.revision or 'main'}.", remedy)
     parts = [open_file(path, source.split, used) for path in paths]
-    marks = [""] if len(parts) == 1 else [path.name.split(".")[0] for path in paths]
+    prefixes = [""] if len(parts) == 1 else [path.name.split(".")[0] for path in paths]
     location = f"{source.hub}, {' and '.join(source.files)}"
-    opened = concatenate(location, list(zip(marks, parts, strict=True)))
+    opened = concatenate(location, list(zip(prefixes, parts, strict=True)))
     if reason and source.rows not in (None, opened.total):
         problem = f"the data set {source.hub} is in the cache with {opened.total:,} of {source.rows:,} rows, and {reason}."
         raise DataError(problem, "Run once with the network; what is in the cache is not fetched again.")
@@ -82,7 +82,7 @@ def offline_reason(offline: bool) -> str:
     """Why no request to the hub is made; empty if it answers."""
     import datasets
 
-    return hub.silence(offline or datasets.config.HF_HUB_OFFLINE)
+    return hub.offline_reason(offline or datasets.config.HF_HUB_OFFLINE)
 
 
 @contextmanager
@@ -91,17 +91,17 @@ def without_network(is_offline: bool) -> Iterator[None]:
     import datasets
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    previous = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
     if is_offline:
         constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = previous
 
 
 def load_fault(source: Source, error: Exception, reason: str) -> Exception:
-    """Why a data set does not load as its repository declares it, and what to do."""
+    """The error for a data set that does not load as its repository declares it, with the remedy."""
     message = str(error)
     name = f"the data set {source.hub}{f' ({source.config})' if source.config else ''}"
     if hub.cause_of(error, reason) != "unknown":

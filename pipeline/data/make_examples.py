@@ -57,7 +57,7 @@ def example_maker(task: Task, offline: bool) -> ExampleMaker:
         example = example_of_row(task, first[position]) if position < len(first) else BadRow("missing", f"there are only {opened.total}")
         if isinstance(example, BadRow):
             raise DataError(
-                f"{opened.location}: row {position + 1}, which every prompt of {task.name} shows, is no example: {example.value}.",
+                f"{opened.location}: row {position + 1} is part of every prompt of {task.name}, but unusable: {example.value}.",
                 "The data set differs from the one that the task was written for.",
             )
         shots.append(example)
@@ -81,7 +81,7 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
     if not is_text(example):
         return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.text!r}")
     if task.answer(example.target, example) is None:
-        return BadRow("bad value", f"the task's parser reads no answer in its own target: {example.target}")
+        return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}")
     return example if example.id else replace(example, id=source_row.id)
 
 
@@ -128,24 +128,25 @@ def fit_tokens(
             CUT, so that question and cue stay whole.
     """
     extra = {name: value for name, value in example.extra.items() if name != CUT}
-    whole, field = replace(example, extra=extra), example.extra.get(CUT)
+    uncut = replace(example, extra=extra)
+    field = example.extra.get(CUT)
 
     def lengths(prompt: str) -> TokenCounts:
-        return render.token_counts([(prompt, whole.target)])[0]
+        return render.token_counts([(prompt, uncut.target)])[0]
 
     if sum(counts) <= limit:
-        return whole, counts
-    if not isinstance(whole.prompt, str):
+        return uncut, counts
+    if not isinstance(uncut.prompt, str):
         return None, counts  # no part of a conversation may be cut
     shorter = ""
     if long_prompts == "cut_left":
-        shorter = render.truncate_left(whole.prompt, limit - counts[1])
+        shorter = render.truncate_left(uncut.prompt, limit - counts[1])
     elif long_prompts == "cut_field" and field:
-        shorter = cut_field(whole.prompt, field, lambda prompt: sum(lengths(prompt)) <= limit)
+        shorter = cut_field(uncut.prompt, field, lambda prompt: sum(lengths(prompt)) <= limit)
     if not shorter.strip():
         return None, counts
     shorter_counts = lengths(shorter)
-    return (replace(whole, prompt=shorter), shorter_counts) if sum(shorter_counts) <= limit else (None, counts)
+    return (replace(uncut, prompt=shorter), shorter_counts) if sum(shorter_counts) <= limit else (None, counts)
 
 
 def cut_field(prompt: str, field: list[int], fits: Callable[[str], bool]) -> str:

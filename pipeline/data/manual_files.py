@@ -1,4 +1,4 @@
-"""Finds data files that no hub serves: in data/sources/, else downloaded where they have a URL, else requested from the user."""
+"""Finds data files that no hub serves: in data/sources/, else downloaded where they have a URL, else the user is asked for them."""
 
 import os
 from collections.abc import Iterable
@@ -93,17 +93,17 @@ def fetch(url: str, path: Path) -> Path:
     import requests
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     say(f"  fetching {url}")
     try:
-        with requests.get(url, timeout=FETCH_SECONDS, stream=True) as answer, part.open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_content(1 << 20):
+        with requests.get(url, timeout=FETCH_SECONDS, stream=True) as response, partial.open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_content(1 << 20):
                 file.write(chunk)
-        os.replace(part, path)
+        os.replace(partial, path)
     except requests.RequestException as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(f"{url} cannot be fetched: {reason}", f"Fetch it by hand and put it at {path}.") from None
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return path

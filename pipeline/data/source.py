@@ -20,7 +20,7 @@ SAVED_DATASET_MARKER = "state.json"
 
 
 def open_first(sources: Sequence[Source], offline: bool = False, used: Collection[str] = ()) -> Split:
-    """Open the first source that is available; why earlier ones were not is printed and in the facts.
+    """Open the first source that is available; prints why earlier ones were not, and records it in the facts.
 
     Raises:
         DataError: none is available; says what is wrong with each.
@@ -45,7 +45,7 @@ def open_source(source: Source, offline: bool = False, used: Collection[str] = (
 
     Args:
         offline: make no network requests.
-        used: the columns that matter; their types are checked, and others need not be decoded. Empty: all, unchecked.
+        used: the columns that are needed; their types are checked, and others need not be decoded. Empty: all, unchecked.
 
     Raises:
         DataError: the source is missing, unreadable or empty, or has no such split.
@@ -77,26 +77,27 @@ def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
 
 def open_parts(source: Source, parts: list[Split]) -> Split:
     """Several splits as one; row ids begin with the configuration or split."""
-    marks = [part.config or part.split for part in source.parts]
-    return concatenate(f"{source.parts[0].hub or 'the parts'}, {' and '.join(marks)}", list(zip(marks, parts, strict=True)))
+    prefixes = [part.config or part.split for part in source.parts]
+    return concatenate(f"{source.parts[0].hub or 'the parts'}, {' and '.join(prefixes)}", list(zip(prefixes, parts, strict=True)))
 
 
 def renamed_and_filtered(split: Split, source: Source) -> Split:
     """The split with its columns renamed and foreign rows left out."""
-    names, keep = dict(source.rename), source.keep
-    if not names and keep is None:
+    new_names = dict(source.rename)
+    keep = source.keep
+    if not new_names and keep is None:
         return split
 
     def read() -> Iterator[SourceRow]:
         for source_row in split.read():
             row = source_row.row
             if not isinstance(row, BadRow):
-                row = {names.get(name, name): value for name, value in row.items()}
+                row = {new_names.get(name, name): value for name, value in row.items()}
             if isinstance(row, BadRow) or keep is None or keep(row):
                 yield replace(source_row, row=row)
 
     total = split.total if keep is None else sum(1 for _ in read())
-    return replace(split, columns=tuple(names.get(name, name) for name in split.columns), total=total, read=read)
+    return replace(split, columns=tuple(new_names.get(name, name) for name in split.columns), total=total, read=read)
 
 
 def from_function(location: str, name: str, make: Callable[[], Iterable[Row]]) -> Split:
@@ -104,7 +105,8 @@ def from_function(location: str, name: str, make: Callable[[], Iterable[Row]]) -
     first: Row = {}
     total = 0
     for row in make():
-        total, first = total + 1, first or row
+        total += 1
+        first = first or row
     return Split(location, tuple(first), total, lambda: numbered_rows(make(), name))
 
 
@@ -121,7 +123,7 @@ def local_file(source: Source) -> Path:
         remedy = f"Write folder: {path} under data, and the names of two of its splits as train and heldout."
         raise DataError(f"{path} is a folder, not a file.", remedy)
     if not is_known(path.name):
-        raise DataError(f"{path} is not a kind of file that can be read here.", f"Known: {KNOWN_KINDS}.")
+        raise DataError(f"{path} is not a supported file type.", f"Known: {KNOWN_KINDS}.")
     if not path.is_file():
         raise DataError(f"there is no file {path}.", suggest_path(path))
     return path
@@ -158,7 +160,7 @@ def file_of_split(folder: Path, split: str) -> Path:
             splits[path.name.split(".")[0]].append(path.name)
     if not splits:
         raise DataError(
-            f"{folder} holds no split.", "It needs one file a split, as train.jsonl and test.jsonl, or what save_to_disk writes."
+            f"{folder} holds no split.", "It needs one file per split, as train.jsonl and test.jsonl, or what save_to_disk writes."
         )
     if split not in splits:
         raise DataError(f"{folder} has no split '{split}', only {', '.join(splits)}.", suggest(split, splits))

@@ -34,7 +34,7 @@ class ManualFile:
 
 @dataclass(frozen=True)
 class Source:
-    """One place to get a split from. Exactly one of hub, folder, path, manual_file, make and parts is set."""
+    """Where to get a split from. Exactly one of hub, folder, path, manual_file, make and parts is set."""
 
     split: str = "train"
     """Its name there; the prefix of its row ids."""
@@ -87,7 +87,7 @@ class Task:
     paper: "Paper | None" = None
     """How LoRA Land scored the task."""
     grounded: Literal["", "text", "slots"] = ""
-    """Whether answers may name only what the prompt names: `text` it is to be taken from, or `slots` to be put into words."""
+    """Whether answers may name only what the prompt names: a `text` to take them from, or `slots` to put into words; empty: no."""
     slots: "Callable[[Example], list[Slot]] | None" = None
     """The meaning representation of an example, where answers are grounded in `slots`."""
     accepted: Callable[[Example], list[str]] | None = None
@@ -112,15 +112,15 @@ class Slot:
 
     name: str
     value: str
-    ways: tuple[str, ...] = ()
+    wordings: tuple[str, ...] = ()
     """Other wordings of the value."""
     judged: bool = True
-    """Whether the value is said in its own words. A yes or no, or a place on a scale, is said in too many others to be looked for."""
+    """Whether answers are searched for the value. A yes or no, or a level on a scale, has too many wordings for that."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """What a comparison of our scores with those of LoRA Land (arXiv 2405.00732) needs to know."""
+    """How LoRA Land (arXiv 2405.00732) scored a task, for a comparison with our scores."""
 
     metric: str
     """Our metric that follows the paper's scoring rule."""
@@ -128,7 +128,7 @@ class Paper:
     """P95 and maximum of prompt and answer together, in tokens of tiktoken (its Figure 2)."""
     differs: tuple[str, ...] = field(default=())
     """How our setup differs from the paper's, in sentences for the report."""
-    otherwise: str = ""
+    incomparable_reason: str = ""
     """Why the scores cannot be compared at all; empty if they can."""
 
 

@@ -1,4 +1,4 @@
-"""Defines what a stage may ask of a model: generated text, log-probabilities of rows, and a ranking of choices.
+"""Defines the interface of a model for stages: generated text, log-probabilities of rows, and a ranking of choices.
 
 A new backend is a class with the three methods and a line in `open_backend.py`; stages need no change.
 """
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pipeline.engine import batching
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
-from pipeline.store.folders import AdapterSigns
+from pipeline.store.folders import LivenessMeasures
 
 Ids = Sequence[int]
 Batches = list[list[int]]
@@ -21,7 +21,7 @@ class Backend(Protocol):
     """A model with or without an adapter, ready to answer. Subclasses inherit batches by a budget of padded tokens."""
 
     context_window: int
-    """Tokens of prompt and answer together that the model was made for."""
+    """Tokens of prompt and answer together that the model supports."""
     eos_ids: tuple[int, ...]
     """Ids that end an answer."""
     token_budget: int = batching.CPU_TOKENS
@@ -40,22 +40,22 @@ class Backend(Protocol):
         ...
 
     def generate_batches(self, prompts: Sequence[Ids], new_tokens: int) -> Batches:
-        """How `generate` is to be called; fixed by the lengths and the token budget alone."""
+        """The batches to call `generate` with; they depend on the lengths and the token budget only."""
         return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], self.token_budget)
 
     def logprobs_batches(self, rows: Sequence[TokenRow]) -> Batches:
-        """How `logprobs` is to be called."""
+        """The batches to call `logprobs` with."""
         return batching.padded_batches([len(row) for row in rows], self.token_budget)
 
     def choice_batches(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> Batches:
-        """How `choice_logprobs` is to be called."""
+        """The batches to call `choice_logprobs` with."""
         lengths = [sum(len(prompt) + len(answer) for answer in answers) for prompt, answers in zip(prompts, choices, strict=True)]
         return batching.padded_batches(lengths, self.token_budget)
 
-    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> AdapterSigns:
-        """What the liveness gate judges of the adapter that is on; see liveness.examine. Needed where a job has an adapter."""
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> LivenessMeasures:
+        """The measures that the liveness gate judges the loaded adapter by; see liveness.examine. Required for jobs with an adapter."""
         raise NotImplementedError(f"{type(self).__name__} cannot tell whether an adapter is alive")
 
     def facts(self) -> dict[str, Any]:
-        """What a manifest says of how the model ran."""
+        """What a manifest records about how the model ran."""
         return {}

@@ -7,7 +7,7 @@ from typing import Any
 CPU_TOKENS = 4096
 CUDA_TOKENS = 8192
 MAX_LOGITS_PER_PASS = 2**26
-"""Logits that one pass may give: 128 MiB in bf16, 450 columns of a vocabulary of 150,000."""
+"""Logits that one pass may compute: 128 MiB in bf16, 450 columns of a vocabulary of 150,000."""
 IGNORE_INDEX = -100
 
 
@@ -59,8 +59,8 @@ def token_budget(override: int | None, device: Any) -> int:
 
 
 def scoring_batches(tokens: Sequence[int], columns: Sequence[int], budget: int, model: Any) -> list[list[int]]:
-    """Indices of rows as `padded_batches` gives them, such that rows x most tokens <= budget and rows x most columns x vocabulary
-    <= LOGITS (or a row alone).
+    """Indices of rows as `padded_batches` gives them, such that rows x longest row <= budget and rows x most columns x vocabulary
+    <= MAX_LOGITS_PER_PASS (or a row alone).
 
     Args:
         tokens: that each row holds.

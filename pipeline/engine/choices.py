@@ -1,4 +1,4 @@
-"""Ranks a few fixed answers by log-likelihood after a prompt. Each prompt is encoded once, however many answers it has."""
+"""Computes log-likelihoods of a prompt's choices. Each prompt is encoded once, however many choices it has."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,32 +26,33 @@ def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any
 def logprobs(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], pad: int) -> list[list[float]]:
     """For every prompt the sums of log-probabilities of its answers' tokens, in nats; 0 for an answer of no tokens.
 
-    The prompts' own pass gives the first token of every answer; the rest of each answer is read after a copy of the prompt's keys
-    and values. The sums are those of likelihood.row_logprobs, rounding apart.
+    The forward pass over the prompts scores the first token of every answer; the remaining tokens are scored after a copy of the
+    prompt's KV cache. The sums are those of likelihood.row_logprobs, rounding apart.
     """
     import torch
 
     pairs = [(row, answer) for row, answers in enumerate(choices) for answer in answers if answer]
-    longer = [index for index, (_, answer) in enumerate(pairs) if len(answer) > 1]
+    longer_pairs = [index for index, (_, answer) in enumerate(pairs) if len(answer) > 1]
     rows = torch.tensor([row for row, _ in pairs], dtype=torch.long, device=model.device)
-    begins = torch.tensor([answer[0] for _, answer in pairs], dtype=torch.long, device=model.device)
+    first_tokens = torch.tensor([answer[0] for _, answer in pairs], dtype=torch.long, device=model.device)
     with torch.inference_mode():
         ids, mask = batching.left_padded(prompts, pad, model.device)
         output = model(input_ids=ids, attention_mask=mask, position_ids=batching.positions(mask), use_cache=True, logits_to_keep=1)
-        sums = output.logits[:, -1].float().log_softmax(-1)[rows, begins].tolist()
-        if longer:
-            cache, prompt_of = output.past_key_values, rows[longer]
-            cache.batch_select_indices(prompt_of)
-            answers = [batching.TokenRow.from_prompt(answer[:1], answer[1:]) for _, answer in (pairs[index] for index in longer)]
-            rest = continued(model, cache, mask[prompt_of], batching.padded(answers, pad, model.device))
-            for index, value in zip(longer, rest, strict=True):
+        sums = output.logits[:, -1].float().log_softmax(-1)[rows, first_tokens].tolist()
+        if longer_pairs:
+            cache = output.past_key_values
+            prompt_rows = rows[longer_pairs]
+            cache.batch_select_indices(prompt_rows)
+            answers = [batching.TokenRow.from_prompt(answer[:1], answer[1:]) for _, answer in (pairs[index] for index in longer_pairs)]
+            remaining_sums = continuation_logprobs(model, cache, mask[prompt_rows], batching.padded(answers, pad, model.device))
+            for index, value in zip(longer_pairs, remaining_sums, strict=True):
                 sums[index] += value
     in_order = iter(sums)
     return [[next(in_order) if answer else 0.0 for answer in answers] for answers in choices]
 
 
-def continued(model: Any, cache: Any, mask: Any, batch: dict[str, Any]) -> list[float]:
-    """Sum of log-probabilities of the targets of each row, read after the keys and values of its prompt.
+def continuation_logprobs(model: Any, cache: Any, mask: Any, batch: dict[str, Any]) -> list[float]:
+    """Sum of log-probabilities of the targets of each row, after the KV cache of its prompt.
 
     Args:
         mask: of the prompts, (rows, width).

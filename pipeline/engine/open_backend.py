@@ -1,4 +1,4 @@
-"""Lists the backends by name and opens the one that a job names."""
+"""Lists the backends by name, and opens the one that a job asks for."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ from pipeline.engine.backend import Backend
 from pipeline.machine import Work
 
 DEFAULT = "transformers"
-BACKENDS: dict[str, Callable[[Work], AbstractContextManager[Backend]]] = {DEFAULT: transformers_backend.opened}
+BACKENDS: dict[str, Callable[[Work], AbstractContextManager[Backend]]] = {DEFAULT: transformers_backend.open_model}
 
 
 def open_backend(work: Work) -> AbstractContextManager[Backend]:

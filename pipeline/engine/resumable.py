@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.progress import meter
-from pipeline.store.row_log import Kept
+from pipeline.store.row_log import RowLog
 
 Value = Any
-"""What JSON holds."""
+"""A JSON value."""
 
 
-def values(
+def compute_resumably(
     path: Path,
     batches: Sequence[Sequence[int]],
     compute: Callable[[Sequence[int]], Sequence[Value]],
@@ -22,10 +22,10 @@ def values(
     """The value of every row, in the order of the rows.
 
     Args:
-        path: where finished rows are kept.
+        path: the log of finished rows.
         batches: indices of rows, every one once.
         compute: takes a batch, gives a value for each of its rows.
-        activity, unit: what is done, and to what, for the progress line.
+        activity, unit: for the progress line.
         is_value: whether something that was kept can be a value; what cannot is computed again.
     """
     count = sum(map(len, batches))
@@ -33,12 +33,12 @@ def values(
     def is_row(entry: dict[str, Value]) -> bool:
         return isinstance(entry.get("row"), int) and 0 <= entry["row"] < count and is_value(entry.get("value"))
 
-    with Kept(path, is_row) as log, meter(activity, count, unit) as progress:
+    with RowLog(path, is_row) as log, meter(activity, count, unit) as progress:
         done = {entry["row"]: entry["value"] for entry in log.rows}
         for batch in batches:
             if not all(row in done for row in batch):  # a batch that was cut off is done again as a whole
-                fresh = dict(zip(batch, compute(batch), strict=True))
-                log.add(*({"row": row, "value": value} for row, value in fresh.items()))
-                done |= fresh
+                computed = dict(zip(batch, compute(batch), strict=True))
+                log.add(*({"row": row, "value": value} for row, value in computed.items()))
+                done |= computed
             progress.advance(len(batch))
     return [done[row] for row in range(count)]

@@ -11,56 +11,57 @@ from pipeline.progress import meter
 
 
 class TimedBackend(Protocol):
-    """What is timed of a backend; TransformersBackend is one."""
+    """What a backend needs to be timed; TransformersBackend has it."""
 
     model: Any
 
-    def time_answer(self, prompt: Sequence[int], new_tokens: int) -> "Answer": ...
+    def time_answer(self, prompt: Sequence[int], new_tokens: int) -> "RequestTiming": ...
 
-    def time_ranking(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> "Answer": ...
+    def time_ranking(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> "RequestTiming": ...
 
 
 @dataclass
-class Arm:
-    """A backend with the prompts that it answers, and what that took."""
+class ArmTimer:
+    """An arm to be timed: its backend, its prompts, and the measurements."""
 
     name: str
     backend: TimedBackend
-    without: Any
-    """The PeftModel whose adapter is taken off while this arm answers, or None."""
+    adapter_to_remove: Any
+    """The PeftModel whose adapter is removed while this arm answers, or None."""
     prompts: list[list[int]]
     choices: list[list[list[int]]] = field(default_factory=list)
-    """For every prompt the answers that are ranked instead of one being written; empty for an arm that writes."""
+    """The choices to rank, by prompt; empty for an arm that generates."""
     latency: list[float] = field(default_factory=list)
     """Seconds of every request."""
-    first: list[float] = field(default_factory=list)
+    first_token: list[float] = field(default_factory=list)
     """Seconds until its first token."""
     weight_bytes: int = 0
     peak_bytes: int | None = None
-    """Its weights, and what its longest request took beside them at most, by the CUDA allocator; None on a CPU."""
+    """Peak of the CUDA allocator during its longest request, weights included; None on a CPU."""
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        with bare(self.without) if self.without is not None else nullcontext():
+        with adapter_removed(self.adapter_to_remove) if self.adapter_to_remove is not None else nullcontext():
             yield
 
     def tokens(self, index: int) -> int:
-        """Tokens that are held at once for a prompt: every choice comes after a copy of it."""
-        prompt, choices = self.prompts[index], self.choices[index] if self.choices else []
+        """Tokens in memory at once for a prompt: every choice follows a copy of it."""
+        prompt = self.prompts[index]
+        choices = self.choices[index] if self.choices else []
         return len(choices) * (len(prompt) + max(map(len, choices))) if choices else len(prompt)
 
-    def answer(self, index: int, new_tokens: int) -> "Answer":
+    def answer(self, index: int, new_tokens: int) -> "RequestTiming":
         """One request, timed."""
         prompt = self.prompts[index]
         with self.ready():
             return self.backend.time_ranking(prompt, self.choices[index]) if self.choices else self.backend.time_answer(prompt, new_tokens)
 
     def measurements(self) -> dict[str, Any]:
-        """What was measured, as speed.json holds it: one value per request, in seconds and tokens; nothing derived."""
+        """The raw measurements for speed.json: one value per request, in seconds and tokens."""
         return {
             "prompt_lengths": [len(prompt) for prompt in self.prompts],
             "latency": self.latency,
-            "first": self.first,
+            "first": self.first_token,
             "ranks": bool(self.choices),
             "weight_bytes": self.weight_bytes,
             "peak_bytes": self.peak_bytes,
@@ -68,8 +69,8 @@ class Arm:
 
 
 @contextmanager
-def bare(tuned: Any) -> Iterator[None]:
-    """The base with its own modules: an adapter that is only switched off is still called in every layer, which takes time."""
+def adapter_removed(tuned: Any) -> Iterator[None]:
+    """Put the base's own modules back for a while: an adapter that is only disabled is still called in every layer, which takes time."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     layers = [(name, module) for name, module in tuned.named_modules() if isinstance(module, BaseTunerLayer)]
@@ -83,8 +84,8 @@ def bare(tuned: Any) -> Iterator[None]:
             setattr(parent, name, layer)
 
 
-def warm_up(arms: list[Arm], new_tokens: int) -> None:
-    """One request per arm whose time is not counted but whose memory is: its longest one needs what any of them will need."""
+def warm_up(arms: list[ArmTimer], new_tokens: int) -> None:
+    """Send the longest prompt of every arm once: its time is not counted, but its peak memory is that of the arm."""
     for arm in arms:
         longest = max(range(len(arm.prompts)), key=arm.tokens)
         device = arm.backend.model.device
@@ -97,7 +98,7 @@ def warm_up(arms: list[Arm], new_tokens: int) -> None:
         arm.peak_bytes = None if before is None else arm.weight_bytes + peak_bytes(device) - before
 
 
-def time_interleaved(arms: list[Arm], new_tokens: int) -> None:
+def time_interleaved(arms: list[ArmTimer], new_tokens: int) -> None:
     """Every arm answers a prompt before the next prompt comes, so that whatever slows the machine slows all arms equally."""
     count = len(arms[0].prompts)
     with meter("timing", count, "prompts") as progress:
@@ -105,21 +106,21 @@ def time_interleaved(arms: list[Arm], new_tokens: int) -> None:
             for arm in arms:
                 answer = arm.answer(index, new_tokens)
                 arm.latency.append(answer.latency)
-                arm.first.append(answer.first)
+                arm.first_token.append(answer.first_token)
             progress.advance()
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One request: seconds in all, seconds until the first token, the new tokens."""
+class RequestTiming:
+    """One request: total seconds, seconds until the first token, the new tokens."""
 
     latency: float
-    first: float
+    first_token: float
     tokens: list[int]
 
 
-class Clock:
-    """A streamer for generate() that notes when tokens come, the prompt's being the first call.
+class TokenClock:
+    """A streamer for generate() that records when tokens arrive; the first call is for the prompt.
 
     It relies on generate() handing every token over before the next is computed, as transformers does on CPU and CUDA.
     """
@@ -134,28 +135,29 @@ class Clock:
         pass
 
 
-def timed(model: Any, ids: list[int], new_tokens: int, pad: int) -> Answer:
-    """Answer one prompt greedily with exactly so many tokens; end tokens are left out of the choice."""
+def time_generation(model: Any, ids: list[int], new_tokens: int, pad: int) -> RequestTiming:
+    """Generate exactly `new_tokens` tokens greedily; EOS tokens are suppressed."""
     import torch
 
-    clock, prompt = Clock(), torch.tensor([ids], device=model.device)
+    clock = TokenClock()
+    prompt = torch.tensor([ids], device=model.device)
     options: dict[str, Any] = {"max_new_tokens": new_tokens, "min_new_tokens": new_tokens, "do_sample": False, "num_beams": 1}
     synchronize(model.device)
     start = time.perf_counter()
     with torch.inference_mode():
         out = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), pad_token_id=pad, streamer=clock, **options)
     synchronize(model.device)
-    return Answer(time.perf_counter() - start, clock.times[1] - start, out[0, len(ids) :].tolist())
+    return RequestTiming(time.perf_counter() - start, clock.times[1] - start, out[0, len(ids) :].tolist())
 
 
-def ranked(model: Any, ids: Sequence[int], answers: Sequence[Sequence[int]], pad: int) -> Answer:
-    """Rank the answers to one prompt by their log-likelihood; nothing is written, so the whole time is that of reading."""
+def time_ranking(model: Any, ids: Sequence[int], answers: Sequence[Sequence[int]], pad: int) -> RequestTiming:
+    """Rank the answers to one prompt by their log-likelihood; nothing is generated, so the first token takes the whole time."""
     synchronize(model.device)
     start = time.perf_counter()
     choices.logprobs(model, [ids], [answers], pad)
     synchronize(model.device)
     seconds = time.perf_counter() - start
-    return Answer(seconds, seconds, [])
+    return RequestTiming(seconds, seconds, [])
 
 
 def synchronize(device: Any) -> None:
@@ -167,7 +169,7 @@ def synchronize(device: Any) -> None:
 
 
 def stored_bytes(model: Any) -> int:
-    """Bytes of a model's weights and buffers; of 4-bit ones also what is needed to read them."""
+    """Bytes of a model's weights and buffers, with the quantization state of 4-bit ones."""
     from bitsandbytes.nn import Linear4bit
 
     tensors = [*model.parameters(), *model.buffers()]
@@ -178,7 +180,7 @@ def stored_bytes(model: Any) -> int:
 
 
 def reset_peak(device: Any) -> int | None:
-    """The bytes that are taken on a CUDA device, from which its peak is counted; None on a CPU."""
+    """Reset the peak of a CUDA device; returns the bytes that are allocated now, None on a CPU."""
     import torch
 
     if device.type != "cuda":

@@ -42,7 +42,7 @@ def tracker(work: Work) -> Iterator[Track]:
     folder.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(cpu=work.machine.torch_device().type == "cpu", log_with=name, project_dir=folder)
     accelerator.init_trackers(
-        "loralift", config={key: value for key, value in flat(work.params).items() if isinstance(value, int | float | str | bool)}
+        "loralift", config={key: value for key, value in flatten(work.params).items() if isinstance(value, int | float | str | bool)}
     )
     try:
         yield lambda measures, step: accelerator.log(measures, step=step)
@@ -50,9 +50,9 @@ def tracker(work: Work) -> Iterator[Track]:
         accelerator.end_training()
 
 
-def flat(params: dict[str, Any], above: str = "") -> dict[str, Any]:
+def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries as one with dotted keys."""
     dotted: dict[str, Any] = {}
     for key, value in params.items():
-        dotted |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+        dotted |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return dotted

@@ -1,4 +1,4 @@
-"""Keeps the state of training: the order of the data, the checkpoint that survives a crash, and the loss curve."""
+"""Holds the state of training: the order of the data, the resume point that survives a crash, and the loss curve."""
 
 import csv
 import math
@@ -16,7 +16,7 @@ from pipeline.store.disk import set_aside
 
 
 @cache
-def order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
+def epoch_order(count: int, seed: int, epoch: int) -> tuple[int, ...]:
     """The examples of one epoch, shuffled; a function of its arguments alone, so it needs no saving."""
     import numpy as np
 
@@ -27,7 +27,7 @@ def batch_indices(count: int, params: dict[str, Any], step: int) -> tuple[int, .
     """Indices of the examples of an optimizer step; the last step of an epoch may be smaller."""
     batch, steps = params["batch_examples"], steps_per_epoch(count, params)
     start = step % steps * batch
-    return order(count, params["seed"], step // steps)[start : start + batch]
+    return epoch_order(count, params["seed"], step // steps)[start : start + batch]
 
 
 def steps_per_epoch(count: int, params: dict[str, Any]) -> int:
@@ -65,11 +65,11 @@ def whole_state(path: Path) -> dict[str, Any]:
 
 
 @dataclass
-class State:
-    """Everything that decides the rest of a run."""
+class TrainingState:
+    """Everything that the remaining steps depend on."""
 
     tensors: dict[str, Any]
-    """Trainable name to parameter; the live ones."""
+    """Trainable parameters of the model by name, not copies."""
     optimizer: Any
     schedule: Any
     micro_tokens: int
@@ -82,21 +82,21 @@ class State:
     """`loss`, `step` and `tensors` of the adapter with the lowest dev loss so far."""
 
     def save(self, folder: Path) -> None:
-        """Write the resume point; a kill at any moment leaves the one before or this one."""
+        """Write the resume point; a kill at any moment leaves the previous one or this one."""
         import torch
 
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / "state.part"
+        partial = folder / "state.part"
         values = {name: getattr(self, name) for name in COUNTERS}
         values |= {"tensors": {name: value.detach() for name, value in self.tensors.items()}, "random": random_state()}
-        with part.open("wb") as file:
+        with partial.open("wb") as file:
             torch.save(values | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, folder / "state.pt")
+        os.replace(partial, folder / "state.pt")
 
     def restore(self, folder: Path) -> None:
-        """Go on from the resume point in the folder, if there is one."""
+        """Load the resume point in the folder, if there is one."""
         import torch
 
         path = folder / "state.pt"
@@ -142,15 +142,17 @@ class State:
 
 
 class PeriodicSaver:
-    """Saves a state now and then."""
+    """Saves a state at regular intervals."""
 
-    def __init__(self, folder: Path, every: float) -> None:
-        self.folder, self.every, self.last = folder, every, time.monotonic()
+    def __init__(self, folder: Path, every_seconds: float) -> None:
+        self.folder = folder
+        self.every_seconds = every_seconds
+        self.last_save = time.monotonic()
 
-    def if_due(self, state: State) -> None:
-        if time.monotonic() - self.last >= self.every:
+    def if_due(self, state: TrainingState) -> None:
+        if time.monotonic() - self.last_save >= self.every_seconds:
             state.save(self.folder)
-            self.last = time.monotonic()
+            self.last_save = time.monotonic()
 
 
 def random_state() -> dict[str, Any]:
@@ -161,7 +163,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Continue with the generators as random_state returned them."""
+    """Restore the generators that random_state returned."""
     import torch
 
     torch.set_rng_state(state["cpu"].cpu())

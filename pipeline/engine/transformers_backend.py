@@ -12,7 +12,7 @@ from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.machine import Work
 from pipeline.models import liveness, loading
 from pipeline.models.renderer import Renderer, renderer
-from pipeline.store.folders import AdapterSigns
+from pipeline.store.folders import LivenessMeasures
 
 
 class TransformersBackend(Backend):
@@ -51,10 +51,10 @@ class TransformersBackend(Backend):
     def facts(self) -> dict[str, Any]:
         return {"dense": self.is_dense}
 
-    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> AdapterSigns:
+    def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> LivenessMeasures:
         return liveness.examine(self.model, folder, [list(prompt) for prompt in prompts[: liveness.PROBES]])
 
-    # What follows needs the weights, and so is no part of the protocol.
+    # The methods below need the weights, so they are not part of the protocol.
 
     def loss_and_kl(self, rows: Sequence[TokenRow]) -> list[tuple[float, float, float]]:
         """See likelihood.loss_and_kl; needs an adapter."""
@@ -65,16 +65,16 @@ class TransformersBackend(Backend):
         return batching.scoring_batches(lengths, lengths, self.token_budget, self.model)
 
     def vocabulary(self) -> int:
-        """Rows of the output layer."""
+        """Size of the vocabulary, by the output layer."""
         return int(self.model.get_output_embeddings().weight.shape[0])
 
-    def time_answer(self, prompt: Ids, new_tokens: int) -> timing.Answer:
-        """Answer one prompt with exactly so many tokens, under the clock."""
-        return timing.timed(self.model, list(prompt), new_tokens, self.pad_id)
+    def time_answer(self, prompt: Ids, new_tokens: int) -> timing.RequestTiming:
+        """Time the generation of exactly `new_tokens` tokens."""
+        return timing.time_generation(self.model, list(prompt), new_tokens, self.pad_id)
 
-    def time_ranking(self, prompt: Ids, answers: Sequence[Ids]) -> timing.Answer:
-        """Rank the answers to one prompt, under the clock."""
-        return timing.ranked(self.model, prompt, answers, self.pad_id)
+    def time_ranking(self, prompt: Ids, answers: Sequence[Ids]) -> timing.RequestTiming:
+        """Time the ranking of the answers to one prompt."""
+        return timing.time_ranking(self.model, prompt, answers, self.pad_id)
 
 
 def configured_eos_ids(model: Any) -> list[int]:
@@ -86,8 +86,8 @@ def configured_eos_ids(model: Any) -> list[int]:
 
 
 @contextmanager
-def opened(work: Work) -> Iterator[TransformersBackend]:
-    """The base of a job's params, with its adapter on it or merged into it; 4-bit weights held dense if there is room.
+def open_model(work: Work) -> Iterator[TransformersBackend]:
+    """Load a job's base with its adapter attached or merged; 4-bit weights are kept dequantized if there is memory for them.
 
     Raises:
         ModelError: the weights cannot be read, or the adapter does not fit them.

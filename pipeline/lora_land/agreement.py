@@ -45,8 +45,8 @@ class OurFigure:
     """Standard deviation of the scores of our examples, for metrics that are not 0/1: one for a score, base and tuned for a lift."""
     error: float | None = None
     """Standard error from our bootstrap: needed for a lift, taken instead of the deviation for a score that is not 0/1."""
-    otherwise: tuple[str, ...] = ()
-    """What else was not done as in the paper, in words: "a chat template was forced"."""
+    other_differences: tuple[str, ...] = ()
+    """Further differences from the paper, in words: "a chat template was forced"."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def obstacle(ours: OurFigure, published: PublishedScore | None) -> str:
         f"too few rows: {ours.n} of ours, at least {MIN_EXAMPLES} are needed": ours.n < MIN_EXAMPLES,
         "the spread of our scores is zero or not known": no_spread(ours),
     }
-    return "; ".join([*(reason for reason, holds in checks.items() if holds), *ours.otherwise])
+    return "; ".join([*(reason for reason, holds in checks.items() if holds), *ours.other_differences])
 
 
 def split_name(split: str, subset: str) -> str:

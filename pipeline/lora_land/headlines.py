@@ -13,7 +13,7 @@ from pipeline.lora_land import published
 from pipeline.lora_land.published import PublishedScore
 
 AUTO_COMPLETE = ("gemma-2b", "gemma-7b", "llama-2-7b", "mistral-7b")
-"""The bases that were never taught to follow instructions; the paper's figure counts phi-2 with the others."""
+"""The bases without instruction tuning; the paper's figure counts phi-2 with the others."""
 SMALL = ("gemma-2b", "gemma-2b-instruct", "phi-2")
 
 
@@ -69,13 +69,13 @@ def of_task(task: str) -> TaskFigures:
     """Raises RecipeError if the paper has no such task."""
     cells = published.scores_with_lift(task)
     best = max(cell.score for cell, _, _ in cells)
-    older, newer = published.gpt(task)
+    gpt35, gpt4 = published.gpt(task)
     return TaskFigures(
         task=task,
         metric=cells[0][0].metric,
         n=cells[0][0].n,
-        gpt35=older,
-        gpt4=newer,
+        gpt35=gpt35,
+        gpt4=gpt4,
         mean_base=fmean(base for _, base, _ in cells),
         best_base=max(base for _, base, _ in cells),
         mean_tuned=fmean(cell.score for cell, _, _ in cells),
@@ -100,11 +100,11 @@ def of_model(model: str) -> ModelFigures:
         over_gpt4=fmean(cell.score - published.gpt(cell.task)[1] for cell, _, _ in cells),
         beats_base=sum(lift > 0 for _, _, lift in cells),
         beats_gpt4=sum(cell.score > published.gpt(cell.task)[1] for cell, _, _ in cells),
-        best_of_task=sum(ahead(task, model) for task in published.tasks()),
+        best_of_task=sum(is_best(task, model) for task in published.tasks()),
     )
 
 
-def ahead(task: str, model: str) -> bool:
+def is_best(task: str, model: str) -> bool:
     own = published.cell(task, model).score
     return all(cell.score < own for cell in published.row(task).values() if cell.model not in (model, published.GPT[0]))
 
@@ -125,8 +125,8 @@ def categories() -> dict[str, float]:
 
 def gpt_means() -> tuple[float, float]:
     """GPT-3.5-Turbo and GPT-4 over the 31 tasks."""
-    older, newer = zip(*(published.gpt(task) for task in published.tasks()), strict=True)
-    return fmean(older), fmean(newer)
+    gpt35, gpt4 = zip(*(published.gpt(task) for task in published.tasks()), strict=True)
+    return fmean(gpt35), fmean(gpt4)
 
 
 def headlines() -> list[Headline]:
@@ -153,8 +153,8 @@ def against_gpt4() -> list[Headline]:
     gaps = [cell.score - published.gpt(cell.task)[1] for cell, _, _ in all_scores()]
     floored = fmean(max(base, cell.score) - published.gpt(cell.task)[1] for cell, base, _ in all_scores())
     best = [round(task.best_tuned - task.gpt4, 3) for task in tasks]
-    scores = f"{short(fmean(task.best_tuned for task in tasks))} - {short(gpt_means()[1])}"
-    older = [task.task for task in tasks if task.gpt35 > max(task.best_tuned, task.gpt4)]
+    scores = f"{paper_digits(fmean(task.best_tuned for task in tasks))} - {paper_digits(gpt_means()[1])}"
+    led_by_gpt35 = [task.task for task in tasks if task.gpt35 > max(task.best_tuned, task.gpt4)]
     ties = sum(gap == 0 for gap in gaps)
     return [
         Headline("best tuned - GPT-4", points(fmean(best)), "+10", f"the best base of each task: {scores}"),
@@ -162,7 +162,7 @@ def against_gpt4() -> list[Headline]:
         Headline("  none below base", points(floored), "+2.7", "max(base, tuned): the paper's Table 4"),
         Headline("tuned beats GPT-4", str(sum(gap > 0 for gap in gaps)), "224", f"of {len(gaps)}, strictly; {ties} ties more"),
         Headline("GPT-4 ahead of all", str(sum(gap < 0 for gap in best)), "6", f"of {len(tasks)} tasks"),
-        Headline("GPT-3.5 ahead of all", str(len(older)), "0", f"of {len(tasks)} tasks: {', '.join(older)}"),
+        Headline("GPT-3.5 ahead of all", str(len(led_by_gpt35)), "0", f"of {len(tasks)} tasks: {', '.join(led_by_gpt35)}"),
         Headline("best tuned ahead", str(sum(gap > 0 for gap in best)), "", f"of {len(tasks)} tasks; {sum(gap == 0 for gap in best)} tie"),
     ]
 
@@ -170,13 +170,23 @@ def against_gpt4() -> list[Headline]:
 def by_kind() -> list[Headline]:
     tasks = published.tasks()
     larger = [model for model in published.models() if model not in SMALL]
-    taught = [model for model in published.models() if model not in AUTO_COMPLETE]
-    won = sum(best_of(task, larger) > best_of(task, SMALL) for task in tasks)
-    (plain_base, plain), (taught_base, instructed) = mean_over(AUTO_COMPLETE), mean_over(taught)
+    instruct = [model for model in published.models() if model not in AUTO_COMPLETE]
+    larger_wins = sum(best_of(task, larger) > best_of(task, SMALL) for task in tasks)
+    (plain_base, plain_tuned), (instruct_base, instruct_tuned) = mean_over(AUTO_COMPLETE), mean_over(instruct)
     return [
-        Headline("7B over 2B", str(won), "29", f"of {len(tasks)} tasks: best of {len(larger)} over best of {len(SMALL)}"),
-        Headline("plain bases", short(plain), ".683", f"max(base, tuned), mean of {len(AUTO_COMPLETE)}; before: {short(plain_base)}"),
-        Headline("instructed bases", short(instructed), ".692", f"the same of the other {len(taught)}; before: {short(taught_base)}"),
+        Headline("7B over 2B", str(larger_wins), "29", f"of {len(tasks)} tasks: best of {len(larger)} over best of {len(SMALL)}"),
+        Headline(
+            "plain bases",
+            paper_digits(plain_tuned),
+            ".683",
+            f"max(base, tuned), mean of {len(AUTO_COMPLETE)}; before: {paper_digits(plain_base)}",
+        ),
+        Headline(
+            "instructed bases",
+            paper_digits(instruct_tuned),
+            ".692",
+            f"the same of the other {len(instruct)}; before: {paper_digits(instruct_base)}",
+        ),
     ]
 
 
@@ -195,6 +205,6 @@ def points(fraction: float) -> str:
     return f"{100 * fraction:+.1f}"
 
 
-def short(score: float) -> str:
+def paper_digits(score: float) -> str:
     """A score as the paper prints it, `.683`; 1 is `1.00`, as wide."""
     return f"{score:.2f}" if round(score, 3) >= 1 else f"{score:.3f}".removeprefix("0")

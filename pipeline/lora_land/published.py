@@ -22,7 +22,7 @@ Arm = Literal["base", "tuned"]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ScoredRows:
     """The rows that the paper scored a task on."""
 
     split: str
@@ -59,7 +59,7 @@ class PublishedScore:
     """Of the tuned model; of the model as it is for GPT."""
     lift: float | None
     """None for GPT."""
-    rows: Rows
+    rows: ScoredRows
 
     @property
     def base(self) -> float | None:
@@ -71,7 +71,7 @@ class PublishedScore:
         return self.rows.n
 
 
-def describe_rows(rows: Rows) -> str:
+def describe_rows(rows: ScoredRows) -> str:
     """Which rows the paper scored, and how that is known."""
     part = f" of {rows.subset}" if rows.subset else ""
     how = {
@@ -95,7 +95,7 @@ def models() -> list[str]:
 @cache
 def table() -> dict[str, dict[str, PublishedScore]]:
     """Every cell by task and model; the file is read once."""
-    rows = {row["task"]: Rows(row["split"], row["subset"], int(row["rows"]), row["evidence"]) for row in read("rows.csv")}
+    rows = {row["task"]: ScoredRows(row["split"], row["subset"], int(row["rows"]), row["evidence"]) for row in read("rows.csv")}
     cells: dict[str, dict[str, PublishedScore]] = {}
     for row in read("lora_land.csv"):
         lift = float(row["lift"]) if row["lift"] else None
@@ -125,8 +125,8 @@ def cell(task: str, model: str) -> PublishedScore:
 
 def gpt(task: str) -> tuple[float, float]:
     """Scores of GPT-3.5-Turbo and GPT-4 on the same prompts."""
-    older, newer = (cell(task, model).score for model in GPT)
-    return older, newer
+    gpt35, gpt4 = (cell(task, model).score for model in GPT)
+    return gpt35, gpt4
 
 
 def scores_with_lift(task: str) -> list[tuple[PublishedScore, float, float]]:
@@ -181,13 +181,13 @@ def comparison_with(task: str, model: str | None) -> dict[str, Any] | None:
     cell = table()[task].get(model or "")
     any_cell = next(iter(table()[task].values()))
     best = next(iter(constants(task)), None)
-    older, newer = gpt(task)
+    gpt35, gpt4 = gpt(task)
     return {
         "paper_base": cell.base if cell else None,
         "paper_tuned": cell.score if cell else None,
         "paper_lift": cell.lift if cell else None,
-        "gpt35": older,
-        "gpt4": newer,
+        "gpt35": gpt35,
+        "gpt4": gpt4,
         "n": any_cell.n,
         "rows": describe_rows(any_cell.rows),
         "constant": vars(best) if best else None,

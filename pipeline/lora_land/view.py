@@ -9,13 +9,13 @@ from rich.text import Text
 
 from pipeline.errors import RecipeError, suggest
 from pipeline.lora_land import headlines, published
-from pipeline.lora_land.headlines import TaskFigures, points, short
+from pipeline.lora_land.headlines import TaskFigures, paper_digits, points
 from pipeline.lora_land.published import PublishedScore
 
 METRICS = {"humaneval": "pass@1", "accuracy": "acc."}
 MODEL_WIDTH = 19
 """Width of the longest model name in the table of tasks."""
-ROWS = (
+ROWS_NOTE = (
     "n: rows scored; ? inferred: the published code takes the first 1,000 of a split (customer_support: from its scores). "
     "acc. is accuracy, rouge ROUGE-L, mae 1 - distance / 5, all by the paper's loose rules."
 )
@@ -46,11 +46,11 @@ def show_all(out: Console) -> None:
     table.add_column("mean\nlift", justify="right")
     for row in figures:
         table.add_row(*(Text(text) for text in overview(row)), end_section=row is figures[-1])
-    older, newer = headlines.gpt_means()
+    gpt35, gpt4 = headlines.gpt_means()
     best = (mean(row.best_base for row in figures), mean(row.best_tuned for row in figures))
-    table.add_row("mean", "", "", *map(short, (older, newer, *best)), "", points(mean(row.mean_lift for row in figures)))
+    table.add_row("mean", "", "", *map(paper_digits, (gpt35, gpt4, *best)), "", points(mean(row.mean_lift for row in figures)))
     out.print(table)
-    say(out, f"{ROWS} Lifts are in points of 100.")
+    say(out, f"{ROWS_NOTE} Lifts are in points of 100.")
     show_bases(out)
     show_headlines(out)
     show_marks(out)
@@ -59,7 +59,7 @@ def show_all(out: Console) -> None:
 def overview(row: TaskFigures) -> list[str]:
     by = ", ".join(row.best_models)
     by = by if len(by) <= MODEL_WIDTH else f"{len(row.best_models)} tie"
-    scores = map(short, (row.gpt35, row.gpt4, row.best_base, row.best_tuned))
+    scores = map(paper_digits, (row.gpt35, row.gpt4, row.best_base, row.best_tuned))
     return [row.task, METRICS.get(row.metric, row.metric), rows(row.task), *scores, by, points(row.mean_lift)]
 
 
@@ -68,7 +68,7 @@ def show_bases(out: Console) -> None:
     table = grid("base", numbers=("base", "tuned", "lift", "lift,\nnone < 0", "over\nGPT-4", "> base", "> GPT-4", "best of\na task"))
     for model in published.models():
         row = headlines.of_model(model)
-        figures = [short(row.base), short(row.tuned), *map(points, (row.lift, row.lift_floored, row.over_gpt4))]
+        figures = [paper_digits(row.base), paper_digits(row.tuned), *map(points, (row.lift, row.lift_floored, row.over_gpt4))]
         table.add_row(model, *figures, str(row.beats_base), str(row.beats_gpt4), str(row.best_of_task))
     out.print(table)
 
@@ -86,13 +86,13 @@ def show_headlines(out: Console) -> None:
 
 def show_marks(out: Console) -> None:
     marks = published.all_constant_marks()
-    tuned = sum(which == "tuned" for _, which, _ in marks)
+    tuned = sum(arm == "tuned" for _, arm, _ in marks)
     title(out, f"Learned nothing: {tuned} tuned and {len(marks) - tuned} base scores are those of a constant answer")
     groups: dict[tuple[str, str, str, float], list[str]] = {}
-    for cell, which, constant in marks:
-        groups.setdefault((cell.task, which, constant.answer, constant.score), []).append(cell.model)
-    for (task, arm, answer, score), models in groups.items():
-        say(out, f"{task}, {arm}, {short(score)} (always {answer}): {', '.join(models)}")
+    for cell, arm, constant in marks:
+        groups.setdefault((cell.task, arm, constant.answer, constant.score), []).append(cell.model)
+    for (task, arm_name, answer, score), models in groups.items():
+        say(out, f"{task}, {arm_name}, {paper_digits(score)} (always {answer}): {', '.join(models)}")
     tasks_with_constants = sum(bool(published.constants(task)) for task in published.tasks())
     say(out, f"Constant answers are known for {tasks_with_constants} of {len(published.tasks())} tasks; elsewhere nothing can be said.")
 
@@ -101,14 +101,16 @@ def show_task(out: Console, task: str) -> None:
     cells = published.row(task)
     first = next(iter(cells.values()))
     title(out, f"{task}: {first.metric}, {first.category} ({published.SOURCE})")
-    newer = published.gpt(task)[1]
+    gpt4 = published.gpt(task)[1]
     table = grid("model", numbers=("base", "tuned", "lift", "over GPT-4"))
     table.add_column("learned nothing")
     for cell in cells.values():
-        gap = "" if cell.model == published.GPT[1] else points(cell.score - newer)
+        gap = "" if cell.model == published.GPT[1] else points(cell.score - gpt4)
         table.add_row(cell.model, *arms(cell), gap, Text(marks_of(cell)), end_section=cell.model == published.models()[-1])
     row = headlines.of_task(task)
-    table.add_row("mean of ten", short(row.mean_base), short(row.mean_tuned), points(row.mean_lift), points(row.mean_tuned - newer), "")
+    table.add_row(
+        "mean of ten", paper_digits(row.mean_base), paper_digits(row.mean_tuned), points(row.mean_lift), points(row.mean_tuned - gpt4), ""
+    )
     out.print(table)
     say(out, published.describe_rows(first.rows))
     say(out, constants_of(task))
@@ -122,12 +124,12 @@ def show_model(out: Console, model: str) -> None:
     table.add_column("learned nothing")
     for task in published.tasks():
         cell = published.cell(task, model)
-        newer = short(published.gpt(task)[1])
-        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), *arms(cell), newer, Text(marks_of(cell)))
+        gpt4 = paper_digits(published.gpt(task)[1])
+        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), *arms(cell), gpt4, Text(marks_of(cell)))
     out.print(table)
-    say(out, ROWS)
+    say(out, ROWS_NOTE)
     row = headlines.of_model(model)
-    means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
+    means = f"{paper_digits(row.base)} -> {paper_digits(row.tuned)}, lift {points(row.lift)} points"
     counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task}"
     say(out, f"Mean {means} ({points(row.lift_floored)} with negative lifts as 0), {points(row.over_gpt4)} over GPT-4; {counts}.")
     return None
@@ -139,16 +141,16 @@ def show_gpt(out: Console, model: str) -> None:
     for task in published.tasks():
         cell = published.cell(task, model)
         best = headlines.of_task(task).best_tuned
-        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), short(cell.score), short(best))
+        table.add_row(task, METRICS.get(cell.metric, cell.metric), rows(task), paper_digits(cell.score), paper_digits(best))
     out.print(table)
-    say(out, ROWS)
+    say(out, ROWS_NOTE)
 
 
 def arms(cell: PublishedScore) -> tuple[str, str, str]:
     """Base, tuned and lift; GPT, which nobody tuned, is listed under base."""
     if cell.base is None or cell.lift is None:
-        return short(cell.score), "", ""
-    return short(cell.base), short(cell.score), points(cell.lift)
+        return paper_digits(cell.score), "", ""
+    return paper_digits(cell.base), paper_digits(cell.score), points(cell.lift)
 
 
 def marks_of(cell: PublishedScore) -> str:
@@ -164,7 +166,7 @@ def constants_of(task: str) -> str:
     answers = published.constants(task)
     if not answers:
         return "What a constant answer scores on these rows is not known."
-    scores = ", ".join(f"{constant.answer} {short(constant.score)}" for constant in answers)
+    scores = ", ".join(f"{constant.answer} {paper_digits(constant.score)}" for constant in answers)
     return f"An answer that is always the same scores: {scores}. A score that equals one of them has learned nothing."
 
 

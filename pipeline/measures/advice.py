@@ -1,6 +1,6 @@
-"""Decides when to use the adapter and when the base is enough, and the rules behind that. Decisions and figures only; the page words them.
+"""Decides when to use the adapter and when the base is enough, and lists the rules behind that. The page puts it into words.
 
-What the confirmatory claims show decides; everything else is marked exploratory.
+The confirmatory claims decide; everything else is marked exploratory.
 """
 
 import math
@@ -22,7 +22,7 @@ RuleName = tuple[RuleKind, str]
 
 @dataclass(frozen=True)
 class Rule:
-    """One figure, and the line that it is held against."""
+    """One figure, and the threshold that it is compared with."""
 
     cell: str
     label: str
@@ -40,7 +40,7 @@ class Rule:
     high: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
-    """Of claims."""
+    """Null unless the rule is a claim."""
     reason: Reason | None = None
     """Why a break-even has no value."""
     confirmatory: bool = False
@@ -52,7 +52,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Statement:
-    """What is to be said about a cell; which fields are set goes by the kind."""
+    """A statement about a cell; its kind decides which fields are set."""
 
     kind: StatementKind
     evidence: Evidence
@@ -68,7 +68,7 @@ class Statement:
     share: float | None = None
     requests: int | None = None
     is_priced: bool = False
-    """Whether requests are weighed by dollars, not by time."""
+    """Whether requests are compared by dollars, not by time."""
     beats_base: bool = False
     """Whether tuned is better than the bare base, though not than its rival."""
 
@@ -81,7 +81,7 @@ class Advice:
     task: str
     label: str
     use: str
-    """`tuned`, the name of an arm that needs no training, `neither` (an answer that is always the same scores as much) or `cannot tell`."""
+    """`tuned`, the name of an arm that needs no training, `neither` (the constant answer scores more) or `cannot tell`."""
     statements: tuple[Statement, ...]
 
 
@@ -92,21 +92,21 @@ def advise(cells: Sequence[CellRow], claims: Mapping[str, Sequence[Claim]]) -> t
         claims: by cell, with verdicts; see claims.by_cell.
     """
     rows = [rule for cell in cells for rule in rules(cell, claims[cell["cell"]])]
-    return [recommended(cell, claims[cell["cell"]]) for cell in cells], rows
+    return [recommend(cell, claims[cell["cell"]]) for cell in cells], rows
 
 
-def recommended(cell: CellRow, claims: Sequence[Claim]) -> Advice:
+def recommend(cell: CellRow, claims: Sequence[Claim]) -> Advice:
     """What to use for one task, and why."""
     lift, learned = of_kind(claims, "lift"), of_kind(claims, "learned")
     rival = best_cheap(cell)
-    use = choice(lift, learned, rival)
-    overruled = constant_baseline.overrules(cell, use, rival)
+    use = arm_to_use(lift, learned, rival)
+    overruled = constant_baseline.overruling_use(cell, use, rival)
     if overruled:
-        statements = [by_constant(cell, overruled, use, rival)]
+        statements = [constant_statement(cell, overruled, use, rival)]
     else:
-        statements = [by_claims(cell, use, lift, learned), *share_of_constant(cell, rival)]
+        statements = [claims_statement(cell, use, lift, learned), *share_of_constant(cell, rival)]
     use = overruled or use
-    statements += [*caveats(cell, claims, use), *costs(cell, use)]
+    statements += [*caveat_statements(cell, claims, use), *break_even_statements(cell, use)]
     return Advice(cell["cell"], cell["task"], cell["label"], use, tuple(statements))
 
 
@@ -119,7 +119,7 @@ def best_cheap(cell: CellRow) -> str:
     return str(cell["decomposition"]["best_cheap"]) if cell["decomposition"] else "base"
 
 
-def choice(lift: Claim | None, learned: Claim | None, rival: str) -> str:
+def arm_to_use(lift: Claim | None, learned: Claim | None, rival: str) -> str:
     """The arm to use: tuned must be shown to be better than the best that needs no training, not only than the base."""
     decisive = learned or lift
     if decisive is None or decisive.verdict == CANNOT_TELL:
@@ -127,7 +127,7 @@ def choice(lift: Claim | None, learned: Claim | None, rival: str) -> str:
     return "tuned" if decisive.verdict == BETTER else rival
 
 
-def by_claims(cell: CellRow, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
+def claims_statement(cell: CellRow, use: str, lift: Claim | None, learned: Claim | None) -> Statement:
     """The recommendation that the claims decide."""
     decisive = learned or lift
     if decisive is None:
@@ -138,8 +138,8 @@ def by_claims(cell: CellRow, use: str, lift: Claim | None, learned: Claim | None
     return Statement(kind, decisive.evidence, rule_of(decisive), use, rival, decisive, beats_base=beats_base)
 
 
-def by_constant(cell: CellRow, overruled: str, use: str, rival: str) -> Statement:
-    """The recommendation that the constant answer decides; use: what the claims alone would recommend."""
+def constant_statement(cell: CellRow, overruled: str, use: str, rival: str) -> Statement:
+    """The recommendation where the constant answer overrules the claims; use: what the claims alone would recommend."""
     evidence = Evidence("arms", cell["cell"])
     if overruled == constant_baseline.NEITHER:
         return Statement("use neither", evidence, rival=rival)
@@ -148,13 +148,13 @@ def by_constant(cell: CellRow, overruled: str, use: str, rival: str) -> Statemen
 
 
 def share_of_constant(cell: CellRow, rival: str) -> list[Statement]:
-    """How much of the lift the constant answer gives, where that is much."""
+    """The share of the lift that the constant answer reaches, if that is large."""
     share = constant_baseline.share_of_lift(cell, rival)
     return [] if share is None else [Statement("share of constant", Evidence("arms", cell["cell"]), rival=rival, share=share)]
 
 
-def caveats(cell: CellRow, claims: Sequence[Claim], use: str) -> list[Statement]:
-    """What speaks against leaving the adapter on for everything, or is not known of it; and invented facts."""
+def caveat_statements(cell: CellRow, claims: Sequence[Claim], use: str) -> list[Statement]:
+    """Other tasks on which the adapter is worse or may be, and hallucination: reasons not to leave it on for everything."""
     statements = []
     for claim in claims:
         if claim.kind == "non-inferiority" and claim.verdict != BETTER:
@@ -166,11 +166,11 @@ def caveats(cell: CellRow, claims: Sequence[Claim], use: str) -> list[Statement]
     return statements
 
 
-def costs(cell: CellRow, use: str) -> list[Statement]:
-    """From how many requests the adapter pays, where that is known, and where price decides: beside an arm that it is not better than.
+def break_even_statements(cell: CellRow, use: str) -> list[Statement]:
+    """From how many requests on the adapter is cheaper, for arms that it does not outperform: there the price decides.
 
-    A cheaper arm whose answers are worse is no choice at any number of requests; where tuned is not better than the bare base, that is the
-    cheapest and nothing is stated. Without a price of the machine's hour its time is weighed.
+    Against an arm with worse answers the price does not matter. If tuned is not better than the base, the base is the cheapest, so
+    nothing is stated. If the machine's hour has no price, time is compared.
     """
     equals = {row["name"] for row in cell["arms"] if (over := row["tuned_over"]) and not over["low"] > 0}
     account = cell["cost"]
@@ -191,11 +191,16 @@ def costs(cell: CellRow, use: str) -> list[Statement]:
 
 def rules(cell: CellRow, claims: Sequence[Claim]) -> list[Rule]:
     """The table behind the statements: the claims first, then what is exploratory."""
-    invented = hallucination(cell)
-    return [*(of_claim(claim, cell) for claim in claims), *([invented] if invented else []), *request_prices(cell), *break_evens(cell)]
+    hallucination_rule = hallucination(cell)
+    return [
+        *(rule_from_claim(claim, cell) for claim in claims),
+        *([hallucination_rule] if hallucination_rule else []),
+        *request_prices(cell),
+        *break_evens(cell),
+    ]
 
 
-def of_claim(claim: Claim, cell: CellRow) -> Rule:
+def rule_from_claim(claim: Claim, cell: CellRow) -> Rule:
     kind, against = rule_of(claim)
     return Rule(
         cell["cell"],
@@ -217,12 +222,12 @@ def of_claim(claim: Claim, cell: CellRow) -> Rule:
 
 
 def rule_of(claim: Claim) -> RuleName:
-    """The rule that a claim is."""
+    """The name of the rule that a claim becomes."""
     return claim.kind, claim.subject if claim.kind == "non-inferiority" else claim.against
 
 
 def hallucination(cell: CellRow) -> Rule | None:
-    """Share of answers with invented facts, tuned minus base; exploratory.
+    """The rule on the share of answers that hallucinate, tuned minus base; exploratory.
 
     The interval joins those of the two shares as if the arms were independent (Newcombe 1998, method 10,
     doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is wider than a paired one.
@@ -252,7 +257,7 @@ def hallucination(cell: CellRow) -> Rule | None:
 
 
 def rate_of(arm: ArmRow) -> tuple[float, float, float] | None:
-    """Share of an arm's answers with invented facts: the rate, low, high; None where that was not looked for or there was no answer."""
+    """Rate, low and high of an arm's hallucination; None if it was not measured or there was no answer."""
     hallucination = arm["hallucination"]
     if not hallucination or hallucination["rate"] is None or hallucination["low"] is None or hallucination["high"] is None:
         return None
@@ -260,11 +265,12 @@ def rate_of(arm: ArmRow) -> tuple[float, float, float] | None:
 
 
 def request_prices(cell: CellRow) -> list[Rule]:
-    """A request's price against that of other arms; exploratory, without intervals."""
+    """Rules on the price of a request against other arms; exploratory, without intervals."""
     account = cell["cost"]
     if not account:
         return []
-    rows, arms = [], account["arms"]
+    rows = []
+    arms = account["arms"]
     for other in [name for name in arms if name == "base_fewshot" or find(name).reference]:
         own, theirs = (arms[name]["request"] if name in arms else None for name in ("tuned", other))
         if own is None and theirs is None:

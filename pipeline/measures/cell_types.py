@@ -25,7 +25,7 @@ class MetricScore(PartialInterval):
 
 
 class PromptAdditions(TypedDict):
-    """What stands in an arm's prompts beside the question: worked examples, or the keys of the answer."""
+    """What an arm's prompts hold besides the question: worked examples, or the keys of the answer."""
 
     sentence: str
     """In words."""
@@ -39,11 +39,11 @@ class PromptAdditions(TypedDict):
     shrunk: NotRequired[int]
     """Prompts that hold fewer than were requested."""
     separator: NotRequired[str | None]
-    """What else ends an answer."""
+    """A further string that ends an answer."""
     keys: NotRequired[list[str]]
     """The keys that prompts name."""
     unkeyed: NotRequired[int]
-    """Prompts that do not name them, for want of room."""
+    """Prompts that do not name them, as they would exceed the context window."""
 
 
 class MeasuredArm(PartialInterval):
@@ -61,7 +61,7 @@ class MeasuredArm(PartialInterval):
     """By the other metrics; those of sampled answers have base and tuned alone."""
     counts: AnswerCounts | None
     lenient: float | None
-    """Share of examples whose target stands somewhere in the text; null for tasks that run programs."""
+    """Share of examples whose target occurs anywhere in the text; null for tasks that run programs."""
     relevance: Relevance | None
     hallucination: Hallucination | None
     speed: ArmSpeedRow | None
@@ -87,13 +87,13 @@ class AbsentArm(TypedDict):
 
 
 class ConstantAnswer(TypedDict):
-    """What an answer that is always the same scores: the arm `constant` where the recipe has it, else the best on the held-out targets."""
+    """The score of a constant answer: the arm `constant` where the recipe has it, else the best on the held-out targets."""
 
     answer: str | None
     """Null for the arm, whose answer comes from the training part."""
     score: float
     tuned_over: Lift | None
-    """Tuned over it; null unless the recipe has the arm. Then the advice holds its score against the interval of an arm's own."""
+    """Tuned over it; null unless the recipe has the arm. If null, the advice compares its score with the interval of an arm's own score."""
 
 
 class Account(TypedDict):
@@ -105,7 +105,7 @@ class Account(TypedDict):
     arms: dict[str, ArmCost]
     break_even: list[BreakEvenRow]
     assumptions: list[str]
-    """What the figures take for granted."""
+    """Assumptions behind the figures."""
 
 
 class AnswerCountsRow(AnswerCounts):
@@ -150,11 +150,11 @@ class ExamplesRow(TypedDict):
     classes: dict[str, int]
     """Examples that were fixed, broken, both right, both wrong; or of graded scores gained, lost, equal."""
     gained_unread: int
-    """Of the first class those whose base answer could not be read."""
+    """Of the first class those whose base answer could not be parsed."""
     runs: list[Run] | None
     """One per seed; null where the metric is not the mean of its examples' scores."""
     others: list[str]
-    """Arms beside base and tuned."""
+    """Arms besides base and tuned."""
     file: str | None
     """Id under which the page carries the examples; null where it does not."""
     folder: str
@@ -185,11 +185,11 @@ class CellRow(TypedDict):
     """Null where answers are free text or code."""
     decomposition: DecompositionRow | None
     lenient: dict[str, float] | None
-    """By arm, the share of examples whose target stands somewhere in the text."""
+    """By arm, the share of examples whose target occurs anywhere in the text."""
     hallucination: Literal["text", "slots"] | None
-    """How hallucination was looked for; null where the answers need not be grounded in the prompt."""
+    """How hallucination was measured; null where the answers need not be grounded in the prompt."""
     forgetting: list[SuiteRow]
-    """General suites: what the fine-tune cost on other tasks and on plain English."""
+    """Other-task suites: regressions on other tasks and on plain English."""
     speed: SpeedFigures | None
     cost: Account | None
     """Null where neither a speed nor a price is known."""
@@ -198,5 +198,5 @@ class CellRow(TypedDict):
     adapters: list[str]
     """Short keys, one per seed."""
     inputs: dict[str, str]
-    """Short keys of what the figures come from."""
+    """Short keys of the artifacts behind the figures."""
     examples: ExamplesRow

@@ -1,6 +1,6 @@
 """Defines the claims of a report: one family of tests over all cells, each claim better, worse or cannot tell.
 
-Of every cell: tuned over base on the primary metric (`lift`), tuned over the best cheap arm where there is one (`learned`), and
+Of every cell: tuned over base on the primary metric (`lift`), tuned over the best arm without training where there is one (`learned`), and
 tuned no worse than base by more than a margin (`non-inferiority`) on every other-task suite on which the base scores more than that.
 Which claims there are is decided by the recipe and by the base, never by their outcome. All else in a report is exploratory.
 """
@@ -44,9 +44,9 @@ class Claim:
     """Of non-inferiority claims."""
     evidence: Evidence
     p_adjusted: float | None = None
-    """Over the family; set by `judged`."""
+    """Over the family; set by `judge`."""
     verdict: Verdict | None = None
-    """Set by `judged`; of non-inferiority claims `better` is shown to stay within the margin, `worse` shown to leave it."""
+    """Set by `judge`; of non-inferiority claims `better` is shown to stay within the margin, `worse` shown to leave it."""
 
 
 class Figure(TypedDict):
@@ -59,7 +59,7 @@ class Figure(TypedDict):
 
 
 class PrimaryFigures(TypedDict):
-    """Of a comparison, what is claimed of it."""
+    """The figures of a comparison that its claim is about."""
 
     metric: str
     lift: float
@@ -69,7 +69,7 @@ class PrimaryFigures(TypedDict):
 
 
 class ClaimCell(TypedDict):
-    """What the family of claims must know of a cell."""
+    """The parts of a cell that its claims depend on."""
 
     cell: str
     comparison_key: str
@@ -88,25 +88,25 @@ def family(cells: Sequence[ClaimCell]) -> list[Claim]:
     return [claim for cell in cells if cell["cell"] in first for claim in of_cell(cell)]
 
 
-def judged(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
+def judge(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
     """The same claims in the same order, with p_adjusted over all of them and verdict.
 
     As for single comparisons (verdict.decide) a verdict needs the adjusted p and an interval on its side: of zero, or for
     non-inferiority of the margin.
     """
-    adjusted = verdict.adjusted([claim.p for claim in claims], correction)
-    return [replace(claim, p_adjusted=p, verdict=decided(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
+    adjusted = verdict.adjust([claim.p for claim in claims], correction)
+    return [replace(claim, p_adjusted=p, verdict=verdict_of(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
-def stricter(count: int, confidence: float, correction: Correction) -> float:
-    """By how much the smallest visible lift grows where a claim is one of `count`: at Holm's first step its test has the level
+def effect_inflation(count: int, confidence: float, correction: Correction) -> float:
+    """The factor by which the minimum detectable lift grows if a claim is one of `count`: at Holm's first step its test has the level
     (1 - confidence) / count. The ratio of (z_{1-a/2} + z_{0.8}) at both levels."""
     level = (1 - confidence) / count if correction == "holm" else 1 - confidence
     return stats.smallest_effect(1.0, 1 - level) / stats.smallest_effect(1.0, confidence)
 
 
 def by_cell(comparison_keys: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, list[Claim]]:
-    """The claims that hold of each cell, as claims of that cell: its own, or those of the cell that it shares a comparison with.
+    """The claims of each cell: its own, or copies of those of the cell that it shares a comparison with.
 
     Args:
         comparison_keys: by cell.
@@ -129,13 +129,13 @@ def of_cell(cell: ClaimCell) -> list[Claim]:
 
 def lift(cell: ClaimCell) -> Claim:
     row = cell["primary"]
-    return over(cell, "lift", "base", {"value": row["lift"], "low": row["low"], "high": row["high"], "p": row["p"]})
+    return superiority_claim(cell, "lift", "base", {"value": row["lift"], "low": row["low"], "high": row["high"], "p": row["p"]})
 
 
 def learned(cell: ClaimCell) -> list[Claim]:
-    """Of a cell in which a cheap arm was tried, be it better than the base or not: the family must not hang on the scores.
+    """The claim of a cell that has an arm without training, whether that beats the base or not: the family must not depend on scores.
 
-    Which of several arms is the best is not known for sure; p and the interval allow for that (decompose.beyond).
+    Which of several arms is the best is not known for sure; p and the interval allow for that (decompose.tuned_against_best).
     """
     decomposition = cell["decomposition"]
     if not decomposition or all(part["arm"] is None for part in decomposition["parts"] if part["name"] != "learned"):
@@ -146,10 +146,10 @@ def learned(cell: ClaimCell) -> list[Claim]:
     assert high is not None
     assert p is not None  # this part is always tested
     figure: Figure = {"value": part["value"], "low": low, "high": high, "p": p}
-    return [over(cell, "learned", decomposition["best_cheap"], figure)]
+    return [superiority_claim(cell, "learned", decomposition["best_cheap"], figure)]
 
 
-def over(cell: ClaimCell, kind: Literal["lift", "learned"], against: str, figure: Figure) -> Claim:
+def superiority_claim(cell: ClaimCell, kind: Literal["lift", "learned"], against: str, figure: Figure) -> Claim:
     """Tuned over another arm on the primary metric."""
     metric = cell["primary"]["metric"]
     return Claim(
@@ -194,8 +194,8 @@ def non_inferiority(cell: ClaimCell, suite: Suite) -> Claim:
     )
 
 
-def decided(claim: Claim, p_adjusted: float, confidence: float) -> Verdict:
-    """Of non-inferiority claims how much is lost is held against the margin, and less is better."""
+def verdict_of(claim: Claim, p_adjusted: float, confidence: float) -> Verdict:
+    """The verdict of a claim; for non-inferiority the loss is compared with the margin, and less is better."""
     if claim.margin is None:
         return verdict.decide(p_adjusted, claim.low, claim.high, confidence)
     return verdict.decide(p_adjusted, -claim.high, -claim.low, confidence, bound=-claim.margin)

@@ -8,7 +8,7 @@ from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
 NEITHER: Literal["neither"] = "neither"
 LARGE_SHARE = 0.25
-"""From this share of the lift over the best untrained arm on, the advice says how much of it the constant answer gives."""
+"""If the constant answer reaches at least this share of the lift over the best untrained arm, the advice says so."""
 
 
 def verdict_on(cell: CellRow, arm: str) -> Verdict:
@@ -40,8 +40,8 @@ def score(cell: CellRow, arm: str) -> float:
     return next(float(row["score"]) for row in cell["arms"] if row["name"] == arm)
 
 
-def overrules(cell: CellRow, use: str, rival: str) -> str | None:
-    """The recommendation that the constant answer enforces: NEITHER, CANNOT_TELL, or None if it changes nothing.
+def overruling_use(cell: CellRow, use: str, rival: str) -> str | None:
+    """The recommendation that replaces that of the claims: NEITHER, CANNOT_TELL, or None if the claims stand.
 
     Args:
         use: the arm that the claims alone recommend.

@@ -1,4 +1,4 @@
-"""Computes the cost of training and generation from measured speeds and prices, and the number of requests after which the adapter pays."""
+"""Computes the cost of training and generation from measured speeds and prices, and the break-even in requests."""
 
 import math
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ AssumptionKind = Literal[
 
 @dataclass(frozen=True)
 class Assumption:
-    """What an account takes for granted, to be named beside its figures."""
+    """An assumption of the cost figures, to be stated next to them."""
 
     kind: AssumptionKind
     figure: float | None = None
@@ -49,7 +49,7 @@ UNPRICED: ArmCost = {"in_per_million": None, "out_per_million": None, "request":
 
 @dataclass(frozen=True)
 class CostInputs:
-    """What an account needs. Whatever is unknown is None or left out, and the account says so."""
+    """The inputs of the cost figures. What is unknown is None or left out, and the figures say so."""
 
     gpu_hour: float | None
     """US dollars for an hour of the machine."""
@@ -65,17 +65,17 @@ class CostInputs:
 
 def account(inputs: CostInputs) -> CostFigures:
     """What training and requests cost, and from how many requests on one arm, its training included, is cheaper than another."""
-    own = [name for name in inputs.tokens if not find(name).reference]
-    base = request_seconds("base", inputs) if "base" in own else None
-    arms = {name: own_arm(name, base, inputs) for name in own}
-    rented = [name for name in inputs.tokens if find(name).reference]
-    arms |= {name: rented_arm(inputs.tokens[name], inputs.prices.get(find(name).reference)) for name in rented}
-    trained = training(inputs)
+    local_arms = [name for name in inputs.tokens if not find(name).reference]
+    base = request_seconds("base", inputs) if "base" in local_arms else None
+    arms = {name: local_arm_cost(name, base, inputs) for name in local_arms}
+    endpoint_arms = [name for name in inputs.tokens if find(name).reference]
+    arms |= {name: endpoint_arm_cost(inputs.tokens[name], inputs.prices.get(find(name).reference)) for name in endpoint_arms}
+    training_cost = training(inputs)
     return {
         "gpu_hour": inputs.gpu_hour,
-        "training": trained,
+        "training": training_cost,
         "arms": arms,
-        "break_even": [even(one, other, arms, trained, inputs.gpu_hour) for one, other in pairs(arms)],
+        "break_even": [break_even(one, other, arms, training_cost, inputs.gpu_hour) for one, other in compared_pairs(arms)],
         "assumptions": assumptions(inputs),
     }
 
@@ -83,13 +83,13 @@ def account(inputs: CostInputs) -> CostFigures:
 def training(inputs: CostInputs) -> TrainingCost:
     """What one adapter took to train: only one is deployed, so seeds are replicates and not a price of the result."""
     hours = [seconds / 3600 for seconds in inputs.train_seconds]
-    one = sum(hours) / len(hours) if hours else None
-    dollars = one * inputs.gpu_hour if one is not None and inputs.gpu_hour is not None else None
-    return {"adapters": len(hours), "gpu_hours": one, "all_gpu_hours": sum(hours) if hours else None, "dollars": dollars}
+    mean_hours = sum(hours) / len(hours) if hours else None
+    dollars = mean_hours * inputs.gpu_hour if mean_hours is not None and inputs.gpu_hour is not None else None
+    return {"adapters": len(hours), "gpu_hours": mean_hours, "all_gpu_hours": sum(hours) if hours else None, "dollars": dollars}
 
 
 def rates_of(name: str, inputs: CostInputs) -> RequestRates | None:
-    """How fast an arm reads and writes; None where that was not measured."""
+    """Token rates of an arm; None if they were not measured."""
     rates = (inputs.speed or {}).get(name)
     if not rates or not rates["prompt_tokens_per_second"] or not (rates["tokens_per_second"] or rates["ranks"]):
         return None
@@ -98,20 +98,22 @@ def rates_of(name: str, inputs: CostInputs) -> RequestRates | None:
 
 def request_seconds(name: str, inputs: CostInputs) -> float | None:
     """Seconds of the machine for a request of mean length; None where the arm was not timed."""
-    rates, tokens = rates_of(name, inputs), inputs.tokens[name]
+    rates = rates_of(name, inputs)
+    tokens = inputs.tokens[name]
     if rates is None:
         return None
     written = rates["tokens_per_second"]
     return tokens["in"] / rates["prompt_tokens_per_second"] + (0.0 if written is None else tokens["out"] / written)
 
 
-def own_arm(name: str, base: float | None, inputs: CostInputs) -> ArmCost:
+def local_arm_cost(name: str, base: float | None, inputs: CostInputs) -> ArmCost:
     """An arm that answers on the machine; a rate is dollars per hour over tokens per hour.
 
     Args:
         base: seconds of a request to the base, where they are known.
     """
-    rates, seconds = rates_of(name, inputs), request_seconds(name, inputs)
+    rates = rates_of(name, inputs)
+    seconds = request_seconds(name, inputs)
     if rates is None or seconds is None:
         return UNPRICED.copy()
     hour = inputs.gpu_hour
@@ -128,7 +130,7 @@ def own_arm(name: str, base: float | None, inputs: CostInputs) -> ArmCost:
     }
 
 
-def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -> ArmCost:
+def endpoint_arm_cost(tokens: Mapping[str, float], price: Mapping[str, float] | None) -> ArmCost:
     """An arm behind an endpoint, at its price for a million tokens."""
     if price is None:
         return UNPRICED.copy()
@@ -136,44 +138,47 @@ def rented_arm(tokens: Mapping[str, float], price: Mapping[str, float] | None) -
     return {"in_per_million": price["input"], "out_per_million": price["output"], "request": request, "seconds": None, "over_base": None}
 
 
-def pairs(arms: Mapping[str, ArmCost]) -> list[tuple[str, str]]:
-    """Whom to set against whom: what was trained against what was not, and a longer prompt against a rented model."""
+def compared_pairs(arms: Mapping[str, ArmCost]) -> list[tuple[str, str]]:
+    """The pairs of arms to compare: the fine-tune with arms without training, and few-shot with reference models."""
     references = [name for name in arms if find(name).reference]
-    wanted = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
-    return [(one, other) for one, other in wanted if one in arms and other in arms]
+    candidates = [("tuned", "base_fewshot"), *(("tuned", name) for name in references), *(("base_fewshot", name) for name in references)]
+    return [(one, other) for one, other in candidates if one in arms and other in arms]
 
 
-def even(one: str, other: str, arms: Mapping[str, ArmCost], trained: TrainingCost, hour: float | None) -> BreakEven:
+def break_even(one: str, other: str, arms: Mapping[str, ArmCost], training: TrainingCost, hour: float | None) -> BreakEven:
     """The smallest n with training + n x request of one < n x request of the other."""
-    reason, requests = unknown(one, other, arms, trained, hour), None
+    reason = break_even_obstacle(one, other, arms, training, hour)
+    requests = None
     if reason is None:
         is_owned = not find(other).reference
         unit: Literal["seconds", "request"] = "seconds" if is_owned else "request"  # on one machine the price of its hour cancels
-        saved = checked(arms[other][unit]) - checked(arms[one][unit])
-        if saved <= 0:
+        saved_per_request = require_known(arms[other][unit]) - require_known(arms[one][unit])
+        if saved_per_request <= 0:
             reason = "never"
         else:
-            spent = 0.0 if one != "tuned" else checked(trained["gpu_hours"]) * 3600 if is_owned else checked(trained["dollars"])
-            requests = math.floor(spent / saved) + 1
-    return {"one": one, "other": other, "requests": requests, "unmeasured": unmeasured(one, other, arms), "reason": reason}
+            training_spent = (
+                0.0 if one != "tuned" else require_known(training["gpu_hours"]) * 3600 if is_owned else require_known(training["dollars"])
+            )
+            requests = math.floor(training_spent / saved_per_request) + 1
+    return {"one": one, "other": other, "requests": requests, "unmeasured": untimed_arms(one, other, arms), "reason": reason}
 
 
-def checked(figure: float | None) -> float:
-    """A figure that `unknown` has vouched for."""
+def require_known(figure: float | None) -> float:
+    """The figure; break_even_obstacle has checked that it is known."""
     assert figure is not None
     return figure
 
 
-def unmeasured(one: str, other: str, arms: Mapping[str, ArmCost]) -> list[str]:
+def untimed_arms(one: str, other: str, arms: Mapping[str, ArmCost]) -> list[str]:
     """Which of two arms run on our machine and were not timed."""
     return [name for name in (one, other) if not find(name).reference and arms[name]["seconds"] is None]
 
 
-def unknown(one: str, other: str, arms: Mapping[str, ArmCost], trained: TrainingCost, hour: float | None) -> Reason | None:
+def break_even_obstacle(one: str, other: str, arms: Mapping[str, ArmCost], training: TrainingCost, hour: float | None) -> Reason | None:
     """Why the break-even of two arms is not known; None if it is."""
-    if unmeasured(one, other, arms):
+    if untimed_arms(one, other, arms):
         return "speed not measured"
-    if one == "tuned" and trained["gpu_hours"] is None:
+    if one == "tuned" and training["gpu_hours"] is None:
         return "training not timed"
     if find(other).reference and hour is None:
         return "no price of an hour"
@@ -183,7 +188,7 @@ def unknown(one: str, other: str, arms: Mapping[str, ArmCost], trained: Training
 
 
 def assumptions(inputs: CostInputs) -> list[Assumption]:
-    """What must be named beside the figures."""
+    """The assumptions to state next to the figures."""
     rows = [Assumption("no price of an hour") if inputs.gpu_hour is None else Assumption("price of an hour", inputs.gpu_hour)]
     if len(inputs.train_seconds) > 1:
         rows.append(Assumption("mean of the seeds", len(inputs.train_seconds)))

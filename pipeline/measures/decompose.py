@@ -2,8 +2,8 @@
 
 c0 is the base; c1 the better of base and constrained base; c2 the better of c1 and few-shot base, each chosen once, on all
 examples. Then format = c1 - c0, prompt = c2 - c1 and learned = tuned - c2 sum to the lift whatever the scores are. Choosing the
-better one on the examples that it is scored on favours the cheap arms, so the value of `learned` is rather too small than too large.
-Its test and its interval are against all of them (see `beyond`): the one that leads here need not be the one that is truly best.
+better one on the examples that it is scored on favours the arms without training, so the value of `learned` tends to be too small.
+Its test and its interval are against all of them (see `tuned_against_best`): the best one here may not be the truly best one.
 """
 
 from dataclasses import replace
@@ -13,10 +13,10 @@ from pipeline.scoring import stats
 from pipeline.store.figure_types import Decomposition, Gain, Part, PartName, Trial
 
 STEPS: tuple[arms.Step, ...] = ("format", "prompt")
-"""Of the chain, in order; the arms that may make each say so in their rows."""
+"""In order; an arm's row says which step it may make."""
 
-NOTHING: Gain = {"value": 0.0, "low": None, "high": None, "p": None}
-"""Of a step that gains nothing: there is no interval."""
+NO_GAIN: Gain = {"value": 0.0, "low": None, "high": None, "p": None}
+"""The gain of a step that gains nothing: it has no interval."""
 
 
 def decompose(names: list[str], resampled: dict[str, stats.Resampled]) -> dict[str, Decomposition]:
@@ -26,24 +26,25 @@ def decompose(names: list[str], resampled: dict[str, stats.Resampled]) -> dict[s
         names: of the arms at the indices of `resampled`, as ComparisonResult.names.
         resampled: one per metric, as ComparisonResult.resampled; a metric may lack the arms behind tuned.
     """
-    return {metric: of_metric(names[: len(of_arms.whole)], of_arms) for metric, of_arms in resampled.items()}
+    return {metric: of_metric(names[: len(of_arms.observed)], of_arms) for metric, of_arms in resampled.items()}
 
 
 def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
     """The chain of the best arms so far, and what each step adds."""
-    best, candidates = stats.BASE, [stats.BASE]
+    best = stats.BASE
+    candidates = [stats.BASE]
     parts: list[Part] = []
     chain = [stats.BASE]
     for step in STEPS:
         tried = [names.index(arm) for arm in arms.untrained(step) if arm in names]
-        highest = max(tried, key=lambda index: resampled.whole[index], default=None)
-        parts.append(part(step, names, resampled, highest, best))
-        if highest is not None and resampled.whole[highest] > resampled.whole[best] + stats.TIE:
-            best = highest
+        best_of_step = max(tried, key=lambda index: resampled.observed[index], default=None)
+        parts.append(part(step, names, resampled, best_of_step, best))
+        if best_of_step is not None and resampled.observed[best_of_step] > resampled.observed[best] + stats.TIE:
+            best = best_of_step
         chain.append(best)
         candidates += tried
     lift = resampled.difference(stats.TUNED, stats.BASE)
-    learned = beyond(resampled, best, candidates)
+    learned = tuned_against_best(resampled, best, candidates)
     parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **gain_of(learned), "tried": None})
     return {
         "parts": parts,
@@ -52,18 +53,18 @@ def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
         "high": lift.high,
         "best_cheap": names[best],
         "candidates": [names[index] for index in candidates],
-        "chain": [(names[index], float(resampled.whole[index])) for index in (*chain, stats.TUNED)],
+        "chain": [(names[index], float(resampled.observed[index])) for index in (*chain, stats.TUNED)],
     }
 
 
 def part(name: PartName, names: list[str], resampled: stats.Resampled, arm: int | None, best: int) -> Part:
-    """A step from the best arm so far to the next one, which may be none or score no higher."""
+    """The step from the best arm so far to the given one, which may be None or score no higher."""
     if arm is None:
-        return {"name": name, "arm": None, "over": names[best], **NOTHING, "tried": None}
+        return {"name": name, "arm": None, "over": names[best], **NO_GAIN, "tried": None}
     difference = resampled.difference(arm, best)
     tried: Trial = {"arm": names[arm], "value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
     if difference.value <= stats.TIE:
-        return {"name": name, "arm": names[best], "over": names[best], **NOTHING, "tried": tried}
+        return {"name": name, "arm": names[best], "over": names[best], **NO_GAIN, "tried": tried}
     return {"name": name, "arm": names[arm], "over": names[best], **gain_of(difference), "tried": tried}
 
 
@@ -71,8 +72,8 @@ def gain_of(difference: stats.Difference) -> Gain:
     return {"value": difference.value, "low": difference.low, "high": difference.high, "p": difference.p}
 
 
-def beyond(resampled: stats.Resampled, best: int, candidates: list[int]) -> stats.Difference:
-    """Tuned against the best of several arms, of which the sample only guesses which it is.
+def tuned_against_best(resampled: stats.Resampled, best: int, candidates: list[int]) -> stats.Difference:
+    """Tuned against the best of several arms, when the sample does not show for sure which one is the best.
 
     Tuned is better than the best if it is better than each, so p and the lower end are the least favourable ones over all candidates
     (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790). It is worse than the best if it is worse than one, so p
@@ -81,5 +82,5 @@ def beyond(resampled: stats.Resampled, best: int, candidates: list[int]) -> stat
     over_best = resampled.difference(stats.TUNED, best)
     if over_best.value <= 0:
         return replace(over_best, p=min(1.0, len(candidates) * over_best.p))
-    over_all = [resampled.difference(stats.TUNED, index) for index in candidates]
-    return replace(over_best, low=min(over.low for over in over_all), p=max(over.p for over in over_all))
+    differences = [resampled.difference(stats.TUNED, index) for index in candidates]
+    return replace(over_best, low=min(difference.low for difference in differences), p=max(difference.p for difference in differences))

@@ -18,7 +18,7 @@ from pipeline.store.records import Example, Prediction
 
 FACT_KINDS = ("name", "number", "date")
 SLOT_ERRORS = ("missing", "added", "wrong")
-MOST_LISTED = 20
+MAX_LISTED = 20
 """Examples of each arm that are listed with their hallucinated facts or slot errors."""
 COPIED_SHARE = 0.9
 """A JSON key whose values are in the source in at least this share of the targets must have values from the source in answers, too."""
@@ -45,7 +45,7 @@ class Tally:
     """Answers that hallucinate."""
     errors: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in SLOT_ERRORS})
     judged: list[int] = field(default_factory=list)
-    """Slot values that were looked for."""
+    """Slot values that answers were searched for."""
     unjudged: int = 0
     first_hallucinations: list[InventedFacts] = field(default_factory=list)
     first_slot_errors: list[SlotSlips] = field(default_factory=list)
@@ -55,11 +55,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class TaskContext:
-    """What the judgement of every example of a task needs."""
+    """What is needed to judge any example of a task."""
 
     task: Task
     preface: str
-    """Few-shot examples in front of every prompt, which are no source."""
+    """Few-shot examples before every prompt; they do not count as source."""
     common_words: frozenset[str]
     vocabulary: slots.Vocabulary | None
     """Values of all slots; None for a task without slots."""
@@ -70,11 +70,11 @@ class TaskContext:
         return example.text.removeprefix(self.preface)
 
     def allowed_facts(self, example: Example) -> AllowedFacts:
-        """The facts of the source, of every right answer and of all ways to say a slot value."""
+        """The facts of the source, of every correct answer and of all wordings of slot values."""
         task = self.task
-        ways = (way for slot in (task.slots(example) if task.slots else ()) for way in slot.ways)
+        wordings = (wording for slot in (task.slots(example) if task.slots else ()) for wording in slot.wordings)
         right_answers = (example.target, task.answer(example.target, example) or "", *(task.accepted(example) if task.accepted else ()))
-        return AllowedFacts([self.source(example), *right_answers, *ways])
+        return AllowedFacts([self.source(example), *right_answers, *wordings])
 
 
 def measure(
@@ -84,7 +84,7 @@ def measure(
 
     An answer counts once, however many facts it invents. rate = hallucinated / answers; empty and refused answers count in n but not in
     answers. A last word that the length limit may have truncated is ignored. The parsed answer is judged, or the whole text where
-    nothing could be parsed. In JSON every word of a string counts, since capitals say nothing there, but only under the keys whose
+    nothing could be parsed. In JSON every word of a string counts, since capitals mean nothing there, but only under the keys whose
     values the targets take from the source. Words are looked up one by one: two allowed words in a new combination are not noticed.
     A sum or a rounded number is not in the source and counts as hallucinated.
 
@@ -94,7 +94,7 @@ def measure(
     Args:
         arms: name -> one list of predictions per seed, with the ids of the examples; seeds are pooled.
         confidence: of the intervals of the rates.
-        preface: text in front of every prompt that is no source.
+        preface: text before every prompt; it does not count as source.
 
     Raises:
         KeyError: an arm lacks an example.
@@ -163,13 +163,13 @@ class ExampleJudge:
                 hallucinated += 1
                 tally.kinds.update(fact.kind for fact in invented)
                 tally.ids_by_seed[seed].add(self.example.id)
-                if len(tally.first_hallucinations) < MOST_LISTED:
+                if len(tally.first_hallucinations) < MAX_LISTED:
                     tally.first_hallucinations.append({"example": self.example.id, "facts": [fact.surface for fact in invented]})
             if slot_errors:
                 judged += slot_errors.of
                 tally.unjudged += slot_errors.unjudged
                 errors.update({name: len(getattr(slot_errors, name)) for name in SLOT_ERRORS})
-                if any(slot_errors[:3]) and len(tally.first_slot_errors) < MOST_LISTED:
+                if any(slot_errors[:3]) and len(tally.first_slot_errors) < MAX_LISTED:
                     tally.first_slot_errors.append(slot_slips(self.example.id, slot_errors))
         tally.answers.append(answers)
         tally.hallucinated.append(hallucinated)

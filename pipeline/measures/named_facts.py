@@ -32,7 +32,7 @@ AMBIGUOUS_MONTHS = frozenset({"may", "march", *(name for name in MONTH_NUMBER if
 NUMBER_WORDS = {*SMALL_NUMBERS, *LARGE_NUMBERS, "hundred"}
 NUMBER_OR_DATE_WORDS = {*NUMBER_WORDS, *MONTH_NUMBER, *WEEKDAY}
 """Words that may begin a number or a date."""
-MOST_NUMBER_WORDS = 12
+MAX_NUMBER_WORDS = 12
 """Words in a number at most."""
 TITLE_SHARE = 0.75
 """A sentence with at least this share of capitalised words is a title."""
@@ -248,7 +248,7 @@ def number_at(tokens: Sequence[Token], index: int) -> tuple[tuple[str, ...], int
     words: list[str] = []
     while (
         index < len(tokens)
-        and len(words) < MOST_NUMBER_WORDS
+        and len(words) < MAX_NUMBER_WORDS
         and continues_number(words, word := normal_form(tokens[index].surface), tokens, index)
     ):
         words.append(word)

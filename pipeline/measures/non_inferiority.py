@@ -1,8 +1,8 @@
-"""Tests whether the adapter made other tasks worse, and whether the loss is shown to stay within a margin (non-inferiority).
+"""Tests whether the adapter made other tasks worse, and whether any loss stays within a margin (non-inferiority).
 
-Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the hypothesis to be
-refuted is that tuned is worse by the margin or more, so that too few examples end in 'cannot tell' and never in 'not worse'. The interval
-of a suite holds the margins that neither of the two tests refutes, so it says what the tests say, at every margin.
+Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the null hypothesis
+is that tuned is worse by the margin or more, so too few examples give 'cannot tell' and never 'not worse'. The interval of a suite holds
+the margins that neither test rejects, so it agrees with the tests at every margin.
 """
 
 import math
@@ -22,10 +22,10 @@ from pipeline.store.score_types import PairedRow
 Array = NDArray[np.float64]
 MAX_EXAMPLES = 20
 """Broken examples that are listed."""
-MOST_SCORE = 1.0
-"""The most that a score in 0..1 can lose."""
-MOST_LOSS = 1000.0
-"""Nats per token: where a bound ends that so few paragraphs do not give. Guessing evenly among 100,000 tokens costs 12."""
+MAX_SCORE_DROP = 1.0
+"""The largest possible drop of a score in 0..1."""
+MAX_LOSS_RISE = 1000.0
+"""Nats per token: the bound if there are too few paragraphs for a finite one. A uniform guess among 100,000 tokens costs 12."""
 HALVINGS = 40
 """Bisections of a bound: to 1e-12 of scores, 1e-9 nats."""
 
@@ -55,7 +55,7 @@ class NonInferiorityTest:
         """
         if not self.is_score:
             return score_test_p(self.sums, self.counts, margin, worst=float((self.sums / self.counts).max()))
-        p = score_test_p(self.sums, self.counts, margin, worst=MOST_SCORE)
+        p = score_test_p(self.sums, self.counts, margin, worst=MAX_SCORE_DROP)
         if np.ptp(self.counts) > 0:
             return p
         from scipy.special import bdtr
@@ -70,17 +70,17 @@ class NonInferiorityTest:
         Below zero, and for scores above a half, it is `score_test_p` mirrored: there the few that gain much, or lose nothing, are what a
         sample may miss.
         """
-        if 0 <= margin <= (MOST_SCORE / 2 if self.is_score else MOST_LOSS):
+        if 0 <= margin <= (MAX_SCORE_DROP / 2 if self.is_score else MAX_LOSS_RISE):
             return 1 - score_test_p(self.sums, self.counts, margin)
-        best = -MOST_SCORE if self.is_score else float((self.sums / self.counts).min())
+        best = -MAX_SCORE_DROP if self.is_score else float((self.sums / self.counts).min())
         return score_test_p(-self.sums, self.counts, -margin, worst=-best)
 
     def interval(self, tail: float) -> tuple[float, float]:
-        """The margins that neither test refutes at the level `tail`; for scores within -1..1, for losses within MOST_LOSS of zero."""
-        most = MOST_SCORE if self.is_score else MOST_LOSS
-        high = bisect_bound(self.mean, most, lambda margin: self.not_worse(margin) <= tail)
-        is_worse = self.mean > 0 and self.worse(0.0) <= tail  # the test is another one on either side of zero
-        ends = (self.mean, 0.0) if is_worse else (min(self.mean, 0.0), -most)
+        """The margins that neither test rejects at the level `tail`; for scores within -1..1, for losses within MOST_LOSS of zero."""
+        limit = MAX_SCORE_DROP if self.is_score else MAX_LOSS_RISE
+        high = bisect_bound(self.mean, limit, lambda margin: self.not_worse(margin) <= tail)
+        is_worse = self.mean > 0 and self.worse(0.0) <= tail  # a different test applies on either side of zero
+        ends = (self.mean, 0.0) if is_worse else (min(self.mean, 0.0), -limit)
         return bisect_bound(*ends, lambda margin: self.worse(margin) <= tail), high
 
 
@@ -99,7 +99,7 @@ def loss_suite(rows: Sequence[LossRow], margin: float, confidence: float, resamp
     rise = tuned - base
     mean, low, high = rate(kl, tokens, confidence, resamples, seed)
     return {
-        **tested(NonInferiorityTest(rise, tokens, is_score=False), margin, confidence),
+        **run_tests(NonInferiorityTest(rise, tokens, is_score=False), margin, confidence),
         "kind": "loss",
         "task_metric": None,
         "n": len(rows),
@@ -112,11 +112,11 @@ def loss_suite(rows: Sequence[LossRow], margin: float, confidence: float, resamp
     }
 
 
-def knows(loss: float, vocabulary: int, margin: float) -> bool:
-    """Whether a base has anything to lose on a text: its loss (nats per token) is below that of guessing evenly by more than the margin.
+def has_something_to_lose(loss: float, vocabulary: int, margin: float) -> bool:
+    """Whether a base has anything to lose on a text: its loss (nats per token) is below that of a uniform guess by more than the margin.
 
     Args:
-        vocabulary: tokens that are guessed among; evenly, each costs its natural logarithm.
+        vocabulary: number of tokens; a uniform guess costs its natural logarithm.
     """
     return loss < math.log(vocabulary) - margin
 
@@ -133,7 +133,7 @@ def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: flo
     base, tuned = np.array([row["scores"] for row in rows], dtype=np.float64).T
     lost = base - tuned
     return {
-        **tested(of_scores(lost, groups), margin, confidence),
+        **run_tests(score_difference_test(lost, groups), margin, confidence),
         "kind": "task",
         "task_metric": None,
         "n": len(rows),
@@ -146,7 +146,7 @@ def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: flo
     }
 
 
-def tested(test: NonInferiorityTest, margin: float, confidence: float) -> TestedDifference:
+def run_tests(test: NonInferiorityTest, margin: float, confidence: float) -> TestedDifference:
     """A difference with its interval and both tests at the margin."""
     low, high = test.interval((1 - confidence) / 2)
     return {
@@ -169,20 +169,20 @@ def flipped_examples(rows: Sequence[PairedRow], flipped: NDArray[np.bool_]) -> l
     return examples[:MAX_EXAMPLES]
 
 
-def of_scores(lost: Array, groups: NDArray[np.int64]) -> NonInferiorityTest:
+def score_difference_test(lost: Array, groups: NDArray[np.int64]) -> NonInferiorityTest:
     """The tests of scores in 0..1; lost (n,) by example, groups (n,) labels of their source documents."""
     _, index = np.unique(groups, return_inverse=True)
     sums, counts = (np.bincount(index, values).astype(np.float64) for values in (lost, np.ones(len(lost))))
     return NonInferiorityTest(sums, counts, is_score=True)
 
 
-def bisect_bound(inside: float, outside: float, is_refuted: Callable[[float], bool]) -> float:
-    """Where the refuted margins begin on the way from `inside`, by bisection; `outside` where that is not refuted either."""
-    if not is_refuted(outside):
+def bisect_bound(inside: float, outside: float, is_rejected: Callable[[float], bool]) -> float:
+    """The first rejected margin between `inside` and `outside`, by bisection; `outside` if that is not rejected either."""
+    if not is_rejected(outside):
         return outside
     for _ in range(HALVINGS):
         middle = (inside + outside) / 2
-        inside, outside = (inside, middle) if is_refuted(middle) else (middle, outside)
+        inside, outside = (inside, middle) if is_rejected(middle) else (middle, outside)
     return outside
 
 
@@ -198,7 +198,8 @@ def score_test_p(sums: Array, counts: Array, margin: float, worst: float | None 
         sums: (groups,) sums of differences, positive: tuned is worse.
         counts: (groups,) tokens or examples.
     """
-    excess, mean = sums - margin * counts, float(sums.sum() / counts.sum())
+    excess = sums - margin * counts
+    mean = float(sums.sum() / counts.sum())
     square = float((excess**2).sum())
     if worst is not None and mean < margin < worst:
         weight = (margin - mean) / (worst - mean)

@@ -7,7 +7,7 @@ class Curve(TypedDict):
     """Loss in nats per token by optimizer step."""
 
     every: int
-    """Steps that a point of `train` is the mean of."""
+    """Number of steps that a point of `train` averages."""
     train: list[tuple[int, float]]
     """Last step and mean loss."""
     dev: list[tuple[int, float]]
@@ -23,7 +23,7 @@ class AdapterRow(TypedDict):
     kept_step: int | None
     """The step whose weights it has."""
     dev_loss: float | None
-    """At that step; null without a dev part."""
+    """At that step; null without a dev set."""
     target_tokens: int | None
     tokens_per_second: float | None
     seconds: float
@@ -36,7 +36,7 @@ class DroppedRows(TypedDict):
     count: int
     first: list[str]
     value: str
-    """What stood in the first."""
+    """The value in the first."""
 
 
 class OverlapPair(TypedDict):
@@ -66,9 +66,9 @@ class DataSetRow(TypedDict):
     split: Literal["held out", "training"]
     examples: int
     dev: int
-    """Examples of the dev part."""
+    """Examples of the dev set."""
     wanted: int | None
-    """Examples that the recipe asks for, the dev part counted."""
+    """Examples that the recipe asks for, with those for dev."""
     cut: int | None
     """Examples whose prompt was shortened."""
     dropped: dict[str, DroppedRows]
@@ -115,7 +115,7 @@ class ArtifactRow(TypedDict):
     lineage: dict[str, str]
     """By input, the folder that it was made from."""
     inputs: list[str]
-    """What the cells call it."""
+    """Its input names in the cells."""
 
 
 class Processor(TypedDict):
@@ -134,7 +134,7 @@ class Gpu(TypedDict):
     count: int
 
 
-class Surroundings(TypedDict):
+class Environment(TypedDict):
     """A computer with its packages."""
 
     name: str

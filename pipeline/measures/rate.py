@@ -21,8 +21,8 @@ def rate(sums: Array, counts: Array, confidence: float, resamples: int, seed: in
     rng = np.random.default_rng(seed)
     estimates = np.empty(resamples)
     jackknife = rows.sum(axis=0) - rows
-    for part in stats.chunks(resamples, groups):
-        totals = stats.draws(rng, part.stop - part.start, groups) @ rows
-        estimates[part] = totals[:, 0] / totals[:, 1]
+    for chunk in stats.chunks(resamples, groups):
+        totals = stats.draws(rng, chunk.stop - chunk.start, groups) @ rows
+        estimates[chunk] = totals[:, 0] / totals[:, 1]
     low, high = stats.interval(value, estimates, jackknife[:, 0] / jackknife[:, 1], confidence, "bca")
     return value, low, high

@@ -1,7 +1,7 @@
 """Measures relevance: how much the prompt adds to an answer's log-probability, and how often the right prompt explains it best.
 
 Both need nothing but a language model that scores answers. The gain is the mean over answers of log p(answer | prompt) - log p(answer)
-per token: their pointwise mutual information (Church and Hanks 1990, https://aclanthology.org/J90-1003) by the base's own reckoning.
+per token: their pointwise mutual information (Church and Hanks 1990, https://aclanthology.org/J90-1003) under the base.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def auc_interval(own: Array, other: Array, groups: NDArray[np.int64], confidence
     return auc, float(low), float(high)
 
 
-def share_below(these: Array, those: Array) -> Array:
+def share_below(values: Array, others: Array) -> Array:
     """(len(these),) For every one of `these` the share of `those` that are lower, ties half; n log n."""
-    ordered = np.sort(those)
-    return (np.searchsorted(ordered, these, "left") + np.searchsorted(ordered, these, "right")) / (2 * len(ordered))
+    sorted_others = np.sort(others)
+    return (np.searchsorted(sorted_others, values, "left") + np.searchsorted(sorted_others, values, "right")) / (2 * len(sorted_others))

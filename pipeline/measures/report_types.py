@@ -3,7 +3,7 @@
 from typing import Any, Literal, TypedDict
 
 from pipeline.measures.cell_types import CellRow, Run
-from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Surroundings
+from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.cost_types import Reason
 from pipeline.store.figure_types import PartialInterval, SizeLine
@@ -71,7 +71,7 @@ class SentenceRow(TypedDict):
     """One sentence of an advice."""
 
     kind: StatementKind
-    """What kind of statement it is, whatever its words."""
+    """The kind of statement, independent of its wording."""
     text: str
     evidence: str
     """Anchor of what it rests on."""
@@ -86,18 +86,18 @@ class AdviceRow(TypedDict):
     cell: str
     label: str
     use: str
-    """`tuned`, the name of an arm that needs no training, `neither` (an answer that is always the same scores more) or `cannot tell`."""
+    """`tuned`, the name of an arm that needs no training, `neither` (the constant answer scores more) or `cannot tell`."""
     sentences: list[SentenceRow]
     """Why, and where not."""
 
 
 class RuleRow(PartialInterval):
-    """A figure behind the advice, and the line that it is held against."""
+    """A figure behind the advice, and the threshold that it is compared with."""
 
     cell: str
     label: str
     rule: str
-    """What is looked at, in words."""
+    """The rule in words."""
     kind: RuleKind
     """The same for programs."""
     against: str
@@ -127,7 +127,7 @@ class SummarySentence(TypedDict):
     evidence: list[str]
     """An anchor for each task or claim that the sentence speaks of."""
     spans: list[list[int]]
-    """For each of them where its words stand in `text`: the first character and the one after the last."""
+    """For each of them the span of its words in `text`: the first character and the one after the last."""
 
 
 class PublishedFigure(TypedDict):
@@ -184,9 +184,9 @@ class PublishedRow(TypedDict):
     """By arm that learned nothing, the constant answer that scores the same."""
     paper_marks: dict[str, str]
     differs: list[str]
-    """In what our task differs from the paper's."""
+    """How our task differs from the paper's."""
     setup: list[str]
-    """In what the adapter was not trained as there."""
+    """How our training differs from the paper's."""
     source: str
 
 
@@ -291,17 +291,17 @@ class Report(Conclusions):
     warnings: list[str]
     """What to know before relying on a figure."""
     notes: list[str]
-    """Limits that are no fault."""
+    """Limitations that are not faults."""
     cells: list[CellRow]
     """One per task and point of the sweep."""
     published: list[PublishedRow]
     """Figures of LoRA Land beside ours."""
     references: list[ReferenceRow]
-    """Scores and bills of models behind endpoints."""
+    """Scores and costs of models behind endpoints."""
     sweep: Sweep | None
     """Null where nothing is swept."""
     learning: list[SizeLine]
-    """Of sweeps over ranks or training examples: which value is enough."""
+    """Of sweeps over ranks or training examples: which value is sufficient."""
     adapters: dict[str, AdapterRow]
     """By short key."""
     data: dict[str, DataSetRow]
@@ -310,7 +310,7 @@ class Report(Conclusions):
     """The whole recipe with its defaults."""
     artifacts: list[ArtifactRow]
     """The inputs."""
-    surroundings: list[Surroundings]
-    """The computers and packages that they were made with."""
+    surroundings: list[Environment]
+    """The environments (computer and packages) in which the inputs were made."""
     seconds: dict[str, float]
     """Time spent, by stage."""

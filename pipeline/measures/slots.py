@@ -10,8 +10,8 @@ from pipeline.measures.tokens import MONTHS, normal_form, normalized_text, plain
 
 IGNORED_WORDS = frozenset("a an the and".split())
 """Removed from values and answers."""
-MOST_VALUE_WORDS = 12
-"""Longer values are not looked for as added ones."""
+MAX_VALUE_WORDS = 12
+"""Answers are not searched for added values that are longer."""
 
 Keys = tuple[str, ...]
 Value = tuple[str, str]
@@ -26,9 +26,9 @@ class SlotErrors(NamedTuple):
     wrong: list[Value]
     """The values in the answer, not those that they replace."""
     of: int
-    """Number of values that were looked for."""
+    """Number of values that the answer was searched for."""
     unjudged: int
-    """Number of values that can be said in too many ways to be looked for."""
+    """Number of values with too many possible wordings to search for."""
 
 
 class Word(NamedTuple):
@@ -68,11 +68,11 @@ def word_keys(text: str) -> Keys:
 
 
 @lru_cache(maxsize=1 << 16)
-def ways_to_say(slot: Slot) -> tuple[Keys, ...]:
-    """The ways to say a value, the value itself first: `T (for Teen)` also as T or for Teen, `driving/racing` as either, and its `ways`."""
+def wordings_of(slot: Slot) -> tuple[Keys, ...]:
+    """The ways to say a value, the value itself first: `T (for Teen)` also as T or for Teen, `driving/racing` as either, and `wordings`."""
     value, _, in_brackets = slot.value.partition("(")
     parts = [value, in_brackets] if in_brackets else slot.value.split("/")
-    return tuple(dict.fromkeys(keys for text in (slot.value, *parts, *slot.ways) if (keys := word_keys(text))))
+    return tuple(dict.fromkeys(keys for text in (slot.value, *parts, *slot.wordings) if (keys := word_keys(text))))
 
 
 class Vocabulary:
@@ -86,7 +86,7 @@ class Vocabulary:
             words = slot_words(plain_value)
             is_name = all(word.capital for word in words)
             for keys in {word_keys(slot.value), tuple(word.key for word in words)}:
-                if keys and len(keys) <= MOST_VALUE_WORDS and keys != ("1",):
+                if keys and len(keys) <= MAX_VALUE_WORDS and keys != ("1",):
                     self.values.setdefault(keys, {})[slot.name] = (slot.value, is_name)
         self.lengths: dict[str, list[int]] = {}
         """First word of a value -> the lengths of such values in words, longest first."""
@@ -126,7 +126,7 @@ def match_slots(slots: Sequence[Slot], judged: Sequence[Slot], words: Sequence[s
     in_any_order: set[str] = set()
     matched: set[Slot] = set()
     for slot in slots:
-        for keys in ways_to_say(slot):
+        for keys in wordings_of(slot):
             if bag.issuperset(keys):
                 by_first_word.setdefault(keys[0], []).append((keys, slot))
                 if len(keys) > 1:
@@ -147,7 +147,7 @@ def added_values(
     """Values that only the answer has, the longest of the vocabulary at every word. Marks their words as covered."""
     own: dict[str, set[str]] = {}
     for slot in slots:
-        own.setdefault(slot.name, set()).update(word for keys in ways_to_say(slot) for word in keys)
+        own.setdefault(slot.name, set()).update(word for keys in wordings_of(slot) for word in keys)
     has_capitals = any(word.capital for word in words)
     for index, word in enumerate(words):
         for length in vocabulary.lengths.get(word.key, ()):

@@ -1,4 +1,4 @@
-"""Summarizes the timed requests of speed.json: medians, rates and overheads."""
+"""Summarizes the timed requests of speed.json as medians, rates and overheads."""
 
 from typing import Any
 

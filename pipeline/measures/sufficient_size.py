@@ -96,6 +96,6 @@ def obstacle(line: list[Point]) -> Obstacle | None:
 
 def against_largest(point: Point, largest: Point, settings: Settings) -> LargestDifference:
     """A point minus the largest one."""
-    test = non_inferiority.of_scores(largest.scores - point.scores, largest.groups)
+    test = non_inferiority.score_difference_test(largest.scores - point.scores, largest.groups)
     low, high = test.interval(1 - settings.confidence)
     return {"difference": 0.0 - test.mean, "low": 0.0 - high, "high": 0.0 - low, "p": test.not_worse(settings.margin)}

@@ -34,7 +34,7 @@ SMALL_NUMBERS = {
 LARGE_NUMBERS = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 MULTIPLIERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "bn": 10**9}
 ORDINALS = {word: number for number, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)}
-MOST_DIGITS = 30
+MAX_DIGITS = 30
 """A longer number is not multiplied by thousand or million."""
 
 
@@ -89,7 +89,7 @@ def plain_number(number: str) -> str:
 
 
 def multiply(number: str, factor: int) -> str:
-    return plain_number(f"{Decimal(number) * factor:f}") if len(number) <= MOST_DIGITS else number
+    return plain_number(f"{Decimal(number) * factor:f}") if len(number) <= MAX_DIGITS else number
 
 
 def readings(token: Token) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def readings(token: Token) -> tuple[str, ...]:
     if not number.isascii():
         number = "".join(str(unicodedata.digit(character, character)) for character in number)
     values = [plain_number(number)]
-    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+", number) and len(number) <= MOST_DIGITS:
+    if re.fullmatch(r"\d{1,3}(?:\.\d{3})+", number) and len(number) <= MAX_DIGITS:
         values.append(plain_number(number.replace(".", "")))
     return (multiply(values[0], MULTIPLIERS[token.unit]), *values) if token.unit in MULTIPLIERS else tuple(values)
 

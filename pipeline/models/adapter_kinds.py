@@ -14,13 +14,13 @@ class AdapterKind(Protocol):
     """A kind of adapter that peft trains."""
 
     name: str
-    """As params say it, and in lower case as peft does."""
+    """In the params of a job; peft's name in lower case."""
     label: str
-    """As people say it."""
+    """In model cards and messages."""
     liveness_tensor: str
     """Part of the name of the tensors that decide whether it is alive, and an attribute of every module that carries it."""
     neutral_value: float = 0.0
-    """The value of those tensors that leaves the base as it is."""
+    """The value of those tensors at which the adapter changes nothing."""
 
     def config(self, params: dict[str, Any], targets: str | list[str], exclude: list[str] | None) -> Any:
         """The configuration of peft.
@@ -28,7 +28,7 @@ class AdapterKind(Protocol):
         Args:
             params: of the stage finetune.
             targets: `all-linear`, or names of modules.
-            exclude: full names of modules that carry none.
+            exclude: full names of modules that get no adapter.
         """
         ...
 
@@ -37,14 +37,16 @@ class AdapterKind(Protocol):
         ...
 
     def description(self, params: dict[str, Any]) -> str:
-        """What an adapter is, as a model card begins."""
+        """The adapter in a few words, for the start of a model card."""
         return f"{self.label} adapter"
 
 
 class Lora(AdapterKind):
     """LoRA, with rank-stabilized scaling (rslora) and weight decomposition (dora) as options."""
 
-    name, label, liveness_tensor = "lora", "LoRA", "lora_B"
+    name = "lora"
+    label = "LoRA"
+    liveness_tensor = "lora_B"
 
     def config(self, params: dict[str, Any], targets: str | list[str], exclude: list[str] | None) -> Any:
         from peft import LoraConfig

@@ -7,11 +7,11 @@ from typing import Any
 from pipeline.errors import ModelError, suggest
 from pipeline.models import adapter_kinds
 from pipeline.models.linears import is_linear
-from pipeline.models.quiet import hush
+from pipeline.models.quiet import silence_warnings
 
 
 def attach(base: Any, params: dict[str, Any]) -> Any:
-    """A fresh adapter on a frozen base; what is random in it comes from the global seed.
+    """Attach a new adapter to a frozen base; its initial weights depend on the global seed.
 
     Args:
         params: of finetune: targets, and what the kind of adapter reads.
@@ -21,12 +21,12 @@ def attach(base: Any, params: dict[str, Any]) -> Any:
     """
     from peft import get_peft_model
 
-    hush()
+    silence_warnings()
     targets = params["targets"]
     if targets != "all-linear":
         check_targets(base, targets)
         targets = sorted(targets)
-    return get_peft_model(base, adapter_kinds.of_params(params).config(params, targets, unreached(base) or None))
+    return get_peft_model(base, adapter_kinds.of_params(params).config(params, targets, unreachable_linears(base) or None))
 
 
 def linears(base: Any) -> dict[str, Any]:
@@ -34,15 +34,15 @@ def linears(base: Any) -> dict[str, Any]:
     return {name: module for name, module in base.named_modules() if is_linear(module)}
 
 
-def unreached(base: Any) -> list[str]:
-    """The linear modules that no text passes through, such as a vision tower's: adapters on them would stay zero for ever."""
+def unreachable_linears(base: Any) -> list[str]:
+    """The linear modules outside of the text model, such as a vision tower's: adapters on them would never get a gradient."""
     reached = {*base.get_decoder().modules(), base.get_output_embeddings()}
     return [name for name, module in linears(base).items() if module not in reached]
 
 
 def check_targets(base: Any, targets: list[str]) -> None:
     """Raise ModelError for a target that no linear module of the base ends with; peft itself ignores one among several."""
-    names = linears(base).keys() - {*unreached(base)}
+    names = linears(base).keys() - {*unreachable_linears(base)}
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             raise ModelError(
@@ -50,27 +50,27 @@ def check_targets(base: Any, targets: list[str]) -> None:
             )
 
 
-def matched(model: Any) -> list[str]:
+def adapted_modules(model: Any) -> list[str]:
     """The full names of the modules that carry the adapter, sorted."""
     tensor = adapter_kinds.of_model(model).liveness_tensor
     return sorted(name.removeprefix("base_model.model.") for name, module in model.named_modules() if hasattr(module, tensor))
 
 
-def deciding_tensors(model: Any) -> dict[str, Any]:
-    """Name to tensor for those that decide whether the adapter is alive: LoRA's B matrices, DoRA magnitudes not among them."""
+def liveness_tensors(model: Any) -> dict[str, Any]:
+    """By name, the tensors that decide whether the adapter is alive: LoRA's B matrices, but not DoRA's magnitudes."""
     tensor = adapter_kinds.of_model(model).liveness_tensor
     return {name: value for name, value in model.named_parameters() if tensor in name}
 
 
-def trainable(model: Any) -> dict[str, Any]:
+def trainable_parameters(model: Any) -> dict[str, Any]:
     """Name to parameter for everything that is trained."""
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
 def neutral_tensors(model: Any) -> list[str]:
-    """Names of the tensors that leave the base as it is, such as B matrices of nothing but zeros: a dead adapter's mark."""
+    """Names of the tensors that change nothing, such as B matrices of zeros; a dead adapter has them."""
     neutral = adapter_kinds.of_model(model).neutral_value
-    return [name for name, value in deciding_tensors(model).items() if not bool((value != neutral).any())]
+    return [name for name, value in liveness_tensors(model).items() if not bool((value != neutral).any())]
 
 
 def save(model: Any, folder: Path) -> None:

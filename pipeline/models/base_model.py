@@ -35,14 +35,14 @@ class Model(ModelRow):
     trust_remote_code: bool = False
 
     def spec(self, ask: bool = True, hashes: Path | None = None) -> dict[str, Any]:
-        """What a stage must know to load exactly these weights; part of keys.
+        """What identifies exactly these weights, for loading and for keys.
 
         Args:
-            ask: ask the hub which commit is meant, if this machine does not know; without, the revision is then the recipe's own or None.
-            hashes: a file that remembers the hashes of large files of a folder; without, they are read again.
+            ask: ask the hub for the commit if this machine does not know it; if false, the revision is then the recipe's own or None.
+            hashes: a cache file of the hashes of large files; without it they are read again.
 
         Raises:
-            ModelError: the folder holds no model that can be loaded safely; asked, also what hub.commit_of raises.
+            ModelError: the folder holds no model that can be loaded safely; with `ask` also what hub.commit_of raises.
         """
         spec = {
             "repo": self.repo,
@@ -52,11 +52,13 @@ class Model(ModelRow):
             "trust_remote_code": self.trust_remote_code,
         }
         if self.repo:
-            commit = hub.commit_of(self.repo, self.revision) if ask else hub.noted("models", self.repo, self.revision) or self.revision
+            commit = (
+                hub.commit_of(self.repo, self.revision) if ask else hub.known_commit("models", self.repo, self.revision) or self.revision
+            )
             return spec | {"revision": commit}
         if not self.folder:
             return spec
-        return spec | {"digest": folder_digest(check_folder(placed(self.folder), self.trust_remote_code), hashes)}
+        return spec | {"digest": folder_digest(check_folder(resolve_folder(self.folder), self.trust_remote_code), hashes)}
 
     def access(self) -> str:
         """What a user must still do to fetch a gated base; empty if it is open, here already, or a token is set."""
@@ -90,8 +92,8 @@ def find(recipe: Recipe) -> Model:
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"base: there is no model or folder '{name}'.", nearest(name, rows, "`loralift ls models`"))
     else:
-        same = next((row for row in MODELS if row.repo == name), Model(name, name))
-        model = replace(same, name=name, chat=None)
+        same_repo = next((row for row in MODELS if row.repo == name), Model(name, name))
+        model = replace(same_repo, name=name, chat=None)
     chat = model.chat if recipe.chat is None else recipe.chat
     return replace(model, revision=recipe.revision, chat=chat, trust_remote_code=recipe.trust_remote_code)
 
@@ -104,8 +106,8 @@ def qv_targets(model: Model) -> tuple[str, ...]:
     return model.shape.qv if model.shape else QV
 
 
-def in_paper(model: Model, base: str) -> dict[str, Any]:
-    """What it takes to set published figures beside ours: {model: its name in LoRA Land or empty, forced_chat: prompted otherwise there}.
+def paper_setup(model: Model, base: str) -> dict[str, Any]:
+    """How the base relates to the paper: {model: its name in LoRA Land or empty, forced_chat: whether the recipe prompts it otherwise}.
 
     Args:
         base: as the recipe names it.
@@ -118,7 +120,7 @@ def in_paper(model: Model, base: str) -> dict[str, Any]:
 def shape_of(spec: dict[str, Any]) -> Shape | None:
     """The shape of the base that a stage is asked to load, from its row or a config.json on this machine; None if neither is there."""
     if spec["folder"]:
-        return shapes.of_folder(placed(spec["folder"]))
+        return shapes.of_folder(resolve_folder(spec["folder"]))
     row = next((row for row in MODELS if row.repo == spec["repo"]), None)
     if row:
         return row.shape
@@ -128,22 +130,22 @@ def shape_of(spec: dict[str, Any]) -> Shape | None:
 
 def matrices(spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Module name to (in, out) of every matrix in the files of a base, read from their headers alone; empty if they are not here."""
-    folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
-    found: dict[str, tuple[int, int]] = {}
+    folder = resolve_folder(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
+    sizes: dict[str, tuple[int, int]] = {}
     for path in folder.glob("*.safetensors") if folder else ():
         try:
             with path.open("rb") as file:
                 header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
             shapes_of = {name: entry["shape"] for name, entry in header.items() if name.endswith(".weight")}
-            found |= {name.removesuffix(".weight"): (shape[1], shape[0]) for name, shape in shapes_of.items() if len(shape) == 2}
+            sizes |= {name.removesuffix(".weight"): (shape[1], shape[0]) for name, shape in shapes_of.items() if len(shape) == 2}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # loading says what is wrong with it
-    return found
+    return sizes
 
 
 def context_window(spec: dict[str, Any]) -> int | None:
-    """Tokens that a base was made for, from its config.json on this machine; None where that is not here or does not say."""
-    folder = placed(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
+    """Tokens that a base supports, by its config.json; None if that is not on this machine or does not say."""
+    folder = resolve_folder(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
     if folder is None:
         return None
     config = text_part(read_config(folder))
@@ -153,12 +155,12 @@ def context_window(spec: dict[str, Any]) -> int | None:
 
 def snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a model repository in the cache; None if it is not here."""
-    commit = hub.noted("models", repo, revision)
-    folder = hub.cached("models", repo, f"snapshots/{commit}")
+    commit = hub.known_commit("models", repo, revision)
+    folder = hub.cache_path("models", repo, f"snapshots/{commit}")
     return folder if commit and (folder / "config.json").exists() else None
 
 
-def short(base: str) -> str:
+def folder_prefix(base: str) -> str:
     """A base's name as part of a folder name, which must do on every file system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(base).name).strip("-. ")[:64] or "base"
 
@@ -170,7 +172,7 @@ def local_folder(spec: dict[str, Any]) -> Path:
         ModelError, MachineError: it is not on the hub, gated, or the hub cannot be reached.
     """
     if spec["folder"]:
-        return placed(spec["folder"])
+        return resolve_folder(spec["folder"])
     return check_folder(hub.fetch_model(spec["repo"], spec["revision"], WEIGHTS), may_run_code(spec))
 
 
@@ -179,8 +181,8 @@ def may_run_code(spec: dict[str, Any]) -> bool:
     return spec["trust_remote_code"] or any(row.repo == spec["repo"] for row in MODELS)
 
 
-def placed(folder: str) -> Path:
-    """Where a folder of the table or of a recipe lies. Keys hold it as it is written, so they are the same in every clone."""
+def resolve_folder(folder: str) -> Path:
+    """The path of a folder of the table or of a recipe. Keys hold it as written, so they are the same in every clone."""
     ships = any(row.folder == folder for row in MODELS)
     return shipped(folder) if ships else Path(folder)
 
@@ -188,7 +190,9 @@ def placed(folder: str) -> Path:
 def check_folder(folder: Path, trust_remote_code: bool) -> Path:
     """The folder, if it holds a model that can be loaded without running somebody's code."""
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} is no model: it has no config.json", "A base is a folder as `save_pretrained` writes it, or a hub id.")
+        raise ModelError(
+            f"{folder} is not a model: it has no config.json", "A base is a folder as `save_pretrained` writes it, or a hub id."
+        )
     check_config(str(folder), read_config(folder), trust_remote_code)
     if (folder / "adapter_config.json").exists():
         raise ModelError(
@@ -197,8 +201,10 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
         )
     if not list(folder.glob("*.safetensors")):
         pickles = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
-        only = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
-        raise ModelError(f"{folder} has no .safetensors weights{only}", "Convert it: load it where you trust it and call save_pretrained.")
+        pickles_note = f" but only {', '.join(sorted(pickles))}, a pickle that can run code when it is read" if pickles else ""
+        raise ModelError(
+            f"{folder} has no .safetensors weights{pickles_note}", "Convert it: load it where you trust it and call save_pretrained."
+        )
     return folder
 
 
@@ -240,41 +246,41 @@ def text_part(config: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def folder_digest(folder: Path, memory: Path | None = None) -> str:
+def folder_digest(folder: Path, hash_cache: Path | None = None) -> str:
     """Digest of a model folder's bytes.
 
     Args:
-        memory: a JSON file that remembers hashes of large files by path, size and modification time; it need not exist or be writable.
+        hash_cache: a JSON file with hashes of large files by path, size and modification time; it need not exist or be writable.
     """
-    old = remembered(memory)
+    cached = read_hash_cache(hash_cache)
     hashes, fresh = {}, {}
     for path in sorted({path for pattern in WEIGHTS for path in folder.glob(pattern)}):
         stat = path.stat()
-        mark = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        hashes[path.name] = old.get(mark) or file_hash(path)
-        if mark not in old and stat.st_size > 1 << 28:
-            fresh[mark] = hashes[path.name]
-    if memory and fresh:
-        remember(memory, fresh)
+        identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        hashes[path.name] = cached.get(identity) or file_hash(path)
+        if identity not in cached and stat.st_size > 1 << 28:
+            fresh[identity] = hashes[path.name]
+    if hash_cache and fresh:
+        add_to_hash_cache(hash_cache, fresh)
     return json_sha256(hashes)
 
 
-def remembered(memory: Path | None) -> dict[str, str]:
+def read_hash_cache(path: Path | None) -> dict[str, str]:
     """Hashes by path, size and modification time; none where the file is missing or damaged."""
     try:
-        hashes: dict[str, str] = json.loads(memory.read_text("utf-8")) if memory else {}
+        hashes: dict[str, str] = json.loads(path.read_text("utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
     return hashes
 
 
-def remember(memory: Path, fresh: dict[str, str]) -> None:
-    """Add hashes to those of other processes; on a disk that cannot be written they are worked out again the next time."""
+def add_to_hash_cache(path: Path, fresh: dict[str, str]) -> None:
+    """Add hashes to the file, which other processes may write too; if it is not writable they are computed again the next time."""
     try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{memory}.lock"):
-            part = memory.with_name(f"{memory.name}.{os.getpid()}")
-            part.write_text(json.dumps(remembered(memory) | fresh), "utf-8")
-            os.replace(part, memory)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            partial = path.with_name(f"{path.name}.{os.getpid()}")
+            partial.write_text(json.dumps(read_hash_cache(path) | fresh), "utf-8")
+            os.replace(partial, path)
     except OSError:
         return

@@ -7,7 +7,7 @@ from pipeline.errors import DataError, ModelError
 
 REACH_SECONDS = 3.0
 OFFLINE = "HF_HUB_OFFLINE is set"
-"""Why no request is made where none may be."""
+"""The reason in offline mode."""
 
 
 def unreachable() -> str:
@@ -21,7 +21,7 @@ def unreachable() -> str:
     return ""
 
 
-def silence(offline: bool = False) -> str:
+def offline_reason(offline: bool = False) -> str:
     """Why no request to the hub is made; empty if it answers.
 
     Args:
@@ -32,20 +32,20 @@ def silence(offline: bool = False) -> str:
     return OFFLINE if offline or constants.HF_HUB_OFFLINE else unreachable()
 
 
-def cached(kind: str, repo: str, name: str) -> Path:
+def cache_path(kind: str, repo: str, name: str) -> Path:
     """A file or folder of a repository in the cache, whether it is there or not; kind: `models` or `datasets`."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE) / f"{kind}--{repo.replace('/', '--')}" / name
 
 
-def noted(kind: str, repo: str, revision: str | None) -> str:
-    """The commit that a revision means as far as this machine knows; empty if it does not."""
+def known_commit(kind: str, repo: str, revision: str | None) -> str:
+    """The commit of a revision, if it is one or the cache knows it; else empty."""
     name = revision or "main"
     if len(name) == 40 and set(name) <= set("0123456789abcdef"):
         return name
-    note = cached(kind, repo, f"refs/{name}")
-    return note.read_text("utf-8").strip() if note.is_file() else ""
+    ref = cache_path(kind, repo, f"refs/{name}")
+    return ref.read_text("utf-8").strip() if ref.is_file() else ""
 
 
 def commit_of(repo: str, revision: str | None) -> str:
@@ -59,18 +59,18 @@ def commit_of(repo: str, revision: str | None) -> str:
     from huggingface_hub import HfApi
 
     name = revision or "main"
-    if commit := noted("models", repo, revision):
+    if commit := known_commit("models", repo, revision):
         return commit
-    why = silence()
+    offline_why = offline_reason()
     try:
-        if why:
-            raise ConnectionError(why)
+        if offline_why:
+            raise ConnectionError(offline_why)
         commit = str(HfApi().model_info(repo, revision=name).sha)
     except Exception as error:
-        raise fault(repo, revision, error, why) from None
-    note = cached("models", repo, f"refs/{name}")
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(commit, "utf-8")  # as the library notes it when it is asked for a branch
+        raise fault(repo, revision, error, offline_why) from None
+    ref = cache_path("models", repo, f"refs/{name}")
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(commit, "utf-8")  # as the library does for a branch
     return commit
 
 
@@ -90,12 +90,12 @@ def fetch_model(repo: str, revision: str | None, patterns: tuple[str, ...]) -> P
     }
     why = OFFLINE if constants.HF_HUB_OFFLINE else ""
     try:
-        return Path(snapshot_download(**request, local_files_only=True)) if why else cached_or_fetched(request)
+        return Path(snapshot_download(**request, local_files_only=True)) if why else fetch_unless_cached(request)
     except Exception as error:
         raise fault(repo, revision, error, why) from None
 
 
-def cached_or_fetched(request: dict[str, Any]) -> Path:
+def fetch_unless_cached(request: dict[str, Any]) -> Path:
     """The folder of a repository: from the cache if it is there and a commit is named, which never changes; else fetched.
 
     Args:
@@ -115,7 +115,7 @@ def cached_or_fetched(request: dict[str, Any]) -> Path:
 
 
 def cause_of(error: Exception, why: str) -> str:
-    """Why a repository of the hub cannot be had: `unreachable`, `gated`, `revision`, `missing` or `unknown`.
+    """Why a repository of the hub is not available: `unreachable`, `gated`, `revision`, `missing` or `unknown`.
 
     `datasets` turns the hub's errors into its own and keeps no type of them, only words.
 

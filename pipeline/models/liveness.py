@@ -1,18 +1,18 @@
-"""Tells live adapters from dead ones: measured while the model is in memory, judged before anything is scored."""
+"""Distinguishes live adapters from dead ones: measured while the model is in memory, judged before anything is scored."""
 
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ComparisonError
 from pipeline.models import adapters
-from pipeline.store.folders import AdapterFolder, AdapterSigns
+from pipeline.store.folders import AdapterFolder, LivenessMeasures
 
 PROBES = 8
 """Held-out prompts whose next-token logits are compared with and without the adapter."""
 
 
-def examine(model: Any, folder: Path, probes: list[list[int]]) -> AdapterSigns:
-    """The state of an adapter on its base.
+def examine(model: Any, folder: Path, probes: list[list[int]]) -> LivenessMeasures:
+    """Measure whether an adapter changes its base.
 
     Args:
         model: a PeftModel with the adapter switched on.
@@ -21,10 +21,10 @@ def examine(model: Any, folder: Path, probes: list[list[int]]) -> AdapterSigns:
     """
     targets = set(AdapterFolder(folder).targets())
     return {
-        "tensors": len(adapters.deciding_tensors(model)),
+        "tensors": len(adapters.liveness_tensors(model)),
         "zero_tensors": adapters.neutral_tensors(model),
         "targets": len(targets),
-        "unmatched": sorted(targets - set(adapters.matched(model))),
+        "unmatched": sorted(targets - set(adapters.adapted_modules(model))),
         "probes": len(probes),
         "largest_logit_difference": max(logit_difference(model, ids) for ids in probes),
     }
@@ -42,13 +42,13 @@ def logit_difference(model: Any, ids: list[int]) -> float:
     return float((tuned - base).abs().max())
 
 
-def is_alive(row: AdapterSigns) -> bool:
+def is_alive(row: LivenessMeasures) -> bool:
     """Whether an adapter changes its base."""
     return not row["zero_tensors"] and not row["unmatched"] and row["tensors"] > 0 and row["largest_logit_difference"] > 0.0
 
 
-def require_alive(row: AdapterSigns, arm: str) -> None:
-    """Raise ComparisonError if an adapter changes nothing, with the signs of it."""
+def require_alive(row: LivenessMeasures, arm: str) -> None:
+    """Raise ComparisonError if an adapter changes nothing; the message names every sign of it."""
     if is_alive(row):
         return
     signs = []

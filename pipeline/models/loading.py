@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.errors import MachineError, ModelError, UserError
 from pipeline.models import base_model
 from pipeline.models.linears import is_linear, is_transposed
-from pipeline.models.quiet import hush
+from pipeline.models.quiet import silence_warnings
 from pipeline.progress import say
 
 BLOCK_IN, BLOCK_OUT = 64, 32
@@ -56,7 +56,7 @@ def read_model(folder: Path, trust: bool, precision: Precision, device: Any) -> 
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    hush()
+    silence_warnings()
     dtype = torch.bfloat16 if precision.compute_dtype == "bf16" else torch.float32
     extra: dict[str, Any] = {}
     try:
@@ -99,7 +99,7 @@ def refuse_unmatched(folder: Path, report: dict[str, Any]) -> None:
     Args:
         report: the library's `loading_info`.
     """
-    mismatched = [f"{name} {tuple(found)}, not {tuple(expected)}" for name, found, expected in sorted(report["mismatched_keys"])]
+    mismatched = [f"{name} {tuple(actual)}, not {tuple(expected)}" for name, actual, expected in sorted(report["mismatched_keys"])]
     unmatched = {"missing": sorted(report["missing_keys"]), "of another shape": mismatched, "unknown": sorted(report["unexpected_keys"])}
     lines = [f"{len(names)} {fault} ({some(names)})" for fault, names in unmatched.items() if names]
     if lines:
@@ -136,7 +136,7 @@ def end_ids(folder: Path, ids: Any) -> int | list[int] | None:
 
 
 def nf4(dtype: Any, skip: list[str]) -> Any:
-    """The one quantization: NF4, double, with an explicit compute dtype (the library's default is FP4 in fp32)."""
+    """The only quantization: NF4 with double quantization and an explicit compute dtype (the library defaults to FP4 in fp32)."""
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -149,7 +149,7 @@ def nf4(dtype: Any, skip: list[str]) -> Any:
 
 
 def context_window(model: Any) -> int:
-    """Tokens of prompt and answer together that a model was made for."""
+    """Tokens of prompt and answer together that a model supports."""
     return int(model.config.get_text_config().max_position_embeddings)
 
 
@@ -186,10 +186,10 @@ def keep_cpu_weights_unpacked(model: Any) -> None:
 
 @contextmanager
 def dequantized(model: Any) -> Iterator[bool]:
-    """Hold the 4-bit weights as dense ones of the same values while a model answers, if there is room for them.
+    """Replace the 4-bit weights by dense ones of the same values while a model generates, if there is memory for them.
 
     Decoding multiplies few rows per step, so dequantizing every weight at every step would take most of the
-    time. The values, and so the answers, are the same bit for bit. Yields whether there was room.
+    time. The values, and so the answers, are the same bit for bit. Yields whether the weights are dense.
     """
     import bitsandbytes
 
@@ -221,7 +221,7 @@ def free_bytes(device: Any) -> int:
 
 
 def dense_values(module: Any) -> Any:
-    """What the 4-bit weights of a Linear4bit stand for (out, in), in its compute dtype."""
+    """The dequantized weights (out, in) of a Linear4bit, in its compute dtype."""
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(module.weight.data, module.weight.quant_state).to(module.compute_dtype)
@@ -243,7 +243,7 @@ def dense_forward(module: Any) -> Any:
 
 @contextmanager
 def merged(params: dict[str, Any], folder: Path, merge_into: str, device: Any) -> Iterator[Any]:
-    """A model without an adapter, into whose weights a saved one was merged, as it would be deployed; gone at the end.
+    """A model with a saved adapter merged into its weights, as it would be deployed; unmerged at the end.
 
     Args:
         params: model, quantization and compute, as for load().
@@ -257,14 +257,15 @@ def merged(params: dict[str, Any], folder: Path, merge_into: str, device: Any) -
     from bitsandbytes.nn import Linear4bit
 
     spec = params["model"]
-    dense = unquantized(params, device)
+    dense = load_unquantized(params, device)
     if merge_into == "dequantized":
         base = load(spec, params["quantization"], params["compute"], device)
         with torch.no_grad():
             for name, module in base.named_modules():
                 if isinstance(module, Linear4bit):
-                    place, values = dense.get_submodule(name), dense_values(module)
-                    place.weight.copy_(values.T if is_transposed(place) else values)
+                    target = dense.get_submodule(name)
+                    values = dense_values(module)
+                    target.weight.copy_(values.T if is_transposed(target) else values)
     untie_adapted_head(dense, folder)
     with adapted(dense, folder) as tuned:
         tuned.merge_adapter(safe_merge=False)
@@ -283,18 +284,18 @@ def untie_adapted_head(model: Any, folder: Path) -> None:
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
 
 
-def unquantized(params: dict[str, Any], device: Any) -> Any:
-    """The base with its weights as they came, in the compute dtype; not kept in memory for the next job."""
+def load_unquantized(params: dict[str, Any], device: Any) -> Any:
+    """Load the base without quantization, in the compute dtype; it is not kept in memory for the next job."""
     spec = params["model"]
     return read_model(base_model.local_folder(spec), spec["trust_remote_code"], Precision("none", params["compute"]), device)
 
 
 @contextmanager
 def adapted(model: Any, folder: Path) -> Iterator[Any]:
-    """The base with a saved adapter on it, in eval mode; taken off again at the end.
+    """Attach a saved adapter to the base, in eval mode; it is removed at the end.
 
     Raises:
-        ModelError: a tensor of the adapter has no place in the base, or the other way round.
+        ModelError: the tensors of the adapter do not match the modules of the base.
     """
     from peft import PeftModel
 

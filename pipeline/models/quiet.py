@@ -4,11 +4,11 @@ import logging
 import warnings
 
 
-def hush() -> None:
-    """Call before a base or an adapter is loaded."""
-    from transformers import logging as chatter
+def silence_warnings() -> None:
+    """Silence these warnings; call it before a base or an adapter is loaded."""
+    from transformers import logging as transformers_logging
 
-    chatter.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
     logging.getLogger("transformers.modeling_utils").addFilter(no_load_report)
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # "Failed to load CPU gemm_4bit_forward": harmless
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)  # raised by peft

@@ -139,7 +139,7 @@ class Renderer:
     def conversation(self, turns: Sequence[Turn], answer: str | None = None) -> str:
         """The chat template's text of a conversation: up to where the next answer begins, or with that answer and what follows it.
 
-        Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks aloud would be cut off before it answers.
+        Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks first would be truncated before it answers.
         """
         messages = [asdict(turn) for turn in turns]
         messages += [] if answer is None else [{"role": "assistant", "content": answer}]
@@ -212,7 +212,7 @@ class Renderer:
         return counts
 
     def with_special_tokens(self, starts: list[list[int]], prompts: list[Prompt]) -> list[list[int]]:
-        """The prompt_ids of prompts, from the ids of what stands before their answers: every text is led by the same special tokens."""
+        """The prompt_ids of prompts, from the ids before their answers: the same special tokens come before every text."""
         first = self.prompt_ids(prompts[0])
         lead = first[: len(first) - len(starts[0])]
         is_simple = first == lead + starts[0]

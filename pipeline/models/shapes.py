@@ -42,22 +42,25 @@ class Shape:
     """The output layer is the embedding."""
 
     @property
-    def queries(self) -> int:
+    def query_width(self) -> int:
         return self.heads * self.head_dim
 
     @property
-    def keys(self) -> int:
+    def key_width(self) -> int:
         return self.kv_heads * self.head_dim
 
     @cached_property
     def linears(self) -> dict[str, tuple[int, int]]:
         """Name to (in, out) features of the linear modules of one block, which are what is quantized and what all-linear means."""
-        d, q, kv, f = self.hidden, self.queries, self.keys, self.ffn
+        hidden = self.hidden
+        query = self.query_width
+        key = self.key_width
+        ffn = self.ffn
         if self.kind == "phi3":
-            sizes = [(d, q + 2 * kv), (q, d), (d, 2 * f), (f, d)]
+            sizes = [(hidden, query + 2 * key), (query, hidden), (hidden, 2 * ffn), (ffn, hidden)]
         else:
-            middle = [(d, f)] if self.kind == "phi" else [(d, f), (d, f)]
-            sizes = [(d, q), (d, kv), (d, kv), (q, d), *middle, (f, d)]
+            up = [(hidden, ffn)] if self.kind == "phi" else [(hidden, ffn), (hidden, ffn)]
+            sizes = [(hidden, query), (hidden, key), (hidden, key), (query, hidden), *up, (ffn, hidden)]
         return dict(zip(NAMES.get(self.kind, SPLIT), sizes, strict=True))
 
     @property
@@ -71,14 +74,14 @@ class Shape:
         return self.kind != "phi"
 
     @property
-    def eager(self) -> bool:
-        """Whether transformers computes all attention weights of it one by one and keeps them, as soft caps ask for."""
+    def is_eager(self) -> bool:
+        """Whether transformers uses eager attention, which stores all attention weights, as soft caps require."""
         return self.kind == "gemma2"
 
     @cached_property
     def linear_params(self) -> int:
         """Weights of all linear modules but the head, biases left out."""
-        return self.layers * sum(wide * out for wide, out in self.linears.values())
+        return self.layers * sum(in_features * out_features for in_features, out_features in self.linears.values())
 
     @property
     def head_params(self) -> int:
@@ -87,7 +90,7 @@ class Shape:
     @property
     def norm_widths(self) -> int:
         """Features that pass through the norms of one block; of OLMo 2, Qwen3 and Gemma 3 with those of queries and keys."""
-        inner = self.queries + self.keys if self.kind == "olmo2" or self.kind in HEAD_NORMS else 0
+        inner = self.query_width + self.key_width if self.kind == "olmo2" or self.kind in HEAD_NORMS else 0
         return BLOCK_NORMS.get(self.kind, 2) * self.hidden + inner
 
     @property
@@ -111,11 +114,11 @@ class Shape:
     @property
     def kv_bytes(self) -> int:
         """Bytes of the key-value cache for one token in bf16."""
-        return 4 * self.layers * self.keys
+        return 4 * self.layers * self.key_width
 
     def attention_flop(self, context: float) -> float:
         """Forward FLOP of one token's attention over `context` keys."""
-        return self.layers * 4 * self.queries * context
+        return self.layers * 4 * self.query_width * context
 
     def adapter_params(self, rank: int, targets: tuple[str, ...] = (), kind: AdapterKind = LORA) -> int:
         """Weights of an adapter on these modules; on every one if none is named."""

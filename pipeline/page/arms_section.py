@@ -7,7 +7,7 @@ from pipeline import arms
 from pipeline.measures import speed_summary
 from pipeline.measures.cell_types import ArmRow, ComparisonRow, ConstantAnswer, MeasuredArm, MetricScore, PromptAdditions
 from pipeline.page import fmt
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.store.cost_types import ArmSpeedRow, Speed, SpeedFigures
 from pipeline.store.figure_types import Hallucination, Relevance
 from pipeline.store.folders import SpeedFolder
@@ -25,12 +25,12 @@ def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[Measured
     scores = cell.comparison.other_arms()
     names = {"base", "tuned", *(other["name"] for other in scores[comparisons[0]["metric"]]["others"])}
     measures = measures_of(cell, names)
-    return [finite(measured_arm(cell, name, comparisons, scores, measures)) for name in sorted(names, key=arms.sort_key)]
+    return [json_safe(measured_arm(cell, name, comparisons, scores, measures)) for name in sorted(names, key=arms.sort_key)]
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured of arms beside scores, by arm; an arm of which it was not measured is left out."""
+    """Measures of arms besides their scores, by arm; an arm is left out where it was not measured."""
 
     counts: dict[str, AnswerCounts]
     lenient: dict[str, float]
@@ -99,7 +99,7 @@ def lifts(name: str, primary: ComparisonRow, scores: ArmScores) -> tuple[Lift | 
 
 
 def constant_answer(cell: Cell, metric: str, rows: list[ArmRow]) -> ConstantAnswer | None:
-    """What an answer that is always the same scores; None where there is no such answer.
+    """The score of the constant answer; None for tasks without one.
 
     It is the arm `constant` where the recipe has it (its answer comes from the training part), else the best that the held-out
     targets themselves would suggest, which has no interval.
@@ -118,7 +118,7 @@ def counts_by_arm(cell: Cell) -> dict[str, AnswerCounts]:
 
 
 def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:
-    """By name the timing of each arm that was timed, or that has weights of the shape of one that was; empty where nothing was."""
+    """By name, the timing of each arm, its own or that of an arm with weights of the same shape; empty if nothing was timed."""
     speed = summary_of(cell)
     if not speed:
         return {}
@@ -132,7 +132,7 @@ def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:
 
 
 def speed_row(name: str, timed: str, speed: Speed) -> ArmSpeedRow:
-    """The timing of an arm; timed: the arm that was timed in its place, or itself."""
+    """The timing of an arm; timed: the arm whose timing is used, which may be itself."""
     arm = speed["arms"][timed]
     return {
         "prompt_tokens": arm["prompt_tokens"],
@@ -163,14 +163,14 @@ def pooled(seeds: list[AnswerCounts]) -> AnswerCounts:
 
 
 def facts_of(cell: Cell, name: str) -> JsonObject:
-    """The facts of an arm's predictions, of an unnormalized arm those of the arm whose choices it ranks; nothing where it has none."""
+    """The facts of an arm's predictions (for an unnormalized arm, those of the arm whose choices it ranks); empty if it has none."""
     first = arms.find(name).ranks_choices_of or name
     source = str(InputName("predictions", first, seed=cell.seeds[0] if first == "tuned" else None))
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 
 def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
-    """What an arm's prompts hold beside the question: worked examples or the keys of the answer; None where they hold nothing else.
+    """What an arm's prompts hold besides the question: worked examples or the keys of the answer; None where they hold nothing else.
 
     Args:
         facts: of a folder of `generate`.
@@ -211,7 +211,7 @@ def keys_sentence(facts: JsonObject) -> str:
 
 
 def tokens_in(cell: Cell, name: str, timed: ArmSpeedRow | None) -> float | None:
-    """Mean tokens of a prompt: of all requests where the answers' folder says so, else of the timed ones."""
+    """Mean tokens of a prompt: over all requests if the facts of the predictions have it, else over the timed ones."""
     facts = facts_of(cell, name)
     if facts.get("prompt_tokens") and facts.get("examples"):
         return float(facts["prompt_tokens"]) / float(facts["examples"])
@@ -219,7 +219,7 @@ def tokens_in(cell: Cell, name: str, timed: ArmSpeedRow | None) -> float | None:
 
 
 def speed(cell: Cell) -> SpeedFigures | None:
-    """What the timing says of the whole cell; the single requests stay in its folder."""
+    """The timing of the cell as a whole, without single requests."""
     timed = summary_of(cell)
     if not timed:
         return None

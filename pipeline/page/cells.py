@@ -16,8 +16,8 @@ from pipeline.store.input_names import InputName
 from pipeline.store.result_folders import ComparisonFolder
 
 Value = TypeVar("Value")
-SHORT = 12
-"""Digits of a key or digest that people are shown."""
+SHORT_KEY_DIGITS = 12
+"""Digits of a key or digest in a report."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Cell:
         return [self.inputs[str(InputName("adapter", seed=seed))] for seed in self.seeds]
 
     @property
-    def tuned(self) -> list[Artifact]:
+    def tuned_predictions(self) -> list[Artifact]:
+        """By training seed."""
         return [self.inputs[str(InputName("predictions", "tuned", seed=seed))] for seed in self.seeds]
 
     @property
@@ -61,7 +62,7 @@ class Cell:
         return HeldoutFolder(self.inputs["heldout"].path)
 
 
-def open_all(work: Work) -> list[Cell]:
+def open_cells(work: Work) -> list[Cell]:
     """Raises ArtifactError where a folder holds no artifact."""
     opened: dict[Path, Artifact] = {}
     for folder in work.inputs.values():
@@ -83,17 +84,17 @@ def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[t
             yield name.in_cell(), opened[folder]
 
 
-def short(artifact: Artifact) -> str:
-    return artifact.key[:SHORT]
+def short_key(artifact: Artifact) -> str:
+    return artifact.key[:SHORT_KEY_DIGITS]
 
 
-def finite(value: Value) -> Value:
-    """The same with None for every number that JSON cannot spell."""
+def json_safe(value: Value) -> Value:
+    """The value with None for every number that JSON cannot represent."""
     plain: Any = value
     if isinstance(value, dict):
-        plain = {key: finite(item) for key, item in value.items()}
+        plain = {key: json_safe(item) for key, item in value.items()}
     elif isinstance(value, list | tuple):
-        plain = [finite(item) for item in value]
+        plain = [json_safe(item) for item in value]
     elif isinstance(value, float) and not math.isfinite(value):
         plain = None
     return plain  # type: ignore[no-any-return]

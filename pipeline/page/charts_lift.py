@@ -11,46 +11,46 @@ from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
 
-Mark = dict[str, Any]
+ChartRow = dict[str, Any]
 """A row of a chart's data: what Altair draws."""
 SHAPES: dict[Verdict, str] = {BETTER: "circle", WORSE: "square", CANNOT_TELL: "diamond"}
 COLOURS: dict[Verdict, str] = {BETTER: BETTER, WORSE: WORSE, CANNOT_TELL: "unsure"}
-"""Of a verdict: a name of svg.INK."""
-CHARACTER = 7
+"""The colour of a verdict: a name of svg.INK."""
+CHARACTER_WIDTH = 7
 """Width of a letter of a wide font at 12 pixels."""
-SPOTS = 200
-"""Points of the training curves of a task, about, that tell their value when they are pointed at."""
-WIDE = 20
-"""From this ratio of the highest loss to the lowest its axis is logarithmic."""
-STEP = 30
+MAX_TOOLTIP_POINTS = 200
+"""Approximate number of points with a tooltip on the training curves of a task."""
+LOG_RATIO = 20
+"""Above this ratio of the highest loss to the lowest the axis is logarithmic."""
+ROW_HEIGHT = 30
 """Height of a row of the forest plot, in pixels."""
-LINE = 14
-"""What a further line of its name adds to that."""
-PANEL = 340
-"""Width of the plane of a training curve, in pixels."""
-SWEPT = 360
-"""Width of the plane of a sweep, in pixels."""
-APART = 18
+LINE_HEIGHT = 14
+"""Extra height for each further line of its name, in pixels."""
+CURVE_WIDTH = 340
+"""Width of the plot of a training curve, in pixels."""
+SWEEP_WIDTH = 360
+"""Width of the plot of a sweep, in pixels."""
+MAX_LINE_GAP = 18
 """Most pixels between two lines of a sweep at the same value."""
-MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
+SERIES_SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "triangle-left"]
 """One for every colour of a series."""
-NARROW = 345
+NARROW_WIDTH = 345
 """Width of a figure for a phone, in pixels."""
-NARROW_NAMES = 145
-"""Most that its names take of that, in pixels."""
+MAX_NARROW_NAME_WIDTH = 145
+"""Limit of the width of its names, in pixels."""
 
 
-def all_of(report: Report) -> dict[str, str]:
+def draw_all(report: Report) -> dict[str, str]:
     """Every figure of the page as SVG, by name."""
     rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
-    charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(stacked(rows), NARROW, NARROW_NAMES)}
+    charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(with_stacked_names(rows), NARROW_WIDTH, MAX_NARROW_NAME_WIDTH)}
     for number, task in enumerate(tasks(report)):
         lines = curve_lines(report, task)
         charts[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
         if any(line["dev"] for line in lines):
             charts[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
         if sweep := report["sweep"]:
-            charts |= {f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": along(sweep, axis, task) for axis in sweep["axes"]}
+            charts |= {f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": sweep_chart(sweep, axis, task) for axis in sweep["axes"]}
     return charts
 
 
@@ -59,7 +59,7 @@ def tasks(report: Report) -> list[str]:
 
 
 def styled(chart: Any) -> Any:
-    """The look that all figures share."""
+    """Apply the style that all charts share."""
     text: dict[str, Any] = {"labelColor": INK["muted"], "titleColor": INK["muted"], "labelFontSize": 12, "titleFontSize": 12}
     lines: dict[str, Any] = {"gridColor": INK["rule"], "tickColor": INK["rule"], "domainColor": INK["rule"]}
     chart = chart.configure(background="transparent", padding=2).configure_view(stroke=None)
@@ -82,7 +82,7 @@ def published(report: Report, cell: CellRow) -> float | None:
     return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
 
 
-def forest_row(cell: CellRow, paper: float | None = None) -> Mark:
+def forest_row(cell: CellRow, paper: float | None = None) -> ChartRow:
     primary = cell["comparisons"][0]
     description = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
     text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
@@ -98,7 +98,7 @@ def forest_row(cell: CellRow, paper: float | None = None) -> Mark:
     }
 
 
-def forest(rows: list[Mark], width: int, label: int) -> str:
+def forest(rows: list[ChartRow], width: int, max_name_width: int) -> str:
     """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
 
     Args:
@@ -107,7 +107,7 @@ def forest(rows: list[Mark], width: int, label: int) -> str:
     """
     import altair as alt
 
-    room, axis = names(rows, label)
+    name_width, axis = name_axis(rows, max_name_width)
     with_paper = [row for row in rows if row["paper"] is not None]
     ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in with_paper]
     start, end = min(0.0, *ends), max(0.0, *ends)
@@ -116,12 +116,14 @@ def forest(rows: list[Mark], width: int, label: int) -> str:
     colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
     shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
 
-    encoded = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="description:N")
+    base_chart = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="description:N"
+    )
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=lift))
-    bars = encoded.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
-    points = encoded.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
-    halo = encoded.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
-    figures = encoded.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
+    bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
+    points = base_chart.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
+    halo = base_chart.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
+    figures = base_chart.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
     y = alt.Y("label:N", sort=None, axis=axis)
     ticks = (
         alt.Chart(alt.Data(values=with_paper))
@@ -129,42 +131,42 @@ def forest(rows: list[Mark], width: int, label: int) -> str:
         .encode(x="paper:Q", y=y, description="published_description:N")
     )
     layers = [zero, halo, bars, points, figures, *([ticks] if with_paper else [])]
-    chart = alt.layer(*layers).properties(width=width - room - 25, height=step(rows))
+    chart = alt.layer(*layers).properties(width=width - name_width - 25, height=row_step(rows))
     return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
 
 
-def stacked(rows: list[Mark]) -> list[Mark]:
-    """The same rows for a narrow figure: the task, each coordinate of its point and what was asked on a line of its own."""
+def with_stacked_names(rows: list[ChartRow]) -> list[ChartRow]:
+    """The rows for a narrow chart: task, every coordinate of the point and suite on separate lines."""
     return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
 
 
-def names(rows: list[Mark], most: int) -> tuple[int, Any]:
+def name_axis(rows: list[ChartRow], max_width: int) -> tuple[int, Any]:
     """The width that the names of rows take, in pixels and at most `most`, and the axis that shows them; lines end at line ends."""
     import altair as alt
 
     longest = max(len(line) for row in rows for line in row["label"].split("\n"))
-    room = min(most, CHARACTER * longest)  # Vega measures with its own font, the reader's may be wider
+    name_width = min(max_width, CHARACTER_WIDTH * longest)  # Vega measures with its own font, and the reader's may be wider
     lines = r"split(datum.label, '\n')"
-    middle = -LINE / 2 * further_lines(rows)
-    look: dict[str, Any] = {
+    middle = -LINE_HEIGHT / 2 * further_lines(rows)
+    style: dict[str, Any] = {
         "labelColor": INK["ink"],
         "ticks": False,
         "domain": False,
         "grid": False,
-        "labelLineHeight": LINE,
+        "labelLineHeight": LINE_HEIGHT,
         "labelOffset": middle,
     }
-    return room, alt.Axis(title=None, labelLimit=most, minExtent=room, labelExpr=lines, **look)
+    return name_width, alt.Axis(title=None, labelLimit=max_width, minExtent=name_width, labelExpr=lines, **style)
 
 
-def step(rows: list[Mark]) -> Any:
+def row_step(rows: list[ChartRow]) -> Any:
     """The height of a row that has room for every line of its name."""
     import altair as alt
 
-    return alt.Step(STEP + LINE * further_lines(rows))
+    return alt.Step(ROW_HEIGHT + LINE_HEIGHT * further_lines(rows))
 
 
-def further_lines(rows: list[Mark]) -> int:
+def further_lines(rows: list[ChartRow]) -> int:
     most: int = max(row["label"].count("\n") for row in rows)
     return most
 
@@ -179,8 +181,8 @@ def series_colour(field: str, names: list[str]) -> Any:
     """A colour for every name while there are enough colours; no legend for one name or too many."""
     import altair as alt
 
-    few = len(names) <= len(SERIES)
-    scale = alt.Scale(domain=names, range=[INK[SERIES[number if few else 0]] for number in range(len(names))])
+    has_enough_colours = len(names) <= len(SERIES)
+    scale = alt.Scale(domain=names, range=[INK[SERIES[number if has_enough_colours else 0]] for number in range(len(names))])
     return alt.Color(field, sort=None, scale=scale, legend=legend(names))
 
 
@@ -188,27 +190,27 @@ def series_shape(field: str, names: list[str]) -> Any:
     """A shape for every name, for those who do not see its colour."""
     import altair as alt
 
-    few = len(names) <= len(MARKS)
-    scale = alt.Scale(domain=names, range=[MARKS[number if few else 0] for number in range(len(names))])
+    has_enough_shapes = len(names) <= len(SERIES_SHAPES)
+    scale = alt.Scale(domain=names, range=[SERIES_SHAPES[number if has_enough_shapes else 0] for number in range(len(names))])
     return alt.Shape(field, sort=None, scale=scale, legend=legend(names))
 
 
 def legend(names: list[str]) -> Any:
     import altair as alt
 
-    columns = max(1, min(3, SWEPT // (CHARACTER * max(map(len, names)) + 40)))
+    columns = max(1, min(3, SWEEP_WIDTH // (CHARACTER_WIDTH * max(map(len, names)) + 40)))
     return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
 
 
-def curve_lines(report: Report, task: str) -> list[Mark]:
-    """A line for every adapter of a task: named by its place in the sweep, or by its seed where there is no sweep.
+def curve_lines(report: Report, task: str) -> list[ChartRow]:
+    """A line for every adapter of a task: named by its point of the sweep, or by its seed without a sweep.
 
-    Where a sweep has more places than there are colours, lines of one value of its first axis share theirs.
+    If a sweep has more points than there are colours, lines of one value of its first axis share theirs.
     """
-    lines: dict[str, Mark] = {}
+    lines: dict[str, ChartRow] = {}
     cells = [cell for cell in report["cells"] if cell["task"] == task]
-    places = {cell["coordinates"] for cell in cells}
-    axis = report["sweep"]["axis"] if report["sweep"] and len(places) > len(SERIES) else None
+    coordinates = {cell["coordinates"] for cell in cells}
+    axis = report["sweep"]["axis"] if report["sweep"] and len(coordinates) > len(SERIES) else None
     for cell in cells:
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
             description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
@@ -217,7 +219,7 @@ def curve_lines(report: Report, task: str) -> list[Mark]:
     return list(lines.values())
 
 
-def curves(lines: list[Mark], kind: str, label: str) -> str:
+def curves(lines: list[ChartRow], kind: str, label: str) -> str:
     """Loss against optimizer steps; both panels of a task share their scales."""
     import altair as alt
 
@@ -234,17 +236,19 @@ def curves(lines: list[Mark], kind: str, label: str) -> str:
     ]
     losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
     step = alt.Scale(domain=[0, max(steps)], nice=False)
-    encoded = alt.Chart(alt.Data(values=rows)).encode(
+    base_chart = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
         y=loss_axis(losses),
         color=series_colour("series:N", names),
         detail="key:N",
     )
-    line = encoded.mark_line(aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear")
-    dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    marked = rows if dotted else rows[:: max(1, len(rows) // SPOTS)]
-    dots = encoded.properties(data=alt.Data(values=marked)).mark_point(size=28, filled=True, opacity=1 if dotted else 0)
-    return draw(styled(alt.layer(line, dots.encode(description="description:N")).properties(width=PANEL, height=200)), label)
+    line = base_chart.mark_line(
+        aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear"
+    )
+    is_dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
+    with_tooltip = rows if is_dotted else rows[:: max(1, len(rows) // MAX_TOOLTIP_POINTS)]
+    dots = base_chart.properties(data=alt.Data(values=with_tooltip)).mark_point(size=28, filled=True, opacity=1 if is_dotted else 0)
+    return draw(styled(alt.layer(line, dots.encode(description="description:N")).properties(width=CURVE_WIDTH, height=200)), label)
 
 
 def loss_axis(losses: list[float]) -> Any:
@@ -253,21 +257,22 @@ def loss_axis(losses: list[float]) -> Any:
 
     low, high = min(losses), max(losses)
     plain = alt.Axis(tickCount=5, domain=False, ticks=False)
-    if not (low > 0 and high > WIDE * low):
+    if not (low > 0 and high > LOG_RATIO * low):
         return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
     powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
     return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
-def along(sweep: Sweep, along_axis: SweepAxis, task: str) -> str:
+def sweep_chart(sweep: Sweep, sweep_axis: SweepAxis, task: str) -> str:
     """Lift against a swept key: interval and mean of each point, and every seed by itself.
 
-    What else a point has swept names its line.
+    The other swept keys of a point name its line.
     """
     import altair as alt
 
-    axis, log = str(along_axis["axis"]), along_axis["log"]
+    axis = str(sweep_axis["axis"])
+    log = sweep_axis["log"]
     points = [point_row(point, axis) for point in sweep["points"] if point["task"] == task]
     names = list(dict.fromkeys(point["name"] for point in points))
     values = sorted({point["value"] for point in points})
@@ -277,14 +282,14 @@ def along(sweep: Sweep, along_axis: SweepAxis, task: str) -> str:
     y = alt.Axis(title=f"lift, {fmt.metric(points[0]['metric'])}", tickCount=5, domain=False, ticks=False)
     gap = spacing(log, values, len(names))
     layers = [zero_line().encode(y=alt.Y("zero:Q", axis=y))]
-    for place, name in enumerate(names):
+    for number, name in enumerate(names):
         line = [point for point in points if point["name"] == name]
-        layers += marks(line, names, x, y, gap * (place - (len(names) - 1) / 2), gap)
+        layers += line_layers(line, names, x, y, gap * (number - (len(names) - 1) / 2), gap)
     label = f"{task}: lift against {fmt.key_label(axis)}; the table has the same figures"
-    return draw(styled(alt.layer(*layers).properties(width=SWEPT, height=220)), label)
+    return draw(styled(alt.layer(*layers).properties(width=SWEEP_WIDTH, height=220)), label)
 
 
-def marks(points: list[Mark], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
+def line_layers(points: list[ChartRow], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:
     """The marks of one line of a sweep.
 
     Args:
@@ -297,34 +302,36 @@ def marks(points: list[Mark], names: list[str], x: Any, y: Any, shift: float, ga
     import altair as alt
 
     colour, shape = (channel("name:N", names) for channel in (series_colour, series_shape))
-    encoded = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
-    line = encoded.mark_line(aria=False, strokeWidth=1.75, xOffset=shift).encode(y="lift:Q")
-    bars = encoded.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=shift).encode(
+    base_chart = alt.Chart(alt.Data(values=points)).encode(x=x, color=colour)
+    line = base_chart.mark_line(aria=False, strokeWidth=1.75, xOffset=shift).encode(y="lift:Q")
+    bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round", xOffset=shift).encode(
         y=alt.Y("low:Q", axis=y), y2="high:Q", description="description:N"
     )
-    means = encoded.mark_point(size=75, filled=True, opacity=1, xOffset=shift).encode(y="lift:Q", shape=shape, description="description:N")
-    single = [run_row(point, run) for point in points for run in point["runs"] or []]
-    hollow = alt.Chart(alt.Data(values=single)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=shift + 0.45 * gap)
-    seeds = hollow.encode(x=x, y="run:Q", color=colour, description="description:N")
-    return [line, bars, means, *([seeds] if single else [])]
+    means = base_chart.mark_point(size=75, filled=True, opacity=1, xOffset=shift).encode(
+        y="lift:Q", shape=shape, description="description:N"
+    )
+    run_rows = [run_row(point, run) for point in points for run in point["runs"] or []]
+    run_marks = alt.Chart(alt.Data(values=run_rows)).mark_point(size=26, strokeWidth=1.25, opacity=0.9, xOffset=shift + 0.45 * gap)
+    seeds = run_marks.encode(x=x, y="run:Q", color=colour, description="description:N")
+    return [line, bars, means, *([seeds] if run_rows else [])]
 
 
 def spacing(log: int | None, values: list[float], lines: int) -> float:
-    """How far lines stand from each other, in pixels, so that none hides another and the nearest values stay apart."""
-    low, high = ends(log, values)
-    far = [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low) for value in values]
-    nearest = min((after - before for before, after in pairwise(far)), default=1.0)
-    return min(APART, 0.6 * SWEPT * nearest / lines)
+    """Distance between lines in pixels, such that no line hides another and the nearest values stay separate."""
+    low, high = axis_domain(log, values)
+    positions = [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low) for value in values]
+    nearest = min((after - before for before, after in pairwise(positions)), default=1.0)
+    return min(MAX_LINE_GAP, 0.6 * SWEEP_WIDTH * nearest / lines)
 
 
-def point_row(point: SweepPoint, axis: str) -> Mark:
+def point_row(point: SweepPoint, axis: str) -> ChartRow:
     """A point of a sweep with its value along an axis and the name of its line there."""
     description = f"{fmt.coordinates(point['point'])}: lift {fmt.typeset(fmt.lift(point))}, {point['verdict']}"
     others = {key: value for key, value in point["point"].items() if key != axis}
     return {**point, "value": point["point"][axis], "name": fmt.coordinates(others) or "lift", "description": description}
 
 
-def run_row(point: Mark, run: Run) -> Mark:
+def run_row(point: ChartRow, run: Run) -> ChartRow:
     lift = fmt.typeset(fmt.signed(run["lift"], 3))
     description = f"{fmt.coordinates(point['point'])}, seed {run['seed']}: lift {lift}"
     return {"name": point["name"], "value": point["value"], "run": run["lift"], "description": description}
@@ -333,13 +340,13 @@ def run_row(point: Mark, run: Run) -> Mark:
 def x_scale(log: int | None, values: list[float]) -> Any:
     import altair as alt
 
-    domain = list(ends(log, values))
+    domain = list(axis_domain(log, values))
     return alt.Scale(type="log", base=log, domain=domain, nice=False) if log else alt.Scale(domain=domain, nice=False, zero=False)
 
 
-def ends(log: int | None, values: list[float]) -> tuple[float, float]:
-    """Of the axis of a swept key."""
+def axis_domain(log: int | None, values: list[float]) -> tuple[float, float]:
+    """Ends of the axis of a swept key."""
     if log:
         return min(values) / 1.25, max(values) * 1.25
-    room = 0.1 * (max(values) - min(values))
-    return min(values) - room, max(values) + room
+    padding = 0.1 * (max(values) - min(values))
+    return min(values) - padding, max(values) + padding

@@ -6,13 +6,13 @@ from typing import Any
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
 from pipeline.page import fmt
-from pipeline.page.cells import Cell, short
+from pipeline.page.cells import Cell, short_key
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PreparedFolder, TrainFolder
 from pipeline.store.records import JsonObject
 
-CUT_SHARE = 0.2
-"""Share of answers that reached the limit of new tokens from which the top of the page says so."""
+TRUNCATED_SHARE = 0.2
+"""If at least this share of answers reached the limit of new tokens, the top of the page says so."""
 
 
 def answers(cell: Cell) -> list[AnswerCountsRow]:
@@ -46,7 +46,7 @@ def data_sets(cells: list[Cell]) -> dict[str, DataSetRow]:
     rows: dict[str, DataSetRow] = {}
     for cell in cells:
         for source in ("heldout", "train"):
-            key = short(cell.inputs[source])
+            key = short_key(cell.inputs[source])
             if key not in rows:
                 rows[key] = data_set(cell, source)
             rows[key]["cells"].append(cell.name)
@@ -70,7 +70,7 @@ def data_set(cell: Cell, source: str) -> DataSetRow:
 
 
 def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
-    """What could make the figures mean something else than they seem to, most serious first."""
+    """Problems that could make the figures misleading, most serious first."""
     sentences = []
     if recipe["trust_remote_code"]:
         sentences.append(
@@ -91,31 +91,31 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
 
 def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
     """Each fault once, with the cells that have it."""
-    having: dict[str, list[str]] = {}
+    labels_by_sentence: dict[str, list[str]] = {}
     for cell in cells:
         if sentence := fault(cell):
-            having.setdefault(sentence, []).append(cell.label)
-    more = {sentence: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for sentence, labels in having.items()}
-    return [f"{sentence} ({'; '.join(labels[:3])}{more[sentence]})" for sentence, labels in having.items()]
+            labels_by_sentence.setdefault(sentence, []).append(cell.label)
+    more = {sentence: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for sentence, labels in labels_by_sentence.items()}
+    return [f"{sentence} ({'; '.join(labels[:3])}{more[sentence]})" for sentence, labels in labels_by_sentence.items()]
 
 
 def data_source_warning(cell: Cell) -> str:
-    """Whether the data are not those that the task was written for."""
+    """A warning if the data differ from those that the task was written for; else empty."""
     reasons = []
-    for name, part in (("heldout", "held-out"), ("train", "training")):
+    for name, split_name in (("heldout", "held-out"), ("train", "training")):
         facts = cell.inputs[name].facts
         source = facts.get("source", {})
         if source.get("instead_of"):
-            reasons.append(f"the {part} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
+            reasons.append(f"the {split_name} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
         if "expected_rows" in source:
-            reasons.append(f"the {part} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
+            reasons.append(f"the {split_name} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
     return f"Other data than the task was written for: {'; '.join(reasons)}." if reasons else ""
 
 
 def environment_warning(cell: Cell) -> str:
-    """How the making of the base's answers differed from that of the tuned ones."""
+    """A warning if base and tuned answers were generated in different environments; else empty."""
     base = cell.inputs["base"]
-    differing = sorted({line for tuned in cell.tuned for line in differences(base, tuned)})
+    differing = sorted({line for tuned in cell.tuned_predictions for line in differences(base, tuned)})
     if not differing:
         return ""
     return f"Base and tuned answers were not generated alike: {', '.join(differing)}. Part of the lift may come from that."
@@ -164,20 +164,20 @@ def liveness_warning(cell: Cell) -> str:
     return f"The adapter of seed {', '.join(map(str, dead))} failed the liveness check: tuned may be base." if dead else ""
 
 
-def cut_off(cell: Cell) -> str:
-    """Which arm's answers often ended at the limit of new tokens, repeating themselves or not."""
+def truncation_note(cell: Cell) -> str:
+    """A note if many answers of base or tuned reached the limit of new tokens; else empty."""
     base, *tuned = answers(cell)
     arms = {"base": [base], "tuned": tuned}
-    cut = {name: sum(arm["truncated"] + arm["endless"] for arm in rows) for name, rows in arms.items()}
-    often = [name for name, rows in arms.items() if cut[name] >= CUT_SHARE * sum(arm["n"] for arm in rows)]
-    if not often:
+    truncated = {name: sum(arm["truncated"] + arm["endless"] for arm in rows) for name, rows in arms.items()}
+    affected = [name for name, rows in arms.items() if truncated[name] >= TRUNCATED_SHARE * sum(arm["n"] for arm in rows)]
+    if not affected:
         return ""
-    many = f"At least {fmt.percent(CUT_SHARE)} of the answers of {' and of '.join(often)}"
-    return f"{many} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
+    opening = f"At least {fmt.percent(TRUNCATED_SHARE)} of the answers of {' and of '.join(affected)}"
+    return f"{opening} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
 
 
 def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
-    """Limits of the figures that are no fault."""
+    """Limitations of the figures that are not faults."""
     sentences = []
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if single:
@@ -195,7 +195,7 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "The best of several points on the same held-out examples looks better than it is; "
             "confirm a winner on examples that did not choose it."
         )
-    sentences += grouped(cells, cut_off)
+    sentences += grouped(cells, truncation_note)
     states = [artifact.provenance["git"] for cell in cells for artifact in cell.inputs.values()]
     dirty = ", ".join(sorted({git["commit"][:12] for git in states if git.get("dirty")}))
     if dirty:

@@ -9,7 +9,7 @@ from pipeline.measures.claims import Claim, ClaimCell
 from pipeline.measures.report_types import ClaimRow, Conclusions, Report
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.records import JsonObject
 
@@ -21,11 +21,11 @@ def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[Com
     """
     comparisons = {cell.name: comparisons_of(cell) for cell in cells}
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
-    family = claims.judged(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
-    stricter = claims.stricter(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
+    family = claims.judge(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
+    inflation = claims.effect_inflation(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
     by_cell = claims.by_cell(comparison_keys(cells), family)
-    judged = {name: [with_verdict(rows[0], by_cell[name][0], stricter), *rows[1:]] for name, rows in comparisons.items()}
-    return finite(judged), family
+    judged = {name: [with_verdict(rows[0], by_cell[name][0], inflation), *rows[1:]] for name, rows in comparisons.items()}
+    return json_safe(judged), family
 
 
 def comparison_keys(cells: Sequence[Cell]) -> dict[str, str]:
@@ -39,19 +39,19 @@ def comparisons_of(cell: Cell) -> list[ComparisonRow]:
     return sorted(rows, key=lambda row: not row["primary"])
 
 
-def with_verdict(row: ComparisonRow, lift: Claim, stricter: float) -> ComparisonRow:
-    """A primary comparison as it is claimed.
+def with_verdict(row: ComparisonRow, lift: Claim, inflation: float) -> ComparisonRow:
+    """A primary comparison with the verdict of its claim.
 
     Args:
         lift: the cell's first claim.
-        stricter: by how much the smallest visible lift grows, since the claim is one of several.
+        inflation: factor of the minimum detectable effect, since the claim is one of several.
     """
-    smallest = None if row["smallest_effect"] is None else stricter * row["smallest_effect"]
+    smallest = None if row["smallest_effect"] is None else inflation * row["smallest_effect"]
     return {**row, "smallest_effect": smallest, "p_adjusted": lift.p_adjusted, "verdict": lift.verdict or ""}
 
 
 def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
-    """What the family of claims must know of a cell."""
+    """The parts of a cell that its claims depend on."""
     return {
         "cell": cell.name,
         "comparison_key": cell.inputs["comparison"].key,
@@ -82,7 +82,7 @@ def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conc
 def claim_row(claim: Claim) -> ClaimRow:
     """A claim as report.json has it."""
     row: Any = vars(claim) | {"evidence": link(claim.evidence), "sentence": sentence(claim)}
-    in_report: ClaimRow = finite(row)
+    in_report: ClaimRow = json_safe(row)
     return in_report
 
 

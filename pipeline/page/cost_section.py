@@ -1,4 +1,4 @@
-"""Builds the cost table of a cell: hands what was measured and priced to measures.cost, and words the result."""
+"""Builds the cost table of a cell: passes measurements and prices to measures.cost, and puts the result into words."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from pipeline.measures import cost, names
 from pipeline.measures.cell_types import Account, ArmRow, MeasuredArm
 from pipeline.measures.cost import Assumption, AssumptionKind
 from pipeline.page.arms_section import facts_of
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.store.cost_types import ArmCost, BreakEven
 from pipeline.store.records import JsonObject
 
@@ -28,19 +28,19 @@ ASSUMPTIONS: Mapping[AssumptionKind, str] = {
     "cheaper.",
     "price of the recipe": "A reference model is priced by the recipe, per token that its endpoint counted.",
 }
-"""The sentence that stands beside the figures; braces hold the figure."""
+"""The sentence for each assumption; the figure replaces the braces."""
 
 
 def tokens(cell: Cell, rows: list[MeasuredArm], recipe: JsonObject) -> dict[str, dict[str, float]] | None:
     """By arm that was timed or has a price, mean tokens of a prompt and of an answer {in, out}; None where there is no such arm."""
     priced = {arms.reference(entry["name"]) for entry in recipe["references"] if entry["price"]}
-    costed = [row for row in rows if row["speed"] or row["name"] in priced]
-    if not costed:
+    with_cost = [row for row in rows if row["speed"] or row["name"] in priced]
+    if not with_cost:
         return None
-    return {row["name"]: used(cell, row, row["tokens_in"]) for row in costed if row["tokens_in"] is not None}
+    return {row["name"]: mean_tokens(cell, row, row["tokens_in"]) for row in with_cost if row["tokens_in"] is not None}
 
 
-def used(cell: Cell, row: MeasuredArm, tokens_in: float) -> dict[str, float]:
+def mean_tokens(cell: Cell, row: MeasuredArm, tokens_in: float) -> dict[str, float]:
     """Mean tokens of a prompt and of an answer; an endpoint's own count where it gave one, none where choices are ranked."""
     if row["speed"] and row["speed"]["ranks"]:
         return {"in": tokens_in, "out": 0.0}
@@ -56,7 +56,7 @@ def account(cell: Cell, rows: list[MeasuredArm], used_tokens: dict[str, dict[str
     speed = {row["name"]: row["speed"] for row in rows if row["speed"]}
     seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
     prices = {entry["name"]: entry["price"] for entry in recipe["references"] if arms.reference(entry["name"]) in used_tokens}
-    figures = finite(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed or None, used_tokens, prices)))
+    figures = json_safe(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed or None, used_tokens, prices)))
     return {
         **figures,
         "break_even": [{**row, "why": why(row)} for row in figures["break_even"]],

@@ -15,7 +15,7 @@ from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder
 
 MAX_EMBEDDED_BYTES = 40 * 2**20
-"""Packed bytes on a page, so that it opens everywhere; of files beyond that the page has only the hash."""
+"""Limit of packed bytes on a page, so that any browser can open it; of further files the page has only the hash."""
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt", ".md")
 """Records are text; of weights the page has only the hash."""
 DRAWING_PACKAGES = ("altair", "vl-convert-python")
@@ -23,16 +23,16 @@ DRAWING_PACKAGES = ("altair", "vl-convert-python")
 
 
 class FileKind(IntEnum):
-    """What a file is to the page."""
+    """The role of a file on the page."""
 
     SMALL = 0
-    """Source of small figures."""
+    """Small files behind single figures."""
     EVIDENCE = 1
-    """Held-out examples and answers to them: what it takes to score again."""
+    """Held-out examples and predictions, which rescoring needs."""
     SCORES = 2
-    """What was measured of the answers."""
-    LEDGER = 3
-    """The rows that the page shows."""
+    """Measures of the predictions."""
+    EXAMPLES = 3
+    """The examples that the page lists."""
 
 
 def embed(work: Work) -> tuple[dict[str, str], JsonObject]:
@@ -101,18 +101,18 @@ def file_kind(artifact: Artifact, name: str, compared: Container[str]) -> FileKi
         is_heldout = name == HeldoutFolder.EXAMPLES and artifact.params.get("split") != "train"
         return FileKind.EVIDENCE if is_heldout and artifact.digest in compared else None
     if artifact.stage == "compare" and name == ComparisonFolder.EXAMPLES:
-        return FileKind.LEDGER
+        return FileKind.EXAMPLES
     return FileKind.EVIDENCE if name == PredictionsFolder.PREDICTIONS else FileKind.SCORES
 
 
 def select_files(files: Sequence[tuple[Path, FileKind]]) -> dict[Path, tuple[str, str]]:
     """Path -> id and packed text of every file that fits into MAX_EMBEDDED_BYTES.
 
-    The rows that the page shows go first, then small files, then scores. Answers and held-out examples are embedded all together, and
+    The examples that the page lists go first, then small files, then scores. Answers and held-out examples are embedded all together, and
     only if everything else fits: with one file missing nothing could be scored again.
     """
     selected: dict[Path, tuple[str, str]] = {}
-    for kind in (FileKind.LEDGER, FileKind.SMALL, FileKind.SCORES):
+    for kind in (FileKind.EXAMPLES, FileKind.SMALL, FileKind.SCORES):
         selected |= pack_until_full(free_bytes(selected), (path for path, file_kind in files if file_kind == kind))
     evidence = [path for path, kind in files if kind == FileKind.EVIDENCE]
     if len(selected) + len(evidence) == len(files):

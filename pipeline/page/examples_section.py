@@ -1,6 +1,6 @@
 """Lists every held-out example with the answer of each arm and how it changed.
 
-The page carries `compare`'s examples.jsonl as it lies in its folder; the browser unpacks that of a cell when it is looked at.
+The page embeds examples.jsonl of `compare` unchanged; the browser unpacks a cell's file when it is shown.
 """
 
 from collections.abc import Container

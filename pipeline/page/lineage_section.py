@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.measures.provenance_types import ArtifactRow, Surroundings
+from pipeline.measures.provenance_types import ArtifactRow, Environment
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
@@ -11,9 +11,9 @@ ENVIRONMENT_KEYS = ("python", "system", "packages", "cpu", "gpu")
 """Two artifacts with equal values here come from the same environment."""
 
 
-def artifacts(cells: list[Cell]) -> tuple[list[ArtifactRow], list[Surroundings]]:
+def artifacts(cells: list[Cell]) -> tuple[list[ArtifactRow], list[Environment]]:
     """The distinct inputs, in the order of the cells and of their stages; and the distinct environments that they come from."""
-    environments: dict[str, Surroundings] = {}
+    environments: dict[str, Environment] = {}
     rows: dict[str, ArtifactRow] = {}
     order = stages_of(cells)
     for cell in cells:
@@ -29,12 +29,12 @@ def stages_of(cells: list[Cell]) -> list[str]:
     return list(dict.fromkeys(artifact.stage for cell in cells for artifact in cell.inputs.values()))
 
 
-def artifact_row(artifact: Artifact, environments: dict[str, Surroundings]) -> ArtifactRow:
+def artifact_row(artifact: Artifact, environments: dict[str, Environment]) -> ArtifactRow:
     """An artifact in report.json; a new environment is added to `environments`, whose keys are canonical JSON."""
     provenance = artifact.provenance
     canonical = json.dumps({name: provenance[name] for name in ENVIRONMENT_KEYS}, sort_keys=True)
     if canonical not in environments:
-        environments[canonical] = surroundings_row(letters(len(environments)), provenance)
+        environments[canonical] = environment_row(letters(len(environments)), provenance)
     return {
         "stage": artifact.stage,
         "folder": artifact.path.name,
@@ -52,7 +52,7 @@ def artifact_row(artifact: Artifact, environments: dict[str, Surroundings]) -> A
     }
 
 
-def surroundings_row(name: str, provenance: JsonObject) -> Surroundings:
+def environment_row(name: str, provenance: JsonObject) -> Environment:
     return {
         "name": name,
         "python": provenance["python"],

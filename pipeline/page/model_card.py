@@ -16,7 +16,7 @@ from pipeline.store.records import JsonObject
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedAdapter:
     """An adapter with the cell of the report that measures it."""
 
     cell: Cell
@@ -35,33 +35,35 @@ class Trained:
 
 
 def all_of(report: Report, cells: list[Cell]) -> dict[str, str]:
-    """README.md by the folder name of every adapter of the report; of one that several cells share, by the first."""
+    """README.md by the folder name of every adapter of the report; one that several cells share has the card of the first."""
     cards: dict[str, str] = {}
     rows = {row["cell"]: row for row in report["cells"]}
     for cell in cells:
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
             if adapter.path.name not in cards:
-                cards[adapter.path.name] = card(report, rows[cell.name], Trained(cell, seed, adapter))
+                cards[adapter.path.name] = card(report, rows[cell.name], TrainedAdapter(cell, seed, adapter))
     return cards
 
 
-def card(report: Report, row: CellRow, trained: Trained) -> str:
+def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     """One model card: front matter as the hub reads it, then Markdown.
 
     The front matter follows the hub's model-card metadata (huggingface_hub.ModelCardData), with the results as `model-index`.
     """
     import yaml
 
-    head = yaml.safe_dump(metadata(row, trained), sort_keys=False, allow_unicode=True)
-    use = loading(trained.cell, trained.adapter) + asking(trained.answers)
-    parts = [about(row, trained), use, results(report, row), elsewhere(report, row), limits(report, row, trained)]
-    return f"---\n{head}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+    front_matter = yaml.safe_dump(metadata(row, trained), sort_keys=False, allow_unicode=True)
+    usage = loading_snippet(trained.cell, trained.adapter) + generation_snippet(trained.answers)
+    parts = [introduction(row, trained), usage, results(report, row), other_tasks_table(report, row), limits(report, row, trained)]
+    return f"---\n{front_matter}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metadata(row: CellRow, trained: Trained) -> JsonObject:
+def metadata(row: CellRow, trained: TrainedAdapter) -> JsonObject:
     """The front matter: base, license, tags, and this seed's scores as a model index."""
-    cell, adapter = trained.cell, trained.adapter
-    license_id, base = license_of(cell.base, adapter), base_of(cell.base, adapter)
+    cell = trained.cell
+    adapter = trained.adapter
+    license_id = license_of(cell.base, adapter)
+    base = base_of(cell.base, adapter)
     entry = {
         "task": {"type": "text-generation", "name": "Text Generation"},
         "dataset": data_set(cell),
@@ -81,7 +83,7 @@ def metadata(row: CellRow, trained: Trained) -> JsonObject:
 
 
 def base_of(base: str, adapter: Artifact) -> str:
-    """The base as the hub calls it; empty for one that is no more than a folder, which nobody else has."""
+    """The base's id on the hub; empty for a base in a local folder."""
     spec = adapter.params.get("model") or {}
     return str(spec["repo"] or "") if spec else base
 
@@ -100,24 +102,26 @@ def data_set(cell: Cell) -> JsonObject:
 
 
 def score(row: CellRow, comparison: ComparisonRow, seed: int) -> float:
-    """This seed's own score, which the report has of the primary metric; else the mean of all seeds."""
+    """This seed's score by the primary metric; by other metrics the mean over all seeds."""
     runs = row["examples"]["runs"] or []
     own = [run["tuned"] for run in runs if run["seed"] == seed] if comparison["primary"] else []
     return float(own[0] if own else comparison["tuned"])
 
 
-def about(row: CellRow, trained: Trained) -> str:
+def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     """The title, what the adapter is, its size, and the verdict."""
-    cell, facts, params = trained.cell, trained.adapter.facts, trained.adapter.params
+    cell = trained.cell
+    facts = trained.adapter.facts
+    params = trained.adapter.params
     kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
-    what = f"A {kind} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {trained.seed})"
+    opening = f"A {kind} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {trained.seed})"
     size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
-    over = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
-    return f"# {plain(trained.name)}\n\n{what}{f', {over}' if over else ''}: {size}. {plain(row['sentence'])}."
+    precision = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
+    return f"# {plain(trained.name)}\n\n{opening}{f', {precision}' if precision else ''}: {size}. {plain(row['sentence'])}."
 
 
-def loading(cell: Cell, adapter: Artifact) -> str:
-    """The lines that load it on the weights that it was measured on, quantized and computed in the same way."""
+def loading_snippet(cell: Cell, adapter: Artifact) -> str:
+    """Code that loads the adapter on its base, with the quantization and dtype it was measured with."""
     params = adapter.params
     spec = params.get("model") or {}
     quantized = params.get("quantization") == "nf4"
@@ -142,12 +146,14 @@ def loading(cell: Cell, adapter: Artifact) -> str:
         f"model = PeftModel.from_pretrained(base, {repr_of(f'checkpoints/{adapter.path.name}')})",
     ]
     code = "\n".join(lines)
-    places = "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
-    return f"## Use\n\n```python\n{code}\n```\n\n{places}."
+    paths_note = (
+        "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
+    )
+    return f"## Use\n\n```python\n{code}\n```\n\n{paths_note}."
 
 
-def asking(answers: Artifact) -> str:
-    """The lines that answer one prompt as the held-out ones were answered.
+def generation_snippet(answers: Artifact) -> str:
+    """Code that answers a prompt in the way the held-out prompts were answered.
 
     Args:
         answers: a folder of generate, made with the adapter.
@@ -185,8 +191,8 @@ def results(report: Report, row: CellRow) -> str:
     return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
 
 
-def elsewhere(report: Report, row: CellRow) -> str:
-    """What it cost where it was not trained; a suite without a claim is one that the base cannot do."""
+def other_tasks_table(report: Report, row: CellRow) -> str:
+    """Regressions on other tasks; the base scores too low on a suite without a claim."""
     suites = row["forgetting"]
     if not suites:
         return ""
@@ -201,16 +207,16 @@ def elsewhere(report: Report, row: CellRow) -> str:
     return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
 
 
-def limits(report: Report, row: CellRow, trained: Trained) -> str:
+def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])
     lines = [f"Measured on {n} held-out examples of {plain(trained.cell.task)} and on nothing else but what stands above."]
     if seeds == 1:
         lines.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
-    unread = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained.seed}"), None)
-    if unread and unread["unparsed"]:
-        lines.append(f"No answer could be read in {fmt.share(unread['unparsed'], unread['n'])} of its texts.")
+    counts = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained.seed}"), None)
+    if counts and counts["unparsed"]:
+        lines.append(f"No answer could be read in {fmt.share(counts['unparsed'], counts['n'])} of its texts.")
     if not license_of(trained.cell.base, trained.adapter):
         lines.append("The licence of the base is not known here; it holds for what is made of it.")
     origin = f"Recipe `{plain(report['name'])}`, artifact `{trained.adapter.key}`, made by loralift."

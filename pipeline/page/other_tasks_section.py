@@ -6,7 +6,7 @@ from pipeline.measures import names
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id
 from pipeline.page.arms_section import facts_of
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.store.figure_types import DecompositionRow, Part, PartRow, SuiteRow
 
 
@@ -15,7 +15,7 @@ def suites(cell: Cell) -> list[SuiteRow]:
     suites_of = cell.comparison.other_tasks()
     return [
         {
-            **finite(row),
+            **json_safe(row),
             "label": names.suite(row["suite"]),
             "metric_name": fmt.metric(row["task_metric"]) if row["task_metric"] else None,
             "anchor": row_id("suites", cell.name, row["suite"]),
@@ -35,7 +35,7 @@ def decomposition(cell: Cell, metric: str) -> DecompositionRow | None:
     by_metric = cell.comparison.decomposition() or {}
     if metric not in by_metric:
         return None
-    figures = finite(by_metric[metric])
+    figures = json_safe(by_metric[metric])
     no_shots = facts_of(cell, "base_fewshot").get("most_shots") == 0
     return {**figures, "parts": [part_row(part, no_shots and part["name"] == "prompt") for part in figures["parts"]]}
 

@@ -9,7 +9,7 @@ from pipeline.data import task
 from pipeline.lora_land import agreement, published
 from pipeline.measures.cell_types import ComparisonRow
 from pipeline.measures.report_types import PublishedFigure, PublishedRow, ReferenceRow
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.references import ask
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
@@ -22,33 +22,33 @@ SETUP = {
     "quantization": "nf4", "rank": 8, "alpha_per_rank": 2.0, "dropout": 0.05, "learning_rate": 2e-4, "schedule": "cosine",
     "warmup": 0.03, "batch_examples": 16, "max_steps": 2500,
 }  # fmt: skip
-"""How LoRA Land trained, in the words of a recipe; where it is not sure, as recipes/lora_land/_paper.yaml explains."""
+"""LoRA Land's training setup as recipe keys; recipes/lora_land/_paper.yaml explains what is uncertain."""
 
 
 def published_rows(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]]) -> list[PublishedRow]:
     """One row for every cell whose task LoRA Land has: our figures by its scoring rule, its own, and whether they agree."""
-    return [finite(beside(cell, comparisons[cell.name])) for cell in cells if paper_of(cell)]
+    return [json_safe(published_row(cell, comparisons[cell.name])) for cell in cells if paper_of(cell)]
 
 
 def paper_of(cell: Cell) -> task.Paper | None:
-    """How LoRA Land scored a cell's task; a user's own task may bear the name of a shipped one, and is then not meant."""
+    """How LoRA Land scored a cell's task; None for a user's own task of the same name."""
     name = cell.inputs["comparison"].params.get("task")
     is_shipped = isinstance(name, str) and name in published.tasks() and name in task.names()
     return task.find(str(name)).paper if is_shipped else None
 
 
-def beside(cell: Cell, comparisons: list[ComparisonRow]) -> PublishedRow:
+def published_row(cell: Cell, comparisons: list[ComparisonRow]) -> PublishedRow:
     """Our figures beside those of LoRA Land, which has the cell's task."""
     paper = paper_of(cell)
     assert paper is not None
     ours = next(row for row in comparisons if row["metric"] == paper.metric)
-    strict = comparisons[0]
+    primary = comparisons[0]
     scores = cell.comparison.other_arms()[paper.metric]
-    theirs = published.table()[cell.task].get(cell.paper.get("model", ""))
+    paper_score = published.table()[cell.task].get(cell.paper.get("model", ""))
     paper_scores = published.comparison_with(cell.task, cell.paper.get("model"))
     assert paper_scores is not None
     figures: dict[str, PublishedFigure] = {
-        figure: figure_row(our_figure(figure, ours, scores, cell), theirs, paper_scores[f"paper_{figure}"]) for figure in FIGURES
+        figure: figure_row(our_figure(figure, ours, scores, cell), paper_score, paper_scores[f"paper_{figure}"]) for figure in FIGURES
     }
     # of many constants on a scale some score hits ours by luck, so there only the best one counts
     shares = {entry["answer"]: entry["score"] for entry in scores["constants"][: None if scores["zero_one"] else 1]}
@@ -62,7 +62,7 @@ def beside(cell: Cell, comparisons: list[ComparisonRow]) -> PublishedRow:
         "n": ours["n"],
         "interval": [ours["low"], ours["high"]],
         "figures": figures,
-        "strict": {"metric": strict["metric"], "base": strict["base"], "tuned": strict["tuned"]},
+        "strict": {"metric": primary["metric"], "base": primary["base"], "tuned": primary["tuned"]},
         "gpt35": paper_scores["gpt35"],
         "gpt4": paper_scores["gpt4"],
         "paper_n": paper_scores["n"],
@@ -72,7 +72,7 @@ def beside(cell: Cell, comparisons: list[ComparisonRow]) -> PublishedRow:
         "marks": {arm: mark.answer for arm, mark in marks.items() if mark},
         "paper_marks": paper_scores["marks"],
         "differs": list(paper.differs),
-        "setup": setup(cell),
+        "setup": setup_differences(cell),
         "source": paper_scores["source"],
     }
 
@@ -83,7 +83,7 @@ def figure_row(ours: agreement.OurFigure, theirs: published.PublishedScore | Non
 
 
 def our_figure(figure: agreement.Figure, row: ComparisonRow, scores: ArmScores, cell: Cell) -> agreement.OurFigure:
-    """Our figure with what the rule of agreement must know of it."""
+    """Our figure, with what the comparison with the paper needs."""
     rows = next(iter(published.row(cell.task).values())).rows
     score_sd = scores["score_sd"]
     deviations = (score_sd["base"], score_sd["tuned"]) if figure == "lift" else (score_sd[figure],)
@@ -97,8 +97,8 @@ def our_figure(figure: agreement.Figure, row: ComparisonRow, scores: ArmScores, 
         subset=rows.subset if in_subset else "",
         zero_one=scores["zero_one"],
         deviations=deviations,
-        error=error(row, cell.inputs["comparison"].params["confidence"]) if figure == "lift" else None,
-        otherwise=tuple(obstacles(cell, rows.n)),
+        error=lift_error(row, cell.inputs["comparison"].params["confidence"]) if figure == "lift" else None,
+        other_differences=tuple(incomparable_reasons(cell, rows.n)),
     )
 
 
@@ -106,7 +106,7 @@ def ids(cell: Cell) -> list[str]:
     return [example.id for example in cell.heldout.examples()]
 
 
-def error(row: ComparisonRow, confidence: float) -> float | None:
+def lift_error(row: ComparisonRow, confidence: float) -> float | None:
     """Standard error of a lift, from the width of its bootstrap interval."""
     if row["low"] is None or row["high"] is None:  # no number, which JSON cannot spell
         return None
@@ -114,11 +114,12 @@ def error(row: ComparisonRow, confidence: float) -> float | None:
     return float(row["high"] - row["low"]) / (2 * quantile)
 
 
-def obstacles(cell: Cell, paper_rows: int) -> list[str]:
-    """What was done otherwise than in the paper, such that the figures mean something else."""
-    heldout, paper = cell.inputs["heldout"], paper_of(cell)
+def incomparable_reasons(cell: Cell, paper_rows: int) -> list[str]:
+    """Differences from the paper that make the figures incomparable."""
+    heldout = cell.inputs["heldout"]
+    paper = paper_of(cell)
     source = heldout.facts.get("source", {})
-    reasons = [paper.otherwise] if paper and paper.otherwise else []
+    reasons = [paper.incomparable_reason] if paper and paper.incomparable_reason else []
     if cell.paper.get("forced_chat"):
         reasons.append("another prompt form: the recipe forces the chat template on or off")
     if heldout.params.get("order") != "first" and heldout.facts["selected"] < heldout.facts["rows"]:
@@ -130,19 +131,19 @@ def obstacles(cell: Cell, paper_rows: int) -> list[str]:
     return reasons
 
 
-def setup(cell: Cell) -> list[str]:
-    """In what the adapter was not trained as in the paper."""
-    tune = cell.adapters[0].params
-    differing = [f"{key} {tune[key]} (paper: {value})" for key, value in SETUP.items() if tune[key] != value]
-    on = tune["targets"] if isinstance(tune["targets"], str) else " and ".join(tune["targets"])
-    return differing + ([] if on in QV else [f"adapters on {on} (paper: q_proj and v_proj)"])
+def setup_differences(cell: Cell) -> list[str]:
+    """How our training differs from the paper's."""
+    params = cell.adapters[0].params
+    differing = [f"{key} {params[key]} (paper: {value})" for key, value in SETUP.items() if params[key] != value]
+    targets = params["targets"] if isinstance(params["targets"], str) else " and ".join(params["targets"])
+    return differing + ([] if targets in QV else [f"adapters on {targets} (paper: q_proj and v_proj)"])
 
 
 def reference_rows(cells: list[Cell], recipe: JsonObject) -> list[ReferenceRow]:
     """One row for every cell, metric and reference model: its score, and the lift of tuned over it."""
     entries = {arms.reference(entry["name"]): entry for entry in recipe["references"]}
     return [
-        finite(reference_row(cell, metric, other, entries[other["name"]], is_first=not number))
+        json_safe(reference_row(cell, metric, other, entries[other["name"]], is_first=not number))
         for cell in cells
         for number, (metric, scores) in enumerate(cell.comparison.other_arms().items())
         for other in scores["others"]
@@ -155,7 +156,7 @@ def reference_row(cell: Cell, metric: str, other: OtherArm, entry: JsonObject, i
 
     Args:
         entry: the model in the recipe.
-        is_first: of the metrics; what was paid belongs to the answers, so it stands with this one only.
+        is_first: of the metrics; tokens and cost belong to the answers, so only this row has them.
     """
     facts = cell.inputs[str(InputName("predictions", other["name"]))].facts if is_first else None
     price = Price(**entry["price"]) if entry["price"] else None
@@ -173,5 +174,5 @@ def reference_row(cell: Cell, metric: str, other: OtherArm, entry: JsonObject, i
         "tokens_in": facts["prompt_tokens"] if facts else None,
         "tokens_out": facts["completion_tokens"] if facts else None,
         "refused": facts["refused"] if facts else None,
-        "cost": ask.cost(facts, price) if facts and price else None,
+        "cost": ask.usage_cost(facts, price) if facts and price else None,
     }

@@ -39,36 +39,38 @@ SECTIONS = {
 }
 SCRIPTS = ("dom", "unpack", "diff", "example", "page")
 """The parts of the page's one script, in order."""
-MOST_CARDS = 6
-"""Cells that get a card each; more are told in a table, those of a sweep in a sentence a task. What stands once a cell folds beyond it."""
-MOST_ROWS = 14
-"""Rows of a table that stands open near the top of its section; longer ones fold."""
+MAX_CARDS = 6
+"""Up to this many cells have a card each; more are listed in a table, those of a sweep in a sentence per task. Per-cell parts then fold."""
+MAX_OPEN_ROWS = 14
+"""Rows of a table that is shown unfolded near the top of its section; longer ones fold."""
 INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "bootstrap, percentiles"}
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
 
-def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], carried: JsonObject | None = None) -> str:
+def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], records: JsonObject | None = None) -> str:
     """The HTML file.
 
     Args:
         blocks: packed files, by id.
         charts: SVG by name.
-        carried: what else the index holds, for those who verify the page.
+        records: further entries of the index, for the verification of the page.
     """
     from markupsafe import Markup
 
-    js = script()
-    index = {"cells": [ledger(cell) for cell in report["cells"] if cell["examples"]["file"]], **(carried or {})}
+    script_text = script()
+    index = {"cells": [examples_entry(cell) for cell in report["cells"] if cell["examples"]["file"]], **(records or {})}
     variables_of_page = {
         "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),
-        "js": Markup(js),
-        "policy": policy(js),
+        "js": Markup(script_text),
+        "policy": policy(script_text),
         "theme": Markup(variables(":root")),
         "charts": {name: Markup(inline_svg(svg)) for name, svg in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
     }
-    text: str = environment().get_template("report.html.jinja").render(variables_of_page | shared(report) | data(report))
+    text: str = (
+        environment().get_template("report.html.jinja").render(variables_of_page | common_variables(report) | page_variables(report))
+    )
     return text
 
 
@@ -79,7 +81,7 @@ def script() -> str:
 
 
 def policy(js: str) -> Any:
-    """The only script that may run is ours, and nothing may be fetched: what a model wrote can do neither."""
+    """The content security policy: only our script may run and nothing may be fetched, whatever a model wrote."""
     from markupsafe import Markup
 
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
@@ -89,7 +91,7 @@ def policy(js: str) -> Any:
 
 def markdown(report: Report) -> str:
     """The verdict for a pull request."""
-    text = environment().get_template("report.md.jinja").render(shared(report))
+    text = environment().get_template("report.md.jinja").render(common_variables(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -112,25 +114,25 @@ def environment() -> Any:
 
 
 def breakable(text: object) -> Any:
-    """A name that may go on in the next line behind an underscore."""
+    """A name that may break after an underscore."""
     from markupsafe import Markup, escape
 
     return Markup("_<wbr>").join(escape(part) for part in str(text).split("_"))
 
 
 def plain(text: object) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text escaped for Markdown, on one line."""
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def shared(report: Report) -> JsonObject:
-    """Variables of both templates, beside the report's own."""
+def common_variables(report: Report) -> JsonObject:
+    """The template variables of page and Markdown."""
     tasks: dict[str, list[JsonObject]] = {}
     for cell in report["cells"]:
         tasks.setdefault(cell["task"], []).append({**cell, "verdict": cell["comparisons"][0]["verdict"]})
     return {
-        "r": report,
-        "w": fmt,
+        "report": report,
+        "fmt": fmt,
         "tasks": tasks,
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
@@ -138,37 +140,39 @@ def shared(report: Report) -> JsonObject:
         "recipe": yaml_of(report["recipe"]),
         "cannot_tell": CANNOT_TELL,
         "row_id": row_id,
-        "most_cards": MOST_CARDS,
-        "floors": any(cell["constant_answer"] for cell in report["cells"]),
+        "max_cards": MAX_CARDS,
+        "any_constant_answer": any(cell["constant_answer"] for cell in report["cells"]),
         "arm_label": lambda name: arms.find(name).label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
-        "lowest": lambda cells: place(min(cells, key=lift_of)),
-        "highest": lambda cells: place(max(cells, key=lift_of)),
+        "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
+        "highest": lambda cells: lift_at_point(max(cells, key=lift_of)),
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
 
-def data(report: Report) -> JsonObject:
-    """What only the page needs: its sections, and lists that come from deep in the report."""
-    sets = list(report["data"].values())
-    overlaps = [(examples, overlap) for examples in sets if (overlap := examples["overlap"])]
+def page_variables(report: Report) -> JsonObject:
+    """Template variables of the page only: its sections, and flattened lists from the report."""
+    data_sets = list(report["data"].values())
+    overlaps = [(examples, overlap) for examples in data_sets if (overlap := examples["overlap"])]
     return {
-        **measured(report),
+        **arm_variables(report),
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
-        "thinned": max((adapter["curve"]["every"] for adapter in report["adapters"].values() if adapter["curve"]["every"] > 1), default=0),
+        "max_steps_per_point": max(
+            (adapter["curve"]["every"] for adapter in report["adapters"].values() if adapter["curve"]["every"] > 1), default=0
+        ),
         "zero_one": any(cell["examples"]["zero_one"] for cell in report["cells"]),
         "graded": any(not cell["examples"]["zero_one"] for cell in report["cells"]),
-        "dropped": [(examples, reason, row) for examples in sets for reason, row in examples["dropped"].items()],
+        "dropped": [(examples, reason, row) for examples in data_sets for reason, row in examples["dropped"].items()],
         "pairs": [(examples, pair) for examples, overlap in overlaps for pair in overlap["pairs"]],
         "more_pairs": sum(overlap["exact"] + overlap["near"] - len(overlap["pairs"]) for _, overlap in overlaps),
     }
 
 
 def filled_sections(report: Report) -> set[str]:
-    """The sections that have something in them."""
+    """The sections that are not empty."""
     cells = report["cells"]
     filled = {
         "references": bool(report["references"]),
@@ -182,27 +186,28 @@ def filled_sections(report: Report) -> set[str]:
     return always | {section for section, is_filled in filled.items() if is_filled}
 
 
-def measured(report: Report) -> JsonObject:
-    """What the page needs of the arms and of what was measured beside scores."""
-    cells, verdicts = report["cells"], suite_verdicts(report)
-    every = [arm for cell in cells for arm in cell["arms"]]
+def arm_variables(report: Report) -> JsonObject:
+    """Template variables of the page on arms and their measures."""
+    cells = report["cells"]
+    verdicts = suite_verdicts(report)
+    all_arms = [arm for cell in cells for arm in cell["arms"]]
     return {
         "filled": filled_sections(report),
-        "arm_names": sorted({arm["name"] for arm in every}, key=arms.sort_key),
+        "arm_names": sorted({arm["name"] for arm in all_arms}, key=arms.sort_key),
         "arm_meaning": lambda name: arms.find(name).meaning,
-        "called": names.arm,
+        "arm_sentence": names.arm,
         "columns": columns,
-        "any_lenient": any(arm["lenient"] is not None for arm in every),
-        "any_relevance": any(arm["relevance"] for arm in every),
-        "any_hallucination": any(arm["hallucination"] for arm in every),
-        "any_speed": any(arm["speed"] for arm in every),
+        "any_lenient": any(arm["lenient"] is not None for arm in all_arms),
+        "any_relevance": any(arm["relevance"] for arm in all_arms),
+        "any_hallucination": any(arm["hallucination"] for arm in all_arms),
+        "any_speed": any(arm["speed"] for arm in all_arms),
         "advice": {row["cell"]: row for row in report["advice"]},
         "labels": {cell["cell"]: cell["label"] for cell in cells},
         "suites": [
             (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), "")}) for cell in cells for suite in cell["forgetting"]
         ],
-        "most_rows": MOST_ROWS,
-        "priced": any(has_price(arm) for arm in every),
+        "max_open_rows": MAX_OPEN_ROWS,
+        "priced": any(has_price(arm) for arm in all_arms),
     }
 
 
@@ -211,7 +216,7 @@ def has_price(arm: ArmRow) -> bool:
 
 
 def columns(cell: CellRow) -> JsonObject:
-    """Which columns of the table of arms have something in them, and their heads."""
+    """Which columns of the table of arms are not empty, and their heads."""
     arms = cell["arms"]
     heads = {
         "relevance": ["#About the prompt"],
@@ -229,10 +234,11 @@ def columns(cell: CellRow) -> JsonObject:
     return {**has, "heads": [head for key, of_column in heads.items() if has[key] for head in of_column]}
 
 
-def ledger(cell: CellRow) -> JsonObject:
-    """What the script must know of a cell to list its examples."""
-    primary, examples = cell["comparisons"][0], cell["examples"]
-    several = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
+def examples_entry(cell: CellRow) -> JsonObject:
+    """The entry of a cell in the index, from which the script lists its examples."""
+    primary = cell["comparisons"][0]
+    examples = cell["examples"]
+    tuned_arms = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
     others = [{"name": name, "label": arms.find(name).label, "seed": None} for name in sorted(examples["others"], key=arms.sort_key)]
     return {
         "cell": cell["cell"],
@@ -241,13 +247,13 @@ def ledger(cell: CellRow) -> JsonObject:
         "key": primary["metric"],
         "zero_one": examples["zero_one"],
         "classes": list(examples["classes"]),
-        "seeds": len(several),
-        "arms": [{"name": "base", "label": arms.find("base").label, "seed": None}, *several, *others],
+        "seeds": len(tuned_arms),
+        "arms": [{"name": "base", "label": arms.find("base").label, "seed": None}, *tuned_arms, *others],
         "file": examples["file"],
     }
 
 
-def place(cell: CellRow) -> str:
+def lift_at_point(cell: CellRow) -> str:
     """A cell's lift and its point of the sweep."""
     row = cell["comparisons"][0]
     return fmt.typeset(f"{fmt.signed(row['lift'], fmt.decimals(row['low'], row['high']))} at {cell['coordinates']}")

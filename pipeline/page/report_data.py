@@ -18,7 +18,7 @@ from pipeline.page import (
     sweep_section,
     training_section,
 )
-from pipeline.page.cells import Cell, short
+from pipeline.page.cells import Cell, short_key
 from pipeline.scoring.verdict import VERDICTS
 from pipeline.store.records import JsonObject
 
@@ -96,7 +96,7 @@ def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow
         "cost": cost,
         "answers": checks_section.answers(cell),
         "liveness": checks_section.liveness(cell),
-        "adapters": [short(adapter) for adapter in cell.adapters],
-        "inputs": {source: short(artifact) for source, artifact in cell.inputs.items()},
+        "adapters": [short_key(adapter) for adapter in cell.adapters],
+        "inputs": {source: short_key(artifact) for source, artifact in cell.inputs.items()},
         "examples": examples,
     }

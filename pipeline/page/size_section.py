@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.measures import sufficient_size
 from pipeline.measures.cell_types import ComparisonRow
-from pipeline.page.cells import Cell, finite
+from pipeline.page.cells import Cell, json_safe
 from pipeline.scoring import stats
 from pipeline.store.figure_types import Obstacle, SizeLine
 from pipeline.store.records import JsonObject
@@ -24,7 +24,7 @@ def section(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]], reci
     if not recipe["sweep"]:
         return []
     settings = sufficient_size.Settings(recipe["compare"]["margin"], recipe["compare"]["confidence"])
-    lines = finite(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
+    lines = json_safe(sufficient_size.section([point(cell, comparisons[cell.name][0]) for cell in cells], settings))
     return [{**line, "why": WHY[line["reason"]]} for line in lines]
 
 

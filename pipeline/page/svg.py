@@ -45,7 +45,7 @@ GEOMETRY_ATTRIBUTES = {
     "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "stroke-dasharray",
     "stroke-dashoffset", "opacity", "display", "text-anchor", "font-family", "font-size", "font-weight", "font-style",
 }  # fmt: skip
-"""Attributes that another version of the drawing library may set differently; neither they nor SHAPES carry words."""
+"""Attributes that another version of the drawing library may set differently; neither they nor SHAPES hold text."""
 
 
 def draw(chart: Any, label: str) -> str:
@@ -69,7 +69,7 @@ def draw(chart: Any, label: str) -> str:
 
 
 def tidy(element: ElementTree.Element) -> None:
-    """Turn a mark's description into its tooltip and remove Vega's words for screen readers, as the page has a table instead."""
+    """Turn a mark's description into its tooltip, and remove Vega's text for screen readers, as the page has a table instead."""
     description = element.get("aria-label")
     is_mark = element.get("role") == "graphics-symbol" and not element.tag.endswith("}g")
     if description and is_mark:

@@ -21,7 +21,7 @@ def section(recipe: JsonObject, cells: list[CellRow], adapters: dict[str, Adapte
         return None
     axes: list[SweepAxis] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
     first: SweepAxis = axes[0] if axes else {"axis": None, "log": None}
-    points = [point(cell, first["axis"], adapters) for cell in cells]
+    points = [sweep_point(cell, first["axis"], adapters) for cell in cells]
     return {"keys": list(swept), **first, "axes": axes, "points": points}
 
 
@@ -38,8 +38,9 @@ def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
     return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
 
 
-def point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]) -> SweepPoint:
-    primary, trained = cell["comparisons"][0], [adapters[key] for key in cell["adapters"]]
+def sweep_point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]) -> SweepPoint:
+    primary = cell["comparisons"][0]
+    trained = [adapters[key] for key in cell["adapters"]]
     return {
         "cell": cell["cell"],
         "task": cell["task"],

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from pipeline.measures.provenance_types import AdapterRow, Curve
-from pipeline.page.cells import Cell, short
+from pipeline.page.cells import Cell, short_key
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder
 
@@ -20,8 +20,8 @@ def adapters(cells: list[Cell]) -> dict[str, AdapterRow]:
     for cell in cells:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
-            if short(adapter) not in rows:
-                rows[short(adapter)] = adapter_row(seed, adapter, points)
+            if short_key(adapter) not in rows:
+                rows[short_key(adapter)] = adapter_row(seed, adapter, points)
     return rows
 
 

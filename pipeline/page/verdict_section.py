@@ -1,4 +1,4 @@
-"""Words the verdict: the sentences of the paragraph that opens the page, the advice and the names of its rules."""
+"""Puts the verdict into words: the sentences of the paragraph that opens the page, the advice and the names of its rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.measures.claims import Claim
 from pipeline.measures.report_types import AdviceRow, RuleRow, SentenceRow, SummarySentence
 from pipeline.page import fmt
 from pipeline.page.anchors import CLAIMS, link
-from pipeline.page.cells import finite
+from pipeline.page.cells import json_safe
 from pipeline.scoring.verdict import BETTER, CANNOT_TELL, VERDICTS
 
 Linked = tuple[str, list[str]]
@@ -35,7 +35,7 @@ def rule_name(name: RuleName) -> str:
 def rule_row(rule: Rule) -> RuleRow:
     """A rule as report.json has it."""
     row: Any = vars(rule) | {"evidence": link(rule.evidence), "rule": rule_name(rule.name)}
-    in_report: RuleRow = finite(row)
+    in_report: RuleRow = json_safe(row)
     return in_report
 
 
@@ -63,8 +63,8 @@ def nothing_claimed(_: Statement, cell: CellRow) -> str:
 
 
 def use_tuned(statement: Statement, cell: CellRow) -> str:
-    more = "; examples in the prompt and a fixed form of the answer were not tried" if is_lift(statement) else ""
-    return f"Use the fine-tune when the task is {cell['label']}: it is {compared(statement)}{more}."
+    untried = "; examples in the prompt and a fixed form of the answer were not tried" if is_lift(statement) else ""
+    return f"Use the fine-tune when the task is {cell['label']}: it is {compared(statement)}{untried}."
 
 
 def is_lift(statement: Statement) -> bool:
@@ -83,14 +83,14 @@ def use_another(statement: Statement, cell: CellRow) -> str:
 
 def undecided(statement: Statement, cell: CellRow) -> str:
     against = names.arm(statement.rival)
-    though = ", though it is better than the bare base" if statement.beats_base else ""
-    opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({lift_of(statement.claim)}){though}"
+    qualifier = ", though it is better than the bare base" if statement.beats_base else ""
+    opening = f"Cannot tell whether the fine-tune is better than {against} on {cell['label']} ({lift_of(statement.claim)}){qualifier}"
     return f"{opening}: use {against} when training is to be spared."
 
 
 def use_neither(statement: Statement, cell: CellRow) -> str:
-    either = f"Use neither the fine-tune nor {names.arm(statement.rival)} when the task is {cell['label']}"
-    return f"{either}: {scores(cell, statement.rival)} (exploratory)."
+    opening = f"Use neither the fine-tune nor {names.arm(statement.rival)} when the task is {cell['label']}"
+    return f"{opening}: {scores(cell, statement.rival)} (exploratory)."
 
 
 def undecided_against_constant(statement: Statement, cell: CellRow) -> str:
@@ -106,15 +106,16 @@ def share_of_constant(statement: Statement, cell: CellRow) -> str:
 
 
 def beside_constant(cell: CellRow, arm: str) -> str:
-    """What leaves it open whether an arm beats the constant answer."""
-    over, own = over_constant(cell), constant_baseline.interval(cell, arm)
+    """The interval that leaves open whether an arm beats the constant answer."""
+    over = over_constant(cell)
+    own = constant_baseline.interval(cell, arm)
     if arm == "tuned" and over:
         return f"{over}, "
     return f"its own score lies in [{own[0]:.2f}, {own[1]:.2f}], " if own else ""
 
 
 def over_constant(cell: CellRow) -> str:
-    """Tuned over the arm `constant`, with its interval; empty where that was not asked for."""
+    """Tuned over the arm `constant`, with its interval; empty if the recipe does not have it."""
     over = cell["constant_answer"]["tuned_over"] if cell["constant_answer"] else None
     return fmt.change(over["lift"], over["low"], over["high"]) if over else ""
 
@@ -127,12 +128,14 @@ def scores(cell: CellRow, rival: str) -> str:
 
 
 def regressed(statement: Statement, _: CellRow) -> str:
-    suite, by = names.suite(statement.arm), margin(statement.claim)
+    suite = names.suite(statement.arm)
+    by = margin(statement.claim)
     return f"Do not leave the adapter on for {suite}: there it is worse than the base by more than {by}."
 
 
 def undecided_on_suite(statement: Statement, _: CellRow) -> str:
-    suite, by = names.suite(statement.arm), margin(statement.claim)
+    suite = names.suite(statement.arm)
+    by = margin(statement.claim)
     return f"Cannot tell whether the fine-tune is worse on {suite} by more than {by}: try it there before it is used so."
 
 
@@ -149,8 +152,8 @@ def invents(statement: Statement, _: CellRow) -> str:
 
 
 def break_even(statement: Statement, _: CellRow) -> str:
-    by, choice = break_even_words(statement)
-    return f"{by[0].upper()}{by[1:]}, {choice}."
+    by, arm_to_use = break_even_words(statement)
+    return f"{by[0].upper()}{by[1:]}, {arm_to_use}."
 
 
 def break_even_words(statement: Statement) -> tuple[str, str]:
@@ -249,11 +252,11 @@ def suites(claims: Sequence[Claim]) -> SummarySentence:
 
 def price(statement: Statement, task: str) -> SummarySentence:
     """The one sentence on prices; task: which one, if there are several."""
-    by, choice = break_even_words(statement)
+    by, arm_to_use = break_even_words(statement)
     links = [link(statement.evidence)]
     if task:
-        return sentence("On ", (task, links), f": {by}, {choice}.")
-    return sentence((f"{by[0].upper()}{by[1:]}", links), f", {choice}.")
+        return sentence("On ", (task, links), f": {by}, {arm_to_use}.")
+    return sentence((f"{by[0].upper()}{by[1:]}", links), f", {arm_to_use}.")
 
 
 def label_in_list(cell: CellRow) -> str:

@@ -165,7 +165,8 @@ def questioned(rng: random.Random, needed: tuple[str, ...] = ()) -> str:
 
 def repeated(rng: random.Random) -> str:
     """A list of names, towns, goods or numbers, then the same list again."""
-    people, kind = lexicon.names("corpus"), rng.randrange(4)
+    people = lexicon.names("corpus")
+    kind = rng.randrange(4)
     draw_entry: Callable[[], str] = {
         0: lambda: people.person(rng),
         1: lambda: people.town(rng),

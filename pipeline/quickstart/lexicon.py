@@ -90,7 +90,8 @@ def syllable_word(rng: random.Random, syllables: int) -> str:
 def words_of_split(words: list[str], split: str) -> tuple[str, ...]:
     """The share of the distinct words that belongs to a split, in their order."""
     unique = list(dict.fromkeys(words))
-    ends, total = {}, 0.0
+    ends = {}
+    total = 0.0
     for name in SPLITS:
         start, total = total, total + SHARES[name]
         ends[name] = (round(start * len(unique)), round(total * len(unique)))

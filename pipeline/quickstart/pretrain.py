@@ -1,8 +1,8 @@
 """Pretrains `checkpoints/quickstart-base/`: its tokenizer, its weights and its model card.
 
 Run: `make base-model`. About an hour and a half on one core; equal seeds and library versions
-give an equal model. Progress goes to `checkpoints/quickstart-base.log`; a run that was stopped
-goes on from `checkpoints/.quickstart-base.pt`.
+give an equal model. Progress goes to `checkpoints/quickstart-base.log`; an interrupted run
+resumes from `checkpoints/.quickstart-base.pt`.
 """
 
 import hashlib

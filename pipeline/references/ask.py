@@ -1,4 +1,4 @@
-"""Sends held-out prompts to an OpenAI-compatible endpoint, and pays for no answer twice.
+"""Sends held-out prompts to an OpenAI-compatible endpoint, and never requests an answer twice.
 
 Greedy chat completions of one user message, several at a time. The first prompt is sent alone, so a wrong key or model costs one
 request. Transient failures (429, 5xx, timeouts, cut connections, garbled bodies) are retried after a wait; anything else ends the
@@ -18,7 +18,7 @@ from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
 from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, ready_key
 from pipeline.store.records import Example, Prediction, Prompt, as_turns, first_stop
-from pipeline.store.row_log import Kept
+from pipeline.store.row_log import RowLog
 
 MAX_STOP_STRINGS = 4
 """Stop strings that servers accept; answers are cut at all of them here as well."""
@@ -71,7 +71,12 @@ class Price(Protocol):
 
 
 def answers(
-    call: EndpointSettings, ask: AnswerLimits, heldout: list[Example], path: Path, offline: bool = False, sleep: Sleep = asyncio.sleep
+    settings: EndpointSettings,
+    limits: AnswerLimits,
+    heldout: list[Example],
+    path: Path,
+    offline: bool = False,
+    sleep: Sleep = asyncio.sleep,
 ) -> list[Reply]:
     """A reply for every held-out example, in their order.
 
@@ -81,25 +86,25 @@ def answers(
         sleep: waits between tries.
 
     Raises:
-        RecipeError: the endpoint is no base URL.
+        RecipeError: the endpoint is not a base URL.
         MachineError: offline, no openai package or no key.
         ModelError: the endpoint refuses a request, or does not answer. The finished replies stay in `path`.
     """
-    endpoint = Endpoint(call, ready_key(call, offline))
-    with Kept(path, is_reply) as log, meter("asking", len(heldout), "questions") as progress:
+    endpoint = Endpoint(settings, ready_key(settings, offline))
+    with RowLog(path, is_reply) as log, meter("asking", len(heldout), "questions") as progress:
         replies = {reply.example: reply for reply in (Reply(**row) for row in log.rows)}
         unanswered = [example for example in heldout if example.id not in replies]
         progress.advance(len(heldout) - len(unanswered))
 
-        def take(reply: Reply) -> None:
+        def store_reply(reply: Reply) -> None:
             log.add(asdict(reply))
             replies[reply.example] = reply
             progress.advance()
 
         try:
-            asyncio.run(Asker(endpoint, ask, take, progress, sleep).run(unanswered))
+            asyncio.run(Requester(endpoint, limits, store_reply, progress, sleep).run(unanswered))
         except ModelError as error:
-            raise ModelError(error.problem, f"{error.remedy} Answers kept: {len(replies)} of {len(heldout)}.") from None
+            raise ModelError(error.problem, f"{error.remedy} Answers saved: {len(replies)} of {len(heldout)}.") from None
     return [replies[example.id] for example in heldout]
 
 
@@ -109,21 +114,21 @@ def is_reply(row: dict[str, Any]) -> bool:
     return row.keys() == names and isinstance(row["example"], str) and isinstance(row["text"], str)
 
 
-class Asker:
-    """Examples in, replies out, over one client."""
+class Requester:
+    """Requests a reply for every example over one client."""
 
-    def __init__(self, endpoint: Endpoint, ask: AnswerLimits, take: Callable[[Reply], None], progress: Meter, sleep: Sleep) -> None:
+    def __init__(self, endpoint: Endpoint, limits: AnswerLimits, on_reply: Callable[[Reply], None], progress: Meter, sleep: Sleep) -> None:
         self.endpoint = endpoint
-        self.call = endpoint.call
-        self.ask = ask
-        self.take = take
+        self.settings = endpoint.settings
+        self.limits = limits
+        self.on_reply = on_reply
         self.progress = progress
         self.sleep = sleep
         self.limit_name = "max_tokens"
         self.answered = False
         self.retries = 0
         self.failure: Exception | None = None
-        self.resting: set[asyncio.Task[Any]] = set()
+        self.sleeping_tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, examples: list[Example]) -> None:
         """Pass every reply to `take` as it arrives.
@@ -135,7 +140,7 @@ class Asker:
         async with self.endpoint.connect() as client:
             await self.work(client, iter(examples[:1]))
             remaining = iter(examples[1:])
-            await asyncio.gather(*(self.work(client, remaining) for _ in range(self.call.concurrency)), return_exceptions=True)
+            await asyncio.gather(*(self.work(client, remaining) for _ in range(self.settings.concurrency)), return_exceptions=True)
         if self.failure:
             raise self.failure
 
@@ -145,16 +150,16 @@ class Asker:
             if self.failure:
                 return
             try:
-                self.take(await self.reply(client, example))
+                self.on_reply(await self.reply(client, example))
                 self.answered = True
             except Exception as error:
                 self.failure = self.failure or error
-                for task in self.resting:
+                for task in self.sleeping_tasks:
                     task.cancel()
 
     async def reply(self, client: Any, example: Example) -> Reply:
         """The reply to one prompt, after as many tries as it takes."""
-        patience, tries = self.call.patience, 0
+        patience, tries = self.settings.patience, 0
         while True:
             tries, start = tries + 1, time.monotonic()
             try:
@@ -176,11 +181,11 @@ class Asker:
         """Sleep, unless the failure of another request cancels this one."""
         task = asyncio.current_task()
         assert task is not None
-        self.resting.add(task)
+        self.sleeping_tasks.add(task)
         try:
             await self.sleep(seconds)
         finally:
-            self.resting.discard(task)
+            self.sleeping_tasks.discard(task)
 
     async def request(self, client: Any, prompt: Prompt) -> dict[str, Any]:
         """The body of one answer.
@@ -191,9 +196,9 @@ class Asker:
         """
         import openai
 
-        body: dict[str, Any] = {"temperature": 0, self.limit_name: self.ask.max_new_tokens}
-        body |= {"stop": list(self.ask.stop[:MAX_STOP_STRINGS])} if self.ask.stop else {}
-        body |= {"model": self.call.model, "messages": [asdict(turn) for turn in as_turns(prompt)]}
+        body: dict[str, Any] = {"temperature": 0, self.limit_name: self.limits.max_new_tokens}
+        body |= {"stop": list(self.limits.stop[:MAX_STOP_STRINGS])} if self.limits.stop else {}
+        body |= {"model": self.settings.model, "messages": [asdict(turn) for turn in as_turns(prompt)]}
         try:
             raw = await client.chat.completions.with_raw_response.create(**body, extra_headers=self.endpoint.headers())
         except openai.APIStatusError as error:
@@ -216,16 +221,16 @@ class Asker:
         finish = choice.get("finish_reason")
         refused = finish == "content_filter" or bool(message.get("refusal"))
         whole = "" if refused else self.endpoint.cleaned(message.get("content") or "")
-        text = whole[: first_stop(whole, self.ask.stop)]
-        marked = len(text) < len(whole) or choice.get("stop_reason") in self.ask.stop  # vLLM names the string
-        stopped = "refused" if refused else "stop" if marked else "length" if finish == "length" else "eos"
-        counts = reported(body.get("usage"))
+        text = whole[: first_stop(whole, self.limits.stop)]
+        hit_stop_string = len(text) < len(whole) or choice.get("stop_reason") in self.limits.stop  # vLLM names the string
+        stopped = "refused" if refused else "stop" if hit_stop_string else "length" if finish == "length" else "eos"
+        counts = reported_counts(body.get("usage"))
         prompt_tokens, tokens = counts or (estimate(example.text), estimate(whole))
         served = self.endpoint.cleaned(str(body.get("model") or ""))
         return Reply(example.id, text, tokens, stopped, prompt_tokens, counts is not None, tries, round(seconds, 4), served)
 
 
-def reported(usage: object) -> tuple[int, int] | None:
+def reported_counts(usage: object) -> tuple[int, int] | None:
     """Prompt and completion tokens, if the server reports both."""
     counts = (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, dict) else (None, None)
     return (counts[0], counts[1]) if isinstance(counts[0], int) and isinstance(counts[1], int) else None
@@ -263,9 +268,9 @@ def quantile(values: list[float], share: float) -> float | None:
     return values[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
-def cost(used: Mapping[str, Any], price: Price) -> float:
+def usage_cost(usage: Mapping[str, Any], price: Price) -> float:
     """USD for the tokens that usage() counts.
 
     Discounts for cached prompts are unknown, so the bill may be lower; if usage is estimated, it may be higher too.
     """
-    return float(used["prompt_tokens"] * price.input + used["completion_tokens"] * price.output) / 1e6
+    return float(usage["prompt_tokens"] * price.input + usage["completion_tokens"] * price.output) / 1e6

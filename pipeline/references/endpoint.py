@@ -31,17 +31,18 @@ class BusyError(Exception):
 
     def __init__(self, why: str, after: float | None = None) -> None:
         super().__init__(why)
-        self.why, self.after = why, after
+        self.why = why
+        self.after = after
 
 
 def check_address(endpoint: str) -> None:
     """Raise RecipeError unless this is a plain http(s) base URL: one that holds a key would be written into manifests."""
     try:
         parts = urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        good = False
-    if not good:
+        is_valid = False
+    if not is_valid:
         address = re.split("[?#]", endpoint.rpartition("@")[2])[0]  # leave out a password or a key before or after it
         raise RecipeError(f"endpoint '{address}' is not an http or https address", "Give the base URL, as https://api.openai.com/v1")
     if parts.username is not None or parts.query or parts.fragment:
@@ -59,39 +60,40 @@ def on_this_machine(endpoint: str) -> bool:
         return False
 
 
-def ready_key(call: EndpointSettings, offline: bool) -> str:
-    """The key of an endpoint that can be asked from here; empty if none is needed.
+def ready_key(settings: EndpointSettings, offline: bool) -> str:
+    """The API key of an endpoint that is reachable from this machine; empty if none is needed.
 
     Raises:
-        RecipeError: the endpoint is no base URL.
+        RecipeError: the endpoint is not a base URL.
         MachineError: offline, no openai package or no key.
     """
-    check_address(call.endpoint)
-    if offline and not on_this_machine(call.endpoint):
-        problem = f"reference {call.model}: HF_HUB_OFFLINE is set, and {call.endpoint} is not on this machine"
+    check_address(settings.endpoint)
+    if offline and not on_this_machine(settings.endpoint):
+        problem = f"reference {settings.model}: HF_HUB_OFFLINE is set, and {settings.endpoint} is not on this machine"
         raise MachineError(problem, "Unset HF_HUB_OFFLINE to use the endpoint.")
     if find_spec("openai") is None:
-        raise MachineError(f"reference {call.model}: the package openai is not installed", "pip install 'loralift[references]'")
-    return key_of(call)
+        raise MachineError(f"reference {settings.model}: the package openai is not installed", "pip install 'loralift[references]'")
+    return key_of(settings)
 
 
-def key_of(call: EndpointSettings) -> str:
-    """The key from the environment; empty if none is needed.
+def key_of(settings: EndpointSettings) -> str:
+    """The API key from the environment; empty if none is needed.
 
     Raises:
         MachineError: the variable is not set, or cannot be a key.
     """
-    if not call.key_env:
+    if not settings.key_env:
         return ""
-    key = os.environ.get(call.key_env, "").strip()
+    key = os.environ.get(settings.key_env, "").strip()
     if not key:
         raise MachineError(
-            f"reference {call.model}: no key, the environment variable {call.key_env} is not set",
-            f"export {call.key_env}=..., or write key_env: '' for a server without keys.",
+            f"reference {settings.model}: no key, the environment variable {settings.key_env} is not set",
+            f"export {settings.key_env}=..., or write key_env: '' for a server without keys.",
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise MachineError(
-            f"reference {call.model}: {call.key_env} holds no key, but blanks, line ends or other signs", f"Set {call.key_env} again."
+            f"reference {settings.model}: {settings.key_env} does not hold a key, but blanks, line ends or other characters",
+            f"Set {settings.key_env} again.",
         )
     return key
 
@@ -100,7 +102,7 @@ def key_of(call: EndpointSettings) -> str:
 class Endpoint:
     """One endpoint with its key and its error messages."""
 
-    call: EndpointSettings
+    settings: EndpointSettings
     key: str = field(repr=False)
 
     def connect(self) -> Any:
@@ -108,15 +110,16 @@ class Endpoint:
         may be meant for another server."""
         import openai
 
-        patience, here = self.call.patience, on_this_machine(self.call.endpoint)
+        patience = self.settings.patience
+        is_local = on_this_machine(self.settings.endpoint)
         limits = openai.Timeout(patience.timeout, connect=min(10.0, patience.timeout))
         client = openai.AsyncOpenAI(
             api_key=self.key or "none",
-            base_url=self.call.endpoint,
+            base_url=self.settings.endpoint,
             default_headers={"Authorization": f"Bearer {self.key}"},  # wins over OPENAI_CUSTOM_HEADERS
             max_retries=0,
             timeout=limits,
-            http_client=openai.DefaultAsyncHttpxClient(timeout=limits, follow_redirects=False, trust_env=not here),
+            http_client=openai.DefaultAsyncHttpxClient(timeout=limits, follow_redirects=False, trust_env=not is_local),
         )
         client.organization = client.project = None
         return client
@@ -135,12 +138,12 @@ class Endpoint:
             return self.fault(f"says that the quota is used up ({status}): {message}", "Raise it with the provider.")
         if status in TRANSIENT_STATUSES or status >= 500:
             return BusyError(f"{status}: {message}", retry_after(error.response.headers))
-        variable = self.call.key_env or "an environment variable, named by key_env"
+        variable = self.settings.key_env or "an environment variable, named by key_env"
         if status == 401:  # the server's words may hold parts of the key
             return self.fault("refuses the key (401)", f"Put the right key into {variable}.")
         remedy = {
             403: f"The key in {variable} may not use this model."
-            if self.call.key_env
+            if self.settings.key_env
             else "It may need a key: name its variable by key_env.",
             404: "Check the model's name, and the endpoint, which mostly ends in /v1.",
         }.get(status, "The same request would fail again." if status >= 400 else "It is a redirect: give the address that it leads to.")
@@ -156,20 +159,20 @@ class Endpoint:
         if not answered and type(cause).__name__ in UNREACHABLE_ERRORS:
             return self.fault(f"cannot be reached: {message}", "Start the server, or check the endpoint.")
         timed_out = type(error).__name__ == "APITimeoutError"
-        return BusyError(f"nothing came in {self.call.patience.timeout:g} s" if timed_out else f"the connection was cut: {message}")
+        return BusyError(f"nothing came in {self.settings.patience.timeout:g} s" if timed_out else f"the connection was cut: {message}")
 
     def body_of(self, response: Any) -> dict[str, Any]:
         """The JSON object of a response with status 200, with a list of choices. Some proxies report errors with this status."""
         try:
             body = response.json()
         except ValueError:
-            raise BusyError("the answer is no JSON") from None
+            raise BusyError("the response is not JSON") from None
         if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
-            raise BusyError(f"the answer holds no choices: {self.hidden(message_of(body))}")
+            raise BusyError(f"the response holds no choices: {self.hidden(message_of(body))}")
         return body
 
     def fault(self, problem: str, remedy: str) -> ModelError:
-        return ModelError(f"reference {self.call.model} at {self.call.endpoint} {problem}", remedy)
+        return ModelError(f"reference {self.settings.model} at {self.settings.endpoint} {problem}", remedy)
 
     def hidden(self, message: str) -> str:
         """A server's message on one line, without the key."""

@@ -6,7 +6,7 @@ the standard library and `isolation` only. Each of three processes starts the ne
     outer    makes the namespaces (a PID namespace holds for children only), starts the keeper and waits for its end
     keeper   process 1 of the new namespaces: builds the root file system, starts the program, watches it. When it ends
              the kernel kills every process inside, whatever session or process group they hide in.
-    program  gives up every right, takes the limits on, then runs the text
+    program  drops all privileges, sets its limits, then runs the text
 """
 
 import contextlib
@@ -57,51 +57,58 @@ def main() -> NoReturn:
 
 def supervise(job: dict[str, Any]) -> dict[str, Any]:
     """Start the program and monitor it to its end. Raises OSError if it cannot be started."""
-    output, out = os.pipe()
-    ask, give = os.pipe()
-    hear, tell = os.pipe()
+    output_read, output_write = os.pipe()
+    token_read, token_write = os.pipe()
+    report_read, report_write = os.pipe()
     started = time.monotonic()
     pid = os.fork()
     if not pid:
         try:
-            become_program(job, out, ask, tell)
+            become_program(job, output_write, token_read, report_write)
         finally:
             os._exit(NO_START)
-    for fd in (out, ask, tell):
+    for fd in (output_write, token_read, report_write):
         os.close(fd)
     # Made after the fork: the program's memory never holds it before it has come to its end.
     token = os.urandom(16).hex().encode()
     with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
-        os.write(give, token)
-    monitor = ProcessMonitor(pid, {output: b"", hear: b""}, output, started + job["seconds"])
+        os.write(token_write, token)
+    monitor = ProcessMonitor(pid, {output_read: b"", report_read: b""}, output_read, started + job["seconds"])
     reason = monitor.until_the_end(job)
-    seconds, message = time.monotonic() - started, monitor.read[hear]
+    seconds = time.monotonic() - started
+    message = monitor.read[report_read]
     if not message.startswith(b"ready\n") and not reason:
         raise OSError(errno.EPERM, message.decode("utf-8", "replace") or "it ended before it began", "limits")
-    reason = reason or verdict(monitor.status, message.removeprefix(b"ready\n"), token)
-    return {"reason": reason, "seconds": seconds, "output": monitor.read[output].decode("utf-8", "replace")}
+    reason = reason or exit_reason(monitor.status, message.removeprefix(b"ready\n"), token)
+    return {"reason": reason, "seconds": seconds, "output": monitor.read[output_read].decode("utf-8", "replace")}
 
 
 class ProcessMonitor:
     """Watches the running program: its output (the last bytes) and whether it has ended."""
 
     def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float) -> None:
-        self.pid, self.read, self.output, self.deadline = pid, read, output, deadline
-        self.open, self.written, self.status, self.parent = set(read), 0, 0, os.getppid()
+        self.pid = pid
+        self.read = read
+        self.output = output
+        self.deadline = deadline
+        self.open = set(read)
+        self.written = 0
+        self.status = 0
+        self.parent = os.getppid()
         for fd in read:
             os.set_blocking(fd, False)
 
     def until_the_end(self, job: dict[str, Any]) -> str:
         """The limit that the program exceeded; empty if it ended by itself."""
-        looked = 0.0
+        last_check = 0.0
         while True:
             remaining = self.deadline - time.monotonic()
             ready, _, _ = select.select(list(self.open), [], [], max(0.0, min(POLL_SECONDS if self.open else FAST_POLL_SECONDS, remaining)))
-            over = not self.drain(ready, job["output"])
+            over_output_limit = not self.drain(ready, job["output"])
             ended = self.reap()
             if ended:
-                over = over or not self.drain(list(self.open), job["output"])
-            if over:
+                over_output_limit = over_output_limit or not self.drain(list(self.open), job["output"])
+            if over_output_limit:
                 return "output limit"
             if ended:
                 return ""
@@ -109,12 +116,12 @@ class ProcessMonitor:
                 return "time limit"
             if os.getppid() != self.parent:  # without isolation the keeper itself must notice that its parent is gone
                 return "killed: SIGKILL"
-            if (now := time.monotonic()) - looked >= POLL_SECONDS:
-                looked = now
-                if passed := exceeded_limit(job):
-                    return passed
+            if (now := time.monotonic()) - last_check >= POLL_SECONDS:
+                last_check = now
+                if limit := exceeded_limit(job):
+                    return limit
 
-    def drain(self, ready: list[int], most: int) -> bool:
+    def drain(self, ready: list[int], max_bytes: int) -> bool:
         """Read what the pipes hold; False if the program has written more than allowed."""
         for fd in ready:
             try:
@@ -124,10 +131,11 @@ class ProcessMonitor:
             if not new:
                 self.open.discard(fd)
             if fd == self.output:
-                self.read[fd], self.written = (self.read[fd] + new)[-OUTPUT_TAIL_BYTES:], self.written + len(new)
+                self.read[fd] = (self.read[fd] + new)[-OUTPUT_TAIL_BYTES:]
+                self.written += len(new)
             else:
                 self.read[fd] = (self.read[fd] + new)[:OUTPUT_TAIL_BYTES]
-        return self.written <= most
+        return self.written <= max_bytes
 
     def reap(self) -> bool:
         """Collect the dead, orphans too; True once the program itself is among them."""
@@ -190,7 +198,7 @@ def kill_rest() -> None:
             pass
 
 
-def verdict(status: int, message: bytes, token: bytes) -> str:
+def exit_reason(status: int, message: bytes, token: bytes) -> str:
     """The reason, as listed in sandbox.py. What the program reports of itself is trusted only if it is not a pass."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
@@ -198,30 +206,30 @@ def verdict(status: int, message: bytes, token: bytes) -> str:
         return {"SIGXCPU": "time limit", "SIGXFSZ": "file limit"}.get(name, f"killed: {name}")
     if code == 0:
         return "passed" if message == token else "early exit"
-    claim = "".join(c if c.isprintable() else " " for c in message.decode("utf-8", "replace"))[:120]
-    return claim if claim in FIXED_REASONS or claim.startswith("error: ") else "early exit"
+    reported_reason = "".join(c if c.isprintable() else " " for c in message.decode("utf-8", "replace"))[:120]
+    return reported_reason if reported_reason in FIXED_REASONS or reported_reason.startswith("error: ") else "early exit"
 
 
-def become_program(job: dict[str, Any], out: int, ask: int, tell: int) -> NoReturn:
-    """Turn this process into the program: its streams, its rights, its limits, then its text."""
+def become_program(job: dict[str, Any], output_write: int, token_read: int, report_write: int) -> NoReturn:
+    """Turn this process into the program: set up streams, drop privileges, set limits, run the text."""
     os.setsid()
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    os.dup2(output_write, 1)
+    os.dup2(output_write, 2)
     # Unpredictable descriptors, above those that a program gets when it opens files.
-    place = 20 + os.urandom(1)[0] % 40
-    ask, tell = os.dup2(ask, place, inheritable=False), os.dup2(tell, place + 1, inheritable=False)
+    descriptor = 20 + os.urandom(1)[0] % 40
+    token_read, report_write = os.dup2(token_read, descriptor, inheritable=False), os.dup2(report_write, descriptor + 1, inheritable=False)
     for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd not in (0, 1, 2, ask, tell):
+        if fd not in (0, 1, 2, token_read, report_write):
             os.closerange(fd, fd + 1)
     try:
         if job["jailed"]:
             isolation.give_up_rights()
         set_limits(job)
     except OSError as error:
-        os.write(tell, str(error).encode())
+        os.write(report_write, str(error).encode())
         os._exit(NO_START)
-    os.write(tell, b"ready\n")
-    run_program(job["program"], ask, tell)
+    os.write(report_write, b"ready\n")
+    run_program(job["program"], token_read, report_write)
 
 
 def set_limits(job: dict[str, Any]) -> None:
@@ -243,21 +251,26 @@ def set_limits(job: dict[str, Any]) -> None:
         resource.setrlimit(which, (bound[0], bound[1]))
 
 
-def run_program(text: str, ask: int, tell: int) -> NoReturn:
+def run_program(text: str, token_read: int, report_write: int) -> NoReturn:
     """Run the text as a module called "program", so that a block under `if __name__ == "__main__"` is left out."""
-    read, write, leave, getpid, me = os.read, os.write, os._exit, os.getpid, os.getpid()
+    read = os.read
+    write = os.write
+    leave = os._exit
+    getpid = os.getpid
+    own_pid = os.getpid()
     module = type(sys)("program")
     for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
         del sys.modules[name]
-    sys.modules["program"], sys.argv = module, ["program"]
+    sys.modules["program"] = module
+    sys.argv = ["program"]
     compiled = False
     try:
         code = compile(text, "<program>", "exec", dont_inherit=True)
         compiled = True
         exec(code, module.__dict__)
     except BaseException as error:
-        if getpid() == me:
-            write(tell, (reason_of(error) if compiled else "syntax error").encode("utf-8", "replace"))
+        if getpid() == own_pid:
+            write(report_write, (reason_of(error) if compiled else "syntax error").encode("utf-8", "replace"))
             print_traceback(error)
         leave(1)
     try:
@@ -265,8 +278,8 @@ def run_program(text: str, ask: int, tell: int) -> NoReturn:
         sys.stderr.flush()
     except BaseException:
         pass
-    if getpid() == me:  # a fork of the program does not report for it
-        write(tell, read(ask, 32))
+    if getpid() == own_pid:  # a fork of the program does not report for it
+        write(report_write, read(token_read, 32))
     leave(0)
 
 

@@ -67,8 +67,8 @@ def enter(job: dict[str, Any]) -> None:
 def identities() -> tuple[str, str]:
     """The lines of uid_map and gid_map.
 
-    The kernel does not hold user 0 of the machine to a limit on processes, under whatever name, so where root asks the
-    program becomes a user that nobody is: one of the highest that can be had here. An ordinary user stays the same user.
+    The kernel enforces no process limit on user 0 of the machine, whatever it is mapped to, so for root the program runs as an
+    unused user: one of the highest ids that are available. An ordinary user stays the same user.
     """
     if os.geteuid() != 0:
         return f"{INSIDE} {os.geteuid()} 1\n", f"{INSIDE} {os.getegid()} 1\n"
@@ -173,7 +173,8 @@ def give_up_rights() -> None:
             break
     if os.geteuid() == 0:
         os.setresuid(INSIDE, INSIDE, INSIDE)
-    header, none = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
     call("capset", header, none)
     call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     filter_calls()

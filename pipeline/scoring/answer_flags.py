@@ -11,7 +11,7 @@ PROBE = 16
 def flags(prediction: Prediction, answer: str | None) -> list[str]:
     """The flags of one answer; see ParsedArm.flags."""
     cut = prediction.stopped == "length"
-    loops = cut and endless(prediction.text)
+    loops = cut and ends_in_loop(prediction.text)
     holds = {
         "unparsed": answer is None,
         "truncated": cut and not loops,
@@ -22,7 +22,7 @@ def flags(prediction: Prediction, answer: str | None) -> list[str]:
     return [flag for flag, is_set in holds.items() if is_set]
 
 
-def endless(text: str) -> bool:
+def ends_in_loop(text: str) -> bool:
     """Whether the text ends in a loop: for some period p its last 3 p characters, and at least its last quarter, repeat every p.
 
     Texts shorter than SHORTEST_LOOP never do. A list that counts up (`1, 2, 3, ...`) is not a loop.

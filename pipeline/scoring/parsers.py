@@ -251,7 +251,8 @@ def whole_pieces(text: str) -> str | None:
         if not unindented:
             return None
         end = unindented[-1]
-    shift, defined = int(is_body(text)), False
+    shift = int(is_body(text))
+    defined = False
     for statement in parsed:
         if defined and not isinstance(statement, HELPER):
             end = statement.lineno - 1 - shift

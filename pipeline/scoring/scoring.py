@@ -45,7 +45,7 @@ class Settings:
     """The first one is primary: it decides the task."""
     confidence: float = 0.95
     resamples: int = 10_000
-    interval: stats.Method = "bca"
+    interval: stats.IntervalMethod = "bca"
     seed: int = 0
     """Seed of the resampling."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -294,8 +294,8 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
         primary=name == settings.metrics[0],
         n=scores.values.shape[1],
         seeds=seeds,
-        base=float(resampled.whole[stats.BASE]),
-        tuned=float(resampled.whole[stats.TUNED]),
+        base=float(resampled.observed[stats.BASE]),
+        tuned=float(resampled.observed[stats.TUNED]),
         lift=lift.value,
         low=lift.low,
         high=lift.high,
@@ -310,11 +310,11 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
 def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: ComparisonInputs) -> ArmScores:
     """One metric's entry in ComparisonResult.other_arms."""
     rows: list[OtherArm] = []
-    for index, name in enumerate(inputs.others[: len(resampled.whole) - 2], start=2):
+    for index, name in enumerate(inputs.others[: len(resampled.observed) - 2], start=2):
         low, high = resampled.score_interval(index)
         row: OtherArm = {
             "name": name,
-            "score": float(resampled.whole[index]),
+            "score": float(resampled.observed[index]),
             "score_low": low,
             "score_high": high,
             **as_lift(resampled, stats.TUNED, index),

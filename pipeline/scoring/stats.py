@@ -19,15 +19,15 @@ from pipeline.store.records import Example
 
 Array = NDArray[np.float64]
 Aggregate = Callable[[Array], Array]
-Method = Literal["bca", "percentile"]
+IntervalMethod = Literal["bca", "percentile"]
 
 BASE, TUNED = 0, 1
 """Indices of the arms among scores; the other arms follow in their order."""
-CELLS = 2**16
-"""Weights in a chunk of resamples (half a MiB): they stay in the processor's cache."""
-PRODUCT = 2**18
-"""Largest matrix product, in multiplications, that OpenBLAS runs on the calling thread. Larger ones start threads that wait for each
-other: on two busy cores the statistics took thirty times as long."""
+CHUNK_WEIGHTS = 2**16
+"""Weights in a chunk of resamples (half a MiB), so that they fit into the processor's cache."""
+MAX_PRODUCT = 2**18
+"""Limit of one matrix product, in multiplications: OpenBLAS runs it on the calling thread. Larger ones start threads that wait for each
+other; on two busy cores the statistics took thirty times as long."""
 TIE = 1e-12
 """Lifts that differ by less are equal: the order of a sum changes its last bits."""
 
@@ -53,14 +53,15 @@ class Arms:
         start = arm if arm <= TUNED else arm + self.seeds - 1
         return slice(start, start + (self.seeds if arm == TUNED else 1))
 
-    def scores(self, totals: Array, chosen: Array | None = None) -> Array:
+    def scores(self, totals: Array, seed_weights: Array | None = None) -> Array:
         """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k).
 
         Args:
             chosen: weights (..., seeds) of the seeds in the mean that is the score of tuned; equal ones where None.
         """
-        scores, end = self.aggregate(totals), 1 + self.seeds
-        tuned = scores[..., 1:end].mean(axis=-1) if chosen is None else (scores[..., 1:end] * chosen).sum(axis=-1)
+        scores = self.aggregate(totals)
+        end = 1 + self.seeds
+        tuned = scores[..., 1:end].mean(axis=-1) if seed_weights is None else (scores[..., 1:end] * seed_weights).sum(axis=-1)
         return np.concatenate([scores[..., :1], tuned[..., None], scores[..., end:]], axis=-1)
 
 
@@ -80,31 +81,31 @@ class Resampled:
     """Bootstrap, jackknife and randomization scores of one metric; an arm is its index among scores: BASE, TUNED, 2, 3, ..."""
 
     arms: Arms
-    whole: Array
+    observed: Array
     """Scores (2 + others,) over all examples."""
     bootstrap_scores: Array
     """Scores (resamples, 2 + others) of bootstrap resamples."""
-    left_out: Array
+    jackknife_scores: Array
     """Scores (groups, 2 + others) without each group."""
-    swapped: Array | None
+    swap_sums: Array | None
     """Summed statistics (resamples, arms, k) of the groups that change places in the randomization test; None where every test is exact."""
     confidence: float
-    method: Method
+    method: IntervalMethod
 
     def difference(self, one: int, other: int) -> Difference:
         """Arm `one` minus arm `other`, with interval and p."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
-        value, bootstrap_scores, left_out = (
-            scores[..., one] - scores[..., other] for scores in (self.whole, self.bootstrap_scores, self.left_out)
+        value, bootstrap_scores, jackknife_scores = (
+            scores[..., one] - scores[..., other] for scores in (self.observed, self.bootstrap_scores, self.jackknife_scores)
         )
-        low, high = interval(float(value), bootstrap_scores, left_out, self.confidence, self.method)
+        low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
         return Difference(float(value), low, high, self.p(one, other))
 
     def p(self, one: int, other: int) -> float:
         """Exact McNemar test where `is_mcnemar`, else paired randomization."""
         if not self.is_mcnemar(one, other):
-            return randomization(self.arms, one, other, self.swapped, len(self.bootstrap_scores))
+            return randomization(self.arms, one, other, self.swap_sums, len(self.bootstrap_scores))
         first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(arm)])[:, 0] for arm in (one, other))
         return exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
 
@@ -114,10 +115,10 @@ class Resampled:
 
     def score_interval(self, arm: int) -> tuple[float, float]:
         """Interval of one arm's score; Wilson's for a share of right answers, since it is valid at 0 and 1 too, else as `interval`."""
-        whole = float(self.whole[arm])
+        observed = float(self.observed[arm])
         if self.is_mcnemar(arm, arm):
-            return wilson(whole, self.arms.groups, self.confidence)
-        return interval(whole, self.bootstrap_scores[:, arm], self.left_out[:, arm], self.confidence, self.method)
+            return wilson(observed, self.arms.groups, self.confidence)
+        return interval(observed, self.bootstrap_scores[:, arm], self.jackknife_scores[:, arm], self.confidence, self.method)
 
     def standard_error(self, one: int, other: int) -> float:
         """Standard error of the difference: standard deviation over the bootstrap resamples."""
@@ -141,21 +142,23 @@ def stack(statistics: Array, aggregate: Aggregate, group_ids: NDArray[np.int64] 
     return Arms(sums, aggregate, seeds)
 
 
-def resample(metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: Method = "bca") -> list[Resampled]:
+def resample(
+    metrics: Sequence[Arms], resamples: int, seed: int, confidence: float = 0.95, method: IntervalMethod = "bca"
+) -> list[Resampled]:
     """Resample all metrics of one task at once; they have the same groups, the same seeds, and any arms."""
     resampled = bootstrap(metrics, resamples, seed)
     swapped = iter(swap([arms for arms in metrics if needs_swaps(arms)], resamples, seed))
     results = []
     for arms, scores in zip(metrics, resampled, strict=True):
         total = arms.sums.sum(axis=0)
-        left_out = arms.scores(total - arms.sums)
+        jackknife_scores = arms.scores(total - arms.sums)
         results.append(
             Resampled(
                 arms=arms,
-                whole=arms.scores(total),
+                observed=arms.scores(total),
                 bootstrap_scores=scores,
-                left_out=left_out,
-                swapped=next(swapped) if needs_swaps(arms) else None,
+                jackknife_scores=jackknife_scores,
+                swap_sums=next(swapped) if needs_swaps(arms) else None,
                 confidence=confidence,
                 method=method,
             )
@@ -173,23 +176,25 @@ def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]
     With several seeds these are drawn with replacement too, independently of the groups (the pigeonhole bootstrap
     of crossed factors, Owen 2007, doi:10.1214/07-AOAS122).
     """
-    rng, groups, seeds = np.random.default_rng(seed), metrics[0].groups, metrics[0].seeds
-    columns = side_by_side(metrics)
+    rng = np.random.default_rng(seed)
+    groups = metrics[0].groups
+    seeds = metrics[0].seeds
+    columns = stacked_columns(metrics)
     scores = [np.empty((resamples, arms.sums.shape[1] - seeds + 1)) for arms in metrics]
-    for part in chunks(resamples, groups):
-        totals = product(draws(rng, part.stop - part.start, groups), columns)
-        chosen = draws(rng, len(totals), seeds) / seeds
-        for arms, rows, sums in zip(metrics, scores, apart(totals, metrics), strict=True):
-            rows[part] = arms.scores(sums, chosen)
+    for chunk in chunks(resamples, groups):
+        totals = product(draws(rng, chunk.stop - chunk.start, groups), columns)
+        seed_weights = draws(rng, len(totals), seeds) / seeds
+        for arms, rows, sums in zip(metrics, scores, split_by_metric(totals, metrics), strict=True):
+            rows[chunk] = arms.scores(sums, seed_weights)
     return scores
 
 
-def side_by_side(metrics: Sequence[Arms]) -> Array:
+def stacked_columns(metrics: Sequence[Arms]) -> Array:
     """The statistics of all metrics as columns (groups, columns)."""
     return np.hstack([arms.sums.reshape(arms.groups, -1) for arms in metrics])
 
 
-def apart(totals: Array, metrics: Sequence[Arms]) -> list[Array]:
+def split_by_metric(totals: Array, metrics: Sequence[Arms]) -> list[Array]:
     """Totals (resamples, columns) as those of each metric (resamples, arms, k)."""
     ends = np.cumsum([arms.sums[0].size for arms in metrics])[:-1]
     parts = np.split(totals, ends, axis=1)
@@ -197,9 +202,9 @@ def apart(totals: Array, metrics: Sequence[Arms]) -> list[Array]:
 
 
 def product(weights: Array, columns: Array) -> Array:
-    """The matrix product of weights (r, groups) and columns (groups, c), in pieces of at most PRODUCT multiplications."""
+    """The matrix product of weights (r, groups) and columns (groups, c), in pieces of at most MAX_PRODUCT multiplications."""
     total = np.zeros((len(weights), columns.shape[1]))
-    step = max(1, PRODUCT // max(1, total.size))
+    step = max(1, MAX_PRODUCT // max(1, total.size))
     for start in range(0, len(columns), step):
         total += weights[:, start : start + step] @ columns[start : start + step]
     return total
@@ -212,16 +217,16 @@ def draws(rng: np.random.Generator, rows: int, size: int) -> Array:
 
 
 def chunks(resamples: int, groups: int) -> Iterator[slice]:
-    step = max(1, CELLS // groups)
+    step = max(1, CHUNK_WEIGHTS // groups)
     for start in range(0, resamples, step):
         yield slice(start, min(start + step, resamples))
 
 
-def interval(value: float, resampled: Array, left_out: Array, confidence: float, method: Method) -> tuple[float, float]:
+def interval(value: float, resampled: Array, jackknife_values: Array, confidence: float, method: IntervalMethod) -> tuple[float, float]:
     """Two-sided interval of a score or difference from its bootstrap distribution `resampled` (resamples,).
 
     `percentile` takes the quantiles as they are; `bca` shifts them for bias and skewness (Efron 1987,
-    doi:10.1080/01621459.1987.10478410), with the acceleration from the values `left_out` (groups,) without one group each.
+    doi:10.1080/01621459.1987.10478410), with the acceleration from the jackknife values (groups,), each without one group.
     If all resamples agree the interval is that point.
     """
     if np.ptp(resampled) <= TIE:
@@ -230,7 +235,7 @@ def interval(value: float, resampled: Array, left_out: Array, confidence: float,
     if method == "bca":
         below = (np.mean(resampled < value - TIE) + np.mean(resampled <= value + TIE)) / 2
         half = 0.5 / len(resampled)
-        tails = bca_tails(tails, bias=float(np.clip(below, half, 1 - half)), acceleration=acceleration(left_out))
+        tails = bca_tails(tails, bias=float(np.clip(below, half, 1 - half)), acceleration=acceleration(jackknife_values))
     low, high = np.quantile(resampled, tails)
     return float(low), float(high)
 
@@ -243,9 +248,9 @@ def bca_tails(tails: Sequence[float], bias: float, acceleration: float) -> list[
     return [normal.cdf(shift + z / (1 - acceleration * z)) for z in moved]
 
 
-def acceleration(left_out: Array) -> float:
+def acceleration(jackknife_values: Array) -> float:
     """Skewness of the jackknife values (groups,), divided by 6 (Efron 1987, equation 6.6)."""
-    influence = left_out.mean() - left_out
+    influence = jackknife_values.mean() - jackknife_values
     square = float((influence**2).sum())
     return float((influence**3).sum()) / (6 * square**1.5) if square > TIE**2 else 0.0
 
@@ -254,47 +259,49 @@ def swap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]:
     """Summed statistics (resamples, arms, k) of every metric over the groups that a fair coin chooses in each resample."""
     if not metrics:
         return []
-    columns = side_by_side(metrics)
+    columns = stacked_columns(metrics)
     totals = np.empty((resamples, columns.shape[1]))
-    for part, chosen in zip(chunks(resamples, metrics[0].groups), random_swaps(metrics[0].groups, resamples, seed), strict=True):
-        totals[part] = product(chosen, columns)
-    return apart(totals, metrics)
+    for chunk, is_swapped in zip(chunks(resamples, metrics[0].groups), random_swaps(metrics[0].groups, resamples, seed), strict=True):
+        totals[chunk] = product(is_swapped, columns)
+    return split_by_metric(totals, metrics)
 
 
-def randomization(arms: Arms, one: int, other: int, swapped: Array | None, resamples: int) -> float:
+def randomization(arms: Arms, one: int, other: int, swap_sums: Array | None, resamples: int) -> float:
     """Two-sided p of the paired randomization test: within each group the two arms change places or do not.
 
     Exact over all 2^groups swaps where these are no more than `resamples`, otherwise (count + 1) / (resamples + 1)
     over the random ones of `swap` (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
     For a mean metric this is the sign-flip test. Several seeds are swapped together, so the variation between seeds is not tested.
     """
-    mine, yours = arms.rows(one), arms.rows(other)
-    gap = arms.sums[:, mine] - arms.sums[:, yours]
+    one_rows, other_rows = arms.rows(one), arms.rows(other)
+    gap = arms.sums[:, one_rows] - arms.sums[:, other_rows]
     gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups with equal answers in both arms change nothing
     flat = gap.reshape(len(gap), int(np.prod(gap.shape[1:])))
     total = arms.sums.sum(axis=0)
 
-    def as_far(moved: Array) -> int:
-        lifts = (arms.aggregate(total[mine] - moved) - arms.aggregate(total[yours] + moved)).mean(axis=1)
+    def count_as_extreme(moved: Array) -> int:
+        lifts = (arms.aggregate(total[one_rows] - moved) - arms.aggregate(total[other_rows] + moved)).mean(axis=1)
         return int((np.abs(lifts) >= observed).sum())
 
-    observed = abs(float(np.mean(arms.aggregate(total[mine]) - arms.aggregate(total[yours])))) - TIE
+    observed = abs(float(np.mean(arms.aggregate(total[one_rows]) - arms.aggregate(total[other_rows])))) - TIE
     if 2 ** min(len(gap), 62) <= resamples:
-        return sum(as_far(product(chosen, flat).reshape(-1, *gap.shape[1:])) for chosen in all_swaps(len(gap))) / float(2 ** len(gap))
-    assert swapped is not None
-    return (as_far(swapped[:, mine] - swapped[:, yours]) + 1) / (len(swapped) + 1)
+        return sum(count_as_extreme(product(chosen, flat).reshape(-1, *gap.shape[1:])) for chosen in all_swaps(len(gap))) / float(
+            2 ** len(gap)
+        )
+    assert swap_sums is not None
+    return (count_as_extreme(swap_sums[:, one_rows] - swap_sums[:, other_rows]) + 1) / (len(swap_sums) + 1)
 
 
 def all_swaps(groups: int) -> Iterator[Array]:
     """Every row (groups,) of zeros and ones, once."""
-    for part in chunks(2**groups, max(1, groups)):
-        yield (np.arange(part.start, part.stop)[:, None] >> np.arange(groups) & 1).astype(np.float64)
+    for chunk in chunks(2**groups, max(1, groups)):
+        yield (np.arange(chunk.start, chunk.stop)[:, None] >> np.arange(groups) & 1).astype(np.float64)
 
 
 def random_swaps(groups: int, resamples: int, seed: int) -> Iterator[Array]:
     rng = np.random.default_rng(seed)
-    for part in chunks(resamples, groups):
-        rows = part.stop - part.start
+    for chunk in chunks(resamples, groups):
+        rows = chunk.stop - chunk.start
         bits = np.frombuffer(rng.bytes((rows * groups + 7) // 8), dtype=np.uint8)
         yield np.unpackbits(bits, count=rows * groups).reshape(rows, groups).astype(np.float64)
 

@@ -13,7 +13,7 @@ CANNOT_TELL: Final = "cannot tell"
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
-def adjusted(p: Sequence[float], correction: Correction) -> list[float]:
+def adjust(p: Sequence[float], correction: Correction) -> list[float]:
     """p over the whole family of tests, in the given order."""
     return stats.holm(p) if correction == "holm" else list(p)
 

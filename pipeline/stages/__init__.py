@@ -1,8 +1,8 @@
 """One file per stage, found by its name: data, training, predictions, comparison, report; a new stage (an export, say) is one more.
 
-A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (a person raises it when results
-can change, and no clean-up forgets its artifacts), `NEEDS`, what a job of it takes, and `DATA`, folders that it reads beside
-code. The table below is all that the rest of the package knows of stages. Imports every room below it, and no other stage.
+A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (raised by hand when results can
+change; `gc` keeps its artifacts), `NEEDS`, what a job of it needs, and `DATA`, folders that it reads besides code. The other
+modules know of stages only what the table below holds. Imports every room below it, and no other stage.
 Start with `finetune.py`: `train()` is the training loop, top to bottom.
 """
 
@@ -19,7 +19,7 @@ from pipeline.data import task
 from pipeline.store import import_closure
 
 ORDER = ("prepare", "finetune", "generate", "reference", "relevance", "general_loss", "speed", "compare", "report")
-"""How people read the stages. A stage file that is not named here comes last."""
+"""The order in which people read the stages. A stage file that is not listed here comes last."""
 NAME_WIDTH = max(map(len, ORDER))
 """Characters of a column of stage names on a terminal."""
 WEIGHTS, GPU, NETWORK = "weights", "gpu", "network"
@@ -45,10 +45,12 @@ class Stage:
         return hasattr(self.module, "VERSION")
 
     def version(self, params: Mapping[str, Any]) -> int | str:
-        """What enters the key of a job: VERSION, or for a cheap stage the hash of its code, in which only the tasks in params count."""
+        """The version in a job's key: VERSION, or for a cheap stage the hash of its code, with no other tasks than those in params."""
         if self.is_expensive:
             return int(self.module.VERSION)
-        return code(self.file, frozenset(import_closure.text(params)) & shipped_tasks(), tuple(getattr(self.module, "DATA", ())))
+        return code_version(
+            self.file, frozenset(import_closure.strings_in(params)) & shipped_tasks(), tuple(getattr(self.module, "DATA", ()))
+        )
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -62,8 +64,8 @@ class Stage:
 
 def names() -> list[str]:
     """Every stage file, in the order of ORDER."""
-    place = {name: number for number, name in enumerate(ORDER)}
-    return sorted((module.name for module in iter_modules(__path__)), key=lambda name: (place.get(name, len(ORDER)), name))
+    rank = {name: number for number, name in enumerate(ORDER)}
+    return sorted((module.name for module in iter_modules(__path__)), key=lambda name: (rank.get(name, len(ORDER)), name))
 
 
 def find(name: str) -> Stage:
@@ -77,7 +79,7 @@ def table() -> list[Stage]:
 
 
 @cache
-def code(file: Path, tasks: frozenset[str], data: tuple[Path, ...]) -> str:
+def code_version(file: Path, tasks: frozenset[str], data: tuple[Path, ...]) -> str:
     return import_closure.version(file, tasks, data)
 
 
@@ -87,5 +89,5 @@ def shipped_tasks() -> frozenset[str]:
 
 
 def expensive() -> list[str]:
-    """Names of the stages whose work is never thrown away or repeated without need."""
+    """Names of the expensive stages."""
     return [stage.name for stage in table() if stage.is_expensive]

@@ -137,7 +137,7 @@ def paragraphs_suite(work: Work) -> Suite:
     """Loss on plain English; a base that guesses no better than evenly has nothing to lose there."""
     losses = Artifact.open(folder_of(work, PARAGRAPHS))
     suite = non_inferiority.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
-    measurable = non_inferiority.knows(suite["base"], losses.facts["vocabulary"], suite["margin"])
+    measurable = non_inferiority.has_something_to_lose(suite["base"], losses.facts["vocabulary"], suite["margin"])
     return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
 
 

@@ -1,8 +1,8 @@
 """Trains an adapter over a frozen 4-bit base. Read `train()` from top to bottom.
 
 The loss of an optimizer step is the sum over all its target tokens divided by their number, so how the
-step is cut into micro-batches never changes the result. What a crash would lose is kept in the resume
-folder; a run that was killed and started again ends with the same bytes as one that never was.
+step is cut into micro-batches never changes the result. Resume points are saved in the
+resume folder; a run that was killed and restarted ends with the same bytes as an uninterrupted one.
 """
 
 import math
@@ -39,7 +39,7 @@ def run(work: Work) -> dict[str, Any]:
     seed_everything(params["seed"])  # before the adapter exists: its weights may be random
     model = adapters.attach(base, params)
     try:
-        return train(work, model, Rows(train_rows, dev_rows, render.pad_id))
+        return train(work, model, TrainingData(train_rows, dev_rows, render.pad_id))
     finally:
         model.unload()
 
@@ -51,24 +51,24 @@ def tokenized(work: Work, examples: list[records.Example], render: renderer.Rend
 
 
 def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
-    """The same prompts and the same targets in another order: what training on this form, length and mix of answers alone gives."""
+    """The same examples with their targets shuffled: training on them can teach only the form, length and distribution of answers."""
     targets = [example.target for example in examples]
     random.Random(f"shuffled {seed}").shuffle(targets)
     return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Token rows of the training part."""
+class TrainingData:
+    """Token rows of the train split."""
 
     train: list[batching.TokenRow]
     dev: list[batching.TokenRow]
-    """Held back to choose the best step; may be empty."""
+    """For the dev loss that chooses the best step; may be empty."""
     pad_id: int
-    """Fills up the shorter rows of a batch."""
+    """Pads the shorter rows of a batch."""
 
 
-def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
+def train(work: Work, model: Any, rows: TrainingData) -> dict[str, Any]:
     """The whole training loop; writes the adapter and its curve into work.out, returns facts for the manifest.
 
     Raises:
@@ -79,11 +79,11 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
 
     params = work.params
     steps = training_state.total_steps(len(rows.train), params)
-    tensors = adapters.trainable(model)
+    tensors = adapters.trainable_parameters(model)
     optimizer = torch.optim.AdamW(tensors.values(), lr=params["learning_rate"], weight_decay=params["weight_decay"])
     warmup = training_state.warmup_steps(steps, params["warmup"])
     schedule = get_scheduler(SCHEDULES[params["schedule"]], optimizer, warmup, steps)
-    state = training_state.State(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
+    state = training_state.TrainingState(tensors, optimizer, schedule, batching.token_budget(work.machine.tokens, model.device))
     state.restore(work.resume)
     saver = training_state.PeriodicSaver(work.resume, work.machine.save_seconds)
     passes = Passes(model, params["compute"], rows.pad_id, params["packing"])
@@ -93,7 +93,7 @@ def train(work: Work, model: Any, rows: Rows) -> dict[str, Any]:
         while state.step < steps:
             start = time.monotonic()
             batch = [rows.train[i] for i in training_state.batch_indices(len(rows.train), params, state.step)]
-            loss, norm = one_step(passes, state, batch, params["max_grad_norm"])
+            loss, norm = optimizer_step(passes, state, batch, params["max_grad_norm"])
             measures = {"loss": loss, "learning_rate": schedule.get_last_lr()[0], "grad_norm": norm}
             schedule.step()
             state.step += 1
@@ -133,8 +133,8 @@ class Passes:
 
     def batches(self, rows: Sequence[batching.TokenRow], budget: int) -> list[list[batching.TokenRow]]:
         """The rows of each pass."""
-        cut = batching.packed_batches if self.packing else batching.padded_batches
-        return [[rows[i] for i in batch] for batch in cut([len(row) for row in rows], budget)]
+        group = batching.packed_batches if self.packing else batching.padded_batches
+        return [[rows[i] for i in batch] for batch in group([len(row) for row in rows], budget)]
 
     def gradients(self, rows: Sequence[batching.TokenRow], budget: int) -> float:
         """Add the gradients of the mean loss over all target tokens of the rows; returns that loss, in nats per token."""
@@ -159,7 +159,9 @@ class Passes:
         return loss_sum / sum(row.target_count for row in rows)
 
 
-def one_step(passes: Passes, state: training_state.State, rows: Sequence[batching.TokenRow], max_norm: float) -> tuple[float, float]:
+def optimizer_step(
+    passes: Passes, state: training_state.TrainingState, rows: Sequence[batching.TokenRow], max_norm: float
+) -> tuple[float, float]:
     """One optimizer step; returns its loss and the norm of its gradient before clipping.
 
     Out of memory, it starts over with half the micro-batch: the optimizer batch stays the same.
@@ -174,16 +176,16 @@ def one_step(passes: Passes, state: training_state.State, rows: Sequence[batchin
         except torch.OutOfMemoryError:
             state.optimizer.zero_grad()
             training_state.set_random_state(generators)
-            state.micro_tokens = halved(state.micro_tokens, rows)
+            state.micro_tokens = halve_micro_batch(state.micro_tokens, rows)
         torch.cuda.empty_cache()
     norm = float(passes.accelerator.clip_grad_norm_(state.tensors.values(), max_norm))
-    check(loss, norm, state)
+    check_step(loss, norm, state)
     state.optimizer.step()
     state.optimizer.zero_grad()
     return loss, norm
 
 
-def halved(budget: int, rows: Sequence[batching.TokenRow]) -> int:
+def halve_micro_batch(budget: int, rows: Sequence[batching.TokenRow]) -> int:
     longest = max(map(len, rows))
     if budget <= longest:
         raise TrainingError(
@@ -191,11 +193,11 @@ def halved(budget: int, rows: Sequence[batching.TokenRow]) -> int:
             "Lower prepare.max_tokens or finetune.rank, or take a smaller base or a larger device.",
         )
     smaller = max(longest, min(budget, sum(map(len, rows))) // 2)
-    say(f"out of memory: micro-batches of {smaller} tokens from here on (were {budget}); the optimizer batch stays {len(rows)} examples")
+    say(f"out of memory: micro-batches of {smaller} tokens from now on (was {budget}); the optimizer batch stays {len(rows)} examples")
     return smaller
 
 
-def check(loss: float, norm: float, state: training_state.State) -> None:
+def check_step(loss: float, norm: float, state: training_state.TrainingState) -> None:
     """Raise TrainingError if the loss or the gradient is not finite, or if no gradient reaches the adapter."""
     step = f"at step {state.step + 1}"
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -209,7 +211,7 @@ def check(loss: float, norm: float, state: training_state.State) -> None:
         )
 
 
-def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any]:
+def finish(work: Work, model: Any, state: training_state.TrainingState) -> dict[str, Any]:
     """Write the adapter, the best or the last one, and its curve; returns facts for the manifest. Raises TrainingError if it is dead."""
     chosen = {"step": state.step, "loss": state.curve[-1].get("dev_loss")}
     if state.best and work.params["keep"] == "best":
@@ -236,5 +238,5 @@ def finish(work: Work, model: Any, state: training_state.State) -> dict[str, Any
         "micro_tokens": state.micro_tokens,
         "trainable_parameters": sum(value.numel() for value in state.tensors.values()),
         "adapter_bytes": folder.weights_bytes(),
-        "targets": adapters.matched(model),
+        "targets": adapters.adapted_modules(model),
     }

@@ -12,21 +12,21 @@ from pipeline.store.folders import LossesFolder, LossRow
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
-LONGEST = 256
-"""Tokens of a paragraph, the BOS counted; the rest is cut off."""
+MAX_TOKENS = 256
+"""Tokens of a paragraph, with the BOS; longer ones are truncated."""
 
 
 def run(work: Work) -> dict[str, Any]:
     if general_text.digest() != work.params["text"]:
-        raise DataError(f"{general_text.FILE} was changed while this ran.", "Run the same command again.")
+        raise DataError(f"{general_text.FILE} changed during the run.", "Run the same command again.")
     paragraphs = general_text.paragraphs()
     render = renderer.renderer(work.params["model"])
     start = time.monotonic()
-    with transformers_backend.opened(work) as backend:  # KL needs the whole vocabulary, which no other backend gives
-        longest = min(LONGEST, backend.context_window)
+    with transformers_backend.open_model(work) as backend:  # KL needs the whole vocabulary, which no other backend gives
+        longest = min(MAX_TOKENS, backend.context_window)
         rows = [tokens_of(render, paragraph.text, longest) for paragraph in paragraphs]
         batches = backend.loss_and_kl_batches(rows)
-        sums = resumable.values(
+        sums = resumable.compute_resumably(
             work.resume / "values.jsonl",
             batches,
             lambda batch: backend.loss_and_kl([rows[index] for index in batch]),

@@ -60,16 +60,16 @@ class Prompts:
     ids: list[list[int]]
     """Token ids of every prompt."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the manifest says of the prompts."""
+    """What the manifest records about the prompts."""
     separator: str = ""
-    """A further stop string, between few-shot examples; see StopConditions. Empty: there is none."""
+    """The separator between few-shot examples, a further stop string; see StopConditions. Empty: there is none."""
 
 
 def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts:
     """The prompts of this arm, tokenized once.
 
     Args:
-        window: tokens of prompt and answer together that the model was made for.
+        window: tokens of prompt and answer together that the model supports.
     """
     folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
@@ -98,7 +98,7 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
     if shrunk:
         why = "there are no more" if len(shots.train) <= fewest else "no more fit"
         say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} worked examples, the fewest {fewest}: {why}")
-    separator = shots.stop if most else ""  # where no prompt has a pattern to follow, answers end as those of the base do
+    separator = shots.stop if most else ""  # without examples in any prompt, answers end as the base's do
     facts = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
     examples = [replace(example, prompt=prompt) for example, (prompt, _) in zip(heldout, pairs, strict=True)]
     return Prompts(examples, [shots.render.prompt_ids(prompt) for prompt, _ in pairs], facts, separator)
@@ -129,7 +129,7 @@ class ArmAnswers:
         )
 
     def written(self) -> list[Prediction]:
-        """Greedy answers; with as many random ones, and the log-likelihoods of the choices, as the recipe asks for."""
+        """Greedy answers, with samples and log-likelihoods of the choices if the recipe asks for them."""
         predictions = self.generate_round()
         if self.work.params["score_choices"]:
             scores = self.likelihoods()
@@ -141,7 +141,7 @@ class ArmAnswers:
         """One answer to every example, in their order.
 
         Args:
-            number: of the round of random answers; None: greedy.
+            number: of the round of samples; None: greedy.
         """
         path = self.work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
         batches = self.backend.generate_batches(self.prompts.ids, self.stop.max_new_tokens)
@@ -150,12 +150,17 @@ class ArmAnswers:
             examples = [self.prompts.examples[index] for index in batch]
             sampling = None if number is None else self.sampling(examples, number)
             rows = self.backend.generate([self.prompts.ids[index] for index in batch], self.stop, sampling)
-            return [asdict(prediction(example, row, self.stop, self.render.decode)) for example, row in zip(examples, rows, strict=True)]
+            return [
+                asdict(make_prediction(example, row, self.stop, self.render.decode)) for example, row in zip(examples, rows, strict=True)
+            ]
 
-        return [records.of(row, Prediction) for row in resumable.values(path, batches, answer, "answering", "examples", is_prediction)]
+        return [
+            records.from_json(row, Prediction)
+            for row in resumable.compute_resumably(path, batches, answer, "answering", "examples", is_prediction)
+        ]
 
     def sampling(self, batch: list[Example], number: int) -> SamplingParams:
-        """Seeded by the batch and the round, so that a killed run continues with what it would have drawn."""
+        """Seeded by the batch and the round, so that a resumed run draws the same samples."""
         params = self.work.params
         seed = crc32(json.dumps([params["seed"], number, [example.id for example in batch]]).encode())
         return SamplingParams(params["temperature"], params["top_p"], seed)
@@ -181,7 +186,7 @@ class ArmAnswers:
             return self.backend.choice_logprobs([prompts[index] for index in batch], [choices[index] for index in batch])
 
         path = self.work.resume / "choices.jsonl"
-        sums: list[list[float]] = resumable.values(
+        sums: list[list[float]] = resumable.compute_resumably(
             path, self.backend.choice_batches(prompts, choices), choice_logprobs, "scoring", "examples"
         )
         return sums
@@ -194,13 +199,13 @@ class ArmAnswers:
 def is_prediction(value: Any) -> bool:
     """Whether what the resume folder kept of an answer is one."""
     try:
-        return isinstance(records.of(value, Prediction).text, str)
+        return isinstance(records.from_json(value, Prediction).text, str)
     except (TypeError, AttributeError):
         return False
 
 
-def prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:
-    """The decoded answer, cut at its first stop string, and what ended it."""
+def make_prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:
+    """Decode an answer, cut it at its first stop string, and record what ended it."""
     ended = bool(row) and row[-1] in stop.eos_ids
     ids = row[:-1] if ended else row
     text = decode(ids)

@@ -1,4 +1,4 @@
-"""Fixes the examples of a task on disk: reads every row of a split, counts unusable rows by reason, and samples the rest by seed.
+"""Prepares the examples of a task: reads every row of a split, counts unusable rows by reason, and samples the others by seed.
 
 Training sees no held-out prompt: the train split is drawn after the held-out one (input `avoid`) and leaves out its prompts and near
 copies of them. An example's rank in the draw is the hash of seed and id, so a larger draw holds a smaller one, and
@@ -29,20 +29,20 @@ from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
 from pipeline.store.records import Example
 
 FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
-"""What makes a row count as bad. Duplicates and overlap say nothing against a source."""
-SHOWN = 5
-PAIRS = 20
-CHUNK = 128
+"""The reasons for which a row counts as bad. Duplicates and overlap are no fault of the source."""
+MAX_LISTED = 5
+MAX_PAIRS = 20
+TOKENIZE_CHUNK = 128
 """Examples whose tokens are counted at a time."""
-FEW_DEV = 20
-"""Examples of the dev part below which a person is warned."""
-SAMPLE = 200
-"""Rows whose tokens are counted at least, where there are as many, so that the share of those too long is known."""
+MIN_DEV = 20
+"""Size of the dev set below which a warning is printed."""
+MIN_LOOKED_AT = 200
+"""Least number of rows whose tokens are counted, so that the share of those that are too long is known."""
 
 
 @dataclass
-class Tally:
-    """Rows that were left out, by reason: how many, the first places, and the first value."""
+class DropTally:
+    """Rows that were dropped, by reason: how many, and locations and values of the first."""
 
     total: int
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -50,30 +50,30 @@ class Tally:
     def add(self, reason: str, location: str, value: str) -> None:
         entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": []})
         entry["count"] += 1
-        if len(entry["first"]) < SHOWN:
+        if len(entry["first"]) < MAX_LISTED:
             entry["first"].append(location)
             entry["values"].append(shorten(value, 160).encode("utf-8", "backslashreplace").decode())
 
     def count(self, *reasons: str) -> int:
         return sum(self.reasons[reason]["count"] for reason in reasons if reason in self.reasons)
 
-    def refuse(self, location: str, share: float, allowed: float) -> None:
-        """Raises DataError, if a greater share of the rows is bad than may be."""
+    def check_share(self, location: str, share: float, allowed: float) -> None:
+        """Raises DataError if a greater share of the rows is bad than allowed."""
         if share <= allowed:
             return
-        lacking = self.reasons.get("missing field", {"count": 0, "values": []})
-        if lacking["count"] == self.total and len(set(lacking["values"])) == 1:
+        missing_field = self.reasons.get("missing field", {"count": 0, "values": []})
+        if missing_field["count"] == self.total and len(set(missing_field["values"])) == 1:
             remedy = "It may be another version of the data: pin its revision, or name the column that holds it now."
-            raise DataError(f"{location}: in every one of its {self.total} rows {lacking['values'][0]}.", remedy)
+            raise DataError(f"{location}: in every one of its {self.total} rows {missing_field['values'][0]}.", remedy)
         bad = {reason: self.reasons[reason] for reason in FAULTS if reason in self.reasons}
-        every = [(n, reason, entry) for reason, entry in bad.items() for n in range(len(entry["first"]))]
-        mixed = sorted(every, key=lambda item: item[0])[:SHOWN]  # the first of each reason before the second of one
-        lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in mixed]
+        entries = [(n, reason, entry) for reason, entry in bad.items() for n in range(len(entry["first"]))]
+        interleaved = sorted(entries, key=lambda item: item[0])[:MAX_LISTED]  # the first row of every reason before the second of any
+        lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in interleaved]
         counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
         problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
-        length = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
+        length_remedy = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
         defaults = ", or give the field a default in a task of your own (defaults)" if {"missing field", "empty target"} & set(bad) else ""
-        raise DataError(problem, f"{length}Mend the rows, or raise prepare.max_bad_rows (it is {allowed}){defaults}.")
+        raise DataError(problem, f"{length_remedy}Fix the rows, or raise prepare.max_bad_rows (it is {allowed}){defaults}.")
 
     def report(self) -> dict[str, Any]:
         return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
@@ -83,24 +83,24 @@ class Tally:
 
 
 class Spool:
-    """Examples on disk until it is known which are drawn, so that memory holds a few bytes for each."""
+    """Examples in a temporary file until it is known which are drawn, so that memory holds a few bytes for each."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
-        self.tickets: list[tuple[int, int]] = []
-        """The rank of each example in the draw, and its place in the file."""
+        self.entries: list[tuple[int, int]] = []
+        """The rank of each example in the draw, and its offset in the file."""
 
     def put(self, location: str, example: Example, seed: int | None) -> None:
-        """seed: of the draw; None: as they come."""
+        """seed: of the draw; None: keep the order of the source."""
         random_bytes = hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8]
-        rank = len(self.tickets) if seed is None else int.from_bytes(random_bytes)
-        self.tickets.append((rank, self.file.tell()))
+        rank = len(self.entries) if seed is None else int.from_bytes(random_bytes)
+        self.entries.append((rank, self.file.tell()))
         row = (location, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
         self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
 
     def in_order(self) -> Iterator[tuple[str, Example]]:
-        """Place and example, in the order of the draw."""
-        for _, offset in sorted(self.tickets):
+        """Location and example, in the order of the draw."""
+        for _, offset in sorted(self.entries):
             self.file.seek(offset)
             location, name, prompt, target, choices, group, extra = json.loads(self.file.readline())
             yield location, Example(name, records.prompt_from_json(prompt), target, tuple(choices), group, extra)
@@ -108,11 +108,11 @@ class Spool:
 
 @dataclass
 class Draw:
-    """The second look at the examples, in the order of the draw, until there are enough."""
+    """Selects examples in the order of the draw until there are enough."""
 
     params: dict[str, Any]
-    watch: OverlapIndex | None
-    """The held-out prompts, where the draw is for training."""
+    heldout_index: OverlapIndex | None
+    """The held-out prompts, if the draw is for training."""
     selected: list[Example] = field(default_factory=list)
     lengths: list[tuple[int, int]] = field(default_factory=list)
     """Tokens of the selected examples' prompts and targets."""
@@ -121,42 +121,44 @@ class Draw:
     overlap: Counter[str] = field(default_factory=Counter)
     pairs: list[dict[str, Any]] = field(default_factory=list)
     prompts: set[str] = field(default_factory=set)
-    """Every prompt, and every prompt with its answer, that is for training."""
+    """Hashes of the selected prompts, and of the prompts with their answers; of the train split only."""
     dev_prompts: set[str] = field(default_factory=set)
 
     @property
-    def wanted(self) -> int:
-        """Examples asked for, the dev part counted."""
+    def requested(self) -> int:
+        """Examples that the recipe asks for, with those for dev."""
         return int(self.params["examples"] + self.params.get("dev_examples", 0))
 
     @property
     def is_done(self) -> bool:
-        return len(self.selected) >= self.wanted and self.looked_at >= SAMPLE
+        return len(self.selected) >= self.requested and self.looked_at >= MIN_LOOKED_AT
 
-    def look(self, location: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: Tally) -> None:
-        """Keep an example, or count why not."""
+    def consider(
+        self, location: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: DropTally
+    ) -> None:
+        """Select an example, or count the reason why not."""
         self.looked_at += 1
-        fitted, length = make_examples.fit_tokens(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
-        if fitted is None:
+        shortened, length = make_examples.fit_tokens(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
+        if shortened is None:
             tally.add(
                 "too long",
                 location,
                 f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}",
             )
-        elif len(self.selected) < self.wanted and not self.is_copy(location, fitted, tally):
-            self.cut += fitted.prompt != example.prompt
-            answers = example.choices if self.watch is None else (example.target, *example.choices)
-            self.selected.append(make_examples.with_care(fitted, render, answers))
+        elif len(self.selected) < self.requested and not self.is_copy(location, shortened, tally):
+            self.cut += shortened.prompt != example.prompt
+            answers = example.choices if self.heldout_index is None else (example.target, *example.choices)
+            self.selected.append(make_examples.with_care(shortened, render, answers))
             self.lengths.append(length)
 
-    def is_copy(self, location: str, example: Example, tally: Tally) -> bool:
-        """Whether a training prompt is a held-out one, or was in training before."""
-        if self.watch is None:
-            return False  # several held-out answers to one prompt are for the group to tell
-        if match := self.watch.match(example.text):
+    def is_copy(self, location: str, example: Example, tally: DropTally) -> bool:
+        """Whether a training prompt copies a held-out one, or one that was selected before."""
+        if self.heldout_index is None:
+            return False  # held-out examples with one prompt are kept, and form one group
+        if match := self.heldout_index.match(example.text):
             self.overlap[match.kind] += 1
             pair = {"train": example.id, "heldout": match.heldout, "similarity": round(match.similarity, 4), "kind": match.kind}
-            self.pairs += [pair] if len(self.pairs) < PAIRS else []
+            self.pairs += [pair] if len(self.pairs) < MAX_PAIRS else []
             return True
         prompt, whole = json_sha256(example.text), json_sha256([example.text, example.target])
         if whole in self.prompts:
@@ -171,36 +173,36 @@ class Draw:
             return False
         return True
 
-    def bad_share(self, tally: Tally) -> float:
-        """The share of all rows that are bad; where the draw ended early, those too long are reckoned from the rows looked at."""
-        unread = tally.count(*FAULTS[:-1]) / tally.total
-        return unread + (1 - unread) * (tally.count("too long") / self.looked_at if self.looked_at else 0.0)
+    def bad_share(self, tally: DropTally) -> float:
+        """The share of bad rows among all; if the draw ended early, the share of those too long is estimated from the rows looked at."""
+        unusable = tally.count(*FAULTS[:-1]) / tally.total
+        return unusable + (1 - unusable) * (tally.count("too long") / self.looked_at if self.looked_at else 0.0)
 
 
 def run(work: Work) -> dict[str, Any]:
     params = work.params
     check_files(params["files"])
-    task, used = inline.from_spec(params["task"]), inline.columns(params["task"])
+    task, used_columns = inline.from_spec(params["task"]), inline.columns(params["task"])
     sources = {"train": task.train, "heldout": task.heldout}
-    split = source.open_first(sources[params["split"]], work.machine.offline, used)
+    split = source.open_first(sources[params["split"]], work.machine.offline, used_columns)
     inline.check_columns(params["task"], split.columns, split.location)
-    tally = Tally(split.total)
+    tally = DropTally(split.total)
     heldout = HeldoutFolder(work.inputs["avoid"]).examples() if params["split"] == "train" else None
     draw = Draw(params, None if heldout is None else OverlapIndex(heldout, params["near_duplicates"]))
-    make = make_examples.example_maker(task, work.machine.offline)
-    check_preface(work, make.preface)
+    maker = make_examples.example_maker(task, work.machine.offline)
+    check_preface(work, maker.preface)
     with tempfile.TemporaryFile(dir=work.out) as file:
         spool = Spool(file)
-        read(split, make, tally, spool, params)
-        tally.refuse(split.location, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
-        select(spool, draw, tally)
-    tally.refuse(split.location, draw.bad_share(tally), params["max_bad_rows"])
+        read_examples(split, maker, tally, spool, params)
+        tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
+        draw_examples(spool, draw, tally)
+    tally.check_share(split.location, draw.bad_share(tally), params["max_bad_rows"])
     check_targets(draw, split.location, tally)
-    common = facts(draw, tally) | {"source": source_facts(split, params["files"])}
-    own = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
+    split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
+    written_facts = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
     PreparedFolder(work.out).write_dropped(tally.report())
-    tell(common | own, params)
-    return common | own
+    print_summary(split_facts | written_facts, params)
+    return split_facts | written_facts
 
 
 def check_files(files: dict[str, str]) -> None:
@@ -211,7 +213,7 @@ def check_files(files: dict[str, str]) -> None:
 
 
 def check_preface(work: Work, preface: str) -> None:
-    """Keep the text before every held-out prompt, and refuse to train with another one: no copy of a held-out prompt would be found."""
+    """Store the preface of the held-out prompts, and refuse another one for training: copies of held-out prompts would not be found."""
     if work.params["split"] == "heldout":
         if preface:
             HeldoutFolder(work.out).write_preface(preface)
@@ -224,16 +226,16 @@ def check_preface(work: Work, preface: str) -> None:
         )
 
 
-def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Spool, params: dict[str, Any]) -> None:
-    """Make an example of every row; the good ones go to the spool, the others to the tally."""
+def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTally, spool: Spool, params: dict[str, Any]) -> None:
+    """Make an example of every row; the usable ones go to the spool, the others to the tally."""
     seen: set[str] = set()
-    shots = make.task.shots if params["split"] == "train" else ()
+    shots = maker.task.shots if params["split"] == "train" else ()
     seed = None if params.get("order") == "first" else params["seed"]
     notes = RowNotes(params["task"])
     with meter(f"reading {split.location}", split.total, "rows") as progress:
         for number, row in enumerate(split.read()):
             progress.advance()
-            example = make.example(row)
+            example = maker.example(row)
             if isinstance(example, BadRow):
                 tally.add(example.reason, row.location, example.value)
             elif example.id in seen:
@@ -247,33 +249,33 @@ def read(split: Split, make: make_examples.ExampleMaker, tally: Tally, spool: Sp
     notes.tell(params["split"], split.location)
 
 
-def select(spool: Spool, draw: Draw, tally: Tally) -> None:
-    """Look at examples in the order of the draw until there are enough, or too many that are too long."""
+def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
+    """Consider examples in the order of the draw until there are enough, or too many are too long."""
     render = renderer.renderer(draw.params["model"])
-    with meter("drawing examples", min(draw.wanted, len(spool.tickets)), "examples") as progress:
-        for location, example, counts in measured(spool.in_order(), render):
-            if draw.is_done or (draw.looked_at >= SAMPLE and draw.bad_share(tally) > draw.params["max_bad_rows"]):
+    with meter("drawing examples", min(draw.requested, len(spool.entries)), "examples") as progress:
+        for location, example, counts in with_token_counts(spool.in_order(), render):
+            if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)
-            draw.look(location, example, counts, render, tally)
+            draw.consider(location, example, counts, render, tally)
             progress.advance(len(draw.selected) - before)
 
 
-def measured(
+def with_token_counts(
     examples: Iterator[tuple[str, Example]], render: renderer.Renderer
 ) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
-    """Every example with its tokens, which are counted for many at a time."""
-    while chunk := [(location, make_examples.without_start(example, render)) for location, example in islice(examples, CHUNK)]:
+    """Every example with its token counts, computed in chunks."""
+    while chunk := [(location, make_examples.without_start(example, render)) for location, example in islice(examples, TOKENIZE_CHUNK)]:
         counts = render.token_counts([(example.prompt, example.target) for _, example in chunk])
         yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 
 
-def check_targets(draw: Draw, location: str, tally: Tally) -> None:
-    """Raises DataError, if there is nothing to learn or to compare."""
+def check_targets(draw: Draw, location: str, tally: DropTally) -> None:
+    """Raises DataError if no example is left, or if all targets are equal."""
     examples = draw.selected
     if not examples:
-        left = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
-        reasons = ", ".join(f"{count} {reason}" for reason, count in left.items())
+        counts = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         raise DataError(
             f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and heldout are different data."
         )
@@ -283,39 +285,39 @@ def check_targets(draw: Draw, location: str, tally: Tally) -> None:
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
 
 
-def facts(draw: Draw, tally: Tally) -> dict[str, Any]:
-    """What is known of either split."""
+def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
+    """The facts that both splits have."""
     columns = zip(("prompt", "target"), zip(*draw.lengths, strict=True), strict=True)
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
-    counts = {"wanted": draw.wanted, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
+    counts = {"wanted": draw.requested, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
     return {**counts, "dropped": tally.counts(), "tokens": tokens}
 
 
 def source_facts(split: Split, files: dict[str, str]) -> dict[str, Any]:
-    """Which bytes these are."""
+    """What identifies the source's bytes."""
     path = split.facts.get("file")
     return split.facts | ({"sha256": files[path]} if path in files else {})
 
 
 def write_heldout(folder: HeldoutFolder, draw: Draw) -> dict[str, Any]:
-    """Examples that ask the same get the same answer, so they become one group where the task names none."""
+    """Examples with one prompt get the same answer, so they become one group unless the task has groups."""
     first: dict[str, str] = {}
     for example in draw.selected:
         first.setdefault(example.text, example.id)
-    times = Counter(example.text for example in draw.selected)
-    grouped = [replace(e, group=first[e.text]) if times[e.text] > 1 and not e.group else e for e in draw.selected]
-    return {"examples": folder.write_examples(grouped), "prompts": len(times)}
+    prompt_counts = Counter(example.text for example in draw.selected)
+    grouped = [replace(e, group=first[e.text]) if prompt_counts[e.text] > 1 and not e.group else e for e in draw.selected]
+    return {"examples": folder.write_examples(grouped), "prompts": len(prompt_counts)}
 
 
 def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict[str, Any]:
-    """The dev part comes first in the draw, so that it stays the same when more is drawn."""
+    """The dev set comes first in the draw, so that it stays the same when more examples are drawn."""
     dev = dev_count(len(draw.selected), draw.params["examples"], draw.params["dev_examples"])
     exact, near = draw.overlap["exact"], draw.overlap["near"]
     folder.write_overlap({"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
     groups = {example.group for example in heldout if example.group}
-    common = Counter(example.target for example in draw.selected[dev:]).most_common(1)
+    most_common = Counter(example.target for example in draw.selected[dev:]).most_common(1)
     return {
-        "most_common_target": common[0][0] if common else "",
+        "most_common_target": most_common[0][0] if most_common else "",
         "examples": folder.write_examples(draw.selected[dev:]),
         "dev": folder.write_dev(draw.selected[:dev]),
         "overlap_exact": exact,
@@ -325,20 +327,21 @@ def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict
 
 
 def dev_count(available: int, examples: int, dev: int) -> int:
-    """How many of the available examples are for the dev loss: as many as wanted, or the same share of fewer."""
+    """How many of the available examples are for dev: as many as requested, or the same share of fewer."""
     if available >= examples + dev or not dev:
         return dev
     return max(1, available * dev // (examples + dev)) if available > 1 else 0
 
 
-def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
-    """What a person should know without opening a file."""
+def print_summary(facts: dict[str, Any], params: dict[str, Any]) -> None:
+    """Print what a user should know without opening a file."""
     split, dev = params["split"], params.get("dev_examples", 0)
     if facts["selected"] < facts["wanted"]:
-        shared = f": {facts['examples']} examples, {facts['dev']} of {dev} for dev" if dev else ""
-        say(f"  {split}: {facts['selected']} of the {facts['wanted']} examples asked for; there are no more{shared}")
-    if dev and facts["dev"] < FEW_DEV:
-        say(f"  {split}: warning: a dev part of {facts['dev']} says little of which adapter is best (finetune.keep): {remedy(facts, dev)}")
+        detail = f": {facts['examples']} examples, {facts['dev']} of {dev} for dev" if dev else ""
+        say(f"  {split}: {facts['selected']} of the {facts['wanted']} requested examples: there are no more{detail}")
+    if dev and facts["dev"] < MIN_DEV:
+        problem = f"a dev set of {facts['dev']} is too small to choose the best adapter (finetune.keep)"
+        say(f"  {split}: warning: {problem}: {small_dev_remedy(facts, dev)}")
     if facts["source"].get("instead_of"):
         say(f"  {split}: from {facts['source'].get('hub') or facts['source'].get('file')}, not from the first source")
     if "expected_rows" in facts["source"]:
@@ -353,8 +356,8 @@ def tell(facts: dict[str, Any], params: dict[str, Any]) -> None:
         say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as held-out ones")
 
 
-def remedy(facts: dict[str, Any], dev: int) -> str:
-    """What makes a small dev part larger."""
-    if facts["selected"] < facts["wanted"] and dev >= FEW_DEV:
-        return "ask for fewer prepare.train_examples"  # of which the dev part has the same share
-    return f"ask for {FEW_DEV} prepare.dev_examples or more"
+def small_dev_remedy(facts: dict[str, Any], dev: int) -> str:
+    """How to get a larger dev set."""
+    if facts["selected"] < facts["wanted"] and dev >= MIN_DEV:
+        return "ask for fewer prepare.train_examples"  # the dev set has the same share of fewer examples
+    return f"ask for {MIN_DEV} prepare.dev_examples or more"

@@ -1,6 +1,6 @@
 """Collects the answers of a reference model behind an endpoint to the held-out examples.
 
-What that took stands in the manifest alone: times would give equal answers another digest.
+Times and token counts are in the manifest only, since equal answers must have equal digests.
 """
 
 import time
@@ -16,10 +16,11 @@ NEEDS = ("network",)
 
 
 def run(work: Work) -> dict[str, Any]:
-    params, start = work.params, time.monotonic()
+    params = work.params
+    start = time.monotonic()
     heldout = HeldoutFolder(work.inputs["heldout"]).examples()
-    ask = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
-    replies = asking.answers(endpoint_settings(work), ask, heldout, work.resume / "answers.jsonl", work.machine.offline)
+    limits = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
+    replies = asking.answers(endpoint_settings(work), limits, heldout, work.resume / "answers.jsonl", work.machine.offline)
     PredictionsFolder(work.out).write_predictions(reply.prediction for reply in replies)
     usage = asking.usage(replies, time.monotonic() - start)
     stops = [reply.stopped for reply in replies]
@@ -32,9 +33,11 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def endpoint_settings(work: Work) -> EndpointSettings:
-    """How to reach the model that is asked for: the machine knows, since key and concurrency are part of no key."""
+    """How to reach the job's model. The settings are part of the machine, since API key and concurrency must not enter artifact keys."""
     address, model = work.params["endpoint"], work.params["model"]
     for settings in work.machine.endpoints:
         if (settings.endpoint, settings.model) == (address, model):
             return settings
-    raise MachineError(f"reference {model} at {address}: this run was not told how to reach it", "Name it under references: in the recipe.")
+    raise MachineError(
+        f"reference {model} at {address}: the recipe does not say how to reach it", "Name it under references: in the recipe."
+    )

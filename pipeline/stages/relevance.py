@@ -17,7 +17,7 @@ from pipeline.store.records import Example, Prompt
 
 VERSION = 2
 NEEDS = ("weights", "gpu")
-LONGEST = 256
+MAX_ANSWER_TOKENS = 256
 """Tokens of an answer that are scored; the rest is cut off."""
 
 
@@ -30,7 +30,7 @@ def run(work: Work) -> dict[str, Any]:
         start = time.monotonic()
         rows = list(dict.fromkeys(row for answer in answers for row in answer.rows()))  # many answers are equal
         batches = backend.logprobs_batches(rows)
-        sums = resumable.values(
+        sums = resumable.compute_resumably(
             work.resume / "values.jsonl",
             batches,
             lambda batch: backend.logprobs([rows[index] for index in batch]),
@@ -61,9 +61,9 @@ class ScoredAnswer:
     other: tuple[int, ...] | None
     """The prompt of another example; None: no example of the subset has another prompt."""
     no_prompt: tuple[int, ...]
-    """What stands for no prompt: one BOS."""
+    """In place of a prompt: one BOS."""
     is_cut: bool
-    """Whether the answer was longer than is scored."""
+    """Whether the answer was longer than MAX_ANSWER_TOKENS or the context window."""
 
     def rows(self) -> list[TokenRow]:
         prompts = [self.own, self.no_prompt] + ([self.other] if self.other else [])
@@ -108,8 +108,8 @@ def scored_answers(render: renderer.Renderer, heldout: list[Example], answers: l
     for index, (example, answer) in enumerate(zip(heldout, answers, strict=True)):
         other = None if (partner := others[index]) is None else prompts[partner]
         ids = tuple(render.answer_ids(example.prompt, answer.strip())) if answer.strip() else ()
-        room = max(1, min(LONGEST, window - max(len(prompts[index]), len(other or ()))))
-        scored.append(ScoredAnswer(example.id, ids[:room], prompts[index], other, no_prompt, len(ids) > room))
+        max_tokens = max(1, min(MAX_ANSWER_TOKENS, window - max(len(prompts[index]), len(other or ()))))
+        scored.append(ScoredAnswer(example.id, ids[:max_tokens], prompts[index], other, no_prompt, len(ids) > max_tokens))
     return scored
 
 

@@ -28,11 +28,11 @@ def run(work: Work) -> dict[str, Any]:
         svg,
     )
 
-    opened = cells.open_all(work)
+    opened = cells.open_cells(work)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
     report = report_data.report(work.params["recipe"], opened, files)
-    charts = charts_lift.all_of(report) | charts_arms.all_of(report)
+    charts = charts_lift.draw_all(report) | charts_arms.draw_all(report)
 
     folder = ReportFolder(work.out)
     for name, figure in charts.items():

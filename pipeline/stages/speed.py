@@ -1,8 +1,8 @@
 """Times one request at a time and measures memory: greedy, always the same number of new tokens, arms in turn.
 
-speed.json holds what was measured; medians, rates and overheads are made when the report is (measures/speed_summary.py).
+speed.json holds raw measurements; the report computes medians, rates and overheads (measures/speed_summary.py).
 
-The base is timed as it is loaded, 4-bit weights staying 4-bit, as one who deploys it would run it.
+The base is timed with 4-bit weights kept in 4 bit, as it would be deployed.
 """
 
 from statistics import median
@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.data import few_shot_prompts
 from pipeline.engine import timing
-from pipeline.engine.timing import Arm
+from pipeline.engine.timing import ArmTimer
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
@@ -24,7 +24,8 @@ NEEDS = ("weights", "gpu")
 
 
 def run(work: Work) -> dict[str, Any]:
-    params, device = work.params, work.machine.torch_device()
+    params = work.params
+    device = work.machine.torch_device()
     adapter = work.inputs["adapter"]
     render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
@@ -33,10 +34,10 @@ def run(work: Work) -> dict[str, Any]:
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in heldout], window, params["new_tokens"])
     with loading.adapted(base, adapter) as tuned:
         backends = {"base": (TransformersBackend(base, render), tuned), "tuned": (TransformersBackend(tuned, render), None)}
-        arms = [Arm(name, *backends[name], prompts) for name in backends]
+        arms = [ArmTimer(name, *backends[name], prompts) for name in backends]
         max_tokens = window - max(new_tokens, params["answer_tokens"])
         if params["shots"]:
-            arms.append(Arm("base_fewshot", *backends["base"], few_shot(work, render, heldout, max_tokens)))
+            arms.append(ArmTimer("base_fewshot", *backends["base"], few_shot(work, render, heldout, max_tokens)))
         arms += constrained(work, render, heldout, backends, max_tokens)
         timing.warm_up(arms, new_tokens)
         untimed = add_dense(work, arms, new_tokens, render) if params["dense"] else None
@@ -53,26 +54,26 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[list[list[int]], int]:
-    """The prompts, and as many new tokens as the longest of them leaves room for.
+    """The prompts, and the number of new tokens that fits into the window after the longest prompt.
 
     Raises:
         DataError: there is no prompt, or one fills the window.
     """
     if not prompts:
         raise DataError("there are no held-out examples to time.", "Raise prepare.heldout_examples.")
-    room = window - max(map(len, prompts))
-    if room < 1:
-        raise DataError(f"a prompt of {window - room} tokens fills the context window of {window}.", "Lower prepare.max_tokens.")
-    return prompts, min(new_tokens, room)
+    max_new = window - max(map(len, prompts))
+    if max_new < 1:
+        raise DataError(f"a prompt of {window - max_new} tokens fills the context window of {window}.", "Lower prepare.max_tokens.")
+    return prompts, min(new_tokens, max_new)
 
 
-def add_dense(work: Work, arms: list[Arm], new_tokens: int, render: renderer.Renderer) -> str | None:
+def add_dense(work: Work, arms: list[ArmTimer], new_tokens: int, render: renderer.Renderer) -> str | None:
     """Add the base without quantization, whose shape and type merged weights have; returns why not, if it does not fit."""
     import torch
 
     try:
-        model = loading.unquantized(work.params, work.machine.torch_device())
-        arm = Arm("base_bf16", TransformersBackend(model, render), None, arms[0].prompts)
+        model = loading.load_unquantized(work.params, work.machine.torch_device())
+        arm = ArmTimer("base_bf16", TransformersBackend(model, render), None, arms[0].prompts)
         timing.warm_up([arm], new_tokens)
     except (MachineError, torch.OutOfMemoryError):
         say("  not timed: weights that are not quantized do not fit beside the 4-bit base")
@@ -83,8 +84,8 @@ def add_dense(work: Work, arms: list[Arm], new_tokens: int, render: renderer.Ren
 
 def constrained(
     work: Work, render: renderer.Renderer, heldout: list[Example], backends: dict[str, tuple[TransformersBackend, Any]], max_tokens: int
-) -> list[Arm]:
-    """The arms whose answers have a fixed form: they rank the choices, or their prompts name the keys."""
+) -> list[ArmTimer]:
+    """The constrained arms: they rank the choices, or their prompts name the keys."""
     names = [name for name in backends if f"{name}_constrained" in work.params["constrained"]]
     if not names:
         return []
@@ -95,7 +96,7 @@ def constrained(
     else:
         choices = [[render.answer_ids(example.prompt, choice) for choice in example.choices] for example in heldout]
     prompts = [render.prompt_ids(example.prompt) for example in heldout]
-    return [Arm(f"{name}_constrained", *backends[name], prompts, choices) for name in names]
+    return [ArmTimer(f"{name}_constrained", *backends[name], prompts, choices) for name in names]
 
 
 def train_part(work: Work) -> tuple[list[Example], str]:

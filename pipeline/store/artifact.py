@@ -3,7 +3,7 @@
 An artifact is a folder with the files that a stage wrote and a manifest.json, written last.
 Its key hashes the stage, its version, its parameters and the digests of its inputs; its digest
 hashes the bytes it holds. A folder without a manifest does not exist. It is made in a scratch
-folder, flushed to disk and renamed into place; whoever comes second throws its own away.
+folder, flushed to disk and renamed to its final name; a second process that made the same one discards its own.
 
 Opening an artifact reads its manifest alone: key, folder name, list of files and checksum must agree. Its files are hashed
 before a job reads them, and by `verify`.
@@ -29,7 +29,7 @@ from pipeline.store.disk import explain_disk_errors
 
 MANIFEST = "manifest.json"
 ADAPTER_STAGES = ("finetune",)
-"""Stages whose folders hold an adapter: they lie under checkpoints/, and a model card may be added after the seal."""
+"""Stages whose folders hold an adapter: they are under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 KEYED_NAME = re.compile(r"(?P<label>.*)--(?P<key>[0-9a-f]{12})")
@@ -54,7 +54,7 @@ ENTRIES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ArtifactSpec:
-    """What an artifact is to be: everything that its key hashes, and the label a person reads."""
+    """The identity of an artifact: everything that its key hashes, and a label for people."""
 
     stage: str
     label: str
@@ -169,10 +169,10 @@ class Artifact:
         Raises:
             ArtifactError: a file was added, removed or changed since the stage wrote it.
         """
-        now = file_hashes(self.path)
+        current = file_hashes(self.path)
         if self.stage in ADAPTER_STAGES:
-            now.pop(CARD, None)
-        changed = sorted(name for name in self.files.keys() | now.keys() if self.files.get(name) != now.get(name))
+            current.pop(CARD, None)
+        changed = sorted(name for name in self.files.keys() | current.keys() if self.files.get(name) != current.get(name))
         if changed or json_sha256(self.files) != self.digest:
             raise self.altered(", ".join(changed) or MANIFEST)
 
@@ -201,14 +201,14 @@ class Store:
         return self.checkpoints if stage in ADAPTER_STAGES else self.data / stage
 
     def folders(self, stage: str) -> list[Path]:
-        """Where artifacts of a stage may be: its folder, and the one of its first name."""
+        """Folders that may hold artifacts of a stage: by its name, and by its original name (key_history)."""
         return list(dict.fromkeys([self.folder(stage), self.folder(key_history.hashed_stage(stage))]))
 
-    def place(self, spec: ArtifactSpec) -> Path:
+    def destination(self, spec: ArtifactSpec) -> Path:
         return self.folder(spec.stage) / f"{spec.label}--{spec.key[:12]}"
 
     def resume_folder(self, spec: ArtifactSpec) -> Path:
-        """Holds what a stage would lose if it were killed; removed when the artifact is sealed."""
+        """Holds the state from which a killed stage resumes; removed when the artifact is sealed."""
         return self.checkpoints / ".resume" / spec.key[:24]
 
     def find(self, stage: str, key: str) -> Artifact | None:
@@ -231,17 +231,19 @@ class Store:
 
     @contextmanager
     def scratch(self, spec: ArtifactSpec) -> Iterator[Path]:
-        """An empty folder beside the artifact's place, gone at the end unless it was sealed.
+        """An empty folder next to the artifact's destination, removed at the end unless it was sealed.
 
-        The lock of run.make lets one process make an artifact, so leftovers are of a dead one and are removed. Where the lock does not
-        reach, on a shared disk, seal() keeps the first artifact.
+        The lock of run.make lets only one process make an artifact, so leftovers belong to a dead process and are removed. On a shared
+        disk, where the lock does not work, seal() keeps the first artifact.
         """
-        final = self.place(spec)
-        path = final.with_name(f".{final.name}.{os.getpid()}.{time.monotonic_ns()}")
-        with explain_disk_errors(final.parent):
-            unsealed = [final] if final.exists() and not (final / MANIFEST).exists() else []  # a deletion that was interrupted
-            for left in [*final.parent.glob(f".{escape(final.name)}.*"), *unsealed]:
-                shutil.rmtree(left, ignore_errors=True)
+        destination = self.destination(spec)
+        path = destination.with_name(f".{destination.name}.{os.getpid()}.{time.monotonic_ns()}")
+        with explain_disk_errors(destination.parent):
+            unsealed = (
+                [destination] if destination.exists() and not (destination / MANIFEST).exists() else []
+            )  # a deletion that was interrupted
+            for leftover in [*destination.parent.glob(f".{escape(destination.name)}.*"), *unsealed]:
+                shutil.rmtree(leftover, ignore_errors=True)
             path.mkdir(parents=True)
             try:
                 yield path
@@ -252,10 +254,10 @@ class Store:
         self, spec: ArtifactSpec, scratch: Path, facts: dict[str, Any], provenance: dict[str, Any], lineage: Mapping[str, str]
     ) -> Artifact:
         """Write the manifest, flush all to disk and rename the folder into place."""
-        final = self.place(spec)
+        destination = self.destination(spec)
         files = file_hashes(scratch)
         sealed = Artifact(
-            path=final,
+            path=destination,
             stage=spec.stage,
             key=spec.key,
             digest=json_sha256(files),
@@ -272,12 +274,12 @@ class Store:
         for path in [*scratch.rglob("*"), scratch]:
             flush(path)
         try:
-            os.rename(scratch, final)
+            os.rename(scratch, destination)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            sealed = first_made(final, spec)
-        flush(final.parent)
+            sealed = first_made(destination, spec)
+        flush(destination.parent)
         shutil.rmtree(self.resume_folder(spec), ignore_errors=True)
         return sealed
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline.errors import MachineError, UserError
 from pipeline.progress import say
 
-ELSEWHERE = "Choose another place with --store."
-PERMISSION = ("no permission", "Choose another place with --store, or change the folder's permissions.")
+ELSEWHERE = "Choose another folder with --store."
+PERMISSION = ("no permission", "Choose another folder with --store, or change the folder's permissions.")
 FREE = "Free some space and run the same command again; finished work is kept."
 EXPLANATIONS = {
     errno.ENOSPC: ("the disk is full", FREE),
@@ -21,8 +21,8 @@ EXPLANATIONS = {
     errno.EPERM: PERMISSION,
     errno.ELOOP: ("its links lead in a circle", ELSEWHERE),
     errno.ENOTDIR: ("a part of the path is no folder", ELSEWHERE),
-    errno.EEXIST: ("a file is in the place of a folder", ELSEWHERE),
-    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter place with --store, or a shorter name in the recipe."),
+    errno.EEXIST: ("a file has the name of the folder", ELSEWHERE),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter folder with --store, or a shorter name in the recipe."),
     errno.EIO: ("the disk reports an error", "Look at the disk, and run the same command again."),
     errno.ESTALE: ("the network disk has lost it", "Mount it again, and run the same command again."),
     errno.EMFILE: ("too many files are open", "Raise the limit (`ulimit -n`), and run the same command again."),

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from pipeline.store.folders import AdapterSigns
+from pipeline.store.folders import LivenessMeasures
 from pipeline.store.score_types import Interval
 
 PartName = Literal["format", "prompt", "learned"]
@@ -235,7 +235,7 @@ class HallucinationByArm(TypedDict):
     arms: dict[str, Hallucination]
 
 
-class Liveness(AdapterSigns):
+class Liveness(LivenessMeasures):
     """One training seed of a comparison's liveness.json."""
 
     seed: int

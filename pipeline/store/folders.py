@@ -100,8 +100,8 @@ class AdapterFolder(Folder):
         return names
 
 
-class AdapterSigns(TypedDict):
-    """liveness.json of an arm: what tells whether its adapter changes anything."""
+class LivenessMeasures(TypedDict):
+    """liveness.json of an arm: the measures that show whether its adapter changes anything."""
 
     tensors: int
     """B matrices."""
@@ -129,12 +129,12 @@ class PredictionsFolder(Folder):
         """Returns the number of predictions."""
         return records.write(self.path / self.PREDICTIONS, predictions)
 
-    def liveness(self) -> AdapterSigns:
-        """What was measured of the adapter that was on; see models.liveness."""
-        signs: AdapterSigns = records.read_json(self.path / self.LIVENESS)
+    def liveness(self) -> LivenessMeasures:
+        """The measures of the arm's adapter; see models.liveness."""
+        signs: LivenessMeasures = records.read_json(self.path / self.LIVENESS)
         return signs
 
-    def write_liveness(self, liveness: AdapterSigns) -> None:
+    def write_liveness(self, liveness: LivenessMeasures) -> None:
         records.write_json(self.path / self.LIVENESS, liveness)
 
 
@@ -158,7 +158,7 @@ class RelevanceFolder(Folder):
     RELEVANCE = "relevance.jsonl"
 
     def rows(self) -> list[RelevanceRow]:
-        rows: Iterable[Any] = records.dictionaries(self.path / self.RELEVANCE)
+        rows: Iterable[Any] = records.read_dictionaries(self.path / self.RELEVANCE)
         return list(rows)
 
     def write_rows(self, rows: Iterable[RelevanceRow]) -> None:
@@ -183,7 +183,7 @@ class LossesFolder(Folder):
     LOSSES = "losses.jsonl"
 
     def rows(self) -> list[LossRow]:
-        rows: Iterable[Any] = records.dictionaries(self.path / self.LOSSES)
+        rows: Iterable[Any] = records.read_dictionaries(self.path / self.LOSSES)
         return list(rows)
 
     def write_rows(self, rows: Iterable[LossRow]) -> None:
@@ -197,7 +197,7 @@ class SpeedFolder(Folder):
     SPEED = "speed.json"
 
     def measurements(self) -> dict[str, Any]:
-        """{arms: {name: ...}, new_tokens, untimed, adapter_bytes, context_window}; an arm's row is engine.timing.Arm.measurements."""
+        """{arms: {name: ...}, new_tokens, untimed, adapter_bytes, context_window}; an arm's row is engine.timing.ArmTimer.measurements."""
         return read_mapping(self.path / self.SPEED)
 
     def write_measurements(self, measurements: dict[str, Any]) -> None:

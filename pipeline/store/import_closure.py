@@ -1,7 +1,7 @@
 """Finds the files that a module's code consists of: imports, their imports, modules loaded by name, and data files beside them.
 
-Read from the text of import statements, wherever in a file they stand, so that heavy libraries which load late do not matter and
-nothing is run. `tests/test_versions.py` holds the reading to the syntax tree.
+Reads the text of import statements anywhere in a file, so that nothing is executed and late imports of heavy libraries count too.
+`tests/test_versions.py` compares the result with the syntax tree.
 """
 
 import ast
@@ -25,7 +25,7 @@ def files(start: Path, names: Iterable[str] = (), package: Path = PACKAGE) -> li
 
     Args:
         start: the module's file.
-        names: words that may name a module, as text(params) gives them.
+        names: words that may name a module, as strings_in(params) gives them.
         package: the folder `pipeline`; what it imports from elsewhere is not followed.
     """
     closure: set[Path] = set()
@@ -41,7 +41,7 @@ def files(start: Path, names: Iterable[str] = (), package: Path = PACKAGE) -> li
             if name in FILES_BY_NAME:
                 pending += [path for path in modules(package / FILES_BY_NAME[name]) if path.stem in set(names)]
     rooms = {path.parent for path in closure if path.parent != package}
-    return sorted(path for path in closure | {file for room in rooms for file in data(room)} if not is_bare(path))
+    return sorted(path for path in closure | {file for room in rooms for file in data_files(room)} if not is_docstring_only(path))
 
 
 def version(start: Path, names: Iterable[str] = (), folders: Iterable[Path] = (), package: Path = PACKAGE) -> str:
@@ -50,12 +50,12 @@ def version(start: Path, names: Iterable[str] = (), folders: Iterable[Path] = ()
     Bytes, not syntax trees: parsing takes ten times as long, and where an edited comment makes a cheap stage again, equal results
     come out, so that nothing expensive follows.
     """
-    hashes = {spelled(path, package): hashed(path) for path in files(start, names, package)}
-    hashes |= {f"{folder.name}/{path.name}": hashed(path) for folder in folders for path in data(folder)}
+    hashes = {relative_name(path, package): cached_hash(path) for path in files(start, names, package)}
+    hashes |= {f"{folder.name}/{path.name}": cached_hash(path) for folder in folders for path in data_files(folder)}
     return json_sha256(hashes)[:16]
 
 
-def spelled(path: Path, package: Path) -> str:
+def relative_name(path: Path, package: Path) -> str:
     return path.relative_to(package).as_posix() if path.is_relative_to(package) else path.name
 
 
@@ -63,15 +63,15 @@ def modules(room: Path) -> list[Path]:
     return sorted(room.rglob("*.py"))
 
 
-def data(folder: Path) -> list[Path]:
-    """The files of a folder that are no code, without what editors and Python leave there."""
+def data_files(folder: Path) -> list[Path]:
+    """The data files of a folder, without code and without what editors and Python leave there."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
     return [path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".") and not path.name.endswith("~")]
 
 
 @cache
-def hashed(path: Path) -> str:
-    """Once per process: a run keeps the code that it began with."""
+def cached_hash(path: Path) -> str:
+    """The file's hash, computed once per process: a run keeps the code that it started with."""
     return file_hash(path)
 
 
@@ -91,15 +91,15 @@ def file_of(name: str, package: Path) -> Path | None:
 
 
 @cache
-def is_bare(path: Path) -> bool:
+def is_docstring_only(path: Path) -> bool:
     """Whether it is the __init__.py of a room and holds nothing but its docstring."""
     return path.name == "__init__.py" and len(ast.parse(path.read_text("utf-8")).body) < 2
 
 
-def text(value: object) -> Iterator[str]:
+def strings_in(value: object) -> Iterator[str]:
     """Every string in JSON values, keys left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from text(item)
+            yield from strings_in(item)

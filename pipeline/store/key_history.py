@@ -12,14 +12,14 @@ AS_BEFORE: dict[str, dict[str, Any]] = {}
 `{"finetune": {"init": "default"}}`. A row is never removed or changed, and is not the default of the recipe key: a default may
 change later, what 'as before' means may not."""
 FIRST_INPUT_NAMES = {"heldout": "exam", "predictions": "said"}
-"""By what an input is called now, what it was called when artifacts were first made with it. A row is never removed or changed."""
+"""Current name of an input to the name under which the first artifacts were made. A row is never removed or changed."""
 
 FIRST_STAGES = {"reference": "refer", "relevance": "relate", "general_loss": "forget"}
-"""By what a stage is called now, what it was called when artifacts were first made by it. A row is never removed or changed."""
+"""Current name of a stage to the name under which the first artifacts were made. A row is never removed or changed."""
 
 
 def hashed_stage(stage: str) -> str:
-    """The name of a stage that enters a key, and that its first artifacts lie under."""
+    """The original name of a stage, which enters keys and names the folder of its first artifacts."""
     return FIRST_STAGES.get(stage, stage)
 
 

@@ -20,7 +20,7 @@ Prompt = str | tuple[Turn, ...]
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """A prompt as one text, for whoever searches, compares or shows it; turns are set apart by an empty line."""
+    """A prompt as one text, to search, compare or show it; an empty line separates turns."""
     return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
 
 
@@ -59,9 +59,9 @@ class Prediction:
     stopped: str
     """`eos`, `stop` (a stop string), `length` (cut off at max_new_tokens) or, from a reference model, `refused`."""
     logprobs: tuple[float, ...] = ()
-    """Sum of token log-probabilities of each of the example's choices, in nats, where they were asked for."""
+    """Sum of token log-probabilities of each of the example's choices, in nats, where they were requested."""
     samples: tuple[str, ...] = ()
-    """Texts drawn at random beside the greedy one, where they were asked for."""
+    """Sampled texts in addition to the greedy one, where they were requested."""
 
 
 def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | None:
@@ -87,31 +87,31 @@ def write(path: Path, rows: Iterable[Record]) -> int:
     return count
 
 
-def read(path: Path, kind: type[Record]) -> Iterator[Record]:
+def read(path: Path, row_type: type[Record]) -> Iterator[Record]:
     with path.open(encoding="utf-8") as file:
         for line in file:
-            yield parse(line, kind)
+            yield parse(line, row_type)
 
 
-def parse(line: str, kind: type[Record]) -> Record:
+def parse(line: str, row_type: type[Record]) -> Record:
     """A row from its JSON line."""
-    return of(json.loads(line), kind)
+    return from_json(json.loads(line), row_type)
 
 
-def of(values: dict[str, Any], kind: type[Record]) -> Record:
-    """A row from what JSON holds; lists become tuples at the top level, as the types say."""
+def from_json(values: dict[str, Any], row_type: type[Record]) -> Record:
+    """A row from a JSON object; lists become tuples at the top level, as the types say."""
     row: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    if kind is Example:
+    if row_type is Example:
         row["prompt"] = prompt_from_json(row["prompt"])
-    return kind(**row)
+    return row_type(**row)
 
 
 def prompt_from_json(value: Any) -> Prompt:
-    """A prompt from what JSON holds: a string, or [{role, content}, ...]."""
+    """A prompt from a JSON value: a string, or [{role, content}, ...]."""
     return value if isinstance(value, str) else tuple(Turn(**turn) for turn in value)
 
 
-def dictionaries(path: Path) -> Iterator[dict[str, Any]]:
+def read_dictionaries(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of any JSON-lines file."""
     with path.open(encoding="utf-8") as file:
         for line in file:
@@ -129,7 +129,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number; true and false are none."""
+    """Whether a JSON value is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -37,14 +37,14 @@ class ComparisonFolder(Folder):
 
     def comparisons(self) -> list[Comparison]:
         """One per metric."""
-        rows: Iterator[Any] = records.dictionaries(self.path / self.COMPARISONS)
+        rows: Iterator[Any] = records.read_dictionaries(self.path / self.COMPARISONS)
         return list(rows)
 
     def write_comparisons(self, comparisons: Iterable[Comparison]) -> None:
         records.write_dictionaries(self.path / self.COMPARISONS, comparisons)
 
     def examples(self) -> Iterator[ExampleRow]:
-        rows: Iterator[Any] = records.dictionaries(self.examples_file)
+        rows: Iterator[Any] = records.read_dictionaries(self.examples_file)
         return rows
 
     def write_examples(self, rows: Iterable[ExampleRow]) -> None:

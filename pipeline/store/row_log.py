@@ -10,8 +10,8 @@ from zlib import crc32
 from pipeline.store.disk import set_aside
 
 
-class Kept:
-    """`with Kept(path) as kept:` gives the rows of earlier tries in `kept.rows`; `kept.add(*rows)` returns when they are on disk.
+class RowLog:
+    """`with RowLog(path) as log:` gives the rows of earlier runs in `log.rows`; `log.add(*rows)` returns when they are on disk.
 
     A line is the object, a tab and a CRC of the object; lines of older versions have no CRC. A file with a damaged line is set aside, and
     its whole lines are taken.
@@ -23,7 +23,7 @@ class Kept:
     def __init__(self, path: Path, is_row: Callable[[dict[str, Any]], bool] = bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes() if path.exists() else b""
-        self.end = content.rfind(b"\n") + 1  # what stands behind the last line end was cut off
+        self.end = content.rfind(b"\n") + 1  # anything after the last line end is incomplete
         lines = content[: self.end].split(b"\n")[:-1]
         whole = [(line, row) for line in lines if (row := parsed(line)) is not None and is_row(row)]
         self.rows = [row for _, row in whole]
@@ -42,7 +42,7 @@ class Kept:
                 remaining = remaining[self.file.write(remaining) :]
             os.fsync(self.file.fileno())
         except OSError:
-            self.file.truncate(self.end)  # no later row may stand behind half a line
+            self.file.truncate(self.end)  # no later row may follow an incomplete line
             raise
         self.end += len(lines)
 

@@ -88,7 +88,7 @@ class ConstantScore(TypedDict):
 
 
 class OtherArm(Lift):
-    """An arm beside base and tuned by one metric; lift, low, high and p are those of tuned over it."""
+    """An arm besides base and tuned by one metric; lift, low, high and p are those of tuned over it."""
 
     name: str
     score: float

@@ -45,6 +45,6 @@ TASK = Task(
             "only rows with a topic are used; about half the rows that the paper scored have none and score 0 whatever is said, "
             "so its best possible score is about 0.5 and ours is 1",
         ),
-        otherwise="other rows: about half of the paper's have no topic and score 0 whatever is said, and none of ours",
+        incomparable_reason="other rows: about half of the paper's have no topic and score 0 whatever is said, and none of ours",
     ),
 )

@@ -19,7 +19,12 @@ class PairedBootstrap(PairedComparison):
     reference_url = "https://doi.org/10.1080/01621459.1987.10478410"
 
     def __init__(
-        self, confidence: float = 0.95, resamples: int = 10_000, method: stats.Method = "bca", resampling_seed: int = 0, **options: Any
+        self,
+        confidence: float = 0.95,
+        resamples: int = 10_000,
+        method: stats.IntervalMethod = "bca",
+        resampling_seed: int = 0,
+        **options: Any,
     ) -> None:
         self.confidence = confidence
         self.resamples = resamples
@@ -38,5 +43,5 @@ class PairedBootstrap(PairedComparison):
         arms = stats.stack(np.array(rows), module.aggregate)
         (resampled,) = stats.resample([arms], self.resamples, self.resampling_seed, self.confidence, self.method)
         lift = resampled.difference(stats.TUNED, stats.BASE)
-        base, tuned = (float(score) for score in resampled.whole)
+        base, tuned = (float(score) for score in resampled.observed)
         return {"base": base, "tuned": tuned, "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}

@@ -18,7 +18,8 @@ class CodeMetric(MeanMetric):
 
     def __init__(self, unsafe: bool = False, workers: int | None = None, **options: Any) -> None:
         """`unsafe` runs the code even on a machine without a sandbox; `workers` programs run at a time, by default one a processor."""
-        self.unsafe, self.workers = unsafe, workers
+        self.unsafe = unsafe
+        self.workers = workers
         self.ran: dict[str, sandbox.Result] = {}
         super().__init__(**options)
 
