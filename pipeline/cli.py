@@ -228,8 +228,9 @@ def report_verb(
     call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code))
     rules = load_gate(gate_file, call)
     if missing := unfinished(call):
+        first = f"{missing[0].stage} {missing[0].label}"
         raise ArtifactError(
-            f"{call.recipe.name} has no finished comparison: {len(missing)} jobs have not run, the first {missing[0].stage} {missing[0].label}",
+            f"{call.recipe.name} has no finished comparison: {len(missing)} jobs have not run, the first {first}",
             f"Run: loralift compare {' '.join(recipe)}",
         )
     report = make_report(call)

@@ -177,11 +177,13 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
     if parent_path.resolve() in [file.resolve() for file in (path, *children)]:
         raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
     parent_keys, ancestors = read_with_parents(parent_path, (path, *children), loader)
-    merged = {**parent_keys, **raw}
-    for key in SECTIONS:
-        if isinstance(parent_keys.get(key), dict) and isinstance(raw.get(key), dict):
-            merged[key] = {**parent_keys[key], **raw[key]}
-    return merged, [parent_path, *ancestors]
+    return merged(parent_keys, raw), [parent_path, *ancestors]
+
+
+def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe over those of its parent; sections that both have are merged key by key."""
+    sections = {key for key in SECTIONS if isinstance(parent.get(key), dict) and isinstance(child.get(key), dict)}
+    return {**parent, **child, **{key: {**parent[key], **child[key]} for key in sections}}
 
 
 def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
