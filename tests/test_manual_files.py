@@ -1,13 +1,14 @@
 """Files that a person puts into data/sources: how their rows are read, and what is said where one is missing or spoilt."""
 
+import json
 import shutil
 
 import pytest
 
-from pipeline.data import manual_files, source, task
+from pipeline.data import file_hashes, manual_files, source, task
 from pipeline.errors import DataError
 from pipeline.tasks import _readers
-from tests import task_rows
+from tests import preparing, task_rows
 
 
 @pytest.mark.parametrize("name", ["covid", "customer_support", "jigsaw", "legal"])
@@ -19,9 +20,36 @@ def test_readers_give_the_rows_of_placed_files(name, monkeypatch):
         assert read == [{column: str(row[column]) for column in read[0]} for row in want]
 
 
-def test_tweets_are_read_as_latin_1():
-    places = [row["Location"] for row in _readers.tweets(task_rows.FIXTURES / "covid" / "Corona_NLP_train.csv", "train")]
-    assert places == ["Málaga", "", "Leeds"]
+def test_facts_name_a_placed_file_and_its_hash(monkeypatch, tmp_path, model, capsys):
+    monkeypatch.setenv("LORALIFT_SOURCES", str(task_rows.FIXTURES))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    place = task_rows.FIXTURES / "jigsaw"
+    hashed = file_hashes.of_task("jigsaw", task.find("jigsaw"))
+    facts = preparing.prepare_split("jigsaw", "heldout", tmp_path / "out", model, files=hashed, max_tokens=5000)
+    assert (facts["source"]["file"], facts["source"]["sha256"]) == (str(place), hashed["jigsaw"])
+    assert f"heldout: from {place}, not from the first source" in " ".join(capsys.readouterr().err.split())
+
+
+TWEETS = (
+    "UserName,Location,TweetAt,OriginalTweet,Sentiment\n1,Málaga,x,“Wash” your hands – it’s\u00a0free…,Neutral\n2,Łódź,x,I ❤ soap,Neutral\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_tweets_are_read_in_the_encoding_that_they_have(encoding, tmp_path):
+    text = TWEETS if encoding != "cp1252" else TWEETS.rpartition("2,")[0]
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    rows = [*_readers.tweets(tmp_path / "a.csv", "train")]
+    assert (rows[0]["Location"], rows[0]["OriginalTweet"]) == ("Málaga", "“Wash” your hands – it’s\u00a0free…")
+    assert [(row["Location"], row["OriginalTweet"]) for row in rows[1:]] == [("Łódź", "I ❤ soap")] * (encoding != "cp1252")
+
+
+def test_a_file_of_two_encodings_is_read_value_by_value(tmp_path):
+    first, second = TWEETS.split("2,")
+    (tmp_path / "a.csv").write_bytes(first.encode("cp1252") + b"2," + second.encode() + b"3,x,x,caf\x81,Neutral\n")
+    rows = [*_readers.tweets(tmp_path / "a.csv", "train")]
+    assert [row["Location"] for row in rows] == ["Málaga", "Łódź", "x"]
+    assert rows[2]["OriginalTweet"] == "caf\x81"  # no sign in cp1252; nothing is lost
 
 
 def test_calls_are_split_by_their_ids_alone(tmp_path):
@@ -39,6 +67,10 @@ def test_noise_and_missing_parts_of_a_call(tmp_path):
     shutil.copytree(task_rows.FIXTURES / "customer_support", tmp_path, dirs_exist_ok=True)
     rows = [*_readers.calls(tmp_path, "train")]
     assert "[noise]" not in "".join(row["text"] for row in rows)
+    segments = [("agent", "how [noise] may <unk> I"), ("caller", "[noise] <unk>"), ("caller", "  pay <unk>my bill")]
+    spoken = json.dumps([{"speaker_role": role, "human_transcript": words} for role, words in segments])
+    (tmp_path / "transcript" / f"{rows[2]['sid']}.json").write_text(spoken)
+    assert [*_readers.calls(tmp_path, "train")][2]["text"] == "agent: how may I\ncaller: pay my bill"
     (tmp_path / "transcript" / f"{rows[0]['sid']}.json").unlink()
     (tmp_path / "metadata" / f"{rows[1]['sid']}.json").write_text("{}")
     examples = task_rows.converted(task.find("customer_support"), [*_readers.calls(tmp_path, "train")])

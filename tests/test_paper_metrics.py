@@ -309,6 +309,29 @@ def test_sql_is_compared_in_one_spelling(prediction, right):
     assert score("sql_match", prediction, "SELECT Name FROM table WHERE Pay scale = O'Brien") == right
 
 
+@pytest.mark.parametrize(
+    ("prediction", "right"),
+    [
+        ("SELECT MAX(Bronze) FROM table WHERE Rank = 3", True),
+        ("select max( Bronze ) from table where rank = 3;", True),
+        ("SELECT MAX((Bronze)) FROM table WHERE Rank = 3", True),
+        ('SELECT MAX("Bronze") FROM table WHERE Rank = 3', True),
+        ("SELECT MIN(Bronze) FROM table WHERE Rank = 3", False),
+        ("SELECT Bronze FROM table WHERE Rank = 3", False),
+        ("SELECT MAX(Silver) FROM table WHERE Rank = 3", False),
+        ("SELECT MAX(Bronze FROM table WHERE Rank = 3", False),
+    ],
+)
+def test_the_brackets_of_an_aggregate_may_be_left_out(prediction, right):
+    assert score("sql_match", prediction, "SELECT MAX Bronze FROM table WHERE Rank = 3") == right
+
+
+def test_brackets_in_the_name_of_a_column_stay():
+    assert score("sql_match", "SELECT SUM(Pop. (2000)) FROM table", "SELECT SUM Pop. (2000) FROM table") == 1
+    assert score("sql_match", "SELECT SUM (Pop.) (2000) FROM table", "SELECT SUM Pop. (2000) FROM table") == 0
+    assert score("sql_match", "SELECT COUNT ((a) (b)) FROM table", "SELECT COUNT (a) (b) FROM table") == 1
+
+
 def test_sql_signs_need_no_blanks():
     assert score("sql_match", "SELECT COUNT( a,b ) FROM t WHERE x>=3", "select count(a, b) from t where x >= 3 ;") == 1
     assert score("sql_match", "SELECT a FROM t WHERE x > = 3", "SELECT a FROM t WHERE x >= 3") == 0

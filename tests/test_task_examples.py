@@ -37,21 +37,56 @@ def test_the_first_example(name):
 
 
 @pytest.mark.parametrize(
-    ("spans", "types", "answers"),
+    ("spans", "types", "answers", "target"),
     [
-        (["3"], ["number"], [["3"]]),
-        (["3", "3", "3"], ["number"] * 3, [["3"]]),
-        (["a", "b", "a", "b"], ["span"] * 4, [["a", "b"]]),
-        (["a", "b", "a"], ["span"] * 3, [["a"], ["b"], ["a", "b", "a"]]),
-        (["3", "three"], ["number", "span"], [["3"], ["three"]]),
+        (["3"], ["number"], [["3"]], "3"),
+        (["3", "3", "3"], ["number"] * 3, [["3"]], "3"),
+        (["a", "b", "a", "b"], ["span"] * 4, [["a", "b"]], "a, b"),
+        (["Bo", "Cy", "Cy", "Bo"], ["span"] * 4, [["Bo", "Cy"]], "Bo, Cy"),
+        (["Bo", "Cy", "Di", "di", "cy", "bo"], ["span"] * 6, [["Bo", "Cy", "Di"]], "Bo, Cy, Di"),
+        (["Bo", "Cy"], ["span"] * 2, [["Bo", "Cy"], ["Bo"], ["Cy"]], "Bo, Cy"),
+        (["Bo", "Cy", "Bo"], ["span"] * 3, [["Bo"], ["Cy"]], "Bo"),
+        (["Bears", "the Chicago Bears"], ["span"] * 2, [["Bears"], ["the Chicago Bears"]], "Bears"),
+        (["3", "three"], ["number", "span"], [["3"], ["three"]], "3"),
+        (["3", "4"], ["number"] * 2, [["3"], ["4"]], "3"),
+        (["Oak, Ohio", "Elm"], ["span"] * 2, [["Oak, Ohio", "Elm"], ["Oak, Ohio"], ["Elm"]], "Oak, Ohio; Elm"),
+        (["a; b", "c, d"] * 2, ["span"] * 4, [["a; b", "c, d"]], '["a; b", "c, d"]'),
     ],
 )
-def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers):
+def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers, target):
     changes = {"answers_spans": {"spans": spans, "types": types}}
     example = task_rows.example_of(task.find("drop"), **changes)
-    assert example.target == spans[0]
+    assert example.target == target
     assert json.loads(example.extra["tests"]) == answers
-    assert metrics.load("drop_f1").score(json.dumps(answers[-1][::-1]), example.extra["tests"]) == 1
+    for name in ("drop_f1", "drop_em"):
+        score = metrics.load(name).score
+        assert score(example.target, example.extra["tests"]) == 1
+        assert all(score(json.dumps(answer[::-1]), example.extra["tests"]) == 1 for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "em", "f1"),
+    [
+        ("Bo Ek, Cy", 1, 1),
+        ("Cy and Bo Ek", 1, 1),
+        ("Cy; Bo Ek", 1, 1),
+        ("Cy, and the Bo Ek.", 1, 1),
+        ("Cy & Bo Ek", 1, 1),
+        ('["Cy", "Bo Ek"]', 1, 1),
+        ("Bo Ek", 0, 0.5),
+        ("Bo Ek, Cy, Di", 0, 2 / 3),
+        ("Di, Fa", 0, 0),
+    ],
+)
+def test_an_answer_of_several_spans_may_be_plain_text(prediction, em, f1):
+    reference = json.dumps([["Bo Ek", "Cy"]])
+    assert metrics.load("drop_em").score(prediction, reference) == em
+    assert metrics.load("drop_f1").score(prediction, reference) == pytest.approx(f1)
+
+
+def test_one_span_is_never_taken_apart():
+    assert metrics.load("drop_em").score("Ohio, Oak", json.dumps([["Oak"]])) == 0
+    assert metrics.load("drop_em").score("1,000", json.dumps([["1", "000"]])) == 0
 
 
 def test_only_the_rows_of_webnlg_with_references_are_scored():
@@ -60,6 +95,45 @@ def test_only_the_rows_of_webnlg_with_references_are_scored():
     assert used_rows(rows, best) == rows[:3]  # behind them stand the same without texts, and one of the other challenge
     unmarked = [row | {"test_category": ""} for row in rows]
     assert used_rows(unmarked, best) == [*unmarked[:3], unmarked[6]]  # an older copy does not say which are which
+
+
+def test_an_item_of_reuters_without_a_body_stays():
+    reuters = task.find("reuters")
+    for body in (None, "", " \n"):
+        example = task_rows.example_of(reuters, title="WHEAT UP", text=body)
+        assert example.prompt.startswith("Title: WHEAT UP\nBody: \n\nWhat is the topic")
+        assert example.extra == {}
+    assert task_rows.example_of(reuters, title=None).prompt.startswith("Title: \nBody: Stocks of wheat")
+    assert task_rows.example_of(reuters, title=None, text=None) == BadRow("bad value", "neither title nor text")
+    assert [part[0].rows for part in (reuters.train, reuters.heldout)] == [7780, 3022]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "governing-laws", "Governing Laws", '"Governing-Laws."', "governing_laws", "**Governing Laws**", "Clause type: governing-laws",
+        "The clause type is: Governing  Laws.\nMore words", "'governing laws'!", "Clause Type: `governing_laws`",
+    ],
+)  # fmt: skip
+def test_the_type_of_a_clause_is_read_whatever_is_around_it(text):
+    legal = task.find("legal")
+    example = task_rows.example_of(legal, clause_type="governing-laws")
+    assert legal.answer(text, example) == legal.answer(example.target, example) == "governing-laws"
+    assert set(task_rows.scores(legal, [example], [text]).items()) >= {("rougeL", 1.0), ("accuracy", 1.0)}
+    assert legal.answer("clause types", example) == "clause-types"
+    assert legal.answer("...", example) is None
+
+
+@pytest.mark.parametrize("name", ["conllpp", "bc5cdr"])
+def test_entities_are_read_in_the_spelling_of_json_and_of_python(name):
+    of = task.find(name)
+    example = task_rows.examples(of)[0]
+    named = json.loads(of.answer(example.target, example))
+    nulls = json.dumps({key: value or None for key, value in named.items()})
+    texts = [json.dumps(named), str(named), f"Here:\n```python\n{named}\n```", nulls]
+    assert {of.answer(text, example) for text in texts} == {of.answer(example.target, example)}
+    assert of.answer("no dictionary", example) is None
+    assert task.find("conllpp").constraint == "keys"
 
 
 def test_an_entity_may_begin_without_its_b():

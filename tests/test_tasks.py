@@ -49,7 +49,7 @@ def test_the_tasks_of_the_published_table_are_here():
 def test_the_split_that_was_scored_is_held_out(row):
     one = task_rows.first(task.find(row["task"]), "heldout")
     assert one.split == row["split"]
-    own = {"customer_support": None, "reuters": 3019, "webnlg": 1779, "magicoder": 164}  # what is less or unknown; see Paper.differs
+    own = {"customer_support": None, "reuters": 3022, "webnlg": 1779, "magicoder": 164}  # what is less or unknown; see Paper.differs
     assert one.rows == own.get(row["task"], int(row["split_rows"]))
 
 
@@ -259,7 +259,7 @@ FAULTS = {
     "covid": [("Sentiment", "Glad", "bad value"), ("OriginalTweet", "", "bad value"), ("Sentiment", None, "missing field")],
     "jigsaw": [("toxic", 2, "bad value"), ("comment_text", None, "missing field"), ("toxic", None, "missing field")],
     "legal": [("clause_type", "", "empty target"), ("clause_text", "", "bad value"), ("clause_type", None, "missing field")],
-    "reuters": [("topics", [], "empty target"), ("topics", None, "missing field"), ("text", "", "bad value")],
+    "reuters": [("topics", [], "empty target"), ("topics", None, "missing field"), ("topics", 3, "bad value")],
     "customer_support": [("task", "sing", "bad value"), ("task", None, "missing field"), ("text", None, "missing field")],
 }
 """Of the first held-out row: a column, what stands there, and the reason by which it is counted."""

@@ -84,6 +84,8 @@ class Task:
     """How its data write decimals; None: not known, so that `1.234` is not read."""
     span: float = 5.0
     """Distance between the ends of its scale, for metrics that need one."""
+    json_targets: bool = False
+    """Whether targets are JSON objects, where answers are read in other spellings too."""
     paper: "Paper | None" = None
     """How LoRA Land scored the task."""
     grounded: Literal["", "text", "slots"] = ""
@@ -103,7 +105,7 @@ class Task:
         """How answers can be held to the task's form: to its closed set of answers, or to the keys of its JSON targets."""
         if self.choices or self.answer is parsers.choice:
             return "choices"
-        return "keys" if self.answer is parsers.json else ""
+        return "keys" if self.json_targets or self.answer is parsers.json else ""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def show_bases(out: Console) -> None:
         figures = [paper_digits(row.base), paper_digits(row.tuned), *map(points, (row.lift, row.lift_floored, row.over_gpt4))]
         table.add_row(model, *figures, str(row.beats_base), str(row.beats_gpt4), str(row.best_of_task))
     out.print(table)
+    say(out, "Best of a task: ahead of the other nine bases and of GPT-4; GPT-3.5 is left out, as in the paper.")
 
 
 def show_headlines(out: Console) -> None:
@@ -129,8 +130,13 @@ def show_model(out: Console, model: str) -> None:
     out.print(table)
     say(out, ROWS_NOTE)
     row = headlines.of_model(model)
+<<<<<<< HEAD
     means = f"{paper_digits(row.base)} -> {paper_digits(row.tuned)}, lift {points(row.lift)} points"
     counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task}"
+=======
+    means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
+    counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task} (GPT-3.5 apart)"
+>>>>>>> 476d516 (Score LoRA Land's tasks on whole real rows as a person would)
     say(out, f"Mean {means} ({points(row.lift_floored)} with negative lifts as 0), {points(row.over_gpt4)} over GPT-4; {counts}.")
     return None
 

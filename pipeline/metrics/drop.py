@@ -10,15 +10,38 @@ import numpy as np
 
 REFERENCE_URL = "https://arxiv.org/abs/1903.00161"
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+SEPARATORS = tuple(map(re.compile, (r";", r",(?!\d)", r",(?!\d)|\band\b|&|\n")))
+"""Semicolons; commas, but not that of 1,000; commas, `and` and ends of lines."""
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 Spans = list[str]
 
 
 def best(measure: Callable[[Spans, Spans], float], prediction: str, reference: str) -> float:
-    """The best score against any annotated answer that is not blank."""
-    predicted = normalised(answers(prediction)[0])
-    return max((measure(predicted, normalised(spans)) for spans in answers(reference) if "".join(spans).strip()), default=0.0)
+    """The best score against any annotated answer that is not blank. Where that has several spans, text is read as a list, too."""
+    whole, *lists = [normalised(spans) for spans in readings(prediction)]
+    expected = [normalised(spans) for spans in answers(reference) if "".join(spans).strip()]
+    scores = [measure(predicted, spans) for spans in expected for predicted in (whole, *(lists if len(spans) > 1 else ()))]
+    return max(scores, default=0.0)
+
+
+def readings(text: str) -> list[Spans]:
+    """What spans a prediction may be: those of a JSON list; else the whole text, and its parts between signs (see SEPARATORS)."""
+    first = answers(text)[0]
+    if first != [text]:
+        return [first]
+    lists = [[part.strip() for part in separator.split(text) if part.strip()] for separator in SEPARATORS]
+    return [first, *(parts for parts in lists if len(parts) > 1)]
+
+
+def joined(spans: Spans) -> str:
+    """Several spans as one text that `readings` takes apart again."""
+    if len(spans) == 1:
+        return spans[0]
+    for separator, pattern in ((", ", SEPARATORS[1]), ("; ", SEPARATORS[0])):
+        if [part.strip() for part in pattern.split(separator.join(spans))] == [span.strip() for span in spans]:
+            return separator.join(spans)
+    return json.dumps(spans, ensure_ascii=False)
 
 
 def answers(text: str) -> list[Spans]:

@@ -296,7 +296,8 @@ def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
 def source_facts(split: Split, files: dict[str, str]) -> dict[str, Any]:
     """What identifies the source's bytes."""
     path = split.facts.get("file")
-    return split.facts | ({"sha256": files[path]} if path in files else {})
+    name = next((name for name in files if path in (name, str(manual_files.folder() / name))), None)
+    return split.facts | ({"sha256": files[name]} if name else {})
 
 
 def write_heldout(folder: HeldoutFolder, draw: Draw) -> dict[str, Any]:

@@ -4,8 +4,10 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from pipeline.errors import DataError
 HELDOUT_TENTHS = 2
 """Held-out calls of Harper Valley, out of ten."""
 CSV = (".csv", ".csv.gz")
+MARKS = re.compile(r"\[noise\]|<unk>")
+"""What transcribers write for noise and for what they did not understand."""
 
 
 def table(path: Path, columns: Collection[str], encoding: str = "utf-8-sig") -> Iterator[Row]:
@@ -39,9 +43,18 @@ def table(path: Path, columns: Collection[str], encoding: str = "utf-8-sig") -> 
 
 
 def tweets(path: Path, split: str) -> Iterator[Row]:
-    """The rows of a file of Coronavirus tweets, which is written in latin-1."""
+    """The rows of a file of Coronavirus tweets. Copies differ in their encoding, so each value is read as UTF-8, else as cp1252."""
     del split
-    return table(path, ("OriginalTweet", "Sentiment", "Location", "TweetAt"), "latin-1")
+    for row in table(path, ("OriginalTweet", "Sentiment", "Location", "TweetAt"), "latin-1"):  # which keeps every byte
+        yield {name: decoded(text) if isinstance(text, str) else text for name, text in row.items()}
+
+
+def decoded(text: str) -> str:
+    """Text that was read as latin-1, in the encoding that it has."""
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return text.encode("latin-1").decode(encoding)
+    return text
 
 
 def clauses(folder: Path, split: str) -> Iterator[Row]:
@@ -86,7 +99,7 @@ def call(metadata: Path, transcript: Path) -> Row:
     """One call as a row; a missing field is null, so that it is counted and reported."""
     tasks = document(metadata).get("tasks") or [{}]
     segments = document(transcript) if transcript.exists() else []
-    spoken = [(segment["speaker_role"], segment["human_transcript"].replace("[noise]", "").strip()) for segment in segments]
+    spoken = [(segment["speaker_role"], " ".join(MARKS.sub(" ", segment["human_transcript"]).split())) for segment in segments]
     text = "\n".join(f"{role}: {words}" for role, words in spoken if words)
     return {"sid": metadata.stem, "text": text or None, "task": tasks[0].get("task_type")}
 

@@ -1,12 +1,16 @@
 """Helpers that several tasks share."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from pipeline.data.task import ManualFile, Row, Source
+from pipeline.data.templates import whole_number
 from pipeline.errors import DataError
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
 
 CONVERTED = "refs/convert/parquet"
 """The hub's branch with Parquet copies of data sets that need a loading script."""
@@ -80,10 +84,11 @@ def words(row: Row, column: str) -> str:
 
 def numbered(row: Row, column: str, names: Sequence[str]) -> str:
     """The name of a class given as its number, from 0. Raises DataError for any other value (hidden labels are -1)."""
-    number = value(row, column)
-    if str(number) not in map(str, range(len(names))):
-        raise DataError(f"{column} is {number!r}, and its labels are 0 to {len(names) - 1}")
-    return names[int(number)]
+    cell = value(row, column)
+    number = None if isinstance(cell, bool) else whole_number(cell)
+    if number is None or not 0 <= number < len(names):
+        raise DataError(f"{column} is {cell!r}, and its labels are 0 to {len(names) - 1}")
+    return names[number]
 
 
 def one_of(row: Row, column: str, names: Sequence[str]) -> str:
@@ -92,6 +97,14 @@ def one_of(row: Row, column: str, names: Sequence[str]) -> str:
     if name not in names:
         raise DataError(f"{column} is {name!r}, which is none of {', '.join(names)}")
     return name
+
+
+def entity_lists(text: str, example: Example) -> str | None:
+    """The dictionary in a text, in JSON's or Python's spelling, as JSON; null means none, as an empty list does."""
+    spelled = parsers.python_dict(text, example)
+    if spelled is None:
+        return None
+    return parsers.spell({name: [] if found is None else found for name, found in json.loads(spelled).items()})
 
 
 def document(*texts: str) -> str:

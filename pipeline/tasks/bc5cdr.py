@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline.data.task import Paper, Row, Source, Task
-from pipeline.scoring import parsers
 from pipeline.store.records import Example
-from pipeline.tasks._shared import converted, label, value
+from pipeline.tasks._shared import converted, entity_lists, label, value
 
 TAGS = ("O", "B-Chemical", "B-Disease", "I-Disease", "I-Chemical")
 KEYS = ("B-Chemical", "B-Disease", "I-Disease", "I-Chemical")
@@ -44,7 +43,7 @@ TASK = Task(
         Source("validation", hub="tner/bc5cdr", files=("dataset/valid.json",), rows=5330),
     ),
     example=example,
-    answer=parsers.python_dict,
+    answer=entity_lists,
     metrics=("entity_f1", "exact_match", "paper_rouge"),
     max_new_tokens=256,
     shots=(0,),

@@ -6,9 +6,8 @@ from itertools import groupby
 from pathlib import Path
 
 from pipeline.data.task import ManualFile, Paper, Row, Source, Task
-from pipeline.scoring import parsers
 from pipeline.store.records import Example
-from pipeline.tasks._shared import converted, label, value
+from pipeline.tasks._shared import converted, entity_lists, label, value
 
 TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
 KEYS = {"PER": "person", "ORG": "organization", "LOC": "location", "MISC": "miscellaneous"}
@@ -72,7 +71,8 @@ TASK = Task(
     train=(converted("ZihanWangKi/conllpp", "train", "conllpp/train", 14041), crossweigh("train", 14041)),
     heldout=(converted("ZihanWangKi/conllpp", "test", "conllpp/test", 3453), crossweigh("test", 3453)),
     example=example,
-    answer=parsers.json,
+    answer=entity_lists,
+    json_targets=True,
     metrics=("entity_f1", "exact_match", "paper_rouge"),
     max_new_tokens=192,
     shots=(0,),

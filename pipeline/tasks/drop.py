@@ -1,8 +1,10 @@
 """DROP: a question about a passage that takes counting, sorting or reckoning."""
 
 import json
+import re
 
 from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.metrics.drop import joined
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks._shared import cuttable, value, words
@@ -10,28 +12,40 @@ from pipeline.tasks._shared import cuttable, value, words
 # Two public lists of pinned data sets name this commit, with the rows below; its files are Parquet.
 REVISION = "95cda593fae71b60b5b19f82de3fcf3298c1239c"
 
+COMMON = {"the", "a", "an", "of", "and", "in", "to"}
+"""Words that say nothing of whether two spans mean one thing."""
+
 
 def example(row: Row) -> Example:
     passage, question = words(row, "passage"), words(row, "question")
-    answers = value(row, "answers_spans")
-    if not answers["spans"] or not answers["spans"][0].strip():
+    spans = value(row, "answers_spans")
+    if not spans["spans"] or not spans["spans"][0].strip():
         raise ValueError("no answer")
+    answers = annotated(spans["spans"], spans["types"])
     prompt, extra = cuttable("Passage: ", passage, f"\nQuestion: {question}\nAnswer briefly, in words of the passage.\nAnswer:")
-    tests = json.dumps(annotated(answers["spans"], answers["types"]), ensure_ascii=False)
-    return Example("", prompt, answers["spans"][0], group=row.get("section_id") or passage, extra={**extra, "tests": tests})
+    tests = json.dumps(answers, ensure_ascii=False)
+    return Example("", prompt, joined(answers[0]), group=row.get("section_id") or passage, extra={**extra, "tests": tests})
 
 
 def annotated(spans: list[str], types: list[str]) -> list[list[str]]:
-    """The annotated answers, each a list of spans, as far as they can be separated.
+    """The annotated answers, each a list of spans, as far as they can be separated; the first is the target.
 
-    The data set lists the spans of all annotators together. If the list repeats one block, that block is the answer.
-    Otherwise every span is an answer, and so are all of them together if they are words rather than numbers or dates.
+    The data set lists the spans of all annotators together. If the list consists of blocks with the same spans, in whatever order, a
+    block is the answer. If spans share words, or are numbers or dates, each is an annotator's own. Otherwise all of them together are the
+    answer, as in the training rows, which have one annotator; and each may be one.
     """
     for size in range(1, len(spans) // 2 + 1):
-        if spans == spans[:size] * (len(spans) // size):
+        blocks = [sorted(span.casefold() for span in spans[start : start + size]) for start in range(0, len(spans), size)]
+        if all(block == blocks[0] for block in blocks):
             return [spans[:size]]
-    several = [spans] if len(spans) > 1 and set(types) == {"span"} else []
-    return [[span] for span in dict.fromkeys(spans)] + several
+    alone = [[span] for span in dict.fromkeys(spans)]
+    return [spans, *alone] if len(spans) > 1 and set(types) == {"span"} and not share_words(spans) else alone
+
+
+def share_words(spans: list[str]) -> bool:
+    """Whether two spans have a word in common, as two annotators' ways of saying one thing do."""
+    words = [set(re.findall(r"\w+", span.casefold())) - COMMON for span in spans]
+    return sum(map(len, words)) > len(set().union(*words))
 
 
 def accepted(example: Example) -> list[str]:
@@ -56,7 +70,7 @@ TASK = Task(
         differs=(
             "rows whose answer is a number or a date stay in; the paper's script lost them",
             "each question keeps its own answer; the paper's script took answers from other rows",
-            "the target is the first annotated span, as in the paper; drop_f1 and drop_em know all of them",
+            "the target is the first annotated answer with all its spans, of which the paper took the first; drop_f1 and drop_em know all",
         ),
     ),
 )

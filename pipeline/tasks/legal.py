@@ -1,5 +1,7 @@
 """Legal clauses: which kind of clause of a contract is it?"""
 
+import re
+
 from pipeline.data.task import ManualFile, Paper, Row, Source, Task
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
@@ -19,6 +21,16 @@ BEFORE = (
 )
 
 
+CUE = re.compile(r"\s*(?:the\s+)?clause\s+type(?:\s+is)?\s*[:=]?\s+", re.IGNORECASE)
+
+
+def answer(text: str, example: Example) -> str | None:
+    """The type in the first line in lower case with hyphens, without the cue, quotes and final punctuation: `"Governing Laws."` is
+    `governing-laws`."""
+    line = CUE.sub("", parsers.first_line(text, example) or "", count=1)
+    return re.sub(r"[\s_-]+", "-", re.sub(r"^[\W_]+|[\W_]+$", "", line.lower())) or None
+
+
 def example(row: Row) -> Example:
     prompt, extra = cuttable(BEFORE, words(row, "clause_text"), "\n\nClause type:")
     return Example("", prompt, str(value(row, "clause_type")).strip(), extra=extra)
@@ -30,7 +42,7 @@ TASK = Task(
     train=(Source("train", manual_file=CLAUSES, rows=17_000),),
     heldout=(Source("test", manual_file=CLAUSES, rows=1000),),
     example=example,
-    answer=parsers.first_line,
+    answer=answer,
     metrics=("rougeL", "accuracy", "paper_rouge"),
     max_new_tokens=16,
     paper=Paper(

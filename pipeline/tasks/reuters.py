@@ -3,16 +3,20 @@
 from collections.abc import Iterable
 
 from pipeline.data.task import Paper, Row, Source, Task
+from pipeline.errors import DataError
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
-from pipeline.tasks._shared import CONVERTED, cuttable, value, words
+from pipeline.tasks._shared import CONVERTED, cuttable, value
 
 
 def example(row: Row) -> Example:
+    """A brief has a title and no body, and some rows have no title."""
     topics: Iterable[str] = value(row, "topics")
-    before = f"Title: {str(row.get('title') or '').strip()}\nBody: "
-    prompt, extra = cuttable(before, words(row, "text"), "\n\nWhat is the topic of this news item?\nTopics:")
-    return Example("", prompt, ", ".join(topics), extra=extra)
+    title, body = (str(row.get(column) or "").strip() for column in ("title", "text"))
+    if not title and not body:
+        raise DataError("neither title nor text")
+    prompt, extra = cuttable(f"Title: {title}\nBody: ", body, "\n\nWhat is the topic of this news item?\nTopics:")
+    return Example("", prompt, ", ".join(topics), extra=extra if body else {})
 
 
 def has_topic(row: Row) -> bool:
@@ -32,8 +36,8 @@ def sources(split: str, rows: int) -> tuple[Source, ...]:
 TASK = Task(
     name="reuters",
     about="classification without a list: topics of a news item",
-    train=sources("train", 7775),
-    heldout=sources("test", 3019),
+    train=sources("train", 7780),
+    heldout=sources("test", 3022),
     example=example,
     answer=parsers.topics,
     metrics=("set_f1", "paper_rouge"),

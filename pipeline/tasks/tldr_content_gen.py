@@ -8,7 +8,7 @@ from pipeline.tasks._shared import tldr, words
 
 def example(row: Row) -> Example:
     headline, content = words(row, "headline"), words(row, "content")
-    return Example("", f"Write the passage of a news letter that stands under this headline.\n\nHeadline: {headline}\nContent:", content)
+    return Example("", f"Write the passage of a newsletter that stands under this headline.\n\nHeadline: {headline}\nContent:", content)
 
 
 TASK = Task(

@@ -8,7 +8,7 @@ from pipeline.tasks._shared import cuttable, tldr, words
 
 def example(row: Row) -> Example:
     headline, content = words(row, "headline"), words(row, "content")
-    task = "Sum up this passage of a news letter in one sentence at most.\n\nPassage: "
+    task = "Sum up this passage of a newsletter in one sentence at most.\n\nPassage: "
     prompt, extra = cuttable(task, content, "\nSummary:")
     return Example("", prompt, headline, extra=extra)
 
