@@ -130,13 +130,8 @@ def show_model(out: Console, model: str) -> None:
     out.print(table)
     say(out, ROWS_NOTE)
     row = headlines.of_model(model)
-<<<<<<< HEAD
     means = f"{paper_digits(row.base)} -> {paper_digits(row.tuned)}, lift {points(row.lift)} points"
-    counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task}"
-=======
-    means = f"{short(row.base)} -> {short(row.tuned)}, lift {points(row.lift)} points"
     counts = f"above its base in {row.beats_base} of 31, above GPT-4 in {row.beats_gpt4}, the best in {row.best_of_task} (GPT-3.5 apart)"
->>>>>>> 476d516 (Score LoRA Land's tasks on whole real rows as a person would)
     say(out, f"Mean {means} ({points(row.lift_floored)} with negative lifts as 0), {points(row.over_gpt4)} over GPT-4; {counts}.")
     return None
 
