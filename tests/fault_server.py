@@ -27,7 +27,8 @@ class Fault:
     delay: float = 0.0
     """Seconds before it is sent."""
     kind: str = ""
-    """`cut`: half the body, then the connection ends. `stall`: nothing, until the server ends."""
+    """`cut`: half the body, then the connection ends. `stall`: nothing, until the server ends. `drip`: a byte now and then.
+    `endless`: blanks."""
 
 
 def refusing(status: int, message: str, code: str | None = None, **headers: str) -> Fault:
@@ -122,6 +123,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.ended.wait(30)
             self.close_connection = True
             return
+        if fault.kind in ("drip", "endless"):
+            self.send_for_ever(b" " if fault.kind == "drip" else b" " * (1 << 16), 0.05 if fault.kind == "drip" else 0.0)
+            return
         time.sleep(fault.delay)
         body = fault.body if isinstance(fault.body, str) else json.dumps(fault.body)
         if fault.kind == "cut":
@@ -133,3 +137,14 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw[: len(raw) // 2] if fault.kind == "cut" else raw)
         self.close_connection = fault.kind == "cut"
+
+    def send_for_ever(self, part: bytes, seconds: float) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        while not self.server.ended.wait(seconds):
+            try:
+                self.wfile.write(part)
+            except OSError:
+                return

@@ -171,6 +171,43 @@ def test_without_the_package_the_line_to_install_it(server, tmp_path, monkeypatc
         ask(server, tmp_path)
 
 
+DEEP = "[" * 200_000 + "]" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        (Fault(kind="endless"), "sends more than 16,777,216 bytes for one answer"),
+        (Fault(kind="drip"), "does not answer in 2 tries: no whole answer came in 0.6 s"),
+        (Fault(body=DEEP), "does not answer in 2 tries: the response "),
+        (Fault(body='{"choices": ' + DEEP + "}"), "does not answer in 2 tries: the response "),
+        (Fault(body='{"error": ' * 50 + "1" + "}" * 50), "does not answer in 2 tries: the response holds no choices: "),
+        (Fault(status=400, body='{"error": ' + DEEP + "}"), "answers 400: "),
+        (Fault(status=400, body="x" * 100_000), "answers 400: "),
+        (Fault(body="x", headers={"Content-Encoding": "gzip"}), "does not answer in 2 tries: "),
+        (Fault(body={"choices": [[]]}), "does not answer in 2 tries: the answer holds no text"),
+        (Fault(body={"choices": [{"message": {"content": {"a": 1}}}]}), "does not answer in 2 tries: the answer holds no text"),
+    ],
+)
+def test_what_a_hostile_server_sends_ends_in_one_line(fault, problem, server, tmp_path):
+    server.always = fault
+    with pytest.raises(ModelError) as error:
+        ask(server, tmp_path, HELDOUT[:1], patience=RetryPolicy(tries=2, first=0.01, timeout=0.2))
+    line, _ = str(error.value).splitlines()
+    assert problem in line
+    assert len(line) < 400
+
+
+@pytest.mark.parametrize("usage", [-1, 10**30, 1.5, "7", True, None, [], {"a": 1}, float("inf")])
+def test_usage_that_cannot_be_is_estimated_instead(usage, server, tmp_path):
+    server.answer = lambda prompt: {
+        **completion(prompt, "a b c"), "model": usage, "usage": {"prompt_tokens": usage, "completion_tokens": usage}
+    }  # fmt: skip
+    (reply,) = ask(server, tmp_path, HELDOUT[:1])
+    assert not reply.reported
+    assert 0 < reply.tokens < 10
+
+
 TEMPLATE = "{% for turn in messages %}<bos>{{ turn.role }}: {{ turn.content }}\n{% endfor %}{% if add_generation_prompt %}yes: {% endif %}"
 
 

@@ -28,6 +28,8 @@ def chat(tmp_path_factory, model):
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|user|>", "<|assistant|>", "<|end|>"]})
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": len(tokenizer)}), "utf-8")
     return tiny.spec(folder)
 
 

@@ -238,3 +238,31 @@ def test_an_adapter_on_a_tied_output_layer_answers_as_tuned_once_merged(model, q
     _, plain, tuned, merged = trained_and_merged(model, params, tmp_path / "a", train_part, merge_into)
     assert (tuned - plain).abs().max() > 0.1
     torch.testing.assert_close(merged, tuned, atol=2e-3, rtol=1e-3)
+
+
+def grow_tokenizer(folder, special, pad=False):
+    """Add a token to a tokenizer, but no row to the embedding."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["<new>"], special_tokens=special)
+    if pad:
+        tokenizer.pad_token = "<new>"
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(("special", "pad"), [(False, False), (True, True)])
+def test_a_tokenizer_larger_than_the_embedding_is_refused(special, pad, untied, tmp_path, monkeypatch, capsys):
+    recipe = project.make(tmp_path / "project", str(untied))
+    grow_tokenizer(untied, special, pad)
+    status, error = run_command(monkeypatch, capsys, "prepare", recipe, "--store", tmp_path)
+    assert status == 2
+    assert "1 tokens of the tokenizer lie beyond the embedding of 300 rows, the first '<new>' (300)" in error
+
+
+def test_a_control_token_that_nothing_uses_may_lie_beyond_the_embedding(untied):
+    """As Gemma 3 1B has one for images."""
+    from pipeline.models.renderer import renderer
+
+    grow_tokenizer(untied, special=True)
+    assert max(renderer(tiny.spec(untied)).encode_text("<new>")) < 300

@@ -153,6 +153,12 @@ def context_window(spec: dict[str, Any]) -> int | None:
     return tokens if isinstance(tokens, int) else None
 
 
+def vocabulary_size(folder: Path) -> int | None:
+    """Rows of the embedding of the base in a folder; None where its config.json does not say."""
+    rows = text_part(read_config(folder)).get("vocab_size")
+    return rows if isinstance(rows, int) else None
+
+
 def snapshot(repo: str, revision: str | None) -> Path | None:
     """The folder of a model repository in the cache; None if it is not here."""
     commit = hub.known_commit("models", repo, revision)

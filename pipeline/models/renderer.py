@@ -326,4 +326,27 @@ def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool) ->
             f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
             "A base needs its tokenizer.json beside its weights.",
         ) from None
-    return Renderer(tokenizer, chat)
+    render = Renderer(tokenizer, chat)
+    refuse_beyond_embedding(render, folder)
+    return render
+
+
+def refuse_beyond_embedding(render: Renderer, folder: Path) -> None:
+    """Raise ModelError if a token of texts has no row in the base's embedding, as where tokens were added without resizing it.
+
+    Control tokens that no prompt or answer has, such as those for images, may lie beyond.
+    """
+    rows = base_model.vocabulary_size(folder)
+    used = {render.end_id, render.pad_id, *render.prompt_ids("a")}
+    vocabulary = render.tokenizer.get_vocab()
+    beyond = {
+        token: number
+        for token, number in sorted(vocabulary.items(), key=lambda item: item[1])
+        if rows is not None and number >= rows and (number in used or token not in render.control_ids)
+    }
+    if beyond:
+        token, number = next(iter(beyond.items()))
+        raise ModelError(
+            f"{folder}: {len(beyond)} tokens of the tokenizer lie beyond the embedding of {rows:,} rows, the first {token!r} ({number})",
+            "Take the tokenizer that the base was trained with, or resize the embedding and save both.",
+        )

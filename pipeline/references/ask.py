@@ -16,12 +16,16 @@ from typing import Any, Protocol
 from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
-from pipeline.references.endpoint import BusyError, Endpoint, backoff_seconds, ready_key
+from pipeline.references.endpoint import BusyError, Endpoint, OversizedError, backoff_seconds, ready_key
 from pipeline.store.records import Example, Prediction, Prompt, as_turns, first_stop
 from pipeline.store.row_log import RowLog
 
 MAX_STOP_STRINGS = 4
 """Stop strings that servers accept; answers are cut at all of them here as well."""
+WHOLE_ANSWER = 3.0
+"""Times the longest wait for a byte that a whole answer may take: a server may send a byte now and then for ever."""
+MAX_TOKENS = 10**8
+"""Tokens of one answer that a report of a server is believed up to."""
 TOKEN_CHARACTERS = 4
 """Characters of English text in a token, by OpenAI's rule of thumb; used if the server reports no usage."""
 FILTER_CODES = ("content_filter", "content_policy_violation", "invalid_prompt")
@@ -199,8 +203,16 @@ class Requester:
         body: dict[str, Any] = {"temperature": 0, self.limit_name: self.limits.max_new_tokens}
         body |= {"stop": list(self.limits.stop[:MAX_STOP_STRINGS])} if self.limits.stop else {}
         body |= {"model": self.settings.model, "messages": [asdict(turn) for turn in as_turns(prompt)]}
+        whole = WHOLE_ANSWER * self.settings.patience.timeout
         try:
-            raw = await client.chat.completions.with_raw_response.create(**body, extra_headers=self.endpoint.headers())
+            async with asyncio.timeout(whole):
+                raw = await client.chat.completions.with_raw_response.create(**body, extra_headers=self.endpoint.headers())
+        except TimeoutError:
+            raise BusyError(f"no whole answer came in {whole:g} s") from None
+        except RecursionError:
+            raise BusyError("the answer is nested too deeply") from None
+        except OversizedError:
+            raise self.endpoint.size_fault() from None
         except openai.APIStatusError as error:
             if error.status_code == 400 and error.code in FILTER_CODES:
                 return {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
@@ -233,7 +245,8 @@ class Requester:
 def reported_counts(usage: object) -> tuple[int, int] | None:
     """Prompt and completion tokens, if the server reports both."""
     counts = (usage.get("prompt_tokens"), usage.get("completion_tokens")) if isinstance(usage, dict) else (None, None)
-    return (counts[0], counts[1]) if isinstance(counts[0], int) and isinstance(counts[1], int) else None
+    is_count = [type(count) is int and 0 <= count <= MAX_TOKENS for count in counts]
+    return (counts[0], counts[1]) if all(is_count) else None  # type: ignore[return-value]
 
 
 def estimate(text: str) -> int:

@@ -26,6 +26,14 @@ MIN_SECRET_LENGTH = 12
 """Shorter keys are placeholders of local servers, such as `EMPTY`, and may occur in an answer by chance."""
 
 
+MAX_BODY_BYTES = 1 << 24
+"""Of an answer; the longest answers of models have less than a megabyte."""
+
+
+class OversizedError(Exception):
+    """A body is larger than MAX_BODY_BYTES."""
+
+
 class BusyError(Exception):
     """A transient failure of one try. `after`: the wait in seconds that the server requests."""
 
@@ -119,7 +127,9 @@ class Endpoint:
             default_headers={"Authorization": f"Bearer {self.key}"},  # wins over OPENAI_CUSTOM_HEADERS
             max_retries=0,
             timeout=limits,
-            http_client=openai.DefaultAsyncHttpxClient(timeout=limits, follow_redirects=False, trust_env=not is_local),
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=limits, follow_redirects=False, trust_env=not is_local, event_hooks={"response": [read_bounded]}
+            ),
         )
         client.organization = client.project = None
         return client
@@ -161,11 +171,14 @@ class Endpoint:
         timed_out = type(error).__name__ == "APITimeoutError"
         return BusyError(f"nothing came in {self.settings.patience.timeout:g} s" if timed_out else f"the connection was cut: {message}")
 
+    def size_fault(self) -> ModelError:
+        return self.fault(f"sends more than {MAX_BODY_BYTES:,} bytes for one answer", "Check the endpoint.")
+
     def body_of(self, response: Any) -> dict[str, Any]:
         """The JSON object of a response with status 200, with a list of choices. Some proxies report errors with this status."""
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BusyError("the response is not JSON") from None
         if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
             raise BusyError(f"the response holds no choices: {self.hidden(message_of(body))}")
@@ -185,12 +198,30 @@ class Endpoint:
         return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def message_of(body: object) -> str:
+async def read_bounded(response: Any) -> None:
+    """Read the body of a response, decompressed, up to MAX_BODY_BYTES.
+
+    Raises:
+        OversizedError: it is larger, or has no end.
+    """
+    parts, size = [], 0
+    async for part in response.aiter_bytes(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise OversizedError
+    response._content = b"".join(parts)  # where the client keeps a body that is read
+
+
+def message_of(body: object, depth: int = 3) -> str:
     """The message in an error body, which comes in several shapes."""
     for name in ("error", "message", "detail"):
-        if isinstance(body, dict) and name in body:
-            return message_of(body[name])
-    return "" if body is None else str(body)
+        if isinstance(body, dict) and name in body and depth:
+            return message_of(body[name], depth - 1)
+    try:
+        return "" if body is None else str(body)[:2000]
+    except RecursionError:
+        return "a body that is nested too deeply"
 
 
 def backoff_seconds(patience: RetryPolicy, tries: int, after: float | None) -> float:
