@@ -39,7 +39,7 @@ def trained(tmp_path_factory, model, train_part):
     whole = tiny.work(root / "whole", params, ALWAYS, train=train_part)
     finetune.run(whole)
     broken = tiny.work(root / "broken", params, ALWAYS, train=train_part)
-    with calls_of(finetune, "one_step", 4):
+    with calls_of(finetune, "optimizer_step", 4):
         finetune.run(broken)
     return whole, broken, (broken.resume / "state.pt").read_bytes()
 
