@@ -1,8 +1,10 @@
 """Files as people have them: encodings, ends of lines, headers, and the types of Parquet columns."""
 
 import codecs
+import csv
 import datetime
 import decimal
+import io
 import json
 import re
 
@@ -16,6 +18,7 @@ from pyarrow import parquet
 
 from pipeline.data import arrow_rows, source
 from pipeline.data.task import Source
+from pipeline.data.templates import Template
 from pipeline.errors import DataError
 from tests import preparing
 
@@ -161,3 +164,29 @@ def test_a_saved_data_set_gives_what_its_parquet_file_does(tmp_path):
     expected = [{"score": 0.7, "text": "a"}, {"score": None, "text": "b"}]
     assert read(tmp_path / "a.parquet") == expected
     assert [row.row for row in source.open_source(Source("train", folder=str(tmp_path / "saved"))).read()] == expected
+
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(rows=st.lists(st.fixed_dictionaries({"text": VALUES, "n": VALUES}), min_size=1, max_size=4), encoding=st.sampled_from([*ENCODINGS]))
+def test_whatever_is_written_is_read(rows, encoding, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["text", "n"], quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for name, text in (("a.jsonl", lines), ("a.csv", table.getvalue())):
+        (folder / name).write_bytes(ENCODINGS[encoding] + text.encode(encoding))
+        assert read(folder / name) == rows
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "a.parquet")
+    assert read(folder / "a.parquet") == rows
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.text(), st.text().filter(str.strip))
+def test_text_stands_in_a_prompt_as_it_is(before, value):
+    template = Template(before.replace("{", "{{").replace("}", "}}") + "{a}", {})
+    assert template.fill({"a": value}) == before + value
