@@ -9,6 +9,7 @@ from pipeline.data import source
 from pipeline.data.files import BadRow, SourceRow
 from pipeline.data.task import Task
 from pipeline.errors import DataError, UserError
+from pipeline.metrics import numbers
 from pipeline.models.renderer import Renderer
 from pipeline.store.records import Example, Prompt
 
@@ -81,7 +82,8 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
     if not is_text(example):
         return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.text!r}")
     if task.answer(example.target, example) is None:
-        return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}")
+        mark = "; it can be read in two ways, so say decimal_mark in the task" if numbers.is_doubtful(example.target) else ""
+        return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}{mark}")
     return example if example.id else replace(example, id=source_row.id)
 
 

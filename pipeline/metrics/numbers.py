@@ -61,6 +61,11 @@ def read(text: str, mark: Mark | None) -> str | None:
     return numbers[0].value if len(numbers) == 1 else None
 
 
+def is_doubtful(text: str) -> bool:
+    """Whether a text holds a number that can be read only once its decimal mark is known."""
+    return any(match["body"] and DOUBTFUL.fullmatch(match["body"]) for match in runs(plain(text)))
+
+
 def runs(text: str) -> Iterator[re.Match[str]]:
     return (match for match in NUMBER.finditer(text) if not match["date"] and not is_date_or_time(match["body"] or ""))
 

@@ -102,20 +102,21 @@ def border(edge: str, before: bool) -> str:
 def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
     """All places where a choice stands, in order, without words that only look like one."""
     names, found = ordered(choices), []
+    letters = all(len(name) == 1 for name in choices)
     for match in pattern(choices).finditer(part):
         name = names[match.lastindex - 1]
         same = [other for other in choices if unified(other).casefold() == unified(name).casefold()]
         if len(same) > 1:  # they differ in case alone
             name = next((other for other in same if unified(other) == match[0]), "")
-        if name and is_choice(part, match.start(), match.end(), name):
+        if name and is_choice(part, match.span(), name, letters):
             found.append(Mention(name, match.start(), match.end()))
     return found
 
 
-def is_choice(part: str, start: int, end: int, name: str) -> bool:
-    """Whether a word that equals a choice is meant as one."""
-    before, word, after = part[:start], part[start:end], part[end:]
-    if len(name) == 1 and name.isascii() and name.isalpha():
+def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> bool:
+    """Whether a word that equals a choice is meant as one; letters: all choices are single characters."""
+    before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
+    if letters and name.isascii() and name.isalpha():
         return is_letter(before, word, after)
     if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 stand inside many words
         return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))

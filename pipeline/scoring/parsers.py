@@ -141,7 +141,7 @@ def python_dict(text: str, example: Example) -> str | None:
     """The first whole dictionary, written as JSON or as Python (`{'b': ['x'], 'a': None}`), spelled as `json` spells it."""
     del example
     for start, end in braces(text):
-        for read in (strict_json, ast.literal_eval):
+        for read in (strict_json, strict_literal):
             try:
                 with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
                     return spell(read(text[start:end]))
@@ -152,6 +152,15 @@ def python_dict(text: str, example: Example) -> str | None:
 
 def strict_json(text: str) -> Any:
     return jsonlib.loads(text, object_pairs_hook=single_keys)
+
+
+def strict_literal(text: str) -> Any:
+    """The value of a Python literal; raises ValueError where one key has two values."""
+    tree = ast.parse(text, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict) and len({ast.dump(key) for key in node.keys if key}) < len(node.keys):
+            raise ValueError("a key has two values")
+    return ast.literal_eval(tree)
 
 
 def braces(text: str) -> list[tuple[int, int]]:

@@ -19,10 +19,12 @@ from pipeline.data import inline, make_examples, manual_files, source
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
 from pipeline.data.row_notes import RowNotes
+from pipeline.data.task import Task
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.progress import meter, say
+from pipeline.scoring import gold_check
 from pipeline.store import records
 from pipeline.store.artifact import json_sha256
 from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
@@ -198,6 +200,8 @@ def run(work: Work) -> dict[str, Any]:
         draw_examples(spool, draw, tally)
     tally.check_share(split.location, draw.bad_share(tally), params["max_bad_rows"])
     check_targets(draw, split.location, tally)
+    if heldout is None and not isinstance(params["task"], str):
+        check_metrics(task, draw, split.location)
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
     written_facts = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
     PreparedFolder(work.out).write_dropped(tally.report())
@@ -283,6 +287,14 @@ def check_targets(draw: Draw, location: str, tally: DropTally) -> None:
         target = json.dumps(shorten(examples[0].target), ensure_ascii=False)
         problem = f"{location}: all {len(examples)} targets are {target}: nothing to learn or to compare."
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
+
+
+def check_metrics(task: Task, draw: Draw, location: str) -> None:
+    """Raises DataError, if a metric of the task gives too many targets less than 1 against themselves; says so of fewer."""
+    for problem, count, remedy in gold_check.faults(task.metrics, task.metric_options, draw.selected, task.answer):
+        if count > draw.params["max_bad_rows"] * len(draw.selected):
+            raise DataError(f"{location}: {problem}", remedy)
+        say(f"  heldout: warning: {problem} {remedy}")
 
 
 def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import Counter
 import regex
 
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.words import MINUS, SIGNED, spaced
+from pipeline.metrics.words import MINUS, SIGNED, composed, spaced
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = regex.compile(
@@ -20,7 +20,7 @@ class TokenF1(MeanMetric):
     """Mean F1 over the bags of words of prediction and reference, without case, punctuation and English articles.
 
     As the script of SQuAD 2.0, but that marks inside numbers and their minus count, and that every character is a word in a script
-    without blanks. Where no words are left on one side the score is 1 if both have none.
+    without blanks. Where no words are left on one side the score is 1 if both texts have the same signs.
     """
 
     reference_url = "https://rajpurkar.github.io/SQuAD-explorer/"
@@ -28,7 +28,7 @@ class TokenF1(MeanMetric):
     def score(self, prediction: str, reference: str) -> float:
         predicted, expected = words(prediction), words(reference)
         if not predicted or not expected:
-            return float(predicted == expected)
+            return float(predicted == expected and signs(prediction) == signs(reference))
         common = (Counter(predicted) & Counter(expected)).total()
         return 2 * common / (len(predicted) + len(expected))
 
@@ -36,3 +36,8 @@ class TokenF1(MeanMetric):
 def words(text: str) -> list[str]:
     signed = SIGNED.sub(MINUS, spaced(text.lower()))
     return ARTICLES.sub(" ", PUNCTUATION.sub("", signed)).replace(MINUS, "-").split()
+
+
+def signs(text: str) -> str:
+    """All that stands in a text but articles and blanks."""
+    return "".join(ARTICLES.sub(" ", composed(text.lower())).split())

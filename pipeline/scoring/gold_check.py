@@ -1,0 +1,45 @@
+"""Checks before any training that a task's metrics can tell its targets right: gold scores 1 against itself, on the scale that is set."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline import metrics
+from pipeline.metrics import numbers
+from pipeline.scoring import scoring
+from pipeline.scoring.scoring import AnswerParser
+from pipeline.store.records import Example
+
+INSTEAD = {"paper_rouge": "rougeL", "paper_class_name": "accuracy"}
+"""By metric that reads a-z alone, the one that reads every script."""
+SAY_MARK = "It can be read in two ways: say decimal_mark in the task."
+
+
+def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example], parse: AnswerParser) -> list[tuple[str, int, str]]:
+    """By metric that cannot tell targets right: (problem, targets concerned, remedy).
+
+    Args:
+        options: what the metrics are told; see metrics.load.
+    """
+    found = []
+    for name in names:
+        metric = metrics.load(name, **options)
+        if metric.reads not in ("answer", "text"):
+            continue
+        gold = [scoring.gold_string(metric.reads, example, parse) for example in examples]
+        own = metric.compute(predictions=gold, references=gold, per_example=True)[f"{name}_per_example"]
+        below = [text for text, score in zip(gold, own, strict=True) if score < 1 - 1e-9]
+        if below:
+            problem = f"{name} gives {len(below)} of {len(gold)} targets less than 1 against themselves, first {below[0]!r}."
+            other = f"Take {INSTEAD.get(name, 'accuracy or exact_match')} instead of {name}."
+            found.append((problem, len(below), SAY_MARK if numbers.is_doubtful(below[0]) else other))
+        elif name == "mae_similarity" and (wide := too_wide(gold, options)):
+            found.append((wide, len(gold), "Say the distance between the ends of the scale in the task, as span: 100."))
+    return found
+
+
+def too_wide(gold: list[str], options: dict[str, Any]) -> str:
+    """Why the targets do not fit the scale of `mae_similarity`; empty if they do."""
+    mark, span = options["decimal_mark"], options["span"]
+    values = [numbers.as_float(numbers.find(text, mark)[0].value, mark) or 0.0 for text in gold]
+    reach = f"the targets reach from {min(values):g} to {max(values):g}"
+    return f"{reach}, and mae_similarity gives 0 from a distance of {span:g} on." if max(values) - min(values) > span else ""

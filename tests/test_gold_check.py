@@ -1,0 +1,56 @@
+"""A metric that cannot tell a task's targets right is refused before anything is trained."""
+
+import re
+
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.metrics import numbers
+from tests import preparing
+
+
+def prepared(tmp_path, monkeypatch, model, targets, **changes):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"text": f"ticket {n}", "team": target} for n, target in enumerate(targets)]
+    preparing.write_file(tmp_path / "test.jsonl", rows)
+    preparing.write_file(tmp_path / "train.jsonl", rows)
+    return preparing.prepare_split(preparing.task(**changes), "heldout", tmp_path / "heldout", model)
+
+
+@pytest.mark.parametrize(
+    ("targets", "changes", "words"),
+    [
+        (["заказ отправлен", "магазин закрыт"], {"metrics": ["paper_rouge"]}, "paper_rouge gives 2 of 2 targets less than 1.*Take rougeL"),
+        (["1,500", "1,550"], {"metrics": ["mae_similarity"]}, "first '1,5.0'.*decimal_mark"),
+        (["1,500", "1,550"], {"metrics": ["accuracy"], "answer": "number"}, "can be read in two ways, so say decimal_mark"),
+        (["1,500", "1,550"], {"metrics": ["mae_similarity"], "decimal_mark": "."}, "reach from 1500 to 1550.*span: 100"),
+        (["none", "3"], {"metrics": ["mae_similarity"]}, "mae_similarity gives 1 of 2 targets less than 1"),
+    ],
+)
+def test_targets_that_a_metric_cannot_tell_right_are_refused(tmp_path, monkeypatch, model, targets, changes, words):
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, monkeypatch, model, targets, **changes)
+    assert re.search(words, f"{refused.value.problem} {refused.value.remedy}", re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("targets", "changes"),
+    [
+        (["заказ отправлен", "магазин закрыт"], {"metrics": ["rougeL", "bleu", "chrf", "token_f1"]}),
+        (["1,500", "1,550"], {"metrics": ["mae_similarity"], "decimal_mark": ".", "span": 100}),
+        (["1.500", "2,50"], {"metrics": ["accuracy"], "answer": "number", "decimal_mark": ","}),
+        (["2,50 €", "7,50 €"], {"metrics": ["accuracy"], "answer": "number"}),
+    ],
+)
+def test_targets_that_it_can_tell_are_taken(tmp_path, monkeypatch, model, targets, changes):
+    assert prepared(tmp_path, monkeypatch, model, targets, **changes)["selected"] == 2
+
+
+def test_a_few_such_targets_are_told(tmp_path, monkeypatch, model, capsys):
+    prepared(tmp_path, monkeypatch, model, ["a", "b"] * 10 + ["заказ"], metrics=["paper_rouge"])
+    assert "paper_rouge gives 1 of 21 targets less than 1 against themselves, first 'заказ'." in " ".join(capsys.readouterr().err.split())
+
+
+def test_doubtful_numbers():
+    assert all(map(numbers.is_doubtful, ("1.234", "costs 1,234 €")))
+    assert not any(map(numbers.is_doubtful, ("2,50", "0.125", "1.234,5")))
