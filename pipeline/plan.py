@@ -151,6 +151,7 @@ class TaskPlan:
             "task": inline.spec(self.entry),
             "model": self.point.model_spec,
             "files": file_hashes.of_task(self.entry, self.task),
+            "max_new_tokens": self.recipe.generate.max_new_tokens or self.task.max_new_tokens,
         }
         params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
         if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of another one

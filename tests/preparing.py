@@ -14,7 +14,7 @@ from pipeline.store.records import Example
 
 STORY = "the old captain of the northern ship sailed home in the first light of a grey and silent morning to see his only daughter, "
 STORY += "who had waited a long year for a letter that never came, though three others wrote to her every single week of it"
-DRAW = {"seed": 0, "files": {}, "max_tokens": 100, "long_prompts": "drop", "max_bad_rows": 0.1}
+DRAW = {"seed": 0, "files": {}, "max_tokens": 100, "long_prompts": "drop", "max_bad_rows": 0.1, "max_new_tokens": 64}
 
 
 def task(**changes: Any) -> InlineTask:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.data import data_checks
 from pipeline.data.overlap import OverlapIndex
 from pipeline.engine import training_state
 from pipeline.machine import Machine, Work
@@ -34,12 +35,17 @@ def files_from(write: Callable[[Path], Any]) -> Files:
         return {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
 
 
+def row_of(example: Example) -> data_checks.Row:
+    """An example of 90 prompt tokens and 4 target tokens."""
+    return data_checks.Row(f"row {example.id}", example, 90, 4, example.text)
+
+
 def heldout(examples: list[Example]) -> tuple[Files, Row]:
     """Files and facts of held-out examples."""
     tally = prepare.DropTally(len(examples) + 3)
     for location in ("row 17", "row 90", "row 91"):
         tally.add("bad value", location, "<i>n/a</i>")
-    draw = prepare.Draw({"examples": len(examples)}, None, selected=examples, lengths=[(90, 4)] * len(examples))
+    draw = prepare.Draw({"examples": len(examples)}, None, selected=examples, rows=[row_of(example) for example in examples])
     facts: Row = {}
 
     def write(out: Path) -> None:
@@ -66,7 +72,7 @@ def train(task: str, n: int) -> tuple[Files, Row]:
     for example in [*copies, *report_answers.examples(task, TRAIN + DEV, "train")]:
         if not draw.is_copy(example.id, example, tally):
             draw.selected.append(example)
-            draw.lengths.append((90, 4))
+            draw.rows.append(row_of(example))
     facts: Row = {}
 
     def write(out: Path) -> None:

@@ -307,11 +307,13 @@ import json, random, sys
 from pathlib import Path
 from tests import preparing
 folder, rng, model = Path(sys.argv[1]), random.Random(0), {}
-from pipeline.models import renderer
+from pipeline.models import base_model, renderer
 class Words:
     token_counts = staticmethod(lambda pairs: [(len(prompt.split()), 1) for prompt, _ in pairs])
     without_start = staticmethod(lambda prompt: prompt)
     care = staticmethod(lambda prompt, answers: [])
+    spells_control = staticmethod(lambda text: False)
+base_model.context_window = lambda spec: None
 renderer.renderer = lambda spec: Words()  # without transformers what is measured is ours
 with (folder / "train.jsonl").open("w") as file:
     for n in range(50_000):

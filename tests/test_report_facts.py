@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import views
-from pipeline.page import cells, report_data
+from pipeline.page import cells, checks_section, report_data
 from pipeline.store.artifact import Artifact
 from tests.report_folders import Files
 from tests.report_inputs import MADE, Inputs
@@ -231,3 +231,23 @@ def test_adapters_stand_on_the_terminal_with_their_own_figures(cells_and_report:
         assert adapter.path.name == line[0]
         figures = [facts["steps"], f"{facts['loss']:.3f}", f"{facts['dev_loss']:.3f}", f"{facts['trainable_parameters']:,}"]
         assert line[1:] == [*map(str, figures), f"{adapter.facts['train_seconds']:.0f}"]
+
+
+def test_what_prepare_said_of_the_data_is_a_warning_of_the_page_once(cells_and_report):
+    made, report = cells_and_report
+    row = {
+        "check": "control token",
+        "count": 3,
+        "total": 9,
+        "first": "line 4",
+        "problem": "3 of 9 rows spell <eos>",
+        "remedy": "Take it out.",
+    }
+
+    def warned(artifact):
+        return replace(artifact, facts={**artifact.facts, "warnings": [row]})
+
+    told = [replace(cell, inputs={**cell.inputs, "train": warned(cell.inputs["train"])}) for cell in made]
+    sentence = f"{made[0].task}, training: 3 of 9 rows spell <eos> (first: line 4). Take it out."
+    assert checks_section.warnings(told, report["recipe"]).count(sentence) == 1
+    assert checks_section.data_warnings(made) == []

@@ -93,6 +93,13 @@ class Recipe(Section):
                 raise ValueError(f"sweep: {key} takes {', '.join(repeated)} more than once, and equal points are one")
         return self
 
+    @model_validator(mode="after")
+    def check_cut(self) -> "Recipe":
+        uncut = ", ".join(task.name for task in self.tasks if isinstance(task, InlineTask) and not task.cut)
+        if uncut and self.prepare.long_prompts == "cut_field":
+            raise ValueError(f"prepare.long_prompts: cut_field needs the column that may be cut. Add cut: and its name to {uncut}")
+        return self
+
     def points(self, location: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
         """Every point of the sweep, with the recipe at that point, which has no sweep; errors begin with `location`."""
         unswept = self.model_dump(exclude={"sweep"}, exclude_unset=True)

@@ -65,6 +65,8 @@ class InlineTask(Section):
     """Names of metrics; the task is judged by the first."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The closed set of answers, if there is one."""
+    cut: str = ""
+    """The column that `prepare.long_prompts: cut_field` shortens, so that the words of the template stay whole."""
     labels: dict[str, Annotated[tuple[str, ...], NonEmpty]] = {}
     """Names for the numbers in a column: `{label: [negative, positive]}`."""
     defaults: dict[str, str] = {}

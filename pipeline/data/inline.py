@@ -9,6 +9,7 @@ from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask
 from pipeline.data import source, task
 from pipeline.data.files import is_known
+from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
 from pipeline.data.templates import Field, Template, TemplateError
 from pipeline.errors import DataError, RecipeError, suggest
@@ -16,7 +17,7 @@ from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
-ADDED = ("decimal_mark", "span", "defaults")
+ADDED = ("decimal_mark", "span", "defaults", "cut")
 """Keys that artifacts were made without; they enter a key only where they are set."""
 
 
@@ -111,7 +112,8 @@ def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
         right = target.fill(row)
         if entry.choices and right and right not in entry.choices:
             raise DataError(f"the target {right!r} is not one of the choices", f"Choices: {', '.join(entry.choices)}.")
-        return Example("", prompt.fill(row), right, entry.choices, group_of(group, row))
+        extra = {CUT: prompt.span(row, entry.cut)} if entry.cut else {}
+        return Example("", prompt.fill(row), right, entry.choices, group_of(group, row), extra)
 
     return example
 
@@ -153,6 +155,9 @@ def name_problems(entry: InlineTask) -> list[str]:
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
     fields = {field.name for text in (entry.prompt, entry.target, entry.group) for field in fields_of(text)}
     problems += [f"defaults: no template uses {{{n}}}. {suggest(n, fields)}" for n in entry.defaults if fields and n not in fields]
+    shown = [field.column for field in fields_of(entry.prompt)]
+    if entry.cut and (times := shown.count(entry.cut)) != 1:
+        problems.append(f"cut: the prompt must use {{{entry.cut}}} once (it does {times} times). {suggest(entry.cut, shown)}")
     if entry.answer == "choice" and not entry.choices:
         problems.append("answer: choice needs the choices. Add them, as choices: [negative, positive].")
     if any(not name.strip() for name in entry.choices) or len(set(entry.choices)) < len(entry.choices):
@@ -170,6 +175,20 @@ def metric_problem(name: str, answer: str) -> str:
     if name in metrics.READS_JSON and answer != "json":
         return f"metrics: {name} compares JSON objects, and answer is {answer}. Write answer: json, or take another metric."
     return ""
+
+
+def shared_fields(entry: InlineTask) -> list[str]:
+    """Fields of the target that the prompt shows, in whole or in part, as the prompt names them."""
+    pairs = [(one, other) for one in fields_of(entry.prompt) for other in fields_of(entry.target) if one.column == other.column]
+    nested = [one.name for one, other in pairs if all(key == same for key, same in zip(one.keys, other.keys, strict=False))]
+    return list(dict.fromkeys(nested))
+
+
+def label_names(entry: InlineTask) -> tuple[str, ...]:
+    """The closed set of targets: the choices, or the labels of the column that is the target; empty if there is none."""
+    fields = fields_of(entry.target)
+    is_column = len(fields) == 1 and entry.target.strip() == f"{{{fields[0].column}}}"
+    return entry.choices or (entry.labels.get(fields[0].column, ()) if is_column else ())
 
 
 def used_columns(entry: InlineTask) -> dict[str, str]:

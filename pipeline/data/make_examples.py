@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 from pipeline.data import source
@@ -11,7 +12,7 @@ from pipeline.data.task import Task
 from pipeline.errors import DataError, UserError
 from pipeline.metrics import numbers
 from pipeline.models.renderer import Renderer
-from pipeline.store.records import Example, Prompt
+from pipeline.store.records import CHOICE_TOKENS, Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
@@ -85,6 +86,21 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
         mark = "; it can be read in two ways, so say decimal_mark in the task" if numbers.is_doubtful(example.target) else ""
         return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}{mark}")
     return example if example.id else replace(example, id=source_row.id)
+
+
+def with_room(example: Example, render: Renderer, max_new_tokens: int) -> Example:
+    """The example, marked where the longest of its choices has more tokens than may be generated; see CHOICE_TOKENS."""
+    if not example.choices:
+        return example
+    end = example.prompt[-9:] if isinstance(example.prompt, str) else ""  # all that decides how an answer begins
+    longest = longest_choice(render, end, example.choices)
+    return replace(example, extra={**example.extra, CHOICE_TOKENS: longest + 1}) if longest > max_new_tokens else example
+
+
+@lru_cache(maxsize=64)
+def longest_choice(render: Renderer, end: str, choices: tuple[str, ...]) -> int:
+    """Tokens of the longest choice after a prompt that ends so, without the end token."""
+    return max(len(render.answer_ids(end, choice)) for choice in choices)
 
 
 def is_text(example: Example) -> bool:

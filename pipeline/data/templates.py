@@ -105,6 +105,16 @@ class Template:
         values = [text for part, text in zip(self.parts, filled, strict=True) if isinstance(part, Field)]
         return "" if values and not any(value.strip() for value in values) else "".join(filled)
 
+    def span(self, row: Mapping[str, Any], column: str) -> list[int]:
+        """Start and end, in the text for a row, of what a column fills in first."""
+        position = 0
+        for part in self.parts:
+            length = len(self.render(part, row) if isinstance(part, Field) else part)
+            if isinstance(part, Field) and part.column == column:
+                return [position, position + length]
+            position += length
+        raise KeyError(column)
+
     def render(self, field: Field, row: Mapping[str, Any]) -> str:
         value = field.value(row)
         if field.name in self.defaults and (value is None or (isinstance(value, str) and not value.strip())):

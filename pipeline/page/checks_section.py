@@ -1,7 +1,7 @@
 """Lists what a reader must know before trusting a figure: unparsed answers, dropped and overlapping data, dead adapters, warnings."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
@@ -13,6 +13,9 @@ from pipeline.store.records import JsonObject
 
 TRUNCATED_SHARE = 0.2
 """If at least this share of answers reached the limit of new tokens, the top of the page says so."""
+
+SPLITS: dict[str, Literal["held out", "training"]] = {"heldout": "held out", "train": "training"}
+"""What the page calls a split."""
 
 
 def answers(cell: Cell) -> list[AnswerCountsRow]:
@@ -58,7 +61,7 @@ def data_set(cell: Cell, source: str) -> DataSetRow:
     overlap: Any = TrainFolder(cell.inputs[source].path).overlap() if source == "train" else None
     return {
         "task": cell.task,
-        "split": "held out" if source == "heldout" else "training",
+        "split": SPLITS[source],
         "examples": facts["examples"],
         "dev": facts.get("dev", 0),
         "wanted": facts.get("wanted"),
@@ -82,11 +85,23 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "correction is none: p-values are not corrected for the number of comparisons, so some verdicts may be chance. "
             "Set compare.correction to holm before anyone relies on them."
         )
+    sentences += data_warnings(cells)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
     sentences += grouped(cells, token_budget_warning)
     sentences += grouped(cells, liveness_warning)
     return sentences
+
+
+def data_warnings(cells: list[Cell]) -> list[str]:
+    """What `prepare` said of the data, each set of examples once."""
+    parts = [(cell, name) for cell in cells for name in ("heldout", "train")]
+    sentences = [
+        f"{cell.task}, {SPLITS[name]}: {row['problem']} (first: {row['first']}). {row['remedy']}"
+        for cell, name in parts
+        for row in cell.inputs[name].facts.get("warnings", ())
+    ]
+    return list(dict.fromkeys(sentences))
 
 
 def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:

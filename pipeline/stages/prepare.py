@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data import inline, make_examples, manual_files, source
+from pipeline.data import data_checks, inline, make_examples, manual_files, source
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
 from pipeline.data.row_notes import RowNotes
@@ -32,7 +32,11 @@ from pipeline.store.records import Example
 
 FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
 """The reasons for which a row counts as bad. Duplicates and overlap are no fault of the source."""
+VALUE_FAULTS = ("missing field", "wrong type", "bad value")
+"""Faults whose first value says what is wrong."""
 MAX_LISTED = 5
+MAX_TARGETS = 1000
+"""Different targets that are counted; labels are fewer."""
 MAX_PAIRS = 20
 TOKENIZE_CHUNK = 128
 """Examples whose tokens are counted at a time."""
@@ -80,6 +84,11 @@ class DropTally:
     def report(self) -> dict[str, Any]:
         return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
 
+    def listed(self) -> str:
+        """Every reason with its number, and of faults in a value the first: `4 bad value (label is 3)`."""
+        first = {reason: f" ({shorten(self.reasons[reason]['values'][0])})" for reason in VALUE_FAULTS if reason in self.reasons}
+        return ", ".join(f"{count} {reason}{first.get(reason, '')}" for reason, count in self.counts().items())
+
     def counts(self) -> dict[str, int]:
         return {reason: entry["count"] for reason, entry in self.reasons.items()}
 
@@ -91,12 +100,16 @@ class Spool:
         self.file = file
         self.entries: list[tuple[int, int]] = []
         """The rank of each example in the draw, and its offset in the file."""
+        self.targets: Counter[str] = Counter()
+        """How often each target occurs; of more than MAX_TARGETS different ones the first."""
 
     def put(self, location: str, example: Example, seed: int | None) -> None:
         """seed: of the draw; None: keep the order of the source."""
         random_bytes = hashlib.sha256(f"{seed} {example.id}".encode()).digest()[:8]
         rank = len(self.entries) if seed is None else int.from_bytes(random_bytes)
         self.entries.append((rank, self.file.tell()))
+        if example.target in self.targets or len(self.targets) < MAX_TARGETS:
+            self.targets[example.target] += 1
         row = (location, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
         self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
 
@@ -116,8 +129,8 @@ class Draw:
     heldout_index: OverlapIndex | None
     """The held-out prompts, if the draw is for training."""
     selected: list[Example] = field(default_factory=list)
-    lengths: list[tuple[int, int]] = field(default_factory=list)
-    """Tokens of the selected examples' prompts and targets."""
+    rows: list[data_checks.Row] = field(default_factory=list)
+    """The selected examples, with their locations and lengths."""
     looked_at: int = 0
     cut: int = 0
     overlap: Counter[str] = field(default_factory=Counter)
@@ -136,10 +149,11 @@ class Draw:
         return len(self.selected) >= self.requested and self.looked_at >= MIN_LOOKED_AT
 
     def consider(
-        self, location: str, example: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: DropTally
+        self, location: str, original: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: DropTally
     ) -> None:
-        """Select an example, or count the reason why not."""
+        """Select an example of the task, or count the reason why not."""
         self.looked_at += 1
+        example = make_examples.without_start(original, render)
         shortened, length = make_examples.fit_tokens(example, counts, render, self.params["max_tokens"], self.params["long_prompts"])
         if shortened is None:
             tally.add(
@@ -150,8 +164,11 @@ class Draw:
         elif len(self.selected) < self.requested and not self.is_copy(location, shortened, tally):
             self.cut += shortened.prompt != example.prompt
             answers = example.choices if self.heldout_index is None else (example.target, *example.choices)
-            self.selected.append(make_examples.with_care(shortened, render, answers))
-            self.lengths.append(length)
+            marked = make_examples.with_care(shortened, render, answers)
+            if self.heldout_index is None:
+                marked = make_examples.with_room(marked, render, self.params["max_new_tokens"])
+            self.selected.append(marked)
+            self.rows.append(data_checks.Row(location, marked, *length, original.text))
 
     def is_copy(self, location: str, example: Example, tally: DropTally) -> bool:
         """Whether a training prompt copies a held-out one, or one that was selected before."""
@@ -203,9 +220,11 @@ def run(work: Work) -> dict[str, Any]:
     if heldout is None and not isinstance(params["task"], str):
         check_metrics(task, draw, split.location)
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
+    prepared = data_checks.PreparedSplit.of(params, task, draw.rows, spool.targets, heldout or [])
+    split_facts["warnings"] = data_checks.warnings(prepared)
     written_facts = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
     PreparedFolder(work.out).write_dropped(tally.report())
-    print_summary(split_facts | written_facts, params)
+    print_summary(split_facts | written_facts, params, tally)
     return split_facts | written_facts
 
 
@@ -269,8 +288,9 @@ def with_token_counts(
     examples: Iterator[tuple[str, Example]], render: renderer.Renderer
 ) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
     """Every example with its token counts, computed in chunks."""
-    while chunk := [(location, make_examples.without_start(example, render)) for location, example in islice(examples, TOKENIZE_CHUNK)]:
-        counts = render.token_counts([(example.prompt, example.target) for _, example in chunk])
+    while chunk := list(islice(examples, TOKENIZE_CHUNK)):
+        bare = [make_examples.without_start(example, render) for _, example in chunk]
+        counts = render.token_counts([(example.prompt, example.target) for example in bare])
         yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 
 
@@ -299,7 +319,8 @@ def check_metrics(task: Task, draw: Draw, location: str) -> None:
 
 def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
     """The facts that both splits have."""
-    columns = zip(("prompt", "target"), zip(*draw.lengths, strict=True), strict=True)
+    lengths = [(row.prompt_tokens, row.target_tokens) for row in draw.rows]
+    columns = zip(("prompt", "target"), zip(*lengths, strict=True), strict=True)
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
     counts = {"wanted": draw.requested, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
     return {**counts, "dropped": tally.counts(), "tokens": tokens}
@@ -346,7 +367,7 @@ def dev_count(available: int, examples: int, dev: int) -> int:
     return max(1, available * dev // (examples + dev)) if available > 1 else 0
 
 
-def print_summary(facts: dict[str, Any], params: dict[str, Any]) -> None:
+def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTally) -> None:
     """Print what a user should know without opening a file."""
     split, dev = params["split"], params.get("dev_examples", 0)
     if facts["selected"] < facts["wanted"]:
@@ -361,12 +382,14 @@ def print_summary(facts: dict[str, Any], params: dict[str, Any]) -> None:
         expected = facts["source"]["expected_rows"]
         say(f"  {split}: {facts['rows']:,} rows, where {expected:,} were known: another version of the data?")
     if facts["dropped"]:
-        say(f"  {split}: left out {', '.join(f'{count} {reason}' for reason, count in facts['dropped'].items())} (see dropped.json)")
+        say(f"  {split}: left out {tally.listed()} (see dropped.json)")
     if facts.get("overlap_exact") or facts.get("overlap_near"):
         exact, near = facts["overlap_exact"], facts["overlap_near"]
         say(f"  {split}: left out {exact} prompts equal to held-out ones and {near} nearly equal (see overlap.json)")
     if facts.get("shared_groups"):
         say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as held-out ones")
+    for row in facts["warnings"]:
+        say(f"  {split}: warning: {row['problem']} (first: {row['first']}). {row['remedy']}")
 
 
 def small_dev_remedy(facts: dict[str, Any], dev: int) -> str:

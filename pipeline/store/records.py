@@ -48,6 +48,11 @@ class Example:
         return prompt_text(self.prompt)
 
 
+CHOICE_TOKENS = "choice_tokens"
+"""Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
+`prepare` writes it, and generation makes that much room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """One model's answer to one example, verbatim; parsed answers and scores are derived from it."""

@@ -1,0 +1,260 @@
+"""Looks for faults in the data that change what a score means, before anything is trained; one row of CHECKS for each fault.
+
+A check looks at one prepared split and returns a DataWarning or nothing. `prepare` prints the warnings and puts them among the facts of its
+artifact, from where the report takes them.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from pipeline.config.schema import InlineTask
+from pipeline.data import inline
+from pipeline.data.files import shorten
+from pipeline.data.make_examples import CARE
+from pipeline.data.task import Task
+from pipeline.models import base_model, renderer
+from pipeline.models.renderer import CONTROL, Renderer
+from pipeline.store.records import Example, first_stop
+
+SHOWN_NAMES = 5
+"""Names of labels or tokens in one warning."""
+LABEL_ROWS = 5
+"""Rows for each distinct target from which the targets of a task without choices count as labels."""
+EXPONENT = re.compile(r"(?<=\d)[eE](?=[-+]?\d)")
+MORE_THAN_A_NUMBER = re.compile(r"[^\W\d_]|\d\s+[^\d\s]+\s+\d")
+"""A letter, or a second number."""
+
+
+class DataWarning(TypedDict):
+    """What may be wrong with the data of a split."""
+
+    check: str
+    """Its row in CHECKS."""
+    count: int
+    """How many rows (or labels) it holds for, of `total`."""
+    total: int
+    first: str
+    """Where the first of them stands."""
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the source that was drawn."""
+
+    location: str
+    example: Example
+    prompt_tokens: int
+    target_tokens: int
+    """The end token counted."""
+    original: str
+    """The prompt as the task makes it, before anything of it was cut."""
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """What a check looks at."""
+
+    is_train: bool
+    task: Task
+    definition: InlineTask | None
+    """Of a task that is written in the recipe."""
+    rows: Sequence[Row]
+    targets: Counter[str]
+    """How often each target occurs in all usable rows of the source."""
+    heldout: Sequence[Example]
+    """The held-out examples, where the split is for training."""
+    render: Renderer
+    max_new_tokens: int
+    window: int | None
+    """Tokens that the base was made for, if known."""
+    max_tokens: int
+    """prepare.max_tokens."""
+
+    @classmethod
+    def of(
+        cls, params: dict[str, Any], task: Task, rows: Sequence[Row], targets: Counter[str], heldout: Sequence[Example]
+    ) -> "PreparedSplit":
+        """A split by the parameters of its job."""
+        return cls(
+            is_train=params["split"] == "train",
+            task=task,
+            definition=None if isinstance(params["task"], str) else InlineTask.model_validate(params["task"]),
+            rows=rows,
+            targets=targets,
+            heldout=heldout,
+            render=renderer.renderer(params["model"]),
+            max_new_tokens=params["max_new_tokens"],
+            window=base_model.context_window(params["model"]),
+            max_tokens=params["max_tokens"],
+        )
+
+    def warning(self, check: str, rows: Sequence[Row], problem: str, remedy: str) -> DataWarning | None:
+        """A warning of some rows; `problem` goes on after their number. None without rows."""
+        if not rows:
+            return None
+        count, total = len(rows), len(self.rows)
+        sentence = f"{count} of {total} {problem}"
+        return {"check": check, "count": count, "total": total, "first": rows[0].location, "problem": sentence, "remedy": remedy}
+
+
+def target_over_cap(split: PreparedSplit) -> DataWarning | None:
+    """Targets of more tokens than may be generated. Where the answers are a closed set, generation makes room for the longest."""
+    rows = [row for row in split.rows if row.target_tokens - 1 > split.max_new_tokens and row.example.target not in row.example.choices]
+    longest = max((row.target_tokens - 1 for row in rows), default=0)
+    problem = f"targets are longer than an answer may be: max_new_tokens is {split.max_new_tokens}, the longest has {longest} tokens"
+    return split.warning("target over max_new_tokens", rows, problem, f"Raise generate.max_new_tokens to {longest + 1}.")
+
+
+def stop_in_target(split: PreparedSplit) -> DataWarning | None:
+    """Stop strings inside targets, which cut a right answer so that it is read as another."""
+
+    def is_cut(row: Row) -> bool:
+        target = row.example.target.strip()
+        end = first_stop(target, split.task.stop)
+        return end is not None and split.task.answer(target[:end], row.example) != split.task.answer(target, row.example)
+
+    rows = [row for row in split.rows if is_cut(row)]
+    inside = [stop for stop in split.task.stop if any(stop in row.example.target for row in rows)]
+    problem = f"targets hold a stop string ({', '.join(map(json.dumps, inside))}), so a right answer is cut off"
+    return split.warning("stop string in target", rows, problem, "Take it out of the task's stop.")
+
+
+def row_over_window(split: PreparedSplit) -> DataWarning | None:
+    """Rows that do not fit into the base's window, the room for the answer counted."""
+    if split.window is None:
+        return None
+    room = 0 if split.is_train else split.max_new_tokens
+    rows = [row for row in split.rows if row.prompt_tokens + (room or row.target_tokens) > split.window]
+    longest = max((row.prompt_tokens + (room or row.target_tokens) for row in rows), default=0)
+    which = "prompt and target" if split.is_train else f"prompt and {room} new tokens"
+    problem = f"rows are longer than the base's window of {split.window} tokens: {which} come to {longest}"
+    remedy = f"Lower prepare.max_tokens to {max(1, split.window - room)}, or take a base with a longer window."
+    return split.warning("row over the window", rows, problem, remedy)
+
+
+def target_column_in_prompt(split: PreparedSplit) -> DataWarning | None:
+    """A column from which the target is made, in the prompt."""
+    shared = inline.shared_fields(split.definition) if split.definition else []
+    names = ", ".join(f"{{{name}}}" for name in shared)
+    problem = f"prompts show {names}, from which the target is made: the answer may stand in its own prompt"
+    return split.warning("target's column in prompt", split.rows if shared else [], problem, f"Take {names} out of the prompt.")
+
+
+def label_without_rows(split: PreparedSplit) -> DataWarning | None:
+    """Labels of a closed set that no usable row of the source has."""
+    labels = inline.label_names(split.definition) if split.definition else split.task.choices
+    missing = [label for label in labels if label not in split.targets]
+    if not missing or set(split.targets) - set(labels):  # the targets are no labels, but hold them
+        return None
+    numbered = split.definition is not None and labels != split.definition.choices and labels[0] in missing
+    times = Counter(example.target for example in split.heldout)
+    asked = sum(times[label] for label in missing)
+    problem = f"{len(missing)} of {len(labels)} labels occur in no row of this split: {listed(missing)}"
+    problem += f"; {asked} held-out examples have them" if asked else ""
+    remedy = "Numbers count from 0: if those of the file count from 1, put a name for 0 first." if numbered else "Look at the source."
+    return DataWarning(check="label without rows", count=len(missing), total=len(labels), first=missing[0], problem=problem, remedy=remedy)
+
+
+def target_never_trained(split: PreparedSplit) -> DataWarning | None:
+    """Held-out targets that no training row has, where a task without choices has targets that look like labels."""
+    is_closed = bool(split.task.choices or (split.definition and inline.label_names(split.definition)))
+    if is_closed or not split.heldout or len(split.targets) * LABEL_ROWS > split.targets.total():
+        return None
+    unseen = [example for example in split.heldout if example.target not in split.targets]
+    if not unseen:
+        return None
+    names = listed(list(dict.fromkeys(example.target for example in unseen)))
+    problem = f"{len(unseen)} of {len(split.heldout)} held-out targets occur in no training row: {names}"
+    remedy = "Take training rows in that have them."
+    return DataWarning(
+        check="target never trained", count=len(unseen), total=len(split.heldout), first=unseen[0].id, problem=problem, remedy=remedy
+    )
+
+
+def control_token(split: PreparedSplit) -> DataWarning | None:
+    """Control tokens of the base, spelled in prompts or targets."""
+
+    def is_spelled(row: Row) -> bool:
+        return CONTROL in row.example.extra.get(CARE, ()) or split.render.spells_control(row.example.target)
+
+    rows = [row for row in split.rows if is_spelled(row)]
+    names = {name for row in rows for text in (row.example.text, row.example.target) for name in split.render.control.findall(text)}
+    problem = f"rows spell control tokens of the base ({listed(sorted(names))}), which reach the model as text"
+    return split.warning("control token", rows, problem, "If they were meant as tokens: a conversation's come from the chat template.")
+
+
+def start_token(split: PreparedSplit) -> DataWarning | None:
+    """Start tokens at the beginning of prompts, beside the tokenizer's own."""
+    rows = [row for row in split.rows if split.render.without_start(row.original) != row.original]
+    name = split.render.tokenizer.bos_token if rows else ""
+    problem = f"prompts begin with {name}, which the tokenizer brings: it is there once"
+    return split.warning("start token", rows, problem, "Leave it out of the prompt.")
+
+
+def target_read_otherwise(split: PreparedSplit) -> DataWarning | None:
+    """Targets of which the parser reads a part only, in a task that is written in the recipe."""
+    answer = split.definition.answer if split.definition else ""
+    read = [(row, split.task.answer(row.example.target, row.example)) for row in split.rows] if answer else []
+    rows = [row for row, parsed in read if is_changed(answer, row.example.target, parsed)]
+    first = rows[0].example if rows else None
+    example = f"{shorten(first.target)!r} as {split.task.answer(first.target, first)!r}" if first else ""
+    problem = f"targets are read as a part of themselves by answer: {answer}, such as {example}"
+    return split.warning("target read otherwise", rows, problem, "Only what is read is scored: change the task's answer, or its target.")
+
+
+def is_changed(answer: str, target: str, parsed: str | None) -> bool:
+    """Whether a parser reads something else than the whole target; another spelling of it is no change."""
+    if answer == "number":
+        return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None
+    if answer == "json":
+        try:
+            json.loads(target)
+        except ValueError:
+            return True
+        return False
+    return " ".join((parsed or "").split()) != " ".join(target.split())
+
+
+def cut_prompt(split: PreparedSplit) -> DataWarning | None:
+    """Prompts of which something was cut."""
+    bare = [(row, split.render.without_start(row.original), row.example.text) for row in split.rows]
+    rows = [row for row, before, after in bare if before != after]
+    lost = [before.removesuffix(after) for _, before, after in bare if before != after and before.endswith(after)]
+    what = f"lost their beginning, such as {shorten(lost[0])!r}" if lost else "lost the end of the part that may be cut"
+    problem = f"prompts were longer than prepare.max_tokens ({split.max_tokens}) and {what}"
+    remedy = "Raise prepare.max_tokens."
+    if lost and split.definition:
+        remedy = "Raise prepare.max_tokens, or name the column that may be cut (the task's cut) and set prepare.long_prompts to cut_field."
+    return split.warning("cut prompt", rows, problem, remedy)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(shorten(name) for name in names[:SHOWN_NAMES]) + more
+
+
+CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
+    target_column_in_prompt,
+    target_over_cap,
+    stop_in_target,
+    row_over_window,
+    label_without_rows,
+    target_never_trained,
+    control_token,
+    start_token,
+    target_read_otherwise,
+    cut_prompt,
+)
+"""Every fault that is looked for, most serious first."""
+
+
+def warnings(split: PreparedSplit) -> list[DataWarning]:
+    """What the checks say of a split."""
+    return [warning for check in CHECKS if (warning := check(split))]

@@ -1,0 +1,146 @@
+"""What prepare says of data before any training: how many rows, the first of them, what to do; and nothing of data without fault."""
+
+import json
+import re
+
+import pytest
+
+from pipeline.data import data_checks, inline
+from pipeline.models import renderer
+from tests import preparing, tiny
+
+RED_BLUE = {"choices": ["red", "blue"], "answer": "choice", "metrics": ["accuracy"]}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def warnings(place, model, rows, heldout=None, task=None, **params):
+    """By check, the warnings of held-out and training rows."""
+    preparing.write_file(place / "train.jsonl", rows)
+    preparing.write_file(place / "test.jsonl", heldout or [row | {"text": f"{row['text']} again"} for row in rows])
+    facts = preparing.prepare_both(preparing.task(**(task or {})), place / "out", model, **params)
+    return [{row["check"]: row for row in split["warnings"]} for split in facts]
+
+
+def rows(team="red", count=12):
+    return [{"text": f"ticket number {n}", "team": team.format(n) if "{" in team else team} for n in range(count - 1)] + [
+        {"text": "ticket of another team", "team": "blue"}
+    ]
+
+
+@pytest.mark.parametrize("task", [{}, RED_BLUE, {"stop": ["\n"]}, {"prompt": "Ticket: {text}\n"}])
+def test_nothing_is_said_of_data_without_fault(place, model, task):
+    assert warnings(place, model, preparing.rows(12), task=task) == [{}, {}]
+
+
+MANY = "yes no maybe " * 5
+COLUMN = {"prompt": "Ticket: {text}\nBy: {team}\nTeam:"}
+LONG = {"prompt": "Say which team, in one word, must answer this. {text}\nTeam:"}
+FAULTS = [
+    ("target over max_new_tokens", MANY, {}, {"max_new_tokens": 6}, 11, "targets are longer than an answer may be: max_new_tokens is 6"),
+    ("stop string in target", "red\nteam", {"stop": ["\n"]}, {}, 11, 'targets hold a stop string ("\\n"), so a right answer is cut'),
+    ("target's column in prompt", "red", COLUMN, {}, 12, "prompts show {team}, from which the target is made"),
+    ("control token", "press <eos> twice", {}, {}, 11, "rows spell control tokens of the base (<eos>), which reach the model as text"),
+    ("start token", "red", {"prompt": "<bos>Ticket: {text}\nTeam:"}, {}, 12, "prompts begin with <bos>, which the tokenizer brings"),
+    ("target read otherwise", "red\nand more", {"answer": "first_line"}, {}, 11, "targets are read as a part of themselves"),
+    (
+        "cut prompt", "red", LONG, {"max_tokens": 30, "long_prompts": "cut_left"}, 12,
+        "prompts were longer than prepare.max_tokens (30) and lost their beginning, such as 'Say which team",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "team", "task", "params", "count", "problem"), FAULTS, ids=[row[0] for row in FAULTS])
+def test_a_fault_is_counted_and_told_for_both_splits(place, model, capsys, check, team, task, params, count, problem):
+    for said in warnings(place, model, rows(team), task=task, **params):
+        assert list(said) == [check]
+        assert (said[check]["count"], said[check]["total"]) == (count, 12)
+        assert said[check]["problem"].startswith(f"{count} of 12 {problem}")
+        assert said[check]["first"].startswith("line ")
+    output = " ".join(capsys.readouterr().err.split())
+    for split in ("heldout", "train"):
+        assert output.count(f"{split}: warning: {count} of 12 {' '.join(problem.split())}") == 1
+
+
+def test_rows_over_the_window_are_counted_with_room_for_the_answer(place, model):
+    """The tiny base was made for 256 tokens."""
+    long = [row | {"text": "red " * 100 + row["text"]} for row in preparing.rows(12)]
+    render = renderer.renderer(model)
+    tokens = max(len(render.prompt_ids(f"Ticket: {row['text']} again\nTeam:")) for row in long)
+    sizes = {"max_tokens": 1000, "near_duplicates": 1.0}
+    assert warnings(place, model, long, **sizes, max_new_tokens=256 - tokens) == [{}, {}]
+    heldout, train = warnings(place, model, long, **sizes, max_new_tokens=257 - tokens)
+    assert train == {}
+    assert heldout["row over the window"]["problem"].endswith(f"window of 256 tokens: prompt and {257 - tokens} new tokens come to 257")
+    longer = [row | {"text": "red " * 300 + row["text"]} for row in long]
+    assert warnings(place, model, longer, **sizes)[1]["row over the window"]["count"] == 12
+
+
+def test_a_closed_set_says_which_of_its_labels_have_no_row(place, model):
+    task = {"labels": {"team": ["billing", "support", "sales"]}}
+    from_one = [{"text": f"ticket number {n}", "team": 1 + n % 3 % 2} for n in range(12)]
+    for said in warnings(place, model, from_one, task=task):
+        row = said["label without rows"]
+        assert (row["count"], row["total"], row["first"]) == (1, 3, "billing") or row["count"] == 2
+        assert "Numbers count from 0: if those of the file count from 1, put a name for 0 first." in row["remedy"]
+    one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]
+    heldout, train = warnings(place, model, preparing.rows(12), one_sided, task=RED_BLUE | {"choices": ["red", "blue", "green"]})
+    assert heldout["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: blue"
+    assert train["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: green; 6 held-out examples have them"
+
+
+def test_targets_that_look_like_labels_are_compared_without_choices(place, model):
+    one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]
+    heldout, train = warnings(place, model, preparing.rows(12), one_sided)
+    assert heldout == {}
+    assert train["target never trained"]["problem"] == "6 of 12 held-out targets occur in no training row: green"
+    free = [{"text": f"ticket {n}", "team": f"team {n}"} for n in range(24)]
+    assert warnings(place, model, free[:12], free[12:]) == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "changed"),
+    [
+        ("number", "12", False),
+        ("number", "-1,234.50", False),
+        ("number", "$ 6.50", False),
+        ("number", "1e5", False),
+        ("number", "12 apples", True),
+        ("number", "3 or 4", True),
+        ("json", '{"a": 1}', False),
+        ("json", 'so {"a": 1}', True),
+        ("first_line", "a  b", False),
+        ("first_line", "a\nb", True),
+        ("text", " a\nb ", False),
+    ],
+)
+def test_another_spelling_of_a_target_is_no_change(answer, target, changed):
+    parse = inline.build_task(preparing.task(answer=answer)).answer
+    assert data_checks.is_changed(answer, target, parse(target, tiny.examples(1)[0])) is changed
+
+
+def test_a_prompt_is_cut_in_the_column_that_its_task_names(place, model):
+    task = {"prompt": "Say which team must answer.\nTicket: {text}\nTeam:", "cut": "text"}
+    long = [row | {"text": f"{row['n'] + 10} one two" + " three four five" * 9} for row in preparing.rows(24)]
+    heldout, _ = warnings(place, model, long[:12], long[12:], task, max_tokens=100, long_prompts="cut_field", near_duplicates=1.0)
+    assert "lost the end of the part that may be cut" in heldout["cut prompt"]["problem"]
+    for example in preparing.examples(place / "out" / "heldout"):
+        assert re.match(r"Say which team must answer\.\nTicket: [23]\d one two three", example.prompt)
+        assert example.prompt.endswith("\nTeam:")
+        assert example.extra == {}
+
+
+def test_generation_makes_room_for_the_longest_choice(place, model):
+    task = RED_BLUE | {"choices": ["red", "blue", "blue blue blue blue"]}
+    mixed = [row | {"team": ("red", "blue", "blue blue blue blue")[n % 3]} for n, row in enumerate(preparing.rows(12))]
+    render = renderer.renderer(model)
+    longest = len(render.answer_ids("Ticket:\nTeam:", "blue blue blue blue"))
+    assert warnings(place, model, mixed, task=task, max_new_tokens=longest) == [{}, {}]
+    assert {json.dumps(example.extra) for example in preparing.examples(place / "out" / "heldout")} == {"{}"}
+    assert warnings(place, model, mixed, task=task, max_new_tokens=longest - 1) == [{}, {}]
+    assert {json.dumps(e.extra) for e in preparing.examples(place / "out" / "heldout")} == {json.dumps({"choice_tokens": longest + 1})}
+    assert {json.dumps(e.extra) for e in preparing.examples(place / "out" / "train")} == {"{}"}
