@@ -62,12 +62,12 @@ def status_of(monkeypatch, capsys, *words):
     return status
 
 
-def places_of(value, at=()):
+def places_of(value, path=()):
     """The path of every value in nested lists and mappings."""
-    yield at
+    yield path
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in pairs:
-        yield from places_of(part, (*at, key))
+        yield from places_of(part, (*path, key))
 
 
 def spoiled(chance, recipe):

@@ -283,11 +283,11 @@ def test_macro_f1_weighs_classes_alike():
     rng = random.Random(0)
     for _ in range(20):
         gold = [*rng.choices(["a", "b", "c"], weights=[9, 2, 1], k=30), "a", "b", "c"]
-        said = [rng.choice([name, "a", "b", ""]) for name in gold]
+        answers = [rng.choice([name, "a", "b", ""]) for name in gold]
         metric = metrics.load("macro_f1")
-        result = metric.compute(predictions=said, references=gold, statistics=True)
-        assert result["macro_f1"] == pytest.approx(macro_f1(said, gold))
+        result = metric.compute(predictions=answers, references=gold, statistics=True)
+        assert result["macro_f1"] == pytest.approx(macro_f1(answers, gold))
         index = [rng.randrange(33) for _ in range(33)]
         rows = np.array(result["macro_f1_statistics"])[index]
-        if {gold[i] for i in index} >= {said[i] for i in index} - {""}:
-            assert metric.aggregate(rows.sum(axis=0)) == pytest.approx(macro_f1([said[i] for i in index], [gold[i] for i in index]))
+        if {gold[i] for i in index} >= {answers[i] for i in index} - {""}:
+            assert metric.aggregate(rows.sum(axis=0)) == pytest.approx(macro_f1([answers[i] for i in index], [gold[i] for i in index]))

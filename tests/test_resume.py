@@ -107,8 +107,8 @@ def test_damaged_lines_of_answers_are_answered_again(tmp_path, model, name, caps
     assert (log.with_name("answers.jsonl.damaged")).read_bytes() == damaged
     asked_again = sum(len(prompts) for _, prompts, *_ in calls)
     assert asked_again == 16 if name == "all garbage" else asked_again < 16  # the whole lines are taken
-    with RowLog(log) as kept:
-        assert {row["row"] for row in kept.rows} == set(range(16))
+    with RowLog(log) as resumed:
+        assert {row["row"] for row in resumed.rows} == set(range(16))
 
 
 def test_lines_of_an_older_version_are_taken(tmp_path):

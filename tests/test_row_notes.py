@@ -9,7 +9,7 @@ from tests import preparing
 from tests.test_inline import CHAT, SYSTEM
 
 
-def told(rows, capsys, **task):
+def notes_of(rows, capsys, **task):
     notes = RowNotes(inline.spec(preparing.task(**task)))
     for row in rows:
         notes.look(row)
@@ -19,26 +19,26 @@ def told(rows, capsys, **task):
 
 def test_defaults_are_counted(capsys):
     rows = [{"text": "x", "extra": extra, "team": "red"} for extra in (None, "", "y")]
-    assert told(rows, capsys, prompt="{text} {extra}", defaults={"extra": ""}) == (
+    assert notes_of(rows, capsys, prompt="{text} {extra}", defaults={"extra": ""}) == (
         "train: 2 of 3 rows have no {extra}; its default stands there"
     )
-    assert told(rows[2:], capsys, prompt="{text} {extra}", defaults={"extra": ""}) == ""
+    assert notes_of(rows[2:], capsys, prompt="{text} {extra}", defaults={"extra": ""}) == ""
 
 
 def test_rows_without_a_group_are_counted_and_none_with_one_is_a_mistake(capsys):
     rows = [{"text": "x", "doc": doc} for doc in ({"id": 1}, {}, None)]
-    assert told(rows, capsys, group="{doc[id]}") == "train: 2 of 3 rows name no group; each is a group of its own"
+    assert notes_of(rows, capsys, group="{doc[id]}") == "train: 2 of 3 rows name no group; each is a group of its own"
     with pytest.raises(DataError, match=r"x\.jsonl: no row has the group \{doc\[di\]\}"):
-        told(rows, capsys, group="{doc[di]}")
+        notes_of(rows, capsys, group="{doc[di]}")
 
 
 def test_turns_that_no_template_names_are_counted(capsys):
     rows = [{"m": CHAT}, {"m": [SYSTEM, *CHAT]}, {"m": [*CHAT, *CHAT]}]
     task = {"prompt": "{m[-2][content]}", "target": "{m[-1][content]}"}
     line = "train: warning: 2 of 3 rows have turns that no template names (system, user, assistant); the model never sees them"
-    assert told(rows, capsys, **task) == line
-    assert told(rows[:1], capsys, **task) == ""
-    assert told([{"m": ["a", "b", "c"]}, {"m": None}], capsys, **task) == ""
+    assert notes_of(rows, capsys, **task) == line
+    assert notes_of(rows[:1], capsys, **task) == ""
+    assert notes_of([{"m": ["a", "b", "c"]}, {"m": None}], capsys, **task) == ""
 
 
 def test_prepare_says_it(model, tmp_path, monkeypatch, capsys):

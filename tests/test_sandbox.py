@@ -232,16 +232,16 @@ def test_no_family_of_sockets_is_open_that_a_network_namespace_does_not_wall_off
     program = """
 import errno, socket
 for family in range(64):
-    found = set()
+    outcomes = set()
     for kind in (1, 2, 3, 5):
-        try: socket.socket(family, kind); found.add("open")
-        except OSError as error: found.add(errno.errorcode[error.errno])
-    print(family, *sorted(found))
+        try: socket.socket(family, kind); outcomes.add("open")
+        except OSError as error: outcomes.add(errno.errorcode[error.errno])
+    print(family, *sorted(outcomes))
 """
-    found = dict(line.split(" ", 1) for line in sandbox.start(program, SMALL, jailed=True).output.splitlines())
-    assert len(found) == 64
-    assert {found[family].split()[-1] for family in ("1", "2")} == {"open"}
-    assert {family for family, kinds in found.items() if kinds != "EPERM"} <= {"1", "2", "10", "16"}
+    outcomes = dict(line.split(" ", 1) for line in sandbox.start(program, SMALL, jailed=True).output.splitlines())
+    assert len(outcomes) == 64
+    assert {outcomes[family].split()[-1] for family in ("1", "2")} == {"open"}
+    assert {family for family, kinds in outcomes.items() if kinds != "EPERM"} <= {"1", "2", "10", "16"}
 
 
 DAEMON = """

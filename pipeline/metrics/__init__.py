@@ -44,6 +44,6 @@ def load(name: str, **options: Any) -> "Metric":
     from evaluate.loading import import_main_class
 
     kind = import_main_class(f"pipeline.metrics.{name}.{name}")
-    known = {key: value for key, value in options.items() if key in kind.options}
-    metric: Metric = kind(keep_in_memory=True, **known)
+    accepted = {key: value for key, value in options.items() if key in kind.options}
+    metric: Metric = kind(keep_in_memory=True, **accepted)
     return metric

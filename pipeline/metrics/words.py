@@ -68,8 +68,8 @@ def unwrapped(text: str) -> str:
 def words(text: str) -> list[str]:
     """Lower-cased words; the minus of a number is part of it. Text without any has its single characters instead."""
     folded = composed(text).lower()
-    found = [word.replace(MINUS, "-") for word in WORD.findall(SIGNED.sub(MINUS, folded))]
-    return found or [character for character in folded if not character.isspace()]
+    matches = [word.replace(MINUS, "-") for word in WORD.findall(SIGNED.sub(MINUS, folded))]
+    return matches or [character for character in folded if not character.isspace()]
 
 
 def spaced(text: str) -> str:

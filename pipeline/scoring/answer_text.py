@@ -41,14 +41,14 @@ def cues(prompt: str) -> tuple[str, tuple[str, ...]]:
 def answer_part(text: str, example: Example) -> str:
     """The text up to the first line that begins another question: one of the prompt's own cues, or a word such as `Question:`."""
     heads = cues(example.text)[1]
-    kept: list[str] = []
+    lines: list[str] = []
     for line in unified(text).split("\n"):
-        if any(kept_line.strip() for kept_line in kept) and (
+        if any(line_before.strip() for line_before in lines) and (
             NEXT_QUESTION.match(line) or (heads and line.strip(" *#>\t").casefold().startswith(heads))
         ):
             break
-        kept.append(line)
-    return "\n".join(kept)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def without_cue(line: str, example: Example) -> str:

@@ -57,13 +57,13 @@ def read(text: str, example: Example) -> str | None:
     if text.strip() in example.choices:
         return text.strip()
     part = answer_part(text, example)
-    found = mentions(part, example.choices)
-    if not found:
+    candidates = mentions(part, example.choices)
+    if not candidates:
         return None
-    for names in (leading(part, found, example), stated(part, found, example), short_line(part, found)):
+    for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
         if names:
             return names.pop() if len(names) == 1 else None
-    return only({mention.name for mention in found if not denied(part, mention) and not asked(part, mention)})
+    return only({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
 
 
 def only(names: set[str]) -> str | None:
@@ -101,7 +101,7 @@ def border(edge: str, before: bool) -> str:
 
 def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
     """All places where a choice stands, in order, without words that only look like one."""
-    names, found = ordered(choices), []
+    names, candidates = ordered(choices), []
     letters = all(len(name) == 1 for name in choices)
     for match in pattern(choices).finditer(part):
         name = names[match.lastindex - 1]
@@ -109,8 +109,8 @@ def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
         if len(same) > 1:  # they differ in case alone
             name = next((other for other in same if unified(other) == match[0]), "")
         if name and is_choice(part, match.span(), name, letters):
-            found.append(Mention(name, match.start(), match.end()))
-    return found
+            candidates.append(Mention(name, match.start(), match.end()))
+    return candidates
 
 
 def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> bool:
@@ -137,20 +137,20 @@ def is_letter(before: str, word: str, after: str) -> bool:
     return True
 
 
-def leading(part: str, found: list[Mention], example: Example) -> set[str]:
+def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     """The choice that the first line consists of or begins with, if a sign or a reason follows it; several if it lists several."""
     first, stripped = first_line(part, example)
-    opening = next((m for m in found if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
+    opening = next((m for m in candidates if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
     if opening is None or not stripped:
         return set()
     rest = part[opening.end :].split("\n", 1)[0]
     listed, end = {opening.name}, opening.end
-    for mention in found:
+    for mention in candidates:
         if mention.start > end and (joint := JOINED.match(part[end : mention.start])) and joint.end() == mention.start - end:
             listed.add(mention.name)
             end = mention.end
     ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", rest, FLAGS)
-    if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in found}) > 1 and len(opening.name) > 1:
+    if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1 and len(opening.name) > 1:
         return set()
     return listed if ends or len(listed) > 1 else set()
 
@@ -166,11 +166,13 @@ def first_line(part: str, example: Example) -> tuple[int, str]:
     return start, ""
 
 
-def stated(part: str, found: list[Mention], example: Example) -> set[str]:
+def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
     """The choices of which the text says that they are the answer."""
     cue = statement(cues(example.text)[0].rstrip(":：").strip())
     return {
-        m.name for m in found if cue.search(part[max(0, m.start - 120) : m.start]) or (CORRECT.match(part[m.end :]) and not denied(part, m))
+        m.name
+        for m in candidates
+        if cue.search(part[max(0, m.start - 120) : m.start]) or (CORRECT.match(part[m.end :]) and not denied(part, m))
     }
 
 
@@ -185,12 +187,12 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
     )
 
 
-def short_line(part: str, found: list[Mention]) -> set[str]:
+def short_line(part: str, candidates: list[Mention]) -> set[str]:
     """The one choice of a short first line after which a blank line or nothing follows."""
     block = regex.match(r"\s*([^\n]+)\n\s*\n", part)
     if block is None or len(block[1].split()) > SHORT:
         return set()
-    inside = {m.name for m in found if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
+    inside = {m.name for m in candidates if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
     return inside if len(inside) == 1 and "?" not in block[1] else set()
 
 
@@ -202,7 +204,7 @@ def denied(part: str, mention: Mention) -> bool:
     return bool(NEGATION.search(before) or DENIED_AFTER.match(part[mention.end :]))
 
 
-def asked(part: str, mention: Mention) -> bool:
+def in_question(part: str, mention: Mention) -> bool:
     """Whether the choice stands in a question, after which something else is said."""
     end = regex.search(r"[.!?。！？\n]", part[mention.end :])
     return bool(end and end[0] in "?？" and part[mention.end + end.end() :].strip())

@@ -20,7 +20,7 @@ def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example
     Args:
         options: what the metrics are told; see metrics.load.
     """
-    found = []
+    problems = []
     for name in names:
         metric = metrics.load(name, **options)
         if metric.reads not in ("answer", "text"):
@@ -31,10 +31,10 @@ def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example
         if below:
             problem = f"{name} gives {len(below)} of {len(gold)} targets less than 1 against themselves, first {below[0]!r}."
             other = f"Take {INSTEAD.get(name, 'accuracy or exact_match')} instead of {name}."
-            found.append((problem, len(below), SAY_MARK if numbers.is_doubtful(below[0]) else other))
+            problems.append((problem, len(below), SAY_MARK if numbers.is_doubtful(below[0]) else other))
         elif name == "mae_similarity" and (wide := too_wide(gold, options)):
-            found.append((wide, len(gold), "Say the distance between the ends of the scale in the task, as span: 100."))
-    return found
+            problems.append((wide, len(gold), "Say the distance between the ends of the scale in the task, as span: 100."))
+    return problems
 
 
 def too_wide(gold: list[str], options: dict[str, Any]) -> str:

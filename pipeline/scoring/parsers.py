@@ -98,16 +98,16 @@ def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str |
     alone = numbers.find(first, mark)
     if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT:
         return alone[0].value
-    found = numbers.find(part, mark)
-    return found[-1].value if found else None
+    matches = numbers.find(part, mark)
+    return matches[-1].value if matches else None
 
 
 def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
     """The number of the last sentence that says what the answer is: the first in it, or what an equation in it comes to."""
     for cue in reversed(list(NUMBER_CUE.finditer(part))):
         sentence = regex.split(r"\n|[.。!?](?:\s|$)", part[cue.end() :], maxsplit=1)[0]
-        if found := numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark):
-            return found[0]
+        if matches := numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark):
+            return matches[0]
     return None
 
 

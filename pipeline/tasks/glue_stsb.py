@@ -23,7 +23,7 @@ def example(row: Row) -> Example:
 def answer(text: str, example: Example) -> str | None:
     """The first number, if it lies on the scale; `4/5` is 4, and what follows may be chatter."""
     del example
-    number = next((found.value for found in numbers.find(re.sub(r"(?<=\d)\s*/\s*5\b", "", text), ".")), None)
+    number = next((match.value for match in numbers.find(re.sub(r"(?<=\d)\s*/\s*5\b", "", text), ".")), None)
     value = numbers.as_float(number, ".")
     return number if value is not None and 0 <= value <= HIGHEST else None
 

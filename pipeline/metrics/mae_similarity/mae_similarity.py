@@ -26,5 +26,5 @@ class MaeSimilarity(MeanMetric):
 
     def first(self, text: str) -> float | None:
         """The first number of a text; None if there is none, or it can be read in two ways."""
-        found = numbers.find(text, self.decimal_mark)
-        return numbers.as_float(found[0].value, self.decimal_mark) if found else None
+        matches = numbers.find(text, self.decimal_mark)
+        return numbers.as_float(matches[0].value, self.decimal_mark) if matches else None
