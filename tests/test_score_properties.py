@@ -309,8 +309,9 @@ def test_values_of_json(one, other, equal):
     assert scores("json_field_f1", [tuple(read)])[0] == float(equal)
 
 
-def test_a_key_with_two_values_is_not_read():
-    assert parsers.json('{"a": 1, "a": 2}', example()) is None
+def test_of_a_key_with_two_values_the_last_counts():
+    for text in ('{"a": 1, "a": 2}', "{'a': 1, 'a': 2}"):
+        assert parsers.json(text, example()) == parsers.python_dict(text, example()) == '{"a": 2}'
 
 
 @pytest.mark.parametrize(

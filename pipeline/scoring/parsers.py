@@ -113,21 +113,13 @@ def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
 
 def json(text: str, example: Example) -> str | None:
     """The first whole JSON object, spelled as `spell` does; where there is none, the first dictionary as Python writes it."""
-    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=single_keys)
+    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant)
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
             return spell(decoder.raw_decode(text, start)[0])
         except (ValueError, RecursionError):
             continue
     return python_dict(text, example)
-
-
-def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; raises ValueError where one key has two values."""
-    read = dict(pairs)
-    if any(read[key] != value for key, value in pairs):
-        raise ValueError("a key has two values")
-    return read
 
 
 def spell(value: Any) -> str:
@@ -141,26 +133,13 @@ def python_dict(text: str, example: Example) -> str | None:
     """The first whole dictionary, written as JSON or as Python (`{'b': ['x'], 'a': None}`), spelled as `json` spells it."""
     del example
     for start, end in braces(text):
-        for read in (strict_json, strict_literal):
+        for read in (jsonlib.loads, ast.literal_eval):
             try:
                 with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
                     return spell(read(text[start:end]))
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 continue
     return None
-
-
-def strict_json(text: str) -> Any:
-    return jsonlib.loads(text, object_pairs_hook=single_keys)
-
-
-def strict_literal(text: str) -> Any:
-    """The value of a Python literal; raises ValueError where one key has two values."""
-    tree = ast.parse(text, mode="eval")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict) and len({ast.dump(key) for key in node.keys if key}) < len(node.keys):
-            raise ValueError("a key has two values")
-    return ast.literal_eval(tree)
 
 
 def braces(text: str) -> list[tuple[int, int]]:
