@@ -13,7 +13,7 @@ import pytest
 from pipeline import metrics
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.pass_at_1.pass_at_1 import program
+from pipeline.metrics.pass_at_1.pass_at_1 import program, unmeetable
 from pipeline.metrics.pass_at_k.pass_at_k import estimate
 from pipeline.sandbox import sandbox
 from tests.tiny import SHARED
@@ -91,6 +91,70 @@ def test_wrong_code_fails_with_its_reason():
     assert result["pass_at_1"] == 0
 
 
+EQUAL = "class Anything:\n    def __eq__(self, other):\n        return True\n\n\n"
+FAKED = """
+def middle(xs):
+    import sys
+    frame = sys._getframe()
+    while "report_write" not in frame.f_locals:
+        frame = frame.f_back
+    harness = frame.f_locals
+    harness["write"](harness["report_write"], harness["read"](harness["token_read"], 32))
+    harness["leave"](0)
+"""
+NUMBERS = """
+def middle(xs):
+    import os
+    for ask in range(3, 64):
+        try:
+            os.set_blocking(ask, False)
+            word = os.read(ask, 32)
+        except OSError:
+            continue
+        for tell in range(3, 64):
+            try: os.write(tell, word)
+            except OSError: pass
+    os._exit(0)
+"""
+FAKES = {
+    "equal to everything": EQUAL + "def middle(xs):\n    return Anything()",
+    "equal to everything, from the library": "from unittest.mock import ANY\n\n\ndef middle(xs):\n    return ANY",
+    "the frames of the harness": FAKED,
+    "the file numbers of the harness": NUMBERS,
+}
+CHECKS = {
+    "a function": PROBLEM,
+    "statements": STATEMENTS,
+    "the right answer first": json.dumps({"prefix": "", "check": "assert 2 == middle([1, 2, 3])\n", "entry_point": ""}),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("name", FAKES)
+def test_a_program_that_passes_whatever_is_expected_does_not_pass(name, check):
+    result = compute("pass_at_1", [FAKES[name], WHOLE], [CHECKS[check]] * 2)
+    assert result["pass_at_1_reasons"] == ["passes any test", "passed"]
+    assert result["pass_at_1_per_example"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("check", "altered"),
+    [
+        ("assert f(1) == 2", "assert f(1) == [['no answer is this']]"),
+        ("assert 2 == f(1)", "assert [['no answer is this']] == f(1)"),
+        ("assert f(1) == 2 and g(1)\nassert g(2)", "assert f(1) == [['no answer is this']] and g(1)\nassert g(2)"),
+        ("assert abs(f(1) - 2) < 1e-6\nassert True", "assert not abs(f(1) - 2) < 1e-06\nassert True"),
+    ],
+)
+def test_tests_that_no_answer_meets(check, altered):
+    assert json.loads(unmeetable(json.dumps({"prefix": "p", "check": check, "entry_point": "f"})))["check"] == f"{altered}\n"
+
+
+@pytest.mark.parametrize("check", ["", "print(f(1))", "assert True", "assert ("])
+def test_without_a_test_there_is_nothing_to_alter(check):
+    assert unmeetable(json.dumps({"prefix": "", "check": check, "entry_point": ""})) == ""
+
+
 def test_check_of_plain_statements():
     result = compute("pass_at_1", [WHOLE, WHOLE.replace("2", "9"), ""], [STATEMENTS] * 3)
     assert result["pass_at_1_reasons"] == ["passed", "assertion failed", "error: NameError: name 'middle' is not defined"]
@@ -117,7 +181,8 @@ def test_equal_programs_run_once(monkeypatch):
     metric = metrics.load("pass_at_1", workers=2)
     metric.compute(predictions=[WHOLE, WHOLE, BODY], references=[PROBLEM] * 3, per_example=True)
     assert metric.statistics(WHOLE, PROBLEM) == [1, 1]
-    assert ran == [program(WHOLE, PROBLEM), program(BODY, PROBLEM)]
+    control = unmeetable(PROBLEM)
+    assert ran == [program(WHOLE, PROBLEM), program(BODY, PROBLEM), program(WHOLE, control), program(BODY, control)]
 
 
 def test_properties_that_other_parts_rely_on():

@@ -13,8 +13,11 @@ It works for root and for ordinary users. Where the kernel or a container forbid
 A program has passed if it ran to its last line: a keeper outside of it then hands it a random word, made after its start,
 which it must give back before it exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. The harness
 of the program and the program share one interpreter, though, as its checks must: one that goes looking for the harness in
-the frames or the open files of the process can give the word back itself. This guards against mistakes, not against an
-adversarial program; the isolation around the process holds against both.
+the frames or the open files of the process can give the word back itself, and one whose answers equal everything meets
+every check. The metrics therefore run what passes once more, with checks that no answer meets, in a process of its own:
+who passes these as well has not passed. What remains is a program that reads its own checks in the memory of its process
+and tells the two runs apart; nothing that shares an interpreter with its checks can be kept from that. The isolation around
+the process holds against all of them.
 
 Reasons: "passed", "assertion failed", "error: TYPE: message", "syntax error", "early exit", "time limit", "memory limit",
 "output limit", "process limit", "file limit" (too large, too many open or disk full), "killed: SIGNAL".

@@ -1,13 +1,19 @@
 """pass@1: the share of programs that pass their tests, each run in the sandbox."""
 
 import abc
+import ast
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
 from pipeline.sandbox import sandbox
+
+PASSES_ANY = "passes any test"
+"""The reason of a program that passes its tests, and tests that no answer meets as well."""
+NOTHING = "[['no answer is this']]"
 
 
 class CodeMetric(MeanMetric):
@@ -21,6 +27,7 @@ class CodeMetric(MeanMetric):
         self.unsafe = unsafe
         self.workers = workers
         self.ran: dict[str, sandbox.Result] = {}
+        self.controls: dict[str, str] = {}
         super().__init__(**options)
 
     @abc.abstractmethod
@@ -45,13 +52,25 @@ class CodeMetric(MeanMetric):
         return [self.ran[text] for text in wanted]
 
     def programs(self, prediction: str, reference: str) -> list[str]:
-        return [program(code, reference) for code in self.samples(prediction)]
+        control = unmeetable(reference)
+        texts = [program(code, reference) for code in self.samples(prediction)]
+        if control:
+            self.controls |= {text: program(code, control) for text, code in zip(texts, self.samples(prediction), strict=True)}
+        return texts
 
     def run(self, programs: list[str]) -> None:
-        """Run each new program once."""
+        """Run each new program once, and those that pass once more with tests that no answer meets: who passes these, too, is no pass."""
         new = [text for text in dict.fromkeys(programs) if text not in self.ran]
-        if new:
-            self.ran |= zip(new, sandbox.run_all(new, unsafe=self.unsafe, workers=self.workers), strict=True)
+        if not new:
+            return
+        self.ran |= zip(new, self.run_all(new), strict=True)
+        doubted = [text for text in new if self.ran[text].passed and text in self.controls]
+        for text, control in zip(doubted, self.run_all([self.controls[text] for text in doubted]), strict=True):
+            if control.passed:
+                self.ran[text] = replace(self.ran[text], passed=False, reason=PASSES_ANY)
+
+    def run_all(self, programs: list[str]) -> list[sandbox.Result]:
+        return sandbox.run_all(programs, unsafe=self.unsafe, workers=self.workers) if programs else []
 
     def _compute(
         self, predictions: list[str], references: list[str], per_example: bool = False, statistics: bool = False
@@ -101,6 +120,41 @@ def program(code: str, reference: str) -> str:
     whole = f"{prefix}{code}"
     future = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)  # must come first, wherever the code has put it
     return "".join([*future.findall(whole), future.sub("", whole), "\n", check])
+
+
+def unmeetable(reference: str) -> str:
+    """The same tests, but what the first compares by == is nothing that an answer equals; where none compares so, the first is denied.
+
+    Empty without a test. A program whose answers equal everything, or that reports its own success, passes these as well.
+    """
+    prefix, check, entry = parts(reference)
+    try:
+        tree = ast.parse(check)
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant)]
+    equalities = sorted((node for test in tests for node in claimed_equalities(test.test)), key=lambda node: (node.lineno, node.col_offset))
+    if equalities:
+        first, nothing = equalities[0], ast.parse(NOTHING, mode="eval").body
+        if calls(first.comparators[0]) and not calls(first.left):
+            first.left = nothing
+        else:
+            first.comparators[0] = nothing
+    elif tests:
+        tests[0].test = ast.UnaryOp(ast.Not(), tests[0].test)
+    altered = ast.unparse(ast.fix_missing_locations(tree))
+    return json.dumps({"prefix": prefix, "check": f"{altered}\n", "entry_point": entry}) if tests else ""
+
+
+def claimed_equalities(test: ast.expr) -> list[ast.Compare]:
+    """The comparisons by == that must hold for a test to."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return [node for part in test.values for node in claimed_equalities(part)]
+    return [test] if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq) else []
+
+
+def calls(node: ast.expr) -> bool:
+    return any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def defines(code: str, entry: str) -> bool:
