@@ -13,7 +13,7 @@ def main() -> None:
         import os
         import sys
 
-        print("\nstopped; the same command goes on where this one was", file=sys.stderr, flush=True)
+        print("\nInterrupted. Run the same command to resume.", file=sys.stderr, flush=True)
         os._exit(130)  # half-imported libraries may not survive their own clean-up
 
 

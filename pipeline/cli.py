@@ -20,7 +20,7 @@ from rich.text import Text
 
 from pipeline import stages
 from pipeline.commands import gate, preflight, views
-from pipeline.commands.verbs import Verbs, usable_store
+from pipeline.commands.verbs import STOPPED, Verbs, usable_store
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.engine import tracking
@@ -171,7 +171,7 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     try:
         return run(jobs, call.site, print_event)
     except KeyboardInterrupt:
-        out.print("\nInterrupted. Run the same command to resume.")
+        out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None
 
 

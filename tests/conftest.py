@@ -2,6 +2,11 @@ import os
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TERM"] = "xterm-256color"
+os.environ.pop("COLUMNS", None)  # what is printed is read, and must not depend on whose terminal the tests run in
+os.environ.pop("LINES", None)
+os.environ.pop("NO_COLOR", None)
+os.environ.pop("FORCE_COLOR", None)
 
 import subprocess
 from collections import Counter

@@ -17,7 +17,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipeline import cli, progress
-from pipeline.commands import views
+from pipeline.commands import verbs, views
 from pipeline.errors import MachineError
 from pipeline.progress import Terminal
 from pipeline.store import disk
@@ -137,7 +137,7 @@ def test_nothing_is_told_as_aborted(monkeypatch, capsys, error):
         assert "a file ended before its end (state.pt)" in str(raised.value)
     else:
         assert raised.value.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
-        assert ("stopped; the same command goes on" in output) is isinstance(error, KeyboardInterrupt)
+        assert ("Run the same command to resume" in output) is isinstance(error, KeyboardInterrupt)
 
 
 def make_store(kind, root):
@@ -212,12 +212,12 @@ def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path, seconds):
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    if "site" in errors and "stopped" not in errors:
+    if "site" in errors and "Interrupted" not in errors:
         pytest.skip("Python itself had not started yet")
     assert process.returncode in (0, 130)
     assert "Traceback" not in errors
     assert "Aborted" not in errors
-    assert process.returncode == 0 or "stopped; the same command goes on" in errors
+    assert process.returncode == 0 or "Run the same command to resume" in errors
 
 
 def test_progress_lines_are_plain(monkeypatch, capsys):
@@ -225,3 +225,45 @@ def test_progress_lines_are_plain(monkeypatch, capsys):
     with progress.meter(HOSTILE, 2, "steps") as meter:
         meter.advance(1, HOSTILE)
     assert "\x1b" not in capsys.readouterr().err
+
+
+STRANGE = {"TERM": "dumb", "LANG": "C", "LC_ALL": "C", "COLUMNS": "40", "NO_COLOR": "1", "FORCE_COLOR": "1", "HOME": "/nonexistent"}
+
+
+@pytest.mark.parametrize("words", [["plan", "quickstart"], ["ls", "recipes"], ["published"], ["--help"]])
+def test_verbs_work_in_a_strange_environment(tmp_path, words):
+    environment = {**os.environ, **STRANGE, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-m", "pipeline", *words], capture_output=True, cwd=tmp_path, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.slow
+def test_the_tests_pass_in_a_strange_environment(tmp_path):
+    """One of them reads a progress bar, others tables."""
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "base"), "tests/test_cli.py"]
+    chosen = "progress or lineage or made_again or stopped or prompt"
+    environment = {**os.environ, **STRANGE}
+    ran = subprocess.run([sys.executable, *words, "-k", chosen], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to become another user")
+def test_a_store_without_permission_is_told(tmp_path):
+    store = tmp_path / "store"
+    (store / "data").mkdir(parents=True)
+    (store / "data").chmod(0o700)
+    for folder in (store, *store.parents):
+        if folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.setuid(65534)
+            verbs.usable_store(store)
+        except MachineError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    assert f"no permission to read {store}/data\n  Choose another" in os.read(reading, 10_000).decode()

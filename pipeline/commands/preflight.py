@@ -26,7 +26,7 @@ from pipeline.references import endpoint
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical
-from pipeline.store.disk import explain_disk_errors
+from pipeline.store.disk import EXPLANATIONS
 
 IN_A_LAYER = re.compile(r"\.\d+\.")
 """In the name of a tensor: it belongs to one of many equal layers, and not to embedding or head."""
@@ -113,12 +113,11 @@ def store_obstacles(store: Store | None) -> Iterator[str]:
             yield f"{links[0]} is a link to a folder that does not exist. Make the folder, or choose another folder with --store."
             continue
         try:
-            with explain_disk_errors(folder), TemporaryFile(dir=existing(folder)):
+            with TemporaryFile(dir=existing(folder)):
                 pass
-        except MachineError as error:
-            yield f"{error.problem}. {error.remedy}"
         except OSError as error:
-            yield f"cannot write to {folder}: {error.strerror}. Choose another folder with --store."
+            problem, remedy = EXPLANATIONS.get(error.errno or 0, (error.strerror, "Choose another folder with --store."))
+            yield f"cannot write to {folder}: {problem}. {remedy}"
 
 
 def existing(folder: Path) -> Path:

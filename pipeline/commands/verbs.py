@@ -12,7 +12,7 @@ from pipeline.errors import MachineError
 from pipeline.progress import say
 from pipeline.store.disk import EXPLANATIONS, explanation
 
-STOPPED = "\nstopped; the same command goes on where this one was"
+STOPPED = "\nInterrupted. Run the same command to resume."
 
 
 class Verbs(TyperGroup):
@@ -46,10 +46,10 @@ def usable_store(root: Path) -> Path:
                 raise MachineError(f"--store {root}: {folder} is a link that leads nowhere", "Mend the link, or choose another.") from None
             continue
         except OSError as error:
-            problem, remedy = EXPLANATIONS.get(error.errno or 0, (error.strerror, "Choose another place with --store."))
+            problem, remedy = EXPLANATIONS.get(error.errno or 0, (error.strerror, "Choose another folder with --store."))
             raise MachineError(f"--store {root}: cannot use {folder}: {problem}", remedy) from None
         if not is_folder:
-            raise MachineError(f"--store {root}: {folder} is a file, not a folder", "Choose another place with --store.")
+            raise MachineError(f"--store {root}: {folder} is a file, not a folder", "Choose another folder with --store.")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise MachineError(f"--store {root}: no permission to read {folder}", "Choose another place, or change its permissions.")
     return root
