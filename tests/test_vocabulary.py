@@ -27,7 +27,6 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("tests/test_file_formats.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_score_properties.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_general_loss.py", '"topic"'): "column of the shipped paragraphs",
-    ("tests/test_file_formats.py", "given"): "decorator of hypothesis",
 }
 """(file, identifier or "key" in quotes): why it is the right word there."""
 
