@@ -56,11 +56,11 @@ FAULTS = [
 
 @pytest.mark.parametrize(("check", "team", "task", "params", "count", "problem"), FAULTS, ids=[row[0] for row in FAULTS])
 def test_a_fault_is_counted_and_told_for_both_splits(place, model, capsys, check, team, task, params, count, problem):
-    for said in warnings(place, model, rows(team), task=task, **params):
-        assert list(said) == [check]
-        assert (said[check]["count"], said[check]["total"]) == (count, 12)
-        assert said[check]["problem"].startswith(f"{count} of 12 {problem}")
-        assert said[check]["first"].startswith("line ")
+    for by_check in warnings(place, model, rows(team), task=task, **params):
+        assert list(by_check) == [check]
+        assert (by_check[check]["count"], by_check[check]["total"]) == (count, 12)
+        assert by_check[check]["problem"].startswith(f"{count} of 12 {problem}")
+        assert by_check[check]["first"].startswith("line ")
     output = " ".join(capsys.readouterr().err.split())
     for split in ("heldout", "train"):
         assert output.count(f"{split}: warning: {count} of 12 {' '.join(problem.split())}") == 1
@@ -83,8 +83,8 @@ def test_rows_over_the_window_are_counted_with_room_for_the_answer(place, model)
 def test_a_closed_set_says_which_of_its_labels_have_no_row(place, model):
     task = {"labels": {"team": ["billing", "support", "sales"]}}
     from_one = [{"text": f"ticket number {n}", "team": 1 + n % 3 % 2} for n in range(12)]
-    for said in warnings(place, model, from_one, task=task):
-        row = said["label without rows"]
+    for by_check in warnings(place, model, from_one, task=task):
+        row = by_check["label without rows"]
         assert (row["count"], row["total"], row["first"]) == (1, 3, "billing") or row["count"] == 2
         assert "Numbers count from 0: if those of the file count from 1, put a name for 0 first." in row["remedy"]
     one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]

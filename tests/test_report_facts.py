@@ -234,7 +234,7 @@ def test_adapters_stand_on_the_terminal_with_their_own_figures(cells_and_report:
 
 
 def test_what_prepare_said_of_the_data_is_a_warning_of_the_page_once(cells_and_report):
-    made, report = cells_and_report
+    unwarned, report = cells_and_report
     row = {
         "check": "control token",
         "count": 3,
@@ -247,7 +247,7 @@ def test_what_prepare_said_of_the_data_is_a_warning_of_the_page_once(cells_and_r
     def warned(artifact):
         return replace(artifact, facts={**artifact.facts, "warnings": [row]})
 
-    told = [replace(cell, inputs={**cell.inputs, "train": warned(cell.inputs["train"])}) for cell in made]
-    sentence = f"{made[0].task}, training: 3 of 9 rows spell <eos> (first: line 4). Take it out."
-    assert checks_section.warnings(told, report["recipe"]).count(sentence) == 1
-    assert checks_section.data_warnings(made) == []
+    flagged = [replace(cell, inputs={**cell.inputs, "train": warned(cell.inputs["train"])}) for cell in unwarned]
+    sentence = f"{unwarned[0].task}, training: 3 of 9 rows spell <eos> (first: line 4). Take it out."
+    assert checks_section.warnings(flagged, report["recipe"]).count(sentence) == 1
+    assert checks_section.data_warnings(unwarned) == []

@@ -154,9 +154,9 @@ def label_without_rows(split: PreparedSplit) -> DataWarning | None:
         return None
     numbered = split.definition is not None and labels != split.definition.choices and labels[0] in missing
     times = Counter(example.target for example in split.heldout)
-    asked = sum(times[label] for label in missing)
+    affected = sum(times[label] for label in missing)
     problem = f"{len(missing)} of {len(labels)} labels occur in no row of this split: {listed(missing)}"
-    problem += f"; {asked} held-out examples have them" if asked else ""
+    problem += f"; {affected} held-out examples have them" if affected else ""
     remedy = "Numbers count from 0: if those of the file count from 1, put a name for 0 first." if numbered else "Look at the source."
     return DataWarning(check="label without rows", count=len(missing), total=len(labels), first=missing[0], problem=problem, remedy=remedy)
 

@@ -155,9 +155,9 @@ def name_problems(entry: InlineTask) -> list[str]:
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
     fields = {field.name for text in (entry.prompt, entry.target, entry.group) for field in fields_of(text)}
     problems += [f"defaults: no template uses {{{n}}}. {suggest(n, fields)}" for n in entry.defaults if fields and n not in fields]
-    shown = [field.column for field in fields_of(entry.prompt)]
-    if entry.cut and (times := shown.count(entry.cut)) != 1:
-        problems.append(f"cut: the prompt must use {{{entry.cut}}} once (it does {times} times). {suggest(entry.cut, shown)}")
+    prompt_columns = [field.column for field in fields_of(entry.prompt)]
+    if entry.cut and (times := prompt_columns.count(entry.cut)) != 1:
+        problems.append(f"cut: the prompt must use {{{entry.cut}}} once (it does {times} times). {suggest(entry.cut, prompt_columns)}")
     if entry.answer == "choice" and not entry.choices:
         problems.append("answer: choice needs the choices. Add them, as choices: [negative, positive].")
     if any(not name.strip() for name in entry.choices) or len(set(entry.choices)) < len(entry.choices):
