@@ -204,7 +204,7 @@ def test_the_page_follows_from_the_answers(full: Made) -> None:
     """The figures in the inputs are what the product makes of the answers in them, and so is the page."""
     checked = recompute_page.verify(full.work.out / "report.html")
     assert checked.comparisons == 2
-    assert {name.rpartition("/")[2] for name in checked.named} == {"adapter_model.safetensors", "examples.jsonl", "dev.jsonl"}
+    assert {name.rpartition("/")[2] for name in checked.hash_only} == {"adapter_model.safetensors", "examples.jsonl", "dev.jsonl"}
 
 
 def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:

@@ -46,7 +46,7 @@ def copied(finished, tmp_path, monkeypatch):
         ({"question": "Why?"}, ["report"]),
         ({"finetune.rank": 2}, ["finetune", "generate", "compare", "report"]),
         ({"finetune.seeds": [0, 1]}, ["finetune", "generate", "compare", "report"]),
-        ({"generate.max_new_tokens": 3}, ["generate", "generate", "compare", "report"]),
+        ({"generate.max_new_tokens": 3}, ["prepare", "prepare", "generate", "generate", "compare", "report"]),
         ({"prepare.train_examples": 20}, ["prepare", "finetune", "generate", "compare", "report"]),
         ({"prepare.heldout_examples": 10}, ["prepare", "prepare", "generate", "generate", "compare", "report"]),  # training drew the same
         ({"prepare.seed": 1}, project.STAGES),

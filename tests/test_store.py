@@ -102,7 +102,7 @@ def test_who_comes_second_does_not_take_altered_files(store):
 def test_equal_beginnings_of_keys_are_told_apart(store, monkeypatch):
     real = ArtifactSpec.key.fget
     monkeypatch.setattr(ArtifactSpec, "key", property(lambda spec: "0" * 12 + real(spec)[12:]))
-    monkeypatch.setattr(Store, "place", lambda store, spec: store.folder(spec.stage) / f"pets--{spec.key[:12]}")
+    monkeypatch.setattr(Store, "destination", lambda store, spec: store.folder(spec.stage) / f"pets--{spec.key[:12]}")
     first = ArtifactSpec("finetune", "pets", 2, {"rank": 4}, {})
     with store.scratch(first) as scratch:
         store.seal(first, scratch, {}, {}, {})
@@ -225,8 +225,8 @@ def collected(store, *others, delete=False):
 def test_gc_sees_what_a_killed_job_left_behind_under_a_key_of_the_past(store):
     artifact = sealed(store, 4)
     spec = spec_of(8)
-    scratch = store.checkpoints / f".{store.place(spec).name}.4711.123456789"
-    unsealed = store.place(spec_of(32))
+    scratch = store.checkpoints / f".{store.destination(spec).name}.4711.123456789"
+    unsealed = store.destination(spec_of(32))
     resume = store.resume_folder(spec)
     for folder in (scratch, unsealed, resume):
         folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -337,11 +338,12 @@ def test_no_adapter_sits_where_no_text_passes(twin):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Name of a form to the spec of a folder with its tokenizer alone."""
+    """Name of a form to the spec of a folder without weights."""
 
     def write(name):
         folder = tmp_path_factory.mktemp(name)
-        twins.save_tokenizer(twins.FORMS[name], folder)
+        tokenizer = twins.save_tokenizer(twins.FORMS[name], folder)
+        (folder / "config.json").write_text(json.dumps({"model_type": "llama", "vocab_size": len(tokenizer)}), "utf-8")
         return tiny.spec(folder)
 
     return cache(write)
