@@ -30,7 +30,7 @@ from tests import report_answers, report_folders, report_measures
 from tests.report_folders import Files, files_from
 
 Row = dict[str, Any]
-MADE: Row = {
+PROVENANCE: Row = {
     "at": "2026-05-04T10:11:12Z",
     "python": "3.12.4",
     "system": "Linux-6.1",
@@ -106,7 +106,7 @@ class Inputs:
         with store.scratch(spec) as out:
             for name, body in files.items():
                 (out / name).write_bytes(body)
-            return store.seal(spec, out, facts, {**MADE, "seconds": 12.5, **self.provenance.get(source, {})}, {})
+            return store.seal(spec, out, facts, {**PROVENANCE, "seconds": 12.5, **self.provenance.get(source, {})}, {})
 
 
 STAGES = {"heldout": "prepare", "train": "prepare", "adapter": "finetune", "predictions": "generate", "losses": "general_loss"}
@@ -222,7 +222,7 @@ class CellFolders:
         self.sources["comparison"] = self.inputs.store("comparison", spec, report_folders.comparison(params, inputs), {})
 
 
-class Made:
+class BuiltReport:
     """A report with its inputs."""
 
     html: str
@@ -253,7 +253,7 @@ class Made:
         return zlib.decompress(base64.b64decode(packed[1])).decode("utf-8")
 
 
-class Chartless(Made):
+class Chartless(BuiltReport):
     """The same without charts and model cards, which take most of the time; the page stands in no file."""
 
     def write(self) -> None:

@@ -45,7 +45,7 @@ FAULTS = [
     ("stop string in target", "red\nteam", {"stop": ["\n"]}, {}, 11, 'targets hold a stop string ("\\n"), so a right answer is cut'),
     ("target's column in prompt", "red", COLUMN, {}, 12, "prompts show {team}, from which the target is made"),
     ("control token", "press <eos> twice", {}, {}, 11, "rows spell control tokens of the base (<eos>), which reach the model as text"),
-    ("start token", "red", {"prompt": "<bos>Ticket: {text}\nTeam:"}, {}, 12, "prompts begin with <bos>, which the tokenizer brings"),
+    ("start token", "red", {"prompt": "<bos>Ticket: {text}\nTeam:"}, {}, 12, "prompts begin with <bos>, which the tokenizer adds as well"),
     ("target read otherwise", "red\nand more", {"answer": "first_line"}, {}, 11, "targets are read as a part of themselves"),
     (
         "cut prompt", "red", LONG, {"max_tokens": 30, "long_prompts": "cut_left"}, 12,

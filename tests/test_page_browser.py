@@ -11,7 +11,7 @@ import pytest
 
 from tests import browser
 from tests.browser import OpenPage
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import BuiltReport, Inputs
 
 pytestmark = browser.needed
 
@@ -29,16 +29,16 @@ LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", P
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def report(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     texts = {103: {"id": f"odd/{HOSTILE}", "prompt": HOSTILE, "target": HOSTILE, "base": HOSTILE, "tuned": f"{HOSTILE} indeed"}}
     texts[104] = {"target": "the red car stands here", "base": "the blue car stands here"}
-    return Made(Inputs(tmp_path_factory.mktemp("page"), RECIPE, n=130, texts=texts, arms=ARMS, measured=True))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("page"), RECIPE, n=130, texts=texts, arms=ARMS, measured=True))
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     recipe = {"tasks": ["shop_sentiment"], "sweep": {"finetune.rank": [4], "finetune.learning_rate": [1e-4, 2e-4]}}
-    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=8))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=8))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(report: Made, chromium: Any) -> Iterator[OpenPage]:
+def page(report: BuiltReport, chromium: Any) -> Iterator[OpenPage]:
     page = OpenPage(chromium, report.work.out / "report.html", viewport=DESK)
     yield page
     page.close()
@@ -56,7 +56,7 @@ def page(report: Made, chromium: Any) -> Iterator[OpenPage]:
     assert page.requests == [f"file://{report.work.out / 'report.html'}"]
 
 
-def rows(report: Made, cell: str = "cell0000") -> list[dict[str, Any]]:
+def rows(report: BuiltReport, cell: str = "cell0000") -> list[dict[str, Any]]:
     return report.rows(f"{cell}.comparison", "examples.jsonl")
 
 
@@ -72,7 +72,7 @@ def first(page: OpenPage) -> str:
     return str(page.tab.locator("#rows .example h3").first.text_content())
 
 
-def test_every_example_is_listed_a_page_at_a_time(page: OpenPage, report: Made) -> None:
+def test_every_example_is_listed_a_page_at_a_time(page: OpenPage, report: BuiltReport) -> None:
     assert (result_line(page), first(page)) == ("1 to 25 of 130", "boolq-0")
     page.tab.click("[data-step='1'] >> nth=0")
     assert (result_line(page), first(page)) == ("26 to 50 of 130", "boolq-25")
@@ -80,7 +80,7 @@ def test_every_example_is_listed_a_page_at_a_time(page: OpenPage, report: Made) 
     assert len(rows(report)) == 130
 
 
-def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: Made) -> None:
+def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: BuiltReport) -> None:
     for cell in report.json["cells"]:
         page.tab.select_option("[name=cell]", cell["cell"])
         page.tab.wait_for_function(
@@ -94,7 +94,7 @@ def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: Made) ->
             assert result_line(page).endswith(f"of {count}" if count else "fits.")
 
 
-def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: Made) -> None:
+def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: BuiltReport) -> None:
     assert page.tab.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
     page.tab.select_option("[name=cell]", "cell0001")
     page.starts("#rows h3", "titles-0")
@@ -119,7 +119,7 @@ def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPag
 
 
 @pytest.mark.parametrize("flag", ["unparsed", "truncated", "endless", "empty", "hallucinated"])
-def test_flags_filter_by_any_arm_and_by_one(page: OpenPage, report: Made, flag: str) -> None:
+def test_flags_filter_by_any_arm_and_by_one(page: OpenPage, report: BuiltReport, flag: str) -> None:
     name = "titles" if flag == "hallucinated" else "boolq"
     cell = next(cell["cell"] for cell in report.json["cells"] if cell["task"] == name)
     page.tab.select_option("[name=cell]", cell)
@@ -132,7 +132,7 @@ def test_flags_filter_by_any_arm_and_by_one(page: OpenPage, report: Made, flag: 
     assert result_line(page).endswith(f"of {len(having)}" if having else "fits.")
 
 
-def test_arms_that_differ_are_found(page: OpenPage, report: Made) -> None:
+def test_arms_that_differ_are_found(page: OpenPage, report: BuiltReport) -> None:
     page.tab.select_option("[name=flag]", "differ")
     differing = [row for row in rows(report) if len({arm["scores"]["accuracy"] for arm in arms(row)}) > 1]
     assert result_line(page).endswith(f"of {len(differing)}")
@@ -148,7 +148,7 @@ def test_search_finds_one_and_escape_clears_it(page: OpenPage) -> None:
     assert page.tab.input_value("[name=query]") == ""
 
 
-def test_largest_gain_comes_first_when_asked(page: OpenPage, report: Made) -> None:
+def test_largest_gain_comes_first_when_asked(page: OpenPage, report: BuiltReport) -> None:
     page.tab.select_option("[name=cell]", "cell0001")
     page.starts("#rows h3", "titles-0")
     page.tab.select_option("[name=order]", "gain")
@@ -209,7 +209,7 @@ RESULTS = """() => ["better", "worse"].map(name => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_differs_has_no_colour_of_right_or_wrong(report: Made, chromium: Any, scheme: str) -> None:
+def test_what_differs_has_no_colour_of_right_or_wrong(report: BuiltReport, chromium: Any, scheme: str) -> None:
     page = OpenPage(chromium, report.work.out / "report.html", viewport=DESK, color_scheme=scheme)
     page.tab.fill("[name=query]", "blue car")
     page.listed(1)
@@ -220,7 +220,7 @@ def test_what_differs_has_no_colour_of_right_or_wrong(report: Made, chromium: An
     page.close()
 
 
-def test_lift_and_verdict_are_seen_on_a_phone(report: Made, swept: Made, chromium: Any) -> None:
+def test_lift_and_verdict_are_seen_on_a_phone(report: BuiltReport, swept: BuiltReport, chromium: Any) -> None:
     """Without a scroll of the table sideways."""
     for inputs, first in ((report, 1), (swept, 2)):
         page = OpenPage(chromium, inputs.work.out / "report.html", viewport=PHONE)
@@ -233,7 +233,7 @@ def test_lift_and_verdict_are_seen_on_a_phone(report: Made, swept: Made, chromiu
         page.close()
 
 
-def test_wide_tables_are_whole_on_a_desk(report: Made, swept: Made, chromium: Any) -> None:
+def test_wide_tables_are_whole_on_a_desk(report: BuiltReport, swept: BuiltReport, chromium: Any) -> None:
     for inputs in (report, swept):
         page = OpenPage(chromium, inputs.work.out / "report.html", viewport=DESK)
         unfold(page.tab)
@@ -272,7 +272,7 @@ def test_a_click_on_a_name_makes_the_address(page: OpenPage) -> None:
     page.starts("#found", "There is no example none")
 
 
-def test_evidence_is_there_and_unfolds(page: OpenPage, report: Made) -> None:
+def test_evidence_is_there_and_unfolds(page: OpenPage, report: BuiltReport) -> None:
     ids = set(page.tab.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
     statements = [*report.json["claims"], *report.json["rules"], *(row for advice in report.json["advice"] for row in advice["sentences"])]
     assert len(statements) > 20
@@ -309,7 +309,7 @@ def unfold(page: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS, ids=[look[0] for look in LOOKS])
-def test_anyone_can_read_it(report: Made, chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
+def test_anyone_can_read_it(report: BuiltReport, chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
     """axe-core finds nothing, folded or not, and nothing is wider than the screen."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = OpenPage(chromium, report.work.out / "report.html", viewport=viewport, color_scheme=scheme)
@@ -322,7 +322,7 @@ def test_anyone_can_read_it(report: Made, chromium: Any, name: str, scheme: str,
     assert page.faults == []
 
 
-def test_no_sideways_scroll_at_360(report: Made, chromium: Any) -> None:
+def test_no_sideways_scroll_at_360(report: BuiltReport, chromium: Any) -> None:
     page = OpenPage(chromium, report.work.out / "report.html", viewport={"width": 360, "height": 740})
     unfold(page.tab)
     assert page.tab.evaluate("document.documentElement.scrollWidth") == 360
@@ -332,7 +332,7 @@ def test_no_sideways_scroll_at_360(report: Made, chromium: Any) -> None:
 @pytest.mark.slow
 def test_five_thousand_examples_of_six_arms_open(tmp_path: Path, chromium: Any) -> None:
     """Not timed here: benchmarks say how fast; this says that all is there and one page drawn."""
-    big = Made(Inputs(tmp_path, {**RECIPE, "tasks": ["titles"], "finetune": {}}, n=5000, arms=ARMS))
+    big = BuiltReport(Inputs(tmp_path, {**RECIPE, "tasks": ["titles"], "finetune": {}}, n=5000, arms=ARMS))
     page = OpenPage(chromium, big.work.out / "report.html", viewport=DESK)
     assert result_line(page) == "1 to 25 of 5,000"
     assert page.tab.locator(".example .side").count() == 25 * 7

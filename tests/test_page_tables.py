@@ -12,7 +12,7 @@ from pipeline.page import charts_arms, charts_lift, render
 from tests import expected_outside_page, expected_tables
 from tests.expected_cells import Expected, Shown, Tables, fits, metric, shows
 from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
-from tests.report_inputs import Inputs, Made, placeholder_charts
+from tests.report_inputs import BuiltReport, Inputs, placeholder_charts
 
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
@@ -29,18 +29,18 @@ ALIKE = {("Lifts by task and metric", "Seeds")}
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True, two_metrics=True))
+def full(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True, two_metrics=True))
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     arms = ("base_fewshot", "base_constrained")
-    return Made(Inputs(tmp_path_factory.mktemp("swept"), SWEEP, n=12, arms=arms, measured=True))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("swept"), SWEEP, n=12, arms=arms, measured=True))
 
 
 @pytest.fixture(scope="module")
-def reports(full: Made, swept: Made) -> dict[str, Row]:
+def reports(full: BuiltReport, swept: BuiltReport) -> dict[str, Row]:
     """Reports in which no two figures are alike: of two tasks with all that there is, of eight tasks, and of a sweep."""
     enlarged = enriched(full.json)
     return {"two": distinct(enlarged), "many": distinct(repeated(enlarged, 4)), "sweep": distinct(swept.json)}
@@ -148,7 +148,7 @@ def compare(table: Table, rows: list[Expected]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_tables_of_a_written_page_show_the_report(full: Made, swept: Made) -> None:
+def test_tables_of_a_written_page_show_the_report(full: BuiltReport, swept: BuiltReport) -> None:
     for inputs in (full, swept):
         check(Page(inputs.html).tables, expected_tables.page(inputs.json))
 

@@ -220,7 +220,7 @@ def seen(tmp_path, model):
 
 def test_a_store_that_cannot_be_written_is_refused(seen, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(MachineError, match=r"cannot write to .*/file/data: a part .* is no folder. Choose another folder with --store."):
+    with pytest.raises(MachineError, match=r"cannot write to .*/file/data: a part .* is not a folder. Choose another folder with --store."):
         seen({"prepare"}, store=tmp_path / "file")
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(MachineError, match="link is a link to a folder that does not exist"):

@@ -168,7 +168,7 @@ def test_a_changed_record_is_named(page, source, name):
     raw = forger.bytes_of(sha256).replace(b"e", b"f", 1)
     forger.text = re.sub(f'(id="file-{sha256[:16]}">)[^<]*<', rf"\g<1>{embedded_records.pack(raw)}<", forger.text)
     page.write_text(forger.text)
-    with pytest.raises(ProofError, match=rf"the carried file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{sha256[:16]}"):
+    with pytest.raises(ProofError, match=rf"the embedded file cell0000\.[\w.]+/{re.escape(name)}: the page calls it file-{sha256[:16]}"):
         recompute_page.verify(page)
 
 
@@ -176,7 +176,7 @@ def test_a_changed_record_is_named(page, source, name):
 def test_a_record_that_is_no_packed_file(page):
     sha256 = Forger(page).entry("cell0000.base")["files"]["predictions.jsonl"]
     edit(page, f'id="file-{sha256[:16]}">', f'id="file-{sha256[:16]}">AAAA')
-    with pytest.raises(ProofError, match=r"the carried file cell0000.base/predictions.jsonl cannot be unpacked"):
+    with pytest.raises(ProofError, match=r"the embedded file cell0000.base/predictions.jsonl cannot be unpacked"):
         recompute_page.verify(page)
 
 
@@ -373,9 +373,9 @@ def test_a_page_cannot_fill_the_memory(page, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("<html><body>Hello</body></html>", "carries no records"),
-        ('<script type="application/json" id="index">{"cells": []}</script></html>', "carries no records"),
-        ('<script type="application/json" id="index">{"cells"</script></html>', "carries no records"),
+        ("<html><body>Hello</body></html>", "has no embedded records"),
+        ('<script type="application/json" id="index">{"cells": []}</script></html>', "has no embedded records"),
+        ('<script type="application/json" id="index">{"cells"</script></html>', "has no embedded records"),
         ("<html><body>Hel", "is truncated or not a page"),
         ("", "is truncated or not a page"),
     ],

@@ -266,7 +266,7 @@ def test_an_example_says_so_where_older_versions_rendered_it_wrongly(model, prom
     """So that what was trained on it before has another key, and nothing else has."""
     example = Example("a", prompt, target, extra={"n": 1})
     marked = make_examples.with_care(example, renderer.renderer(model), (target,))
-    assert marked.extra == {"n": 1} | ({make_examples.CARE: care} if care else {})
+    assert marked.extra == {"n": 1} | ({make_examples.RENDERED_WITH: care} if care else {})
 
 
 def test_worked_examples_are_written_as_training_examples_are(model):

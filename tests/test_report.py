@@ -18,25 +18,25 @@ from pipeline.page import cells, checks_section, claims_section, examples_sectio
 from pipeline.page.svg import THEME
 from pipeline.scoring import stats
 from pipeline.stages import report
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import BuiltReport, Inputs
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("plain"), {"question": "Does it help?"}, n=60))
+def plain(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("plain"), {"question": "Does it help?"}, n=60))
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     recipe = {"finetune": {"seeds": [1, 0]}, "sweep": {"finetune.rank": [4, 8, 16]}}
-    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("swept"), recipe))
 
 
-def both(plain: Made, swept: Made) -> list[Made]:
+def both(plain: BuiltReport, swept: BuiltReport) -> list[BuiltReport]:
     return [plain, swept]
 
 
-def test_comparisons_are_those_of_the_comparison_folders(plain: Made, swept: Made) -> None:
+def test_comparisons_are_those_of_the_comparison_folders(plain: BuiltReport, swept: BuiltReport) -> None:
     seen = 0
     for output in both(plain, swept):
         for cell in output.json["cells"]:
@@ -52,14 +52,14 @@ def test_comparisons_are_those_of_the_comparison_folders(plain: Made, swept: Mad
     assert seen == 8
 
 
-def test_p_is_corrected_over_all_cells(swept: Made) -> None:
+def test_p_is_corrected_over_all_cells(swept: BuiltReport) -> None:
     """Holm over six tests: the smallest p counts six times."""
     family = [cell["comparisons"][0] for cell in swept.json["cells"]]
     assert swept.json["family"] == swept.facts["comparisons"] == 6
     assert min(row["p_adjusted"] for row in family) == pytest.approx(6 * min(row["p"] for row in family))
 
 
-def test_groups_of_examples_are_counted_from_their_scores(plain: Made) -> None:
+def test_groups_of_examples_are_counted_from_their_scores(plain: BuiltReport) -> None:
     for cell in plain.json["cells"]:
         row, groups = cell["comparisons"][0], cell["examples"]
         gained, lost, *_ = groups["classes"].values()
@@ -85,7 +85,7 @@ def test_kind_of_an_example(base: float, tuned: list[float], zero_one: bool, exp
     assert examples_section.change_class(base, tuned, zero_one) == expected
 
 
-def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
+def test_answers_and_prices_are_those_of_the_inputs(swept: BuiltReport) -> None:
     for cell in swept.json["cells"]:
         counts = swept.load(f"{cell['cell']}.comparison", "counts.json")
         assert [{name: value for name, value in arm.items() if name != "arm"} for arm in cell["answers"]] == [
@@ -100,7 +100,7 @@ def test_answers_and_prices_are_those_of_the_inputs(swept: Made) -> None:
             assert adapter["seconds"] == facts["train_seconds"]
 
 
-def test_every_cell_stands_on_every_page(swept: Made) -> None:
+def test_every_cell_stands_on_every_page(swept: BuiltReport) -> None:
     assert len(swept.json["cells"]) == 6
     for cell in swept.json["cells"]:
         assert f'<tr id="{cell["cell"]}">' in swept.html
@@ -108,7 +108,7 @@ def test_every_cell_stands_on_every_page(swept: Made) -> None:
         assert cell["sentence"] in swept.md
 
 
-def test_tables_hold_the_written_figures(plain: Made) -> None:
+def test_tables_hold_the_written_figures(plain: BuiltReport) -> None:
     for cell in plain.json["cells"]:
         row = cell["comparisons"][0]
         line = re.search(rf'<tr id="{cell["cell"]}">.*?</tr>', plain.html, re.DOTALL)
@@ -118,12 +118,12 @@ def test_tables_hold_the_written_figures(plain: Made) -> None:
         assert fmt.score(row, "tuned") in line[0]
 
 
-def index_of(output: Made) -> list[dict[str, Any]]:
+def index_of(output: BuiltReport) -> list[dict[str, Any]]:
     index: list[dict[str, Any]] = json.loads(re.search(r'id="index">(.*?)</script>', output.html)[1])["cells"]
     return index
 
 
-def test_examples_are_carried_word_for_word(plain: Made) -> None:
+def test_examples_are_carried_word_for_word(plain: BuiltReport) -> None:
     index = index_of(plain)
     assert len(index) == 2
     for cell in index:
@@ -132,14 +132,14 @@ def test_examples_are_carried_word_for_word(plain: Made) -> None:
         assert [arm["name"] for arm in cell["arms"]] == ["base", "tuned"]
 
 
-def test_cells_of_a_comparison_share_what_is_carried(swept: Made) -> None:
+def test_cells_of_a_comparison_share_what_is_carried(swept: BuiltReport) -> None:
     index = index_of(swept)
     assert len({cell["file"] for cell in index}) == 6
     assert [arm["seed"] for arm in index[0]["arms"]] == [None, 0, 1]
     assert len(re.findall(r'id="(file-\w+)"', swept.html)) == len(set(re.findall(r'id="(file-\w+)"', swept.html)))
 
 
-def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) -> None:
+def test_examples_that_are_not_carried_are_named_with_their_folder(plain: BuiltReport) -> None:
     cell = cells.open_cells(plain.work)[0]
     groups = examples_section.section(cell, plain.json["cells"][0]["comparisons"][0], embedded_ids=())
     assert groups["file"] is None
@@ -151,7 +151,7 @@ def test_examples_that_are_not_carried_are_named_with_their_folder(plain: Made) 
     assert '"cell": "cell0000"' not in html
 
 
-def test_sweep_shows_every_point_and_run(swept: Made) -> None:
+def test_sweep_shows_every_point_and_run(swept: BuiltReport) -> None:
     sweep = swept.json["sweep"]
     assert (sweep["axis"], sweep["log"], sweep["axes"]) == ("finetune.rank", 2, [{"axis": "finetune.rank", "log": 2}])
     assert [point["value"] for point in sweep["points"]] == [4, 8, 16] * 2
@@ -191,14 +191,14 @@ def test_axes_of_a_sweep(swept_keys: dict[str, list[Any]], axes: dict[str, int |
     assert {key: sweep_section.log_base(key, swept_keys) for key in sweep_section.axes_of(swept_keys)} == axes
 
 
-def test_point_is_told_from_others_on_its_line(swept: Made) -> None:
+def test_point_is_told_from_others_on_its_line(swept: BuiltReport) -> None:
     cell = swept.json["cells"][0] | {"point": {"finetune.rank": 4, "finetune.learning_rate": 1e-4}}
     point = sweep_section.sweep_point(cell, "finetune.rank", swept.json["adapters"])
     assert (point["value"], point["series"]) == (4, {"finetune.learning_rate": 1e-4})
 
 
 def test_sweep_without_a_number_is_a_table(tmp_path: Path) -> None:
-    output = Made(
+    output = BuiltReport(
         Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rslora": [True, False], "finetune.schedule": ["cosine", "linear"]}}, n=12)
     )
     assert (output.json["sweep"]["axis"], output.json["sweep"]["axes"]) == (None, [])
@@ -220,7 +220,7 @@ def warned(inputs: Inputs) -> str:
     return "\n".join(checks_section.warnings(cells.open_cells(work), work.params["recipe"]))
 
 
-def test_clean_inputs_warn_of_nothing(plain: Made, swept: Made) -> None:
+def test_clean_inputs_warn_of_nothing(plain: BuiltReport, swept: BuiltReport) -> None:
     assert plain.json["warnings"] == swept.json["warnings"] == []
     assert "Before you rely on this" not in plain.html
 
@@ -261,7 +261,7 @@ def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
 
 def test_warnings_stand_on_every_page(tmp_path: Path) -> None:
     dirty = {"tuned0": {"git": {"commit": "f" * 40, "dirty": True}}}
-    output = Made(
+    output = BuiltReport(
         Inputs(tmp_path, {"trust_remote_code": True, "compare": {"correction": "none"}, "tasks": ["boolq"]}, n=12, provenance=dirty)
     )
     assert "Before you rely on this" in output.html
@@ -272,7 +272,7 @@ def test_warnings_stand_on_every_page(tmp_path: Path) -> None:
     assert output.facts["warnings"] == 2
 
 
-def test_lineage_names_every_input(swept: Made) -> None:
+def test_lineage_names_every_input(swept: BuiltReport) -> None:
     listed = {artifact["key"]: artifact for artifact in swept.json["artifacts"]}
     for name, folder in swept.work.inputs.items():
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -297,7 +297,7 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     assert [claim.id for claim in family] == ["cell0000.lift"]
 
 
-def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
+def test_equal_inputs_give_equal_bytes(plain: BuiltReport) -> None:
     again = replace(plain.work, out=plain.work.out.with_name("again"))
     again.out.mkdir()
     report.run(again)
@@ -308,7 +308,7 @@ def test_equal_inputs_give_equal_bytes(plain: Made) -> None:
     assert all((again.out / file).read_bytes() == (plain.work.out / file).read_bytes() for file in files)
 
 
-def test_charts_follow_the_theme(swept: Made) -> None:
+def test_charts_follow_the_theme(swept: BuiltReport) -> None:
     charts = sorted((swept.work.out / "charts").glob("*.svg"), key=lambda path: path.stem)
     by_task = [f"{name}{number}{axis}" for name, axis in (("dev", ""), ("loss", ""), ("sweep", "-rank")) for number in (0, 1)]
     assert [path.stem for path in charts] == sorted([*by_task, "lifts", "lifts-narrow", "parts", "parts-narrow"])
@@ -323,7 +323,7 @@ def test_charts_follow_the_theme(swept: Made) -> None:
 
 
 def test_long_curves_are_thinned_and_keep_their_mean(tmp_path: Path) -> None:
-    output = Made(Inputs(tmp_path, {"tasks": ["boolq"]}, n=12, steps=1000))
+    output = BuiltReport(Inputs(tmp_path, {"tasks": ["boolq"]}, n=12, steps=1000))
     (curve,) = [adapter["curve"] for adapter in output.json["adapters"].values()]
     losses = [float(line.split(",")[2]) for line in (output.work.inputs["cell0000.adapter0"] / "curve.csv").read_text().splitlines()[1:]]
     assert (curve["every"], len(curve["train"]), len(curve["dev"])) == (7, 143, 100)
@@ -348,7 +348,7 @@ SENTENCE = "{verdict} on {task}, rank {rank}: {metric} {base:.2f} -> {tuned:.2f}
 SMALLEST = "; the smallest lift that this test set would show four times in five is {smallest:.2f}"
 
 
-def recomputed(output: Made) -> list[dict[str, Any]]:
+def recomputed(output: BuiltReport) -> list[dict[str, Any]]:
     """What must be printed of every cell, from the scores and the intervals that were compared."""
     lines = []
     for cell in output.json["cells"]:
@@ -365,7 +365,7 @@ def recomputed(output: Made) -> list[dict[str, Any]]:
     return lines
 
 
-def test_terminal_table_at_eighty_columns(swept: Made) -> None:
+def test_terminal_table_at_eighty_columns(swept: BuiltReport) -> None:
     lines = recomputed(swept)
     table = [TABLE_LINE.format(**line) for line in lines]
     sentences = [SENTENCE.format(**line) + SMALLEST.format(**line) * (line["verdict"] == "cannot tell") for line in lines]
@@ -377,7 +377,7 @@ def test_terminal_table_at_eighty_columns(swept: Made) -> None:
     assert [line["verdict"] for line in lines] == ["cannot tell", "better", "better"] * 2
 
 
-def test_long_names_still_fit_eighty_columns(swept: Made) -> None:
+def test_long_names_still_fit_eighty_columns(swept: BuiltReport) -> None:
     report_json = json.loads(json.dumps(swept.json))
     report_json["sweep"]["keys"] = ["finetune.rank", "finetune.learning_rate"]
     for cell in report_json["cells"]:

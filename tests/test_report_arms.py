@@ -21,7 +21,7 @@ from pipeline.page import arms_section, charts_arms, charts_lift, fmt, render
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact
 from tests.report_folders import Files
-from tests.report_inputs import Chartless, Inputs, Made
+from tests.report_inputs import BuiltReport, Chartless, Inputs
 
 ARMS = ("base_fewshot", "base_constrained", "base_constrained_raw", "tuned_constrained", "reference.gpt-x", "shuffled_labels", "constant")
 RECIPE = {
@@ -31,20 +31,20 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True))
+def full(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("full"), RECIPE, arms=ARMS, measured=True))
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("plain"), {}))
+def plain(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("plain"), {}))
 
 
-def arm(page: Made, name: str, cell: int = 0) -> dict[str, Any]:
+def arm(page: BuiltReport, name: str, cell: int = 0) -> dict[str, Any]:
     return next(row for row in page.json["cells"][cell]["arms"] if row["name"] == name)
 
 
-def test_arms_are_those_of_the_comparison_folder(full: Made) -> None:
+def test_arms_are_those_of_the_comparison_folder(full: BuiltReport) -> None:
     beside = full.load("cell0000.comparison", "beside.json")["accuracy"]
     counts = full.load("cell0000.comparison", "counts.json")
     assert [row["name"] for row in full.json["cells"][0]["arms"]] == sorted(["base", "tuned", *ARMS], key=arms.sort_key)
@@ -83,7 +83,7 @@ def rouge(target: str, text: str) -> float:
     return 2 / (1 + len(words)) if target in words else 0.0
 
 
-def test_measures_of_an_arm_are_its_own(full: Made) -> None:
+def test_measures_of_an_arm_are_its_own(full: BuiltReport) -> None:
     few_shot, none = arm(full, "base_fewshot"), arm(full, "constant")
     for name, file in (("relevance", "relevance.json"), ("hallucination", "hallucination.json")):
         assert few_shot[name] == full.load("cell0000.comparison", file)["arms"]["base_fewshot"]
@@ -94,7 +94,7 @@ def test_measures_of_an_arm_are_its_own(full: Made) -> None:
     assert arm(full, "tuned")["lenient"] == full.load("cell0000.comparison", "lenient.json")["tuned"]
 
 
-def test_a_cell_names_what_one_answer_for_all_scores(full: Made, plain: Made) -> None:
+def test_a_cell_names_what_one_answer_for_all_scores(full: BuiltReport, plain: BuiltReport) -> None:
     constant = arm(full, "constant")
     assert full.json["cells"][0]["constant_answer"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
     (best, *_) = plain.load("cell0000.comparison", "beside.json")["accuracy"]["constants"]
@@ -111,7 +111,7 @@ def test_tuned_counts_pool_the_seeds() -> None:
     assert arms_section.pooled(seeds) == dict(zip(names, (40, 6, 2, 4, 4, 7, 7.0), strict=True))
 
 
-def test_one_family_of_claims(full: Made) -> None:
+def test_one_family_of_claims(full: BuiltReport) -> None:
     claims = full.json["claims"]
     assert [claim["kind"] for claim in claims] == ["lift", "learned", "non-inferiority", "non-inferiority"] * 2
     assert [claim["p_adjusted"] for claim in claims] == pytest.approx(stats.holm([claim["p"] for claim in claims]))
@@ -123,11 +123,11 @@ def test_one_family_of_claims(full: Made) -> None:
     assert {claim["verdict"] for claim in claims if claim["kind"] == "non-inferiority"} == {"better", "worse", "cannot tell"}
 
 
-def test_evidence_leads_somewhere(full: Made) -> None:
+def test_evidence_leads_somewhere(full: BuiltReport) -> None:
     evidence_leads_somewhere(full)
 
 
-def evidence_leads_somewhere(full: Made) -> None:
+def evidence_leads_somewhere(full: BuiltReport) -> None:
     """From every sentence, rule and claim to an element of the page."""
     rows = [*full.json["claims"], *full.json["rules"], *(sentence for advice in full.json["advice"] for sentence in advice["sentences"])]
     assert all(f'id="{row["evidence"].removeprefix("#")}"' in full.html for row in rows)
@@ -136,7 +136,7 @@ def evidence_leads_somewhere(full: Made) -> None:
     assert " ".join(sentence["text"] for sentence in full.json["summary"]) in full.md
 
 
-def test_parts_lead_from_base_to_tuned(full: Made) -> None:
+def test_parts_lead_from_base_to_tuned(full: BuiltReport) -> None:
     for cell in full.json["cells"]:
         *_, last = rows = charts_arms.score_segments(cell)
         assert rows[0]["end"] == pytest.approx(cell["comparisons"][0]["base"])
@@ -144,14 +144,14 @@ def test_parts_lead_from_base_to_tuned(full: Made) -> None:
     assert '<section id="parts">' in full.html
 
 
-def test_a_learned_part_below_zero_is_drawn_as_such(full: Made) -> None:
+def test_a_learned_part_below_zero_is_drawn_as_such(full: BuiltReport) -> None:
     cell = json.loads(json.dumps(full.json["cells"][0]))
     cell["decomposition"]["parts"][-1] |= {"value": -0.1, "low": -0.2, "high": 0.0}
     last = charts_arms.score_segments(cell)[-1]
     assert (last["part"], round(last["end"] - last["start"], 9)) == ("learned, below zero", -0.1)
 
 
-def test_prices_come_from_tokens_and_speed(full: Made) -> None:
+def test_prices_come_from_tokens_and_speed(full: BuiltReport) -> None:
     tuned = arm(full, "tuned")
     hour, speed = 1.2 / 3600, tuned["speed"]
     seconds = tuned["tokens_in"] / speed["prompt_tokens_per_second"] + tuned["counts"]["mean_tokens"] / speed["tokens_per_second"]
@@ -163,7 +163,7 @@ def test_prices_come_from_tokens_and_speed(full: Made) -> None:
     assert full.json["cells"][0]["cost"]["training"]["dollars"] == pytest.approx(1.2 * 116 / 3600)
 
 
-def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
+def test_without_prices_requests_are_told_in_seconds(full: BuiltReport) -> None:
     cell = json.loads(json.dumps(full.json["cells"][0]))
     for row in cell["arms"]:
         row["cost"] = row["cost"] and {**row["cost"], "request": None}
@@ -174,7 +174,7 @@ def test_without_prices_requests_are_told_in_seconds(full: Made) -> None:
     assert {row["name"] for row in charts_arms.priced_points(cell)} == {arms.find(name).label for name in timed | as_another}
 
 
-def test_sections_stand_only_where_there_is_something(full: Made, plain: Made) -> None:
+def test_sections_stand_only_where_there_is_something(full: BuiltReport, plain: BuiltReport) -> None:
     optional = ("parts", "cost", "forgetting", "references", "sweep", "published")
     assert [name for name in optional if f'<section id="{name}">' in full.html] == ["parts", "cost", "forgetting", "references"]
     assert [name for name in optional if f'<section id="{name}">' in plain.html] == ["parts"]
@@ -200,20 +200,20 @@ def test_an_older_comparison_is_reported_without_what_it_did_not_measure(tmp_pat
     assert [name for name in ("parts", "forgetting") if f'<section id="{name}">' in page.html] == []
 
 
-def test_the_page_follows_from_the_answers(full: Made) -> None:
+def test_the_page_follows_from_the_answers(full: BuiltReport) -> None:
     """The figures in the inputs are what the product makes of the answers in them, and so is the page."""
     checked = recompute_page.verify(full.work.out / "report.html")
     assert checked.comparisons == 2
     assert {name.rpartition("/")[2] for name in checked.hash_only} == {"adapter_model.safetensors", "examples.jsonl", "dev.jsonl"}
 
 
-def test_a_missing_arm_says_why(full: Made, plain: Made) -> None:
+def test_a_missing_arm_says_why(full: BuiltReport, plain: BuiltReport) -> None:
     assert full.json["cells"][0]["absent"] == []
     assert plain.json["cells"][0]["absent"] == [{"arm": "base_constrained", "why": "free text"}]
     assert "No base, constrained: free text." in plain.html
 
 
-def test_suites_stand_with_margin_flips_and_verdict(full: Made) -> None:
+def test_suites_stand_with_margin_flips_and_verdict(full: BuiltReport) -> None:
     in_folder = full.load("cell0001.comparison", "forgetting.json")["suites"]
     in_report = full.json["cells"][1]["forgetting"]
     assert [{name: row[name] for name in in_folder[0]} for row in in_report] == in_folder
@@ -242,7 +242,7 @@ def test_enough_of_a_sweep(tmp_path: Path) -> None:
     assert "no rank below 16 was shown to be enough" in page.html
 
 
-def test_terminal_tells_parts_and_losses_in_a_line_each(full: Made) -> None:
+def test_terminal_tells_parts_and_losses_in_a_line_each(full: BuiltReport) -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     with console.file:
         console.print(summary(full.json))
@@ -277,18 +277,18 @@ def typed(report: dict[str, Any]) -> str:
     return screen.getvalue()
 
 
-def test_a_sweep_without_parts_promises_none(plain: Made) -> None:
+def test_a_sweep_without_parts_promises_none(plain: BuiltReport) -> None:
     cells = [cell | {"point": {"finetune.rank": 4}, "decomposition": None} for cell in plain.json["cells"] * 4]
     assert "What made each lift" not in typed(plain.json | {"cells": cells, "sweep": {"keys": ["finetune.rank"]}})
 
 
-def test_markdown_has_arms_parts_and_claims(full: Made) -> None:
+def test_markdown_has_arms_parts_and_claims(full: BuiltReport) -> None:
     assert all(f"## {title}" in full.md for title in ("What made the lift", "Arms", "What was kept elsewhere", "Claims"))
     assert full.md.count("\n| boolq | ") >= 9
     assert all(claim["sentence"].replace("_", "_") in full.md for claim in full.json["claims"])
 
 
-def test_pictures_are_twice_the_size_of_the_drawing(full: Made) -> None:
+def test_pictures_are_twice_the_size_of_the_drawing(full: BuiltReport) -> None:
     raw = (full.work.out / "charts" / "parts.png").read_bytes()
     width, height = struct.unpack(">II", raw[16:24])
     head = (full.work.out / "charts" / "parts.svg").read_text("utf-8").partition(">")[0]
@@ -336,7 +336,7 @@ def test_names_of_arms(name: str, label: str) -> None:
     assert arms.find(name).label == label
 
 
-def test_a_published_lift_stands_in_the_forest(full: Made) -> None:
+def test_a_published_lift_stands_in_the_forest(full: BuiltReport) -> None:
     report = full.json | {"published": [{"cell": "cell0000", "figures": {"lift": {"paper": 0.123}}}]}
     rows = [charts_lift.forest_row(cell, charts_lift.published(report, cell)) for cell in full.json["cells"]]
     assert [row["paper"] for row in rows] == [0.123, None]
@@ -375,7 +375,7 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
     assert "\n  - " not in folded  # the notes are on the page
 
 
-def test_the_paragraph_leads_to_its_evidence(full: Made) -> None:
+def test_the_paragraph_leads_to_its_evidence(full: BuiltReport) -> None:
     paragraph = full.html.partition('<p class="summary">')[2].partition("</p>")[0]
     assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == fmt.typeset(
         " ".join(sentence["text"] for sentence in full.json["summary"])
@@ -394,7 +394,7 @@ def test_many_claims_with_one_word_lead_to_their_table(tmp_path: Path) -> None:
     assert f'<a href="#claims">{group}</a>' in page.html
 
 
-def test_markdown_advises_with_rules(full: Made) -> None:
+def test_markdown_advises_with_rules(full: BuiltReport) -> None:
     for advice in full.json["advice"]:
         lines = [line.strip() for line in full.md.partition("## What to use")[2].partition("\n## ")[0].splitlines()]
         start = next(number for number, line in enumerate(lines) if line.startswith(f"- **{advice['label']}**: "))
@@ -464,14 +464,14 @@ def test_a_part_whose_prompts_are_those_of_the_base_was_not_tried(tmp_path: Path
     assert ("(not tried: no worked example fitted)" in text) == bool(why)
 
 
-def test_an_arm_that_said_nothing_has_nothing_invented(full: Made) -> None:
+def test_an_arm_that_said_nothing_has_nothing_invented(full: BuiltReport) -> None:
     report = json.loads(json.dumps(full.json))
     base = next(row for row in report["cells"][0]["arms"] if row["name"] == "base")
     base["hallucination"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
     assert "no answers</" in render.page(report, {}, charts_lift.draw_all(report) | charts_arms.draw_all(report)).replace("<small>", "</")
 
 
-def test_points_of_training_curves_tell_their_value(full: Made) -> None:
+def test_points_of_training_curves_tell_their_value(full: BuiltReport) -> None:
     charts = charts_lift.draw_all(full.json)
     first = next(iter(full.json["adapters"].values()))["curve"]["train"]
     assert charts["loss0"].count("<title>") > min(20, len(first) // 2)

@@ -15,7 +15,7 @@ from pipeline.commands import views
 from pipeline.page import cells, checks_section, report_data
 from pipeline.store.artifact import Artifact
 from tests.report_folders import Files
-from tests.report_inputs import MADE, Inputs
+from tests.report_inputs import PROVENANCE, Inputs
 
 Row = dict[str, Any]
 ARMS = ("base_fewshot", "base_constrained", "merged", "reference.gpt-x", "constant")
@@ -209,7 +209,7 @@ def test_artifacts_have_their_own_time_memory_and_date(cells_and_report: tuple[l
     by_key = {artifact.key: artifact for cell in cells_and_report[0] for artifact in cell.inputs.values()}
     assert len(cells_and_report[1]["artifacts"]) == len(by_key)
     for artifact_row in cells_and_report[1]["artifacts"]:
-        expected = {**MADE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in artifact_row["folder"] else {})}
+        expected = {**PROVENANCE, "seconds": 12.5, **(OTHERWISE if "--tuned1--" in artifact_row["folder"] else {})}
         assert {name: artifact_row["made_at" if name == "at" else name] for name in OTHERWISE} == {
             name: expected[name] for name in OTHERWISE
         }

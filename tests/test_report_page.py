@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.page import charts_arms, render
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import BuiltReport, Inputs
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><!-- & \u2028 ' \" ]]> {{ 7*7 }}"
 
@@ -26,18 +26,18 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     texts = {103: {"id": f"odd/{HOSTILE}", "prompt": HOSTILE, "target": HOSTILE, "base": HOSTILE, "tuned": HOSTILE}}
     recipe = {"question": HOSTILE, "finetune": {"seeds": [0, 1]}}
-    return Made(Inputs(tmp_path_factory.mktemp("hostile"), recipe, n=130, texts=texts))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("hostile"), recipe, n=130, texts=texts))
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(Inputs(tmp_path_factory.mktemp("big"), {"tasks": ["titles"], "finetune": {"seeds": [0, 1]}}, n=5000))
+def big(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("big"), {"tasks": ["titles"], "finetune": {"seeds": [0, 1]}}, n=5000))
 
 
-def test_texts_of_models_are_never_markup(hostile: Made) -> None:
+def test_texts_of_models_are_never_markup(hostile: BuiltReport) -> None:
     tags = Tags(hostile.html).opened
     assert not [tag for tag, _ in tags if tag == "img"]
     assert not [name for _, attrs in tags for name in attrs if name.startswith("on")]
@@ -51,7 +51,7 @@ def test_texts_of_models_are_never_markup(hostile: Made) -> None:
     assert "<img" not in hostile.md.partition("```yaml")[0].replace("\\<img", "")
 
 
-def test_page_asks_no_network(hostile: Made) -> None:
+def test_page_asks_no_network(hostile: BuiltReport) -> None:
     for tag, attrs in Tags(hostile.html).opened:
         assert tag not in ("link", "iframe", "object", "embed", "base", "form") or (tag, attrs.get("role")) == ("form", "search")
         for name in ("src", "href", "action", "xlink:href", "srcset", "data"):
@@ -62,7 +62,7 @@ def test_page_asks_no_network(hostile: Made) -> None:
     assert "default-src 'none'" in hostile.html
 
 
-def test_five_thousand_examples_stay_small(big: Made) -> None:
+def test_five_thousand_examples_stay_small(big: BuiltReport) -> None:
     assert big.facts["page_bytes"] == len(big.html.encode()) < 4_000_000
     assert big.html.count("<article") == 0  # drawn by the script, a page at a time
 
@@ -74,13 +74,13 @@ def test_script_and_style_hold_no_end_tag() -> None:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     recipe = {"tasks": ["shop_sentences", "titles"], "sweep": {"finetune.rank": [4, 16], "finetune.learning_rate": [1e-4, 2e-4]}}
     arms = ("base_fewshot", "base_constrained")
-    return Made(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=12, arms=arms, measured=True))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("swept"), recipe, n=12, arms=arms, measured=True))
 
 
-def texts(report: Made, name: str) -> list[str]:
+def texts(report: BuiltReport, name: str) -> list[str]:
     """Every line of text of a drawing; tooltips are none."""
     root = ElementTree.fromstring((report.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
     elements = [part for part in root.iter() if part.tag.endswith(("}text", "}tspan"))]
@@ -88,7 +88,7 @@ def texts(report: Made, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["lifts", "parts", "other-tasks-loss", "other-tasks-task"])
-def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
+def test_narrow_figures_tell_the_points_apart(swept: BuiltReport, name: str) -> None:
     for figure in (name, f"{name}-narrow"):
         assert not [line for line in texts(swept, figure) if "…" in line]
     lines = texts(swept, f"{name}-narrow")
@@ -100,7 +100,7 @@ def test_narrow_figures_tell_the_points_apart(swept: Made, name: str) -> None:
     assert points == [[f"rank {rank}", f"learning rate {rate}"] for rank in (4, 16) for rate in ("0.0001", "0.0002")]
 
 
-def test_losses_have_their_unit(swept: Made) -> None:
+def test_losses_have_their_unit(swept: BuiltReport) -> None:
     for name in ("loss0", "dev0"):
         assert "loss, nats per token" in texts(swept, name)
 
@@ -140,14 +140,14 @@ def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones
     assert sorted(leads) == [pytest.approx(lead, abs=0.01) for lead in sorted(map(list, far))]
 
 
-def test_more_cells_than_panels_are_told_by_tables_alone(swept: Made) -> None:
+def test_more_cells_than_panels_are_told_by_tables_alone(swept: BuiltReport) -> None:
     full = swept.json["cells"][0] | {"decomposition": None, "forgetting": []}
     bare = full | {"arms": [arm for arm in full["arms"] if arm["name"] in ("base", "tuned")], "cost": None}
     assert charts_arms.draw_all({"cells": [full, *[bare] * 39], "claims": []}).keys() == {"arms0", "cost0"}
     assert charts_arms.draw_all({"cells": [full, *[bare] * 40], "claims": []}) == {}
 
 
-def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: Made) -> None:
+def test_a_point_of_the_cost_chart_lies_where_it_is_drawn(swept: BuiltReport) -> None:
     rows = charts_arms.priced_points(swept.json["cells"][0])
     least, most = min(row["cost"] for row in rows), max(row["cost"] for row in rows)
     root = ElementTree.fromstring((swept.work.out / "charts" / "cost0.svg").read_text("utf-8"))
@@ -169,7 +169,7 @@ def body_of(html: str, label: str) -> list[list[str]]:
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
 
 
-def test_the_result_stands_first(swept: Made) -> None:
+def test_the_result_stands_first(swept: BuiltReport) -> None:
     label = "Lifts by task and metric"
     expected = [
         "Task",
@@ -193,7 +193,7 @@ def test_the_result_stands_first(swept: Made) -> None:
         assert (columns["n"], columns["Seeds"]) == (str(primary["n"]), str(primary["seeds"]))
 
 
-def test_answers_that_end_in_repeats_have_a_column(hostile: Made) -> None:
+def test_answers_that_end_in_repeats_have_a_column(hostile: BuiltReport) -> None:
     label = "Answers by arm"
     head, counted = head_of(hostile.html, label), [arm for cell in hostile.json["cells"] for arm in cell["answers"]]
     assert any(arm["endless"] != arm["truncated"] for arm in counted)
@@ -203,7 +203,7 @@ def test_answers_that_end_in_repeats_have_a_column(hostile: Made) -> None:
             assert columns[name].split(" ")[0] == str(arm[key])
 
 
-def test_a_folder_stands_with_its_whole_key(hostile: Made) -> None:
+def test_a_folder_stands_with_its_whole_key(hostile: BuiltReport) -> None:
     head = head_of(hostile.html, "Artifacts")
     assert head[:3] == ["Stage", "Folder", "Digest"]
     for artifact in hostile.json["artifacts"]:
@@ -211,7 +211,7 @@ def test_a_folder_stands_with_its_whole_key(hostile: Made) -> None:
         assert f'title="{artifact["key"]}">{artifact["folder"]}<' in hostile.html
 
 
-def test_examples_that_changed_are_named_alike(hostile: Made, big: Made) -> None:
+def test_examples_that_changed_are_named_alike(hostile: BuiltReport, big: BuiltReport) -> None:
     label = "Groups of examples by comparison"
     assert head_of(hostile.html, label)[1:4] == ["Fixed or gained", "Of these, base unreadable", "Broken or lost"]
     assert head_of(big.html, label)[1:4] == ["Gained", "Of these, base unreadable", "Lost"]

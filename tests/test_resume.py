@@ -8,7 +8,7 @@ import torch
 from pipeline.engine import generation, resumable
 from pipeline.machine import Machine
 from pipeline.stages import finetune, generate
-from pipeline.store.row_log import RowLog, spelled
+from pipeline.store.row_log import RowLog, encode_row
 from tests import tiny
 from tests.interruption import calls_of
 
@@ -82,7 +82,7 @@ LOGS = {
     "a changed value": lambda lines: [lines[0], lines[1].replace(b'"tokens": ', b'"tokens": 1'), *lines[2:]],
     "a lost line end": lambda lines: [lines[0].rstrip(b"\n"), *lines[1:]],
     "a line that is no row": lambda lines: [*lines, b"[1, 2]\n", b"null\n"],
-    "a row of something else": lambda lines: [*lines, spelled({"row": 999, "value": {}}), spelled({"row": 0, "value": {"text": 1}})],
+    "a row of something else": lambda lines: [*lines, encode_row({"row": 999, "value": {}}), encode_row({"row": 0, "value": {"text": 1}})],
     "deep nesting": lambda lines: [b"[" * 100_000 + b"\n", *lines],
     "all garbage": lambda lines: [b"garbage\n" * 20],
 }
@@ -120,6 +120,6 @@ def test_lines_of_an_older_version_are_taken(tmp_path):
 @pytest.mark.parametrize("damage", [b"garbage\n", b'{"row": 1, "value": null}\n', b'{"row": 1, "value": 2.0}\t00000000\n', b"{}\n"])
 def test_every_stage_that_keeps_rows_does_damaged_ones_again(tmp_path, damage, capsys):
     path = tmp_path / "values.jsonl"
-    path.write_bytes(spelled({"row": 0, "value": 7.0}) + damage)
+    path.write_bytes(encode_row({"row": 0, "value": 7.0}) + damage)
     assert resumable.compute_resumably(path, [[0], [1]], lambda batch: [row * 1.5 for row in batch], "scoring", "answers") == [7.0, 1.5]
     assert "1 of 2 lines are damaged" in capsys.readouterr().err

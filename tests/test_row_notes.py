@@ -12,15 +12,15 @@ from tests.test_inline import CHAT, SYSTEM
 def notes_of(rows, capsys, **task):
     notes = RowNotes(inline.spec(preparing.task(**task)))
     for row in rows:
-        notes.look(row)
-    notes.tell("train", "x.jsonl")
+        notes.count_row(row)
+    notes.print_notes("train", "x.jsonl")
     return " ".join(capsys.readouterr().err.split())
 
 
 def test_defaults_are_counted(capsys):
     rows = [{"text": "x", "extra": extra, "team": "red"} for extra in (None, "", "y")]
     assert notes_of(rows, capsys, prompt="{text} {extra}", defaults={"extra": ""}) == (
-        "train: 2 of 3 rows have no {extra}; its default stands there"
+        "train: 2 of 3 rows have no {extra}; its default is used"
     )
     assert notes_of(rows[2:], capsys, prompt="{text} {extra}", defaults={"extra": ""}) == ""
 

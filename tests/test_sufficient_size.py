@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.measures.sufficient_size import Point, Settings, section
 from pipeline.scoring import stats
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import BuiltReport, Inputs
 
 SETTINGS = Settings(margin=0.03)
 AXIS = "prepare.train_examples"
@@ -125,7 +125,7 @@ def test_enough_is_what_the_bound_says():
 
 
 def test_a_score_has_the_interval_of_the_table_of_arms(tmp_path: Path):
-    report = Made(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
+    report = BuiltReport(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=30))
     arms = [next(arm for arm in cell["arms"] if arm["name"] == "tuned") for cell in report.json["cells"]]
     points = report.json["learning"][0]["points"]
     assert [(point["low"], point["high"]) for point in points] == [(arm["low"], arm["high"]) for arm in arms]

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.page import charts_arms, charts_lift, render
 from pipeline.page.svg import SERIES, THEME
-from tests.report_inputs import Inputs, Made
+from tests.report_inputs import BuiltReport, Inputs
 
 RANKS, SIZES = [4, 8, 16], [100, 200, 400]
 RECIPE = {
@@ -21,13 +21,13 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     """The invented answers depend on the rank alone, so all sizes have the same lifts."""
-    return Made(Inputs(tmp_path_factory.mktemp("swept"), RECIPE, n=30))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("swept"), RECIPE, n=30))
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def many(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
     """More tasks than are drawn one beside the other."""
     tasks = [f"task_{number}" for number in range(13)]
     inline = [
@@ -35,14 +35,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Made:
         for name in tasks
     ]
     recipe = {"tasks": inline, "general": {"suites": []}, "cost": {"gpu_hour": 1.0}}
-    return Made(Inputs(tmp_path_factory.mktemp("many"), recipe, n=8, arms=("base_fewshot",), measured=True))
+    return BuiltReport(Inputs(tmp_path_factory.mktemp("many"), recipe, n=8, arms=("base_fewshot",), measured=True))
 
 
-def drawing(report: Made, name: str) -> ElementTree.Element:
+def drawing(report: BuiltReport, name: str) -> ElementTree.Element:
     return ElementTree.fromstring((report.work.out / "charts" / f"{name}.svg").read_text("utf-8"))
 
 
-def marks(report: Made, name: str) -> dict[str, tuple[str, list[float]]]:
+def marks(report: BuiltReport, name: str) -> dict[str, tuple[str, list[float]]]:
     """Shape and place of every point that tells something, by what it tells."""
     by_text = {}
     for mark in drawing(report, name).iter():
@@ -52,11 +52,11 @@ def marks(report: Made, name: str) -> dict[str, tuple[str, list[float]]]:
     return by_text
 
 
-def words_of_drawing(report: Made, name: str) -> list[str]:
+def words_of_drawing(report: BuiltReport, name: str) -> list[str]:
     return [part.text for part in drawing(report, name).iter() if part.tag.endswith("}text") and part.text]
 
 
-def test_lifts_are_drawn_along_both_keys(swept: Made) -> None:
+def test_lifts_are_drawn_along_both_keys(swept: BuiltReport) -> None:
     assert [along["axis"] for along in swept.json["sweep"]["axes"]] == ["finetune.rank", "prepare.train_examples"]
     for name, values, lines in (("rank", RANKS, SIZES), ("train_examples", SIZES, RANKS)):
         lettering = words_of_drawing(swept, f"sweep0-{name}")
@@ -68,13 +68,13 @@ def test_lifts_are_drawn_along_both_keys(swept: Made) -> None:
         assert len(texts) == len(swept.json["sweep"]["points"]) == 9
 
 
-def test_axes_of_a_sweep_say_what_they_measure(swept: Made) -> None:
+def test_axes_of_a_sweep_say_what_they_measure(swept: BuiltReport) -> None:
     assert {"lift, accuracy", "rank, logarithmic"} <= set(words_of_drawing(swept, "sweep0-rank"))
     assert {"lift, accuracy", "train examples"} <= set(words_of_drawing(swept, "sweep0-train_examples"))
 
 
 @pytest.mark.parametrize("name", ["sweep0-rank", "sweep0-train_examples"])
-def test_no_point_of_a_sweep_hides_another(swept: Made, name: str) -> None:
+def test_no_point_of_a_sweep_hides_another(swept: BuiltReport, name: str) -> None:
     """All sizes have equal lifts, so only their distance from the value and their shape tell their points apart."""
     by_text = {text: mark for text, mark in marks(swept, name).items() if "seed" not in text}
     for (_, one), (_, other) in combinations(by_text.values(), 2):
@@ -94,7 +94,7 @@ def test_lines_of_a_sweep_stay_by_their_values(log: int | None, values: list[flo
         assert gap * lines <= charts_lift.SWEEP_WIDTH * (values[1] - values[0]) / (high - low)
 
 
-def test_enough_is_said_for_every_rank(swept: Made) -> None:
+def test_enough_is_said_for_every_rank(swept: BuiltReport) -> None:
     lines = [(line["axis"], line["point"]) for line in swept.json["learning"]]
     by_rank = [("finetune.rank", {"prepare.train_examples": size}) for size in SIZES]
     assert lines == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
@@ -104,7 +104,7 @@ def test_enough_is_said_for_every_rank(swept: Made) -> None:
         assert f"<b>boolq</b> at rank {rank}:" in line
 
 
-def test_what_is_enough_is_written_out(swept: Made) -> None:
+def test_what_is_enough_is_written_out(swept: BuiltReport) -> None:
     report = json.loads(json.dumps(swept.json))
     for line, smallest in zip(report["learning"], (8, None, 4, 200, None, 100), strict=True):
         line["smallest"] = smallest
@@ -114,7 +114,7 @@ def test_what_is_enough_is_written_out(swept: Made) -> None:
     assert "at rank 8: no number below 400 was shown to be enough." in html
 
 
-def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: Made) -> None:
+def test_training_curves_of_a_large_sweep_are_coloured_by_rank(swept: BuiltReport) -> None:
     assert [text for text in words_of_drawing(swept, "loss0") if text.startswith("rank")] == [f"rank {rank}" for rank in RANKS]
     colours = re.findall(r"stroke=\"var\(--(s\d)\)\"", (swept.work.out / "charts" / "loss0.svg").read_text("utf-8"))
     assert set(colours) >= {"s0", "s1", "s2"}
@@ -138,7 +138,7 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
     assert [line["description"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
 
 
-def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
+def test_every_task_of_many_has_its_charts_in_folds(many: BuiltReport) -> None:
     files = {path.stem for path in (many.work.out / "charts").glob("*.svg")}
     assert files >= {f"{kind}{number}" for kind in ("arms", "cost") for number in range(13)}
     section = many.html.partition('<section id="arms">')[2].partition("</section>")[0]
@@ -151,7 +151,7 @@ def test_every_task_of_many_has_its_charts_in_folds(many: Made) -> None:
     assert folded.count("score against cost") == cost.count("score against cost") == 13
 
 
-def test_more_cells_than_a_reader_opens_are_told_by_tables(many: Made) -> None:
+def test_more_cells_than_a_reader_opens_are_told_by_tables(many: BuiltReport) -> None:
     cell = many.json["cells"][0] | {"decomposition": None, "forgetting": []}
     report = {"claims": [], "cells": [cell] * (charts_arms.MAX_PANELS + 1)}
     assert charts_arms.draw_all(report) == {}

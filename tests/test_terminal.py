@@ -164,7 +164,7 @@ def make_store(kind, root):
     ("kind", "message"),
     [
         ("a file", "is a file, not a folder"), ("a loop", "its links lead in a circle"), ("a link to nothing", "a link that leads nowhere"),
-        ("data is a file", "data is a file, not a folder"), ("below a file", "a part of the path is no folder"),
+        ("data is a file", "data is a file, not a folder"), ("below a file", "a part of the path is not a folder"),
         ("a long name", "too long"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads a report page that may come from anyone: within limits, and nothing of it is believed before its hashes agree."""
+"""Reads a report page that may come from anyone: within size limits, and trusting nothing before its hashes agree."""
 
 import hashlib
 import json
@@ -23,15 +23,15 @@ MAX_FILE_BYTES = 2**29
 MAX_UNPACKED_BYTES = 2**31
 """Limit of all unpacked files of a page together, in bytes."""
 MAX_NAME_LENGTH = 200
-"""Characters of a part of a name: what file systems take, with room for what is put behind it."""
+"""Longest part of a name, in bytes: what file systems allow, with room for a suffix."""
 INDEX_START = '<script type="application/json" id="index">'
 INDEX = re.compile(rf"{INDEX_START}(.*?)</script>", re.S)
-PACKED = re.compile(r'(<script type="(?:application/octet-stream|text/plain)" id="([\w-]+)">)([^<]*)(</script>)')
+EMBEDDED_FILE = re.compile(r'(<script type="(?:application/octet-stream|text/plain)" id="([\w-]+)">)([^<]*)(</script>)')
 DRAWING_LIBRARIES = " or ".join(embedded_records.DRAWING_PACKAGES)
-ENTRY = {"folder": str, "key": str, "digest": str, "manifest": str, "files": dict}
-"""The entry of an input in the index."""
+ENTRY_TYPES = {"folder": str, "key": str, "digest": str, "manifest": str, "files": dict}
+"""Types of the entry of an input in the index."""
 ALTERED = "The page or one of its records was altered after it was made, or the records of an altered one were put into it."
-GIVE = "Give the report.html of a comparison made by `loralift compare`."
+REPORT_HINT = "Give the report.html of a comparison made by `loralift compare`."
 
 
 class ProofError(UserError):
@@ -56,24 +56,24 @@ class Page:
     files: dict[str, bytes]
     """Embedded files by sha256."""
 
-    def mismatch(self, location: str, expected: Any, actual: Any) -> ProofError:
+    def mismatch_error(self, location: str, expected: Any, actual: Any) -> ProofError:
         """The error that names the first location where two values that never depend on the version differ."""
-        return self.altered(self.mismatch_text(location, expected, actual))
+        return self.altered_error(self.mismatch_text(location, expected, actual))
 
-    def mismatch_recomputed(self, location: str, expected: Any, actual: Any) -> UserError:
+    def recomputed_mismatch_error(self, location: str, expected: Any, actual: Any) -> UserError:
         """The error that names the first location where the recomputed page differs."""
-        return self.differs(self.mismatch_text(location, expected, actual))
+        return self.difference_error(self.mismatch_text(location, expected, actual))
 
     def mismatch_text(self, location: str, expected: Any, actual: Any) -> str:
         path, one, other = difference.first_difference(expected, actual) or ("", expected, actual)
         mismatch = f"the page has {difference.abbreviated(one)}, recomputed it is {difference.abbreviated(other)}"
         return f"{location}{path}: {mismatch}"
 
-    def altered(self, what: str) -> ProofError:
+    def altered_error(self, what: str) -> ProofError:
         """The error of a page whose parts do not agree, whatever version made it."""
         return ProofError(f"{self.path}: {what}", ALTERED)
 
-    def differs(self, what: str) -> UserError:
+    def difference_error(self, what: str) -> UserError:
         """The error of a page that differs when recomputed: it was altered, or another version made it."""
         if versions := self.other_version():
             theirs, ours = versions
@@ -100,9 +100,9 @@ def read(path: Path) -> Page:
     """Parse a page. Raises ArtifactError: not a report page, cut off or too large; ProofError: an embedded file does not match its id."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise ArtifactError(f"{path} is no file", GIVE)
+            raise ArtifactError(f"{path} is not a file", REPORT_HINT)
         if (size := path.stat().st_size) > MAX_PAGE_BYTES:
-            raise ArtifactError(f"{path} is too large for a page: {size:,} bytes, and at most {MAX_PAGE_BYTES:,} are read", GIVE)
+            raise ArtifactError(f"{path} is too large for a page: {size:,} bytes, and at most {MAX_PAGE_BYTES:,} are read", REPORT_HINT)
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ArtifactError(f"there is no {path}", "Give the report.html of a comparison.") from None
@@ -114,50 +114,52 @@ def read(path: Path) -> Page:
         )
     page = Page(path, text, index_of(path, text), {})
     unpacked = 0
-    for _, name, packed, _ in PACKED.findall(text):
+    for _, name, packed, _ in EMBEDDED_FILE.findall(text):
         if name.startswith("file-"):
             raw = unpack_file(page, name, packed)
             unpacked += len(raw)
             if unpacked > MAX_UNPACKED_BYTES:
-                raise page.altered(f"its carried files hold more than {MAX_UNPACKED_BYTES:,} bytes together, and no more are unpacked")
+                raise page.altered_error(f"its embedded files exceed {MAX_UNPACKED_BYTES:,} bytes in total when unpacked")
             page.files[hashlib.sha256(raw).hexdigest()] = raw
     return page
 
 
 def index_of(path: Path, text: str) -> JsonObject:
-    """The index of a page. Raises ArtifactError, if there is not one, or not one of this form."""
+    """The index of a page. Raises ArtifactError if there is none, or it is malformed."""
     try:
         index = json.loads(INDEX.findall(text)[0]) if text.count(INDEX_START) == 1 else {}
     except (ValueError, IndexError, RecursionError):
         index = {}
     if not isinstance(index, dict) or not {"params", "order", "carried", "drawn_by"} <= index.keys():
-        raise ArtifactError(f"{path} carries no records", GIVE)
+        raise ArtifactError(f"{path} has no embedded records", REPORT_HINT)
     entries: list[Any] = list(index["carried"].values()) if isinstance(index["carried"], dict) else [None]
-    are_entries = all(isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in ENTRY.items()) for entry in entries)
+    are_entries = all(
+        isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in ENTRY_TYPES.items()) for entry in entries
+    )
     files = [value for entry in entries for value in entry["files"].values()] if are_entries else []
     is_whole = isinstance(index["params"], dict) and isinstance(index["order"], list) and isinstance(index["drawn_by"], dict)
     if not (is_whole and are_entries and all(isinstance(value, str) for value in [*index["order"], *files])):
-        raise ArtifactError(f"{path} carries records in a form that is not known here", GIVE)
+        raise ArtifactError(f"{path} has embedded records in an unknown format", REPORT_HINT)
     return index
 
 
 def unpack(packed: str) -> bytes:
-    """The bytes of a packed file. Raises ValueError: it is none, or larger than a record can be."""
+    """The bytes of a packed file. Raises ValueError if it is invalid, or larger than a record can be."""
     return embedded_records.unpack(packed, MAX_FILE_BYTES)
 
 
 def unpack_file(page: Page, name: str, packed: str) -> bytes:
-    location = f"the carried file {owners(page.index, name)}"
+    location = f"the embedded file {owner_of(page.index, name)}"
     try:
         raw = unpack(packed)
     except ValueError as error:
-        raise page.altered(f"{location} cannot be unpacked: {error}") from None
+        raise page.altered_error(f"{location} cannot be unpacked: {error}") from None
     if (actual := embedded_records.content_id(raw)) != name:
-        raise page.altered(f"{location}: the page calls it {name}, its bytes are {actual}")
+        raise page.altered_error(f"{location}: the page calls it {name}, its bytes are {actual}")
     return raw
 
 
-def owners(index: JsonObject, name: str) -> str:
+def owner_of(index: JsonObject, name: str) -> str:
     """The input and file that an id belongs to, for messages."""
     start = name.removeprefix("file-")
     for source, entry in index["carried"].items():

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.commands import difference
-from pipeline.commands.page_file import DRAWING_LIBRARIES, INDEX, PACKED, Page, read, safe_name, unpack
+from pipeline.commands.page_file import DRAWING_LIBRARIES, EMBEDDED_FILE, INDEX, Page, read, safe_name, unpack
 from pipeline.errors import ArtifactError, ComparisonError, UserError
 from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, fmt, svg
@@ -72,7 +72,7 @@ def verify(path: Path, store: Store | None = None, machine: Machine | None = Non
     try:
         return recompute(page, store, machine or Machine())
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
-        raise page.altered(f"its records cannot be read ({type(error).__name__}: {error})") from error
+        raise page.altered_error(f"its records cannot be read ({type(error).__name__}: {error})") from error
 
 
 def recompute(page: Page, store: Store | None, machine: Machine) -> Verification:
@@ -97,7 +97,7 @@ def rebuild_inputs(page: Page, root: Path, store: Store | None, verification: Ve
     artifacts: dict[str, Artifact] = {}
     seen: set[str] = set()
     if sorted(page.index["order"]) != sorted(page.index["carried"]):
-        raise page.mismatch("the index: its inputs", sorted(page.index["order"]), sorted(page.index["carried"]))
+        raise page.mismatch_error("the index: its inputs", sorted(page.index["order"]), sorted(page.index["carried"]))
     for source in page.index["order"]:
         entry = page.index["carried"][source]
         folder = root / "inputs" / safe_name(page, entry["folder"])
@@ -111,7 +111,7 @@ def rebuild_inputs(page: Page, root: Path, store: Store | None, verification: Ve
 def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, verification: Verification) -> None:
     entry = page.index["carried"][source]
     if entry["manifest"] not in page.files:
-        raise page.mismatch(f"{source}/{MANIFEST}", "no such file", entry["manifest"][:16])
+        raise page.mismatch_error(f"{source}/{MANIFEST}", "no such file", entry["manifest"][:16])
     folder.mkdir(parents=True)
     for name, sha256 in {MANIFEST: entry["manifest"], **entry["files"]}.items():
         path = folder / safe_name(page, name)
@@ -142,14 +142,14 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
     try:
         artifact = Artifact.open(folder)
     except ArtifactError as error:
-        raise page.altered(f"{source}: {error.problem.removeprefix(f'{folder}').removeprefix('/')}") from None
+        raise page.altered_error(f"{source}: {error.problem.removeprefix(f'{folder}').removeprefix('/')}") from None
     for what, expected, actual in (
         ("files", entry["files"], artifact.files),
         ("digest in the index", entry["digest"], artifact.digest),
         ("key in the index", entry["key"], artifact.key),
     ):
         if expected != actual:
-            raise page.mismatch(f"{source}/{MANIFEST}: {what}", expected, actual)
+            raise page.mismatch_error(f"{source}/{MANIFEST}: {what}", expected, actual)
     return artifact
 
 
@@ -159,20 +159,20 @@ def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], ou
     by_digest = {artifact.digest: artifact.path for artifact in inputs.values()}
     for name, input_digest in comparison.inputs.items():
         if input_digest not in by_digest:
-            raise page.differs(f"{comparison.path.name} was made of {name} {input_digest[:12]}, which is not on the page")
+            raise page.difference_error(f"{comparison.path.name} was made of {name} {input_digest[:12]}, which is not on the page")
     folders = {name: by_digest[comparison.inputs[name]] for name in input_order(page, comparison)}
     run_stage(
         page, f"the scores of {comparison.path.name}", compare.run, Work(comparison.params, folders, out, out.with_name("resume"), machine)
     )
     files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     if files != sorted(comparison.files):
-        raise page.mismatch_recomputed(f"{comparison.path.name}: its files", sorted(comparison.files), files)
+        raise page.recomputed_mismatch_error(f"{comparison.path.name}: its files", sorted(comparison.files), files)
     for name in sorted(files, key=lambda name: (name != ComparisonFolder.EXAMPLES, name)):  # a single score says more than a sum
         if (comparison.path / name).is_file() and (
             differs := difference.first_difference(rows_of(comparison.path / name), rows_of(out / name))
         ):
             location, expected, actual = differs
-            raise page.mismatch_recomputed(f"{comparison.path.name}/{name}{location}", expected, actual)
+            raise page.recomputed_mismatch_error(f"{comparison.path.name}/{name}{location}", expected, actual)
 
 
 def input_order(page: Page, comparison: Artifact) -> list[str]:
@@ -183,7 +183,7 @@ def input_order(page: Page, comparison: Artifact) -> list[str]:
         cell = input_names.parse(next(names)).cell
         in_report = {name: str(input_names.parse(name).of_cell(cell)) for name in comparison.inputs}
     except ValueError as error:
-        raise page.differs(f"{comparison.path.name}: {error}") from None
+        raise page.difference_error(f"{comparison.path.name}: {error}") from None
     return sorted(comparison.inputs, key=lambda name: position.get(in_report[name], len(position)))
 
 
@@ -196,11 +196,11 @@ def run_stage(page: Page, what: str, stage: Any, work: Work) -> None:
         remedy = "Verify it where its store is, with --store."
         raise ArtifactError(f"{page.path}: {what} need {name}, which the page names by its hash only", remedy) from None
     except ComparisonError as error:
-        raise page.differs(f"{what} cannot be recomputed: {error.problem}") from None
+        raise page.difference_error(f"{what} cannot be recomputed: {error.problem}") from None
     except UserError:
         raise
     except Exception as error:
-        raise page.differs(f"{what} cannot be recomputed: {type(error).__name__}: {error}") from error
+        raise page.difference_error(f"{what} cannot be recomputed: {type(error).__name__}: {error}") from error
 
 
 def rows_of(path: Path) -> Any:
@@ -222,9 +222,9 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, verific
     index["code_version"] = page.index.get("code_version")  # it does not matter if the page comes out equal
     expected, actual = (CODE_VERSION.sub("", text) for text in (expected, actual))
     if differs := difference.first_difference(page.index, index):
-        raise page.mismatch_recomputed(f"the index{differs[0]}", *differs[1:])
+        raise page.recomputed_mismatch_error(f"the index{differs[0]}", *differs[1:])
     if differs := difference.first_text_difference(expected, actual):
-        raise page.mismatch_recomputed(*differs)
+        raise page.recomputed_mismatch_error(*differs)
     if (page.path.parent / MANIFEST).is_file():
         check_side_files(page, out)
     verification.numbers += difference.count_numbers(ReportFolder(out).data())
@@ -235,7 +235,7 @@ def check_side_files(page: Page, out: Path) -> None:
     for name in SIDE_FILES:
         path = page.path.with_name(name)
         if not path.is_file():
-            raise page.mismatch_recomputed(name, "no such file", "one")
+            raise page.recomputed_mismatch_error(name, "no such file", "one")
         expected, actual = path.read_text("utf-8"), (out / name).read_text("utf-8")
         if path.suffix == ".json" and expected != actual:
             try:
@@ -243,14 +243,14 @@ def check_side_files(page: Page, out: Path) -> None:
             except ValueError:
                 differs = None
             if differs:
-                raise page.mismatch_recomputed(f"{name}{differs[0]}", *differs[1:])
+                raise page.recomputed_mismatch_error(f"{name}{differs[0]}", *differs[1:])
         if differing := difference.first_text_difference(expected, actual):
-            raise page.mismatch_recomputed(f"{name}, {differing[0]}", *differing[1:])
+            raise page.recomputed_mismatch_error(f"{name}, {differing[0]}", *differing[1:])
 
 
 def with_hashes(text: str) -> str:
     """The page with every packed file replaced by its hash, since packers differ."""
-    return PACKED.sub(lambda match: f"{match[1]}{packed_hash(match[3])}{match[4]}", text)
+    return EMBEDDED_FILE.sub(lambda match: f"{match[1]}{packed_hash(match[3])}{match[4]}", text)
 
 
 def packed_hash(packed: str) -> str:

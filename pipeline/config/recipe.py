@@ -244,7 +244,7 @@ def text_of(path: Path) -> str:
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise OSError("it is no file")
+        raise OSError("it is not a file")
     if status.st_size > 4 * yaml_text.MAX_CHARACTERS:
         raise OSError(f"it has {status.st_size:,} bytes")
     return path.read_text("utf-8")
@@ -268,8 +268,8 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        spelled = read_with_parents(path, loader=yaml.BaseLoader)[0] if path else None
-        raise RecipeError("\n".join(f"{location}: {line}" for line in describe_errors(error.errors(), raw, keys_at, spelled))) from None
+        raw_texts = read_with_parents(path, loader=yaml.BaseLoader)[0] if path else None
+        raise RecipeError("\n".join(f"{location}: {line}" for line in describe_errors(error.errors(), raw, keys_at, raw_texts))) from None
 
 
 def section_at(location: tuple[Any, ...]) -> type[Section]:

@@ -18,13 +18,13 @@ MIN_SIMILARITY = 0.25
 """The difflib ratio from which a word is suggested for another."""
 
 
-def describe_errors(errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, spelled: Any = None) -> list[str]:
+def describe_errors(errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, raw_texts: Any = None) -> list[str]:
     """One line for every wrong location: what it must be, what it is, what to do.
 
     Args:
         errors: those of pydantic.
         raw: the recipe as it is in the file.
-        spelled: the same with every value as the text that stands there, where that is known.
+        raw_texts: the same with every value as its text in the file, if known.
     """
     errors_at: dict[tuple[Any, ...], list[Any]] = {}
     for error in errors:
@@ -35,10 +35,10 @@ def describe_errors(errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, spe
         for location in errors_at
         if not any(location == other[: len(location)] for other in errors_at if len(other) > len(location))
     ]
-    return list(dict.fromkeys(describe_location(location, errors_at[location], raw, keys, spelled) for location in inner))
+    return list(dict.fromkeys(describe_location(location, errors_at[location], raw, keys, raw_texts) for location in inner))
 
 
-def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, spelled: Any = None) -> str:
+def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping[str, Any], keys: KeysAt, raw_texts: Any = None) -> str:
     """One line per location. Several errors at one location are the branches of a union that all fail."""
     error_type = errors[0]["type"]
     value = errors[0]["input"]
@@ -50,7 +50,7 @@ def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
     if error_type == "value_error":
         return str(errors[0]["msg"]).removeprefix("Value error, ") + "."
-    if "string_type" in {error["type"] for error in errors} and (text := text_at(spelled, location, value)):
+    if "string_type" in {error["type"] for error in errors} and (text := text_at(raw_texts, location, value)):
         meaning = "nothing" if value is None else spell_value(value)
         return f"{key_path} must be text (YAML reads {text} as {meaning}). Put it in quotes: '{text}'."
     if value is None:
@@ -137,16 +137,16 @@ def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     return ""
 
 
-def text_at(spelled: Any, location: tuple[Any, ...], value: Any) -> str:
-    """The text of the recipe that YAML reads as `value`, if it is spelled in another way than that; else nothing."""
+def text_at(raw_texts: Any, location: tuple[Any, ...], value: Any) -> str:
+    """The text of the recipe that YAML reads as `value`, if it is written differently; else empty."""
     for part in location:
         try:
-            spelled = spelled[part]
+            raw_texts = raw_texts[part]
         except (LookupError, TypeError):
             return ""
-    if not isinstance(spelled, str) or not spelled.strip() or yaml.safe_load(spelled) != value:
+    if not isinstance(raw_texts, str) or not raw_texts.strip() or yaml.safe_load(raw_texts) != value:
         return ""
-    return spelled if value is None or spelled != spell_value(value) else ""
+    return raw_texts if value is None or raw_texts != spell_value(value) else ""
 
 
 def dotted_path(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from pipeline.config.schema import InlineTask
 from pipeline.data import inline
 from pipeline.data.files import shorten
-from pipeline.data.make_examples import CARE
+from pipeline.data.make_examples import RENDERED_WITH
 from pipeline.data.task import Task
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
@@ -35,10 +35,10 @@ class DataWarning(TypedDict):
     check: str
     """Its row in CHECKS."""
     count: int
-    """How many rows (or labels) it holds for, of `total`."""
+    """How many rows (or labels) it applies to, of `total`."""
     total: int
     first: str
-    """Where the first of them stands."""
+    """Location of the first of them."""
     problem: str
     remedy: str
 
@@ -51,14 +51,14 @@ class Row:
     example: Example
     prompt_tokens: int
     target_tokens: int
-    """The end token counted."""
+    """Including the end token."""
     original: str
     """The prompt as the task makes it, before anything of it was cut."""
 
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """What a check looks at."""
+    """What a check examines."""
 
     is_train: bool
     task: Task
@@ -95,7 +95,7 @@ class PreparedSplit:
         )
 
     def warning(self, check: str, rows: Sequence[Row], problem: str, remedy: str) -> DataWarning | None:
-        """A warning of some rows; `problem` goes on after their number. None without rows."""
+        """A warning of some rows; `problem` is the text after their number. None without rows."""
         if not rows:
             return None
         count, total = len(rows), len(self.rows)
@@ -142,7 +142,7 @@ def target_column_in_prompt(split: PreparedSplit) -> DataWarning | None:
     """A column from which the target is made, in the prompt."""
     shared = inline.shared_fields(split.definition) if split.definition else []
     names = ", ".join(f"{{{name}}}" for name in shared)
-    problem = f"prompts show {names}, from which the target is made: the answer may stand in its own prompt"
+    problem = f"prompts show {names}, from which the target is made: the prompt may contain the answer"
     return split.warning("target's column in prompt", split.rows if shared else [], problem, f"Take {names} out of the prompt.")
 
 
@@ -150,7 +150,7 @@ def label_without_rows(split: PreparedSplit) -> DataWarning | None:
     """Labels of a closed set that no usable row of the source has."""
     labels = inline.label_names(split.definition) if split.definition else split.task.choices
     missing = [label for label in labels if label not in split.targets]
-    if not missing or set(split.targets) - set(labels):  # the targets are no labels, but hold them
+    if not missing or set(split.targets) - set(labels):  # the targets are not labels, but contain them
         return None
     numbered = split.definition is not None and labels != split.definition.choices and labels[0] in missing
     times = Counter(example.target for example in split.heldout)
@@ -181,7 +181,7 @@ def control_token(split: PreparedSplit) -> DataWarning | None:
     """Control tokens of the base, spelled in prompts or targets."""
 
     def is_spelled(row: Row) -> bool:
-        return CONTROL in row.example.extra.get(CARE, ()) or split.render.spells_control(row.example.target)
+        return CONTROL in row.example.extra.get(RENDERED_WITH, ()) or split.render.spells_control(row.example.target)
 
     rows = [row for row in split.rows if is_spelled(row)]
     names = {name for row in rows for text in (row.example.text, row.example.target) for name in split.render.control.findall(text)}
@@ -193,7 +193,7 @@ def start_token(split: PreparedSplit) -> DataWarning | None:
     """Start tokens at the beginning of prompts, beside the tokenizer's own."""
     rows = [row for row in split.rows if split.render.without_start(row.original) != row.original]
     name = split.render.tokenizer.bos_token if rows else ""
-    problem = f"prompts begin with {name}, which the tokenizer brings: it is there once"
+    problem = f"prompts begin with {name}, which the tokenizer adds as well: only one is kept"
     return split.warning("start token", rows, problem, "Leave it out of the prompt.")
 
 
@@ -209,7 +209,7 @@ def target_read_otherwise(split: PreparedSplit) -> DataWarning | None:
 
 
 def is_changed(answer: str, target: str, parsed: str | None) -> bool:
-    """Whether a parser reads something else than the whole target; another spelling of it is no change."""
+    """Whether a parser reads something other than the whole target; a different spelling is not a change."""
     if answer == "number":
         return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None
     if answer == "json":
@@ -256,5 +256,5 @@ CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
 
 
 def warnings(split: PreparedSplit) -> list[DataWarning]:
-    """What the checks say of a split."""
+    """The warnings of all checks of a split."""
     return [warning for check in CHECKS if (warning := check(split))]

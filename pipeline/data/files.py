@@ -127,7 +127,7 @@ def open_text(path: Path, newline: str) -> Iterator[IO[str]]:
             with io.TextIOWrapper(file, encoding, errors, newline) as text:
                 yield text
         except UnicodeDecodeError as error:
-            problem = f"{path} is no whole {encoding.upper()} text: {error.reason} at byte {error.start + 1}."
+            problem = f"{path} is not valid {encoding.upper()}: {error.reason} at byte {error.start + 1}."
             raise DataError(problem, "Save it as UTF-8.") from None
 
 
@@ -223,7 +223,7 @@ def open_csv(path: Path, name: str, used: Collection[str]) -> Split:
     if fault := not_utf8(",".join(header)):
         raise DataError(f"{path}: its header is {fault.value}.", "Save it as UTF-8.")
     if any("\0" in column for column in header):
-        raise DataError(f"{path} is no text: its header holds zero bytes.", "Save it as CSV in UTF-8.")
+        raise DataError(f"{path} is not text: its header contains zero bytes.", "Save it as CSV in UTF-8.")
     columns = tuple(column for column in header if column.strip())
     total = sum(1 for _ in records)
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1 and (column in used or not used)]

@@ -17,7 +17,7 @@ from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
-ADDED = ("decimal_mark", "span", "defaults", "cut")
+LATER_KEYS = ("decimal_mark", "span", "defaults", "cut")
 """Keys that artifacts were made without; they enter a key only where they are set."""
 
 
@@ -46,7 +46,7 @@ def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
     if isinstance(entry, str):
         return entry
-    return {name: value for name, value in entry.model_dump(mode="json").items() if value or name not in ADDED}
+    return {name: value for name, value in entry.model_dump(mode="json").items() if value or name not in LATER_KEYS}
 
 
 def from_spec(spec: str | dict[str, Any]) -> Task:
@@ -121,7 +121,7 @@ def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
 def check_turns(target: Template, row: Row) -> None:
     """Raises DataError if the target is a turn of a conversation that is no answer: rows with a system turn shift the others."""
     for field in target.fields:
-        if role := field.asks(row):
+        if role := field.asking_role(row):
             last = Field(field.column, ("-1", *field.keys[1:])).name
             raise DataError(f"target {{{field.name}}} is a turn of '{role}'; count turns from the end, as {{{last}}}")
 

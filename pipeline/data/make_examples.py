@@ -16,7 +16,7 @@ from pipeline.store.records import CHOICE_TOKENS, Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
-CARE = "rendered_with"
+RENDERED_WITH = "rendered_with"
 """Key in `extra` of an example that older versions rendered wrongly: what needs care; see Renderer.care. So its bytes, and with them the
 key of whatever is made of it, differ from those of an adapter or of answers from before."""
 
@@ -34,7 +34,7 @@ class ExampleMaker:
         example = example_of_row(self.task, source_row)
         if isinstance(example, BadRow) or not self.preface:
             return example
-        return moved(replace(example, prompt=prefixed(self.preface, example.prompt)), len(self.preface))
+        return shift_cut(replace(example, prompt=prefixed(self.preface, example.prompt)), len(self.preface))
 
 
 def prefixed(preface: str, prompt: Prompt) -> Prompt:
@@ -83,7 +83,7 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
     if not is_text(example):
         return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.text!r}")
     if task.answer(example.target, example) is None:
-        mark = "; it can be read in two ways, so say decimal_mark in the task" if numbers.is_doubtful(example.target) else ""
+        mark = "; it can be read in two ways, so set decimal_mark in the task" if numbers.is_doubtful(example.target) else ""
         return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}{mark}")
     return example if example.id else replace(example, id=source_row.id)
 
@@ -113,22 +113,22 @@ def is_text(example: Example) -> bool:
 
 
 def without_start(example: Example, render: Renderer) -> Example:
-    """The example without start tokens written at the beginning of its prompt, where the tokenizer brings its own."""
+    """The example without start tokens written at the beginning of its prompt, where the tokenizer adds its own."""
     if not isinstance(example.prompt, str) or (prompt := render.without_start(example.prompt)) == example.prompt:
         return example
-    return moved(replace(example, prompt=prompt), len(prompt) - len(example.prompt))
+    return shift_cut(replace(example, prompt=prompt), len(prompt) - len(example.prompt))
 
 
-def moved(example: Example, by: int) -> Example:
+def shift_cut(example: Example, by: int) -> Example:
     """The example with the part of its prompt that may be cut some characters further on."""
     extra = {name: [place + by for place in value] if name == CUT else value for name, value in example.extra.items()}
     return replace(example, extra=extra)
 
 
 def with_care(example: Example, render: Renderer, answers: Sequence[str]) -> Example:
-    """The example, marked where its prompt or one of these answers to it needs care; see CARE."""
+    """The example, marked where its prompt or one of these answers to it needs care; see RENDERED_WITH."""
     care = render.care(example.prompt, answers)
-    return replace(example, extra={**example.extra, CARE: care}) if care else example
+    return replace(example, extra={**example.extra, RENDERED_WITH: care}) if care else example
 
 
 TokenCounts = tuple[int, int]

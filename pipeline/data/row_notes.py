@@ -1,4 +1,4 @@
-"""Counts the rows of an inline task where a default stood, a group was missing, or turns that no template names."""
+"""Counts the rows of an inline task that use a default, lack a group, or have turns that no template names."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from pipeline.progress import say
 
 
 class RowNotes:
-    """Looks at every row of a split; nothing is counted for a shipped task."""
+    """Counts over the rows of a split; nothing is counted for a shipped task."""
 
     def __init__(self, spec: object) -> None:
         self.rows = self.without_group = self.with_other_turns = 0
@@ -26,7 +26,7 @@ class RowNotes:
             self.group = Template(entry.group, {}).fields
             self.optional = [Field.parse(name) for name in entry.defaults]
 
-    def look(self, row: Row | BadRow) -> None:
+    def count_row(self, row: Row | BadRow) -> None:
         if isinstance(row, BadRow) or not self.fields:
             return
         self.rows += 1
@@ -46,8 +46,8 @@ class RowNotes:
             others += [role for turn, role in enumerate(roles) if turn not in named]
         return others
 
-    def tell(self, split: str, location: str) -> None:
-        """Say what was counted.
+    def print_notes(self, split: str, location: str) -> None:
+        """Print the counts.
 
         Raises:
             DataError: no row at all has the group that the recipe names.
@@ -56,7 +56,7 @@ class RowNotes:
             name = next(field.name for field in self.group)
             raise DataError(f"{location}: no row has the group {{{name}}}.", "Name another column as group, or leave it out.")
         for name, count in self.defaults.items():
-            say(f"  {split}: {count} of {self.rows} rows have no {{{name}}}; its default stands there")
+            say(f"  {split}: {count} of {self.rows} rows have no {{{name}}}; its default is used")
         if self.without_group:
             say(f"  {split}: {self.without_group} of {self.rows} rows name no group; each is a group of its own")
         if self.with_other_turns:

@@ -160,7 +160,7 @@ def file_of_split(folder: Path, split: str) -> Path:
             splits[path.name.split(".")[0]].append(path.name)
     if not splits:
         raise DataError(
-            f"{folder} holds no split.", "It needs one file per split, as train.jsonl and test.jsonl, or what save_to_disk writes."
+            f"{folder} contains no split.", "It needs one file per split, as train.jsonl and test.jsonl, or what save_to_disk writes."
         )
     if split not in splits:
         raise DataError(f"{folder} has no split '{split}', only {', '.join(splits)}.", suggest(split, splits))

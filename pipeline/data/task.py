@@ -97,7 +97,7 @@ class Task:
 
     @property
     def metric_options(self) -> dict[str, Any]:
-        """What its metrics are told; see metrics.load."""
+        """Options of its metrics; see metrics.load."""
         return {"decimal_mark": self.decimal_mark, "span": self.span}
 
     @property

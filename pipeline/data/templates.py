@@ -16,9 +16,9 @@ from typing import Any
 from pipeline.errors import DataError
 
 TOKEN = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<field>[^{}]*)\}|(?P<open>\{\w*)|(?P<close>\})")
-WHOLE = re.compile(r"\s*[-+]?[0-9]+(?:\.0*)?\s*")
+WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]+(?:\.0*)?\s*")
 """A whole number as text, with or without the zeros that a column with gaps gives it."""
-AS_TEXT = (Decimal, datetime.date, datetime.time, datetime.timedelta)
+TEXT_TYPES = (Decimal, datetime.date, datetime.time, datetime.timedelta)
 """Types that JSON lacks and that have one usual spelling; a datetime is a date."""
 ASKING_ROLES = ("system", "developer", "user", "human", "tool", "function")
 """Roles of a conversation whose turns are no answers."""
@@ -65,8 +65,8 @@ class Field:
         roles = [str(turn.get("role") or turn.get("from") or "") for turn in turns]
         return roles if all(roles) else []
 
-    def asks(self, row: Mapping[str, Any]) -> str:
-        """The role of the turn that the field picks, if such a turn is no answer; else nothing."""
+    def asking_role(self, row: Mapping[str, Any]) -> str:
+        """The role of the turn that the field picks, if such a turn is not an answer; else empty."""
         roles, turn = self.turns(row), self.turn
         role = roles[turn] if turn is not None and -len(roles) <= turn < len(roles) else ""
         return role if role.lower() in ASKING_ROLES else ""
@@ -123,7 +123,7 @@ class Template:
             raise KeyError(field.name)
         if field.column in self.labels and not field.keys:
             return label_of(value, field.column, self.labels[field.column])
-        return spell(value, field.name)
+        return value_text(value, field.name)
 
 
 def parse(text: str) -> list[str | Field]:
@@ -141,14 +141,14 @@ def parse(text: str) -> list[str | Field]:
     return [*parts, text[end:]]
 
 
-def spell(value: Any, name: str) -> str:
+def value_text(value: Any, name: str) -> str:
     """A value as text. Raises DataError if it has no spelling."""
     if isinstance(value, str):
         return value
-    if isinstance(value, AS_TEXT):
+    if isinstance(value, TEXT_TYPES):
         return str(value)
     if isinstance(value, bytes) or (isinstance(value, float) and math.isinf(value)):
-        raise DataError(f"{name} is {'binary' if isinstance(value, bytes) else value}, which is no text and no number")
+        raise DataError(f"{name} is {'binary' if isinstance(value, bytes) else value}, which is neither text nor a number")
     return json.dumps(value, ensure_ascii=False, default=json_value)
 
 
@@ -171,5 +171,5 @@ def label_of(value: Any, column: str, names: tuple[str, ...]) -> str:
 def whole_number(value: Any) -> int | None:
     """The integer that a value is, as `1`, `1.0`, `"1"` and `"1.0"` are; None for any other value."""
     if isinstance(value, str):
-        return int(float(value)) if WHOLE.fullmatch(value) else None
+        return int(float(value)) if WHOLE_NUMBER.fullmatch(value) else None
     return int(value) if isinstance(value, int | float) and math.isfinite(value) and value == int(value) else None

@@ -105,7 +105,7 @@ class TrainingState:
         start = {name: value.detach().clone() for name, value in self.tensors.items()}
         optimizer, schedule, generators = deepcopy(self.optimizer.state_dict()), self.schedule.state_dict(), random_state()
         try:
-            self.take(whole_state(path))
+            self.load_values(whole_state(path))
         except torch.OutOfMemoryError:
             raise
         except UNREADABLE as error:
@@ -115,7 +115,7 @@ class TrainingState:
             self.schedule.load_state_dict(schedule)
             set_random_state(generators)
 
-    def take(self, values: dict[str, Any]) -> None:
+    def load_values(self, values: dict[str, Any]) -> None:
         """Go on from what save() wrote. Raises one of UNREADABLE, if it is something else; the state is then half changed."""
         shapes = {name: value.shape for name, value in values["tensors"].items()}
         if values.keys() != {*COUNTERS, *PARTS} or shapes != {name: value.shape for name, value in self.tensors.items()}:
@@ -149,7 +149,7 @@ class PeriodicSaver:
         self.every_seconds = every_seconds
         self.last_save = time.monotonic()
 
-    def if_due(self, state: TrainingState) -> None:
+    def save_if_due(self, state: TrainingState) -> None:
         if time.monotonic() - self.last_save >= self.every_seconds:
             state.save(self.folder)
             self.last_save = time.monotonic()

@@ -38,7 +38,7 @@ WESTERN = re.compile(r"[1-9]\d{0,2}(?:\D\d{3})+")
 INDIAN = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}")
 DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """Thousands to some readers and thousandths to others."""
-LONGEST = 2000
+MAX_RUN_DIGITS = 2000
 """Digits of a run that is still read as a number."""
 
 
@@ -100,11 +100,11 @@ def value_of(match: re.Match[str], mark: Mark | None) -> str | None:
         value = body_value(match["body"], match["exponent"] or "", mark)
     if value is None:
         return None
-    return spell(value * SCALES.get((match["scale"] or "").lower(), 1) * (-1 if match["sign"] == "-" else 1), mark)
+    return canonical_number(value * SCALES.get((match["scale"] or "").lower(), 1) * (-1 if match["sign"] == "-" else 1), mark)
 
 
 def body_value(body: str, exponent: str, mark: Mark | None) -> Fraction | None:
-    if len(body) > LONGEST:
+    if len(body) > MAX_RUN_DIGITS:
         return None
     if re.fullmatch(r"\d+/0*[1-9]\d*", body):
         return Fraction(body)
@@ -143,7 +143,7 @@ def split_decimals(body: str, mark: Mark | None, separators: set[str]) -> tuple[
     return whole, last, rest
 
 
-def spell(value: Fraction, mark: Mark | None) -> str:
+def canonical_number(value: Fraction, mark: Mark | None) -> str:
     """A number in the one spelling that reading returns, and that is read again as the same number.
 
     `2.5` (`2,5` with a decimal comma), and `1/3` where no decimals are exact.

@@ -5,19 +5,20 @@ from typing import Any
 
 import regex
 
-NO_BLANKS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-"""Scripts that set no blanks between words."""
+UNSPACED_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts without blanks between words."""
 MINUS = "\ue000"
-"""Stands for the minus of a number while other signs are dropped."""
+"""Placeholder for the minus of a number while other signs are dropped."""
 WORD = regex.compile(
-    rf"{MINUS}?(?:[{NO_BLANKS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{NO_BLANKS}]]+|[\p{{Extended_Pictographic}}--\p{{N}}]\p{{M}}*)", regex.V1
+    rf"{MINUS}?(?:[{UNSPACED_SCRIPTS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{UNSPACED_SCRIPTS}]]+|[\p{{Extended_Pictographic}}--\p{{N}}]\p{{M}}*)",
+    regex.V1,
 )
 """A word, a character of a script without blanks, or an emoji."""
 SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−]\p{Sc}?(?=\d)")
-UNSPACED = regex.compile(rf"[{NO_BLANKS}]\p{{M}}*")
+UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*")
 INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f]")
 STRAIGHT = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
-WRAPS = (
+WRAPPERS = (
     ("**", "**"),
     ("__", "__"),
     ("*", "*"),
@@ -30,11 +31,11 @@ WRAPS = (
     ("„", "“"),
     ("「", "」"),
 )
-LARGEST = 2.0**63
+MAX_INTEGER = 2.0**63
 
 
 def composed(text: str) -> str:
-    """Unicode NFC without signs that nobody sees; full-width and half-width forms are the plain ones. 10² stays another text than 102."""
+    """Unicode NFC without signs that nobody sees; full-width and half-width forms are the plain ones. 10² stays distinct from 102."""
     if text.isascii():
         return text
     plain = "".join(unicodedata.normalize("NFKC", c) if is_width_form(c) else c for c in text)
@@ -50,13 +51,13 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", composed(text).translate(STRAIGHT).casefold()).split())
 
 
-def unwrapped(text: str) -> str:
+def strip_wrappers(text: str) -> str:
     """The text without quotes or markup around the whole of it, and without its final full stop."""
     while True:
         bare = text.strip()
         if bare.endswith((".", "。")) and not bare.endswith("..") and len(bare) > 1:
             bare = bare[:-1]
-        for opening, closing in WRAPS:
+        for opening, closing in WRAPPERS:
             inside = bare[len(opening) : -len(closing)]
             if len(bare) > len(opening + closing) and bare.startswith(opening) and bare.endswith(closing) and opening not in inside:
                 bare = inside
@@ -83,4 +84,4 @@ def same_numbers(value: Any) -> Any:
         return {key: same_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [same_numbers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < MAX_INTEGER else value

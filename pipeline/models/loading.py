@@ -101,7 +101,7 @@ def refuse_unmatched(folder: Path, report: dict[str, Any]) -> None:
     """
     mismatched = [f"{name} {tuple(actual)}, not {tuple(expected)}" for name, actual, expected in sorted(report["mismatched_keys"])]
     unmatched = {"missing": sorted(report["missing_keys"]), "of another shape": mismatched, "unknown": sorted(report["unexpected_keys"])}
-    lines = [f"{len(names)} {fault} ({some(names)})" for fault, names in unmatched.items() if names]
+    lines = [f"{len(names)} {fault} ({first_names(names)})" for fault, names in unmatched.items() if names]
     if lines:
         raise ModelError(
             f"the weights in {folder} are not those of its config.json; tensors: {'; '.join(lines)}",
@@ -118,7 +118,7 @@ def mismatched_4bit(model: Any) -> list[tuple[str, Any, Any]]:
     return [(f"{name}.weight", state.shape, expected) for name, state, expected in states if state and tuple(state.shape) != expected]
 
 
-def some(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
     """The first three of a list, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -127,7 +127,7 @@ def end_ids(folder: Path, ids: Any) -> int | list[int] | None:
     """The ids that end an answer, as generation_config.json or config.json has them.
 
     Raises:
-        ModelError: they are no whole numbers.
+        ModelError: they are not integers.
     """
     entries = ids if isinstance(ids, list) else [ids]
     if ids is not None and not all(type(entry) is int and entry >= 0 for entry in entries):

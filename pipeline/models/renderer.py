@@ -31,7 +31,7 @@ OPENING = ("Ps", "Pi", "Sc")
 """Unicode categories of signs that nothing stands off from: opening brackets, opening quotes, signs of currencies."""
 NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff]")
 """A character of a script that sets no blanks between words (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or of its punctuation."""
-HOLDER = re.compile("\ue000([0-9]+)\ue001")
+PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a control token spelled in a turn while the chat template writes its own."""
 CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
 """Why a prompt or an answer is rendered with care; see Renderer.care."""
@@ -131,7 +131,7 @@ class Renderer:
         held = [replace(turn, content=self.control.sub(lambda m: f"\ue000{spelled.index(m[0])}\ue001", turn.content)) for turn in turns]
         ids: list[int] = []
         for index, piece in enumerate(template_tokens(self.tokenizer).split(self.conversation(held))):
-            text = HOLDER.sub(lambda m: spelled[int(m[1])] if int(m[1]) < len(spelled) else m[0], piece)
+            text = PLACEHOLDER.sub(lambda m: spelled[int(m[1])] if int(m[1]) < len(spelled) else m[0], piece)
             encode = self.encode_inside if ids else self.encode_text
             ids += [self.control_ids[piece.strip()]] if index % 2 else encode(text) if text else []
         return ids

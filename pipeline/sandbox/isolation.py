@@ -32,7 +32,7 @@ keyctl, unshare, perf_event_open, setns, process_vm_readv, process_vm_writev, me
 open_tree, fsopen, pidfd_getfd and memfd_secret. They give memory that no limit counts, the memory of other processes, or
 large parts of the kernel that no answer needs."""
 
-SOCKET = {"x86_64": 41, "aarch64": 198}
+SOCKET_SYSCALL = {"x86_64": 41, "aarch64": 198}
 """By machine, the number of the call `socket`."""
 FAMILIES = (1, 2, 10, 16)
 """Address families that a program may have a socket of: UNIX, IPv4, IPv6 and netlink, which all end at the walls of its network namespace.
@@ -191,7 +191,7 @@ def filter_calls() -> None:
     number, calls = REFUSED[machine]
     start = [(BPF_LOAD, 0, 0, 4), (BPF_EQUAL, 1, 0, number), (BPF_RETURN, 0, 0, SECCOMP_KILL), (BPF_LOAD, 0, 0, 0)]
     tests = [(BPF_AT_LEAST, 0x40000000), *((BPF_EQUAL, call_number) for call_number in calls)]  # the calls of x32 begin there
-    sockets = [(BPF_EQUAL, 0, len(FAMILIES) + 1, SOCKET[machine]), (BPF_LOAD, 0, 0, 16)]  # offset 16: the first argument
+    sockets = [(BPF_EQUAL, 0, len(FAMILIES) + 1, SOCKET_SYSCALL[machine]), (BPF_LOAD, 0, 0, 16)]  # offset 16: the first argument
     sockets += [(BPF_EQUAL, len(FAMILIES) - index, 0, family) for index, family in enumerate(FAMILIES, 1)]
     sockets[-1] = (BPF_EQUAL, 0, 1, FAMILIES[-1])
     to_refusal = len(tests) + len(sockets)

@@ -1,6 +1,6 @@
-"""Finds the part of a model's text in which the answer stands: without questions that the model goes on to ask itself, and without cues.
+"""Finds the part of a model's text that is the answer: without further questions that the model asks itself, and without cues.
 
-Models that were not tuned repeat the cue of the prompt ("Topics: earn"), write markdown, and go on with a question of their own.
+Models that were not tuned repeat the cue of the prompt ("Topics: earn"), write markdown, and continue with a question of their own.
 """
 
 import unicodedata
@@ -17,7 +17,7 @@ NEXT_QUESTION = regex.compile(
 LINE_CUE = regex.compile(r"^\s*(\p{L}[\w '’/-]{0,40}[:：])")
 """`Note:` at the start of a line of the prompt."""
 MARKUP = r"[\s*_`~#>\"'“”„«»‘’「」『』(\[{.\-–—•·▪◦:：]*"
-"""What may stand before an answer without being part of it."""
+"""What may precede an answer without being part of it."""
 ANSWER_CUES = (
     r"(?:(?:final|correct|right|best|my|the)\s+){0,3}(?:answer|solution|result|response|output|label|choice|réponse|respuesta|antwort)"
 )

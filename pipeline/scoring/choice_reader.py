@@ -13,10 +13,10 @@ from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, answer_part, cues,
 from pipeline.store.records import Example
 
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
-BETWEEN = r"[\s_\-‐‑–]+"
-"""What may stand for a blank inside a label."""
-NO_BLANKS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-"""Scripts that set no blanks between words."""
+WORD_SEPARATOR = r"[\s_\-‐‑–]+"
+"""What may replace a blank inside a label."""
+UNSPACED_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+"""Scripts without blanks between words."""
 ARTICLES = regex.compile(r"[AEIOUY]")
 """Capital letters that are words of their own in some language."""
 VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
@@ -27,25 +27,29 @@ NEGATION = regex.compile(
     r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
     FLAGS,
 )
-"""Ends right before what it denies."""
+"""Matches a negation that ends right before what it negates."""
 DENIED_AFTER = regex.compile(r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)", FLAGS)
 LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
-"""`no` before a word is mostly no answer: `no doubt`."""
-JOINED = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
-"""Goes from one label of a list to the next."""
-STATED = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
+"""`no` before a word is rarely an answer: `no doubt`."""
+LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
+"""Separates two labels of a list."""
+COPULA = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
-NAMES = "sentiment|category|class|topic|verdict|conclusion|prediction|答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
-CHOOSING = r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
+ANSWER_NOUNS = (
+    "sentiment|category|class|topic|verdict|conclusion|prediction|答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
+)
+CHOICE_PHRASE = (
+    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
+)
 CORRECT = regex.compile(
     r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+)?(?:correct|right|best|answer|true)\b", FLAGS
 )
-SHORT = 8
-"""Words of a first line that is taken for a whole answer although more lines follow."""
+MAX_SHORT_WORDS = 8
+"""Most words of a first line that counts as the whole answer although more lines follow."""
 
 
 class Mention(NamedTuple):
-    """One place where a choice stands in a text."""
+    """One occurrence of a choice in a text."""
 
     name: str
     start: int
@@ -63,10 +67,10 @@ def read(text: str, example: Example) -> str | None:
     for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
         if names:
             return names.pop() if len(names) == 1 else None
-    return only({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
+    return only_name({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
 
 
-def only(names: set[str]) -> str | None:
+def only_name(names: set[str]) -> str | None:
     return next(iter(names)) if len(names) == 1 else None
 
 
@@ -81,16 +85,16 @@ def ordered(choices: tuple[str, ...]) -> list[str]:
 
 
 def label_pattern(name: str) -> str:
-    words = [piece for piece in regex.split(BETWEEN, name.strip()) if piece]
+    words = [piece for piece in regex.split(WORD_SEPARATOR, name.strip()) if piece]
     if not words:
         return str(regex.escape(name.strip()))
     camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in words]
-    return border(name.strip()[0], before=True) + BETWEEN.join(camel) + border(name.strip()[-1], before=False)
+    return border(name.strip()[0], before=True) + WORD_SEPARATOR.join(camel) + border(name.strip()[-1], before=False)
 
 
 def border(edge: str, before: bool) -> str:
-    """What may not stand right beside a label, by its own character there."""
-    if not regex.match(r"[\w]", edge) or regex.match(NO_BLANKS, edge):
+    """What may not be adjacent to a label, depending on the label's outermost character."""
+    if not regex.match(r"[\w]", edge) or regex.match(UNSPACED_SCRIPTS, edge):
         return "" if before else r"(?!\p{M})"
     if edge.isdecimal():
         return r"(?<![\w%])(?<!\d[.,/:])(?<!(?<!\w)[-−+.])" if before else r"(?![\w%])(?![.,/:^]\d)(?!\p{M})"
@@ -100,7 +104,7 @@ def border(edge: str, before: bool) -> str:
 
 
 def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
-    """All places where a choice stands, in order, without words that only look like one."""
+    """All occurrences of choices, in order, without words that only look like one."""
     names, candidates = ordered(choices), []
     letters = all(len(name) == 1 for name in choices)
     for match in pattern(choices).finditer(part):
@@ -118,16 +122,16 @@ def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> boo
     before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
     if letters and name.isascii() and name.isalpha():
         return is_letter(before, word, after)
-    if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 stand inside many words
+    if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
         return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
     if name.casefold() == "no":
-        return not LOWER_NO.match(after) or bool(regex.search(rf"(?:{ANSWER_CUES}|{STATED})\s*$", before, FLAGS))
+        return not LOWER_NO.match(after) or bool(regex.search(rf"(?:{ANSWER_CUES}|{COPULA})\s*$", before, FLAGS))
     return True
 
 
 def is_letter(before: str, word: str, after: str) -> bool:
     """Whether a single letter is an option: not an article, a pronoun or a variable."""
-    named = regex.search(rf"(?:\b(?:option|choice|letter|answer)|[(\[]|{STATED})[\s*\"'(\[]*$", before, FLAGS)
+    named = regex.search(rf"(?:\b(?:option|choice|letter|answer)|[(\[]|{COPULA})[\s*\"'(\[]*$", before, FLAGS)
     closed = regex.match(r"\s*[\"'*_`]*(?:[)\].:,;!?]|$|\n)", after)
     at_start = regex.search(rf"(?:^|\n){MARKUP}$", before)
     if word.islower():
@@ -146,7 +150,7 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     rest = part[opening.end :].split("\n", 1)[0]
     listed, end = {opening.name}, opening.end
     for mention in candidates:
-        if mention.start > end and (joint := JOINED.match(part[end : mention.start])) and joint.end() == mention.start - end:
+        if mention.start > end and (joint := LIST_SEPARATOR.match(part[end : mention.start])) and joint.end() == mention.start - end:
             listed.add(mention.name)
             end = mention.end
     ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", rest, FLAGS)
@@ -179,10 +183,10 @@ def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
 @lru_cache(maxsize=64)
 def statement(last_cue: str) -> "regex.Pattern[str]":
     """Matches what comes right before the answer where a text says which it is; last_cue: what the prompt ends with."""
-    names = "|".join([ANSWER_CUES, NAMES, *([regex.escape(last_cue)] if last_cue else [])])
+    names = "|".join([ANSWER_CUES, ANSWER_NOUNS, *([regex.escape(last_cue)] if last_cue else [])])
     marks = r"\s*_\"'`({\[$"
     return regex.compile(
-        rf"(?:(?:{names})\b[^.\n:：]{{0,30}}?{STATED}|{CHOOSING}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
+        rf"(?:(?:{names})\b[^.\n:：]{{0,30}}?{COPULA}|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
         FLAGS,
     )
 
@@ -190,7 +194,7 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
 def short_line(part: str, candidates: list[Mention]) -> set[str]:
     """The one choice of a short first line after which a blank line or nothing follows."""
     block = regex.match(r"\s*([^\n]+)\n\s*\n", part)
-    if block is None or len(block[1].split()) > SHORT:
+    if block is None or len(block[1].split()) > MAX_SHORT_WORDS:
         return set()
     inside = {m.name for m in candidates if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
     return inside if len(inside) == 1 and "?" not in block[1] else set()
@@ -205,6 +209,6 @@ def denied(part: str, mention: Mention) -> bool:
 
 
 def in_question(part: str, mention: Mention) -> bool:
-    """Whether the choice stands in a question, after which something else is said."""
+    """Whether the choice is part of a question that more text follows."""
     end = regex.search(r"[.!?。！？\n]", part[mention.end :])
     return bool(end and end[0] in "?？" and part[mention.end + end.end() :].strip())

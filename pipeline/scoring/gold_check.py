@@ -1,4 +1,4 @@
-"""Checks before any training that a task's metrics can tell its targets right: gold scores 1 against itself, on the scale that is set."""
+"""Checks before any training that a task's metrics accept its targets: gold scores 1 against itself, within the configured scale."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from pipeline.scoring import scoring
 from pipeline.scoring.scoring import AnswerParser
 from pipeline.store.records import Example
 
-INSTEAD = {"paper_rouge": "rougeL", "paper_class_name": "accuracy"}
-"""By metric that reads a-z alone, the one that reads every script."""
-SAY_MARK = "It can be read in two ways: say decimal_mark in the task."
+ALTERNATIVES = {"paper_rouge": "rougeL", "paper_class_name": "accuracy"}
+"""Metrics that read only a-z to the one that reads every script."""
+MARK_REMEDY = "It can be read in two ways: set decimal_mark in the task."
 
 
 def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example], parse: AnswerParser) -> list[tuple[str, int, str]]:
-    """By metric that cannot tell targets right: (problem, targets concerned, remedy).
+    """Metrics that would mark the targets themselves wrong: (problem, targets concerned, remedy).
 
     Args:
-        options: what the metrics are told; see metrics.load.
+        options: options of the metrics; see metrics.load.
     """
     problems = []
     for name in names:
@@ -30,14 +30,14 @@ def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example
         below = [text for text, score in zip(gold, own, strict=True) if score < 1 - 1e-9]
         if below:
             problem = f"{name} gives {len(below)} of {len(gold)} targets less than 1 against themselves, first {below[0]!r}."
-            other = f"Take {INSTEAD.get(name, 'accuracy or exact_match')} instead of {name}."
-            problems.append((problem, len(below), SAY_MARK if numbers.is_doubtful(below[0]) else other))
-        elif name == "mae_similarity" and (wide := too_wide(gold, options)):
-            problems.append((wide, len(gold), "Say the distance between the ends of the scale in the task, as span: 100."))
+            other = f"Take {ALTERNATIVES.get(name, 'accuracy or exact_match')} instead of {name}."
+            problems.append((problem, len(below), MARK_REMEDY if numbers.is_doubtful(below[0]) else other))
+        elif name == "mae_similarity" and (wide := scale_problem(gold, options)):
+            problems.append((wide, len(gold), "Set the distance between the ends of the scale in the task, such as span: 100."))
     return problems
 
 
-def too_wide(gold: list[str], options: dict[str, Any]) -> str:
+def scale_problem(gold: list[str], options: dict[str, Any]) -> str:
     """Why the targets do not fit the scale of `mae_similarity`; empty if they do."""
     mark, span = options["decimal_mark"], options["span"]
     values = [numbers.as_float(numbers.find(text, mark)[0].value, mark) or 0.0 for text in gold]

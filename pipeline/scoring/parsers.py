@@ -53,7 +53,7 @@ def text(text: str, example: Example) -> str | None:
 def first_line(text: str, example: Example) -> str | None:
     """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    while (bare := words.unwrapped(DASH.sub("", without_cue(line, example)))) and bare != line:
+    while (bare := words.strip_wrappers(DASH.sub("", without_cue(line, example)))) and bare != line:
         line = bare
     return line or None
 
@@ -112,17 +112,17 @@ def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
 
 
 def json(text: str, example: Example) -> str | None:
-    """The first whole JSON object, spelled as `spell` does; where there is none, the first dictionary as Python writes it."""
+    """The first whole JSON object, as `canonical_json`; without one, the first Python dictionary literal."""
     decoder = jsonlib.JSONDecoder(parse_constant=reject_constant)
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
-            return spell(decoder.raw_decode(text, start)[0])
+            return canonical_json(decoder.raw_decode(text, start)[0])
         except (ValueError, RecursionError):
             continue
     return python_dict(text, example)
 
 
-def spell(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """Canonical JSON text: keys are sorted, and 3.0 is 3. Raises TypeError or ValueError for a value that is not JSON."""
     spelled = jsonlib.dumps(words.same_numbers(value), ensure_ascii=False, sort_keys=True, allow_nan=False)
     spelled.encode()  # raises on half of a surrogate pair, which no file can hold
@@ -136,7 +136,7 @@ def python_dict(text: str, example: Example) -> str | None:
         for read in (jsonlib.loads, ast.literal_eval):
             try:
                 with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
-                    return spell(read(text[start:end]))
+                    return canonical_json(read(text[start:end]))
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 continue
     return None

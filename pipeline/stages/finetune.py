@@ -105,7 +105,7 @@ def train(work: Work, model: Any, rows: TrainingData) -> dict[str, Any]:
             state.curve.append({"step": state.step, "tokens": state.tokens, **measures})
             state.seconds += time.monotonic() - start
             track(measures, state.step)
-            saver.if_due(state)
+            saver.save_if_due(state)
             progress.advance(1, f"loss {loss:.3f}")
     return finish(work, model, state)
 

@@ -267,9 +267,9 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
                 tally.add("shown in every prompt", row.location, example.target)
             else:
                 seen.add(example.id)
-                notes.look(row.row)
+                notes.count_row(row.row)
                 spool.put(row.location, example, seed)
-    notes.tell(params["split"], split.location)
+    notes.print_notes(params["split"], split.location)
 
 
 def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:

@@ -128,7 +128,7 @@ class Artifact:
                 raise TypeError(f"{name} is a {type(body[name]).__name__}")
         for name in ("inputs", "files", "lineage"):
             if not all(isinstance(value, str) for value in body.get(name, {}).values()):
-                raise TypeError(f"{name} holds something that is no text")
+                raise TypeError(f"{name} contains something other than text")
         checksum = body.pop("checksum", "")
         if checksum and checksum != json_sha256(body):
             raise ValueError("its checksum is not that of its entries")

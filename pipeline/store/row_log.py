@@ -35,7 +35,7 @@ class RowLog:
         self.file.truncate(self.end)
 
     def add(self, *rows: dict[str, Any]) -> None:
-        lines = b"".join(spelled(row) for row in rows)
+        lines = b"".join(encode_row(row) for row in rows)
         try:
             remaining = lines
             while remaining:
@@ -53,7 +53,7 @@ class RowLog:
         self.file.close()
 
 
-def spelled(row: dict[str, Any]) -> bytes:
+def encode_row(row: dict[str, Any]) -> bytes:
     """The line of a row; JSON spells a tab inside a string otherwise."""
     text = json.dumps(row, ensure_ascii=False).encode("utf-8")
     return text + f"\t{crc32(text):08x}\n".encode()

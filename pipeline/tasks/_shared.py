@@ -104,7 +104,7 @@ def entity_lists(text: str, example: Example) -> str | None:
     spelled = parsers.python_dict(text, example)
     if spelled is None:
         return None
-    return parsers.spell({name: [] if entities is None else entities for name, entities in json.loads(spelled).items()})
+    return parsers.canonical_json({name: [] if entities is None else entities for name, entities in json.loads(spelled).items()})
 
 
 def document(*texts: str) -> str:

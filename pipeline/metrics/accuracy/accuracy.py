@@ -1,7 +1,7 @@
 """Accuracy of answers that a task has already parsed."""
 
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.words import normalise, unwrapped
+from pipeline.metrics.words import normalise, strip_wrappers
 
 
 class Accuracy(MeanMetric):
@@ -10,4 +10,4 @@ class Accuracy(MeanMetric):
     zero_one = True
 
     def score(self, prediction: str, reference: str) -> float:
-        return float(normalise(unwrapped(prediction)) == normalise(unwrapped(reference)))
+        return float(normalise(strip_wrappers(prediction)) == normalise(strip_wrappers(reference)))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.metrics.base import Array, Metric, ratio
-from pipeline.metrics.words import normalise, unwrapped
+from pipeline.metrics.words import normalise, strip_wrappers
 
 
 class MacroF1(Metric):
@@ -45,4 +45,4 @@ class MacroF1(Metric):
 
 
 def label(text: str) -> str:
-    return normalise(unwrapped(text))
+    return normalise(strip_wrappers(text))

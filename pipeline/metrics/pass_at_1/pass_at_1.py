@@ -59,7 +59,7 @@ class CodeMetric(MeanMetric):
         return texts
 
     def run(self, programs: list[str]) -> None:
-        """Run each new program once, and those that pass once more with tests that no answer meets: who passes these, too, is no pass."""
+        """Run each new program once, and those that pass once more with tests that no answer meets, which it must fail."""
         new = [text for text in dict.fromkeys(programs) if text not in self.ran]
         if not new:
             return

@@ -3,7 +3,7 @@
 import re
 
 from pipeline.metrics.base import MicroF1
-from pipeline.metrics.words import normalise, unwrapped
+from pipeline.metrics.words import normalise, strip_wrappers
 
 BETWEEN = re.compile(r"[,;、，؛،\n]")
 BULLET = re.compile(r"^\s*[-*•·▪◦–]\s+")
@@ -16,4 +16,4 @@ class SetF1(MicroF1):
     """
 
     def items(self, text: str) -> set[tuple[str, str]]:
-        return {("label", label) for part in BETWEEN.split(text) if (label := normalise(unwrapped(BULLET.sub("", part))))}
+        return {("label", label) for part in BETWEEN.split(text) if (label := normalise(strip_wrappers(BULLET.sub("", part))))}
