@@ -230,7 +230,7 @@ def report_verb(
     if missing := unfinished(call):
         first = f"{missing[0].stage} {missing[0].label}"
         raise ArtifactError(
-            f"{call.recipe.name} has no finished comparison: {len(missing)} jobs have not run, the first {first}",
+            f"{call.recipe.name} has no finished comparison: at least {len(missing)} jobs have not run, the first {first}",
             f"Run: loralift compare {' '.join(recipe)}",
         )
     report = make_report(call)

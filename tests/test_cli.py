@@ -76,7 +76,7 @@ def test_what_was_made_is_not_made_again(finished, type_in):
 def test_a_report_of_what_was_not_compared(finished, type_in):
     recipe, root = finished
     output = type_in("report", recipe, "finetune.rank=3", "--store", root, status=2)
-    assert "pets has no finished comparison: 2 jobs have not run, the first finetune base--pets--r3-s0" in output
+    assert "pets has no finished comparison: at least 2 jobs have not run, the first finetune base--pets--r3-s0" in output
 
 
 def test_show_an_artifact_with_its_lineage(finished, type_in):

@@ -375,3 +375,12 @@ def test_training_behind_other_worked_examples_than_the_exams_is_refused(model, 
     task_rows.place(monkeypatch, "viggo", tmp_path / "other", rows[1:20], rows[20:])
     with pytest.raises(DataError, match="the worked examples of the training prompts differ from those of the held-out ones"):
         preparing.prepare_split(name, "train", tmp_path / "again", model, max_tokens=400)
+
+
+def test_a_label_beyond_any_float_is_a_bad_row():
+    from pipeline.data import inline, make_examples
+    from pipeline.data.files import SourceRow
+
+    task = inline.from_spec(inline.spec(preparing.task(labels={"team": ["red", "blue"]})))
+    example = make_examples.example_of_row(task, SourceRow("a", "row 1", {"text": "x", "team": 10**400}))
+    assert isinstance(example, make_examples.BadRow)

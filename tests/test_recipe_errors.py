@@ -199,3 +199,9 @@ def test_a_misspelt_name_of_a_shipped_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecipeError, match=r"there is no recipe quikstart\.\n  Did you mean 'quickstart', which ships with loralift\?"):
         recipe.load(Path("quikstart"))
+
+
+def test_an_override_of_a_text_that_yaml_cannot_read_is_one_line(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(GOOD + '\nquestion: "Task: lift: how much?"\n', "utf-8")
+    with pytest.raises(RecipeError, match="question"):
+        recipe.load(tmp_path / "recipe.yaml", {"question": 2024})

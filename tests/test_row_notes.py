@@ -52,3 +52,7 @@ def test_prepare_says_it(model, tmp_path, monkeypatch, capsys):
     heldout, train = preparing.prepare_both(task, tmp_path / "out", model)
     assert (heldout["examples"], train["examples"]) == (10, 10)
     assert "train: 5 of 10 rows have no {extra}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_zero_and_false_are_values_and_no_default(capsys):
+    assert notes_of([{"text": "x", "extra": value} for value in (0, False)], capsys, prompt="{text} {extra}", defaults={"extra": "-"}) == ""

@@ -251,7 +251,11 @@ def test_two_choices_are_none(labelled, frame):
         ("ABCD", "Not B. C", "C"),
         ("ABCD", "A dog came", None),
         ("ABCD", "First, B is wrong.\nThen C is wrong too.\nThe answer is A.", "A"),
-        ("ABCD", "It's B because A is wrong", None),
+        ("ABCD", "It's B because A is wrong", "B"),
+        ("ABCD", "I'd say A is wrong, so B", "B"),
+        ("ABCD", "I would say B is incorrect.", None),
+        ("ABCD", "The best answer is A or B", None),
+        (["true", "false"], "This claim is not true.", None),
         ("ABCDEI", "I think so", None),
         (["好评", "差评"], "这是好评。", "好评"),
         (["好评", "差评"], "这不是好评。", None),
@@ -267,6 +271,34 @@ def test_two_choices_are_none(labelled, frame):
 )
 def test_choices_in_sentences(labels, text, read):
     assert parsers.choice(text, example(tuple(labels))) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        *((text, "yes") for text in ("Yes, true.", "Yes/True", "True, yes", "Yes (true)")),
+        *((text, "no") for text in ("No, false", "No. It is not true.")),
+        *((text, None) for text in ("Not true.", "It is not true that it rains.", "The statement is not false.", "Yes or false")),
+    ],
+)
+def test_synonyms_agree_and_what_is_denied_is_no_answer(text, read):
+    assert parsers.boolean(text, example()) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("-½", "-0.5"), ("2½", "2.5"), ("$2.5k", None), ("5M", None), ("5 km", "5"), ("#### 5 + 3 = 8", "8"), ("#### 5×10^3", None),
+        ("Answer: 3 + 4 = 7 apples", "7"), ("9" * 2001, None),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_whole_or_not_at_all(text, read):
+    assert parsers.number_in(".")(text, example()) == read
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "1" + "0" * 400])
+def test_a_number_beyond_any_float_scores_nothing(text):
+    assert metrics.load("mae_similarity").compute(predictions=[text], references=["3"])["mae_similarity"] == 0
 
 
 json_values = st.recursive(

@@ -71,7 +71,7 @@ def verify(path: Path, store: Store | None = None, machine: Machine | None = Non
     page = read(path)
     try:
         return recompute(page, store, machine or Machine())
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, FileExistsError, NotADirectoryError) as error:
         raise page.altered_error(f"its records cannot be read ({type(error).__name__}: {error})") from error
 
 

@@ -157,7 +157,7 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
     """The keys of a file merged over those of the files that it extends (in a section, key by key), and the list of these files.
 
     Args:
-        below: the files that led here.
+        children: the files that extend this one, the first one first.
         loader: of the YAML; None: yaml_text.Loader.
 
     Raises:

@@ -144,8 +144,11 @@ def text_at(raw_texts: Any, location: tuple[Any, ...], value: Any) -> str:
             raw_texts = raw_texts[part]
         except (LookupError, TypeError):
             return ""
-    if not isinstance(raw_texts, str) or not raw_texts.strip() or yaml.safe_load(raw_texts) != value:
-        return ""
+    try:
+        if not isinstance(raw_texts, str) or not raw_texts.strip() or yaml.safe_load(raw_texts) != value:
+            return ""
+    except yaml.YAMLError:
+        return ""  # the value comes from the command line, and the file has a text here
     return raw_texts if value is None or raw_texts != spell_value(value) else ""
 
 

@@ -53,7 +53,9 @@ class Row:
     target_tokens: int
     """Including the end token."""
     original: str
-    """The prompt as the task makes it, before anything of it was cut."""
+    """The prompt as the task makes it."""
+    uncut: str
+    """The same without start tokens that the tokenizer brings, before anything else of it was cut."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def control_token(split: PreparedSplit) -> DataWarning | None:
 
 def start_token(split: PreparedSplit) -> DataWarning | None:
     """Start tokens at the beginning of prompts, beside the tokenizer's own."""
-    rows = [row for row in split.rows if split.render.without_start(row.original) != row.original]
+    rows = [row for row in split.rows if row.uncut != row.original]
     name = split.render.tokenizer.bos_token if rows else ""
     problem = f"prompts begin with {name}, which the tokenizer adds as well: only one is kept"
     return split.warning("start token", rows, problem, "Leave it out of the prompt.")
@@ -223,9 +225,8 @@ def is_changed(answer: str, target: str, parsed: str | None) -> bool:
 
 def cut_prompt(split: PreparedSplit) -> DataWarning | None:
     """Prompts of which something was cut."""
-    bare = [(row, split.render.without_start(row.original), row.example.text) for row in split.rows]
-    rows = [row for row, before, after in bare if before != after]
-    lost = [before.removesuffix(after) for _, before, after in bare if before != after and before.endswith(after)]
+    rows = [row for row in split.rows if row.uncut != row.example.text]
+    lost = [row.uncut.removesuffix(row.example.text) for row in rows if row.uncut.endswith(row.example.text)]
     what = f"lost their beginning, such as {shorten(lost[0])!r}" if lost else "lost the end of the part that may be cut"
     problem = f"prompts were longer than prepare.max_tokens ({split.max_tokens}) and {what}"
     remedy = "Raise prepare.max_tokens."

@@ -5,7 +5,7 @@ from collections import Counter
 from pipeline.config.schema import InlineTask
 from pipeline.data.files import BadRow
 from pipeline.data.task import Row
-from pipeline.data.templates import Field, Template
+from pipeline.data.templates import Field, Template, is_blank
 from pipeline.errors import DataError
 from pipeline.progress import say
 
@@ -31,7 +31,7 @@ class RowNotes:
             return
         self.rows += 1
         self.without_group += any(field.value(row) is None for field in self.group)
-        self.defaults.update(field.name for field in self.optional if not str(field.value(row) or "").strip())
+        self.defaults.update(field.name for field in self.optional if is_blank(field.value(row)))
         others = self.other_turns(row)
         self.with_other_turns += bool(others)
         self.roles.update(others)

@@ -117,13 +117,18 @@ class Template:
 
     def render(self, field: Field, row: Mapping[str, Any]) -> str:
         value = field.value(row)
-        if field.name in self.defaults and (value is None or (isinstance(value, str) and not value.strip())):
+        if field.name in self.defaults and is_blank(value):
             return self.defaults[field.name]
         if value is None:
             raise KeyError(field.name)
         if field.column in self.labels and not field.keys:
             return label_of(value, field.column, self.labels[field.column])
         return value_text(value, field.name)
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a default stands in for a value: it is missing, or text without a letter."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def parse(text: str) -> list[str | Field]:

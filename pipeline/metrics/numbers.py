@@ -24,9 +24,9 @@ NUMBER = re.compile(
       | (?P<body>(?:\d{{1,3}}(?:[{BLANK}]\d{{3}})+(?!\d)|\d+|(?=[.]\d))(?:[.,'’٫٬_:/]\d+)*)
         (?P<exponent>[eE][-+]?\d{{1,3}}(?![\w]))?
     )
-    (?P<power>\s?(?:\^|\*\*)\s?[\d{{(-]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉])?
+    (?P<power>\s?(?:(?:[×x*·]|\\times)\s?10\s?)?(?:\^|\*\*)\s?[\d{{(-]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉])?
     (?:[ ]?(?P<scale>hundred|thousand|million|billion|trillion)(?!\w))?
-    (?P<unsure>[ ]?(?:tsd|mio|mrd|mln|mrz|bn|lakh|crore|тыс|млн|млрд|[万萬億亿千百兆])(?!\w)|[万萬億亿兆])?
+    (?P<unsure>[ ]?(?:tsd|mio|mrd|mln|mrz|bn|lakh|crore|тыс|млн|млрд|[万萬億亿千百兆])(?!\w)|[万萬億亿兆]|(?-i:[kKMB])(?!\w))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -73,17 +73,17 @@ def runs(text: str) -> Iterator[re.Match[str]]:
 def plain(text: str) -> str:
     """The text with the digits and signs of other scripts, of LaTeX and of typesetting in ASCII."""
     if not text.isascii():
-        text = "".join(map(plain_character, text))
+        text = "".join(plain_character(character, before) for before, character in zip(" " + text, text, strict=False))
     for pattern, replacement in LATEX:
         text = pattern.sub(replacement, text)
     return text
 
 
-def plain_character(character: str) -> str:
+def plain_character(character: str, before: str) -> str:
     if unicodedata.category(character) == "Nd":
         return str(unicodedata.digit(character))
     if unicodedata.decomposition(character).startswith("<fraction>"):
-        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
+        return (" " if before.isdigit() else "") + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
     return {"\u2212": "-", "\u2044": "/", "\uff0e": ".", "\uff0c": ",", "\ufe63": "-", "\uff0d": "-"}.get(character, character)
 
 
@@ -166,7 +166,10 @@ def only_two_and_five(number: int) -> bool:
 
 
 def as_float(text: str | None, mark: Mark | None) -> float | None:
-    """The value of a canonical spelling of that mark."""
+    """The value of a canonical spelling of that mark; None without one, or where it is too large for a float."""
     if text is None:
         return None
-    return float(Fraction(text.replace(",", ".") if mark == "," else text))
+    try:
+        return float(Fraction(text.replace(",", ".") if mark == "," else text))
+    except OverflowError:
+        return None

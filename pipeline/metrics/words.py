@@ -16,7 +16,7 @@ WORD = regex.compile(
 """A word, a character of a script without blanks, or an emoji."""
 SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−]\p{Sc}?(?=\d)")
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*")
-INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f]")
+INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\ufe0e\ufe0f]")
 STRAIGHT = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
 WRAPPERS = (
     ("**", "**"),

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import regex
 
+from pipeline.metrics import words
 from pipeline.store.records import Example
 
 NEXT_QUESTION = regex.compile(
@@ -21,12 +22,11 @@ MARKUP = r"[\s*_`~#>\"'“”„«»‘’「」『』(\[{.\-–—•·▪◦:�
 ANSWER_CUES = (
     r"(?:(?:final|correct|right|best|my|the)\s+){0,3}(?:answer|solution|result|response|output|label|choice|réponse|respuesta|antwort)"
 )
-INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\ufe0e\ufe0f]")
 
 
 def unified(text: str) -> str:
     """The text with one spelling for what looks the same: composed accents, straight apostrophes, no invisible characters."""
-    return str(INVISIBLE.sub("", unicodedata.normalize("NFC", text))).replace("’", "'").replace("\r\n", "\n")
+    return str(words.INVISIBLE.sub("", unicodedata.normalize("NFC", text))).replace("’", "'").replace("\r\n", "\n")
 
 
 @lru_cache(maxsize=1024)

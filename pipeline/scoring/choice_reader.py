@@ -4,19 +4,20 @@ The article `a`, the `d` of `I'd` and the pronoun `I` are no options; `not B` do
 different choices and says of neither that it is the answer has none.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import regex
 
+from pipeline.metrics import words
 from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, answer_part, cues, unified, without_cue
 from pipeline.store.records import Example
 
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
 WORD_SEPARATOR = r"[\s_\-‐‑–]+"
 """What may replace a blank inside a label."""
-UNSPACED_SCRIPTS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-"""Scripts without blanks between words."""
+UNSPACED_SCRIPTS = f"[{words.UNSPACED_SCRIPTS}]"
 ARTICLES = regex.compile(r"[AEIOUY]")
 """Capital letters that are words of their own in some language."""
 VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
@@ -28,7 +29,11 @@ NEGATION = regex.compile(
     FLAGS,
 )
 """Matches a negation that ends right before what it negates."""
-DENIED_AFTER = regex.compile(r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)", FLAGS)
+DENIED_AFTER = regex.compile(
+    r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)"
+    r"|^[\s\"'*)\]]*\s(?:is|was|seems|would\s+be)\s+(?:clearly\s+|also\s+)?(?:wrong|incorrect|false|not)\b",
+    FLAGS,
+)
 LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
 """`no` before a word is rarely an answer: `no doubt`."""
 LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
@@ -56,22 +61,27 @@ class Mention(NamedTuple):
     end: int
 
 
-def read(text: str, example: Example) -> str | None:
-    """The choice that the text gives, spelled as in the example."""
+def read(text: str, example: Example, meanings: Mapping[str, str] | None = None) -> str | None:
+    """The choice that the text gives, spelled as in the example.
+
+    Args:
+        meanings: what choices mean that are synonyms of others, and how they are returned.
+    """
+
+    def only_name(names: set[str]) -> str | None:
+        distinct = {(meanings or {}).get(name, name) for name in names}
+        return next(iter(distinct)) if len(distinct) == 1 else None
+
     if text.strip() in example.choices:
-        return text.strip()
+        return only_name({text.strip()})
     part = answer_part(text, example)
     candidates = mentions(part, example.choices)
     if not candidates:
         return None
     for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
         if names:
-            return names.pop() if len(names) == 1 else None
+            return only_name(names)
     return only_name({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
-
-
-def only_name(names: set[str]) -> str | None:
-    return next(iter(names)) if len(names) == 1 else None
 
 
 @lru_cache(maxsize=4096)
@@ -85,10 +95,10 @@ def ordered(choices: tuple[str, ...]) -> list[str]:
 
 
 def label_pattern(name: str) -> str:
-    words = [piece for piece in regex.split(WORD_SEPARATOR, name.strip()) if piece]
-    if not words:
+    pieces = [piece for piece in regex.split(WORD_SEPARATOR, name.strip()) if piece]
+    if not pieces:
         return str(regex.escape(name.strip()))
-    camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in words]
+    camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in pieces]
     return border(name.strip()[0], before=True) + WORD_SEPARATOR.join(camel) + border(name.strip()[-1], before=False)
 
 
@@ -148,11 +158,7 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     if opening is None or not stripped:
         return set()
     rest = part[opening.end :].split("\n", 1)[0]
-    listed, end = {opening.name}, opening.end
-    for mention in candidates:
-        if mention.start > end and (joint := LIST_SEPARATOR.match(part[end : mention.start])) and joint.end() == mention.start - end:
-            listed.add(mention.name)
-            end = mention.end
+    listed = {mention.name for mention in joined(part, opening, candidates)}
     ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", rest, FLAGS)
     if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1 and len(opening.name) > 1:
         return set()
@@ -170,14 +176,25 @@ def first_line(part: str, example: Example) -> tuple[int, str]:
     return start, ""
 
 
+def joined(part: str, opening: Mention, candidates: list[Mention]) -> list[Mention]:
+    """A mention and those that follow it in a list, as in `A or B`."""
+    listed = [opening]
+    for mention in candidates:
+        end = listed[-1].end
+        if mention.start > end and (joint := LIST_SEPARATOR.match(part[end : mention.start])) and joint.end() == mention.start - end:
+            listed.append(mention)
+    return listed
+
+
 def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
-    """The choices of which the text says that they are the answer."""
+    """The choices of which the text says that they are the answer; all of a list, if it says so of the first."""
     cue = statement(cues(example.text)[0].rstrip(":：").strip())
-    return {
-        m.name
-        for m in candidates
-        if cue.search(part[max(0, m.start - 120) : m.start]) or (CORRECT.match(part[m.end :]) and not denied(part, m))
-    }
+    possible = [mention for mention in candidates if not denied(part, mention)]
+    names = {mention.name for mention in possible if CORRECT.match(part[mention.end :])}
+    for mention in possible:
+        if cue.search(part[max(0, mention.start - 120) : mention.start]):
+            names |= {other.name for other in joined(part, mention, possible)}
+    return names
 
 
 @lru_cache(maxsize=64)
@@ -202,7 +219,7 @@ def short_line(part: str, candidates: list[Mention]) -> set[str]:
 
 def denied(part: str, mention: Mention) -> bool:
     """Whether the text says that it is not this choice."""
-    if mention.name.casefold() in ("yes", "no", "true", "false"):
+    if mention.name.casefold() in ("yes", "no"):
         return False
     before = part[max(0, mention.start - 60) : mention.start]
     return bool(NEGATION.search(before) or DENIED_AFTER.match(part[mention.end :]))

@@ -65,8 +65,7 @@ def choice(text: str, example: Example) -> str | None:
 
 def boolean(text: str, example: Example) -> str | None:
     """Which of yes and true, or no and false, the text gives, spelled `yes` or `no`."""
-    read = choice_reader.read(text, replace(example, choices=("yes", "true", "no", "false")))
-    return None if read is None else "yes" if read in ("yes", "true") else "no"
+    return choice_reader.read(text, replace(example, choices=("yes", "true", "no", "false")), {"true": "yes", "false": "no"})
 
 
 def number(text: str, example: Example) -> str | None:
@@ -88,7 +87,8 @@ def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str |
     part = numbers.plain(answer_part(text, example))
     _, hashes, rest = part.rpartition("####")
     if hashes:
-        return next(iter(numbers.find(rest, mark)), (0, None))[1]
+        line = next(iter(rest.strip().splitlines()), "")
+        return next((number.value for number in result(line, mark)), None)
     if boxes := BOXED.findall(part):
         return numbers.read(boxes[-1], mark)
     if (stated := after_cue(part, mark)) is not None:
@@ -106,9 +106,14 @@ def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
     """The number of the last sentence that says what the answer is: the first in it, or what an equation in it comes to."""
     for cue in reversed(list(NUMBER_CUE.finditer(part))):
         sentence = regex.split(r"\n|[.。!?](?:\s|$)", part[cue.end() :], maxsplit=1)[0]
-        if matches := numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark):
+        if matches := result(sentence, mark):
             return matches[0]
     return None
+
+
+def result(sentence: str, mark: numbers.Mark | None) -> list[numbers.Number]:
+    """The numbers of a sentence, without those of an equation before what it comes to."""
+    return numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark)
 
 
 def json(text: str, example: Example) -> str | None:

@@ -57,7 +57,7 @@ class Arms:
         """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k).
 
         Args:
-            chosen: weights (..., seeds) of the seeds in the mean that is the score of tuned; equal ones where None.
+            seed_weights: (..., seeds), weights of the seeds in the mean that is the score of tuned; equal ones where None.
         """
         scores = self.aggregate(totals)
         end = 1 + self.seeds

@@ -168,7 +168,7 @@ class Draw:
             if self.heldout_index is None:
                 marked = make_examples.with_room(marked, render, self.params["max_new_tokens"])
             self.selected.append(marked)
-            self.rows.append(data_checks.Row(location, marked, *length, original.text))
+            self.rows.append(data_checks.Row(location, marked, *length, original=original.text, uncut=example.text))
 
     def is_copy(self, location: str, example: Example, tally: DropTally) -> bool:
         """Whether a training prompt copies a held-out one, or one that was selected before."""

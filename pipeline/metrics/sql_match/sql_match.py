@@ -26,8 +26,7 @@ class SqlMatch(MeanMetric):
 
 def plain(query: str) -> str:
     """The query in one spelling."""
-    folded = normalise(query).replace("\u2018", "'").replace("\u2019", "'").replace("\u201c", '"').replace("\u201d", '"')
-    unquoted = QUOTES.sub(" ", re.sub(r"(?<=\w)''(?=\w)", "'", folded))
+    unquoted = QUOTES.sub(" ", re.sub(r"(?<=\w)''(?=\w)", "'", normalise(query)))
     return " ".join(without_brackets(SIGNS.sub(r" \1 ", unquoted).split())).rstrip("; ")
 
 
