@@ -64,7 +64,7 @@ base-model: $(READY) ## pretrain the embedded base again (about 90 minutes on on
 docs: $(READY) ## write the generated parts of README.md and docs/ again
 	$(BIN)/python -m pipeline.docs
 
-freeze: $(READY) ## remember the code of the dear stages, after raising VERSION where results can change
+freeze: $(READY) ## record the code of the expensive stages (raise VERSION first)
 	FREEZE=1 $(BIN)/python -m pytest -q tests/test_versions.py
 
 lock: $(READY) ## pin the packages that are installed now

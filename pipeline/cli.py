@@ -300,7 +300,9 @@ def show_verb(
 
 
 @app.command("ls")
-def ls_verb(what: Annotated[str, typer.Argument(help="recipes, tasks, models or artifacts.")], store: StoreFolder = Path()) -> None:
+def ls_verb(
+    what: Annotated[str, typer.Argument(metavar="recipes|tasks|models|artifacts", help="What to list.")], store: StoreFolder = Path()
+) -> None:
     """List recipes, tasks, models or artifacts."""
     views.show_list(out, what, store_at(store))
 

@@ -27,7 +27,7 @@ WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are estimated, not measured. GB: the least a job needs. Hours: at
 {100 * UTILIZATION:.0f} % of a card's limit, of which published runs reach 21 to 54 %. "-": does not
-fit. "<=": a bound from the longest prompts, since nothing is prepared yet.
+fit. "<=": an upper bound from the longest prompts; the data are not prepared.
 "after 5": the last of what a job waits for."""
 
 
