@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from pipeline.config import yaml_text
+from pipeline.config import data_paths, yaml_text
 from pipeline.config.schema import (
     Compare,
     Cost,
@@ -102,7 +102,7 @@ class Recipe(Section):
 
     def points(self, location: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
         """Every point of the sweep, with the recipe at that point, which has no sweep; errors begin with `location`."""
-        unswept = self.model_dump(exclude={"sweep"}, exclude_unset=True)
+        unswept = self.model_dump(exclude={"sweep", "tasks"}, exclude_unset=True) | {"tasks": self.tasks}
         points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
         return [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
 
@@ -127,11 +127,21 @@ def load(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, or is not a valid recipe.
     """
-    raw, parents = read_with_parents(path)
+    raw, files = read_with_parents(path)
+    parents = files[1:]
     location = f"{path} (extends {', '.join(map(str, parents))})" if parents else str(path)
     recipe = build(override(raw, changes or {}), location, path)
+    if "tasks" not in (changes or {}):
+        note_folders(recipe, next(file.parent for file in files if "tasks" in read(file)))
     recipe.points(location)  # a bad sweep value is a mistake now, not after an hour
     return recipe
+
+
+def note_folders(recipe: Recipe, folder: Path) -> None:
+    """Tell the data of a recipe's own tasks in which folder, besides the current one, they were looked for."""
+    for task in recipe.tasks:
+        if isinstance(task, InlineTask):
+            task.data.note_folder(folder)
 
 
 def shipped_files() -> list[Path]:
@@ -154,7 +164,7 @@ def shipped_as(path: Path) -> Path | None:
 
 
 def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any = None) -> tuple[dict[str, Any], list[Path]]:
-    """The keys of a file merged over those of the files that it extends (in a section, key by key), and the list of these files.
+    """The keys of a file merged over those of the files that it extends (in a section, key by key); and the file with all of these files.
 
     Args:
         children: the files that extend this one, the first one first.
@@ -166,14 +176,14 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
     if not os.path.isfile(path):  # unlike Path.is_file, it says no to a name that is too long
         path = shipped_as(path) or path
     try:
-        raw = located(read(path, loader=loader), path.parent)
+        raw = data_paths.located(read(path, loader=loader), path.parent)
     except RecipeError as error:
         if not children:
             raise
         raise RecipeError(f"{children[0]}: in what it extends: {error.problem}", error.remedy) from None
     parent = raw.pop("extends", None)
     if parent is None:
-        return raw, []
+        return raw, [path]
     if not isinstance(parent, str):
         raise RecipeError(f"{path}: extends must be the path of one recipe (it is {spell_value(parent)}).", "Write extends: _paper.yaml")
     parent_path = path.parent / parent
@@ -184,27 +194,13 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
     if parent_path.resolve() in [file.resolve() for file in (path, *children)]:
         raise RecipeError(f"{path}: extends leads back to {parent_path}.", "Take the key out of one of them.")
     parent_keys, ancestors = read_with_parents(parent_path, (path, *children), loader)
-    return merged(parent_keys, raw), [parent_path, *ancestors]
+    return merged(parent_keys, raw), [path, *ancestors]
 
 
 def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     """The keys of a recipe over those of its parent; sections that both have are merged key by key."""
     sections = {key for key in SECTIONS if isinstance(parent.get(key), dict) and isinstance(child.get(key), dict)}
     return {**parent, **child, **{key: {**parent[key], **child[key]} for key in sections}}
-
-
-def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The keys of a recipe with the data files of its tasks where they are: as written, else in the recipe's own folder."""
-    entries = raw.get("tasks")
-    for entry in entries if isinstance(entries, list) else []:
-        data = entry.get("data") if isinstance(entry, dict) else None
-        if not isinstance(data, dict) or data.get("hub"):
-            continue
-        for key in ("folder",) if data.get("folder") else ("train", "heldout"):
-            path = data.get(key)
-            if isinstance(path, str) and path and not Path(path).expanduser().exists() and (folder / path).exists():
-                data[key] = str(folder / path)
-    return raw
 
 
 def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:

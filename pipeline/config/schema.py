@@ -1,8 +1,9 @@
 """Defines each section of a recipe: every key with its type, its default and its meaning."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from pipeline import arms
 
@@ -50,6 +51,16 @@ class Data(Section):
     """Configuration of the hub data set, where it has several."""
     revision: str | None = None
     """Commit of the hub data set; without one, today's is used and recorded."""
+    _recipe_folder: Path | None = PrivateAttr(None)
+    """Where else than in the current folder its files were looked for; no key of a recipe."""
+
+    @property
+    def recipe_folder(self) -> Path | None:
+        return self._recipe_folder
+
+    def note_folder(self, folder: Path) -> None:
+        """Remember the folder of the recipe, for messages."""
+        self._recipe_folder = folder
 
 
 class InlineTask(Section):

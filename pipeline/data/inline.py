@@ -81,8 +81,9 @@ def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], locati
 def source_of(data: Data, split: str) -> Source:
     """The source of a split: a file, unless a hub data set or a folder is named."""
     if data.hub or data.folder:
-        return Source(split, hub=data.hub, config=data.config, revision=data.revision, folder=data.folder)
-    return Source(path=split)
+        names = data.model_dump(include={"hub", "config", "revision", "folder"})
+        return Source(split, **names, recipe_folder=data.recipe_folder)
+    return Source(path=split, recipe_folder=data.recipe_folder)
 
 
 def build_task(entry: InlineTask) -> Task:

@@ -15,6 +15,8 @@ from pipeline.data.task import Row, Source
 from pipeline.errors import DataError, suggest
 from pipeline.progress import say
 
+ANY = "-"
+"""Stands for a file of a folder that is missing."""
 SAVED_DATASET_MARKER = "state.json"
 """A file that `Dataset.save_to_disk` writes into the folder."""
 
@@ -116,8 +118,9 @@ def local_file(source: Source) -> Path:
     Raises:
         DataError: there is none, or its file type is unknown.
     """
+    other = source.recipe_folder
     if source.folder:
-        return file_of_split(Path(source.folder).expanduser(), source.split)
+        return file_of_split(Path(source.folder).expanduser(), source.split, other)
     path = Path(source.path or "").expanduser()
     if path.is_dir():
         remedy = f"Write folder: {path} under data, and the names of two of its splits as train and heldout."
@@ -125,31 +128,49 @@ def local_file(source: Source) -> Path:
     if not is_known(path.name):
         raise DataError(f"{path} is not a supported file type.", f"Known: {KNOWN_KINDS}.")
     if not path.is_file():
-        raise DataError(f"there is no file {path}.", suggest_path(path))
+        raise DataError(f"there is no file {path}{looked_in(path, other)}.", suggest_path(path, other))
     return path
 
 
-def suggest_path(path: Path) -> str:
-    """A remedy for a path that does not exist: the nearest one that does."""
+def looked_in(path: Path, other: Path | None) -> str:
+    """The two folders that a path was looked for in, where there are two."""
+    if other is None or path.is_absolute() or other.resolve() == Path.cwd():
+        return ""
+    return f", neither from {Path.cwd()} nor from {other.absolute()}"
+
+
+def suggest_path(path: Path, other: Path | None = None) -> str:
+    """A remedy for a path that does not exist: the nearest one that does, from the current folder or from another one."""
+    places = [path] if other is None or path.is_absolute() else [path, other / path]
+    for place in places:
+        if near := nearest_path(place):
+            return near
+    if not any(place.parent.is_dir() for place in places):
+        nor = f"Nor is there a folder {path.parent}; p" if path.name != ANY else "P"
+        return f"{nor}aths start at {Path.cwd()} or at the recipe's folder."
+    return " ".join(dict.fromkeys(listed_files(place.parent) for place in places if place.parent.is_dir()))
+
+
+def nearest_path(path: Path) -> str:
+    """A remedy that names the file or folder whose name is nearest; empty if none is near."""
     if not path.parent.is_dir():
         above = next((folder for folder in path.parent.parents if folder.is_dir()), Path())
         near = get_close_matches(str(path.parent), [str(folder) for folder in above.iterdir() if folder.is_dir()], n=1)
-        return (
-            f"Did you mean the folder '{near[0]}'?"
-            if near
-            else f"Nor is there a folder {path.parent}; paths start at {Path.cwd()} or at the recipe's folder."
-        )
-    files = sorted(file.name for file in path.parent.iterdir() if is_known(file.name))
-    near = get_close_matches(path.name, files, n=1)
-    if near:
-        return f"Did you mean '{path.with_name(near[0])}'?"
-    folder = "The current folder" if path.parent == Path() else f"The folder {path.parent}"
+        return f"Did you mean the folder '{near[0]}'?" if near else ""
+    near = get_close_matches(path.name, sorted(file.name for file in path.parent.iterdir() if is_known(file.name)), n=1)
+    return f"Did you mean '{path.with_name(near[0])}'?" if near else ""
+
+
+def listed_files(place: Path) -> str:
+    """The data files of a folder, in a sentence."""
+    files = sorted(file.name for file in place.iterdir() if is_known(file.name))
+    folder = "The current folder" if place == Path() else f"The folder {place}"
     return f"{folder} has {', '.join(files[:8])}." if files else f"{folder} has no data files ({KNOWN_KINDS})."
 
 
-def file_of_split(folder: Path, split: str) -> Path:
+def file_of_split(folder: Path, split: str, other: Path | None = None) -> Path:
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}.", suggest_path(folder / "-"))
+        raise DataError(f"there is no folder {folder}{looked_in(folder, other)}.", suggest_path(folder / ANY, other))
     if (folder / SAVED_DATASET_MARKER).exists():
         raise DataError(
             f"{folder} is one saved data set without splits.", "Save its splits together: DatasetDict(train=..., test=...).save_to_disk()."

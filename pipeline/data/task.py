@@ -45,6 +45,8 @@ class Source:
     """Patterns of files in the hub repository, where it declares no splits or only a loading script."""
     folder: str | None = None
     path: str | None = None
+    recipe_folder: Path | None = None
+    """Where else a folder or path was looked for, before it was taken from the current folder."""
     manual_file: ManualFile | None = None
     make: Callable[[str], Iterable[Row]] | None = None
     """`make(split)`, for embedded tasks."""

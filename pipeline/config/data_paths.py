@@ -1,0 +1,66 @@
+"""Finds the data files that a recipe names: from the current folder or from the recipe's own, and never by a guess between two."""
+
+from filecmp import cmp
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import RecipeError
+
+
+def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys of a recipe, with the data files of its tasks where they are: as written, else in `folder`, the recipe's own.
+
+    Raises:
+        RecipeError: both places hold such data, and their bytes differ.
+    """
+    entries = raw.get("tasks")
+    for entry in entries if isinstance(entries, list) else []:
+        data = entry.get("data") if isinstance(entry, dict) else None
+        if not isinstance(data, dict) or data.get("hub"):
+            continue
+        splits = [str(data.get(key)) for key in ("train", "heldout")] if data.get("folder") else []
+        for key in ("folder",) if splits else ("train", "heldout"):
+            if isinstance(path := data.get(key), str) and path:
+                data[key] = location(path, folder, splits)
+    return raw
+
+
+def location(path: str, folder: Path, splits: list[str]) -> str:
+    """Where a file is, or a folder with these splits; as written if it is nowhere.
+
+    Raises:
+        RecipeError: it is in the current folder and in `folder`, and the two differ.
+    """
+    here = Path(path).expanduser()
+    beside = folder / path
+    if here.is_absolute() or not beside.exists() or (here.exists() and here.samefile(beside)):
+        return path
+    ours = files_at(here, splits)
+    theirs = files_at(beside, splits)
+    if not ours:  # nothing there, or a folder without these splits, such as the store's own
+        return str(beside) if theirs or not here.exists() else path
+    if theirs and not is_equal(ours, theirs):
+        problem = (
+            f"{path} is both in the current folder and beside the recipe, and the two differ: {here.absolute()} and {beside.absolute()}."
+        )
+        raise RecipeError(problem, "Write the whole path of the one that is meant, or rename the other.")
+    return path
+
+
+def files_at(path: Path, splits: list[str]) -> dict[str, Path]:
+    """The file at a path, or by name the files of a folder that belong to its splits; empty unless every split is there."""
+    if not splits:
+        return {"": path} if path.exists() else {}
+    entries = [entry for entry in sorted(path.iterdir()) if entry.name.split(".")[0] in splits] if path.is_dir() else []
+    if {entry.name.split(".")[0] for entry in entries} != set(splits):
+        return {}
+    files = [file for entry in entries for file in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])]
+    return {str(file.relative_to(path)): file for file in files}
+
+
+def is_equal(one: dict[str, Path], other: dict[str, Path]) -> bool:
+    """Whether two sets of files have the same names and bytes."""
+    if one.keys() != other.keys():
+        return False
+    pairs = [(one[name], other[name]) for name in one]
+    return all(a.is_dir() == b.is_dir() and (a.is_dir() or cmp(a, b, shallow=False)) for a, b in pairs)
