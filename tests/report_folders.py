@@ -37,7 +37,7 @@ def files_from(write: Callable[[Path], Any]) -> Files:
 
 def row_of(example: Example) -> data_checks.Row:
     """An example of 90 prompt tokens and 4 target tokens."""
-    return data_checks.Row(f"row {example.id}", example, 90, 4, example.text)
+    return data_checks.Row(f"row {example.id}", example, 90, 4, original=example.text, uncut=example.text)
 
 
 def heldout(examples: list[Example]) -> tuple[Files, Row]:
