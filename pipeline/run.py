@@ -104,7 +104,7 @@ class DevicePool:
 
 
 def artifact_spec(job: Job, inputs: dict[str, Artifact]) -> ArtifactSpec:
-    version = stages.find(job.stage).version(job.params)
+    version = stages.find(job.stage).version(job.params, {name: artifact.facts for name, artifact in inputs.items()})
     return ArtifactSpec(job.stage, job.label, version, job.params, {name: artifact.digest for name, artifact in inputs.items()})
 
 

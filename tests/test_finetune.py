@@ -8,6 +8,7 @@ import random
 import pytest
 import torch
 
+from pipeline import stages
 from pipeline.engine import batching, generation, likelihood, training_state
 from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
@@ -241,18 +242,41 @@ def test_the_scale_is_the_same_at_every_rank(model, rank, rslora):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
-def test_the_only_step_of_a_run_has_the_full_rate(tmp_path, model, train_part, schedule):
-    facts, out = run(tmp_path, model, train_part, max_steps=1, warmup=0.03, schedule=schedule)
-    (row,) = csv.DictReader((out / "curve.csv").read_text("utf-8").splitlines())
-    assert facts["steps"] == 1
-    assert float(row["learning_rate"]) == tiny.FINETUNE["learning_rate"]
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_no_step_of_a_short_run_is_lost_to_the_warm_up(tmp_path, model, train_part, schedule, steps):
+    facts, out = run(tmp_path, model, train_part, max_steps=steps, warmup=0.5, schedule=schedule)
+    rates = [float(row["learning_rate"]) for row in csv.DictReader((out / "curve.csv").read_text("utf-8").splitlines())]
+    assert facts["steps"] == len(rates) == steps
+    assert rates[0] == tiny.FINETUNE["learning_rate"]
+    assert min(rates) > 0
 
 
 @pytest.mark.parametrize(
-    ("steps", "share", "warmup"), [(1, 0.03, 0), (1, 0.0, 0), (2, 0.03, 1), (2, 0.9, 2), (100, 0.03, 3), (101, 0.03, 4)]
+    ("steps", "share", "warmup"),
+    [(1, 0.03, 0), (1, 0.0, 0), (2, 0.03, 0), (3, 0.9, 0), (4, 0.03, 1), (4, 0.9, 4), (100, 0.03, 3), (101, 0.03, 4)],
 )
 def test_the_warm_up_is_a_share_of_the_steps(steps, share, warmup):
     assert training_state.warmup_steps(steps, share) == warmup
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_moved"),
+    [
+        ({"max_steps": 1}, False),  # such an adapter was refused as dead, so there is none
+        ({"max_steps": 2}, True),
+        ({"max_steps": 3}, True),
+        ({"max_steps": 4}, False),
+        ({"max_steps": 2, "warmup": 0.0}, False),
+        ({"batch_examples": 16}, True),
+        ({"batch_examples": 16, "epochs": 2}, False),
+    ],
+)
+def test_keys_move_only_where_the_warm_up_took_a_step(changes, is_moved):
+    """Of 48 examples, of which the plan knows only how many were asked for."""
+    params = tiny.FINETUNE | {"warmup": 0.03} | changes
+    version = stages.find("finetune").version(params, {"train": {"examples": 48}})
+    assert (version != finetune.VERSION) == is_moved
+    assert stages.find("finetune").version(params) == finetune.VERSION
 
 
 def test_a_target_that_is_not_there_is_named(tmp_path, model, train_part):

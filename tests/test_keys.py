@@ -103,6 +103,18 @@ def test_an_older_adapter_is_found_and_says_what_it_was_made_with(tmp_path, mode
     assert ArtifactSpec("finetune", "", opened.version, opened.params, opened.inputs).key == opened.key
 
 
+def test_a_short_run_has_a_version_of_its_own_and_is_found_by_it(tmp_path, model):
+    """How many steps a run has is known once its examples are: 40 of them, 16 at a time, are three."""
+    recipe = project.make(tmp_path, model["folder"])
+    stage_names = ["prepare", "prepare", "finetune"]
+    for changes, version in (({"finetune.batch_examples": 16}, "2, short runs without warm-up"), ({}, 2)):
+        assert project.carry_out(recipe, tmp_path, changes, {"finetune"}) == stage_names
+        assert project.carry_out(recipe, tmp_path, changes, {"finetune"}) == []
+        newest = max((tmp_path / "checkpoints").glob("*--*"), key=lambda folder: folder.stat().st_mtime)
+        assert Artifact.open(newest).version == version
+        stage_names = ["finetune"]
+
+
 def test_an_older_artifact_has_the_stage_and_inputs_of_today(tmp_path):
     store = Store(tmp_path / "data", tmp_path / "checkpoints")
     spec = ArtifactSpec("relevance", "pets", 1, {}, {"heldout": "1", "predictions": "2"})

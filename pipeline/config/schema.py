@@ -140,7 +140,7 @@ class Finetune(Section):
     learning_rate: PositiveFloat = 2e-4
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Fraction = 0.03
-    """Share of the steps over which the learning rate rises from zero."""
+    """Share of the steps over which the learning rate rises from zero; a run of up to three steps has no warm-up."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: PositiveFloat = 1.0
     batch_examples: PositiveInt = 16

@@ -41,9 +41,13 @@ def total_steps(count: int, params: dict[str, Any]) -> int:
     return min(steps, params["max_steps"]) if params["max_steps"] else steps
 
 
+SHORT_RUN = 3
+"""Optimizer steps up to which a run has no warm-up: its first step has the rate zero, and would be all or much of what there is."""
+
+
 def warmup_steps(steps: int, share: float) -> int:
-    """Optimizer steps over which the learning rate rises from zero; none where a run has one step, which would learn nothing."""
-    return 0 if steps == 1 else math.ceil(share * steps)
+    """Optimizer steps over which the learning rate rises from zero."""
+    return 0 if steps <= SHORT_RUN else math.ceil(share * steps)
 
 
 COUNTERS = ("micro_tokens", "step", "target_tokens", "tokens", "seconds", "curve", "best")

@@ -1,8 +1,9 @@
 """One file per stage, found by its name: data, training, predictions, comparison, report; a new stage (an export, say) is one more.
 
 A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (raised by hand when results can
-change; `gc` keeps its artifacts), `NEEDS`, what a job of it needs, and `DATA`, folders that it reads besides code. The other
-modules know of stages only what the table below holds. Imports every room below it, and no other stage.
+change, or by `version(params, facts)` for some jobs only; `gc` keeps its artifacts), `NEEDS`, what a job of it needs, and `DATA`,
+folders that it reads besides code. The other modules know of stages only what the table below holds. Imports every room below it,
+and no other stage.
 Start with `finetune.py`: `train()` is the training loop, top to bottom.
 """
 
@@ -12,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from pipeline.data import task
@@ -44,10 +45,15 @@ class Stage:
     def is_expensive(self) -> bool:
         return hasattr(self.module, "VERSION")
 
-    def version(self, params: Mapping[str, Any]) -> int | str:
-        """The version in a job's key: VERSION, or for a cheap stage the hash of its code, with no other tasks than those in params."""
+    def version(self, params: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> int | str:
+        """The version in a job's key: VERSION, or for a cheap stage the hash of its code, with no other tasks than those in params.
+
+        Args:
+            facts: by input. A stage's own `version(params, facts)` may tell apart by them the jobs that a change of code concerns.
+        """
         if self.is_expensive:
-            return int(self.module.VERSION)
+            own: int | str = self.module.version(params, facts) if hasattr(self.module, "version") else int(self.module.VERSION)
+            return own
         return code_version(
             self.file, frozenset(import_closure.strings_in(params)) & shipped_tasks(), tuple(getattr(self.module, "DATA", ()))
         )
