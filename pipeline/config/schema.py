@@ -72,6 +72,9 @@ class InlineTask(Section):
     """What the model is asked; `{column}` stands for a column of the row, `{messages[-2][content]}` for a turn of a chat."""
     target: str
     """The right answer; `{column}` stands for a column of the row, `{messages[-1][content]}` for the last turn of a chat."""
+    accepted: str = ""
+    """Further right answers: `{column}` stands for one entry after another of a list, as in `{answers[text]}`. A model is trained on
+    the target, and an answer is scored against the right one that it is closest to."""
     metrics: Annotated[tuple[str, ...], NonEmpty] = ("exact_match",)
     """Names of metrics; the task is judged by the first."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -81,7 +84,8 @@ class InlineTask(Section):
     labels: dict[str, Annotated[tuple[str, ...], NonEmpty]] = {}
     """Names for the numbers in a column: `{label: [negative, positive]}`."""
     defaults: dict[str, str] = {}
-    """What stands for a field that a row lacks or leaves empty: `{input: ""}`, `{"answers[text][0]": unanswerable}`."""
+    """What stands for a field that a row lacks or leaves empty: `{input: ""}`, `{"answers[text][0]": unanswerable}`. Where it is `""` for
+    the whole target, no answer is a right answer."""
     group: str = ""
     """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
     answer: Literal["text", "first_line", "choice", "number", "json"] = "text"

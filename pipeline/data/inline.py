@@ -14,10 +14,10 @@ from pipeline.data.task import Row, Source, Task
 from pipeline.data.templates import Field, Template, TemplateError
 from pipeline.errors import DataError, RecipeError, suggest
 from pipeline.scoring import parsers
-from pipeline.store.records import Example
+from pipeline.store.records import ACCEPTED, Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
-LATER_KEYS = ("decimal_mark", "span", "defaults", "cut")
+LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted")
 """Keys that artifacts were made without; they enter a key only where they are set."""
 
 
@@ -93,7 +93,7 @@ def build_task(entry: InlineTask) -> Task:
         train=(source_of(entry.data, entry.data.train),),
         heldout=(source_of(entry.data, entry.data.heldout),),
         example=example_maker(entry),
-        answer=PARSERS.get(entry.answer) or parsers.number_in(entry.decimal_mark),
+        answer=parser_of(entry),
         metrics=entry.metrics,
         max_new_tokens=entry.max_new_tokens,
         choices=entry.choices,
@@ -101,22 +101,52 @@ def build_task(entry: InlineTask) -> Task:
         decimal_mark=entry.decimal_mark,
         span=entry.span or Task.span,
         grounded="text" if entry.grounded else "",
+        accepted=accepted if entry.accepted else None,
+        may_be_empty=may_be_empty(entry),
     )
+
+
+def accepted(example: Example) -> list[str]:
+    return list(example.right_answers[1:])
+
+
+def parser_of(entry: InlineTask) -> Callable[[str, Example], str | None]:
+    """The parser that the entry names; where no answer is a right one, it reads a blank text as that."""
+    parse = PARSERS.get(entry.answer) or parsers.number_in(entry.decimal_mark)
+    return parsers.or_empty(parse) if may_be_empty(entry) else parse
+
+
+def may_be_empty(entry: InlineTask) -> bool:
+    """Whether the recipe says that a target may be empty: it consists of fields of which each has an empty default."""
+    fields = fields_of(entry.target)
+    rest = Template(entry.target, {}).parts if fields else []
+    is_bare = not any(isinstance(part, str) and part.strip() for part in rest)
+    return bool(fields) and is_bare and not any(entry.defaults.get(field.name, "-").strip() for field in fields)
 
 
 def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
     """The function that turns a row into an Example with an empty id, which `prepare` fills in."""
     prompt, target, group = (Template(text, entry.labels, entry.defaults) for text in (entry.prompt, entry.target, entry.group))
+    others = Template(entry.accepted, entry.labels) if entry.accepted else None
 
     def example(row: Row) -> Example:
         check_turns(target, row)
         right = target.fill(row)
-        if entry.choices and right and right not in entry.choices:
-            raise DataError(f"the target {right!r} is not one of the choices", f"Choices: {', '.join(entry.choices)}.")
-        extra = {CUT: prompt.span(row, entry.cut)} if entry.cut else {}
+        also = others_of(right, others.fill_each(row), may_be_empty(entry)) if others else []
+        for answer in (right, *also):
+            if entry.choices and answer and answer not in entry.choices:
+                raise DataError(f"the target {answer!r} is not one of the choices", f"Choices: {', '.join(entry.choices)}.")
+        extra: dict[str, Any] = {CUT: prompt.span(row, entry.cut)} if entry.cut else {}
+        extra |= {ACCEPTED: also} if also else {}
         return Example("", prompt.fill(row), right, entry.choices, group_of(group, row), extra)
 
     return example
+
+
+def others_of(right: str, entries: list[str], may_be_empty: bool) -> list[str]:
+    """The right answers besides the target, in their order, once; blank ones count only where no answer may be right."""
+    stripped = [entry if entry.strip() else "" for entry in entries]
+    return [entry for entry in dict.fromkeys(stripped) if entry != right and (entry or may_be_empty)]
 
 
 def check_turns(target: Template, row: Row) -> None:
@@ -146,6 +176,39 @@ def template_problems(entry: InlineTask) -> list[str]:
             continue
         if not fields and (text or name != "group"):
             problems.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")
+    return [*problems, *accepted_problems(entry), *empty_problems(entry)]
+
+
+def accepted_problems(entry: InlineTask) -> list[str]:
+    """Problems with several right answers to a row."""
+    if not entry.accepted:
+        return []
+    try:
+        count = len(Template(entry.accepted, {}).fields)
+    except TemplateError as error:
+        return [f"accepted: {error}."]
+    problems = [
+        f"metrics: {name} knows one right answer to a row, and accepted names more. Take another metric, or leave accepted out."
+        for name in entry.metrics
+        if name in metrics.ONE_RIGHT_ANSWER
+    ]
+    if count != 1:
+        problems.append(f"accepted must name one {{column}}, which holds a list of right answers (it is {entry.accepted!r}).")
+    return problems
+
+
+def empty_problems(entry: InlineTask) -> list[str]:
+    """Problems with targets that may be empty."""
+    if not may_be_empty(entry):
+        return []
+    cause = f"the defaults of {entry.target} make empty targets"
+    able = ", ".join(metrics.TAKES_EMPTY)
+    unable = [name for name in entry.metrics if name in metrics.inline_names() and name not in metrics.TAKES_EMPTY]
+    problems = [f"metrics: {name} cannot tell an empty target right, and {cause}. Take {able}." for name in unable]
+    if entry.choices or entry.answer in ("choice", "json"):
+        kind = f"answer: {entry.answer}" if entry.answer in ("choice", "json") else "choices"
+        default = "{}" if entry.answer == "json" else "none"
+        problems.append(f"defaults: {cause}, and {kind} allows none. Give a default that is an answer, such as {default!r}.")
     return problems
 
 
@@ -180,7 +243,8 @@ def metric_problem(name: str, answer: str) -> str:
 
 def shared_fields(entry: InlineTask) -> list[str]:
     """Fields of the target that the prompt shows, in whole or in part, as the prompt names them."""
-    pairs = [(one, other) for one in fields_of(entry.prompt) for other in fields_of(entry.target) if one.column == other.column]
+    answers = [*fields_of(entry.target), *fields_of(entry.accepted)]
+    pairs = [(one, other) for one in fields_of(entry.prompt) for other in answers if one.column == other.column]
     nested = [one.name for one, other in pairs if all(key == same for key, same in zip(one.keys, other.keys, strict=False))]
     return list(dict.fromkeys(nested))
 
@@ -195,7 +259,8 @@ def label_names(entry: InlineTask) -> tuple[str, ...]:
 def used_columns(entry: InlineTask) -> dict[str, str]:
     """The columns that the templates use, each with the first template that does."""
     columns: dict[str, str] = {}
-    for name, text in (("prompt", entry.prompt), ("target", entry.target), ("group", entry.group)):
+    for name in ("prompt", "target", "accepted", "group"):
+        text = getattr(entry, name)
         columns |= {field.column: name for field in fields_of(text) if field.column not in columns}
     return columns
 

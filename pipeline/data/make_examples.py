@@ -12,7 +12,7 @@ from pipeline.data.task import Task
 from pipeline.errors import DataError, UserError
 from pipeline.metrics import numbers
 from pipeline.models.renderer import Renderer
-from pipeline.store.records import CHOICE_TOKENS, Example, Prompt
+from pipeline.store.records import ACCEPTED, CHOICE_TOKENS, Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
@@ -78,14 +78,23 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
         return BadRow("bad value", getattr(error, "problem", None) or str(error))
     if not example.text.strip():
         return BadRow("empty prompt", json.dumps(source_row.row, ensure_ascii=False, default=str))
-    if not example.target.strip():
+    if not example.target.strip() and not task.may_be_empty:
         return BadRow("empty target", json.dumps(source_row.row, ensure_ascii=False, default=str))
     if not is_text(example):
         return BadRow("malformed", f"half of a character pair, which no file can hold, in {example.text!r}")
-    if task.answer(example.target, example) is None:
-        mark = "; it can be read in two ways, so set decimal_mark in the task" if numbers.is_doubtful(example.target) else ""
-        return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {example.target}{mark}")
+    for answer in example.right_answers:
+        if task.answer(answer, example) is None:
+            mark = "; it can be read in two ways, so set decimal_mark in the task" if numbers.is_doubtful(answer) else ""
+            return BadRow("bad value", f"the task's parser finds no answer in the row's own target: {answer}{mark}")
     return example if example.id else replace(example, id=source_row.id)
+
+
+def marked(example: Example, render: Renderer, max_new_tokens: int, is_heldout: bool) -> Example:
+    """The example with what its split needs: room for the answers of a held-out one; of a training one the target alone is right."""
+    if is_heldout:
+        return with_room(with_care(example, render, example.choices), render, max_new_tokens)
+    extra = {name: value for name, value in example.extra.items() if name != ACCEPTED}
+    return with_care(replace(example, extra=extra), render, (example.target, *example.choices))
 
 
 def with_room(example: Example, render: Renderer, max_new_tokens: int) -> Example:
@@ -106,7 +115,7 @@ def longest_choice(render: Renderer, end: str, choices: tuple[str, ...]) -> int:
 def is_text(example: Example) -> bool:
     """Whether the example can be written as UTF-8; JSON input can hold unpaired surrogates."""
     try:
-        f"{example.id}{example.text}{example.target}{example.group}".encode()
+        f"{example.id}{example.text}{''.join(example.right_answers)}{example.group}".encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -96,6 +96,8 @@ class Task:
     """The meaning representation of an example, where answers are grounded in `slots`."""
     accepted: Callable[[Example], list[str]] | None = None
     """Correct answers besides the target; an answer may name whatever they name."""
+    may_be_empty: bool = False
+    """Whether a target may be empty, so that no answer is right."""
 
     @property
     def metric_options(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -55,7 +56,7 @@ class Field:
                 value = value[int(key)] if isinstance(value, list) else value[key]  # type: ignore[index]
             except (LookupError, TypeError, ValueError):
                 return None
-        return None if isinstance(value, float) and math.isnan(value) else value
+        return None if is_missing(value) else value
 
     def turns(self, row: Mapping[str, Any]) -> list[str]:
         """The roles of the conversation that the field picks a turn of; empty if it is none."""
@@ -121,9 +122,35 @@ class Template:
             return self.defaults[field.name]
         if value is None:
             raise KeyError(field.name)
+        return self.spelled(field, value)
+
+    def spelled(self, field: Field, value: Any) -> str:
         if field.column in self.labels and not field.keys:
             return label_of(value, field.column, self.labels[field.column])
         return value_text(value, field.name)
+
+    def fill_each(self, row: Mapping[str, Any]) -> list[str]:
+        """The text for each entry of the list that the only field holds; none for a list that is missing, nothing for a missing entry.
+
+        Raises DataError if the field holds no list, or an entry cannot be written.
+        """
+        (field,) = self.fields
+        entries = [entry for entry in listed_values(field.value(row), field.name) if not is_missing(entry)]
+        return ["".join(self.spelled(field, entry) if isinstance(part, Field) else part for part in self.parts) for entry in entries]
+
+
+def listed_values(value: Any, name: str) -> list[Any]:
+    """The entries of a list, which may be text in JSON, as CSV files hold it. Raises DataError if the value is none."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if value is not None and not isinstance(value, list | tuple):
+        raise DataError(f"{name} is {value!r}, where a list of right answers is expected")
+    return list(value or ())
+
+
+def is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def is_blank(value: Any) -> bool:

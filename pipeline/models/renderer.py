@@ -164,6 +164,8 @@ class Renderer:
 
     def leading(self, prompt: Prompt, answer: str) -> str:
         """The whitespace that leads an answer: its indentation as written, else what the join asks for."""
+        if not answer.strip():
+            return ""  # the end token follows the prompt
         before, space = self.join(prompt)
         own = indentation(answer)
         return (own.removeprefix(" ") if before.endswith(" ") else own) or space

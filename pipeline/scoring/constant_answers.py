@@ -8,8 +8,8 @@ LARGEST_SET = 100
 
 def answers(examples: list[Example]) -> list[str]:
     """All different targets, sorted, if the task has choices or only numeric targets; else none."""
-    targets = sorted({example.target for example in examples})
-    closed = all(example.choices for example in examples) or all(reads_as_number(target) for target in targets)
+    targets = sorted({answer for example in examples for answer in example.right_answers})
+    closed = all(example.choices for example in examples) or all(not target or reads_as_number(target) for target in targets)
     return targets if closed and 1 < len(targets) <= LARGEST_SET else []
 
 

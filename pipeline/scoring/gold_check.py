@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline import metrics
 from pipeline.metrics import numbers
-from pipeline.scoring import scoring
-from pipeline.scoring.scoring import AnswerParser
+from pipeline.scoring import right_answers
+from pipeline.scoring.right_answers import AnswerParser
 from pipeline.store.records import Example
 
 ALTERNATIVES = {"paper_rouge": "rougeL", "paper_class_name": "accuracy"}
@@ -25,8 +25,8 @@ def faults(names: Sequence[str], options: dict[str, Any], examples: list[Example
         metric = metrics.load(name, **options)
         if metric.reads not in ("answer", "text"):
             continue
-        gold = [scoring.gold_string(metric.reads, example, parse) for example in examples]
-        own = metric.compute(predictions=gold, references=gold, per_example=True)[f"{name}_per_example"]
+        gold = [text for example in examples for text in right_answers.gold_strings(metric.reads, example, parse)]
+        own = right_answers.best_scores(metric, gold, [[text] for text in gold]).values
         below = [text for text, score in zip(gold, own, strict=True) if score < 1 - 1e-9]
         if below:
             problem = f"{name} gives {len(below)} of {len(gold)} targets less than 1 against themselves, first {below[0]!r}."

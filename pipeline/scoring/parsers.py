@@ -50,6 +50,15 @@ def text(text: str, example: Example) -> str | None:
     return text.strip() or None
 
 
+def or_empty(parse: Callable[[str, Example], str | None]) -> Callable[[str, Example], str | None]:
+    """The parser for a task in which no answer may be right: blank text is that answer, and what cannot be read stays unread."""
+
+    def read(text: str, example: Example) -> str | None:
+        return parse(text, example) if text.strip() else ""
+
+    return read
+
+
 def first_line(text: str, example: Example) -> str | None:
     """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")

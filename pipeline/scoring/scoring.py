@@ -1,8 +1,6 @@
 """Scores predictions and compares arms: parsed answers, scores, lift, interval and test. Loads no model."""
 
-import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import metrics
-from pipeline.errors import ComparisonError, RecipeError
-from pipeline.scoring import answer_flags, constant_answers, stats
+from pipeline.errors import ComparisonError
+from pipeline.scoring import answer_flags, constant_answers, right_answers, stats
+from pipeline.scoring.right_answers import AnswerParser
 from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 from pipeline.store.score_types import (
@@ -23,6 +22,7 @@ from pipeline.store.score_types import (
     ConstantScore,
     CountsByArm,
     ExampleRow,
+    ExampleText,
     Lift,
     OtherArm,
     PairedRow,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
 Value = TypeVar("Value")
-AnswerParser = Callable[[str, Example], str | None]
-"""Reads the answer from a model's text; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,6 @@ class ParsedArm:
             "refused": by_flag["refused"],
             "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n,
         }
-
-    def metric_inputs(self, reads: str, examples: list[Example], parse: AnswerParser) -> list[str]:
-        """The string that a metric scores for each example; see Metric.reads."""
-        if reads == "text":
-            return [prediction.text for prediction in self.predictions]
-        if reads == "samples":
-            pairs = zip(self.predictions, examples, strict=True)
-            return [json.dumps([parse(text, example) or "" for text in prediction.samples]) for prediction, example in pairs]
-        return [answer or "" for answer in self.answers]
 
 
 @dataclass(frozen=True)
@@ -258,24 +247,11 @@ def score_metric(metric: "Metric", arms: list[ParsedArm], inputs: ComparisonInpu
 
 def measure(metric: "Metric", arms: list[ParsedArm], examples: list[Example], parse: AnswerParser) -> MetricScores:
     """Scores and statistics of one metric on any number of arms."""
-    inputs = [text for arm in arms for text in arm.metric_inputs(metric.reads, examples, parse)]
-    expected = [gold_string(metric.reads, example, parse) for example in examples]
-    # One call for all arms: evaluate spends milliseconds on each, whatever its size.
-    result = metric.compute(predictions=inputs, references=expected * len(arms), per_example=True, statistics=True)
-    values, statistics = (np.array(result[f"{metric.name}_{part}"]) for part in ("per_example", "statistics"))
-    reasons = result.get(f"{metric.name}_reasons", [])
-    reasons_by_arm = [reasons[start : start + len(examples)] for start in range(0, len(reasons), len(examples))]
-    return MetricScores(metric, values.reshape(len(arms), -1), statistics.reshape(len(arms), len(expected), -1), reasons_by_arm)
-
-
-def gold_string(reads: str, example: Example, parse: AnswerParser) -> str:
-    """The gold string that a metric compares an answer with; see Metric.reads. Raises RecipeError if the example has no tests to run."""
-    if reads in ("tests", "samples"):
-        if "tests" not in example.extra:
-            raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
-        return str(example.extra["tests"])
-    answer = parse(example.target, example) if reads == "answer" else None
-    return example.target if answer is None else answer
+    texts = [text for arm in arms for text in right_answers.input_strings(metric.reads, arm.predictions, arm.answers, examples, parse)]
+    golds = [right_answers.gold_strings(metric.reads, example, parse) for example in examples]
+    best = right_answers.best_scores(metric, texts, golds * len(arms))
+    reasons_by_arm = [best.reasons[start : start + len(examples)] for start in range(0, len(best.reasons), len(examples))]
+    return MetricScores(metric, best.values.reshape(len(arms), -1), best.statistics.reshape(len(arms), len(golds), -1), reasons_by_arm)
 
 
 def stacked_arms(scores: MetricScores, inputs: ComparisonInputs) -> stats.Arms:
@@ -340,11 +316,8 @@ def lenient(arms: list[ParsedArm], primary: "Metric", inputs: ComparisonInputs) 
     """See ComparisonResult.lenient; the rule is the metric `paper_contains`."""
     if primary.reads in ("tests", "samples"):
         return {}
-    rule = metrics.load("paper_contains")
-    targets = [example.target for example in inputs.examples]
-    pairs = [zip(arm.predictions, targets, strict=True) for arm in arms]
-    shares = by_arm([np.mean([rule.statistics(prediction.text, target)[0] for prediction, target in arm]) for arm in pairs], inputs)
-    return {name: float(share) for name, share in ({"base": shares["base"], "tuned": np.mean(shares["tuned"])} | shares["others"]).items()}
+    shares = by_arm([right_answers.share_that_contains(arm.predictions, inputs.examples) for arm in arms], inputs)
+    return {"base": shares["base"], "tuned": float(np.mean(shares["tuned"])), **shares["others"]}
 
 
 def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerParser) -> list[ConstantScore]:
@@ -352,10 +325,14 @@ def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerPars
     answers = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
     if not answers:
         return []
-    targets = [gold_string(metric.reads, example, parse) for example in examples]
-    inputs = [(parse(text, example) or "") if metric.reads == "answer" else text for text in answers for example in examples]
-    result = metric.compute(predictions=inputs, references=targets * len(answers), statistics=True)
-    sums = np.array(result[f"{metric.name}_statistics"]).reshape(len(answers), len(targets), -1).sum(axis=1)
+    golds = [right_answers.gold_strings(metric.reads, example, parse) for example in examples]
+    texts = []
+    for answer in answers:
+        predictions = [Prediction(example.id, answer, 0, "eos") for example in examples]
+        parsed = [parse(answer, example) for example in examples]
+        texts += right_answers.input_strings(metric.reads, predictions, parsed, examples, parse)
+    best = right_answers.best_scores(metric, texts, golds * len(answers))
+    sums = best.statistics.reshape(len(answers), len(golds), -1).sum(axis=1)
     rows: list[ConstantScore] = [
         {"answer": text, "score": float(score)} for text, score in zip(answers, metric.aggregate(sums), strict=True)
     ]
@@ -373,10 +350,14 @@ def smallest_effect(metric: "Metric", resampled: stats.Resampled) -> float:
 def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], inputs: ComparisonInputs) -> list[ExampleRow]:
     """See ComparisonResult.rows."""
     by_example = zip(*(arm_rows(number, arm, scores) for number, arm in enumerate(arms)), strict=True)
-    return [
-        {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices), **by_arm([*rows], inputs)}
-        for example, rows in zip(inputs.examples, by_example, strict=True)
-    ]
+    return [{**display_fields(example), **by_arm([*rows], inputs)} for example, rows in zip(inputs.examples, by_example, strict=True)]
+
+
+def display_fields(example: Example) -> ExampleText:
+    """What a reader sees of an example."""
+    row: ExampleText = {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)}
+    others = list(example.right_answers[1:])
+    return {**row, "accepted": others} if others else row
 
 
 def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[AnswerRow]:

@@ -163,10 +163,8 @@ class Draw:
             )
         elif len(self.selected) < self.requested and not self.is_copy(location, shortened, tally):
             self.cut += shortened.prompt != example.prompt
-            answers = example.choices if self.heldout_index is None else (example.target, *example.choices)
-            marked = make_examples.with_care(shortened, render, answers)
-            if self.heldout_index is None:
-                marked = make_examples.with_room(marked, render, self.params["max_new_tokens"])
+            is_heldout = self.heldout_index is None
+            marked = make_examples.marked(shortened, render, self.params["max_new_tokens"], is_heldout)
             self.selected.append(marked)
             self.rows.append(data_checks.Row(location, marked, *length, original=original.text, uncut=example.text))
 

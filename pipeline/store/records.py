@@ -47,7 +47,14 @@ class Example:
         """The prompt as one text."""
         return prompt_text(self.prompt)
 
+    @property
+    def right_answers(self) -> tuple[str, ...]:
+        """The target, and whatever else counts as right."""
+        return (self.target, *self.extra.get(ACCEPTED, ()))
 
+
+ACCEPTED = "accepted"
+"""Key in `extra` of a held-out example that has more than one right answer: a list of those besides the target."""
 CHOICE_TOKENS = "choice_tokens"
 """Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
 `prepare` writes it, and generation makes that much room."""

@@ -133,13 +133,19 @@ class AnswerRow(TypedDict):
     """By metric that explains failures."""
 
 
-class ExampleRow(ByArm[AnswerRow]):
-    """A row of a comparison's examples.jsonl: one held-out example with what every arm answered."""
+class ExampleText(TypedDict):
+    """What a reader sees of a held-out example."""
 
     id: str
     prompt: str
     target: str
     choices: list[str]
+    accepted: NotRequired[list[str]]
+    """Right answers besides the target, where there are any."""
+
+
+class ExampleRow(ExampleText, ByArm[AnswerRow]):
+    """A row of a comparison's examples.jsonl: one held-out example with what every arm answered."""
 
 
 class PairedRow(TypedDict):

@@ -8,7 +8,9 @@ function drawn(example, view) {
   const prompt = element("details", { class: "prompt" }, element("summary", null, marked(firstLine(example.prompt), query)));
   prompt.addEventListener("toggle", () => prompt.append(text(example.prompt, query)), { once: true });
   const boxes = grouped(example.arms.filter((arm) => view.arms.has(arm.name))).map((group) => said(group, example, view));
-  const target = element("section", { class: "side" }, element("h4", null, "Target"), text(example.target, query));
+  const target = element("section", { class: "side" }, element("h4", null, "Target"),
+    example.target ? text(example.target, query) : element("p", { class: "text none" }, "(empty)"));
+  if (example.accepted.length) target.append(element("p", { class: "read" }, "also right: ", marked(example.accepted.map((other) => other || "(empty)").join("; "), query)));
   const link = element("a", { href: `#${cell.cell}/${encodeURIComponent(example.id)}`, title: "Link to this example" }, example.id);
   const row = element("article", { class: "example", "data-id": example.id },
     element("header", null, element("h3", null, link), element("span", { class: look }, cell.classes[example.kind]),

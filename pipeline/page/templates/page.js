@@ -25,7 +25,7 @@ const HALF = 0.5;
 const AGAINST = [["target", "the target"], ["base", "the base"], ["", "nothing"]];
 
 function searched(example) {
-  if (!example.searchable) example.searchable = [example.id, example.prompt, example.target, ...example.arms.map((arm) => arm.text)].join("\n").toLowerCase();
+  if (!example.searchable) example.searchable = [example.id, example.prompt, example.target, ...example.accepted, ...example.arms.map((arm) => arm.text)].join("\n").toLowerCase();
   return example.searchable;
 }
 

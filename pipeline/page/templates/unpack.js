@@ -23,7 +23,7 @@ async function examplesOf(cell) {
     const base = arms[0], tuned = arms.slice(1, 1 + cell.seeds);
     const mean = tuned.reduce((sum, arm) => sum + arm.score, 0) / tuned.length;
     const gain = mean - base.score;
-    return { id: String(row.id), prompt: row.prompt, target: row.target, kind: kindOf(gain, base.score, cell), arms, base, mean, gain };
+    return { id: String(row.id), prompt: row.prompt, target: row.target, accepted: row.accepted || [], kind: kindOf(gain, base.score, cell), arms, base, mean, gain };
   });
   return cell.examples;
 }

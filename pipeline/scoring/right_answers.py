@@ -1,0 +1,98 @@
+"""Scores answers against every right answer to their example; the best of them counts."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import metrics
+from pipeline.errors import RecipeError
+from pipeline.store.records import Example, Prediction
+
+if TYPE_CHECKING:
+    from pipeline.metrics.base import Metric
+
+AnswerParser = Callable[[str, Example], str | None]
+"""Reads the answer from a model's text; None if there is none."""
+
+
+@dataclass(frozen=True)
+class BestScores:
+    """The score of each text against the right answer that it is closest to."""
+
+    values: NDArray[np.float64]
+    """(n,)."""
+    statistics: NDArray[np.float64]
+    """(n, k)."""
+    reasons: list[str]
+    """Why each text failed; empty if the metric does not say."""
+
+
+def gold_strings(reads: str, example: Example, parse: AnswerParser) -> list[str]:
+    """The gold strings that a metric compares an answer with, that of the target first; see Metric.reads.
+
+    Raises RecipeError if the example has no tests to run.
+    """
+    if reads in ("tests", "samples"):
+        if "tests" not in example.extra:
+            raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
+        return [str(example.extra["tests"])]
+    golds = []
+    for target in example.right_answers:
+        answer = parse(target, example) if reads == "answer" else None
+        golds.append(target if answer is None else answer)
+    return golds
+
+
+def input_strings(
+    reads: str, predictions: Sequence[Prediction], answers: Sequence[str | None], examples: Sequence[Example], parse: AnswerParser
+) -> list[str]:
+    """The string that a metric scores for each prediction; see Metric.reads."""
+    if reads == "text":
+        return [prediction.text for prediction in predictions]
+    if reads == "samples":
+        pairs = zip(predictions, examples, strict=True)
+        return [json.dumps([parse(text, example) or "" for text in prediction.samples]) for prediction, example in pairs]
+    rows = zip(predictions, answers, examples, strict=True)
+    return [unread(prediction.text, example) if answer is None else answer for prediction, answer, example in rows]
+
+
+def unread(text: str, example: Example) -> str:
+    """What stands for an answer that could not be read: nothing, or the text where nothing would be right."""
+    return text if "" in example.right_answers else ""
+
+
+def best_scores(metric: "Metric", texts: Sequence[str], golds: Sequence[Sequence[str]]) -> BestScores:
+    """Score texts, each against its own gold strings. Of equal scores the first counts."""
+    # One call for all: evaluate spends milliseconds on each, whatever its size.
+    pairs = [comparable(metric, text, gold) for text, right in zip(texts, golds, strict=True) for gold in right]
+    predictions, references = (list(column) for column in zip(*pairs, strict=True))
+    result = metric.compute(predictions=predictions, references=references, per_example=True, statistics=True)
+    values, statistics = (np.array(result[f"{metric.name}_{part}"]) for part in ("per_example", "statistics"))
+    ends = np.cumsum([len(right) for right in golds])
+    best = [end - len(right) + int(np.argmax(values[end - len(right) : end])) for end, right in zip(ends, golds, strict=True)]
+    reasons = result.get(f"{metric.name}_reasons", [])
+    return BestScores(values[best], statistics[best], [reasons[index] for index in best] if reasons else [])
+
+
+def comparable(metric: "Metric", text: str, gold: str) -> tuple[str, str]:
+    """Prediction and reference for a metric. Against an empty reference, of which no word can be right, only blank text is right."""
+    from pipeline.metrics.base import MeanMetric
+
+    if gold.strip() or not isinstance(metric, MeanMetric):
+        return text, gold
+    return ("wrong" if text.strip() else "right"), "right"
+
+
+def share_that_contains(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
+    """The share of texts that contain a right answer, by the rule of `paper_contains`; blank text alone contains an empty one."""
+    rule = metrics.load("paper_contains")
+
+    def is_met(text: str, right: str) -> float:
+        return rule.statistics(text, right)[0] if right.strip() else float(not text.strip())
+
+    pairs = zip(predictions, examples, strict=True)
+    return float(np.mean([max(is_met(prediction.text, right) for right in example.right_answers) for prediction, example in pairs]))
