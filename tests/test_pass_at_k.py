@@ -13,7 +13,7 @@ import pytest
 from pipeline import metrics
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.pass_at_1.pass_at_1 import program, unmeetable
+from pipeline.metrics.pass_at_1.pass_at_1 import program, with_tests, unmeetable
 from pipeline.metrics.pass_at_k.pass_at_k import estimate
 from pipeline.sandbox import sandbox
 from tests.tiny import SHARED
@@ -91,6 +91,11 @@ def test_wrong_code_fails_with_its_reason():
     assert result["pass_at_1"] == 0
 
 
+def together(reference):
+    """The same tests with a use of what a process has for itself, so that they run in the program's."""
+    return json.dumps({**json.loads(reference), "check": "import io\n" + json.loads(reference)["check"]})
+
+
 EQUAL = "class Anything:\n    def __eq__(self, other):\n        return True\n\n\n"
 FAKED = """
 def middle(xs):
@@ -132,7 +137,7 @@ CHECKS = {
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", FAKES)
 def test_a_program_that_passes_whatever_is_expected_does_not_pass(name, check):
-    result = compute("pass_at_1", [FAKES[name], WHOLE], [CHECKS[check]] * 2)
+    result = compute("pass_at_1", [FAKES[name], WHOLE], [together(CHECKS[check])] * 2)
     assert result["pass_at_1_reasons"] == ["passes any test", "passed"]
     assert result["pass_at_1_per_example"] == [0, 1]
 
@@ -181,8 +186,17 @@ def test_equal_programs_run_once(monkeypatch):
     metric = metrics.load("pass_at_1", workers=2)
     metric.compute(predictions=[WHOLE, WHOLE, BODY], references=[PROBLEM] * 3, per_example=True)
     assert metric.statistics(WHOLE, PROBLEM) == [1, 1]
-    control = unmeetable(PROBLEM)
-    assert ran == [program(WHOLE, PROBLEM), program(BODY, PROBLEM), program(WHOLE, control), program(BODY, control)]
+    assert ran == [with_tests(WHOLE, PROBLEM), with_tests(BODY, PROBLEM)]
+
+
+def test_tests_in_the_process_of_a_program_run_once_and_once_more_altered(monkeypatch):
+    ran, run_all = [], sandbox.run_all
+    monkeypatch.setattr(sandbox, "run_all", lambda programs, **options: ran.extend(programs) or run_all(programs, **options))
+    shared = together(PROBLEM)
+    metric = metrics.load("pass_at_1", workers=2)
+    metric.compute(predictions=[WHOLE, WHOLE, BODY], references=[shared] * 3, per_example=True)
+    control = unmeetable(shared)
+    assert ran == [program(WHOLE, shared), program(BODY, shared), program(WHOLE, control), program(BODY, control)]
 
 
 def test_properties_that_other_parts_rely_on():

@@ -6,7 +6,8 @@ the standard library and `isolation` only. Each of three processes starts the ne
     outer    makes the namespaces (a PID namespace holds for children only), starts the keeper and waits for its end
     keeper   process 1 of the new namespaces: builds the root file system, starts the program, watches it. When it ends
              the kernel kills every process inside, whatever session or process group they hide in.
-    program  drops all privileges, sets its limits, then runs the text
+    program  drops all privileges, sets its limits, then runs the text (`program.py`)
+    tests    the keeper's second child, made once it has read the tests, which the program's memory therefore never held (`tester.py`)
 """
 
 import contextlib
@@ -16,11 +17,11 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from typing import Any, NoReturn
 
-from pipeline.sandbox import isolation
+from pipeline.sandbox import isolation, program, tester, values
+from pipeline.sandbox.reasons import reported
 
 OUTPUT_TAIL_BYTES = 2000
 """Number of trailing bytes of output in the report."""
@@ -28,15 +29,12 @@ POLL_SECONDS = 0.02
 """Seconds between two checks of the processes of a program."""
 FAST_POLL_SECONDS = 0.001
 """The same once all its streams are closed and it is about to end."""
-NO_START = 70
-OPEN_FILES = 64
-QUOTA_ERRORS = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
-FIXED_REASONS = {"assertion failed", "syntax error", "memory limit", "file limit", "process limit", "early exit"}
 
 
 def main() -> NoReturn:
-    job = json.loads(b"".join(iter(lambda: os.read(0, 1 << 16), b"")))
-    answer, null = os.dup(1), os.open("/dev/null", os.O_RDWR)
+    job = json.loads(values.receive(0) or b"")
+    # The tests stay in the pipe until the program is a process: its memory is a copy of this one's.
+    tests_read, answer, null = os.dup(0), os.dup(1), os.open("/dev/null", os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     os.umask(0o022)
@@ -46,7 +44,7 @@ def main() -> NoReturn:
             isolation.enter(job)
         else:
             isolation.call("prctl", isolation.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        report = supervise(job)
+        report = supervise(job, tests_read)
     except OSError as error:
         report = {"broken": f"{error.strerror} ({error.filename})" if error.filename else str(error)}
     if not job["jailed"]:
@@ -55,36 +53,64 @@ def main() -> NoReturn:
     os._exit(0)
 
 
-def supervise(job: dict[str, Any]) -> dict[str, Any]:
-    """Start the program and monitor it to its end. Raises OSError if it cannot be started."""
+def supervise(job: dict[str, Any], tests_read: int) -> dict[str, Any]:
+    """Start the program and its tests, and monitor them to their end. Raises OSError if the program cannot be started."""
     output_read, output_write = os.pipe()
     token_read, token_write = os.pipe()
     report_read, report_write = os.pipe()
+    replies_read, replies_write = os.pipe()
     started = time.monotonic()
     pid = os.fork()
     if not pid:
         try:
-            become_program(job, output_write, token_read, report_write)
+            program.become_program(job, output_write, token_read, report_write, replies_write)
         finally:
-            os._exit(NO_START)
-    for fd in (output_write, token_read, report_write):
+            os._exit(program.NO_START)
+    for fd in (token_read, report_write, replies_write):
         os.close(fd)
+    monitor = ProcessMonitor(pid, {output_read: b"", report_read: b""}, output_read, started + job["seconds"])
     # Made after the fork: the program's memory never holds it before it has come to its end.
     token = os.urandom(16).hex().encode()
-    with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
-        os.write(token_write, token)
-    monitor = ProcessMonitor(pid, {output_read: b"", report_read: b""}, output_read, started + job["seconds"])
+    if job["tested"]:
+        start_tests(job, monitor, tests_read, output_write, (token_write, replies_read))
+    else:
+        with contextlib.suppress(BrokenPipeError):  # a quick program may have ended already; its report is still to be read
+            os.write(token_write, token)
+    os.close(output_write)
     reason = monitor.until_the_end(job)
     seconds = time.monotonic() - started
     message = monitor.read[report_read]
     if not message.startswith(b"ready\n") and not reason:
         raise OSError(errno.EPERM, message.decode("utf-8", "replace") or "it ended before it began", "limits")
-    reason = reason or exit_reason(monitor.status, message.removeprefix(b"ready\n"), token)
+    reason = (
+        reason or monitor.verdict() or exit_reason(monitor.status(), message.removeprefix(b"ready\n"), None if job["tested"] else token)
+    )
     return {"reason": reason, "seconds": seconds, "output": monitor.read[output_read].decode("utf-8", "replace")}
 
 
+def start_tests(job: dict[str, Any], monitor: "ProcessMonitor", tests_read: int, output_write: int, channel: tuple[int, int]) -> None:
+    """Read the tests and run them in a process whose memory and files the program cannot open."""
+    isolation.call("prctl", isolation.PR_SET_DUMPABLE, 0, 0, 0, 0)
+    tests = json.loads(values.receive(tests_read) or b"")
+    verdict_read, verdict_write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            requests, replies, verdict = program.keep_streams(output_write, 20, [*channel, verdict_write])
+            program.confine(job)
+            isolation.call("prctl", isolation.PR_SET_DUMPABLE, 0, 0, 0, 0)
+            reason, text = tester.run_tests(tests, requests, replies)
+            os.write(2, text.encode("utf-8", "replace"))
+            os.write(verdict, f"{reason[:200].replace(chr(10), ' ')}\n".encode("utf-8", "replace"))
+        finally:
+            os._exit(0)
+    for fd in (*channel, verdict_write):
+        os.close(fd)
+    monitor.watch_tests(pid, verdict_read)
+
+
 class ProcessMonitor:
-    """Watches the running program: its output (the last bytes) and whether it has ended."""
+    """Watches the running program and its tests: the output (the last bytes) and whether it is known how they ended."""
 
     def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float) -> None:
         self.pid = pid
@@ -93,10 +119,30 @@ class ProcessMonitor:
         self.deadline = deadline
         self.open = set(read)
         self.written = 0
-        self.status = 0
+        self.statuses: dict[int, int] = {}
+        self.tests_pid = self.verdict_read = -1
         self.parent = os.getppid()
         for fd in read:
             os.set_blocking(fd, False)
+
+    def watch_tests(self, pid: int, verdict_read: int) -> None:
+        self.tests_pid = pid
+        self.verdict_read = verdict_read
+        self.read[verdict_read] = b""
+        self.open.add(verdict_read)
+        os.set_blocking(verdict_read, False)
+
+    def verdict(self) -> str:
+        """What the tests report: "passed" or why not; empty if they do not know."""
+        message = self.read.get(self.verdict_read, b"")
+        known = message.decode("utf-8", "replace").rstrip("\n")
+        if not message.endswith(b"\n") or known == tester.LOST:
+            return ""
+        return known if known in ("passed", tester.CANNOT_SEND) else reported(message) or "early exit"
+
+    def status(self) -> int:
+        """How the program ended, or else its tests."""
+        return self.statuses.get(self.pid, self.statuses.get(self.tests_pid, 0))
 
     def until_the_end(self, job: dict[str, Any]) -> str:
         """The limit that the program exceeded; empty if it ended by itself."""
@@ -138,17 +184,17 @@ class ProcessMonitor:
         return self.written <= max_bytes
 
     def reap(self) -> bool:
-        """Collect the dead, orphans too; True once the program itself is among them."""
+        """Collect the dead, orphans too; True once the program is among them, or its tests have come to an end of their own."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return True
-            if pid == self.pid:
-                self.status = status
-                return True
             if not pid:
-                return False
+                break
+            self.statuses[pid] = status
+        tests_died = self.tests_pid in self.statuses and not self.read[self.verdict_read]
+        return self.pid in self.statuses or tests_died or bool(self.verdict())
 
 
 def exceeded_limit(job: dict[str, Any]) -> str:
@@ -198,116 +244,12 @@ def kill_rest() -> None:
             pass
 
 
-def exit_reason(status: int, message: bytes, token: bytes) -> str:
-    """The reason, as listed in sandbox.py. What the program reports of itself is trusted only if it is not a pass."""
+def exit_reason(status: int, message: bytes, token: bytes | None) -> str:
+    """The reason, as listed in sandbox.py. What the program reports of itself is a pass only if it is the `token`, where it has one."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return {"SIGXCPU": "time limit", "SIGXFSZ": "file limit"}.get(name, f"killed: {name}")
     if code == 0:
-        return "passed" if message == token else "early exit"
-    reported_reason = "".join(c if c.isprintable() else " " for c in message.decode("utf-8", "replace"))[:120]
-    return reported_reason if reported_reason in FIXED_REASONS or reported_reason.startswith("error: ") else "early exit"
-
-
-def become_program(job: dict[str, Any], output_write: int, token_read: int, report_write: int) -> NoReturn:
-    """Turn this process into the program: set up streams, drop privileges, set limits, run the text."""
-    os.setsid()
-    os.dup2(output_write, 1)
-    os.dup2(output_write, 2)
-    # Unpredictable descriptors, above those that a program gets when it opens files.
-    descriptor = 20 + os.urandom(1)[0] % 40
-    token_read, report_write = os.dup2(token_read, descriptor, inheritable=False), os.dup2(report_write, descriptor + 1, inheritable=False)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd not in (0, 1, 2, token_read, report_write):
-            os.closerange(fd, fd + 1)
-    try:
-        if job["jailed"]:
-            isolation.give_up_rights()
-        set_limits(job)
-    except OSError as error:
-        os.write(report_write, str(error).encode())
-        os._exit(NO_START)
-    os.write(report_write, b"ready\n")
-    run_program(job["program"], token_read, report_write)
-
-
-def set_limits(job: dict[str, Any]) -> None:
-    cpu = job["cpu_seconds"]
-    limits = {
-        resource.RLIMIT_CPU: (cpu, cpu + 1),
-        resource.RLIMIT_AS: (job["memory"],) * 2,
-        resource.RLIMIT_FSIZE: (job["file"],) * 2,
-        resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
-        resource.RLIMIT_CORE: (0, 0),
-        resource.RLIMIT_MEMLOCK: (0, 0),
-        resource.RLIMIT_MSGQUEUE: (0, 0),
-    }
-    if job["jailed"]:  # without a jail it would count every process of the user on the machine
-        limits[resource.RLIMIT_NPROC] = (job["processes"],) * 2
-    for which, (soft, hard) in limits.items():
-        ceiling = resource.getrlimit(which)[1]
-        bound = [value if ceiling == resource.RLIM_INFINITY else min(value, ceiling) for value in (soft, hard)]
-        resource.setrlimit(which, (bound[0], bound[1]))
-
-
-def run_program(text: str, token_read: int, report_write: int) -> NoReturn:
-    """Run the text as a module called "program", so that a block under `if __name__ == "__main__"` is left out."""
-    read = os.read
-    write = os.write
-    leave = os._exit
-    getpid = os.getpid
-    own_pid = os.getpid()
-    module = type(sys)("program")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "pipeline"]:
-        del sys.modules[name]
-    sys.modules["program"] = module
-    sys.argv = ["program"]
-    compiled = False
-    try:
-        code = compile(text, "<program>", "exec", dont_inherit=True)
-        compiled = True
-        exec(code, module.__dict__)
-    except BaseException as error:
-        if getpid() == own_pid:
-            write(report_write, (reason_of(error) if compiled else "syntax error").encode("utf-8", "replace"))
-            print_traceback(error)
-        leave(1)
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        pass
-    if getpid() == own_pid:  # a fork of the program does not report for it
-        write(report_write, read(token_read, 32))
-    leave(0)
-
-
-def reason_of(error: BaseException) -> str:
-    """The reason for an exception, as listed in sandbox.py."""
-    if isinstance(error, AssertionError):
-        return "assertion failed"
-    if isinstance(error, SystemExit):
-        return "early exit"
-    if isinstance(error, MemoryError):
-        return "memory limit"
-    if isinstance(error, OSError) and error.errno in QUOTA_ERRORS:
-        return "file limit"
-    try:
-        message = str(error)[:200].partition("\n")[0]
-    except BaseException:
-        message = ""
-    if isinstance(error, BlockingIOError) or "start new thread" in message:
-        return "process limit"
-    return f"error: {type(error).__name__}: {message}"[:120]
-
-
-def print_traceback(error: BaseException) -> None:
-    """Print the traceback into the program's own output, as Python would."""
-    try:
-        sys.stdout.flush()
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # without our own frame
-        sys.excepthook(type(error), error, error.__traceback__)
-        sys.stderr.flush()
-    except BaseException:
-        pass
+        return "passed" if token and message == token else "early exit"
+    return reported(message) or "early exit"

@@ -10,13 +10,19 @@ Each program is a Python process of its own with the standard library and nothin
 
 It works for root and for ordinary users. Where the kernel or a container forbids user namespaces, `run` refuses.
 
-A program has passed if it ran to its last line: a keeper outside of it then hands it a random word, made after its start,
-which it must give back before it exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. The harness
-of the program and the program share one interpreter, though, as its checks must: one that goes looking for the harness in
-the frames or the open files of the process can give the word back itself, and one whose answers equal everything meets
-every check. The metrics therefore run what passes once more, with checks that no answer meets, in a process of its own:
-who passes these as well has not passed. What remains is a program that reads its own checks in the memory of its process
-and tells the two runs apart; nothing that shares an interpreter with its checks can be kept from that. The isolation around
+A program with tests of its own to pass (`ProgramAndTests`) runs in one process and its tests in another, which the program can
+neither read nor write, see `tester.py`: the tests send it the arguments of their calls, take plain values back and compare
+them there. What they expect is never in the program's memory, at no time, and what it returns equals nothing but itself. What
+remains: an answer that can be guessed from the arguments; tests that ask the program's own functions or objects for a verdict
+(`assert is_sorted(f(x))`, where `is_sorted` is its own, too); an object of its own class that is compared to another of its own.
+
+Tests that hand over functions of their own, derive classes from the program's, catch its exceptions by name, or look at
+streams, modules, files or random states run in its process (`separate.py`). A text that is run alone has passed if it ran to
+its last line: a keeper outside of it then hands it a random word, made after its start, which it must give back before it
+exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. One that goes looking for the harness in the frames
+or the open files of the process can give the word back itself, though, and one whose answers equal everything meets every
+check. The metrics therefore run what passes so once more, with checks that no answer meets: who passes these as well has not
+passed. What remains there is a program that reads its own checks in memory and tells the two runs apart. The isolation around
 the process holds against all of them.
 
 Reasons: "passed", "assertion failed", "error: TYPE: message", "syntax error", "early exit", "time limit", "memory limit",
@@ -34,8 +40,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import MachineError
+from pipeline.sandbox import values
+from pipeline.sandbox.separate import library_modules, replaced_builtins
 
 GRACE = 60.0
 """Seconds that the start and end of the child may take on a busy machine, besides the time of the program."""
@@ -65,6 +74,18 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class ProgramAndTests:
+    """A program and tests that are run apart from it, see tester.py."""
+
+    program: str
+    tests: str
+    helpers: str = ""
+    """A text whose functions the tests may use besides the program's."""
+    entry: str = ""
+    """The name of the function under test, which is the program's even if `helpers` define it."""
+
+
+@dataclass(frozen=True)
 class Result:
     passed: bool
     reason: str
@@ -74,7 +95,7 @@ class Result:
     """The end of its output, with the traceback of the error that ended it."""
 
 
-def run(program: str, limits: Limits = Limits(), unsafe: bool = False) -> Result:
+def run(program: str | ProgramAndTests, limits: Limits = Limits(), unsafe: bool = False) -> Result:
     """Run the text of a Python program to its end or to a limit; no trace of it is left afterwards.
 
     With `unsafe` it runs even without isolation: then only the process limits hold, and the program can read and write all that
@@ -90,7 +111,7 @@ def run(program: str, limits: Limits = Limits(), unsafe: bool = False) -> Result
 
 
 def run_all(
-    programs: Sequence[str],
+    programs: Sequence[str | ProgramAndTests],
     limits: Limits = Limits(),
     unsafe: bool = False,
     workers: int | None = None,
@@ -112,11 +133,14 @@ def available() -> str:
     return "" if result.passed else f"a first program failed in it: {result.reason}"
 
 
-def start(program: str, limits: Limits, jailed: bool) -> Result:
+def start(program: str | ProgramAndTests, limits: Limits, jailed: bool) -> Result:
     """Start one child, send it the job and read its report."""
     with tempfile.TemporaryDirectory(prefix="loralift-") as folder:
         folder = str(Path(folder).resolve())
-        job = {"program": program, "folder": folder, "jailed": jailed, **asdict(limits)}
+        tests = program if isinstance(program, ProgramAndTests) else None
+        text = program.program if isinstance(program, ProgramAndTests) else program
+        job = {"program": text, "tested": bool(tests), "folder": folder, "jailed": jailed, **asdict(limits)}
+        messages = [json.dumps(message).encode() for message in (job, to_run_apart(tests) if tests else {})]
         home = "/tmp" if jailed else folder
         # A fixed hash seed: a program must not pass on one day and fail on the next by the order of a set.
         environment = {"HOME": home, "TMPDIR": home, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0"}
@@ -124,13 +148,26 @@ def start(program: str, limits: Limits, jailed: bool) -> Result:
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd=folder, start_new_session=True) as child:
             try:
-                report, stderr = child.communicate(json.dumps(job).encode(), limits.seconds + GRACE)
+                report, stderr = child.communicate(
+                    b"".join(values.LENGTH.pack(len(message)) + message for message in messages), limits.seconds + GRACE
+                )
             except subprocess.TimeoutExpired:
                 return Result(False, "time limit", limits.seconds, "")
             finally:
                 if child.poll() is None:
                     os.killpg(child.pid, signal.SIGKILL)
     return read(report, stderr, child.returncode)
+
+
+def to_run_apart(tests: ProgramAndTests) -> dict[str, Any]:
+    """What the process of the tests needs."""
+    return {
+        "tests": tests.tests,
+        "helpers": tests.helpers,
+        "entry": tests.entry,
+        "modules": library_modules(tests.tests),
+        "replaced": [tests.entry, *replaced_builtins(tests.tests)],
+    }
 
 
 def read(output: bytes, stderr: bytes, status: int) -> Result:

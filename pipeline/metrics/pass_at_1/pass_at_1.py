@@ -4,12 +4,15 @@ import abc
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
 from pipeline.sandbox import sandbox
+from pipeline.sandbox.separate import separable
+from pipeline.sandbox.tester import CANNOT_SEND
 
 PASSES_ANY = "passes any test"
 """The reason of a program that passes its tests, and tests that no answer meets as well."""
@@ -26,8 +29,7 @@ class CodeMetric(MeanMetric):
         """`unsafe` runs the code even on a machine without a sandbox; `workers` programs run at a time, by default one a processor."""
         self.unsafe = unsafe
         self.workers = workers
-        self.ran: dict[str, sandbox.Result] = {}
-        self.controls: dict[str, str] = {}
+        self.ran: dict[tuple[str, str], sandbox.Result] = {}
         super().__init__(**options)
 
     @abc.abstractmethod
@@ -49,34 +51,40 @@ class CodeMetric(MeanMetric):
     def results(self, prediction: str, reference: str) -> list[sandbox.Result]:
         wanted = self.programs(prediction, reference)
         self.run(wanted)
-        return [self.ran[text] for text in wanted]
+        return [self.ran[key] for key in wanted]
 
-    def programs(self, prediction: str, reference: str) -> list[str]:
-        control = unmeetable(reference)
-        texts = [program(code, reference) for code in self.samples(prediction)]
-        if control:
-            self.controls |= {text: program(code, control) for text, code in zip(texts, self.samples(prediction), strict=True)}
-        return texts
+    def programs(self, prediction: str, reference: str) -> list[tuple[str, str]]:
+        """Code and reference of each sample."""
+        parts(reference)
+        return [(code, reference) for code in self.samples(prediction)]
 
-    def run(self, programs: list[str]) -> None:
-        """Run each new program once, and those that pass once more with tests that no answer meets, which it must fail."""
-        new = [text for text in dict.fromkeys(programs) if text not in self.ran]
-        if not new:
-            return
-        self.ran |= zip(new, self.run_all(new), strict=True)
-        doubted = [text for text in new if self.ran[text].passed and text in self.controls]
-        for text, control in zip(doubted, self.run_all([self.controls[text] for text in doubted]), strict=True):
+    def run(self, programs: list[tuple[str, str]]) -> None:
+        """Run each new program once: with its tests in a process of their own where they can be, else with them in its own."""
+        new = [key for key in dict.fromkeys(programs) if key not in self.ran]
+        apart = {key: tests for key in new if (tests := with_tests(*key))}
+        self.ran |= zip(apart, self.run_all(list(apart.values())), strict=True)
+        self.run_together([key for key in new if key not in apart or self.ran[key].reason == CANNOT_SEND])
+
+    def run_together(self, programs: list[tuple[str, str]]) -> None:
+        """Run programs with their tests in one process, and those that pass once more with tests that no answer meets.
+
+        Who passes these as well has not passed.
+        """
+        self.ran |= zip(programs, self.run_all([program(*key) for key in programs]), strict=True)
+        controls = {(code, reference): program(code, unmeetable(reference)) for code, reference in programs if unmeetable(reference)}
+        doubted = [key for key in controls if self.ran[key].passed]
+        for key, control in zip(doubted, self.run_all([controls[key] for key in doubted]), strict=True):
             if control.passed:
-                self.ran[text] = replace(self.ran[text], passed=False, reason=PASSES_ANY)
+                self.ran[key] = replace(self.ran[key], passed=False, reason=PASSES_ANY)
 
-    def run_all(self, programs: list[str]) -> list[sandbox.Result]:
+    def run_all(self, programs: Sequence[str | sandbox.ProgramAndTests]) -> list[sandbox.Result]:
         return sandbox.run_all(programs, unsafe=self.unsafe, workers=self.workers) if programs else []
 
     def _compute(
         self, predictions: list[str], references: list[str], per_example: bool = False, statistics: bool = False
     ) -> dict[str, Any]:
         pairs = list(zip(predictions, references, strict=True))
-        self.run([text for pair in pairs for text in self.programs(*pair)])
+        self.run([key for pair in pairs for key in self.programs(*pair)])
         result = super()._compute(predictions, references, per_example, statistics)
         if per_example:
             result[f"{self.name}_reasons"] = [self.reason(self.results(*pair)) for pair in pairs]
@@ -114,12 +122,25 @@ def program(code: str, reference: str) -> str:
     Raises:
         DataError: the reference is not of this form.
     """
-    prefix, check, entry = parts(reference)
+    return f"{code_of(code, reference)}\n{parts(reference)[1]}"
+
+
+def code_of(code: str, reference: str) -> str:
+    """The program without its tests."""
+    prefix, _, entry = parts(reference)
     if entry and defines(code, entry):
         prefix = re.split(definition(entry), prefix, maxsplit=1, flags=re.MULTILINE)[0]
     whole = f"{prefix}{code}"
     future = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)  # must come first, wherever the code has put it
-    return "".join([*future.findall(whole), future.sub("", whole), "\n", check])
+    return "".join([*future.findall(whole), future.sub("", whole)])
+
+
+def with_tests(code: str, reference: str) -> sandbox.ProgramAndTests | None:
+    """The program and its tests for two processes; None for tests that must share one with it."""
+    prefix, check, entry = parts(reference)
+    if not separable(check):
+        return None
+    return sandbox.ProgramAndTests(code_of(code, reference), check, prefix, entry)
 
 
 def unmeetable(reference: str) -> str:
