@@ -13,7 +13,7 @@ import pytest
 from pipeline import metrics
 from pipeline.errors import DataError
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.pass_at_1.pass_at_1 import program, with_tests, unmeetable
+from pipeline.metrics.pass_at_1.pass_at_1 import program, unmeetable, with_tests
 from pipeline.metrics.pass_at_k.pass_at_k import estimate
 from pipeline.sandbox import sandbox
 from tests.tiny import SHARED

@@ -13,6 +13,7 @@ import pytest
 from pipeline import stages
 from pipeline.data import task
 from pipeline.lora_land import published
+from pipeline.sandbox import values
 from pipeline.store import import_closure
 
 PIPELINE = Path(__file__).parents[1] / "pipeline"
@@ -114,7 +115,14 @@ def test_what_is_loaded_by_name_is_known():
         assert ("tasks/boolq.py" in closure) == ("data/task.py" in closure), stage.name
         assert "tasks/viggo.py" not in closure
     by_hand = {"data/task.py", "stages/__init__.py"}
-    assert {relative(path) for path in PIPELINE.rglob("*.py") if "import_module(" in path.read_text("utf-8")} == by_hand
+    of_python = {"sandbox/values.py"}  # modules of the standard library alone: test_modules_of_this_package_are_not_loaded_by_name
+    assert {relative(path) for path in PIPELINE.rglob("*.py") if "import_module(" in path.read_text("utf-8")} == by_hand | of_python
+
+
+def test_modules_of_this_package_are_not_loaded_by_name():
+    assert values.library_module("collections.abc").__name__ == "collections.abc"
+    with pytest.raises(ModuleNotFoundError):
+        values.library_module("pipeline.errors")
 
 
 PARAMS = {

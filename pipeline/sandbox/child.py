@@ -135,10 +135,10 @@ class ProcessMonitor:
     def verdict(self) -> str:
         """What the tests report: "passed" or why not; empty if they do not know."""
         message = self.read.get(self.verdict_read, b"")
-        known = message.decode("utf-8", "replace").rstrip("\n")
-        if not message.endswith(b"\n") or known == tester.LOST:
+        reason = message.decode("utf-8", "replace").rstrip("\n")
+        if not message.endswith(b"\n") or reason == tester.LOST:
             return ""
-        return known if known in ("passed", tester.CANNOT_SEND) else reported(message) or "early exit"
+        return reason if reason in ("passed", tester.CANNOT_SEND) else reported(message) or "early exit"
 
     def status(self) -> int:
         """How the program ended, or else its tests."""

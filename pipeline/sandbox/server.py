@@ -2,7 +2,6 @@
 
 import builtins
 import contextlib
-import importlib
 import operator
 import sys
 from collections.abc import Callable
@@ -89,4 +88,4 @@ class Server:
         return self.objects[number]
 
     def find(self, module: str, name: str) -> Any:
-        return operator.attrgetter(name)(importlib.import_module(module))
+        return operator.attrgetter(name)(values.library_module(module))

@@ -6,7 +6,6 @@ no plain value stays with the program as a `Remote`, which equals no plain value
 """
 
 import builtins
-import importlib
 from _pickle import PicklingError
 from collections.abc import Callable
 from typing import Any
@@ -171,8 +170,8 @@ def renew(old: Any, new: Any) -> Any:
 
 def exception(kinds: list[str], arguments: tuple[Any, ...], reason: str, text: str) -> BaseException:
     """The program's exception as the nearest of Python's own, with what the report will say of it."""
-    found = (getattr(builtins, kind, None) for kind in kinds)
-    kind = next((kind for kind in found if isinstance(kind, type) and issubclass(kind, BaseException)), Exception)
+    types = (getattr(builtins, kind, None) for kind in kinds)
+    kind = next((kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseException)), Exception)
     try:
         error = kind(*arguments)
     except Exception:
@@ -194,7 +193,7 @@ class Names(dict[str, Any]):
         if hasattr(builtins, name) and name not in self.replaced:
             raise KeyError(name)
         if name in self.modules:
-            self[name] = importlib.import_module(name)
+            self[name] = values.library_module(name)
             return self[name]
         value = self.link.ask("name", name)
         if isinstance(value, Remote):
