@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import permutations
 
 import pytest
 
@@ -144,3 +145,47 @@ def test_generation_makes_room_for_the_longest_choice(place, model):
     assert warnings(place, model, mixed, task=task, max_new_tokens=longest - 1) == [{}, {}]
     assert {json.dumps(e.extra) for e in preparing.examples(place / "out" / "heldout")} == {json.dumps({"choice_tokens": longest + 1})}
     assert {json.dumps(e.extra) for e in preparing.examples(place / "out" / "train")} == {"{}"}
+
+
+AMOUNT = {"answer": "number", "metrics": ["accuracy"], "decimal_mark": "."}
+
+
+@pytest.mark.parametrize(
+    ("targets", "count"),
+    [
+        (["5 kg", "5 g", "7 kg"], 2),
+        (["3 of 5", "4 of 5", "5.0", "6"], 3),
+        (["$5", "€5", "€6"], 2),
+        (["5%", "5 ‰", "6"], 2),
+        (["2 + 3 = 5", "4 + 1 = 5"], 2),
+    ],
+)
+def test_amounts_that_differ_and_are_read_alike_are_told(place, model, targets, count):
+    data = [{"text": f"ticket number {n}", "team": target} for n, target in enumerate(targets)]
+    heldout, train = warnings(place, model, data, task=AMOUNT)
+    alike = heldout["targets read alike"]
+    assert (alike["count"], alike["total"]) == (count, len(targets))
+    assert any(f"{one!r} and {other!r}, both as '5': each" in alike["problem"] for one, other in permutations(targets[:count], 2))
+    assert "targets read alike" not in train
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        ["5 kg", "5.00 kg", "5kg.", "7 kg"],
+        ["€5", "5 €", "5,000 €", "5000.0 €"],
+        ["2 and 3 make 5, so #### 5", "1 and 4 make 5, so #### 5.0", "6"],
+        ["she has two apples and buys three more, which makes 5", "he has one apple and buys four more, which makes 5", "6"],
+    ],
+)
+def test_one_amount_in_several_spellings_is_no_fault(place, model, targets):
+    data = [{"text": f"ticket number {n}", "team": target} for n, target in enumerate(targets)]
+    assert "targets read alike" not in warnings(place, model, data, task=AMOUNT)[0]
+
+
+def test_a_label_of_which_another_right_answer_was_trained_is_known(place, model):
+    train = [{"text": f"ticket number {n}", "team": ("red", "blue")[n % 2], "others": []} for n in range(12)]
+    heldout = [{"text": f"note {n}", "team": ("scarlet", "blue")[n % 2], "others": ["red"] if n % 2 == 0 else []} for n in range(6)]
+    task = {"accepted": "{others}"}
+    assert "target never trained" not in warnings(place, model, train, heldout, task)[1]
+    assert "target never trained" in warnings(place, model, train, heldout)[1]

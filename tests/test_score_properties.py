@@ -267,6 +267,16 @@ def test_two_choices_are_none(labelled, frame):
         (["yes", "no"], "No doubt: yes", "yes"),
         (["0", "1"], "1.5", None),
         (["0", "1"], "-1", None),
+        *(("ABCD", text, None) for text in ("Vitamin D", "The patient has hepatitis C.", "Plan B", "Type A", "blood type A", "Malcolm D")),
+        *(("ABCD", text, None) for text in ("Hepatitis B and C", "Vitamins A, B and D", "Answer: vitamin D", "B vitamins", "C major")),
+        *(("1234", text, None) for text in ("Type 2 diabetes", "Sentence 1 says so", "Chapter 3")),
+        ("ABCD", "Vitamin D is meant, so B", "B"),
+        ("ABCD", "Hepatitis C is a virus.\nAnswer: B", "B"),
+        *(
+            ("ABCD", f"{word} B", "B")
+            for word in ("Option", "Statement", "Choose", "Therefore", "Ich nehme", "Respuesta", "Выбираю", "My team:")
+        ),
+        *(("1234", f"{word} 2", "2") for word in ("Option", "Answer", "Team", "It is", "Probably")),
     ],
 )
 def test_choices_in_sentences(labels, text, read):

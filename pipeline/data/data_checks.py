@@ -16,6 +16,7 @@ from pipeline.data import inline
 from pipeline.data.files import shorten
 from pipeline.data.make_examples import RENDERED_WITH
 from pipeline.data.task import Task
+from pipeline.metrics import numbers
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
 from pipeline.store.records import Example, first_stop
@@ -25,6 +26,8 @@ SHOWN_NAMES = 5
 LABEL_ROWS = 5
 """Rows for each distinct target from which the targets of a task without choices count as labels."""
 EXPONENT = re.compile(r"(?<=\d)[eE](?=[-+]?\d)")
+MAX_AMOUNT_WORDS = 6
+"""Words of the longest target that is compared as an amount with its unit."""
 MORE_THAN_A_NUMBER = re.compile(r"[^\W\d_]|\d\s+[^\d\s]+\s+\d")
 """A letter, or a second number."""
 
@@ -168,7 +171,7 @@ def target_never_trained(split: PreparedSplit) -> DataWarning | None:
     is_closed = bool(split.task.choices or (split.definition and inline.label_names(split.definition)))
     if is_closed or not split.heldout or len(split.targets) * LABEL_ROWS > split.targets.total():
         return None
-    unseen = [example for example in split.heldout if example.target not in split.targets]
+    unseen = [example for example in split.heldout if not any(answer in split.targets for answer in example.right_answers)]
     if not unseen:
         return None
     names = listed(list(dict.fromkeys(example.target for example in unseen)))
@@ -208,6 +211,31 @@ def target_read_otherwise(split: PreparedSplit) -> DataWarning | None:
     example = f"{shorten(first.target)!r} as {split.task.answer(first.target, first)!r}" if first else ""
     problem = f"targets are read as a part of themselves by answer: {answer}, such as {example}"
     return split.warning("target read otherwise", rows, problem, "Only what is read is scored: change the task's answer, or its target.")
+
+
+def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
+    """Held-out targets that say different things and are read as one number: in other units, or of other numbers before the last."""
+    if split.is_train or split.definition is None or split.definition.answer != "number":
+        return None
+    by_reading: dict[str | None, dict[str, list[Row]]] = {}
+    for row in split.rows:
+        read = split.task.answer(row.example.target, row.example)
+        content = json.dumps(numbers.content(stated(row.example.target), split.task.decimal_mark))
+        by_reading.setdefault(read, {}).setdefault(content, []).append(row)
+    alike = {read: groups for read, groups in by_reading.items() if len(groups) > 1}
+    rows = [row for groups in alike.values() for group in groups.values() for row in group]
+    if not rows:
+        return None
+    read, groups = next(iter(alike.items()))
+    pair = " and ".join(repr(shorten(group[0].example.target)) for group in list(groups.values())[:2])
+    problem = f"targets say different things and are read as one number, such as {pair}, both as {read!r}: each is right for the other"
+    return split.warning("targets read alike", rows, problem, "Take answer: text or first_line, or put the number alone into the target.")
+
+
+def stated(target: str) -> str:
+    """What a target says the answer is: what follows `####`, or all of a short one; of reasoning nothing, since it differs anyway."""
+    last = target.rpartition("####")[2].strip()
+    return last if len(last.split()) <= MAX_AMOUNT_WORDS else ""
 
 
 def is_changed(answer: str, target: str, parsed: str | None) -> bool:
@@ -250,6 +278,7 @@ CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
     target_never_trained,
     control_token,
     start_token,
+    targets_read_alike,
     target_read_otherwise,
     cut_prompt,
 )

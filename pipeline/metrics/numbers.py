@@ -38,6 +38,8 @@ WESTERN = re.compile(r"[1-9]\d{0,2}(?:\D\d{3})+")
 INDIAN = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}")
 DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """Thousands to some readers and thousandths to others."""
+SILENT = str.maketrans(dict.fromkeys(".,;:!?()[]\"'*_`=", " "))
+"""Signs that change no amount."""
 MAX_RUN_DIGITS = 2000
 """Digits of a run that is still read as a number."""
 
@@ -64,6 +66,20 @@ def read(text: str, mark: Mark | None) -> str | None:
 def is_doubtful(text: str) -> bool:
     """Whether a text holds a number that can be read only once its decimal mark is known."""
     return any(match["body"] and DOUBTFUL.fullmatch(match["body"]) for match in runs(plain(text)))
+
+
+def content(text: str, mark: Mark | None) -> tuple[list[str], list[str]]:
+    """All that a text says, however its numbers are spelled: their values in order, and the words and signs around them, sorted.
+
+    `€5` and `5.00 €` say the same; `5 kg` and `5 g` do not, nor `3 of 5` and `4 of 5`.
+    """
+    whole = plain(text)
+    matches = list(runs(whole))
+    starts, ends = [match.start() for match in matches], [match.end() for match in matches]
+    around = [whole[end:start] for end, start in zip([0, *ends], [*starts, len(whole)], strict=True)]
+    signs = [character for match in matches for character in match[0] if unicodedata.category(character) == "Sc"]
+    words = " ".join([*around, *signs]).casefold().translate(SILENT).split()
+    return [value_of(match, mark) or match[0] for match in matches], sorted(words)
 
 
 def runs(text: str) -> Iterator[re.Match[str]]:

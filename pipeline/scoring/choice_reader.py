@@ -49,6 +49,29 @@ CHOICE_PHRASE = (
 CORRECT = regex.compile(
     r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+)?(?:correct|right|best|answer|true)\b", FLAGS
 )
+WORD_BEFORE = regex.compile(r"(?<![\w'])(\p{L}[\p{L}'-]+)[^\S\n]+$")
+"""The word right before a letter or digit, in the same line and without markup between."""
+LETTERS_BEFORE = regex.compile(r"(?:(?<!\w)\w\s*(?:,|/|&|\band\b|\bor\b)\s*)+$", FLAGS)
+"""The rest of a list before a letter, as in `Hepatitis B and C`."""
+NAME_AFTER = regex.compile(r"^\s(?:vitamins?|cells?|rays?|waves?|major|minor|sharp|flat)\b", FLAGS)
+"""What a letter before it names, as in `B vitamins` and `C major`."""
+NAMED_BY_LETTER = frozenset(
+    "vitamin vitamins plan plans hepatitis influenza type types group grade level section appendix figure table chart part chapter page "
+    "schedule exhibit model strain version series point line angle vector matrix set site step stage phase room building block gate row "
+    "column team player person patient student witness company city country drug compound substance element planet sentence question "
+    "premise paragraph example day week year unit zone route platform box jar bag card sample".split()
+)
+"""Nouns that a letter or digit after them names: `vitamin D` does not choose D."""
+BEFORE_A_CHOICE = frozenset(
+    "option choice answer alternative candidate statement item letter number label result response output solution class category "
+    "score rating verdict conclusion prediction "
+    "choose choosing chose pick picking picks select selecting selects say saying guess go going think believe take mark is was be are "
+    "so thus hence therefore then and or but not only either neither both just maybe perhaps probably likely definitely clearly surely "
+    "certainly obviously because since if with for of by from to in on yes no ok okay also it's its that's this that the my final correct "
+    "antwort möglichkeit wähle nehme also réponse choix option je respuesta opción elijo risposta opzione scelgo resposta opção escolho "
+    "ответ вариант выбираю απάντηση επιλογή antwoord keuze".split()
+)
+"""Words in capitals, at the start of a sentence, after which a letter is a choice; after other names it is a part of the name."""
 MAX_SHORT_WORDS = 8
 """Most words of a first line that counts as the whole answer although more lines follow."""
 
@@ -75,7 +98,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
     if text.strip() in example.choices:
         return only_name({text.strip()})
     part = answer_part(text, example)
-    candidates = mentions(part, example.choices)
+    candidates = mentions(part, example)
     if not candidates:
         return None
     for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
@@ -113,15 +136,19 @@ def border(edge: str, before: bool) -> str:
     return r"(?!\p{M})(?![+#])" + ("" if regex.match(r"\p{Hangul}", edge) else r"(?!\w)(?!'\w)(?![-‐‑.]\w)")
 
 
-def mentions(part: str, choices: tuple[str, ...]) -> list[Mention]:
+def mentions(part: str, example: Example) -> list[Mention]:
     """All occurrences of choices, in order, without words that only look like one."""
+    choices = example.choices
     names, candidates = ordered(choices), []
     letters = all(len(name) == 1 for name in choices)
+    cue_words = frozenset(regex.findall(r"\p{L}+", cues(example.text)[0].casefold()))
     for match in pattern(choices).finditer(part):
         name = names[match.lastindex - 1]
         same = [other for other in choices if unified(other).casefold() == unified(name).casefold()]
         if len(same) > 1:  # they differ in case alone
             name = next((other for other in same if unified(other) == match[0]), "")
+        if letters and (ends_a_name(part[: match.start()], cue_words) or NAME_AFTER.match(part[match.end() :])):
+            continue
         if name and is_choice(part, match.span(), name, letters):
             candidates.append(Mention(name, match.start(), match.end()))
     return candidates
@@ -137,6 +164,18 @@ def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> boo
     if name.casefold() == "no":
         return not LOWER_NO.match(after) or bool(regex.search(rf"(?:{ANSWER_CUES}|{COPULA})\s*$", before, FLAGS))
     return True
+
+
+def ends_a_name(before: str, cue_words: frozenset[str]) -> bool:
+    """Whether a letter or digit after this text is the end of a name, as in `Vitamin D`, `Plan B` and `Type 2`.
+
+    Args:
+        cue_words: the words of the prompt's cue, in lower case: after `Blood type:` a type is an answer.
+    """
+    match = WORD_BEFORE.search(LETTERS_BEFORE.sub("", before))
+    if match is None or (word := match[1].casefold()) in cue_words:
+        return False
+    return word in NAMED_BY_LETTER or (match[1][0].isupper() and word not in BEFORE_A_CHOICE and not word.endswith(("'s", "'d", "'ll")))
 
 
 def is_letter(before: str, word: str, after: str) -> bool:
