@@ -77,6 +77,9 @@ def test_rows_over_the_window_are_counted_with_room_for_the_answer(place, model)
     heldout, train = warnings(place, model, long, **sizes, max_new_tokens=257 - tokens)
     assert train == {}
     assert heldout["row over the window"]["problem"].endswith(f"window of 256 tokens: prompt and {257 - tokens} new tokens come to 257")
+    choices = RED_BLUE | {"choices": ["red", "blue", "blue " * 20 + "blue"]}  # generation makes room for the longest
+    raised = warnings(place, model, long, task=choices, **sizes, max_new_tokens=256 - tokens)[0]["row over the window"]["problem"]
+    assert re.search(r"prompt and (\d+) new tokens", raised)[1] == str(len(render.answer_ids("Ticket:\nTeam:", choices["choices"][-1])) + 1)
     longer = [row | {"text": "red " * 300 + row["text"]} for row in long]
     assert warnings(place, model, longer, **sizes)[1]["row over the window"]["count"] == 12
 

@@ -160,13 +160,18 @@ def test_its_example_answers_as_the_held_out_prompts_were_answered(tmp_path, mod
 
 
 @pytest.mark.parametrize(
-    ("params", "expected"),
+    ("params", "facts", "expected"),
     [
-        ({"max_new_tokens": 6, "stop": []}, "max_new_tokens=6, do_sample=False)"),
-        ({"max_new_tokens": 300, "stop": ["\n\n"]}, 'max_new_tokens=300, do_sample=False, stop_strings=["\\n\\n"], tokenizer=tokenizer)'),
+        ({"max_new_tokens": 6, "stop": []}, {}, "max_new_tokens=6, do_sample=False)"),
+        ({"max_new_tokens": 6, "stop": []}, {"max_new_tokens": 9}, "max_new_tokens=9, do_sample=False)"),
+        (
+            {"max_new_tokens": 300, "stop": ["\n\n"]},
+            {},
+            'max_new_tokens=300, do_sample=False, stop_strings=["\\n\\n"], tokenizer=',
+        ),
     ],
 )
-def test_its_example_stops_as_the_answers_did(params, expected):
-    lines = model_card.generation_snippet(Artifact(None, "generate", "k", "d", 1, params, {}, {}, {}, {}))
+def test_its_example_stops_as_the_answers_did(params, facts, expected):
+    lines = model_card.generation_snippet(Artifact(None, "generate", "k", "d", 1, params, {}, {}, facts, {}))
     assert expected in lines
     compile(code_of(lines), "card", "exec")

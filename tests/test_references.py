@@ -56,3 +56,15 @@ def test_nothing_is_sent_unless_the_recipe_names_it(pets, tmp_path):
     project.carry_out(path, tmp_path, {"references": []})
     assert not server.requests
     assert report_of(tmp_path)[0]["references"] == []
+
+
+def test_the_endpoint_has_room_for_the_longest_choice_as_every_arm_has(pets, tmp_path):
+    """`no maybe` is five tokens and an end, where the task allows one."""
+    path, server = pets
+    body = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(body | {"tasks": [body["tasks"][0] | {"max_new_tokens": 1}]}), "utf-8")
+    project.carry_out(path, tmp_path, stages={"reference", "generate"})
+    artifacts = Store(tmp_path / "data", tmp_path / "checkpoints").all()
+    caps = {artifact.facts["max_new_tokens"] for artifact in artifacts if artifact.stage == "generate"}
+    assert {request["max_tokens"] for request in server.bodies} == caps
+    assert caps == {6}

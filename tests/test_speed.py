@@ -170,8 +170,12 @@ def test_a_request_that_the_machine_held_up_changes_no_rate():
 def test_examples_leave_room_for_the_answer_that_the_arm_may_write(tmp_path, model, inputs):
     _, short = run(tmp_path / "a", model, inputs, shots=4)
     _, long = run(tmp_path / "b", model, inputs, shots=4, answer_tokens=240)
-    lengths = [speed["arms"]["base_fewshot"]["prompt_tokens"] for speed in (short, long)]
-    assert lengths[0] > lengths[1] == long["arms"]["base"]["prompt_tokens"]  # none fits any more
+    rows = tiny.examples(9, 200)
+    rows[-1] = replace(rows[-1], extra={"choice_tokens": 240})  # it is not timed, but the arms have one limit for all
+    marked = inputs | {"heldout": tiny.write_part(tmp_path / "marked", rows)}
+    _, raised = run(tmp_path / "c", model, marked, shots=4)
+    lengths = [speed["arms"]["base_fewshot"]["prompt_tokens"] for speed in (short, long, raised)]
+    assert lengths[0] > lengths[1] == lengths[2] == long["arms"]["base"]["prompt_tokens"]  # none fits any more
 
 
 def test_few_shot_has_longer_prompts(tmp_path, model, inputs):

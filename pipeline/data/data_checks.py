@@ -19,7 +19,7 @@ from pipeline.data.task import Task
 from pipeline.metrics import numbers
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
-from pipeline.store.records import Example, first_stop
+from pipeline.store.records import Example, answer_tokens, first_stop
 
 SHOWN_NAMES = 5
 """Names of labels or tokens in one warning."""
@@ -134,7 +134,7 @@ def row_over_window(split: PreparedSplit) -> DataWarning | None:
     """Rows that do not fit into the base's window, the room for the answer counted."""
     if split.window is None:
         return None
-    room = 0 if split.is_train else split.max_new_tokens
+    room = 0 if split.is_train else answer_tokens(split.max_new_tokens, [row.example for row in split.rows])
     rows = [row for row in split.rows if row.prompt_tokens + (room or row.target_tokens) > split.window]
     longest = max((row.prompt_tokens + (room or row.target_tokens) for row in rows), default=0)
     which = "prompt and target" if split.is_train else f"prompt and {room} new tokens"

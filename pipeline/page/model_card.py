@@ -159,10 +159,11 @@ def generation_snippet(answers: Artifact) -> str:
         answers: a folder of generate, made with the adapter.
     """
     params = answers.params
+    limit = answers.facts.get("max_new_tokens", params["max_new_tokens"])  # more where a choice is longer
     stops = f", stop_strings={json.dumps(params['stop'], ensure_ascii=False)}, tokenizer=tokenizer" if params["stop"] else ""
     lines = [
         'inputs = tokenizer(prompt, add_special_tokens=False, return_token_type_ids=False, return_tensors="pt").to(model.device)',
-        f"output = model.generate(**inputs, max_new_tokens={params['max_new_tokens']}, do_sample=False{stops})",
+        f"output = model.generate(**inputs, max_new_tokens={limit}, do_sample=False{stops})",
         'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
     code = "\n".join(lines)

@@ -47,6 +47,7 @@ def run(work: Work) -> dict[str, Any]:
         **facts,
         "tokens": tokens,
         "prompt_tokens": sum(map(len, prompts.ids)),
+        "max_new_tokens": arm_answers.stop.max_new_tokens,
         "truncated": sum(prediction.stopped == "length" for prediction in predictions),
         "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
     }
@@ -80,18 +81,12 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts
         return Prompts(heldout, ids)
     train = TrainFolder(work.inputs["train"]).examples()
     preface = folder.preface()
-    max_tokens = window - room(work.params, heldout)
+    max_tokens = window - records.answer_tokens(work.params["max_new_tokens"], heldout)
     if work.params.get("constrain") == "keys":
         keys = few_shot_prompts.json_keys(train)
         examples, unchanged = few_shot_prompts.with_key_lists(heldout, keys, render, preface, max_tokens)
         return with_keys(examples, keys, unchanged, render)
     return with_shots(heldout, few_shot_prompts.Shots(render, train, work.params["shots"], work.params["shots_seed"], max_tokens, preface))
-
-
-def room(params: dict[str, Any], heldout: list[Example]) -> int:
-    """New tokens of an answer: as the recipe says, but never fewer than the longest choice has."""
-    longest = max((int(example.extra.get(records.CHOICE_TOKENS, 0)) for example in heldout), default=0)
-    return max(int(params["max_new_tokens"]), longest)
 
 
 def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts:
@@ -128,7 +123,7 @@ class ArmAnswers:
         self.render = render
         self.prompts = prompts
         self.stop = StopConditions(
-            max_new_tokens=room(params, prompts.examples),
+            max_new_tokens=records.answer_tokens(params["max_new_tokens"], prompts.examples),
             eos_ids=backend.eos_ids,
             stop_strings=tuple(params["stop"]),
             separator=prompts.separator,

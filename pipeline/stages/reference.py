@@ -10,6 +10,7 @@ from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Work
 from pipeline.references import ask as asking
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder
+from pipeline.store.records import answer_tokens
 
 VERSION = 1
 NEEDS = ("network",)
@@ -19,7 +20,7 @@ def run(work: Work) -> dict[str, Any]:
     params = work.params
     start = time.monotonic()
     heldout = HeldoutFolder(work.inputs["heldout"]).examples()
-    limits = asking.AnswerLimits(params["max_new_tokens"], tuple(params["stop"]))
+    limits = asking.AnswerLimits(answer_tokens(params["max_new_tokens"], heldout), tuple(params["stop"]))
     replies = asking.answers(endpoint_settings(work), limits, heldout, work.resume / "answers.jsonl", work.machine.offline)
     PredictionsFolder(work.out).write_predictions(reply.prediction for reply in replies)
     usage = asking.usage(replies, time.monotonic() - start)

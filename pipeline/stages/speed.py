@@ -17,7 +17,7 @@ from pipeline.machine import Work
 from pipeline.models import loading, renderer
 from pipeline.progress import say
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, SpeedFolder, TrainFolder
-from pipeline.store.records import Example
+from pipeline.store.records import Example, answer_tokens
 
 VERSION = 3
 NEEDS = ("weights", "gpu")
@@ -30,12 +30,13 @@ def run(work: Work) -> dict[str, Any]:
     render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     window = loading.context_window(base)
-    heldout = HeldoutFolder(work.inputs["heldout"]).examples()[: params["prompts"]]
+    examples = HeldoutFolder(work.inputs["heldout"]).examples()
+    heldout = examples[: params["prompts"]]
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in heldout], window, params["new_tokens"])
     with loading.adapted(base, adapter) as tuned:
         backends = {"base": (TransformersBackend(base, render), tuned), "tuned": (TransformersBackend(tuned, render), None)}
         arms = [ArmTimer(name, *backends[name], prompts) for name in backends]
-        max_tokens = window - max(new_tokens, params["answer_tokens"])
+        max_tokens = window - max(new_tokens, answer_tokens(params["answer_tokens"], examples))
         if params["shots"]:
             arms.append(ArmTimer("base_fewshot", *backends["base"], few_shot(work, render, heldout, max_tokens)))
         arms += constrained(work, render, heldout, backends, max_tokens)

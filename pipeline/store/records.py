@@ -57,7 +57,12 @@ ACCEPTED = "accepted"
 """Key in `extra` of a held-out example that has more than one right answer: a list of those besides the target."""
 CHOICE_TOKENS = "choice_tokens"
 """Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
-`prepare` writes it, and generation makes that much room."""
+`prepare` writes it; see answer_tokens."""
+
+
+def answer_tokens(max_new_tokens: int, examples: Iterable[Example]) -> int:
+    """New tokens of an answer of any arm: as many as the recipe says, but never fewer than the longest choice has."""
+    return max([max_new_tokens, *(int(example.extra.get(CHOICE_TOKENS, 0)) for example in examples)])
 
 
 @dataclass(frozen=True, slots=True)
