@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -314,6 +315,27 @@ def test_a_rank_that_no_memory_holds_is_refused_on_the_cpu_too(keys, tmp_path, s
     (job,) = train_job(tmp_path, "llama-2-7b", rank=16, **keys)
     assert list(preflight.small_memory([job], {}, 3e9))
     assert not list(preflight.small_memory([job], {}, 32e9))
+
+
+def test_passes_that_no_memory_holds_are_refused_on_the_cpu(tmp_path, monkeypatch):
+    (job,) = train_job(tmp_path, "llama-2-7b", batch_examples=64)
+    small = Machine("cpu", 4096)
+    large = Machine("cpu", 10**9)
+    assert not list(preflight.large_passes([job], {}, 4096, 64e9))
+    (line,) = preflight.large_passes([job], {}, 10**9, 64e9)
+    assert re.search(
+        r"finetune .*: with --tokens 1,000,000,000 it needs about [0-9.]+ GB of memory, and 64.0 GB are free\. Lower --tokens\.", line
+    )
+    (weights,) = preflight.large_passes([job], {}, 10**9, 3e9)
+    assert "a smaller base" in weights  # no smaller --tokens would help
+    monkeypatch.setattr(preflight, "free_memory", lambda: 64e9)
+    assert not list(preflight.too_small([job], {}, small))
+    assert list(preflight.too_small([job], {}, large)) == [line]
+
+
+def test_absurd_tokens_are_no_obstacle_where_the_data_are_few(tmp_path):
+    (job,) = train_job(tmp_path, "llama-2-7b", batch_examples=1)
+    assert not list(preflight.large_passes([job], {}, 10**9, 64e9))
 
 
 def test_memory_is_estimated_from_the_files_of_a_base_of_another_kind(tmp_path):

@@ -1,6 +1,7 @@
 """Weights that are not those of their base's config.json are refused by name, and what is merged answers as what was trained."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def test_a_base_that_is_quantized_already_is_refused_in_plan(keys, problem, unti
 def test_a_base_with_an_adapter_beside_it_is_refused(untied):
     (untied / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="holds an adapter"):
+        base_model.check_folder(untied, False)
+
+
+@pytest.mark.parametrize("config", [{"num_hidden_layers": 10**6}, {"num_experts": 10**9}, {"text_config": {"n_layer": 10**6}}])
+def test_more_layers_than_tensors_are_refused_before_they_are_built(config, untied, tmp_path, monkeypatch, capsys):
+    edit_config(untied, **config)
+    recipe = project.make(tmp_path / "project", str(untied))
+    status, error = run_command(monkeypatch, capsys, "plan", recipe, "--store", tmp_path)
+    assert status == 2
+    assert re.search(r"config.json: \w+ is 1,000,000(,000)?, and the weights beside it hold \d+ tensors", " ".join(error.split()))
+    with pytest.raises(ModelError, match="tensors"):
         base_model.check_folder(untied, False)
 
 

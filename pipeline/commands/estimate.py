@@ -153,6 +153,17 @@ def min_bytes(shape: Shape, work: Training | Generation) -> float:
     return sum(answer_memory(shape, work, batch_tokens(work), dense=False).values())
 
 
+def pass_memory(shape: Shape, work: Training | Generation, max_tokens: int) -> float:
+    """Bytes of activations, cache and logits in the largest pass, of at most `max_tokens` padded tokens, but of no more than there are."""
+    if isinstance(work, Training):
+        tokens = max(work.longest, min(max_tokens, work.batch * work.longest))
+        parts = train_memory(shape, work.method, work.tokens, tokens)
+    else:
+        tokens = max(work.longest, min(max_tokens, work.examples * work.longest))
+        parts = answer_memory(shape, work, tokens, dense=False)
+    return sum(parts.get(name, 0.0) for name in ("activations", "cache", "logits"))
+
+
 def train_flop(shape: Shape, method: AdapterSetup, length: float) -> float:
     """FLOP of training on one token of a document of `length` tokens.
 

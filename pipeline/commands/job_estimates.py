@@ -38,12 +38,23 @@ def estimate_of(job: Job, done: dict[Job, Artifact]) -> JobEstimate | None:
     shape = shape_of(canonical(job.params["model"]))
     if shape is None or job.params["compute"] != "bf16" or job.params.get("dora"):
         return None
-    source, work_of = WORK_OF[job.stage]
-    lengths = lengths_of(dict(job.inputs)[source], done) if source else PARAGRAPH_LENGTHS
-    work = work_of(shape, job, lengths)
+    work = work_of(shape, job, done)
     return JobEstimate(
-        min_bytes=estimate.min_bytes(shape, work), costs=estimate.estimate(shape, work), is_upper_bound=lengths.is_upper_bound
+        min_bytes=estimate.min_bytes(shape, work),
+        costs=estimate.estimate(shape, work),
+        is_upper_bound=lengths_of_work(job, done).is_upper_bound,
     )
+
+
+def work_of(shape: Shape, job: Job, done: dict[Job, Artifact]) -> Training | Generation:
+    """What decides the cost of a job of WORK_OF."""
+    _, work = WORK_OF[job.stage]
+    return work(shape, job, lengths_of_work(job, done))
+
+
+def lengths_of_work(job: Job, done: dict[Job, Artifact]) -> "Lengths":
+    source, _ = WORK_OF[job.stage]
+    return lengths_of(dict(job.inputs)[source], done) if source else PARAGRAPH_LENGTHS
 
 
 @cache

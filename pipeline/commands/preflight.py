@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from pipeline import metrics, stages
-from pipeline.commands import job_estimates, power
+from pipeline.commands import estimate, job_estimates, power
 from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
@@ -241,7 +241,8 @@ def too_small(jobs: list[Job], done: Artifacts, machine: Machine) -> Iterator[st
     if devices := device_bytes(machine, jobs):
         yield from small_devices(jobs, done, devices)
     elif any_needs_gpu(jobs):
-        yield from small_memory(jobs, done, free_memory())
+        free = free_memory()
+        yield from small_memory(jobs, done, free) if machine.tokens is None else large_passes(jobs, done, machine.tokens, free)
 
 
 def device_bytes(machine: Machine, jobs: Iterable[Job]) -> dict[str, int]:
@@ -266,6 +267,24 @@ def small_devices(jobs: Iterable[Job], done: Artifacts, memory: Mapping[str, int
 def small_memory(jobs: Iterable[Job], done: Artifacts, free: float) -> Iterator[str]:
     """Jobs on the CPU whose weights alone do not fit into the free memory: the system would end the run, or much else."""
     yield from too_large(largest_of_stages(jobs, done, weight_bytes), f"{amount(free)} are free", free, "or a larger machine")
+
+
+def large_passes(jobs: Iterable[Job], done: Artifacts, tokens: int, free: float) -> Iterator[str]:
+    """The same with the largest pass that --tokens allows, as far as the data may be that large."""
+    jobs = list(jobs)
+    obstacles = list(small_memory(jobs, done, free))
+    yield from obstacles
+    needed = {} if obstacles else largest_of_stages(jobs, done, lambda job, done: weight_bytes(job, done) + pass_bytes(job, done, tokens))
+    for stage, (required, label, _) in needed.items():
+        if required > ESTIMATE_ERROR * free:
+            memory = f"it needs about {amount(required)} of memory, and {amount(free)} are free"
+            yield f"{stage} {label}: with --tokens {tokens:,} {memory}. Lower --tokens."
+
+
+def pass_bytes(job: Job, done: Artifacts, tokens: int) -> float:
+    """Bytes that the largest pass of a job adds, of at most `tokens` padded tokens; 0 where the shape of its base is not known."""
+    shape = base_model.shape_of(job.params["model"])
+    return estimate.pass_memory(shape, job_estimates.work_of(shape, job, done), tokens) if shape else 0.0
 
 
 def largest_of_stages(

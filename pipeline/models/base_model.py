@@ -21,6 +21,10 @@ from pipeline.store.artifact import file_hash, json_sha256
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.jinja", "*.txt", "*.py")
 """The files of a model repository that are fetched and hashed. No pickles."""
+COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_local_experts", "num_experts", "n_routed_experts")
+"""Keys of a config.json that say how often a module is repeated."""
+MAX_MODULES = 1000
+"""Repeats of one module that are built without a look at the files; no model has as many."""
 MAX_HEADER_BYTES = 100_000_000
 """Of a safetensors file; the format's own limit."""
 QV = ("q_proj", "v_proj")
@@ -131,16 +135,34 @@ def shape_of(spec: dict[str, Any]) -> Shape | None:
 def matrices(spec: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Module name to (in, out) of every matrix in the files of a base, read from their headers alone; empty if they are not here."""
     folder = resolve_folder(spec["folder"]) if spec["folder"] else snapshot(spec["repo"], spec["revision"])
-    sizes: dict[str, tuple[int, int]] = {}
-    for path in folder.glob("*.safetensors") if folder else ():
+    tensors = tensor_shapes(folder) if folder else {}
+    weights = {name.removesuffix(".weight"): shape for name, shape in tensors.items() if name.endswith(".weight")}
+    return {name: (shape[1], shape[0]) for name, shape in weights.items() if len(shape) == 2}
+
+
+def tensor_shapes(folder: Path) -> dict[str, list[int]]:
+    """Name to shape of the tensors in the files of a base, read from their headers alone; without those of damaged files."""
+    sizes: dict[str, list[int]] = {}
+    for path in folder.glob("*.safetensors"):
         try:
             with path.open("rb") as file:
                 header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES)))
-            shapes_of = {name: entry["shape"] for name, entry in header.items() if name.endswith(".weight")}
-            sizes |= {name.removesuffix(".weight"): (shape[1], shape[0]) for name, shape in shapes_of.items() if len(shape) == 2}
+            sizes |= {name: list(entry["shape"]) for name, entry in header.items() if "shape" in entry}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # loading says what is wrong with it
     return sizes
+
+
+def refuse_countless_modules(folder: Path, config: dict[str, Any]) -> None:
+    """Raise ModelError for more layers or experts than there are tensors: building them, empty, would take hours before loading refuses."""
+    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
+    counts = {key: part[key] for part in parts for key in COUNTS if isinstance(part.get(key), int) and part[key] > MAX_MODULES}
+    tensors = len(tensor_shapes(folder)) if counts else 0
+    for key, count in counts.items():
+        if count > tensors:
+            raise ModelError(
+                f"{folder / 'config.json'}: {key} is {count:,}, and the weights beside it hold {tensors} tensors", "Fetch the model again."
+            )
 
 
 def context_window(spec: dict[str, Any]) -> int | None:
@@ -211,6 +233,7 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
         raise ModelError(
             f"{folder} has no .safetensors weights{pickles_note}", "Convert it: load it where you trust it and call save_pretrained."
         )
+    refuse_countless_modules(folder, read_config(folder))
     return folder
 
 
