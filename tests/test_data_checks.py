@@ -160,7 +160,6 @@ AMOUNT = {"answer": "number", "metrics": ["accuracy"], "decimal_mark": "."}
         (["3 of 5", "4 of 5", "5.0", "6"], 3),
         (["$5", "€5", "€6"], 2),
         (["5%", "5 ‰", "6"], 2),
-        (["2 + 3 = 5", "4 + 1 = 5"], 2),
     ],
 )
 def test_amounts_that_differ_and_are_read_alike_are_told(place, model, targets, count):
@@ -176,6 +175,7 @@ def test_amounts_that_differ_and_are_read_alike_are_told(place, model, targets, 
     "targets",
     [
         ["5 kg", "5.00 kg", "5kg.", "7 kg"],
+        ["2 + 3 = 5", "4 + 1 = 5", "6"],
         ["€5", "5 €", "5,000 €", "5000.0 €"],
         ["2 and 3 make 5, so #### 5", "1 and 4 make 5, so #### 5.0", "6"],
         ["she has two apples and buys three more, which makes 5", "he has one apple and buys four more, which makes 5", "6"],

@@ -26,6 +26,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("tests/test_keys.py", '"said"'): "an old manifest",
     ("tests/test_file_formats.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_right_answers.py", "given"): "hypothesis calls its decorator so",
+    ("tests/test_set_score_properties.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_score_properties.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_general_loss.py", '"topic"'): "column of the shipped paragraphs",
 }

@@ -233,8 +233,8 @@ def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
 
 
 def stated(target: str) -> str:
-    """What a target says the answer is: what follows `####`, or all of a short one; of reasoning nothing, since it differs anyway."""
-    last = target.rpartition("####")[2].strip()
+    """What a target says the answer is: what follows `####` or `=`, or all of a short one; nothing of reasoning."""
+    last = target.rpartition("####")[2].rpartition("=")[2].strip()
     return last if len(last.split()) <= MAX_AMOUNT_WORDS else ""
 
 

@@ -27,6 +27,10 @@ NUMBER_CUE = regex.compile(
 )
 BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
 DASH = re.compile(r"^[-*•·▪◦–]\s+")
+LABEL_SEPARATOR = re.compile("[,;、，；،؛]")
+SIGNS_AROUND = r"\s\"'“”„«»‘’「」『』*_`~<>()\[\]{}|/\\=→.!?:…。"
+AROUND_LABEL = re.compile(rf"^(?:[{SIGNS_AROUND}#]|[-–—•·](?!\d))+|[{SIGNS_AROUND}–—-]+$")
+"""Signs around a label that are no part of it, unlike those of `c++`, `c#` and `-3`."""
 SHORT_UNIT = 2
 """Words that may follow the number of a first line that is the whole answer."""
 BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
@@ -174,11 +178,11 @@ def topics(text: str, example: Example) -> str | None:
     first = without_cue(rows[0], example) if rows else ""
     listed = [first]
     for row in rows[1:]:
-        if re.search("[,;:]", first) or not (BULLET.match(row) and (BULLET.match(rows[0]) or rows[0].rstrip().endswith(":"))):
+        if re.search("[,;:、，；،؛]", first) or not (BULLET.match(row) and (BULLET.match(rows[0]) or rows[0].rstrip().endswith(":"))):
             break
         listed.append(row)
-    parts = [part for row in listed for part in re.split("[,;]", BULLET.sub("", row).lower())]
-    labels = {" ".join(re.sub(r"^[\W_]+|[\W_]+$", "", part).split()) for part in parts}
+    parts = [part for row in listed for part in LABEL_SEPARATOR.split(BULLET.sub("", row).lower())]
+    labels = {" ".join(AROUND_LABEL.sub("", part).split()) for part in parts}
     return ", ".join(sorted(labels - {""})) or None
 
 

@@ -7,7 +7,7 @@ from pipeline.metrics.words import normalise
 class EntityF1(MicroF1):
     """Micro F1 over entities, the pairs (type, text) of a JSON object {type: [texts]}, case and runs of blanks aside.
 
-    A text named twice under one type counts once; a lone string counts as a list of one, null and an empty text as none.
+    A text named twice under one type counts once; a lone string counts as a list of one, null and blank text as none.
     """
 
     def items(self, text: str) -> set[tuple[str, str]]:
@@ -15,5 +15,5 @@ class EntityF1(MicroF1):
             (normalise(kind), normalise(str(entity)))
             for kind, entities in json_object(text).items()
             for entity in (entities if isinstance(entities, list) else [entities])
-            if entity not in (None, "")
+            if entity is not None and str(entity).strip()
         }

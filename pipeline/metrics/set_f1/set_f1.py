@@ -9,6 +9,18 @@ BETWEEN = re.compile(r"[,;、，؛،\n]")
 BULLET = re.compile(r"^\s*[-*•·▪◦–]\s+")
 
 
+NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
+
+
+def without_numbers(text: str) -> str:
+    """A list of one item a line without its numbers, where they count from 1."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    matches = [NUMBERED.match(line) for line in lines]
+    counts = [int(match[1]) for match in matches if match]
+    is_numbered = len(lines) > 1 and counts == list(range(1, len(lines) + 1))
+    return "\n".join(NUMBERED.sub("", line) for line in lines) if is_numbered else text
+
+
 class SetF1(MicroF1):
     """Micro F1 over labels that a text lists with commas, semicolons or line breaks between them, in any order; case, blanks, quotes aside.
 
@@ -16,4 +28,5 @@ class SetF1(MicroF1):
     """
 
     def items(self, text: str) -> set[tuple[str, str]]:
-        return {("label", label) for part in BETWEEN.split(text) if (label := normalise(strip_wrappers(BULLET.sub("", part))))}
+        parts = (BULLET.sub("", part) for part in BETWEEN.split(without_numbers(text)))
+        return {("label", label) for part in parts if (label := normalise(strip_wrappers(part)))}
