@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import data_checks
+from pipeline.data import data_checks, drop_tally
 from pipeline.data.overlap import OverlapIndex
 from pipeline.engine import training_state
 from pipeline.machine import Machine, Work
@@ -42,7 +42,7 @@ def row_of(example: Example) -> data_checks.Row:
 
 def heldout(examples: list[Example]) -> tuple[Files, Row]:
     """Files and facts of held-out examples."""
-    tally = prepare.DropTally(len(examples) + 3)
+    tally = drop_tally.DropTally(len(examples) + 3)
     for location in ("row 17", "row 90", "row 91"):
         tally.add("bad value", location, "<i>n/a</i>")
     draw = prepare.Draw({"examples": len(examples)}, None, selected=examples, rows=[row_of(example) for example in examples])
@@ -66,7 +66,7 @@ def train(task: str, n: int) -> tuple[Files, Row]:
     copies = [replace(example, id=f"t{number}") for number, example in enumerate(watched[:7])]
     copies[2:] = [replace(example, prompt=example.text.replace("e", "i", 1)) for example in copies[2:]]
     draw = prepare.Draw({"examples": TRAIN, "dev_examples": DEV, "near_duplicates": 0.8}, OverlapIndex(watched, 0.8), cut=4)
-    tally = prepare.DropTally(2111)
+    tally = drop_tally.DropTally(2111)
     for number in range(9, 20):
         tally.add("too long", f"t{number}", "900 tokens")
     for example in [*copies, *report_answers.examples(task, TRAIN + DEV, "train")]:

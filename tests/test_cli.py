@@ -90,6 +90,25 @@ def test_show_an_artifact_with_its_lineage(finished, type_in):
     assert "there is no artifact 'ffff" in type_in("show", "ffffffffffff", "--store", root, status=2)
 
 
+@pytest.mark.parametrize("place", ["data", "checkpoints", "data/prepare", "data/new"])
+def test_a_store_inside_of_another_is_told(finished, monkeypatch, capsys, place):
+    recipe, root = finished
+    monkeypatch.setattr(sys, "argv", ["loralift", "plan", str(recipe), "--store", str(root / place)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    line = f"--store {root / place} lies inside the store {root}, and a store of its own begins there"
+    assert capsys.readouterr().err.count(line) == 1
+
+
+@pytest.mark.parametrize("place", ["", "other", "other/data"])
+def test_a_store_of_its_own_is_not(finished, monkeypatch, capsys, place):
+    recipe, root = finished
+    monkeypatch.setattr(sys, "argv", ["loralift", "plan", str(recipe), "--store", str(root / place)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "lies inside" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("what", "names"),
     [("recipes", "lora_land/gemma_2b Does"), ("tasks", "shop_notice"), ("models", "quickstart-base"), ("artifacts", "pets--heldout")],

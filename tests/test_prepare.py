@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.data.files import shorten
 from pipeline.errors import DataError
+from pipeline.stages import prepare
 from tests import preparing
 from tests.tiny import SHARED
 
@@ -93,7 +94,7 @@ def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys)
 @pytest.mark.parametrize(
     ("examples", "dev", "message"),
     [
-        (5000, 20, "a dev set of 1 is too small to choose the best adapter (finetune.keep): ask for fewer prepare.train_examples"),
+        (5000, 20, "a dev set of 1 is too small to choose the best adapter (finetune.keep): ask for 280 prepare.train_examples or fewer"),
         (50, 19, "a dev set of 19 is too small to choose the best adapter (finetune.keep): ask for 20 prepare.dev_examples or more"),
     ],
 )
@@ -102,6 +103,51 @@ def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, mess
     assert f"train: warning: {message}" in capsys.readouterr().err
     draw(place, model, "none", examples=50, dev_examples=0)
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("selected", [15, 20, 21, 22, 40, 41, 116, 300, 1999])
+@pytest.mark.parametrize("dev", [1, 19, 20, 100, 1000])
+def test_the_remedy_for_a_small_dev_part_gives_a_large_enough_one_and_no_smaller_change_does(selected, dev):
+    remedy, examples = prepare.small_dev_remedy(selected, 2000, dev), int(selected * dev / 20) - dev
+    if dev < 20:
+        assert "ask for 20 prepare.dev_examples" in remedy
+    elif examples < 1:
+        assert "more than 20 usable training rows" in remedy
+        assert prepare.dev_count(selected, 1, dev) < 20
+    else:
+        assert remedy == f"ask for {examples} prepare.train_examples or fewer"
+        assert prepare.dev_count(selected, examples, dev) >= 20 > prepare.dev_count(selected, examples + 1, dev)
+
+
+LONG_ROWS = [{"text": f"{n} " + "long " * 100, "team": f"{n % 2}"} for n in range(9)]
+LONG_TARGETS = [{"text": f"short {n}", "team": f"{n} " + "long " * 100} for n in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cut", "long_prompts", "remedy"),
+    [
+        (
+            LONG_ROWS,
+            "",
+            "drop",
+            "or set prepare.long_prompts to cut_left, or name the column that may be cut (cut) and set it to cut_field.",
+        ),
+        (LONG_ROWS, "text", "drop", "or set prepare.long_prompts to cut_field, which keeps question and cue whole."),
+        (LONG_TARGETS, "", "cut_left", "(it is 100): prompts are cut from the left already, but answers are never cut"),
+        (
+            LONG_TARGETS,
+            "text",
+            "cut_field",
+            "(it is 100): what may be cut of a prompt is cut already, and its rest and the answer are too long.",
+        ),
+    ],
+)
+def test_the_remedy_for_long_rows_names_nothing_that_is_set_already(place, model, rows, cut, long_prompts, remedy):
+    preparing.write_file(place / "test.jsonl", rows)
+    with pytest.raises(DataError, match="9 too long") as error:
+        preparing.prepare_split(preparing.task(cut=cut), "heldout", place / "out" / "heldout", model, long_prompts=long_prompts)
+    assert remedy in error.value.remedy
+    assert "cut_left" not in error.value.remedy or long_prompts == "drop"
 
 
 def test_bad_rows_are_left_out_and_counted_by_reason(place, model):

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from pipeline.errors import MachineError
 from pipeline.progress import say
+from pipeline.store.artifact import MANIFEST
 from pipeline.store.disk import EXPLANATIONS, explanation
 
 STOPPED = "\nInterrupted. Run the same command to resume."
@@ -52,4 +53,15 @@ def usable_store(root: Path) -> Path:
             raise MachineError(f"--store {root}: {folder} is a file, not a folder", "Choose another folder with --store.")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise MachineError(f"--store {root}: no permission to read {folder}", "Choose another place, or change its permissions.")
+    if outer := outer_store(root):
+        say(f"--store {root} lies inside the store {outer}, and a store of its own begins there; for those artifacts: --store {outer}")
     return root
+
+
+def outer_store(root: Path) -> Path | None:
+    """The store that a folder is a part of, if its artifacts lie in it: somebody named `data` where the folder above was meant."""
+    folder = root.resolve()
+    part = next((path for path in (folder, *folder.parents) if path.name in ("data", "checkpoints")), None)
+    if part is None or not any(next(part.glob(f"{depth}*--*/{MANIFEST}"), None) for depth in ("", "*/")):
+        return None
+    return part.parent

@@ -259,7 +259,8 @@ def cut_prompt(split: PreparedSplit) -> DataWarning | None:
     problem = f"prompts were longer than prepare.max_tokens ({split.max_tokens}) and {what}"
     remedy = "Raise prepare.max_tokens."
     if lost and split.definition:
-        remedy = "Raise prepare.max_tokens, or name the column that may be cut (the task's cut) and set prepare.long_prompts to cut_field."
+        column = "" if split.definition.cut else "name the column that may be cut (the task's cut) and "
+        remedy = f"Raise prepare.max_tokens, or {column}set prepare.long_prompts to cut_field."
     return split.warning("cut prompt", rows, problem, remedy)
 
 

@@ -30,7 +30,9 @@ change daily."""
 OPENING = ("Ps", "Pi", "Sc")
 """Unicode categories of signs that nothing stands off from: opening brackets, opening quotes, signs of currencies."""
 NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff]")
-"""A character of a script that sets no blanks between words (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or of its punctuation."""
+"""A character of a script that sets no blanks between words (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or of its punctuation.
+
+It decides token ids of training and generation, so its ranges stay as they are, also where the lists that read answers know more."""
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a control token spelled in a turn while the chat template writes its own."""
 CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"

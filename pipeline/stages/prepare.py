@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.data import data_checks, inline, make_examples, manual_files, source
+from pipeline.data.drop_tally import FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
 from pipeline.data.row_notes import RowNotes
@@ -30,11 +31,6 @@ from pipeline.store.artifact import json_sha256
 from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
 from pipeline.store.records import Example
 
-FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
-"""The reasons for which a row counts as bad. Duplicates and overlap are no fault of the source."""
-VALUE_FAULTS = ("missing field", "wrong type", "bad value")
-"""Faults whose first value says what is wrong."""
-MAX_LISTED = 5
 MAX_TARGETS = 1000
 """Different targets that are counted; labels are fewer."""
 MAX_PAIRS = 20
@@ -44,53 +40,6 @@ MIN_DEV = 20
 """Size of the dev set below which a warning is printed."""
 MIN_LOOKED_AT = 200
 """Least number of rows whose tokens are counted, so that the share of those that are too long is known."""
-
-
-@dataclass
-class DropTally:
-    """Rows that were dropped, by reason: how many, and locations and values of the first."""
-
-    total: int
-    reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def add(self, reason: str, location: str, value: str) -> None:
-        entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": []})
-        entry["count"] += 1
-        if len(entry["first"]) < MAX_LISTED:
-            entry["first"].append(location)
-            entry["values"].append(shorten(value, 160).encode("utf-8", "backslashreplace").decode())
-
-    def count(self, *reasons: str) -> int:
-        return sum(self.reasons[reason]["count"] for reason in reasons if reason in self.reasons)
-
-    def check_share(self, location: str, share: float, allowed: float) -> None:
-        """Raises DataError if a greater share of the rows is bad than allowed."""
-        if share <= allowed:
-            return
-        missing_field = self.reasons.get("missing field", {"count": 0, "values": []})
-        if missing_field["count"] == self.total and len(set(missing_field["values"])) == 1:
-            remedy = "It may be another version of the data: pin its revision, or name the column that holds it now."
-            raise DataError(f"{location}: in every one of its {self.total} rows {missing_field['values'][0]}.", remedy)
-        bad = {reason: self.reasons[reason] for reason in FAULTS if reason in self.reasons}
-        entries = [(n, reason, entry) for reason, entry in bad.items() for n in range(len(entry["first"]))]
-        interleaved = sorted(entries, key=lambda item: item[0])[:MAX_LISTED]  # the first row of every reason before the second of any
-        lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in interleaved]
-        counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
-        problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
-        length_remedy = "Raise prepare.max_tokens, or set prepare.long_prompts to cut_left. " if "too long" in bad else ""
-        defaults = ", or give the field a default in a task of your own (defaults)" if {"missing field", "empty target"} & set(bad) else ""
-        raise DataError(problem, f"{length_remedy}Fix the rows, or raise prepare.max_bad_rows (it is {allowed}){defaults}.")
-
-    def report(self) -> dict[str, Any]:
-        return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
-
-    def listed(self) -> str:
-        """Every reason with its number, and of faults in a value the first: `4 bad value (label is 3)`."""
-        first = {reason: f" ({shorten(self.reasons[reason]['values'][0])})" for reason in VALUE_FAULTS if reason in self.reasons}
-        return ", ".join(f"{count} {reason}{first.get(reason, '')}" for reason, count in self.counts().items())
-
-    def counts(self) -> dict[str, int]:
-        return {reason: entry["count"] for reason, entry in self.reasons.items()}
 
 
 class Spool:
@@ -211,9 +160,9 @@ def run(work: Work) -> dict[str, Any]:
     with tempfile.TemporaryFile(dir=work.out) as file:
         spool = Spool(file)
         read_examples(split, maker, tally, spool, params)
-        tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params["max_bad_rows"])
+        tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params)
         draw_examples(spool, draw, tally)
-    tally.check_share(split.location, draw.bad_share(tally), params["max_bad_rows"])
+    tally.check_share(split.location, draw.bad_share(tally), params)
     check_targets(draw, split.location, tally)
     if heldout is None and not isinstance(params["task"], str):
         check_metrics(task, draw, split.location)
@@ -373,7 +322,7 @@ def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTall
         say(f"  {split}: {facts['selected']} of the {facts['wanted']} requested examples: there are no more{detail}")
     if dev and facts["dev"] < MIN_DEV:
         problem = f"a dev set of {facts['dev']} is too small to choose the best adapter (finetune.keep)"
-        say(f"  {split}: warning: {problem}: {small_dev_remedy(facts, dev)}")
+        say(f"  {split}: warning: {problem}: {small_dev_remedy(facts['selected'], params['examples'], dev)}")
     if facts["source"].get("instead_of"):
         say(f"  {split}: from {facts['source'].get('hub') or facts['source'].get('file')}, not from the first source")
     if "expected_rows" in facts["source"]:
@@ -390,8 +339,16 @@ def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTall
         say(f"  {split}: warning: {row['problem']} (first: {row['first']}). {row['remedy']}")
 
 
-def small_dev_remedy(facts: dict[str, Any], dev: int) -> str:
-    """How to get a larger dev set."""
-    if facts["selected"] < facts["wanted"] and dev >= MIN_DEV:
-        return "ask for fewer prepare.train_examples"  # the dev set has the same share of fewer examples
-    return f"ask for {MIN_DEV} prepare.dev_examples or more"
+def small_dev_remedy(selected: int, examples: int, dev: int) -> str:
+    """How to get a dev set of MIN_DEV.
+
+    Args:
+        selected: how many examples there are.
+        examples: how many the recipe asks for, besides `dev` ones.
+    """
+    if selected >= examples + dev or dev < MIN_DEV:
+        return f"ask for {MIN_DEV} prepare.dev_examples or more"
+    fewer = selected * dev // MIN_DEV - dev  # the dev set has the same share of fewer examples
+    if fewer < 1:
+        return f"it takes more than {MIN_DEV} usable training rows, or set finetune.keep to last"
+    return f"ask for {fewer} prepare.train_examples or fewer"
