@@ -187,7 +187,7 @@ class TaskPlan:
 
     def finetune(self, seed: int, placebo: str = "") -> Job:
         section = self.recipe.finetune
-        params = {"model": self.point.model_spec, **section.model_dump(mode="json", exclude={"seeds"}), "seed": seed}
+        params = {"model": self.point.model_spec, **section.model_dump(mode="json", exclude={"seeds", "alpha"}), "seed": seed}
         if section.targets == "qv":
             params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
         label = f"{self.label}--r{section.rank}-s{seed}"

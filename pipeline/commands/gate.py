@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pipeline import arms
 from pipeline.config import recipe
 from pipeline.config.schema import Section
+from pipeline.config.spellings import understood
 from pipeline.config.validation_errors import describe_errors
 from pipeline.data import inline
 from pipeline.errors import RecipeError, suggest
@@ -151,7 +152,7 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
     Raises:
         RecipeError: the file cannot be read, or a rule asks for what does not exist or will not be measured.
     """
-    raw = recipe.read(path, "gate file", "docs/report.md")
+    raw = understood(recipe.read(path, "gate file", "docs/report.md"), [Gate])
     try:
         gate = Gate.model_validate(raw)
     except ValidationError as error:

@@ -186,7 +186,12 @@ def remaining(rows: list[JobStatus]) -> Remaining:
 
 
 def show_notes(out: Console, recipe: Recipe) -> None:
-    """What is peculiar about each base, and what a user must still do to fetch it."""
+    """What a sweep over ranks does to the scale, what is peculiar about each base, and what a user must still do to fetch it."""
+    if recipe.finetune.alpha is not None and "finetune.rank" in recipe.sweep:
+        note = (
+            f"finetune.alpha stays {recipe.finetune.alpha:g} at every rank, so the scale falls as the rank grows; alpha_per_rank holds it."
+        )
+        out.print(Text(textwrap.fill(note, 80)), soft_wrap=True)
     bases = {model.name: model for model in (base_model.find(point) for _, point in recipe.points())}
     for model in bases.values():
         for note in (f"{model.name}: {model.note}" if model.note else "", model.access()):

@@ -4,6 +4,7 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.schema import HELDOUT_NAMES
 from pipeline.errors import RecipeError
 
 
@@ -18,8 +19,9 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         data = entry.get("data") if isinstance(entry, dict) else None
         if not isinstance(data, dict) or data.get("hub"):
             continue
-        splits = [str(data.get(key)) for key in ("train", "heldout")] if data.get("folder") else []
-        for key in ("folder",) if splits else ("train", "heldout"):
+        keys = ["train", *(name for name in HELDOUT_NAMES if name in data)]
+        splits = [str(data.get(key)) for key in keys] if data.get("folder") else []
+        for key in ["folder"] if splits else keys:
             if isinstance(path := data.get(key), str) and path:
                 data[key] = location(path, folder, splits)
     return raw

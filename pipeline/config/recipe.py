@@ -6,7 +6,7 @@ A recipe says what to measure. How it runs (devices, micro-batches, workers) is 
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from itertools import product
 from math import prod
@@ -17,7 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from pipeline.config import data_paths, yaml_text
+from pipeline.config import data_paths, peer_keys, yaml_text
 from pipeline.config.schema import (
     Compare,
     Cost,
@@ -32,11 +32,14 @@ from pipeline.config.schema import (
     Reference,
     Section,
 )
+from pipeline.config.spellings import understood, understood_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
 SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
+RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
+"""Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 MAX_PARENTS = 10
 MAX_POINTS = 1000
 ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price}
@@ -200,7 +203,12 @@ def read_with_parents(path: Path, children: tuple[Path, ...] = (), loader: Any =
 def merged(parent: dict[str, Any], child: dict[str, Any]) -> dict[str, Any]:
     """The keys of a recipe over those of its parent; sections that both have are merged key by key."""
     sections = {key for key in SECTIONS if isinstance(parent.get(key), dict) and isinstance(child.get(key), dict)}
-    return {**parent, **child, **{key: {**parent[key], **child[key]} for key in sections}}
+    return {**parent, **child, **{key: {**without_rivals(key, parent[key], child[key]), **child[key]} for key in sections}}
+
+
+def without_rivals(section: str, keys: dict[str, Any], changes: Collection[str]) -> dict[str, Any]:
+    """The keys of a section without those that say what one of the changes says in another way."""
+    return {key: value for key, value in keys.items() if RIVALS.get(f"{section}.{key}") not in [f"{section}.{name}" for name in changes]}
 
 
 def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.yaml", loader: Any = None) -> dict[str, Any]:
@@ -261,6 +269,8 @@ def build(raw: Mapping[str, Any], location: str = "recipe", path: Path | None = 
     Raises:
         RecipeError: lists every mistake, each on a line that begins with `location`.
     """
+    sweep = {key: understood_sweep(value, Recipe) for key, value in raw.items() if key == "sweep"}
+    raw = {**understood(dict(raw), [Recipe]), **sweep}
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -287,7 +297,8 @@ def keys_at(location: tuple[Any, ...]) -> Mapping[str, FieldInfo]:
 
 def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str = "") -> dict[str, Any]:
     """A copy of raw with dotted keys replaced; errors begin with `location`."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    names = {section: [dotted.partition(".")[2] for dotted in changes if dotted.startswith(f"{section}.")] for section in SECTIONS}
+    result = {key: without_rivals(key, value, names.get(key, ())) if isinstance(value, dict) else value for key, value in raw.items()}
     for dotted, value in changes.items():
         section, _, key = dotted.partition(".")
         if key and section in SECTIONS and isinstance(result.get(section) or {}, dict):
@@ -299,14 +310,15 @@ def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str =
                 f"{location}'extends' is not a key of a recipe that can be replaced.", "Name the other recipe in place of this one."
             )
         elif section not in SECTIONS or not key:
-            raise RecipeError(f"{location}'{dotted}' is not a key of a recipe.", suggest_key(dotted))
+            raise RecipeError(f"{location}'{dotted}' is not a key of a recipe.", suggest_key(dotted, value))
     return result
 
 
-def suggest_key(dotted: str) -> str:
-    """A remedy for an unknown dotted key: the key of that name in a section, or the nearest ones."""
-    matches = [key for key in dotted_keys() if key.endswith(f".{dotted}")]
-    return f"Did you mean '{matches[0]}'?" if matches else nearest(dotted, dotted_keys(), "docs/recipes.md")
+def suggest_key(dotted: str, value: Any = None) -> str:
+    """A remedy for an unknown dotted key: the key of that name in a section or of that meaning, or the nearest ones."""
+    if matches := [key for key in dotted_keys() if key.endswith(f".{dotted}")]:
+        return f"Did you mean '{matches[0]}'?"
+    return peer_keys.advice(dotted.rpartition(".")[2], value) or nearest(dotted, dotted_keys(), "docs/recipes.md")
 
 
 def dotted_keys() -> list[str]:

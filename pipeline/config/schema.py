@@ -1,9 +1,10 @@
 """Defines each section of a recipe: every key with its type, its default and its meaning."""
 
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from pipeline import arms
 
@@ -29,6 +30,8 @@ def portable(name: str) -> str:
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64), AfterValidator(portable)]
 """It becomes a part of the names of folders, of which one may hold three."""
 NonEmpty = Field(strict=False, min_length=1)
+HELDOUT_NAMES = ("heldout", "test", "validation", "eval")
+"""What a recipe may call the data that base and tuned are compared on; keys of artifacts know the first alone."""
 
 
 class Section(BaseModel):
@@ -41,8 +44,8 @@ class Data(Section):
     train: str
     """A JSONL, CSV, TSV or Parquet file (text also gzipped), from the current folder or the recipe's; with `hub` or `folder`, the name
     of a split."""
-    heldout: str
-    """The same for the examples that base and tuned are compared on."""
+    heldout: Annotated[str, Field(validation_alias=AliasChoices(*HELDOUT_NAMES))]
+    """The same for the examples that base and tuned are compared on; also accepted as `test`, `validation` or `eval`."""
     hub: str | None = None
     """Id of a data set on the Hugging Face hub, as `owner/name`."""
     folder: str | None = None
@@ -134,6 +137,9 @@ class Finetune(Section):
     """Width of the adapter; capacity and memory grow with it."""
     alpha_per_rank: PositiveFloat = 2.0
     """LoRA scale: alpha = alpha_per_rank x rank (with rsLoRA: x sqrt(rank)), so that a sweep over ranks holds the scale fixed."""
+    alpha: PositiveFloat | None = None
+    """LoRA's alpha as a number (`lora_alpha` elsewhere), instead of alpha_per_rank. In a sweep over ranks alpha stays, so the scale falls
+    as the rank grows."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) instead of alpha / rank."""
     dora: bool = False
@@ -160,6 +166,17 @@ class Finetune(Section):
     """Which adapter is kept: lowest dev loss, or the final one."""
     seeds: Annotated[tuple[Seed, ...], NonEmpty] = (0,)
     """Replicates: one adapter each; the comparison resamples over them."""
+
+    @model_validator(mode="after")
+    def resolve_alpha(self) -> "Finetune":
+        """Express `alpha` by `alpha_per_rank`, which is what adapters are made and found by."""
+        if self.alpha is None:
+            return self
+        if "alpha_per_rank" in self.model_fields_set:
+            raise ValueError("finetune: alpha and alpha_per_rank both set the scale. Keep one of them")
+        ratio = self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
+        object.__setattr__(self, "alpha_per_rank", ratio)  # the section is frozen, and the key still counts as unset: a point sets its own
+        return self
 
 
 class Generate(Section):

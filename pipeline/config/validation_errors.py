@@ -10,10 +10,14 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
+from pipeline.config import peer_keys, spellings
 from pipeline.errors import suggest
 
 KeysAt = Callable[[tuple[Any, ...]], Mapping[str, FieldInfo]]
 """The keys allowed at a location in a recipe, with their fields."""
+SECOND_NAME = (
+    "Keep the data that base and fine-tuned are compared on; validation examples are drawn from data.train (prepare.dev_examples)."
+)
 MIN_SIMILARITY = 0.25
 """The difflib ratio from which a word is suggested for another."""
 
@@ -44,7 +48,7 @@ def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping
     value = errors[0]["input"]
     key_path = dotted_path(location, raw)
     if error_type == "extra_forbidden":
-        return f"{key_path} is not a key. {remedy_for_key(location, keys(location[:-1]))}"
+        return unknown_key(location, keys(location[:-1]), raw)
     if error_type == "missing":
         description = keys(location[:-1])[location[-1]].description
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
@@ -57,6 +61,23 @@ def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping
         return f"{key_path} is empty. Give it a value, or leave the line out."
     requirement = " or ".join(dict.fromkeys(requirement_of(error) for error in errors))
     return f"{key_path} must be {requirement} (it is {spell_value(value)}). {remedy(location, value, errors)}".rstrip()
+
+
+def unknown_key(location: tuple[Any, ...], fields: Mapping[str, FieldInfo], raw: Mapping[str, Any]) -> str:
+    """The line on a key that does not exist: the key of that meaning, the first of two names of one key, or the nearest key."""
+    key_path = dotted_path(location, raw)
+    name = str(location[-1])
+    beside: Any = raw
+    for part in location[:-1]:
+        beside = beside[part]
+    for field_name, field in fields.items():
+        if name in (names := spellings.names_of(field)):
+            first = next(other for other in names if other in beside)
+            also = f", as is {first}" if first != field_name else ""
+            return f"{key_path} is a second name of {location[-2]}.{field_name}{also}. {SECOND_NAME}"
+    if len(location) <= 2 and (advice := peer_keys.advice(name, beside[location[-1]], beside)):
+        return f"{key_path} is not a key. {advice}"
+    return f"{key_path} is not a key. {remedy_for_key(location, fields)}"
 
 
 def remedy_for_key(location: tuple[Any, ...], keys: Iterable[str]) -> str:
@@ -116,9 +137,7 @@ def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     if isinstance(value, str) and error_types & {"int_type", "float_type"} and is_finite_number(value):
         number = float(value)
         literal = repr(int(number) if "int_type" in error_types and number.is_integer() else number)
-        if "." not in literal:
-            literal = literal.replace("e", ".0e")  # without the dot YAML reads it as text again
-        return f"YAML reads {value} as text; write {literal}."
+        return f"In quotes it is text; write {literal}."
     if "literal_error" in error_types and isinstance(value, str):
         near = get_close_matches(
             value, re.findall(r"'([^']+)'", " ".join(error.get("ctx", {}).get("expected", "") for error in errors)), n=1
@@ -129,7 +148,7 @@ def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
     if error_types & {"tuple_type", "list_type"}:
         return f"Write [{spell_value(value)}]." if not isinstance(value, dict) else "Begin each entry with a dash."
     if error_types == {"bool_type"} and isinstance(value, str):
-        return "Write true or false, without quotes."
+        return "Write true or false, or yes or no, without quotes."
     if error_types == {"string_type"} and not isinstance(value, dict | list):
         return f"Put it in quotes: '{str(value).lower() if isinstance(value, bool) else value}'."
     if errors[0].get("ctx", {}).get("lt") == 1 and 2 <= value <= 100:

@@ -11,6 +11,14 @@ MAX_NODES = 50_000
 MAX_DEPTH = 40
 MAX_DIGITS = 100
 """Characters of a number."""
+SCIENTIFIC = r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"
+"""A number with an exponent. YAML 1.1 takes it for one only with a dot and a sign, as in 2.0e-4."""
+WORD = re.compile(rf"{SCIENTIFIC}|(?i:yes|no|on|off)")
+"""What stands for a number or a boolean to people, and may be text."""
+
+
+class PlainWord(str):
+    """A text without quotes of which its key must say whether it is a number, a boolean or text; see spellings.py."""
 
 
 def parse(text: str, kind: Any = None) -> Any:
@@ -66,7 +74,15 @@ def count(node: yaml.Node, sizes: dict[int, int], above: list[int]) -> int:
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, of which YAML would take the last, and numbers to bases of 8 and 60: 010 is 8 to it, 12:30 is 750."""
+    """Refuses duplicate keys, of which YAML would take the last, and numbers to bases of 8 and 60: 010 is 8 to it, 12:30 is 750.
+
+    `yes`, `no`, `on`, `off` and `2e-4` without quotes become a PlainWord.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's table, without YAML 1.1's booleans)
+        first: [(tag, pattern) for tag, pattern in pairs if not tag.endswith(":bool")]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -77,6 +93,11 @@ class Loader(yaml.SafeLoader):
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=part.start_mark, note="Keep one of them.")
                 seen.add(part.value)
         return super().construct_mapping(node, deep)
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """The text of a scalar; a PlainWord if it has no quotes and may stand for something else."""
+        text = str(self.construct_scalar(node))
+        return PlainWord(text) if node.style is None and len(text) <= MAX_DIGITS and WORD.fullmatch(text) else text
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         """The number of a scalar that YAML takes for one."""
@@ -92,3 +113,5 @@ class Loader(yaml.SafeLoader):
 
 for kind in ("int", "float"):
     Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
+Loader.add_constructor("tag:yaml.org,2002:str", Loader.construct_text)
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
