@@ -44,17 +44,17 @@ def test_the_first_example(name):
         (["a", "b", "a", "b"], ["span"] * 4, [["a", "b"]], "a, b"),
         (["Bo", "Cy", "Cy", "Bo"], ["span"] * 4, [["Bo", "Cy"]], "Bo, Cy"),
         (["Bo", "Cy", "Di", "di", "cy", "bo"], ["span"] * 6, [["Bo", "Cy", "Di"]], "Bo, Cy, Di"),
-        (["Bo", "Cy"], ["span"] * 2, [["Bo", "Cy"], ["Bo"], ["Cy"]], "Bo, Cy"),
-        (["Bo", "Cy", "Bo"], ["span"] * 3, [["Bo"], ["Cy"]], "Bo"),
         (["Bears", "the Chicago Bears"], ["span"] * 2, [["Bears"], ["the Chicago Bears"]], "Bears"),
         (["3", "three"], ["number", "span"], [["3"], ["three"]], "3"),
         (["3", "4"], ["number"] * 2, [["3"], ["4"]], "3"),
-        (["Oak, Ohio", "Elm"], ["span"] * 2, [["Oak, Ohio", "Elm"], ["Oak, Ohio"], ["Elm"]], "Oak, Ohio; Elm"),
+        (["Bears", "Chicago Bears", "Bears"], ["span"] * 3, [["Bears"], ["Chicago Bears"]], "Bears"),
+        (["2", "Bo", "Cy", "Cy", "Bo"], ["number", *["span"] * 4], [["Bo", "Cy"], ["2"]], "Bo, Cy"),
+        (["Oak, Ohio", "Elm"] * 2, ["span"] * 4, [["Oak, Ohio", "Elm"]], "Oak, Ohio; Elm"),
         (["a; b", "c, d"] * 2, ["span"] * 4, [["a; b", "c, d"]], '["a; b", "c, d"]'),
     ],
 )
 def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers, target):
-    changes = {"answers_spans": {"spans": spans, "types": types}}
+    changes = {"annotations": {"spans": spans, "types": types}}
     example = task_rows.example_of(task.find("drop"), **changes)
     assert example.target == target
     assert json.loads(example.extra["tests"]) == answers
@@ -62,6 +62,35 @@ def test_the_annotated_answers_of_drop_are_told_apart(spans, types, answers, tar
         score = metrics.load(name).score
         assert score(example.target, example.extra["tests"]) == 1
         assert all(score(json.dumps(answer[::-1]), example.extra["tests"]) == 1 for answer in answers)
+        parts = [span for answer in answers if len(answer) > 1 for span in answer]
+        assert all(score(part, example.extra["tests"]) < 1 for part in parts)
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        ["Bo", "Cy"],
+        ["Bo", "Cy", "Bo"],
+        ["36-yard field goal", "23-yard field goal"],
+        ["Bears", "the Chicago Bears", "Packers"],
+        ["Bo", "Cy", "Bo", "Cy", "Di"],
+    ],
+)
+def test_a_row_of_drop_of_which_half_an_answer_could_be_right_is_left_out(spans):
+    row = task_rows.example_of(task.find("drop"), annotations={"spans": spans, "types": ["span"] * len(spans)})
+    assert isinstance(row, BadRow)
+    assert row.value == f"it cannot be told which spans one annotator gave: {', '.join(spans)}"
+    mixed = {"spans": ["3", *spans], "types": ["number", *["span"] * len(spans)]}
+    assert isinstance(task_rows.example_of(task.find("drop"), annotations=mixed), BadRow)
+
+
+@pytest.mark.parametrize(
+    ("spans", "target"),
+    [(["Bo", "Cy"], "Bo, Cy"), (["Moss"], "Moss"), (["Bo", "Cy", "Bo"], "Bo"), (["Oak, Ohio", "Elm"], "Oak, Ohio; Elm")],
+)
+def test_a_training_row_of_drop_keeps_its_target(spans, target):
+    changes = {"answers_spans": {"spans": spans, "types": ["span"] * len(spans)}}
+    assert task_rows.example_of(task.find("drop"), "train", **changes).target == target
 
 
 @pytest.mark.parametrize(
