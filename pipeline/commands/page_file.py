@@ -149,13 +149,12 @@ def unpack(packed: str) -> bytes:
 
 
 def unpack_file(page: Page, name: str, packed: str) -> bytes:
-    location = f"the embedded file {owner_of(page.index, name)}"
     try:
         raw = unpack(packed)
     except ValueError as error:
-        raise page.altered_error(f"{location} cannot be unpacked: {error}") from None
+        raise page.altered_error(f"the embedded file {owner_of(page.index, name)} cannot be unpacked: {error}") from None
     if (actual := embedded_records.content_id(raw)) != name:
-        raise page.altered_error(f"{location}: the page calls it {name}, its bytes are {actual}")
+        raise page.altered_error(f"the embedded file {owner_of(page.index, name)}: the page calls it {name}, its bytes are {actual}")
     return raw
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.commands import difference
+from pipeline.commands import difference, page_file
 from pipeline.commands.page_file import DRAWING_LIBRARIES, EMBEDDED_FILE, INDEX, Page, read, safe_name, unpack
+from pipeline.config.schema import MAX_RESAMPLES
 from pipeline.errors import ArtifactError, ComparisonError, UserError
 from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, fmt, svg
@@ -19,13 +20,15 @@ from pipeline.progress import meter
 from pipeline.stages import compare, report
 from pipeline.store import input_names
 from pipeline.store.artifact import MANIFEST, Artifact, Store
-from pipeline.store.records import JsonObject
+from pipeline.store.records import JsonObject, is_number
 from pipeline.store.result_folders import ComparisonFolder, ReportFolder
 
-SVG = re.compile(r"<svg\b.*?</svg>", re.S)
+SVG_START, SVG_END = re.compile(r"<svg\b"), "</svg>"
 DRAWN_BY_ENTRY = re.compile(r'(?<="drawn_by": )\{[^{}<>]*\}')
 """In the text of an index; inside a string the quotes would be escaped."""
 CODE_VERSION = re.compile(r'(?<="code_version": )"[0-9a-f]{16}"')
+NAME_FAULTS = (FileExistsError, NotADirectoryError, IsADirectoryError)
+"""What writing raises where one name is a folder and a file."""
 SIDE_FILES = (ReportFolder.DATA, ReportFolder.MARKDOWN)
 """Files that the report stage writes next to the page."""
 
@@ -36,6 +39,8 @@ class Verification:
 
     files: int = 0
     """Embedded files whose bytes match the hash in their manifest."""
+    written: int = 0
+    """Bytes of embedded files in the rebuilt folders: a page may name one content often."""
     comparisons: int = 0
     """Comparisons scored again."""
     numbers: int = 0
@@ -71,7 +76,7 @@ def verify(path: Path, store: Store | None = None, machine: Machine | None = Non
     page = read(path)
     try:
         return recompute(page, store, machine or Machine())
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, FileExistsError, NotADirectoryError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, *NAME_FAULTS) as error:
         raise page.altered_error(f"its records cannot be read ({type(error).__name__}: {error})") from error
 
 
@@ -117,6 +122,9 @@ def rebuild_folder(page: Page, source: str, folder: Path, store: Store | None, v
         path = folder / safe_name(page, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if sha256 in page.files:
+            verification.written += len(page.files[sha256])
+            if verification.written > page_file.MAX_UNPACKED_BYTES:
+                raise page.altered_error(f"its files exceed {page_file.MAX_UNPACKED_BYTES:,} bytes in total when unpacked")
             path.write_bytes(page.files[sha256])
             verification.files += 1
         elif (stored := file_in_store(store, entry, name, sha256)) is not None:
@@ -155,6 +163,8 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
 
 def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], out: Path, machine: Machine) -> None:
     """Run `compare` on the embedded inputs, and compare its files with the embedded ones."""
+    if is_number(resamples := comparison.params.get("resamples")) and resamples > MAX_RESAMPLES:
+        raise page.altered_error(f"{comparison.path.name}: {resamples:,} resamples, and no recipe may ask for more than {MAX_RESAMPLES:,}")
     out.mkdir(parents=True)
     by_digest = {artifact.digest: artifact.path for artifact in inputs.values()}
     for name, input_digest in comparison.inputs.items():
@@ -266,13 +276,24 @@ def without_drawings(expected: str, actual: str) -> tuple[str, str, int]:
     The page itself claims that another version drew it, so everything else is compared: charts that are equal to the byte stay, and of
     the others all texts.
     """
-    equal = set(SVG.findall(expected)) & set(SVG.findall(actual))
-    others = sum(drawing not in equal for drawing in SVG.findall(actual))
+    equal = set(split_at_drawings(expected)[1::2]) & set(split_at_drawings(actual)[1::2])
+    others = sum(drawing not in equal for drawing in split_at_drawings(actual)[1::2])
 
     def without(text: str) -> str:
-        return SVG.sub(lambda match: match[0] if match[0] in equal else svg.without_geometry(match[0]), DRAWN_BY_ENTRY.sub("{}", text))
+        parts = split_at_drawings(DRAWN_BY_ENTRY.sub("{}", text))
+        parts[1::2] = [drawing if drawing in equal else svg.without_geometry(drawing) for drawing in parts[1::2]]
+        return "".join(parts)
 
     return without(expected), without(actual), others
+
+
+def split_at_drawings(text: str) -> list[str]:
+    """The parts of a page, every second one a drawing. One pass: a pattern would look for the end of every unclosed drawing again."""
+    parts, position = [], 0
+    while (start := SVG_START.search(text, position)) and (end := text.find(SVG_END, start.end())) >= 0:
+        parts += [text[position : start.start()], text[start.start() : end + len(SVG_END)]]
+        position = end + len(SVG_END)
+    return [*parts, text[position:]]
 
 
 def numbers_in(artifact: Artifact) -> int:

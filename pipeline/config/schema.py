@@ -34,6 +34,10 @@ HELDOUT_NAMES = ("heldout", "test", "validation", "eval")
 """What a recipe may call the data that base and tuned are compared on; keys of artifacts know the first alone."""
 
 
+MAX_RESAMPLES = 10_000_000
+"""Of compare.resamples: more take hours and gigabytes, and no p-value needs them."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -209,7 +213,7 @@ class Compare(Section):
     """How the difference is judged."""
 
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    resamples: Annotated[int, Field(ge=100, le=10_000_000)] = 10000
+    resamples: Annotated[int, Field(ge=100, le=MAX_RESAMPLES)] = 10000
     interval: Literal["bca", "percentile"] = "bca"
     correction: Literal["holm", "none"] = "holm"
     """For several tasks and sweep points; `none` for exploring only."""
