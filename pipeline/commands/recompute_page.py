@@ -163,7 +163,8 @@ def checked_artifact(page: Page, source: str, entry: JsonObject, folder: Path) -
 
 def rescore(page: Page, comparison: Artifact, inputs: Mapping[str, Artifact], out: Path, machine: Machine) -> None:
     """Run `compare` on the embedded inputs, and compare its files with the embedded ones."""
-    if is_number(resamples := comparison.params.get("resamples")) and resamples > MAX_RESAMPLES:
+    resamples = comparison.params.get("resamples", 0)
+    if is_number(resamples) and resamples > MAX_RESAMPLES:
         raise page.altered_error(f"{comparison.path.name}: {resamples:,} resamples, and no recipe may ask for more than {MAX_RESAMPLES:,}")
     out.mkdir(parents=True)
     by_digest = {artifact.digest: artifact.path for artifact in inputs.values()}
