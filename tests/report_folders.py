@@ -46,7 +46,8 @@ def heldout(examples: list[Example]) -> tuple[Files, Row]:
     for location in ("row 17", "row 90", "row 91"):
         tally.add("bad value", location, "<i>n/a</i>")
     draw = prepare.Draw({"examples": len(examples)}, None, selected=examples, rows=[row_of(example) for example in examples])
-    facts: Row = {}
+    sentence = "3 of 9 rows have no {<i>extra</i>}; its default is used"
+    facts: Row = {"notes": [{"kind": "default", "count": 3, "rows": 9, "sentence": sentence}]}
 
     def write(out: Path) -> None:
         facts.update(prepare.facts(draw, tally) | prepare.write_heldout(HeldoutFolder(out), draw))

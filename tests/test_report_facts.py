@@ -201,6 +201,7 @@ def test_sets_of_examples_have_their_own_counts(cells_and_report: tuple[list[cel
                 artifact.facts[name] for name in ("examples", "wanted", "cut")
             )
             assert split_row["dropped"] == load(cell, source, "dropped.json")
+            assert len(split_row["notes"]) == (source == "heldout")
             assert split_row["overlap"] == (load(cell, source, "overlap.json") if source == "train" else None)
             assert split_row["dev"] == artifact.facts.get("dev", 0)
 

@@ -47,6 +47,8 @@ def test_texts_of_models_are_never_markup(hostile: BuiltReport) -> None:
     cell = json.loads(re.search(r'id="index">(.*?)</script>', hostile.html)[1])["cells"][0]
     assert json.loads(hostile.carried(cell["file"]).split("\n")[103])["prompt"] == HOSTILE
     assert "&lt;i&gt;n/a&lt;/i&gt;" in hostile.html  # the value of a dropped row
+    assert "held out: 3 of 9 rows have no {&lt;i&gt;extra&lt;/i&gt;}; its default is used.</p>" in hostile.html
+    assert re.search(r"^> .*, held out: 3 of 9 rows have no \{.*extra.*\}; its default is used\.$", hostile.md, re.M)
     assert "49" not in re.search(r"<title>(.*?)</title>", hostile.html)[1]
     assert "<img" not in hostile.md.partition("```yaml")[0].replace("\\<img", "")
 

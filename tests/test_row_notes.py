@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.data import inline
-from pipeline.data.row_notes import RowNotes
+from pipeline.data.row_notes import RowNotes, print_notes
 from pipeline.errors import DataError
 from tests import preparing
 from tests.test_inline import CHAT, SYSTEM
@@ -13,7 +13,7 @@ def notes_of(rows, capsys, **task):
     notes = RowNotes(inline.spec(preparing.task(**task)))
     for row in rows:
         notes.count_row(row)
-    notes.print_notes("train", "x.jsonl")
+    print_notes("train", notes.summary("x.jsonl"))
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -52,6 +52,8 @@ def test_prepare_says_it(model, tmp_path, monkeypatch, capsys):
     heldout, train = preparing.prepare_both(task, tmp_path / "out", model)
     assert (heldout["examples"], train["examples"]) == (10, 10)
     assert "train: 5 of 10 rows have no {extra}" in " ".join(capsys.readouterr().err.split())
+    note = {"kind": "default", "count": 5, "rows": 10, "sentence": "5 of 10 rows have no {extra}; its default is used"}
+    assert (heldout["notes"], train["notes"]) == ([note], [note])
 
 
 def test_zero_and_false_are_values_and_no_default(capsys):

@@ -1,6 +1,7 @@
 """Counts the rows of an inline task that use a default, lack a group, or have turns that no template names."""
 
 from collections import Counter
+from typing import TypedDict
 
 from pipeline.config.schema import InlineTask
 from pipeline.data.files import BadRow
@@ -8,6 +9,17 @@ from pipeline.data.task import Row
 from pipeline.data.templates import Field, Template, is_blank
 from pipeline.errors import DataError
 from pipeline.progress import say
+
+
+class RowNote(TypedDict):
+    """How many rows of a split are used otherwise than most."""
+
+    kind: str
+    """`default`, `no group` or `other turns`."""
+    count: int
+    rows: int
+    """Usable rows of the source."""
+    sentence: str
 
 
 class RowNotes:
@@ -46,8 +58,8 @@ class RowNotes:
             others += [role for turn, role in enumerate(roles) if turn not in named]
         return others
 
-    def print_notes(self, split: str, location: str) -> None:
-        """Print the counts.
+    def summary(self, location: str) -> list[RowNote]:
+        """The counts that are not zero.
 
         Raises:
             DataError: no row at all has the group that the recipe names.
@@ -55,12 +67,19 @@ class RowNotes:
         if self.rows and self.without_group == self.rows:
             name = next(field.name for field in self.group)
             raise DataError(f"{location}: no row has the group {{{name}}}.", "Name another column as group, or leave it out.")
-        for name, count in self.defaults.items():
-            say(f"  {split}: {count} of {self.rows} rows have no {{{name}}}; its default is used")
-        if self.without_group:
-            say(f"  {split}: {self.without_group} of {self.rows} rows name no group; each is a group of its own")
-        if self.with_other_turns:
-            say(
-                f"  {split}: warning: {self.with_other_turns} of {self.rows} rows have turns that no template names "
-                f"({', '.join(self.roles)}); the model never sees them"
-            )
+        roles = ", ".join(self.roles)
+        notes = [self.note("default", count, f"have no {{{name}}}; its default is used") for name, count in self.defaults.items()]
+        notes.append(self.note("no group", self.without_group, "name no group; each is a group of its own"))
+        notes.append(
+            self.note("other turns", self.with_other_turns, f"have turns that no template names ({roles}); the model never sees them")
+        )
+        return [note for note in notes if note["count"]]
+
+    def note(self, kind: str, count: int, problem: str) -> RowNote:
+        return {"kind": kind, "count": count, "rows": self.rows, "sentence": f"{count} of {self.rows} rows {problem}"}
+
+
+def print_notes(split: str, notes: list[RowNote]) -> None:
+    for note in notes:
+        warning = "warning: " if note["kind"] == "other turns" else ""
+        say(f"  {split}: {warning}{note['sentence']}")

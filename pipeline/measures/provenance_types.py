@@ -2,6 +2,8 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from pipeline.data.row_notes import RowNote
+
 
 class Curve(TypedDict):
     """Loss in nats per token by optimizer step."""
@@ -73,6 +75,8 @@ class DataSetRow(TypedDict):
     """Examples whose prompt was shortened."""
     dropped: dict[str, DroppedRows]
     """By reason."""
+    notes: list[RowNote]
+    """Rows that are used, but not as most are."""
     overlap: Overlap | None
     """Null for held-out sets."""
     cells: list[str]

@@ -67,6 +67,7 @@ def data_set(cell: Cell, source: str) -> DataSetRow:
         "wanted": facts.get("wanted"),
         "cut": facts.get("cut"),
         "dropped": PreparedFolder(cell.inputs[source].path).dropped(),
+        "notes": facts.get("notes", []),
         "overlap": overlap,
         "cells": [],
     }

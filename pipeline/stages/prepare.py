@@ -19,7 +19,7 @@ from pipeline.data import data_checks, inline, make_examples, manual_files, sour
 from pipeline.data.drop_tally import FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
-from pipeline.data.row_notes import RowNotes
+from pipeline.data.row_notes import RowNote, RowNotes, print_notes
 from pipeline.data.task import Task
 from pipeline.errors import DataError
 from pipeline.machine import Work
@@ -159,7 +159,7 @@ def run(work: Work) -> dict[str, Any]:
     check_preface(work, maker.preface)
     with tempfile.TemporaryFile(dir=work.out) as file:
         spool = Spool(file)
-        read_examples(split, maker, tally, spool, params)
+        notes = read_examples(split, maker, tally, spool, params)
         tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params)
         draw_examples(spool, draw, tally)
     tally.check_share(split.location, draw.bad_share(tally), params)
@@ -168,6 +168,7 @@ def run(work: Work) -> dict[str, Any]:
         check_metrics(task, draw, split.location)
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
     prepared = data_checks.PreparedSplit.of(params, task, draw.rows, spool.targets, heldout or [])
+    split_facts["notes"] = notes
     split_facts["warnings"] = data_checks.warnings(prepared)
     written_facts = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
     PreparedFolder(work.out).write_dropped(tally.report())
@@ -196,8 +197,8 @@ def check_preface(work: Work, preface: str) -> None:
         )
 
 
-def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTally, spool: Spool, params: dict[str, Any]) -> None:
-    """Make an example of every row; the usable ones go to the spool, the others to the tally."""
+def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTally, spool: Spool, params: dict[str, Any]) -> list[RowNote]:
+    """Make an example of every row; the usable ones go to the spool, the others to the tally. Returns notes on the usable ones."""
     seen: set[str] = set()
     shots = maker.task.shots if params["split"] == "train" else ()
     seed = None if params.get("order") == "first" else params["seed"]
@@ -216,7 +217,9 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
                 seen.add(example.id)
                 notes.count_row(row.row)
                 spool.put(row.location, example, seed)
-    notes.print_notes(params["split"], split.location)
+    summary = notes.summary(split.location)
+    print_notes(params["split"], summary)
+    return summary
 
 
 def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
