@@ -48,7 +48,9 @@ def test_texts_of_models_are_never_markup(hostile: BuiltReport) -> None:
     assert json.loads(hostile.carried(cell["file"]).split("\n")[103])["prompt"] == HOSTILE
     assert "&lt;i&gt;n/a&lt;/i&gt;" in hostile.html  # the value of a dropped row
     assert "held out: 3 of 9 rows have no {&lt;i&gt;extra&lt;/i&gt;}; its default is used.</p>" in hostile.html
-    assert re.search(r"^> .*, held out: 3 of 9 rows have no \{.*extra.*\}; its default is used\.$", hostile.md, re.M)
+    assert re.search(
+        r"^> .*, held out: 3 of 9 rows have no \{.*extra.*\}; its default is used\.\n\n", hostile.md, re.M
+    )  # a quote of its own
     assert "49" not in re.search(r"<title>(.*?)</title>", hostile.html)[1]
     assert "<img" not in hostile.md.partition("```yaml")[0].replace("\\<img", "")
 
