@@ -14,6 +14,7 @@ from pipeline.commands.job_estimates import lengths_of
 from pipeline.commands.plan_table import show_plan
 from pipeline.config import recipe as recipes
 from pipeline.data import inline
+from pipeline.errors import RecipeError
 from pipeline.measures import claims, non_inferiority
 from pipeline.plan import plan
 from pipeline.scoring import stats, verdict
@@ -190,3 +191,12 @@ def test_lines_are_no_wider_than_a_terminal(changes, tmp_path):
     screen = StringIO()
     show_plan(Console(file=screen, highlight=False, width=80), recipe, plan(recipe, ask=False), Store(tmp_path / "d", tmp_path / "c"))
     assert [line for line in screen.getvalue().splitlines() if len(line) > power.COLUMNS] == []
+
+
+@pytest.mark.parametrize(("resamples", "is_refused"), [(99, True), (100, False), (10_000_000, False), (10_000_001, True)])
+def test_resamples_are_bounded(resamples, is_refused):
+    if is_refused:
+        with pytest.raises(RecipeError, match=r"compare\.resamples"):
+            recipes.load(QUICKSTART, {"compare.resamples": resamples})
+    else:
+        assert recipes.load(QUICKSTART, {"compare.resamples": resamples}).compare.resamples == resamples

@@ -301,6 +301,17 @@ def test_the_memory_of_the_devices_is_looked_at_before_anything_is_made(seen, mo
         seen({"finetune"}, finetune={"compute": "bf16"})
 
 
+def test_a_base_on_the_hub_that_is_quantized_already_is_refused_before_anything_is_made(tmp_path, model):
+    folder = tmp_path / "hub" / "models" / "org" / "small"
+    shutil.copytree(model["folder"], folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    status, error, jobs = started(tmp_path, "finetune", base="org/small", tasks=["shop_sentiment"])
+    assert (status, jobs) == (2, 0)
+    assert "the model org/small is quantized already (gptq)" in " ".join(error.split())
+    assert not list((tmp_path / "home").rglob("*.safetensors"))
+
+
 def train_job(tmp_path, base, **finetune):
     (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": base, "tasks": ["shop_sentiment"], "finetune": finetune}))
     return [job for job in plan(recipes.load(tmp_path / "r.yaml"), ask=False) if job.stage == "finetune"]

@@ -23,6 +23,7 @@ from pipeline.errors import MachineError
 from pipeline.progress import Terminal
 from pipeline.store import disk
 from tests import project
+from tests.fault_server import Fault, FaultServer
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "[/red][bold]a[/] [link=x]\x1b[31m\x1b]0;owned\x07\u202e\x9b2J:smile: [b"
@@ -219,6 +220,19 @@ def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path, seconds):
     assert "Traceback" not in errors
     assert "Aborted" not in errors
     assert process.returncode == 0 or "Run the same command to resume" in errors
+
+
+def test_what_an_endpoint_sends_does_not_steer_the_terminal(model, typed, tmp_path):
+    recipe = project.make(tmp_path, model["folder"])
+    with FaultServer() as server:
+        server.always = Fault(status=400, body={"error": {"message": HOSTILE}})
+        reference = {"name": "gpt", "endpoint": server.endpoint, "model": "fault", "key_env": ""}
+        recipe.write_text(json.dumps(json.loads(recipe.read_text("utf-8")) | {"references": [reference]}), "utf-8")
+        code, output = typed("compare", recipe, "--store", tmp_path, "--device", "cpu")
+    assert code != 0
+    assert r"\x1b[31m" in output
+    assert "\x1b" not in output
+    assert "\x9b" not in output
 
 
 def test_progress_lines_are_plain(monkeypatch, capsys):
