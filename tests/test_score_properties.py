@@ -361,6 +361,8 @@ def test_of_a_key_with_two_values_the_last_counts():
     [
         ("Topics: earn", "earn"),
         ("earn, trade", "earn, trade"),
+        ("trade、earn", "earn, trade"),
+        ("c++، c", "c, c++"),
         ("- earn\n- trade\n\nTitle: x", "earn, trade"),
         ("1. Earn\n2. Trade", "earn, trade"),
         ("**Topics:** earn, 'trade'.", "earn, trade"),
