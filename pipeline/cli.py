@@ -1,8 +1,8 @@
 """The commands of the command line: parse, call, print.
 
 A UserError becomes its message and exit code 2; 3 if artifacts were altered or a page does not follow from its records, and 4 if
-another version made that page. Any other exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if a rule fails
-and with 4 if a rule cannot be decided.
+another version made that page. A run of more than two hours that nobody confirms ends with 2, too. Any other exception is a bug of
+ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 4 if a rule cannot be decided.
 """
 
 import io
@@ -19,8 +19,8 @@ import yaml
 from rich.text import Text
 
 from pipeline import stages
-from pipeline.commands import gate, preflight, views
-from pipeline.commands.verbs import STOPPED, Verbs, usable_store
+from pipeline.commands import gate, long_runs, preflight, views
+from pipeline.commands.verbs import STOPPED, Verbs, show_version, usable_store
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.engine import tracking
@@ -74,6 +74,9 @@ Tokens = Annotated[
     ),
 ]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Do not ask before a run that is estimated to take more than two hours on this machine's card.")
+]
 GateFile = Annotated[
     Path | None,
     typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one cannot tell."),
@@ -107,6 +110,8 @@ class Call:
     recipe: recipes.Recipe
     jobs: list[Job]
     site: Site
+    is_confirmed: bool = False
+    """Whether a run of hours is meant, so that nobody is asked."""
 
 
 def parse_call(arguments: list[str], store: Path, machine: Machine, ask_hub: bool = True) -> Call:
@@ -157,7 +162,10 @@ def with_dependencies(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]
 
 def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     jobs = with_dependencies(call.jobs, wanted)
-    preflight.check(call.recipe, {job: find_artifact(call, job) for job in jobs}, call.site)
+    artifacts = {job: find_artifact(call, job) for job in jobs}
+    preflight.check(call.recipe, artifacts, call.site)
+    if not call.is_confirmed:
+        long_runs.confirm(artifacts, call.site.machine)
 
     def print_event(event: str, job: Job, artifact: Artifact | None) -> None:
         number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
@@ -173,6 +181,13 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     except KeyboardInterrupt:
         out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", callback=show_version, is_eager=True)] = False,
+) -> None:
+    """The options of the command itself; show_version() acts on the one that there is."""
 
 
 @app.command("plan")
@@ -198,9 +213,9 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
 
 @app.command("finetune")
 @with_machine_options
-def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path()) -> None:
+def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path(), yes: Yes = False) -> None:
     """Train every adapter of a recipe."""
-    artifacts = carry_out(parse_call(recipe, store, machine), {"finetune"})
+    artifacts = carry_out(replace(parse_call(recipe, store, machine), is_confirmed=yes), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
@@ -208,10 +223,15 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder 
 @app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
 @with_machine_options
 def compare_verb(
-    recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path(), gate_file: GateFile = None, unsafe_code: UnsafeCode = False
+    recipe: RecipeArguments,
+    machine: Machine,
+    store: StoreFolder = Path(),
+    gate_file: GateFile = None,
+    unsafe_code: UnsafeCode = False,
+    yes: Yes = False,
 ) -> None:
     """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused."""
-    call = parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code))
+    call = replace(parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code)), is_confirmed=yes)
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 

@@ -42,13 +42,15 @@ class Gpu:
     memory: float
     fused_rows: int
     """Rows up to which bitsandbytes 0.50 multiplies by 4-bit weights without dequantizing them to memory first, in most modules of a 7B."""
+    cuda_name: str
+    """A regular expression for its name in CUDA, without its slower variants."""
 
 
 GPUS = (
-    Gpu("A10G", 70e12, 600e9, 24e9, 64),
-    Gpu("RTX 4090", 165.2e12, 1008e9, 24e9, 8),
-    Gpu("A100-80", 312e12, 2039e9, 80e9, 5),
-    Gpu("H100", 989.4e12, 3350e9, 80e9, 5),
+    Gpu("A10G", 70e12, 600e9, 24e9, 64, r"NVIDIA A10G"),
+    Gpu("RTX 4090", 165.2e12, 1008e9, 24e9, 8, r"NVIDIA GeForce RTX 4090"),
+    Gpu("A100-80", 312e12, 2039e9, 80e9, 5, r"NVIDIA A100.*80GB.*"),
+    Gpu("H100", 989.4e12, 3350e9, 80e9, 5, r"NVIDIA H100 80GB HBM3"),
 )
 
 

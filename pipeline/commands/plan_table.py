@@ -78,7 +78,7 @@ class Remaining:
         return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
 
     def duration(self, hours: float) -> str:
-        return f"{bound_mark(self.is_upper_bound)}{hours:.1f} h" if hours >= 0.05 else "under 0.1 h"
+        return duration_text(hours, self.is_upper_bound)
 
     def too_large_text(self, name: str) -> str:
         return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
@@ -158,6 +158,12 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
         head = f"{len(stage_rows):>4}{total_columns(pending)} {stage:{STAGE_WIDTH}} "
         out.print(Text.assemble(head, *status), soft_wrap=True)
     out.print(Text("the first number: jobs of a stage; --all shows each", "dim"))
+
+
+def duration_text(hours: float, is_upper_bound: bool = False) -> str:
+    """A duration in minutes, from two hours on in hours."""
+    text = f"{hours:.1f} h" if hours >= 2 else f"{60 * hours:.0f} min"
+    return f"{bound_mark(is_upper_bound)}{text}" if hours >= 1 / 60 else "under 1 min"
 
 
 def total_columns(rows: list[JobStatus]) -> str:

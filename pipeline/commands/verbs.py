@@ -9,7 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import MachineError
-from pipeline.progress import say
+from pipeline.machine import git_state, package_versions
+from pipeline.progress import Terminal, say
 from pipeline.store.artifact import MANIFEST
 from pipeline.store.disk import EXPLANATIONS, explanation
 
@@ -31,6 +32,14 @@ class Verbs(TyperGroup):
             if explained := explanation(error, Path.cwd()):
                 raise explained from error
             raise
+
+
+def show_version(is_asked: bool) -> None:
+    """Print the version, with the commit in a checkout, and exit; nothing unless asked."""
+    if is_asked:
+        commit = git_state().get("commit", "")
+        Terminal().print(f"loralift {package_versions()['loralift']}{f' (commit {commit[:12]})' if commit else ''}")
+        raise typer.Exit
 
 
 def usable_store(root: Path) -> Path:
