@@ -23,6 +23,7 @@ from pipeline.commands import gate, long_runs, preflight, views
 from pipeline.commands.verbs import STOPPED, Verbs, show_version, usable_store
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
+from pipeline.data import rows_used
 from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.machine import EndpointSettings, Machine, check_device_name
@@ -208,7 +209,7 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
     """Prepare the training and held-out examples of every task."""
     artifacts = carry_out(parse_call(recipe, store, Machine()), {"prepare"})
     for job, artifact in artifacts.items():
-        out.print(Text.assemble(f"{job.label}: {artifact.facts['examples']} examples  ", (str(artifact.path), "dim")), soft_wrap=True)
+        out.print(Text.assemble(f"{job.label}: {rows_used.sentence(artifact.facts)}  ", (str(artifact.path), "dim")), soft_wrap=True)
 
 
 @app.command("finetune")

@@ -392,8 +392,8 @@ def check_arms(point: Point) -> None:
     compare = point.recipe.compare
     available = point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
-    is_set = "shots" in compare.model_fields_set
-    if is_set and compare.shots > available and "base_fewshot" in (compare.arms or arms.DEFAULT):
+    is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available
+    if is_too_many and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(
             f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {available}.",
             f"Take compare.shots of at most {available}, or leave base_fewshot out of compare.arms.",

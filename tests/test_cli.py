@@ -69,7 +69,9 @@ def test_what_was_made_is_not_made_again(finished, type_in):
     assert "Do pets say yes?" in output
     assert "report.html" in output
     assert "adapter steps loss dev parameters seconds" in type_in("finetune", recipe, "--store", root)
-    assert "pets--train: 40 examples" in type_in("prepare", recipe, "--store", root)
+    assert "pets--train: using 40 of 60 rows, and 8 for validation; left out: 12 not asked for" in type_in(
+        "prepare", recipe, "--store", root
+    )
     assert "report.html" in type_in("report", recipe, "--store", root)
 
 
@@ -183,7 +185,7 @@ def test_gc_lists_first_and_deletes_when_told(finished, type_in, tmp_path):
 
 def test_check_and_doctor_say_numbers(type_in, tmp_path):
     summary = type_in("check")
-    assert re.search(r"35 tasks, 18 recipes \(\d+ jobs\), \d+ model rows: all load", summary)
+    assert re.search(r"35 tasks, 19 recipes \(\d+ jobs\), \d+ model rows: all load", summary)
     assert "31 of 31 tasks of LoRA Land" in summary
     output = type_in("doctor", "--store", tmp_path)
     assert all(name in output for name in ("packages", "device", "memory", "disk", "hub", "GiB free"))
@@ -219,9 +221,10 @@ def test_cuda_is_refused_at_once_where_there_is_none(finished, type_in):
     ("word", "message"),
     [
         ("rank", "'rank' is not KEY=VALUE. Did you mean 'finetune.rank'?"),
-        ("target_modules", "'target_modules' is not KEY=VALUE. The nearest are "),
-        ("target_modules=1", "'target_modules' is not a key of a recipe. The nearest are "),
-        ("finetune.lr=1", "finetune.lr is not a key. The nearest are finetune."),
+        ("target_modulez", "'target_modulez' is not KEY=VALUE. The nearest are "),
+        ("target_modules", "'target_modules' is not KEY=VALUE. Here it is finetune.targets."),
+        ("target_modulez=1", "'target_modulez' is not a key of a recipe. The nearest are "),
+        ("finetune.size=1", "finetune.size is not a key. The nearest are finetune."),
         ("finetune.zzz=1", "finetune.zzz is not a key. See docs/recipes.md for all of them."),
         ("boolq", "'boolq' is not KEY=VALUE. See docs/recipes.md for all of them."),
         ("general.suites=[boolk]", "there is no suite or task 'boolk'. Did you mean 'boolq'?"),

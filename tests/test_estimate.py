@@ -244,8 +244,9 @@ def prepared(tmp_path, model):
 
 
 def test_a_plan_from_the_papers_lengths(tmp_path):
-    lines = plan_lines(recipe_of(finetune={"rank": 8, "targets": "qv"}), tmp_path)
-    job = next(job for job in plan(recipe_of(), ask=False) if job.label == "viggo--train")
+    sizes = {"train_examples": 2000}
+    lines = plan_lines(recipe_of(finetune={"rank": 8, "targets": "qv"}, prepare=sizes), tmp_path)
+    job = next(job for job in plan(recipe_of(prepare=sizes), ask=False) if job.label == "viggo--train")
     assert job_estimates.lengths_of(job, {}) == job_estimates.Lengths(
         examples=2000, dev=100, prompt=120, target=120, longest=304, longest_target=128, choices=0, is_upper_bound=True
     )
@@ -258,6 +259,33 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
     assert all(len(line) <= 80 for line in lines[:12])
     assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
     assert "mistral-7b: a token sees the 4096 before it" in lines
+
+
+def rows_lines(lines):
+    """What a plan says of the rows of every split."""
+    start = lines.index("Rows used of those found:") + 1
+    return [row.strip() for row in lines[start : start + 2]]
+
+
+def test_a_plan_says_how_many_rows_of_how_many_are_used(tmp_path, prepared):
+    assert rows_lines(plan_lines(recipe_of(), tmp_path)) == [
+        "viggo--heldout <=1,083 of 1,083 rows",
+        "viggo--train <=5,103 of 5,103 rows, with <=100 for validation",
+    ]
+    fewer = recipe_of(prepare={"train_examples": 2000, "heldout_examples": 50})
+    assert rows_lines(plan_lines(fewer, tmp_path)) == [
+        "viggo--heldout <=50 of 1,083 rows",
+        "viggo--train <=2,000 of 5,103 rows, and <=100 for validation",
+    ]
+    recipe, root = prepared
+    assert rows_lines(plan_lines(recipe, root)) == ["pets--heldout 20 of 24 rows", "pets--train 40 of 60 rows, and 8 for validation"]
+    ours = recipes.load(root / "pets.yaml", {"prepare.seed": 1, "prepare.train_examples": None})
+    assert rows_lines(plan_lines(ours, root)) == [
+        "pets--heldout <=20 of those found",
+        "pets--train all of those found, with <=8 for validation",
+    ]
+    many = plan_lines(recipe_of(tasks=("viggo", "boolq", "mmlu", "drop", "gsm8k", "covid", "legal")), tmp_path)
+    assert "Rows used of those found, for 14 splits: --all." in many
 
 
 def test_many_jobs_are_told_by_stage(tmp_path):

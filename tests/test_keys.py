@@ -55,6 +55,12 @@ def test_the_keys_of_shipped_recipes_hold(name):
     assert {stage: json_sha256(keys)[:16] for stage, keys in keys_of(shipped(name)).items() if keys} == HELD[name]
 
 
+def test_shipped_recipes_name_their_numbers_of_examples():
+    """So that another default moves none of their keys."""
+    for path in recipes.shipped_files():
+        assert {"train_examples", "heldout_examples"} <= recipes.load(path).prepare.model_fields_set, path
+
+
 class WithInit(Finetune):
     """The section as it is once somebody adds a key to it."""
 

@@ -126,7 +126,8 @@ def test_general_tasks_of_too_few_examples_are_warned_of():
 
 def test_sizes_that_are_not_prepared_yet_are_bounds():
     tasks, general = ["shop_notice", "shop_sentiment"], {"suites": ["shop_extraction"], "examples": 200}
-    lines, whole = shown_by_power(jobs_of(tasks, general=general), unprepared=["shop_notice", "shop_extraction"])
+    sizes = {"heldout_examples": 500}
+    lines, whole = shown_by_power(jobs_of(tasks, general=general, prepare=sizes), unprepared=["shop_notice", "shop_extraction"])
     assert "     500   5.6 points  shop_sentiment" in lines
     assert "   <=500   5.6 points  shop_notice" in lines
     assert 'of them; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' in whole

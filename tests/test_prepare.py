@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data import rows_used
 from pipeline.data.files import shorten
 from pipeline.errors import DataError
 from pipeline.stages import prepare
@@ -87,8 +88,46 @@ def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys)
     (_, train), _, _ = draw(place, model, examples=900, dev_examples=100)
     assert (train["examples"], train["dev"], train["selected"], train["wanted"]) == (270, 30, 300, 1000)
     output = capsys.readouterr().err
-    assert "train: 300 of the 1000 requested examples: there are no more: 270 examples, 30 of 100 for dev" in output
+    assert (
+        "train: using 270 of 300 rows, and 30 for validation (there are no more, where 900 and 100 for validation are asked for)" in output
+    )
     assert "warning" not in output
+
+
+def test_all_rows_are_used_unless_the_recipe_says_otherwise(place, model, capsys):
+    (held, train), _, rows = draw(place, model, examples=None, dev_examples=100)
+    assert (train["examples"], train["dev"], train["wanted"], train["surplus"]) == (270, 30, None, 0)
+    assert len({*ids(rows), *ids(preparing.examples(place / "out" / "train", "dev.jsonl"))}) == 300
+    assert "  train: using 270 of 300 rows, and 30 for validation\n" in capsys.readouterr().err
+    assert rows_used.sentence(held) == "using 60 of 60 rows"
+
+
+def test_every_row_that_is_not_used_is_counted(place, model, capsys):
+    (_, train), _, _ = draw(place, model, examples=100, dev_examples=20)
+    assert train["surplus"] == 180
+    assert rows_used.sentence(train) == "using 100 of 300 rows, and 20 for validation; left out: 180 not asked for"
+    assert "train: using 100 of 300 rows, and 20 for validation (180 more than prepare.train_examples asks for)" in capsys.readouterr().err
+
+
+def test_the_account_of_rows_adds_up():
+    facts = {"examples": 2000, "dev": 100, "rows": 6000, "surplus": 3885, "overlap_exact": 2, "overlap_near": 3}
+    facts["dropped"] = {"too long": 9, "duplicate": 1}
+    assert rows_used.sentence(facts) == (
+        "using 2,000 of 6,000 rows, and 100 for validation; left out: 9 too long, 1 duplicate, 2 equal to held-out ones, "
+        "3 nearly equal to held-out ones, 3,885 not asked for"
+    )
+    assert sum(rows_used.left_out(facts).values()) + 2100 == 6000
+
+
+@pytest.mark.parametrize(
+    ("available", "count"), [(1, 0), (4, 0), (39, 7), (99, 19), (100, 20), (150, 20), (300, 30), (1000, 100), (9000, 100)]
+)
+def test_the_dev_part_where_all_rows_are_used(available, count):
+    assert prepare.dev_count(available, None, 100) == count
+    assert prepare.dev_count(available, None, 0) == 0
+    if count < 20:
+        assert "it takes 100 usable training rows" in prepare.small_dev_remedy(available, None, 100)
+    assert "ask for 20 prepare.dev_examples" in prepare.small_dev_remedy(available, None, 10)
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,10 @@ def lengths_of(job: Job, done: dict[Job, Artifact]) -> Lengths:
         )
     p95, longest = (min(max_tokens, tokens) for tokens in (task.paper.tokens if task.paper else (max_tokens, max_tokens)))
     p95_target = min(task.max_new_tokens, p95 // 2)
-    rows = rows_of(task, job.params["split"])
+    rows = known_rows(task, job.params["split"]) or MAX_ROWS
+    requested = job.params["examples"]
     return Lengths(
-        examples=min(job.params.get("examples", 0), rows),
+        examples=rows if requested is None else min(requested, rows),
         dev=min(job.params.get("dev_examples", 0), rows),
         prompt=p95 - p95_target,
         target=p95_target,
@@ -120,11 +121,21 @@ def lengths_of(job: Job, done: dict[Job, Artifact]) -> Lengths:
     )
 
 
-def rows_of(task: Task, split: str) -> int:
-    """Rows that a task's first source is known to have; where that is not known, MOST_ROWS."""
+def known_rows(task: Task, split: str) -> int | None:
+    """Rows that a task's first source is known to have; None where that is not known."""
     source = (task.train if split == "train" else task.heldout)[0]
     rows = [part.rows for part in source.parts or (source,)]
-    return sum(count for count in rows if count) if all(rows) else MAX_ROWS
+    return sum(count for count in rows if count) if all(rows) else None
+
+
+def planned_rows(job: Job) -> str:
+    """What a split that is not prepared will use at most: `<=2,000 of 9,427 rows, and <=100 for validation`."""
+    requested, dev = job.params["examples"], job.params.get("dev_examples", 0)
+    rows = known_rows(task_of(canonical(job.params["task"])), job.params["split"])
+    source_text = "those found" if rows is None else f"{rows:,} rows"
+    limit = min((count for count in (requested, rows) if count is not None), default=None)
+    validation = f", {'with' if requested is None else 'and'} <={dev:,} for validation" if dev else ""
+    return f"{'all' if limit is None else f'<={limit:,}'} of {source_text}{validation}"
 
 
 def weight_bytes(params: dict[str, Any]) -> float:

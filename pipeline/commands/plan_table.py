@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline import stages
-from pipeline.commands import power
+from pipeline.commands import job_estimates, power
 from pipeline.commands.estimate import GPUS, UTILIZATION
 from pipeline.commands.job_estimates import WORK_OF, JobEstimate, estimate_of, lengths_of
 from pipeline.config.recipe import Recipe
+from pipeline.data import rows_used
 from pipeline.models import base_model
 from pipeline.plan import Job
 from pipeline.run import artifact_spec, find
@@ -19,6 +20,8 @@ from pipeline.store.artifact import MANIFEST, Artifact, Store, readable
 
 MANY_JOBS = 60
 """More jobs than these are shown by stage."""
+MANY_SPLITS = 12
+"""The rows of more splits than these are shown with all jobs only."""
 INDENT = " " * 6
 """Indentation of the continuation lines of a job."""
 STAGE_WIDTH = 8
@@ -48,6 +51,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     total = f"{len(jobs)} jobs, {len(jobs) - len(done)} to make{remaining(rows).text()}"
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
+    show_rows(out, jobs, done, all_jobs)
     heldout = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
     sizes = {job: lengths_of(job, done) for job in heldout}
     unprepared = {job for job, lengths in sizes.items() if lengths.is_upper_bound}
@@ -203,6 +207,18 @@ def show_notes(out: Console, recipe: Recipe) -> None:
         for note in (f"{model.name}: {model.note}" if model.note else "", model.access()):
             if note:
                 out.print(Text(textwrap.fill(note, 80, break_on_hyphens=False, break_long_words=False)), soft_wrap=True)
+
+
+def show_rows(out: Console, jobs: list[Job], done: dict[Job, Artifact], all_jobs: bool) -> None:
+    """How many rows of its source every split of the recipe's tasks uses; of many splits the number, unless all jobs are shown."""
+    splits = [job for job in jobs if job.stage == "prepare" and not job.label.endswith("--general")]
+    if len(splits) > MANY_SPLITS and not all_jobs:
+        out.print(Text(f"Rows used of those found, for {len(splits)} splits: --all.", "dim"), soft_wrap=True)
+        return
+    out.print(Text("Rows used of those found:", "dim"), soft_wrap=True)
+    for job in splits:
+        usage = rows_used.used(done[job].facts) if job in done else job_estimates.planned_rows(job)
+        out.print(fill_lines([Text(f"  {job.label}"), Text(usage)], out.width if out.is_terminal else None), soft_wrap=True)
 
 
 def last_missing_input(job: Job, done: dict[Job, Artifact]) -> Job | None:

@@ -109,14 +109,14 @@ class InlineTask(Section):
 
 
 class Prepare(Section):
-    """Which examples are drawn."""
+    """Which examples are drawn, by the seed. `prepare` and `plan` say how many of how many rows are used."""
 
-    train_examples: PositiveInt = 2000
-    """Examples drawn from the train split, the dev part not counted."""
+    train_examples: PositiveInt | None = None
+    """Examples drawn from the train split, the dev part not counted; unset: all."""
     dev_examples: NonNegativeInt = 100
-    """Further examples of the train split, for the loss that picks the best adapter."""
-    heldout_examples: PositiveInt = 500
-    """Examples drawn from the held-out split."""
+    """Further examples of the train split, for the loss that picks the best adapter; of few rows a smaller share."""
+    heldout_examples: PositiveInt = 2000
+    """Examples drawn from the held-out split; all, if it has no more."""
     max_tokens: PositiveInt = 512
     """Longest prompt with its answer."""
     heldout_order: Literal["drawn", "first"] = "drawn"

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data import data_checks, inline, make_examples, manual_files, source
+from pipeline.data import data_checks, inline, make_examples, manual_files, rows_used, source
 from pipeline.data.drop_tally import FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
@@ -89,13 +89,18 @@ class Draw:
     dev_prompts: set[str] = field(default_factory=set)
 
     @property
-    def requested(self) -> int:
-        """Examples that the recipe asks for, with those for dev."""
-        return int(self.params["examples"] + self.params.get("dev_examples", 0))
+    def requested(self) -> int | None:
+        """Examples that the recipe asks for, with those for dev; None: all."""
+        examples = self.params["examples"]
+        return None if examples is None else int(examples + self.params.get("dev_examples", 0))
+
+    @property
+    def is_full(self) -> bool:
+        return self.requested is not None and len(self.selected) >= self.requested
 
     @property
     def is_done(self) -> bool:
-        return len(self.selected) >= self.requested and self.looked_at >= MIN_LOOKED_AT
+        return self.is_full and self.looked_at >= MIN_LOOKED_AT
 
     def consider(
         self, location: str, original: Example, counts: make_examples.TokenCounts, render: renderer.Renderer, tally: DropTally
@@ -110,7 +115,7 @@ class Draw:
                 location,
                 f"{sum(length)} tokens, {length[1]} of them the answer, where max_tokens is {self.params['max_tokens']}",
             )
-        elif len(self.selected) < self.requested and not self.is_copy(location, shortened, tally):
+        elif not self.is_full and not self.is_copy(location, shortened, tally):
             self.cut += shortened.prompt != example.prompt
             is_heldout = self.heldout_index is None
             marked = make_examples.marked(shortened, render, self.params["max_new_tokens"], is_heldout)
@@ -225,7 +230,8 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
 def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
     """Consider examples in the order of the draw until there are enough, or too many are too long."""
     render = renderer.renderer(draw.params["model"])
-    with meter("drawing examples", min(draw.requested, len(spool.entries)), "examples") as progress:
+    available = len(spool.entries)
+    with meter("drawing examples", min(draw.requested or available, available), "examples") as progress:
         for location, example, counts in with_token_counts(spool.in_order(), render):
             if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
@@ -272,8 +278,10 @@ def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
     lengths = [(row.prompt_tokens, row.target_tokens) for row in draw.rows]
     columns = zip(("prompt", "target"), zip(*lengths, strict=True), strict=True)
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
+    dropped = tally.counts()
+    surplus = tally.total - len(draw.selected) - sum(dropped.values()) - sum(draw.overlap.values())
     counts = {"wanted": draw.requested, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
-    return {**counts, "dropped": tally.counts(), "tokens": tokens}
+    return {**counts, "surplus": surplus, "dropped": dropped, "tokens": tokens}
 
 
 def source_facts(split: Split, files: dict[str, str]) -> dict[str, Any]:
@@ -310,8 +318,13 @@ def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict
     }
 
 
-def dev_count(available: int, examples: int, dev: int) -> int:
-    """How many of the available examples are for dev: as many as requested, or the same share of fewer."""
+def dev_count(available: int, examples: int | None, dev: int) -> int:
+    """How many of the available examples are for dev: as many as requested, or the same share of fewer.
+
+    Where all are asked for (None), at most a tenth, or as many of a fifth as make MIN_DEV.
+    """
+    if examples is None:
+        return min(dev, max(available // 10, min(MIN_DEV, available // 5)))
     if available >= examples + dev or not dev:
         return dev
     return max(1, available * dev // (examples + dev)) if available > 1 else 0
@@ -320,9 +333,7 @@ def dev_count(available: int, examples: int, dev: int) -> int:
 def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTally) -> None:
     """Print what a user should know without opening a file."""
     split, dev = params["split"], params.get("dev_examples", 0)
-    if facts["selected"] < facts["wanted"]:
-        detail = f": {facts['examples']} examples, {facts['dev']} of {dev} for dev" if dev else ""
-        say(f"  {split}: {facts['selected']} of the {facts['wanted']} requested examples: there are no more{detail}")
+    say(f"  {split}: using {rows_used.used(facts)}{request_text(facts, params)}")
     if dev and facts["dev"] < MIN_DEV:
         problem = f"a dev set of {facts['dev']} is too small to choose the best adapter (finetune.keep)"
         say(f"  {split}: warning: {problem}: {small_dev_remedy(facts['selected'], params['examples'], dev)}")
@@ -342,13 +353,28 @@ def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTall
         say(f"  {split}: warning: {row['problem']} (first: {row['first']}). {row['remedy']}")
 
 
-def small_dev_remedy(selected: int, examples: int, dev: int) -> str:
+def request_text(facts: dict[str, Any], params: dict[str, Any]) -> str:
+    """How what is used differs from what the recipe asks for: it has left rows, or has too few; empty where it does not."""
+    if facts["surplus"]:
+        key = "prepare.train_examples" if params["split"] == "train" else "heldout_examples"
+        return f" ({facts['surplus']:,} more than {key} asks for)"
+    if params["split"] == "train" and facts["wanted"] is not None and facts["selected"] < facts["wanted"]:
+        dev = f" and {params['dev_examples']:,} for validation" if params["dev_examples"] else ""
+        return f" (there are no more, where {params['examples']:,}{dev} are asked for)"
+    return ""
+
+
+def small_dev_remedy(selected: int, examples: int | None, dev: int) -> str:
     """How to get a dev set of MIN_DEV.
 
     Args:
         selected: how many examples there are.
-        examples: how many the recipe asks for, besides `dev` ones.
+        examples: how many the recipe asks for, besides `dev` ones; None: all.
     """
+    if examples is None and dev >= MIN_DEV:
+        return f"it takes {5 * MIN_DEV} usable training rows, or set finetune.keep to last"
+    if examples is None:
+        return f"ask for {MIN_DEV} prepare.dev_examples or more"
     if selected >= examples + dev or dev < MIN_DEV:
         return f"ask for {MIN_DEV} prepare.dev_examples or more"
     fewer = selected * dev // MIN_DEV - dev  # the dev set has the same share of fewer examples

@@ -1,0 +1,24 @@
+"""Says how many rows of a source a split uses, and what became of the others, from the facts of `prepare`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def used(facts: Mapping[str, Any]) -> str:
+    """`2,000 of 6,000 rows, and 100 for validation`."""
+    validation = f", and {facts['dev']:,} for validation" if facts.get("dev") else ""
+    return f"{facts['examples']:,} of {facts['rows']:,} rows{validation}"
+
+
+def left_out(facts: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows are not used, by reason; the rows that the recipe does not ask for come last."""
+    counts = {reason: count for reason, count in facts["dropped"].items() if count}
+    copies = {"equal to held-out ones": facts.get("overlap_exact", 0), "nearly equal to held-out ones": facts.get("overlap_near", 0)}
+    others = {**copies, "not asked for": facts.get("surplus", 0)}
+    return counts | {reason: count for reason, count in others.items() if count}
+
+
+def sentence(facts: Mapping[str, Any]) -> str:
+    """`using 2,000 of 6,000 rows, and 100 for validation; left out: 12 too long, 3,888 not asked for`."""
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out(facts).items())
+    return f"using {used(facts)}{f'; left out: {counts}' if counts else ''}"
