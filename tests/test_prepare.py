@@ -96,7 +96,7 @@ def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys)
 
 def test_all_rows_are_used_unless_the_recipe_says_otherwise(place, model, capsys):
     (held, train), _, rows = draw(place, model, examples=None, dev_examples=100)
-    assert (train["examples"], train["dev"], train["wanted"], train["surplus"]) == (270, 30, None, 0)
+    assert (train["examples"], train["dev"], train["wanted"], train["surplus"]) == (270, 30, 300, 0)
     assert len({*ids(rows), *ids(preparing.examples(place / "out" / "train", "dev.jsonl"))}) == 300
     assert "  train: using 270 of 300 rows, and 30 for validation\n" in capsys.readouterr().err
     assert rows_used.sentence(held) == "using 60 of 60 rows"

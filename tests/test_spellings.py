@@ -223,6 +223,10 @@ def test_the_value_is_converted(line, advice, tmp_path):
     assert f"is not a key. {advice}" in refused(f"{GOOD}finetune: {{{line}}}\n", tmp_path)
 
 
+def test_a_key_of_a_section_that_stands_outside_of_it(tmp_path):
+    assert refused(f"{GOOD}learning_rate: 2e-4\n", tmp_path).endswith("learning_rate is not a key. Did you mean 'finetune.learning_rate'?")
+
+
 def test_what_is_advised_is_accepted(tmp_path):
     for name, values in {"lora_alpha": 32, "num_epochs": 2, "target_modules": ["q_proj"], "bf16": True, "seed": 1, "limit": 10}.items():
         key, _, value = peer_keys.advice(name, values).removeprefix("Write ").partition(". ")[0].removesuffix(".").partition(": ")

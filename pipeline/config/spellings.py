@@ -65,6 +65,12 @@ def field_at(section: type[BaseModel], key: Any) -> FieldInfo | None:
     return next((field for name, field in section.model_fields.items() if key == name or key in names_of(field)), None)
 
 
+def keys_of_section(field: FieldInfo) -> Iterable[str]:
+    """The keys of a section; none of a field that is no section."""
+    section = field.annotation
+    return section.model_fields if isinstance(section, type) and issubclass(section, BaseModel) else ()
+
+
 def names_of(field: FieldInfo) -> list[str]:
     """The names that a field has in a recipe besides its own, and its own."""
     alias = field.validation_alias

@@ -80,8 +80,10 @@ def unknown_key(location: tuple[Any, ...], fields: Mapping[str, FieldInfo], raw:
     return f"{key_path} is not a key. {remedy_for_key(location, fields)}"
 
 
-def remedy_for_key(location: tuple[Any, ...], keys: Iterable[str]) -> str:
-    """The nearest key; in a section with the section's name in front, as a sweep and the command line need it."""
+def remedy_for_key(location: tuple[Any, ...], keys: Mapping[str, FieldInfo]) -> str:
+    """The nearest key, or the section that has it; with the section's name in front, as a sweep and the command line need it."""
+    if len(location) == 1 and (sections := [name for name in keys if location[0] in spellings.keys_of_section(keys[name])]):
+        return f"Did you mean '{sections[0]}.{location[0]}'?"
     if len(location) != 2:
         return suggest(str(location[-1]), keys)
     return nearest(str(location[-1]), keys, "docs/recipes.md", f"{location[0]}.")

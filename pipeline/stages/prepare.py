@@ -280,7 +280,8 @@ def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
     tokens = {name: {"mean": round(sum(counts) / len(counts), 1), "max": max(counts)} for name, counts in columns}
     dropped = tally.counts()
     surplus = tally.total - len(draw.selected) - sum(dropped.values()) - sum(draw.overlap.values())
-    counts = {"wanted": draw.requested, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
+    wanted = tally.total if draw.requested is None else draw.requested
+    counts = {"wanted": wanted, "selected": len(draw.selected), "rows": tally.total, "looked_at": draw.looked_at, "cut": draw.cut}
     return {**counts, "surplus": surplus, "dropped": dropped, "tokens": tokens}
 
 
@@ -358,7 +359,7 @@ def request_text(facts: dict[str, Any], params: dict[str, Any]) -> str:
     if facts["surplus"]:
         key = "prepare.train_examples" if params["split"] == "train" else "heldout_examples"
         return f" ({facts['surplus']:,} more than {key} asks for)"
-    if params["split"] == "train" and facts["wanted"] is not None and facts["selected"] < facts["wanted"]:
+    if params["split"] == "train" and params["examples"] is not None and facts["selected"] < facts["wanted"]:
         dev = f" and {params['dev_examples']:,} for validation" if params["dev_examples"] else ""
         return f" (there are no more, where {params['examples']:,}{dev} are asked for)"
     return ""
