@@ -76,7 +76,11 @@ Tokens = Annotated[
 ]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
 Yes = Annotated[
-    bool, typer.Option("--yes", help="Do not ask before a run that is estimated to take more than two hours on this machine's card.")
+    bool,
+    typer.Option(
+        "--yes",
+        help="Do not ask before a run of more than two hours, by estimate for this card. In a pipe such a run else exits with 2.",
+    ),
 ]
 GateFile = Annotated[
     Path | None,

@@ -109,6 +109,16 @@ def test_every_row_that_is_not_used_is_counted(place, model, capsys):
     assert "train: using 100 of 300 rows, and 20 for validation (180 more than prepare.train_examples asks for)" in capsys.readouterr().err
 
 
+def test_copies_and_faulty_rows_are_in_the_account(place, model):
+    others = [*preparing.rows(4, 1000), *preparing.rows(3), {"text": "no team"}]
+    preparing.write_file(place / "train.jsonl", [*preparing.rows(300), *others])
+    (_, train), _, _ = draw(place, model, examples=None, dev_examples=20)
+    counts = rows_used.left_out(train)
+    assert (counts["equal to held-out ones"], counts["duplicate"], counts["missing field"]) == (4, 3, 1)
+    assert train["surplus"] == 0
+    assert sum(counts.values()) + train["examples"] + train["dev"] == train["rows"] == 308
+
+
 def test_the_account_of_rows_adds_up():
     facts = {"examples": 2000, "dev": 100, "rows": 6000, "surplus": 3885, "overlap_exact": 2, "overlap_near": 3}
     facts["dropped"] = {"too long": 9, "duplicate": 1}

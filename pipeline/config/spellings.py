@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from math import isfinite
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
@@ -30,17 +30,13 @@ def understood(value: Any, types: Iterable[Any]) -> Any:
 
 
 def read_word(word: PlainWord, branches: list[Any]) -> Any:
-    """A plain word as what its key expects; as text where that is possible, or nothing else is."""
-    takes_text = str in branches or any(get_origin(branch) is Literal for branch in branches)
-    is_number = re.fullmatch(SCIENTIFIC, word) and isfinite(float(word))
-    if takes_text or not (is_number or bool in branches):
+    """A plain word as a boolean or a number where its key expects one; else as text."""
+    if not re.fullmatch(SCIENTIFIC, word):
+        return word.lower() in ("yes", "on") if bool in branches else str(word)
+    if not ({int, float} & set(branches) and isfinite(float(word))):
         return str(word)
-    if not is_number:
-        return word.lower() in ("yes", "on")
     exact = Decimal(word)
-    if int in branches and exact == int(exact):
-        return int(exact)
-    return float(word) if {int, float} & set(branches) else str(word)
+    return int(exact) if int in branches and exact == int(exact) else float(word)
 
 
 def branches_of(hint: Any) -> list[Any]:
