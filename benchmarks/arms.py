@@ -1,6 +1,6 @@
-"""Times the default arms of the quickstart against base and tuned alone; writes benchmarks/results/arms-<device>.json.
+"""Times the arms of the tour against base and tuned alone; writes benchmarks/results/arms-<device>.json.
 
-Run: python -m benchmarks.arms [--store FOLDER] [--rounds 3] [--out FOLDER] [KEY=VALUE ...]. Both are the quickstart's recipe with other
+Run: python -m benchmarks.arms [--store FOLDER] [--rounds 3] [--out FOLDER] [KEY=VALUE ...]. Both are the tour's recipe with other
 compare.arms: what it measures of arms (general, relevance, speed) stays. Every run is a process of its own on a fresh store that holds
 the prepared examples and the adapters and no answer; runs take turns (A B B A ...). Adapters are taken from --store, where those that
 it lacks are trained; without it they are trained first, for a store that is gone at the end.
@@ -28,7 +28,7 @@ from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 
 HERE = Path(__file__).parent
-RECIPE = shipped("recipes/quickstart.yaml")
+RECIPE = shipped("recipes/tour.yaml")
 RUNS = {"base and tuned": "compare.arms=[base, tuned]", "default arms": "compare.arms=null"}
 GIVEN = {"prepare", "finetune"}
 """Stages that are made beforehand and not timed."""

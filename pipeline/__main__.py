@@ -3,6 +3,9 @@
 
 def main() -> None:
     """The command `loralift`."""
+    import os
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait slow down several times beside other work
     try:
         from pipeline import cli
 
@@ -10,7 +13,6 @@ def main() -> None:
     except BaseException as error:
         if not was_interrupted(error):
             raise
-        import os
         import sys
 
         print("\nInterrupted. Run the same command to resume.", file=sys.stderr, flush=True)

@@ -5,17 +5,17 @@ A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from pipeline.errors import RecipeError
 
 Constraint = Literal["choices", "keys", ""]
 ColourGroup = Literal["base", "base, helped", "tuned", "placebo", "other model"]
-Step = Literal["format", "prompt"]
+Step = Literal["constant", "format", "few-shot"]
 Adapter = Literal["tuned", "shuffled_labels", "unrelated"]
 Value = TypeVar("Value")
-DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned")
+DEFAULT = ("base", "base_fewshot", "base_constrained", "tuned", "constant")
 """The arms of a recipe that names none."""
 UNQUANTIZED = "base_bf16"
 """The timed arm of weights that are not quantized: of one shape and type, whatever their values."""
@@ -36,6 +36,8 @@ class ArmContext:
     """How answers to the task can be held to its form: to a closed set of answers, or to the keys of its JSON targets."""
     shots: int
     shots_seed: int
+    runs_programs: bool = False
+    """Whether answers are programs that the metric runs."""
 
 
 def always(value: Value) -> Callable[[ArmContext], Value]:
@@ -68,6 +70,10 @@ def form_obstacle(context: ArmContext) -> str:
     return "" if context.constraint else "its answers are free text: neither a closed set nor JSON"
 
 
+def program_obstacle(context: ArmContext) -> str:
+    return "its answers are programs, which are run" if context.runs_programs else ""
+
+
 def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
     """The obstacle of an arm that equals another one if the base is not quantized."""
     return lambda context: "" if context.quantized else f"the base is not quantized, so it would be the same as {other}"
@@ -82,7 +88,7 @@ class ArmSpec:
     label: str
     """In tables and charts."""
     sentence: str
-    """In sentences, as in "better than ..."."""
+    """In sentences, as in "below ..."."""
     meaning: str
     """What it is, in a sentence for people."""
     colour_group: ColourGroup
@@ -103,6 +109,10 @@ class ArmSpec:
     """The arm whose time it takes, since that has weights of the same shape and type; empty: it is timed itself, if it is at all."""
     step: Step | None = None
     """The step of the decomposition that it may make, if it needs no training."""
+    short: str = ""
+    """In narrow tables, beside a score."""
+    by_constraint: Mapping[Constraint, tuple[str, str, str]] = field(default_factory=dict)
+    """Other labels, names in sentences and short names, by how answers to the task can be constrained."""
     reference: str = ""
     """The recipe's name of the model behind an endpoint that answers, if one does."""
     ranks_choices_of: str = ""
@@ -110,44 +120,54 @@ class ArmSpec:
 
 
 ROWS = (
-    ArmSpec("base", "base", "the base", "The quantized base, asked the question alone.", "base"),
+    ArmSpec("base", "base", "the base", "The quantized base with the question alone as its prompt.", "base", short="base"),
     ArmSpec(
         "base_fewshot",
         "base, few-shot",
         "the few-shot base",
-        "The same base with worked examples from the training part in front of the question.",
+        "The same base with examples from the training part in its prompt.",
         "base, helped",
         params=few_shot,
+        short="few-shot",
         reads_train=reads_shots,
-        step="prompt",
+        step="few-shot",
     ),
     ArmSpec(
         "base_constrained",
         "base, constrained",
         "the constrained base",
-        "The same base, held to the form of the answer: choices are ranked by their log-likelihood per token, "
-        "JSON is asked for with its keys named. The weights do not change.",
+        "The same base with its answer restricted: choices are ranked by their log-likelihood per token; for JSON tasks the keys stand in "
+        "the prompt, and the output is not constrained.",
         "base, helped",
         params=constrain,
         reads_train=reads_keys,
         constrained=True,
         obstacle=form_obstacle,
         step="format",
+        short="constrained",
+        by_constraint={
+            "choices": ("base, ranked choices", "the base with ranked choices", "ranked"),
+            "keys": ("base, keys in prompt", "the base with keys in its prompt", "keys"),
+        },
     ),
     ArmSpec(
         "tuned",
-        "tuned",
-        "the fine-tune",
+        "fine-tuned",
+        "the fine-tuned model",
         "The same base with the trained adapter; the mean over training seeds where there are several.",
         "tuned",
         adapter="tuned",
     ),
     ArmSpec(
         "tuned_constrained",
-        "tuned, constrained",
-        "the constrained fine-tune",
-        "The tuned weights, held to the form of the answer in the same way.",
+        "fine-tuned, constrained",
+        "the constrained fine-tuned model",
+        "The fine-tuned model with its answer restricted in the same way.",
         "tuned",
+        by_constraint={
+            "choices": ("fine-tuned, ranked choices", "the fine-tuned model with ranked choices", "ranked, tuned"),
+            "keys": ("fine-tuned, keys in prompt", "the fine-tuned model with keys in its prompt", "keys, tuned"),
+        },
         params=constrain,
         adapter="tuned",
         reads_train=reads_keys,
@@ -166,8 +186,8 @@ ROWS = (
     ),
     ArmSpec(
         "merged",
-        "tuned, merged",
-        "the merged fine-tune",
+        "fine-tuned, merged",
+        "the merged fine-tuned model",
         "The adapter merged into the dequantized 4-bit weights, which stay unquantized.",
         "tuned",
         params=always({"merge": "dequantized"}),
@@ -177,8 +197,8 @@ ROWS = (
     ),
     ArmSpec(
         "merged_original",
-        "tuned, merged into the original",
-        "the fine-tune merged into the original",
+        "fine-tuned, merged into the original",
+        "the fine-tuned model merged into the original",
         "The adapter merged into the original, unquantized weights.",
         "tuned",
         params=always({"merge": "original"}),
@@ -187,11 +207,15 @@ ROWS = (
     ),
     ArmSpec(
         "constant",
-        "one constant answer",
-        "one constant answer",
-        "Always the same answer: the most common one of the training part; where all differ, the first of them.",
+        "constant answer",
+        "a constant answer",
+        "Always the same answer: of the training targets the one that scores best on them. It needs no model.",
         "placebo",
         is_generated=False,
+        obstacle=program_obstacle,
+        step="constant",
+        short="constant",
+        by_constraint={"choices": ("majority class", "the majority-class baseline", "majority")},
     ),
     ArmSpec(
         "shuffled_labels",
@@ -216,18 +240,30 @@ ROWS = (
 ARMS = {row.name: row for row in ROWS}
 
 
-def find(name: str) -> ArmSpec:
-    """The row of an arm, a reference model or an unnormalized arm; an unknown name gets a row with nothing but that name."""
+def find(name: str, constraint: Constraint = "") -> ArmSpec:
+    """The row of an arm, a reference model or an unnormalized arm; an unknown name gets a row with nothing but that name.
+
+    Args:
+        constraint: how answers to the task can be constrained, which decides some labels.
+    """
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model", reference=model)
     if name.endswith(UNNORMALIZED):
-        row = find(name.removesuffix(UNNORMALIZED))
-        meaning = "The same choices ranked by their whole log-likelihood, which favours short ones."
+        row = find(name.removesuffix(UNNORMALIZED), constraint)
+        meaning = "The same choices ranked by their total log-likelihood, which favours short ones."
         return replace(
-            row, name=name, label=f"{row.label}, raw", sentence=f"{row.sentence}, raw", meaning=meaning, ranks_choices_of=row.name
+            row,
+            name=name,
+            label=f"{row.label}, total",
+            sentence=f"{row.sentence} (total log-likelihood)",
+            short=f"{row.short}, total",
+            meaning=meaning,
+            ranks_choices_of=row.name,
         )
-    return ARMS.get(name) or ArmSpec(name, name.replace("_", " "), name, "", "base, helped")
+    row = ARMS.get(name) or ArmSpec(name, name.replace("_", " "), name, "", "base, helped")
+    label, sentence, short = row.by_constraint.get(constraint, (row.label, row.sentence, row.short))
+    return replace(row, label=label, sentence=sentence, short=short)
 
 
 def reference(model: str) -> str:

@@ -7,10 +7,7 @@ ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 
 
 import io
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +17,23 @@ from rich.text import Text
 
 from pipeline import stages
 from pipeline.commands import gate, long_runs, preflight, views
-from pipeline.commands.verbs import STOPPED, Verbs, show_version, usable_store
+from pipeline.commands.options import (
+    GateFile,
+    RecipeArguments,
+    RunOptions,
+    StoreFolder,
+    UnsafeCode,
+    machine_of,
+    run_options_of,
+    with_options,
+)
+from pipeline.commands.run_log import RunLog
+from pipeline.commands.verbs import STOPPED, Verbs, show_version
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.data import rows_used
-from pipeline.engine import tracking
 from pipeline.errors import ArtifactError, RecipeError, UserError
-from pipeline.machine import EndpointSettings, Machine, check_device_name
+from pipeline.machine import EndpointSettings, Machine
 from pipeline.plan import Job, plan
 from pipeline.progress import Terminal
 from pipeline.references import endpoint
@@ -45,69 +52,6 @@ app = typer.Typer(
 out = Terminal()
 
 
-def known_device(name: str) -> str:
-    """The name, if there is such a device; nothing is loaded to see it unless CUDA is asked for.
-
-    Raises:
-        MachineError: there is none.
-    """
-    check_device_name(name)
-    if name.startswith("cuda"):
-        Machine(name).torch_device()
-    return name
-
-
-RecipeArguments = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="RECIPE [KEY=VALUE]...",
-        help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
-    ),
-]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.", callback=usable_store)]
-UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even if this machine has no sandbox for it.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
-Tokens = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Padded tokens in one training pass or generation batch; unset: by device. Another value rounds otherwise, so keep to one.",
-    ),
-]
-Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
-Yes = Annotated[
-    bool,
-    typer.Option(
-        "--yes",
-        help="Do not ask before a run of more than two hours, by estimate for this card. In a pipe such a run else exits with 2.",
-    ),
-]
-GateFile = Annotated[
-    Path | None,
-    typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one cannot tell."),
-]
-
-
-def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
-    """The machine that the command-line options describe."""
-    return Machine(device, tokens, track)
-
-
-def with_machine_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with the options of machine_of() instead of its parameter `machine`. Typer reads options from the signature only."""
-    own = [parameter for name, parameter in signature(verb).parameters.items() if name != "machine"]
-    options = signature(machine_of).parameters
-
-    @wraps(verb)
-    def command(**values: Any) -> None:
-        machine = machine_of(**{name: values.pop(name) for name in options})
-        verb(machine=machine, **values)
-
-    parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *options.values())]
-    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    return command
-
-
 @dataclass(frozen=True)
 class Call:
     """A recipe and how to run it, from the command line."""
@@ -115,8 +59,7 @@ class Call:
     recipe: recipes.Recipe
     jobs: list[Job]
     site: Site
-    is_confirmed: bool = False
-    """Whether a run of hours is meant, so that nobody is asked."""
+    options: RunOptions = field(default_factory=RunOptions)
 
 
 def parse_call(arguments: list[str], store: Path, machine: Machine, ask_hub: bool = True) -> Call:
@@ -169,23 +112,17 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     jobs = with_dependencies(call.jobs, wanted)
     artifacts = {job: find_artifact(call, job) for job in jobs}
     preflight.check(call.recipe, artifacts, call.site)
-    if not call.is_confirmed:
+    if not call.options.is_confirmed:
         long_runs.confirm(artifacts, call.site.machine)
 
-    def print_event(event: str, job: Job, artifact: Artifact | None) -> None:
-        number = f"[{jobs.index(job) + 1}/{len(jobs)}]"
-        if artifact is None:
-            out.print(Text.assemble((f"{number:>9}", "dim"), " ", (f"{job.stage:{stages.NAME_WIDTH}}", "bold"), f" {job.label}"))
-        elif event == "have":
-            out.print(Text(f"{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have", "dim"))
-        else:
-            out.print(Text(f"{'':9} {'':{stages.NAME_WIDTH}} done in {artifact.provenance['seconds']:.1f} s", "dim"))
-
+    log = RunLog(out, jobs, call.options.detail)
     try:
-        return run(jobs, call.site, print_event)
+        finished = run(jobs, call.site, log)
     except KeyboardInterrupt:
         out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None
+    log.finish()
+    return finished
 
 
 @app.callback()
@@ -217,26 +154,29 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
 
 
 @app.command("finetune")
-@with_machine_options
-def finetune_verb(recipe: RecipeArguments, machine: Machine, store: StoreFolder = Path(), yes: Yes = False) -> None:
+@with_options("machine", machine_of)
+@with_options("options", run_options_of)
+def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
-    artifacts = carry_out(replace(parse_call(recipe, store, machine), is_confirmed=yes), {"finetune"})
+    call = replace(parse_call(recipe, store, machine), options=options)
+    artifacts = carry_out(call, {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
 @app.command("compare")
 @app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
-@with_machine_options
+@with_options("machine", machine_of)
+@with_options("options", run_options_of)
 def compare_verb(
     recipe: RecipeArguments,
     machine: Machine,
+    options: RunOptions,
     store: StoreFolder = Path(),
     gate_file: GateFile = None,
     unsafe_code: UnsafeCode = False,
-    yes: Yes = False,
 ) -> None:
     """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused."""
-    call = replace(parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code)), is_confirmed=yes)
+    call = replace(parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code)), options=options)
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 

@@ -1,8 +1,13 @@
-"""Writes the parts of README.md and docs/ that are generated from code: `make docs`. A test fails when they are stale."""
+"""Writes the parts of README.md and docs/ that are generated from code: `make docs`. A test fails when they are stale.
+
+`python -m pipeline.docs REPORT.json` first takes the figures of README from a run of the quickstart.
+"""
 
 import ast
 import inspect
+import json
 import re
+import sys
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
@@ -15,11 +20,14 @@ from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 from pipeline.data import row_notes
-from pipeline.measures import cell_types, provenance_types, report_types
+from pipeline.measures import cell_types, names, provenance_types, report_types
+from pipeline.page import fmt
 from pipeline.store import cost_types, figure_types, score_types
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("recipes", "report")))
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("code", "commands", "recipes", "report")))
+QUICKSTART = ROOT / "docs" / "quickstart.json"
+"""Headlines of one run of the quickstart; README's table is made from it."""
 ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
@@ -84,6 +92,38 @@ def verbs() -> str:
         if command.callback
     ]
     return "\n".join(["| command | what it does |", "|---|---|", *(f"| `loralift {name}` | {summary} |" for name, summary in rows)])
+
+
+def quickstart_table() -> str:
+    """The headlines of the quickstart, and what scores before and after training alone would have said."""
+    run = json.loads(QUICKSTART.read_text("utf-8"))
+    lines = ["| task | metric | base | best baseline without training | fine-tuned | training effect |", "|---|---|--:|--:|--:|---|"]
+    for row in run["headlines"]:
+        effect = fmt.change(row["effect"], row["low"], row["high"])
+        scores = f"{row['base']:.2f} | {row['baseline_score']:.2f} ({row['baseline']}) | {row['tuned']:.2f}"
+        lines.append(f"| {row['task']} | {row['metric']} | {scores} | {effect} |")
+    lifts = " and ".join(f"+{row['tuned'] - row['base']:.2f}" for row in run["headlines"])
+    note = "Your numbers will differ by a few points: another processor rounds differently, and another seed trains another adapter."
+    return "\n".join([*lines, "", f"Before/after scores alone would have said {lifts}. {note}"])
+
+
+def take_quickstart(report: Path) -> None:
+    """Keep the headlines of a run of the quickstart.
+
+    Args:
+        report: its report.json.
+    """
+    cells = json.loads(report.read_text("utf-8"))["cells"]
+    rows = [
+        {
+            "task": cell["task"],
+            **cell["headline"],
+            "metric": fmt.metric(cell["headline"]["metric"]),
+            "baseline": names.arm(cell["headline"]["baseline"], cell["constraint"]),
+        }
+        for cell in cells
+    ]
+    QUICKSTART.write_text(json.dumps({"headlines": rows}, indent=1) + "\n", "utf-8")
 
 
 def arm_table() -> str:
@@ -200,10 +240,19 @@ def between(body: str, match: re.Match[str]) -> str:
 
 def pages() -> dict[Path, str]:
     """Each page with its generated parts up to date."""
-    parts = {"tree": tree(), "verbs": verbs(), "arms": arm_table(), "keys": keys(), "report": report_keys()}
+    parts = {
+        "quickstart": quickstart_table(),
+        "tree": tree(),
+        "verbs": verbs(),
+        "arms": arm_table(),
+        "keys": keys(),
+        "report": report_keys(),
+    }
     return {path: renewed(path.read_text("utf-8"), parts) for path in PAGES}
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        take_quickstart(Path(sys.argv[1]))
     for path, text in pages().items():
         path.write_text(text, "utf-8")

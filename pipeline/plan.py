@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
@@ -44,8 +44,7 @@ class Job:
 
     @cached_property
     def params(self) -> Params:
-        params: Params = json.loads(self.params_json)
-        return params
+        return cast(Params, json.loads(self.params_json))
 
 
 def job(stage: str, label: str, params: Params, **inputs: Job) -> Job:
@@ -139,7 +138,7 @@ class TaskPlan:
         self.label = f"{base_model.folder_prefix(self.recipe.base)}--{self.task.name}"
         compare = self.recipe.compare
         quantized = self.recipe.generate.quantization != "none"
-        self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed)
+        self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed, self.task.runs_programs)
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         self.first_seed = self.recipe.finetune.seeds[0]
 
@@ -376,6 +375,7 @@ def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
         "rank": finetune.rank,
         "seeds": list(finetune.seeds),
         "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
+        "constraint": task_plan.context.constraint,
         "absent": task_plan.absent,
     }
 

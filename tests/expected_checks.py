@@ -5,6 +5,8 @@ from typing import Any
 from tests.expected_cells import Expected, Shown, Tables, metric, optional, place, score, share, shows, span
 
 Row = dict[str, Any]
+HEADS = {"base": "Base", "tuned": "Fine-tuned", "lift": "Lift"}
+"""Columns of figures that a paper has, too."""
 
 
 def compared(report: Row) -> Tables:
@@ -17,7 +19,7 @@ def compared(report: Row) -> Tables:
         counts = cell["examples"]
         (_, up), (_, down), *same = counts["classes"].items()
         row = place(report, cell) | {better: share(up, counts["n"]), worse: share(down, counts["n"])}
-        row["Of these, base unreadable"] = shows("{n}", counts["gained_unread"])
+        row["of which base unparsable"] = shows("{n}", counts["gained_unread"])
         groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
     references = []
     for reference in report["references"]:
@@ -27,14 +29,14 @@ def compared(report: Row) -> Tables:
             "Metric": metric(reference["metric"]),
             "Score": shows("{}", reference["score"]),
         }
-        row |= {"Tuned over it": span("{+}", reference), "Tokens in": optional("{n}", reference["tokens_in"])}
+        row |= {"Fine-tuned minus it": span("{+}", reference), "Tokens in": optional("{n}", reference["tokens_in"])}
         row |= {"Tokens out": optional("{n}", reference["tokens_out"]), "Refused": optional("{n}", reference["refused"])}
         references.append(row | {"Cost, USD": optional("{$}", reference["cost"])})
     beside = [published(report, row) for row in report["published"]]
     return {
         "Groups of examples by comparison": groups,
         "Reference models": references,
-        "Figures beside those of LoRA Land": beside,
+        "Scores compared with LoRA Land": beside,
     }
 
 
@@ -45,10 +47,12 @@ def published(report: Row, row: Row) -> Expected:
         ours, theirs = score(kind, figure["ours"]), score(kind, figure["paper"])
         if name == "lift" and row["interval"][0] is not None:
             ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
-        ours = noted(ours, "learned nothing" if name in row["marks"] else "")
+        ours = noted(ours, "at constant-answer baseline" if name in row["marks"] else "")
         theirs = noted(theirs, f"ours {figure['word']}" if name != "lift" and figure["word"] in ("higher", "lower") else "")
-        seen[name.capitalize()], seen[f"Paper {index + 1}" if index else "Paper"] = ours, theirs
-        seen[f"Paper {index + 1}" if index else "Paper"] = noted(theirs, "learned nothing" if name in row["paper_marks"] else "")
+        seen[HEADS[name]], seen[f"Paper {index + 1}" if index else "Paper"] = ours, theirs
+        seen[f"Paper {index + 1}" if index else "Paper"] = noted(
+            theirs, "at constant-answer baseline" if name in row["paper_marks"] else ""
+        )
     constant = row["constant"]["score"] if row["constant"] else None
     seen |= {"Lifts agree?": row["figures"]["lift"]["word"], "GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
     return seen | {"Constant": score("{}", constant)}
@@ -63,11 +67,11 @@ def checked(report: Row) -> Tables:
     for cell in report["cells"]:
         for arm in cell["answers"]:
             row = place(report, cell) | {"Arm": arm["arm"], "Answers": shows("{n}", arm["n"])}
-            row |= {"Unreadable": share(arm["unparsed"], arm["n"]), "Cut off": share(arm["truncated"], arm["n"])}
-            row |= {"Endless": share(arm["endless"], arm["n"]), "Empty": share(arm["empty"], arm["n"])}
+            row |= {"Unparsable": share(arm["unparsed"], arm["n"]), "Truncated": share(arm["truncated"], arm["n"])}
+            row |= {"Repetition loop": share(arm["endless"], arm["n"]), "Empty": share(arm["empty"], arm["n"])}
             answers.append(row | {"Mean tokens": shows("{t}", arm["mean_tokens"])})
         for liveness in cell["liveness"]:
-            row = place(report, cell) | {"Seed": str(liveness["seed"]), "Alive": "yes" if liveness["alive"] else "no"}
+            row = place(report, cell) | {"Seed": str(liveness["seed"]), "Active": "yes" if liveness["alive"] else "no"}
             row |= {"Logit difference": shows("{}", liveness["largest_logit_difference"]), "Probes": shows("{n}", liveness["probes"])}
             row |= {"Zero B matrices": shows("{n} of {n}", liveness["zero_tensors"], liveness["tensors"])}
             alive.append(row | {"Modules reached": shows("{n} of {n}", liveness["matched"], liveness["targets"])})
@@ -77,13 +81,17 @@ def checked(report: Row) -> Tables:
         total = sum(drops["count"] for drops in split["dropped"].values())
         sets.append(
             row
-            | {"Examples": shows("{n}", split["examples"]), "Dev": shows("{n}", split["dev"]) if overlap else ""}
-            | {"Asked for": shows("{n}", split["wanted"]), "Prompts cut": shows("{n}", split["cut"]), "Rows dropped": shows("{n}", total)}
+            | {"Examples": shows("{n}", split["examples"]), "Validation": shows("{n}", split["dev"]) if overlap else ""}
+            | {
+                "Requested": shows("{n}", split["wanted"]),
+                "Prompts truncated": shows("{n}", split["cut"]),
+                "Rows dropped": shows("{n}", total),
+            }
             | {
                 "Exact copies": shows("{n}", overlap["exact"]) if overlap else "",
                 "Near copies": shows("{n}", overlap["near"]) if overlap else "",
             }
-            | {"Near from similarity": shows("{}", overlap["threshold"]) if overlap else ""}
+            | {"Near-duplicate threshold (Jaccard)": shows("{}", overlap["threshold"]) if overlap else ""}
         )
         for reason, drops in split["dropped"].items():
             seen = {
@@ -95,7 +103,7 @@ def checked(report: Row) -> Tables:
             dropped.append(row | seen)
         copies = overlap["pairs"] if overlap else []
         pairs += [{"Task": split["task"]} | {key.capitalize(): str(value) for key, value in pair.items()} for pair in copies]
-    tables: Tables = {"Answers by arm": answers, "Liveness of the adapters": alive, "Sets of examples": sets}
+    tables: Tables = {"Answers by arm": answers, "Adapter sanity check": alive, "Sets of examples": sets}
     return tables | {"Dropped rows": dropped, "Overlapping prompts": pairs}
 
 
@@ -104,10 +112,10 @@ def artifacts(report: Row) -> Tables:
     for artifact in report["artifacts"]:
         git, peak = artifact["git"], artifact["peak"]
         row: Expected = {"Stage": artifact["stage"], "Folder": artifact["folder"], "Digest": artifact["digest"][:12]}
-        row |= {"Made (UTC)": artifact["made_at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", artifact["seconds"])}
+        row |= {"Created (UTC)": artifact["made_at"].replace("T", " ").replace("Z", ""), "Time": shows("{s}", artifact["seconds"])}
         row["Peak memory"] = shows("{b}, GPU {b}", peak["rss"], peak["cuda"]) if "cuda" in peak else shows("{b}", peak["rss"])
         row["Commit"] = git["commit"][:12] + (", changed" if git["dirty"] else "") if git else "none"
-        rows.append(row | ({"Surroundings": artifact["surroundings"]} if len(report["surroundings"]) > 1 else {}))
+        rows.append(row | ({"Environment": artifact["surroundings"]} if len(report["surroundings"]) > 1 else {}))
     return {"Artifacts": rows}
 
 

@@ -2,36 +2,37 @@
 
 from typing import Any
 
-from tests import expected_tables
-from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, optional, place, score, short, shows, size, span
+from tests import expected_checks, expected_tables
+from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, place, score, short, shows, size, span
 from tests.expected_tables import part, parts_of
 
 Row = dict[str, Any]
+SHORT = {"base": "base", "base_fewshot": "few-shot", "base_constrained": "ranked", "base_constrained_raw": "ranked, total"}
+"""Names of baselines in the table of the terminal, the constant answer aside."""
 
 
 def markdown(report: Row) -> Tables:
     """The tables of report.md by the heading above them."""
     page = expected_tables.page(report)
-    floors = any(cell["constant_answer"] for cell in report["cells"])
     first: list[Expected] = []
     decompositions: list[Expected] = []
     arms: list[Expected] = []
     for cell in report["cells"]:
-        primary, floor = cell["comparisons"][0], cell["constant_answer"]
-        row = place(report, cell) | {"Metric": metric(primary["metric"]), "Verdict": primary["verdict"]}
-        row |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
-        row |= {lift_head(report): span("{+}", primary), corrected(report): shows("{p}", primary["p_adjusted"])}
-        row |= {"n": shows("{n}", primary["n"]), "Seeds": shows("{n}", primary["seeds"])}
-        first.append(row | ({"Always one answer": optional("{}", floor and floor["score"])} if floors else {}))
+        primary, headline = cell["comparisons"][0], cell["headline"]
+        row = place(report, cell) | {"Metric": metric(primary["metric"]), "Verdict": headline["verdict"]}
+        row["Best baseline"] = shows(f"{baseline_of(cell)}, {{}}", headline["baseline_score"])
+        row |= {"Base": shows("{}", headline["base"]), "Fine-tuned": shows("{}", headline["tuned"])}
+        effect_head = f"Training effect [{100 * report['confidence']:g} %]"
+        row |= {effect_head: span("{+}", headline, "effect"), corrected(report): shows("{p}", headline["p_adjusted"])}
+        first.append(row | {"n": shows("{n}", primary["n"]), "Seeds": shows("{n}", primary["seeds"])})
         if cell["decomposition"]:
             parts = parts_of(cell)
-            row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= format": part(parts["format"])}
-            row |= {"+ prompt": part(parts["prompt"]), "+ learned": part(parts["learned"])}
-            decompositions.append(row | {"Best without training": label_of(cell, cell["decomposition"]["best_cheap"])})
+            row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= constant answer": part(parts["constant"])}
+            row |= {"+ format": part(parts["format"]), "+ few-shot": part(parts["few-shot"]), "+ training": part(parts["training"])}
+            decompositions.append(row | {"Best baseline": label_of(cell, cell["decomposition"]["best_cheap"])})
         arms += [{"Task": cell["label"]} | arm(row) for row in cell["arms"]]
     claims = [
-        {"Claim": row["sentence"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]}
-        for row in report["claims"]
+        {"Test": row["sentence"], corrected(report): shows("{p}", row["p_adjusted"]), "Verdict": row["verdict"]} for row in report["claims"]
     ]
     points = [
         {"Task": row["task"], "Point": coordinates(row["point"]), lift_head(report): span("{+}", row)}
@@ -39,13 +40,14 @@ def markdown(report: Row) -> Tables:
         | {"Training time": shows("{s}", row["seconds"])}
         for row in (report["sweep"] or {"points": []})["points"]
     ]
+    verdicts = {(row["cell"], row["subject"]): row["verdict"] for row in report["claims"] if row["kind"] == "non-inferiority"}
     references = [{key: value for key, value in row.items() if key != "Refused"} for row in page.get("Reference models", [])]
     tables = {
         report["title"]: first,
-        "What made the lift": decompositions,
+        "Where the lift comes from": decompositions,
         "Arms": arms if max(len(cell["arms"]) for cell in report["cells"]) > 2 else [],
-        "What was kept elsewhere": [suite(cell, row) for cell in report["cells"] for row in cell["forgetting"]],
-        "Claims": claims,
+        "Regressions on other tasks": [suite(cell, row, verdicts) for cell in report["cells"] for row in cell["forgetting"]],
+        "Confirmatory tests": claims,
         f"Sweep over {' and '.join(map(short, report['recipe']['sweep']))}": points,
         "Reference models": references,
         "Beside LoRA Land (arXiv 2405.00732)": [published(row) for row in report["published"]],
@@ -53,6 +55,11 @@ def markdown(report: Row) -> Tables:
         "Answers 2": [artifact(row) for row in report["artifacts"]],
     }
     return {label: rows for label, rows in tables.items() if rows}
+
+
+def baseline_of(cell: Row) -> str:
+    """The display name of the arm that the headline compares with; a constant answer that is no arm of its own stands under its name."""
+    return label_of(cell, cell["headline"]["baseline"])
 
 
 def lift_head(report: Row) -> str:
@@ -65,14 +72,15 @@ def coordinates(point: Row) -> str:
 
 def arm(row: Row) -> Expected:
     cells: Expected = {"Arm": row["label"], "Score": span("{}", row, "score") if row["low"] is not None else shows("{}", row["score"])}
-    cells["Tuned over it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
-    names = {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}
+    cells["Fine-tuned minus it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
+    names = {"Unparsable": "unparsed", "Truncated": "truncated", "Repetition loop": "endless", "Empty": "empty"}
     return cells | {head: shows("{n}", row["counts"][name]) for head, name in names.items()}
 
 
-def suite(cell: Row, row: Row) -> Expected:
-    cells: Expected = {"Tuned on": cell["label"], "Asked": row["label"], "n": shows("{n}", row["n"]), "Base": shows("{}", row["base"])}
-    cells |= {"Tuned": shows("{}", row["tuned"]), "Worse by": span("{+}", row, "difference"), "Margin": shows("{}", row["margin"])}
+def suite(cell: Row, row: Row, verdicts: dict[tuple[str, str], str]) -> Expected:
+    cells: Expected = {"Fine-tuned on": cell["label"], "Evaluated on": row["label"], "n": shows("{n}", row["n"])}
+    cells |= {"Base": shows("{}", row["base"]), "Fine-tuned": shows("{}", row["tuned"]), "Margin": shows("{+}", row["margin"])}
+    cells |= {"Change": span("{+}", row, "difference"), "Verdict": verdicts.get((cell["cell"], row["suite"]), "not testable")}
     return cells | {"KL": shows("{}", row["kl"]["mean"]) if row["kl"] else ""}
 
 
@@ -84,8 +92,8 @@ def published(row: Row) -> Expected:
         if name == "lift" and row["interval"][0] is not None:
             ours = shows(f"{kind} [{{}}, {{}}]", figure["ours"], *row["interval"])
         number = f" {index + 1}" if index else ""
-        cells |= {name.capitalize(): ours, f"Paper{number}": score(kind, figure["paper"])}
-        cells[number] = figure["word"] + (", learned nothing" if name in row["marks"] else "")
+        cells |= {expected_checks.HEADS[name]: ours, f"Paper{number}": score(kind, figure["paper"])}
+        cells[number] = figure["word"] + (", at constant-answer baseline" if name in row["marks"] else "")
     cells |= {"GPT-3.5": score("{}", row["gpt35"]), "GPT-4": score("{}", row["gpt4"])}
     return cells | {"Constant": score("{}", row["constant"]["score"] if row["constant"] else None)}
 
@@ -98,17 +106,19 @@ def artifact(row: Row) -> Expected:
 
 
 def terminal(report: Row) -> list[Expected]:
-    """The rows of the terminal's table of lifts."""
+    """The rows of the terminal's table of headlines."""
     rows = []
     keys = report["sweep"]["keys"] if report["sweep"] else []
     for cell in report["cells"]:
-        primary = cell["comparisons"][0]
-        columns = {"metric": metric(primary["metric"])} if not keys else {"point": cell["coordinates"]}
+        headline = cell["headline"]
+        columns = {"point": cell["coordinates"]} if keys else {}
         if len(keys) == 1:
             columns = {short(keys[0]): f"{cell['point'][keys[0]]:g}"}
-        row: Expected = {"task": cell["task"], **columns, "n": shows("{n}", primary["n"]), "verdict": primary["verdict"]}
-        row |= {"base": shows("{}", primary["base"]), "tuned": shows("{}", primary["tuned"]), "lift": span("{+}", primary)}
-        rows.append(row | {corrected(report): shows("{p}", primary["p_adjusted"])})
+        row: Expected = {"task": cell["task"], **columns, "base": shows("{}", headline["base"]), "verdict": headline["verdict"]}
+        constant = "majority" if cell["constraint"] == "choices" else "constant"
+        baseline = (SHORT | {"constant": constant})[headline["baseline"]]
+        row["best baseline"] = shows(f"{{}} {baseline}", headline["baseline_score"])
+        rows.append(row | {"tuned": shows("{}", headline["tuned"]), "training effect": span("{+}", headline, "effect")})
     return rows
 
 
@@ -116,7 +126,7 @@ def terminal_references(report: Row) -> list[Expected]:
     """The rows of the terminal's table of reference models."""
     return [
         {"task": row["label"], "model": row["name"], "metric": metric(row["metric"]), "score": shows("{}", row["score"])}
-        | {"tuned over it": span("{+}", row)}
+        | {"fine-tuned minus it": span("{+}", row)}
         for row in report["references"]
     ]
 
@@ -135,29 +145,27 @@ def terminal_published(report: Row) -> list[Expected]:
     return rows
 
 
-def lifts(report: Row) -> list[Shown]:
-    """What the points of the forest plot tell, and in the same way below those of the other figures."""
-    primaries = [(cell["label"], cell["comparisons"][0]) for cell in report["cells"]]
-    paper_lifts = {row["cell"]: row["figures"]["lift"]["paper"] for row in report["published"]}
-    theirs = [
-        shows(f"{cell['label']}: {{+}} published", paper_lifts[cell["cell"]]) for cell in report["cells"] if cell["cell"] in paper_lifts
-    ]
-    return theirs + [
-        shows(f"{label}: {metric(row['metric'])} lift {{+}} [{{}}, {{}}], {row['verdict']}", row["lift"], row["low"], row["high"])
-        for label, row in primaries
-    ]
+BASELINES = ("base", "base_fewshot", "base_constrained", "base_constrained_raw", "constant")
 
 
-def parts(report: Row) -> list[Shown]:
+def first_figure(report: Row) -> list[Shown]:
+    """What the marks of the first figure tell: of every cell its baselines and the fine-tuned model."""
     points = []
     for cell in report["cells"]:
-        if cell["decomposition"]:
-            name, base = metric(cell["comparisons"][0]["metric"]), cell["decomposition"]["chain"][0][1]
-            points.append(shows(f"{cell['label']}: base, {name} {{}}", base))
-            for row in cell["decomposition"]["parts"]:
-                expected = part(row)
-                points.append(Shown(f"{cell['label']}: {row['name']} {expected.pattern}", expected.values))
+        arms = {arm["name"]: arm for arm in cell["arms"]}
+        baselines = [arms[name] for name in BASELINES if name in arms and not is_repeated(cell, arms, name)]
+        points += [shows(f"{cell['label']}: {arm['label']} {{}}", arm["score"]) for arm in baselines]
+        tuned, headline = arms["tuned"], cell["headline"]
+        pattern = f"{cell['label']}: fine-tuned {{}} [{{}}, {{}}], {headline['kind']} {{+}} [{{}}, {{}}], {headline['verdict']}"
+        figures = (headline[key] for key in ("effect", "low", "high"))
+        points.append(shows(pattern, tuned["score"], tuned["low"], tuned["high"], *figures))
     return points
+
+
+def is_repeated(cell: Row, arms: Row, name: str) -> bool:
+    """Whether choices ranked by total likelihood only repeat those ranked per token."""
+    ranked = arms.get(name.removesuffix("_raw"))
+    return name.endswith("_raw") and name != cell["headline"]["baseline"] and bool(ranked) and ranked["score"] == arms[name]["score"]
 
 
 def scores(cell: Row) -> list[Shown]:
@@ -177,7 +185,7 @@ def costs(cell: Row) -> list[Shown]:
 def forgetting(report: Row, kind: str) -> list[Shown]:
     return [
         shows(
-            f"tuned on {cell['label']}, asked {suite['label']}: {{+}} [{{}}, {{}}], margin {{}}",
+            f"fine-tuned on {cell['label']}, on {suite['label']}: {{+}} [{{}}, {{}}], margin {{+}}",
             *(suite[key] for key in ("difference", "low", "high", "margin")),
         )
         for cell in report["cells"]
@@ -189,10 +197,14 @@ def forgetting(report: Row, kind: str) -> list[Shown]:
 def flips(report: Row) -> list[Shown]:
     """What stands on the folds with examples of general suites that flipped."""
     return [
-        shows(f"{words} by {cell['label']}: the first {{n}} of {{n}} on {suite['label']}", len(suite[kind]), suite["flips"][kind])
+        shows(
+            f"{suite['label']} examples that {words} with the {cell['label']} adapter ({{n}} of {{n}})",
+            len(suite[kind]),
+            suite["flips"][kind],
+        )
         for cell in report["cells"]
         for suite in cell["forgetting"]
-        for words, kind in (("Broken or lost", "broken"), ("Fixed or gained", "fixed"))
+        for words, kind in (("got worse", "broken"), ("improved", "fixed"))
         if suite[kind]
     ]
 

@@ -7,12 +7,17 @@ from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, m
 from tests.page_reader import tidy
 
 Row = dict[str, Any]
-USED = {"tuned": "the fine-tune", "base": "the base", "base_fewshot": "the few-shot base", "cannot tell": "cannot tell"}
-USED |= {"base_constrained": "the constrained base"}
-VALUES = {"lift": "{+}", "learned": "{+}", "non-inferiority": "{+}", "hallucination": "{+}", "request price": "{$}", "break-even": "{n}"}
+USED = {"tuned": "the fine-tuned model", "base": "the base", "base_fewshot": "the few-shot base", "inconclusive": "inconclusive"}
+CLOSED = {"base_constrained": "the base with ranked choices", "constant": "the majority-class baseline"}
+USED_BY_CONSTRAINT = {"": {"constant": "a constant answer"}, "keys": {"constant": "a constant answer"}, "choices": CLOSED}
+"""Names in sentences, and those that hang on the form of a task's answers."""
+VALUES = {"lift": "{+}", "training effect": "{+}", "non-inferiority": "{+}", "hallucination": "{+}"}
+VALUES |= {"request price": "{$}", "break-even": "{n}"}
 """How the value of each kind of rule is written."""
-THRESHOLDS = {"lift": "> {}", "learned": "> {}", "non-inferiority": "< {}", "hallucination": "< {}", "request price": "< {$}"}
-"""What the value of each kind of rule must clear."""
+THRESHOLDS = {"lift": "> {}", "training effect": "> {}", "hallucination": "< {}", "request price": "< {$}"}
+"""What the value of each kind of rule must clear; a score on another task must not fall by its margin, nor a loss rise by it."""
+PARTS = {"= training effect": "training", "+ constant answer": "constant", "+ format": "format", "+ few-shot": "few-shot"}
+"""The parts of a lift by the heads of their columns on the page."""
 
 
 def page(report: Row) -> Tables:
@@ -39,40 +44,45 @@ def page(report: Row) -> Tables:
 def verdict(report: Row) -> Tables:
     labels = {cell["cell"]: cell["label"] for cell in report["cells"]}
     tables: Tables = {}
-    for label, sure in (("The rules behind this", True), ("Further rules, exploratory", False)):
+    for label, sure in (("Confirmatory tests", True), ("Exploratory results", False)):
         tables[label] = []
         for rule in report["rules"]:
             if rule["confirmatory"] == sure:
-                cells = {"Task": labels[rule["cell"]], "Rule": rule["rule"], "Value": ruled(rule), "Line to clear": line(rule)}
+                cells = {"Task": labels[rule["cell"]], "Test": rule["rule"], "Value": ruled(rule), "Threshold": line(rule)}
                 p = {"p": shows("{p}", rule["p"]), corrected(report): shows("{p}", rule["p_adjusted"])} if sure else {}
                 tables[label].append(cells | p | {"Verdict": rule["verdict"]})
     advice = {row["cell"]: row for row in report["advice"]} if len(report["cells"]) > 6 and not report["sweep"] else {}
-    floors = any(cell["constant_answer"] for cell in report["cells"])
     tables["What to use for every task"] = [
         {
             "Task": cell["label"],
-            "Use": USED[advice[cell["cell"]]["use"]],
-            "Lift": cell["comparisons"][0]["verdict"],
-            "Base": shows("{}", cell["comparisons"][0]["base"]),
-            "Tuned": shows("{}", cell["comparisons"][0]["tuned"]),
-            "Over the best without training": part(parts_of(cell)["learned"]),
+            "Use": used(advice[cell["cell"]]["use"], cell),
+            "Verdict": cell["headline"]["verdict"],
+            "Training effect": span("{+}", cell["headline"], "effect"),
+            "Best baseline": shows("{}", cell["headline"]["baseline_score"]),
+            "Base": shows("{}", cell["headline"]["base"]),
+            "Fine-tuned": shows("{}", cell["headline"]["tuned"]),
         }
-        | ({"Always one answer": optional("{}", cell["constant_answer"] and cell["constant_answer"]["score"])} if floors else {})
         for cell in report["cells"]
         if advice
     ]
     return tables
 
 
+def used(arm: str, cell: Row) -> str:
+    return (USED | USED_BY_CONSTRAINT[cell["constraint"]])[arm]
+
+
 def ruled(rule: Row) -> str | Shown:
     if rule["value"] is None:
-        return "never" if rule["kind"] == "break-even" and rule["verdict"] == "worse" else "not known"
+        return "never" if rule["kind"] == "break-even" and rule["verdict"] == "not cheaper" else "not known"
     if rule["low"] is not None:
         return span(VALUES[rule["kind"]], rule, "value")
     return shows(VALUES[rule["kind"]], rule["value"])
 
 
 def line(rule: Row) -> str | Shown:
+    if rule["kind"] == "non-inferiority":
+        return shows("< {}" if rule["unit"] == "nats/token" else "> {}", rule["threshold"])
     return "" if rule["threshold"] is None else shows(THRESHOLDS[rule["kind"]], rule["threshold"])
 
 
@@ -83,19 +93,20 @@ def lifts(report: Row) -> Tables:
         primary, *rest = cell["comparisons"]
         seen = {"Verdict": primary["verdict"], "Lift": shows("{+}", primary["lift"])}
         seen |= {share: shows("[{}, {}]", primary["low"], primary["high"]), "Metric": metric(primary["metric"])}
-        seen |= {"Base": shows("{}", primary["base"]), "Tuned": shows("{}", primary["tuned"])}
+        seen |= {"Base": shows("{}", primary["base"]), "Fine-tuned": shows("{}", primary["tuned"])}
         seen |= {corrected(report): shows("{p}", primary["p_adjusted"]), "n": shows("{n}", primary["n"])}
-        seen |= {"Seeds": shows("{n}", primary["seeds"]), "Smallest visible": shows("{}", primary["smallest_effect"])}
+        seen |= {"Seeds": shows("{n}", primary["seeds"]), "MDE (80 % power)": shows("{}", primary["smallest_effect"])}
         first.append(place(report, cell) | seen)
         for row in rest:
-            seen = {"Metric": metric(row["metric"]), "Base": shows("{}", row["base"]), "Tuned": shows("{}", row["tuned"])}
+            seen = {"Metric": metric(row["metric"]), "Base": shows("{}", row["base"]), "Fine-tuned": shows("{}", row["tuned"])}
             others.append(place(report, cell) | seen | {"Lift": span("{+}", row), "p, uncorrected": shows("{p}", row["p"])})
         if cell["decomposition"]:
             parts_by_name = parts_of(cell)
-            seen = {"Lift": shows("{+}", cell["decomposition"]["lift"]), "= format": part(parts_by_name["format"])}
-            seen |= {"+ prompt": part(parts_by_name["prompt"]), "+ learned": part(parts_by_name["learned"])}
-            best = shows(f"{label_of(cell, cell['decomposition']['best_cheap'])}, {{}}", cell["decomposition"]["chain"][2][1])
-            parts.append(place(report, cell) | seen | {"Best without training": best})
+            seen = {"Lift": shows("{+}", cell["decomposition"]["lift"])}
+            seen |= {head: part(parts_by_name[name]) for head, name in PARTS.items()}
+            *_, (_, best_score), _ = cell["decomposition"]["chain"]
+            best = shows(f"{label_of(cell, cell['decomposition']['best_cheap'])}, {{}}", best_score)
+            parts.append(place(report, cell) | seen | {"Best baseline without training": best})
     return {"Lifts by task and metric": first, "Other metrics": others, "Parts of the lift": parts}
 
 
@@ -107,9 +118,9 @@ def part(row: Row) -> Shown:
     if row["low"] is not None:
         return span("{+}", row, "value")
     if not row["tried"]:
-        return shows("{+} (not tried)", row["value"])
+        return shows(f"{{+}} (not tested: {row['why']})" if row["why"] else "{+} (not tested)", row["value"])
     tried = row["tried"]
-    return shows("{+} (tried: {+} [{}, {}])", row["value"], tried["value"], tried["low"], tried["high"])
+    return shows("{+} (no gain: {+} [{}, {}])", row["value"], tried["value"], tried["low"], tried["high"])
 
 
 def measured(report: Row) -> Tables:
@@ -121,7 +132,7 @@ def measured(report: Row) -> Tables:
         peaks = any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"])
         tables[f"Speed and size of {cell['label']}"] = [speed_row(cell, arm, peaks) for arm in cell["arms"] if arm["speed"]]
         judged = [arm for arm in cell["arms"] if arm["hallucination"]]
-        tables[f"Invented in {cell['label']}"] = [invented(arm) for arm in judged]
+        tables[f"Hallucinated in {cell['label']}"] = [invented(arm) for arm in judged]
         if cell["hallucination"] == "slots":
             tables[f"Slots of {cell['label']}"] = [slots(arm) for arm in judged if arm["hallucination"]["slots"]]
     return tables
@@ -132,17 +143,17 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     row: Expected = {"Arm": arm["label"]}
     row["Score"] = span("{}", arm, "score") if arm["low"] is not None else shows("{}", arm["score"])
     if len(cell["arms"]) > 2:
-        row["Tuned over it"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
+        row["Fine-tuned minus it"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
     if has(cell, "lenient"):
-        row["Target in the text"] = optional("{%}", arm["lenient"])
-    for head, name in {"Unreadable": "unparsed", "Cut off": "truncated", "Endless": "endless", "Empty": "empty"}.items():
+        row["Contains target (lenient)"] = optional("{%}", arm["lenient"])
+    for head, name in {"Unparsable": "unparsed", "Truncated": "truncated", "Repetition loop": "endless", "Empty": "empty"}.items():
         row[head] = shows("{n} {%}", counts[name], counts[name] / counts["n"]) if counts[name] else "0"
     if has(cell, "relevance"):
         measure = arm["relevance"]
-        row["About the prompt"] = shows("{+} own first {}", measure["gain"], measure["auc"]) if measure else ""
+        row["Prompt relevance (nats/token)"] = shows("{+} AUC {}", measure["gain"], measure["auc"]) if measure else ""
     if has(cell, "hallucination"):
         measure = arm["hallucination"]
-        row["Invented"] = (
+        row["Hallucinated"] = (
             shows("{%} [{h}, {h}]", measure["rate"], measure["low"], measure["high"]) if measure["rate"] is not None else "no answers"
         )
     if has(cell, "speed"):
@@ -159,11 +170,12 @@ def other_metrics(cell: Row, arm: Row) -> Expected:
 
 def speed_row(cell: Row, arm: Row, peaks: bool) -> Expected:
     speed = arm["speed"]
-    row: Expected = {"Arm": arm["label"], "Median": shows("{s}", speed["p50"]), "95 % below": shows("{s}", speed["p95"])}
-    row |= {"Over base": optional("{} ×", speed["overhead"]), "Prompt tokens": shows("{n}", speed["prompt_tokens"])}
-    row |= {"Read/s": shows("{n}", speed["prompt_tokens_per_second"]), "Weights": shows("{b}", speed["weight_bytes"])}
-    row["Written/s"] = "none" if speed["ranks"] else optional("{n}", speed["tokens_per_second"])
-    row["Timed"] = f"as {label_of(cell, speed['timed_as'])}" if speed["timed_as"] else "itself"
+    row: Expected = {"Arm": arm["label"], "p50": shows("{s}", speed["p50"]), "Max": shows("{s}", speed["max"])}
+    row["p95"] = optional("{s}", speed["p95"])
+    row |= {"vs. base": optional("{} ×", speed["overhead"]), "Prompt tokens": shows("{n}", speed["prompt_tokens"])}
+    row |= {"Prefill tok/s": shows("{n}", speed["prompt_tokens_per_second"]), "Weights": shows("{b}", speed["weight_bytes"])}
+    row["Decode tok/s"] = "n/a" if speed["ranks"] else optional("{n}", speed["tokens_per_second"])
+    row["Measured"] = f"as {label_of(cell, speed['timed_as'])}" if speed["timed_as"] else "directly"
     return row | ({"Peak memory": shows("{b}", speed["peak_bytes"])} if peaks else {})
 
 
@@ -173,13 +185,13 @@ def has(cell: Row, measure: str) -> bool:
 
 def timed(speed: Row | None) -> Expected:
     if not speed:
-        return {"Request p50, p95": "", "Tokens/s": ""}
+        return {"Latency p50, max": "", "Decode tok/s": ""}
     rate, factor = speed["tokens_per_second"], speed["overhead"]
-    wrote = ("ranks", []) if speed["ranks"] else ("{n}", [rate])
-    slower = (" {} × the time", [factor]) if factor else ("", [])
+    wrote = ("n/a", []) if speed["ranks"] else ("{n}", [rate])
+    slower = (" {} × base latency", [factor]) if factor else ("", [])
     return {
-        "Request p50, p95": shows("{s} {s}", speed["p50"], speed["p95"]),
-        "Tokens/s": shows(wrote[0] + slower[0], *wrote[1], *slower[1]),
+        "Latency p50, max": shows("{s} {s}", speed["p50"], speed["max"]),
+        "Decode tok/s": shows(wrote[0] + slower[0], *wrote[1], *slower[1]),
     }
 
 
@@ -199,8 +211,8 @@ def slots(arm: Row) -> Expected:
 def invented(arm: Row) -> Expected:
     hallucination = arm["hallucination"]
     first = "; ".join(f"{finding['example']}: {', '.join(finding['facts'])}" for finding in hallucination["first"][:5])
-    row: Expected = {"Arm": arm["label"], "Answers looked at": shows("{n}", hallucination["answers"]), "First ones": first}
-    row["With something invented"] = shows("{n}", hallucination["hallucinated"])
+    row: Expected = {"Arm": arm["label"], "Answers checked": shows("{n}", hallucination["answers"]), "First 5": first}
+    row["With hallucinations"] = shows("{n}", hallucination["hallucinated"])
     return row | {f"{kind.capitalize()}s": optional("{n}", hallucination["kinds"].get(kind)) for kind in ("name", "number", "date")}
 
 
@@ -212,7 +224,7 @@ def priced(report: Row) -> Tables:
         for arm in cell["arms"]:
             if arm["cost"]:
                 row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": optional("{n}", arm["tokens_in"])}
-                row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds a request": optional("{}", arm["cost"]["seconds"])}
+                row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds per request": optional("{}", arm["cost"]["seconds"])}
                 if is_priced:
                     row["USD per 1 M in"] = optional("{$}", arm["cost"]["in_per_million"])
                     row["USD per 1 M out"] = optional("{$}", arm["cost"]["out_per_million"])
@@ -241,26 +253,28 @@ def training(cost: Row) -> str | Shown:
 def elsewhere(report: Row) -> Tables:
     verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "non-inferiority"}
     suites: list[Expected] = []
-    tables: Tables = {"General suites": suites}
+    tables: Tables = {"Other tasks": suites}
     for cell in report["cells"]:
         for suite in cell["forgetting"]:
             label = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
-            row: Expected = {"Tuned on": cell["label"], "Asked": label, "n": shows("{n}", suite["n"])}
-            row |= {"Base": shows("{}", suite["base"]), "Tuned": shows("{}", suite["tuned"])}
-            row |= {"Worse by": span("{+}", suite, "difference"), "Margin": shows("{}", suite["margin"])}
-            row["Verdict"] = verdicts.get((cell["cell"], suite["suite"]), "" if suite["measurable"] else "base too low")
+            row: Expected = {"Fine-tuned on": cell["label"], "Evaluated on": label, "n": shows("{n}", suite["n"])}
+            row |= {"Base": shows("{}", suite["base"]), "Fine-tuned": shows("{}", suite["tuned"])}
+            row |= {"Constant answer": optional("{}", suite["constant"])}
+            row |= {"Change": span("{+}", suite, "difference"), "Margin": shows("{+}", suite["margin"])}
+            row["Verdict"] = verdicts.get((cell["cell"], suite["suite"]), "not testable")
             row["KL"] = span("{}", suite["kl"], "mean") if suite["kl"] else ""
             flips = suite["flips"]
             both = shows("{n}, {n}", flips["fixed"], flips["broken"])
             suites.append(row | {"Fixed, broken": both if suite["kind"] == "task" else ""})
-            for kind, rows in (("Broken or lost", suite["broken"]), ("Fixed or gained", suite["fixed"])):
-                tables[f"{kind} by {cell['label']} on {suite['label']}"] = [flipped(example) for example in rows]
+            for kind, rows in (("got worse", suite["broken"]), ("improved", suite["fixed"])):
+                tables[f"{suite['label']} examples that {kind} with the {cell['label']} adapter"] = [flipped(example) for example in rows]
     return tables
 
 
 def flipped(row: Row) -> Expected:
     """An example of a general suite; texts of the test are short enough to stand whole."""
-    return {"Example": row["id"]} | {key.capitalize(): tidy(row[key]) for key in ("prompt", "target", "base", "tuned")}
+    heads = {"Prompt": "prompt", "Target": "target", "Base": "base", "Fine-tuned": "tuned"}
+    return {"Example": row["id"]} | {head: tidy(row[key]) for head, key in heads.items()}
 
 
 def trained(report: Row) -> Tables:
@@ -272,10 +286,10 @@ def trained(report: Row) -> Tables:
             row = place(report, cell) | {
                 "Seed": str(seed),
                 "Steps": shows("{n}", run["steps"]),
-                "Kept step": shows("{n}", run["kept_step"]),
+                "Best step": shows("{n}", run["kept_step"]),
             }
             row |= {"Loss, first": shows("{}", losses[0]), "Loss, last": shows("{}", losses[-1])}
-            row |= {"Dev loss, kept": shows("{}", run["dev_loss"]), "Target tokens": shows("{n}", run["target_tokens"])}
+            row |= {"Validation loss (best)": shows("{}", run["dev_loss"]), "Target tokens": shows("{n}", run["target_tokens"])}
             row |= {"Tokens/s": shows("{n}", run["tokens_per_second"]), "Time": shows("{s}", run["seconds"])}
             rows.append(row | size(run))
     return {"Training runs": rows}
@@ -294,6 +308,6 @@ def swept(report: Row) -> Tables:
         for point in line["points"]:
             gap = point["against_largest"]
             row = {"Task": line["task"] + coordinates, "Value": f"{short(line['axis'])} {point['value']:g}"}
-            row |= {"Tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
+            row |= {"Fine-tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
             against.append(row | {"p, not worse": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
     return {"Sweep": points, "Each point against the largest": against}

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import data_checks, drop_tally
+from pipeline.data import data_checks, drop_tally, inline
 from pipeline.data.overlap import OverlapIndex
 from pipeline.engine import training_state
 from pipeline.machine import Machine, Work
@@ -74,10 +74,11 @@ def train(task: str, n: int) -> tuple[Files, Row]:
         if not draw.is_copy(example.id, example, tally):
             draw.selected.append(example)
             draw.rows.append(row_of(example))
+    spec = inline.from_spec(report_answers.spec(task, two_metrics=False))
     facts: Row = {}
 
     def write(out: Path) -> None:
-        facts.update(prepare.facts(draw, tally) | prepare.write_train(TrainFolder(out), draw, watched))
+        facts.update(prepare.facts(draw, tally) | prepare.write_train(TrainFolder(out), draw, watched, spec))
         PreparedFolder(out).write_dropped(tally.report())
 
     return files_from(write), facts
@@ -110,13 +111,13 @@ def relevance(rows: list[Row]) -> Files:
 
 
 @cache
-def losses(task: str) -> Files:
-    return files_from(lambda out: LossesFolder(out).write_rows(report_measures.losses(task)))
+def losses(task: str, rise: float) -> Files:
+    return files_from(lambda out: LossesFolder(out).write_rows(report_measures.losses(task, rise)))
 
 
 def comparison(params: Row, inputs: Mapping[str, Artifact]) -> Files:
     """What the stage `compare` makes of folders; equal ones are compared once, wherever they lie."""
-    facts = {name: inputs[name].facts for name in ("train", "general.paragraphs") if name in inputs}  # the facts that it reads
+    facts = {name: artifact.facts for name, artifact in inputs.items()}  # which arms changed nothing hangs on them
     key = json_sha256([params, {name: artifact.digest for name, artifact in inputs.items()}, facts])
     if key not in COMPARISONS:
         folders = {name: artifact.path for name, artifact in inputs.items()}

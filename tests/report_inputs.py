@@ -60,6 +60,8 @@ class Inputs:
     """By input (`base`, `tuned0`): other entries of its manifest's `made`."""
     gain: float = 0.35
     steps: int = 60
+    loss_rise: float = 0.019
+    """By how many nats per token tuned guesses paragraphs worse."""
     alive: bool = True
     arms: tuple[str, ...] = ()
     """Arms beside base and tuned; `reference.<name>` must be in the recipe."""
@@ -84,6 +86,7 @@ class Inputs:
                         "rank": point.finetune.rank,
                         "seeds": list(point.finetune.seeds),
                         "paper": {"model": "", "forced_chat": False},
+                        "constraint": "" if name in report_answers.GRADED else "choices",
                         "absent": [{"arm": "base_constrained", "why": "free text"}][: not self.arms],
                     }
                 )
@@ -97,16 +100,17 @@ class Inputs:
         """Seal a folder that no stage was run for, unless an equal one is there."""
         content = json_sha256({name: hashlib.sha256(body).hexdigest() for name, body in files.items()})
         params = {"task": {"name": task}, "source": source, **params}
-        return self.store(source, ArtifactSpec(stage_of(source), f"{task}--{source}", 1, params, {"content": content}), files, facts)
+        spec = ArtifactSpec(stage_of(source), f"{task}--{source}", 1, params, {"content": content})
+        return self.store(source, spec, files, {}, facts)
 
-    def store(self, source: str, spec: ArtifactSpec, files: Files, facts: Row) -> Artifact:
+    def store(self, source: str, spec: ArtifactSpec, files: Files, lineage: Mapping[str, str], facts: Row) -> Artifact:
         store = Store(self.root / "data", self.root / "checkpoints")
         if artifact := store.find(spec.stage, spec.key):
             return artifact
         with store.scratch(spec) as out:
             for name, body in files.items():
                 (out / name).write_bytes(body)
-            return store.seal(spec, out, facts, {**PROVENANCE, "seconds": 12.5, **self.provenance.get(source, {})}, {})
+            return store.seal(spec, out, facts, {**PROVENANCE, "seconds": 12.5, **self.provenance.get(source, {})}, lineage)
 
 
 STAGES = {"heldout": "prepare", "train": "prepare", "adapter": "finetune", "predictions": "generate", "losses": "general_loss"}
@@ -194,7 +198,12 @@ class CellFolders:
             self.seal(str(InputName("relevance", arm)), report_folders.relevance(report_measures.relevance(predictions, place)), {})
         if general_text.PARAGRAPHS in self.suites():
             facts = {"vocabulary": report_measures.VOCABULARY}
-            self.seal(str(InputName("losses", suite=general_text.PARAGRAPHS)), report_folders.losses(self.task), facts, **self.point())
+            self.seal(
+                str(InputName("losses", suite=general_text.PARAGRAPHS)),
+                report_folders.losses(self.task, self.inputs.loss_rise),
+                facts,
+                **self.point(),
+            )
         if report_measures.OTHER_TASK in self.suites():
             self.seal_other_task()
         self.seal("speed", report_folders.speed(self.task, self.inputs.arms), {}, quantization="nf4", **self.point())
@@ -219,7 +228,8 @@ class CellFolders:
         inputs = {name: artifact for name, artifact in self.sources.items() if name not in unread}
         digests = {name: artifact.digest for name, artifact in inputs.items()}
         spec = ArtifactSpec("compare", f"{self.task}--comparison", stages.find("compare").version(params), params, digests)
-        self.sources["comparison"] = self.inputs.store("comparison", spec, report_folders.comparison(params, inputs), {})
+        lineage = {name: artifact.path.name for name, artifact in inputs.items()}
+        self.sources["comparison"] = self.inputs.store("comparison", spec, report_folders.comparison(params, inputs), lineage, {})
 
 
 class BuiltReport:
@@ -266,7 +276,7 @@ class Chartless(BuiltReport):
 def placeholder_charts(content: Mapping[str, Any]) -> dict[str, str]:
     """A figure without marks for every chart that a page of this report must hold."""
     rows, axes = content["cells"], content["sweep"]["axes"] if content["sweep"] else []
-    names = ["lifts", *(["parts"] if any(row["decomposition"] for row in rows) else [])]
+    names = ["scores"]
     kinds = {suite["kind"] for row in rows for suite in row["forgetting"]}
     names += [f"other-tasks-{kind}" for kind in sorted(kinds)]
     names += [f"{name}-narrow" for name in names]

@@ -1,45 +1,54 @@
-"""Advice follows from the claims, says its three words, and names what it rests on."""
+"""Advice follows from the claims, says what to use in their words, and names what it rests on."""
 
 import re
 
 import pytest
 
-from pipeline.measures import advice
+from pipeline.measures import advice, failure_causes
 from pipeline.measures.claims import Claim
 from pipeline.measures.evidence import Evidence
 from pipeline.page.verdict_section import advice_row, rule_row, summary
+from pipeline.scoring import verdict
 
 COST = {"arms": {"tuned": {"request": 0.0004}, "base_fewshot": {"request": 0.0006}, "reference.big": {"request": None}}}
 COST["break_even"] = [
     {"one": "tuned", "other": "base_fewshot", "requests": 13091, "reason": None},
     {"one": "tuned", "other": "reference.big", "requests": None, "reason": "no price of an hour"},
 ]
+SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "constant": 0.35, "tuned": 0.7}
+COUNTS = {"n": 60, "unparsed": 0, "truncated": 0, "endless": 0}
+VALUES = {"improved": 0.3, "worse": -0.3, "inconclusive": 0.01, "no regression": 0.0, "regressed": -0.3}
 
 
-SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "tuned": 0.7}
+def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, constant=None, half=None, counts=None, **changes):
+    """A cell of report.json as far as advice reads it.
 
-
-def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, floor=None, half=None):
-    """over: the lower bound of what tuned scores over few-shot and over a reference model; half: of the width of a score's interval."""
+    Args:
+        over: the lower bound of what tuned scores over few-shot, the constant answer and a reference model.
+        half: of the width of a score's interval.
+    """
     rates = {"base": None, "tuned": None} | (rates or {})
-    invented = {arm: rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03} for arm, rate in rates.items()}
-    arms = [{"name": arm, "hallucination": rate, "tuned_over": None} for arm, rate in invented.items()]
-    arms += [{"name": arm, "hallucination": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big")]
-    arms = [arm | {"score": SCORES[arm["name"]]} for arm in arms]
+    hallucination = {arm: rate and {"rate": rate, "low": rate - 0.02, "high": rate + 0.03} for arm, rate in rates.items()}
+    arms = [{"name": arm, "hallucination": rate, "tuned_over": None} for arm, rate in hallucination.items()]
+    arms += [{"name": arm, "hallucination": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big", "constant")]
+    arms = [arm | {"score": SCORES[arm["name"]], "counts": COUNTS | (counts or {})} for arm in arms]
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
+    named = {"cell": name, "task": "pets", "label": "pets", "coordinates": "", "constraint": ""}
+    trained = {"seeds": [0], "adapters": [], "examples": {"runs": None}, "forgetting": []}
     decomposition = {"best_cheap": cheap} if cheap else None
-    places = {"cell": name, "task": "pets", "label": "pets", "coordinates": ""}
-    return {**places, "arms": arms, "constant_answer": floor, "decomposition": decomposition, "cost": cost}
+    return {**named, **trained, "arms": arms, "constant_answer": constant, "decomposition": decomposition, "cost": cost, **changes}
 
 
 def around(score, half):
     return {"low": score - half, "high": score + half}
 
 
-def claim(kind, verdict, subject="accuracy", name="cell0000"):
-    value = {"better": 0.3, "worse": -0.3, "cannot tell": 0.01}[verdict]
-    tables = {"lift": "lifts", "learned": "parts", "non-inferiority": "suites"}
+def claim(kind, word, subject="accuracy", name="cell0000", against=None):
+    """A judged claim; of a loss the sign is turned, since a rise is worse."""
+    tables = {"lift": "lifts", "training effect": "parts", "non-inferiority": "suites"}
     is_loss = subject == "paragraphs"
+    value = -VALUES[word] if is_loss else VALUES[word]
+    margin = 0.05 if is_loss else -0.02
     return Claim(
         id=f"{name}.{kind}",
         cell=name,
@@ -47,17 +56,17 @@ def claim(kind, verdict, subject="accuracy", name="cell0000"):
         label="pets",
         kind=kind,
         subject=subject,
-        against="base_fewshot" if kind == "learned" else "base",
+        against=against or ("base_fewshot" if kind == "training effect" else "base"),
         metric=None if is_loss else "accuracy",
         unit="nats/token" if is_loss else "score",
         value=value,
         low=value - 0.04,
         high=value + 0.04,
         p=0.001,
-        margin=0.02 if kind == "non-inferiority" else None,
+        margin=margin if kind == "non-inferiority" else None,
         evidence=Evidence(tables[kind], name, subject if kind == "non-inferiority" else ""),
         p_adjusted=0.002,
-        verdict=verdict,
+        verdict=word,
     )
 
 
@@ -65,312 +74,416 @@ def by_cell(cells, claims):
     return {cell["cell"]: [claim for claim in claims if claim.cell == cell["cell"]] for cell in cells}
 
 
-def advise(cells, claims):
+def advise(cells, claims, adapters=None):
     """Advice and rules as report.json has them."""
-    rows, rules = advice.advise(cells, by_cell(cells, claims))
-    return [advice_row(row, one) for row, one in zip(rows, cells, strict=True)], [rule_row(rule) for rule in rules]
+    rows, rules = advice.advise(cells, by_cell(cells, claims), adapters or {})
+    cell_of = {one["cell"]: one for one in cells}
+    return [advice_row(row, one) for row, one in zip(rows, cells, strict=True)], [rule_row(rule, cell_of[rule.cell]) for rule in rules]
 
 
-def paragraph(cells, claims):
-    return summary(advice.advise(cells, by_cell(cells, claims))[0], claims, cells)
+def paragraph(cells, claims, correction="holm"):
+    return summary(advice.advise(cells, by_cell(cells, claims), {})[0], claims, cells, correction)
 
 
-def texts(claims, **measures):
-    (row,), _ = advise([cell(**measures)], claims)
-    return row["use"], " ".join(sentence["text"] for sentence in row["sentences"])
+def sentences(claims, trainings=None, **measures):
+    """What to use, and by kind of statement its text."""
+    (row,), _ = advise([cell(**measures)], claims, trainings)
+    return row["use"], {sentence["kind"]: sentence["text"] for sentence in row["sentences"]}
+
+
+EFFECT_ON_BASE = [claim("lift", "improved")]
+
+
+def effects(lift, training):
+    return [claim("lift", lift), claim("training effect", training)]
 
 
 @pytest.mark.parametrize(
-    ("lift", "learned", "use", "says"),
+    ("lift", "training", "use", "word", "text"),
     [
-        (
-            "better",
-            "better",
-            "tuned",
-            "Use the fine-tune when the task is pets: it is better than the few-shot base by +0.30",
-        ),
-        ("better", "worse", "base_fewshot", "Use the few-shot base when the task is pets: the fine-tune is worse than"),
-        (
-            "better",
-            "cannot tell",
-            "cannot tell",
-            "Cannot tell whether the fine-tune is better than the few-shot base on pets",
-        ),
-        ("cannot tell", "worse", "base_fewshot", "the fine-tune is worse than the few-shot base"),
-        (
-            "better",
-            None,
-            "tuned",
-            "better than the base by +0.30 [0.26, 0.34]; examples in the prompt and a fixed form of the answer were not tried",
-        ),
-        ("worse", None, "base", "Use the base when the task is pets: the fine-tune is worse than the base by -0.30"),
-        ("cannot tell", None, "cannot tell", "Cannot tell whether the fine-tune is better than the base on pets"),
+        ("improved", "improved", "tuned", "improved",
+         "Use the fine-tuned model: +0.30 [0.26, 0.34] over the best baseline without training (the few-shot base, 0.40)."),
+        ("improved", "worse", "base_fewshot", "worse",
+         "Do not use this fine-tune: it scores 0.70, below the few-shot base, 0.40 (-0.30 [-0.34, -0.26])."),
+        ("improved", "inconclusive", "inconclusive", "inconclusive",
+         "Inconclusive: +0.01 [-0.03, 0.05] over the best baseline without training (the few-shot base, 0.40). It does improve on the base "
+         "alone. There is no evidence that training pays off; the few-shot base is the cheaper choice."),
+        ("inconclusive", "inconclusive", "inconclusive", "inconclusive",
+         "Inconclusive: +0.01 [-0.03, 0.05] over the best baseline without training (the few-shot base, 0.40). There is no evidence that "
+         "training pays off; the few-shot base is the cheaper choice."),
+        ("inconclusive", "worse", "base_fewshot", "worse",
+         "Do not use this fine-tune: it scores 0.70, below the few-shot base, 0.40 (-0.30 [-0.34, -0.26])."),
+        ("improved", None, "tuned", "improved",
+         "Use the fine-tuned model: +0.30 [0.26, 0.34] over the base. No other baseline was tested: few-shot prompting or a constant "
+         "answer may do as well."),
+        ("worse", None, "base", "worse",
+         "Do not use this fine-tune: it scores 0.70, below the base, 0.20 (-0.30 [-0.34, -0.26])."),
+        ("inconclusive", None, "inconclusive", "inconclusive",
+         "Inconclusive: +0.01 [-0.03, 0.05] over the base. There is no evidence that training pays off; the base is the cheaper choice."),
+    ],
+)  # fmt: skip
+def test_the_headline_is_the_training_effect(lift, training, use, word, text):
+    """The lift over the base decides only where nothing else was tested."""
+    claims = effects(lift, training) if training else [claim("lift", lift)]
+    (row,), _ = advise([cell(cheap="base_fewshot" if training else None)], claims)
+    assert (row["use"], row["verdict"], row["sentences"][0]["text"]) == (use, word, text)
+
+
+def test_without_a_claim_nothing_is_recommended():
+    (row,), _ = advise([cell()], [])
+    assert (row["use"], row["verdict"]) == ("inconclusive", "inconclusive")
+    assert row["sentences"][0]["text"] == "Inconclusive: nothing was tested."
+
+
+def test_arms_are_named_by_how_the_task_constrains_answers():
+    claims = [claim("lift", "improved"), claim("training effect", "worse", against="constant")]
+    text = sentences(claims, cheap="constant", constraint="choices")[1]["do not use"]
+    assert "below the majority-class baseline, 0.35" in text
+    assert "below a constant answer, 0.35" in sentences(claims, cheap="constant")[1]["do not use"]
+
+
+@pytest.mark.parametrize(
+    ("training", "score", "interval", "use", "kind"),
+    [
+        ("improved", 0.5, (0.1, 0.3), "tuned", "use tuned"),
+        ("improved", 0.5, (-0.1, 0.5), "constant", "do not use"),
+        ("improved", 0.8, (-0.3, -0.1), "constant", "do not use"),
+        ("improved", 0.69, None, "tuned", "use tuned"),
+        ("improved", 0.7, None, "constant", "do not use"),  # a tie is not shown to beat it
+        ("improved", 0.71, None, "constant", "do not use"),
+        ("inconclusive", 0.5, (0.1, 0.3), "inconclusive", "inconclusive"),
+        ("inconclusive", 0.5, (-0.1, 0.3), "constant", "do not use"),
+        ("worse", 0.5, (-0.1, 0.3), "base_fewshot", "do not use"),  # the best baseline is the better advice
+        ("worse", 0.3, (0.1, 0.3), "base_fewshot", "do not use"),
     ],
 )
-def test_what_to_use(lift, learned, use, says):
-    claims = [claim("lift", lift), *([claim("learned", learned)] if learned else [])]
-    use_and_text = texts(claims, cheap="base_fewshot" if learned else None)
-    assert use_and_text[0] == use
-    assert says in use_and_text[1]
-
-
-def test_a_lift_that_a_prompt_gives_too_is_said():
-    text = texts([claim("lift", "better"), claim("learned", "cannot tell")])[1]
-    assert "though it is better than the bare base" in text
-    assert "bare base" not in texts([claim("lift", "cannot tell"), claim("learned", "cannot tell")])[1]
-
-
-def test_forgetting_limits_the_advice():
-    claims = [
-        claim("lift", "better"),
-        claim("non-inferiority", "worse", "paragraphs"),
-        claim("non-inferiority", "cannot tell", "boolq"),
-        claim("non-inferiority", "better", "viggo"),
-    ]
-    use, text = texts(claims, cheap=None)
-    assert use == "tuned"
-    assert "Do not leave the adapter on for plain English: there it is worse than the base by more than 0.02 nats per token." in text
-    assert "Cannot tell whether the fine-tune is worse on boolq" in text
-    assert "viggo" not in text
-
-
-SAME = "an answer that is always the same scores"
-
-
-@pytest.mark.parametrize(
-    ("learned", "score", "interval", "use", "says"),
-    [
-        ("better", 0.5, (0.1, 0.3), "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50, the few-shot base"),
-        ("better", 0.5, None, "tuned", f"Much of this may be form, 33 % of the lift: {SAME} 0.50"),
-        ("better", 0.3, (0.1, 0.3), "tuned", ""),
-        ("better", 0.3, None, "tuned", ""),
-        ("better", 0.3, (-0.1, 0.5), "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always"),
-        ("better", 0.8, (-0.3, -0.1), "neither", "Use neither the fine-tune nor the few-shot base when"),
-        ("better", 0.71, None, "neither", "Use neither"),
-        ("better", 0.7, None, "cannot tell", "is always the same on pets (exploratory)"),  # a tie is not worse
-        ("better", 0.48, None, "tuned", f"Much of this may be form, 27 % of the lift: {SAME} 0.48"),
-        ("better", 0.47, None, "tuned", ""),
-        ("worse", 0.5, (0.1, 0.3), "neither", "Use neither"),
-        ("worse", 0.3, (0.1, 0.3), "base_fewshot", "Use the few-shot base"),
-        ("cannot tell", 0.9, (-0.3, -0.1), "neither", "Use neither"),
-        ("cannot tell", 0.5, (0.1, 0.3), "cannot tell", "Much of this may be form"),
-    ],
-)  # fmt: skip
-def test_an_answer_that_is_always_the_same_decides_where_it_does_well(learned, score, interval, use, says):
+def test_what_does_not_beat_a_constant_answer_is_not_used(training, score, interval, use, kind):
     over = None if interval is None else {"lift": sum(interval) / 2, "low": interval[0], "high": interval[1]}
-    floor = {"answer": "cat", "score": score, "tuned_over": over}
-    advised, text = texts([claim("lift", "better"), claim("learned", learned)], floor=floor)
+    advised, texts = sentences(effects("improved", training), constant={"answer": "cat", "score": score, "tuned_over": over})
+    assert (advised, next(iter(texts))) == (use, kind)
+    if use == "constant":
+        beside = f"; {sum(interval) / 2:+.2f} [{interval[0]:.2f}, {interval[1]:.2f}] over it" if interval else ""
+        assert texts[kind] == (
+            f"Do not use this fine-tune: it scores 0.70 and is not shown to beat a constant answer ({score:.2f}{beside})."
+        ), texts[kind]
+
+
+@pytest.mark.parametrize(("score", "use"), [(0.64, "tuned"), (0.66, "constant"), (0.74, "constant"), (0.76, "constant")])
+def test_without_a_paired_interval_that_of_the_score_itself_decides(score, use):
+    """No arm `constant`: its score is compared with the interval of tuned's own."""
+    constant = {"answer": "cat", "score": score, "tuned_over": None}
+    advised, texts = sentences(effects("improved", "improved"), constant=constant, half=0.05)
     assert advised == use
-    assert says in text
-    assert ("always the same" in text) == (says not in ("", "Use the few-shot base"))
+    assert ("its own interval is [0.65, 0.75]" in texts.get("do not use", "")) == (use == "constant")
+
+
+TRAININGS = {
+    "short": {"steps": 4, "curve": {"train": [[1, 3.0], [2, 1.0]]}},
+    "flat": {"steps": 400, "curve": {"train": [[1, 3.0], [2, 2.9]]}},
+}
 
 
 @pytest.mark.parametrize(
-    ("learned", "score", "use", "says"),
+    ("counts", "adapters", "says"),
     [
-        ("better", 0.76, "neither", "Use neither"),
-        ("better", 0.74, "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always the same on pets "
-         "(its own score lies in [0.65, 0.75], exploratory)"),
-        ("better", 0.66, "cannot tell", "Cannot tell whether the fine-tune is better than an answer that is always the same on pets"),
-        ("better", 0.64, "tuned", "Use the fine-tune"),
-        ("cannot tell", 0.74, "cannot tell", "Cannot tell whether the fine-tune is better than an answer"),
-        ("cannot tell", 0.64, "cannot tell", "Cannot tell whether the fine-tune is better than the few-shot base"),
-        ("cannot tell", 0.76, "neither", "Use neither"),
-        ("worse", 0.44, "cannot tell", "Cannot tell whether the few-shot base is better than an answer that is always "
-         "the same on pets (its own score lies in [0.35, 0.45], exploratory)"),
-        ("worse", 0.46, "neither", "Use neither"),
+        ({}, [], ""),
+        ({"unparsed": 30}, [], ""),  # half of them is not most of them
+        ({"unparsed": 60}, [], " Likely cause: 60 of 60 answers are unparsable (check prompt and target)."),
+        ({"truncated": 31}, [], " Likely cause: 31 of 60 answers are truncated (raise generate.max_new_tokens)."),
+        ({"endless": 45}, [], " Likely cause: 45 of 60 answers end in a repetition loop."),
+        ({}, ["short"], " Likely cause: only 4 optimizer steps (add training rows or epochs)."),
+        ({}, ["flat"], " Likely cause: the training loss did not fall (3.00 to 2.90; change finetune.learning_rate)."),
+        ({"unparsed": 60, "truncated": 60}, ["short", "short", "flat"],
+         " Likely causes: 60 of 60 answers are truncated (raise generate.max_new_tokens); 60 of 60 answers are unparsable (check prompt "
+         "and target); only 4 optimizer steps (add training rows or epochs); the training loss did not fall (3.00 to 2.90; change "
+         "finetune.learning_rate)."),
     ],
 )  # fmt: skip
-def test_noise_does_not_call_an_arm_worse_than_one_answer(learned, score, use, says):
-    """No arm `constant`: its score is held against the interval of the arm's own."""
-    floor = {"answer": "cat", "score": score, "tuned_over": None}
-    advised, text = texts([claim("lift", "better"), claim("learned", learned)], floor=floor, half=0.05)
-    assert advised == use
-    assert text.startswith(says)
+def test_a_failure_names_its_likely_causes(counts, adapters, says):
+    _, texts = sentences(effects("worse", "worse"), TRAININGS, counts=counts, adapters=adapters)
+    assert (
+        texts["do not use"].removeprefix("Do not use this fine-tune: it scores 0.70, below the few-shot base, 0.40 (-0.30 [-0.34, -0.26]).")
+        == says
+    )
 
 
-def test_the_arm_that_may_hold_against_one_answer_is_the_one_named(monkeypatch):
-    monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
-    floor = {"answer": "cat", "score": 0.76, "tuned_over": None}
-    advised, text = texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=floor, half=0.05)
-    assert advised == "cannot tell"
-    assert text.startswith("Cannot tell whether the few-shot base is better than an answer that is always the same")
+def test_a_success_has_no_causes():
+    _, texts = sentences(effects("improved", "improved"), TRAININGS, counts={"unparsed": 60}, adapters=["short"])
+    assert "Likely" not in " ".join(texts.values())
 
 
-def test_one_answer_gives_nothing_of_a_lift_that_is_not_there(monkeypatch):
-    monkeypatch.setitem(SCORES, "base_fewshot", 0.72)
-    floor = {"answer": "cat", "score": 0.69, "tuned_over": None}
-    assert "form" not in texts([claim("lift", "better"), claim("learned", "cannot tell")], floor=floor)[1]
+@pytest.mark.parametrize(
+    ("losses", "falls"),
+    [([3.0, 2.8], True), ([3.0, 2.86], False), ([3.0, 3.5], False), ([3.0, 1.0, 3.5], True), ([3.0], True), ([], True)],
+)
+def test_a_loss_falls_by_more_than_five_percent_at_any_step(losses, falls):
+    trained = [{"steps": failure_causes.FEW_STEPS, "curve": {"train": list(enumerate(losses))}}]
+    assert (failure_causes.of_training(trained) == []) == falls
 
 
-def test_invented_facts_limit_the_advice():
-    text = texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.3})[1]
-    assert "Use the base when no fact may be invented: the fine-tune is worse there by +0.20" in text
-    assert "invented" not in texts([claim("lift", "better")], rates={"base": 0.1, "tuned": 0.12})[1]
+def test_the_share_that_needs_no_training_is_said_where_it_is_large(monkeypatch):
+    text = sentences(effects("improved", "improved"))[1]["share of baseline"]
+    assert text == "40 % of the lift over the base needs no training: the few-shot base already scores 0.40."
+    monkeypatch.setitem(SCORES, "base_fewshot", 0.3)
+    assert "share of baseline" not in sentences(effects("improved", "improved"))[1]  # 20 %
+    monkeypatch.setitem(SCORES, "base_fewshot", 0.9)
+    assert sentences(effects("improved", "worse"))[1]["share of baseline"].startswith("100 % of the lift")  # never more
+    monkeypatch.setitem(SCORES, "tuned", 0.2)
+    assert "share of baseline" not in sentences(effects("worse", "worse"))[1]  # there is no lift
+    assert "share of baseline" not in sentences(EFFECT_ON_BASE, cheap=None)[1]
 
 
-def test_the_price_is_weighed_where_the_fine_tune_is_no_worse():
-    text = texts([claim("lift", "better")], cost=COST)[1]
-    assert "use the few-shot base for fewer than about 14,000 requests and the fine-tune for more" in text
-    assert "big" not in text  # its break-even is not known
-    assert "price" not in texts([claim("lift", "worse")], cost=COST)[1]
+def loss_suite(rise, low, measurable=True):
+    return {"suite": "paragraphs", "kind": "loss", "difference": rise, "low": low, "high": rise + 0.1, "measurable": measurable}
+
+
+@pytest.mark.parametrize(("rise", "low", "is_destroyed"), [(8.1, 7.9, True), (1.01, 0.9, True), (1.0, 0.9, False), (3.0, -0.1, False)])
+def test_destroyed_text_is_said_beside_any_headline(rise, low, is_destroyed):
+    for word in ("improved", "worse", "inconclusive"):
+        _, texts = sentences(effects("improved", word), forgetting=[loss_suite(rise, low)])
+        expected = (
+            f"The adapter destroys general text: the loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
+        )
+        assert texts.get("text destroyed") == (expected if is_destroyed else None)
+    text = " ".join(sentence["text"] for sentence in paragraph([cell(forgetting=[loss_suite(rise, low)])], EFFECT_ON_BASE))
+    assert (f"The adapter destroys general text: pets (+{rise:.1f} nats/token)." in text) == is_destroyed
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"),
+    [
+        ([0.7], "One training run: another seed may move this score by an unknown amount (add finetune.seeds)."),
+        ([0.6, 0.7, 0.8], "Another seed may move this score by about 0.100 (standard deviation of 3 seeds)."),
+    ],
+)
+def test_training_variance_is_part_of_the_message(scores, says):
+    """The standard deviation of seeds, with n - 1; unknown with one."""
+    runs = [{"seed": seed, "tuned": score, "lift": score - 0.2} for seed, score in enumerate(scores)]
+    for word in ("improved", "worse", "inconclusive"):
+        _, texts = sentences(effects("improved", word), seeds=list(range(len(scores))), examples={"runs": runs})
+        assert texts["seeds"] == says
+
+
+def test_seeds_of_a_metric_that_is_no_mean_have_no_spread():
+    assert "seeds" not in sentences(EFFECT_ON_BASE, seeds=[0, 1], examples={"runs": None})[1]
+    assert "unknown amount" in sentences(EFFECT_ON_BASE, seeds=[0], examples={"runs": None})[1]["seeds"]
+
+
+def test_other_tasks_limit_the_advice():
+    claims = [
+        claim("lift", "improved"),
+        claim("non-inferiority", "regressed", "paragraphs"),
+        claim("non-inferiority", "regressed", "sst2"),
+        claim("non-inferiority", "inconclusive", "boolq"),
+        claim("non-inferiority", "no regression", "viggo"),
+    ]
+    (row,), _ = advise([cell(cheap=None)], claims)
+    assert row["use"] == "tuned"
+    assert [sentence["text"] for sentence in row["sentences"][2:]] == [
+        "Disable the adapter for plain English: its loss is 0.300 nats/token higher than the base there (margin 0.05 nats/token).",
+        "Disable the adapter for sst2: it scores 0.300 lower than the base there (margin 0.02).",
+        "Inconclusive on boolq: a drop of more than 0.02 cannot be ruled out. Test it before using the adapter there.",
+    ]
+
+
+def test_hallucinations_limit_the_advice():
+    text = sentences(EFFECT_ON_BASE, rates={"base": 0.1, "tuned": 0.3})[1]["hallucinates more"]
+    assert text.startswith("The fine-tuned model hallucinates more often than the base: +0.20 [")
+    assert text.endswith("of its answers (exploratory).")
+    assert "hallucinates more" not in sentences(EFFECT_ON_BASE, rates={"base": 0.1, "tuned": 0.12})[1]
+    assert "hallucinates more" not in sentences([claim("lift", "worse")], rates={"base": 0.1, "tuned": 0.3})[1]
+
+
+def test_the_price_is_weighed_where_the_fine_tuned_model_is_no_worse():
+    texts = sentences(EFFECT_ON_BASE, cost=COST)[1]
+    assert texts["pays off"] == "Break-even: by price the fine-tuned model is cheaper than the few-shot base from about 14,000 requests on."
+    assert "big" not in " ".join(texts.values())  # its break-even is not known
+    assert "pays off" not in sentences([claim("lift", "worse")], cost=COST)[1]
     never = COST | {"break_even": [{"one": "tuned", "other": "reference.big", "requests": None, "reason": "never"}]}
-    assert "use big for any number of requests" in texts([claim("lift", "better")], cost=never)[1]
+    text = sentences(EFFECT_ON_BASE, cost=never)[1]["never pays off"]
+    assert text == "Break-even: never; by price the fine-tuned model is not cheaper than big at any number of requests."
 
 
 def test_rules_hold_every_claim_and_mark_the_rest():
-    claims = [claim("lift", "better"), claim("learned", "cannot tell"), claim("non-inferiority", "better", "paragraphs")]
+    claims = [
+        *effects("improved", "inconclusive"),
+        claim("non-inferiority", "no regression", "paragraphs"),
+        claim("non-inferiority", "regressed", "x"),
+    ]
     _, rules = advise([cell(rates={"base": 0.3, "tuned": 0.1}, cost=COST)], claims)
     by_name = {row["rule"]: row for row in rules}
     assert [row["rule"] for row in rules if row["confirmatory"]] == [
-        "lift over the base", "learned over the few-shot base", "kept on plain English",
-    ]  # fmt: skip
-    assert by_name["kept on plain English"]["threshold"] == 0.02
-    assert by_name["hallucination against the base"]["verdict"] == "better"
-    assert by_name["dollars a request against the few-shot base"]["verdict"] == "better"
-    assert by_name["dollars a request against big"]["verdict"] == "cannot tell"
-    assert by_name["requests from which it is cheaper than the few-shot base"]["value"] == 13091
-    assert all(row["verdict"] in ("better", "worse", "cannot tell") and row["evidence"].startswith("#cell0000") for row in rules)
+        "lift over the base",
+        "training effect over the best baseline (the few-shot base)",
+        "no regression on plain English",
+        "no regression on x",
+    ]
+    sides = {name: (by_name[name]["side"], by_name[name]["threshold"]) for name in list(by_name)[:4]}
+    assert list(sides.values()) == [("above", 0.0), ("above", 0.0), ("below", 0.05), ("above", -0.02)]
+    assert by_name["hallucination rate against the base"]["verdict"] == "lower"
+    assert by_name["price of a request against the few-shot base"]["verdict"] == "cheaper"
+    assert by_name["price of a request against big"]["verdict"] == "inconclusive"
+    assert by_name["break-even against the few-shot base (requests)"]["value"] == 13091
+    assert all(row["evidence"].startswith("#cell0000") for row in rules)
+
+
+def test_each_kind_of_rule_has_the_words_of_its_kind():
+    claims = [*effects("improved", "worse"), claim("non-inferiority", "regressed", "x")]
+    dear = COST | {"arms": COST["arms"] | {"tuned": {"request": 0.001}}}
+    dear["break_even"] = [{"one": "tuned", "other": "base_fewshot", "requests": None, "reason": "never"}]
+    _, rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=dear)], claims)
+    assert [(row["kind"], row["against"], row["verdict"]) for row in rules] == [
+        ("lift", "base", "improved"),
+        ("training effect", "base_fewshot", "worse"),
+        ("non-inferiority", "x", "regressed"),
+        ("hallucination", "base", "higher"),
+        ("request price", "base_fewshot", "not cheaper"),
+        ("request price", "reference.big", "inconclusive"),
+        ("break-even", "base_fewshot", "not cheaper"),
+    ]
+    assert [verdict.tone(row["verdict"]) for row in rules] == ["good", "bad", "bad", "bad", "bad", "open", "bad"]
 
 
 def test_interval_of_a_difference_of_shares():
     """Newcombe's own example, 56/70 against 48/80 with Wilson's intervals: 0.2 [0.0524, 0.3339]."""
-    arms = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
+    rates = {"tuned": (0.8, 0.6917, 0.8769), "base": (0.6, 0.4904, 0.7002)}
     measured = cell()
-    rates = {name: dict(zip(("rate", "low", "high"), row, strict=True)) for name, row in arms.items()}
-    measured["arms"] = [{"name": name, "hallucination": rate, "tuned_over": None} for name, rate in rates.items()]
+    for arm in measured["arms"]:
+        if arm["name"] in rates:
+            arm["hallucination"] = dict(zip(("rate", "low", "high"), rates[arm["name"]], strict=True))
     row = next(row for row in advise([measured], [])[1] if row["rule"].startswith("hallucination"))
     assert (row["low"], row["high"]) == pytest.approx((0.0524, 0.3339), abs=2e-4)
 
 
-def test_a_difference_of_shares_that_may_be_chance_is_not_told():
+def test_a_difference_of_shares_that_may_be_chance_is_inconclusive():
     _, rules = advise([cell(rates={"base": 0.12, "tuned": 0.1})], [])
-    assert [row["verdict"] for row in rules] == ["cannot tell"]
+    assert [row["verdict"] for row in rules] == ["inconclusive"]
 
 
 def test_a_cheaper_arm_with_worse_answers_is_no_choice():
-    assert "By price alone" not in texts([claim("lift", "better")], cost=COST, over=0.01)[1]
-    assert "By price alone" in texts([claim("lift", "better")], cost=COST, over=0.0)[1]
+    assert "pays off" not in sentences(EFFECT_ON_BASE, cost=COST, over=0.01)[1]
+    assert "pays off" in sentences(EFFECT_ON_BASE, cost=COST, over=0.0)[1]
 
 
-def test_no_price_is_told_where_the_bare_base_is_no_worse():
+def test_no_price_is_weighed_where_the_base_alone_is_no_worse():
     measured = cell(cost=COST)
+    claims = [claim("lift", "inconclusive")]
     measured["arms"][0]["tuned_over"] = {"low": 0.0}
-    assert not [row for row in advise([measured], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+    assert "pays off" not in [sentence["kind"] for sentence in advise([measured], claims)[0][0]["sentences"]]
     measured["arms"][0]["tuned_over"] = {"low": 0.01}
-    assert [row for row in advise([measured], [claim("lift", "cannot tell")])[0][0]["sentences"] if "alone" in row["text"]]
+    assert "pays off" in [sentence["kind"] for sentence in advise([measured], claims)[0][0]["sentences"]]
 
 
 def test_without_the_price_of_an_hour_time_is_weighed():
     free = {"arms": {name: {"request": None} for name in COST["arms"]}, "break_even": COST["break_even"]}
-    text = texts([claim("lift", "better")], cost=free)[1]
-    assert "By time alone, use the few-shot base for fewer than about 14,000 requests" in text
-    assert "price" not in text
+    text = sentences(EFFECT_ON_BASE, cost=free)[1]["pays off"]
+    assert text == "Break-even: by machine time the fine-tuned model is cheaper than the few-shot base from about 14,000 requests on."
 
 
-def test_every_sentence_names_its_evidence():
-    claims = [claim("lift", "better"), claim("non-inferiority", "worse", "paragraphs")]
-    (row,), _ = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, cheap=None)], claims)
-    assert [sentence["evidence"] for sentence in row["sentences"]] == [
-        "#cell0000", "#cell0000-kept-paragraphs", "#cell0000-hallucination", "#cell0000-cost",
-    ]  # fmt: skip
-
-
-def test_every_sentence_names_its_rule():
+def test_every_sentence_names_its_evidence_and_its_rule():
     claims = [
-        claim("lift", "better"),
-        claim("learned", "better"),
-        claim("non-inferiority", "worse", "paragraphs"),
-        claim("non-inferiority", "cannot tell", "x"),
+        *effects("improved", "improved"),
+        claim("non-inferiority", "regressed", "paragraphs"),
+        claim("non-inferiority", "inconclusive", "x"),
     ]
-    floor = {"answer": "cat", "score": 0.5, "tuned_over": None}
-    (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, floor=floor)], claims)
-    assert [sentence["rule"] for sentence in row["sentences"]] == [
-        "learned over the few-shot base", None, "kept on plain English", "kept on x", "hallucination against the base",
-        "requests from which it is cheaper than the few-shot base",
-    ]  # fmt: skip
+    (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, forgetting=[loss_suite(8.0, 7.0)])], claims)
+    assert [(sentence["kind"], sentence["evidence"], sentence["rule"]) for sentence in row["sentences"]] == [
+        ("use tuned", "#cell0000-parts", "training effect over the best baseline (the few-shot base)"),
+        ("share of baseline", "#cell0000-parts", None),
+        ("text destroyed", "#cell0000-kept-paragraphs", None),
+        ("seeds", "#cell0000", None),
+        ("regressed", "#cell0000-kept-paragraphs", "no regression on plain English"),
+        ("inconclusive on suite", "#cell0000-kept-x", "no regression on x"),
+        ("hallucinates more", "#cell0000-hallucination", "hallucination rate against the base"),
+        ("pays off", "#cell0000-cost", "break-even against the few-shot base (requests)"),
+    ]
     assert {sentence["rule"] for sentence in row["sentences"]} - {None} <= {rule["rule"] for rule in rules}
 
 
 def test_no_other_words_of_judgement():
-    claims = [claim("lift", "better"), claim("learned", "worse"), claim("non-inferiority", "cannot tell", "boolq")]
-    assert not re.search(r"significan|improv|outperform|slight|strong|clear", texts(claims, cost=COST)[1])
+    claims = [*effects("improved", "worse"), claim("non-inferiority", "inconclusive", "boolq")]
+    assert not re.search(r"significan|better|outperform|slight|strong|clear", " ".join(sentences(claims, cost=COST)[1].values()))
 
 
 def test_the_paragraph():
     cells = [cell(cost=COST), cell(name="cell0001") | {"task": "boats"}, cell(name="cell0002") | {"task": "cars"}]
-    claims = [
-        claim("lift", "better"),
-        claim("learned", "better"),
-        claim("non-inferiority", "better", "x"),
-        claim("non-inferiority", "worse", "y"),
+    cells[1]["forgetting"] = [{"suite": "z", "kind": "task", "difference": 0.0, "low": 0.0, "high": 0.0, "measurable": False}]
+    claims = [*effects("improved", "improved"), claim("non-inferiority", "no regression", "x"), claim("non-inferiority", "regressed", "y")]
+    claims += [claim("training effect", "worse", name="cell0001"), claim("lift", "inconclusive", name="cell0002")]
+    rows = paragraph(cells, claims)
+    assert [row["text"] for row in rows] == [
+        "Do not use the fine-tuned model for boats.",
+        "Use the fine-tuned model for pets.",
+        "Inconclusive for cars.",
+        "On other tasks: 1 regressed, 1 no regression, 1 not testable.",
+        "One training run per task: another seed may move these scores by an unknown amount.",
+        "6 confirmatory tests, Holm-corrected; everything else is exploratory.",
     ]
-    claims += [claim("learned", "worse", name="cell0001"), claim("lift", "cannot tell", name="cell0002")]
-    sentences = paragraph(cells, claims)
-    text = " ".join(sentence["text"] for sentence in sentences)
-    assert text.startswith("Use the fine-tune for pets. Cannot tell what is better for cars. Use the few-shot base for boats. ")
-    assert "Asked 2 times for what it was not trained for: 1 better (shown to stay within the margin), 1 worse." in text
-    assert "On pets: by price alone, use the few-shot base" in text
-    assert "6 claims in the family; all else is exploratory." in text
-    assert "\n" not in text
-    assert [pointed(sentence) for sentence in sentences] == [
+    assert [linked_words(row) for row in rows] == [
+        {"#cell0001-parts": "boats"},
         {"#cell0000-parts": "pets"},
         {"#cell0002": "cars"},
-        {"#cell0001-parts": "boats"},
-        {"#cell0000-kept-x": "1 better", "#cell0000-kept-y": "1 worse"},
-        {"#cell0000-cost": "pets"},
-        {"#claims": "6 claims"},
+        {"#cell0000-kept-x": "1 no regression", "#cell0000-kept-y": "1 regressed", "#cell0001-kept-z": "1 not testable"},
+        {},
+        {"#claims": "6 confirmatory tests"},
     ]
-    assert [len(sentence["evidence"]) for sentence in sentences] == [1, 1, 1, 2, 1, 1]
+    assert paragraph(cells, claims, "none")[-1]["text"] == (
+        "6 confirmatory tests, not corrected for their number; everything else is exploratory."
+    )
 
 
-def pointed(sentence):
+def linked_words(row):
     """The words of a sentence by what they rest on."""
-    return {anchor: sentence["text"][start:end] for anchor, (start, end) in zip(sentence["evidence"], sentence["spans"], strict=True)}
-
-
-def test_a_paragraph_on_one_task_names_what_each_sentence_rests_on():
-    claims = [claim("lift", "better")]
-    sentences = paragraph([cell(cost=COST)], claims)
-    assert [pointed(sentence) for sentence in sentences] == [
-        {"#cell0000": "pets"}, {"#cell0000-cost": "By price alone"}, {"#claims": "1 claim"},
-    ]  # fmt: skip
-    (empty,) = paragraph([], [])
-    assert empty == {"text": "0 claims in the family; all else is exploratory.", "evidence": [], "spans": []}
+    return {anchor: row["text"][start:end] for anchor, (start, end) in zip(row["evidence"], row["spans"], strict=True)}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "links"),
-    [
-        (["better"], ["#cell0000-cost"]),
-        (["better", "better"], []),
-        (["cannot tell"], []),
-        (["cannot tell", "better"], ["#cell0001-cost"]),
-    ],
+    ("training", "opening"),
+    [("improved", "Use the fine-tuned model"), ("worse", "Do not use this fine-tune"), ("inconclusive", "Inconclusive")],
 )
-def test_a_paragraph_tells_one_price_at_most_and_only_where_tuned_is_advised(verdicts, links):
-    cells = [cell(name=f"cell{n:04}", cost=COST) for n in range(len(verdicts))]
-    claims = [claim("lift", verdict, name=f"cell{n:04}") for n, verdict in enumerate(verdicts)]
-    assert all("By price alone" in row["sentences"][-1]["text"] for row in advise(cells, claims)[0])
-    sentences = paragraph(cells, claims)
-    assert [anchor for sentence in sentences for anchor in sentence["evidence"] if anchor.endswith("-cost")] == links
-    assert sum("by price alone" in sentence["text"].lower() for sentence in sentences) == len(links)
-
-
-def test_claims_that_got_the_same_word_are_told_together():
-    claims = [claim("non-inferiority", "worse", "x", f"cell{n}") for n in range(3)] + [
-        claim("non-inferiority", "cannot tell", "x", "cell9")
+def test_a_paragraph_on_one_task_is_its_whole_recommendation(training, opening):
+    claims = effects("improved", training)
+    (advised,), _ = advise([cell()], claims)
+    first, *others = paragraph([cell()], claims)
+    assert first["text"] == advised["sentences"][0]["text"]
+    assert linked_words(first) == {"#cell0000-parts": opening}
+    assert [row["text"] for row in others] == [
+        "One training run per task: another seed may move these scores by an unknown amount.",
+        "2 confirmatory tests, Holm-corrected; everything else is exploratory.",
     ]
-    (sentence, _) = paragraph([], claims)
-    assert sentence["text"] == "Asked 4 times for what it was not trained for: 3 worse, 1 cannot tell."
-    assert pointed(sentence) == {
-        "#cell0-kept-x": "3 worse", "#cell1-kept-x": "3 worse", "#cell2-kept-x": "3 worse", "#cell9-kept-x": "1 cannot tell",
-    }  # fmt: skip
 
 
-def test_points_of_a_sweep_are_told_apart_in_a_list():
+def test_a_paragraph_on_nothing():
+    (empty,) = paragraph([], [])
+    assert empty == {"text": "0 confirmatory tests, Holm-corrected; everything else is exploratory.", "evidence": [], "spans": []}
+
+
+@pytest.mark.parametrize(("spreads", "says"), [((0.1, 0.1), "about 0.100."), ((0.1, 0.02), "about 0.020 to 0.100.")])
+def test_the_paragraph_says_how_far_seeds_move_scores(spreads, says):
+    cells = []
+    for number, spread in enumerate(spreads):
+        runs = [{"seed": seed, "tuned": 0.5 + spread * step, "lift": 0.0} for seed, step in enumerate((-1, 0, 1))]
+        cells.append(cell(name=f"cell{number:04}", seeds=[0, 1, 2], examples={"runs": runs}))
+    claims = [claim("lift", "improved", name=one["cell"]) for one in cells]
+    assert f"Another training seed may move these scores by {says}" in [row["text"] for row in paragraph(cells, claims)]
+
+
+def test_other_tasks_with_the_same_verdict_are_counted_together():
+    claims = [claim("non-inferiority", "regressed", "x", f"cell{n}") for n in range(3)]
+    claims.append(claim("non-inferiority", "inconclusive", "x", "cell9"))
+    row, _ = paragraph([], claims)
+    assert row["text"] == "On other tasks: 3 regressed, 1 inconclusive."
+    assert linked_words(row) == {
+        "#cell0-kept-x": "3 regressed",
+        "#cell1-kept-x": "3 regressed",
+        "#cell2-kept-x": "3 regressed",
+        "#cell9-kept-x": "1 inconclusive",
+    }
+
+
+def test_points_of_a_sweep_are_distinct_in_a_list():
     cells = [cell(name=f"cell{n}") | {"coordinates": f"rank {n}"} for n in (1, 2)]
-    claims = [claim("lift", "better", name=f"cell{n}") for n in (1, 2)]
-    sentence, _ = paragraph(cells, claims)
-    assert sentence["text"] == "Use the fine-tune for pets (rank 1) and pets (rank 2)."
-    assert pointed(sentence) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}
+    claims = [claim("lift", "improved", name=f"cell{n}") for n in (1, 2)]
+    row, *_ = paragraph(cells, claims)
+    assert row["text"] == "Use the fine-tuned model for pets (rank 1) and pets (rank 2)."
+    assert linked_words(row) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}

@@ -37,6 +37,7 @@ def rows(tmp_path_factory):
         stops = ["length" if number == CUT else "eos" for number in range(len(HELDOUT))]
         predictions = [Prediction(e.id, text, 4, stop) for e, text, stop in zip(HELDOUT, texts, stops, strict=True)]
         records.write(inputs[name] / "predictions.jsonl", predictions)
+        tiny.seal(inputs[name], {"examples": len(HELDOUT)}, "generate")
     work = tiny.work(root / "compared", PARAMS, **inputs)
     compare.run(work)
     return [json.loads(line) for line in (work.out / "examples.jsonl").read_text("utf-8").splitlines()]

@@ -36,10 +36,12 @@ def others(jobs):
     return [name.removeprefix("arm.") for name in jobs if name.startswith("arm.")]
 
 
-def test_the_first_four_arms_are_asked_for_where_nothing_is_said(planned):
+def test_the_default_arms_and_the_constant_answer_are_planned(planned):
     jobs, cells = planned()
     assert others(jobs) == ["base_fewshot", "base_constrained"]
     assert cells[0]["absent"] == []
+    assert dict(jobs["comparison"].inputs)["train"] == jobs["train"]  # the constant answer is chosen on it
+    jobs, _ = planned(compare={"arms": ["base", "tuned"]})
     assert "train" not in dict(jobs["comparison"].inputs)  # training examples go nowhere they are not needed
 
 

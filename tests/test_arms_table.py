@@ -39,7 +39,7 @@ def test_a_new_arm_is_one_row(tmp_path, model):
     (report,) = (tmp_path / "data" / "report").glob("pets--*/")
     (cell,) = json.loads((report / "report.json").read_text("utf-8"))["cells"]
     assert [(arm["name"], arm["label"]) for arm in cell["arms"]] == [
-        ("base", "base"), ("tuned", "tuned"), ("base_fp32", "base, fp32"),
+        ("base", "base"), ("tuned", "fine-tuned"), ("base_fp32", "base, fp32"),
     ]  # fmt: skip
     assert "The base, computed in fp32." in (report / "report.html").read_text("utf-8")
     (folder,) = (tmp_path / "data" / "generate").glob("*base_fp32--*/")
@@ -71,7 +71,7 @@ def test_no_two_arms_have_one_name():
     ("name", "label", "sentence", "colour_group"),
     [
         ("base_constrained", "base, constrained", "the constrained base", "base, helped"),
-        ("base_constrained_raw", "base, constrained, raw", "the constrained base, raw", "base, helped"),
+        ("base_constrained_raw", "base, constrained, total", "the constrained base (total log-likelihood)", "base, helped"),
         ("reference.gpt-x", "gpt-x", "gpt-x", "other model"),
         ("from_another_version", "from another version", "from_another_version", "base, helped"),
     ],
@@ -83,5 +83,35 @@ def test_every_name_has_a_row(name, label, sentence, colour_group):
 
 def test_what_a_fine_tune_must_beat_comes_from_the_steps_of_the_rows():
     assert arms.untrained("format") == ["base_constrained", "base_constrained_raw"]
-    assert arms.untrained("prompt") == ["base_fewshot"]
-    assert arms.untrained() == ["base_fewshot", "base_constrained", "base_constrained_raw"]
+    assert arms.untrained("few-shot") == ["base_fewshot"]
+    assert arms.untrained("constant") == ["constant"]
+    assert arms.untrained() == ["base_fewshot", "base_constrained", "base_constrained_raw", "constant"]
+
+
+def test_every_step_of_the_decomposition_has_a_default_arm():
+    assert [set(arms.untrained(step)) & set(arms.DEFAULT) for step in decompose.STEPS] == [
+        {"constant"},
+        {"base_constrained"},
+        {"base_fewshot"},
+    ]
+
+
+@pytest.mark.parametrize("runs_programs", [True, False])
+def test_a_task_of_programs_has_no_constant_answer(runs_programs):
+    context = arms.ArmContext(quantized=True, constraint="", shots=4, shots_seed=0, runs_programs=runs_programs)
+    available, absent = arms.available_arms(["base", "tuned", "constant"], context)
+    assert ("constant" in available) == (not runs_programs)
+    assert bool(absent) == runs_programs
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "keys", "free"),
+    [
+        ("base_constrained", "base, ranked choices", "base, keys in prompt", "base, constrained"),
+        ("base_constrained_raw", "base, ranked choices, total", "base, keys in prompt, total", "base, constrained, total"),
+        ("constant", "majority class", "constant answer", "constant answer"),
+        ("tuned", "fine-tuned", "fine-tuned", "fine-tuned"),
+    ],
+)
+def test_an_arm_is_named_by_how_answers_can_be_constrained(name, choices, keys, free):
+    assert [arms.find(name, constraint).label for constraint in ("choices", "keys", "")] == [choices, keys, free]

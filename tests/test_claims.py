@@ -12,13 +12,15 @@ def lift(p=0.01, low=0.08, high=0.16):
 
 
 def parts(p=0.01, low=0.02, high=0.08, arm="base_fewshot"):
-    learned = {"name": "learned", "arm": "tuned", "over": arm, "value": (low + high) / 2, "low": low, "high": high, "p": p}
-    cheap = [{"name": "format", "arm": None}, {"name": "prompt", "arm": arm}]
-    return {"parts": [*cheap, learned], "best_cheap": arm or "base", "lift": 0.12}
+    training = {"name": "training", "arm": "tuned", "over": arm, "value": (low + high) / 2, "low": low, "high": high, "p": p}
+    cheap = [{"name": "constant", "arm": None}, {"name": "format", "arm": None}, {"name": "few-shot", "arm": arm}]
+    return {"parts": [*cheap, training], "best_cheap": arm or "base", "lift": 0.12}
 
 
 def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="loss"):
-    shared = {"suite": name, "kind": kind, "measurable": True, "task_metric": None if kind == "loss" else "exact_match", "margin": 0.05}
+    """Tuned minus base; what still is no regression is above zero for a loss and below zero for a score."""
+    margin = 0.05 if kind == "loss" else -0.05
+    shared = {"suite": name, "kind": kind, "measurable": True, "task_metric": None if kind == "loss" else "exact_match", "margin": margin}
     return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
 
 
@@ -31,29 +33,35 @@ def judged_claims(*cells, confidence=0.95, correction="holm"):
     return claims.judge(claims.family(cells), confidence, correction)
 
 
-def test_a_cell_claims_its_lift_what_was_learned_and_what_was_kept():
+def test_a_cell_claims_its_lift_its_training_effect_and_no_regressions():
     family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task")])])
-    assert [claim.id for claim in family] == ["a.lift", "a.learned", "a.non-inferiority.paragraphs", "a.non-inferiority.sst2"]
-    assert [claim.kind for claim in family] == ["lift", "learned", "non-inferiority", "non-inferiority"]
+    assert [claim.id for claim in family] == ["a.lift", "a.training-effect", "a.non-inferiority.paragraphs", "a.non-inferiority.sst2"]
+    assert [claim.kind for claim in family] == ["lift", "training effect", "non-inferiority", "non-inferiority"]
     assert [claim.subject for claim in family] == ["exact_match", "exact_match", "paragraphs", "sst2"]
     assert [link(claim.evidence) for claim in family] == ["#a", "#a-parts", "#a-kept-paragraphs", "#a-kept-sst2"]
-    assert [claim.margin for claim in family] == [None, None, 0.05, 0.05]
+    assert [claim.margin for claim in family] == [None, None, 0.05, -0.05]
     assert {(claim.task, claim.label, claim.verdict, claim.p_adjusted) for claim in family} == {("boolq", "boolq, rank 8", None, None)}
 
 
 def test_claims_are_sentences_with_figures():
     family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
-    assert [claims_section.sentence(claim) for claim in family] == [
-        "tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
-        "tuned over every arm without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
-        "tuned on boolq, rank 8 against the base on plain English: loss +0.001 [-0.010, 0.012] nats per token, margin 0.05",
-        "tuned on boolq, rank 8 against the base on sst2: exact match lost +0.000 [0.000, 0.000], margin 0.05",
+    assert [claims_section.sentence(claim, "") for claim in family] == [
+        "fine-tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
+        "fine-tuned over every baseline without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
+        "fine-tuned on boolq, rank 8 minus base, on plain English: loss +0.001 [-0.010, 0.012] nats/token, margin +0.05",
+        "fine-tuned on boolq, rank 8 minus base, on sst2: exact match 0.000 [0.000, 0.000], margin -0.05",
     ]
 
 
-def test_learned_is_claimed_where_a_cheap_arm_was_tried():
+def test_a_claim_names_arms_by_how_the_task_constrains_answers():
+    _, effect = claims.family([cell(decomposition=parts(arm="constant"))])
+    assert "(best: the majority-class baseline)" in claims_section.sentence(effect, "choices")
+    assert "(best: a constant answer)" in claims_section.sentence(effect, "")
+
+
+def test_a_training_effect_is_claimed_where_a_baseline_was_tried():
     lost = parts(arm="base")  # tried and no better than the base: the family is fixed before the scores are known
-    assert [claim.kind for claim in claims.family([cell(decomposition=lost)])] == ["lift", "learned"]
+    assert [claim.kind for claim in claims.family([cell(decomposition=lost)])] == ["lift", "training effect"]
     assert [claim.kind for claim in claims.family([cell(decomposition=parts(arm=None))])] == ["lift"]
     assert [claim.kind for claim in claims.family([cell()])] == ["lift"]
 
@@ -76,48 +84,52 @@ def test_holm_counts_every_kind_of_claim():
     one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), forgetting=[suite(p=0.001)])
     family = judged_claims(one)
     assert [claim.p_adjusted for claim in family] == pytest.approx([0.04, 0.04, 0.006])
-    assert [claim.verdict for claim in family] == ["better", "better", "better"]
-    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "cannot tell"
-    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "better"
-    assert judged_claims(one, confidence=0.99)[0].verdict == "cannot tell"
+    assert [claim.verdict for claim in family] == ["improved", "improved", "no regression"]
+    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "inconclusive"
+    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "improved"
+    assert judged_claims(one, confidence=0.99)[0].verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(
     ("p", "low", "high", "word"),
-    [(0.01, 0.02, 0.2, "better"), (0.01, -0.2, -0.02, "worse"), (0.06, 0.02, 0.2, "cannot tell"), (0.01, -0.1, 0.2, "cannot tell")],
+    [(0.01, 0.02, 0.2, "improved"), (0.01, -0.2, -0.02, "worse"), (0.06, 0.02, 0.2, "inconclusive"), (0.01, -0.1, 0.2, "inconclusive")],
 )
-def test_lifts_and_what_was_learned_need_test_and_interval(p, low, high, word):
+def test_lifts_and_training_effects_need_test_and_interval(p, low, high, word):
     assert judged_claims(cell(primary=lift(p, low, high)))[0].verdict == word
     assert judged_claims(cell(primary=lift(1e-9), decomposition=parts(p, low, high)))[1].verdict == word
 
 
-@pytest.mark.parametrize(
-    ("p", "p_worse", "low", "high", "word"),
-    [
-        (0.02, 0.98, -0.01, 0.04, "better"),  # within the margin of 0.05
-        (0.02, 0.98, 0.01, 0.04, "better"),  # worse, but by less than the margin
-        (0.03, 0.97, -0.01, 0.04, "cannot tell"),  # twice 0.03
-        (0.02, 0.98, -0.01, 0.06, "cannot tell"),
-        (0.02, 0.98, -0.01, 0.05, "cannot tell"),
-        (0.98, 0.02, 0.06, 0.2, "worse"),
-        (0.98, 0.02, 0.04, 0.2, "cannot tell"),
-        (0.97, 0.03, 0.06, 0.2, "cannot tell"),
-        (0.01, 0.99, -0.2, -0.1, "better"),  # tuned gained
-    ],
-)
-def test_kept_is_held_against_the_margin(p, p_worse, low, high, word):
-    one = cell(forgetting=[suite(p=p, p_worse=p_worse, low=low, high=high)])
+REGRESSIONS = [
+    (0.02, 0.98, -0.01, 0.04, "no regression"),  # within the margin of 0.05
+    (0.02, 0.98, 0.01, 0.04, "no regression"),  # worse, but by less than the margin
+    (0.03, 0.97, -0.01, 0.04, "inconclusive"),  # twice 0.03
+    (0.02, 0.98, -0.01, 0.06, "inconclusive"),
+    (0.02, 0.98, -0.01, 0.05, "inconclusive"),
+    (0.98, 0.02, 0.06, 0.2, "regressed"),
+    (0.98, 0.02, 0.04, 0.2, "inconclusive"),
+    (0.97, 0.03, 0.06, 0.2, "inconclusive"),
+    (0.01, 0.99, -0.2, -0.1, "no regression"),  # tuned gained
+]
+"""p, p_worse, and the interval of how much worse tuned is."""
+
+
+@pytest.mark.parametrize(("p", "p_worse", "low", "high", "word"), REGRESSIONS)
+@pytest.mark.parametrize("kind", ["loss", "task"])
+def test_a_change_on_another_task_is_compared_with_the_margin(kind, p, p_worse, low, high, word):
+    """A loss that rises is worse, and so is a score that falls: the same cases with the other sign."""
+    ends = (low, high) if kind == "loss" else (-high, -low)
+    one = cell(forgetting=[suite(p=p, p_worse=p_worse, low=ends[0], high=ends[1], kind=kind)])
     claim = claims.judge(claims.family([one])[1:], 0.95, "holm")[0]
     assert (claim.verdict, claim.p) == (word, pytest.approx(2 * min(p, p_worse)))
 
 
-def test_p_of_kept_claims_is_at_most_one():
+def test_p_of_a_claim_of_no_regression_is_at_most_one():
     assert claims.family([cell(forgetting=[suite(p=0.6, p_worse=0.7)])])[1].p == 1
 
 
 def test_a_claim_has_the_fields_of_the_report():
     fields = "id cell task label kind subject against metric unit sentence value low high p margin evidence p_adjusted verdict".split()
-    assert sorted(claims_section.claim_row(judged_claims(cell())[0])) == sorted(fields)
+    assert sorted(claims_section.claim_row(judged_claims(cell())[0], {"constraint": ""})) == sorted(fields)
 
 
 def test_no_cells_no_claims():
@@ -134,7 +146,7 @@ def test_a_suite_on_which_the_base_can_lose_nothing_is_no_claim():
         "high": 0.0,
         "p": 0.01,
         "p_worse": 0.9,
-        "margin": 0.02,
+        "margin": -0.02,
     }
     families = [claims.family([cell(forgetting=[there | {"measurable": measurable}])]) for measurable in (True, False)]
     assert [[claim.kind for claim in family] for family in families] == [["lift", "non-inferiority"], ["lift"]]

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline import metrics
+from pipeline.data import inline
 from pipeline.errors import ComparisonError
+from pipeline.scoring import constant_answers
 from pipeline.stages import compare
 from pipeline.store import records
 from pipeline.store.records import Prediction
@@ -49,7 +52,7 @@ def files(tmp_path, monkeypatch):
 def test_a_lift_is_found(tmp_path):
     facts, rows, out = compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": arm(tmp_path / "t", 35, ALIVE)})
     assert facts["accuracy"] == pytest.approx({"base": 5 / 40, "tuned": 35 / 40, "lift": 30 / 40})
-    assert [row["verdict"] for row in rows if row["primary"]] == ["better"]
+    assert [row["verdict"] for row in rows if row["primary"]] == ["improved"]
     assert json.loads((out / "counts.json").read_text())["base"]["unparsed"] == 35
     assert json.loads((out / "liveness.json").read_text())[0]["alive"]
 
@@ -69,14 +72,14 @@ def test_a_dead_adapter_stops_before_any_score(tmp_path):
 
 
 @pytest.mark.parametrize("right", [0, 7, 40])
-def test_a_model_against_itself_is_never_better_or_worse(tmp_path, right):
+def test_a_model_against_itself_is_always_inconclusive(tmp_path, right):
     base = arm(tmp_path / "base", right)
     tuned = {f"tuned{seed}": shutil.copytree(base, tmp_path / f"t{seed}") for seed in (0, 1)}
     for folder in tuned.values():
         (folder / "liveness.json").write_text(json.dumps(DEAD))
     facts, rows, _ = compared(tmp_path, base, tuned, liveness=False)
     assert facts["accuracy"]["lift"] == 0.0
-    assert [row["verdict"] for row in rows if row["primary"]] == ["cannot tell"]
+    assert [row["verdict"] for row in rows if row["primary"]] == ["inconclusive"]
 
 
 def test_a_missing_prediction_stops(tmp_path):
@@ -95,5 +98,73 @@ def test_samples_are_scored_where_base_and_tuned_have_them_whatever_a_reference_
         folders[name] = arm(tmp_path / name, 0, ALIVE)
         predictions = [Prediction(e.id, "def f():\n    return 1", 5, "eos", samples=samples) for e in examples]
         records.write(folders[name] / "predictions.jsonl", predictions)
+    tiny.seal(folders["reference.gpt"], {"examples": 4}, "generate")
     work = tiny.work(tmp_path / "out", PARAMS | {"task": "mbpp"}, **folders)
     assert {name: facts["lift"] for name, facts in compare.run(work).items()} == {"pass_at_1": 0, "pass_at_k": 1}
+
+
+FEW_SHOT = {"examples": 40, "shots": 4, "shrunk": 40, "fewest_shots": 0, "most_shots": 4, "without_shots": 0}
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_scored"), [(FEW_SHOT, True), (FEW_SHOT | {"without_shots": 5}, False), (FEW_SHOT | {"most_shots": 0}, False)]
+)
+def test_an_arm_that_changed_nothing_is_not_scored(tmp_path, facts, is_scored):
+    """It is neither in the decomposition nor among the arms, so that no fine-tune is said to beat it."""
+    few_shot = arm(tmp_path / "few", 20)
+    tiny.seal(few_shot, facts, "generate")
+    arms = {"tuned0": arm(tmp_path / "t", 35, ALIVE), "arm.base_fewshot": few_shot}
+    _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms)
+    parts = ComparisonFolder(out).decomposition()["accuracy"]
+    others = [row["name"] for row in json.loads((out / "beside.json").read_text())["accuracy"]["others"]]
+    assert parts["candidates"] == ["base", *(["base_fewshot"] if is_scored else [])]
+    assert others == (["base_fewshot"] if is_scored else [])
+
+
+def train_part(folder, targets):
+    """Training examples as prepare leaves them, with their constant answer among the facts."""
+    rows = [replace(HELDOUT[0], id=f"t{n}", prompt=f"train {n}", target=target) for n, target in enumerate(targets)]
+    tiny.write_part(folder, rows)
+    task = inline.from_spec(TASK)
+    tiny.seal(folder, {"constant_answer": constant_answers.best_text("accuracy", {}, rows, task.answer)}, "generate")
+    return folder
+
+
+def test_the_constant_answer_comes_from_the_training_targets(tmp_path):
+    """Half of the held-out targets are "yes"; training has more of the other."""
+    train = train_part(tmp_path / "train", ["yes", "no maybe", "no maybe"])
+    arms = {"tuned0": arm(tmp_path / "t", 35, ALIVE), "train": train}
+    _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms)
+    (row,) = [row for row in json.loads((out / "beside.json").read_text())["accuracy"]["others"] if row["name"] == "constant"]
+    first = json.loads((out / "examples.jsonl").read_text().splitlines()[0])
+    assert first["others"]["constant"]["text"] == "no maybe"
+    assert row["score"] == sum(example.target == "no maybe" for example in HELDOUT) / 40
+    parts = ComparisonFolder(out).decomposition()["accuracy"]
+    assert parts["chain"][1][0] == parts["best_cheap"] == "constant"
+
+
+def test_a_task_of_no_training_examples_has_an_empty_constant_answer(tmp_path):
+    arms = {"tuned0": arm(tmp_path / "t", 35, ALIVE), "train": train_part(tmp_path / "train", [])}
+    _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms)
+    assert json.loads((out / "examples.jsonl").read_text().splitlines()[0])["others"]["constant"]["text"] == ""
+
+
+@pytest.mark.parametrize(("right", "is_testable"), [(5, False), (20, False), (30, True)])
+def test_a_suite_whose_base_does_not_beat_the_constant_answer_is_not_testable(tmp_path, right, is_testable):
+    """Half of the targets are alike, so a base that is right on half of the examples has nothing to lose."""
+    other = {"heldout": tiny.write_part(tmp_path / "other", HELDOUT), "base": arm(tmp_path / "o", right), "tuned": arm(tmp_path / "p", 0)}
+    arms = {"tuned0": arm(tmp_path / "t", 35, ALIVE), **{f"general.other.{part}": folder for part, folder in other.items()}}
+    _, _, out = compared(tmp_path, arm(tmp_path / "base", 5), arms, general={"other": TASK})
+    (suite,) = json.loads((out / "forgetting.json").read_text())["suites"]
+    assert (suite["base"], suite["constant"], suite["measurable"]) == (right / 40, 0.5, is_testable)
+    assert (suite["difference"], suite["margin"]) == (pytest.approx(-right / 40), -0.02)
+
+
+def test_the_constant_answer_of_a_suite_is_scored_as_its_base_is():
+    """By the mean of examples, also where the metric counts over the corpus, and on all of them."""
+    rows = [
+        replace(HELDOUT[n % 40], id=f"o{n}", target='{"a": 1}' if n % 3 else '{"b": 2, "c": 3, "d": 4}', choices=()) for n in range(600)
+    ]
+    task = {**TASK, "metrics": ["entity_f1"], "answer": "json"}
+    floor = compare.constant_floor(metrics.load("entity_f1"), rows, inline.from_spec(task))
+    assert floor == pytest.approx(2 / 3)

@@ -86,7 +86,7 @@ def test_a_free_machine_is_a_price():
             {"speed": None},
             ("tuned", "base_fewshot"),
             "speed not measured",
-            "speed of the fine-tune and the few-shot base was not measured",
+            "speed of the fine-tuned model and the few-shot base was not measured",
         ),
         ({"prices": {"big": None}}, ("tuned", "reference.big"), "no price of a token", "the price of big is not set (references.price)"),
         ({"train_seconds": ()}, ("tuned", "base_fewshot"), "training not timed", "the time of training was not measured"),
@@ -122,4 +122,4 @@ def test_an_arm_that_wrote_too_little_to_have_a_rate_has_no_price():
     costs = replace(GIVEN, speed=speed, tokens={**TOKENS, "tuned": {"in": 100, "out": 1}})
     assert set(account(costs)["arms"]["tuned"].values()) == {None}
     row = even(costs, "tuned", "base_fewshot")
-    assert (row["requests"], why(row)) == (None, "the speed of the fine-tune was not measured (compare.speed_prompts)")
+    assert (row["requests"], why(row)) == (None, "the speed of the fine-tuned model was not measured (compare.speed_prompts)")

@@ -115,8 +115,13 @@ def test_targets_that_look_like_labels_are_compared_without_choices(place, model
         ("number", "1e5", False),
         ("number", "12 apples", True),
         ("number", "3 or 4", True),
+        ("number", "10-20", True),
+        ("number", "555-1234", True),
+        ("number", "1 1/2", False),
+        ("number", "–5", False),
         ("json", '{"a": 1}', False),
         ("json", 'so {"a": 1}', True),
+        ("json", '[{"a": 1}, {"a": 2}]', True),
         ("first_line", "a  b", False),
         ("first_line", "a\nb", True),
         ("text", " a\nb ", False),
@@ -160,6 +165,7 @@ AMOUNT = {"answer": "number", "metrics": ["accuracy"], "decimal_mark": "."}
         (["3 of 5", "4 of 5", "5.0", "6"], 3),
         (["$5", "€5", "€6"], 2),
         (["5%", "5 ‰", "6"], 2),
+        (["(5)", "5.00", "6"], 2),
     ],
 )
 def test_amounts_that_differ_and_are_read_alike_are_told(place, model, targets, count):

@@ -7,6 +7,7 @@ import torch
 
 from pipeline.data.few_shot_prompts import Shots
 from pipeline.engine import generation
+from pipeline.measures import untested
 from pipeline.models import loading, renderer
 from pipeline.stages import generate
 from pipeline.store import records
@@ -14,7 +15,7 @@ from pipeline.store.records import Prediction
 from tests import tiny
 
 HELDOUT = tiny.examples(16, 200)
-SHOT_FACTS = ("shots", "shrunk", "fewest_shots", "most_shots", "separator")
+SHOT_FACTS = ("shots", "shrunk", "fewest_shots", "most_shots", "without_shots", "separator")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_worked_examples_change_what_is_asked_and_nothing_else(tmp_path, model, 
     stop = generation.StopConditions(8, (2,), (), "\n\n")
     rows = [generation.generate(base, [render.prompt_ids(prompt)], stop, 0, render.tokenizer)[0] for prompt in prompts]
     assert [prediction.text for prediction in predictions] == [render.decode([token for token in row if token != 2]) for row in rows]
-    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 0, 2, 2, "\n\n"), strict=True))
+    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 0, 2, 2, 0, "\n\n"), strict=True))
     assert facts["prompt_tokens"] == sum(len(render.prompt_ids(prompt)) for prompt in prompts)
 
 
@@ -58,19 +59,22 @@ def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, 
     assert "16 of 16 prompts hold fewer than 19 worked examples" in capsys.readouterr().err
 
 
-def test_where_no_worked_example_fits_the_answers_are_those_of_the_base(tmp_path, model, heldout, monkeypatch):
+def test_where_no_example_fits_nothing_is_generated(tmp_path, model, heldout, capsys):
+    """The answers would be those of the base; the arm is not tested, and says why."""
     long = [replace(example, prompt="the cat sees " * 200 + "?") for example in tiny.examples(4, 900)]
-    says(monkeypatch, renderer.renderer(model), "dog\n\nbird")
     train = tiny.write_part(tmp_path / "long", long)
     facts, predictions = run(tmp_path, model, "shots", changes={"shots": 2, "shots_seed": 0}, heldout=heldout, train=train)
-    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 16, 0, 0, ""), strict=True))
-    assert predictions == run(tmp_path, model, "base", heldout=heldout)[1]
+    assert {name: facts[name] for name in SHOT_FACTS} == dict(zip(SHOT_FACTS, (2, 16, 0, 0, 16, ""), strict=True))
+    assert (predictions, facts["examples"], facts["tokens"]) == ([], 16, 0)
+    assert "not tested: no few-shot example fits the context window" in capsys.readouterr().err
+    assert untested.reason(facts) == "no few-shot example fits the context window"
 
 
 @pytest.mark.parametrize(("target", "unkeyed", "why"), [('{"to": 1}', 0, ""), ("yes", 16, "no training answer is a JSON object")])
 def test_prompts_without_the_keys_are_counted_and_told(tmp_path, model, heldout, capsys, target, unkeyed, why):
     train = tiny.write_part(tmp_path / "json", [replace(example, target=target) for example in tiny.examples(4, 900)])
-    facts, _ = run(tmp_path, model, changes={"constrain": "keys"}, heldout=heldout, train=train)
+    facts, predictions = run(tmp_path, model, changes={"constrain": "keys"}, heldout=heldout, train=train)
+    assert len(predictions) == (0 if unkeyed else 16)
     assert (facts["keys"], facts["unkeyed"]) == ([] if unkeyed else ["to"], unkeyed)
     assert (f"16 of 16 prompts do not name the keys of the answer: {why}" in capsys.readouterr().err) == bool(unkeyed)
 

@@ -1,4 +1,4 @@
-"""A gate passes, fails or cannot tell by the interval; a rule that cannot be judged is refused before anything runs."""
+"""A gate passes, fails or is inconclusive by the interval; a rule that cannot be judged is refused before anything runs."""
 
 import json
 import sys
@@ -25,15 +25,15 @@ PRICED = {**RECIPE, "cost": {"gpu_hour": 2.0}}
 def cell(task: str = "shop_notice", **changes) -> dict:
     tuned = {"name": "tuned", "score": 0.8, "low": 0.7, "high": 0.9, "counts": {"n": 200, "unparsed": 5, "truncated": 10}}
     tuned |= {"relevance": {"auc": 0.9, "auc_low": 0.85, "auc_high": 0.95}, "hallucination": {"rate": 0.1, "low": 0.05, "high": 0.2}}
-    tuned |= {"speed": {"p95": 0.5, "overhead": 1.2}, "cost": {"request": 0.002}}
+    tuned |= {"speed": {"p50": 0.3, "p95": 0.5, "overhead": 1.2}, "cost": {"request": 0.002}}
     suites = [
-        {"suite": name, "difference": value, "low": value - 0.01, "high": value + 0.01, "measurable": True}
-        for name, value in (("paragraphs", 0.0), ("boolq", 0.05))
+        {"suite": name, "kind": kind, "difference": value, "low": value - 0.01, "high": value + 0.01, "measurable": True}
+        for name, kind, value in (("paragraphs", "loss", 0.0), ("boolq", "task", -0.05))
     ]
     return {
         "cell": f"cell-{task}", "task": task, "label": task, "seeds": [0], "arms": [{"name": "base"}, tuned], "forgetting": suites,
         "comparisons": [{"n": 200, "lift": 0.3, "low": 0.2, "high": 0.4}],
-        "decomposition": {"parts": [{"name": "learned", "value": 0.1, "low": -0.05, "high": 0.25}]},
+        "decomposition": {"parts": [{"name": "training", "value": 0.1, "low": -0.05, "high": 0.25}]},
         "cost": {"training": {"dollars": 1.5}}, "hallucination": "text", **changes,
     }  # fmt: skip
 
@@ -55,7 +55,7 @@ def report(*cells: dict, confidence: float = 0.95) -> dict:
     ("figure", "passes", "fails"),
     [
         ("lift", ("at_least", 0.2), ("at_least", 0.41)),
-        ("learned", ("at_least", -0.05), ("at_least", 0.26)),
+        ("training_effect", ("at_least", -0.05), ("at_least", 0.26)),
         ("score", ("at_least", 0.7), ("at_least", 0.91)),
         ("hallucination", ("at_most", 0.2), ("at_most", 0.04)),
         ("unparsed", ("at_most", 0.058), ("at_most", 0.01)),
@@ -63,6 +63,7 @@ def report(*cells: dict, confidence: float = 0.95) -> dict:
         ("relevance", ("at_least", 0.85), ("at_least", 0.96)),
         ("request_cost", ("at_most", 0.002), ("at_most", 0.001)),
         ("training_cost", ("at_most", 1.5), ("at_most", 1.4)),
+        ("latency_p50", ("at_most", 0.3), ("at_most", 0.2)),
         ("latency_p95", ("at_most", 0.5), ("at_most", 0.4)),
         ("overhead", ("at_most", 1.2), ("at_most", 1.1)),
     ],
@@ -80,8 +81,8 @@ def test_every_figure_is_tried_above():
 @pytest.mark.parametrize(
     ("limits", "result"),
     [
-        ({"at_least": 0.3}, "cannot tell"), ({"at_most": 0.3}, "cannot tell"), ({"at_most": 0.4}, "pass"), ({"at_most": 0.19}, "fail"),
-        ({"at_least": 0.1, "at_most": 0.5}, "pass"), ({"at_least": 0.25, "at_most": 0.5}, "cannot tell"),
+        ({"at_least": 0.3}, "inconclusive"), ({"at_most": 0.3}, "inconclusive"), ({"at_most": 0.4}, "pass"), ({"at_most": 0.19}, "fail"),
+        ({"at_least": 0.1, "at_most": 0.5}, "pass"), ({"at_least": 0.25, "at_most": 0.5}, "inconclusive"),
         ({"at_least": 0.0, "at_most": 0.1}, "fail"),
     ],
 )  # fmt: skip
@@ -104,18 +105,37 @@ def test_forgetting_is_asked_of_every_suite_or_of_one():
         judged({"figure": "forgetting", "suite": "paragraph", "at_most": 0.02})
 
 
+def test_forgetting_is_what_a_score_lost_and_what_a_loss_gained():
+    """Positive is worse for both, with the ends of the interval in order."""
+    for kind, sign in (("task", -1), ("loss", 1)):
+        low, high = sorted((0.03 * sign, 0.08 * sign))
+        suite = {"suite": "x", "kind": kind, "difference": 0.05 * sign, "low": low, "high": high}
+        assert gate.drop(suite) == (0.05, 0.03, 0.08)
+        measured = cell(forgetting=[suite | {"measurable": True}])
+        results = [judged({"figure": "forgetting", "at_most": limit}, measured) for limit in (0.02, 0.05, 0.08)]
+        assert results == [["fail"], ["inconclusive"], ["pass"]]
+
+
+def test_the_constant_answer_is_a_baseline(tmp_path):
+    """So a training effect can be asked for where no other arm without training is compared."""
+    path = tmp_path / "gate.yaml"
+    path.write_text("rules: [{figure: training_effect, at_least: 0}]")
+    compared = {**RECIPE, "compare": {"arms": ["base", "tuned", "constant"]}}
+    assert [rule.figure for rule in loaded(path, compared).rules] == ["training_effect"]
+
+
 def test_a_suite_on_which_nothing_can_be_lost_is_not_passed():
-    suite = {"suite": "boolq", "difference": 0.0, "low": -0.001, "high": 0.001, "measurable": False}
+    suite = {"suite": "boolq", "kind": "task", "difference": 0.0, "low": -0.001, "high": 0.001, "measurable": False}
     rule = {"figure": "forgetting", "at_most": 0.02}
-    assert judged(rule, cell(forgetting=[suite])) == ["cannot tell"]
+    assert judged(rule, cell(forgetting=[suite])) == ["inconclusive"]
     assert judged(rule, cell(forgetting=[suite | {"measurable": True}])) == ["pass"]
     (row,) = gate.judge(Gate.model_validate({"rules": [rule]}), report(cell(forgetting=[suite])))
-    assert gate.line(row) == "cannot tell  forgetting on boolq, shop_notice  base too low (at most 0.02)"
+    assert gate.line(row) == "inconclusive  forgetting on boolq, shop_notice  not testable (at most 0.02)"
 
 
 @pytest.mark.parametrize("figure", ["unparsed", "truncated"])
 @pytest.mark.parametrize(
-    ("n", "seeds", "result"), [(5, 1, "cannot tell"), (150, 1, "cannot tell"), (600, 3, "pass"), (450, 3, "cannot tell")]
+    ("n", "seeds", "result"), [(5, 1, "inconclusive"), (150, 1, "inconclusive"), (600, 3, "pass"), (450, 3, "inconclusive")]
 )
 def test_few_answers_without_a_fault_are_not_passed(figure, n, seeds, result):
     """None of n answers: Wilson's bound is z^2 / (m + z^2) of m examples, however many seeds answered each."""
@@ -124,16 +144,16 @@ def test_few_answers_without_a_fault_are_not_passed(figure, n, seeds, result):
 
 
 @pytest.mark.parametrize("n", [5, 50, 100, 200])
-def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_kept(n):
+def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_no_regression(n):
     """A suite as `compare` leaves it: no answer flips, and the gate goes by the same test as the claim."""
     rows = [{**dict.fromkeys(("id", "prompt", "target", "base", "tuned"), ""), "scores": (1.0, 1.0)}] * n
     suite = non_inferiority.task_suite(rows, np.arange(n), 0.02, 0.95)
     result = judged({"figure": "forgetting", "at_most": 0.02}, cell(forgetting=[suite | {"suite": "boolq", "measurable": True}]))
-    assert result == ["pass" if n == 200 else "cannot tell"]
+    assert result == ["pass" if n == 200 else "inconclusive"]
     assert (suite["p"] <= 0.025) == (n == 200)
 
 
-@pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("cannot_tell fail", 3), ("cannot_tell pass", 4)])
+@pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("inconclusive fail", 3), ("inconclusive pass", 4)])
 def test_exit_code(results, code):
     assert gate.status([{"result": word.replace("_", " ")} for word in results.split()]) == code
 
@@ -154,14 +174,15 @@ def test_exit_code(results, code):
         ("{figure: request_cost, at_most: 1}", RECIPE, "the price of an hour is not set.*cost.gpu_hour"),
         ("{figure: training_cost, at_most: 1}", RECIPE, "the price of an hour is not set.*cost.gpu_hour"),
         ("{figure: request_cost, at_most: 1}", {**PRICED, "compare": {"speed_prompts": 0}}, "compare.speed_prompts is 0"),
+        ("{figure: latency_p95, at_most: 1}", RECIPE, "speed_prompts is 16, and a 95th percentile needs 40.*latency_p50"),
         ("{figure: overhead, at_most: 1}", {**RECIPE, "compare": {"speed_prompts": 0}}, "compare.speed_prompts is 0"),
         ("{figure: relevance, at_least: 1}", {**RECIPE, "compare": {"relevance_examples": 0}}, "compare.relevance_examples is 0"),
-        ("{figure: learned, at_least: 0}", {**RECIPE, "compare": {"arms": ["base", "tuned"]}}, "no arm without training is compared"),
+        ("{figure: training_effect, at_least: 0}", {**RECIPE, "compare": {"arms": ["base", "tuned"]}}, "no baseline besides the base"),
         ("{figure: forgetting, at_most: 0}", {**RECIPE, "general": {"suites": []}}, "general.suites is empty"),
         ("{figure: forgetting, suite: paragraph, at_most: 0}", RECIPE, "suites are paragraphs.*Did you mean 'paragraphs'"),
         ("{figure: forgetting, suite: shop_notice, task: shop_notice, at_most: 0}", RECIPE, "suites are paragraphs, shop_sentiment"),
         ("{figure: hallucination, task: shop_sentiment, at_most: 0}", RECIPE, "for the task shop_sentiment: its answers may say"),
-        ("{figure: learned, task: shop_notice, at_least: 0}", CONSTRAINED, "for the task shop_notice: no arm without training is compared"),
+        ("{figure: training_effect, task: shop_notice, at_least: 0}", CONSTRAINED, "for the task shop_notice: no baseline besides"),
     ],
 )  # fmt: skip
 def test_bad_rules_are_one_line(tmp_path, rule, recipe, says):
@@ -183,17 +204,21 @@ def test_bad_files(tmp_path, body):
 
 def test_a_good_file(tmp_path):
     path = tmp_path / "gate.yaml"
-    rules = ["figure: learned, at_least: 0.02", "figure: forgetting, suite: shop_notice, at_most: 0.02", "figure: request_cost, at_most: 1"]
+    rules = [
+        "figure: training_effect, at_least: 0.02",
+        "figure: forgetting, suite: shop_notice, at_most: 0.02",
+        "figure: request_cost, at_most: 1",
+    ]
     path.write_text("rules:\n" + "".join(f"- {{{rule}}}\n" for rule in rules))
-    assert [rule.figure for rule in loaded(path, PRICED).rules] == ["learned", "forgetting", "request_cost"]
+    assert [rule.figure for rule in loaded(path, PRICED).rules] == ["training_effect", "forgetting", "request_cost"]
 
 
 def test_a_line_fits_the_terminal():
     gate_rules = Gate.model_validate({"rules": [{"figure": "lift", "at_least": 0.1, "at_most": 0.5}]})
     lines = [gate.line(gate.judge(gate_rules, report(cell(label=label)))[0]) for label in ("boolq", "winogrande_with_a_name, rank 16")]
     assert lines == [
-        "pass         lift boolq  0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
-        "pass         lift winogrande_with_a_name, rank 16\n             0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
+        "pass          lift boolq  0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
+        "pass          lift winogrande_with_a_name, rank 16\n              0.3 [0.2, 0.4] (at least 0.1 and at most 0.5)",
     ]
 
 
@@ -214,8 +239,8 @@ def test_a_long_name_fits_the_terminal():
         ((1e-9, None, None), {"at_most": 0.0}, "fail 1e-09 (at most 0)"),
         ((0.30000000000000004, None, None), {"at_most": 0.3}, "fail 0.30000000000000004 (at most 0.3)"),
         ((0.2, None, None), {"at_most": 0.12345678}, "fail 0.2 (at most 0.12345678)"),
-        ((0.3, 0.2, 0.40004), {"at_most": 0.4}, "cannot tell 0.3 [0.2, 0.40004] (at most 0.4)"),
-        ((0.3, 0.19996, 0.4), {"at_least": 0.2, "at_most": 0.5}, "cannot tell 0.3 [0.19996, 0.4] (at least 0.2 and at most 0.5)"),
+        ((0.3, 0.2, 0.40004), {"at_most": 0.4}, "inconclusive 0.3 [0.2, 0.40004] (at most 0.4)"),
+        ((0.3, 0.19996, 0.4), {"at_least": 0.2, "at_most": 0.5}, "inconclusive 0.3 [0.19996, 0.4] (at least 0.2 and at most 0.5)"),
     ],
 )
 def test_a_figure_and_its_limit_are_told_apart(figure, limits, expected):
@@ -230,13 +255,16 @@ def test_a_figure_and_its_limit_are_told_apart(figure, limits, expected):
 def test_the_evidence(tmp_path):
     artifact = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
     rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), report(cell()))
-    path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", artifact, rows)
+    path = gate.write(
+        Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", artifact, [{"cell": "cell-shop_notice", "verdict": "improved"}], rows
+    )
     evidence = json.loads(path.read_text())
     assert path == tmp_path / "data" / "gate" / "r.json"
     assert (evidence["status"], evidence["key"], evidence["digest"]) == (3, "k" * 64, "d" * 64)
+    assert evidence["headlines"] == [{"cell": "cell-shop_notice", "verdict": "improved"}]
     assert evidence["rules"][1] == {
-        "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05, "low": 0.04,
-        "high": pytest.approx(0.06), "measurable": True, "threshold": {"at_most": 0.02}, "result": "fail",
+        "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05,
+        "low": pytest.approx(0.04), "high": pytest.approx(0.06), "measurable": True, "threshold": {"at_most": 0.02}, "result": "fail",
     }  # fmt: skip
 
 
@@ -251,8 +279,8 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
     low, high = stats.wilson(counts["unparsed"] / counts["n"], counts["n"], 0.95)
     assert low < high
     gate_rules = [("unparsed", f"at_most: {limit}", *expected) for limit, *expected in ((high, 0, "pass"), (low - 0.01, 3, "fail"))]
-    gate_rules.append(("unparsed", f"at_most: {(low + high) / 2}", 4, "cannot tell"))
-    gate_rules.append(("forgetting", "suite: paragraphs, at_most: 5", 4, "cannot tell"))  # this base guesses no better than evenly
+    gate_rules.append(("unparsed", f"at_most: {(low + high) / 2}", 4, "inconclusive"))
+    gate_rules.append(("forgetting", "suite: paragraphs, at_most: 5", 4, "inconclusive"))  # this base guesses no better than evenly
     for figure, limit, code, word in gate_rules:
         rules.write_text(f"rules: [{{figure: {figure}, {limit}}}]")
         with pytest.raises(SystemExit) as stopped:
@@ -269,7 +297,7 @@ def test_exit_codes_of_the_command_line(tmp_path, model, monkeypatch, capsys):
     assert "Did you mean 'lift'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("n", "expected"), [(5, "cannot tell"), (500, "pass")])
+@pytest.mark.parametrize(("n", "expected"), [(5, "inconclusive"), (500, "pass")])
 def test_five_examples_that_agree_are_no_proof(n, expected):
     """Resamples of equal differences are all equal, so the interval has no width."""
     same = cell(comparisons=[{"n": n, "lift": 0.0, "low": 0.0, "high": 0.0}])
@@ -277,13 +305,13 @@ def test_five_examples_that_agree_are_no_proof(n, expected):
 
 
 @pytest.mark.parametrize(("confidence", "fewest"), [(0.8, 161), (0.95, 299), (0.99, 459)])
-@pytest.mark.parametrize("figure", ["lift", "learned", "score"])
+@pytest.mark.parametrize("figure", ["lift", "training_effect", "score"])
 def test_agreeing_examples_are_held_to_the_confidence_of_the_report(figure, confidence, fewest):
     """That 99 of 100 examples show the same is shown by n of n where 0.99^n is at most 1 - confidence."""
     flat = {"low": 0.0, "high": 0.0}
-    for n, expected in ((fewest - 1, "cannot tell"), (fewest, "pass")):
+    for n, expected in ((fewest - 1, "inconclusive"), (fewest, "pass")):
         arm = {**cell()["arms"][1], "score": 0.0, **flat}
         same = cell(
-            arms=[arm], comparisons=[{"n": n, "lift": 0.0, **flat}], decomposition={"parts": [{"name": "learned", "value": 0.0, **flat}]}
+            arms=[arm], comparisons=[{"n": n, "lift": 0.0, **flat}], decomposition={"parts": [{"name": "training", "value": 0.0, **flat}]}
         )
         assert judged({"figure": figure, "at_least": -0.01}, same, confidence=confidence) == [expected]

@@ -132,6 +132,16 @@ def test_every_mistake_of_a_task_is_said():
     assert len(str(error.value).splitlines()) == 5
 
 
+def test_labels_for_a_part_of_a_column_are_refused(tmp_path, monkeypatch):
+    """They name numbers of whole columns, so the model would be trained on the numbers without a word."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.jsonl").write_text("{}", "utf-8")
+    (tmp_path / "test.jsonl").write_text("{}", "utf-8")
+    inline.find(preparing.task(target="{meta}", labels={"meta": ["red", "blue"]}))
+    with pytest.raises(RecipeError, match=r"labels\.meta: it names the numbers of a whole column"):
+        inline.find(preparing.task(target="{meta[team]}", labels={"meta": ["red", "blue"]}))
+
+
 def test_answers_are_held_to_the_prompt_where_the_recipe_says_so():
     task = preparing.task()
     assert [inline.from_spec({**inline.spec(task), "grounded": grounded}).grounded for grounded in (False, True)] == ["", "text"]

@@ -98,8 +98,8 @@ def test_the_flips_are_counted_and_the_first_ones_are_named():
     assert [row["id"] for row in suite["broken"]] == [f"e{i}" for i in range(20)]
     assert set(suite["broken"][0]) == {"id", "prompt", "target", "base", "tuned"}
     assert [row["id"] for row in suite["fixed"]] == [f"e{i}" for i in range(40, 50)]
-    assert suite["difference"] == pytest.approx(0.15)
-    assert suite["low"] < 0.15 < suite["high"]
+    assert suite["difference"] == pytest.approx(-0.15)
+    assert suite["low"] < -0.15 < suite["high"]
     assert suite["p_worse"] < 0.001
 
 
@@ -129,12 +129,28 @@ def test_scores_that_lose_little_everywhere_are_tested_by_their_mean():
 @pytest.mark.parametrize("n", [1, 5, 50, 400])
 def test_without_a_flip_the_interval_has_the_width_of_ignorance(n):
     suite = task(np.ones(n), np.ones(n))
-    assert suite["high"] == pytest.approx(1 - 0.025 ** (1 / n))  # Clopper and Pearson of nothing in n
-    assert suite["low"] < -0.8 * suite["high"]
+    assert suite["low"] == pytest.approx(0.025 ** (1 / n) - 1)  # Clopper and Pearson of nothing in n
+    assert suite["high"] > -0.8 * suite["low"]
+
+
+def test_a_suite_is_tuned_minus_base_and_its_margin_lies_where_tuned_is_worse():
+    """One sign for all: a score that falls and a loss that falls are both below zero, and only the first is worse."""
+    fell = task(np.ones(300), np.arange(300) >= 60)
+    assert (fell["difference"], fell["margin"]) == (pytest.approx(fell["tuned"] - fell["base"]), -0.02)
+    assert -1 <= fell["low"] < fell["difference"] < fell["high"] < 0
+    less = non_inferiority.loss_suite(paragraphs(200, -0.2), 0.05, *HOW)
+    assert (less["difference"], less["margin"]) == (pytest.approx(less["tuned"] - less["base"]), 0.05)
+    assert less["low"] < less["difference"] < less["high"] < 0
+    assert (fell["p_worse"] < 0.001, less["p"] < 0.001) == (True, True)
+
+
+def test_no_difference_has_no_minus():
+    suite = task(np.ones(50), np.ones(50))
+    assert str(suite["difference"]) == "0.0"
 
 
 def test_all_lost_is_not_lost_for_certain():
-    assert task(np.ones(5), np.zeros(5))["low"] < 0.6
+    assert task(np.ones(5), np.zeros(5))["high"] > -0.6
 
 
 def of_any_kind(draw, number):
@@ -163,17 +179,17 @@ def test_the_interval_says_what_the_tests_say_at_every_margin(tail):
 
 
 def test_the_verdict_is_read_off_the_interval():
-    """Holm aside, a claim is better, worse or cannot tell as the margin lies above, below or in the interval."""
+    """Holm aside, a claim is no regression, regressed or inconclusive as the margin lies below, above or in the interval."""
     draw, seen, named = rng(12), set(), {"cell": "c", "task": "t", "label": "t"}
     for _ in range(200):
         moved = draw.choice([1.0, -1.0, 0.0], 300, p=[0.06, 0.03, 0.91])
         base, tuned = np.maximum(moved, 0), np.maximum(-moved, 0)
         suite = task(base, tuned, margin=float(draw.choice([0.005, 0.02, 0.05, 0.08])))
         claim = claims.non_inferiority(named, suite | {"suite": "x", "metric_name": "accuracy"})
-        word = "better" if suite["high"] < suite["margin"] else "worse" if suite["low"] > suite["margin"] else "cannot tell"
+        word = "no regression" if suite["low"] > suite["margin"] else "regressed" if suite["high"] < suite["margin"] else "inconclusive"
         assert claims.judge([claim], 0.95, "none")[0].verdict == word
         seen.add(word)
-    assert seen == {"better", "worse", "cannot tell"}
+    assert seen == {"no regression", "regressed", "inconclusive"}
 
 
 def test_groups_count_as_one():

@@ -23,7 +23,7 @@ RECIPE = {
     "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
     "cost": {"gpu_hour": 1.2},
 }
-SHOWN = ("Target", "base", "tuned", "base, few-shot", "base, constrained", "gpt-x", "placebo: shuffled answers")
+SHOWN = ("Target", "base", "fine-tuned", "base, few-shot", "base, ranked choices", "gpt-x", "placebo: shuffled answers")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", PHONE), ("narrow-dark", "dark", PHONE)]
 
@@ -91,7 +91,7 @@ def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: BuiltRep
             pill = page.tab.locator(".groups .pill", has_text=name)
             assert pill.locator("b").inner_text() == str(count)
             pill.locator("input").check()
-            assert result_line(page).endswith(f"of {count}" if count else "fits.")
+            assert result_line(page).endswith(f"of {count}" if count else "No matching examples.")
 
 
 def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: BuiltReport) -> None:
@@ -104,7 +104,7 @@ def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPag
 
     low = [row for row in rows(report, "cell0001") if score(row) < 0.5]
     pill = page.tab.locator(".groups .pill", has_text="both low")
-    assert pill.get_attribute("title") == "Neither the base nor tuned (mean over seeds) reaches a score of 0.5"
+    assert pill.get_attribute("title") == "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5"
     assert pill.locator("b").inner_text() == str(len(low))
     pill.locator("input").check()
     assert result_line(page).endswith(f"of {len(low)}")
@@ -126,10 +126,10 @@ def test_flags_filter_by_any_arm_and_by_one(page: OpenPage, report: BuiltReport,
     page.starts("#rows h3", name)
     page.tab.select_option("[name=flag]", flag)
     having = [row for row in rows(report, cell) if any(flag in arm["flags"] for arm in arms(row))]
-    assert result_line(page).endswith(f"of {len(having)}" if having else "fits.")
+    assert result_line(page).endswith(f"of {len(having)}" if having else "No matching examples.")
     page.tab.select_option("[name=by]", "base")
     having = [row for row in rows(report, cell) if flag in row["base"]["flags"]]
-    assert result_line(page).endswith(f"of {len(having)}" if having else "fits.")
+    assert result_line(page).endswith(f"of {len(having)}" if having else "No matching examples.")
 
 
 def test_arms_that_differ_are_found(page: OpenPage, report: BuiltReport) -> None:
@@ -199,7 +199,7 @@ COLOURS_OF = """tag => {
   const look = getComputedStyle(document.querySelector(`#rows ${tag}`));
   return [look.color, look.backgroundColor, look.textDecorationColor];
 }"""
-RESULTS = """() => ["better", "worse"].map(name => {
+RESULTS = """() => ["good", "bad"].map(name => {
   const probe = document.body.appendChild(document.createElement("i"));
   probe.style.color = `var(--${name})`;
   const colour = getComputedStyle(probe).color;
@@ -225,7 +225,7 @@ def test_lift_and_verdict_are_seen_on_a_phone(report: BuiltReport, swept: BuiltR
     for inputs, first in ((report, 1), (swept, 2)):
         page = OpenPage(chromium, inputs.work.out / "report.html", viewport=PHONE)
         row = page.tab.locator("#cell0000 > *")
-        assert row.nth(first).inner_text() in ("better", "worse", "cannot tell")
+        assert row.nth(first).inner_text() in ("improved", "worse", "inconclusive")
         for number, name in enumerate(("verdict", "lift"), first):
             box = row.nth(number).bounding_box()
             assert box, name
@@ -261,7 +261,7 @@ def test_permalink_survives_reload_and_filters_and_runs_nothing(page: OpenPage) 
     assert page.tab.locator(".example.linked").count() == 1
     page.tab.fill("[name=query]", "no such text")
     page.listed(0)
-    assert result_line(page).startswith("The linked example odd/")
+    assert result_line(page).startswith("Linked example odd/")
     assert page.tab.evaluate("location.hash").startswith("#cell0001/odd")
 
 
@@ -350,3 +350,46 @@ def test_pictures(chromium: Any, name: str, scheme: str, viewport: dict[str, int
     )
     page.close()
     assert json.dumps(page.faults) == "[]"
+
+
+def test_links_are_large_enough_to_touch(page: OpenPage) -> None:
+    """WCAG 2.5.8: 24 pixels, for links that stand alone."""
+    unfold(page.tab)
+    small = page.tab.evaluate(
+        """[...document.querySelectorAll('nav a, .why, th a, .example header a')].filter(a => a.offsetParent)
+           .map(a => [a.textContent, a.getBoundingClientRect().height]).filter(([_, height]) => height < 24)"""
+    )
+    assert small == []
+
+
+def test_navigation_stays_in_sight(page: OpenPage) -> None:
+    page.tab.evaluate("location.hash = '#checks'")
+    page.tab.wait_for_timeout(200)
+    assert page.tab.evaluate("scrollY") > 500
+    box = page.tab.locator("nav a").first.bounding_box()
+    heading = page.tab.locator("#checks h2").bounding_box()
+    assert box
+    assert heading
+    assert 0 <= box["y"] < 40
+    assert heading["y"] > page.tab.evaluate("document.querySelector('nav').getBoundingClientRect().bottom")
+
+
+def test_paper_has_every_fold_and_some_examples(page: OpenPage) -> None:
+    assert not page.tab.is_visible("#claims")
+    assert not page.tab.is_visible("#static")
+    page.tab.emulate_media(media="print")
+    assert page.tab.is_visible("#static")
+    page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.tab.locator("details.fold:not([open])").count() == 0
+    assert page.tab.is_visible("#claims")
+    page.tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.tab.locator("details.fold[open]").count() == 0
+
+
+def test_examples_are_seen_without_scripts(report: BuiltReport, chromium: Any) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"file://{report.work.out / 'report.html'}")
+    assert tab.is_visible("#static table >> nth=0")
+    assert not tab.is_visible("#ledger")
+    context.close()

@@ -141,7 +141,7 @@ def test_number(text, read):
     [
         ('Sure: {"a":1,\n "b":"x}"} and {"c": 2}', '{"a": 1, "b": "x}"}'),
         ('{broken {"a": 1}', '{"a": 1}'),
-        ('{"a": {"b": 1}', '{"b": 1}'),
+        ('{"a": {"b": 1}', None),
         ('{"b": 1, "a": 2}', '{"a": 2, "b": 1}'),
         ("[1, 2]", None),
         ('{"a": NaN}', None),
@@ -297,3 +297,102 @@ def test_real_code_is_read_as_it_stands(task, column):
         read = parsers.code(f"Of course:\n```python\n{row[column]}\n```\n", example())
         assert read == parsers.code(row[column], example())
         assert read.split("\n") == list(itertools.dropwhile(lambda line: not line.strip(), lines))
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("{'a': 'x', 'meta': {}}", '{"a": "x", "meta": {}}'),
+        ("{'a': {\"b\": 1}}", '{"a": {"b": 1}}'),
+        ('{"a": {"b": 1},}', '{"a": {"b": 1}}'),
+        ('{"a": {"b": 1}, "c": "cut o', None),
+        ('{"items": [{"x": 1}, {"x": ', None),
+        ('Fill {} of {x}: {"a": 1}', "{}"),
+        ('In {place}: {"a": {"b": 1}}', '{"a": {"b": 1}}'),
+    ],
+)
+def test_a_part_of_an_object_is_no_answer(text, read):
+    assert parsers.json(text, example()) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("3 millions", "3000000"),
+        ("3 million", "3000000"),
+        *(
+            (text, None)
+            for text in ("3 Millionen", "3 millones", "12 k€", "3 M€", "5 lakhs", "5만원", "5千元", "2 тысячи", "0x1F", "1:100")
+        ),
+        ("5千克", "5"),
+        ("5 miles", "5"),
+        ("300 K", "300"),
+        ("–5 °C", "-5"),
+        ("pages 5–7", "7"),
+        ("12 apples (3 boxes of 4)", "12"),
+        ("**$18** per day (9 eggs at $2 each).", "18"),
+        ("5 because 2 and 3 make it", "5"),
+        ("16 eggs because ducks lay 16. She sells 9.", "9"),
+        ("16 - 3 (eaten) - 4 = 9", "9"),
+        ("16 (eggs) - 3 = 13", "13"),
+    ],
+)
+def test_a_number_is_read_with_all_that_multiplies_it(text, read):
+    assert parsers.number(text, example()) == read
+
+
+LETTERS, STARS = tuple("ABCD"), tuple("12345")
+
+
+@pytest.mark.parametrize(
+    ("choices", "text", "read"),
+    [
+        (LETTERS, "答案是B", "B"),
+        (LETTERS, "选B。", "B"),
+        (LETTERS, "答案：Ｂ", "B"),
+        (LETTERS, "我认为答案是B，因为A不对", "B"),
+        (LETTERS, "B가 정답입니다", "B"),
+        (LETTERS, "정답은 B입니다", "B"),
+        (LETTERS, "正解はBです", "B"),
+        (LETTERS, "维生素B很重要", None),
+        (LETTERS, "B형 혈액", None),
+        (("positive", "negative"), "감정은 positive입니다", "positive"),
+        (LETTERS, "A) late B) broken C) lost D) fine\nAnswer: C", "C"),
+        (LETTERS, "A. late\nB. broken\nC. lost\nD. fine\n\nThe answer is B.", "B"),
+        (LETTERS, "A. late\nB. broken\nC. lost\nD. fine", None),
+        (LETTERS, "A) late\nB) is wrong\nC) is wrong\nD) is wrong", "A"),
+        (LETTERS, "A. Because B and C are wrong", "A"),
+        (STARS, "4/5", "4"),
+        (STARS, "I would rate this 4 out of 5 stars.", "4"),
+        (STARS, "On a scale of 1 to 5, I give it a 4.", "4"),
+        (STARS, "5/5", "5"),
+        (STARS, "4.5/5", None),
+        (STARS, "4-5", None),
+        (STARS, "2/5/2024", None),
+        (("0", "1"), "0/1", None),
+        (("yes", "no"), "The answer is not yes.", None),
+        (("yes", "no"), "It cannot be a yes", None),
+        (("yes", "no"), "No, it is not.", "no"),
+    ],
+)
+def test_choices_are_read_as_people_and_models_write_them(choices, text, read):
+    assert parsers.choice(text, example(choices)) == read
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "read"),
+    [
+        (parsers.choice, "<think>\nentailment seems right. The answer is entailment.\n</think>\n\nNeutral", "Neutral"),
+        (parsers.choice, "Could be entailment.</think>Neutral", "Neutral"),
+        (parsers.choice, "<think>\nThe answer is entailment, or", None),
+        (parsers.choice, "<think>\nThe answer is entailment.\n</think>\n", None),
+        (parsers.number, "<think>2 + 2 = 4, so the answer is 4</think>\n5 apples are left.", "5"),
+        (parsers.text, "<think>\n\n</think>\n\nred", "red"),
+        (parsers.first_line, "<thinking>It is red.</thinking>\nblue\nred", "blue"),
+        (parsers.json, '<think>Like {"a": 1}?</think>{"a": 2}', '{"a": 2}'),
+        (parsers.code, "<think>x = 1</think>\n    return 2", "    return 2"),
+        (parsers.text, "I think <b>red</b>", "I think <b>red</b>"),
+    ],
+)
+def test_thoughts_are_no_answer(parse, text, read):
+    assert parse(text, example(LABELS)) == read

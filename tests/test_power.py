@@ -1,4 +1,4 @@
-"""What a plan says that the test sets can show, held against the tests that will be made of them."""
+"""What a plan says that the test sets can show, checked against the tests that will be made of them."""
 
 import re
 from dataclasses import replace
@@ -22,7 +22,7 @@ from pipeline.store.artifact import Store
 from tests import ROOT
 
 LEAN = {"arms": ["base", "tuned"], "relevance_examples": 0, "speed_prompts": 0}
-QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
+QUICKSTART = ROOT / "recipes" / "tour.yaml"
 MODERN = ROOT / "recipes" / "modern" / "mistral_7b_v0_3.yaml"
 
 
@@ -61,8 +61,9 @@ def planned(recipe, **changes):
 @pytest.mark.parametrize(
     ("changes", "count"),
     [
-        ({}, 15),  # of each of three tasks: lift, learned, the paragraphs and two others
+        ({}, 15),  # of each of three tasks: lift, training effect, the paragraphs and two others
         ({"compare__arms": ["base", "tuned"]}, 12),
+        ({"compare__arms": ["base", "tuned", "constant"]}, 15),  # the constant answer is a baseline
         ({"general__suites": ["paragraphs"]}, 9),
         ({"sweep": {"finetune.rank": [4, 8]}}, 30),
         ({"sweep": {"compare.speed_prompts": [0, 8]}}, 15),  # both points share their comparisons
@@ -105,9 +106,9 @@ def suite_verdict(n, margin, level):
 
 @pytest.mark.parametrize("margin", [0.005, 0.02, 0.2])
 @pytest.mark.parametrize("level", [0.05, 0.05 / 155])
-def test_with_so_many_examples_a_task_is_shown_to_be_kept_and_with_one_fewer_it_is_not(margin, level):
+def test_with_so_many_examples_no_regression_is_shown_and_with_one_fewer_it_is_not(margin, level):
     needed = power.needed_for_non_inferiority(margin, level)
-    assert [suite_verdict(n, margin, level) for n in (needed - 1, needed)] == ["cannot tell", "better"]
+    assert [suite_verdict(n, margin, level) for n in (needed - 1, needed)] == ["inconclusive", "no regression"]
 
 
 def test_general_tasks_of_too_few_examples_are_warned_of():
@@ -158,7 +159,7 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
         now = replace(base, comparisons=(changed,))
         assert now.resamples == resamples
         least = verdict.adjust([1 / (resamples + 1)] * count, correction)[0]
-        can_be_shown = verdict.decide(least, 0.1, 0.2, confidence) == "better"
+        can_be_shown = verdict.decide(least, 0.1, 0.2, confidence) == "improved"
         assert now.is_out_of_reach(count) == (not can_be_shown) == (resamples < needed)
 
 

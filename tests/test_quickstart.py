@@ -98,7 +98,7 @@ def test_keys_hold_no_path_of_this_machine():
     from pipeline.config import recipe as recipes
     from pipeline.plan import plan
 
-    for job in plan(recipes.load(ROOT / "recipes" / "quickstart.yaml")):
+    for job in plan(recipes.load(ROOT / "recipes" / "tour.yaml")):
         assert str(ROOT) not in job.params_json
 
 

@@ -286,7 +286,7 @@ def test_of_charts_that_another_version_drew_the_texts_are_compared(page):
     [
         (r">[−+]?0\.\d+</text>", ">0.99</text>", "the page has '0.99', recomputed it is"),
         (r"<title>[^<]+</title>", "<title>Much better</title>", "the page has 'Much better'"),
-        (r'aria-label="Lift', 'aria-label="Great lift', "line"),
+        (r'aria-label="Scores', 'aria-label="Great scores', "line"),
         (r"</text>", "</text><text>better</text>", "line"),
         (r"<text[^>]*>[^<]*</text>", "", "line"),
         (r"<g ", '<g class="x" ', "line"),

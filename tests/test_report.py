@@ -2,7 +2,6 @@
 
 import json
 import re
-import textwrap
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -47,7 +46,7 @@ def test_comparisons_are_those_of_the_comparison_folders(plain: BuiltReport, swe
             assert [comparison[name] for name in names] == [written[name] for name in names]
             stricter = claims.effect_inflation(output.json["family"], output.json["confidence"], output.json["correction"])
             assert comparison["smallest_effect"] == pytest.approx(stricter * written["smallest_effect"])
-            assert comparison["verdict"] in ("better", "worse", "cannot tell")
+            assert comparison["verdict"] in ("improved", "worse", "inconclusive")
             seen += 1
     assert seen == 8
 
@@ -92,7 +91,7 @@ def test_answers_and_prices_are_those_of_the_inputs(swept: BuiltReport) -> None:
             counts["base"],
             *counts["tuned"],
         ]
-        assert [arm["arm"] for arm in cell["answers"]] == ["base", "tuned, seed 0", "tuned, seed 1"]
+        assert [arm["arm"] for arm in cell["answers"]] == ["base", "fine-tuned, seed 0", "fine-tuned, seed 1"]
         for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
             facts = swept.load(f"{cell['cell']}.adapter{seed}", "manifest.json")["facts"]
             adapter = swept.json["adapters"][key]
@@ -166,7 +165,7 @@ def test_sweep_shows_every_point_and_run(swept: BuiltReport) -> None:
         assert fmt.count(point["trainable_parameters"]) in swept.html
         assert fmt.size(point["adapter_bytes"]) in swept.md
     assert "Sweep over rank" in swept.html
-    assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"lifts", "loss0", "dev1", "sweep0-rank", "sweep1-rank"}
+    assert {path.stem for path in (swept.work.out / "charts").iterdir()} >= {"scores", "loss0", "dev1", "sweep0-rank", "sweep1-rank"}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +221,7 @@ def warned(inputs: Inputs) -> str:
 
 def test_clean_inputs_warn_of_nothing(plain: BuiltReport, swept: BuiltReport) -> None:
     assert plain.json["warnings"] == swept.json["warnings"] == []
-    assert "Before you rely on this" not in plain.html
+    assert '<aside class="warnings"' not in plain.html
 
 
 @pytest.mark.parametrize(
@@ -238,7 +237,7 @@ def test_clean_inputs_warn_of_nothing(plain: BuiltReport, swept: BuiltReport) ->
         ),
         (
             {"alive": False, "recipe": {"compare": {"liveness": False}}},
-            "adapter of seed 0 failed the liveness check: tuned may be base. (boolq; titles)",
+            "adapter (seed 0) has no effect on the logits: fine-tuned results may just be the base. (boolq; titles)",
         ),
     ],
 )
@@ -249,13 +248,13 @@ def test_faults_are_warned_of(tmp_path: Path, changes: dict[str, Any], expected:
 def test_many_answers_cut_off_are_noted(tmp_path: Path) -> None:
     work = Inputs(tmp_path, {}, n=40).work()
     opened = cells.open_cells(work)
-    assert not [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
+    assert not [note for note in checks_section.notes(opened, work.params["recipe"]) if "truncated" in note]
     path = work.inputs["cell0001.comparison"] / "counts.json"
     counts = json.loads(path.read_text("utf-8"))
     counts["base"]["truncated"] = 8
     path.write_text(json.dumps(counts), "utf-8")
-    (note,) = [note for note in checks_section.notes(opened, work.params["recipe"]) if "cut off" in note]
-    assert note.startswith("At least 20 % of the answers of base reached the limit of new tokens (cut off or endless)")
+    (note,) = [note for note in checks_section.notes(opened, work.params["recipe"]) if "truncated" in note]
+    assert note.startswith("At least 20 % of base outputs were truncated at max_new_tokens or in a repetition loop")
     assert note.endswith("(titles)")
 
 
@@ -264,7 +263,7 @@ def test_warnings_stand_on_every_page(tmp_path: Path) -> None:
     output = BuiltReport(
         Inputs(tmp_path, {"trust_remote_code": True, "compare": {"correction": "none"}, "tasks": ["boolq"]}, n=12, provenance=dirty)
     )
-    assert "Before you rely on this" in output.html
+    assert '<aside class="warnings"' in output.html
     assert "> **Warning:** trust_remote_code is on" in output.md
     assert "Warning: correction is none" in printed(output.json, 80)
     assert "p (not corrected)" in output.json["cells"][0]["sentence"]
@@ -311,7 +310,7 @@ def test_equal_inputs_give_equal_bytes(plain: BuiltReport) -> None:
 def test_charts_follow_the_theme(swept: BuiltReport) -> None:
     charts = sorted((swept.work.out / "charts").glob("*.svg"), key=lambda path: path.stem)
     by_task = [f"{name}{number}{axis}" for name, axis in (("dev", ""), ("loss", ""), ("sweep", "-rank")) for number in (0, 1)]
-    assert [path.stem for path in charts] == sorted([*by_task, "lifts", "lifts-narrow", "parts", "parts-narrow"])
+    assert [path.stem for path in charts] == sorted([*by_task, "scores", "scores-narrow"])
     assert [path.read_bytes()[:4] for path in sorted((swept.work.out / "charts").glob("*.png"))] == [b"\x89PNG"] * len(charts)
     for path in charts:
         text = path.read_text("utf-8")
@@ -340,12 +339,11 @@ def printed(report_json: dict[str, Any], width: int) -> str:
 
 HEAD = """\
 What did fine-tuning change? (demo)
-task     rank  n base tuned                lift p (Holm) verdict
-────────────────────────────────────────────────────────────────────
+task     rank base best baseline tuned     training effect verdict
+───────────────────────────────────────────────────────────────────────
 """
-TABLE_LINE = "{task:<8} {rank:<4} {n:>2} {base:.2f}  {tuned:.2f} {lift:>19} {p:>8.3f} {verdict}"
-SENTENCE = "{verdict} on {task}, rank {rank}: {metric} {base:.2f} -> {tuned:.2f}, lift {lift}, p (Holm) = {p:.3f}, n = {n}"
-SMALLEST = "; the smallest lift that this test set would show four times in five is {smallest:.2f}"
+TABLE_LINE = "{task:<8} {rank:<4} {base:.2f}     {base:.2f} base  {tuned:.2f} {lift:>19} {verdict}"
+SENTENCE = "{task}, rank {rank}: {verdict}; {metric} base {base:.2f}, fine-tuned {tuned:.2f}; lift {lift}, p (Holm) = {p:.3f}, n = {n}"
 
 
 def recomputed(output: BuiltReport) -> list[dict[str, Any]]:
@@ -359,22 +357,21 @@ def recomputed(output: BuiltReport) -> list[dict[str, Any]]:
         line = {"task": cell["task"], "rank": cell["rank"], "n": len(rows), "base": base, "tuned": tuned, "p": compared["p"]}
         line |= {"lift": f"{tuned - base:+.2f} [{compared['low']:.2f}, {compared['high']:.2f}]", "above_zero": compared["low"] > 0}
         line |= {"metric": {"accuracy": "accuracy", "rougeL": "ROUGE-L"}[compared["metric"]]}
-        lines.append(line | {"smallest": cell["comparisons"][0]["smallest_effect"]})
+        lines.append(line)
     for line, p in zip(lines, stats.holm([line["p"] for line in lines]), strict=True):
-        line |= {"p": p, "verdict": "better" if p < 0.05 and line["above_zero"] else "cannot tell"}
+        line |= {"p": p, "verdict": "improved" if p < 0.05 and line["above_zero"] else "inconclusive"}
     return lines
 
 
 def test_terminal_table_at_eighty_columns(swept: BuiltReport) -> None:
     lines = recomputed(swept)
     table = [TABLE_LINE.format(**line) for line in lines]
-    sentences = [SENTENCE.format(**line) + SMALLEST.format(**line) * (line["verdict"] == "cannot tell") for line in lines]
-    wrapped = [line for sentence in sentences for line in textwrap.wrap(sentence, 80, break_on_hyphens=False)]
     text = [line.rstrip() for line in printed(swept.json, 80).splitlines()]
-    expected = [*HEAD.splitlines(), *table, "judged by: boolq accuracy, titles ROUGE-L", *wrapped]
+    expected = [*HEAD.splitlines(), *table, "judged by: boolq accuracy, titles ROUGE-L"]
     assert text[: len(expected)] == expected
     assert max(map(len, text)) <= 80
-    assert [line["verdict"] for line in lines] == ["cannot tell", "better", "better"] * 2
+    assert [line["verdict"] for line in lines] == ["inconclusive", "improved", "improved"] * 2
+    assert [cell["sentence"] for cell in swept.json["cells"]] == [SENTENCE.format(**line) for line in lines]
 
 
 def test_long_names_still_fit_eighty_columns(swept: BuiltReport) -> None:
@@ -388,16 +385,30 @@ def test_long_names_still_fit_eighty_columns(swept: BuiltReport) -> None:
     assert all(line["lift"].partition(" ")[0] in "".join(text) for line in lines)
 
 
-def test_sentence() -> None:
-    row = {"metric": "rougeL", "base": 0.07, "tuned": 0.26, "lift": 0.19, "low": 0.17, "high": 0.21, "n": 500, "p_adjusted": 4e-5}
-    sentence = fmt.sentence("titles", row | {"verdict": "better"}, "holm")
-    assert sentence == "better on titles: ROUGE-L 0.07 -> 0.26, lift +0.19 [0.17, 0.21], p (Holm) < 0.001, n = 500"
-    unsure = row | {"verdict": "cannot tell", "p_adjusted": 0.25, "smallest_effect": 0.034, "lift": -0.001, "low": -0.02, "high": 0.02}
-    sentence = fmt.sentence("titles", unsure, "none")
-    assert sentence.endswith(
-        "p (not corrected) = 0.250, n = 500; the smallest lift that this test set would show four times in five is 0.03"
+def test_the_headline_in_one_line() -> None:
+    row = {"kind": "training effect", "metric": "rougeL", "base": 0.07, "tuned": 0.26, "baseline": "base_fewshot", "baseline_score": 0.1}
+    row |= {"effect": 0.16, "low": 0.14, "high": 0.18, "n": 500, "p_adjusted": 4e-5, "verdict": "improved"}
+    assert fmt.headline("titles", row, "the few-shot base", "holm") == (
+        "titles: improved; ROUGE-L base 0.07, best baseline 0.10 (the few-shot base), fine-tuned 0.26; "
+        "training effect +0.16 [0.14, 0.18], p (Holm) < 0.001, n = 500"
     )
-    assert "lift 0.00 [-0.02, 0.02]" in sentence
+    unsure = row | {"kind": "lift", "baseline": "base", "baseline_score": 0.07, "verdict": "inconclusive", "p_adjusted": 0.25}
+    sentence = fmt.headline("titles", unsure | {"effect": -0.001, "low": -0.02, "high": 0.02}, "the base", "none")
+    assert sentence == (
+        "titles: inconclusive; ROUGE-L base 0.07, fine-tuned 0.26; lift 0.00 [-0.02, 0.02], p (not corrected) = 0.250, n = 500"
+    )
+
+
+@pytest.mark.parametrize(
+    ("smallest", "text"),
+    [
+        (0.034, "minimum detectable effect: 0.034 (80 % power)"),
+        (None, "minimum detectable effect: unknown"),
+        (1.0, "minimum detectable effect: none, this test set is too small"),
+    ],
+)
+def test_minimum_detectable_effect(smallest: float | None, text: str) -> None:
+    assert fmt.smallest_effect({"smallest_effect": smallest, "low": -0.02, "high": 0.02}) == text
 
 
 @pytest.mark.parametrize(
@@ -406,9 +417,12 @@ def test_sentence() -> None:
         (fmt.signed(-0.0, 2), "0.00"),
         (fmt.signed(0.19, 2), "+0.19"),
         (fmt.number(None), "not known"),
-        (fmt.decimals(0.17, 0.21), 2),
-        (fmt.decimals(0.1712, 0.1751), 3),
-        (fmt.decimals(0.5, 0.5), 2),
+        (fmt.decimals(0.17, 0.21), 3),
+        (fmt.decimals(-0.0004, 0.1751), 4),
+        (fmt.decimals(0.0, 0.5), 3),
+        (fmt.change(0.31, 0.27, 0.35), "+0.31 [0.27, 0.35]"),
+        (fmt.change(0.024, 0.004, 0.044), "+0.024 [0.004, 0.044]"),  # two decimals would touch zero
+        (fmt.change(0.2, 0.0, 0.4), "+0.20 [0.00, 0.40]"),
         (fmt.metric("entity_f1"), "entity F1"),
         (fmt.three_figures(0.29965), "0.300"),
         (fmt.three_figures(123.4), "123"),

@@ -91,7 +91,7 @@ def texts(report: BuiltReport, name: str) -> list[str]:
     return [part.text for part in elements if part.text]
 
 
-@pytest.mark.parametrize("name", ["lifts", "parts", "other-tasks-loss", "other-tasks-task"])
+@pytest.mark.parametrize("name", ["scores", "other-tasks-loss", "other-tasks-task"])
 def test_narrow_figures_tell_the_points_apart(swept: BuiltReport, name: str) -> None:
     for figure in (name, f"{name}-narrow"):
         assert not [line for line in texts(swept, figure) if "…" in line]
@@ -106,7 +106,7 @@ def test_narrow_figures_tell_the_points_apart(swept: BuiltReport, name: str) -> 
 
 def test_losses_have_their_unit(swept: BuiltReport) -> None:
     for name in ("loss0", "dev0"):
-        assert "loss, nats per token" in texts(swept, name)
+        assert "loss (nats/token)" in texts(swept, name)
 
 
 def test_names_in_the_cost_chart_cover_no_point() -> None:
@@ -182,12 +182,12 @@ def test_the_result_stands_first(swept: BuiltReport) -> None:
         "Lift",
         "95 % interval",
         "Base",
-        "Tuned",
+        "Fine-tuned",
         "Metric",
         "p (Holm)",
         "n",
         "Seeds",
-        "Smallest visible",
+        "MDE (80 % power)",
     ]
     assert head_of(swept.html, label) == expected
     for cell, row in zip(swept.json["cells"], body_of(swept.html, label), strict=True):
@@ -203,7 +203,7 @@ def test_answers_that_end_in_repeats_have_a_column(hostile: BuiltReport) -> None
     assert any(arm["endless"] != arm["truncated"] for arm in counted)
     for arm, row in zip(counted, body_of(hostile.html, label), strict=True):
         columns = dict(zip(head, row, strict=True))
-        for name, key in (("Cut off", "truncated"), ("Endless", "endless"), ("Empty", "empty")):
+        for name, key in (("Truncated", "truncated"), ("Repetition loop", "endless"), ("Empty", "empty")):
             assert columns[name].split(" ")[0] == str(arm[key])
 
 
@@ -217,5 +217,5 @@ def test_a_folder_stands_with_its_whole_key(hostile: BuiltReport) -> None:
 
 def test_examples_that_changed_are_named_alike(hostile: BuiltReport, big: BuiltReport) -> None:
     label = "Groups of examples by comparison"
-    assert head_of(hostile.html, label)[1:4] == ["Fixed or gained", "Of these, base unreadable", "Broken or lost"]
-    assert head_of(big.html, label)[1:4] == ["Gained", "Of these, base unreadable", "Lost"]
+    assert head_of(hostile.html, label)[1:4] == ["Fixed or gained", "of which base unparsable", "Broken or lost"]
+    assert head_of(big.html, label)[1:4] == ["Gained", "of which base unparsable", "Lost"]

@@ -108,7 +108,7 @@ def test_what_is_not_of_its_type_is_seen(reports, change, fault):
 
 UNSEEN = {
     ("ArmRow", "prompt_additions"),
-    ("PartRow", "why"),
+    ("ArmSpeedRow", "p95"),
     ("SizeLine", "reason"),
     ("SizeLine", "smallest"),
     ("SpeedFigures", "untimed"),

@@ -9,6 +9,7 @@ from pipeline.measures.advice import StatementKind
 from pipeline.measures.cost import AssumptionKind
 from pipeline.measures.evidence import Table
 from pipeline.page import anchors, cost_section, verdict_section
+from pipeline.scoring import verdict
 from tests.page_reader import Page
 from tests.report_inputs import Chartless, Inputs
 
@@ -17,7 +18,7 @@ RECIPE = {
     "cost": {"gpu_hour": 2.0},
 }
 ARMS = ("base_fewshot", "base_constrained", "constant", "reference.big")
-WORDLESS = {"The rules behind this": ("Rule",), "Further rules, exploratory": ("Rule",), "Break-even": ("Why",)}
+WORDLESS = {"Confirmatory tests": ("Test",), "Exploratory results": ("Test",), "Break-even": ("Why",)}
 """Tables of figures, and their columns of words."""
 
 
@@ -36,9 +37,9 @@ def figures(html):
 
 def test_other_words_leave_every_figure_as_it_is(tmp_path, monkeypatch):
     plain = report_of(tmp_path / "plain")
-    monkeypatch.setattr(names, "arm", lambda name: "requests dollars lift never -cost better")
+    monkeypatch.setattr(names, "arm", lambda name, constraint="": "requests dollars lift never -cost improved")
     monkeypatch.setattr(names, "suite", lambda name: "a suite")
-    monkeypatch.setattr(verdict_section, "rule_name", lambda name: f"some rule {name}")
+    monkeypatch.setattr(verdict_section, "rule_name", lambda name, constraint: f"some rule {name}")
     monkeypatch.setattr(cost_section, "why", lambda row: "some reason")
     reworded = report_of(tmp_path / "reworded")
     assert figures(reworded.html) == figures(plain.html)
@@ -68,4 +69,5 @@ def test_every_statement_and_assumption_has_its_sentence():
 
 def test_the_terminal_styles_every_verdict(tmp_path):
     report = report_of(tmp_path).json
-    assert set(report_table.STYLES) == set(report["verdicts"])
+    assert set(report["verdicts"]) == set(verdict.EFFECT_VERDICTS)
+    assert {verdict.tone(word) for word in get_args(verdict.Verdict)} == set(report_table.STYLES)

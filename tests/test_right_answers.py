@@ -10,7 +10,7 @@ from pipeline import metrics
 from pipeline.data import inline
 from pipeline.errors import RecipeError
 from pipeline.models import renderer
-from pipeline.scoring import parsers, right_answers, scoring
+from pipeline.scoring import constant_answers, parsers, right_answers, scoring
 from pipeline.store.records import ACCEPTED, Example, Prediction
 from tests import preparing
 
@@ -200,5 +200,6 @@ def test_an_answer_that_is_always_the_same_may_be_any_right_one():
         Example(str(n), f"q{n}", target, choices=("red", "green", "blue"), extra={ACCEPTED: others} if others else {})
         for n, (target, others) in enumerate(rows)
     ]
-    constants = scoring.constant_scores(metrics.load("accuracy"), examples, parsers.choice)
+    tried = constant_answers.candidates(examples)
+    constants = constant_answers.scores(metrics.load("accuracy"), tried, examples, parsers.choice)
     assert {row["answer"]: round(row["score"], 2) for row in constants} == {"red": 0.67, "blue": 0.67, "green": 0.33}

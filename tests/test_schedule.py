@@ -11,7 +11,7 @@ from pipeline.plan import plan
 from pipeline.schedule import in_run_order, weights_of
 from tests import ROOT, project
 
-QUICKSTART = ROOT / "recipes" / "quickstart.yaml"
+QUICKSTART = ROOT / "recipes" / "tour.yaml"
 
 
 def changes(jobs):

@@ -123,6 +123,17 @@ def test_no_rows(tmp_path):
         read(tmp_path / "a.jsonl.gz")
 
 
+def test_parquet_with_two_columns_of_one_name(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = [pyarrow.array(["a"]), pyarrow.array(["b"]), pyarrow.array(["c"])]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, names=["text", "team", "team"]), tmp_path / "a.parquet")
+    assert [row.row for row in read(tmp_path / "a.parquet", used=("text",))[1]] == [{"text": "a"}]
+    with pytest.raises(DataError, match="several columns of one name: 'team'"):
+        read(tmp_path / "a.parquet", used=("text", "team"))
+
+
 def test_parquet_with_a_damaged_middle(tmp_path):
     import random
 

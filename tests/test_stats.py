@@ -131,11 +131,22 @@ def test_interval_agrees_with_scipys_own_resamples():
 
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("shift", [0.0, 0.1])
-def test_equal_differences_give_a_point(method, shift):
+def test_equal_differences_bound_what_other_examples_may_show(method, shift):
+    """With n of n examples alike, up to 1 - 0.05^(1/n) of all may be others, which lose everything or gain everything."""
     base = np.linspace(0.1, 0.7, 13)
-    for arms in (of_means(base, base + shift), of_means(base[:1], base[:1] + shift)):
-        difference = lift(arms, 500, method=method)
-        assert (difference.low, difference.high) == pytest.approx((shift, shift), abs=1e-9)
+    for n in (13, 1):
+        difference = lift(of_means(base[:n], base[:n] + shift), 500, method=method)
+        others = 1 - 0.05 ** (1 / n)
+        expected = ((1 - others) * shift - others, (1 - others) * shift + others)
+        assert (difference.low, difference.high) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "low"), [(1, -0.9), (3, -0.2632), (6, 0.2139), (60, 0.9026)])
+def test_all_fixed_is_no_certainty(n, low):
+    sample = resampled(of_means(np.zeros(n), np.ones(n)), 200, seed=0)
+    difference = sample.difference(stats.TUNED, stats.BASE)
+    assert (difference.value, difference.low, difference.high) == pytest.approx((1, low, 1), abs=1e-4)
+    assert sample.score_interval(stats.BASE) == pytest.approx((0, (1 - low) / 2), abs=1e-4)
 
 
 def coverage(make, truth, sets=2000, resamples=600):

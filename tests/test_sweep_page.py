@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.page import charts_arms, charts_lift, render
 from pipeline.page.svg import SERIES, THEME
-from tests.report_inputs import BuiltReport, Inputs
+from tests.report_inputs import BuiltReport, Inputs, placeholder_charts
 
 RANKS, SIZES = [4, 8, 16], [100, 200, 400]
 RECIPE = {
@@ -108,9 +108,9 @@ def test_what_is_enough_is_written_out(swept: BuiltReport) -> None:
     report = json.loads(json.dumps(swept.json))
     for line, smallest in zip(report["learning"], (8, None, 4, 200, None, 100), strict=True):
         line["smallest"] = smallest
-    html = " ".join(render.page(report, {}, charts_lift.draw_all(report) | charts_arms.draw_all(report)).split())
-    assert "at train examples 100: rank 8 is enough: it and all above are shown to be worse than 16 by less than 0.02." in html
-    assert "at rank 4: 200 are enough: so many and more are shown to be worse than 400 by less than 0.02." in html
+    html = " ".join(render.page(report, {}, placeholder_charts(report)).split())
+    assert "at train examples 100: rank 8 is enough: it and all above are non-inferior to 16 (margin 0.02)." in html
+    assert "at rank 4: 200 are enough: this many and more are non-inferior to 400 (margin 0.02)." in html
     assert "at rank 8: no number below 400 was shown to be enough." in html
 
 
@@ -189,7 +189,7 @@ def test_a_logarithmic_cost_axis_says_so() -> None:
 
 def test_every_colour_of_the_theme_is_used() -> None:
     page = Path(charts_lift.__file__).parent
-    charts = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py"))
+    charts = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py", "charts_scores.py"))
     style = (page / "templates" / "page.css").read_text("utf-8")
     used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in charts} | set(SERIES)
     assert used == THEME.keys()

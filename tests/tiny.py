@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from pipeline import stages
 from pipeline.machine import Machine, Work
 from pipeline.models.base_model import folder_digest
-from pipeline.stages import finetune
 from pipeline.store import records
 from pipeline.store.artifact import Artifact, ArtifactSpec, file_hashes, json_sha256
 from pipeline.store.records import Example
@@ -82,9 +82,9 @@ def work(out: Path, params: dict[str, Any], machine: Machine | None = None, **in
     return Work(params, inputs, out, out.with_name(out.name + ".resume"), machine or Machine(device="cpu"))
 
 
-def seal(folder: Path, facts: dict[str, Any]) -> None:
-    """Write the manifest of an adapter's folder where it lies."""
-    spec, files = ArtifactSpec("finetune", "", finetune.VERSION, {}, {}), file_hashes(folder)
+def seal(folder: Path, facts: dict[str, Any], stage: str = "finetune") -> None:
+    """Write the manifest of a folder where it lies; without further words it is an adapter's."""
+    spec, files = ArtifactSpec(stage, "", stages.find(stage).module.VERSION, {}, {}), file_hashes(folder)
     Artifact(folder, spec.stage, spec.key, json_sha256(files), spec.version, spec.params, spec.inputs, files, facts, {}).write_manifest(
         folder
     )

@@ -2,14 +2,14 @@
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from pipeline import arms
+from pipeline.commands.power import has_baseline
 from pipeline.config import recipe
 from pipeline.config.schema import Section
 from pipeline.config.spellings import understood
@@ -18,21 +18,23 @@ from pipeline.data import inline
 from pipeline.errors import RecipeError, suggest
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
+from pipeline.measures.speed_summary import MIN_REQUESTS_OF_P95
 from pipeline.plan import Job
 from pipeline.scoring import stats
-from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, Store
+from pipeline.store.figure_types import SuiteRow
 from pipeline.store.input_names import InputName
 
 Figure = tuple[float | None, float | None, float | None]
 """Value, and the ends of its interval where it has one."""
 PASS, FAIL = "pass", "fail"
-STATUS = {FAIL: 3, CANNOT_TELL: 4}
-TIMED_FIGURES = ("request_cost", "latency_p95", "overhead")
+STATUS = {FAIL: 3, INCONCLUSIVE: 4}
+TIMED_FIGURES = ("request_cost", "latency_p50", "latency_p95", "overhead")
 PRICED_FIGURES = ("request_cost", "training_cost")
 COUNTED_FIGURES: Mapping[str, Literal["unparsed", "truncated"]] = {"unparsed": "unparsed", "truncated": "truncated"}
-RESAMPLED_FIGURES = ("lift", "learned", "score")
+RESAMPLED_FIGURES = ("lift", "training_effect", "score")
 WIDTH = 80
 MIN_DIGITS = 3
 """Significant digits of a figure on the terminal; a limit is shown in full."""
@@ -69,10 +71,10 @@ def lift(cell: CellRow) -> Figure:
     return row["lift"], row["low"], row["high"]
 
 
-def learned(cell: CellRow) -> Figure:
-    """What training gave beyond the best arm that needs none."""
+def training_effect(cell: CellRow) -> Figure:
+    """What training gave beyond the best baseline, which needs none."""
     parts = cell["decomposition"]["parts"] if cell["decomposition"] else []
-    part = next((part for part in parts if part["name"] == "learned"), None)
+    part = next((part for part in parts if part["name"] == "training"), None)
     return (part["value"], part["low"], part["high"]) if part else (None, None, None)
 
 
@@ -109,7 +111,7 @@ def counted(name: Literal["unparsed", "truncated"], cell: CellRow, confidence: f
     return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
 
 
-def timed(name: Literal["p95", "overhead"]) -> Callable[[CellRow], Figure]:
+def timed(name: Literal["p50", "p95", "overhead"]) -> Callable[[CellRow], Figure]:
     def time(cell: CellRow) -> Figure:
         speed = tuned(cell)["speed"]
         return (speed[name] if speed else None), None, None
@@ -128,12 +130,13 @@ def training_cost(cell: CellRow) -> Figure:
 
 FIGURES: Mapping[str, Callable[[CellRow], Figure]] = {
     "lift": lift,
-    "learned": learned,
+    "training_effect": training_effect,
     "score": score,
     "hallucination": hallucination,
     "relevance": relevance,
     "request_cost": request_cost,
     "training_cost": training_cost,
+    "latency_p50": timed("p50"),
     "latency_p95": timed("p95"),
     "overhead": timed("overhead"),
 }
@@ -193,10 +196,15 @@ def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) ->
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
     if rule.figure in TIMED_FIGURES and InputName("speed") not in inputs:
         return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
+    if rule.figure == "latency_p95" and asked_recipe.compare.speed_prompts < MIN_REQUESTS_OF_P95:
+        return (
+            f"compare.speed_prompts is {asked_recipe.compare.speed_prompts}, and a 95th percentile needs {MIN_REQUESTS_OF_P95}",
+            f"Set it to {MIN_REQUESTS_OF_P95}, or look at latency_p50.",
+        )
     if rule.figure == "relevance" and InputName("relevance", "tuned") not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
-    if rule.figure == "learned" and not {InputName("predictions", name) for name in arms.untrained()} & inputs:
-        return "no arm without training is compared", "Add base_fewshot to compare.arms."
+    if rule.figure == "training_effect" and not any(has_baseline(comparison_of(report, cell)) for cell in cells):
+        return "no baseline besides the base is compared", "Add constant to compare.arms."
     if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
         return (
             "its answers may say what the prompt does not",
@@ -211,7 +219,11 @@ def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) ->
 
 
 def is_grounded(report: Job, cell: str) -> bool:
-    return bool(inline.from_spec(dict(report.inputs)[str(InputName("comparison", cell=cell))].params["task"]).grounded)
+    return bool(inline.from_spec(comparison_of(report, cell).params["task"]).grounded)
+
+
+def comparison_of(report: Job, cell: str) -> Job:
+    return dict(report.inputs)[str(InputName("comparison", cell=cell))]
 
 
 class Reading(TypedDict):
@@ -237,15 +249,15 @@ class Outcome(Reading):
     """Its index in the gate file."""
     figure: str
     result: str
-    """PASS, FAIL or CANNOT_TELL."""
+    """PASS, FAIL or INCONCLUSIVE."""
 
 
 def judge(gate: Gate, report: Report) -> list[Outcome]:
     """One row for every rule and cell (and suite) that it is about.
 
     A figure with an interval passes if the whole interval is on the right side of the limit, fails if all of it is on the wrong
-    side, and cannot tell otherwise; one without passes or fails. A suite that is not measurable cannot tell either, as the base scores
-    too little there to lose anything.
+    side, and is inconclusive otherwise; one without passes or fails. A suite that is not testable is inconclusive, too, as the base
+    scores too little there to lose anything.
 
     Raises:
         RecipeError: no cell that a rule is about has its figure.
@@ -272,9 +284,7 @@ def readings_of(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
     """The figure in a cell with the limits that it is held to; nothing where it was not measured there."""
     if rule.figure == FORGETTING:
         suites = [suite for suite in cell["forgetting"] if rule.suite in (None, suite["suite"])]
-        return [
-            reading(rule, cell, (suite["difference"], suite["low"], suite["high"]), suite["suite"], suite["measurable"]) for suite in suites
-        ]
+        return [reading(rule, cell, drop(suite), suite["suite"], suite["measurable"]) for suite in suites]
     figure = counted(COUNTED_FIGURES[rule.figure], cell, confidence) if rule.figure in COUNTED_FIGURES else FIGURES[rule.figure](cell)
     if rule.figure in RESAMPLED_FIGURES:
         figure = widened_if_constant(cell["comparisons"][0]["n"], figure, confidence)
@@ -282,6 +292,13 @@ def readings_of(rule: Rule, cell: CellRow, confidence: float) -> list[Reading]:
     if figure[0] is None and not has_no_answers:
         return []
     return [reading(rule, cell, figure)]
+
+
+def drop(suite: SuiteRow) -> Figure:
+    """How much worse tuned is than base on another task: the drop of a score, or the rise of a loss."""
+    if suite["kind"] == "loss":
+        return suite["difference"], suite["low"], suite["high"]
+    return 0.0 - suite["difference"], 0.0 - suite["high"], 0.0 - suite["low"]
 
 
 def reading(rule: Rule, cell: CellRow, figure: Figure, suite: str | None = None, measurable: bool = True) -> Reading:
@@ -302,20 +319,27 @@ def reading(rule: Rule, cell: CellRow, figure: Figure, suite: str | None = None,
 def result(rule: Rule, row: Reading) -> str:
     value = row["value"]
     if value is None or not row["measurable"]:
-        return CANNOT_TELL
+        return INCONCLUSIVE
     low, high = (value if end is None else end for end in (row["low"], row["high"]))
     least = rule.at_least
     most = rule.at_most
     if (least is not None and high < least) or (most is not None and low > most):
         return FAIL
     inside = (least is None or low >= least) and (most is None or high <= most)
-    return PASS if inside else CANNOT_TELL
+    return PASS if inside else INCONCLUSIVE
 
 
 def status(rows: list[Outcome]) -> int:
-    """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one cannot tell."""
+    """Exit code: 0 where all pass, 3 where one fails, 4 where none fails and one is inconclusive."""
     results = {row["result"] for row in rows}
-    return next((STATUS[word] for word in (FAIL, CANNOT_TELL) if word in results), 0)
+    return next((STATUS[word] for word in (FAIL, INCONCLUSIVE) if word in results), 0)
+
+
+def headlines_of(report: Report) -> list[dict[str, str]]:
+    """By cell, what the report recommends."""
+    return [
+        {"cell": row["cell"], "verdict": row["verdict"], "use": row["use"], "text": row["sentences"][0]["text"]} for row in report["advice"]
+    ]
 
 
 def line(row: Outcome) -> str:
@@ -323,8 +347,8 @@ def line(row: Outcome) -> str:
     limits = " and ".join(f"{name.replace('_', ' ')} {limit!r}".removesuffix(".0") for name, limit in row["threshold"].items())
     name = f"{row['figure']} on {row['suite']}, {row['label']}" if row["suite"] else f"{row['figure']} {row['label']}"
     text = figures(row, digits(row))
-    indent = " " * (len(CANNOT_TELL) + 2)
-    head = textwrap.fill(f"{row['result']:{len(CANNOT_TELL)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    indent = " " * (len(INCONCLUSIVE) + 2)
+    head = textwrap.fill(f"{row['result']:{len(INCONCLUSIVE)}}  {name}", WIDTH, subsequent_indent=indent, break_on_hyphens=False)
     gap = "  " if len(head) + len(text) + len(limits) + 5 <= WIDTH else f"\n{indent}"
     return f"{head}{gap}{text} ({limits})"
 
@@ -345,16 +369,20 @@ def figures(row: Reading, places: int) -> str:
     if row["value"] is None:
         return "no answers"
     if not row["measurable"]:
-        return "base too low"
+        return NOT_TESTABLE
     return f"{row['value']:.{places}g}" + (f" [{row['low']:.{places}g}, {row['high']:.{places}g}]" if row["low"] is not None else "")
 
 
-def write(store: Store, gate: Path, report: Artifact, rows: list[Outcome]) -> Path:
-    """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures."""
+def write(store: Store, gate: Path, report: Artifact, headlines: Sequence[Mapping[str, str]], rows: list[Outcome]) -> Path:
+    """The evidence as data/gate/<recipe>.json: the report that was judged, by key and digest, and every rule with its figures.
+
+    Args:
+        headlines: by cell, what the report recommends.
+    """
     name = report.params["recipe"]["name"]
     path = store.data / "gate" / f"{name}.json"
     evidence = {"schema": 1, "recipe": name, "gate": gate.name, "status": status(rows), "report": report.path.name}
-    evidence |= {"key": report.key, "digest": report.digest, "rules": rows}
+    evidence |= {"key": report.key, "digest": report.digest, "headlines": headlines, "rules": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(evidence, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
     return path

@@ -84,8 +84,13 @@ def family_of(report: Job) -> Family:
 
 
 def arm_claim_count(comparison: Job) -> int:
-    """Claims of tuned over other arms: the lift, and what was learned where a cheap arm was tried."""
-    return 1 + any(name.arm in arms.untrained() for name in names_of(comparison) if name.role == "predictions")
+    """Claims of tuned over other arms: the lift, and the training effect where there is a baseline besides the base."""
+    return 1 + has_baseline(comparison)
+
+
+def has_baseline(comparison: Job) -> bool:
+    """Whether a comparison has an arm besides the base that needs no training; the constant answer comes from the training examples."""
+    return any(name.role == "train" or (name.role == "predictions" and name.arm in arms.untrained()) for name in names_of(comparison))
 
 
 def names_of(comparison: Job) -> list[InputName]:

@@ -1,4 +1,4 @@
-"""Prints the verdict on a terminal from report.json: a table of 80 columns, and the same in sentences."""
+"""Prints the verdict on a terminal from report.json: a table of 80 columns, and the recommendations."""
 
 import textwrap
 
@@ -7,26 +7,29 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.measures.cell_types import CellRow, ConstantAnswer
+from pipeline import arms
 from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt
 from pipeline.page.claims_section import suite_verdicts
-from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
-STYLES: dict[Verdict, str] = {BETTER: "bold green", WORSE: "bold red", CANNOT_TELL: "bold yellow"}
+STYLES: dict[Tone, str] = {"good": "bold green", "bad": "bold red", "open": "bold yellow"}
 MAX_CELLS = 6
-"""With more comparisons only the table is printed; of a sweep with more points the parts and losses are left out too."""
-PAGE_HINT = "What made each lift, and what was lost elsewhere: on the page and in report.md."
+"""With more comparisons only the table is printed; of a sweep with more points the parts and other tasks are left out too."""
+WIDTH = 80
+"""Columns of a terminal."""
+PAGE_HINT = "See the page or report.md for where each lift comes from and for regressions."
 PUBLISHED_NOTE = """By the paper's scoring rules. agree: a 95 % interval of the difference covers
 zero; *: scores as a constant answer does. Intervals and reasons: on the page."""
 
 
 def summary(report: Report) -> RenderableType:
-    """What report.json says of every comparison: the table, its sentences, the warnings."""
+    """What report.json says of every comparison: the table, the recommendations, the warnings."""
     is_long = len(report["cells"]) > MAX_CELLS
-    sentences = [] if is_long else [sentence(cell) for cell in report["cells"]]
-    parts: list[RenderableType] = [Text(report["title"], style="bold"), verdict_table(report), *primary_metrics(report), *sentences]
+    parts: list[RenderableType] = [Text(report["title"], style="bold"), verdict_table(report), *primary_metrics(report)]
+    parts += [Text(textwrap.fill(" ".join(sentence["text"] for sentence in report["summary"]), WIDTH))]
+    parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
     parts += [published_table(report), Text(PUBLISHED_NOTE, style="dim")] if report["published"] else []
@@ -35,74 +38,71 @@ def summary(report: Report) -> RenderableType:
 
 
 def verdict_table(report: Report) -> Table:
-    """One row per cell: task, point of the sweep, metric, n, scores, lift with interval, adjusted p, verdict."""
+    """One row per cell: task, point of the sweep, base, best baseline, fine-tuned, training effect with interval, verdict."""
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     swept = report["sweep"]["keys"] if report["sweep"] else []
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
         table.add_column(fmt.key_label(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
-    else:  # next to a point there is no room for it; primary_metrics() prints it
-        table.add_column("metric", overflow="fold", min_width=7, ratio=2)
-    for name in ("n", "base", "tuned", "lift", f"p ({fmt.correction(report['correction'])})"):
-        table.add_column(name if not name.startswith("p (not") else "p", justify="right", no_wrap=name != "lift")
-    table.add_column("verdict")
+    for name in ("base", "best baseline", "tuned", "training effect"):
+        table.add_column(name, justify="right", no_wrap=name != "training effect")
+    table.add_column("verdict", no_wrap=True)
     for cell in report["cells"]:
-        row = cell["comparisons"][0]
+        row = cell["headline"]
         point_cells = [Text(fmt.setting(cell["point"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
         figures = (
-            f"{row['n']:,}",
-            fmt.score(row, "base"),
-            fmt.score(row, "tuned"),
-            fmt.lift(row),
-            fmt.p_value(row["p_adjusted"]),
+            fmt.number(row["base"]),
+            f"{fmt.number(row['baseline_score'])} {arms.find(row['baseline'], cell['constraint']).short}",
+            fmt.number(row["tuned"]),
+            fmt.change(row["effect"], row["low"], row["high"]),
         )
-        texts = [Text(cell["task"]), *(point_cells or [Text(fmt.metric(row["metric"]))]), *map(Text, figures)]
-        table.add_row(*texts, Text(row["verdict"], style=STYLES[row["verdict"] or CANNOT_TELL]))
+        table.add_row(Text(cell["task"]), *point_cells, *map(Text, figures), Text(row["verdict"], style=STYLES[tone(row["verdict"])]))
     return table
 
 
+def recommendations(report: Report) -> list[Text]:
+    """What to use for every cell and why, the first sentence of each advice and what warns of it."""
+    if len(report["advice"]) == 1:
+        return []  # the paragraph has it
+    return [wrapped_line(advised["label"], advised["sentences"][0]["text"]) for advised in report["advice"]]
+
+
 def lift_parts(report: Report) -> list[Text]:
-    """What made the lift, a line per cell."""
-    lines = [
-        wrapped_line(cell["label"], parts_text(parts) + constant_text(cell["constant_answer"]))
-        for cell in report["cells"]
-        if (parts := cell["decomposition"])
-    ]
-    return [Text("lift by parts", style="bold"), *lines] if lines else []
+    """Where each lift comes from, a line per cell."""
+    lines = [wrapped_line(cell["label"], parts_text(parts)) for cell in report["cells"] if (parts := cell["decomposition"])]
+    return [Text("where the lift comes from", style="bold"), *lines] if lines else []
 
 
 def page_hint(report: Report) -> list[Text]:
-    """Where to find the parts and losses of a sweep of many points."""
+    """Where to find the parts and regressions of a sweep of many points."""
     return [Text(PAGE_HINT, style="dim")] if any(cell["decomposition"] or cell["forgetting"] for cell in report["cells"]) else []
 
 
 def parts_text(decomposition: DecompositionRow) -> str:
     parts = [f"{part['name']} {fmt.signed(part['value'])}" for part in decomposition["parts"] if part["arm"] is not None]
-    return f"{fmt.signed(decomposition['lift'])} = {', '.join(parts)}"
-
-
-def constant_text(constant: ConstantAnswer | None) -> str:
-    return f"; always one answer: {fmt.number(constant['score'])}" if constant else ""
+    return f"{fmt.signed(decomposition['lift'])} over the base = {', '.join(parts)}"
 
 
 def other_task_lines(report: Report) -> list[Text]:
-    """What was lost on other tasks, a line per cell, each suite with its verdict."""
+    """Changes on other tasks, a line per cell, each suite with its verdict."""
     verdicts = suite_verdicts(report)
     lines = []
     for cell in report["cells"]:
-        suites = [suite_text(suite, verdicts.get((cell["cell"], suite["suite"]), "(base too low)")) for suite in cell["forgetting"]]
+        suites = [suite_text(suite, verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)) for suite in cell["forgetting"]]
         lines += [wrapped_line(cell["label"], ", ".join(suites))] if suites else []
-    return [Text("worse elsewhere by (better: shown to stay within the margin)", style="bold"), *lines] if lines else []
+    return [Text("change on other tasks (fine-tuned minus base)", style="bold"), *lines] if lines else []
 
 
-def suite_text(suite: SuiteRow, verdict: str) -> str:
-    unit = " nats" if suite["kind"] == "loss" else ""
-    return f"{suite['label']} {fmt.signed(suite['difference'])}{unit} {verdict}".rstrip()
+def suite_text(suite: SuiteRow, verdict: Verdict) -> str:
+    if verdict == NOT_TESTABLE:
+        return f"{suite['label']} {verdict}"
+    unit = " nats/token" if suite["kind"] == "loss" else ""
+    return f"{suite['label']} {fmt.signed(suite['difference'])}{unit} {verdict}"
 
 
 def wrapped_line(label: str, text: str) -> Text:
     """A cell's part of a list, in lines of 80 columns."""
-    return Text(textwrap.fill(f"{label}: {text}", 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+    return Text(textwrap.fill(f"{label}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
 
 
 def published_table(report: Report) -> Table:
@@ -132,7 +132,7 @@ def references_table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
         table.add_column(name, overflow="fold")
-    for name in ("score", "tuned over it"):
+    for name in ("score", "fine-tuned minus it"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report["references"]:
         table.add_row(row["label"], row["name"], fmt.metric(row["metric"]), fmt.number(row["score"], 3), fmt.lift(row))
@@ -152,10 +152,3 @@ def primary_metrics(report: Report) -> list[Text]:
     """What the tasks of a sweep are judged by: the table has no room for it."""
     metrics = {cell["task"]: fmt.metric(cell["comparisons"][0]["metric"]) for cell in report["cells"]}
     return [Text("judged by: " + ", ".join(f"{task} {metric}" for task, metric in metrics.items()))] if report["sweep"] else []
-
-
-def sentence(cell: CellRow) -> Text:
-    verdict = cell["comparisons"][0]["verdict"]
-    text = Text(cell["sentence"])
-    text.stylize(STYLES[verdict or CANNOT_TELL], 0, len(verdict))
-    return text

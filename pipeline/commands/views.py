@@ -20,7 +20,7 @@ from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.plan import Job, plan
 from pipeline.run import artifact_spec
-from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.scoring.verdict import INCONCLUSIVE
 from pipeline.store import leftovers
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical
 from pipeline.store.disk import explain_disk_errors
@@ -34,7 +34,9 @@ class AlteredError(ArtifactError):
     status = 3
 
 
-STYLES = {gate.PASS: "green", gate.FAIL: "bold red", CANNOT_TELL: "bold yellow"}
+FIRST_RECIPE = "quickstart"
+"""The recipe whose end names the tour."""
+STYLES = {gate.PASS: "green", gate.FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 
 
 def show_adapters(out: Console, artifacts: list[Artifact]) -> None:
@@ -81,13 +83,16 @@ def show_report(out: Console, report: Artifact) -> None:
     folder = ReportFolder(report.path)
     out.print()
     out.print(report_table.summary(folder.data()))
-    out.print(f"report: {folder.page}", soft_wrap=True)
+    out.print(Text(f"report: {folder.page}", style=f"link file://{folder.page.absolute()}"), soft_wrap=True)
+    if folder.data()["name"] == FIRST_RECIPE:
+        out.print("further measures and arms on the same adapters: loralift compare tour")
 
 
 def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact, store: Store) -> int:
     """Judge a report, store the evidence and print a line per rule; returns the gate's exit code."""
-    rows = gate.judge(rules, ReportFolder(report.path).data())
-    evidence = gate.write(store, gate_file, report, rows)
+    data = ReportFolder(report.path).data()
+    rows = gate.judge(rules, data)
+    evidence = gate.write(store, gate_file, report, gate.headlines_of(data), rows)
     for row in rows:
         out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
     out.print(f"gate: {evidence}", soft_wrap=True)

@@ -27,6 +27,21 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return raw
 
 
+def without_folders(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe for readers elsewhere: of data files and folders with a whole path of this machine only the name."""
+    tasks = [
+        {**task, "data": {key: Path(value).name if is_whole_path(value) else value for key, value in task["data"].items()}}
+        if isinstance(task, dict) and isinstance(task.get("data"), dict)
+        else task
+        for task in recipe["tasks"]
+    ]
+    return {**recipe, "tasks": tasks}
+
+
+def is_whole_path(value: Any) -> bool:
+    return isinstance(value, str) and (Path(value).is_absolute() or value.startswith("~"))
+
+
 def location(path: str, folder: Path, splits: list[str]) -> str:
     """Where a file is, or a folder with these splits; as written if it is nowhere.
 

@@ -241,13 +241,12 @@ def stated(target: str) -> str:
 def is_changed(answer: str, target: str, parsed: str | None) -> bool:
     """Whether a parser reads something other than the whole target; a different spelling is not a change."""
     if answer == "number":
-        return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None
+        return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None or len(numbers.find(target, None)) > 1
     if answer == "json":
         try:
-            json.loads(target)
+            return not isinstance(json.loads(target), dict)
         except ValueError:
             return True
-        return False
     return " ".join((parsed or "").split()) != " ".join(target.split())
 
 

@@ -290,6 +290,8 @@ def open_parquet(path: Path, name: str, used: Collection[str]) -> Split:
     except (ArrowException, OSError) as error:
         raise fault(error) from None
     columns = tuple(footer.schema.to_arrow_schema().names)
+    if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1 and (column in used or not used)]:
+        raise DataError(f"{path} has several columns of one name: {', '.join(map(repr, twice))}.", "Rename all but one of them.")
 
     def rows() -> Iterator[Row]:
         try:

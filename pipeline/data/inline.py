@@ -217,6 +217,14 @@ def name_problems(entry: InlineTask) -> list[str]:
     problems = [line for name in entry.metrics if (line := metric_problem(name, entry.answer))]
     used = used_columns(entry)
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
+    whole = {
+        field.column for text in (entry.prompt, entry.target, entry.accepted, entry.group) for field in fields_of(text) if not field.keys
+    }
+    problems += [
+        f"labels.{name}: it names the numbers of a whole column, and the templates use only parts of {{{name}}}. Leave it out."
+        for name in entry.labels
+        if name in used and name not in whole
+    ]
     fields = {field.name for text in (entry.prompt, entry.target, entry.group) for field in fields_of(text)}
     problems += [f"defaults: no template uses {{{n}}}. {suggest(n, fields)}" for n in entry.defaults if fields and n not in fields]
     prompt_columns = [field.column for field in fields_of(entry.prompt)]
@@ -254,6 +262,11 @@ def label_names(entry: InlineTask) -> tuple[str, ...]:
     fields = fields_of(entry.target)
     is_column = len(fields) == 1 and entry.target.strip() == f"{{{fields[0].column}}}"
     return entry.choices or (entry.labels.get(fields[0].column, ()) if is_column else ())
+
+
+def closed_set(spec: str | dict[str, Any]) -> tuple[str, ...]:
+    """The label_names of an inline task; empty for a shipped one."""
+    return () if isinstance(spec, str) else label_names(InlineTask.model_validate(spec))
 
 
 def used_columns(entry: InlineTask) -> dict[str, str]:

@@ -105,6 +105,11 @@ class Task:
         return {"decimal_mark": self.decimal_mark, "span": self.span}
 
     @property
+    def runs_programs(self) -> bool:
+        """Whether its answers are programs, which its primary metric runs."""
+        return self.metrics[0] in ("pass_at_1", "pass_at_k")
+
+    @property
     def constraint(self) -> Constraint:
         """How answers can be held to the task's form: to its closed set of answers, or to the keys of its JSON targets."""
         if self.choices or self.answer is parsers.choice:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from pipeline.arms import Constraint
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
@@ -108,11 +109,28 @@ class Account(TypedDict):
     """Assumptions behind the figures."""
 
 
+class Headline(PartialInterval):
+    """The figure that decides what to use: the training effect, or the lift where no other baseline was tested."""
+
+    kind: Literal["training effect", "lift"]
+    verdict: Verdict
+    metric: str
+    n: int
+    base: float
+    baseline: str
+    """The best baseline without training; an arm."""
+    baseline_score: float
+    tuned: float
+    effect: float
+    """Tuned minus the best baseline."""
+    p_adjusted: float | None
+
+
 class AnswerCountsRow(AnswerCounts):
     """Flaws of the answers of base, or of one training seed."""
 
     arm: str
-    """`base`, or `tuned, seed 0`."""
+    """`base`, or `fine-tuned, seed 0`."""
 
 
 class LivenessRow(TypedDict):
@@ -173,10 +191,13 @@ class CellRow(TypedDict):
     """The same in words."""
     label: str
     """Task and coordinates."""
+    constraint: Constraint
+    """How answers can be constrained; it decides what arms are called."""
     rank: int
     seeds: list[int]
+    headline: Headline
     sentence: str
-    """The verdict in one line."""
+    """The headline in one line."""
     comparisons: list[ComparisonRow]
     """One per metric, the primary one first."""
     arms: list[ArmRow]

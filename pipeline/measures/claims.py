@@ -1,7 +1,8 @@
-"""Defines the claims of a report: one family of tests over all cells, each claim better, worse or cannot tell.
+"""Defines the claims of a report: one family of tests over all cells, each with its verdict.
 
-Of every cell: tuned over base on the primary metric (`lift`), tuned over the best arm without training where there is one (`learned`), and
-tuned no worse than base by more than a margin (`non-inferiority`) on every other-task suite on which the base scores more than that.
+Of every cell: tuned over base on the primary metric (`lift`), tuned over the best baseline where there is another than the base
+(`training effect`), and tuned no worse than base by more than a margin (`non-inferiority`) on every other-task suite on which the base
+beats the constant answer.
 Which claims there are is decided by the recipe and by the base, never by their outcome. All else in a report is exploratory.
 """
 
@@ -21,7 +22,7 @@ class Claim:
     """One confirmatory claim."""
 
     id: str
-    """`<cell>.lift`, `<cell>.learned` or `<cell>.non-inferiority.<suite>`."""
+    """`<cell>.lift`, `<cell>.training-effect` or `<cell>.non-inferiority.<suite>`."""
     cell: str
     """The first one, where several cells share a comparison."""
     task: str
@@ -30,23 +31,23 @@ class Claim:
     subject: str
     """The metric, or the other-task suite."""
     against: str
-    """The arm that tuned is compared with; of `learned` the best one that needs no training."""
+    """The arm that tuned is compared with; of a training effect the best one that needs no training."""
     metric: str | None
     """What both are scored by; None where losses are compared."""
     unit: ClaimUnit
     value: float
-    """lift, learned: higher is better. non-inferiority: how much worse tuned is, so below zero is better."""
+    """Fine-tuned minus the arm that it is compared with; of a loss, higher is worse."""
     low: float
     high: float
     p: float
     """Two-sided, of this claim alone."""
     margin: float | None
-    """Of non-inferiority claims."""
+    """Of non-inferiority claims: the change that still is no regression, below zero for a score, above zero for a loss."""
     evidence: Evidence
     p_adjusted: float | None = None
     """Over the family; set by `judge`."""
     verdict: Verdict | None = None
-    """Set by `judge`; of non-inferiority claims `better` is shown to stay within the margin, `worse` shown to leave it."""
+    """Set by `judge`; on other tasks `no regression` is a drop shown to be below the margin, `regressed` one shown to exceed it."""
 
 
 class Figure(TypedDict):
@@ -124,7 +125,7 @@ def first_cells(comparison_keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_cell(cell: ClaimCell) -> list[Claim]:
-    return [lift(cell), *learned(cell), *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
+    return [lift(cell), *training_effect(cell), *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
 
 
 def lift(cell: ClaimCell) -> Claim:
@@ -132,28 +133,28 @@ def lift(cell: ClaimCell) -> Claim:
     return superiority_claim(cell, "lift", "base", {"value": row["lift"], "low": row["low"], "high": row["high"], "p": row["p"]})
 
 
-def learned(cell: ClaimCell) -> list[Claim]:
+def training_effect(cell: ClaimCell) -> list[Claim]:
     """The claim of a cell that has an arm without training, whether that beats the base or not: the family must not depend on scores.
 
     Which of several arms is the best is not known for sure; p and the interval allow for that (decompose.tuned_against_best).
     """
     decomposition = cell["decomposition"]
-    if not decomposition or all(part["arm"] is None for part in decomposition["parts"] if part["name"] != "learned"):
+    if not decomposition or all(part["arm"] is None for part in decomposition["parts"] if part["name"] != "training"):
         return []
-    (part,) = (part for part in decomposition["parts"] if part["name"] == "learned")
+    (part,) = (part for part in decomposition["parts"] if part["name"] == "training")
     low, high, p = part["low"], part["high"], part["p"]
     assert low is not None
     assert high is not None
     assert p is not None  # this part is always tested
     figure: Figure = {"value": part["value"], "low": low, "high": high, "p": p}
-    return [superiority_claim(cell, "learned", decomposition["best_cheap"], figure)]
+    return [superiority_claim(cell, "training effect", decomposition["best_cheap"], figure)]
 
 
-def superiority_claim(cell: ClaimCell, kind: Literal["lift", "learned"], against: str, figure: Figure) -> Claim:
+def superiority_claim(cell: ClaimCell, kind: Literal["lift", "training effect"], against: str, figure: Figure) -> Claim:
     """Tuned over another arm on the primary metric."""
     metric = cell["primary"]["metric"]
     return Claim(
-        id=f"{cell['cell']}.{kind}",
+        id=f"{cell['cell']}.{kind.replace(' ', '-')}",
         kind=kind,
         subject=metric,
         against=against,
@@ -172,7 +173,7 @@ def non_inferiority(cell: ClaimCell, suite: Suite) -> Claim:
     """That tuned stays within the margin on an other-task suite.
 
     The two-sided p that enters Holm is twice the smaller of the one-sided ones, at most 1: `p` against being worse by the margin or
-    more (it carries `better`) and `p_worse` against being worse by the margin or less (it carries `worse`).
+    more (it carries `no regression`) and `p_worse` against being worse by the margin or less (it carries `regressed`).
     """
     name = suite["suite"]
     return Claim(
@@ -195,7 +196,10 @@ def non_inferiority(cell: ClaimCell, suite: Suite) -> Claim:
 
 
 def verdict_of(claim: Claim, p_adjusted: float, confidence: float) -> Verdict:
-    """The verdict of a claim; for non-inferiority the loss is compared with the margin, and less is better."""
+    """The verdict of a claim; for non-inferiority the change is compared with the margin, and of a loss less is better."""
     if claim.margin is None:
         return verdict.decide(p_adjusted, claim.low, claim.high, confidence)
-    return verdict.decide(p_adjusted, -claim.high, -claim.low, confidence, bound=-claim.margin)
+    low, high = claim.low - claim.margin, claim.high - claim.margin
+    if claim.unit == "nats/token":
+        low, high = -high, -low
+    return verdict.decide(p_adjusted, low, high, confidence, verdict.OTHER_TASK)

@@ -1,8 +1,9 @@
-"""Splits a lift into parts: output format, examples in the prompt, and what training added.
+"""Splits a lift into parts: a constant answer, the output format, examples in the prompt, and what training added.
 
-c0 is the base; c1 the better of base and constrained base; c2 the better of c1 and few-shot base, each chosen once, on all
-examples. Then format = c1 - c0, prompt = c2 - c1 and learned = tuned - c2 sum to the lift whatever the scores are. Choosing the
-better one on the examples that it is scored on favours the arms without training, so the value of `learned` tends to be too small.
+c0 is the base; c1 the better of base and the constant answer; c2 the better of c1 and the constrained base; c3 the better of c2 and the
+few-shot base, each chosen once, on all examples. Then constant = c1 - c0, format = c2 - c1, few-shot = c3 - c2 and training = tuned - c3
+sum to the lift whatever the scores are. Choosing the better one on the examples that it is scored on favours the arms without training,
+so the value of `training` tends to be too small.
 Its test and its interval are against all of them (see `tuned_against_best`): the best one here may not be the truly best one.
 """
 
@@ -12,7 +13,7 @@ from pipeline import arms
 from pipeline.scoring import stats
 from pipeline.store.figure_types import Decomposition, Gain, Part, PartName, Trial
 
-STEPS: tuple[arms.Step, ...] = ("format", "prompt")
+STEPS: tuple[arms.Step, ...] = ("constant", "format", "few-shot")
 """In order; an arm's row says which step it may make."""
 
 NO_GAIN: Gain = {"value": 0.0, "low": None, "high": None, "p": None}
@@ -44,8 +45,8 @@ def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
         chain.append(best)
         candidates += tried
     lift = resampled.difference(stats.TUNED, stats.BASE)
-    learned = tuned_against_best(resampled, best, candidates)
-    parts.append({"name": "learned", "arm": names[stats.TUNED], "over": names[best], **gain_of(learned), "tried": None})
+    training = tuned_against_best(resampled, best, candidates)
+    parts.append({"name": "training", "arm": names[stats.TUNED], "over": names[best], **gain_of(training), "tried": None})
     return {
         "parts": parts,
         "lift": lift.value,

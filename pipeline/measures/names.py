@@ -5,8 +5,8 @@ from pipeline import arms
 SUITES = {"paragraphs": "plain English"}
 
 
-def arm(name: str) -> str:
-    return arms.find(name).sentence
+def arm(name: str, constraint: arms.Constraint = "") -> str:
+    return arms.find(name, constraint).sentence
 
 
 def suite(name: str) -> str:

@@ -1,8 +1,8 @@
 """Tests whether the adapter made other tasks worse, and whether any loss stays within a margin (non-inferiority).
 
 Non-inferiority is the upper half of Schuirmann's two one-sided tests (1987, https://doi.org/10.1007/BF01068419): the null hypothesis
-is that tuned is worse by the margin or more, so too few examples give 'cannot tell' and never 'not worse'. The interval of a suite holds
-the margins that neither test rejects, so it agrees with the tests at every margin.
+is that tuned is worse by the margin or more, so too few examples give 'inconclusive' and never 'no regression'. The interval of a suite
+holds the margins that neither test rejects, so it agrees with the tests at every margin.
 """
 
 import math
@@ -124,7 +124,8 @@ def has_something_to_lose(loss: float, vocabulary: int, margin: float) -> bool:
 def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: float, confidence: float) -> SuiteFigures:
     """Scores on another task; the metric's name is the caller's to set.
 
-    base and tuned are mean scores of examples in 0..1. low and high invert the tests of p and p_worse, two-sided at the confidence.
+    base and tuned are mean scores of examples in 0..1; difference and margin are below zero where tuned is worse. low and high invert the
+    tests of p and p_worse, two-sided at the confidence.
 
     Args:
         rows: at least one.
@@ -147,16 +148,12 @@ def task_suite(rows: Sequence[PairedRow], groups: NDArray[np.int64], margin: flo
 
 
 def run_tests(test: NonInferiorityTest, margin: float, confidence: float) -> TestedDifference:
-    """A difference with its interval and both tests at the margin."""
+    """Tuned minus base with its interval and both tests at the margin, which lies where tuned is worse: below zero for scores."""
     low, high = test.interval((1 - confidence) / 2)
-    return {
-        "difference": test.mean,
-        "low": low,
-        "high": high,
-        "p": test.not_worse(margin),
-        "p_worse": test.worse(margin),
-        "margin": margin,
-    }
+    sign = -1.0 if test.is_score else 1.0
+    low, high = sorted((sign * low, sign * high))
+    p, p_worse = test.not_worse(margin), test.worse(margin)
+    return {"difference": sign * test.mean + 0.0, "low": low + 0.0, "high": high + 0.0, "p": p, "p_worse": p_worse, "margin": sign * margin}
 
 
 def flipped_examples(rows: Sequence[PairedRow], flipped: NDArray[np.bool_]) -> list[FlippedExample]:

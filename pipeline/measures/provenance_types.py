@@ -148,3 +148,39 @@ class Environment(TypedDict):
     packages: dict[str, str]
     cpu: Processor
     gpu: Gpu | None
+
+
+class RowsUsed(TypedDict):
+    """Rows of one task: used, and available in its source (null where that is not known)."""
+
+    task: str
+    train: int
+    train_available: int | None
+    validation: int
+    """Rows of the training source that choose the best step."""
+    test: int
+    test_available: int | None
+
+
+class Setup(TypedDict):
+    """What was trained and how; a list has more than one value where the recipe sweeps over it."""
+
+    bases: list[str]
+    quantization: list[str]
+    rank: list[int]
+    alpha: list[float]
+    """LoRA's alpha itself, not its ratio to the rank."""
+    targets: list[str]
+    learning_rate: list[float]
+    epochs: list[int]
+    steps: list[int]
+    """Optimizer steps of the adapters, without repeats, ascending."""
+    seeds: list[int]
+    rows: list[RowsUsed]
+    hardware: list[str]
+    """GPU, or CPU where there was none, that trained."""
+    adapters: int
+    training_seconds: float
+    """Of all adapters together."""
+    training_dollars: float | None
+    """The same at the price of an hour; null without one."""

@@ -3,45 +3,45 @@
 from typing import Any, Literal, TypedDict
 
 from pipeline.measures.cell_types import CellRow, Run
-from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment
+from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment, Setup
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.cost_types import Reason
 from pipeline.store.figure_types import PartialInterval, SizeLine
 from pipeline.store.score_types import ConstantScore
 
-ClaimKind = Literal["lift", "learned", "non-inferiority"]
+ClaimKind = Literal["lift", "training effect", "non-inferiority"]
 ClaimUnit = Literal["score", "nats/token"]
-RuleKind = Literal["lift", "learned", "non-inferiority", "hallucination", "request price", "break-even"]
+RuleKind = Literal["lift", "training effect", "non-inferiority", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
 StatementKind = Literal[
     "nothing claimed",
     "use tuned",
-    "use another arm",
-    "undecided",
-    "use neither",
-    "undecided against constant",
-    "share of constant",
+    "do not use",
+    "inconclusive",
+    "share of baseline",
+    "text destroyed",
+    "seeds",
     "regressed",
-    "undecided on suite",
-    "invents",
+    "inconclusive on suite",
+    "hallucinates more",
     "pays off",
     "never pays off",
 ]
-"""The first six recommend, and open the statements of a cell; the others follow."""
+"""The first four recommend, and open the statements of a cell; the others follow."""
 
 
 class ClaimRow(TypedDict):
     """One confirmatory claim."""
 
     id: str
-    """`<cell>.lift`, `<cell>.learned` or `<cell>.non-inferiority.<suite>`."""
+    """`<cell>.lift`, `<cell>.training-effect` or `<cell>.non-inferiority.<suite>`."""
     cell: str
     """The first one, where several cells share a comparison."""
     task: str
     label: str
     kind: ClaimKind
-    """Tuned over base, tuned over the best arm without training, or tuned not worse than base on an other-task suite."""
+    """Tuned over base, tuned over the best baseline, or tuned not worse than base on an other-task suite."""
     subject: str
     """The metric, or the other-task suite."""
     against: str
@@ -50,19 +50,19 @@ class ClaimRow(TypedDict):
     """What both are scored by; null where losses are compared."""
     unit: ClaimUnit
     value: float
-    """The lift; of non-inferiority how much worse tuned is."""
+    """Fine-tuned minus the arm that it is compared with; of a loss, higher is worse."""
     low: float
     high: float
     p: float
     """Two-sided, by itself."""
     margin: float | None
-    """How much worse tuned may be; null for lifts."""
+    """The change that still is no regression: below zero for a score, above zero for a loss; null for lifts."""
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None
     """Over the whole family."""
     verdict: Verdict | None
-    """Of non-inferiority better means shown to stay within the margin, worse shown to leave it."""
+    """On other tasks `no regression` is a drop shown to be below the margin, `regressed` one shown to exceed it."""
     sentence: str
     """The claim in one sentence."""
 
@@ -86,7 +86,9 @@ class AdviceRow(TypedDict):
     cell: str
     label: str
     use: str
-    """`tuned`, the name of an arm that needs no training, `neither` (the constant answer scores more) or `cannot tell`."""
+    """`tuned`, the name of the best baseline (do not use the fine-tune), or `inconclusive`."""
+    verdict: Verdict
+    """Of the training effect, or of the lift where no other baseline was tested."""
     sentences: list[SentenceRow]
     """Why, and where not."""
 
@@ -280,6 +282,8 @@ class Report(Conclusions):
     bases: list[str]
     made_at: str
     """When the newest input was made, UTC."""
+    setup: Setup
+    """What was trained, on how many rows, with which settings and on which hardware."""
     confidence: float
     """Of the intervals."""
     correction: Correction
@@ -287,7 +291,7 @@ class Report(Conclusions):
     family: int
     """Claims that are corrected together."""
     verdicts: dict[str, int]
-    """By verdict, how many lifts got it."""
+    """By verdict, how many cells got it."""
     warnings: list[str]
     """What to know before relying on a figure."""
     notes: list[str]

@@ -8,12 +8,20 @@ import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Mark = Literal[".", ","]
 """The decimal mark of a data set; None where it is not known."""
 
 BLANK = " \u00a0\u2009\u202f"
+OTHER_SCALES = (
+    "dozens?|bn|mn|mio|mrd|mrz|mln|mld|tsd|tausend|millionen|milliarden?|billionen|mille|milliers?|milliards?|mil|mill[oó]n|millones|"
+    "milh[aã]o|milh[oõ]es|bilh[aã]o|bilh[oõ]es|mila|milione|milioni|miliardo|miliardi|duizend|miljoen|miljard|tusen|miljon|miljoner|miljarder|"
+    "tys|tysi\\w*|milion\\w*|miliard\\w*|bin|milyon|milyar|lakhs?|lacs?|crores?|लाख|करोड़|тыс\\w*|млн|млрд|миллион\\w*|миллиард\\w*|"
+    "ألف|آلاف|مليون|ملايين|مليار|พัน|หมื่น|แสน|ล้าน|천|[万萬億亿千百兆]"
+)
+"""Words after a number that multiply it; those of which the languages disagree (a billion) are not read."""
 NUMBER = re.compile(
     rf"""
     (?P<sign>(?<![\w)\]}}])[-+](?=(?:\\?[$€£¥₹₽₩₺])?[.]?\d))?
@@ -25,8 +33,9 @@ NUMBER = re.compile(
         (?P<exponent>[eE][-+]?\d{{1,3}}(?![\w]))?
     )
     (?P<power>\s?(?:(?:[×x*·]|\\times)\s?10\s?)?(?:\^|\*\*)\s?[\d{{(-]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉])?
-    (?:[ ]?(?P<scale>hundred|thousand|million|billion|trillion)(?!\w))?
-    (?P<unsure>[ ]?(?:tsd|mio|mrd|mln|mrz|bn|lakh|crore|тыс|млн|млрд|[万萬億亿千百兆])(?!\w)|[万萬億亿兆]|(?-i:[kKMB])(?!\w))?
+    (?:[ ]?(?P<scale>hundred|thousand|million|billion|trillion)s?(?!\w))?
+    (?P<unsure>[{BLANK}]?(?:{OTHER_SCALES})(?!\w)|[万萬億亿兆만억]|千(?![克米瓦卡])|百(?!分)|(?-i:[kKMB])(?!\w)
+        |[ ](?-i:[kKMB])(?=[ ]?[$€£¥₹₽₩₺])|(?<=\b0)x[0-9a-f]+(?!\w))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -34,7 +43,7 @@ NUMBER = re.compile(
 
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 LATEX = ((re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r"\1/\2"), (re.compile(r"(?<=\d)(?:\{,\}|\\[,!;])(?=\d{3})"), ","))
-WESTERN = re.compile(r"[1-9]\d{0,2}(?:\D\d{3})+")
+WESTERN = re.compile(r"[1-9]\d{0,2}(?:[^\d:/]\d{3})+")
 INDIAN = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}")
 DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """Thousands to some readers and thousandths to others."""
@@ -71,14 +80,16 @@ def is_doubtful(text: str) -> bool:
 def content(text: str, mark: Mark | None) -> tuple[list[str], list[str]]:
     """All that a text says, however its numbers are spelled: their values in order, and the words and signs around them, sorted.
 
-    `€5` and `5.00 €` say the same; `5 kg` and `5 g` do not, nor `3 of 5` and `4 of 5`.
+    `€5` and `5.00 €` say the same; `5 kg` and `5 g` do not, nor `3 of 5` and `4 of 5`, nor `500` and `(500)`, which accountants
+    write for a loss.
     """
     whole = plain(text)
     matches = list(runs(whole))
     starts, ends = [match.start() for match in matches], [match.end() for match in matches]
     around = [whole[end:start] for end, start in zip([0, *ends], [*starts, len(whole)], strict=True)]
     signs = [character for match in matches for character in match[0] if unicodedata.category(character) == "Sc"]
-    words = " ".join([*around, *signs]).casefold().translate(SILENT).split()
+    in_brackets = ["()" for before, after in pairwise(around) if before.endswith("(") and after.startswith(")")]
+    words = [*" ".join([*around, *signs]).casefold().translate(SILENT).split(), *in_brackets]
     return [value_of(match, mark) or match[0] for match in matches], sorted(words)
 
 
@@ -100,7 +111,9 @@ def plain_character(character: str, before: str) -> str:
         return str(unicodedata.digit(character))
     if unicodedata.decomposition(character).startswith("<fraction>"):
         return (" " if before.isdigit() else "") + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-    return {"\u2212": "-", "\u2044": "/", "\uff0e": ".", "\uff0c": ",", "\ufe63": "-", "\uff0d": "-"}.get(character, character)
+    return {"\u2212": "-", "\u2013": "-", "\u2044": "/", "\uff0e": ".", "\uff0c": ",", "\ufe63": "-", "\uff0d": "-"}.get(
+        character, character
+    )
 
 
 def is_date_or_time(body: str) -> bool:

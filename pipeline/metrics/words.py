@@ -14,9 +14,9 @@ WORD = regex.compile(
     regex.V1,
 )
 """A word, a character of a script without blanks, or an emoji."""
-SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−]\p{Sc}?(?=\d)")
+SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−–]\p{Sc}?(?=\d)|(?<=\d[eE])[-−](?=\d)")
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*")
-INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u200e\u200f\ufe0e\ufe0f]")
+INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufe0e\ufe0f]")
 STRAIGHT = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
 WRAPPERS = (
     ("**", "**"),

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline import arms
-from pipeline.measures import speed_summary
-from pipeline.measures.cell_types import ArmRow, ComparisonRow, ConstantAnswer, MeasuredArm, MetricScore, PromptAdditions
+from pipeline.measures import speed_summary, untested
+from pipeline.measures.cell_types import AbsentArm, ArmRow, ComparisonRow, ConstantAnswer, MeasuredArm, MetricScore, PromptAdditions
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, json_safe
+from pipeline.store import input_names
 from pipeline.store.cost_types import ArmSpeedRow, Speed, SpeedFigures
 from pipeline.store.figure_types import Hallucination, Relevance
 from pipeline.store.folders import SpeedFolder
@@ -59,7 +60,7 @@ def measured_arm(cell: Cell, name: str, comparisons: list[ComparisonRow], scores
     over_base, tuned_over = lifts(name, primary, scores[primary["metric"]])
     return {
         "name": name,
-        "label": arms.find(name).label,
+        "label": arms.find(name, cell.constraint).label,
         "score": of_arm["score"],
         "low": of_arm["low"],
         "high": of_arm["high"],
@@ -111,6 +112,14 @@ def constant_answer(cell: Cell, metric: str, rows: list[ArmRow]) -> ConstantAnsw
     return {"answer": best["answer"], "score": best["score"], "tuned_over": None} if best else None
 
 
+def absent_arms(cell: Cell) -> list[AbsentArm]:
+    """The arms that the recipe asks for and that were not tested, with the reason: the task cannot have them, or they changed nothing."""
+    names = [name.arm for name in map(input_names.parse, cell.inputs) if name.role == "predictions" and not name.suite]
+    reasons = {name: untested.reason(facts_of(cell, name)) for name in sorted(set(names), key=arms.sort_key)}
+    unchanged: list[AbsentArm] = [{"arm": name, "why": why} for name, why in reasons.items() if why]
+    return [*cell.absent, *unchanged]
+
+
 def counts_by_arm(cell: Cell) -> dict[str, AnswerCounts]:
     """Flaws of the arms' answers; of tuned those of all training seeds together."""
     counts = cell.comparison.counts()
@@ -141,6 +150,7 @@ def speed_row(name: str, timed: str, speed: Speed) -> ArmSpeedRow:
         "ranks": arm["ranks"],
         "p50": arm["p50"],
         "p95": arm["p95"],
+        "max": arm["max"],
         "weight_bytes": arm["weight_bytes"],
         "peak_bytes": arm["peak_bytes"],
         "timed_as": None if timed == name else timed,
@@ -191,23 +201,19 @@ def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
 
 
 def shots_sentence(facts: JsonObject) -> str:
-    """How many worked examples the prompts hold, in words."""
-    if facts["most_shots"] == 0:
-        return f"{fmt.plural(facts['shots'], 'worked example')} asked for; no worked example fitted: the same prompts as base"
-    ends = "; answers also end at a blank line" if facts["separator"] else ""
+    """How many few-shot examples the prompts hold, in words."""
+    ends = "; generation also stops at a blank line" if facts["separator"] else ""
     if not facts["shrunk"]:
-        return f"{fmt.plural(facts['shots'], 'worked example')} in every prompt{ends}"
+        return f"{fmt.plural(facts['shots'], 'few-shot example')} in every prompt{ends}"
     fewer = f"{facts['shrunk']:,} of {fmt.plural(facts['examples'], 'prompt')} {'holds' if facts['examples'] == 1 else 'hold'} fewer"
-    return f"{fmt.plural(facts['shots'], 'worked example')} asked for; {fewer}, the fewest {facts['fewest_shots']}{ends}"
+    return f"{fmt.plural(facts['shots'], 'few-shot example')} requested; {fewer}, the fewest {facts['fewest_shots']}{ends}"
 
 
 def keys_sentence(facts: JsonObject) -> str:
     """Whether the prompts name the keys of the answer, in words."""
-    if not facts["keys"]:
-        return "the keys were not named: no training answer is a JSON object; the same prompts as without"
     if not facts["unkeyed"]:
         return f"{fmt.plural(len(facts['keys']), 'key')} named in every prompt"
-    return f"the keys were not named in {facts['unkeyed']:,} of {fmt.plural(facts['examples'], 'prompt')}: no room"
+    return f"keys could not be added to {facts['unkeyed']:,} of {fmt.plural(facts['examples'], 'prompt')} (context window full)"
 
 
 def tokens_in(cell: Cell, name: str, timed: ArmSpeedRow | None) -> float | None:

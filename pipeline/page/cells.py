@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.arms import Constraint
 from pipeline.machine import Work
 from pipeline.measures.cell_types import AbsentArm
 from pipeline.page import fmt
@@ -33,6 +34,8 @@ class Cell:
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
     """By the names of `store/input_names.py`, without the cell."""
+    constraint: Constraint = ""
+    """How answers to the task can be constrained; it decides what arms are called."""
     absent: list[AbsentArm] = field(default_factory=list)
     """Arms that the recipe asks for and the task cannot have."""
 
@@ -72,7 +75,11 @@ def open_cells(work: Work) -> list[Cell]:
     for spec in work.params["cells"]:
         inputs = dict(inputs_of(spec["cell"], work, opened))
         fields = {name: spec[name] for name in ("task", "base", "rank", "paper")}
-        fields |= {"seeds": sorted(spec["seeds"]), "absent": spec.get("absent", [])}  # seeds as `compare` orders its arms
+        fields |= {
+            "seeds": sorted(spec["seeds"]),
+            "absent": spec.get("absent", []),
+            "constraint": spec["constraint"],
+        }  # seeds as `compare` orders its arms
         cells.append(Cell(name=spec["cell"], inputs=inputs, point=spec["point"], **fields))
     return cells
 

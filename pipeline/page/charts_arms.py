@@ -1,4 +1,4 @@
-"""Draws the charts of the arms with Altair: decomposition, scores, quality against cost, other tasks."""
+"""Draws the charts of the arms with Altair: scores, quality against cost, other tasks."""
 
 import math
 from typing import Literal
@@ -8,7 +8,6 @@ from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import fmt
 from pipeline.page.charts_lift import (
-    COLOURS,
     MAX_NARROW_NAME_WIDTH,
     NARROW_WIDTH,
     SHAPES,
@@ -21,12 +20,10 @@ from pipeline.page.charts_lift import (
 )
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import INK, draw
-from pipeline.scoring.verdict import CANNOT_TELL, WORSE, Verdict
+from pipeline.scoring.verdict import NOT_TESTABLE, Verdict, tone
 from pipeline.store.figure_types import SuiteRow
 
 Box = tuple[float, float, float, float]
-PART_COLOURS = {"base": "edge", "format": "s5", "prompt": "s1", "learned": "s0", "learned, below zero": WORSE}
-"""Colour of each part of a score."""
 MAX_PANELS = 40
 """With more cells these charts are left out: LoRA Land's 31 tasks are drawn, sweeps over all of them are not."""
 GROUP_COLOURS = {"base": "muted", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
@@ -54,8 +51,6 @@ def draw_all(report: Report) -> dict[str, str]:
     """The charts by name; none for what was not measured."""
     cells = report["cells"]
     charts: dict[str, str] = {}
-    if split := [row for cell in cells for row in score_segments(cell)]:
-        charts |= {"parts": parts(split, 940, 260), "parts-narrow": parts(with_stacked_names(split), NARROW_WIDTH, MAX_NARROW_NAME_WIDTH)}
     verdicts = suite_verdicts(report)
     for kind in ("loss", "task"):
         if suites := [other_task_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
@@ -67,48 +62,6 @@ def draw_all(report: Report) -> dict[str, str]:
         if len(points := priced_points(cell)) > 1:
             charts[f"cost{number}"] = against_cost(points, cell["label"], fmt.metric(cell["comparisons"][0]["metric"]))
     return charts
-
-
-def score_segments(cell: CellRow) -> list[ChartRow]:
-    """The segments of a score, from zero: the base's score, then what each part adds."""
-    decomposition = cell["decomposition"]
-    if not decomposition:
-        return []
-    label = cell["label"]
-    start = decomposition["chain"][0][1]
-    metric = fmt.metric(cell["comparisons"][0]["metric"])
-    rows = [{"label": label, "part": "base", "start": 0.0, "end": start, "description": f"{label}: base, {metric} {start:.2f}"}]
-    for part in decomposition["parts"]:
-        end = start + part["value"]
-        value = fmt.typeset(fmt.part_value(part))
-        name = "learned, below zero" if part["name"] == "learned" and part["value"] < 0 else part["name"]
-        rows.append({"label": label, "part": name, "start": start, "end": end, "description": f"{label}: {part['name']} {value}"})
-        start = end
-    return rows
-
-
-def parts(rows: list[ChartRow], width: int, max_name_width: int) -> str:
-    """One bar per cell, from nothing to the tuned score; a learned part below zero is drawn back over the bar."""
-    import altair as alt
-
-    name_width, axis_of_names = name_axis(rows, max_name_width)
-    present = [name for name in PART_COLOURS if any(row["part"] == name for row in rows)]
-    columns = 2 if width < 400 else len(present)
-    legend = alt.Legend(columns=columns)
-    colour = alt.Color(
-        "part:N", sort=None, scale=alt.Scale(domain=present, range=[INK[PART_COLOURS[name]] for name in present]), legend=legend
-    )
-    scale = alt.Scale(domain=[0, max(1.0, *(row["end"] for row in rows))], nice=False)
-    title = "score, by where it comes from" if width < 400 else "score of the tuned weights, by where it comes from"
-    axis = alt.Axis(title=title, tickCount=5, domain=False, ticks=False, labelFlush=False)
-    x = alt.X("start:Q", scale=scale, axis=axis)
-    base_chart = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("label:N", sort=None, axis=axis_of_names), x=x, x2="end:Q", color=colour, description="description:N"
-    )
-    bars = base_chart.transform_filter("datum.part != 'learned, below zero'").mark_bar(height=15)
-    back = base_chart.transform_filter("datum.part == 'learned, below zero'").mark_bar(height=6)
-    chart = alt.layer(bars, back).properties(width=width - name_width - 25, height=row_step(rows))
-    return draw(styled(chart), "What made the lift, by task; the table has the same figures")
 
 
 def scores(cell: CellRow) -> str:
@@ -266,37 +219,37 @@ def overlap(one: Box, other: Box) -> bool:
 
 
 def other_task_row(cell: CellRow, suite: SuiteRow, verdicts: dict[tuple[str, str], Verdict]) -> ChartRow:
-    """verdicts: as claimed, by cell and suite; a suite that is no claim cannot tell."""
+    """verdicts: as claimed, by cell and suite; a suite that is no claim is not testable."""
     places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
-    description = f"tuned on {cell['label']}, asked {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:g}"
+    description = f"fine-tuned on {cell['label']}, on {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:+g}"
     label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
         "description": description,
-        "verdict": verdicts.get((cell["cell"], suite["suite"]), CANNOT_TELL),
+        "tone": tone(verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)),
     }
 
 
 def other_tasks(rows: list[ChartRow], kind: str, width: int, max_name_width: int) -> str:
-    """How much worse tuned is than base on other tasks, with the margin that it must stay under."""
+    """The change on other tasks, tuned minus base, with the margin that it must not pass."""
     import altair as alt
 
     name_width, axis_of_names = name_axis(rows, max_name_width)
-    worst = max(max(abs(row["low"]), abs(row["high"]), row["margin"]) for row in rows)
-    lowest = min(0.0, *(row["low"] for row in rows))
-    scale = alt.Scale(domain=[lowest - 0.05 * worst, max(row["margin"] for row in rows) * 1.1 if worst == 0 else worst * 1.08], nice=False)
-    title = "worse by, nats per token" if kind == "loss" else "worse by, score"
+    ends = [end for row in rows for end in (row["low"], row["high"], row["margin"], 0.0)]
+    room = 0.06 * (max(ends) - min(ends))
+    scale = alt.Scale(domain=[min(ends) - room, max(ends) + room], nice=False)
+    title = "change in loss, nats/token" if kind == "loss" else "change in score"
     margin_note = "mark: margin" if width < 400 else "the mark is the margin"
     axis = alt.Axis(title=f"{title}; {margin_note}", tickCount=4 if width < 400 else 6, domain=False, ticks=False)
     base_chart = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("label:N", sort=None, axis=axis_of_names), description="description:N")
     x = alt.X("low:Q", scale=scale, axis=axis)
-    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
-    shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
+    colour = alt.Color("tone:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=[INK[name] for name in SHAPES]))
+    shape = alt.Shape("tone:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
     bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
     points = base_chart.mark_point(size=70, filled=True, opacity=1).encode(x="difference:Q", color=colour, shape=shape)
     margins = base_chart.mark_tick(thickness=2.5, size=18, color=INK["ink"]).encode(x="margin:Q")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
     chart = alt.layer(zero, margins, bars, points).properties(width=width - name_width - 25, height=row_step(rows))
-    return draw(styled(chart), f"General ability: {title}; the table has the same figures")
+    return draw(styled(chart), f"Other tasks: {title}; the table has the same figures")

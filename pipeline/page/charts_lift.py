@@ -1,21 +1,20 @@
-"""Draws the charts of the lift with Altair: lifts with intervals, training curves, lift along a sweep."""
+"""Draws training curves and the lift along a sweep with Altair, and holds what all charts share."""
 
 import math
 import re
 from itertools import pairwise
 from typing import Any
 
-from pipeline.measures.cell_types import CellRow, Run
+from pipeline.measures.cell_types import Run
 from pipeline.measures.report_types import Report, Sweep, SweepAxis, SweepPoint
 from pipeline.page import fmt
 from pipeline.page.svg import INK, SERIES, draw
-from pipeline.scoring.verdict import BETTER, CANNOT_TELL, WORSE, Verdict
+from pipeline.scoring.verdict import Tone
 
 ChartRow = dict[str, Any]
 """A row of a chart's data: what Altair draws."""
-SHAPES: dict[Verdict, str] = {BETTER: "circle", WORSE: "square", CANNOT_TELL: "diamond"}
-COLOURS: dict[Verdict, str] = {BETTER: BETTER, WORSE: WORSE, CANNOT_TELL: "unsure"}
-"""The colour of a verdict: a name of svg.INK."""
+SHAPES: dict[Tone, str] = {"good": "circle", "bad": "square", "open": "diamond"}
+"""The mark of a verdict by its tone, which is also the name of its colour in svg.INK."""
 CHARACTER_WIDTH = 7
 """Width of a letter of a wide font at 12 pixels."""
 MAX_TOOLTIP_POINTS = 200
@@ -41,14 +40,13 @@ MAX_NARROW_NAME_WIDTH = 145
 
 
 def draw_all(report: Report) -> dict[str, str]:
-    """Every figure of the page as SVG, by name."""
-    rows = [forest_row(cell, published(report, cell)) for cell in report["cells"]]
-    charts = {"lifts": forest(rows, 940, 260), "lifts-narrow": forest(with_stacked_names(rows), NARROW_WIDTH, MAX_NARROW_NAME_WIDTH)}
+    """Curves of training and of a sweep as SVG, by name."""
+    charts = {}
     for number, task in enumerate(tasks(report)):
         lines = curve_lines(report, task)
         charts[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
         if any(line["dev"] for line in lines):
-            charts[f"dev{number}"] = curves(lines, "dev", f"{task}: loss on the dev examples by step")
+            charts[f"dev{number}"] = curves(lines, "dev", f"{task}: validation loss by step")
         if sweep := report["sweep"]:
             charts |= {f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": sweep_chart(sweep, axis, task) for axis in sweep["axes"]}
     return charts
@@ -75,64 +73,6 @@ def styled(chart: Any) -> Any:
         title=None,
         offset=8,
     )
-
-
-def published(report: Report, cell: CellRow) -> float | None:
-    """The lift that LoRA Land has for the cell's task and base, by its own scoring."""
-    return next((row["figures"]["lift"]["paper"] for row in report["published"] if row["cell"] == cell["cell"]), None)
-
-
-def forest_row(cell: CellRow, paper: float | None = None) -> ChartRow:
-    primary = cell["comparisons"][0]
-    description = f"{cell['label']}: {fmt.metric(primary['metric'])} lift {fmt.typeset(fmt.lift(primary))}, {primary['verdict']}"
-    text = fmt.typeset(fmt.signed(primary["lift"], fmt.decimals(primary["low"], primary["high"])))
-    published_text = f"{cell['label']}: {fmt.typeset(fmt.three_digits(paper, 'lift'))} published"
-    figures = {"lift": primary["lift"], "low": primary["low"], "high": primary["high"], "verdict": primary["verdict"]}
-    return {
-        **figures,
-        "label": cell["label"],
-        "description": description,
-        "text": text,
-        "paper": paper,
-        "published_description": published_text,
-    }
-
-
-def forest(rows: list[ChartRow], width: int, max_name_width: int) -> str:
-    """Lift and interval of every cell, in the order of the recipe; zero is the line to clear.
-
-    Args:
-        width: of the whole figure, in pixels.
-        label: of the names at most, in pixels.
-    """
-    import altair as alt
-
-    name_width, axis = name_axis(rows, max_name_width)
-    with_paper = [row for row in rows if row["paper"] is not None]
-    ends = [end for row in rows for end in (row["low"], row["high"])] + [row["paper"] for row in with_paper]
-    start, end = min(0.0, *ends), max(0.0, *ends)
-    scale = alt.Scale(domain=[start - 0.02 * (end - start or 1), end + 0.02 * (end - start or 1)], nice=True)
-    lift = alt.Axis(title="lift: tuned minus base", tickCount=4 if width < 400 else 6, labelFlush=False, domain=False, ticks=False)
-    colour = alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[INK[name] for name in COLOURS.values()]))
-    shape = alt.Shape("verdict:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())))
-
-    base_chart = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("label:N", sort=None, axis=axis), color=colour, description="description:N"
-    )
-    zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=lift))
-    bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=lift), x2="high:Q")
-    points = base_chart.mark_point(size=75, filled=True, opacity=1).encode(x="lift:Q", shape=shape)
-    halo = base_chart.mark_text(dy=-10, fontSize=11, stroke=INK["paper"], strokeWidth=4).encode(x="lift:Q", text="text:N")
-    figures = base_chart.mark_text(dy=-10, fontSize=11).encode(x="lift:Q", text="text:N")
-    y = alt.Y("label:N", sort=None, axis=axis)
-    ticks = (
-        alt.Chart(alt.Data(values=with_paper))
-        .mark_tick(thickness=2, size=16, color=INK["s1"])
-        .encode(x="paper:Q", y=y, description="published_description:N")
-    )
-    layers = [zero, halo, bars, points, figures, *([ticks] if with_paper else [])]
-    chart = alt.layer(*layers).properties(width=width - name_width - 25, height=row_step(rows))
-    return draw(styled(chart), f"Lift with its interval for {fmt.plural(len(rows), 'comparison')}; the table has the same figures")
 
 
 def with_stacked_names(rows: list[ChartRow]) -> list[ChartRow]:
@@ -258,10 +198,10 @@ def loss_axis(losses: list[float]) -> Any:
     low, high = min(losses), max(losses)
     plain = alt.Axis(tickCount=5, domain=False, ticks=False)
     if not (low > 0 and high > LOG_RATIO * low):
-        return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
+        return alt.Y("loss:Q", title="loss (nats/token)", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
     powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
     axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
-    return alt.Y("loss:Q", title="loss, nats per token", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
+    return alt.Y("loss:Q", title="loss (nats/token)", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
 
 
 def sweep_chart(sweep: Sweep, sweep_axis: SweepAxis, task: str) -> str:

@@ -22,7 +22,9 @@ def answers(cell: Cell) -> list[AnswerCountsRow]:
     """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
     counts = cell.comparison.counts()
     base: AnswerCountsRow = {"arm": "base", **counts["base"]}
-    tuned: list[AnswerCountsRow] = [{"arm": f"tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
+    tuned: list[AnswerCountsRow] = [
+        {"arm": f"fine-tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
+    ]
     return [base, *tuned]
 
 
@@ -134,7 +136,7 @@ def environment_warning(cell: Cell) -> str:
     differing = sorted({line for tuned in cell.tuned_predictions for line in differences(base, tuned)})
     if not differing:
         return ""
-    return f"Base and tuned answers were not generated alike: {', '.join(differing)}. Part of the lift may come from that."
+    return f"Base and fine-tuned outputs come from different environments ({', '.join(differing)}). Part of the lift may be due to that."
 
 
 def differences(base: Artifact, tuned: Artifact) -> list[str]:
@@ -167,8 +169,8 @@ def token_budget_warning(cell: Cell) -> str:
         for tokens, names in sorted(budgets.items(), key=lambda item: -len(item[1]))
     )
     return (
-        f"Made with different --tokens: {groups}. Other batches round otherwise, so training and close calls between tokens can go another "
-        "way, and scores differ by a few examples for no other reason."
+        f"Made with different --tokens: {groups}. Batch size changes rounding, so training and near-ties between tokens can "
+        "differ, and scores with them by a few examples."
     )
 
 
@@ -177,19 +179,23 @@ def liveness_warning(cell: Cell) -> str:
     if not rows:
         return "It was not checked whether the adapter changes anything (compare.liveness is off)."
     dead = [row["seed"] for row in rows if not row["alive"]]
-    return f"The adapter of seed {', '.join(map(str, dead))} failed the liveness check: tuned may be base." if dead else ""
+    return (
+        f"The adapter (seed {', '.join(map(str, dead))}) has no effect on the logits: fine-tuned results may just be the base."
+        if dead
+        else ""
+    )
 
 
 def truncation_note(cell: Cell) -> str:
     """A note if many answers of base or tuned reached the limit of new tokens; else empty."""
     base, *tuned = answers(cell)
-    arms = {"base": [base], "tuned": tuned}
+    arms = {"base": [base], "fine-tuned": tuned}
     truncated = {name: sum(arm["truncated"] + arm["endless"] for arm in rows) for name, rows in arms.items()}
     affected = [name for name, rows in arms.items() if truncated[name] >= TRUNCATED_SHARE * sum(arm["n"] for arm in rows)]
     if not affected:
         return ""
-    opening = f"At least {fmt.percent(TRUNCATED_SHARE)} of the answers of {' and of '.join(affected)}"
-    return f"{opening} reached the limit of new tokens (cut off or endless); a higher limit could change the scores."
+    opening = f"At least {fmt.percent(TRUNCATED_SHARE)} of {' and '.join(affected)} outputs"
+    return f"{opening} were truncated at max_new_tokens or in a repetition loop; raising the limit may change the scores."
 
 
 def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
@@ -198,18 +204,17 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if single:
         sentences.append(
-            f"{fmt.plural(len(single), 'comparison')} of {len(cells)} trained with one seed only: "
-            "the interval holds the choice of examples, not the chance of a training run."
+            f"One training seed for {fmt.plural(len(single), 'comparison')} of {len(cells)}: "
+            "intervals reflect test-set sampling only, not run-to-run variance."
         )
     if len(single) < len(cells):
         sentences.append(
-            "Where there are several seeds, lift, scores and hallucination are over all of them; relevance, forgetting, speed and every "
-            "further arm with an adapter are of the first seed."
+            "With several seeds, lift, scores and hallucination are averaged over all of them; relevance, other tasks, latency and all "
+            "further arms with an adapter use the first seed."
         )
     if recipe["sweep"]:
         sentences.append(
-            "The best of several points on the same held-out examples looks better than it is; "
-            "confirm a winner on examples that did not choose it."
+            "Selection bias: the best sweep point is over-estimated on the examples used to select it. Confirm it on fresh data."
         )
     sentences += grouped(cells, truncation_note)
     states = [artifact.provenance["git"] for cell in cells for artifact in cell.inputs.values()]

@@ -1,16 +1,19 @@
 """Builds the tables of claims and rules: hands the cells to measures.claims and the claims to measures.advice."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from pipeline.arms import Constraint
 from pipeline.measures import advice, claims, names
-from pipeline.measures.cell_types import CellRow, ComparisonRow
+from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.claims import Claim, ClaimCell
+from pipeline.measures.provenance_types import AdapterRow
 from pipeline.measures.report_types import ClaimRow, Conclusions, Report
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, json_safe
-from pipeline.scoring.verdict import Verdict
+from pipeline.scoring.verdict import INCONCLUSIVE, Correction, Verdict
+from pipeline.store.figure_types import DecompositionRow
 from pipeline.store.records import JsonObject
 
 
@@ -63,39 +66,66 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
     }
 
 
-def section(cells: list[Cell], rows: list[CellRow], family: list[Claim]) -> Conclusions:
+def headline(primary: ComparisonRow, decomposition: DecompositionRow | None, claims_of_cell: Sequence[Claim]) -> Headline:
+    """The figure that decides what to use for a cell."""
+    decisive = advice.of_kind(claims_of_cell, "training effect") or advice.of_kind(claims_of_cell, "lift")
+    assert decisive is not None  # every cell has a lift
+    kind: Literal["training effect", "lift"] = "lift" if decisive.kind == "lift" else "training effect"
+    baseline = primary["base"] if decomposition is None or kind == "lift" else decomposition["chain"][-2][1]
+    row: Headline = {
+        "kind": kind,
+        "verdict": decisive.verdict or INCONCLUSIVE,
+        "metric": primary["metric"],
+        "n": primary["n"],
+        "base": primary["base"],
+        "baseline": decisive.against,
+        "baseline_score": baseline,
+        "tuned": primary["tuned"],
+        "effect": decisive.value,
+        "low": decisive.low,
+        "high": decisive.high,
+        "p_adjusted": decisive.p_adjusted,
+    }
+    return json_safe(row)
+
+
+def section(
+    cells: list[Cell], rows: list[CellRow], family: list[Claim], adapters: Mapping[str, AdapterRow], correction: Correction
+) -> Conclusions:
     """What report.json concludes from its cells.
 
     Args:
         rows: the cells as report.json has them.
         family: the claims, as `judge` gives them.
+        adapters: by short key, the trainings behind them.
     """
-    recommendations, rules = advice.advise(rows, claims.by_cell(comparison_keys(cells), family))
+    recommendations, rules = advice.advise(rows, claims.by_cell(comparison_keys(cells), family), adapters)
+    by_name = {row["cell"]: row for row in rows}
     return {
-        "claims": [claim_row(claim) for claim in family],
+        "claims": [claim_row(claim, by_name[claim.cell]) for claim in family],
         "advice": [verdict_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
-        "rules": [verdict_section.rule_row(rule) for rule in rules],
-        "summary": verdict_section.summary(recommendations, family, rows),
+        "rules": [verdict_section.rule_row(rule, by_name[rule.cell]) for rule in rules],
+        "summary": verdict_section.summary(recommendations, family, rows, correction),
     }
 
 
-def claim_row(claim: Claim) -> ClaimRow:
+def claim_row(claim: Claim, cell: CellRow) -> ClaimRow:
     """A claim as report.json has it."""
-    row: Any = vars(claim) | {"evidence": link(claim.evidence), "sentence": sentence(claim)}
+    row: Any = vars(claim) | {"evidence": link(claim.evidence), "sentence": sentence(claim, cell["constraint"])}
     in_report: ClaimRow = json_safe(row)
     return in_report
 
 
-def sentence(claim: Claim) -> str:
+def sentence(claim: Claim, constraint: Constraint) -> str:
     """What is claimed, with its figures."""
     if claim.kind == "non-inferiority":
-        lost = fmt.change(claim.value, claim.low, claim.high, 3)
-        worse = f"loss {lost} nats per token" if claim.metric is None else f"{fmt.metric(claim.metric)} lost {lost}"
-        return f"tuned on {claim.label} against the base on {names.suite(claim.subject)}: {worse}, margin {claim.margin:g}"
-    other = names.arm(claim.against)
-    if claim.kind == "learned":
-        other = f"every arm without training (best: {other})"
-    return f"tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
+        change = fmt.change(claim.value, claim.low, claim.high, 3)
+        figure = f"loss {change} nats/token" if claim.metric is None else f"{fmt.metric(claim.metric)} {change}"
+        return f"fine-tuned on {claim.label} minus base, on {names.suite(claim.subject)}: {figure}, margin {claim.margin:+g}"
+    other = names.arm(claim.against, constraint)
+    if claim.kind == "training effect":
+        other = f"every baseline without training (best: {other})"
+    return f"fine-tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
 
 
 def suite_verdicts(report: Report) -> dict[tuple[str, str], Verdict]:

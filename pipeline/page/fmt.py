@@ -4,9 +4,8 @@ import math
 import re
 from typing import Any, Literal
 
-from pipeline.measures.cell_types import CellRow, ComparisonRow
+from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.report_types import PublishedFigure, RuleRow
-from pipeline.scoring.verdict import CANNOT_TELL
 from pipeline.store.cost_types import BreakEven, TrainingCost
 from pipeline.store.figure_types import PartialInterval, PartRow, Rate
 from pipeline.store.score_types import Interval
@@ -113,8 +112,8 @@ def part_interval(row: PartRow) -> str:
         return interval(row)
     tried = row["tried"]
     if not tried:
-        return f"(not tried: {row['why']})" if row["why"] else "(not tried)"
-    return f"(tried: {signed(tried['value'], decimals(tried['low'], tried['high']))} {interval(tried)})"
+        return f"(not tested: {row['why']})" if row["why"] else "(not tested)"
+    return f"(no gain: {signed(tried['value'], decimals(tried['low'], tried['high']))} {interval(tried)})"
 
 
 def size_note(cell: CellRow) -> str:
@@ -150,19 +149,20 @@ def training_cost(training: TrainingCost) -> str:
 
 
 def decimals(low: float | None, high: float | None) -> int:
-    """Decimals for an interval: two digits of its width, enough to tell its ends from zero, at least 2 and at most 4."""
-    width = (high or 0.0) - (low or 0.0)
-    places = max(2, math.floor(1 - math.log10(width))) if width > 0 else 2
-    while places < 4 and any(end and not round(end, places) for end in (low, high)):
-        places += 1
-    return min(4, places)
+    """Decimals of scores and differences in tables: three in every row, or four where an end would round to zero."""
+    return 4 if any(end and not round(end, 3) for end in (low, high)) else 3
+
+
+def prose_decimals(low: float | None, high: float | None) -> int:
+    """Decimals in a sentence: two, or as in tables where an end would round to zero."""
+    return decimals(low, high) if any(end and not round(end, 2) for end in (low, high)) else 2
 
 
 def change(value: float, low: float | None, high: float | None, places: int | None = None) -> str:
     """A difference in a sentence: `+0.31 [0.27, 0.35]`; what rounds to zero has no minus."""
-    places = decimals(low, high) if places is None else places
-    text = f"{round(value, places) + 0.0:+.{places}f}"
-    ends = [f"{round(end, places) + 0.0:.{places}f}" for end in (low, high) if end is not None and math.isfinite(end)]
+    places = prose_decimals(low, high) if places is None else places
+    text = signed(value, places)
+    ends = [number(end, places) for end in (low, high) if end is not None and math.isfinite(end)]
     return f"{text} [{', '.join(ends)}]" if len(ends) == 2 else text
 
 
@@ -202,22 +202,23 @@ def correction(name: str) -> str:
     return {"holm": "Holm", "none": "not corrected"}.get(name, name)
 
 
-def sentence(label: str, row: ComparisonRow, corrected: str) -> str:
-    """The verdict on one primary comparison in one line."""
-    scores = f"{metric(row['metric'])} {score(row, 'base')} -> {score(row, 'tuned')}"
+def headline(label: str, row: Headline, baseline: str, corrected: str) -> str:
+    """The headline of a cell in one line; baseline: the name of the best one."""
+    places = prose_decimals(row["low"], row["high"])
+    best = "" if row["baseline"] == "base" else f"best baseline {number(row['baseline_score'], places)} ({baseline}), "
+    scores = f"{metric(row['metric'])} base {number(row['base'], places)}, {best}fine-tuned {number(row['tuned'], places)}"
     p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
-    line = f"{row['verdict']} on {label}: {scores}, lift {lift(row)}, {p}, n = {row['n']:,}"
-    return f"{line}; {smallest_effect(row)}" if row["verdict"] == CANNOT_TELL else line
+    return f"{label}: {row['verdict']}; {scores}; {row['kind']} {change(row['effect'], row['low'], row['high'])}, {p}, n = {row['n']:,}"
 
 
 def smallest_effect(row: ComparisonRow) -> str:
     """The lift that the test set would detect with 80 % power."""
     if row["smallest_effect"] is None:
-        return "what lift this test set could have shown is not known"
-    places = max(2, decimals(row["low"], row["high"]))
+        return "minimum detectable effect: unknown"
+    places = decimals(row["low"], row["high"])
     if row["smallest_effect"] >= 1:
-        return "this test set is too small to show any lift four times in five"
-    return f"the smallest lift that this test set would show four times in five is {number(row['smallest_effect'], places)}"
+        return "minimum detectable effect: none, this test set is too small"
+    return f"minimum detectable effect: {number(row['smallest_effect'], places)} (80 % power)"
 
 
 def key_label(dotted: str) -> str:

@@ -10,6 +10,7 @@ from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
+from pipeline.scoring.verdict import NOT_TESTABLE
 from pipeline.store.artifact import Artifact
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
@@ -54,7 +55,14 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
 
     front_matter = yaml.safe_dump(metadata(row, trained), sort_keys=False, allow_unicode=True)
     usage = loading_snippet(trained.cell, trained.adapter) + generation_snippet(trained.answers)
-    parts = [introduction(row, trained), usage, results(report, row), other_tasks_table(report, row), limits(report, row, trained)]
+    parts = [
+        introduction(row, trained),
+        recommendation(report, row),
+        usage,
+        results(report, row),
+        other_tasks_table(report, row),
+        limits(report, row, trained),
+    ]
     return f"---\n{front_matter}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -120,6 +128,13 @@ def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     return f"# {plain(trained.name)}\n\n{opening}{f', {precision}' if precision else ''}: {size}. {plain(row['sentence'])}."
 
 
+def recommendation(report: Report, row: CellRow) -> str:
+    """What to use, in the words of the page."""
+    advised = next(advised for advised in report["advice"] if advised["cell"] == row["cell"])
+    first, *others = (plain(sentence["text"]) for sentence in advised["sentences"])
+    return "\n".join([f"**{first}**", *(["", *(f"- {text}" for text in others)] if others else [])])
+
+
 def loading_snippet(cell: Cell, adapter: Artifact) -> str:
     """Code that loads the adapter on its base, with the quantization and dtype it was measured with."""
     params = adapter.params
@@ -178,18 +193,18 @@ def repr_of(text: object) -> str:
 def results(report: Report, row: CellRow) -> str:
     """Scores and lifts with intervals, and every other arm on the same examples."""
     percent = fmt.percent(report["confidence"])
-    lines = [f"| metric | base | tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
+    lines = [f"| metric | base | fine-tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
     for comparison in row["comparisons"]:
         scores = f"{fmt.score(comparison, 'base')} | {fmt.score(comparison, 'tuned')}"
         verdict = comparison["verdict"] or "exploratory"
         lines.append(f"| {plain(fmt.metric(comparison['metric']))} | {scores} | {fmt.lift(comparison)} | {verdict} |")
     others = [(arm, over) for arm in row["arms"] if arm["name"] not in ("base", "tuned") and (over := arm["tuned_over"])]
     if others:
-        lines += ["", f"| other arm | score | tuned over it, {percent} interval |", "|---|---|---|"]
+        lines += ["", f"| other arm | score | fine-tuned minus it, {percent} interval |", "|---|---|---|"]
         lines += [f"| {plain(arm['label'])} | {fmt.number(arm['score'])} | {fmt.lift(over)} |" for arm, over in others]
     n = row["comparisons"][0]["n"]
-    seeds = f"; tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
-    return f"## Results\n\nBase and tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
+    seeds = f"; fine-tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
+    return f"## Results\n\nBase and fine-tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
 
 
 def other_tasks_table(report: Report, row: CellRow) -> str:
@@ -197,15 +212,18 @@ def other_tasks_table(report: Report, row: CellRow) -> str:
     suites = row["forgetting"]
     if not suites:
         return ""
-    lines = ["| suite | base | tuned | tuned worse by | margin | verdict |", "|---|---|---|---|---|---|"]
+    lines = ["| evaluated on | verdict | change | margin | base | fine-tuned |", "|---|---|---|---|---|---|"]
     verdicts = suite_verdicts(report)
     for suite in suites:
-        worse = f"{fmt.signed(suite['difference'], 3)} [{fmt.number(suite['low'], 3)}, {fmt.number(suite['high'], 3)}]"
+        change = f"{fmt.signed(suite['difference'], 3)} [{fmt.number(suite['low'], 3)}, {fmt.number(suite['high'], 3)}]"
         scores = f"{fmt.number(suite['base'], 3)} | {fmt.number(suite['tuned'], 3)}"
-        verdict = verdicts.get((row["cell"], suite["suite"]), "base too low")
-        lines.append(f"| {plain(suite['label'])} | {scores} | {worse} | {suite['margin']:g} | {verdict} |")
-    meaning = "Better: shown to be worse by less than the margin. Worse: shown to be worse by more. Cannot tell: neither is shown."
-    return f"## What it was not trained for\n\n{meaning}\n\n" + "\n".join(lines)
+        verdict = verdicts.get((row["cell"], suite["suite"]), NOT_TESTABLE)
+        lines.append(f"| {plain(suite['label'])} | {verdict} | {change} | {suite['margin']:+g} | {scores} |")
+    meaning = (
+        "Change: fine-tuned minus base; of a loss, higher is worse. No regression: the drop is shown to be below the margin. "
+        "Regressed: shown to exceed it. Inconclusive: neither. Not testable: the base does not beat a constant answer there."
+    )
+    return f"## Regressions on other tasks\n\n{meaning}\n\n" + "\n".join(lines)
 
 
 def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
@@ -214,10 +232,10 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     n = fmt.count(row["comparisons"][0]["n"])
     lines = [f"Measured on {n} held-out examples of {plain(trained.cell.task)} and on nothing else but what stands above."]
     if seeds == 1:
-        lines.append("One training seed: the interval holds the choice of examples, not the chance of a training run.")
-    counts = next((answers for answers in row["answers"] if answers["arm"] == f"tuned, seed {trained.seed}"), None)
+        lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
+    counts = next((answers for answers in row["answers"] if answers["arm"] == f"fine-tuned, seed {trained.seed}"), None)
     if counts and counts["unparsed"]:
-        lines.append(f"No answer could be read in {fmt.share(counts['unparsed'], counts['n'])} of its texts.")
+        lines.append(f"{fmt.share(counts['unparsed'], counts['n'])} of its outputs are unparsable.")
     if not license_of(trained.cell.base, trained.adapter):
         lines.append("The licence of the base is not known here; it holds for what is made of it.")
     origin = f"Recipe `{plain(report['name'])}`, artifact `{trained.adapter.key}`, made by loralift."

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+from pipeline import arms
 from pipeline.measures import names
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id
-from pipeline.page.arms_section import facts_of
+from pipeline.page.arms_section import absent_arms
 from pipeline.page.cells import Cell, json_safe
 from pipeline.store.figure_types import DecompositionRow, Part, PartRow, SuiteRow
 
@@ -31,17 +32,20 @@ def hallucination_kind(cell: Cell) -> Literal["text", "slots"] | None:
 
 
 def decomposition(cell: Cell, metric: str) -> DecompositionRow | None:
-    """How the lift comes about, by the primary metric; a part says `why` its arm was not tried where its prompts are the base's own."""
+    """Where the lift comes from, by the primary metric; a part says `why` its arm was not tested."""
     by_metric = cell.comparison.decomposition() or {}
     if metric not in by_metric:
         return None
     figures = json_safe(by_metric[metric])
-    no_shots = facts_of(cell, "base_fewshot").get("most_shots") == 0
-    return {**figures, "parts": [part_row(part, no_shots and part["name"] == "prompt") for part in figures["parts"]]}
+    absent = {row["arm"]: row["why"] for row in absent_arms(cell)}
+    return {**figures, "parts": [part_row(part, absent) for part in figures["parts"]]}
 
 
-def part_row(part: Part, is_untried: bool) -> PartRow:
-    """A part of the lift; is_untried: whether the prompts of its arm are the base's own."""
-    if is_untried:
-        return {**part, "arm": None, "tried": None, "why": "no worked example fitted"}
-    return {**part, "why": None}
+def part_row(part: Part, absent: dict[str, str]) -> PartRow:
+    """A part of the lift.
+
+    Args:
+        absent: by arm that was not tested, why.
+    """
+    step = None if part["name"] == "training" or part["arm"] else part["name"]
+    return {**part, "why": next((why for arm, why in absent.items() if step and arms.find(arm).step == step), None)}

@@ -14,29 +14,31 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import fmt
+from pipeline.page import charts_scores, fmt, setup_section, static_examples
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
-from pipeline.scoring.verdict import CANNOT_TELL
+from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, tone
 from pipeline.store.records import JsonObject
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
-    "lifts": "Lifts",
-    "parts": "Parts",
-    "arms": "Arms",
-    "cost": "Cost",
-    "forgetting": "Kept",
+    "lifts": "Lift by task",
+    "parts": "Where the lift comes from",
+    "arms": "All arms",
+    "cost": "Quality against cost",
+    "forgetting": "Regressions on other tasks",
     "training": "Training",
     "sweep": "Sweep",
     "examples": "Examples",
-    "references": "References",
-    "published": "LoRA Land",
+    "references": "Reference models",
+    "published": "Compared with LoRA Land",
     "checks": "Checks",
-    "lineage": "Lineage",
+    "lineage": "Provenance",
+    "tests": "Statistical tests",
 }
+"""The headings of the sections by id; the navigation has the same words."""
 SCRIPTS = ("dom", "unpack", "diff", "example", "page")
 """The parts of the page's one script, in order."""
 MAX_CARDS = 6
@@ -67,6 +69,7 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], r
         "charts": {name: Markup(inline_svg(svg)) for name, svg in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
+        "static_examples": static_examples.section(report, blocks),
     }
     text: str = (
         environment().get_template("report.html.jinja").render(variables_of_page | common_variables(report) | page_variables(report))
@@ -110,6 +113,7 @@ def environment() -> Any:
     templates.filters |= {"typeset": fmt.typeset, "md": plain, "breakable": breakable}
     templates.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
     templates.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
+    templates.globals["tone"] = tone
     return templates
 
 
@@ -127,9 +131,10 @@ def plain(text: object) -> str:
 
 def common_variables(report: Report) -> JsonObject:
     """The template variables of page and Markdown."""
+    verdicts = suite_verdicts(report)
     tasks: dict[str, list[JsonObject]] = {}
     for cell in report["cells"]:
-        tasks.setdefault(cell["task"], []).append({**cell, "verdict": cell["comparisons"][0]["verdict"]})
+        tasks.setdefault(cell["task"], []).append({**cell, "verdict": cell["headline"]["verdict"]})
     return {
         "report": report,
         "fmt": fmt,
@@ -138,11 +143,16 @@ def common_variables(report: Report) -> JsonObject:
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
         "sweep_keys": " and ".join(fmt.key_label(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
-        "cannot_tell": CANNOT_TELL,
+        "inconclusive": INCONCLUSIVE,
+        "suites": [
+            (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)})
+            for cell in report["cells"]
+            for suite in cell["forgetting"]
+        ],
         "row_id": row_id,
         "max_cards": MAX_CARDS,
         "any_constant_answer": any(cell["constant_answer"] for cell in report["cells"]),
-        "arm_label": lambda name: arms.find(name).label,
+        "arm_label": lambda name, cell: arms.find(name, cell["constraint"]).label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
@@ -157,6 +167,9 @@ def page_variables(report: Report) -> JsonObject:
     overlaps = [(examples, overlap) for examples in data_sets if (overlap := examples["overlap"])]
     return {
         **arm_variables(report),
+        "section_names": SECTIONS,
+        "setup": setup_section.strip(report["setup"]),
+        "max_labelled": charts_scores.MAX_LABELLED,
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
@@ -178,6 +191,7 @@ def filled_sections(report: Report) -> set[str]:
         "references": bool(report["references"]),
         "published": bool(report["published"]),
         "sweep": bool(report["sweep"]),
+        "tests": bool(report["rules"]),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),
@@ -189,13 +203,12 @@ def filled_sections(report: Report) -> set[str]:
 def arm_variables(report: Report) -> JsonObject:
     """Template variables of the page on arms and their measures."""
     cells = report["cells"]
-    verdicts = suite_verdicts(report)
     all_arms = [arm for cell in cells for arm in cell["arms"]]
+    listed = sorted({arm["name"] for arm in all_arms}, key=arms.sort_key)
     return {
         "filled": filled_sections(report),
-        "arm_names": sorted({arm["name"] for arm in all_arms}, key=arms.sort_key),
-        "arm_meaning": lambda name: arms.find(name).meaning,
-        "arm_sentence": names.arm,
+        "arm_meanings": {arm["label"]: arms.find(arm["name"]).meaning for name in listed for arm in all_arms if arm["name"] == name},
+        "arm_sentence": lambda name, cell: names.arm(name, cell["constraint"]),
         "columns": columns,
         "any_lenient": any(arm["lenient"] is not None for arm in all_arms),
         "any_relevance": any(arm["relevance"] for arm in all_arms),
@@ -203,9 +216,6 @@ def arm_variables(report: Report) -> JsonObject:
         "any_speed": any(arm["speed"] for arm in all_arms),
         "advice": {row["cell"]: row for row in report["advice"]},
         "labels": {cell["cell"]: cell["label"] for cell in cells},
-        "suites": [
-            (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), "")}) for cell in cells for suite in cell["forgetting"]
-        ],
         "max_open_rows": MAX_OPEN_ROWS,
         "priced": any(has_price(arm) for arm in all_arms),
     }
@@ -219,9 +229,9 @@ def columns(cell: CellRow) -> JsonObject:
     """Which columns of the table of arms are not empty, and their heads."""
     arms = cell["arms"]
     heads = {
-        "relevance": ["#About the prompt"],
-        "hallucination": ["#Invented"],
-        "speed": ["#Request p50, p95", "#Tokens/s"],
+        "relevance": ["#Prompt relevance (nats/token)"],
+        "hallucination": ["#Hallucinated"],
+        "speed": ["#Latency p50, max", "#Decode tok/s"],
         "cost": ["#USD per 1,000"],
     }
     has = {
@@ -239,7 +249,8 @@ def examples_entry(cell: CellRow) -> JsonObject:
     primary = cell["comparisons"][0]
     examples = cell["examples"]
     tuned_arms = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
-    others = [{"name": name, "label": arms.find(name).label, "seed": None} for name in sorted(examples["others"], key=arms.sort_key)]
+    rows = [arms.find(name, cell["constraint"]) for name in sorted(examples["others"], key=arms.sort_key)]
+    others = [{"name": row.name, "label": row.label, "seed": None} for row in rows]
     return {
         "cell": cell["cell"],
         "label": cell["label"],

@@ -2,7 +2,10 @@
 
 from collections.abc import Container
 
+from pipeline.measures import claims as claims_of
+from pipeline.measures import names
 from pipeline.measures.cell_types import CellRow, ComparisonRow, ExamplesRow
+from pipeline.measures.claims import Claim
 from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
@@ -14,15 +17,16 @@ from pipeline.page import (
     lineage_section,
     other_tasks_section,
     published_section,
+    setup_section,
     size_section,
     sweep_section,
     training_section,
 )
 from pipeline.page.cells import Cell, short_key
-from pipeline.scoring.verdict import VERDICTS
+from pipeline.scoring.verdict import EFFECT_VERDICTS
 from pipeline.store.records import JsonObject
 
-SCHEMA = 4
+SCHEMA = 5
 """Raised when a key of report.json changes its meaning or goes away."""
 
 
@@ -36,23 +40,25 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str]) 
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
-    rows = [cell_row(cell, comparisons[cell.name], examples[cell.name], recipe) for cell in cells]
+    by_cell = claims_of.by_cell(claims_section.comparison_keys(cells), claims)
+    rows = [cell_row(cell, comparisons[cell.name], by_cell[cell.name], examples[cell.name], recipe) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
-    verdicts = [claim.verdict for claim in claims if claim.kind == "lift"]
+    verdicts = [row["headline"]["verdict"] for row in rows]
     return {
         "schema": SCHEMA,
         "name": recipe["name"],
         "title": recipe["question"] or f"What did fine-tuning change? ({recipe['name']})",
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
         "made_at": max(artifact["made_at"] for artifact in artifacts),
+        "setup": setup_section.section(cells, adapters, recipe),
         "confidence": recipe["compare"]["confidence"],
         "correction": recipe["compare"]["correction"],
         "family": len(claims),
-        "verdicts": {verdict: verdicts.count(verdict) for verdict in VERDICTS},
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in EFFECT_VERDICTS},
         "warnings": checks_section.warnings(cells, recipe),
         "notes": checks_section.notes(cells, recipe),
-        **claims_section.section(cells, rows, claims),
+        **claims_section.section(cells, rows, claims, adapters, recipe["compare"]["correction"]),
         "cells": rows,
         "published": published_section.published_rows(cells, comparisons),
         "references": published_section.reference_rows(cells, recipe),
@@ -67,9 +73,11 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str]) 
     }
 
 
-def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow, recipe: JsonObject) -> CellRow:
+def cell_row(cell: Cell, comparisons: list[ComparisonRow], claims: list[Claim], examples: ExamplesRow, recipe: JsonObject) -> CellRow:
     """A cell's own part of report.json."""
     primary = comparisons[0]
+    decomposition = other_tasks_section.decomposition(cell, primary["metric"])
+    headline = claims_section.headline(primary, decomposition, claims)
     measured = arms_section.measured_arms(cell, comparisons)
     tokens = cost_section.tokens(cell, measured, recipe)
     cost = None if tokens is None else cost_section.account(cell, measured, tokens, recipe)
@@ -81,14 +89,16 @@ def cell_row(cell: Cell, comparisons: list[ComparisonRow], examples: ExamplesRow
         "point": cell.point,
         "coordinates": cell.coordinates,
         "label": cell.label,
+        "constraint": cell.constraint,
         "rank": cell.rank,
         "seeds": cell.seeds,
-        "sentence": fmt.sentence(cell.label, primary, recipe["compare"]["correction"]),
+        "headline": headline,
+        "sentence": fmt.headline(cell.label, headline, names.arm(headline["baseline"], cell.constraint), recipe["compare"]["correction"]),
         "comparisons": comparisons,
         "arms": arms,
-        "absent": cell.absent,
+        "absent": arms_section.absent_arms(cell),
         "constant_answer": arms_section.constant_answer(cell, primary["metric"], arms),
-        "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
+        "decomposition": decomposition,
         "lenient": cell.comparison.lenient(),
         "hallucination": other_tasks_section.hallucination_kind(cell),
         "forgetting": other_tasks_section.suites(cell),

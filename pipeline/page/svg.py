@@ -7,8 +7,6 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from pipeline.scoring.verdict import BETTER, WORSE
-
 THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "ink": ("#211f1c", "#ebe7df"),
@@ -18,9 +16,9 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
         "paper": ("#fbfaf7", "#171614"),
         "raised": ("#fffefc", "#1f1d1b"),
         "mark": ("#ffe69a", "#66520f"),
-        BETTER: ("#0b6b5f", "#5fcdb8"),
-        WORSE: ("#ab3a12", "#f4966c"),
-        "unsure": ("#67625a", "#a8a297"),
+        "good": ("#0b6b5f", "#5fcdb8"),
+        "bad": ("#ab3a12", "#f4966c"),
+        "open": ("#67625a", "#a8a297"),
         "s0": ("#0b6b5f", "#5fcdb8"),
         "s1": ("#b0590a", "#f0a35c"),
         "s2": ("#4a4fb0", "#a3a8ff"),
@@ -48,8 +46,8 @@ GEOMETRY_ATTRIBUTES = {
 """Attributes that another version of the drawing library may set differently; neither they nor SHAPES hold text."""
 
 
-def draw(chart: Any, label: str) -> str:
-    """An Altair chart as SVG; marks with a description get a tooltip, the whole one label for screen readers."""
+def draw(chart: Any, label: str, description: str = "") -> str:
+    """An Altair chart as SVG; marks with a description get a tooltip, the whole one label for screen readers and maybe a longer text."""
     import altair as alt
     import vl_convert
 
@@ -62,6 +60,10 @@ def draw(chart: Any, label: str) -> str:
     for name in set(root.attrib) - ROOT_ATTRIBUTES:
         del root.attrib[name]
     root.attrib |= {"role": "img", "aria-label": label, "font-family": FONT}
+    if description:
+        words = ElementTree.Element(f"{{{NAMESPACE}}}desc")
+        words.text = description
+        root.insert(0, words)
     drawing = ElementTree.tostring(root, encoding="unicode")
     for name, placeholder in INK.items():
         drawing = drawing.replace(f'"{placeholder}"', f'"var(--{name})"')

@@ -3,7 +3,6 @@
 Models that were not tuned repeat the cue of the prompt ("Topics: earn"), write markdown, and continue with a question of their own.
 """
 
-import unicodedata
 from functools import lru_cache
 
 import regex
@@ -24,9 +23,20 @@ ANSWER_CUES = (
 )
 
 
+THOUGHT_START = regex.compile(r"\s*<think(?:ing)?>")
+THOUGHT_END = regex.compile(r"</think(?:ing)?>(?:[^\S\n]*\n)*")
+
+
+def without_thoughts(text: str) -> str:
+    """What a reasoning model says after its thoughts, whose start tag may stand in the prompt; nothing where it never ends them."""
+    if ends := list(THOUGHT_END.finditer(text)):
+        return text[ends[-1].end() :]
+    return "" if THOUGHT_START.match(text) else text
+
+
 def unified(text: str) -> str:
-    """The text with one spelling for what looks the same: composed accents, straight apostrophes, no invisible characters."""
-    return str(words.INVISIBLE.sub("", unicodedata.normalize("NFC", text))).replace("’", "'").replace("\r\n", "\n")
+    """The text with one spelling for what looks the same: `words.composed`, straight apostrophes and plain line ends."""
+    return words.composed(text).replace("’", "'").replace("\r\n", "\n")
 
 
 @lru_cache(maxsize=1024)

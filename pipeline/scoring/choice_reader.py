@@ -18,8 +18,15 @@ FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
 WORD_SEPARATOR = r"[\s_\-‐‑–]+"
 """What may replace a blank inside a label."""
 UNSPACED_SCRIPTS = f"[{words.UNSPACED_SCRIPTS}]"
+LETTER = rf"[\w--{UNSPACED_SCRIPTS}]"
+"""A character that continues a word of a script with blanks."""
 ARTICLES = regex.compile(r"[AEIOUY]")
 """Capital letters that are words of their own in some language."""
+JOINED_BEFORE = regex.compile(rf"(?:^|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[选選是为為答案择擇项項はがで은는]|คือ)$", FLAGS)
+JOINED_AFTER = regex.compile(
+    rf"^(?:$|[^{words.UNSPACED_SCRIPTS}\p{{Hangul}}]|[项項选選是。はがで]|입니다|이다|이에요|예요|번|[이가은는](?!\w))", FLAGS
+)
+"""What may stand right beside a letter that is a choice in a script without blanks: after `维生素` it is a vitamin."""
 VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
 NEGATION = regex.compile(
     r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|unlike|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
@@ -29,6 +36,8 @@ NEGATION = regex.compile(
     FLAGS,
 )
 """Matches a negation that ends right before what it negates."""
+NOT_YES = regex.compile(r"(?:(?<!\w)(?:not|cannot)|n't)\s+(?:(?:be|an?|the)\s+){0,2}[\"'(\[*]*$", FLAGS)
+"""The same for yes and no, which other negations do not deny."""
 DENIED_AFTER = regex.compile(
     r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)"
     r"|^[\s\"'*)\]]*\s(?:is|was|seems|would\s+be)\s+(?:clearly\s+|also\s+)?(?:wrong|incorrect|false|not)\b",
@@ -72,6 +81,8 @@ BEFORE_A_CHOICE = frozenset(
     "ответ вариант выбираю απάντηση επιλογή antwoord keuze".split()
 )
 """Words in capitals, at the start of a sentence, after which a letter is a choice; after other names it is a part of the name."""
+MIN_SCALE = 3
+"""Fewest numbers that make a scale; `0/1` names two choices."""
 MAX_SHORT_WORDS = 8
 """Most words of a first line that counts as the whole answer although more lines follow."""
 
@@ -97,7 +108,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
 
     if text.strip() in example.choices:
         return only_name({text.strip()})
-    part = answer_part(text, example)
+    part = without_scale(answer_part(text, example), example.choices)
     candidates = mentions(part, example)
     if not candidates:
         return None
@@ -105,6 +116,16 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
         if names:
             return only_name(names)
     return only_name({mention.name for mention in candidates if not denied(part, mention) and not in_question(part, mention)})
+
+
+def without_scale(part: str, choices: tuple[str, ...]) -> str:
+    """The text in which blanks stand for what only names the scale of choices that are numbers: `/5`, `out of 5`, `from 1 to 5`."""
+    if len(choices) < MIN_SCALE or not all(name.isdecimal() for name in choices):
+        return part
+    lowest, highest = min(choices, key=int), max(choices, key=int)
+    out_of = rf"(?<=\d)\s?(?:/|out\s+of|von|sur|de|su|из)\s?{highest}(?![\d.,/%]\d|\d)"
+    scale = rf"{out_of}|(?<!\w){lowest}\s?(?:-|–|to|bis|à)\s?{highest}(?!\w|[.,/]\d)"
+    return str(regex.sub(scale, lambda match: " " * len(match[0]), part, flags=FLAGS))
 
 
 @lru_cache(maxsize=4096)
@@ -130,10 +151,12 @@ def border(edge: str, before: bool) -> str:
     if not regex.match(r"[\w]", edge) or regex.match(UNSPACED_SCRIPTS, edge):
         return "" if before else r"(?!\p{M})"
     if edge.isdecimal():
-        return r"(?<![\w%])(?<!\d[.,/:])(?<!(?<!\w)[-−+.])" if before else r"(?![\w%])(?![.,/:^]\d)(?!\p{M})"
+        return rf"(?<!{LETTER}|%)(?<!\d[.,/:])(?<!(?<!\w)[-−+.])" if before else r"(?![\w%])(?![.,/:^]\d)(?!\p{M})"
     if before:
-        return r"(?<!\w)(?<!\w['.])(?<!\w[-‐‑])"
-    return r"(?!\p{M})(?![+#])" + ("" if regex.match(r"\p{Hangul}", edge) else r"(?!\w)(?!'\w)(?![-‐‑.]\w)")
+        return rf"(?<!{LETTER})(?<!\w['.])(?<!\w[-‐‑])"
+    if regex.match(r"\p{Hangul}", edge):
+        return r"(?!\p{M})(?![+#])"
+    return rf"(?!\p{{M}})(?![+#])(?![{LETTER}--\p{{Hangul}}])(?!'\w)(?![-‐‑.]\w)"
 
 
 def mentions(part: str, example: Example) -> list[Mention]:
@@ -157,6 +180,8 @@ def mentions(part: str, example: Example) -> list[Mention]:
 def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> bool:
     """Whether a word that equals a choice is meant as one; letters: all choices are single characters."""
     before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
+    if letters and name.isascii() and not (JOINED_BEFORE.search(before) and JOINED_AFTER.match(after)):
+        return False
     if letters and name.isascii() and name.isalpha():
         return is_letter(before, word, after)
     if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
@@ -193,6 +218,8 @@ def is_letter(before: str, word: str, after: str) -> bool:
 def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     """The choice that the first line consists of or begins with, if a sign or a reason follows it; several if it lists several."""
     first, stripped = first_line(part, example)
+    if restates_options(part, candidates, example.choices):
+        return set()
     opening = next((m for m in candidates if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
     if opening is None or not stripped:
         return set()
@@ -202,6 +229,18 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1 and len(opening.name) > 1:
         return set()
     return listed if ends or len(listed) > 1 else set()
+
+
+def restates_options(part: str, candidates: list[Mention], choices: tuple[str, ...]) -> bool:
+    """Whether a text begins with the list of all options, one a line or all in one line, as in `A) late B) lost`; that chooses none."""
+    names = [mention.name for mention in candidates[: len(choices)]]
+    if len(choices) < 2 or names != [*choices] or any(len(name) > 1 for name in choices):
+        return False
+    listed = candidates[: len(choices)]
+    is_marked = all(regex.match(r"[\"'*_`]*[).:\]]", part[mention.end :]) for mention in listed)
+    lines = [part.count("\n", 0, mention.start) for mention in listed]
+    starts_lines = all(regex.search(rf"(?:^|\n){MARKUP}$", part[: mention.start]) for mention in listed)
+    return is_marked and (starts_lines or len(set(lines)) == 1) and not any(denied(part, mention) for mention in listed)
 
 
 def first_line(part: str, example: Example) -> tuple[int, str]:
@@ -258,9 +297,9 @@ def short_line(part: str, candidates: list[Mention]) -> set[str]:
 
 def denied(part: str, mention: Mention) -> bool:
     """Whether the text says that it is not this choice."""
-    if mention.name.casefold() in ("yes", "no"):
-        return False
     before = part[max(0, mention.start - 60) : mention.start]
+    if mention.name.casefold() in ("yes", "no"):
+        return bool(NOT_YES.search(before))
     return bool(NEGATION.search(before) or DENIED_AFTER.match(part[mention.end :]))
 
 

@@ -10,14 +10,14 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import Any
 
 import regex
 
 from pipeline.metrics import numbers, words
 from pipeline.scoring import choice_reader
-from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, without_cue
+from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, without_cue, without_thoughts
 from pipeline.store.records import Example, reject_constant
 
 BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
@@ -33,8 +33,13 @@ AROUND_LABEL = re.compile(rf"^(?:[{SIGNS_AROUND}#]|[-–—•·](?!\d))+|[{SIGN
 """Signs around a label that are no part of it, unlike those of `c++`, `c#` and `-3`."""
 SHORT_UNIT = 2
 """Words that may follow the number of a first line that is the whole answer."""
+GROUNDS = re.compile(r"[^\d\n()=]{0,30}(?:\([^()\n]*\)[\s.!*_]*\Z|[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)")
+"""What may follow the number of a first line without changing it: how it was found, as in `12 apples (3 boxes of 4)`."""
 BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
 """Curly brackets, and strings, so that brackets inside strings do not count."""
+DECODER = jsonlib.JSONDecoder(parse_constant=reject_constant)
+KEY = re.compile(r"\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:")
+"""The start of an object: its first key."""
 QUERY = r"\bSELECT\b.*(?:\n(?:[ \t]+\S|(?:FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|UNION|JOIN)\b).*)*"
 """From a SELECT to the last line that is indented or begins with an SQL keyword."""
 FENCE = re.compile(r"^[ \t]*```[^`\n]*$\n?", re.MULTILINE)
@@ -48,6 +53,17 @@ HELPER = (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, as
 """Top-level statements after a function that still belong to the answer."""
 
 
+def after_thoughts(parse: Callable[[str, Example], str | None]) -> Callable[[str, Example], str | None]:
+    """The parser for what follows the thoughts of a reasoning model."""
+
+    @wraps(parse)
+    def read(text: str, example: Example) -> str | None:
+        return parse(without_thoughts(text), example)
+
+    return read
+
+
+@after_thoughts
 def text(text: str, example: Example) -> str | None:
     """The whole text without surrounding whitespace."""
     del example
@@ -63,6 +79,7 @@ def or_empty(parse: Callable[[str, Example], str | None]) -> Callable[[str, Exam
     return read
 
 
+@after_thoughts
 def first_line(text: str, example: Example) -> str | None:
     """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
@@ -71,11 +88,13 @@ def first_line(text: str, example: Example) -> str | None:
     return line or None
 
 
+@after_thoughts
 def choice(text: str, example: Example) -> str | None:
     """The choice that the text gives, spelled as in the example; None where it names several or none for certain."""
     return choice_reader.read(text, example)
 
 
+@after_thoughts
 def boolean(text: str, example: Example) -> str | None:
     """Which of yes and true, or no and false, the text gives, spelled `yes` or `no`."""
     return choice_reader.read(text, replace(example, choices=("yes", "true", "no", "false")), {"true": "yes", "false": "no"})
@@ -93,11 +112,11 @@ def number_in(mark: numbers.Mark | None) -> Callable[[str, Example], str | None]
 
 
 def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
-    """The number after the last `####`, in the last box, after the last cue, or alone on the first line; else the last number.
+    """The number after the last `####`, in the last box, after the last cue, or alone or with its grounds on the first line; else the last.
 
     `$1,018.50` is `1018.5`. None if that number can be read in two ways.
     """
-    part = numbers.plain(answer_part(text, example))
+    part = numbers.plain(answer_part(without_thoughts(text), example))
     _, hashes, rest = part.rpartition("####")
     if hashes:
         line = next(iter(rest.strip().splitlines()), "")
@@ -110,6 +129,9 @@ def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str |
     first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
     alone = numbers.find(first, mark)
     if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT:
+        return alone[0].value
+    opening = next(numbers.runs(first), None)
+    if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
         return alone[0].value
     matches = numbers.find(part, mark)
     return matches[-1].value if matches else None
@@ -129,15 +151,42 @@ def result(sentence: str, mark: numbers.Mark | None) -> list[numbers.Number]:
     return numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark)
 
 
+@after_thoughts
 def json(text: str, example: Example) -> str | None:
-    """The first whole JSON object, as `canonical_json`; without one, the first Python dictionary literal."""
-    decoder = jsonlib.JSONDecoder(parse_constant=reject_constant)
-    for start in (match.start() for match in re.finditer(r"\{", text)):
-        try:
-            return canonical_json(decoder.raw_decode(text, start)[0])
-        except (ValueError, RecursionError):
-            continue
-    return python_dict(text, example)
+    """The first whole JSON object, as `canonical_json`; without one, the first Python dictionary literal.
+
+    What stands inside an object that cannot be read, as one that is cut off, is a part of an answer and no answer.
+    """
+    del example
+    ends = dict(braces(text))
+    for read in (json_at, dict_at):
+        unread_end = 0
+        for start in (match.start() for match in re.finditer(r"\{", text)):
+            if start < unread_end:
+                continue
+            if (value := read(text, start, ends.get(start))) is not None:
+                return value
+            if KEY.match(text, start):
+                unread_end = ends.get(start, len(text))
+    return None
+
+
+def json_at(text: str, start: int, end: int | None) -> str | None:
+    """The JSON object that begins there."""
+    del end  # what brackets inside strings hide
+    try:
+        return canonical_json(DECODER.raw_decode(text, start)[0])
+    except (ValueError, RecursionError):
+        return None
+
+
+def dict_at(text: str, start: int, end: int | None) -> str | None:
+    """The Python dictionary literal from the start to the end, if it has one."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
+            return None if end is None else canonical_json(ast.literal_eval(text[start:end]))
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def canonical_json(value: Any) -> str:
@@ -147,6 +196,7 @@ def canonical_json(value: Any) -> str:
     return spelled
 
 
+@after_thoughts
 def python_dict(text: str, example: Example) -> str | None:
     """The first whole dictionary, written as JSON or as Python (`{'b': ['x'], 'a': None}`), spelled as `json` spells it."""
     del example
@@ -172,6 +222,7 @@ def braces(text: str) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
+@after_thoughts
 def topics(text: str, example: Example) -> str | None:
     """The labels of the first line, or of a list with one a line, in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`."""
     rows = [line for line in answer_part(text, example).splitlines() if without_cue(line, example).strip()]
@@ -186,6 +237,7 @@ def topics(text: str, example: Example) -> str | None:
     return ", ".join(sorted(labels - {""})) or None
 
 
+@after_thoughts
 def sql(text: str, example: Example) -> str | None:
     """The first query, on one line and without its final semicolon. SELECT in capitals wins over `select`, which may be plain English."""
     del example
@@ -194,6 +246,7 @@ def sql(text: str, example: Example) -> str | None:
     return " ".join(query.split()).rstrip("; ") or None
 
 
+@after_thoughts
 def code(text: str, example: Example) -> str | None:
     """The Python in the text: the fenced block, else the text. Chatter after it is cut; the indentation of its first line stays.
 

@@ -19,7 +19,6 @@ from pipeline.store.score_types import (
     ArmScores,
     ByArm,
     Comparison,
-    ConstantScore,
     CountsByArm,
     ExampleRow,
     ExampleText,
@@ -301,7 +300,7 @@ def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: Compari
     return {
         "others": rows,
         "scores": {"base": resampled.score_interval(stats.BASE), "tuned": resampled.score_interval(stats.TUNED)},
-        "constants": constant_scores(scores.metric, inputs.examples, inputs.parse),
+        "constants": constant_answers.scores(scores.metric, constant_answers.answers(inputs.examples), inputs.examples, inputs.parse),
         "score_sd": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
         "zero_one": scores.metric.zero_one,
     }
@@ -318,25 +317,6 @@ def lenient(arms: list[ParsedArm], primary: "Metric", inputs: ComparisonInputs) 
         return {}
     shares = by_arm([right_answers.share_that_contains(arm.predictions, inputs.examples) for arm in arms], inputs)
     return {"base": shares["base"], "tuned": float(np.mean(shares["tuned"])), **shares["others"]}
-
-
-def constant_scores(metric: "Metric", examples: list[Example], parse: AnswerParser) -> list[ConstantScore]:
-    """The score of every constant answer, best first; empty if answers are free text or code."""
-    answers = constant_answers.answers(examples) if metric.reads in ("answer", "text") else []
-    if not answers:
-        return []
-    golds = [right_answers.gold_strings(metric.reads, example, parse) for example in examples]
-    texts = []
-    for answer in answers:
-        predictions = [Prediction(example.id, answer, 0, "eos") for example in examples]
-        parsed = [parse(answer, example) for example in examples]
-        texts += right_answers.input_strings(metric.reads, predictions, parsed, examples, parse)
-    best = right_answers.best_scores(metric, texts, golds * len(answers))
-    sums = best.statistics.reshape(len(answers), len(golds), -1).sum(axis=1)
-    rows: list[ConstantScore] = [
-        {"answer": text, "score": float(score)} for text, score in zip(answers, metric.aggregate(sums), strict=True)
-    ]
-    return sorted(rows, key=lambda row: -row["score"])
 
 
 def smallest_effect(metric: "Metric", resampled: stats.Resampled) -> float:

@@ -100,7 +100,20 @@ class Resampled:
             scores[..., one] - scores[..., other] for scores in (self.observed, self.bootstrap_scores, self.jackknife_scores)
         )
         low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
-        return Difference(float(value), low, high, self.p(one, other))
+        return Difference(float(value), *self.widened(float(value), low, high, lowest=-1.0), self.p(one, other))
+
+    def widened(self, value: float, low: float, high: float, lowest: float) -> tuple[float, float]:
+        """The interval of a score or difference, wider where all resamples agree: though every group shows one thing, up to
+        1 - (1 - confidence)^(1/groups) of all groups may show another (at 95 % the rule of three: Hanley & Lippman-Hand 1983,
+        doi:10.1001/jama.1983.03330370053031).
+
+        Args:
+            lowest: what the other groups may show at worst; at best it is 1.
+        """
+        if high - low > TIE:
+            return low, high
+        share = 1 - (1 - self.confidence) ** (1 / self.arms.groups)
+        return value - share * (value - lowest), value + share * (1 - value)
 
     def p(self, one: int, other: int) -> float:
         """Exact McNemar test where `is_mcnemar`, else paired randomization."""
@@ -118,7 +131,8 @@ class Resampled:
         observed = float(self.observed[arm])
         if self.is_mcnemar(arm, arm):
             return wilson(observed, self.arms.groups, self.confidence)
-        return interval(observed, self.bootstrap_scores[:, arm], self.jackknife_scores[:, arm], self.confidence, self.method)
+        low, high = interval(observed, self.bootstrap_scores[:, arm], self.jackknife_scores[:, arm], self.confidence, self.method)
+        return self.widened(observed, low, high, lowest=0.0)
 
     def standard_error(self, one: int, other: int) -> float:
         """Standard error of the difference: standard deviation over the bootstrap resamples."""

@@ -1,16 +1,42 @@
-"""Decides a verdict from figures: better, worse or cannot tell. No other file spells the three words."""
+"""Decides a verdict from figures. Each kind of claim has words of its own; no other file spells them."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, get_args
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from pipeline.scoring import stats
 
 Correction = Literal["holm", "none"]
-Verdict = Literal["better", "worse", "cannot tell"]
-BETTER: Final = "better"
+EffectVerdict = Literal["improved", "worse", "inconclusive"]
+Verdict = Literal[
+    "improved", "worse", "inconclusive", "no regression", "regressed", "not testable", "lower", "higher", "cheaper", "not cheaper"
+]
+IMPROVED: Final = "improved"
 WORSE: Final = "worse"
-CANNOT_TELL: Final = "cannot tell"
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+INCONCLUSIVE: Final = "inconclusive"
+NO_REGRESSION: Final = "no regression"
+REGRESSED: Final = "regressed"
+NOT_TESTABLE: Final = "not testable"
+"""The base does not beat the constant answer on that task, so there is nothing to lose."""
+EFFECT_VERDICTS: tuple[EffectVerdict, ...] = (IMPROVED, WORSE, INCONCLUSIVE)
+OTHER_TASK_VERDICTS: tuple[Verdict, ...] = (REGRESSED, NO_REGRESSION, INCONCLUSIVE, NOT_TESTABLE)
+"""Of regressions on other tasks, what matters most first."""
+Tone = Literal["good", "bad", "open"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The two definite verdicts of one kind of claim; the third is INCONCLUSIVE."""
+
+    good: Verdict
+    bad: Verdict
+
+
+EFFECT = Words(IMPROVED, WORSE)
+OTHER_TASK = Words(NO_REGRESSION, REGRESSED)
+HALLUCINATION_RATE = Words("lower", "higher")
+PRICE = Words("cheaper", "not cheaper")
+ALL_WORDS = (EFFECT, OTHER_TASK, HALLUCINATION_RATE, PRICE)
 
 
 def adjust(p: Sequence[float], correction: Correction) -> list[float]:
@@ -18,17 +44,24 @@ def adjust(p: Sequence[float], correction: Correction) -> list[float]:
     return stats.holm(p) if correction == "holm" else list(p)
 
 
-def decide(p_adjusted: float, low: float, high: float, confidence: float, bound: float = 0.0) -> Verdict:
-    """`better` above the bound, `worse` below it, else `cannot tell`.
+def decide(p_adjusted: float, low: float, high: float, confidence: float, words: Words = EFFECT) -> Verdict:
+    """The good verdict above zero, the bad one below it, else `inconclusive`.
 
-    A verdict needs both an adjusted p of at most 1 - confidence and an interval that excludes the bound. The test limits
+    A verdict needs both an adjusted p of at most 1 - confidence and an interval that excludes zero. The test limits
     false claims over the whole family; only the interval accounts for the spread over training seeds.
     """
     if p_adjusted <= 1 - confidence:
-        return by_interval(low - bound, high - bound)
-    return CANNOT_TELL
+        return by_interval(low, high, words)
+    return INCONCLUSIVE
 
 
-def by_interval(low: float, high: float) -> Verdict:
+def by_interval(low: float, high: float, words: Words = EFFECT) -> Verdict:
     """The verdict of an interval alone, for figures that are exploratory."""
-    return BETTER if low > 0 else WORSE if high < 0 else CANNOT_TELL
+    return words.good if low > 0 else words.bad if high < 0 else INCONCLUSIVE
+
+
+def tone(verdict: Verdict | Literal[""]) -> Tone:
+    """Whether a verdict speaks for the fine-tuned model, against it, or neither."""
+    if verdict in {words.good for words in ALL_WORDS}:
+        return "good"
+    return "bad" if verdict in {words.bad for words in ALL_WORDS} else "open"

@@ -5,7 +5,7 @@ The liveness gate comes first: an adapter that changes nothing stops the compari
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from pipeline import arms, metrics
 from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.machine import Work
-from pipeline.measures import decompose, hallucination, non_inferiority, relevance
+from pipeline.measures import decompose, hallucination, non_inferiority, relevance, untested
 from pipeline.models import liveness
-from pipeline.scoring import scoring, stats
+from pipeline.scoring import constant_answers, scoring, stats
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.figure_types import Liveness, Relevance, Suite
@@ -24,6 +24,9 @@ from pipeline.store.input_names import InputName
 from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 from pipeline.store.score_types import AnswerRow, ExampleRow
+
+if TYPE_CHECKING:
+    from pipeline.metrics.base import Metric
 
 PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 
@@ -86,15 +89,16 @@ def predictions_of(work: Work, arm: str, seed: int | None = None, suite: str = "
 
 
 def load_predictions(work: Work, heldout: list[Example], seeds: list[int]) -> scoring.ArmPredictions:
-    """Predictions of all arms: those with inputs, the unnormalized picks of those that ranked choices, and the constant answer."""
+    """Predictions of the arms that were tested, the unnormalized picks of those that ranked choices, and the constant answer."""
     others: dict[str, list[Prediction]] = {}
     for name in map(input_names.parse, sorted(work.inputs)):
-        if name.role == "predictions" and not name.suite and name.arm not in ("base", "tuned"):
+        is_other = name.role == "predictions" and not name.suite and name.arm not in ("base", "tuned")
+        if is_other and not untested.reason(Artifact.open(folder_of(work, name)).facts):
             others[name.arm] = predictions_of(work, name.arm)
             if arms.find(name.arm).constrained and any(row.logprobs for row in others[name.arm]):
                 others[arms.unnormalized_arm(name.arm)] = scoring.unnormalized_picks(others[name.arm], heldout)
     if "train" in work.inputs:
-        answer = Artifact.open(work.inputs["train"]).facts["most_common_target"]
+        answer = Artifact.open(work.inputs["train"]).facts["constant_answer"]
         others["constant"] = [Prediction(example.id, answer, 0, "eos") for example in heldout]
     return scoring.ArmPredictions(predictions_of(work, "base"), [predictions_of(work, "tuned", seed) for seed in seeds], others)
 
@@ -115,8 +119,7 @@ def relevance_by_arm(work: Work, heldout: list[Example]) -> dict[str, Relevance]
     groups = dict(zip((example.id for example in heldout), stats.group_ids(heldout), strict=True))
     by_arm = {}
     for name in map(input_names.parse, sorted(work.inputs)):
-        if name.role == "relevance":
-            rows = RelevanceFolder(folder_of(work, name)).rows()
+        if name.role == "relevance" and (rows := RelevanceFolder(folder_of(work, name)).rows()):
             labels = np.array([groups[row["example"]] for row in rows])
             by_arm[name.arm] = relevance.summarize(rows, labels, *resampling(work))
     return by_arm
@@ -138,7 +141,7 @@ def paragraphs_suite(work: Work) -> Suite:
     losses = Artifact.open(folder_of(work, PARAGRAPHS))
     suite = non_inferiority.loss_suite(LossesFolder(losses.path).rows(), work.params["loss_margin"], *resampling(work))
     measurable = non_inferiority.has_something_to_lose(suite["base"], losses.facts["vocabulary"], suite["margin"])
-    return {"suite": PARAGRAPHS.suite, **suite, "measurable": measurable}
+    return {"suite": PARAGRAPHS.suite, **suite, "constant": None, "measurable": measurable}
 
 
 def other_task_suite(work: Work, name: str, task: Task) -> Suite:
@@ -150,5 +153,17 @@ def other_task_suite(work: Work, name: str, task: Task) -> Suite:
     metric = metrics.load(task.metrics[0], unsafe=work.machine.unsafe_code, **task.metric_options)
     rows = scoring.score_two_arms(metric, base, tuned, heldout, task.answer)
     suite = non_inferiority.task_suite(rows, stats.group_ids(heldout), work.params["margin"], work.params["confidence"])
-    # a base that scores no more than the margin has nothing to lose by it
-    return {"suite": name, **suite, "task_metric": task.metrics[0], "measurable": suite["base"] > work.params["margin"]}
+    floor = constant_floor(metric, heldout, task)
+    # a base that scores no more than a constant answer and the margin has nothing to lose by it
+    measurable = suite["base"] > floor + work.params["margin"]
+    return {"suite": name, **suite, "task_metric": task.metrics[0], "constant": floor, "measurable": measurable}
+
+
+def constant_floor(metric: "Metric", heldout: list[Example], task: Task) -> float:
+    """The mean score of examples by the best constant answer, as `task_suite` scores base and tuned; 0 if the metric runs programs."""
+    best = constant_answers.best(metric, heldout, task.answer)
+    if best is None:
+        return 0.0
+    answers = [Prediction(example.id, best["answer"], 0, "eos") for example in heldout]
+    arm = scoring.read_arm("the constant answer", answers, heldout, task.answer)
+    return float(scoring.measure(metric, [arm], heldout, task.answer).values.mean())

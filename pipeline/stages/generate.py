@@ -19,6 +19,7 @@ from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.engine.open_backend import open_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
+from pipeline.measures import untested
 from pipeline.models import renderer
 from pipeline.progress import say
 from pipeline.store import records
@@ -35,7 +36,11 @@ def run(work: Work) -> dict[str, Any]:
     with open_backend(work) as backend:
         prompts = build_prompts(work, render, backend.context_window)
         arm_answers = ArmAnswers(work, backend, render, prompts)
-        predictions = arm_answers.ranked() if work.params.get("constrain") == "choices" else arm_answers.written()
+        if why := untested.reason(prompts.facts | {"examples": len(prompts.examples)}):
+            say(f"  not tested: {why}")
+            predictions: list[Prediction] = []
+        else:
+            predictions = arm_answers.ranked() if work.params.get("constrain") == "choices" else arm_answers.written()
         if work.inputs.get("adapter") and "merge" not in work.params:
             liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
             PredictionsFolder(work.out).write_liveness(liveness)
@@ -43,7 +48,7 @@ def run(work: Work) -> dict[str, Any]:
     PredictionsFolder(work.out).write_predictions(predictions)
     tokens = sum(prediction.tokens for prediction in predictions)
     return prompts.facts | {
-        "examples": len(predictions),
+        "examples": len(prompts.examples),
         **facts,
         "tokens": tokens,
         "prompt_tokens": sum(map(len, prompts.ids)),
@@ -100,7 +105,8 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
         why = "there are no more" if len(shots.train) <= fewest else "no more fit"
         say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} worked examples, the fewest {fewest}: {why}")
     separator = shots.stop if most else ""  # without examples in any prompt, answers end as the base's do
-    facts = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "separator": separator}
+    number = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "without_shots": counts.count(0)}
+    facts = {**number, "separator": separator}
     examples = [replace(example, prompt=prompt) for example, (prompt, _) in zip(heldout, pairs, strict=True)]
     return Prompts(examples, [shots.render.prompt_ids(prompt) for prompt, _ in pairs], facts, separator)
 

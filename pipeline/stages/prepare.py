@@ -25,7 +25,7 @@ from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.models import renderer
 from pipeline.progress import meter, say
-from pipeline.scoring import gold_check
+from pipeline.scoring import constant_answers, gold_check
 from pipeline.store import records
 from pipeline.store.artifact import json_sha256
 from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
@@ -175,10 +175,11 @@ def run(work: Work) -> dict[str, Any]:
     prepared = data_checks.PreparedSplit.of(params, task, draw.rows, spool.targets, heldout or [])
     split_facts["notes"] = notes
     split_facts["warnings"] = data_checks.warnings(prepared)
-    written_facts = write_heldout(HeldoutFolder(work.out), draw) if heldout is None else write_train(TrainFolder(work.out), draw, heldout)
+    folder = work.out
+    written = write_heldout(HeldoutFolder(folder), draw) if heldout is None else write_train(TrainFolder(folder), draw, heldout, task)
     PreparedFolder(work.out).write_dropped(tally.report())
-    print_summary(split_facts | written_facts, params, tally)
-    return split_facts | written_facts
+    print_summary(split_facts | written, params, tally)
+    return split_facts | written
 
 
 def check_files(files: dict[str, str]) -> None:
@@ -267,7 +268,8 @@ def check_targets(draw: Draw, location: str, tally: DropTally) -> None:
 
 def check_metrics(task: Task, draw: Draw, location: str) -> None:
     """Raises DataError, if a metric of the task gives too many targets less than 1 against themselves; says so of fewer."""
-    for problem, count, remedy in gold_check.faults(task.metrics, task.metric_options, draw.selected, task.answer):
+    labels = inline.closed_set(draw.params["task"]) or task.choices
+    for problem, count, remedy in gold_check.faults(task.metrics, task.metric_options, draw.selected, task.answer, labels):
         if count > draw.params["max_bad_rows"] * len(draw.selected):
             raise DataError(f"{location}: {problem}", remedy)
         say(f"  heldout: warning: {problem} {remedy}")
@@ -302,17 +304,16 @@ def write_heldout(folder: HeldoutFolder, draw: Draw) -> dict[str, Any]:
     return {"examples": folder.write_examples(grouped), "prompts": len(prompt_counts)}
 
 
-def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example]) -> dict[str, Any]:
+def write_train(folder: TrainFolder, draw: Draw, heldout: list[Example], task: Task) -> dict[str, Any]:
     """The dev set comes first in the draw, so that it stays the same when more examples are drawn."""
     dev = dev_count(len(draw.selected), draw.params["examples"], draw.params["dev_examples"])
     exact, near = draw.overlap["exact"], draw.overlap["near"]
     folder.write_overlap({"exact": exact, "near": near, "threshold": draw.params["near_duplicates"], "pairs": draw.pairs})
     groups = {example.group for example in heldout if example.group}
-    most_common = Counter(example.target for example in draw.selected[dev:]).most_common(1)
     return {
-        "most_common_target": most_common[0][0] if most_common else "",
         "examples": folder.write_examples(draw.selected[dev:]),
         "dev": folder.write_dev(draw.selected[:dev]),
+        "constant_answer": constant_answers.best_text(task.metrics[0], task.metric_options, draw.selected[dev:], task.answer),
         "overlap_exact": exact,
         "overlap_near": near,
         "shared_groups": sum(example.group in groups for example in draw.selected),

@@ -23,6 +23,9 @@ MAX_ANSWER_TOKENS = 256
 
 def run(work: Work) -> dict[str, Any]:
     params = work.params
+    if not PredictionsFolder(work.inputs["predictions"]).predictions():
+        RelevanceFolder(work.out).write_rows([])  # an arm that was not tested
+        return {"examples": 0}
     render = renderer.renderer(params["model"])
     heldout = subset(HeldoutFolder(work.inputs["heldout"]).examples(), params["examples"], params["seed"])
     with open_backend(work) as backend:

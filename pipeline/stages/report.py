@@ -1,8 +1,10 @@
 """Writes the report of a recipe as one HTML page, as Markdown and as JSON, from the folders of all its stages."""
 
+from dataclasses import replace
 from typing import Any
 
 from pipeline import stages
+from pipeline.config.data_paths import without_folders
 from pipeline.lora_land import published
 from pipeline.machine import Work
 from pipeline.store.result_folders import ReportFolder
@@ -21,6 +23,7 @@ def run(work: Work) -> dict[str, Any]:
         cells,
         charts_arms,
         charts_lift,
+        charts_scores,
         embedded_records,
         model_card,
         render,
@@ -28,11 +31,12 @@ def run(work: Work) -> dict[str, Any]:
         svg,
     )
 
+    work = replace(work, params={**work.params, "recipe": without_folders(work.params["recipe"])})
     opened = cells.open_cells(work)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
     report = report_data.report(work.params["recipe"], opened, files)
-    charts = charts_lift.draw_all(report) | charts_arms.draw_all(report)
+    charts = charts_scores.draw_all(report) | charts_lift.draw_all(report) | charts_arms.draw_all(report)
 
     folder = ReportFolder(work.out)
     for name, figure in charts.items():

@@ -14,6 +14,7 @@ from pipeline.engine.timing import ArmTimer
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
+from pipeline.measures import untested
 from pipeline.models import loading, renderer
 from pipeline.progress import say
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, SpeedFolder, TrainFolder
@@ -40,6 +41,7 @@ def run(work: Work) -> dict[str, Any]:
         if params["shots"]:
             arms.append(ArmTimer("base_fewshot", *backends["base"], few_shot(work, render, heldout, max_tokens)))
         arms += constrained(work, render, heldout, backends, max_tokens)
+        arms = [arm for arm in arms if arm.name in backends or arm.choices or differs(arm.prompts, prompts)]
         timing.warm_up(arms, new_tokens)
         untimed = add_dense(work, arms, new_tokens, render) if params["dense"] else None
         timing.time_interleaved(arms, new_tokens)
@@ -52,6 +54,12 @@ def run(work: Work) -> dict[str, Any]:
     }
     SpeedFolder(work.out).write_measurements(measurements)
     return {"p50": {arm.name: median(arm.latency) for arm in arms}}
+
+
+def differs(prompts: list[list[int]], base: list[list[int]]) -> bool:
+    """Whether enough prompts of an arm are others than those of the base."""
+    changed = sum(one != other for one, other in zip(prompts, base, strict=True))
+    return changed >= untested.MIN_COVERAGE * len(base)
 
 
 def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[list[list[int]], int]:

@@ -17,14 +17,20 @@ class RequestRates(TypedDict):
     """Whether the arm ranks choices and writes nothing."""
 
 
-class ArmSpeed(RequestRates):
+class LatencyFigures(TypedDict):
+    """Seconds of a request."""
+
+    p50: float
+    p95: float | None
+    """Null of fewer than 40 requests: there it would be hardly more than the slowest one."""
+    max: float
+
+
+class ArmSpeed(RequestRates, LatencyFigures):
     """One request at a time, greedy, the same number of new tokens for every arm; seconds, tokens and bytes."""
 
     prompt_tokens: float
     """Mean of a timed prompt."""
-    p50: float
-    """Median latency."""
-    p95: float
     weight_bytes: int
     peak_bytes: int | None
     """Of the longest request; null off CUDA."""

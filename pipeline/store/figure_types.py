@@ -5,7 +5,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from pipeline.store.folders import LivenessMeasures
 from pipeline.store.score_types import Interval
 
-PartName = Literal["format", "prompt", "learned"]
+PartName = Literal["constant", "format", "few-shot", "training"]
 Obstacle = Literal["different examples", "not a mean of examples"]
 
 
@@ -40,7 +40,7 @@ class Part(Gain):
     over: str
     """At the start of the step."""
     tried: Trial | None
-    """What the arm of this step scored over `over`; null for `learned`, and where there is no such arm."""
+    """What the arm of this step scored over `over`; null for `training`, and where there is no such arm."""
 
 
 class PartRow(Part):
@@ -72,7 +72,7 @@ class DecompositionRow(DecompositionFigures):
     """What a lift is made of, by the primary metric."""
 
     parts: list[PartRow]
-    """Format, prompt and learned: they sum to the lift."""
+    """Constant, format, few-shot and training: they sum to the lift."""
 
 
 class Divergence(Interval):
@@ -112,7 +112,7 @@ class TestedDifference(Interval):
 
 
 class SuiteFigures(TestedDifference):
-    """Tuned against base on one other-task suite, a score in 0..1 or a loss in nats per token; below zero, tuned is better."""
+    """Tuned against base on one other-task suite, a score in 0..1 or a loss in nats per token; tuned minus base."""
 
     kind: Literal["loss", "task"]
     """Loss on plain English, or score on another task."""
@@ -136,8 +136,10 @@ class Suite(SuiteFigures):
 
     suite: str
     """`paragraphs`, or the name of a task."""
+    constant: float | None
+    """Score of the best constant answer on the same examples; null for losses."""
     measurable: bool
-    """Whether the base has anything to lose: it scores more than the margin, or guesses better than evenly by more than that."""
+    """Whether the base has anything to lose: it beats the constant answer, or a uniform guess of tokens, by more than the margin."""
 
 
 class Suites(TypedDict):

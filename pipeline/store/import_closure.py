@@ -14,7 +14,13 @@ from pipeline.store.artifact import file_hash, json_sha256
 
 PACKAGE = Path(__file__).parents[1]
 IMPORT = re.compile(r"^[ \t]*(?:from (pipeline[\w.]*) import (\([^)]*\)|[^\n#]*)|import (pipeline[\w.]*))", re.MULTILINE)
-ROOMS_BY_NAME = {"scoring/right_answers.py": "metrics", "scoring/scoring.py": "metrics", "sandbox/sandbox.py": "sandbox"}
+ROOMS_BY_NAME = {
+    "scoring/right_answers.py": "metrics",
+    "scoring/constant_answers.py": "metrics",
+    "scoring/scoring.py": "metrics",
+    "scoring/gold_check.py": "metrics",
+    "sandbox/sandbox.py": "sandbox",
+}
 """A module that loads any module of a room by its name, and the room."""
 FILES_BY_NAME = {"data/task.py": "tasks"}
 """A module that loads one module of a room by a name that a job's parameters hold, and the room."""

@@ -1,14 +1,15 @@
 """Labels that are found."""
 
+import ast
 import re
+from contextlib import suppress
 
 from pipeline.metrics.base import MicroF1
 from pipeline.metrics.words import normalise, strip_wrappers
 
 BETWEEN = re.compile(r"[,;、，؛،\n]")
 BULLET = re.compile(r"^\s*[-*•·▪◦–]\s+")
-
-
+LIST = re.compile(r"\s*\[.*\]\s*\Z", re.DOTALL)
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
 
 
@@ -21,6 +22,16 @@ def without_numbers(text: str) -> str:
     return "\n".join(NUMBERED.sub("", line) for line in lines) if is_numbered else text
 
 
+def listed(text: str) -> list[str]:
+    """The entries of a text, which may be a list in JSON or Python."""
+    if LIST.match(text):
+        with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            entries = ast.literal_eval(text.strip())
+            if all(isinstance(entry, str | int | float) for entry in entries):
+                return [str(entry) for entry in entries]
+    return [BULLET.sub("", part) for part in BETWEEN.split(without_numbers(text))]
+
+
 class SetF1(MicroF1):
     """Micro F1 over labels that a text lists with commas, semicolons or line breaks between them, in any order; case, blanks, quotes aside.
 
@@ -28,5 +39,4 @@ class SetF1(MicroF1):
     """
 
     def items(self, text: str) -> set[tuple[str, str]]:
-        parts = (BULLET.sub("", part) for part in BETWEEN.split(without_numbers(text)))
-        return {("label", label) for part in parts if (label := normalise(strip_wrappers(part)))}
+        return {("label", label) for part in listed(text) if (label := normalise(strip_wrappers(part)))}

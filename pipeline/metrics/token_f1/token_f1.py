@@ -18,6 +18,7 @@ PUNCTUATION = regex.compile(
 
 class TokenF1(MeanMetric):
     """Mean F1 over the bags of words of prediction and reference, without case, punctuation and English articles.
+    A text of articles alone, such as the letter A of a multiple choice, keeps them.
 
     As the script of SQuAD 2.0, but that marks inside numbers and their minus count, and that every character is a word in a script
     without blanks. Where no words are left on one side the score is 1 if both texts have the same signs.
@@ -35,9 +36,10 @@ class TokenF1(MeanMetric):
 
 def words(text: str) -> list[str]:
     signed = SIGNED.sub(MINUS, spaced(text.lower()))
-    return ARTICLES.sub(" ", PUNCTUATION.sub("", signed)).replace(MINUS, "-").split()
+    plain = PUNCTUATION.sub("", signed).replace(MINUS, "-")
+    return ARTICLES.sub(" ", plain).split() or plain.split()
 
 
 def signs(text: str) -> str:
-    """All that stands in a text but articles and blanks."""
-    return "".join(ARTICLES.sub(" ", composed(text.lower())).split())
+    """All that stands in a text but blanks."""
+    return "".join(composed(text.lower()).split())

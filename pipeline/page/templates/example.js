@@ -1,6 +1,6 @@
 // One example: its prompt, its target, and what every arm said, side by side.
 const LONG = 1500;
-const FLAG_WORDS = { unparsed: "unreadable", truncated: "cut off", endless: "endless", empty: "empty", refused: "refused", hallucinated: "hallucinated" };
+const FLAG_WORDS = { unparsed: "unparsable", truncated: "truncated", endless: "repetition loop", empty: "empty", refused: "refused", hallucinated: "hallucinated" };
 
 function drawn(example, view) {
   const { cell, query } = view;
@@ -55,7 +55,7 @@ function said(group, example, view) {
   const box = element("section", { class: "side" },
     element("h4", null, title(group, view.cell.seeds), element("span", { class: shown }, right), ...flags),
     arm.text.trim() ? text(arm.text, view.query, changed) : element("p", { class: "text none" }, "(empty)"));
-  if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "read as: ", marked(arm.answer, view.query)));
+  if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "parsed as: ", marked(arm.answer, view.query)));
   return box;
 }
 

@@ -15,12 +15,12 @@ const FLAGS = [
   ["seeds", "seeds differ in score", (arms) => { const t = arms.filter((arm) => arm.name === "tuned"); return t.some((arm) => arm.score !== t[0].score); }],
 ];
 const ORDERS = [
-  ["", "as in the test set", null],
+  ["", "dataset order", null],
   ["gain", "largest gain first", (a, b) => b.gain - a.gain],
   ["loss", "largest loss first", (a, b) => a.gain - b.gain],
 ];
 // Beside the groups of graded scores, no group of its own: an example can be gained and low.
-const LOW = { value: "low", label: "both low", title: "Neither the base nor tuned (mean over seeds) reaches a score of 0.5" };
+const LOW = { value: "low", label: "both low", title: "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5" };
 const HALF = 0.5;
 const AGAINST = [["target", "the target"], ["base", "the base"], ["", "nothing"]];
 
@@ -59,7 +59,7 @@ function show() {
   const visible = state.shown.slice(first, first + PAGE);
   const view = { cell: state.cell, query: controls.query.value.trim(), against: checked("against")[0], arms: new Set(checked("arm")), linked: state.linked };
   rows.replaceChildren(...visible.map((example) => drawn(example, view)));
-  const said = visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.shown.length)}` : "No example fits.";
+  const said = visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.shown.length)}` : "No matching examples.";
   for (const place of ledger.querySelectorAll(".pager p")) place.textContent = state.note + said;
   for (const button of ledger.querySelectorAll("[data-step]")) {
     const to = state.page + Number(button.dataset.step);
@@ -72,7 +72,7 @@ function refresh() {
   state.page = 0;
   choose();
   const hidden = state.linked !== null && !state.shown.some((example) => example.id === state.linked);
-  state.note = hidden ? `The linked example ${state.linked} does not fit these filters. ` : "";
+  state.note = hidden ? `Linked example ${state.linked} is hidden by the current filters. ` : "";
   show();
 }
 
@@ -136,6 +136,21 @@ function linkTo(anchor) {
   row.classList.add("linked");
 }
 
+// What a link leads to is unfolded, and everything is on paper.
+function unfold() {
+  const row = document.getElementById(location.hash.slice(1));
+  const fold = row?.closest("details:not([open])");
+  if (!fold) return;
+  for (let outer = fold; outer; outer = outer.parentElement.closest("details")) outer.open = true;
+  row.scrollIntoView();
+}
+
+function unfoldForPrint() {
+  const closed = [...document.querySelectorAll("details.fold:not([open])")];
+  for (const fold of closed) fold.open = true;
+  window.addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; }, { once: true });
+}
+
 function listen() {
   let waiting = 0;
   const soon = (ms) => { clearTimeout(waiting); waiting = setTimeout(refresh, ms); };
@@ -170,6 +185,11 @@ function listen() {
 }
 
 async function start() {
+  window.addEventListener("beforeprint", unfoldForPrint);
+  window.addEventListener("hashchange", unfold);
+  unfold();
+  const fixed = document.getElementById("static");
+  if (fixed) fixed.hidden = true; // the list has all examples
   if (!cells.length) { document.documentElement.dataset.ready = "yes"; return; }
   ledger.hidden = false;
   controls.cell.append(...options(cells.map((cell) => [cell.cell, cell.label])));

@@ -1,0 +1,98 @@
+"""Declares the options that verbs of the command line share, and groups those that describe the machine and the run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.commands.run_log import Detail
+from pipeline.commands.verbs import usable_store
+from pipeline.engine import tracking
+from pipeline.machine import Machine, check_device_name
+
+
+def known_device(name: str) -> str:
+    """The name, if there is such a device; nothing is loaded to see it unless CUDA is asked for.
+
+    Raises:
+        MachineError: there is none.
+    """
+    check_device_name(name)
+    if name.startswith("cuda"):
+        Machine(name).torch_device()
+    return name
+
+
+RecipeArguments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECIPE [KEY=VALUE]...",
+        help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
+    ),
+]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.", callback=usable_store)]
+UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even if this machine has no sandbox for it.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
+Tokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Padded tokens in one training pass or generation batch; unset: by device. Another value rounds otherwise, so keep to one.",
+    ),
+]
+Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        help="Do not ask before a run of more than two hours, by estimate for this card. In a pipe such a run else exits with 2.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List cached jobs, too.")]
+GateFile = Annotated[
+    Path | None,
+    typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one is inconclusive."),
+]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run asks and prints."""
+
+    is_confirmed: bool = False
+    """Whether a run of hours is meant, so that nobody is asked."""
+    detail: Detail = "normal"
+
+
+def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
+    """The machine that the command-line options describe."""
+    return Machine(device, tokens, track)
+
+
+def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False) -> RunOptions:
+    """How a run asks and prints, by the command-line options."""
+    return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal")
+
+
+def with_options(name: str, factory: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options of `factory` instead of its parameter `name`. Typer reads options from the signature only."""
+    options = signature(factory).parameters
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        own = [parameter for parameter_name, parameter in signature(verb).parameters.items() if parameter_name != name]
+
+        @wraps(verb)
+        def command(**values: Any) -> None:
+            built = factory(**{option: values.pop(option) for option in options})
+            verb(**values, **{name: built})
+
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *options.values())]
+        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate

@@ -1,0 +1,70 @@
+"""Names likely causes of a failed fine-tune: unreadable answers, too few steps, a loss that did not fall, text that was destroyed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.measures.cell_types import ArmRow, CellRow
+from pipeline.measures.provenance_types import AdapterRow
+
+CauseKind = Literal["unparsed", "truncated", "endless", "few steps", "loss not falling"]
+LARGE_SHARE = 0.5
+"""From this share of unusable answers on, they explain a low score."""
+FEW_STEPS = 50
+"""Fewer optimizer steps than this seldom teach a format."""
+SMALL_FALL = 0.05
+"""A training loss that falls by less than this share has not fallen."""
+DESTROYED_NATS = 1.0
+"""A loss on plain English that rises by more nats per token than this: each token is on average e times less likely."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One likely cause with its figures."""
+
+    kind: CauseKind
+    value: float
+    """Answers, optimizer steps, or the last training loss."""
+    of: float = 0.0
+    """All answers, or the first training loss."""
+
+
+def causes(cell: CellRow, adapters: Mapping[str, AdapterRow]) -> tuple[Cause, ...]:
+    """The causes that the figures show, those of the answers first.
+
+    Args:
+        adapters: the trainings of the report, by short key.
+    """
+    trained = [adapters[key] for key in cell["adapters"] if key in adapters]
+    return (*of_answers(cell["arms"]), *of_training(trained))
+
+
+def of_answers(arms: Sequence[ArmRow]) -> list[Cause]:
+    counts = next((arm["counts"] for arm in arms if arm["name"] == "tuned"), None)
+    if not counts or not counts["n"]:
+        return []
+    shares: list[tuple[CauseKind, int]] = [
+        ("truncated", counts["truncated"]),
+        ("endless", counts["endless"]),
+        ("unparsed", counts["unparsed"]),
+    ]
+    return [Cause(kind, number, counts["n"]) for kind, number in shares if number > LARGE_SHARE * counts["n"]]
+
+
+def of_training(trained: Sequence[AdapterRow]) -> list[Cause]:
+    """Causes in the training of any seed, each kind once."""
+    by_kind: dict[CauseKind, Cause] = {}
+    for adapter in trained:
+        if adapter["steps"] < FEW_STEPS:
+            by_kind.setdefault("few steps", Cause("few steps", adapter["steps"]))
+        losses = [loss for _, loss in adapter["curve"]["train"]]
+        if len(losses) > 1 and min(losses[1:]) > (1 - SMALL_FALL) * losses[0]:
+            by_kind.setdefault("loss not falling", Cause("loss not falling", losses[-1], losses[0]))
+    return list(by_kind.values())
+
+
+def destroys_text(cell: CellRow) -> float | None:
+    """By how many nats per token the loss on plain English rose, if that destroys general text; else None, as where the base knew none."""
+    losses = [suite for suite in cell["forgetting"] if suite["kind"] == "loss" and suite["measurable"]]
+    rise = next((suite["difference"] for suite in losses if suite["low"] > 0), None)
+    return rise if rise is not None and rise > DESTROYED_NATS else None

@@ -1,0 +1,174 @@
+"""Puts the statements of an advice into sentences. They stand below the name of their task, so they do not repeat it."""
+
+from collections.abc import Callable, Mapping
+
+from pipeline.measures import constant_baseline, names
+from pipeline.measures.advice import Statement
+from pipeline.measures.cell_types import CellRow
+from pipeline.measures.claims import Claim
+from pipeline.measures.failure_causes import Cause
+from pipeline.page import fmt
+from pipeline.scoring.verdict import WORSE
+
+
+def change_of(claim: Claim | None) -> str:
+    """A claim's figure with its interval."""
+    return fmt.change(claim.value, claim.low, claim.high) if claim else ""
+
+
+def nothing_claimed(_: Statement, cell: CellRow) -> str:
+    return "Inconclusive: nothing was tested."
+
+
+def use_tuned(statement: Statement, cell: CellRow) -> str:
+    if is_lift(statement):
+        return f"Use the fine-tuned model: {change_of(statement.claim)} over the base. No other baseline was tested: {UNTESTED}."
+    return f"Use the fine-tuned model: {over_baseline(statement, cell)}."
+
+
+UNTESTED = "few-shot prompting or a constant answer may do as well"
+
+
+def is_lift(statement: Statement) -> bool:
+    return statement.claim is not None and statement.claim.kind == "lift"
+
+
+def over_baseline(statement: Statement, cell: CellRow) -> str:
+    """`+0.31 [0.27, 0.35] over the best baseline without training (the few-shot base, 0.40)`."""
+    if is_lift(statement):
+        return f"{change_of(statement.claim)} over the base"
+    return f"{change_of(statement.claim)} over the best baseline without training ({score_of(cell, statement.claim, statement.rival)})"
+
+
+def score_of(cell: CellRow, claim: Claim | None, arm: str) -> str:
+    """`the few-shot base, 0.40`."""
+    against = claim.against if claim else arm
+    return f"{names.arm(against, cell['constraint'])}, {fmt.number(constant_baseline.score(cell, against))}"
+
+
+def do_not_use(statement: Statement, cell: CellRow) -> str:
+    tuned = fmt.number(constant_baseline.score(cell, "tuned"))
+    if statement.claim and statement.claim.verdict == WORSE:
+        why = f"it scores {tuned}, below {score_of(cell, statement.claim, statement.rival)} ({change_of(statement.claim)})"
+    else:
+        constant = names.arm("constant", cell["constraint"])
+        why = f"it scores {tuned} and is not shown to beat {constant}{beside_constant(cell)}"
+    return f"Do not use this fine-tune: {why}.{cause_sentence(statement.causes)}"
+
+
+def beside_constant(cell: CellRow) -> str:
+    """The constant answer's score, and the interval that leaves open whether the fine-tuned model beats it."""
+    constant = cell["constant_answer"]
+    if constant is None:
+        return ""
+    score = fmt.number(constant["score"])
+    if constant["tuned_over"]:
+        over = constant["tuned_over"]
+        return f" ({score}; {fmt.change(over['lift'], over['low'], over['high'])} over it)"
+    own = constant_baseline.interval(cell, "tuned")
+    return f" ({score}; its own interval is [{own[0]:.2f}, {own[1]:.2f}])" if own else f" ({score})"
+
+
+def cause_sentence(causes: tuple[Cause, ...]) -> str:
+    if not causes:
+        return ""
+    return f" Likely {'cause' if len(causes) == 1 else 'causes'}: {'; '.join(CAUSES[cause.kind](cause) for cause in causes)}."
+
+
+CAUSES: Mapping[str, Callable[[Cause], str]] = {
+    "unparsed": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers are unparsable (check prompt and target)",
+    "truncated": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers are truncated (raise generate.max_new_tokens)",
+    "endless": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers end in a repetition loop",
+    "few steps": lambda cause: f"only {fmt.plural(int(cause.value), 'optimizer step')} (add training rows or epochs)",
+    "loss not falling": lambda cause: (
+        f"the training loss did not fall ({cause.of:.2f} to {cause.value:.2f}; change finetune.learning_rate)"
+    ),
+}
+
+
+def inconclusive(statement: Statement, cell: CellRow) -> str:
+    qualifier = " It does improve on the base alone." if statement.beats_base else ""
+    against = names.arm(statement.claim.against if statement.claim else statement.rival, cell["constraint"])
+    return (
+        f"Inconclusive: {over_baseline(statement, cell)}.{qualifier} "
+        f"There is no evidence that training pays off; {against} is the cheaper choice."
+    )
+
+
+def share_of_baseline(statement: Statement, cell: CellRow) -> str:
+    share = 100 * (statement.share or 0.0)
+    score = fmt.number(constant_baseline.score(cell, statement.rival))
+    rival = names.arm(statement.rival, cell["constraint"])
+    return f"{share:.0f} % of the lift over the base needs no training: {rival} already scores {score}."
+
+
+def text_destroyed(statement: Statement, _: CellRow) -> str:
+    rise = statement.figures[0] if statement.figures else 0.0
+    return f"The adapter destroys general text: the loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
+
+
+def seeds(statement: Statement, cell: CellRow) -> str:
+    if statement.share is None:
+        return "One training run: another seed may move this score by an unknown amount (add finetune.seeds)."
+    return f"Another seed may move this score by about {fmt.number(statement.share, 3)} (standard deviation of {len(cell['seeds'])} seeds)."
+
+
+def regressed(statement: Statement, _: CellRow) -> str:
+    claim = statement.claim
+    if claim is None:
+        return ""
+    by = f"{abs(claim.value):.3f}"  # a margin is 0.02
+    change = f"its loss is {by} nats/token higher" if claim.unit == "nats/token" else f"it scores {by} lower"
+    return f"Disable the adapter for {names.suite(statement.arm)}: {change} than the base there (margin {margin(claim)})."
+
+
+def inconclusive_on_suite(statement: Statement, _: CellRow) -> str:
+    what = "rise" if statement.claim and statement.claim.unit == "nats/token" else "drop"
+    suite = names.suite(statement.arm)
+    return (
+        f"Inconclusive on {suite}: a {what} of more than {margin(statement.claim)} cannot be ruled out. "
+        "Test it before using the adapter there."
+    )
+
+
+def margin(claim: Claim | None) -> str:
+    """The size of a margin with its unit: nats per token for a loss, none for a score."""
+    if claim is None or claim.margin is None:
+        return ""
+    return f"{abs(claim.margin):g}{' nats/token' if claim.unit == 'nats/token' else ''}"
+
+
+def hallucinates_more(statement: Statement, _: CellRow) -> str:
+    by = fmt.change(*statement.figures) if statement.figures else ""
+    return f"The fine-tuned model hallucinates more often than the base: {by} of its answers (exploratory)."
+
+
+def break_even(statement: Statement, cell: CellRow) -> str:
+    by = "by price" if statement.is_priced else "by machine time"
+    other = names.arm(statement.arm, cell["constraint"])
+    if statement.requests is None:
+        return f"Break-even: never; {by} the fine-tuned model is not cheaper than {other} at any number of requests."
+    return f"Break-even: {by} the fine-tuned model is cheaper than {other} from about {two_digits(statement.requests)} requests on."
+
+
+def two_digits(requests: int) -> str:
+    """Two digits: an estimate from measured speeds deserves no more."""
+    digits = max(0, len(str(requests)) - 2)
+    return f"{-(-requests // 10**digits) * 10**digits:,}"
+
+
+TEXTS: Mapping[str, Callable[[Statement, CellRow], str]] = {
+    "nothing claimed": nothing_claimed,
+    "use tuned": use_tuned,
+    "do not use": do_not_use,
+    "inconclusive": inconclusive,
+    "share of baseline": share_of_baseline,
+    "text destroyed": text_destroyed,
+    "seeds": seeds,
+    "regressed": regressed,
+    "inconclusive on suite": inconclusive_on_suite,
+    "hallucinates more": hallucinates_more,
+    "pays off": break_even,
+    "never pays off": break_even,
+}
+"""The sentence of every kind of statement."""

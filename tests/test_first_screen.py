@@ -1,0 +1,161 @@
+"""The first screen of the page: one row a task on one axis, names where they have room, and the set-up in a line."""
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pipeline.page import charts_scores, embedded_records, render, setup_section, static_examples
+from tests.report_inputs import BuiltReport, Chartless, Inputs, placeholder_charts
+
+ARMS = ("base_fewshot", "base_constrained", "constant")
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Chartless:
+    recipe = {"cost": {"gpu_hour": 1.5}, "finetune": {"seeds": [0, 1]}}
+    return Chartless(Inputs(tmp_path_factory.mktemp("first"), recipe, n=40, arms=ARMS, measured=True))
+
+
+def repeated(report: Row, times: int) -> Row:
+    """A report of so many tasks, whose training effects rise by a hundredth each."""
+    cells = [
+        json.loads(json.dumps(report["cells"][0])) | {"cell": f"cell{n:04}", "label": f"task {n}", "task": f"t{n}"} for n in range(times)
+    ]
+    for number, cell in enumerate(cells):
+        cell["headline"]["effect"] += number / 100
+    return {**report, "cells": cells}
+
+
+def texts(drawing: str, tag: str) -> list[str]:
+    return ["".join(part.itertext()) for part in ElementTree.fromstring(drawing).iter() if part.tag.endswith(f"}}{tag}")]
+
+
+def test_the_figure_stands_above_the_cards_and_tests_stand_last(report: Chartless) -> None:
+    order = [report.html.index(text) for text in ('id="scores"', 'class="setup"', 'class="cards"', '<section id="lifts">', 'id="claims"')]
+    assert order == sorted(order)
+    assert report.html.rindex("<section") == report.html.index('<section id="tests">')
+    fold = report.html.partition('<section id="tests">')[2].partition('id="claims"')[0]
+    assert '<details class="fold"><summary>Confirmatory tests' in fold
+
+
+def test_names_of_baselines_never_overlap_and_give_way_when_crowded() -> None:
+    rows = [{"cell": "a", "score": 0.5}]
+    crowd = [{"cell": "a", "label": f"baseline 0.{n}", "score": score} for n, score in enumerate((0.4, 0.41, 0.42, 0.43))]
+    charts_scores.place_labels(rows, crowd, lambda score: 600 * score, 600)
+    offsets = [tick["offset"] for tick in crowd if "offset" in tick]
+    assert offsets == list(charts_scores.LABEL_OFFSETS)
+    assert crowd[0]["offset"] == charts_scores.LABEL_OFFSETS[0], "the first, which is the best one, keeps its name"
+    apart = [{"cell": "a", "label": "base", "score": 0.1}, {"cell": "a", "label": "constant", "score": 0.9}]
+    charts_scores.place_labels(rows, apart, lambda score: 600 * score, 600)
+    assert [tick["offset"] for tick in apart] == [charts_scores.LABEL_OFFSETS[0]] * 2
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_many_tasks_come_by_effect_with_a_legend_for_names(report: Chartless, narrow: bool) -> None:
+    many = repeated(report.json, 31)
+    cells = charts_scores.by_effect(many)
+    assert [cell["label"] for cell in cells] == [f"task {n}" for n in range(30, -1, -1)]
+    drawing = charts_scores.score_plot(cells, narrow)
+    words = texts(drawing, "text")
+    assert [word for word in words if word.startswith("task ")] == [f"task {n}" for n in range(30, -1, -1)]
+    assert {"constant answer", "few-shot"} <= set(words)
+    (spoken,) = texts(drawing, "desc")
+    for cell in cells:
+        sentence = charts_scores.described(cell)
+        assert sentence in spoken
+        assert all(arm["label"] in sentence for arm in cell["arms"] if arm["name"] in ("base", *ARMS))
+
+
+def test_few_tasks_keep_the_order_of_the_recipe(report: Chartless) -> None:
+    assert [cell["label"] for cell in charts_scores.by_effect(repeated(report.json, 3))] == ["task 0", "task 1", "task 2"]
+
+
+def test_the_setup_says_what_was_trained(report: Chartless) -> None:
+    setup = report.json["setup"]
+    assert (setup["seeds"], setup["adapters"], setup["rank"], setup["alpha"]) == ([0, 1], 4, [16], [32.0])
+    assert setup["training_seconds"] == pytest.approx(sum(row["seconds"] for row in report.json["adapters"].values()))
+    assert setup["training_dollars"] == pytest.approx(1.5 * setup["training_seconds"] / 3600)
+    assert [row["task"] for row in setup["rows"]] == ["boolq", "titles"]
+    line = setup_section.strip(setup)
+    assert line.startswith("qwen2.5-1.5b, NF4 · LoRA rank 16, alpha 32, all-linear · ")
+    assert "seeds 0, 1 · NVIDIA T1: 4 adapters in " in line
+    assert line.endswith(f", ${setup['training_dollars']:.2f}")
+    assert line in report.html
+
+
+def test_rows_are_told_of_rows_available() -> None:
+    rows = [{"train": 2000, "train_available": 6000, "test": 500, "test_available": None}, {"train": 900, "train_available": 900}]
+    assert setup_section.rows_text({"rows": rows}, "train") == "900 to 2,000 of 900 to 6,000"
+    assert setup_section.rows_text({"rows": rows[:1]}, "test") == "500"
+
+
+def test_swept_settings_are_all_named(tmp_path: Path) -> None:
+    swept = Chartless(Inputs(tmp_path, {"tasks": ["boolq"], "sweep": {"finetune.rank": [4, 16]}}, n=12)).json["setup"]
+    assert (swept["rank"], swept["alpha"]) == ([4, 16], [8.0, 32.0])
+    assert "LoRA rank 4, 16, alpha 8, 32, all-linear" in setup_section.strip(swept)
+
+
+def test_navigation_has_the_words_of_the_headings(report: Chartless) -> None:
+    links = re.findall(r'<a href="#(\w+)">([^<]+)</a>', report.html.partition('<nav aria-label="Sections">')[2].partition("</nav>")[0])
+    headings = re.findall(r'<section id="(\w+)">\s*<h2>([^<]+)</h2>', report.html)
+    assert links == headings
+    assert links[0] == ("verdict", "Verdict")
+
+
+def test_a_page_without_claims_has_its_figure(report: Chartless) -> None:
+    bare = {**report.json, "rules": []}
+    assert '<section id="tests">' not in render.page(bare, {}, placeholder_charts(bare))
+
+
+def test_the_first_examples_that_changed_are_plain_html(tmp_path: Path) -> None:
+    """What got worse first; texts of models are escaped and shortened."""
+    texts = {number: {"prompt": f"<b>{number}</b> " + "word " * 100} for number in range(60)}
+    page = BuiltReport(Inputs(tmp_path, {"tasks": ["boolq"]}, n=60, texts=texts, gain=0.05))
+    rows = page.rows("cell0000.comparison", "examples.jsonl")
+    plain = page.html.partition('<div id="static"')[2].partition('</div>\n<div id="ledger"')[0]
+    expected = []
+    for sign in (-1, 1):
+        changed = [row for row in rows if sign * (row["tuned"][0]["scores"]["accuracy"] - row["base"]["scores"]["accuracy"]) > 0]
+        assert len(changed) > 2
+        expected += [row["id"] for row in changed[:5]]
+    assert re.findall(r'<th scope="row">([^<]+)</th>', plain) == expected
+    cells = re.findall(r'<td class="(?:n|value)">([^<]*)</td>', plain)
+    for row, start in zip([next(row for row in rows if row["id"] == name) for name in expected], range(0, len(cells), 5), strict=True):
+        score, _, target, base, tuned = cells[start : start + 5]
+        scores = [answer["scores"]["accuracy"] for answer in (row["base"], row["tuned"][0])]
+        assert [float(number) for number in score.split(" → ")] == scores
+        assert [html.unescape(text) for text in (target, base, tuned)] == [
+            " ".join(text.split()) for text in (row["target"], row["base"]["text"], row["tuned"][0]["text"])
+        ]
+    assert plain.index("that got worse") < plain.index("that improved")
+    assert "&lt;b&gt;" in plain
+    assert "<b>0</b>" not in plain
+    assert max(map(len, re.findall(r'<td class="value">([^<]*)</td>', plain))) < 2 * static_examples.MAX_LETTERS
+
+
+def test_many_tasks_have_few_static_examples(report: Chartless) -> None:
+    many = repeated(report.json, 31)
+    blocks = {cell["examples"]["file"]: embedded_records.pack(b"") for cell in many["cells"]}
+    row = {"id": "a", "prompt": "p", "target": "t", "base": {"text": "x", "scores": {"accuracy": 0.0}}}
+    row["tuned"] = [{"text": "y", "scores": {"accuracy": 1.0}}]
+    lines = "\n".join(json.dumps(row | {"id": str(number)}) for number in range(9))
+    blocks = dict.fromkeys(blocks, embedded_records.pack(lines.encode()))
+    chosen = static_examples.section(many, blocks)
+    assert [len(part["improved"]) for part in chosen] == [1] * 31
+
+
+def test_no_page_and_no_report_holds_a_folder_of_the_machine(tmp_path: Path) -> None:
+    data = {"train": "/home/ann/private/a.jsonl", "heldout": "sub/b.jsonl"}
+    task = {"name": "teams", "data": data, "prompt": "{text}", "target": "{team}", "metrics": ["accuracy"]}
+    page = BuiltReport(Inputs(tmp_path, {"tasks": [task]}, n=12))
+    files = [file.read_text("utf-8") for file in page.work.out.rglob("*") if file.suffix in (".json", ".html", ".md")]
+    assert len(files) > 3
+    assert not any("private" in text for text in files)
+    shortened = page.json["recipe"]["tasks"][0]["data"]
+    assert (shortened["train"], shortened["heldout"]) == ("a.jsonl", "sub/b.jsonl")

@@ -1,0 +1,108 @@
+"""Planted cases with a known truth: every surface opens with the same recommendation, and it is the right one."""
+
+import io
+import re
+from functools import cache
+
+import pytest
+from rich.console import Console
+
+from pipeline.commands import gate, report_table
+from tests import report_answers
+from tests.report_inputs import BuiltReport, Inputs
+
+N = 60
+EXAMPLES = report_answers.examples("boolq", N)
+
+
+def texts(base, tuned):
+    """By example number, what both arms answer.
+
+    Args:
+        base, tuned: functions of (number, target).
+    """
+    return {number: {"base": base(number, row.target), "tuned": tuned(number, row.target)} for number, row in enumerate(EXAMPLES)}
+
+
+def right_on(share):
+    """An arm that is right on this share of the examples and wrong on the others."""
+    return lambda number, target: (
+        target if number % 10 < 10 * share else next(choice for choice in report_answers.CHOICES if choice != target)
+    )
+
+
+def always(text):
+    return lambda number, target: text
+
+
+CASES = {
+    "failed": {"texts": texts(right_on(0.5), always("qqq")), "steps": 4},
+    "constant": {"texts": texts(always("qqq"), always("{most common}"))},
+    "format": {"texts": texts(always("qqq"), right_on(0.5))},
+    "improved": {"texts": texts(right_on(0.3), right_on(0.9))},
+    "destroyed": {"texts": texts(right_on(0.3), right_on(0.9)), "loss_rise": 8.1, "measured": True},
+}
+
+
+@cache
+def most_common():
+    """The target that scores best on the training examples."""
+    train = [row.target for row in report_answers.examples("boolq", 600, "train")]
+    return max(report_answers.CHOICES, key=train.count)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The report of a case, built once."""
+
+    @cache
+    def build(case, seeds=(0,)):
+        fields = dict(CASES[case])
+        fields["texts"] = {
+            number: {arm: text.replace("{most common}", most_common()) for arm, text in row.items()}
+            for number, row in fields["texts"].items()
+        }
+        recipe = {"tasks": ["boolq"], "finetune": {"seeds": seeds}, "general": {"suites": ["paragraphs"]}}
+        return BuiltReport(Inputs(tmp_path_factory.mktemp(case), recipe, n=N, arms=("base_fewshot", "constant"), **fields))
+
+    return build
+
+
+def surfaces(report):
+    """By surface, its text with all white space folded."""
+    console = Console(width=80, file=io.StringIO())
+    console.print(report_table.summary(report.json))
+    (card,) = (report.work.out / "cards").glob("*/README.md")
+    page = re.sub(r"<[^>]+>", "", report.html.split("<main>")[1].split('id="lifts"')[0])
+    by_name = {
+        "page": page.replace("−", "-"),
+        "report.md": report.md.replace("\\", ""),
+        "terminal": console.file.getvalue(),
+        "model card": card.read_text("utf-8").replace("\\", ""),
+        "gate": gate.headlines_of(report.json)[0]["text"],
+    }
+    return {name: " ".join(text.split()) for name, text in by_name.items()}
+
+
+@pytest.mark.parametrize(
+    ("case", "verdict", "use", "words"),
+    [
+        ("failed", "worse", "base", r"Do not use this fine-tune: it scores 0\.00, below the base, 0\.50 \(-0\.50 \[[^]]+\]\)\. "
+         r"Likely causes: "
+         r"60 of 60 answers are unparsable \(check prompt and target\); only 4 optimizer steps \(add training rows or epochs\)\."),
+        ("constant", "worse|inconclusive", "constant|base_fewshot", r"Do not use this fine-tune: it scores 0\.\d\d"),
+        ("format", "inconclusive", "inconclusive", r"Inconclusive: \+0\.\d+ \[[^]]+\] over the best baseline without training "
+         r"\(the few-shot base, 0\.\d\d\)\. It does improve on the base alone\. There is no evidence that training pays off; "
+         r"the few-shot base is the cheaper choice\."),
+        ("improved", "improved", "tuned", r"Use the fine-tuned model: \+0\.\d+ \[[^]]+\] over the best baseline without training"),
+        ("destroyed", "improved", "tuned", r"adapter destroys general text: .*8\.1 nats/token"),
+    ],
+)  # fmt: skip
+def test_every_surface_says_the_same_truth(built, case, verdict, use, words):
+    report = built(case)
+    (advised,) = report.json["advice"]
+    assert re.fullmatch(verdict, advised["verdict"])
+    assert re.fullmatch(use, advised["use"])
+    for surface, text in surfaces(report).items():
+        if (surface, case) != ("gate", "destroyed"):
+            assert re.search(words, text), (surface, text[:1500])
