@@ -168,7 +168,7 @@ def constants_of(task: str) -> str:
     if not answers:
         return "What a constant answer scores on these rows is not known."
     scores = ", ".join(f"{constant.answer} {paper_digits(constant.score)}" for constant in answers)
-    return f"An answer that is always the same scores: {scores}. A score that equals one of them has learned nothing."
+    return f"A constant answer scores: {scores}. A score that equals one of them has learned nothing."
 
 
 def mean(values: Iterable[float]) -> float:

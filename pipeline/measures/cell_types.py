@@ -26,7 +26,7 @@ class MetricScore(PartialInterval):
 
 
 class PromptAdditions(TypedDict):
-    """What an arm's prompts hold besides the question: worked examples, or the keys of the answer."""
+    """What an arm's prompts hold besides the question: few-shot examples, or the keys of the answer."""
 
     sentence: str
     """In words."""

@@ -103,7 +103,7 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
     most = max(counts, default=0)
     if shrunk:
         why = "there are no more" if len(shots.train) <= fewest else "no more fit"
-        say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} worked examples, the fewest {fewest}: {why}")
+        say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} few-shot examples, the fewest {fewest}: {why}")
     separator = shots.stop if most else ""  # without examples in any prompt, answers end as the base's do
     number = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "without_shots": counts.count(0)}
     facts = {**number, "separator": separator}

@@ -81,7 +81,7 @@ CountsByArm = ByArm[AnswerCounts]
 
 
 class ConstantScore(TypedDict):
-    """What an answer that is always the same scores."""
+    """What a constant answer scores."""
 
     answer: str
     score: float
