@@ -123,7 +123,7 @@ ROWS = (
     ArmSpec("base", "base", "the base", "The quantized base with the question alone as its prompt.", "base", short="base"),
     ArmSpec(
         "base_fewshot",
-        "base, few-shot",
+        "few-shot base",
         "the few-shot base",
         "The same base with examples from the training part in its prompt.",
         "base, helped",
@@ -146,8 +146,8 @@ ROWS = (
         step="format",
         short="constrained",
         by_constraint={
-            "choices": ("base, ranked choices", "the base with ranked choices", "ranked"),
-            "keys": ("base, keys in prompt", "the base with keys in its prompt", "keys"),
+            "choices": ("ranked choices (base)", "the base with ranked choices", "ranked"),
+            "keys": ("keys in prompt (base)", "the base with keys in its prompt", "keys"),
         },
     ),
     ArmSpec(
@@ -165,8 +165,8 @@ ROWS = (
         "The fine-tuned model with its answer restricted in the same way.",
         "tuned",
         by_constraint={
-            "choices": ("fine-tuned, ranked choices", "the fine-tuned model with ranked choices", "ranked, tuned"),
-            "keys": ("fine-tuned, keys in prompt", "the fine-tuned model with keys in its prompt", "keys, tuned"),
+            "choices": ("ranked choices (fine-tuned)", "the fine-tuned model with ranked choices", "ranked, tuned"),
+            "keys": ("keys in prompt (fine-tuned)", "the fine-tuned model with keys in its prompt", "keys, tuned"),
         },
         params=constrain,
         adapter="tuned",

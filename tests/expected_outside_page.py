@@ -204,7 +204,7 @@ def flips(report: Row) -> list[Shown]:
         )
         for cell in report["cells"]
         for suite in cell["forgetting"]
-        for words, kind in (("got worse", "broken"), ("improved", "fixed"))
+        for words, kind in (("got worse", "broken"), ("got better", "fixed"))
         if suite[kind]
     ]
 

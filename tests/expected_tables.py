@@ -266,7 +266,7 @@ def elsewhere(report: Row) -> Tables:
             flips = suite["flips"]
             both = shows("{n}, {n}", flips["fixed"], flips["broken"])
             suites.append(row | {"Fixed, broken": both if suite["kind"] == "task" else ""})
-            for kind, rows in (("got worse", suite["broken"]), ("improved", suite["fixed"])):
+            for kind, rows in (("got worse", suite["broken"]), ("got better", suite["fixed"])):
                 tables[f"{suite['label']} examples that {kind} with the {cell['label']} adapter"] = [flipped(example) for example in rows]
     return tables
 

@@ -221,13 +221,31 @@ def test_a_loss_falls_by_more_than_five_percent_at_any_step(losses, falls):
     assert (failure_causes.of_training(trained) == []) == falls
 
 
+def test_a_base_that_cannot_be_parsed_is_named(monkeypatch):
+    measured = cell()
+    measured["arms"][0]["counts"] = {"n": 60, "unparsed": 31, "truncated": 0, "endless": 0}
+    (row,), _ = advise([measured], effects("improved", "improved"))
+    by_kind = {sentence["kind"]: sentence["text"] for sentence in row["sentences"]}
+    expected = "31 of 60 answers of the base are unparsable, so part of the lift over it is output format."
+    assert by_kind["base unparsable"] == expected
+    measured["arms"][0]["counts"]["unparsed"] = 30
+    (row,), _ = advise([measured], effects("improved", "improved"))
+    assert "base unparsable" not in {sentence["kind"] for sentence in row["sentences"]}
+
+
+def test_an_adapter_that_is_worse_elsewhere_is_for_its_task_only():
+    limited = [*effects("improved", "improved"), claim("non-inferiority", "regressed", "boolq")]
+    assert sentences(limited)[1]["use tuned"].startswith("Use the fine-tuned model on this task only: +0.30")
+    assert sentences(effects("improved", "improved"))[1]["use tuned"].startswith("Use the fine-tuned model: +0.30")
+
+
 def test_the_share_that_needs_no_training_is_said_where_it_is_large(monkeypatch):
     text = sentences(effects("improved", "improved"))[1]["share of baseline"]
     assert text == "40 % of the lift over the base needs no training: the few-shot base already scores 0.40."
     monkeypatch.setitem(SCORES, "base_fewshot", 0.3)
     assert "share of baseline" not in sentences(effects("improved", "improved"))[1]  # 20 %
     monkeypatch.setitem(SCORES, "base_fewshot", 0.9)
-    assert sentences(effects("improved", "worse"))[1]["share of baseline"].startswith("100 % of the lift")  # never more
+    assert "share of baseline" not in sentences(effects("improved", "worse"))[1]  # training lost what the baseline had
     monkeypatch.setitem(SCORES, "tuned", 0.2)
     assert "share of baseline" not in sentences(effects("worse", "worse"))[1]  # there is no lift
     assert "share of baseline" not in sentences(EFFECT_ON_BASE, cheap=None)[1]

@@ -107,8 +107,8 @@ def test_a_task_of_programs_has_no_constant_answer(runs_programs):
 @pytest.mark.parametrize(
     ("name", "choices", "keys", "free"),
     [
-        ("base_constrained", "base, ranked choices", "base, keys in prompt", "base, constrained"),
-        ("base_constrained_raw", "base, ranked choices, total", "base, keys in prompt, total", "base, constrained, total"),
+        ("base_constrained", "ranked choices (base)", "keys in prompt (base)", "base, constrained"),
+        ("base_constrained_raw", "ranked choices (base), total", "keys in prompt (base), total", "base, constrained, total"),
         ("constant", "majority class", "constant answer", "constant answer"),
         ("tuned", "fine-tuned", "fine-tuned", "fine-tuned"),
     ],

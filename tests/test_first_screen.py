@@ -133,7 +133,7 @@ def test_the_first_examples_that_changed_are_plain_html(tmp_path: Path) -> None:
         assert [html.unescape(text) for text in (target, base, tuned)] == [
             " ".join(text.split()) for text in (row["target"], row["base"]["text"], row["tuned"][0]["text"])
         ]
-    assert plain.index("that got worse") < plain.index("that improved")
+    assert plain.index("that got worse") < plain.index("that got better")
     assert "&lt;b&gt;" in plain
     assert "<b>0</b>" not in plain
     assert max(map(len, re.findall(r'<td class="value">([^<]*)</td>', plain))) < 2 * static_examples.MAX_LETTERS
@@ -147,7 +147,7 @@ def test_many_tasks_have_few_static_examples(report: Chartless) -> None:
     lines = "\n".join(json.dumps(row | {"id": str(number)}) for number in range(9))
     blocks = dict.fromkeys(blocks, embedded_records.pack(lines.encode()))
     chosen = static_examples.section(many, blocks)
-    assert [len(part["improved"]) for part in chosen] == [1] * 31
+    assert [len(part["fixed"]) for part in chosen] == [1] * 31
 
 
 def test_no_page_and_no_report_holds_a_folder_of_the_machine(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ RECIPE = {
     "references": [{"name": "gpt-x", "endpoint": "http://localhost/v1", "model": "gpt", "price": {"input": 2.5, "output": 10.0}}],
     "cost": {"gpu_hour": 1.2},
 }
-SHOWN = ("Target", "base", "fine-tuned", "base, few-shot", "base, ranked choices", "gpt-x", "placebo: shuffled answers")
+SHOWN = ("Target", "base", "fine-tuned", "few-shot base", "ranked choices (base)", "gpt-x", "placebo: shuffled answers")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LOOKS = [("light", "light", DESK), ("dark", "dark", DESK), ("narrow", "light", PHONE), ("narrow-dark", "dark", PHONE)]
 

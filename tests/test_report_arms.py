@@ -203,7 +203,7 @@ def test_the_page_follows_from_the_answers(full: BuiltReport) -> None:
 def test_a_missing_arm_says_why(full: BuiltReport, plain: BuiltReport) -> None:
     assert full.json["cells"][0]["absent"] == []
     assert plain.json["cells"][0]["absent"] == [{"arm": "base_constrained", "why": "free text"}]
-    assert "Not tested: base, ranked choices (free text)." in plain.html
+    assert "Not tested: ranked choices (base) (free text)." in plain.html
 
 
 def test_suites_stand_with_margin_flips_and_verdict(full: BuiltReport) -> None:
@@ -323,7 +323,7 @@ def test_times_have_two_digits_and_no_bare_point(seconds: float | None, text: st
 @pytest.mark.parametrize(
     ("name", "label"),
     [
-        ("base_fewshot", "base, few-shot"),
+        ("base_fewshot", "few-shot base"),
         ("tuned_constrained_raw", "fine-tuned, constrained, total"),
         ("reference.a", "a"),
         ("new_arm", "new arm"),

@@ -111,7 +111,7 @@ def test_losses_have_their_unit(swept: BuiltReport) -> None:
 
 def test_names_in_the_cost_chart_cover_no_point() -> None:
     """As in the quickstart, where the few-shot base lay left of the base and its name ran over it."""
-    spots, labels = [(164.6, 204.7), (94.3, 217.7), (267.0, 13.3)], ["base", "base, few-shot", "tuned"]
+    spots, labels = [(164.6, 204.7), (94.3, 217.7), (267.0, 13.3)], ["base", "few-shot base", "tuned"]
     placed = charts_arms.label_positions(spots, labels)
     assert (placed[0], placed[2]) == (charts_arms.LABEL_POSITIONS[0],) * 2
     boxes = [charts_arms.label_box(*spot, label, side) for spot, label, side in zip(spots, labels, placed, strict=True)]
@@ -123,7 +123,7 @@ def test_names_in_the_cost_chart_cover_no_point() -> None:
 
 
 def test_every_name_of_the_cost_chart_stands_once_and_lines_lead_to_the_far_ones() -> None:
-    names = ["base", "base, few-shot", "tuned", "base, constrained", "merged", "unrelated"]
+    names = ["base", "few-shot base", "tuned", "base, constrained", "merged", "unrelated"]
     points = zip(names, [0.5] * 5 + [0.1], [1.0, 1.02, 1.04, 1.06, 1.1, 0.5], strict=True)
     rows = [
         {"name": name, "score": score, "cost": cost, "unit": "dollars", "colour_group": "base", "description": name}

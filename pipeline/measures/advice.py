@@ -6,7 +6,7 @@ everything else is marked exploratory.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.measures import constant_baseline, failure_causes
 from pipeline.measures.cell_types import CellRow
@@ -45,6 +45,8 @@ class Statement:
     """Whether the fine-tuned model is shown to improve on the base, though not on the best baseline."""
     causes: tuple[Cause, ...] = ()
     """Likely causes of a failure."""
+    is_limited: bool = False
+    """Whether the fine-tuned model is shown to be worse elsewhere, so that it is for this task only."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,11 @@ def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, Ada
     effect = decisive.verdict or INCONCLUSIVE if decisive else INCONCLUSIVE
     headline = headline_statement(cell, claims, adapters)
     use = {"use tuned": "tuned", "do not use": headline.rival}.get(headline.kind, INCONCLUSIVE)
-    statements = [headline, *share_of_baseline(cell), *destroyed_text(cell), *seed_statement(cell)]
-    statements += [*caveat_statements(cell, claims, use), *break_even_statements(cell, use)]
+    destroyed, caveats = destroyed_text(cell), caveat_statements(cell, claims, use)
+    is_worse_elsewhere = bool(destroyed) or any(caveat.kind == REGRESSED for caveat in caveats)
+    headline = replace(headline, is_limited=is_worse_elsewhere)
+    statements = [headline, *share_of_baseline(cell), *unparsable_base(cell), *destroyed, *seed_statement(cell)]
+    statements += [*caveats, *break_even_statements(cell, use)]
     return Advice(cell["cell"], cell["task"], cell["label"], use, effect, tuple(statements))
 
 
@@ -116,8 +121,16 @@ def share_of_baseline(cell: CellRow) -> list[Statement]:
     """The share of the lift over the base that the best baseline reaches without training, if that is large."""
     rival = best_baseline(cell)
     base, best, tuned = (constant_baseline.score(cell, arm) for arm in ("base", rival, "tuned"))
-    share = min(1.0, (best - base) / (tuned - base)) if tuned > base else 0.0
+    share = (best - base) / (tuned - base) if tuned > best else 0.0  # a fine-tune that gains nothing over it has no lift to explain
     return [Statement("share of baseline", Evidence("parts", cell["cell"]), rival=rival, share=share)] if share >= LARGE_SHARE else []
+
+
+def unparsable_base(cell: CellRow) -> list[Statement]:
+    """That most answers of the base could not be parsed, so that a lift over it is partly one of format."""
+    counts = next((arm["counts"] for arm in cell["arms"] if arm["name"] == "base"), None)
+    if not counts or counts["unparsed"] <= failure_causes.LARGE_SHARE * counts["n"]:
+        return []
+    return [Statement("base unparsable", Evidence("arms", cell["cell"]), figures=(counts["unparsed"], None, counts["n"]))]
 
 
 def destroyed_text(cell: CellRow) -> list[Statement]:

@@ -20,6 +20,7 @@ StatementKind = Literal[
     "do not use",
     "inconclusive",
     "share of baseline",
+    "base unparsable",
     "text destroyed",
     "seeds",
     "regressed",

@@ -204,7 +204,7 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if single:
         sentences.append(
-            f"One training seed for {fmt.plural(len(single), 'comparison')} of {len(cells)}: "
+            f"One training seed{'' if len(single) == len(cells) else f' for {len(single)} of {len(cells)} comparisons'}: "
             "intervals reflect test-set sampling only, not run-to-run variance."
         )
     if len(single) < len(cells):

@@ -22,8 +22,12 @@ def nothing_claimed(_: Statement, cell: CellRow) -> str:
 
 def use_tuned(statement: Statement, cell: CellRow) -> str:
     if is_lift(statement):
-        return f"Use the fine-tuned model: {change_of(statement.claim)} over the base. No other baseline was tested: {UNTESTED}."
-    return f"Use the fine-tuned model: {over_baseline(statement, cell)}."
+        return f"{opening(statement)}: {change_of(statement.claim)} over the base. No other baseline was tested: {UNTESTED}."
+    return f"{opening(statement)}: {over_baseline(statement, cell)}."
+
+
+def opening(statement: Statement) -> str:
+    return f"Use the fine-tuned model{' on this task only' if statement.is_limited else ''}"
 
 
 UNTESTED = "few-shot prompting or a constant answer may do as well"
@@ -102,6 +106,11 @@ def share_of_baseline(statement: Statement, cell: CellRow) -> str:
     return f"{share:.0f} % of the lift over the base needs no training: {rival} already scores {score}."
 
 
+def base_unparsable(statement: Statement, cell: CellRow) -> str:
+    number, _, answers = statement.figures or (0, None, 0)
+    return f"{number:,.0f} of {answers or 0:,.0f} answers of the base are unparsable, so part of the lift over it is output format."
+
+
 def text_destroyed(statement: Statement, _: CellRow) -> str:
     rise = statement.figures[0] if statement.figures else 0.0
     return f"The adapter destroys general text: the loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
@@ -163,6 +172,7 @@ TEXTS: Mapping[str, Callable[[Statement, CellRow], str]] = {
     "do not use": do_not_use,
     "inconclusive": inconclusive,
     "share of baseline": share_of_baseline,
+    "base unparsable": base_unparsable,
     "text destroyed": text_destroyed,
     "seeds": seeds,
     "regressed": regressed,

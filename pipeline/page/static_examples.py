@@ -32,8 +32,8 @@ class StaticExample(TypedDict):
 
 class StaticExamples(TypedDict):
     cell: CellRow
-    worse: list[StaticExample]
-    improved: list[StaticExample]
+    broken: list[StaticExample]
+    fixed: list[StaticExample]
 
 
 def section(report: Report, blocks: Mapping[str, str]) -> list[StaticExamples]:
@@ -51,15 +51,15 @@ def section(report: Report, blocks: Mapping[str, str]) -> list[StaticExamples]:
 def changed(cell: CellRow, block: str, most: int) -> StaticExamples:
     """The first examples of a cell that got worse, and the first that improved; most: of each."""
     metric = cell["comparisons"][0]["metric"]
-    chosen: StaticExamples = {"cell": cell, "worse": [], "improved": []}
+    chosen: StaticExamples = {"cell": cell, "broken": [], "fixed": []}
     lines = embedded_records.unpack(block, MAX_BYTES).decode().split("\n")  # not splitlines: texts may hold other line ends
     for row in map(json.loads, filter(None, lines)):
         base = float(row["base"]["scores"][metric])
         tuned = sum(float(arm["scores"][metric]) for arm in row["tuned"]) / len(row["tuned"])
-        group = chosen["improved"] if tuned > base else chosen["worse"]
+        group = chosen["fixed"] if tuned > base else chosen["broken"]
         if abs(tuned - base) > TIE and len(group) < most:
             group.append(static_example(row, base, tuned))
-        if len(chosen["worse"]) == len(chosen["improved"]) == most:
+        if len(chosen["broken"]) == len(chosen["fixed"]) == most:
             break
     return chosen
 

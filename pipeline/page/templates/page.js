@@ -80,7 +80,7 @@ function pills(name, kind, list, place) {
   return list.map(([value, label, on]) => {
     const input = element("input", { type: kind, name, value });
     input.defaultChecked = on; // what form.reset() comes back to
-    return element("label", { class: "pill" }, input, element("span", null, label, ...(place ? [element("b")] : [])));
+    return element("label", { class: "pill" }, input, element("span", null, label, ...(place ? [" ", element("b")] : [])));
   });
 }
 
