@@ -101,3 +101,10 @@ def test_annotated_answers_decide_where_the_metric_reads_them():
     rows = [Example(f"e{n}", "?", target, (), extra={"tests": json.dumps([[target], ["4"]])}) for n, target in enumerate(["5", "4", "6"])]
     assert best("drop_em", rows)["answer"] == "4"
     assert best("drop_em", examples(["5", "4"])) is None  # without annotations nothing can be scored
+
+
+def test_a_majority_class_is_that_of_all_examples():
+    """Among the first ones another class leads."""
+    first = constant_answers.MAX_EXAMPLES
+    rows = examples(["yes"] * (first - 200) + ["no"] * 200 + ["no"] * first, ("yes", "no"))
+    assert best("accuracy", rows)["answer"] == "no"

@@ -17,7 +17,9 @@ LARGEST_SET = 100
 MAX_CANDIDATES = 10
 """Constant answers that are tried where the set of answers is open."""
 MAX_EXAMPLES = 500
-"""Training examples that the constant answer of an open set is chosen on."""
+"""Examples that the constant answer of an open set is chosen on."""
+MAX_PAIRS = 50_000
+"""Candidates times examples for a closed set: its answers are often about as common, so few examples may name the wrong one."""
 
 
 def answers(examples: list[Example]) -> list[str]:
@@ -57,7 +59,9 @@ def scores(metric: "Metric", tried: list[str], examples: list[Example], parse: A
 
 def best(metric: "Metric", examples: list[Example], parse: AnswerParser) -> ConstantScore | None:
     """The constant answer with the highest score on these examples; None if the metric runs programs or there is no example."""
-    return next(iter(scores(metric, candidates(examples), examples[:MAX_EXAMPLES], parse)), None)
+    tried = candidates(examples)
+    limit = max(MAX_EXAMPLES, MAX_PAIRS // len(tried)) if answers(examples) else MAX_EXAMPLES
+    return next(iter(scores(metric, tried, examples[:limit], parse)), None)
 
 
 def best_text(name: str, options: dict[str, Any], examples: list[Example], parse: AnswerParser) -> str:
