@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import gate, report_table
-from tests import report_answers
-from tests.report_inputs import BuiltReport, Inputs
+from pipeline.store.records import Prediction
+from tests import report_answers, report_measures
+from tests.report_inputs import BuiltReport, Chartless, Inputs
 
 N = 60
 EXAMPLES = report_answers.examples("boolq", N)
@@ -106,3 +107,14 @@ def test_every_surface_says_the_same_truth(built, case, verdict, use, words):
     for surface, text in surfaces(report).items():
         if (surface, case) != ("gate", "destroyed"):
             assert re.search(words, text), (surface, text[:1500])
+
+
+def test_a_few_suites_that_are_not_testable_are_linked_without_a_claim(tmp_path, monkeypatch):
+    """Words with a few links have a number for each; here two suites on which neither arm can be parsed."""
+    nothing = [Prediction(example.id, "qqq", 1, "eos") for example in report_measures.other_task()]
+    monkeypatch.setattr(report_measures, "other_answers", lambda broken, fixed: {"base": nothing, "tuned": nothing})
+    recipe = {"tasks": ["boolq", "titles"], "general": {"suites": [report_measures.OTHER_TASK]}}
+    report = Chartless(Inputs(tmp_path, recipe, n=20, arms=("constant",), measured=True))
+    (sentence,) = [row for row in report.json["summary"] if "not testable" in row["text"]]
+    assert sentence["text"] == "On other tasks: 2 not testable."
+    assert re.findall(r'<a class="why" href="(#[^"]+)">\d</a>', report.html) == sentence["evidence"]
