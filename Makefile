@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup plan finetune compare sweep report check test test-gpu bench bench-gpu base-model docs freeze lock clean
+.PHONY: help setup plan finetune compare sweep report lint check test test-gpu bench bench-gpu base-model docs freeze lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,11 +35,13 @@ sweep: $(READY) ## the same for a recipe with a sweep
 report: $(READY) ## print the report again
 	@$(BIN)/loralift report $(RECIPE) $(ARGS)
 
-check: $(READY) ## ruff, mypy, everything shipped loads, fast tests
+lint: $(READY) ## ruff, mypy, everything shipped loads
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/loralift check
+
+check: lint ## the same, and the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
 test: $(READY) ## all tests, with coverage
