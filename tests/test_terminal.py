@@ -214,8 +214,8 @@ def test_ctrl_c_in_the_first_seconds_is_a_line(tmp_path, seconds):
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    if "site" in errors and "Interrupted" not in errors:
-        pytest.skip("Python itself had not started yet")
+    if process.returncode and "in main" not in errors and "Interrupted" not in errors:
+        pytest.skip("Python had not come to our code yet")
     assert process.returncode in (0, 130)
     assert "Traceback" not in errors
     assert "Aborted" not in errors
