@@ -38,14 +38,21 @@ SST2 = {
 def check_arms(report):
     """All default arms and measures are there for both tasks, and the parts of the lift sum to it."""
     free, closed = report["cells"]
-    assert [arm["name"] for arm in free["arms"]] == ["base", "base_fewshot", "tuned"]
-    assert [arm["name"] for arm in closed["arms"]] == ["base", "base_fewshot", "base_constrained", "base_constrained_raw", "tuned"]
+    assert [arm["name"] for arm in free["arms"]] == ["base", "base_fewshot", "tuned", "constant"]
+    assert [arm["name"] for arm in closed["arms"]] == [
+        "base",
+        "base_fewshot",
+        "base_constrained",
+        "base_constrained_raw",
+        "tuned",
+        "constant",
+    ]
     assert [gone["arm"] for gone in free["absent"]] == ["base_constrained"]
     for cell, other in ((free, "glue_sst2"), (closed, "e2e_nlg")):
         parts = cell["decomposition"]["parts"]
         assert sum(part["value"] for part in parts) == pytest.approx(cell["comparisons"][0]["lift"], abs=1e-12)
         assert [suite["suite"] for suite in cell["forgetting"]] == ["paragraphs", other]
-        assert all(arm["relevance"]["n"] == 200 for arm in cell["arms"] if not arm["name"].endswith("_raw"))
+        assert all(arm["relevance"]["n"] == 200 for arm in cell["arms"] if arm["name"] != "constant" and not arm["name"].endswith("_raw"))
         summary = {arm["name"]: [arm["score"], arm["counts"]["unparsed"], arm["relevance"]] for arm in cell["arms"]}
         print(json.dumps({cell["task"]: [parts, cell["forgetting"][0]["difference"], summary]}))
 
