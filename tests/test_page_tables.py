@@ -214,6 +214,13 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         assert any(size.fits(sentence.strip(".")) for text in tops for sentence in text.split(". "))
 
 
+@pytest.mark.parametrize(("correction", "is_corrected"), [("holm", True), ("none", False)])
+def test_no_table_calls_a_verdict_corrected_that_is_not(reports: dict[str, Row], correction: str, is_corrected: bool) -> None:
+    report = reports["two"] | {"correction": correction}
+    captions = [table.caption for table in Page(render.page(report, {}, placeholder_charts(report))).tables]
+    assert ["Holm-corrected" in caption for caption in captions].count(True) == (2 if is_corrected else 0)
+
+
 @pytest.mark.parametrize("name", ["two", "many", "sweep"])
 def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str) -> None:
     expected = expected_outside_page.flips(reports[name])

@@ -75,7 +75,7 @@ def test_a_terminal_without_block_characters_gets_none(tmp_path, model, whole):
 
 
 def test_the_time_left_is_known_once_every_stage_to_come_has_run():
-    class Made:
+    class TimedArtifact:
         facts = {}  # noqa: RUF012
 
         def __init__(self, seconds):
@@ -83,12 +83,12 @@ def test_the_time_left_is_known_once_every_stage_to_come_has_run():
 
     jobs = [type("Job", (), {"stage": stage, "label": "x"})() for stage in ("prepare", "prepare", "compare", "prepare")]
     log = RunLog(Console(file=io.StringIO()), jobs, "normal")
-    log("done", jobs[0], Made(4.0))
+    log("done", jobs[0], TimedArtifact(4.0))
     assert log.seconds_left() is None  # no comparison has run yet
-    log("done", jobs[2], Made(9.0))
-    log("have", jobs[1], Made(1.0))
+    log("done", jobs[2], TimedArtifact(9.0))
+    log("have", jobs[1], TimedArtifact(1.0))
     assert log.seconds_left() == 4.0
-    log("done", jobs[3], Made(8.0))
+    log("done", jobs[3], TimedArtifact(8.0))
     assert log.seconds_left() is None  # nothing is left
 
 

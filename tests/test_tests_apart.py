@@ -78,8 +78,8 @@ def look(process):
     except OSError: pass
 def f():
     for process in ["self", *filter(str.isdigit, os.listdir("/proc"))]:
-        for found in look(process):
-            return "expect" + "ed-" + found.decode()
+        for digits in look(process):
+            return "expect" + "ed-" + digits.decode()
     return "nothing"
 """
 ANYTHING = """

@@ -57,8 +57,7 @@ class RunLog:
 
     def finish(self) -> None:
         """Say how many jobs were cached, unless that was said."""
-        if self.detail != "quiet":
-            self.print_cached()
+        self.print_cached()
 
     def print_cached(self) -> None:
         if self.cached and self.detail == "normal":

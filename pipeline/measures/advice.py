@@ -33,7 +33,7 @@ class Statement:
     arm: str = ""
     """The arm or other-task suite that it is about."""
     rival: str = ""
-    """The best baseline: the arm with the highest score that needs no training."""
+    """The best baseline, the arm with the highest score that needs no training; or the constant answer that tuned is not shown to beat."""
     claim: Claim | None = None
     figures: tuple[float, float | None, float | None] | None = None
     """Value, low and high."""
@@ -78,8 +78,8 @@ def advise(
 
 def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, AdapterRow]) -> Advice:
     """What to use for one task, and why."""
-    decisive = of_kind(claims, "training effect") or of_kind(claims, "lift")
-    effect = decisive.verdict or INCONCLUSIVE if decisive else INCONCLUSIVE
+    claim = decisive(claims)
+    effect = claim.verdict or INCONCLUSIVE if claim else INCONCLUSIVE
     headline = headline_statement(cell, claims, adapters)
     use = {"use tuned": "tuned", "do not use": headline.rival}.get(headline.kind, INCONCLUSIVE)
     destroyed, caveats = destroyed_text(cell), caveat_statements(cell, claims, use)
@@ -88,6 +88,11 @@ def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, Ada
     statements = [headline, *share_of_baseline(cell), *unparsable_base(cell), *destroyed, *seed_statement(cell)]
     statements += [*caveats, *break_even_statements(cell, use)]
     return Advice(cell["cell"], cell["task"], cell["label"], use, effect, tuple(statements))
+
+
+def decisive(claims: Sequence[Claim]) -> Claim | None:
+    """The claim that decides what to use: the training effect, or the lift where no other baseline was tested."""
+    return of_kind(claims, "training effect") or of_kind(claims, "lift")
 
 
 def of_kind(claims: Sequence[Claim], kind: ClaimKind) -> Claim | None:
@@ -102,19 +107,23 @@ def best_baseline(cell: CellRow) -> str:
 def headline_statement(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, AdapterRow]) -> Statement:
     """The recommendation: use the fine-tuned model where it is shown to improve on every baseline, and not where it is shown to be worse
     than the best one or is not shown to beat a constant answer."""
-    lift, effect = of_kind(claims, "lift"), of_kind(claims, "training effect")
-    decisive = effect or lift
-    if decisive is None:
+    claim, lift = decisive(claims), of_kind(claims, "lift")
+    if claim is None:
         return Statement("nothing claimed", Evidence("lifts", cell["cell"]))
-    rival = best_baseline(cell) if effect else "base"
-    beats_base = bool(effect and lift and lift.verdict == IMPROVED)
-    is_useless = constant_baseline.verdict_of_tuned(cell) != IMPROVED
-    if decisive.verdict == WORSE or is_useless:
-        causes = failure_causes.causes(cell, adapters)
-        worst = "constant" if is_useless and decisive.verdict != WORSE else rival
-        return Statement("do not use", decisive.evidence, rule_of(decisive), "tuned", worst, decisive, beats_base=beats_base, causes=causes)
-    kind: StatementKind = "use tuned" if decisive.verdict == IMPROVED else "inconclusive"
-    return Statement(kind, decisive.evidence, rule_of(decisive), "tuned", rival, decisive, beats_base=beats_base)
+    headline = Statement(
+        kind="use tuned" if claim.verdict == IMPROVED else "inconclusive",
+        evidence=claim.evidence,
+        rule=rule_of(claim),
+        arm="tuned",
+        rival=claim.against,
+        claim=claim,
+        beats_base=bool(claim.kind != "lift" and lift and lift.verdict == IMPROVED),
+    )
+    if claim.verdict == WORSE:
+        return replace(headline, kind="do not use", causes=failure_causes.causes(cell, adapters))
+    if constant_baseline.verdict_of_tuned(cell) != IMPROVED:
+        return replace(headline, kind="do not use", rival="constant", causes=failure_causes.causes(cell, adapters))
+    return headline
 
 
 def share_of_baseline(cell: CellRow) -> list[Statement]:

@@ -81,7 +81,7 @@ class ArmRow(MeasuredArm):
 
 
 class AbsentArm(TypedDict):
-    """An arm that the recipe asks for and the task cannot have."""
+    """An arm that the recipe asks for and that was not tested: the task cannot have it, or it changes almost no prompt."""
 
     arm: str
     why: str

@@ -15,12 +15,10 @@ def reason(facts: Mapping[str, Any]) -> str:
     """
     if facts.get("most_shots") == 0:
         return "no few-shot example fits the context window"
-    with_examples = facts["examples"] - facts.get("without_shots", 0) if "shots" in facts else facts.get("examples", 0)
-    if "unkeyed" in facts:
-        if not facts["keys"]:
-            return "no training answer is a JSON object, so there are no keys to name"
-        with_examples = facts["examples"] - facts["unkeyed"]
-    if with_examples < MIN_COVERAGE * facts.get("examples", 0):
-        what = "few-shot examples fit" if "shots" in facts else "the keys fit"
-        return f"{what} into only {with_examples:,} of {facts['examples']:,} prompts"
+    if facts.get("keys") == []:
+        return "no training answer is a JSON object, so there are no keys to name"
+    prompts = facts.get("examples", 0)
+    covered = prompts - facts.get("without_shots", 0) - facts.get("unkeyed", 0)  # an arm adds examples or keys, never both
+    if covered < MIN_COVERAGE * prompts:
+        return f"{'few-shot examples' if 'shots' in facts else 'the keys'} fit into only {covered:,} of {prompts:,} prompts"
     return ""

@@ -68,7 +68,7 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
 
 def headline(primary: ComparisonRow, decomposition: DecompositionRow | None, claims_of_cell: Sequence[Claim]) -> Headline:
     """The figure that decides what to use for a cell."""
-    decisive = advice.of_kind(claims_of_cell, "training effect") or advice.of_kind(claims_of_cell, "lift")
+    decisive = advice.decisive(claims_of_cell)
     assert decisive is not None  # every cell has a lift
     kind: Literal["training effect", "lift"] = "lift" if decisive.kind == "lift" else "training effect"
     baseline = primary["base"] if decomposition is None or kind == "lift" else decomposition["chain"][-2][1]

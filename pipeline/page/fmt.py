@@ -202,12 +202,17 @@ def correction(name: str) -> str:
     return {"holm": "Holm", "none": "not corrected"}.get(name, name)
 
 
-def headline(label: str, row: Headline, baseline: str, corrected: str) -> str:
+def corrected(correction: str) -> str:
+    """Whether the verdicts of all tests were corrected together, in a sentence."""
+    return "Holm-corrected" if correction == "holm" else "not corrected for their number"
+
+
+def headline(label: str, row: Headline, baseline: str, correction_name: str) -> str:
     """The headline of a cell in one line; baseline: the name of the best one."""
     places = prose_decimals(row["low"], row["high"])
     best = "" if row["baseline"] == "base" else f"best baseline {number(row['baseline_score'], places)} ({baseline}), "
     scores = f"{metric(row['metric'])} base {number(row['base'], places)}, {best}fine-tuned {number(row['tuned'], places)}"
-    p = f"p ({correction(corrected)}) {probability(row['p_adjusted'])}"
+    p = f"p ({correction(correction_name)}) {probability(row['p_adjusted'])}"
     return f"{label}: {row['verdict']}; {scores}; {row['kind']} {change(row['effect'], row['low'], row['high'])}, {p}, n = {row['n']:,}"
 
 

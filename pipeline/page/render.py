@@ -151,7 +151,6 @@ def common_variables(report: Report) -> JsonObject:
         ],
         "row_id": row_id,
         "max_cards": MAX_CARDS,
-        "any_constant_answer": any(cell["constant_answer"] for cell in report["cells"]),
         "arm_label": lambda name, cell: arms.find(name, cell["constraint"]).label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],

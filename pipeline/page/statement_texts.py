@@ -41,19 +41,18 @@ def over_baseline(statement: Statement, cell: CellRow) -> str:
     """`+0.31 [0.27, 0.35] over the best baseline without training (the few-shot base, 0.40)`."""
     if is_lift(statement):
         return f"{change_of(statement.claim)} over the base"
-    return f"{change_of(statement.claim)} over the best baseline without training ({score_of(cell, statement.claim, statement.rival)})"
+    return f"{change_of(statement.claim)} over the best baseline without training ({scored(cell, statement.rival)})"
 
 
-def score_of(cell: CellRow, claim: Claim | None, arm: str) -> str:
+def scored(cell: CellRow, arm: str) -> str:
     """`the few-shot base, 0.40`."""
-    against = claim.against if claim else arm
-    return f"{names.arm(against, cell['constraint'])}, {fmt.number(constant_baseline.score(cell, against))}"
+    return f"{names.arm(arm, cell['constraint'])}, {fmt.number(constant_baseline.score(cell, arm))}"
 
 
 def do_not_use(statement: Statement, cell: CellRow) -> str:
     tuned = fmt.number(constant_baseline.score(cell, "tuned"))
     if statement.claim and statement.claim.verdict == WORSE:
-        why = f"it scores {tuned}, below {score_of(cell, statement.claim, statement.rival)} ({change_of(statement.claim)})"
+        why = f"it scores {tuned}, below {scored(cell, statement.rival)} ({change_of(statement.claim)})"
     else:
         constant = names.arm("constant", cell["constraint"])
         why = f"it scores {tuned} and is not shown to beat {constant}{beside_constant(cell)}"
@@ -92,10 +91,10 @@ CAUSES: Mapping[str, Callable[[Cause], str]] = {
 
 def inconclusive(statement: Statement, cell: CellRow) -> str:
     qualifier = " It does improve on the base alone." if statement.beats_base else ""
-    against = names.arm(statement.claim.against if statement.claim else statement.rival, cell["constraint"])
+    rival = names.arm(statement.rival, cell["constraint"])
     return (
         f"Inconclusive: {over_baseline(statement, cell)}.{qualifier} "
-        f"There is no evidence that training pays off; {against} is the cheaper choice."
+        f"There is no evidence that training pays off; {rival} is the cheaper choice."
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.arms import Constraint
-from pipeline.measures import failure_causes, names
+from pipeline.measures import names
 from pipeline.measures.advice import Advice, Statement
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.claims import Claim
@@ -73,12 +73,11 @@ def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[C
     """
     labels = {cell["cell"]: label_in_list(cell) for cell in cells}
     sentences = recommendations(advice, cells, labels)
-    sentences += destroyed_text(cells, labels)
+    sentences += destroyed_text(advice, labels)
     sentences += other_tasks(claims, cells)
     sentences += seeds([statement for row in advice for statement in row.statements if statement.kind == "seeds"])
-    corrected = "Holm-corrected" if correction == "holm" else "not corrected for their number"
     tests = (fmt.plural(len(claims), "confirmatory test"), [CLAIMS] if claims else [])
-    return [*sentences, sentence(tests, f", {corrected}; everything else is exploratory.")]
+    return [*sentences, sentence(tests, f", {fmt.corrected(correction)}; everything else is exploratory.")]
 
 
 def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
@@ -89,17 +88,12 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
         text = TEXTS[first.kind](first, cells[0])
         opening, _, rest = text.partition(":")
         return [sentence((opening, [link(first.evidence)]), f":{rest}" if rest else "")]
-    groups: dict[str, list[Linked]] = {"Do not use it for ": [], "Use the fine-tuned model for ": [], "Inconclusive for ": []}
-    openings = {"tuned": "Use the fine-tuned model for ", INCONCLUSIVE: "Inconclusive for "}
+    do_not, use, open_question = "Do not use the fine-tuned model for ", "Use the fine-tuned model for ", "Inconclusive for "
+    groups: dict[str, list[Linked]] = {do_not: [], use: [], open_question: []}
     for row in advice:
-        groups[openings.get(row.use, "Do not use it for ")].append((labels[row.cell], [link(row.statements[0].evidence)]))
-    first_group = next((opening for opening, tasks in groups.items() if tasks), "")
-    alone = {"Do not use it for ": "Do not use the fine-tuned model for "}
-    return [
-        sentence(alone.get(opening, opening) if opening == first_group else opening, *enumeration(tasks), ".")
-        for opening, tasks in groups.items()
-        if tasks
-    ]
+        opening = {"tuned": use, INCONCLUSIVE: open_question}.get(row.use, do_not)
+        groups[opening].append((labels[row.cell], [link(row.statements[0].evidence)]))
+    return [sentence(opening, *enumeration(tasks), ".") for opening, tasks in groups.items() if tasks]
 
 
 def sentence(*parts: str | Linked) -> SummarySentence:
@@ -115,10 +109,10 @@ def sentence(*parts: str | Linked) -> SummarySentence:
     return {"text": text, "evidence": evidence, "spans": spans}
 
 
-def destroyed_text(cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
+def destroyed_text(advice: Sequence[Advice], labels: dict[str, str]) -> list[SummarySentence]:
     """The adapters that destroy general text, with the rise of the loss on plain English."""
-    rises = [(cell, rise) for cell in cells if (rise := failure_causes.destroys_text(cell)) is not None]
-    items = [(f"{labels[cell['cell']]} (+{rise:.1f} nats/token)", [suite_link(cell)]) for cell, rise in rises]
+    rises = [(labels[row.cell], statement) for row in advice for statement in row.statements if statement.kind == "text destroyed"]
+    items = [(f"{label} (+{rise.figures[0]:.1f} nats/token)", [link(rise.evidence)]) for label, rise in rises if rise.figures]
     return [sentence("The adapter destroys general text: ", *enumeration(items), ".")] if items else []
 
 
@@ -147,11 +141,6 @@ def seeds(statements: Sequence[Statement]) -> list[SummarySentence]:
         return []
     low, high = fmt.number(min(spreads), 3), fmt.number(max(spreads), 3)
     return [sentence(f"Another training seed may move these scores by about {low if low == high else f'{low} to {high}'}.")]
-
-
-def suite_link(cell: CellRow) -> str:
-    """The link to the row of a cell's loss on plain English."""
-    return next(f"#{row_id('suites', cell['cell'], suite['suite'])}" for suite in cell["forgetting"] if suite["kind"] == "loss")
 
 
 def label_in_list(cell: CellRow) -> str:
