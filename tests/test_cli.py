@@ -64,7 +64,7 @@ def test_plan_says_that_the_size_of_what_is_not_prepared_is_a_bound(finished, ty
 def test_what_was_made_is_not_made_again(finished, type_in):
     recipe, root = finished
     output = type_in("compare", recipe, "--store", root, "--device", "cpu")
-    assert "7 of 7 jobs cached" in output
+    assert "all 7 jobs cached" in output
     assert "done in" not in output
     assert "Do pets say yes?" in output
     assert "report.html" in output

@@ -220,11 +220,19 @@ def test_a_forged_time_shows_on_the_page(page):
         recompute_page.verify(page)
 
 
+def with_hash(index, change):
+    """Change the parameters of a page, and the hash of them."""
+    change(index["params"])
+    index["params_sha256"] = json_sha256(index["params"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda index: index["params"]["recipe"]["compare"].update(confidence=0.8), "line"),
+        (lambda index: index["params"]["recipe"]["compare"].update(confidence=0.8), "the index.params_sha256"),
+        (lambda index: index["params"]["cells"][0].update(paper=None), "the index.params_sha256"),  # nothing on the page shows it
+        (lambda index: with_hash(index, lambda params: params["recipe"]["compare"].update(confidence=0.8)), "line"),
         (lambda index: index["carried"]["cell0000.base"].update(digest="0" * 64), "cell0000.base/manifest.json: digest in the index"),
         (lambda index: index["carried"]["cell0000.base"].update(key="0" * 64), "cell0000.base/manifest.json: key in the index"),
         (

@@ -59,7 +59,7 @@ def test_training_leaves_its_loss_behind(whole):
 def test_cached_jobs_are_one_line_unless_all_are_asked_for(whole):
     _, printed = whole
     normal, _ = printed("normal")
-    assert normal.split() == "7 of 7 jobs cached".split()
+    assert normal.split() == "all 7 jobs cached".split()
     verbose, _ = printed("verbose")
     assert len(re.findall("have$", verbose, re.M)) == 7
     assert "cached" not in verbose

@@ -89,11 +89,11 @@ def page(tmp_path_factory, model):
 
 
 @pytest.mark.slow
-def test_random_pages(page, tmp_path):
+def test_500_random_pages(page, tmp_path):
     text = page.read_text("utf-8")
     index = json.loads(page_file.INDEX.findall(text)[0])
     rng, copy = random.Random(0), tmp_path / "report.html"
-    for number in range(100):
+    for number in range(500):
         if number % 4 == 0:
             copy.write_bytes(garbled(text.encode(), rng))
         else:

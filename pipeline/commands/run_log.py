@@ -61,7 +61,8 @@ class RunLog:
 
     def print_cached(self) -> None:
         if self.cached and self.detail == "normal":
-            self.out.print(Text(f"{INDENT}{self.cached} of {fmt.plural(len(self.jobs), 'job')} cached", "dim"))
+            number = f"all {fmt.plural(len(self.jobs), 'job')}" if self.cached == len(self.jobs) else fmt.plural(self.cached, "job")
+            self.out.print(Text(f"{INDENT}{number} cached", "dim"))
         self.cached = 0
 
     def times(self, artifact: Artifact) -> str:

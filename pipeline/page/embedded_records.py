@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.machine import Work
-from pipeline.store.artifact import ADAPTER_STAGES, MANIFEST, Artifact
+from pipeline.store.artifact import ADAPTER_STAGES, MANIFEST, Artifact, json_sha256
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder, TrainFolder
 from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder
@@ -42,9 +42,9 @@ def embed(work: Work) -> tuple[dict[str, str], JsonObject]:
         work: the call of the report stage, with its input folders.
 
     Returns:
-        {id: base64 of the zlib-packed bytes}, id being `file-` and the first 16 digits of the sha256; and {params, order (of the inputs),
-        drawn_by, carried: {input: {folder, key, digest, manifest (the sha256 of manifest.json), files: {name: sha256}}}}. A file whose
-        id is not on the page is not embedded.
+        {id: base64 of the zlib-packed bytes}, id being `file-` and the first 16 digits of the sha256; and {params, params_sha256, order (of
+        the inputs), drawn_by, carried: {input: {folder, key, digest, manifest (the sha256 of manifest.json), files: {name: sha256}}}}. A
+        file whose id is not on the page is not embedded.
     """
     opened = {name: Artifact.open(folder) for name, folder in work.inputs.items()}
     folders = list(dict.fromkeys(artifact.path for artifact in opened.values()))
@@ -55,7 +55,13 @@ def embed(work: Work) -> tuple[dict[str, str], JsonObject]:
     blocks |= dict(selected[path] for path, _ in files if path in selected)
     manifest_hashes = {folder: hashlib.sha256(raw).hexdigest() for folder, raw in manifests.items()}
     index = {name: entry(artifact, manifest_hashes[artifact.path]) for name, artifact in opened.items()}
-    return blocks, {"params": work.params, "order": list(index), "drawn_by": drawing_versions(), "carried": index}
+    return blocks, {
+        "params": work.params,
+        "params_sha256": json_sha256(work.params),  # a parameter that changes nothing on the page would else pass whatever it is
+        "order": list(index),
+        "drawn_by": drawing_versions(),
+        "carried": index,
+    }
 
 
 def entry(artifact: Artifact, manifest_hash: str) -> JsonObject:
