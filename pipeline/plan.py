@@ -388,7 +388,7 @@ def generation_params(recipe: Recipe, answered_task: task.Task) -> Params:
 
 
 def check_arms(point: Point) -> None:
-    """Raise RecipeError for an arm that no task can have, or more worked examples than there are training examples."""
+    """Raise RecipeError for an arm that no task can have, or more few-shot examples than there are training examples."""
     compare = point.recipe.compare
     available = point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})

@@ -19,7 +19,7 @@ def compared(report: Row) -> Tables:
         counts = cell["examples"]
         (_, up), (_, down), *same = counts["classes"].items()
         row = place(report, cell) | {better: share(up, counts["n"]), worse: share(down, counts["n"])}
-        row["of which base unparsable"] = shows("{n}", counts["gained_unread"])
+        row["Base unparsable among them"] = shows("{n}", counts["gained_unread"])
         groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
     references = []
     for reference in report["references"]:
@@ -29,7 +29,7 @@ def compared(report: Row) -> Tables:
             "Metric": metric(reference["metric"]),
             "Score": shows("{}", reference["score"]),
         }
-        row |= {"Fine-tuned minus it": span("{+}", reference), "Tokens in": optional("{n}", reference["tokens_in"])}
+        row |= {"Fine-tuned vs. this model": span("{+}", reference), "Tokens in": optional("{n}", reference["tokens_in"])}
         row |= {"Tokens out": optional("{n}", reference["tokens_out"]), "Refused": optional("{n}", reference["refused"])}
         references.append(row | {"Cost, USD": optional("{$}", reference["cost"])})
     beside = [published(report, row) for row in report["published"]]
@@ -88,8 +88,8 @@ def checked(report: Row) -> Tables:
                 "Rows dropped": shows("{n}", total),
             }
             | {
-                "Exact copies": shows("{n}", overlap["exact"]) if overlap else "",
-                "Near copies": shows("{n}", overlap["near"]) if overlap else "",
+                "Exact duplicates": shows("{n}", overlap["exact"]) if overlap else "",
+                "Near-duplicates": shows("{n}", overlap["near"]) if overlap else "",
             }
             | {"Near-duplicate threshold (Jaccard)": shows("{}", overlap["threshold"]) if overlap else ""}
         )
@@ -98,7 +98,7 @@ def checked(report: Row) -> Tables:
                 "Reason": reason,
                 "Rows": shows("{n}", drops["count"]),
                 "First": ", ".join(drops["first"]),
-                "Value of the first": str(drops["value"]),
+                "First value": str(drops["value"]),
             }
             dropped.append(row | seen)
         copies = overlap["pairs"] if overlap else []

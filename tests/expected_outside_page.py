@@ -28,7 +28,7 @@ def markdown(report: Row) -> Tables:
         if cell["decomposition"]:
             parts = parts_of(cell)
             row = {"Task": cell["label"], "Lift": span("{+}", cell["decomposition"]), "= constant answer": part(parts["constant"])}
-            row |= {"+ format": part(parts["format"]), "+ few-shot": part(parts["few-shot"]), "+ training": part(parts["training"])}
+            row |= {"+ format": part(parts["format"]), "+ few-shot": part(parts["few-shot"]), "+ training effect": part(parts["training"])}
             decompositions.append(row | {"Best baseline": label_of(cell, cell["decomposition"]["best_cheap"])})
         arms += [{"Task": cell["label"]} | arm(row) for row in cell["arms"]]
     claims = [
@@ -50,7 +50,7 @@ def markdown(report: Row) -> Tables:
         "Confirmatory tests": claims,
         f"Sweep over {' and '.join(map(short, report['recipe']['sweep']))}": points,
         "Reference models": references,
-        "Beside LoRA Land (arXiv 2405.00732)": [published(row) for row in report["published"]],
+        "Compared with LoRA Land (arXiv 2405.00732)": [published(row) for row in report["published"]],
         "Answers": [{key: value for key, value in row.items() if key != "Mean tokens"} for row in page["Answers by arm"]],
         "Answers 2": [artifact(row) for row in report["artifacts"]],
     }
@@ -72,7 +72,7 @@ def coordinates(point: Row) -> str:
 
 def arm(row: Row) -> Expected:
     cells: Expected = {"Arm": row["label"], "Score": span("{}", row, "score") if row["low"] is not None else shows("{}", row["score"])}
-    cells["Fine-tuned minus it"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
+    cells["Fine-tuned vs. this arm"] = span("{+}", row["tuned_over"]) if row["tuned_over"] else ""
     names = {"Unparsable": "unparsed", "Truncated": "truncated", "Repetition loop": "endless", "Empty": "empty"}
     return cells | {head: shows("{n}", row["counts"][name]) for head, name in names.items()}
 
@@ -118,7 +118,7 @@ def terminal(report: Row) -> list[Expected]:
         constant = "majority" if cell["constraint"] == "choices" else "constant"
         baseline = (SHORT | {"constant": constant})[headline["baseline"]]
         row["best baseline"] = shows(f"{{}} {baseline}", headline["baseline_score"])
-        rows.append(row | {"tuned": shows("{}", headline["tuned"]), "training effect": span("{+}", headline, "effect")})
+        rows.append(row | {"fine-tuned": shows("{}", headline["tuned"]), "training effect": span("{+}", headline, "effect")})
     return rows
 
 
@@ -126,7 +126,7 @@ def terminal_references(report: Row) -> list[Expected]:
     """The rows of the terminal's table of reference models."""
     return [
         {"task": row["label"], "model": row["name"], "metric": metric(row["metric"]), "score": shows("{}", row["score"])}
-        | {"fine-tuned minus it": span("{+}", row)}
+        | {"fine-tuned vs. this": span("{+}", row)}
         for row in report["references"]
     ]
 
@@ -139,7 +139,7 @@ def terminal_published(report: Row) -> list[Expected]:
         for index, name in enumerate(("base", "tuned", "lift")):
             figure, kind = row["figures"][name], "{+}" if name == "lift" else "{}"
             ours = score(kind, figure["ours"])
-            cells[name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
+            cells["fine-tuned" if name == "tuned" else name] = Shown(ours.pattern + "*" * (name in row["marks"]), ours.values)
             cells[f"paper {index + 1}" if index else "paper"] = score(kind, figure["paper"])
         rows.append(cells)
     return rows

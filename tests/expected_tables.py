@@ -143,7 +143,7 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     row: Expected = {"Arm": arm["label"]}
     row["Score"] = span("{}", arm, "score") if arm["low"] is not None else shows("{}", arm["score"])
     if len(cell["arms"]) > 2:
-        row["Fine-tuned minus it"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
+        row["Fine-tuned vs. this arm"] = span("{+}", arm["tuned_over"]) if arm["tuned_over"] else ""
     if has(cell, "lenient"):
         row["Contains target (lenient)"] = optional("{%}", arm["lenient"])
     for head, name in {"Unparsable": "unparsed", "Truncated": "truncated", "Repetition loop": "endless", "Empty": "empty"}.items():
@@ -237,10 +237,10 @@ def priced(report: Row) -> Tables:
                 "Than": label_of(cell, break_even["other"]),
                 "Why": break_even["why"],
             }
-            row["From requests"] = "never" if break_even["reason"] == "never" else shows("{n}", break_even["requests"])
+            row["After requests"] = "never" if break_even["reason"] == "never" else shows("{n}", break_even["requests"])
             row["Training"] = training(cell["cost"]["training"]) if break_even["one"] == "tuned" else ""
             even.append(row)
-    return {"What training and answering cost": spent, "Break-even": even}
+    return {"Cost of training and inference": spent, "Break-even": even}
 
 
 def training(cost: Row) -> str | Shown:
@@ -309,5 +309,5 @@ def swept(report: Row) -> Tables:
             gap = point["against_largest"]
             row = {"Task": line["task"] + coordinates, "Value": f"{short(line['axis'])} {point['value']:g}"}
             row |= {"Fine-tuned": span("{}", point, "tuned"), "Minus the largest": span("{+}", gap, "difference")}
-            against.append(row | {"p, not worse": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
+            against.append(row | {"p (non-inferiority)": "" if point is line["points"][-1] else shows("{p}", gap["p"])})
     return {"Sweep": points, "Each point against the largest": against}

@@ -259,12 +259,11 @@ def loss_suite(rise, low, measurable=True):
 def test_destroyed_text_is_said_beside_any_headline(rise, low, is_destroyed):
     for word in ("improved", "worse", "inconclusive"):
         _, texts = sentences(effects("improved", word), forgetting=[loss_suite(rise, low)])
-        expected = (
-            f"The adapter destroys general text: the loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
-        )
+        loss = f"its loss on plain English rises by {rise:.1f} nats/token"
+        expected = f"The adapter breaks the model on general text: {loss}. Disable it for everything else."
         assert texts.get("text destroyed") == (expected if is_destroyed else None)
     text = " ".join(sentence["text"] for sentence in paragraph([cell(forgetting=[loss_suite(rise, low)])], EFFECT_ON_BASE))
-    assert (f"The adapter destroys general text: pets (+{rise:.1f} nats/token)." in text) == is_destroyed
+    assert (f"The adapter breaks the model on general text: pets (+{rise:.1f} nats/token)." in text) == is_destroyed
 
 
 @pytest.mark.parametrize(
@@ -446,7 +445,7 @@ def test_the_paragraph():
         {"#claims": "6 confirmatory tests"},
     ]
     assert paragraph(cells, claims, "none")[-1]["text"] == (
-        "6 confirmatory tests, not corrected for their number; everything else is exploratory."
+        "6 confirmatory tests, not corrected for multiple testing; everything else is exploratory."
     )
 
 

@@ -96,7 +96,7 @@ def surfaces(report):
          r"\(the few-shot base, 0\.\d\d\)\. It does improve on the base alone\. There is no evidence that training pays off; "
          r"the few-shot base is the cheaper choice\."),
         ("improved", "improved", "tuned", r"Use the fine-tuned model: \+0\.\d+ \[[^]]+\] over the best baseline without training"),
-        ("destroyed", "improved", "tuned", r"adapter destroys general text: .*8\.1 nats/token"),
+        ("destroyed", "improved", "tuned", r"adapter breaks the model on general text: .*8\.1 nats/token"),
     ],
 )  # fmt: skip
 def test_every_surface_says_the_same_truth(built, case, verdict, use, words):

@@ -96,7 +96,7 @@ def test_limits_are_said(tmp_path):
     alone = Chartless(Inputs(tmp_path, {"base": "someone/unknown"}, n=30, texts={7: {"tuned": "who knows"}}))
     text = next(iter(model_card.all_of(alone.json, cells.open_cells(alone.work)).values()))
     assert "One training seed" in text
-    assert "The licence of the base is not known here" in text
+    assert "The license of the base is unknown here" in text
     assert "license" not in front(text)
     assert "1 (3.3 %) of its outputs are unparsable." in text
 

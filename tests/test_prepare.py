@@ -468,7 +468,7 @@ def test_training_behind_other_worked_examples_than_the_exams_is_refused(model, 
     assert "Game 3 it is." in (tmp_path / "heldout" / "preface.txt").read_text("utf-8")
     preparing.prepare_split(name, "train", tmp_path / "train", model, max_tokens=400)
     task_rows.place(monkeypatch, "viggo", tmp_path / "other", rows[1:20], rows[20:])
-    with pytest.raises(DataError, match="the worked examples of the training prompts differ from those of the held-out ones"):
+    with pytest.raises(DataError, match="the few-shot examples of the training prompts differ from those of the test prompts"):
         preparing.prepare_split(name, "train", tmp_path / "again", model, max_tokens=400)
 
 

@@ -88,7 +88,7 @@ def test_the_page_and_the_markdown_show_them(small_run):
     page, text = (folder / "report.html").read_text("utf-8"), (folder / "report.md").read_text("utf-8")
     assert '<section id="published">' in page
     assert '<section id="references">' not in page
-    assert "## Beside LoRA Land" in text
+    assert "## Compared with LoRA Land" in text
     assert "| covid | 40 |" in text
     assert "0.309" in text
 
@@ -214,5 +214,5 @@ def test_any_constant_answer_of_a_closed_set_counts_and_of_numbers_the_best_one(
 
 def test_other_data_are_warned_of(small_run):
     report = json.loads((small_run[1]["report"].path / "report.json").read_text("utf-8"))
-    (warning,) = [line for line in report["warnings"] if "Other data" in line]
-    assert "the held-out source has 45 rows, where 3,798 were known; the training source has 90 rows, where 41,157 were known" in warning
+    (warning,) = [line for line in report["warnings"] if "The data differ" in line]
+    assert "the test source has 45 rows, not 3,798 as expected; the training source has 90 rows, not 41,157 as expected" in warning

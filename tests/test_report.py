@@ -237,7 +237,7 @@ def test_clean_inputs_warn_of_nothing(plain: BuiltReport, swept: BuiltReport) ->
         ),
         (
             {"alive": False, "recipe": {"compare": {"liveness": False}}},
-            "adapter (seed 0) has no effect on the logits: fine-tuned results may just be the base. (boolq; titles)",
+            "adapter (seed 0) has no effect on the logits: fine-tuned results may just be those of the base. (boolq; titles)",
         ),
     ],
 )
@@ -327,7 +327,7 @@ def test_long_curves_are_thinned_and_keep_their_mean(tmp_path: Path) -> None:
     losses = [float(line.split(",")[2]) for line in (output.work.inputs["cell0000.adapter0"] / "curve.csv").read_text().splitlines()[1:]]
     assert (curve["every"], len(curve["train"]), len(curve["dev"])) == (7, 143, 100)
     assert curve["train"][0] == [7, pytest.approx(sum(losses[:7]) / 7)]
-    assert "means of up to 7 steps" in output.html
+    assert "the mean of up to 7 steps" in output.html
 
 
 def printed(report_json: dict[str, Any], width: int) -> str:
@@ -339,10 +339,10 @@ def printed(report_json: dict[str, Any], width: int) -> str:
 
 HEAD = """\
 What did fine-tuning change? (demo)
-task     rank base best baseline tuned     training effect verdict
-───────────────────────────────────────────────────────────────────────
+task     rank base best baseline fine-tuned     training effect verdict
+────────────────────────────────────────────────────────────────────────────
 """
-TABLE_LINE = "{task:<8} {rank:<4} {base:.2f}     {base:.2f} base  {tuned:.2f} {lift:>19} {verdict}"
+TABLE_LINE = "{task:<8} {rank:<4} {base:.2f}     {base:.2f} base       {tuned:.2f} {lift:>19} {verdict}"
 SENTENCE = "{task}, rank {rank}: {verdict}; {metric} base {base:.2f}, fine-tuned {tuned:.2f}; lift {lift}, p (Holm) = {p:.3f}, n = {n}"
 
 

@@ -195,7 +195,7 @@ def test_examples_and_answers_are_counted_by_seed(cells_and_report: tuple[list[c
 
 def test_sets_of_examples_have_their_own_counts(cells_and_report: tuple[list[cells.Cell], Row]) -> None:
     for cell, row in pairs(cells_and_report):
-        for source, split in (("heldout", "held out"), ("train", "training")):
+        for source, split in (("heldout", "test"), ("train", "training")):
             split_row, artifact = cells_and_report[1]["data"][row["inputs"][source]], cell.inputs[source]
             assert (split_row["task"], split_row["split"]) == (cell.task, split)
             assert (split_row["examples"], split_row["wanted"], split_row["cut"]) == tuple(

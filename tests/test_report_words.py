@@ -43,7 +43,7 @@ def test_other_words_leave_every_figure_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(cost_section, "why", lambda row: "some reason")
     reworded = report_of(tmp_path / "reworded")
     assert figures(reworded.html) == figures(plain.html)
-    assert any(row["From requests"] == "never" for row in figures(plain.html)["Break-even"])
+    assert any(row["After requests"] == "never" for row in figures(plain.html)["Break-even"])
     for key in ("advice", "rules", "claims", "summary"):
         assert links(reworded.json[key]) == links(plain.json[key])
 

@@ -81,7 +81,7 @@ def test_no_point_of_a_sweep_hides_another(swept: BuiltReport, name: str) -> Non
         assert max(abs(one[0] - other[0]), abs(one[1] - other[1])) > 10
     lines = {re.search(r"train examples \d+" if name.endswith("rank") else r"rank \d+", text)[0]: mark[0] for text, mark in by_text.items()}
     assert len(set(lines.values())) == len(lines) == 3
-    assert "Points of one value stand side by side." in swept.html
+    assert "Points with the same value are drawn side by side." in swept.html
 
 
 @pytest.mark.parametrize(("log", "values", "lines"), [(2, [1, 2, 4, 8, 256], 8), (None, [100, 110, 5000], 4), (10, [5, 50], 2)])

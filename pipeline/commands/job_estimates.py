@@ -188,7 +188,7 @@ def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
 def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
     """A base may generate up to the limit; a fine-tuned model stops at the length of the longest target; ranking choices generates nothing.
 
-    Worked examples lengthen the prompt by what an example and its answer have on average.
+    Few-shot examples lengthen the prompt by the mean length of an example with its answer.
     """
     params = job.params
     limit = params["max_new_tokens"]

@@ -44,7 +44,7 @@ def verdict_table(report: Report) -> Table:
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
         table.add_column(fmt.key_label(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
-    for name in ("base", "best baseline", "tuned", "training effect"):
+    for name in ("base", "best baseline", "fine-tuned", "training effect"):
         table.add_column(name, justify="right", no_wrap=name != "training effect")
     table.add_column("verdict", no_wrap=True)
     for cell in report["cells"]:
@@ -107,9 +107,9 @@ def wrapped_line(label: str, text: str) -> Text:
 
 def published_table(report: Report) -> Table:
     """One row per task of LoRA Land: base, tuned and lift, each ours and the paper's, GPT-4's score, and whether the lifts agree."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="beside LoRA Land", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="compared with LoRA Land", title_justify="left")
     table.add_column("task", overflow="fold", min_width=8)
-    for name in ("base", "paper", "tuned", "paper", "lift", "paper", "GPT-4"):
+    for name in ("base", "paper", "fine-tuned", "paper", "lift", "paper", "GPT-4"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("lifts")
     for row in report["published"]:
@@ -132,7 +132,7 @@ def references_table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False, title="reference models", title_justify="left")
     for name in ("task", "model", "metric"):
         table.add_column(name, overflow="fold")
-    for name in ("score", "fine-tuned minus it"):
+    for name in ("score", "fine-tuned vs. this"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report["references"]:
         table.add_row(row["label"], row["name"], fmt.metric(row["metric"]), fmt.number(row["score"], 3), fmt.lift(row))

@@ -85,7 +85,7 @@ def show_report(out: Console, report: Artifact) -> None:
     out.print(report_table.summary(folder.data()))
     out.print(Text(f"report: {folder.page}", style=f"link file://{folder.page.absolute()}"), soft_wrap=True)
     if folder.data()["name"] == FIRST_RECIPE:
-        out.print("further measures and arms on the same adapters: loralift compare tour")
+        out.print("for more measures and arms on the same adapters: loralift compare tour")
 
 
 def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact, store: Store) -> int:

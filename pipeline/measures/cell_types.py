@@ -32,11 +32,11 @@ class PromptAdditions(TypedDict):
     """In words."""
     prompts: int
     shots: NotRequired[int]
-    """Worked examples that were requested."""
+    """Few-shot examples that were requested."""
     fewest: NotRequired[int]
-    """Worked examples in the prompt with the fewest."""
+    """Few-shot examples in the prompt with the fewest."""
     most: NotRequired[int]
-    """Worked examples in the prompt with the most."""
+    """Few-shot examples in the prompt with the most."""
     shrunk: NotRequired[int]
     """Prompts that hold fewer than were requested."""
     separator: NotRequired[str | None]
@@ -98,7 +98,7 @@ class ConstantAnswer(TypedDict):
 
 
 class Account(TypedDict):
-    """What training and answering cost by measured speeds and given prices."""
+    """Cost of training and inference by measured speeds and given prices."""
 
     gpu_hour: float | None
     """US dollars for an hour of the machine, as the recipe has it."""

@@ -36,7 +36,7 @@ class Claim:
     """What both are scored by; None where losses are compared."""
     unit: ClaimUnit
     value: float
-    """Fine-tuned minus the arm that it is compared with; of a loss, higher is worse."""
+    """Fine-tuned minus the arm that it is compared with; for a loss, higher is worse."""
     low: float
     high: float
     p: float

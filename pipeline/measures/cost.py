@@ -34,7 +34,7 @@ class Assumption:
 
 
 class CostFigures(TypedDict):
-    """What training and answering cost."""
+    """Cost of training and inference."""
 
     gpu_hour: float | None
     training: TrainingCost

@@ -65,7 +65,7 @@ class DataSetRow(TypedDict):
     """A set of examples."""
 
     task: str
-    split: Literal["held out", "training"]
+    split: Literal["test", "training"]
     examples: int
     dev: int
     """Examples of the dev set."""

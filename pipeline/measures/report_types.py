@@ -51,7 +51,7 @@ class ClaimRow(TypedDict):
     """What both are scored by; null where losses are compared."""
     unit: ClaimUnit
     value: float
-    """Fine-tuned minus the arm that it is compared with; of a loss, higher is worse."""
+    """Fine-tuned minus the arm that it is compared with; for a loss, higher is worse."""
     low: float
     high: float
     p: float
@@ -203,7 +203,7 @@ class ReferenceRow(TypedDict):
     name: str
     score: float
     lift: float
-    """Tuned minus it."""
+    """Fine-tuned minus this model."""
     low: float
     high: float
     model: str

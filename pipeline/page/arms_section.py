@@ -180,7 +180,7 @@ def facts_of(cell: Cell, name: str) -> JsonObject:
 
 
 def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
-    """What an arm's prompts hold besides the question: worked examples or the keys of the answer; None where they hold nothing else.
+    """What an arm's prompts hold besides the question: few-shot examples or the keys of the answer; None where they hold nothing else.
 
     Args:
         facts: of a folder of `generate`.

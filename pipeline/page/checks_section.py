@@ -14,7 +14,7 @@ from pipeline.store.records import JsonObject
 TRUNCATED_SHARE = 0.2
 """If at least this share of answers reached the limit of new tokens, the top of the page says so."""
 
-SPLITS: dict[str, Literal["held out", "training"]] = {"heldout": "held out", "train": "training"}
+SPLITS: dict[str, Literal["test", "training"]] = {"heldout": "test", "train": "training"}
 """What the page calls a split."""
 
 
@@ -120,14 +120,14 @@ def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
 def data_source_warning(cell: Cell) -> str:
     """A warning if the data differ from those that the task was written for; else empty."""
     reasons = []
-    for name, split_name in (("heldout", "held-out"), ("train", "training")):
+    for name, split_name in (("heldout", "test"), ("train", "training")):
         facts = cell.inputs[name].facts
         source = facts.get("source", {})
         if source.get("instead_of"):
-            reasons.append(f"the {split_name} rows come from a second source ({source['instead_of'][0].rstrip('.')})")
+            reasons.append(f"the {split_name} rows come from a fallback source ({source['instead_of'][0].rstrip('.')})")
         if "expected_rows" in source:
-            reasons.append(f"the {split_name} source has {facts['rows']:,} rows, where {source['expected_rows']:,} were known")
-    return f"Other data than the task was written for: {'; '.join(reasons)}." if reasons else ""
+            reasons.append(f"the {split_name} source has {facts['rows']:,} rows, not {source['expected_rows']:,} as expected")
+    return f"The data differ from those that the task was written for: {'; '.join(reasons)}." if reasons else ""
 
 
 def environment_warning(cell: Cell) -> str:
@@ -170,7 +170,7 @@ def token_budget_warning(cell: Cell) -> str:
     )
     return (
         f"Made with different --tokens: {groups}. Batch size changes rounding, so training and near-ties between tokens can "
-        "differ, and scores with them by a few examples."
+        "differ and move scores by a few examples."
     )
 
 
@@ -180,7 +180,7 @@ def liveness_warning(cell: Cell) -> str:
         return "It was not checked whether the adapter changes anything (compare.liveness is off)."
     dead = [row["seed"] for row in rows if not row["alive"]]
     return (
-        f"The adapter (seed {', '.join(map(str, dead))}) has no effect on the logits: fine-tuned results may just be the base."
+        f"The adapter (seed {', '.join(map(str, dead))}) has no effect on the logits: fine-tuned results may just be those of the base."
         if dead
         else ""
     )

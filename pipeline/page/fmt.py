@@ -204,7 +204,7 @@ def correction(name: str) -> str:
 
 def corrected(correction: str) -> str:
     """Whether the verdicts of all tests were corrected together, in a sentence."""
-    return "Holm-corrected" if correction == "holm" else "not corrected for their number"
+    return "Holm-corrected" if correction == "holm" else "not corrected for multiple testing"
 
 
 def headline(label: str, row: Headline, baseline: str, correction_name: str) -> str:

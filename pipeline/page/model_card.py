@@ -105,7 +105,7 @@ def license_of(base: str, adapter: Artifact) -> str:
 def data_set(cell: Cell) -> JsonObject:
     """The data set as a model index names it: its hub id where it has one, else the task."""
     source = cell.inputs["heldout"].facts.get("source", {})
-    entry = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "held out"}
+    entry = {"name": cell.task, "type": source.get("hub") or cell.task, "split": "test"}
     return entry | ({"revision": source["revision"]} if source.get("revision") else {})
 
 
@@ -182,7 +182,7 @@ def generation_snippet(answers: Artifact) -> str:
         'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
     code = "\n".join(lines)
-    as_is = "`prompt` is the whole text before the answer, special tokens with it, as `loralift show-prompt` prints it for the recipe"
+    as_is = "`prompt` is the whole text before the answer, special tokens included, as `loralift show-prompt` prints it for the recipe"
     return f" Then, where {as_is}:\n\n```python\n{code}\n```"
 
 
@@ -200,11 +200,11 @@ def results(report: Report, row: CellRow) -> str:
         lines.append(f"| {plain(fmt.metric(comparison['metric']))} | {scores} | {fmt.lift(comparison)} | {verdict} |")
     others = [(arm, over) for arm in row["arms"] if arm["name"] not in ("base", "tuned") and (over := arm["tuned_over"])]
     if others:
-        lines += ["", f"| other arm | score | fine-tuned minus it, {percent} interval |", "|---|---|---|"]
+        lines += ["", f"| other arm | score | fine-tuned vs. this arm, {percent} interval |", "|---|---|---|"]
         lines += [f"| {plain(arm['label'])} | {fmt.number(arm['score'])} | {fmt.lift(over)} |" for arm, over in others]
     n = row["comparisons"][0]["n"]
     seeds = f"; fine-tuned is the mean of {len(row['seeds'])} training seeds" if len(row["seeds"]) > 1 else ""
-    return f"## Results\n\nBase and fine-tuned on the same {n:,} held-out examples{seeds}.\n\n" + "\n".join(lines)
+    return f"## Results\n\nBase and fine-tuned on the same {n:,} test examples{seeds}.\n\n" + "\n".join(lines)
 
 
 def other_tasks_table(report: Report, row: CellRow) -> str:
@@ -220,7 +220,7 @@ def other_tasks_table(report: Report, row: CellRow) -> str:
         verdict = verdicts.get((row["cell"], suite["suite"]), NOT_TESTABLE)
         lines.append(f"| {plain(suite['label'])} | {verdict} | {change} | {suite['margin']:+g} | {scores} |")
     meaning = (
-        "Change: fine-tuned minus base; of a loss, higher is worse. No regression: the drop is shown to be below the margin. "
+        "Change: fine-tuned minus base; for a loss, higher is worse. No regression: the drop is shown to be below the margin. "
         "Regressed: shown to exceed it. Inconclusive: neither. Not testable: the base does not beat a constant answer there."
     )
     return f"## Regressions on other tasks\n\n{meaning}\n\n" + "\n".join(lines)
@@ -230,13 +230,13 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])
-    lines = [f"Measured on {n} held-out examples of {plain(trained.cell.task)} and on nothing else but what stands above."]
+    lines = [f"Measured on {n} test examples of {plain(trained.cell.task)} and on nothing beyond the results above."]
     if seeds == 1:
         lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
     counts = next((answers for answers in row["answers"] if answers["arm"] == f"fine-tuned, seed {trained.seed}"), None)
     if counts and counts["unparsed"]:
         lines.append(f"{fmt.share(counts['unparsed'], counts['n'])} of its outputs are unparsable.")
     if not license_of(trained.cell.base, trained.adapter):
-        lines.append("The licence of the base is not known here; it holds for what is made of it.")
+        lines.append("The license of the base is unknown here; it applies to this adapter too.")
     origin = f"Recipe `{plain(report['name'])}`, artifact `{trained.adapter.key}`, made by loralift."
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines) + f"\n\n{origin}"

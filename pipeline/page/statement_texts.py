@@ -112,7 +112,8 @@ def base_unparsable(statement: Statement, cell: CellRow) -> str:
 
 def text_destroyed(statement: Statement, _: CellRow) -> str:
     rise = statement.figures[0] if statement.figures else 0.0
-    return f"The adapter destroys general text: the loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
+    broken = "The adapter breaks the model on general text"
+    return f"{broken}: its loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
 
 
 def seeds(statement: Statement, cell: CellRow) -> str:

@@ -113,7 +113,7 @@ def destroyed_text(advice: Sequence[Advice], labels: dict[str, str]) -> list[Sum
     """The adapters that destroy general text, with the rise of the loss on plain English."""
     rises = [(labels[row.cell], statement) for row in advice for statement in row.statements if statement.kind == "text destroyed"]
     items = [(f"{label} (+{rise.figures[0]:.1f} nats/token)", [link(rise.evidence)]) for label, rise in rises if rise.figures]
-    return [sentence("The adapter destroys general text: ", *enumeration(items), ".")] if items else []
+    return [sentence("The adapter breaks the model on general text: ", *enumeration(items), ".")] if items else []
 
 
 def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow]) -> list[SummarySentence]:

@@ -198,7 +198,7 @@ def check_preface(work: Work, preface: str) -> None:
     folder = HeldoutFolder(work.inputs["avoid"])
     if folder.preface() not in ("", preface):
         raise DataError(
-            "the worked examples of the training prompts differ from those of the held-out ones: their rows came from another source.",
+            "the few-shot examples of the training prompts differ from those of the test prompts: their rows came from another source.",
             f"Make both from one source: delete {folder.path} and run again.",
         )
 

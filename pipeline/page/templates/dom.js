@@ -1,18 +1,18 @@
 // Texts of models and data sets are only ever put on the page as text nodes.
 function element(tag, options, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(options || {})) {
-    if (name === "class") made.className = value;
-    else made.setAttribute(name, value);
+    if (name === "class") node.className = value;
+    else node.setAttribute(name, value);
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 const count = (value) => value.toLocaleString("en");
 const figure = (value) => (value === null || value === undefined ? "none" : Number.isInteger(value) ? String(value) : value.toFixed(2));
 
-// The text with what was searched for marked.
+// The text with matches of the search marked.
 function marked(whole, query) {
   const out = document.createDocumentFragment();
   const low = whole.toLowerCase(), wanted = query.toLowerCase();

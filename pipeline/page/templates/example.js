@@ -1,13 +1,13 @@
-// One example: its prompt, its target, and what every arm said, side by side.
+// One example: its prompt, its target and the answer of every arm, side by side.
 const LONG = 1500;
 const FLAG_WORDS = { unparsed: "unparsable", truncated: "truncated", endless: "repetition loop", empty: "empty", refused: "refused", hallucinated: "hallucinated" };
 
-function drawn(example, view) {
+function exampleElement(example, view) {
   const { cell, query } = view;
   const look = Math.abs(example.gain) <= TIE ? "same" : example.gain > 0 ? "up" : "down";
   const prompt = element("details", { class: "prompt" }, element("summary", null, marked(firstLine(example.prompt), query)));
   prompt.addEventListener("toggle", () => prompt.append(text(example.prompt, query)), { once: true });
-  const boxes = grouped(example.arms.filter((arm) => view.arms.has(arm.name))).map((group) => said(group, example, view));
+  const boxes = grouped(example.arms.filter((arm) => view.arms.has(arm.name))).map((group) => answerBox(group, example, view));
   const target = element("section", { class: "side" }, element("h4", null, "Target"),
     example.target ? text(example.target, query) : element("p", { class: "text none" }, "(empty)"));
   if (example.accepted.length) target.append(element("p", { class: "read" }, "also right: ", marked(example.accepted.map((other) => other || "(empty)").join("; "), query)));
@@ -45,15 +45,15 @@ function title(group, seeds) {
   return group.length === seeds ? `${label}, all seeds` : `${label}, seed ${group.map((arm) => arm.seed).join(", ")}`;
 }
 
-function said(group, example, view) {
+function answerBox(group, example, view) {
   const arm = group[0];
   const flags = arm.flags.map((flag) => element("span", { class: "flag" }, FLAG_WORDS[flag]));
   const right = view.cell.zero_one ? (arm.score ? "right" : "wrong") : `score ${figure(arm.score)}`;
-  const shown = view.cell.zero_one && arm.score ? "up" : "";
+  const tone = view.cell.zero_one && arm.score ? "up" : "";
   const other = view.against === "target" ? example.target : view.against === "base" && arm.name !== "base" ? example.base.text : null;
   const changed = other === null || other.trim() === arm.text.trim() ? null : differences(other, arm.text);
   const box = element("section", { class: "side" },
-    element("h4", null, title(group, view.cell.seeds), element("span", { class: shown }, right), ...flags),
+    element("h4", null, title(group, view.cell.seeds), element("span", { class: tone }, right), ...flags),
     arm.text.trim() ? text(arm.text, view.query, changed) : element("p", { class: "text none" }, "(empty)"));
   if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "parsed as: ", marked(arm.answer, view.query)));
   return box;

@@ -1,4 +1,4 @@
-// The list of examples: what is chosen, what is shown, and the address of one example.
+// The list of examples: filters, pages, and the address of one example.
 const PAGE = 25;
 const cells = JSON.parse(document.getElementById("index").textContent).cells;
 const ledger = document.getElementById("ledger");
@@ -19,7 +19,7 @@ const ORDERS = [
   ["gain", "largest gain first", (a, b) => b.gain - a.gain],
   ["loss", "largest loss first", (a, b) => a.gain - b.gain],
 ];
-// Beside the groups of graded scores, no group of its own: an example can be gained and low.
+// An extra filter for graded scores, not a group: an example can be both gained and low.
 const LOW = { value: "low", label: "both low", title: "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5" };
 const HALF = 0.5;
 const AGAINST = [["target", "the target"], ["base", "the base"], ["", "nothing"]];
@@ -42,8 +42,8 @@ function choose() {
   const flag = FLAGS.find(([key]) => key === controls.flag.value)[2];
   const order = ORDERS.find(([key]) => key === controls.order.value)[2];
   const by = controls.by.value, query = controls.query.value.trim().toLowerCase();
-  const asked = (example) => flag(by ? example.arms.filter((arm) => arm.name === by) : example.arms);
-  const fitting = state.cell.examples.filter((example) => asked(example) && (!query || searched(example).includes(query)));
+  const hasFlag = (example) => flag(by ? example.arms.filter((arm) => arm.name === by) : example.arms);
+  const fitting = state.cell.examples.filter((example) => hasFlag(example) && (!query || searched(example).includes(query)));
   for (const pill of form.querySelectorAll(".groups .pill")) {
     const kind = pill.querySelector("input").value;
     pill.querySelector("b").textContent = count(fitting.filter(inGroup(kind)).length);
@@ -58,9 +58,9 @@ function show() {
   const first = state.page * PAGE;
   const visible = state.shown.slice(first, first + PAGE);
   const view = { cell: state.cell, query: controls.query.value.trim(), against: checked("against")[0], arms: new Set(checked("arm")), linked: state.linked };
-  rows.replaceChildren(...visible.map((example) => drawn(example, view)));
-  const said = visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.shown.length)}` : "No matching examples.";
-  for (const place of ledger.querySelectorAll(".pager p")) place.textContent = state.note + said;
+  rows.replaceChildren(...visible.map((example) => exampleElement(example, view)));
+  const status = visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.shown.length)}` : "No matching examples.";
+  for (const place of ledger.querySelectorAll(".pager p")) place.textContent = state.note + status;
   for (const button of ledger.querySelectorAll("[data-step]")) {
     const to = state.page + Number(button.dataset.step);
     button.disabled = to < 0 || to >= pages;
@@ -79,14 +79,14 @@ function refresh() {
 function pills(name, kind, list, place) {
   return list.map(([value, label, on]) => {
     const input = element("input", { type: kind, name, value });
-    input.defaultChecked = on; // what form.reset() comes back to
+    input.defaultChecked = on; // what form.reset() restores
     return element("label", { class: "pill" }, input, element("span", null, label, ...(place ? [" ", element("b")] : [])));
   });
 }
 
-function fill(selector, made) {
+function fill(selector, nodes) {
   const set = form.querySelector(selector);
-  set.replaceChildren(set.firstElementChild, ...made);
+  set.replaceChildren(set.firstElementChild, ...nodes);
 }
 
 const options = (list) => list.map(([value, label]) => element("option", { value }, label));
@@ -103,24 +103,24 @@ async function enter(name) {
   }
   fill(".groups", groups);
   fill(".arms", pills("arm", "checkbox", arms.map(([arm, label]) => [arm, label, true])));
-  const kept = controls.by.value;
+  const chosenArm = controls.by.value;
   controls.by.replaceChildren(...options([["", "any arm"], ...arms]));
-  controls.by.value = arms.some(([arm]) => arm === kept) ? kept : "";
+  controls.by.value = arms.some(([arm]) => arm === chosenArm) ? chosenArm : "";
   await examplesOf(state.cell);
 }
 
 // #cell0000/id shows one example among all of its comparison.
 async function follow() {
-  const found = /^#(cell\d+)\/(.+)$/.exec(location.hash);
-  if (!found || !cells.some((cell) => cell.cell === found[1])) return false;
+  const match = /^#(cell\d+)\/(.+)$/.exec(location.hash);
+  if (!match || !cells.some((cell) => cell.cell === match[1])) return false;
   let id;
-  try { id = decodeURIComponent(found[2]); } catch { return false; }
+  try { id = decodeURIComponent(match[2]); } catch { return false; }
   form.reset();
-  await enter(found[1]);
+  await enter(match[1]);
   const at = state.cell.examples.findIndex((example) => example.id === id);
   choose();
   state.linked = at < 0 ? null : id;
-  state.note = at < 0 ? `There is no example ${id} here. ` : "";
+  state.note = at < 0 ? `There is no example ${id} in this comparison. ` : "";
   state.page = Math.floor(Math.max(0, at) / PAGE);
   show();
   const row = rows.querySelector(".linked");
@@ -136,7 +136,7 @@ function linkTo(anchor) {
   row.classList.add("linked");
 }
 
-// What a link leads to is unfolded, and everything is on paper.
+// The target of a link is unfolded; on paper everything is.
 function unfold() {
   const row = document.getElementById(location.hash.slice(1));
   const fold = row?.closest("details:not([open])");
@@ -207,6 +207,6 @@ async function start() {
 start().catch((error) => {
   ledger.hidden = false;
   form.hidden = true;
-  rows.textContent = `This browser could not unpack the examples (${error.message}); they stand in examples.jsonl of the compare folders.`;
+  rows.textContent = `This browser could not unpack the examples (${error.message}); they are in examples.jsonl in the compare folders.`;
   throw error;
 });

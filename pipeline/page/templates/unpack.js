@@ -1,4 +1,4 @@
-// The files that the page carries: compressed, each once, unpacked when they are first looked at.
+// The files embedded in the page: compressed, each once, unpacked on first use.
 const TIE = 1e-9; // as when the report was made
 const unpacked = new Map();
 
@@ -13,13 +13,13 @@ async function unpack(id) {
   return unpacked.get(id);
 }
 
-// Every example of a comparison with what each arm said; arms of one name are training seeds.
+// Every example of a comparison with the answer of every arm; arms with the same name are training seeds.
 async function examplesOf(cell) {
   if (cell.examples) return cell.examples;
   const lines = (await unpack(cell.file)).split("\n").filter(Boolean);
   cell.examples = JSON.parse(`[${lines.join(",")}]`).map((row) => {
-    const said = [row.base, ...row.tuned, ...cell.arms.slice(1 + cell.seeds).map((arm) => row.others[arm.name])];
-    const arms = said.map((one, i) => ({ ...cell.arms[i], ...one, score: one.scores[cell.key] ?? null }));
+    const answers = [row.base, ...row.tuned, ...cell.arms.slice(1 + cell.seeds).map((arm) => row.others[arm.name])];
+    const arms = answers.map((one, i) => ({ ...cell.arms[i], ...one, score: one.scores[cell.key] ?? null }));
     const base = arms[0], tuned = arms.slice(1, 1 + cell.seeds);
     const mean = tuned.reduce((sum, arm) => sum + arm.score, 0) / tuned.length;
     const gain = mean - base.score;
