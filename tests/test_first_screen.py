@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.commands.recompute_page import verify
 from pipeline.page import charts_scores, embedded_records, render, setup_section, static_examples
-from tests.report_inputs import BuiltReport, Chartless, Inputs, placeholder_charts
+from tests.report_inputs import BuiltReport, CellFolders, Chartless, Inputs, placeholder_charts
 
 ARMS = ("base_fewshot", "base_constrained", "constant")
 Row = dict[str, Any]
@@ -150,12 +151,28 @@ def test_many_tasks_have_few_static_examples(report: Chartless) -> None:
     assert [len(part["fixed"]) for part in chosen] == [1] * 31
 
 
-def test_no_page_and_no_report_holds_a_folder_of_the_machine(tmp_path: Path) -> None:
+def test_no_page_and_no_report_holds_a_folder_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of data nor of bases, whose names are the last parts of their paths; of weights there is the hash."""
     data = {"train": "/home/ann/private/a.jsonl", "heldout": "sub/b.jsonl"}
     task = {"name": "teams", "data": data, "prompt": "{text}", "target": "{team}", "metrics": ["accuracy"]}
-    page = BuiltReport(Inputs(tmp_path, {"tasks": [task]}, n=12))
-    files = [file.read_text("utf-8") for file in page.work.out.rglob("*") if file.suffix in (".json", ".html", ".md")]
-    assert len(files) > 3
+    bases = ["/home/ann/private/one/model", "~/private/two/model", "/home/ann/private/other", "org/model"]
+    point = CellFolders.point
+
+    def with_model(folders: CellFolders, **more: Any) -> Row:
+        is_folder = folders.recipe.base != "org/model"
+        spec = {"folder": folders.recipe.base, "digest": "d1ce" * 16, "repo": None} if is_folder else {"repo": "org/model"}
+        return point(folders, model=spec, **more)
+
+    monkeypatch.setattr(CellFolders, "point", with_model)
+    page = BuiltReport(Inputs(tmp_path, {"base": bases[0], "tasks": [task], "sweep": {"base": bases}}, n=12))
+    files = [file.read_text("utf-8") for file in page.work.out.rglob("*") if file.suffix in (".json", ".html", ".md", ".svg")]
+    assert len(files) > 8
     assert not any("private" in text for text in files)
     shortened = page.json["recipe"]["tasks"][0]["data"]
     assert (shortened["train"], shortened["heldout"]) == ("a.jsonl", "sub/b.jsonl")
+    assert page.json["recipe"]["sweep"]["base"] == ["one/model", "two/model", "other", "org/model"]
+    assert page.json["bases"] == [f"{name} (weights d1ced1ced1ce)" for name in ("one/model", "two/model", "other")] + ["org/model"]
+    assert [cell["coordinates"] for cell in page.json["cells"]] == ["base one/model", "base two/model", "base other", "base org/model"]
+    (card,) = [text for text in files if "# teams--adapter0" in text and 'from_pretrained("other"' in text]
+    assert "The first path is the folder of the base, other (weights d1ced1ced1ce)" in card
+    verify(page.work.out / "report.html")

@@ -27,15 +27,43 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return raw
 
 
-def without_folders(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe for readers elsewhere: of data files and folders with a whole path of this machine only the name."""
+def without_folders(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a report for readers elsewhere: of a base, data file or folder with a whole path of this machine only the name.
+
+    Args:
+        params: {recipe, cells}, both as JSON.
+    """
+    recipe = params["recipe"]
+    swept = recipe["sweep"].get("base", [])
+    names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [
         {**task, "data": {key: Path(value).name if is_whole_path(value) else value for key, value in task["data"].items()}}
         if isinstance(task, dict) and isinstance(task.get("data"), dict)
         else task
         for task in recipe["tasks"]
     ]
-    return {**recipe, "tasks": tasks}
+    sweep = recipe["sweep"] | ({"base": [names[base] for base in swept]} if swept else {})
+    cells = [
+        {
+            **cell,
+            "base": names[cell["base"]],
+            "point": {key: names.get(value, value) if key == "base" else value for key, value in cell["point"].items()},
+        }
+        for cell in params["cells"]
+    ]
+    return {**params, "recipe": {**recipe, "base": names[recipe["base"]], "tasks": tasks, "sweep": sweep}, "cells": cells}
+
+
+def short_names(bases: list[str]) -> dict[str, str]:
+    """By base as written, its name for readers: of a whole path the last parts, as few as keep the names distinct."""
+    wholes = {base: Path(base).parts[1:] for base in bases if is_whole_path(base)}
+    names = {base: base for base in bases}
+    for base, parts in wholes.items():
+        others = [other for other in wholes.values() if other != parts]
+        counts = range(1, len(parts) + 1)
+        fewest = next((count for count in counts if not any(other[-count:] == parts[-count:] for other in others)), len(parts))
+        names[base] = "/".join(parts[-fewest:])
+    return names
 
 
 def is_whole_path(value: Any) -> bool:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.arms import Constraint
+from pipeline.config.data_paths import is_whole_path
 from pipeline.machine import Work
 from pipeline.measures.cell_types import AbsentArm
 from pipeline.page import fmt
@@ -80,8 +81,15 @@ def open_cells(work: Work) -> list[Cell]:
             "absent": spec.get("absent", []),
             "constraint": spec["constraint"],
         }  # seeds as `compare` orders its arms
-        cells.append(Cell(name=spec["cell"], inputs=inputs, point=spec["point"], **fields))
+        cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], **fields)
+        cells.append(replace(cell, base=base_name(cell)))
     return cells
+
+
+def base_name(cell: Cell) -> str:
+    """The name of a base; of one in a folder of the user's machine with the hash of its weights, as the name says little elsewhere."""
+    model = cell.adapters[0].params.get("model") or {}
+    return f"{cell.base} (weights {model['digest'][:SHORT_KEY_DIGITS]})" if is_whole_path(model.get("folder")) else cell.base
 
 
 def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[tuple[str, Artifact]]:

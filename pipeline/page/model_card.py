@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
+from pipeline.config.data_paths import is_whole_path
 from pipeline.measures.cell_types import CellRow, ComparisonRow
 from pipeline.measures.report_types import Report
 from pipeline.models import adapter_kinds, model_table
@@ -141,7 +143,9 @@ def loading_snippet(cell: Cell, adapter: Artifact) -> str:
     spec = params.get("model") or {}
     quantized = params.get("quantization") == "nf4"
     dtype = "torch.bfloat16" if params.get("compute", "bf16") == "bf16" else "torch.float32"
-    arguments = [repr_of(spec.get("repo") or spec.get("folder") or cell.base)]
+    is_elsewhere = is_whole_path(spec.get("folder"))
+    folder = Path(spec["folder"]).name if is_elsewhere else spec.get("folder")
+    arguments = [repr_of(spec.get("repo") or folder or cell.base)]
     arguments += [f"revision={repr_of(spec['revision'])}"] if spec.get("revision") else []
     arguments += ["trust_remote_code=True"] if spec.get("trust_remote_code") else []
     base = ", ".join(arguments)
@@ -164,6 +168,8 @@ def loading_snippet(cell: Cell, adapter: Artifact) -> str:
     paths_note = (
         "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
     )
+    if is_elsewhere:
+        paths_note = f"The first path is the folder of the base, {plain(cell.base)}; the last is this folder"
     return f"## Use\n\n```python\n{code}\n```\n\n{paths_note}."
 
 

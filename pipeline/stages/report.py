@@ -31,7 +31,7 @@ def run(work: Work) -> dict[str, Any]:
         svg,
     )
 
-    work = replace(work, params={**work.params, "recipe": without_folders(work.params["recipe"])})
+    work = replace(work, params=without_folders(work.params))
     opened = cells.open_cells(work)
     files, index = embedded_records.embed(work)
     index["code_version"] = stages.find("report").version(work.params)
