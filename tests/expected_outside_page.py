@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests import expected_checks, expected_tables
+from tests import expected_checks, expected_classes, expected_tables
 from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, place, score, short, shows, size, span
 from tests.expected_tables import part, parts_of
 
@@ -46,6 +46,7 @@ def markdown(report: Row) -> Tables:
         report["title"]: first,
         "Where the lift comes from": decompositions,
         "Arms": arms if max(len(cell["arms"]) for cell in report["cells"]) > 2 else [],
+        "Results by class": expected_classes.markdown(report),
         "Regressions on other tasks": [suite(cell, row, verdicts) for cell in report["cells"] for row in cell["forgetting"]],
         "Confirmatory tests": claims,
         f"Sweep over {' and '.join(map(short, report['recipe']['sweep']))}": points,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests import expected_checks
+from tests import expected_checks, expected_classes
 from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, optional, place, short, shows, size, span
 from tests.page_reader import tidy
 
@@ -31,6 +31,7 @@ def page(report: Row) -> Tables:
         elsewhere,
         trained,
         swept,
+        expected_classes.page,
         expected_checks.compared,
         expected_checks.checked,
         expected_checks.artifacts,

@@ -141,6 +141,16 @@ def test_a_displayed_number(page):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pattern", [r'<td class="n">(0\.\d{3})<small>', r'<td class="n right" [^>]*>(?:<a [^>]*>)?(\d+)<'])
+def test_a_displayed_number_of_a_class(page, pattern):
+    classes = page.read_text("utf-8").partition('<section id="classes">')[2]
+    number = re.search(pattern, classes)
+    edit(page, number[0], number[0][: number.start(1) - number.start()] + "77" + number[0][number.end(1) - number.start() :])
+    with pytest.raises(ProofError, match=r"line \d+, behind #[\w-]+: the page has '77', recomputed it is"):
+        recompute_page.verify(page)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
@@ -259,10 +269,18 @@ def test_an_edited_index(page, change, message):
 def test_the_files_beside_a_page_in_its_folder(store_root, tmp_path):
     folder = shutil.copytree(page_of(store_root).parent, tmp_path / "report")
     assert recompute_page.verify(folder / "report.html").comparisons == 1
-    body = json.loads((folder / "report.json").read_text())
-    body["cells"][0]["comparisons"][0]["lift"] += 0.01
-    (folder / "report.json").write_text(json.dumps(body))
+    written = (folder / "report.json").read_text()
+
+    def spoil(change):
+        body = json.loads(written)
+        change(body["cells"][0])
+        (folder / "report.json").write_text(json.dumps(body))
+
+    spoil(lambda cell: cell["comparisons"][0].update(lift=0.01))
     with pytest.raises(ProofError, match=r"report.json.cells\[0\].comparisons\[0\].lift"):
+        recompute_page.verify(folder / "report.html")
+    spoil(lambda cell: cell["classes"]["classes"][0]["arms"]["base"].update(right=77))
+    with pytest.raises(ProofError, match=r"report.json.cells\[0\].classes.classes\[0\].arms.base.right: the page has '77'"):
         recompute_page.verify(folder / "report.html")
 
 

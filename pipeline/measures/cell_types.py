@@ -3,6 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.arms import Constraint
+from pipeline.measures.class_types import ClassResults
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
@@ -220,4 +221,6 @@ class CellRow(TypedDict):
     """Short keys, one per seed."""
     inputs: dict[str, str]
     """Short keys of the artifacts behind the figures."""
+    classes: ClassResults | None
+    """Null where answers are not classes."""
     examples: ExamplesRow

@@ -14,7 +14,7 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import charts_scores, fmt, setup_section, static_examples
+from pipeline.page import charts_scores, class_tables, fmt, setup_section, static_examples
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
@@ -32,6 +32,7 @@ SECTIONS = {
     "training": "Training",
     "sweep": "Sweep",
     "examples": "Examples",
+    "classes": "Results by class",
     "references": "Reference models",
     "published": "Compared with LoRA Land",
     "checks": "Checks",
@@ -111,6 +112,7 @@ def environment() -> Any:
         lstrip_blocks=True,
     )
     templates.filters |= {"typeset": fmt.typeset, "md": plain, "breakable": breakable}
+    templates.filters["number_head"] = lambda name: f"#{name}"
     templates.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
     templates.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
     templates.globals["tone"] = tone
@@ -156,6 +158,7 @@ def common_variables(report: Report) -> JsonObject:
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
         "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
         "highest": lambda cells: lift_at_point(max(cells, key=lift_of)),
+        "class_tables": class_tables,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
@@ -191,6 +194,7 @@ def filled_sections(report: Report) -> set[str]:
         "published": bool(report["published"]),
         "sweep": bool(report["sweep"]),
         "tests": bool(report["rules"]),
+        "classes": any(cell["classes"] for cell in cells),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),
