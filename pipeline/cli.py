@@ -27,6 +27,8 @@ from pipeline.commands.options import (
     run_options_of,
     with_options,
 )
+from pipeline.commands.partial_report import PartialReport
+from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.run_log import RunLog
 from pipeline.commands.verbs import STOPPED, Verbs, show_version
 from pipeline.config import recipe as recipes
@@ -116,11 +118,20 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
         long_runs.confirm(artifacts, call.site.machine)
 
     log = RunLog(out, jobs, call.options.detail)
+    partial = PartialReport(call.jobs[-1], call.site, log.say)
+
+    def notify(event: str, job: Job, artifact: Artifact | None) -> None:
+        log(event, job, artifact)
+        partial(event, job, artifact)
+
     try:
-        finished = run(jobs, call.site, log)
+        finished = run(jobs, call.site, notify)
     except KeyboardInterrupt:
         out.print(STOPPED, soft_wrap=True)
         raise typer.Exit(130) from None
+    except Exception:
+        partial.bring_up_to_date()
+        raise
     log.finish()
     return finished
 
@@ -188,20 +199,39 @@ def report_verb(
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
     gate_file: GateFile = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Write the page of the tasks that are finished, without a verdict.")] = False,
 ) -> None:
     """Print the report of a finished comparison, and the path of its page."""
     call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code))
     rules = load_gate(gate_file, call)
-    if missing := unfinished(call):
+    missing = unfinished(call)
+    if missing and partial and not gate_file:
+        show_partial_report(call)
+        return
+    if missing:
         first = f"{missing[0].stage} {missing[0].label}"
         raise ArtifactError(
             f"{call.recipe.name} has no finished comparison: at least {len(missing)} jobs have not run, the first {first}",
-            f"Run: loralift compare {' '.join(recipe)}",
+            f"Run: loralift compare {' '.join(recipe)}. For the tasks that are finished: loralift report --partial {' '.join(recipe)}",
         )
     report = make_report(call)
     if show:
         typer.launch(str(ReportFolder(report.path).page))
     show_report(call, report, gate_file, rules)
+
+
+def show_partial_report(call: Call) -> None:
+    """Write the report of the tasks that are finished, and show it.
+
+    Raises:
+        ArtifactError: none is.
+    """
+    partial = PartialReport(call.jobs[-1], call.site, lambda _: None)
+    partial.artifacts = {job: artifact for job in call.jobs if (artifact := find_artifact(call, job))}
+    if not (cells := partial.finished()):
+        raise ArtifactError(f"{call.recipe.name}: no task is finished yet", "Let the run go on until the first comparison.")
+    write_partial_report(partial.folder, partial.report, partial.artifacts, cells)
+    views.print_report(out, partial.folder)
 
 
 def load_gate(gate_file: Path | None, call: Call) -> gate.Gate | None:

@@ -69,6 +69,10 @@ class Inputs:
     """Whether relevance, speed and general suites were measured."""
     two_metrics: bool = False
     """Whether every task has a further metric."""
+    finished: int | None = None
+    """How many of the cells are finished; None: all."""
+    limit: int | None = None
+    """Of a smoke test."""
 
     def work(self) -> Work:
         compare = {"resamples": RESAMPLES, **self.recipe.get("compare", {})}
@@ -94,7 +98,10 @@ class Inputs:
                 inputs |= {f"{cell_rows[-1]['cell']}.{source}": artifact.path for source, artifact in sources.items()}
         out = self.root / "out"
         out.mkdir()
-        return Work({"recipe": recipe.model_dump(mode="json"), "cells": cell_rows}, inputs, out, self.root / "resume")
+        cell_rows = cell_rows[: self.finished]
+        inputs = {name: path for name, path in inputs.items() if name.partition(".")[0] in [row["cell"] for row in cell_rows]}
+        params = {"recipe": recipe.model_dump(mode="json"), "cells": cell_rows} | ({} if self.limit is None else {"limit": self.limit})
+        return Work(params, inputs, out, self.root / "resume")
 
     def seal(self, source: str, task: str, params: Row, files: Files, facts: Row) -> Artifact:
         """Seal a folder that no stage was run for, unless an equal one is there."""
@@ -268,7 +275,7 @@ class Chartless(BuiltReport):
 
     def write(self) -> None:
         files, index = embedded_records.embed(self.work)
-        content = report_data.report(self.work.params["recipe"], cells.open_cells(self.work), files)
+        content = report_data.report(self.work.params["recipe"], cells.open_cells(self.work), files, self.work.params.get("limit"))
         self.html, self.md = render.page(content, files, placeholder_charts(content), index), render.markdown(content)
         self.json = json.loads(json.dumps(content))
 

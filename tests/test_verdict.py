@@ -49,7 +49,7 @@ def test_each_kind_of_claim_has_its_own_words(words, good, bad):
 def test_no_word_has_two_meanings():
     words = [word for pair in verdict.ALL_WORDS for word in (pair.good, pair.bad)]
     assert len(set(words)) == len(words)
-    assert {*words, "inconclusive", "not testable"} == set(get_args(verdict.Verdict))
+    assert {*words, "inconclusive", "not testable", "no verdict"} == set(get_args(verdict.Verdict))
     assert "better" not in words
 
 

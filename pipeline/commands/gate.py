@@ -260,8 +260,10 @@ def judge(gate: Gate, report: Report) -> list[Outcome]:
     scores too little there to lose anything.
 
     Raises:
-        RecipeError: no cell that a rule is about has its figure.
+        RecipeError: no cell that a rule is about has its figure, or the report is not final.
     """
+    if preliminary := report.get("preliminary"):
+        raise RecipeError(f"a gate judges final reports only. {preliminary['sentence']}", "Finish the comparison, without --limit.")
     rows: list[Outcome] = []
     for number, rule in enumerate(gate.rules):
         cells = [cell for cell in report["cells"] if rule.task in (None, cell["task"])]

@@ -49,6 +49,8 @@ class Verification:
     """Files that the page names by hash only."""
     drawings: int = 0
     """Charts of which only the texts were compared, since another version drew them."""
+    no_verdict: str = ""
+    """Why the page has no verdict: not finished, or a smoke test; empty for a final one."""
 
     def line(self) -> str:
         summary = f"{self.files} files checked, {self.comparisons} comparisons rescored, {self.numbers:,} numbers recomputed"
@@ -57,7 +59,8 @@ class Verification:
             f"; the geometry of {fmt.plural(self.drawings, 'chart')} was not compared, only the texts, "
             f"as another version of {DRAWING_LIBRARIES} drew the page"
         )
-        return f"{summary}: the page matches them{unchecked}{drawings if self.drawings else ''}"
+        state = f"; it has no verdict: {self.no_verdict}" if self.no_verdict else ""
+        return f"{summary}: the page matches them{state}{unchecked}{drawings if self.drawings else ''}"
 
 
 def verify(path: Path, store: Store | None = None, machine: Machine | None = None) -> Verification:
@@ -244,7 +247,9 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, verific
         raise page.recomputed_mismatch_error(*differs)
     if (page.path.parent / MANIFEST).is_file():
         check_side_files(page, out)
-    verification.numbers += difference.count_numbers(ReportFolder(out).data())
+    remade = ReportFolder(out).data()
+    verification.numbers += difference.count_numbers(remade)
+    verification.no_verdict = remade["preliminary"]["kind"] if remade["preliminary"] else ""
 
 
 def check_side_files(page: Page, out: Path) -> None:

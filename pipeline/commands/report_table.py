@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline import arms
 from pipeline.measures.report_types import PublishedFigure, Report
-from pipeline.page import fmt
+from pipeline.page import fmt, preliminary
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
@@ -27,7 +27,8 @@ zero; *: scores as a constant answer does. Intervals and reasons: on the page.""
 def summary(report: Report) -> RenderableType:
     """What report.json says of every comparison: the table, the recommendations, the warnings."""
     is_long = len(report["cells"]) > MAX_CELLS
-    parts: list[RenderableType] = [Text(report["title"], style="bold"), verdict_table(report), *primary_metrics(report)]
+    title = Text(f"{preliminary.title_prefix(report)}{report['title']}", style="bold")
+    parts: list[RenderableType] = [title, verdict_table(report), *primary_metrics(report)]
     parts += [Text(textwrap.fill(" ".join(sentence["text"] for sentence in report["summary"]), WIDTH))]
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
@@ -62,7 +63,7 @@ def verdict_table(report: Report) -> Table:
 
 def recommendations(report: Report) -> list[Text]:
     """What to use for every cell and why, the first sentence of each advice and what warns of it."""
-    if len(report["advice"]) == 1:
+    if len(report["advice"]) == 1 or report["preliminary"]:
         return []  # the paragraph has it
     return [wrapped_line(advised["label"], advised["sentences"][0]["text"]) for advised in report["advice"]]
 

@@ -55,6 +55,11 @@ class RunLog:
         elif self.detail == "verbose":
             self.out.print(Text(f"{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have", "dim"))
 
+    def say(self, text: str) -> None:
+        """A line that is of no job."""
+        if self.detail != "quiet":
+            self.out.print(Text(f"{INDENT}{text}", "dim"), soft_wrap=True)
+
     def finish(self) -> None:
         """Say how many jobs were cached, unless that was said."""
         self.print_cached()

@@ -77,14 +77,18 @@ def adapters_of(base: str, adapters: list[Artifact]) -> Table:
 
 def show_report(out: Console, report: Artifact) -> None:
     """The table, and the page's path. Raises ArtifactError if the report was altered since it was made."""
+    report.verify()
+    print_report(out, ReportFolder(report.path))
+
+
+def print_report(out: Console, folder: ReportFolder) -> None:
+    """The table of a report's folder, and the page's path."""
     from pipeline.commands import report_table
 
-    report.verify()
-    folder = ReportFolder(report.path)
     out.print()
     out.print(report_table.summary(folder.data()))
     out.print(Text(f"report: {folder.page}", style=f"link file://{folder.page.absolute()}"), soft_wrap=True)
-    if folder.data()["name"] == FIRST_RECIPE:
+    if folder.data()["name"] == FIRST_RECIPE and not folder.data()["preliminary"]:
         out.print("for more measures and arms on the same adapters: loralift compare tour")
 
 
@@ -229,6 +233,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
 
     Folders whose manifest cannot be read are named, and stay.
     """
+    from pipeline.commands import partial_report
     from pipeline.commands.plan_table import find_or_explain
 
     reached: set[Path] = set()
@@ -248,6 +253,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
     reached |= {artifact.path for artifact in store.all() if artifact.stage in expensive and wanted.intersection(params_of_jobs(artifact))}
     unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
     remains = [leftover.path for leftover in leftovers.unwanted(store, wanted, keys)]
+    remains += sorted(path for path in (store.data / partial_report.FOLDER).glob("*") if path.is_dir())
     for path, what in [*((path, "unreached") for path in unreached), *((path, "left over") for path in remains)]:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         out.print(f"{'deleted' if delete else what:9} {size_text(size):>11}  {path}", soft_wrap=True)

@@ -14,9 +14,9 @@ from pipeline.measures.claims import Claim
 from pipeline.measures.evidence import Evidence
 from pipeline.measures.failure_causes import Cause
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import ClaimKind, StatementKind
+from pipeline.measures.report_types import ClaimKind, NoVerdictKind, StatementKind
 from pipeline.measures.rules import Rule, RuleName, hallucination, rule_of, rules
-from pipeline.scoring.verdict import HALLUCINATION_RATE, IMPROVED, INCONCLUSIVE, NO_REGRESSION, REGRESSED, WORSE, Verdict
+from pipeline.scoring.verdict import HALLUCINATION_RATE, IMPROVED, INCONCLUSIVE, NO_REGRESSION, NO_VERDICT, REGRESSED, WORSE, Verdict
 
 LARGE_SHARE = 0.25
 """If the best baseline reaches at least this share of the lift over the base, the advice says so."""
@@ -57,23 +57,36 @@ class Advice:
     task: str
     label: str
     use: str
-    """`tuned`, the name of the best baseline, or `inconclusive`."""
+    """`tuned`, the name of the best baseline, `inconclusive`, or `no verdict`."""
     verdict: Verdict
     """Of the training effect, or of the lift where no other baseline was tested."""
     statements: tuple[Statement, ...]
 
 
 def advise(
-    cells: Sequence[CellRow], claims: Mapping[str, Sequence[Claim]], adapters: Mapping[str, AdapterRow]
+    cells: Sequence[CellRow],
+    claims: Mapping[str, Sequence[Claim]],
+    adapters: Mapping[str, AdapterRow],
+    no_verdict: NoVerdictKind | None = None,
 ) -> tuple[list[Advice], list[Rule]]:
     """The recommendation for every cell, and the rules that it follows from.
 
     Args:
         claims: by cell, with verdicts; see claims.by_cell.
         adapters: the trainings of the report, by short key.
+        no_verdict: why the report is not final; then nothing is recommended and every rule is exploratory.
     """
     rows = [rule for cell in cells for rule in rules(cell, claims[cell["cell"]])]
+    if no_verdict:
+        undecided = [replace(rule, verdict=NO_VERDICT, confirmatory=False) for rule in rows]
+        return [withheld(cell, no_verdict) for cell in cells], undecided
     return [recommend(cell, claims[cell["cell"]], adapters) for cell in cells], rows
+
+
+def withheld(cell: CellRow, why: NoVerdictKind) -> Advice:
+    """No recommendation for a cell of a report that is not final."""
+    statement = Statement(why, Evidence("lifts", cell["cell"]))
+    return Advice(cell["cell"], cell["task"], cell["label"], NO_VERDICT, NO_VERDICT, (statement,))
 
 
 def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, AdapterRow]) -> Advice:

@@ -89,14 +89,18 @@ def family(cells: Sequence[ClaimCell]) -> list[Claim]:
     return [claim for cell in cells if cell["cell"] in first for claim in of_cell(cell)]
 
 
-def judge(claims: Sequence[Claim], confidence: float, correction: Correction) -> list[Claim]:
+def judge(claims: Sequence[Claim], confidence: float, correction: Correction, is_final: bool = True) -> list[Claim]:
     """The same claims in the same order, with p_adjusted over all of them and verdict.
+
+    Args:
+        is_final: whether the family is complete; else no claim has a verdict.
 
     As for single comparisons (verdict.decide) a verdict needs the adjusted p and an interval on its side: of zero, or for
     non-inferiority of the margin.
     """
     adjusted = verdict.adjust([claim.p for claim in claims], correction)
-    return [replace(claim, p_adjusted=p, verdict=verdict_of(claim, p, confidence)) for claim, p in zip(claims, adjusted, strict=True)]
+    words = [verdict_of(claim, p, confidence) if is_final else verdict.NO_VERDICT for claim, p in zip(claims, adjusted, strict=True)]
+    return [replace(claim, p_adjusted=p, verdict=word) for claim, p, word in zip(claims, adjusted, words, strict=True)]
 
 
 def effect_inflation(count: int, confidence: float, correction: Correction) -> float:

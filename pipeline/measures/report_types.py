@@ -14,8 +14,11 @@ ClaimUnit = Literal["score", "nats/token"]
 RuleKind = Literal["lift", "training effect", "non-inferiority", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
+NoVerdictKind = Literal["not finished", "smoke test"]
 StatementKind = Literal[
     "nothing claimed",
+    "not finished",
+    "smoke test",
     "use tuned",
     "do not use",
     "inconclusive",
@@ -29,7 +32,7 @@ StatementKind = Literal[
     "pays off",
     "never pays off",
 ]
-"""The first four recommend, and open the statements of a cell; the others follow."""
+"""The first six open the statements of a cell; the others follow."""
 
 
 class ClaimRow(TypedDict):
@@ -87,7 +90,7 @@ class AdviceRow(TypedDict):
     cell: str
     label: str
     use: str
-    """`tuned`, the name of the best baseline (do not use the fine-tune), or `inconclusive`."""
+    """`tuned`, the name of the best baseline (do not use the fine-tune), `inconclusive`, or `no verdict`."""
     verdict: Verdict
     """Of the training effect, or of the lift where no other baseline was tested."""
     sentences: list[SentenceRow]
@@ -271,6 +274,18 @@ class Conclusions(TypedDict):
     """The verdict in one paragraph, sentence by sentence."""
 
 
+class Preliminary(TypedDict):
+    """Why a report has no verdict: it is not final."""
+
+    kind: NoVerdictKind
+    limit: int | None
+    """Examples per task, at most, of a smoke test."""
+    unfinished: list[str]
+    """The tasks and points of the sweep without a result."""
+    sentence: str
+    """The same in words."""
+
+
 class Report(Conclusions):
     """The whole of report.json."""
 
@@ -283,6 +298,8 @@ class Report(Conclusions):
     bases: list[str]
     made_at: str
     """When the newest input was made, UTC."""
+    preliminary: Preliminary | None
+    """Null in a final report. In any other every verdict is `no verdict`, and p-values are not corrected."""
     setup: Setup
     """What was trained, on how many rows, with which settings and on which hardware."""
     confidence: float

@@ -8,7 +8,7 @@ from pipeline.measures import advice, claims, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.claims import Claim, ClaimCell
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import ClaimRow, Conclusions, Report
+from pipeline.measures.report_types import ClaimRow, Conclusions, Preliminary, Report
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, json_safe
@@ -17,15 +17,24 @@ from pipeline.store.figure_types import DecompositionRow
 from pipeline.store.records import JsonObject
 
 
-def judge(cells: Sequence[Cell], recipe: JsonObject) -> tuple[dict[str, list[ComparisonRow]], list[Claim]]:
+def correction_of(recipe: JsonObject, preliminary: Preliminary | None) -> Correction:
+    """How p-values are corrected: in a report that is not final not at all, since the family is not complete."""
+    correction: Correction = "none" if preliminary else recipe["compare"]["correction"]
+    return correction
+
+
+def judge(
+    cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | None = None
+) -> tuple[dict[str, list[ComparisonRow]], list[Claim]]:
     """The comparisons of every cell, primary first, and the family of claims, both with the verdicts that hold over all cells together.
 
     A comparison that two cells share is one test of the family, not two.
     """
+    confidence, correction = recipe["compare"]["confidence"], correction_of(recipe, preliminary)
     comparisons = {cell.name: comparisons_of(cell) for cell in cells}
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
-    family = claims.judge(claims.family(claim_cells), recipe["compare"]["confidence"], recipe["compare"]["correction"])
-    inflation = claims.effect_inflation(len(family), recipe["compare"]["confidence"], recipe["compare"]["correction"])
+    family = claims.judge(claims.family(claim_cells), confidence, correction, is_final=preliminary is None)
+    inflation = claims.effect_inflation(len(family), confidence, correction)
     by_cell = claims.by_cell(comparison_keys(cells), family)
     judged = {name: [with_verdict(rows[0], by_cell[name][0], inflation), *rows[1:]] for name, rows in comparisons.items()}
     return json_safe(judged), family
@@ -90,7 +99,12 @@ def headline(primary: ComparisonRow, decomposition: DecompositionRow | None, cla
 
 
 def section(
-    cells: list[Cell], rows: list[CellRow], family: list[Claim], adapters: Mapping[str, AdapterRow], correction: Correction
+    cells: list[Cell],
+    rows: list[CellRow],
+    family: list[Claim],
+    adapters: Mapping[str, AdapterRow],
+    correction: Correction,
+    preliminary: Preliminary | None = None,
 ) -> Conclusions:
     """What report.json concludes from its cells.
 
@@ -98,14 +112,18 @@ def section(
         rows: the cells as report.json has them.
         family: the claims, as `judge` gives them.
         adapters: by short key, the trainings behind them.
+        preliminary: why there is no verdict.
     """
-    recommendations, rules = advice.advise(rows, claims.by_cell(comparison_keys(cells), family), adapters)
+    no_verdict = preliminary["kind"] if preliminary else None
+    recommendations, rules = advice.advise(rows, claims.by_cell(comparison_keys(cells), family), adapters, no_verdict)
     by_name = {row["cell"]: row for row in rows}
     return {
         "claims": [claim_row(claim, by_name[claim.cell]) for claim in family],
         "advice": [verdict_section.advice_row(one, row) for one, row in zip(recommendations, rows, strict=True)],
         "rules": [verdict_section.rule_row(rule, by_name[rule.cell]) for rule in rules],
-        "summary": verdict_section.summary(recommendations, family, rows, correction),
+        "summary": verdict_section.summary(recommendations, family, rows, correction)
+        if preliminary is None
+        else [verdict_section.sentence(preliminary["sentence"])],
     }
 
 

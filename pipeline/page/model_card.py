@@ -55,7 +55,7 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     """
     import yaml
 
-    front_matter = yaml.safe_dump(metadata(row, trained), sort_keys=False, allow_unicode=True)
+    front_matter = yaml.safe_dump(metadata(row, trained, report["preliminary"] is not None), sort_keys=False, allow_unicode=True)
     usage = loading_snippet(trained.cell, trained.adapter) + generation_snippet(trained.answers)
     parts = [
         introduction(row, trained),
@@ -68,8 +68,8 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     return f"---\n{front_matter}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def metadata(row: CellRow, trained: TrainedAdapter) -> JsonObject:
-    """The front matter: base, license, tags, and this seed's scores as a model index."""
+def metadata(row: CellRow, trained: TrainedAdapter, is_smoke_test: bool = False) -> JsonObject:
+    """The front matter: base, license, tags, and this seed's scores as a model index, which those of a smoke test do not enter."""
     cell = trained.cell
     adapter = trained.adapter
     license_id = license_of(cell.base, adapter)
@@ -88,7 +88,7 @@ def metadata(row: CellRow, trained: TrainedAdapter) -> JsonObject:
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
         "tags": [adapter_kinds.of_params(adapter.params).name, "loralift"],
-        "model-index": [{"name": trained.name, "results": [entry]}],
+        **({} if is_smoke_test else {"model-index": [{"name": trained.name, "results": [entry]}]}),
     }
 
 

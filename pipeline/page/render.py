@@ -14,11 +14,11 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import charts_scores, class_tables, fmt, setup_section, static_examples
+from pipeline.page import charts_scores, class_tables, fmt, preliminary, setup_section, static_examples
 from pipeline.page.anchors import row_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
-from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, tone
+from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, tone
 from pipeline.store.records import JsonObject
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -146,6 +146,9 @@ def common_variables(report: Report) -> JsonObject:
         "sweep_keys": " and ".join(fmt.key_label(key) for key in report["recipe"]["sweep"]),
         "recipe": yaml_of(report["recipe"]),
         "inconclusive": INCONCLUSIVE,
+        "no_verdict": NO_VERDICT,
+        "state": preliminary.title_prefix(report),
+        "unfinished": report["preliminary"]["unfinished"] if report["preliminary"] else [],
         "suites": [
             (cell, {**suite, "verdict": verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)})
             for cell in report["cells"]

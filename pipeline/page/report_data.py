@@ -17,6 +17,7 @@ from pipeline.page import (
     fmt,
     lineage_section,
     other_tasks_section,
+    preliminary,
     published_section,
     setup_section,
     size_section,
@@ -24,47 +25,51 @@ from pipeline.page import (
     training_section,
 )
 from pipeline.page.cells import Cell, short_key
-from pipeline.scoring.verdict import EFFECT_VERDICTS
+from pipeline.scoring.verdict import EFFECT_VERDICTS, NO_VERDICT, Correction
 from pipeline.store.records import JsonObject
 
 SCHEMA = 5
 """Raised when a key of report.json changes its meaning or goes away."""
 
 
-def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str]) -> Report:
+def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], limit: int | None = None) -> Report:
     """report.json.
 
     Args:
         embedded_ids: ids of the files that the page embeds.
+        limit: examples per task of a smoke test.
     """
-    comparisons, claims = claims_section.judge(cells, recipe)
+    not_final = preliminary.of(recipe, cells, limit)
+    correction = claims_section.correction_of(recipe, not_final)
+    comparisons, claims = claims_section.judge(cells, recipe, not_final)
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
     by_cell = claims_of.by_cell(claims_section.comparison_keys(cells), claims)
-    rows = [cell_row(cell, comparisons[cell.name], by_cell[cell.name], examples[cell.name], recipe) for cell in cells]
+    rows = [cell_row(cell, comparisons[cell.name], by_cell[cell.name], examples[cell.name], recipe, correction) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
-    verdicts = [row["headline"]["verdict"] for row in rows]
+    verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
     return {
         "schema": SCHEMA,
         "name": recipe["name"],
         "title": recipe["question"] or f"What did fine-tuning change? ({recipe['name']})",
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
         "made_at": max(artifact["made_at"] for artifact in artifacts),
+        "preliminary": not_final,
         "setup": setup_section.section(cells, adapters, recipe),
         "confidence": recipe["compare"]["confidence"],
-        "correction": recipe["compare"]["correction"],
+        "correction": correction,
         "family": len(claims),
-        "verdicts": {verdict: verdicts.count(verdict) for verdict in EFFECT_VERDICTS},
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in ((NO_VERDICT,) if not_final else EFFECT_VERDICTS)},
         "warnings": checks_section.warnings(cells, recipe),
         "notes": checks_section.notes(cells, recipe),
-        **claims_section.section(cells, rows, claims, adapters, recipe["compare"]["correction"]),
+        **claims_section.section(cells, rows, claims, adapters, correction, not_final),
         "cells": rows,
-        "published": published_section.published_rows(cells, comparisons),
+        "published": [] if not_final and limit is not None else published_section.published_rows(cells, comparisons),
         "references": published_section.reference_rows(cells, recipe),
         "sweep": sweep_section.section(recipe, rows, adapters),
-        "learning": size_section.section(cells, comparisons, recipe),
+        "learning": [] if not_final else size_section.section(cells, comparisons, recipe),
         "adapters": adapters,
         "data": checks_section.data_sets(cells),
         "recipe": recipe,
@@ -74,7 +79,9 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str]) 
     }
 
 
-def cell_row(cell: Cell, comparisons: list[ComparisonRow], claims: list[Claim], examples: ExamplesRow, recipe: JsonObject) -> CellRow:
+def cell_row(
+    cell: Cell, comparisons: list[ComparisonRow], claims: list[Claim], examples: ExamplesRow, recipe: JsonObject, correction: Correction
+) -> CellRow:
     """A cell's own part of report.json."""
     primary = comparisons[0]
     decomposition = other_tasks_section.decomposition(cell, primary["metric"])
@@ -94,7 +101,7 @@ def cell_row(cell: Cell, comparisons: list[ComparisonRow], claims: list[Claim], 
         "rank": cell.rank,
         "seeds": cell.seeds,
         "headline": headline,
-        "sentence": fmt.headline(cell.label, headline, names.arm(headline["baseline"], cell.constraint), recipe["compare"]["correction"]),
+        "sentence": fmt.headline(cell.label, headline, names.arm(headline["baseline"], cell.constraint), correction),
         "comparisons": comparisons,
         "arms": arms,
         "absent": arms_section.absent_arms(cell),

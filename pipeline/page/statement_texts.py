@@ -20,6 +20,14 @@ def nothing_claimed(_: Statement, cell: CellRow) -> str:
     return "Inconclusive: nothing was tested."
 
 
+def not_finished(_: Statement, cell: CellRow) -> str:
+    return "No verdict yet: other tasks are not finished, and all are judged together."
+
+
+def smoke_test(_: Statement, cell: CellRow) -> str:
+    return "No verdict: a smoke test shows that every step runs, and not how good the model is."
+
+
 def use_tuned(statement: Statement, cell: CellRow) -> str:
     if is_lift(statement):
         return f"{opening(statement)}: {change_of(statement.claim)} over the base. No other baseline was tested: {UNTESTED}."
@@ -168,6 +176,8 @@ def two_digits(requests: int) -> str:
 
 TEXTS: Mapping[str, Callable[[Statement, CellRow], str]] = {
     "nothing claimed": nothing_claimed,
+    "not finished": not_finished,
+    "smoke test": smoke_test,
     "use tuned": use_tuned,
     "do not use": do_not_use,
     "inconclusive": inconclusive,

@@ -9,7 +9,17 @@ from pipeline.scoring import stats
 Correction = Literal["holm", "none"]
 EffectVerdict = Literal["improved", "worse", "inconclusive"]
 Verdict = Literal[
-    "improved", "worse", "inconclusive", "no regression", "regressed", "not testable", "lower", "higher", "cheaper", "not cheaper"
+    "improved",
+    "worse",
+    "inconclusive",
+    "no regression",
+    "regressed",
+    "not testable",
+    "lower",
+    "higher",
+    "cheaper",
+    "not cheaper",
+    "no verdict",
 ]
 IMPROVED: Final = "improved"
 WORSE: Final = "worse"
@@ -18,6 +28,8 @@ NO_REGRESSION: Final = "no regression"
 REGRESSED: Final = "regressed"
 NOT_TESTABLE: Final = "not testable"
 """The base does not beat the constant answer on that task, so there is nothing to lose."""
+NO_VERDICT: Final = "no verdict"
+"""Of every claim in a report that is not final: tasks are missing, or it is a smoke test."""
 EFFECT_VERDICTS: tuple[EffectVerdict, ...] = (IMPROVED, WORSE, INCONCLUSIVE)
 OTHER_TASK_VERDICTS: tuple[Verdict, ...] = (REGRESSED, NO_REGRESSION, INCONCLUSIVE, NOT_TESTABLE)
 """Of regressions on other tasks, what matters most first."""

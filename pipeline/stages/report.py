@@ -1,15 +1,27 @@
 """Writes the report of a recipe as one HTML page, as Markdown and as JSON, from the folders of all its stages."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import stages
 from pipeline.config.data_paths import without_folders
 from pipeline.lora_land import published
 from pipeline.machine import Work
+from pipeline.measures.report_types import Report
+from pipeline.page.cells import Cell, open_cells
 from pipeline.store.result_folders import ReportFolder
 
 DATA = (published.FOLDER,)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report before it is written."""
+
+    report: Report
+    cells: list[Cell]
+    charts: dict[str, str]
+    page: str
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -18,38 +30,42 @@ def run(work: Work) -> dict[str, Any]:
     Raises:
         ArtifactError: an input folder holds no artifact.
     """
-    # only here, as a plan asks every stage what it needs and must not wait for the charts
-    from pipeline.page import (
-        cells,
-        charts_arms,
-        charts_lift,
-        charts_scores,
-        embedded_records,
-        model_card,
-        render,
-        report_data,
-        svg,
-    )
+    from pipeline.page import model_card, render, svg
 
-    work = replace(work, params=without_folders(work.params))
-    opened = cells.open_cells(work)
-    files, index = embedded_records.embed(work)
-    index["code_version"] = stages.find("report").version(work.params)
-    report = report_data.report(work.params["recipe"], opened, files)
-    charts = charts_scores.draw_all(report) | charts_lift.draw_all(report) | charts_arms.draw_all(report)
-
+    built = build(work)
     folder = ReportFolder(work.out)
-    for name, figure in charts.items():
+    for name, figure in built.charts.items():
         alone = svg.with_title(figure)
         folder.write_chart(name, svg.standalone(alone), svg.png(alone))
-    for adapter, text in model_card.all_of(report, opened).items():
+    for adapter, text in model_card.all_of(built.report, built.cells).items():
         folder.write_card(adapter, text)
-    page = render.page(report, files, charts, index)
-    folder.write(page, render.markdown(report), report)
+    folder.write(built.page, render.markdown(built.report), built.report)
     return {
-        "comparisons": sum(report["verdicts"].values()),
-        "claims": report["family"],
-        **report["verdicts"],
-        "warnings": len(report["warnings"]),
-        "page_bytes": len(page.encode()),
+        "comparisons": sum(built.report["verdicts"].values()),
+        "claims": built.report["family"],
+        **built.report["verdicts"],
+        "warnings": len(built.report["warnings"]),
+        "page_bytes": len(built.page.encode()),
     }
+
+
+def write_page(work: Work) -> None:
+    """Write report.html, report.md and report.json alone: of a report whose params hold some cells of the recipe, while others are made."""
+    from pipeline.page import render
+
+    built = build(work)
+    ReportFolder(work.out).write(built.page, render.markdown(built.report), built.report)
+
+
+def build(work: Work) -> Built:
+    """The report of the cells in the params; without all that the recipe asks for, it says so and has no verdict."""
+    # only here, as a plan asks every stage what it needs and must not wait for the charts
+    from pipeline.page import charts_arms, charts_lift, charts_scores, embedded_records, render, report_data
+
+    work = replace(work, params=without_folders(work.params))
+    opened = open_cells(work)
+    files, index = embedded_records.embed(work)
+    index["code_version"] = stages.find("report").version(work.params)
+    report = report_data.report(work.params["recipe"], opened, files, work.params.get("limit"))
+    charts = charts_scores.draw_all(report) | charts_lift.draw_all(report) | charts_arms.draw_all(report)
+    return Built(report, opened, charts, render.page(report, files, charts, index))
