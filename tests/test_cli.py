@@ -126,7 +126,7 @@ def test_an_unknown_list(type_in):
 def test_show_prompt_shows_what_carries_loss(finished, type_in):
     recipe, root = finished
     output = type_in("show-prompt", recipe, "--store", root, "--count", "2")
-    assert len(re.findall(r"\d+ prompt tokens, \d+ with loss", output)) == 2
+    assert len(re.findall(r"\d+ tokens without loss, \d+ with loss", output)) == 2
     assert len(re.findall(r"\[\[ ?(?:yes|no maybe) ?<eos>\]\]", output)) == 2
 
 

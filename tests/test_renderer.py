@@ -83,10 +83,29 @@ def test_a_conversation_is_never_cut(chat, long_prompts):
     assert make_examples.fit_tokens(example, counts, render, sum(counts) - 1, long_prompts) == (None, counts)
 
 
-def test_arms_leave_a_conversation_as_it_is(chat):
+SHOTS = [Example("a", "the cat", "yes"), Example("c", (Turn("system", "dog"), Turn("user", "red"), Turn("tool", "2")), "blue")]
+
+
+def test_few_shot_examples_of_a_conversation_are_turns(chat):
     render, example = renderer.renderer(chat), Example("b", TURNS, "no")
-    assert few_shot_prompts.Shots(render, [Example("a", "the cat", "yes")], 1, 0, 1000).prompt(example) == (TURNS, 0)
-    assert few_shot_prompts.with_key_lists([example], ["key"], render, "", 1000) == ([example], 1)
+    first = (Turn("user", "the cat"), Turn("assistant", "yes"))
+    second = (Turn("user", "red"), Turn("tool", "2"), Turn("assistant", "blue"))
+    prompts = {count: few_shot_prompts.Shots(render, SHOTS[:count], count, 0, 1000) for count in (1, 2)}
+    assert prompts[1].prompt(example) == ((TURNS[0], *first, *TURNS[1:]), 1)
+    assert prompts[2].prompt(example) in [((TURNS[0], *one, *other, *TURNS[1:]), 2) for one, other in ((first, second), (second, first))]
+    assert prompts[2].prompt(Example("b", "a bird", "no"))[0][-1] == Turn("user", "a bird")
+    assert (prompts[1].stop, prompts[2].stop) == ("\n\n", "")
+    room = len(render.prompt_ids((TURNS[0], *first, *TURNS[1:])))
+    assert few_shot_prompts.Shots(render, SHOTS[:1], 1, 0, room).prompt(example)[1] == 1
+    assert few_shot_prompts.Shots(render, SHOTS[:1], 1, 0, room - 1).prompt(example) == (TURNS, 0)
+
+
+def test_the_keys_of_an_answer_stand_before_the_last_question(chat):
+    render, called = renderer.renderer(chat), Example("b", (*TURNS, Turn("tool", "2")), "no")
+    ((example,), unchanged) = few_shot_prompts.with_key_lists([called], ["key"], render, "", 1000)
+    question = Turn("user", 'Answer with one JSON object that has exactly these keys: "key".\n\na bird')
+    assert (example.prompt, unchanged) == ((*TURNS[:-1], question, Turn("tool", "2")), 0)
+    assert few_shot_prompts.with_key_lists([called], ["key"], render, "", 5) == ([called], 1)
 
 
 def test_chat_can_be_switched_off(chat):

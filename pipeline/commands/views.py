@@ -172,16 +172,18 @@ def show_list(out: Console, what: str, store: Store) -> None:
 def show_prompt(out: Console, job: Job, artifact: Artifact, count: int) -> None:
     """The first examples of a training part; what carries the loss is green, or without colour in [[ ]], and ends with the end token."""
     from pipeline.models import renderer
+    from pipeline.stages import finetune
 
     render = renderer.renderer(job.params["model"])
     rows = TrainFolder(artifact.path).examples()[:count]
     before, after = ("[[", "]]") if out.color_system is None or out.no_color else ("", "")
     for example in rows:
-        prompt, target = render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target)
-        head = f"{artifact.path.name} {example.id}: {len(prompt)} prompt tokens, {len(target)} with loss"
+        row = finetune.token_row(example, render)
+        head = f"{artifact.path.name} {example.id}: {len(row) - row.target_count} tokens without loss, {row.target_count} with loss"
         out.print(Text(head, "dim"), soft_wrap=True)
-        learned = f"{before}{render.tokenizer.decode(target)}{after}"
-        out.print(Text(render.tokenizer.decode(prompt)) + Text(learned, style="bold green underline"), soft_wrap=True)
+        pieces = [(render.tokenizer.decode(ids), has_loss) for ids, has_loss in row.runs()]
+        styled = [Text(f"{before}{text}{after}", "bold green underline") if has_loss else Text(text) for text, has_loss in pieces]
+        out.print(Text.assemble(*styled), soft_wrap=True)
 
 
 def verify_all(out: Console, store: Store) -> None:

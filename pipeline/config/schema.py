@@ -75,10 +75,18 @@ class InlineTask(Section):
 
     name: Name
     data: Data
-    prompt: str
-    """What the model is asked; `{column}` stands for a column of the row, `{messages[-2][content]}` for a turn of a chat."""
-    target: str
-    """The right answer; `{column}` stands for a column of the row, `{messages[-1][content]}` for the last turn of a chat."""
+    prompt: str = ""
+    """What the model is asked; `{column}` stands for a column of the row. Without prompt and target, rows are read as their columns say:
+    see format."""
+    target: str = ""
+    """The right answer; `{column}` stands for a column of the row."""
+    format: Literal["messages", "prompt_completion", "alpaca"] | None = None
+    """What rows are without templates: `messages` (OpenAI, TRL; `conversations` of ShareGPT), `prompt_completion` or `alpaca`
+    (`instruction`, `input`, `output`). The last assistant turn is the target, all before it the prompt. Unset: what the columns fit."""
+    columns: dict[str, str] = {}
+    """Other names of the columns of a format: `{messages: dialog}`."""
+    loss: Literal["last", "assistant"] = "last"
+    """Which turns of a conversation an adapter is trained on: the last answer, or every one. An answer with `weight: 0` never."""
     accepted: str = ""
     """Further right answers: `{column}` stands for one entry after another of a list, as in `{answers[text]}`. A model is trained on
     the target, and an answer is scored against the right one that it is closest to."""

@@ -6,9 +6,11 @@ from typing import Any
 from pipeline.data.files import shorten
 from pipeline.errors import DataError
 
-FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", "too long")
+DRAW_FAULTS = ("chat template", "too long")
+"""Of FAULTS those that only show when a row is rendered, which happens to as many rows as the draw looks at."""
+FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt", "empty target", *DRAW_FAULTS)
 """The reasons for which a row counts as bad. Duplicates and overlap are no fault of the source."""
-VALUE_FAULTS = ("missing field", "wrong type", "bad value")
+VALUE_FAULTS = ("missing field", "wrong type", "bad value", "chat template")
 """Faults whose first value says what is wrong."""
 MAX_LISTED = 5
 

@@ -4,9 +4,10 @@ import json
 import random
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, takewhile
 
 from pipeline.models.renderer import Renderer, indentation, takes_no_blank
-from pipeline.store.records import Example, Prompt
+from pipeline.store.records import LEAD_ROLES, Example, Prompt, Turn, as_turns
 
 SEPARATOR = "\n\n"
 """Separates few-shot examples."""
@@ -33,8 +34,10 @@ class Shots:
 
     @property
     def stop(self) -> str:
-        """The stop string that ends an answer before the model invents a next question; empty if targets contain it."""
-        return "" if any(SEPARATOR in example.target for example in self.train) else SEPARATOR
+        """The stop string that ends an answer before the model invents a next question; empty if targets contain it, or if the questions
+        are turns of a conversation."""
+        is_text = all(isinstance(example.prompt, str) and SEPARATOR not in example.target for example in self.train)
+        return SEPARATOR if is_text else ""
 
     def block(self, example: Example) -> str:
         question = example.text.removeprefix(self.preface)
@@ -43,8 +46,8 @@ class Shots:
 
     def prompt(self, example: Example) -> tuple[Prompt, int]:
         """The few-shot prompt of a held-out example, and its number of few-shot examples: the last ones that fit."""
-        if not isinstance(example.prompt, str):
-            return example.prompt, 0  # few-shot examples of a conversation are not text before it
+        if not isinstance(example.prompt, str) or not all(isinstance(shot.prompt, str) for shot in self.chosen):
+            return self.conversation(example)
         question = example.prompt.removeprefix(self.preface)
         head = self.preface if question != example.prompt else ""
         blocks = [self.block(shot) for shot in self.chosen]
@@ -52,6 +55,20 @@ class Shots:
             text = head + "".join(blocks[-count:]) + question
             if len(self.render.prompt_ids(text)) <= self.max_tokens:
                 return text, count
+        return example.prompt, 0
+
+    def conversation(self, example: Example) -> tuple[Prompt, int]:
+        """The same as turns: few-shot examples stand between the system text of the question and its first turn, without their own."""
+        turns = as_turns(example.prompt)
+        lead = tuple(takewhile(lambda turn: turn.role in LEAD_ROLES, turns))
+        blocks = [
+            (*(turn for turn in as_turns(shot.prompt) if turn.role not in LEAD_ROLES), Turn("assistant", shot.target))
+            for shot in self.chosen
+        ]
+        for count in range(len(blocks), 0, -1):
+            prompt = (*lead, *chain.from_iterable(blocks[-count:]), *turns[len(lead) :])
+            if len(self.render.prompt_ids(prompt)) <= self.max_tokens:
+                return prompt, count
         return example.prompt, 0
 
 
@@ -67,17 +84,20 @@ def json_keys(train: list[Example]) -> list[str]:
     return list(names)
 
 
-def with_key_list(example: Example, keys: list[str], preface: str = "") -> str:
-    """The prompt with the list of the answer's keys, after the preface of the task."""
+def with_key_list(example: Example, keys: list[str], preface: str = "") -> Prompt:
+    """The prompt with the list of the answer's keys, after the preface of the task; in a conversation, before the last question."""
     key_list = ", ".join(json.dumps(name, ensure_ascii=False) for name in keys)
+    request = f"Answer with one JSON object that has exactly these keys: {key_list}.{SEPARATOR}"
+    if not isinstance(example.prompt, str):
+        last = max((index for index, turn in enumerate(example.prompt) if turn.role == "user"), default=None)
+        return tuple(replace(turn, content=request + turn.content) if index == last else turn for index, turn in enumerate(example.prompt))
     question = example.text.removeprefix(preface)
     head = preface if question != example.text else ""
-    return f"{head}Answer with one JSON object that has exactly these keys: {key_list}.{SEPARATOR}{question}"
+    return f"{head}{request}{question}"
 
 
 def with_key_lists(heldout: list[Example], keys: list[str], render: Renderer, preface: str, max_tokens: int) -> tuple[list[Example], int]:
     """Examples with the list of keys in their prompts, and how many are unchanged because they would exceed `max_tokens`."""
     candidates = [replace(example, prompt=with_key_list(example, keys, preface)) for example in heldout]
-    is_plain = [bool(keys) and isinstance(example.prompt, str) for example in heldout]
-    fits = [plain and len(render.prompt_ids(new.prompt)) <= max_tokens for plain, new in zip(is_plain, candidates, strict=True)]
+    fits = [bool(keys) and len(render.prompt_ids(candidate.prompt)) <= max_tokens for candidate in candidates]
     return [new if fit else old for old, new, fit in zip(heldout, candidates, fits, strict=True)], fits.count(False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask
-from pipeline.data import source, task
+from pipeline.data import row_formats, source, task
 from pipeline.data.files import is_known
 from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
@@ -17,8 +17,8 @@ from pipeline.scoring import parsers
 from pipeline.store.records import ACCEPTED, Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
-LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted")
-"""Keys that artifacts were made without; they enter a key only where they are set."""
+LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss")
+"""Keys that artifacts were made without; they enter a key only where they differ from their default."""
 
 
 def find(entry: str | InlineTask) -> Task:
@@ -46,7 +46,8 @@ def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
     if isinstance(entry, str):
         return entry
-    return {name: value for name, value in entry.model_dump(mode="json").items() if value or name not in LATER_KEYS}
+    defaults = {name: InlineTask.model_fields[name].default for name in LATER_KEYS}
+    return {name: value for name, value in entry.model_dump(mode="json").items() if name not in defaults or value != defaults[name]}
 
 
 def from_spec(spec: str | dict[str, Any]) -> Task:
@@ -55,8 +56,9 @@ def from_spec(spec: str | dict[str, Any]) -> Task:
 
 
 def columns(spec: str | dict[str, Any]) -> dict[str, str]:
-    """Columns that the templates of an inline task use, each with the first template that uses it; empty for a shipped task."""
-    return {} if isinstance(spec, str) else used_columns(InlineTask.model_validate(spec))
+    """Columns that an inline task uses, each with the first template that does; empty where all may be: of a shipped task or a format."""
+    entry = None if isinstance(spec, str) else InlineTask.model_validate(spec)
+    return used_columns(entry) if entry and has_templates(entry) else {}
 
 
 def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], location: str) -> None:
@@ -65,6 +67,9 @@ def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], locati
     Raises:
         DataError: lists every missing column, with the nearest that exists.
     """
+    if not isinstance(spec, str) and not has_templates(entry := InlineTask.model_validate(spec)):
+        check_format(entry, available, location)
+        return
     optional = set() if isinstance(spec, str) else {Field.parse(name).column for name in spec.get("defaults", {})}
     faults = [(template, column) for column, template in columns(spec).items() if column not in available and column not in optional]
     for template, column in faults:
@@ -76,6 +81,32 @@ def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], locati
         near = [get_close_matches(column, available, n=1) for _, column in faults]
         remedy = " ".join(f"Did you mean {{{names[0]}}}?" for names in near if names)
         raise DataError(f"{problem}.", remedy if all(near) else f"{remedy} Its columns: {', '.join(available)}.".strip())
+
+
+def check_format(entry: InlineTask, available: tuple[str, ...], location: str) -> None:
+    """Check that a source has the columns of a format, and those that the task names besides.
+
+    Raises:
+        DataError: it has not; names what is there.
+    """
+    try:
+        row_formats.recognized(tuple(renamed(dict.fromkeys(available), entry)), entry.format)
+    except DataError as error:
+        raise DataError(f"{location}: {error.problem}", error.remedy) from None
+    for column, key in used_columns(entry).items():
+        if column not in available:
+            raise DataError(f"{key} uses {{{column}}}, but {location} has no such column.", suggest(column, available))
+
+
+def renamed(row: Row, entry: InlineTask) -> Row:
+    """The row with the columns of a format under the format's own names."""
+    names = {column: name for name, column in entry.columns.items()}
+    return {names.get(column, column): value for column, value in row.items() if column in names or column not in entry.columns}
+
+
+def has_templates(entry: InlineTask) -> bool:
+    """Whether templates make prompt and target; else the columns of the rows say what is what."""
+    return bool(entry.prompt or entry.target)
 
 
 def source_of(data: Data, split: str) -> Source:
@@ -126,19 +157,40 @@ def may_be_empty(entry: InlineTask) -> bool:
 
 def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
     """The function that turns a row into an Example with an empty id, which `prepare` fills in."""
-    prompt, target, group = (Template(text, entry.labels, entry.defaults) for text in (entry.prompt, entry.target, entry.group))
+    group = Template(entry.group, entry.labels, entry.defaults)
     others = Template(entry.accepted, entry.labels) if entry.accepted else None
+    question_and_answer = from_templates(entry) if has_templates(entry) else from_format(entry)
 
     def example(row: Row) -> Example:
-        check_turns(target, row)
-        right = target.fill(row)
+        bare = question_and_answer(row)
+        right = bare.target
         also = others_of(right, others.fill_each(row), may_be_empty(entry)) if others else []
         for answer in (right, *also):
             if entry.choices and answer and answer not in entry.choices:
                 raise DataError(f"the target {answer!r} is not one of the choices", f"Choices: {', '.join(entry.choices)}.")
-        extra: dict[str, Any] = {CUT: prompt.span(row, entry.cut)} if entry.cut else {}
-        extra |= {ACCEPTED: also} if also else {}
-        return Example("", prompt.fill(row), right, entry.choices, group_of(group, row), extra)
+        extra = bare.extra | ({ACCEPTED: also} if also else {})
+        return Example("", bare.prompt, right, entry.choices, group_of(group, row), extra)
+
+    return example
+
+
+def from_templates(entry: InlineTask) -> Callable[[Row], Example]:
+    """The function that fills the templates of prompt and target from a row."""
+    prompt, target = (Template(text, entry.labels, entry.defaults) for text in (entry.prompt, entry.target))
+
+    def example(row: Row) -> Example:
+        check_turns(target, row)
+        extra = {CUT: prompt.span(row, entry.cut)} if entry.cut else {}
+        return Example("", prompt.fill(row), target.fill(row), extra=extra)
+
+    return example
+
+
+def from_format(entry: InlineTask) -> Callable[[Row], Example]:
+    """The function that reads prompt and target from a row whose columns say what is what."""
+
+    def example(row: Row) -> Example:
+        return row_formats.read(renamed(row, entry), entry.format).example(entry.loss)
 
     return example
 
@@ -166,8 +218,9 @@ def group_of(group: Template, row: Row) -> str:
 
 
 def template_problems(entry: InlineTask) -> list[str]:
-    problems = []
-    for name in ("prompt", "target", "group"):
+    problems = template_free_problems(entry)
+    names = ("prompt", "target", "group") if has_templates(entry) else ("group",)
+    for name in names:
         text = getattr(entry, name)
         try:
             fields = Template(text, {}).fields
@@ -177,6 +230,18 @@ def template_problems(entry: InlineTask) -> list[str]:
         if not fields and (text or name != "group"):
             problems.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")
     return [*problems, *accepted_problems(entry), *empty_problems(entry)]
+
+
+def template_free_problems(entry: InlineTask) -> list[str]:
+    """Keys that contradict templates, or their absence."""
+    if has_templates(entry):
+        keys = [name for name in ("format", "columns") if getattr(entry, name)] + (["loss"] if entry.loss != "last" else [])
+        return [f"{name} belongs to rows that are read without templates. Leave out {name}, or prompt and target." for name in keys]
+    keys = [name for name in ("labels", "defaults", "cut") if getattr(entry, name)]
+    problems = [f"{name} belongs to templates. Write prompt and target, as prompt: '{{column}}', or leave {name} out." for name in keys]
+    names = row_formats.known_columns()
+    unknown = [name for name in entry.columns if name not in names]
+    return [*problems, *(f"columns.{name}: no format has such a column. {suggest(name, names)}" for name in unknown)]
 
 
 def accepted_problems(entry: InlineTask) -> list[str]:

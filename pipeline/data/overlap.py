@@ -47,7 +47,7 @@ class OverlapIndex:
         self.ids: dict[Words, str] = {}
         """The words of every distinct held-out prompt, with the id of the first example that has it."""
         for example in examples:
-            self.ids.setdefault(words(example.text), example.id)
+            self.ids.setdefault(words(example.question), example.id)
         self.frequency = Counter(shingle for prompt_words in self.ids for shingle in shingles(prompt_words))
         self.common = max(1.0, TEMPLATE_SHARE * len(self.ids))
         self.heldout = [(name, frozenset(shingles(prompt_words))) for prompt_words, name in self.ids.items()] if threshold < 1 else []

@@ -1,9 +1,10 @@
-"""Counts the rows of an inline task that use a default, lack a group, or have turns that no template names."""
+"""Counts the rows of an inline task that use a default, lack a group, or have turns that no template names; and how rows are read."""
 
 from collections import Counter
 from typing import TypedDict
 
 from pipeline.config.schema import InlineTask
+from pipeline.data import inline, row_formats
 from pipeline.data.files import BadRow
 from pipeline.data.task import Row
 from pipeline.data.templates import Field, Template, is_blank
@@ -15,7 +16,7 @@ class RowNote(TypedDict):
     """How many rows of a split are used otherwise than most."""
 
     kind: str
-    """`default`, `no group` or `other turns`."""
+    """`default`, `no group`, `other turns`; of rows without templates `format` or `later turns`."""
     count: int
     rows: int
     """Usable rows of the source."""
@@ -32,21 +33,31 @@ class RowNotes:
         self.fields: list[Field] = []
         self.group: list[Field] = []
         self.optional: list[Field] = []
+        self.formats: Counter[str] = Counter()
+        self.with_later_turns = 0
+        self.entry: InlineTask | None = None
         if isinstance(spec, dict):
-            entry = InlineTask.model_validate(spec)
+            self.entry = entry = InlineTask.model_validate(spec)
             self.fields = [field for text in (entry.prompt, entry.target) for field in Template(text, {}).fields]
             self.group = Template(entry.group, {}).fields
             self.optional = [Field.parse(name) for name in entry.defaults]
 
     def count_row(self, row: Row | BadRow) -> None:
-        if isinstance(row, BadRow) or not self.fields:
+        if isinstance(row, BadRow) or self.entry is None:
             return
         self.rows += 1
+        if not inline.has_templates(self.entry):
+            self.count_format(inline.renamed(row, self.entry), self.entry.format)
         self.without_group += any(field.value(row) is None for field in self.group)
         self.defaults.update(field.name for field in self.optional if is_blank(field.value(row)))
         others = self.other_turns(row)
         self.with_other_turns += bool(others)
         self.roles.update(others)
+
+    def count_format(self, row: Row, name: str | None) -> None:
+        self.formats[row_formats.format_of(row, name)] += 1
+        dialogue = row_formats.read(row, name)
+        self.with_later_turns += dialogue.last_answer + 1 < len(dialogue.turns)
 
     def other_turns(self, row: Row) -> list[str]:
         """The roles of the turns of a conversation that no template names."""
@@ -68,7 +79,10 @@ class RowNotes:
             name = next(field.name for field in self.group)
             raise DataError(f"{location}: no row has the group {{{name}}}.", "Name another column as group, or leave it out.")
         roles = ", ".join(self.roles)
-        notes = [self.note("default", count, f"have no {{{name}}}; its default is used") for name, count in self.defaults.items()]
+        target = "the last assistant turn is the target, and what stands before it the prompt"
+        notes = [self.note("format", count, f"are read as {name}: {target}") for name, count in self.formats.items()]
+        notes.append(self.note("later turns", self.with_later_turns, "go on after their last answer; those turns are left out"))
+        notes += [self.note("default", count, f"have no {{{name}}}; its default is used") for name, count in self.defaults.items()]
         notes.append(self.note("no group", self.without_group, "name no group; each is a group of its own"))
         notes.append(
             self.note("other turns", self.with_other_turns, f"have turns that no template names ({roles}); the model never sees them")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 CPU_TOKENS = 4096
@@ -34,6 +35,16 @@ class TokenRow:
     def from_prompt(cls, prompt: Sequence[int], target: Sequence[int]) -> "TokenRow":
         """A prompt without loss, then its target."""
         return cls((*prompt, *target), (False,) * len(prompt) + (True,) * len(target))
+
+    def with_targets(self, spans: Sequence[tuple[int, int]]) -> "TokenRow":
+        """The row with further targets, each from a start to before an end."""
+        more = {index for start, end in spans for index in range(start, end)}
+        return TokenRow(self.ids, tuple(target or index in more for index, target in enumerate(self.is_target)))
+
+    def runs(self) -> list[tuple[list[int], bool]]:
+        """The ids in runs of tokens with and without loss, and whether each run has it."""
+        pairs = zip(self.ids, self.is_target, strict=True)
+        return [([token for token, _ in run], is_target) for is_target, run in groupby(pairs, key=lambda pair: pair[1])]
 
     def __len__(self) -> int:
         return len(self.ids)

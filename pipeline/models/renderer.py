@@ -7,17 +7,18 @@ The ids of a prompt never depend on the answer. Those of the answer are the rest
 prompt's ids, else those of the answer after a newline or alone. So the loss mask is a number of tokens, and no string is searched for.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import base_model
-from pipeline.store.records import Prompt, Turn, as_turns, prompt_text
+from pipeline.store.records import TOOLS, Prompt, Turn, as_turns, prompt_text
 
 FIXED_DATE_MACRO = (
     "{% macro strftime_now(form) %}"
@@ -37,6 +38,13 @@ PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a control token spelled in a turn while the chat template writes its own."""
 CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
 """Why a prompt or an answer is rendered with care; see Renderer.care."""
+
+
+TURNS_REMEDY = "Change the rows, or name a base whose chat template takes such turns."
+
+
+class ChatTemplateError(ModelError):
+    """A conversation that the chat template of a base does not render, or not as training needs it."""
 
 
 class Renderer:
@@ -143,16 +151,49 @@ class Renderer:
 
         Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks first would be truncated before it answers.
         """
-        messages = [asdict(turn) for turn in turns]
+        from jinja2 import TemplateError
+
+        messages = [turn.message() for turn in turns if turn.role != TOOLS]
         messages += [] if answer is None else [{"role": "assistant", "content": answer}]
-        text: str = self.tokenizer.apply_chat_template(
-            messages,
-            chat_template=FIXED_DATE_MACRO + self.tokenizer.get_chat_template(),
-            add_generation_prompt=answer is None,
-            tokenize=False,
-            enable_thinking=False,
-        )
+        tools = next((json.loads(turn.content) for turn in turns if turn.role == TOOLS), None)
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
+                tools=tools,
+                chat_template=FIXED_DATE_MACRO + self.tokenizer.get_chat_template(),
+                add_generation_prompt=answer is None,
+                tokenize=False,
+                enable_thinking=False,
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            roles = ", ".join(turn.role for turn in turns)
+            raise ChatTemplateError(f"the chat template refuses the turns {roles}: {' '.join(str(error).split())}", TURNS_REMEDY) from None
         return text
+
+    def turn_spans(self, prompt: Prompt, turns: Sequence[int]) -> list[tuple[int, int]]:
+        """Where in the ids of a prompt earlier answers stand, each with its end token, as [start, end).
+
+        Args:
+            turns: indices of the answers among the turns of the prompt.
+
+        Raises:
+            ChatTemplateError: an answer is rendered otherwise once other turns follow, so training on it there would teach what is never
+                generated (templates that drop thoughts, or move the system text to the last question).
+        """
+        ids = self.prompt_ids(prompt) if turns else []
+        return [self.turn_span(ids, as_turns(prompt)[:index], as_turns(prompt)[index].content) for index in turns]
+
+    def turn_span(self, ids: list[int], before: Prompt, answer: str) -> tuple[int, int]:
+        """turn_spans of one answer, which follows the turns `before` in the ids of a prompt."""
+        start = self.prompt_ids(before)
+        for text in dict.fromkeys((answer, answer.strip())):  # many templates trim
+            head = [*start, *self.answer_ids(before, text)]
+            if ids[: len(head)] == head and self.end_id in ids[len(head) :]:
+                end = ids.index(self.end_id, len(head))
+                if not self.decode(ids[len(head) : end]).strip():  # Llama 2 puts a blank before the end token
+                    return len(start), end + 1
+        problem = f"the chat template renders answer {answer.strip()[:40]!r} otherwise once further turns follow it"
+        raise ChatTemplateError(problem, "Train on the last answer alone: loss: last.")
 
     def chat_boundary(self) -> tuple[str, str]:
         """A user turn as the chat template ends it, and the whitespace that it puts before an answer (Llama 2; usually none)."""

@@ -202,7 +202,7 @@ class Requester:
 
         body: dict[str, Any] = {"temperature": 0, self.limit_name: self.limits.max_new_tokens}
         body |= {"stop": list(self.limits.stop[:MAX_STOP_STRINGS])} if self.limits.stop else {}
-        body |= {"model": self.settings.model, "messages": [asdict(turn) for turn in as_turns(prompt)]}
+        body |= {"model": self.settings.model, "messages": [turn.message() for turn in as_turns(prompt)]}
         whole = WHOLE_ANSWER * self.settings.patience.timeout
         try:
             async with asyncio.timeout(whole):

@@ -54,14 +54,26 @@ def run(work: Work) -> dict[str, Any]:
 def tokenized(work: Work, examples: list[records.Example], render: renderer.Renderer) -> list[batching.TokenRow]:
     if work.params.get("placebo") == "shuffled_labels":
         examples = shuffled(examples, work.params["seed"])
-    return [batching.TokenRow.from_prompt(render.prompt_ids(e.prompt), render.target_ids(e.prompt, e.target)) for e in examples]
+    return [token_row(example, render) for example in examples]
+
+
+def token_row(example: records.Example, render: renderer.Renderer) -> batching.TokenRow:
+    """The ids of an example; its answer carries loss, and so do earlier answers that `prepare` lists."""
+    row = batching.TokenRow.from_prompt(render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target))
+    spans = render.turn_spans(example.prompt, example.extra.get(records.LOSS_TURNS, ()))
+    return row.with_targets(spans) if spans else row
 
 
 def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
-    """The same examples with their targets shuffled: training on them can teach only the form, length and distribution of answers."""
+    """The same examples with their targets shuffled: training on them can teach only the form, length and distribution of answers.
+
+    Earlier answers of a conversation fit their questions, so they carry no loss here.
+    """
     targets = [example.target for example in examples]
     random.Random(f"shuffled {seed}").shuffle(targets)
-    return [replace(example, target=target) for example, target in zip(examples, targets, strict=True)]
+    extras = [{name: value for name, value in example.extra.items() if name != records.LOSS_TURNS} for example in examples]
+    shuffled = zip(examples, targets, extras, strict=True)
+    return [replace(example, target=target, extra=extra) for example, target, extra in shuffled]
 
 
 @dataclass(frozen=True)

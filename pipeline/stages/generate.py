@@ -112,9 +112,9 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
 
 
 def with_keys(examples: list[Example], keys: list[str], unchanged: int, render: renderer.Renderer) -> Prompts:
-    """The prompts that name the keys of the answer; `unchanged` name none: no room, several turns, or no keys known."""
+    """The prompts that name the keys of the answer; `unchanged` name none: no room, or no keys known."""
     if unchanged:
-        why = "no room, or a prompt of several turns" if keys else "no training answer is a JSON object"
+        why = "no room" if keys else "no training answer is a JSON object"
         say(f"  {unchanged} of {len(examples)} prompts do not name the keys of the answer: {why}")
     return Prompts(examples, [render.prompt_ids(example.prompt) for example in examples], {"keys": keys, "unkeyed": unchanged})
 

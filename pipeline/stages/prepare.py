@@ -10,13 +10,12 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data import data_checks, inline, make_examples, manual_files, rows_used, source
-from pipeline.data.drop_tally import FAULTS, DropTally
+from pipeline.data import data_checks, inline, make_examples, manual_files, rows_used, source, token_counts
+from pipeline.data.drop_tally import DRAW_FAULTS, FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
 from pipeline.data.row_notes import RowNote, RowNotes, print_notes
@@ -29,13 +28,11 @@ from pipeline.scoring import constant_answers, gold_check
 from pipeline.store import records
 from pipeline.store.artifact import json_sha256
 from pipeline.store.folders import HeldoutFolder, PreparedFolder, TrainFolder
-from pipeline.store.records import Example
+from pipeline.store.records import Example, Turn
 
 MAX_TARGETS = 1000
 """Different targets that are counted; labels are fewer."""
 MAX_PAIRS = 20
-TOKENIZE_CHUNK = 128
-"""Examples whose tokens are counted at a time."""
 MIN_DEV = 20
 """Size of the dev set below which a warning is printed."""
 MIN_LOOKED_AT = 200
@@ -60,7 +57,7 @@ class Spool:
         if example.target in self.targets or len(self.targets) < MAX_TARGETS:
             self.targets[example.target] += 1
         row = (location, example.id, example.prompt, example.target, example.choices, example.group, example.extra)
-        self.file.write(json.dumps(row, default=asdict).encode() + b"\n")
+        self.file.write(json.dumps(row, default=Turn.message).encode() + b"\n")
 
     def in_order(self) -> Iterator[tuple[str, Example]]:
         """Location and example, in the order of the draw."""
@@ -126,7 +123,7 @@ class Draw:
         """Whether a training prompt copies a held-out one, or one that was selected before."""
         if self.heldout_index is None:
             return False  # held-out examples with one prompt are kept, and form one group
-        if match := self.heldout_index.match(example.text):
+        if match := self.heldout_index.match(example.question):
             self.overlap[match.kind] += 1
             pair = {"train": example.id, "heldout": match.heldout, "similarity": round(match.similarity, 4), "kind": match.kind}
             self.pairs += [pair] if len(self.pairs) < MAX_PAIRS else []
@@ -145,9 +142,10 @@ class Draw:
         return True
 
     def bad_share(self, tally: DropTally) -> float:
-        """The share of bad rows among all; if the draw ended early, the share of those too long is estimated from the rows looked at."""
-        unusable = tally.count(*FAULTS[:-1]) / tally.total
-        return unusable + (1 - unusable) * (tally.count("too long") / self.looked_at if self.looked_at else 0.0)
+        """The share of bad rows among all; if the draw ended early, that of rows which cannot be rendered, or are too long, is estimated
+        from the rows looked at."""
+        unusable = tally.count(*(fault for fault in FAULTS if fault not in DRAW_FAULTS)) / tally.total
+        return unusable + (1 - unusable) * (tally.count(*DRAW_FAULTS) / self.looked_at if self.looked_at else 0.0)
 
 
 def run(work: Work) -> dict[str, Any]:
@@ -233,22 +231,16 @@ def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
     render = renderer.renderer(draw.params["model"])
     available = len(spool.entries)
     with meter("drawing examples", min(draw.requested or available, available), "examples") as progress:
-        for location, example, counts in with_token_counts(spool.in_order(), render):
+        for location, example, counts in token_counts.of_examples(spool.in_order(), render):
             if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)
-            draw.consider(location, example, counts, render, tally)
+            if refusal := counts if isinstance(counts, str) else token_counts.refusal(example, render):
+                draw.looked_at += 1
+                tally.add("chat template", location, refusal)
+            elif not isinstance(counts, str):
+                draw.consider(location, example, counts, render, tally)
             progress.advance(len(draw.selected) - before)
-
-
-def with_token_counts(
-    examples: Iterator[tuple[str, Example]], render: renderer.Renderer
-) -> Iterator[tuple[str, Example, make_examples.TokenCounts]]:
-    """Every example with its token counts, computed in chunks."""
-    while chunk := list(islice(examples, TOKENIZE_CHUNK)):
-        bare = [make_examples.without_start(example, render) for _, example in chunk]
-        counts = render.token_counts([(example.prompt, example.target) for example in bare])
-        yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
 
 
 def check_targets(draw: Draw, location: str, tally: DropTally) -> None:

@@ -2,26 +2,47 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One message of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: str
+    """`system`, `user`, `assistant` or `tool`; TOOLS of what is no message but the schemas of the tools that a model may call."""
     content: str
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Whatever else a chat template may read: tool_calls, tool_call_id, name."""
+
+    def message(self) -> dict[str, Any]:
+        """The turn as chat templates and endpoints take it, and as files hold it."""
+        return {"role": self.role, "content": self.content, **self.more}
+
+    @property
+    def text(self) -> str:
+        """Content and whatever else a model reads of it, as one text."""
+        return f"{self.content}{json.dumps(self.more, ensure_ascii=False)}" if self.more else self.content
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> "Turn":
+        """The turn of a message()."""
+        return cls(message["role"], message["content"], {name: value for name, value in message.items() if name not in ("role", "content")})
 
 
+TOOLS = "tools"
+"""Role of a turn that stands first: its content is the JSON of the tools' schemas."""
+LEAD_ROLES = (TOOLS, "system")
+"""Roles of turns that stand before a conversation, and are often the same in all of a data set."""
 Prompt = str | tuple[Turn, ...]
 """What comes before an answer. A string is the simplest case: one user turn in a chat template, the text itself without one."""
 
 
 def prompt_text(prompt: Prompt) -> str:
     """A prompt as one text, to search, compare or show it; an empty line separates turns."""
-    return prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
+    return prompt if isinstance(prompt, str) else "\n\n".join(turn.text for turn in prompt)
 
 
 def as_turns(prompt: Prompt) -> tuple[Turn, ...]:
@@ -48,6 +69,13 @@ class Example:
         return prompt_text(self.prompt)
 
     @property
+    def question(self) -> str:
+        """The prompt as one text, without what all conversations of a data set may share: system text and tools."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return prompt_text(tuple(turn for turn in self.prompt if turn.role not in LEAD_ROLES))
+
+    @property
     def right_answers(self) -> tuple[str, ...]:
         """The target, and whatever else counts as right."""
         return (self.target, *self.extra.get(ACCEPTED, ()))
@@ -55,6 +83,8 @@ class Example:
 
 ACCEPTED = "accepted"
 """Key in `extra` of a held-out example that has more than one right answer: a list of those besides the target."""
+LOSS_TURNS = "loss_turns"
+"""Key in `extra` of a training example of several answers: the indices of the turns of its prompt that carry loss, too."""
 CHOICE_TOKENS = "choice_tokens"
 """Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
 `prepare` writes it; see answer_tokens."""
@@ -99,7 +129,7 @@ def write(path: Path, rows: Iterable[Record]) -> int:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             names = names or [field.name for field in fields(row)]
-            file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False, default=asdict) + "\n")
+            file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False, default=Turn.message) + "\n")
             count += 1
     return count
 
@@ -125,7 +155,7 @@ def from_json(values: dict[str, Any], row_type: type[Record]) -> Record:
 
 def prompt_from_json(value: Any) -> Prompt:
     """A prompt from a JSON value: a string, or [{role, content}, ...]."""
-    return value if isinstance(value, str) else tuple(Turn(**turn) for turn in value)
+    return value if isinstance(value, str) else tuple(map(Turn.from_message, value))
 
 
 def read_dictionaries(path: Path) -> Iterator[dict[str, Any]]:

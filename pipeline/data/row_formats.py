@@ -1,0 +1,254 @@
+"""Recognizes rows in the formats that people have: conversations (`messages`, ShareGPT), Alpaca, and prompt with completion.
+
+A conversation becomes one example: its last assistant turn is the target, and all turns before it are the prompt.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.data.task import Row
+from pipeline.errors import DataError
+from pipeline.store.records import LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn
+
+MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
+"""Columns that hold a list of turns: OpenAI and TRL, ShareGPT."""
+ANSWER_COLUMNS = ("output", "response")
+"""Columns that hold the answer to an `instruction`."""
+OPTIONAL_COLUMNS = {"system", "tools", "functions", "input", "history"}
+"""Further columns that formats know."""
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "function_call": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+}
+"""Role or `from` of a turn, as data sets spell it, to the role that chat templates know."""
+TURN_FIELDS = ("tool_calls", "tool_call_id", "name")
+"""What a turn may hold besides role and content, for chat templates that render it."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """The turns of a row, each with whether it may carry loss."""
+
+    turns: tuple[Turn, ...]
+    has_loss: tuple[bool, ...]
+    """False where the row says `weight: 0`; of turns that are no answer, too."""
+
+    @property
+    def last_answer(self) -> int:
+        """The index of the last assistant turn that may carry loss. Raises DataError if there is none."""
+        answers = [index for index, has_loss in enumerate(self.has_loss) if has_loss]
+        if not answers:
+            roles = ", ".join(turn.role for turn in self.turns) or "no turn at all"
+            raise DataError(f"the conversation has no assistant turn to learn from or to compare with (its turns: {roles})")
+        return answers[-1]
+
+    def example(self, loss: str) -> Example:
+        """The example of the conversation up to its last answer.
+
+        Args:
+            loss: `last`: the last answer alone carries loss; `assistant`: every answer does.
+
+        Raises:
+            DataError: there is no answer, nothing stands before it, or it calls a tool without a word.
+        """
+        last = self.last_answer
+        before = self.turns[:last]
+        if not any(turn.role not in LEAD_ROLES for turn in before):
+            raise DataError("the conversation begins with its only assistant turn, so nothing asks for it")
+        if self.turns[last].more.get("tool_calls"):
+            raise DataError("the last assistant turn calls a tool; end the conversation with an answer in words")
+        earlier = [index for index in range(last) if self.has_loss[index]] if loss == "assistant" else []
+        prompt: Prompt = before[0].content if len(before) == 1 and not before[0].more else before
+        return Example("", prompt, self.turns[last].content, extra={LOSS_TURNS: earlier} if earlier else {})
+
+
+def from_messages(row: Row) -> Dialogue:
+    """The turns of a row of `messages` or `conversations`, with its `system` text and its `tools` in front."""
+    column = next(name for name in MESSAGE_COLUMNS if row.get(name) is not None)
+    entries = parsed(row[column])
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
+        raise DataError(f"{column} is {quoted(row[column])}, where a list of turns is expected: [{{role, content}}, ...]")
+    pairs = [turn_of(entry, f"{column}[{index}]") for index, entry in enumerate(entries)]
+    return Dialogue((*lead(row, pairs[0][0]), *(turn for turn, _ in pairs)), (False,) * len(lead(row, pairs[0][0])) + flags(pairs))
+
+
+def flags(pairs: list[tuple[Turn, bool]]) -> tuple[bool, ...]:
+    return tuple(has_loss and turn.role == "assistant" for turn, has_loss in pairs)
+
+
+def lead(row: Row, first: Turn) -> tuple[Turn, ...]:
+    """What a row puts before its turns: the schemas of its tools and a system text, unless its first turn is one."""
+    tools = parsed(row.get("tools") or row.get("functions"))
+    system = row.get("system")
+    turns = (Turn(TOOLS, json.dumps(tools, ensure_ascii=False)),) if tools else ()
+    has_system = isinstance(system, str) and system.strip() and first.role != "system"
+    return (*turns, Turn("system", str(system))) if has_system else turns
+
+
+def from_prompt(row: Row) -> Dialogue:
+    """A prompt and its completion, both texts or both lists of turns (TRL)."""
+    prompt, completion = parsed_turns(row["prompt"]), parsed_turns(row["completion"])
+    turns = [turn_of(entry, f"prompt[{index}]") for index, entry in enumerate(prompt)] if isinstance(prompt, list) else []
+    questions = turns or [(Turn("user", text_of(prompt, "prompt")), False)]
+    answers = [turn_of(entry, f"completion[{index}]") for index, entry in enumerate(completion)] if isinstance(completion, list) else []
+    replies = answers or [(Turn("assistant", text_of(completion, "completion")), True)]
+    before = (*lead(row, questions[0][0]), *(turn for turn, _ in questions))
+    return Dialogue((*before, *(turn for turn, _ in replies)), (False,) * len(before) + flags(replies))
+
+
+def from_instruction(row: Row) -> Dialogue:
+    """An instruction, its optional input in a paragraph of its own, and the answer (Alpaca); `system` and `history` as LLaMA-Factory."""
+    answer = next(name for name in ANSWER_COLUMNS if row.get(name) is not None)
+    question = text_of(row["instruction"], "instruction")
+    context = row.get("input")
+    question += f"\n\n{text_of(context, 'input')}" if isinstance(context, str) and context.strip() else ""
+    history = parsed(row.get("history")) or []
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
+        raise DataError(f"history is {quoted(history)}, where pairs of question and answer are expected")
+    past = [Turn(role, text_of(text, "history")) for pair in history for role, text in zip(("user", "assistant"), pair, strict=True)]
+    turns = (*lead(row, Turn("user", question)), *past, Turn("user", question), Turn("assistant", text_of(row[answer], answer)))
+    return Dialogue(turns, tuple(turn.role == "assistant" for turn in turns))
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """A format of rows, with the columns by which it is recognized."""
+
+    columns: tuple[tuple[str, ...], ...]
+    """One of each of these groups must be there."""
+    read: Callable[[Row], Dialogue]
+
+    def fits(self, columns: Collection[str]) -> bool:
+        return all(any(name in columns for name in group) for group in self.columns)
+
+
+FORMATS = {
+    "messages": RowFormat((MESSAGE_COLUMNS,), from_messages),
+    "prompt_completion": RowFormat((("prompt",), ("completion",)), from_prompt),
+    "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), from_instruction),
+}
+"""By name; of several that fit a row, the first counts."""
+
+
+def known_columns() -> set[str]:
+    """Every column that a format has."""
+    return OPTIONAL_COLUMNS.union(*(group for row_format in FORMATS.values() for group in row_format.columns))
+
+
+def recognized(columns: Collection[str], name: str | None) -> str:
+    """The name of the format that rows with these columns have.
+
+    Args:
+        name: of the format that the recipe names, if it does.
+
+    Raises:
+        DataError: they have none, or not the one that is named.
+    """
+    fits = [format_name for format_name, row_format in FORMATS.items() if row_format.fits(columns)]
+    if name and name not in fits:
+        needed = " and ".join(" or ".join(group) for group in FORMATS[name].columns)
+        raise DataError(f"format: {name} needs {needed}, and the columns are {', '.join(columns) or 'none'}", columns_remedy(fits))
+    if not fits:
+        raise DataError(unknown_problem(columns), "Write the templates of the task: prompt: '{column}', target: '{column}'.")
+    return name or fits[0]
+
+
+def columns_remedy(fits: list[str]) -> str:
+    return f"They fit {fits[0]}: leave format out." if fits else "Name the columns in templates: prompt: '{column}', target: '{column}'."
+
+
+def unknown_problem(columns: Collection[str]) -> str:
+    """Why rows with these columns are in no format."""
+    if {"chosen", "rejected"} <= set(columns):
+        return "the rows are preference pairs (chosen, rejected), and an adapter is trained here on one answer to a prompt"
+    if "text" in columns:
+        return "the rows hold prompt and answer in one column, text, so it is not known where the answer begins"
+    formats = "messages, conversations, instruction with output, or prompt with completion"
+    return f"the columns ({', '.join(columns) or 'none'}) are in no known format: {formats}"
+
+
+def read(row: Row, name: str | None) -> Dialogue:
+    """The turns of a row. Raises DataError if it has no format, or not this one."""
+    return FORMATS[format_of(row, name)].read(row)
+
+
+def format_of(row: Row, name: str | None) -> str:
+    """The name of a row's format; a column without a value counts for nothing. Raises DataError if it has none, or not this one."""
+    return recognized([column for column, value in row.items() if value is not None], name)
+
+
+def turn_of(entry: Any, location: str) -> tuple[Turn, bool]:
+    """A turn, and whether it may carry loss.
+
+    Raises:
+        DataError: role, content or weight is none that can be used.
+    """
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{location} is {quoted(entry)}, where a turn is expected: {{role, content}}")
+    role = entry.get("role") or entry.get("from")
+    if not isinstance(role, str) or role.lower() not in ROLES:
+        raise DataError(f"{location} has the role {quoted(role)}; known: {', '.join(ROLES)}")
+    weight = entry.get("weight")
+    if weight not in (None, 0, 1):
+        raise DataError(f"{location} has the weight {quoted(weight)}, where 0 or 1 is expected")
+    more = {name: parsed(value) for name in TURN_FIELDS if (value := entry.get(name))}
+    content = entry.get("content") if "content" in entry else entry.get("value")
+    if role.lower() == "function_call":
+        more, content = {"tool_calls": tool_calls(content, location)}, ""
+    text = "" if content is None and more.get("tool_calls") else text_of(content, location)
+    return Turn(ROLES[role.lower()], text, more), weight != 0
+
+
+def tool_calls(value: Any, location: str) -> list[dict[str, Any]]:
+    """The calls that a ShareGPT turn `function_call` holds, as chat templates expect them. Raises DataError if it is no call."""
+    calls = parsed(value)
+    calls = calls if isinstance(calls, list) else [calls]
+    if not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
+        raise DataError(f"{location} is {quoted(value)}, where a call is expected: {{name, arguments}}")
+    return [{"type": "function", "function": {"name": call["name"], "arguments": parsed(call.get("arguments")) or {}}} for call in calls]
+
+
+def text_of(value: Any, location: str) -> str:
+    """The text of a content, which may be a list of parts. Raises DataError if it holds anything but text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
+        kinds = {str(part.get("type")) for part in value} - {"text"}
+        if not kinds and all(isinstance(part.get("text"), str) for part in value):
+            return "".join(part["text"] for part in value)
+        raise DataError(f"{location} holds {', '.join(sorted(kinds)) or 'a part without text'}, and only text can be used")
+    raise DataError(f"{location} is {quoted(value)}, where text is expected")
+
+
+def parsed(value: Any) -> Any:
+    """A value that may be JSON in a text, as CSV files and columns of one type hold it."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
+def parsed_turns(value: Any) -> Any:
+    """Turns that may be JSON in a text; any other text stays as it is, JSON or not."""
+    entries = parsed(value)
+    is_turns = isinstance(entries, list) and bool(entries) and all(isinstance(entry, Mapping) and "role" in entry for entry in entries)
+    return entries if is_turns else value
+
+
+def quoted(value: Any) -> str:
+    """A value for a message, on one line and not too long."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
