@@ -264,6 +264,16 @@ def humaneval() -> tuple[list[dict], list[str]]:
     return problems, [json.dumps(test) for test in tests]
 
 
+def test_all_real_tests_run_in_a_process_of_their_own():
+    _, references = humaneval()
+    mbpp = [
+        "\n".join([row["test_setup_code"], *row["test_list"]]) for split in ("train", "validation", "test") for row in rows(f"mbpp/{split}")
+    ]
+    references += [json.dumps({"prefix": "", "check": check, "entry_point": ""}) for check in mbpp]
+    assert len(references) == 1128
+    assert all(with_tests("", reference) for reference in references)
+
+
 def failed(predictions: list[str], references: list[str], ids: list[str]) -> dict[str, str]:
     result = compute("pass_at_1", predictions, references)
     return {name: reason for name, reason in zip(ids, result["pass_at_1_reasons"], strict=True) if reason != "passed"}

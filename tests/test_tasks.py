@@ -69,6 +69,11 @@ def test_a_prompt_ends_in_its_cue(name, task_examples):
 
 
 @ALL
+def test_prompts_spell_words_as_dictionaries_do(name, task_examples):
+    assert not any("news letter" in example.prompt.lower() for split in task_rows.SPLITS for example in task_examples[name][split])
+
+
+@ALL
 def test_the_parser_reads_targets_and_what_it_has_read(name, task_examples):
     one = task.find(name)
     for example in task_examples[name]["heldout"] + task_examples[name]["train"]:

@@ -57,6 +57,24 @@ RIGHT = {
     "Python's own names": ("sum = set = print\ndef f(): return [1, 2, 2]", "assert sum(f()) == 5 and set(f()) == {1, 2}"),
     "a module that the tests do not import": ("import sys\ndef f(x): return sys.getsizeof(x)", "assert f((1, 2)) == sys.getsizeof((1, 2))"),
     "prints": ("import sys\ndef f(): print('x' * 9999); sys.stdout.flush(); return 1", "assert f() == 1"),
+    "a function of the tests": ("def f(g, x): return [g(v) for v in x]", "assert f(lambda v: v + 1, [1, 2]) == [2, 3]"),
+    "a function that it calls later": ("def f(g): return map(g, [1, 2])", "assert list(f(lambda v: v * 2)) == [2, 4]"),
+    "a function that decides an order": (
+        "def f(x, key): return sorted(x, key=key)",
+        "assert f(['bb', 'a'], key=lambda w: len(w)) == ['a', 'bb']",
+    ),
+    "a function that asks the program": ("def f(g): return g(2)\ndef h(x): return x * 3", "assert f(lambda v: h(v)) == 6"),
+    "functions around each other": (
+        "def f(n, g): return 0 if n == 0 else g(n)\ndef deco(g): return lambda *a: g(*a)",
+        "def down(n): return n + f(n - 1, down)\nassert f(20, down) == 210 and deco(lambda x: x)(3) == 3",
+    ),
+    "a function that changes what it is given": ("def f(g):\n  x = []\n  g(x)\n  return x", "assert f(lambda x: x.append(1)) == [1]"),
+    "a function that counts": ("def f(g): g(1), g(2)", "calls = []\nf(lambda x: calls.append(x))\nassert calls == [1, 2]"),
+    "a function that raises": (
+        "def f(g):\n  try: g()\n  except ValueError as error: return error.args[0]",
+        "def bad(): raise ValueError('no')\nassert f(bad) == 'no'",
+    ),
+    "gives a function back": ("def f(g): return g", "assert f(lambda: 7)() == 7"),
     "named arguments": ("def f(*a, **k): return a, k", "assert f(1, b=2) == ((1,), {'b': 2})"),
 }
 
@@ -118,6 +136,13 @@ FAKES = {
     ),
     "exits well": ("import os\ndef f(): os._exit(0)", "assert f() == 2"),
     "exits well at once": ("import os\nos._exit(0)", "assert f() == 2"),
+    "equal to everything, through a function": (ANYTHING + "def f(g): return g(Anything())", "assert f(lambda x: x) == 2"),
+    "equal inside a function": (ANYTHING + "def f(g): g(Anything())", "seen = []\nf(lambda x: seen.append(x))\nassert seen == [2]"),
+    "calls a function that nobody gave": (
+        "import os\nimport _pickle, struct\ndata = _pickle.dumps(('callback', 0, (), {}))\n"
+        "def f():\n  for fd in range(3, 99):\n    try: os.write(fd, struct.pack('<Q', len(data)) + data)\n    except OSError: pass",
+        "assert f() == 1",
+    ),
     "sends what runs code": (
         "import os\nclass E:\n  def __reduce__(self): return eval, ('1',)\n"
         "import _pickle, struct\ndata = _pickle.dumps(('value', E(), None))\n"
@@ -215,8 +240,17 @@ def test_names_that_are_not_the_programs():
     assert replaced_builtins("assert sum(f(1)) == 3") == []
 
 
-def test_tests_that_hand_over_a_function_of_their_own_run_in_the_programs_process():
-    reference = json.dumps({"prefix": "", "check": "assert f(lambda x: x + 1) == 2", "entry_point": ""})
+@pytest.mark.parametrize(
+    ("check", "fake_reason"),
+    [
+        ("assert f(lambda x: x + 1) == 2", "assertion failed"),
+        ("assert f(iter([1]).__next__) == 2", "assertion failed"),
+        ("assert f(x + 1 for x in [1]) == 2", "passes any test"),  # no copy of a generator: in the program's process, and once more altered
+    ],
+)
+def test_a_function_of_the_tests_stays_with_them(check, fake_reason):
+    reference = json.dumps({"prefix": "", "check": check, "entry_point": ""})
+    right = "def f(g): return g(1) if callable(g) and 'lambda' in g.__name__ else 2"
     fake = ANYTHING + "def f(g): return Anything()"
-    result = metrics.load("pass_at_1").compute(predictions=["def f(g): return g(1)", fake], references=[reference] * 2, per_example=True)
-    assert result["pass_at_1_reasons"] == ["passed", "passes any test"]
+    result = metrics.load("pass_at_1").compute(predictions=[right, fake], references=[reference] * 2, per_example=True)
+    assert result["pass_at_1_reasons"] == ["passed", fake_reason]

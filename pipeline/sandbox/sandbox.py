@@ -16,14 +16,14 @@ them there. What they expect is never in the program's memory, at no time, and w
 remains: an answer that can be guessed from the arguments; tests that ask the program's own functions or objects for a verdict
 (`assert is_sorted(f(x))`, where `is_sorted` is its own, too); an object of its own class that is compared to another of its own.
 
-Tests that hand over functions of their own, derive classes from the program's, catch its exceptions by name, or look at
-streams, modules, files or random states run in its process (`separate.py`). A text that is run alone has passed if it ran to
-its last line: a keeper outside of it then hands it a random word, made after its start, which it must give back before it
-exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. One that goes looking for the harness in the frames
-or the open files of the process can give the word back itself, though, and one whose answers equal everything meets every
-check. The metrics therefore run what passes so once more, with checks that no answer meets: who passes these as well has not
-passed. What remains there is a program that reads its own checks in memory and tells the two runs apart. The isolation around
-the process holds against all of them.
+Tests that hand over what cannot be copied (generators, not functions), derive classes from the program's, catch its exceptions
+by name, or look at streams, modules, files or random states run in its process (`separate.py`). A text that is run alone has
+passed if it ran to its last line: a keeper outside of it then hands it a random word, made after its start, which it must give
+back before it exits with 0. `sys.exit(0)`, `os._exit(0)` or printed success do not pass. One that goes looking for the harness
+in the frames or the open files of the process can give the word back itself, though, and one whose answers equal everything
+meets every check. The metrics therefore run what passes so once more, with checks that no answer meets: who passes these as
+well has not passed. What remains there is a program that reads its own checks in memory and tells the two runs apart. The
+isolation around the process holds against all of them.
 
 Reasons: "passed", "assertion failed", "error: TYPE: message", "syntax error", "early exit", "time limit", "memory limit",
 "output limit", "process limit", "file limit" (too large, too many open or disk full), "killed: SIGNAL".

@@ -30,7 +30,7 @@ SHARED = {
 def separable(tests: str) -> bool:
     """Whether tests can run in a process of their own: they share no state with the program and derive nothing from its classes.
 
-    Tests that hand over a function of their own are found out only when they do: CANNOT_SEND.
+    Tests that hand over what cannot be copied, such as a generator, are found out only when they do: CANNOT_SEND.
     """
     try:
         tree = ast.parse(tests)

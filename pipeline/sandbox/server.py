@@ -35,21 +35,44 @@ class Server:
         self.reason_of = reason_of
         self.objects: list[Any] = []
         self.numbers: dict[int, int] = {}
+        self.callbacks: dict[int, Any] = {}
+        """By the number of its handle, what stands here for a function of the tests."""
+        self.requests = self.replies = -1
 
     def serve(self, names: dict[str, Any], requests: int, replies: int) -> None:
         """Answer until the tests have ended. The first message says that the program was loaded."""
-        self.names = names
+        self.names, self.requests, self.replies = names, requests, replies
         values.send(replies, b"")
         while (request := values.receive(requests)) is not None:
-            reply = self.answer(request)
-            with contextlib.suppress(BaseException):
-                sys.stdout.flush()
-            values.send(replies, reply)
+            self.reply(self.answer(request))
+
+    def reply(self, message: bytes) -> None:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+        values.send(self.replies, message)
+
+    def call_back(self, number: int, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """The result of a function of the tests, which may ask for more of the program's before it returns."""
+        values.send(self.replies, self.dumps(("callback", values.callback_number(number), arguments, named)))
+        while (message := values.receive(self.requests)) is not None:
+            name, outcome = self.load(message)
+            if name != "returned":
+                self.reply(self.answer(message))
+                continue
+            kind, result, more = outcome
+            if kind == "raised":
+                raise getattr(builtins, result[0], Exception)(*more)
+            values.renew(arguments, more)
+            return result
+        raise SystemExit  # the tests have ended
+
+    def load(self, message: bytes) -> Any:
+        return values.loads(message, self.find, self.from_handle)
 
     def answer(self, request: bytes) -> bytes:
         """The result and, where the operation has changed its arguments, their new values; or the exception."""
         try:
-            name, arguments = values.loads(request, self.find, self.from_handle)
+            name, arguments = self.load(request)
             before = self.dumps(arguments)
             result = self.names[arguments[0]] if name == "name" else OPERATIONS[name](*arguments)
             changed = arguments if name == "call" and self.dumps(arguments) != before else None
@@ -77,6 +100,8 @@ class Server:
     def reduce(self, value: Any) -> Any:
         if values.is_plain(value):
             return NotImplemented
+        if (number := next((number for number, function in self.callbacks.items() if function is value), 0)) < 0:
+            return values.handle, (number, None)
         if (plain := values.scalar(value)) is not None:
             return plain
         if id(value) not in self.numbers:
@@ -85,7 +110,11 @@ class Server:
         return values.handle, (self.numbers[id(value)], values.contents(value))
 
     def from_handle(self, number: int, *_: Any) -> Any:
-        return self.objects[number]
+        if number >= 0:
+            return self.objects[number]
+        if number not in self.callbacks:
+            self.callbacks[number] = lambda *arguments, **named: self.call_back(number, arguments, named)
+        return self.callbacks[number]
 
     def find(self, module: str, name: str) -> Any:
         return operator.attrgetter(name)(values.library_module(module))

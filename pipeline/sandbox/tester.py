@@ -2,19 +2,23 @@
 
 The text is run as it is. A name that it does not define stands for the program's: a function called there runs in the
 program's process, its arguments and its result go over as copies, and what is compared is compared here. An object that is
-no plain value stays with the program as a `Remote`, which equals no plain value, whatever its class says.
+no plain value stays with the program as a `Remote`, which equals no plain value, whatever its class says. A function of the
+tests that they hand over stays here in the same way: the program gets one that asks this side to call it.
 """
 
 import builtins
 from _pickle import PicklingError
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from pipeline.sandbox import values
 from pipeline.sandbox.reasons import reason_of
 
 CANNOT_SEND = "the tests hand over what cannot be copied"
-"""The reason where tests give the program, say, a function of their own: they have to run in its process."""
+"""The reason where tests give the program, say, a generator of their own: they have to run in its process."""
+TESTS = "tests"
+"""The module of the functions that tests define."""
 LOST = "lost"
 """The report where the program has ended before its tests: how it ended says why."""
 
@@ -33,28 +37,56 @@ class Link:
     def __init__(self, requests: int, replies: int) -> None:
         self.requests = requests
         self.replies = replies
+        self.callbacks: list[FunctionType] = []
+        """Functions of the tests that the program may call."""
 
     def ask(self, operation: str, *arguments: Any) -> Any:
         """The result, or the program's exception. Arguments that the program has changed are changed here, too."""
+        self.send((operation, arguments))
+        while True:
+            try:
+                kind, *answer = values.loads(self.receive(), values.find_plain, self.from_handle)
+                if kind == "callback":
+                    function, sent, named = self.callbacks[answer[0]], tuple(answer[1]), dict(answer[2])
+                raised = exception(*answer) if kind == "raised" else None
+                result, changed = answer if kind == "value" else (None, None)
+            except Exception:
+                raise LostError from None  # no answer of ours
+            if kind != "callback":
+                break
+            self.send(("returned", self.outcome(function, sent, named)))
+        if raised:
+            raise raised
+        if changed is not None:
+            values.renew(arguments, changed)
+        return result
+
+    def send(self, message: tuple[Any, ...]) -> None:
         try:
-            request = values.dumps((operation, arguments), reduce)
+            request = values.dumps(message, self.reduce)
         except (PicklingError, TypeError, AttributeError) as error:
             raise CannotSendError(str(error)) from None
         try:
             values.send(self.requests, request)
         except BrokenPipeError:
             raise LostError from None
+
+    def outcome(self, function: FunctionType, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """What a function of the tests makes of the program's arguments, and their contents after it; or what it raises."""
         try:
-            kind, *answer = values.loads(self.receive(), values.find_plain, self.from_handle)
-            raised = exception(*answer) if kind == "raised" else None
-            result, changed = (None, None) if raised else answer
-        except Exception:
-            raise LostError from None  # no answer of ours
-        if raised:
-            raise raised
-        if changed is not None:
-            renew(arguments, changed)
-        return result
+            return "value", function(*arguments, **named), arguments
+        except Exception as error:
+            kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
+            return "raised", kinds, [str(part) for part in error.args]
+
+    def reduce(self, value: Any) -> Any:
+        if type(value) is Remote:
+            return values.handle, (value._number,)
+        if type(value) is FunctionType and value.__module__ == TESTS:
+            if value not in self.callbacks:
+                self.callbacks.append(value)
+            return values.handle, (values.callback_number(self.callbacks.index(value)),)
+        return NotImplemented
 
     def receive(self) -> bytes:
         message = values.receive(self.replies)
@@ -62,8 +94,8 @@ class Link:
             raise LostError
         return message
 
-    def from_handle(self, number: int, base: Any = None) -> "Remote":
-        return Remote(self, number, base)
+    def from_handle(self, number: int, base: Any = None) -> "Remote | FunctionType":
+        return Remote(self, number, base) if number >= 0 else self.callbacks[values.callback_number(number)]
 
 
 class Remote:
@@ -144,30 +176,6 @@ for name in ("getitem", "setitem", "delitem"):
     setattr(Remote, f"__{name}__", of_itself(name))
 
 
-def reduce(value: Any) -> Any:
-    return (values.handle, (value._number,)) if type(value) is Remote else NotImplemented
-
-
-def renew(old: Any, new: Any) -> Any:
-    """What the program's copy `new` of a value is here: `old` itself, with its new contents, where it is a container of that type."""
-    if type(old) is not type(new):
-        return new
-    if isinstance(old, list):
-        old[:] = [*map(renew, old, new), *new[len(old) :]]
-    elif isinstance(old, tuple):
-        new = tuple(map(renew, old, new))
-    elif isinstance(old, dict):
-        contents = {key: renew(old[key], value) if key in old else value for key, value in new.items()}
-        old.clear()
-        old.update(contents)
-    elif isinstance(old, set):
-        old.clear()
-        old.update(new)
-    elif isinstance(old, bytearray):
-        old[:] = new
-    return old if isinstance(old, list | dict | set | bytearray) else new
-
-
 def exception(kinds: list[str], arguments: tuple[Any, ...], reason: str, text: str) -> BaseException:
     """The program's exception as the nearest of Python's own, with what the report will say of it."""
     types = (getattr(builtins, kind, None) for kind in kinds)
@@ -184,7 +192,7 @@ class Names(dict[str, Any]):
     """The global names of the tests: their own, Python's but for `replaced`, `modules` of its library, and for all others the program's."""
 
     def __init__(self, link: Link, modules: list[str], replaced: list[str]) -> None:
-        super().__init__(__name__="tests")
+        super().__init__(__name__=TESTS)
         self.link = link
         self.modules = modules
         self.replaced = replaced

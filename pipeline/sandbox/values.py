@@ -72,6 +72,11 @@ def register() -> None:
     sys.modules[HANDLES].handle = handle  # type: ignore[attr-defined]
 
 
+def callback_number(index: int) -> int:
+    """The number of a handle that stands for a function of the tests; the program's objects are counted from 0."""
+    return -1 - index
+
+
 def is_plain(value: Any) -> bool:
     """Whether a value beyond those that pickle knows by itself, or a type, travels as a copy."""
     kind = value if isinstance(value, type) else type(value)
@@ -122,6 +127,26 @@ def loads(data: bytes, find: Find, from_handle: Callable[..., Any]) -> Any:
             return from_handle if module == HANDLES else find(module, name)
 
     return Reader(io.BytesIO(data)).load()
+
+
+def renew(old: Any, new: Any) -> Any:
+    """What the other side's copy `new` of a value is here: `old` itself, with its new contents, where it is a container of that type."""
+    if type(old) is not type(new):
+        return new
+    if isinstance(old, list):
+        old[:] = [*map(renew, old, new), *new[len(old) :]]
+    elif isinstance(old, tuple):
+        new = tuple(map(renew, old, new))
+    elif isinstance(old, dict):
+        contents = {key: renew(old[key], value) if key in old else value for key, value in new.items()}
+        old.clear()
+        old.update(contents)
+    elif isinstance(old, set):
+        old.clear()
+        old.update(new)
+    elif isinstance(old, bytearray):
+        old[:] = new
+    return old if isinstance(old, list | dict | set | bytearray) else new
 
 
 def send(descriptor: int, data: bytes) -> None:
