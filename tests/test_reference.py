@@ -267,6 +267,19 @@ def test_a_line_that_was_cut_off_is_asked_for_again(server, tmp_path):
     assert sum(server.requests.values()) == 12 + 7
 
 
+@pytest.mark.parametrize("damage", [b"garbage\n", b"\xff\xfe\n", b"[]\n", b'{"example": "e3", "text": 7}\n'])
+def test_damaged_replies_are_set_aside_and_asked_for_again(server, tmp_path, damage, capsys):
+    whole = ask(server, tmp_path)
+    path = tmp_path / "kept.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], damage, *lines[4:]]))
+    again = ask(server, tmp_path)
+    assert [(reply.example, reply.text) for reply in again] == [(reply.example, reply.text) for reply in whole]
+    assert sum(server.requests.values()) == 12 + 1
+    assert "1 of 12 lines are damaged" in capsys.readouterr().err
+    assert damage in (tmp_path / "kept.jsonl.damaged").read_bytes()
+
+
 def test_half_a_row_on_a_full_disk_is_taken_back(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with RowLog(tmp_path / "rows.jsonl") as log:

@@ -116,6 +116,17 @@ def test_every_verb_shows_hostile_text_and_paths_as_they_are(hostile, typed, ver
         assert "[/red] [bold]" in output
 
 
+@pytest.mark.parametrize(("limit", "code"), [("at_most: 1", 0), ("at_least: 2", 3)])
+def test_a_gate_is_judged_in_a_folder_with_brackets(hostile, typed, limit, code):
+    recipe, root = hostile
+    rules = root / "[b] gate.yaml"
+    rules.write_text(f"rules: [{{figure: unparsed, {limit}}}]")
+    status, output = typed("compare", recipe, "--store", root, "--gate", rules)
+    assert status == code, output
+    assert f"gate: {root / 'data' / 'gate' / 'pets.json'}" in output
+    assert json.loads((root / "data" / "gate" / "pets.json").read_text("utf-8"))["status"] == code
+
+
 @pytest.mark.parametrize("words", [["plan"], ["ls"], ["show"], ["verify"], ["gc"], ["power"], [], ["plan", "quickstart"]])
 def test_hostile_words_are_told_in_a_line(typed, words):
     code, output = typed(*words, HOSTILE.replace("\x07", ""))
