@@ -71,7 +71,7 @@ def test_every_end_of_line_gives_the_same_rows(end, name, text, tmp_path):
         ("a.jsonl", ("{'text': 'x'}\n" * 2).encode(), r"none of its 2 lines is a JSON object; line 1: not JSON .*json\.dumps"),
         ("a.jsonl", b"text label\n", r"none of its 1 lines is a JSON object; line 1: not JSON .*one JSON object a line"),
         ("a.jsonl", "{}".encode("utf-16")[:-1], r"is not valid UTF-16: .* Save it as UTF-8"),
-        ("a.csv", "größe,n\nx,1\n".encode("cp1252"), r"its header is not UTF-8 text from byte 3 on: .* Save it as UTF-8"),
+        ("a.csv", "größe,n\nx,1\n".encode("cp1252"), r"its header is not UTF-8 text from byte 3 on .* Save it as UTF-8"),
         ("a.csv", b"PK\x03\x04\0\0,\0\n", r"is not text: its header contains zero bytes"),
         ("a.tsv", b"text,n\n", r"is not separated by tabs: its header is 'text,n'"),
         ("a.csv", b"text\tn\n", r"is not separated by commas: .* Rename it to \.tsv"),

@@ -27,6 +27,20 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     return raw
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether a path stands for all files that it matches (`train-*.parquet`): it has a wildcard, and no file has it as its name."""
+    return any(sign in str(path) for sign in "*?[") and not path.exists()
+
+
+def matches(pattern: Path) -> list[Path]:
+    """The files that a pattern matches, in the order of their names. A folder whose name has a bracket is taken by its name."""
+    places = [Path(pattern.anchor)]
+    for part in pattern.parts[1:] if pattern.anchor else pattern.parts:
+        steps = [[place / part] if (place / part).exists() else sorted(place.glob(part)) for place in places]
+        places = [match for step in steps for match in step]
+    return [place for place in places if place.is_file()]
+
+
 def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a report for readers elsewhere: of a base, data file or folder with a whole path of this machine only the name.
 
@@ -78,7 +92,7 @@ def location(path: str, folder: Path, splits: list[str]) -> str:
     """
     here = Path(path).expanduser()
     beside = folder / path
-    if here.is_absolute() or not beside.exists() or (here.exists() and here.samefile(beside)):
+    if here.is_absolute() or not (beside.exists() or (is_pattern(beside) and matches(beside))) or (here.exists() and here.samefile(beside)):
         return path
     ours = files_at(here, splits)
     theirs = files_at(beside, splits)
@@ -94,6 +108,8 @@ def location(path: str, folder: Path, splits: list[str]) -> str:
 
 def files_at(path: Path, splits: list[str]) -> dict[str, Path]:
     """The file at a path, or by name the files of a folder that belong to its splits; empty unless every split is there."""
+    if not splits and is_pattern(path):
+        return {match.name: match for match in matches(path)}
     if not splits:
         return {"": path} if path.exists() else {}
     entries = [entry for entry in sorted(path.iterdir()) if entry.name.split(".")[0] in splits] if path.is_dir() else []

@@ -46,8 +46,8 @@ class Data(Section):
     """Where the rows of an inline task come from."""
 
     train: str
-    """A JSONL, CSV, TSV or Parquet file (text also gzipped), from the current folder or the recipe's; with `hub` or `folder`, the name
-    of a split."""
+    """A JSON, JSONL, CSV, TSV or Parquet file (text also gzipped), or a pattern of several (`train-*.parquet`), from the current folder
+    or the recipe's; with `hub` or `folder`, the name of a split."""
     heldout: Annotated[str, Field(validation_alias=AliasChoices(*HELDOUT_NAMES))]
     """The same for the examples that base and tuned are compared on; also accepted as `test`, `validation` or `eval`."""
     hub: str | None = None

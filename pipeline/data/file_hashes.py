@@ -24,5 +24,5 @@ def of_task(entry: str | InlineTask, task: Task) -> dict[str, str]:
 
 def local_files(task: Task) -> list[Path]:
     """The files of both splits. Other files of their folder count for nothing: the store itself may lie there."""
-    paths = [source.local_file(part) for part in (*task.train, *task.heldout) if not part.hub]
+    paths = [path for part in (*task.train, *task.heldout) if not part.hub for path in source.local_files(part)]
     return [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]

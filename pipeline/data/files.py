@@ -89,7 +89,8 @@ def concatenate(location: str, parts: list[tuple[str, Split]]) -> Split:
                 yield SourceRow(f"{prefix}-{row.id}", f"{prefix} {row.location}", row.row) if prefix else row
 
     facts = {name: value for _, part in parts for name, value in part.facts.items()}
-    return Split(location, parts[0][1].columns, sum(part.total for _, part in parts), read, facts)
+    columns = tuple(dict.fromkeys(column for _, part in parts for column in part.columns))
+    return Split(location, columns, sum(part.total for _, part in parts), read, facts)
 
 
 def numbered_rows(rows: Iterable[Row], name: str) -> Iterator[SourceRow]:
@@ -146,31 +147,58 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     types: dict[str, Counter[str]] = defaultdict(Counter)
     total = usable = 0
     first = ""
-    for number, line in numbered_lines(path):
-        if not total and (line.lstrip().startswith("[") or line.strip() == "{"):
-            converted = path.with_name(f"{path.name.split('.')[0]}.jsonl")
-            raise DataError(
-                f"{path} is one JSON document, not one object per line.", f"Convert a list of objects: jq -c '.[]' {path} > {converted}"
-            )
+    for location, row in json_rows(path):
         total += 1
-        row = parse_json_row(line)
         if isinstance(row, BadRow):
-            first = first or f"line {number}: {row.value}"
+            first = first or f"{location}: {row.value}"
             continue
         usable += 1
         for column, value in row.items():
             types[column][type_name(value)] += value is not None
     if total and not usable:
         remedy = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else "Write one JSON object a line."
-        raise DataError(f"{path}: none of its {total} lines is a JSON object; {first}.", remedy)
+        raise DataError(f"{path}: none of its {total} {first.split()[0]}s is a JSON object; {first}.", remedy)
     expected_types = {column: types[column].most_common(1)[0][0] for column in used if column in types}
 
     def read() -> Iterator[SourceRow]:
-        for number, line in numbered_lines(path):
-            row = parse_json_row(line)
-            yield SourceRow(f"{name}-{number}", f"line {number}", row if isinstance(row, BadRow) else check_types(row, expected_types))
+        for location, row in json_rows(path):
+            number = location.split()[1]
+            yield SourceRow(f"{name}-{number}", location, row if isinstance(row, BadRow) else check_types(row, expected_types))
 
     return Split(str(path), tuple(types), total, read, {"file": str(path)})
+
+
+def json_rows(path: Path) -> Iterator[tuple[str, Row | BadRow]]:
+    """The rows of a file with one JSON object a line, or with one list of objects, each with its location: `line 7`, `item 7`.
+
+    Raises:
+        DataError: the file is one JSON document, but no list.
+    """
+    for position, (number, line) in enumerate(numbered_lines(path)):
+        if not position and line.lstrip().startswith("["):
+            yield from ((f"item {item}", row) for item, row in enumerate(listed_rows(path), 1))
+            return
+        if not position and line.strip() == "{":
+            convert = f"jq -c '.data[]' {path} > {path.with_name(path.name.split('.')[0])}.jsonl"
+            raise DataError(f"{path} is one JSON object, not one a line.", f"Name the list in it that holds the rows, as in: {convert}")
+        yield f"line {number}", parse_json_row(line)
+
+
+def listed_rows(path: Path) -> Iterator[Row | BadRow]:
+    """The rows of a file that is one list of objects. Raises DataError if it is not whole."""
+    with open_text(path, "\n") as file:
+        text = file.read()
+    try:
+        entries = DECODER.decode(text.strip())
+    except (ValueError, RecursionError) as error:
+        remedy = "Mend it there; it may have been cut off." if text.rstrip().endswith("]") else "Copy or download it again."
+        raise DataError(f"{path} begins as a JSON list, and is none: {error}.", remedy) from None
+    for entry in entries:
+        written = json.dumps(entry, ensure_ascii=False)
+        if fault := not_utf8(written):
+            yield fault
+        else:
+            yield entry if isinstance(entry, dict) else BadRow("malformed", f"{type_name(entry)} instead of an object: {shorten(written)}")
 
 
 def parse_json_row(line: str) -> Row | BadRow:
@@ -192,7 +220,9 @@ def not_utf8(text: str) -> BadRow | None:
     except UnicodeEncodeError as error:
         place = len(text[: error.start].encode()) + 1
         readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        return BadRow("malformed", f"not UTF-8 text from byte {place} on: {shorten(readable)}")
+        return BadRow(
+            "malformed", f"not UTF-8 text from byte {place} on (Latin-1? iconv -f latin1 -t utf-8 converts it): {shorten(readable)}"
+        )
     return None
 
 

@@ -36,7 +36,7 @@ def find(entry: str | InlineTask) -> Task:
     if entry.data.hub is None:
         for part in (*built.train, *built.heldout):
             try:
-                source.local_file(part)
+                source.local_files(part)
             except DataError as error:
                 raise DataError(f"task '{entry.name}': {error.problem}", error.remedy) from None
     return built
@@ -219,7 +219,10 @@ def group_of(group: Template, row: Row) -> str:
 
 def template_problems(entry: InlineTask) -> list[str]:
     problems = template_free_problems(entry)
-    names = ("prompt", "target", "group") if has_templates(entry) else ("group",)
+    pair = {"prompt": entry.prompt, "target": entry.target}
+    if len(missing := [name for name, text in pair.items() if not text]) == 1:
+        problems.append(f"{missing[0]} is missing. Write prompt and target, or neither where the columns of the rows say what is what.")
+    names = (*(name for name, text in pair.items() if text), "group")
     for name in names:
         text = getattr(entry, name)
         try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from pipeline.config.data_paths import is_pattern, matches
 from pipeline.data import hub_splits, manual_files
 from pipeline.data.files import KNOWN_KINDS, BadRow, SourceRow, Split, concatenate, is_known, numbered_rows, open_file
 from pipeline.data.task import Row, Source
@@ -73,8 +74,12 @@ def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
         if not read:
             return open_file(path, source.split, used)
         return replace(from_function(str(path), source.split, lambda: read(path, source.split)), facts={"file": str(path)})
-    path = local_file(source)
-    return open_file(path, path.name.split(".")[0], used)
+    first, *others = local_files(source)
+    if not others:
+        return open_file(first, first.name.split(".")[0], used)
+    pieces = [(path.name.split(".")[0], open_file(path, path.name.split(".")[0], used)) for path in (first, *others)]
+    whole = concatenate(f"{source.path} ({len(pieces)} files)", pieces)
+    return replace(whole, facts={"file": str(source.path), "files": len(pieces)})
 
 
 def open_parts(source: Source, parts: list[Split]) -> Split:
@@ -110,6 +115,25 @@ def from_function(location: str, name: str, make: Callable[[], Iterable[Row]]) -
         total += 1
         first = first or row
     return Split(location, tuple(first), total, lambda: numbered_rows(make(), name))
+
+
+def local_files(source: Source) -> list[Path]:
+    """The file or saved data set that holds a split of a local source, or the files that its pattern matches, in the order of their names.
+
+    Raises:
+        DataError: as local_file; or nothing matches the pattern, or two names differ only in what stands behind their first dot.
+    """
+    path = Path(source.path or "").expanduser()
+    if source.folder or not is_pattern(path):
+        return [local_file(source)]
+    paths = [match for match in matches(path) if is_known(match.name)]
+    if not paths:
+        folder = path.parent if not is_pattern(path.parent) else Path()
+        raise DataError(f"no data file matches {path}{looked_in(path, source.recipe_folder)}.", listed_files(folder))
+    stems = [match.name.split(".")[0] for match in paths]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise DataError(f"{path} matches several files named {twice[0]}, so their rows would have equal ids.", "Rename one of them.")
+    return paths
 
 
 def local_file(source: Source) -> Path:
