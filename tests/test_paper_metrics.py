@@ -340,8 +340,8 @@ def test_sql_signs_need_no_blanks():
 def test_entities_written_as_python_are_scored_by_entity_f1():
     target = "{'B-Chemical': ['Famotidine'], 'B-Disease': ['delirium'], 'I-Disease': [], 'I-Chemical': []}"
     text = "{'B-Disease': [\"delirium\", 'cardiac'], 'B-Chemical': ['famotidine']} Sentence: ..."
-    reference = parsers.python_dict(target, Example("1", "?", target))
-    assert score("entity_f1", parsers.python_dict(text, Example("1", "?", target)), reference) == pytest.approx(4 / 5)
+    reference = parsers.json(target, Example("1", "?", target))
+    assert score("entity_f1", parsers.json(text, Example("1", "?", target)), reference) == pytest.approx(4 / 5)
 
 
 def rows(task: str, part: str) -> list[dict]:

@@ -18,7 +18,6 @@ PARSERS = [
     parsers.choice,
     parsers.number,
     parsers.json,
-    parsers.python_dict,
     parsers.boolean,
     parsers.topics,
     parsers.sql,
@@ -43,7 +42,7 @@ def example(choices=()):
         (parsers.number, "0"),
         (parsers.json, json.dumps({"a": {"c": [1.5, None, True]}, "b": 1, "é": "Öl"}, ensure_ascii=False)),
         (parsers.json, "{}"),
-        (parsers.python_dict, json.dumps({"a": {"c": [1.5, None, True]}, "b": "it's \"\\\n"})),
+        (parsers.json, json.dumps({"a": {"c": [1.5, None, True]}, "b": "it's \"\\\n"})),
         (parsers.boolean, "yes"),
         (parsers.boolean, "no"),
         (parsers.topics, "earn, money-fx, nat-gas"),
@@ -62,7 +61,7 @@ def test_a_target_is_its_own_answer(parse, target):
         (parsers.number, "so it is 1,018.50"),
         (parsers.json, '{"b":1,"a":2}'),
         (parsers.choice, "NEUTRAL!"),
-        (parsers.python_dict, "{'b': None, 'a': (True,)}"),
+        (parsers.json, "{'b': None, 'a': (True,)}"),
         (parsers.boolean, "TRUE"),
         (parsers.topics, "['trade', 'earn']"),
         (parsers.sql, "select a\nfrom b;"),
@@ -139,7 +138,10 @@ def test_number(text, read):
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        ('Sure: {"a":1,\n "b":"x}"} and {"c": 2}', '{"a": 1, "b": "x}"}'),
+        ('Sure: {"a":1,\n "b":"x}"} and more', '{"a": 1, "b": "x}"}'),
+        ("[]", "{}"),
+        ("```json\n[ ]\n```", "{}"),
+        ("[] or so", None),
         ('{broken {"a": 1}', '{"a": 1}'),
         ('{"a": {"b": 1}', None),
         ('{"b": 1, "a": 2}', '{"a": 2, "b": 1}'),
@@ -194,7 +196,7 @@ def test_what_was_read_out_of_anything_is_read_again(parse):
     ],
 )
 def test_python_dict(text, read):
-    assert parsers.python_dict(text, example()) == read
+    assert parsers.json(text, example()) == read
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,11 @@ def test_topics_are_sorted_labels_of_one_line(text, read):
         ("I select the best: SELECT a FROM t", "SELECT a FROM t"),
         ("SELECT a FROM t``` is it", "SELECT a FROM t"),
         ("SELECT a FROM t\nQuestion: next", "SELECT a FROM t"),
-        ("SELECT a FROM t\nWHERE b = 2\n\nSELECT c FROM t", "SELECT a FROM t WHERE b = 2"),
+        ("SELECT a FROM t\nWHERE b = 2\n\nIt selects a.", "SELECT a FROM t WHERE b = 2"),
+        ("SELECT a FROM t\nWHERE b = 2\n\nSELECT c FROM t", None),
+        ("SELECT a FROM t;\n\nSELECT a\n  FROM t;", "SELECT a FROM t"),
+        ("The SELECT picks a column:\nSELECT c FROM t", "SELECT c FROM t"),
+        ("SELECT a FROM t\nNo: the final query is SELECT c FROM t", "SELECT c FROM t"),
         ("SELECT a FROM t WHERE Score = 6; 4 AND b = 1", "SELECT a FROM t WHERE Score = 6; 4 AND b = 1"),
         ("SELECT a FROM t;\nFROM here on", "SELECT a FROM t"),
         ("selected", None),
@@ -307,7 +313,7 @@ def test_real_code_is_read_as_it_stands(task, column):
         ('{"a": {"b": 1},}', '{"a": {"b": 1}}'),
         ('{"a": {"b": 1}, "c": "cut o', None),
         ('{"items": [{"x": 1}, {"x": ', None),
-        ('Fill {} of {x}: {"a": 1}', "{}"),
+        ('Fill {x}: {"a": 1}', '{"a": 1}'),
         ('In {place}: {"a": {"b": 1}}', '{"a": {"b": 1}}'),
     ],
 )
@@ -396,3 +402,47 @@ def test_choices_are_read_as_people_and_models_write_them(choices, text, read):
 )
 def test_thoughts_are_no_answer(parse, text, read):
     assert parse(text, example(LABELS)) == read
+
+
+DRAFT, LAST = '{"team": "red", "days": 2}', '{"team": "blue", "days": 2}'
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{draft}\nFinal answer: {last}",
+        "First I read {draft}. The final answer is {last}.",
+        "Draft: {draft}\n\nFinal:\n```json\n{last}\n```",
+        "{draft}\nWait, the team is blue. Corrected version:\n{last}",
+        "**Final answer:**\n{last}\n(not {draft})",
+        "Let us see: {draft}?\nSo the answer is {last}",
+        "The answer may be {draft}. The final answer: {last}",
+        "{draft}\nTherefore, {last}",
+        "{draft}\nTeam: {last}",
+        "{last}\n\nQuestion: another ticket\nAnswer: {draft}",
+        "{last}\nNote: another ticket\nTeam: {draft}",
+        "Draft: {python}\nAnswer: {last}",
+        "{last} is the same as {spelled}",
+    ],
+)
+def test_of_two_objects_the_one_that_the_text_calls_its_answer_is_read(frame):
+    for draft, last in ((DRAFT, LAST), (LAST, DRAFT)):
+        text = frame.format_map({"draft": draft, "last": last, "python": repr(json.loads(draft)), "spelled": repr(json.loads(last))})
+        read = parsers.json(text, Example("1", "Note: the red kettle\nTeam:", "-"))
+        assert read == json.dumps(json.loads(last), sort_keys=True), text
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{one}\n{two}",
+        "{one} or {two}",
+        "[{one}, {two}]",
+        "First {one}, then {two}.",
+        "Answer: {one}\nAnswer: {two}",
+        "{one}\n\n{python}",
+        "{{}} {one}",
+    ],
+)
+def test_two_objects_of_which_none_is_called_the_answer_are_not_read(frame):
+    assert parsers.json(frame.format_map({"one": DRAFT, "two": LAST, "python": repr(json.loads(LAST))}), example()) is None

@@ -203,3 +203,69 @@ def test_an_answer_that_is_always_the_same_may_be_any_right_one():
     tried = constant_answers.candidates(examples)
     constants = constant_answers.scores(metrics.load("accuracy"), tried, examples, parsers.choice)
     assert {row["answer"]: round(row["score"], 2) for row in constants} == {"red": 0.67, "blue": 0.67, "green": 0.33}
+
+
+ODD_GOLDS = ["{}", "[]", '{"person": []}', "the", ".", "-", "''", "5", "red", "好评", '{"a": 1}']
+UNREADABLE = ["", " \n", "{broken", '{"a": 1', "no object", "1.234", "[1, 2]", "<think>5"]
+MEAN_OF_TEXTS = [name for name in metrics.names() if not name.startswith("pass_at_")]
+
+
+@pytest.mark.parametrize(
+    "parse", [parsers.text, parsers.first_line, parsers.json, parsers.number, parsers.sql, parsers.topics, parsers.choice]
+)
+@pytest.mark.parametrize("name", MEAN_OF_TEXTS)
+def test_an_answer_that_was_not_read_is_never_right(name, parse):
+    """Alone and in a corpus, whatever the target is, also where the metric takes all of it away or it says that there is nothing."""
+    metric = metrics.load(name)
+    for gold in ODD_GOLDS:
+        examples = [Example(str(n), "q", gold, ("5", "red"), "", {"tests": json.dumps([[gold]])}) for n in range(len(UNREADABLE))]
+        if parse(gold, examples[0]) is None:
+            continue
+        predictions = [Prediction(str(n), text, 1, "eos") for n, text in enumerate(UNREADABLE)]
+        arm = scoring.read_arm("model", predictions, examples, parse)
+        measured = scoring.measure(metric, [arm], examples, parse)
+        unread = [n for n, answer in enumerate(arm.answers) if answer is None and (metric.reads != "text" or not UNREADABLE[n].strip())]
+        assert [n for n in unread if measured.values[0, n]] == [], gold
+        assert float(metric.aggregate(measured.statistics[0, unread].sum(axis=0))) == 0, gold
+        assert arm.counts()["unparsed"] == sum(answer is None for answer in arm.answers) > 0
+
+
+@pytest.mark.parametrize("metric", metrics.TAKES_EMPTY)
+@pytest.mark.parametrize("others", [[], ["5"], ["about", "1.234"]])
+def test_what_was_not_read_is_neither_nothing_nor_another_right_answer(metric, others):
+    task = inline.build_task(preparing.task(answer="number", metrics=[metric], defaults={"team": ""}))
+    examples = [Example("1", "q", "", (), "", {ACCEPTED: others} if others else {}), Example("2", "r", "5")]
+    result = scored(task, examples, ["about 1.234", "5"])
+    assert (result.rows[0]["tuned"][0]["scores"][metric], result.rows[0]["tuned"][0]["flags"]) == (0, ["unparsed"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "gold", "text", "right"),
+    [
+        ("entity_f1", '{"person": []}', "{}", 1),
+        ("entity_f1", '{"person": [], "place": null}', "Here: {'person': None}", 1),
+        ("entity_f1", "{}", "[]", 1),
+        ("entity_f1", '{"person": []}', "I see no name.", 0),
+        ("entity_f1", '{"person": []}', '{"person": ["Ann"', 0),
+        ("entity_f1", '{"person": []}', '{"person": ["Ann"]}', 0),
+        ("json_field_f1", "{}", "{}", 1),
+        ("json_field_f1", "{}", "```json\n{}\n```", 1),
+        ("json_field_f1", "{}", "", 0),
+        ("json_field_f1", "{}", '{"a": }', 0),
+        ("json_field_f1", '{"a": null}', '{"a": []}', 1),
+        ("json_field_f1", '{"a": null}', "{}", 0),
+    ],
+)
+def test_nothing_is_right_where_it_is_said_and_not_where_nothing_was_read(metric, gold, text, right):
+    task = inline.build_task(preparing.task(answer="json", metrics=[metric]))
+    full = '{"person": ["Bo"]}'
+    (row,) = scored(task, [Example("1", "q", gold), Example("2", "q", full), Example("3", "r", full)], [text, full, full]).comparisons
+    assert (row["tuned"] == 1) is bool(right)
+    alone = scoring.score_two_arms(*two_arms(metric, task, gold, text))
+    assert [row["scores"] for row in alone] == [[right, right]]
+
+
+def two_arms(metric, task, gold, text):
+    examples = [Example("1", "q", gold)]
+    arm = scoring.read_arm("model", [Prediction("1", text, 1, "eos")], examples, task.answer)
+    return metrics.load(metric), arm, arm, examples, task.answer

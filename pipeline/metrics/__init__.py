@@ -20,7 +20,7 @@ NEEDS_FIELDS = {
 }
 """Metrics that read more of an example than its target, and what; only a shipped task has it."""
 READS_JSON = ("entity_f1", "json_field_f1")
-"""Metrics over JSON objects: to them any other text is an empty object, and two of these are equal."""
+"""Metrics over JSON objects: any other text is wrong to them."""
 
 ONE_RIGHT_ANSWER = ("bleu", "macro_f1")
 """Metrics over the whole corpus for which an example cannot choose among several right answers: n-grams of one text, and one class."""

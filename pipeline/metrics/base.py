@@ -88,15 +88,20 @@ class MeanMetric(Metric):
 class MicroF1(Metric):
     """F1 of predicted against expected items, counted over the whole corpus; statistics: [true positives, predicted, expected].
 
-    The score is 1 if nothing is expected and nothing predicted; text that cannot be parsed has no items.
+    The score is 1 if nothing is expected and the prediction says that there is nothing. One that cannot be read has no items, and where
+    nothing is expected it counts as a wrong one.
     """
 
     @abc.abstractmethod
-    def items(self, text: str) -> set[tuple[str, str]]:
-        """Items of a prediction or of a reference."""
+    def items(self, text: str) -> set[tuple[str, str]] | None:
+        """Items of a prediction or of a reference; None if it cannot be read."""
 
     def statistics(self, prediction: str, reference: str) -> list[float]:
         predicted, expected = self.items(prediction), self.items(reference)
+        if expected is None:
+            return [0.0, float(len(predicted or ())), 1.0]
+        if predicted is None or (reference.strip() and not prediction.strip()):
+            return [0.0, float(not expected), float(len(expected))]
         return [float(len(predicted & expected)), float(len(predicted)), float(len(expected))]
 
     def aggregate(self, sums: Array) -> Array:
@@ -110,10 +115,10 @@ def ratio(numerator: Array, denominator: Array, otherwise: float = 0.0) -> Array
     return quotient
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The text parsed as a JSON object; an empty one if it is anything else."""
+def json_object(text: str) -> dict[str, Any] | None:
+    """The text parsed as a JSON object; None if it is anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # a model may write ten thousand brackets
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None

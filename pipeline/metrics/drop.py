@@ -60,7 +60,9 @@ def spans(values: list[Any]) -> Spans:
 
 
 def normalised(texts: Spans) -> Spans:
-    return [" ".join(word for piece in re.split(r"[ \-\s]", text) if (word := normalised_word(piece))) for text in texts]
+    """Spans in one spelling; one of articles and punctuation alone, such as the answer `A`, stays as it is, unlike in DROP's script."""
+    spelled = [" ".join(word for piece in re.split(r"[ \-\s]", text) if (word := normalised_word(piece))) for text in texts]
+    return [one or " ".join(text.lower().split()) for one, text in zip(spelled, texts, strict=True)]
 
 
 def normalised_word(word: str) -> str:

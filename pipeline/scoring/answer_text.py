@@ -49,12 +49,18 @@ def cues(prompt: str) -> tuple[str, tuple[str, ...]]:
 
 
 def answer_part(text: str, example: Example) -> str:
+    """`before_next_question`, as `unified` spells it."""
+    return before_next_question(unified(text), example)
+
+
+def before_next_question(text: str, example: Example) -> str:
     """The text up to the first line that begins another question: one of the prompt's own cues, or a word such as `Question:`."""
     heads = cues(example.text)[1]
     lines: list[str] = []
-    for line in unified(text).split("\n"):
+    for line in text.split("\n"):
+        plain = unified(line)
         if any(line_before.strip() for line_before in lines) and (
-            NEXT_QUESTION.match(line) or (heads and line.strip(" *#>\t").casefold().startswith(heads))
+            NEXT_QUESTION.match(plain) or (heads and plain.strip(" *#>\t").casefold().startswith(heads))
         ):
             break
         lines.append(line)

@@ -5,20 +5,19 @@ parsed target, and parsing an answer again does not change it.
 """
 
 import ast
-import json as jsonlib
 import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial, wraps
-from typing import Any
 
 import regex
 
 from pipeline.metrics import numbers, words
-from pipeline.scoring import choice_reader
+from pipeline.scoring import choice_reader, final_answer, json_reader
 from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, without_cue, without_thoughts
-from pipeline.store.records import Example, reject_constant
+from pipeline.scoring.final_answer import Candidate
+from pipeline.store.records import Example
 
 BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
 NUMBER_CUE = regex.compile(
@@ -35,13 +34,10 @@ SHORT_UNIT = 2
 """Words that may follow the number of a first line that is the whole answer."""
 GROUNDS = re.compile(r"[^\d\n()=]{0,30}(?:\([^()\n]*\)[\s.!*_]*\Z|[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)")
 """What may follow the number of a first line without changing it: how it was found, as in `12 apples (3 boxes of 4)`."""
-BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
-"""Curly brackets, and strings, so that brackets inside strings do not count."""
-DECODER = jsonlib.JSONDecoder(parse_constant=reject_constant)
-KEY = re.compile(r"\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:")
-"""The start of an object: its first key."""
+EMPTY_LIST = re.compile(r"\s*(?:```\w*\s*)?\[\s*\]\s*(?:```\s*)?")
 QUERY = r"\bSELECT\b.*(?:\n(?:[ \t]+\S|(?:FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|UNION|JOIN)\b).*)*"
 """From a SELECT to the last line that is indented or begins with an SQL keyword."""
+WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
 FENCE = re.compile(r"^[ \t]*```[^`\n]*$\n?", re.MULTILINE)
 BODY = re.compile(r"\s*\n(?: {2}|\t)")
 """Matches after a line break if the text begins with the indented body of a function."""
@@ -153,73 +149,13 @@ def result(sentence: str, mark: numbers.Mark | None) -> list[numbers.Number]:
 
 @after_thoughts
 def json(text: str, example: Example) -> str | None:
-    """The first whole JSON object, as `canonical_json`; without one, the first Python dictionary literal.
+    """The JSON object or Python dictionary literal that the text gives, as `canonical_json`; None where it gives two that differ.
 
-    What stands inside an object that cannot be read, as one that is cut off, is a part of an answer and no answer.
+    See `json_reader.objects` and `final_answer.chosen`. An empty list and nothing else says that there is nothing, as `{}` does.
     """
-    del example
-    ends = dict(braces(text))
-    for read in (json_at, dict_at):
-        unread_end = 0
-        for start in (match.start() for match in re.finditer(r"\{", text)):
-            if start < unread_end:
-                continue
-            if (value := read(text, start, ends.get(start))) is not None:
-                return value
-            if KEY.match(text, start):
-                unread_end = ends.get(start, len(text))
-    return None
-
-
-def json_at(text: str, start: int, end: int | None) -> str | None:
-    """The JSON object that begins there."""
-    del end  # what brackets inside strings hide
-    try:
-        return canonical_json(DECODER.raw_decode(text, start)[0])
-    except (ValueError, RecursionError):
-        return None
-
-
-def dict_at(text: str, start: int, end: int | None) -> str | None:
-    """The Python dictionary literal from the start to the end, if it has one."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
-            return None if end is None else canonical_json(ast.literal_eval(text[start:end]))
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return None
-
-
-def canonical_json(value: Any) -> str:
-    """Canonical JSON text: keys are sorted, and 3.0 is 3. Raises TypeError or ValueError for a value that is not JSON."""
-    spelled = jsonlib.dumps(words.same_numbers(value), ensure_ascii=False, sort_keys=True, allow_nan=False)
-    spelled.encode()  # raises on half of a surrogate pair, which no file can hold
-    return spelled
-
-
-@after_thoughts
-def python_dict(text: str, example: Example) -> str | None:
-    """The first whole dictionary, written as JSON or as Python (`{'b': ['x'], 'a': None}`), spelled as `json` spells it."""
-    del example
-    for start, end in braces(text):
-        for read in (jsonlib.loads, ast.literal_eval):
-            try:
-                with warnings.catch_warnings(action="ignore"):  # warnings about a model's odd escapes do not help the user
-                    return canonical_json(read(text[start:end]))
-            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-                continue
-    return None
-
-
-def braces(text: str) -> list[tuple[int, int]]:
-    """Start and end of every pair of curly brackets, in the order of their starts."""
-    opened: list[int] = []
-    pairs: list[tuple[int, int]] = []
-    for match in BRACES.finditer(text, max(text.find("{"), 0)):
-        if match[0] == "{":
-            opened.append(match.start())
-        elif match[0] == "}" and opened:
-            pairs.append((opened.pop(), match.end()))
-    return sorted(pairs)
+    if EMPTY_LIST.fullmatch(text):
+        return "{}"
+    return final_answer.chosen(json_reader.objects, text, example)
 
 
 @after_thoughts
@@ -239,11 +175,21 @@ def topics(text: str, example: Example) -> str | None:
 
 @after_thoughts
 def sql(text: str, example: Example) -> str | None:
-    """The first query, on one line and without its final semicolon. SELECT in capitals wins over `select`, which may be plain English."""
-    del example
-    match = re.search(QUERY, text) or re.search(QUERY, text, re.IGNORECASE)
-    query = re.split(r";\s*(?:\n|$)|```", match[0], maxsplit=1)[0] if match else ""
-    return " ".join(query.split()).rstrip("; ") or None
+    """The query that the text gives, on one line and without its final semicolon; None where it gives two that differ.
+
+    SELECT in capitals wins over `select`, which may be plain English, and a query with FROM over one without.
+    """
+    return final_answer.chosen(queries, text, example)
+
+
+def queries(text: str) -> list[Candidate]:
+    """The queries of a text, in order."""
+    matches = list(re.finditer(QUERY, text)) or list(re.finditer(QUERY, text, re.IGNORECASE))
+    candidates = []
+    for match in matches:
+        query = re.split(r";\s*(?:\n|$)|```", match[0], maxsplit=1)[0]
+        candidates.append(Candidate(" ".join(query.split()).rstrip("; "), match.start(), match.end()))
+    return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
 
 
 @after_thoughts

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 AnswerParser = Callable[[str, Example], str | None]
 """Reads the answer from a model's text; None if there is none."""
+UNREAD = "\ufffc"
+"""Stands for an answer that could not be read, where no answer is a right one."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ def input_strings(
     if reads == "samples":
         pairs = zip(predictions, examples, strict=True)
         return [json.dumps([parse(text, example) or "" for text in prediction.samples]) for prediction, example in pairs]
-    rows = zip(predictions, answers, examples, strict=True)
-    return [unread(prediction.text, example) if answer is None else answer for prediction, answer, example in rows]
+    rows = zip(answers, examples, strict=True)
+    return [unread(example) if answer is None else answer for answer, example in rows]
 
 
-def unread(text: str, example: Example) -> str:
-    """What stands for an answer that could not be read: nothing, or the text where nothing would be right."""
-    return text if "" in example.right_answers else ""
+def unread(example: Example) -> str:
+    """What stands for an answer that could not be read: nothing, or a sign that no answer has where nothing would be right."""
+    return UNREAD if "" in example.right_answers else ""
 
 
 def best_scores(metric: "Metric", texts: Sequence[str], golds: Sequence[Sequence[str]]) -> BestScores:
@@ -79,12 +81,15 @@ def best_scores(metric: "Metric", texts: Sequence[str], golds: Sequence[Sequence
 
 
 def comparable(metric: "Metric", text: str, gold: str) -> tuple[str, str]:
-    """Prediction and reference for a metric. Against an empty reference, of which no word can be right, only blank text is right."""
+    """Prediction and reference for a metric of means.
+
+    Blank text is right where the reference is blank and nowhere else, also where the metric takes away all that a reference consists of.
+    """
     from pipeline.metrics.base import MeanMetric
 
-    if gold.strip() or not isinstance(metric, MeanMetric):
+    if not isinstance(metric, MeanMetric) or metric.runs_code or (text.strip() and gold.strip()):
         return text, gold
-    return ("wrong" if text.strip() else "right"), "right"
+    return "right" if not gold.strip() and not text.strip() else "wrong", "right"
 
 
 def share_that_contains(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.data.task import ManualFile, Row, Source
 from pipeline.data.templates import whole_number
 from pipeline.errors import DataError
-from pipeline.scoring import parsers
+from pipeline.scoring import json_reader, parsers
 from pipeline.store.records import Example
 
 CONVERTED = "refs/convert/parquet"
@@ -101,10 +101,10 @@ def one_of(row: Row, column: str, names: Sequence[str]) -> str:
 
 def entity_lists(text: str, example: Example) -> str | None:
     """The dictionary in a text, in JSON's or Python's spelling, as JSON; null means none, as an empty list does."""
-    spelled = parsers.python_dict(text, example)
+    spelled = parsers.json(text, example)
     if spelled is None:
         return None
-    return parsers.canonical_json({name: [] if entities is None else entities for name, entities in json.loads(spelled).items()})
+    return json_reader.canonical_json({name: [] if entities is None else entities for name, entities in json.loads(spelled).items()})
 
 
 def document(*texts: str) -> str:

@@ -14,11 +14,13 @@ class JsonFieldF1(MicroF1):
     """Micro F1 over the top-level fields of JSON objects: a field is right when its name and its value are.
 
     Values are compared as text, case and runs of blanks aside, so 3 equals 3.0 and "3"; null, an empty text, list and object
-    all say that there is none. Lists and objects inside a field are compared whole.
+    all say that there is none. Lists and objects inside a field are compared whole. What is no JSON object is never right, also where
+    an empty one is expected.
     """
 
-    def items(self, text: str) -> set[tuple[str, str]]:
-        return {(composed(field), as_text(value)) for field, value in json_object(text).items()}
+    def items(self, text: str) -> set[tuple[str, str]] | None:
+        value = json_object(text)
+        return None if value is None else {(composed(field), as_text(item)) for field, item in value.items()}
 
 
 def as_text(value: Any) -> str:

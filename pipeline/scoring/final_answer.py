@@ -1,0 +1,59 @@
+"""Chooses the answer of a text that holds several, such as a draft and a final one; none where it does not say which of them it is."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import regex
+
+from pipeline.scoring.answer_text import before_next_question, cues
+from pipeline.scoring.choice_reader import statement
+from pipeline.store.records import Example
+
+FINAL = regex.compile(r"\b(?:final|finally|finale|corrected|correction|revised|endgültig\w*|окончательн\w*)\b|最[终終]", regex.IGNORECASE)
+"""Says of what follows that it replaces what came before."""
+BEFORE_ANSWER = 120
+"""Characters before a candidate in which its cue is looked for."""
+OPENING_FENCE = regex.compile(r"```\w*\s*$")
+TO_ANSWER = regex.compile(r"[^.!?。\n{}]*[:：]?[\s*_`]*$")
+"""The rest of a sentence or line, up to the candidate."""
+
+
+class Candidate(NamedTuple):
+    """What may be the answer, in one spelling, and where it stands."""
+
+    value: str
+    start: int
+    end: int
+
+
+def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) -> str | None:
+    """The one answer of a text.
+
+    Of several that differ: the one before the next question that the model asks itself; else the one that the text calls the final
+    one; else the one that it calls the answer; else none.
+    """
+    candidates = find(text)
+    if len({candidate.value for candidate in candidates}) > 1:
+        candidates = find(before_next_question(text, example)) or candidates
+    if len({candidate.value for candidate in candidates}) > 1:
+        introductions = introduced(text, candidates)
+        final = [candidate for candidate, before in introductions if is_final(before)]
+        answer_cue = statement(cues(example.text)[0].rstrip(":：").strip())
+        stated = [candidate for candidate, before in introductions if answer_cue.search(before)]
+        candidates = final or stated
+    values = {candidate.value for candidate in candidates}
+    return (values.pop() or None) if len(values) == 1 else None
+
+
+def introduced(text: str, candidates: list[Candidate]) -> list[tuple[Candidate, str]]:
+    """Each candidate with the text between it and the one before, without an opening fence."""
+    starts = [0, *(candidate.end for candidate in candidates)]
+    return [
+        (candidate, OPENING_FENCE.sub("", text[max(start, candidate.start - BEFORE_ANSWER) : candidate.start]))
+        for start, candidate in zip(starts, candidates, strict=False)
+    ]
+
+
+def is_final(before: str) -> bool:
+    """Whether the text before a candidate ends in a sentence or a line that calls it the final one."""
+    return any(TO_ANSWER.match(before, match.end()) for match in FINAL.finditer(before))
