@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 
 from pipeline.data import data_checks, inline
+from pipeline.errors import DataError
 from pipeline.models import renderer
 from tests import preparing, tiny
 
@@ -121,6 +122,9 @@ def test_targets_that_look_like_labels_are_compared_without_choices(place, model
         ("number", "–5", False),
         ("json", '{"a": 1}', False),
         ("json", 'so {"a": 1}', True),
+        ("json", '{"a": 1, "a": 2}', True),
+        ("json", '{"a": {"b": 1, "b": 2}}', True),
+        ("json", '{"a": 1, "a": 1}', False),
         ("json", '[{"a": 1}, {"a": 2}]', True),
         ("first_line", "a  b", False),
         ("first_line", "a\nb", True),
@@ -190,6 +194,63 @@ def test_amounts_that_differ_and_are_read_alike_are_told(place, model, targets, 
 def test_one_amount_in_several_spellings_is_no_fault(place, model, targets):
     data = [{"text": f"ticket number {n}", "team": target} for n, target in enumerate(targets)]
     assert "targets read alike" not in warnings(place, model, data, task=AMOUNT)[0]
+
+
+SIGNS_APART = [
+    ("rouge1", ["5%", "5", "six"], 2),
+    ("rouge2", ["costs < 5 euros", "costs > 5 euros", "costs 6 euros"], 2),
+    ("rougeL", ["$5", "€5", "£5", "6"], 3),
+    ("rougeL", ["1.5", "1/5", "15"], 2),
+    ("rougeL", ["c", "c++", "c#", "rust"], 3),
+    ("rougeL", ["(500)", "500", "600"], 2),
+    ("token_f1", ["+5 C", "5% C", "6 C"], 2),
+    ("token_f1", ["dog bites man", "man bites dog", "nobody bites"], 2),
+    ("rouge1", ["dog bites man", "man bites dog", "nobody bites"], 2),
+    ("bleu", ["room 5 of the house", "room 5 of  the house.", "room 6 of the house"], 0),
+    ("chrf", ["room 1 5", "room 15", "room 16"], 2),
+]
+
+
+@pytest.mark.parametrize(("metric", "targets", "count"), SIGNS_APART)
+def test_targets_that_a_metric_takes_for_one_are_told_with_the_metric_to_take(place, model, metric, targets, count):
+    data = [{"text": f"ticket number {n}", "team": target} for n, target in enumerate(targets)]
+    heldout, train = warnings(place, model, data, task={"metrics": ["exact_match", metric]})
+    assert "targets scored alike" not in train
+    if not count:
+        assert heldout == {}
+        return
+    alike = heldout["targets scored alike"]
+    assert (alike["count"], alike["total"]) == (count, len(targets))
+    assert any(f"are one to {metric}, such as {one!r} and {other!r}" in alike["problem"] for one, other in permutations(targets[:count], 2))
+    assert alike["remedy"] == f"Take accuracy or exact_match instead of {metric}, or beside it."
+
+
+@pytest.mark.parametrize("metric", ["rouge1", "rouge2", "rougeL", "token_f1", "bleu", "chrf"])
+def test_one_target_in_several_habits_of_writing_is_no_fault(place, model, metric):
+    groups = (
+        ["Hello, world", "hello world.", "'Hello' world"],
+        ["1,000 items", "1000 items"],
+        ["red, blue", "blue, red"],
+        ["**bold** one", "bold one"],
+    )
+    data = [{"text": f"ticket number {n}", "team": target} for n, target in enumerate(target for group in groups for target in group)]
+    assert warnings(place, model, data, task={"metrics": [metric]}) == [{}, {}]
+
+
+def test_targets_in_several_units_are_refused_for_a_distance(place, model):
+    task = {"metrics": ["mae_similarity"], "decimal_mark": ".", "span": 100}
+    for answer in ("text", "first_line", "number"):
+        data = [{"text": f"ticket number {n}", "team": f"{n} {('kg', 'g')[n % 3 == 0]}"} for n in range(9)]
+        with pytest.raises(DataError, match="reads no units, and the targets have several, such as 'kg' and 'g'") as refused:
+            warnings(place, model, data, task=task | {"answer": answer})
+        assert "take accuracy with answer: first_line" in refused.value.remedy
+    single = [{"text": f"ticket number {n}", "team": f"{n} {('stars', 'star')[n == 1]}"} for n in range(9)]
+    read_in_part = warnings(place, model, single, task=task)[0]["target read otherwise"]
+    assert re.fullmatch(
+        r"9 of 9 targets are read as a part of themselves by mae_similarity, such as '(\d) stars?' as '\1'", read_in_part["problem"]
+    )
+    bare = [row | {"team": row["team"].split()[0]} for row in single]
+    assert warnings(place, model, bare, task=task) == [{}, {}]
 
 
 def test_a_label_of_which_another_right_answer_was_trained_is_known(place, model):

@@ -58,8 +58,8 @@ MAKERS = {"json_field_f1": json_text, "entity_f1": entity_text, "mae_similarity"
 def cases(name: str, seed: int = 0, n: int = 200) -> tuple[list[str], list[str]]:
     rng = random.Random(seed)
     if make := MAKERS.get(name):
-        drawn = (make(rng) for _ in iter(int, 1))
-        references = [*islice((text for text in drawn if name not in metrics.READS_JSON or is_object(text)), n)]
+        endless = (make(rng) for _ in iter(int, 1))
+        references = [*islice((text for text in endless if name not in metrics.READS_JSON or is_object(text)), n)]
         return [r if rng.random() < 0.3 else make(rng) for r in references], references
     references = [sentence(rng) for _ in range(n)]
     return [near(rng, reference) for reference in references], references

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline import metrics
 from pipeline.data import task as tasks
-from pipeline.metrics import numbers
+from pipeline.metrics import numbers, words
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
@@ -125,6 +125,31 @@ def test_composed_and_decomposed_accents_are_equal(name, target):
     for prediction in forms:
         for reference in forms:
             assert scores(name, [(prediction, reference)])[0] == pytest.approx(1)
+
+
+FORMED = ["rouge1", "rouge2", "rougeL", "token_f1", "bleu", "chrf"]
+SIGNS = ["a", "b", "c", "1", "5", "15", "1.5", "1/5", "-3", "3", "5%", "$5", "c++", "c#", "<", ">", "(", "好", "the", ",", "."]
+marked_texts = st.lists(st.sampled_from(SIGNS), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("name", FORMED)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(marked_texts.map(" ".join), marked_texts.map("".join))
+def test_texts_of_one_form_are_right_for_each_other_and_no_others_are(name, one, other):
+    """So that `prepare` finds whatever a metric takes for one."""
+    metric = load(name)
+    forms = [metric.form(text) for text in (one, other)]
+    values = [scores(name, [pair])[1][0] for pair in ((one, other), (other, one))]
+    if None not in forms:
+        assert (forms[0] == forms[1]) == (min(values) > 1 - 1e-9), values
+
+
+def test_what_a_text_says_is_more_than_its_words():
+    assert words.content("The  Cat, 'sat'!") == words.content("cat SAT") != words.content("sat cat")
+    assert words.is_list("b, a")
+    assert not words.is_list("1,5 a.")
+    signs = ["5", "-5", "5%", "$5", "€5", "<5", "1.5", "1/5", "1 5", "15", "(5)", "5°", "c", "c++", "c#", "5!=6", "5=6"]
+    assert len({words.content(text) for text in signs}) == len(signs)
 
 
 def written(value, mark):

@@ -7,19 +7,20 @@ artifact, from where the report takes them.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from pipeline import metrics
 from pipeline.config.schema import InlineTask
 from pipeline.data import inline
 from pipeline.data.files import shorten
 from pipeline.data.make_examples import RENDERED_WITH
 from pipeline.data.task import Task
-from pipeline.metrics import numbers
+from pipeline.metrics import numbers, words
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
-from pipeline.store.records import Example, answer_tokens, first_stop
+from pipeline.store.records import Example, answer_tokens, first_stop, unrepeated
 
 SHOWN_NAMES = 5
 """Names of labels or tokens in one warning."""
@@ -204,22 +205,23 @@ def start_token(split: PreparedSplit) -> DataWarning | None:
 
 def target_read_otherwise(split: PreparedSplit) -> DataWarning | None:
     """Targets of which the parser reads a part only, in a task that is written in the recipe."""
-    answer = split.definition.answer if split.definition else ""
-    read = [(row, split.task.answer(row.example.target, row.example)) for row in split.rows] if answer else []
+    answer = "" if split.definition is None else "number" if reads_numbers(split) else split.definition.answer
+    read = [(row, number_of(split, row)) for row in split.rows] if answer else []
     rows = [row for row, parsed in read if is_changed(answer, row.example.target, parsed)]
     first = rows[0].example if rows else None
-    example = f"{shorten(first.target)!r} as {split.task.answer(first.target, first)!r}" if first else ""
-    problem = f"targets are read as a part of themselves by answer: {answer}, such as {example}"
+    example = f"{shorten(first.target)!r} as {number_of(split, rows[0])!r}" if first else ""
+    reader = "mae_similarity" if split.definition and answer != split.definition.answer else f"answer: {answer}"
+    problem = f"targets are read as a part of themselves by {reader}, such as {example}"
     return split.warning("target read otherwise", rows, problem, "Only what is read is scored: change the task's answer, or its target.")
 
 
 def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
     """Held-out targets that say different things and are read as one number: in other units, or of other numbers before the last."""
-    if split.is_train or split.definition is None or split.definition.answer != "number":
+    if split.is_train or not reads_numbers(split):
         return None
     by_reading: dict[str | None, dict[str, list[Row]]] = {}
     for row in split.rows:
-        read = split.task.answer(row.example.target, row.example)
+        read = number_of(split, row)
         content = json.dumps(numbers.content(stated(row.example.target), split.task.decimal_mark))
         by_reading.setdefault(read, {}).setdefault(content, []).append(row)
     alike = {read: groups for read, groups in by_reading.items() if len(groups) > 1}
@@ -232,10 +234,53 @@ def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
     return split.warning("targets read alike", rows, problem, "Take answer: text or first_line, or put the number alone into the target.")
 
 
+def targets_scored_alike(split: PreparedSplit) -> DataWarning | None:
+    """Held-out targets that say different things and that a metric takes for one, since it drops signs or the order of words."""
+    if split.is_train or split.definition is None:
+        return None
+    for name in split.task.metrics:
+        metric = metrics.load(name, **split.task.metric_options)
+        by_form: dict[Hashable, list[tuple[str, Row]]] = {}
+        for row in split.rows:
+            read = split.task.answer(row.example.target, row.example) or ""
+            if (form := metric.form(read)) is not None:
+                by_form.setdefault(form, []).append((read, row))
+        alike = [(group, contents) for group in by_form.values() if len(contents := by_content(group)) > 1]
+        if rows := [row for group, _ in alike for _, row in group]:
+            pair = " and ".join(repr(shorten(row.example.target)) for row in list(alike[0][1].values())[:2])
+            problem = f"targets say different things and are one to {name}, such as {pair}: each scores 1 for the other"
+            return split.warning("targets scored alike", rows, problem, f"Take accuracy or exact_match instead of {name}, or beside it.")
+    return None
+
+
+def by_content(group: list[tuple[str, Row]]) -> dict[tuple[str, ...], Row]:
+    """The first row of everything that differs in what it says; the order of words counts unless one of the texts may be a list."""
+    in_any_order = any(words.is_list(text) for text, _ in group)
+    contents: dict[tuple[str, ...], Row] = {}
+    for text, row in group:
+        content = words.content(text)
+        contents.setdefault(tuple(sorted(content)) if in_any_order else content, row)
+    return contents
+
+
 def stated(target: str) -> str:
     """What a target says the answer is: what follows `####` or `=`, or all of a short one; nothing of reasoning."""
     last = target.rpartition("####")[2].rpartition("=")[2].strip()
     return last if len(last.split()) <= MAX_AMOUNT_WORDS else ""
+
+
+def reads_numbers(split: PreparedSplit) -> bool:
+    """Whether the parser or a metric of a task that is written in the recipe reads one number of a target and nothing else."""
+    return split.definition is not None and (split.definition.answer == "number" or "mae_similarity" in split.task.metrics)
+
+
+def number_of(split: PreparedSplit, row: Row) -> str | None:
+    """What is read of a target: by the parser, and by `mae_similarity` the first number of that."""
+    read = split.task.answer(row.example.target, row.example)
+    if split.definition is None or split.definition.answer == "number" or not reads_numbers(split):
+        return read
+    matches = numbers.find(read or "", split.task.decimal_mark)
+    return matches[0].value if matches else None
 
 
 def is_changed(answer: str, target: str, parsed: str | None) -> bool:
@@ -244,7 +289,7 @@ def is_changed(answer: str, target: str, parsed: str | None) -> bool:
         return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None or len(numbers.find(target, None)) > 1
     if answer == "json":
         try:
-            return not isinstance(json.loads(target), dict)
+            return not isinstance(json.loads(target, object_pairs_hook=unrepeated), dict)
         except ValueError:
             return True
     return " ".join((parsed or "").split()) != " ".join(target.split())
@@ -279,6 +324,7 @@ CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
     control_token,
     start_token,
     targets_read_alike,
+    targets_scored_alike,
     target_read_otherwise,
     cut_prompt,
 )

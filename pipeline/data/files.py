@@ -21,7 +21,7 @@ from typing import IO, Any, cast
 from pipeline.data import arrow_rows
 from pipeline.data.task import Row
 from pipeline.errors import DataError
-from pipeline.store.records import reject_constant
+from pipeline.store.records import RepeatedKeyError, reject_constant, unrepeated
 
 TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 FILE_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES))
@@ -208,6 +208,8 @@ def parse_json_row(line: str) -> Row | BadRow:
         row = DECODER.decode(line)
     except json.JSONDecodeError as error:
         return BadRow("malformed", f"not JSON ({error.msg} at character {error.pos + 1}): {shorten(line)}")
+    except RepeatedKeyError as error:
+        return BadRow("malformed", f"{error}: {shorten(line)}")
     except (ValueError, RecursionError) as error:
         return BadRow("malformed", f"not JSON ({error}): {shorten(line)}")
     return row if isinstance(row, dict) else BadRow("malformed", f"{type_name(row)} instead of an object: {shorten(line)}")
@@ -226,7 +228,7 @@ def not_utf8(text: str) -> BadRow | None:
     return None
 
 
-DECODER = json.JSONDecoder(parse_constant=reject_constant)
+DECODER = json.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=unrepeated)
 TYPE_NAMES = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", type(None): "null"}
 
 

@@ -8,6 +8,7 @@ one matrix product of resampling weights and rows (see stats.py), and no text is
 import abc
 import inspect
 import json
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import datasets
@@ -54,6 +55,11 @@ class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carrie
     @abc.abstractmethod
     def aggregate(self, sums: Array) -> Array:
         """Scores (...) in 0..1 of the corpora whose summed statistics are `sums` (..., k)."""
+
+    def form(self, text: str) -> Hashable:
+        """What the metric keeps of a text: texts of one form score 1 for each other. None where it keeps all that changes a value."""
+        del text
+        return None
 
     def values(self, statistics: Array) -> Array:
         """Scores (n,) of single examples from their own statistics (n, k)."""

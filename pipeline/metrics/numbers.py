@@ -93,6 +93,18 @@ def content(text: str, mark: Mark | None) -> tuple[list[str], list[str]]:
     return [value_of(match, mark) or match[0] for match in matches], sorted(words)
 
 
+def unit(text: str) -> str:
+    """The unit of a text that consists of a number and a word or sign, in lower case and singular; empty for any other text."""
+    whole = plain(text)
+    match = next(runs(whole), None)
+    if match is None:
+        return ""
+    around = f"{whole[: match.start()]} {whole[match.end() :]}".translate(SILENT).split()
+    signs = [character for character in match[0] if unicodedata.category(character) == "Sc"]
+    words = [*around, *signs]
+    return (words[0][:-1] if len(words[0]) > 3 and words[0].endswith("s") else words[0]).casefold() if len(words) == 1 else ""
+
+
 def runs(text: str) -> Iterator[re.Match[str]]:
     return (match for match in NUMBER.finditer(text) if not match["date"] and not is_date_or_time(match["body"] or ""))
 

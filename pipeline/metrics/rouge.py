@@ -1,6 +1,7 @@
 """Shared by the three ROUGE metrics."""
 
 from functools import cache
+from itertools import pairwise
 
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
@@ -27,6 +28,12 @@ def f_measure(kind: str, prediction: str, reference: str) -> float:
     if words(prediction) == words(reference) != []:
         return 1.0
     return float(scorer(kind, True).score(reference, prediction)[kind].fmeasure)
+
+
+def bigrams(text: str) -> tuple[tuple[str, ...], ...]:
+    """The pairs of neighbouring words, sorted; of a lone word the word."""
+    split = words(text)
+    return tuple(sorted(pairwise(split))) or (tuple(split),)
 
 
 def ascii_f_measure(kind: str, prediction: str, reference: str) -> float:

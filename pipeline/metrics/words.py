@@ -15,6 +15,16 @@ WORD = regex.compile(
 )
 """A word, a character of a script without blanks, or an emoji."""
 SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−–]\p{Sc}?(?=\d)|(?<=\d[eE])[-−](?=\d)")
+GROUPED = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+"""A comma between thousands."""
+CONTENT = regex.compile(
+    rf"(?<![\w)\]])[-−–](?=\p{{Sc}}?\d)|[\d]+(?:[.,:/'’-]\d+)*|[{UNSPACED_SCRIPTS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[\d{UNSPACED_SCRIPTS}]]+"
+    r"|(?<=\w)(?:#|\++)|[\p{Sm}\p{Sc}%‰°^--[|~]]|!(?==)|[\p{Extended_Pictographic}--\p{N}]",
+    regex.V1,
+)
+LIST_MARK = regex.compile(r"[,;\n、，；،؛](?!\d)")
+IN_BRACKETS = regex.compile(r"\(\s*\p{Sc}?\d[\d.,]*\s*\)")
+"""A number in brackets, which accountants write for a loss."""
 UNSPACED = regex.compile(rf"[{UNSPACED_SCRIPTS}]\p{{M}}*")
 INVISIBLE = regex.compile("[\u200b\u2060\ufeff\u00ad\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufe0e\ufe0f]")
 STRAIGHT = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
@@ -71,6 +81,21 @@ def words(text: str) -> list[str]:
     folded = composed(text).lower()
     matches = [word.replace(MINUS, "-") for word in WORD.findall(SIGNED.sub(MINUS, folded))]
     return matches or [character for character in folded if not character.isspace()]
+
+
+def content(text: str) -> tuple[str, ...]:
+    """What a text says, habits of writing aside: its words and whole numbers in order, and the signs that change a value.
+
+    Case, articles, quotes, markup and marks between words do not count; those between digits do, and the minus, `%`, `$`, `<` and `c#`.
+    """
+    plain = GROUPED.sub("", composed(text).casefold())
+    tokens = [match[0] for match in CONTENT.finditer(plain) if match[0] not in ("a", "an", "the")]
+    return ("()", *tokens) if IN_BRACKETS.fullmatch(plain.strip()) else tuple(tokens)
+
+
+def is_list(text: str) -> bool:
+    """Whether a text may be a list, so that the order of its parts says nothing."""
+    return LIST_MARK.search(text) is not None
 
 
 def spaced(text: str) -> str:

@@ -1,5 +1,6 @@
 """Checks before any training that a task's metrics accept its targets: gold scores 1 against itself, within the configured scale."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,8 @@ def faults(
             problem = f"{name} gives {len(below)} of {len(gold)} targets less than 1 against themselves, first {below[0]!r}."
             other = f"Take {ALTERNATIVES.get(name, 'accuracy or exact_match')} instead of {name}."
             problems.append((problem, len(below), MARK_REMEDY if numbers.is_doubtful(below[0]) else other))
-        elif name == "mae_similarity" and (wide := scale_problem(gold, options)):
-            problems.append((wide, len(gold), "Set the distance between the ends of the scale in the task, such as span: 100."))
+        elif name == "mae_similarity":
+            problems += scale_problems(gold, examples, options)
     return problems
 
 
@@ -62,6 +63,20 @@ def labels_alike(metric: "Metric", labels: list[str], examples: list[Example], p
     count = sum(example.target in concerned for example in examples)
     problem = f"{metric.name} takes one label for another: {alike[0][0]!r} scores 1 where {alike[0][1]!r} is right."
     return problem, count, f"Take exact_match instead of {metric.name}." if metric.name != "exact_match" else "Rename one of them."
+
+
+def scale_problems(gold: list[str], examples: list[Example], options: dict[str, Any]) -> list[tuple[str, int, str]]:
+    """What of the targets does not fit `mae_similarity`: their units differ, or they reach beyond its scale."""
+    problems = []
+    units = Counter(unit for example in examples for answer in example.right_answers if (unit := numbers.unit(answer)))
+    if len(units) > 1:
+        (one, often), (other, _) = units.most_common(2)
+        problem = f"mae_similarity reads no units, and the targets have several, such as {one!r} and {other!r}."
+        remedy = "Bring all targets to one unit, or take accuracy with answer: first_line."
+        problems.append((problem, units.total() - often, remedy))
+    if wide := scale_problem(gold, options):
+        problems.append((wide, len(gold), "Set the distance between the ends of the scale in the task, such as span: 100."))
+    return problems
 
 
 def scale_problem(gold: list[str], options: dict[str, Any]) -> str:

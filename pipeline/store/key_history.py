@@ -3,9 +3,10 @@
 A stage always gets all of its parameters, and an old manifest is read as if it held them.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from pipeline.store.records import is_same
 
 AS_BEFORE: dict[str, dict[str, Any]] = {}
 """By stage, every parameter that was added after artifacts of the stage had been made, with the value that means 'as before':
@@ -48,8 +49,3 @@ def current_inputs(inputs: Mapping[str, str]) -> dict[str, str]:
     """The inputs of a manifest that may be older than some of their names."""
     current = {first: name for name, first in FIRST_INPUT_NAMES.items()}
     return {current.get(name, name): value for name, value in inputs.items()}
-
-
-def is_same(one: Any, other: Any) -> bool:
-    """As JSON, at any depth: False is not 0, and 1 is not 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -185,6 +185,25 @@ def reject_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a JSON value")
 
 
+class RepeatedKeyError(ValueError):
+    """An object of a user's JSON holds a key twice, with values that differ: it is not certain which of them is meant."""
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `object_pairs_hook` of Python's decoder, which takes the last value of a key in silence. Raises RepeatedKeyError."""
+    row: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in row and not is_same(row[key], value):
+            raise RepeatedKeyError(f"it holds {json.dumps(key, ensure_ascii=False)} twice, with values that differ")
+        row[key] = value
+    return row
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """As JSON, at any depth: False is not 0, and 1 is not 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     return json.loads(path.read_text("utf-8"))

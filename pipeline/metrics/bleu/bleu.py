@@ -1,5 +1,7 @@
 """BLEU as sacrebleu counts it."""
 
+from collections.abc import Hashable
+
 import numpy as np
 from sacrebleu.metrics import BLEU
 
@@ -23,6 +25,9 @@ class Bleu(Metric):
         counted = COUNTER.corpus_score([spaced(prediction)], [[spaced(reference)]])
         possible = [max(0, counted.ref_len - n) for n in range(ORDERS)]
         return [float(x) for x in (counted.sys_len, counted.ref_len, *counted.counts, *counted.totals, *possible)]
+
+    def form(self, text: str) -> Hashable:
+        return str(COUNTER.tokenizer(spaced(text).rstrip()))
 
     def aggregate(self, sums: Array) -> Array:
         return bleu(sums, effective_order=False)

@@ -1,5 +1,7 @@
 """chrF as sacrebleu counts it."""
 
+from collections.abc import Hashable
+
 from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from pipeline.metrics.base import Array, Metric, ratio
@@ -25,6 +27,10 @@ class Chrf(Metric):
             # As in sacrebleu, predicted n-grams do not count if the reference is too short to have any.
             row += [predicted.total() if expected else 0, expected.total(), (predicted & expected).total()]
         return row
+
+    def form(self, text: str) -> Hashable:
+        """Of texts with digits alone: `data set` is `dataset`, but `1 5` is not `15`."""
+        return "".join(composed(text).split()) if any(character.isdigit() for character in text) else None
 
     def aggregate(self, sums: Array) -> Array:
         counts = sums.reshape(*sums.shape[:-1], ORDERS, 3)

@@ -11,6 +11,7 @@ class MaeSimilarity(MeanMetric):
 
     `span` is the distance between the ends of the scale: 5 for STS-B, where LoRA Land (arXiv 2405.00732) reports
     this figure as "mae". `decimal_mark` is `.` or `,`; without one a number such as 1,234 is not read.
+    Units are not read either, so `prepare` refuses targets in several.
     """
 
     reference_url = "https://arxiv.org/abs/2405.00732"

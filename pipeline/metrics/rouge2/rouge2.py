@@ -1,7 +1,9 @@
 """ROUGE-2."""
 
+from collections.abc import Hashable
+
 from pipeline.metrics.base import MeanMetric
-from pipeline.metrics.rouge import REFERENCE_URL, f_measure
+from pipeline.metrics.rouge import REFERENCE_URL, bigrams, f_measure
 
 
 class Rouge2(MeanMetric):
@@ -11,3 +13,6 @@ class Rouge2(MeanMetric):
 
     def score(self, prediction: str, reference: str) -> float:
         return f_measure("rouge2", prediction, reference)
+
+    def form(self, text: str) -> Hashable:
+        return bigrams(text)

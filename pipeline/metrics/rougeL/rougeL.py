@@ -1,7 +1,10 @@
 """ROUGE-L."""
 
+from collections.abc import Hashable
+
 from pipeline.metrics.base import MeanMetric
 from pipeline.metrics.rouge import REFERENCE_URL, f_measure
+from pipeline.metrics.words import words
 
 
 class RougeL(MeanMetric):
@@ -11,3 +14,6 @@ class RougeL(MeanMetric):
 
     def score(self, prediction: str, reference: str) -> float:
         return f_measure("rougeL", prediction, reference)
+
+    def form(self, text: str) -> Hashable:
+        return tuple(words(text))

@@ -3,6 +3,7 @@
 import re
 import string
 from collections import Counter
+from collections.abc import Hashable
 
 import regex
 
@@ -32,6 +33,9 @@ class TokenF1(MeanMetric):
             return float(predicted == expected and signs(prediction) == signs(reference))
         common = (Counter(predicted) & Counter(expected)).total()
         return 2 * common / (len(predicted) + len(expected))
+
+    def form(self, text: str) -> Hashable:
+        return tuple(sorted(words(text))) or signs(text)
 
 
 def words(text: str) -> list[str]:
