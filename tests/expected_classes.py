@@ -34,7 +34,7 @@ def answered(row: Row) -> str:
 def scores(cell: Row, results: Row) -> list[Expected]:
     """The weakest 20 classes, the macro F1 and what is no class."""
     *_, best, _ = results["arms"]
-    against = f"Fine-tuned vs. {label_of(cell, best)}"
+    against = cell["headline"]["kind"].capitalize()
     rows: list[Expected] = []
     for row in results["classes"][:20]:
         cells: Expected = {"Class": row["label"], "n": shows("{n}", row["n"])}

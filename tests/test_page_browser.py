@@ -72,7 +72,12 @@ def first(page: OpenPage) -> str:
     return str(page.tab.locator("#rows .example h3").first.text_content())
 
 
+def as_in_the_test_set(page: OpenPage) -> None:
+    page.tab.select_option("[name=order]", "data")
+
+
 def test_every_example_is_listed_a_page_at_a_time(page: OpenPage, report: BuiltReport) -> None:
+    as_in_the_test_set(page)
     assert (result_line(page), first(page)) == ("1 to 25 of 130", "boolq-0")
     page.tab.click("[data-step='1'] >> nth=0")
     assert (result_line(page), first(page)) == ("26 to 50 of 130", "boolq-25")
@@ -87,6 +92,7 @@ def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: BuiltRep
             "n => document.querySelectorAll('.groups .pill').length === n",
             arg=1 + len(cell["examples"]["classes"]) + (not cell["examples"]["zero_one"]),
         )
+        page.starts("#rows h3", cell["task"])
         for name, count in cell["examples"]["classes"].items():
             pill = page.tab.locator(".groups .pill", has_text=name)
             assert pill.locator("b").inner_text() == str(count)
@@ -97,7 +103,8 @@ def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: BuiltRep
 def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: BuiltReport) -> None:
     assert page.tab.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
     page.tab.select_option("[name=cell]", "cell0001")
-    page.starts("#rows h3", "titles-0")
+    page.starts("#rows h3", "titles")
+    as_in_the_test_set(page)
 
     def score(row: dict[str, Any]) -> float:
         return max(row["base"]["scores"]["rougeL"], sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2)
@@ -142,7 +149,7 @@ def test_search_finds_one_and_escape_clears_it(page: OpenPage) -> None:
     page.tab.fill("[name=query]", "PASSAGE 77:")
     page.listed(1)
     assert first(page) == "boolq-77"
-    assert page.tab.text_content(".example summary mark") == "Passage 77:"
+    assert page.tab.text_content(".example .prompt mark") == "Passage 77:"
     page.tab.press("[name=query]", "Escape")
     page.listed(25)
     assert page.tab.input_value("[name=query]") == ""
@@ -150,7 +157,7 @@ def test_search_finds_one_and_escape_clears_it(page: OpenPage) -> None:
 
 def test_largest_gain_comes_first_when_asked(page: OpenPage, report: BuiltReport) -> None:
     page.tab.select_option("[name=cell]", "cell0001")
-    page.starts("#rows h3", "titles-0")
+    page.starts("#rows h3", "titles")
     page.tab.select_option("[name=order]", "gain")
     gains = {
         row["id"]: sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 - row["base"]["scores"]["rougeL"]
@@ -160,12 +167,14 @@ def test_largest_gain_comes_first_when_asked(page: OpenPage, report: BuiltReport
 
 
 def test_arms_stand_side_by_side_and_can_be_put_away(page: OpenPage) -> None:
-    names = page.tab.locator(".example >> nth=0").locator("h4").all_text_contents()
+    for pill in page.tab.locator(".arms .pill input").all():
+        pill.check()
+    names = page.tab.locator(".example >> nth=0").locator(".sides h4").all_text_contents()
     assert [label for label in SHOWN if any(name.startswith(label) for name in names)] == list(SHOWN)
     assert names[0] == "Target"
     before = len(names)
     page.tab.locator(".arms .pill", has_text="gpt-x").locator("input").uncheck()
-    assert page.tab.locator(".example >> nth=0").locator("h4").count() == before - 1
+    assert page.tab.locator(".example >> nth=0").locator(".sides h4").count() == before - 1
 
 
 def test_words_that_differ_are_marked(page: OpenPage) -> None:
@@ -262,10 +271,11 @@ def test_permalink_survives_reload_and_filters_and_runs_nothing(page: OpenPage) 
     page.tab.fill("[name=query]", "no such text")
     page.listed(0)
     assert result_line(page).startswith("Linked example odd/")
-    assert page.tab.evaluate("location.hash").startswith("#cell0001/odd")
+    assert page.tab.evaluate("location.hash").startswith("#examples?cell=cell0001&q=no+such+text&at=odd")
 
 
 def test_a_click_on_a_name_makes_the_address(page: OpenPage) -> None:
+    as_in_the_test_set(page)
     page.tab.click("#rows .example h3 a >> nth=2")
     assert page.tab.evaluate("location.hash") == "#cell0000/boolq-2"
     page.tab.evaluate("location.hash = '#cell0000/none'")
@@ -335,6 +345,9 @@ def test_five_thousand_examples_of_six_arms_open(tmp_path: Path, chromium: Any) 
     big = BuiltReport(Inputs(tmp_path, {**RECIPE, "tasks": ["titles"], "finetune": {}}, n=5000, arms=ARMS))
     page = OpenPage(chromium, big.work.out / "report.html", viewport=DESK)
     assert result_line(page) == "1 to 25 of 5,000"
+    assert page.tab.locator(".example .side").count() == 25 * 4  # target, base, fine-tuned and the best baseline
+    for pill in page.tab.locator(".arms .pill input").all():
+        pill.check()
     assert page.tab.locator(".example .side").count() == 25 * 7
     page.close()
 

@@ -71,6 +71,13 @@ def address(cell: CellRow, arm: Arm, target: str, kind: str) -> str:
     return f"#examples?cell={cell['cell']}&by={arm}&target={quote(target, safe='')}&{kind}"
 
 
+def choices(results: ClassResults | None) -> list[str]:
+    """The classes by which the page's list of examples can be filtered, in the order of the matrix where there is one."""
+    if results is None or not results["exact"]:
+        return []
+    return [row["label"] for row in results["matrix"] or results["classes"]]
+
+
 def precision_and_recall(scores: ClassScores) -> str:
     return f"{figure(scores['precision'])}, {figure(scores['recall'])}"
 

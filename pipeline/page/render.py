@@ -40,7 +40,7 @@ SECTIONS = {
     "tests": "Statistical tests",
 }
 """The headings of the sections by id; the navigation has the same words."""
-SCRIPTS = ("dom", "unpack", "diff", "example", "page")
+SCRIPTS = ("dom", "unpack", "diff", "example", "view", "download", "page")
 """The parts of the page's one script, in order."""
 MAX_CARDS = 6
 """Up to this many cells have a card each; more are listed in a table, those of a sweep in a sentence per task. Per-cell parts then fold."""
@@ -79,9 +79,10 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], r
 
 
 def script() -> str:
-    """The page's script: its parts, in a scope of their own."""
-    parts = "\n".join((TEMPLATES / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();'
+    """The page's script: its parts, in a scope of their own, without indentation and lines of comments. No string spans lines."""
+    lines = (line.strip() for name in SCRIPTS for line in (TEMPLATES / f"{name}.js").read_text("utf-8").splitlines())
+    parts = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return f'"use strict";\n(() => {{\n{parts}\n}})();'
 
 
 def policy(js: str) -> Any:
@@ -264,6 +265,8 @@ def examples_entry(cell: CellRow) -> JsonObject:
         "key": primary["metric"],
         "zero_one": examples["zero_one"],
         "classes": list(examples["classes"]),
+        "labels": class_tables.choices(cell["classes"]),
+        "baseline": cell["headline"]["baseline"],
         "seeds": len(tuned_arms),
         "arms": [{"name": "base", "label": arms.find("base").label, "seed": None}, *tuned_arms, *others],
         "file": examples["file"],

@@ -1,32 +1,47 @@
 // One example: its prompt, its target and the answer of every arm, side by side.
 const LONG = 1500;
+const SHORT = 500, PART = 220; // of prompts: the question often stands at the end
 const FLAG_WORDS = { unparsed: "unparsable", truncated: "truncated", endless: "repetition loop", empty: "empty", refused: "refused", hallucinated: "hallucinated" };
 
-function exampleElement(example, view) {
+// Args: view: {cell, query, against, isShown, at}; place: {number, of} in the list.
+function exampleElement(example, view, place) {
   const { cell, query } = view;
   const look = Math.abs(example.gain) <= TIE ? "same" : example.gain > 0 ? "up" : "down";
-  const prompt = element("details", { class: "prompt" }, element("summary", null, marked(firstLine(example.prompt), query)));
-  prompt.addEventListener("toggle", () => prompt.append(text(example.prompt, query)), { once: true });
-  const boxes = grouped(example.arms.filter((arm) => view.arms.has(arm.name))).map((group) => answerBox(group, example, view));
+  const boxes = (isOf) => grouped(example.arms.filter((arm) => isOf(arm.name) && view.isShown(arm))).map((group) => answerBox(group, example, view));
   const target = element("section", { class: "side" }, element("h4", null, "Target"),
     example.target ? text(example.target, query) : element("p", { class: "text none" }, "(empty)"));
   if (example.accepted.length) target.append(element("p", { class: "read" }, "also right: ", marked(example.accepted.map((other) => other || "(empty)").join("; "), query)));
-  const link = element("a", { href: `#${cell.cell}/${encodeURIComponent(example.id)}`, title: "Link to this example" }, example.id);
-  const row = element("article", { class: "example", "data-id": example.id },
-    element("header", null, element("h3", null, link), element("span", { class: look }, cell.classes[example.kind]),
+  const link = element("a", { href: `#${cell.cell}/${encodeURIComponent(wellFormed(example.id))}`, title: "Link to this example" }, example.id);
+  const heading = element("h3", { id: `example-${place.number}` }, link);
+  const others = boxes((name) => name !== "base" && name !== "tuned");
+  // base and fine-tuned have columns of their own, whichever are shown
+  const columns = [[target], boxes((name) => name === "base"), boxes((name) => name === "tuned")].map((column) => element("div", null, ...column));
+  const row = element("article", { class: "example", tabindex: "-1", "aria-labelledby": heading.id, "aria-posinset": place.number, "aria-setsize": place.of },
+    element("header", null, heading, element("span", { class: look }, cell.classes[example.kind]),
       element("span", { class: "gain" }, `${cell.metric} ${figure(example.base.score)} → ${figure(example.mean)}`)),
-    prompt, element("div", { class: "sides" }, target, ...boxes));
-  if (view.linked === example.id) {
-    row.classList.add("linked");
-    prompt.open = true;
-  }
+    promptBox(example.prompt, query), element("div", { class: "sides" }, ...columns, ...others));
+  row.dataset.id = example.id;
   return row;
 }
 
-function firstLine(prompt) {
-  const flat = prompt.slice(0, 400).replace(/\s+/g, " ").trim();
-  return `Prompt: ${flat.length > 160 ? `${flat.slice(0, 160)}…` : flat}`;
+const wellFormed = (id) => id.toWellFormed?.() ?? id;
+
+// A long prompt shows its beginning and its end, unless the search finds something in it.
+function promptBox(prompt, query) {
+  const box = element("section", { class: "prompt" }, element("h4", null, "Prompt"));
+  const isFound = query && prompt.toLowerCase().includes(query.toLowerCase());
+  if (prompt.length <= SHORT || isFound) box.append(isFound ? element("p", { class: "text" }, marked(prompt, query)) : text(prompt, query));
+  else {
+    const gap = element("span", { class: "gap" }, ` [${count(prompt.length - 2 * PART)} characters] `);
+    box.append(unfolding(prompt, query, beginning(prompt, PART), gap, ending(prompt, PART)));
+  }
+  return box;
 }
+
+// Never half of a character.
+const isLow = (character) => character >= "\udc00" && character <= "\udfff";
+const beginning = (whole, length) => whole.slice(0, isLow(whole[length] ?? "") ? length - 1 : length);
+const ending = (whole, length) => whole.slice(isLow(whole[whole.length - length] ?? "") ? -length + 1 : -length);
 
 // Training seeds that wrote the same text share one box; other arms have one each.
 function grouped(arms) {
@@ -49,21 +64,31 @@ function answerBox(group, example, view) {
   const arm = group[0];
   const flags = arm.flags.map((flag) => element("span", { class: "flag" }, FLAG_WORDS[flag]));
   const right = view.cell.zero_one ? (arm.score ? "right" : "wrong") : `score ${figure(arm.score)}`;
-  const tone = view.cell.zero_one && arm.score ? "up" : "";
-  const other = view.against === "target" ? example.target : view.against === "base" && arm.name !== "base" ? example.base.text : null;
-  const changed = other === null || other.trim() === arm.text.trim() ? null : differences(other, arm.text);
+  const tone = view.cell.zero_one ? (arm.score ? "up" : "down") : "";
+  const other = view.against === "" ? example.target : view.against === "base" && arm.name !== "base" ? example.base.text : null;
   const box = element("section", { class: "side" },
     element("h4", null, title(group, view.cell.seeds), element("span", { class: tone }, right), ...flags),
-    arm.text.trim() ? text(arm.text, view.query, changed) : element("p", { class: "text none" }, "(empty)"));
+    arm.text.trim() ? text(arm.text, view.query, changes(other, arm.text)) : element("p", { class: "text none" }, "(empty)"));
   if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "parsed as: ", marked(arm.answer, view.query)));
   return box;
 }
 
+// What to mark in a text; nothing where all of it differs.
+function changes(other, own) {
+  if (other === null || other.trim() === own.trim()) return null;
+  const list = differences(other, own);
+  return list && list.some(([kind]) => kind === "same") ? list : null;
+}
+
 function text(whole, query, changed) {
   if (changed) return element("p", { class: "text" }, ...compared(changed, query));
-  const cut = whole.length > LONG;
-  const body = element("p", { class: "text" }, marked(cut ? `${whole.slice(0, LONG)}…` : whole, query));
-  if (!cut) return body;
+  if (whole.length <= LONG) return element("p", { class: "text" }, marked(whole, query));
+  return unfolding(whole, query, marked(`${beginning(whole, LONG)}…`, query));
+}
+
+// A part of a text, and a button for the rest.
+function unfolding(whole, query, ...part) {
+  const body = element("p", { class: "text" }, ...part);
   const more = element("button", { type: "button", class: "more" }, `Show all ${count(whole.length)} characters`);
   more.addEventListener("click", () => { body.replaceChildren(marked(whole, query)); more.remove(); });
   return element("div", null, body, more);

@@ -1,87 +1,107 @@
-// The list of examples: filters, pages, and the address of one example.
+// The list of examples: its controls, its keys and its pages.
 const PAGE = 25;
 const cells = JSON.parse(document.getElementById("index").textContent).cells;
+// At first: base, fine-tuned and the best baseline, unless that is the same answer everywhere.
+for (const cell of cells) cell.shown = ["base", "tuned", ...cell.arms.map((arm) => arm.name).filter((name) => name === cell.baseline && name !== "base" && name !== "constant")];
 const ledger = document.getElementById("ledger");
 const form = ledger.querySelector("form");
 const controls = form.elements;
 const rows = document.getElementById("rows");
-const state = { cell: null, shown: [], page: 0, linked: null, note: "" };
-
-const some = (flag) => (arms) => arms.some((arm) => arm.flags.includes(flag));
-const FLAGS = [
-  ["", "any", () => true],
-  ...Object.entries(FLAG_WORDS).map(([flag, label]) => [flag, label, some(flag)]),
-  ["differ", "arms differ in score", (arms) => arms.some((arm) => arm.score !== arms[0].score)],
-  ["seeds", "seeds differ in score", (arms) => { const t = arms.filter((arm) => arm.name === "tuned"); return t.some((arm) => arm.score !== t[0].score); }],
-];
-const ORDERS = [
-  ["", "dataset order", null],
-  ["gain", "largest gain first", (a, b) => b.gain - a.gain],
-  ["loss", "largest loss first", (a, b) => a.gain - b.gain],
-];
-// An extra filter for graded scores, not a group: an example can be both gained and low.
-const LOW = { value: "low", label: "both low", title: "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5" };
-const HALF = 0.5;
-const AGAINST = [["target", "the target"], ["base", "the base"], ["", "nothing"]];
-
-function searched(example) {
-  if (!example.searchable) example.searchable = [example.id, example.prompt, example.target, ...example.accepted, ...example.arms.map((arm) => arm.text)].join("\n").toLowerCase();
-  return example.searchable;
-}
+const state = { cell: null, view: null, examples: [], typing: false };
+const STEPS = { j: 1, arrowright: 1, k: -1, arrowleft: -1 };
 
 const checked = (name) => [...form.querySelectorAll(`input[name="${name}"]:checked`)].map((input) => input.value);
 
-// Whether an example is in the group of a pill.
-const inGroup = (value) => (example) => {
-  if (value === LOW.value) return Math.max(example.base.score, example.mean) < HALF;
-  return value === "" || example.kind === Number(value);
-};
+// The view that the controls say.
+function viewOfForm() {
+  const value = (name) => controls[name].value;
+  return { ...state.view, cell: value("cell"), q: value("query"), flag: value("flag"), by: value("by"), target: value("target"), answer: value("answer"),
+    sort: value("order"), group: checked("group")[0] ?? "", diff: checked("against")[0] ?? "", arms: checked("arm") };
+}
 
-function choose() {
-  if (!state.cell.examples) return; // another comparison was chosen while this one was unpacked
-  const flag = FLAGS.find(([key]) => key === controls.flag.value)[2];
-  const order = ORDERS.find(([key]) => key === controls.order.value)[2];
-  const by = controls.by.value, query = controls.query.value.trim().toLowerCase();
-  const hasFlag = (example) => flag(by ? example.arms.filter((arm) => arm.name === by) : example.arms);
-  const fitting = state.cell.examples.filter((example) => hasFlag(example) && (!query || searched(example).includes(query)));
-  for (const pill of form.querySelectorAll(".groups .pill")) {
-    const kind = pill.querySelector("input").value;
-    pill.querySelector("b").textContent = count(fitting.filter(inGroup(kind)).length);
+const hasOption = (select, value) => [...select.options].some((option) => option.value === value);
+
+function fillForm(view) {
+  const values = { cell: view.cell, flag: view.flag, by: view.by, target: view.target, answer: view.answer, order: view.sort };
+  for (const [name, value] of Object.entries(values)) controls[name].value = hasOption(controls[name], value) ? value : "";
+  if (controls.query.value !== view.q) controls.query.value = view.q;
+  for (const [name, value] of [["group", view.group], ["against", view.diff]]) {
+    const all = [...form.querySelectorAll(`input[name="${name}"]`)];
+    (all.find((input) => input.value === value) ?? all[0]).checked = true;
   }
-  state.shown = fitting.filter(inGroup(checked("group")[0]));
-  if (order) state.shown = [...state.shown].sort(order);
+  for (const input of form.querySelectorAll('input[name="arm"]')) input.checked = view.arms.includes(input.value);
 }
 
 function show() {
-  const pages = Math.max(1, Math.ceil(state.shown.length / PAGE));
-  state.page = Math.min(Math.max(0, state.page), pages - 1);
+  const { cell, view } = state;
+  const group = checked("group")[0];
+  const all = fitting(cell, view);
+  for (const pill of form.querySelectorAll(".groups .pill")) pill.querySelector("b").textContent = count(all.filter(inGroup(pill.querySelector("input").value)).length);
+  state.examples = all.filter(inGroup(group));
+  const at = state.examples.findIndex((example) => example.id === view.at);
+  const pages = Math.max(1, Math.ceil(state.examples.length / PAGE));
+  state.page = Math.min(Math.max(0, at < 0 ? Number.parseInt(view.page || "1", 10) - 1 || 0 : Math.floor(at / PAGE)), pages - 1);
   const first = state.page * PAGE;
-  const visible = state.shown.slice(first, first + PAGE);
-  const view = { cell: state.cell, query: controls.query.value.trim(), against: checked("against")[0], arms: new Set(checked("arm")), linked: state.linked };
-  rows.replaceChildren(...visible.map((example) => exampleElement(example, view)));
-  const status = visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.shown.length)}` : "No matching examples.";
-  for (const place of ledger.querySelectorAll(".pager p")) place.textContent = state.note + status;
+  const visible = state.examples.slice(first, first + PAGE);
+  const look = { cell, query: view.q.trim(), against: view.diff, isShown: isShown(view) };
+  rows.replaceChildren(...visible.map((example, i) => exampleElement(example, look, { number: first + i + 1, of: state.examples.length })));
+  mark(view.at);
+  const status = note(at) + (visible.length ? `${count(first + 1)} to ${count(first + visible.length)} of ${count(state.examples.length)}` : "No matching examples.");
+  for (const place of ledger.querySelectorAll(".pager .found")) place.textContent = status;
   for (const button of ledger.querySelectorAll("[data-step]")) {
     const to = state.page + Number(button.dataset.step);
     button.disabled = to < 0 || to >= pages;
   }
+  for (const button of ledger.querySelectorAll("[data-save]")) button.disabled = !visible.length;
+  document.getElementById("chosen").textContent = chosen();
+  rows.hidden = !visible.length;
+  if (["flag", "by", "target", "answer"].some((key) => view[key])) form.querySelector(".further").open = true;
+  controls.clear.hidden = !isFiltered(view);
+  document.documentElement.dataset.list = isFiltered(view) ? "chosen" : "all"; // paper shows what was chosen
 }
 
-// After a change of the filters the linked example stays marked, and is named where the filters hide it.
-function refresh() {
-  state.page = 0;
-  choose();
-  const hidden = state.linked !== null && !state.shown.some((example) => example.id === state.linked);
-  state.note = hidden ? `Linked example ${state.linked} is hidden by the current filters. ` : "";
-  show();
+// The filters in words, for paper.
+function chosen() {
+  const selected = (name, all) => (controls[name].value === all ? "" : controls[name].selectedOptions[0].textContent);
+  const group = form.querySelector("input[name=group]:checked + span");
+  const filters = [["Task", selected("cell")], ["Change", state.view.group && group.firstChild.textContent], ["Search", state.view.q], ["Output flag", selected("flag", "")],
+    ["Target", selected("target", "")], ["Parsed as", selected("answer", "")], ["Arm", selected("by", "")]];
+  return filters.filter(([, value]) => value).map(([name, value]) => `${name}: ${value}.`).join(" ");
 }
 
-function pills(name, kind, list, place) {
-  return list.map(([value, label, on]) => {
-    const input = element("input", { type: kind, name, value });
-    input.defaultChecked = on; // what form.reset() restores
-    return element("label", { class: "pill" }, input, element("span", null, label, ...(place ? [" ", element("b")] : [])));
-  });
+// A linked example stays in the address, and is named where the filters hide it.
+function note(at) {
+  const { cell, view } = state;
+  if (!view.at || at >= 0) return "";
+  if (cell.examples.some((example) => example.id === view.at)) return `Linked example ${view.at} is hidden by the current filters. `;
+  return `There is no example ${view.at} in this comparison. `;
+}
+
+// One example of the list can be reached by Tab: the linked one, else the first.
+function mark(id) {
+  const all = [...rows.children];
+  for (const row of all) {
+    row.classList.toggle("linked", row.dataset.id === id);
+    row.tabIndex = -1;
+  }
+  const current = all.find((row) => row.dataset.id === id) ?? all[0];
+  if (current) current.tabIndex = 0;
+  return current;
+}
+
+// Keeps the address up to date. A new entry of the history where the reader chose something, so that going back undoes it.
+function record(isNew) {
+  const address = addressOf(state.view, state.cell);
+  if (isNew && address !== state.address) {
+    history.replaceState({ view: state.address }, "", location.href);
+    history.pushState({ view: address }, "", address);
+  } else history.replaceState({ view: address }, "", address);
+  state.address = address;
+}
+
+function pills(name, kind, list, hasCount) {
+  return list.map(([value, label]) => element("label", { class: "pill" }, element("input", { type: kind, name, value }),
+    element("span", null, label, ...(hasCount ? [" ", element("b")] : []))));
 }
 
 function fill(selector, nodes) {
@@ -91,49 +111,75 @@ function fill(selector, nodes) {
 
 const options = (list) => list.map(([value, label]) => element("option", { value }, label));
 
-async function enter(name) {
-  state.cell = cells.find((cell) => cell.cell === name);
-  controls.cell.value = name;
-  const arms = [...new Map(state.cell.arms.map((arm) => [arm.name, arm.label]))];
-  const groups = pills("group", "radio", [["", "all", true], ...state.cell.classes.map((label, kind) => [String(kind), label, false])], true);
-  if (!state.cell.zero_one) {
-    const [low] = pills("group", "radio", [[LOW.value, LOW.label, false]], true);
+// Shows a view: of another comparison its records are unpacked first.
+async function enter(view) {
+  const cell = cells.find((one) => one.cell === view.cell);
+  if (cell !== state.cell) offer(cell);
+  state.cell = cell;
+  state.view = view;
+  fillForm(view);
+  state.view = viewOfForm(); // without what this comparison does not have
+  await examplesOf(cell);
+  if (state.cell !== cell) return false; // another one was chosen meanwhile
+  show();
+  return true;
+}
+
+// The controls of a comparison.
+function offer(cell) {
+  const arms = [...new Map(cell.arms.map((arm) => [arm.name, arm.label]))];
+  const groups = pills("group", "radio", [["", "all"], ...cell.classes.map((label, kind) => [String(kind), label])], true);
+  if (!cell.zero_one) {
+    const [low] = pills("group", "radio", [[LOW.value, LOW.label]], true);
     low.title = LOW.title;
     groups.push(low);
   }
   fill(".groups", groups);
-  fill(".arms", pills("arm", "checkbox", arms.map(([arm, label]) => [arm, label, true])));
-  const chosenArm = controls.by.value;
+  fill(".arms", pills("arm", "checkbox", arms));
   controls.by.replaceChildren(...options([["", "any arm"], ...arms]));
-  controls.by.value = arms.some(([arm]) => arm === chosenArm) ? chosenArm : "";
-  await examplesOf(state.cell);
+  for (const select of [controls.target, controls.answer]) {
+    select.replaceChildren(...options([["", "any"], ...cell.labels.map((label) => [label, label || "(empty)"])]));
+    select.parentElement.hidden = !cell.labels.length;
+  }
 }
 
-// #cell0000/id shows one example among all of its comparison.
-async function follow() {
-  const match = /^#(cell\d+)\/(.+)$/.exec(location.hash);
-  if (!match || !cells.some((cell) => cell.cell === match[1])) return false;
-  let id;
-  try { id = decodeURIComponent(match[2]); } catch { return false; }
-  form.reset();
-  await enter(match[1]);
-  const at = state.cell.examples.findIndex((example) => example.id === id);
-  choose();
-  state.linked = at < 0 ? null : id;
-  state.note = at < 0 ? `There is no example ${id} in this comparison. ` : "";
-  state.page = Math.floor(Math.max(0, at) / PAGE);
-  show();
-  const row = rows.querySelector(".linked");
-  if (row) row.scrollIntoView({ block: "center" });
+// The address may name a view or one example: #cell0000/id.
+async function follow(event) {
+  const isNamed = viewAt(location.hash) !== null;
+  const view = viewAt(history.state?.view ?? location.hash) ?? (event && !location.hash ? defaultView(cells[0]) : null);
+  if (!view || !(await enter(view))) return false;
+  state.address = addressOf(state.view, state.cell);
+  if (isNamed) {
+    const row = rows.querySelector(".linked");
+    (row ?? ledger).scrollIntoView({ block: row ? "center" : "start" });
+    if (event) rows.querySelector("[tabindex='0']")?.focus({ preventScroll: true });
+  }
   return true;
 }
 
+async function choose(change, isNew = true) {
+  const next = { ...viewOfForm(), page: "", ...change };
+  if (await enter(next)) record(isNew);
+}
+
+function step(from, by) {
+  const at = state.examples.findIndex((example) => example.id === from.dataset.id) + by;
+  const example = state.examples[at];
+  if (!example) return;
+  state.view.at = example.id;
+  if (Math.floor(at / PAGE) === state.page) mark(example.id);
+  else show();
+  record(false);
+  const row = rows.querySelector(".linked");
+  row.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
 function linkTo(anchor) {
-  history.replaceState(null, "", anchor.getAttribute("href")); // the address changes, the filters stay
-  const row = anchor.closest(".example");
-  state.linked = row.dataset.id;
-  rows.querySelector(".linked")?.classList.remove("linked");
-  row.classList.add("linked");
+  state.view.at = anchor.closest(".example").dataset.id;
+  mark(state.view.at);
+  history.replaceState({ view: addressOf(state.view, state.cell) }, "", anchor.getAttribute("href")); // the address of the example alone, the filters stay
+  state.address = history.state.view;
 }
 
 // The target of a link is unfolded; on paper everything is.
@@ -153,34 +199,48 @@ function unfoldForPrint() {
 
 function listen() {
   let waiting = 0;
-  const soon = (ms) => { clearTimeout(waiting); waiting = setTimeout(refresh, ms); };
-  form.addEventListener("submit", (event) => { event.preventDefault(); soon(0); });
-  controls.query.addEventListener("input", () => soon(150));
+  const typed = (ms) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { choose({}, !state.typing); state.typing = true; }, ms);
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); typed(0); });
+  controls.query.addEventListener("input", () => typed(150));
+  controls.query.addEventListener("blur", () => { state.typing = false; });
   controls.query.addEventListener("keydown", (event) => {
     // some browsers clear a search by themselves, Firefox does not
     if (event.key !== "Escape" || !controls.query.value) return;
     event.preventDefault();
     controls.query.value = "";
-    soon(0);
+    typed(0);
   });
-  form.addEventListener("change", async ({ target }) => {
-    if (target.name === "cell") { state.linked = null; await enter(target.value); }
-    if (target.name === "arm" || target.name === "against") show();
-    else if (target.name !== "query") refresh();
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "cell") choose({ ...defaultView(cells.find((cell) => cell.cell === target.value)), q: state.view.q, sort: state.view.sort, diff: state.view.diff });
+    else if (target.name !== "query") choose({});
   });
+  controls.clear.addEventListener("click", () => { choose({ ...defaultView(state.cell), sort: state.view.sort, diff: state.view.diff, arms: state.view.arms }); controls.query.focus(); });
   rows.addEventListener("click", (event) => {
     const anchor = event.target.closest(".example header a");
-    if (!anchor || event.ctrlKey || event.metaKey) return;
+    if (!anchor || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     linkTo(anchor);
   });
+  rows.addEventListener("keydown", (event) => {
+    const by = STEPS[event.key.toLowerCase()], from = event.target.closest(".example");
+    if (!by || !from || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    step(from, by);
+  });
   for (const button of ledger.querySelectorAll("[data-step]")) {
     button.addEventListener("click", () => {
-      state.page += Number(button.dataset.step);
+      state.view.page = String(state.page + Number(button.dataset.step) + 1);
+      state.view.at = "";
       show();
+      record(true);
       ledger.querySelector(".pager").scrollIntoView({ block: "start" });
     });
   }
+  ledger.querySelector("[data-save=csv]").addEventListener("click", () => save(fileName(state.cell, "csv"), "text/csv", csv(state.cell, state.examples)));
+  ledger.querySelector("[data-save=json]").addEventListener("click", () => save(fileName(state.cell, "json"), "application/json", json(state.cell, state.examples, state.address)));
   window.addEventListener("hashchange", follow);
 }
 
@@ -192,15 +252,14 @@ async function start() {
   if (fixed) fixed.hidden = true; // the list has all examples
   if (!cells.length) { document.documentElement.dataset.ready = "yes"; return; }
   ledger.hidden = false;
+  form.querySelector(".further").open = !matchMedia("(max-width: 44rem)").matches;
   controls.cell.append(...options(cells.map((cell) => [cell.cell, cell.label])));
   controls.flag.append(...options(FLAGS));
   controls.order.append(...options(ORDERS));
-  fill(".against", pills("against", "radio", AGAINST.map(([value, label], i) => [value, label, i === 0])));
+  fill(".against", pills("against", "radio", AGAINST));
   listen();
-  if (!(await follow())) {
-    await enter(cells[0].cell);
-    refresh();
-  }
+  if (!(await follow())) await enter(defaultView(cells[0]));
+  state.address = addressOf(state.view, state.cell);
   document.documentElement.dataset.ready = "yes"; // for tests: the list can be used
 }
 
