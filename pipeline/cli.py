@@ -19,11 +19,14 @@ from pipeline import stages
 from pipeline.commands import gate, long_runs, preflight, views
 from pipeline.commands.options import (
     GateFile,
+    Limit,
     RecipeArguments,
+    ReportOptions,
     RunOptions,
     StoreFolder,
     UnsafeCode,
     machine_of,
+    report_options_of,
     run_options_of,
     with_options,
 )
@@ -52,6 +55,8 @@ app = typer.Typer(
     help="Fine-tune a model with 4-bit LoRA and measure, with evidence, what it gained over its base.",
 )
 out = Terminal()
+SMOKE_TESTS = "smoke"
+"""The folder in a store that holds the store of smoke tests."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,19 @@ class Call:
     options: RunOptions = field(default_factory=RunOptions)
 
 
-def parse_call(arguments: list[str], store: Path, machine: Machine, ask_hub: bool = True) -> Call:
-    """The recipe, jobs and site that a verb's arguments describe.
+def parse_call(arguments: list[str], store: Path, machine: Machine, options: RunOptions | None = None, ask_hub: bool = True) -> Call:
+    """The recipe, jobs and site that a verb's arguments describe. A smoke test has a store of its own.
 
     Args:
         arguments: the path of a recipe, then KEY=VALUE.
         ask_hub: whether the hub may be asked which commit of a base is meant.
     """
     path, *overrides = arguments
+    options = options or RunOptions()
     recipe = recipes.load(Path(path), dict(map(parse_override, overrides)))
-    site = Site(store_at(store), replace(machine, endpoints=endpoint_settings(recipe)))
-    return Call(recipe, in_run_order(plan(recipe, ask_hub, site.store.hashes)), site)
+    root = store if options.limit is None else store / SMOKE_TESTS
+    site = Site(store_at(root), replace(machine, endpoints=endpoint_settings(recipe)))
+    return Call(recipe, in_run_order(plan(recipe, ask_hub, site.store.hashes, options.limit)), site, options)
 
 
 def endpoint_settings(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
@@ -148,18 +155,19 @@ def plan_verb(
     recipe: RecipeArguments,
     store: StoreFolder = Path(),
     every: Annotated[bool, typer.Option("--all", help="List every job; by default more than 60 are grouped by stage.")] = False,
+    limit: Limit = None,
 ) -> None:
     """Show what a recipe will run: finished jobs, pending jobs and why, with estimates of memory, time and detectable effect."""
     from pipeline.commands import plan_table
 
-    call = parse_call(recipe, store, Machine(), ask_hub=False)
+    call = parse_call(recipe, store, Machine(), RunOptions(limit=limit), ask_hub=False)
     plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every)
 
 
 @app.command("prepare")
-def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
+def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path(), limit: Limit = None) -> None:
     """Prepare the training and held-out examples of every task."""
-    artifacts = carry_out(parse_call(recipe, store, Machine()), {"prepare"})
+    artifacts = carry_out(parse_call(recipe, store, Machine(), RunOptions(limit=limit)), {"prepare"})
     for job, artifact in artifacts.items():
         out.print(Text.assemble(f"{job.label}: {rows_used.sentence(artifact.facts)}  ", (str(artifact.path), "dim")), soft_wrap=True)
 
@@ -169,8 +177,7 @@ def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path()) -> None:
 @with_options("options", run_options_of)
 def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions, store: StoreFolder = Path()) -> None:
     """Train every adapter of a recipe."""
-    call = replace(parse_call(recipe, store, machine), options=options)
-    artifacts = carry_out(call, {"finetune"})
+    artifacts = carry_out(parse_call(recipe, store, machine, options), {"finetune"})
     views.show_adapters(out, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
 
 
@@ -187,25 +194,26 @@ def compare_verb(
     unsafe_code: UnsafeCode = False,
 ) -> None:
     """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused."""
-    call = replace(parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code)), options=options)
+    call = parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code), options)
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 
 
 @app.command("report")
+@with_options("options", report_options_of)
 def report_verb(
     recipe: RecipeArguments,
+    options: ReportOptions,
     store: StoreFolder = Path(),
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     unsafe_code: UnsafeCode = False,
     gate_file: GateFile = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Write the page of the tasks that are finished, without a verdict.")] = False,
 ) -> None:
     """Print the report of a finished comparison, and the path of its page."""
-    call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code))
+    call = parse_call(recipe, store, Machine(unsafe_code=unsafe_code), RunOptions(limit=options.limit))
     rules = load_gate(gate_file, call)
     missing = unfinished(call)
-    if missing and partial and not gate_file:
+    if missing and options.is_partial and not gate_file:
         show_partial_report(call)
         return
     if missing:
@@ -235,7 +243,13 @@ def show_partial_report(call: Call) -> None:
 
 
 def load_gate(gate_file: Path | None, call: Call) -> gate.Gate | None:
-    """The rules of a gate file; None without one. Read before anything runs, since it may be wrong."""
+    """The rules of a gate file; None without one. Read before anything runs, since it may be wrong.
+
+    Raises:
+        RecipeError: it is wrong, or a smoke test is to be judged.
+    """
+    if gate_file and call.options.limit is not None:
+        raise RecipeError("--gate with --limit: a smoke test has no verdict to be judged.", "Leave one of them out.")
     return gate.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
 
 
@@ -303,12 +317,14 @@ def ls_verb(
 
 
 @app.command("show-prompt")
-def show_prompt_verb(recipe: RecipeArguments, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1) -> None:
+def show_prompt_verb(
+    recipe: RecipeArguments, store: StoreFolder = Path(), count: Annotated[int, typer.Option(min=1)] = 1, limit: Limit = None
+) -> None:
     """Print training examples exactly as tokenized, with the tokens that carry loss highlighted.
 
     Without colour these are enclosed in [[ ]].
     """
-    call = parse_call(recipe, store, Machine())
+    call = parse_call(recipe, store, Machine(), RunOptions(limit=limit))
     train = {source for job in call.jobs if job.stage == "finetune" for name, source in job.inputs if name == "train"}
     for job, artifact in carry_out(call, train).items():
         if job in train:
@@ -343,7 +359,7 @@ def gc_verb(
     delete: Annotated[bool, typer.Option("--delete", help="Delete them; without it they are only listed.")] = False,
 ) -> None:
     """List, or delete, the artifacts that neither a shipped recipe nor a named one uses."""
-    views.collect_garbage(out, store_at(store), delete, others or [])
+    views.collect_garbage(out, store_at(store), delete, others or [], store / SMOKE_TESTS)
 
 
 @app.command("doctor")

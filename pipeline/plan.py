@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pipeline import arms
+from pipeline.config import smoke_test
 from pipeline.config.recipe import Recipe
 from pipeline.config.schema import InlineTask, Reference
 from pipeline.config.validation_errors import nearest
@@ -51,12 +52,13 @@ def job(stage: str, label: str, params: Params, **inputs: Job) -> Job:
     return Job(stage, label, canonical(params), tuple(inputs.items()))
 
 
-def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[Job]:
+def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: int | None = None) -> list[Job]:
     """The jobs in an order in which each comes after its inputs, none twice. The last is the report.
 
     Args:
         ask: ask the hub which commit of a base is meant, if this machine does not know; without it keys may not be final.
         hashes: a file that remembers the hashes of a base's large files.
+        limit: examples per task, at most, of a smoke test.
 
     Raises:
         RecipeError, ModelError, DataError: the recipe names something that is not there.
@@ -64,13 +66,13 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None) -> list[J
     cells: list[Params] = []
     jobs: Jobs = {}
     for values, point_recipe in recipe.points():
-        point = Point(point_recipe, ask, hashes)
+        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), ask, hashes)
         check_arms(point)
         for task_plan in point.tasks.values():
             cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
             jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(task_plan).items()}
             cells.append(cell)
-    params = {"recipe": recipe.model_dump(mode="json"), "cells": cells}
+    params = {"recipe": recipe.model_dump(mode="json"), "cells": cells, **({} if limit is None else {"limit": limit})}
     report = job("report", recipe.name, params, **with_string_names(jobs))
     return list(dict.fromkeys(in_dependency_order(report)))
 
@@ -246,11 +248,7 @@ def adapter_of(task_plan: TaskPlan, adapter: arms.Adapter) -> Job:
 
 
 def unrelated_task(task_plan: TaskPlan) -> TaskPlan:
-    """The task whose adapter is the placebo.
-
-    Raises:
-        RecipeError: it is the task itself.
-    """
+    """The task whose adapter is the placebo. Raises RecipeError if it is the task itself."""
     name = task_plan.recipe.compare.unrelated
     if name == task_plan.task.name:
         raise RecipeError(

@@ -146,14 +146,14 @@ def test_a_killed_run_leaves_a_page(
     assert json.loads(page.with_name("report.json").read_text("utf-8"))["preliminary"]["unfinished"] == ["pets2"]
 
     with pytest.raises(ArtifactError) as refused:
-        cli.report_verb(arguments, tmp_path)
+        cli.app(["report", *arguments, "--store", str(tmp_path)], standalone_mode=False)
     assert f"For the tasks that are finished: loralift report --partial {recipe}" in refused.value.remedy
     page.unlink()
-    cli.report_verb(arguments, tmp_path, partial=True)
+    cli.app(["report", *arguments, "--store", str(tmp_path), "--partial"], standalone_mode=False)
     assert "Not finished: Do pets say yes?" in capsys.readouterr().out
     assert page.exists()
     cli.make_report(cli.parse_call(arguments, tmp_path, machine))
     assert not page.exists()
     capsys.readouterr()
-    cli.report_verb(arguments, tmp_path, partial=True)
+    cli.app(["report", *arguments, "--store", str(tmp_path), "--partial"], standalone_mode=False)
     assert "no verdict" not in capsys.readouterr().out, "a finished comparison has its report"

@@ -54,6 +54,15 @@ Yes = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List cached jobs, too.")]
+Partial = Annotated[bool, typer.Option("--partial", help="Write the page of the tasks that are finished, without a verdict.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="A smoke test: every stage on at most N examples per task, without a verdict, in the folder smoke/ of the store.",
+    ),
+]
 GateFile = Annotated[
     Path | None,
     typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one is inconclusive."),
@@ -62,11 +71,23 @@ GateFile = Annotated[
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run asks and prints."""
+    """How a run asks and prints, and on how much of the data."""
 
     is_confirmed: bool = False
     """Whether a run of hours is meant, so that nobody is asked."""
     detail: Detail = "normal"
+    limit: int | None = None
+    """Examples per task, at most, of a smoke test."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Which report of a recipe is meant."""
+
+    is_partial: bool = False
+    """Whether the report of some tasks will do where others are not finished."""
+    limit: int | None = None
+    """Examples per task, at most, of a smoke test."""
 
 
 def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
@@ -74,9 +95,14 @@ def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = ""
     return Machine(device, tokens, track)
 
 
-def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False) -> RunOptions:
-    """How a run asks and prints, by the command-line options."""
-    return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal")
+def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:
+    """How a run asks and prints, and on how much of the data, by the command-line options."""
+    return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal", limit)
+
+
+def report_options_of(partial: Partial = False, limit: Limit = None) -> ReportOptions:
+    """Which report is meant, by the command-line options."""
+    return ReportOptions(partial, limit)
 
 
 def with_options(name: str, factory: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

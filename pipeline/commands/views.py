@@ -230,10 +230,13 @@ def check_all(out: Console) -> None:
         raise RecipeError(f"tasks of LoRA Land without a file: {', '.join(missing)}")
 
 
-def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]) -> None:
+def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path], smoke_tests: Path) -> None:
     """Artifacts that no shipped recipe and none of the others reaches, and what killed jobs left, with their size; deleted if asked.
 
     Folders whose manifest cannot be read are named, and stay.
+
+    Args:
+        smoke_tests: the folder of smoke tests, of which nothing stays.
     """
     from pipeline.commands import partial_report
     from pipeline.commands.plan_table import find_or_explain
@@ -256,9 +259,13 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
     unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
     remains = [leftover.path for leftover in leftovers.unwanted(store, wanted, keys)]
     remains += sorted(path for path in (store.data / partial_report.FOLDER).glob("*") if path.is_dir())
-    for path, what in [*((path, "unreached") for path in unreached), *((path, "left over") for path in remains)]:
+    smoke_folders = [smoke_tests] if smoke_tests.is_dir() else []
+    rows = [
+        (path, what) for paths, what in ((unreached, "unreached"), (remains, "left over"), (smoke_folders, "smoke test")) for path in paths
+    ]
+    for path, what in rows:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        out.print(f"{'deleted' if delete else what:9} {size_text(size):>11}  {path}", soft_wrap=True)
+        out.print(f"{'deleted' if delete else what:10} {size_text(size):>11}  {path}", soft_wrap=True)
         if delete:
             (path / MANIFEST).unlink(missing_ok=True)  # first: a folder without it does not exist
             shutil.rmtree(path)
@@ -266,7 +273,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
         out.print(f"kept, since it cannot be read: {path}; see `loralift verify`", soft_wrap=True)
     reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
     summary = f"{len(unreached)} artifacts that {reach}" + (f", {len(remains)} folders left over by killed jobs" if remains else "")
-    if (unreached or remains) and not delete:
+    if rows and not delete:
         summary += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
     out.print(summary, soft_wrap=True)
 

@@ -59,6 +59,7 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     usage = loading_snippet(trained.cell, trained.adapter) + generation_snippet(trained.answers)
     parts = [
         introduction(row, trained),
+        f"**{plain(report['preliminary']['sentence'])}**" if report["preliminary"] else "",
         recommendation(report, row),
         usage,
         results(report, row),

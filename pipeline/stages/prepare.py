@@ -33,6 +33,8 @@ from pipeline.store.records import Example, Turn
 MAX_TARGETS = 1000
 """Different targets that are counted; labels are fewer."""
 MAX_PAIRS = 20
+TELLING_SAMPLE = 20
+"""Drawn examples from which on equal targets are no chance, though other rows have others; a smoke test draws fewer."""
 MIN_DEV = 20
 """Size of the dev set below which a warning is printed."""
 MIN_LOOKED_AT = 200
@@ -166,7 +168,7 @@ def run(work: Work) -> dict[str, Any]:
         tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params)
         draw_examples(spool, draw, tally)
     tally.check_share(split.location, draw.bad_share(tally), params)
-    check_targets(draw, split.location, tally)
+    check_targets(draw, spool.targets, split.location, tally)
     if heldout is None and not isinstance(params["task"], str):
         check_metrics(task, draw, split.location)
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
@@ -243,8 +245,12 @@ def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
             progress.advance(len(draw.selected) - before)
 
 
-def check_targets(draw: Draw, location: str, tally: DropTally) -> None:
-    """Raises DataError if no example is left, or if all targets are equal."""
+def check_targets(draw: Draw, targets: Counter[str], location: str, tally: DropTally) -> None:
+    """Raises DataError if no example is left, or if all targets are equal and it is not the chance of a small sample.
+
+    Args:
+        targets: of all usable rows.
+    """
     examples = draw.selected
     if not examples:
         counts = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
@@ -252,7 +258,8 @@ def check_targets(draw: Draw, location: str, tally: DropTally) -> None:
         raise DataError(
             f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and heldout are different data."
         )
-    if len(examples) > 1 and len({example.target for example in examples}) == 1:
+    is_telling = len(targets) == 1 or len(examples) >= TELLING_SAMPLE
+    if len(examples) > 1 and is_telling and len({example.target for example in examples}) == 1:
         target = json.dumps(shorten(examples[0].target), ensure_ascii=False)
         problem = f"{location}: all {len(examples)} targets are {target}: nothing to learn or to compare."
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
