@@ -6,6 +6,7 @@ ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 
 """
 
 import io
+import json
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -314,6 +315,17 @@ def ls_verb(
 ) -> None:
     """List recipes, tasks, models or artifacts."""
     views.show_list(out, what, store_at(store))
+
+
+@app.command("schema")
+def schema_verb() -> None:
+    """Print the JSON schema of recipes, for editors.
+
+    Write it to a file, and begin a recipe with `# yaml-language-server: $schema=FILE`.
+    """
+    from pipeline.config.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))
 
 
 @app.command("show-prompt")
