@@ -67,11 +67,11 @@ def reads_keys(context: ArmContext) -> bool:
 
 
 def form_obstacle(context: ArmContext) -> str:
-    return "" if context.constraint else "its answers are free text: neither a closed set nor JSON"
+    return "" if context.constraint else "free-text task, neither a closed set of answers nor JSON"
 
 
 def program_obstacle(context: ArmContext) -> str:
-    return "its answers are programs, which are run" if context.runs_programs else ""
+    return "its answers are programs" if context.runs_programs else ""
 
 
 def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
@@ -125,7 +125,7 @@ ROWS = (
         "base_fewshot",
         "few-shot base",
         "the few-shot base",
-        "The same base with examples from the training part in its prompt.",
+        "The same base with few-shot examples from the training rows in its prompt.",
         "base, helped",
         params=few_shot,
         short="few-shot",
@@ -134,17 +134,17 @@ ROWS = (
     ),
     ArmSpec(
         "base_constrained",
-        "base, constrained",
-        "the constrained base",
-        "The same base with its answer restricted: choices are ranked by their log-likelihood per token; for JSON tasks the keys stand in "
-        "the prompt, and the output is not constrained.",
+        "ranked choices or keys in prompt (base)",
+        "the base with ranked choices or keys in its prompt",
+        "The same base with its answer restricted: multiple choice by log-likelihood ranking (per token); for JSON tasks the keys are "
+        "listed in the prompt, and the output is not constrained.",
         "base, helped",
         params=constrain,
         reads_train=reads_keys,
         constrained=True,
         obstacle=form_obstacle,
         step="format",
-        short="constrained",
+        short="ranked or keys",
         by_constraint={
             "choices": ("ranked choices (base)", "the base with ranked choices", "ranked"),
             "keys": ("keys in prompt (base)", "the base with keys in its prompt", "keys"),
@@ -160,8 +160,8 @@ ROWS = (
     ),
     ArmSpec(
         "tuned_constrained",
-        "fine-tuned, constrained",
-        "the constrained fine-tuned model",
+        "ranked choices or keys in prompt (fine-tuned)",
+        "the fine-tuned model with ranked choices or keys in its prompt",
         "The fine-tuned model with its answer restricted in the same way.",
         "tuned",
         by_constraint={
@@ -178,7 +178,7 @@ ROWS = (
         UNQUANTIZED,
         "base, not quantized",
         "the base, not quantized",
-        "The base at its own precision: what quantization itself costs.",
+        "The base at its own precision: what quantization costs.",
         "base, helped",
         params=always({"quantization": "none"}),
         obstacle=same_as_if_unquantized("base"),
@@ -221,7 +221,7 @@ ROWS = (
         "shuffled_labels",
         "placebo: shuffled answers",
         "the placebo with shuffled answers",
-        "An adapter of the same size and steps, trained on answers dealt out at random. It should gain nothing but form.",
+        "An adapter of the same size and steps, trained on shuffled targets. It should learn the output format only.",
         "placebo",
         adapter="shuffled_labels",
         timed_as="tuned",
@@ -248,7 +248,7 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
     """
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
-        return ArmSpec(name, model, model, "Another model, behind an endpoint, asked the same questions.", "other model", reference=model)
+        return ArmSpec(name, model, model, "Another model, behind an endpoint, with the same prompts.", "other model", reference=model)
     if name.endswith(UNNORMALIZED):
         row = find(name.removesuffix(UNNORMALIZED), constraint)
         meaning = "The same choices ranked by their total log-likelihood, which favours short ones."

@@ -167,7 +167,7 @@ def plan_verb(
 
 @app.command("prepare")
 def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path(), limit: Limit = None) -> None:
-    """Prepare the training and held-out examples of every task."""
+    """Prepare the training and test examples of every task."""
     artifacts = carry_out(parse_call(recipe, store, Machine(), RunOptions(limit=limit)), {"prepare"})
     for job, artifact in artifacts.items():
         out.print(Text.assemble(f"{job.label}: {rows_used.sentence(artifact.facts)}  ", (str(artifact.path), "dim")), soft_wrap=True)
@@ -305,7 +305,7 @@ def published_verb(what: Annotated[str | None, typer.Argument(metavar="[TASK|MOD
 def show_verb(
     what: Annotated[str, typer.Argument(metavar="KEY|PATH", help="A folder, or the start of a key.")], store: StoreFolder = Path()
 ) -> None:
-    """Print the manifest and the lineage of an artifact."""
+    """Print the manifest and the provenance of an artifact."""
     views.show_artifact(out, store_at(store), what)
 
 

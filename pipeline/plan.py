@@ -317,7 +317,7 @@ def suite_names(task_plan: TaskPlan) -> list[str]:
             raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, allowed, "`loralift ls tasks`"))
     others = [name for name in names if name != task_plan.task.name]
     if names and not others:
-        problem = f"general.suites: {names[0]} alone cannot show what the adapter for {task_plan.task.name} forgot: it is trained on it."
+        problem = f"general.suites: {names[0]} alone shows no regression of the adapter for {task_plan.task.name}, which is trained on it."
         raise RecipeError(problem, f"Add another, as [{general_text.PARAGRAPHS}, {names[0]}], or write [] to measure nothing.")
     return others
 

@@ -48,7 +48,7 @@ def test_the_default_arms_and_the_constant_answer_are_planned(planned):
 def test_free_text_has_no_constrained_arm_and_says_so(planned):
     jobs, cells = planned(tasks=["shop_notice", "shop_sentiment"])
     assert others(jobs) == ["base_fewshot"]
-    assert cells[0]["absent"] == [{"arm": "base_constrained", "why": "its answers are free text: neither a closed set nor JSON"}]
+    assert cells[0]["absent"] == [{"arm": "base_constrained", "why": "free-text task, neither a closed set of answers nor JSON"}]
 
 
 def test_every_arm_is_one_job_beside_base_on_the_same_exam(planned):

@@ -70,8 +70,18 @@ def test_no_two_arms_have_one_name():
 @pytest.mark.parametrize(
     ("name", "label", "sentence", "colour_group"),
     [
-        ("base_constrained", "base, constrained", "the constrained base", "base, helped"),
-        ("base_constrained_raw", "base, constrained, total", "the constrained base (total log-likelihood)", "base, helped"),
+        (
+            "base_constrained",
+            "ranked choices or keys in prompt (base)",
+            "the base with ranked choices or keys in its prompt",
+            "base, helped",
+        ),
+        (
+            "base_constrained_raw",
+            "ranked choices or keys in prompt (base), total",
+            "the base with ranked choices or keys in its prompt (total log-likelihood)",
+            "base, helped",
+        ),
         ("reference.gpt-x", "gpt-x", "gpt-x", "other model"),
         ("from_another_version", "from another version", "from_another_version", "base, helped"),
     ],
@@ -107,8 +117,13 @@ def test_a_task_of_programs_has_no_constant_answer(runs_programs):
 @pytest.mark.parametrize(
     ("name", "choices", "keys", "free"),
     [
-        ("base_constrained", "ranked choices (base)", "keys in prompt (base)", "base, constrained"),
-        ("base_constrained_raw", "ranked choices (base), total", "keys in prompt (base), total", "base, constrained, total"),
+        ("base_constrained", "ranked choices (base)", "keys in prompt (base)", "ranked choices or keys in prompt (base)"),
+        (
+            "base_constrained_raw",
+            "ranked choices (base), total",
+            "keys in prompt (base), total",
+            "ranked choices or keys in prompt (base), total",
+        ),
         ("constant", "majority class", "constant answer", "constant answer"),
         ("tuned", "fine-tuned", "fine-tuned", "fine-tuned"),
     ],

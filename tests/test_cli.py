@@ -45,13 +45,13 @@ def type_in(monkeypatch, capsys):
 
 def test_plan_says_what_is_here_and_why_the_rest_is_not(finished, type_in):
     recipe, root = finished
-    assert "7 jobs, 0 to make" in type_in("plan", recipe, "--store", root)
+    assert "7 jobs, 0 to run" in type_in("plan", recipe, "--store", root)
     output = type_in("plan", recipe, "finetune.rank=2", "--store", root)
-    assert "7 jobs, 4 to make" in output
-    assert re.search(r"finetune base--pets--r2-s0 make\b(?! \()", output)
-    assert "report pets make (after compare" in output
+    assert "7 jobs, 4 to run" in output
+    assert re.search(r"finetune base--pets--r2-s0 to run\b(?! \()", output)
+    assert "report pets to run (after compare" in output
     changed = type_in("plan", recipe, "finetune.learning_rate=0.02", "--store", root)
-    assert re.search(r"make \(changed since [0-9a-f]{12}: learning_rate\)", changed)
+    assert re.search(r"to run \(changed since [0-9a-f]{12}: learning_rate\)", changed)
     assert re.search(r" 20 +\d+\.\d points +pets", output)
 
 
@@ -69,7 +69,7 @@ def test_what_was_made_is_not_made_again(finished, type_in):
     assert "Do pets say yes?" in output
     assert "report.html" in output
     assert "adapter steps loss dev parameters seconds" in type_in("finetune", recipe, "--store", root)
-    assert "pets--train: using 40 of 60 rows, and 8 for validation; left out: 12 not asked for" in type_in(
+    assert "pets--train: using 40 of 60 rows, and 8 for validation; left out: 12 not requested" in type_in(
         "prepare", recipe, "--store", root
     )
     assert "report.html" in type_in("report", recipe, "--store", root)

@@ -54,7 +54,7 @@ def test_break_even_with_a_reference():
     assert never["requests"] is None
     assert (never["reason"], why(never)) == (
         "never",
-        "never: a request to the few-shot base costs no less than one to big",
+        "never: the few-shot base is not cheaper per request than big",
     )
 
 
@@ -71,7 +71,7 @@ def test_without_a_price_there_are_hours_and_ratios_only():
     assert result["arms"]["tuned"] == {**nothing, "seconds": 0.375, "over_base": pytest.approx(1.25)}
     assert why(even(replace(GIVEN, gpu_hour=None), "tuned", "reference.big")) == "the price of an hour is not set (cost.gpu_hour)"
     assert even(replace(GIVEN, gpu_hour=None), "tuned", "base_fewshot")["requests"] == 13091
-    assert assumption(result["assumptions"][0]) == "No dollars for our own arms: the price of an hour is not set (cost.gpu_hour)."
+    assert assumption(result["assumptions"][0]) == "Set cost.gpu_hour to get prices in dollars."
 
 
 def test_a_free_machine_is_a_price():
@@ -100,7 +100,9 @@ def test_why_it_is_not_known(changed, pair, reason, text):
 
 def test_every_assumption_is_said_where_it_is_made():
     text = " ".join(map(assumption, account(GIVEN)["assumptions"]))
-    assert all(word in text for word in ("$3.6", "mean of 2 seeds", "batching is cheaper", "paid with every request", "reference model"))
+    assert all(
+        word in text for word in ("$3.6", "mean of 2 seeds", "Batching is cheaper", "paid for with every request", "reference model")
+    )
     alone = account(CostInputs(None, (60.0,), None, {"base": {"in": 1, "out": 1}}))
     assert not any("seeds" in line or "few-shot" in line or "reference" in line for line in map(assumption, alone["assumptions"]))
     assert alone["break_even"] == []

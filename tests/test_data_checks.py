@@ -44,11 +44,11 @@ COLUMN = {"prompt": "Ticket: {text}\nBy: {team}\nTeam:"}
 LONG = {"prompt": "Say which team, in one word, must answer this. {text}\nTeam:"}
 FAULTS = [
     ("target over max_new_tokens", MANY, {}, {"max_new_tokens": 6}, 11, "targets are longer than an answer may be: max_new_tokens is 6"),
-    ("stop string in target", "red\nteam", {"stop": ["\n"]}, {}, 11, 'targets hold a stop string ("\\n"), so a right answer is cut'),
+    ("stop string in target", "red\nteam", {"stop": ["\n"]}, {}, 11, 'targets hold a stop string ("\\n"), so a right answer is truncated'),
     ("target's column in prompt", "red", COLUMN, {}, 12, "prompts show {team}, from which the target is made"),
     ("control token", "press <eos> twice", {}, {}, 11, "rows spell control tokens of the base (<eos>), which reach the model as text"),
     ("start token", "red", {"prompt": "<bos>Ticket: {text}\nTeam:"}, {}, 12, "prompts begin with <bos>, which the tokenizer adds as well"),
-    ("target read otherwise", "red\nand more", {"answer": "first_line"}, {}, 11, "targets are read as a part of themselves"),
+    ("target read otherwise", "red\nand more", {"answer": "first_line"}, {}, 11, "targets are parsed only in part"),
     (
         "cut prompt", "red", LONG, {"max_tokens": 30, "long_prompts": "cut_left"}, 12,
         "prompts were longer than prepare.max_tokens (30) and lost their beginning, such as 'Say which team",
@@ -64,7 +64,7 @@ def test_a_fault_is_counted_and_told_for_both_splits(place, model, capsys, check
         assert by_check[check]["problem"].startswith(f"{count} of 12 {problem}")
         assert by_check[check]["first"].startswith("line ")
     output = " ".join(capsys.readouterr().err.split())
-    for split in ("heldout", "train"):
+    for split in ("test", "train"):
         assert output.count(f"{split}: warning: {count} of 12 {' '.join(problem.split())}") == 1
 
 
@@ -95,14 +95,14 @@ def test_a_closed_set_says_which_of_its_labels_have_no_row(place, model):
     one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]
     heldout, train = warnings(place, model, preparing.rows(12), one_sided, task=RED_BLUE | {"choices": ["red", "blue", "green"]})
     assert heldout["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: blue"
-    assert train["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: green; 6 held-out examples have them"
+    assert train["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: green; 6 test examples have them"
 
 
 def test_targets_that_look_like_labels_are_compared_without_choices(place, model):
     one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]
     heldout, train = warnings(place, model, preparing.rows(12), one_sided)
     assert heldout == {}
-    assert train["target never trained"]["problem"] == "6 of 12 held-out targets occur in no training row: green"
+    assert train["target never trained"]["problem"] == "6 of 12 test targets occur in no training row: green"
     free = [{"text": f"ticket {n}", "team": f"team {n}"} for n in range(24)]
     assert warnings(place, model, free[:12], free[12:]) == [{}, {}]
 

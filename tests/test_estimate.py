@@ -256,14 +256,14 @@ def test_a_plan_from_the_papers_lengths(tmp_path):
     costs = estimate.estimate(MISTRAL, work).values()
     hours = "".join(f"{cost.seconds / 3600:5.2f}" for cost in costs)
     assert f" <={estimate.min_bytes(MISTRAL, work) / 1e9:.1f}{hours} finetune" in line(lines, "finetune", "mistral-7b--viggo--r8-s0")
-    assert all(len(line) <= 80 for line in lines[:12])
-    assert lines[5] == f"   1{'':27} prepare  viggo--heldout make"
-    assert "mistral-7b: a token sees the 4096 before it" in lines
+    assert all(len(line) <= 82 for line in lines[:12])  # in a pipe a job is one line
+    assert lines[5] == f"   1{'':27} prepare  viggo--heldout to run"
+    assert "mistral-7b: sliding-window attention, 4,096 tokens" in lines
 
 
 def rows_lines(lines):
     """What a plan says of the rows of every split."""
-    start = lines.index("Rows used of those found:") + 1
+    start = lines.index("Rows used of rows available:") + 1
     return [row.strip() for row in lines[start : start + 2]]
 
 
@@ -281,11 +281,11 @@ def test_a_plan_says_how_many_rows_of_how_many_are_used(tmp_path, prepared):
     assert rows_lines(plan_lines(recipe, root)) == ["pets--heldout 20 of 24 rows", "pets--train 40 of 60 rows, and 8 for validation"]
     ours = recipes.load(root / "pets.yaml", {"prepare.seed": 1, "prepare.train_examples": None})
     assert rows_lines(plan_lines(ours, root)) == [
-        "pets--heldout <=20 of those found",
-        "pets--train all of those found, with <=8 for validation",
+        "pets--heldout <=20 of those available",
+        "pets--train all of those available, with <=8 for validation",
     ]
     many = plan_lines(recipe_of(tasks=("viggo", "boolq", "mmlu", "drop", "gsm8k", "covid", "legal")), tmp_path)
-    assert "Rows used of those found, for 14 splits: --all." in many
+    assert "Rows used of rows available, for 14 splits: --all." in many
 
 
 def test_many_jobs_are_told_by_stage(tmp_path):
@@ -298,7 +298,7 @@ def test_many_jobs_are_told_by_stage(tmp_path):
     estimates = [job_estimates.estimate_of(job, {}) for job in jobs if job.stage == "finetune"]
     hours = "".join(f"{plan_table.hour(sum(one.costs[gpu.name].seconds for one in estimates) / 3600):>5}" for gpu in GPUS)
     row = next(line for line in short if " finetune " in line)
-    assert row == f"  40{f'<={max(one.min_bytes for one in estimates) / 1e9:.1f}':>7}{hours} finetune 40 to make 0 here"
+    assert row == f"  40{f'<={max(one.min_bytes for one in estimates) / 1e9:.1f}':>7}{hours} finetune 40 to run 0 cached"
     assert all(len(line) <= 80 for line in short if "https:" not in line)
 
 
@@ -314,7 +314,7 @@ def test_what_arms_and_measures_take(tmp_path):
     lines = plan_lines(recipe_of(tasks=("boolq",), compare=arms, general={}), tmp_path)
     assert "<=" in line(lines, "relevance", "mistral-7b--boolq--base")
     assert "not known" not in "".join(lines)
-    assert " 2.0 points  as many would be needed" in "\n".join(lines)
+    assert " 2.0 points  examples needed" in "\n".join(lines)
 
 
 def test_a_plan_from_what_is_prepared(prepared):
@@ -338,11 +338,11 @@ def test_a_plan_from_what_is_prepared(prepared):
 def test_what_is_made_is_not_in_the_sum(prepared):
     recipe, root = prepared
     before, changes = plan_lines(recipe, root), {"finetune.compute": "bf16", "generate.compute": "bf16"}
-    assert re.search(r"5 to make: A10G under 1 min", " ".join(before))
+    assert re.search(r"5 to run: A10G under 1 min", " ".join(before))
     project.carry_out(root / "pets.yaml", root, changes, stages={"generate"})
     after = plan_lines(recipe, root)
-    assert line(after, "finetune", "base--pets--r4-s0").endswith("here")
-    assert "7 jobs, 2 to make" in after  # and no hours
+    assert line(after, "finetune", "base--pets--r4-s0").endswith("cached")
+    assert "7 jobs, 2 to run" in after  # and no hours
 
 
 def test_the_sum_is_of_what_has_to_be_made():

@@ -109,4 +109,4 @@ def test_the_quickstart_runs_end_to_end(installed, tmp_path):
     assert f"report: {page.relative_to(tmp_path)}" in output
     assert len(list(tmp_path.glob("checkpoints/quickstart-base--shop_sentiment--*/adapter_model.safetensors"))) == 1
     run(installed, "verify", page, cwd=tmp_path)
-    assert re.search(r"\d+ jobs, (0 to make|all here)", run(installed, "plan", "quickstart", *SMALL, cwd=tmp_path))
+    assert re.search(r"\d+ jobs, 0 to run", run(installed, "plan", "quickstart", *SMALL, cwd=tmp_path))

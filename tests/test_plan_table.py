@@ -29,9 +29,9 @@ def test_no_line_of_a_plan_passes_80_columns_and_no_name_is_broken(tmp_path):
     assert max(len(job.label) for job in jobs) > 50
     flat = " ".join(" ".join(lines).split())
     assert "names without mistral-7b-v0.3--" in flat
-    assert all(f" {job.stage} {job.label.removeprefix('mistral-7b-v0.3--')} make" in flat for job in jobs)
+    assert all(f" {job.stage} {job.label.removeprefix('mistral-7b-v0.3--')} to run" in flat for job in jobs)
     whole = printed(asked_for, tmp_path, terminal=False)  # for a program, a line a job
-    assert all(any(f" {job.stage:{plan_table.STAGE_WIDTH}} {job.label} make" in line for line in whole) for job in jobs)
+    assert all(any(f" {job.stage:{plan_table.STAGE_WIDTH}} {job.label} to run" in line for line in whole) for job in jobs)
 
 
 def test_names_of_several_bases_stand_whole(tmp_path):
@@ -40,11 +40,11 @@ def test_names_of_several_bases_stand_whole(tmp_path):
     lines, jobs = printed(asked_for, tmp_path), plan(asked_for, ask=False)
     assert [line for line in lines if len(line) > 80 and "https:" not in line] == []
     flat = " ".join(" ".join(lines).split())
-    assert all(f" {job.stage} {job.label} make" in flat for job in jobs)
+    assert all(f" {job.stage} {job.label} to run" in flat for job in jobs)
 
 
 def test_a_long_reason_is_wrapped():
-    reason = "make (changed since 0123456789ab: learning_rate, schedule, warmup, weight_decay, batch_examples, epochs)"
+    reason = "to run (changed since 0123456789ab: learning_rate, schedule, warmup, weight_decay, batch_examples, epochs)"
     lines = plan_table.fill_lines([Text("x" * 46), Text("mistral-7b--boolq--r8-s0"), Text(reason)], 80).plain.splitlines()
     assert [len(row) <= 80 for row in lines] == [True] * 3
     assert lines[0].endswith(" mistral-7b--boolq--r8-s0")

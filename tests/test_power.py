@@ -79,20 +79,19 @@ def test_lifts_are_said_for_one_claim_and_for_the_family(confidence, correction)
     lines, whole = shown_by_power(planned(QUICKSTART, compare__confidence=confidence, compare__correction=correction))
     alpha, normal = 1 - confidence, NormalDist()
     alone, first = (normal.inv_cdf(1 - z / 2) + normal.inv_cdf(0.8) for z in (alpha, alpha / 15))
-    assert f"4 of 5 repetitions at {100 * confidence:g} %" in whole
+    assert f"Minimum detectable lift (80 % power, alpha {alpha:.3g}, base and fine-tuned differ on 20 % of the test examples):" in whole
     assert f"     500  {100 * alone * (0.2 / 500) ** 0.5:4.1f} points  shop_sentiment, shop_extraction, shop_notice" in lines
-    needed = [int(line[:8].replace(",", "")) for line in lines if "as many would be needed" in line]
+    needed = [int(line[:8].replace(",", "")) for line in lines if "examples needed" in line]
     examples = [np.ceil(z**2 * 0.2 / 0.02**2) for z in (alone, first)]
     assert needed == (examples if correction == "holm" else examples[:1])
-    together = f"of at most 15 claims of this recipe, corrected together, the first to be shown (p of {alpha / 15:.2g}) needs up to "
-    together += f"{100 * first * (0.2 / 500) ** 0.5:.1f} points"
+    together = f"With Holm correction over up to 15 tests (first p {alpha / 15:.2g}): up to {100 * first * (0.2 / 500) ** 0.5:.1f} points"
     assert (together in whole) == (correction == "holm")
 
 
 def test_one_claim_has_no_family():
     lines, whole = shown_by_power(jobs_of(["shop_notice"]))
-    assert len([line for line in lines if "as many would be needed" in line]) == 1
-    assert "claims" not in whole
+    assert len([line for line in lines if "examples needed" in line]) == 1
+    assert "Holm" not in whole
 
 
 def suite_verdict(n, margin, level):
@@ -116,7 +115,7 @@ def test_general_tasks_of_too_few_examples_are_warned_of():
     needed = power.needed_for_non_inferiority(0.02, 0.05 / 7)  # two lifts, the paragraphs twice, three times another task
     lines, whole = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed}))
     assert f"{needed:>8,} examples" in lines
-    assert "another task to be no worse (margin 0.02) if not one answer changes, as the first of 7 claims:" in whole
+    assert "Non-inferiority on another task (margin 0.02) needs, if no answer changes, Holm-corrected over 7 tests, at least" in whole
     assert "warning" not in whole
     _, fewer = shown_by_power(jobs_of(tasks, general={**suites, "examples": needed - 1}))
     assert f"warning: 2 of 2 have fewer, down to {needed - 1} (general.examples={needed - 1})" in fewer
@@ -131,13 +130,13 @@ def test_sizes_that_are_not_prepared_yet_are_bounds():
     lines, whole = shown_by_power(jobs_of(tasks, general=general, prepare=sizes), unprepared=["shop_notice", "shop_extraction"])
     assert "     500   5.6 points  shop_sentiment" in lines
     assert "   <=500   5.6 points  shop_notice" in lines
-    assert 'of them; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' in whole
-    assert re.search(r"needs \d\.\d points at best on the smallest of these sets", whole)
+    assert 'test examples); "<=": upper bound, not prepared yet, so the lift is a lower bound ("at best"):' in whole
+    assert re.search(r": \d\.\d points at best on the smallest of these sets", whole)
     assert "warning: at least 1 of 1 have fewer, down to <=200 (general.examples=200)" in lines
     assert max(map(len, lines)) <= power.COLUMNS
     _, prepared = shown_by_power(jobs_of(tasks, general=general))
     assert "warning: 1 of 1 have fewer, down to 200 (" in prepared
-    assert not any(words in prepared for words in ("<=", "at best", "at least"))
+    assert not any(words in prepared for words in ("<=", "at best", "at least 1 of"))
 
 
 @pytest.mark.parametrize("resamples", [100, 399])
@@ -166,24 +165,22 @@ def test_what_is_out_of_reach_is_what_no_verdict_could_show(correction, confiden
 def test_only_claims_that_are_surely_by_randomization_are_refused():
     compare = {"confidence": 0.999, "resamples": 100}
     problem, remedy = power.out_of_reach(family(["shop_notice", "shop_sentiment"], compare))
-    assert problem.startswith(
-        "compare.resamples=100: 1 of 2 claims are tested by randomization, and their least p, corrected (holm), is 1/101"
-    )
+    assert problem.startswith("compare.resamples=100: 1 of 2 tests are by randomization, and their smallest p, corrected (holm), is 1/101")
     assert remedy == "Set compare.resamples=999 or more."
     assert power.out_of_reach(family(["shop_sentiment"], compare)) is None  # right or wrong, one seed: exact McNemar
     seeded, _ = power.out_of_reach(family(["shop_sentiment"], compare, finetune={"seeds": [0, 1]}))
-    assert "1 of 1 claims" in seeded
+    assert "1 of 1 tests" in seeded
 
 
 def test_a_plan_warns_of_claims_that_no_resampling_reaches():
     _, whole = shown_by_power(planned(MODERN, sweep={"finetune.rank": [1, 2, 4, 8, 16, 32]}))
     assert (
-        "is 930/10001 = 0.093, above 0.05: no claim tested so can be shown before others are. compare.resamples=18599 is enough." in whole
+        "is 930/10001 = 0.093, above 0.05: no such test can be significant before others are. compare.resamples=18599 is enough." in whole
     )
     _, refused = shown_by_power(jobs_of(["shop_notice"], {"confidence": 0.999, "resamples": 100}))
-    assert "warning, a run will be refused: compare.resamples=100: 1 of 1 claims" in refused
+    assert "warning, a run will be refused: compare.resamples=100: 1 of 1 tests" in refused
     _, maybe = shown_by_power(jobs_of(["shop_sentiment"], {"confidence": 0.999, "resamples": 100, "correction": "none"}))
-    assert "is 1/101 = 0.0099, above 0.001: no claim tested so can be shown. compare.resamples=999 is enough." in maybe
+    assert "is 1/101 = 0.0099, above 0.001: no such test can be significant. compare.resamples=999 is enough." in maybe
     assert "warning" not in shown_by_power(jobs_of(["shop_notice", "shop_sentiment"], {"resamples": 100}))[1]
 
 

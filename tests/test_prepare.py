@@ -88,9 +88,7 @@ def test_fewer_rows_than_asked_for_share_with_the_dev_part(place, model, capsys)
     (_, train), _, _ = draw(place, model, examples=900, dev_examples=100)
     assert (train["examples"], train["dev"], train["selected"], train["wanted"]) == (270, 30, 300, 1000)
     output = capsys.readouterr().err
-    assert (
-        "train: using 270 of 300 rows, and 30 for validation (there are no more, where 900 and 100 for validation are asked for)" in output
-    )
+    assert "train: using 270 of 300 rows, and 30 for validation (of 900 and 100 for validation requested; there are no more)" in output
     assert "warning" not in output
 
 
@@ -105,8 +103,8 @@ def test_all_rows_are_used_unless_the_recipe_says_otherwise(place, model, capsys
 def test_every_row_that_is_not_used_is_counted(place, model, capsys):
     (_, train), _, _ = draw(place, model, examples=100, dev_examples=20)
     assert train["surplus"] == 180
-    assert rows_used.sentence(train) == "using 100 of 300 rows, and 20 for validation; left out: 180 not asked for"
-    assert "train: using 100 of 300 rows, and 20 for validation (180 more than prepare.train_examples asks for)" in capsys.readouterr().err
+    assert rows_used.sentence(train) == "using 100 of 300 rows, and 20 for validation; left out: 180 not requested"
+    assert "train: using 100 of 300 rows, and 20 for validation (180 more than prepare.train_examples requests)" in capsys.readouterr().err
 
 
 def test_copies_and_faulty_rows_are_in_the_account(place, model):
@@ -114,7 +112,7 @@ def test_copies_and_faulty_rows_are_in_the_account(place, model):
     preparing.write_file(place / "train.jsonl", [*preparing.rows(300), *others])
     (_, train), _, _ = draw(place, model, examples=None, dev_examples=20)
     counts = rows_used.left_out(train)
-    assert (counts["equal to held-out ones"], counts["duplicate"], counts["missing field"]) == (4, 3, 1)
+    assert (counts["exact duplicates of test prompts"], counts["duplicate"], counts["missing field"]) == (4, 3, 1)
     assert train["surplus"] == 0
     assert sum(counts.values()) + train["examples"] + train["dev"] == train["rows"] == 308
 
@@ -123,8 +121,8 @@ def test_the_account_of_rows_adds_up():
     facts = {"examples": 2000, "dev": 100, "rows": 6000, "surplus": 3885, "overlap_exact": 2, "overlap_near": 3}
     facts["dropped"] = {"too long": 9, "duplicate": 1}
     assert rows_used.sentence(facts) == (
-        "using 2,000 of 6,000 rows, and 100 for validation; left out: 9 too long, 1 duplicate, 2 equal to held-out ones, "
-        "3 nearly equal to held-out ones, 3,885 not asked for"
+        "using 2,000 of 6,000 rows, and 100 for validation; left out: 9 too long, 1 duplicate, 2 exact duplicates of test prompts, "
+        "3 near-duplicates of test prompts, 3,885 not requested"
     )
     assert sum(rows_used.left_out(facts).values()) + 2100 == 6000
 
@@ -137,14 +135,22 @@ def test_the_dev_part_where_all_rows_are_used(available, count):
     assert prepare.dev_count(available, None, 0) == 0
     if count < 20:
         assert "it takes 100 usable training rows" in prepare.small_dev_remedy(available, None, 100)
-    assert "ask for 20 prepare.dev_examples" in prepare.small_dev_remedy(available, None, 10)
+    assert "set prepare.dev_examples to 20 or more" in prepare.small_dev_remedy(available, None, 10)
 
 
 @pytest.mark.parametrize(
     ("examples", "dev", "message"),
     [
-        (5000, 20, "a dev set of 1 is too small to choose the best adapter (finetune.keep): ask for 280 prepare.train_examples or fewer"),
-        (50, 19, "a dev set of 19 is too small to choose the best adapter (finetune.keep): ask for 20 prepare.dev_examples or more"),
+        (
+            5000,
+            20,
+            "a validation set of 1 is too small to select the best checkpoint reliably (finetune.keep): set prepare.train_examples to 280",
+        ),
+        (
+            50,
+            19,
+            "a validation set of 19 is too small to select the best checkpoint reliably (finetune.keep): set prepare.dev_examples to 20",
+        ),
     ],
 )
 def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, message):
@@ -159,12 +165,12 @@ def test_a_small_dev_part_is_warned_of(place, model, capsys, examples, dev, mess
 def test_the_remedy_for_a_small_dev_part_gives_a_large_enough_one_and_no_smaller_change_does(selected, dev):
     remedy, examples = prepare.small_dev_remedy(selected, 2000, dev), int(selected * dev / 20) - dev
     if dev < 20:
-        assert "ask for 20 prepare.dev_examples" in remedy
+        assert "set prepare.dev_examples to 20 or more" in remedy
     elif examples < 1:
         assert "more than 20 usable training rows" in remedy
         assert prepare.dev_count(selected, 1, dev) < 20
     else:
-        assert remedy == f"ask for {examples} prepare.train_examples or fewer"
+        assert remedy == f"set prepare.train_examples to {examples} or less"
         assert prepare.dev_count(selected, examples, dev) >= 20 > prepare.dev_count(selected, examples + 1, dev)
 
 

@@ -41,12 +41,13 @@ TASKS = {
 }
 HEADLINES = {
     "lift over the base": "+38.4", "none below 0": "+38.7", "median lift": "+36.3", "median task": "+33.6",
-    "tuned beats base": "301", "tuned is worse": "9", "best tuned - GPT-4": "+9.5", "mean tuned - GPT-4": "+2.4", "none below base": "+2.7",
-    "tuned beats GPT-4": "194", "GPT-4 ahead of all": "6", "GPT-3.5 ahead of all": "1", "best tuned ahead": "24", "7B over 2B": "28",
-    "plain bases": ".683", "instructed bases": ".692",
+    "fine-tuned > base": "301", "fine-tuned < base": "9", "best over GPT-4": "+9.5",
+    "mean over GPT-4": "+2.4", "none below base": "+2.7", "fine-tuned > GPT-4": "194", "GPT-4 ahead of all": "6",
+    "GPT-3.5 ahead of all": "1", "best > GPT-4": "24", "7B over 2B": "28", "plain bases": ".683", "instructed bases": ".692",
 }  # fmt: skip
 HOW = {
-    "best tuned - GPT-4": ".756 - .661", "tuned beats GPT-4": "10 ties", "best tuned ahead": "1 tie", "GPT-3.5 ahead of all": "gsm8k",
+    "best over GPT-4": ".756 - .661", "fine-tuned > GPT-4": "10 ties", "best > GPT-4": "1 tie",
+    "GPT-3.5 ahead of all": "gsm8k",
     "plain bases": "before: .214", "instructed bases": "before: .360",
 }  # fmt: skip
 LABELS = {
@@ -189,7 +190,7 @@ def test_headlines_are_the_references():
     by_name = {row.name.strip(): row for row in headlines.headlines()}
     assert {name: row.ours for name, row in by_name.items()} == HEADLINES
     assert [name for name, part in HOW.items() if part not in by_name[name].how] == []
-    claims = {"lift over the base": "+34", "tuned beats GPT-4": "224", "best tuned - GPT-4": "+10", "7B over 2B": "29"}
+    claims = {"lift over the base": "+34", "fine-tuned > GPT-4": "224", "best over GPT-4": "+10", "7B over 2B": "29"}
     assert {name: by_name[name].claim for name in claims} == claims
 
 
@@ -207,10 +208,10 @@ def test_headlines_again(rows):
     again = {
         "lift over the base": f"{100 * sum(lifts) / 310:+.1f}", "none below 0": f"{100 * sum(floored) / 310:+.1f}",
         "median lift": f"{50 * (lifts[154] + lifts[155]):+.1f}", "median task": f"{100 * medians[15]:+.1f}",
-        "tuned beats base": str(310 - sum(lift <= 0 for lift in lifts)), "tuned is worse": str(sum(lift < 0 for lift in lifts)),
-        "best tuned - GPT-4": f"{100 * sum(best) / 31:+.1f}", "mean tuned - GPT-4": f"{100 * sum(gaps) / 310:+.1f}",
-        "tuned beats GPT-4": str(sum(gap > 0 for gap in gaps)), "GPT-4 ahead of all": str(sum(gap < 0 for gap in best)),
-        "best tuned ahead": str(sum(gap > 0 for gap in best)),
+        "fine-tuned > base": str(310 - sum(lift <= 0 for lift in lifts)), "fine-tuned < base": str(sum(lift < 0 for lift in lifts)),
+        "best over GPT-4": f"{100 * sum(best) / 31:+.1f}", "mean over GPT-4": f"{100 * sum(gaps) / 310:+.1f}",
+        "fine-tuned > GPT-4": str(sum(gap > 0 for gap in gaps)), "GPT-4 ahead of all": str(sum(gap < 0 for gap in best)),
+        "best > GPT-4": str(sum(gap > 0 for gap in best)),
         "GPT-3.5 ahead of all": str(sum(older > max(others) for older, others in zip(gpt35, rest, strict=True))),
     }  # fmt: skip
     printed_figures = {row.name.strip(): row.ours for row in headlines.headlines()}
@@ -342,8 +343,8 @@ def test_the_view_of_everything(rows):
     for row in headlines.headlines():
         assert line_of(headline_lines, row.name) == [*row.ours.split(), *row.claim.split(), *row.how.split()]
     assert "Classic NLP +13.8, Coding -20.3, Knowledge +10.6, Reasoning +10.3, Math +19.6 points" in " ".join(headline_lines.split())
-    assert "15 tuned and 12 base" in marks
-    assert "glue_cola, tuned, .691 (always 1): gemma-7b, gemma-7b-instruct\n" in marks
+    assert "15 fine-tuned and 12 base" in marks
+    assert "glue_cola, fine-tuned, .691 (always 1): gemma-7b, gemma-7b-instruct\n" in marks
 
 
 def test_a_line_for_every_task():
@@ -394,5 +395,5 @@ def test_what_is_said_below_the_tables():
     assert "above its base in 26 of 31, above GPT-4 in 18, the best in 1 (GPT-3.5 apart)." in text
     assert "scores: 2 .507, 1 .493." in " ".join(seen("winogrande").split())
     assert "is not known" in seen("gsm8k")
-    assert line_of(seen("winogrande"), "gemma-7b")[4:] == ["tuned", "(1)"]
-    assert line_of(seen("gemma-7b"), "winogrande")[6:] == ["tuned", "(1)"]
+    assert line_of(seen("winogrande"), "gemma-7b")[4:] == ["fine-tuned", "(1)"]
+    assert line_of(seen("gemma-7b"), "winogrande")[6:] == ["fine-tuned", "(1)"]

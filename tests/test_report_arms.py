@@ -324,7 +324,7 @@ def test_times_have_two_digits_and_no_bare_point(seconds: float | None, text: st
     ("name", "label"),
     [
         ("base_fewshot", "few-shot base"),
-        ("tuned_constrained_raw", "fine-tuned, constrained, total"),
+        ("tuned_constrained_raw", "ranked choices or keys in prompt (fine-tuned), total"),
         ("reference.a", "a"),
         ("new_arm", "new arm"),
     ],

@@ -61,8 +61,8 @@ def test_cached_jobs_are_one_line_unless_all_are_asked_for(whole):
     normal, _ = printed("normal")
     assert normal.split() == "all 7 jobs cached".split()
     verbose, _ = printed("verbose")
-    assert len(re.findall("have$", verbose, re.M)) == 7
-    assert "cached" not in verbose
+    assert len(re.findall("cached$", verbose, re.M)) == 7
+    assert "all 7" not in verbose
     assert printed("quiet")[0] == ""
 
 

@@ -194,7 +194,7 @@ def test_references_are_read_like_predictions():
     [
         (say(BASE)[4:], say(TUNED), "base: 4 examples missing: e0, e1, e2, ..."),
         (say(BASE), say(TUNED)[:-1], "tuned 1 of 1: 1 example missing: e19$"),
-        (say([*BASE, "yes"]), say(TUNED), "base: 1 example not asked for: e20"),
+        (say([*BASE, "yes"]), say(TUNED), "base: 1 example not in the test set: e20"),
         (say(BASE) + say(BASE)[:2], say(TUNED), "base: 2 examples twice or more: e0, e1"),
         ([], say(TUNED), "base: 20 examples missing"),
     ],

@@ -185,13 +185,13 @@ def check(rule: Rule, asked_recipe: recipe.Recipe, location: str) -> None:
     if rule.task is not None and rule.task not in tasks:
         raise RecipeError(f"{location}: the recipe has no task '{rule.task}'.", suggest(rule.task, tasks))
     if rule.suite is not None and rule.figure != FORGETTING:
-        raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or ask for forgetting.")
+        raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or use the figure `forgetting`.")
 
 
 def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
     if rule.figure in PRICED_FIGURES and asked_recipe.cost.gpu_hour is None:
-        return "the price of an hour is not set", "Set cost.gpu_hour to the US dollars of an hour of the machine."
+        return "the price of an hour is not set", "Set cost.gpu_hour to the machine's price per hour in US dollars."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
     if rule.figure in TIMED_FIGURES and InputName("speed") not in inputs:

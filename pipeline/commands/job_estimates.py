@@ -132,7 +132,7 @@ def planned_rows(job: Job) -> str:
     """What a split that is not prepared will use at most: `<=2,000 of 9,427 rows, and <=100 for validation`."""
     requested, dev = job.params["examples"], job.params.get("dev_examples", 0)
     rows = known_rows(task_of(canonical(job.params["task"])), job.params["split"])
-    source_text = "those found" if rows is None else f"{rows:,} rows"
+    source_text = "those available" if rows is None else f"{rows:,} rows"
     limit = min((count for count in (requested, rows) if count is not None), default=None)
     validation = f", {'with' if requested is None else 'and'} <={dev:,} for validation" if dev else ""
     return f"{'all' if limit is None else f'<={limit:,}'} of {source_text}{validation}"

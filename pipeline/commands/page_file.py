@@ -77,7 +77,7 @@ class Page:
         """The error of a page that differs when recomputed: it was altered, or another version made it."""
         if versions := self.other_version():
             theirs, ours = versions
-            problem = f"{self.path}: cannot tell: another version of loralift made the page ({theirs}, this is {ours}), and here {what}"
+            problem = f"{self.path}: inconclusive: another version of loralift made the page ({theirs}, this is {ours}), and here {what}"
             return OtherVersionError(problem, "Its hashes agree. Verify it with the version that made it.")
         by_others = f" Or another version of {DRAWING_LIBRARIES} writes this text of a chart differently: verify the page with that one."
         is_ours = self.index["drawn_by"] == embedded_records.drawing_versions()

@@ -48,7 +48,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
         show_jobs(out, rows, shared_prefix(recipe) if out.is_terminal else "")
     else:
         show_stages(out, rows)
-    total = f"{len(jobs)} jobs, {len(jobs) - len(done)} to make{remaining(rows).text()}"
+    total = f"{len(jobs)} jobs, {len(jobs) - len(done)} to run{remaining(rows).text()}"
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
     show_rows(out, jobs, done, all_jobs)
@@ -127,11 +127,11 @@ def show_jobs(out: Console, rows: list[JobStatus], prefix: str) -> None:
     for row in rows:
         job = row.job
         reason = row.reason
-        explanation = "" if reason in (None, "never made") else f" ({reason})"
+        explanation = "" if reason in (None, "never run") else f" ({reason})"
         if row.waits_for:
             stage = f"{row.waits_for.stage} " if job.stage == "report" else ""  # elsewhere a bare number keeps the line short
             explanation = f" (after {stage}{numbers[row.waits_for]})"
-        status = Text("here", "dim") if reason is None else Text.assemble(("make", "bold"), (explanation, "dim"))
+        status = Text("cached", "dim") if reason is None else Text.assemble(("to run", "bold"), (explanation, "dim"))
         head = Text(f"{numbers[job]:>4}{cost_columns(job, row.estimate)} {job.stage:{STAGE_WIDTH}}")
         out.print(fill_lines([head, Text(job.label.removeprefix(prefix)), status], out.width if out.is_terminal else None), soft_wrap=True)
 
@@ -158,7 +158,7 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
     for stage in dict.fromkeys(row.job.stage for row in rows):
         stage_rows = [row for row in rows if row.job.stage == stage]
         pending = [row for row in stage_rows if row.reason is not None]
-        status = (f"{len(pending)} to make", "bold"), " ", (f"{len(stage_rows) - len(pending)} here", "dim")
+        status = (f"{len(pending)} to run", "bold"), " ", (f"{len(stage_rows) - len(pending)} cached", "dim")
         head = f"{len(stage_rows):>4}{total_columns(pending)} {stage:{STAGE_WIDTH}} "
         out.print(Text.assemble(head, *status), soft_wrap=True)
     out.print(Text("the first number: jobs of a stage; --all shows each", "dim"))
@@ -213,9 +213,9 @@ def show_rows(out: Console, jobs: list[Job], done: dict[Job, Artifact], all_jobs
     """How many rows of its source every split of the recipe's tasks uses; of many splits the number, unless all jobs are shown."""
     splits = [job for job in jobs if job.stage == "prepare" and not job.label.endswith("--general")]
     if len(splits) > MANY_SPLITS and not all_jobs:
-        out.print(Text(f"Rows used of those found, for {len(splits)} splits: --all.", "dim"), soft_wrap=True)
+        out.print(Text(f"Rows used of rows available, for {len(splits)} splits: --all.", "dim"), soft_wrap=True)
         return
-    out.print(Text("Rows used of those found:", "dim"), soft_wrap=True)
+    out.print(Text("Rows used of rows available:", "dim"), soft_wrap=True)
     for job in splits:
         usage = rows_used.used(done[job].facts) if job in done else job_estimates.planned_rows(job)
         out.print(fill_lines([Text(f"  {job.label}"), Text(usage)], out.width if out.is_terminal else None), soft_wrap=True)
@@ -239,12 +239,12 @@ def find_or_explain(job: Job, done: dict[Job, Artifact], store: Store) -> str | 
     folders = [path.parent for folder in store.folders(job.stage) for path in folder.glob(f"{escape(job.label)}--*/{MANIFEST}")]
     earlier = list(readable(folders))
     if not earlier:
-        return "never made"
+        return "never run"
     latest = max(earlier, key=lambda artifact: str(artifact.provenance.get("at")))
     changes = [name for name in spec.params if latest.params.get(name) != spec.params[name]]
     changes += [f"input {name}" for name in spec.inputs if latest.inputs.get(name) != spec.inputs[name]]
     changes += ["the code"] if latest.version != spec.version else []
-    return f"changed since {latest.key[:12]}: {', '.join(changes)}" if changes else "never made"
+    return f"changed since {latest.key[:12]}: {', '.join(changes)}" if changes else "never run"
 
 
 def short_gpu_name(name: str) -> str:

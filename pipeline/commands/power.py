@@ -128,9 +128,9 @@ def lift_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
         tasks_by_size.setdefault(sizes[dict(job.inputs)["heldout"]], {})[inline.from_spec(job.params["task"]).name] = None
     at_best = any(size.is_upper_bound for size in tasks_by_size)
     yield wrapped(
-        f"A lift that the held-out examples show in 4 of 5 repetitions at {100 * family.confidence:g} %, "
-        f"if base and tuned differ on {100 * DISCORDANCE:g} % of them"
-        + ('; "<=": at most so many, since not prepared yet, and the lift is then the least possible ("at best"):' if at_best else ":")
+        f"Minimum detectable lift (80 % power, alpha {1 - family.confidence:.3g}, base and fine-tuned differ on "
+        f"{100 * DISCORDANCE:g} % of the test examples)"
+        + ('; "<=": upper bound, not prepared yet, so the lift is a lower bound ("at best"):' if at_best else ":")
     )
     for size, names in sorted(tasks_by_size.items()):
         names_text = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
@@ -142,15 +142,15 @@ def lift_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
         effect = stats.planned_effect(min(tasks_by_size).examples, DISCORDANCE, 1 - family.level)
         first_effect = f"{100 * effect:.1f} points at best" if at_best else f"up to {100 * effect:.1f} points"
         yield wrapped(
-            f"that is for one claim alone; of at most {family.claims:,} claims of this recipe, corrected together, the first to be shown "
-            f"(p of {family.level:.2g}) needs {first_effect} on the smallest of these sets:"
+            f"For a single test. With Holm correction over up to {family.claims:,} tests (first p {family.level:.2g}): {first_effect} on "
+            f"the smallest of these sets."
         )
         yield needed_examples_line(1 - family.level)
 
 
 def needed_examples_line(confidence: float) -> str:
     needed = stats.needed_examples(SMALL_LIFT, DISCORDANCE, confidence)
-    return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  as many would be needed"
+    return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  examples needed"
 
 
 def non_inferiority_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
@@ -161,12 +161,12 @@ def non_inferiority_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Itera
         by_suite = by_margin.setdefault(comparison.params["margin"], {})
         heldout = [jobs[str(name)] for name in suites(comparison) if name.role == "heldout"]
         by_suite.update((job, sizes[job]) for job in heldout)
-    family_text = f", as the first of {family.claims:,} claims" if family.tests(family.claims) > 1 else ""
+    family_text = f", Holm-corrected over {family.claims:,} tests" if family.tests(family.claims) > 1 else ""
     for margin, suite_sizes in by_margin.items():
         if not suite_sizes:
             continue
         needed = needed_for_non_inferiority(margin, family.level)
-        yield wrapped(f"Examples that show another task to be no worse (margin {margin:g}) if not one answer changes{family_text}:")
+        yield wrapped(f"Non-inferiority on another task (margin {margin:g}) needs, if no answer changes{family_text}, at least")
         yield f"{needed:>8,} examples"
         if too_small := [size for size in suite_sizes.values() if size.examples < needed]:
             qualifier = "at least " if any(size.is_upper_bound for size in suite_sizes.values()) else ""
@@ -193,8 +193,8 @@ def out_of_reach(family: Family) -> tuple[str, str] | None:
     if not family.is_out_of_reach(count):
         return None
     return (
-        f"compare.resamples={family.resamples}: {count:,} of {family.claims:,} claims are tested by randomization, and their least p, "
-        f"{corrected(family, count)}: none of them can be shown.",
+        f"compare.resamples={family.resamples}: {count:,} of {family.claims:,} tests are by randomization, and their smallest p, "
+        f"{corrected(family, count)}: none of them can be significant.",
         f"Set compare.resamples={family.needed_resamples(count)} or more.",
     )
 
@@ -206,8 +206,8 @@ def resampling_warning(family: Family) -> Iterator[str]:
     elif family.is_out_of_reach(family.claims):
         unless = " before others are" if family.correction == "holm" else ""
         yield wrapped(
-            f"warning: compare.resamples={family.resamples}: the least p by randomization (grouped examples, several seeds or "
-            f"scores between 0 and 1), {corrected(family, family.claims)}: no claim tested so can be shown{unless}. "
+            f"warning: compare.resamples={family.resamples}: the smallest p by randomization (grouped examples, several seeds or "
+            f"scores between 0 and 1), {corrected(family, family.claims)}: no such test can be significant{unless}. "
             f"compare.resamples={family.needed_resamples(family.claims)} is enough."
         )
 

@@ -53,7 +53,7 @@ class RunLog:
             for line in (*self.results(job, artifact), self.times(artifact)):
                 self.out.print(Text(f"{INDENT}{line}", "dim"), soft_wrap=True)
         elif self.detail == "verbose":
-            self.out.print(Text(f"{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  have", "dim"))
+            self.out.print(Text(f"{number:>9} {job.stage:{stages.NAME_WIDTH}} {job.label}  cached", "dim"))
 
     def say(self, text: str) -> None:
         """A line that is of no job."""

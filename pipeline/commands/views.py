@@ -200,7 +200,7 @@ def verify_all(out: Console, store: Store) -> None:
             faults.append(f"cannot read {error.filename or folder}: {error.strerror}")
     if faults:
         whole = f"{len(faults)} of {len(folders)} artifacts are not as they were made:"
-        raise AlteredError("\n".join([whole, *faults]), "Delete these folders to make them again.")
+        raise AlteredError("\n".join([whole, *faults]), "Delete these folders and run the recipe again.")
     unhashed = f"; {older} of them are of an older version, whose manifests hold no hash of their facts" if older else ""
     out.print(f"{len(folders)} artifacts, every byte as it was made{unhashed}", soft_wrap=True)
 

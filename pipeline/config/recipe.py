@@ -69,7 +69,7 @@ class Recipe(Section):
     general: General = General()
     cost: Cost = Cost()
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
-    """Models behind OpenAI-compatible endpoints that answer the same held-out prompts."""
+    """Models behind OpenAI-compatible endpoints that answer the same test prompts."""
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}  # noqa: RUF012 (pydantic copies it)
     """Dotted keys with the values each takes; the product of all is run."""
 
@@ -84,7 +84,7 @@ class Recipe(Section):
             raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
         for arm in ("base", "tuned"):
             if self.compare.arms is not None and arm not in self.compare.arms:
-                raise ValueError(f"compare.arms: {arm} is missing, and every comparison is between base and tuned")
+                raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
         for key in ("references", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")

@@ -49,7 +49,7 @@ class Data(Section):
     """A JSON, JSONL, CSV, TSV or Parquet file (text also gzipped), or a pattern of several (`train-*.parquet`), from the current folder
     or the recipe's; with `hub` or `folder`, the name of a split."""
     heldout: Annotated[str, Field(validation_alias=AliasChoices(*HELDOUT_NAMES))]
-    """The same for the examples that base and tuned are compared on; also accepted as `test`, `validation` or `eval`."""
+    """The same for the test set, on which base and fine-tuned model are compared; may be written as `test`, `validation` or `eval`."""
     hub: str | None = None
     """Id of a data set on the Hugging Face hub, as `owner/name`."""
     folder: str | None = None
@@ -120,19 +120,19 @@ class Prepare(Section):
     """Which examples are drawn, by the seed. `prepare` and `plan` say how many of how many rows are used."""
 
     train_examples: PositiveInt | None = None
-    """Examples drawn from the train split, the dev part not counted; unset: all."""
+    """Training examples drawn from the train split, validation examples not counted; unset: all."""
     dev_examples: NonNegativeInt = 100
-    """Further examples of the train split, for the loss that picks the best adapter; of few rows a smaller share."""
+    """Further examples of the train split, for the validation loss that picks the best checkpoint; of few rows a smaller share."""
     heldout_examples: PositiveInt = 2000
-    """Examples drawn from the held-out split; all, if it has no more."""
+    """Test examples drawn from the test split; all, if it has no more."""
     max_tokens: PositiveInt = 512
-    """Longest prompt with its answer."""
+    """Maximum length of a prompt with its answer."""
     heldout_order: Literal["drawn", "first"] = "drawn"
-    """Draw the held-out examples by the seed, or take the first ones in the order of the source."""
+    """Draw the test examples by the seed, or take the first ones in the order of the source."""
     long_prompts: Literal["drop", "cut_left", "cut_field"] = "drop"
     """What happens to a prompt that is too long; `cut_field` shortens its passage or table, if the task has one. Answers are never cut."""
     near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8
-    """Jaccard similarity of 5-word shingles from which a training prompt counts as a copy of a held-out one; 1 finds equal prompts only."""
+    """Jaccard similarity of 5-word shingles from which a training prompt is a near-duplicate of a test prompt; 1: exact ones only."""
     max_bad_rows: Fraction = 0.1
     """Abort if more than this share of the rows is unusable."""
     seed: Seed = 0
@@ -158,24 +158,24 @@ class Finetune(Section):
     """Weight-decomposed LoRA; slower."""
     dropout: Fraction = 0.0
     targets: Literal["all-linear", "qv"] | Annotated[tuple[str, ...], NonEmpty] = "all-linear"
-    """Names of the linear modules that get an adapter; `qv`: the query and value projections."""
+    """LoRA target modules: all linear ones, `qv` (query and value projections), or a list of module names."""
     learning_rate: PositiveFloat = 2e-4
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Fraction = 0.03
-    """Share of the steps over which the learning rate rises from zero; a run of up to three steps has no warm-up."""
+    """Warm-up ratio: the share of the steps over which the learning rate rises from zero. A run of up to three steps has none."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: PositiveFloat = 1.0
     batch_examples: PositiveInt = 16
-    """Examples in one optimizer step, whatever the micro-batch."""
+    """Effective batch size: examples in one optimizer step, whatever the micro-batch."""
     packing: bool = False
-    """Pack examples end to end instead of padding them. Gradients are equal up to rounding and dropout."""
+    """Sequence packing instead of padding (block-diagonal attention). Gradients are equal up to rounding and dropout."""
     epochs: PositiveInt = 1
     max_steps: PositiveInt | None = None
     """Optimizer steps, if fewer than the epochs give."""
     dev_every: PositiveInt = 50
-    """Optimizer steps between two evaluations of the dev loss."""
+    """Optimizer steps between two evaluations of the validation loss."""
     keep: Literal["best", "last"] = "best"
-    """Which adapter is kept: lowest dev loss, or the final one."""
+    """Which checkpoint becomes the adapter: that of the lowest validation loss, or the last one."""
     seeds: Annotated[tuple[Seed, ...], NonEmpty] = (0,)
     """Replicates: one adapter each; the comparison resamples over them."""
 
@@ -229,38 +229,38 @@ class Compare(Section):
     liveness: bool = True
     """Refuse to score an adapter that changes nothing. Off only to compare a model with itself."""
     arms: Annotated[tuple[Arm, ...] | None, Field(strict=False)] = None
-    """What is scored on the same held-out examples; unset: base, base_fewshot, base_constrained, tuned, as far as a task can have them."""
+    """Arms scored on the same test examples; unset: the arms marked as default in the table above, as far as a task can have them."""
     shots: PositiveInt = 5
-    """Training examples in the prompt of base_fewshot; fewer where they do not fit."""
+    """Few-shot examples in each prompt of `base_fewshot`; fewer where they do not fit."""
     shots_seed: Seed = 0
     """Of the choice of these examples."""
     unrelated: Name | None = None
     """The task whose adapter is the placebo of the arm `unrelated`, none that is compared; unset: the next one, or an embedded one."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    """A score that is lower by less than this is not worse: for other tasks, and for the smallest size of a sweep that is enough."""
+    """Non-inferiority margin on scores: a drop below it is no regression on another task; a sweep size is enough within it."""
     relevance_examples: NonNegativeInt = 200
-    """Examples whose answers are scored after their own prompt, after another one and alone; 0: not measured."""
+    """Examples for the prompt-relevance measure; 0: not measured."""
     speed_prompts: NonNegativeInt = 16
-    """Prompts answered one at a time to measure speed; 0: not measured."""
+    """Requests, one at a time, for the latency measure; 0: not measured."""
 
 
 class General(Section):
-    """Regressions: tuned against base on other tasks, which it was not trained for."""
+    """Regressions: fine-tuned against base on other tasks."""
 
     suites: Annotated[tuple[Name, ...] | None, Field(strict=False)] = None
     """`paragraphs` (plain English that is shipped) and tasks, zero-shot; unset: paragraphs and up to two other tasks of the recipe, else
     embedded ones; empty: nothing is measured."""
     examples: PositiveInt = 400
-    """Held-out examples of each task; with fewer, a margin of 0.02 can hardly be shown to hold even where no answer changes."""
+    """Test examples of each task; with fewer, a margin of 0.02 can hardly be shown to hold even where no answer changes."""
     loss_margin: PositiveFloat = 0.05
-    """A loss on the paragraphs that is higher by less than this, in nats per token, is not worse."""
+    """Non-inferiority margin on the loss of the paragraphs, in nats/token."""
 
 
 class Cost(Section):
-    """What it costs, for the account of costs; nothing here changes a run."""
+    """Prices, for the cost section of the report; nothing here changes a run."""
 
     gpu_hour: Annotated[float, Field(ge=0)] | None = None
-    """US dollars for an hour of the machine that trains and answers."""
+    """US dollars per hour of the machine that trains and answers."""
 
 
 class Price(Section):
@@ -282,7 +282,7 @@ class Reference(Section):
     key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; empty: none is sent."""
     price: Annotated[Price | None, Field(strict=False)] = None
-    """US dollars for a million tokens, for the account of costs: `{input: 2.5, output: 10}`."""
+    """US dollars per million tokens, for the cost section of the report: `{input: 2.5, output: 10}`."""
     concurrency: PositiveInt = 8
     """Requests at a time."""
     max_new_tokens: PositiveInt | None = None

@@ -127,7 +127,7 @@ def stop_in_target(split: PreparedSplit) -> DataWarning | None:
 
     rows = [row for row in split.rows if is_cut(row)]
     inside = [stop for stop in split.task.stop if any(stop in row.example.target for row in rows)]
-    problem = f"targets hold a stop string ({', '.join(map(json.dumps, inside))}), so a right answer is cut off"
+    problem = f"targets hold a stop string ({', '.join(map(json.dumps, inside))}), so a right answer is truncated"
     return split.warning("stop string in target", rows, problem, "Take it out of the task's stop.")
 
 
@@ -162,7 +162,7 @@ def label_without_rows(split: PreparedSplit) -> DataWarning | None:
     times = Counter(example.target for example in split.heldout)
     affected = sum(times[label] for label in missing)
     problem = f"{len(missing)} of {len(labels)} labels occur in no row of this split: {listed(missing)}"
-    problem += f"; {affected} held-out examples have them" if affected else ""
+    problem += f"; {affected} test examples have them" if affected else ""
     remedy = "Numbers count from 0: if those of the file count from 1, put a name for 0 first." if numbered else "Look at the source."
     return DataWarning(check="label without rows", count=len(missing), total=len(labels), first=missing[0], problem=problem, remedy=remedy)
 
@@ -176,7 +176,7 @@ def target_never_trained(split: PreparedSplit) -> DataWarning | None:
     if not unseen:
         return None
     names = listed(list(dict.fromkeys(example.target for example in unseen)))
-    problem = f"{len(unseen)} of {len(split.heldout)} held-out targets occur in no training row: {names}"
+    problem = f"{len(unseen)} of {len(split.heldout)} test targets occur in no training row: {names}"
     remedy = "Take training rows in that have them."
     return DataWarning(
         check="target never trained", count=len(unseen), total=len(split.heldout), first=unseen[0].id, problem=problem, remedy=remedy
@@ -211,8 +211,8 @@ def target_read_otherwise(split: PreparedSplit) -> DataWarning | None:
     first = rows[0].example if rows else None
     example = f"{shorten(first.target)!r} as {number_of(split, rows[0])!r}" if first else ""
     reader = "mae_similarity" if split.definition and answer != split.definition.answer else f"answer: {answer}"
-    problem = f"targets are read as a part of themselves by {reader}, such as {example}"
-    return split.warning("target read otherwise", rows, problem, "Only what is read is scored: change the task's answer, or its target.")
+    problem = f"targets are parsed only in part by {reader}, such as {example}"
+    return split.warning("target read otherwise", rows, problem, "Only the parsed part is scored: change the task's answer or target.")
 
 
 def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
@@ -230,7 +230,7 @@ def targets_read_alike(split: PreparedSplit) -> DataWarning | None:
         return None
     read, groups = next(iter(alike.items()))
     pair = " and ".join(repr(shorten(group[0].example.target)) for group in list(groups.values())[:2])
-    problem = f"targets say different things and are read as one number, such as {pair}, both as {read!r}: each is right for the other"
+    problem = f"targets say different things and are parsed as one number, such as {pair}, both as {read!r}: each is right for the other"
     return split.warning("targets read alike", rows, problem, "Take answer: text or first_line, or put the number alone into the target.")
 
 

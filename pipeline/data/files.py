@@ -107,7 +107,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         problem = f"{path} is not a complete gzip file: {str(error).rstrip('.')}."
-        raise DataError(problem, "It may have been cut off or renamed; copy or compress it again.") from None
+        raise DataError(problem, "It may be truncated or renamed; copy or compress it again.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions and its disk.") from None
 
@@ -191,7 +191,7 @@ def listed_rows(path: Path) -> Iterator[Row | BadRow]:
     try:
         entries = DECODER.decode(text.strip())
     except (ValueError, RecursionError) as error:
-        remedy = "Mend it there; it may have been cut off." if text.rstrip().endswith("]") else "Copy or download it again."
+        remedy = "Mend it there; it may be truncated." if text.rstrip().endswith("]") else "Copy or download it again."
         raise DataError(f"{path} begins as a JSON list, and is none: {error}.", remedy) from None
     for entry in entries:
         written = json.dumps(entry, ensure_ascii=False)
@@ -314,7 +314,7 @@ def open_parquet(path: Path, name: str, used: Collection[str]) -> Split:
 
     def fault(error: Exception) -> DataError:
         return DataError(
-            f"{path} is not a complete Parquet file: {first_line(error)}", "It may have been cut off or renamed; copy or write it again."
+            f"{path} is not a complete Parquet file: {first_line(error)}", "It may be truncated or renamed; copy or write it again."
         )
 
     try:

@@ -272,7 +272,7 @@ def empty_problems(entry: InlineTask) -> list[str]:
     cause = f"the defaults of {entry.target} make empty targets"
     able = ", ".join(metrics.TAKES_EMPTY)
     unable = [name for name in entry.metrics if name in metrics.inline_names() and name not in metrics.TAKES_EMPTY]
-    problems = [f"metrics: {name} cannot tell an empty target right, and {cause}. Take {able}." for name in unable]
+    problems = [f"metrics: {name} cannot score an empty target as right, and {cause}. Take {able}." for name in unable]
     if entry.choices or entry.answer in ("choice", "json"):
         kind = f"answer: {entry.answer}" if entry.answer in ("choice", "json") else "choices"
         default = "{}" if entry.answer == "json" else "none"
@@ -361,7 +361,7 @@ def data_problems(data: Data) -> list[str]:
     if not data.hub and (data.config or data.revision):
         problems.append("data: config and revision belong to a hub data set. Leave them out, or add hub: owner/name.")
     if data.hub and is_known(data.hub):
-        problems.append(f"data.hub is {data.hub!r}, which looks like a file. Name files in data.train and data.heldout, without hub.")
+        problems.append(f"data.hub is {data.hub!r}, which looks like a file. Name files in data.train and data.test, without hub.")
     if data.train == data.heldout:
-        problems.append(f"data.train and data.heldout are both {data.train!r}. What is compared on must not be what was trained on.")
+        problems.append(f"data.train and data.test are both {data.train!r}. The test set must not be the training data.")
     return problems

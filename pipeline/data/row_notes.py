@@ -6,6 +6,7 @@ from typing import TypedDict
 from pipeline.config.schema import InlineTask
 from pipeline.data import inline, row_formats
 from pipeline.data.files import BadRow
+from pipeline.data.rows_used import SPLIT_NAMES
 from pipeline.data.task import Row
 from pipeline.data.templates import Field, Template, is_blank
 from pipeline.errors import DataError
@@ -94,6 +95,7 @@ class RowNotes:
 
 
 def print_notes(split: str, notes: list[RowNote]) -> None:
+    name = SPLIT_NAMES.get(split, split)
     for note in notes:
         warning = "warning: " if note["kind"] == "other turns" else ""
-        say(f"  {split}: {warning}{note['sentence']}")
+        say(f"  {name}: {warning}{note['sentence']}")

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+SPLIT_NAMES = {"heldout": "test"}
+"""What a user reads for a split, where that is another word."""
+
 
 def used(facts: Mapping[str, Any]) -> str:
     """`2,000 of 6,000 rows, and 100 for validation`."""
@@ -13,12 +16,15 @@ def used(facts: Mapping[str, Any]) -> str:
 def left_out(facts: Mapping[str, Any]) -> dict[str, int]:
     """How many rows are not used, by reason; the rows that the recipe does not ask for come last."""
     counts = {reason: count for reason, count in facts["dropped"].items() if count}
-    copies = {"equal to held-out ones": facts.get("overlap_exact", 0), "nearly equal to held-out ones": facts.get("overlap_near", 0)}
-    others = {**copies, "not asked for": facts.get("surplus", 0)}
+    copies = {
+        "exact duplicates of test prompts": facts.get("overlap_exact", 0),
+        "near-duplicates of test prompts": facts.get("overlap_near", 0),
+    }
+    others = {**copies, "not requested": facts.get("surplus", 0)}
     return counts | {reason: count for reason, count in others.items() if count}
 
 
 def sentence(facts: Mapping[str, Any]) -> str:
-    """`using 2,000 of 6,000 rows, and 100 for validation; left out: 12 too long, 3,888 not asked for`."""
+    """`using 2,000 of 6,000 rows, and 100 for validation; left out: 12 too long, 3,888 not requested`."""
     counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out(facts).items())
     return f"using {used(facts)}{f'; left out: {counts}' if counts else ''}"

@@ -147,7 +147,7 @@ def local_file(source: Source) -> Path:
         return file_of_split(Path(source.folder).expanduser(), source.split, other)
     path = Path(source.path or "").expanduser()
     if path.is_dir():
-        remedy = f"Write folder: {path} under data, and the names of two of its splits as train and heldout."
+        remedy = f"Write folder: {path} under data, and the names of two of its splits as train and test."
         raise DataError(f"{path} is a folder, not a file.", remedy)
     if not is_known(path.name):
         raise DataError(f"{path} is not a supported file type.", f"Known: {KNOWN_KINDS}.")

@@ -54,7 +54,7 @@ class Backend(Protocol):
 
     def examine_adapter(self, folder: Path, prompts: Sequence[Ids]) -> LivenessMeasures:
         """The measures that the liveness gate judges the loaded adapter by; see liveness.examine. Required for jobs with an adapter."""
-        raise NotImplementedError(f"{type(self).__name__} cannot tell whether an adapter is alive")
+        raise NotImplementedError(f"{type(self).__name__} cannot check whether an adapter has an effect")
 
     def facts(self) -> dict[str, Any]:
         """What a manifest records about how the model ran."""

@@ -7,8 +7,8 @@ as of two independent samples, covers zero. What to make of that:
   is printed after the word, and no smaller difference could have been detected.
 - Both sides score mostly the same rows, so their errors go together and the true interval of the difference is narrower than
   the one used here. The paper's answers are not published, so nobody can pair them.
-- Only the draw of the examples is in the interval. A tuned figure also varies from one training run to the next; the paper
-  has one run per cell, and this spread is unknown. So "higher" and "lower" of a tuned figure or a lift do not say why.
+- Only the draw of the examples is in the interval. A fine-tuned figure also varies from one training run to the next; the paper
+  has one run per cell, and this spread is unknown. So "higher" and "lower" of a fine-tuned figure or a lift do not say why.
 """
 
 import math
@@ -42,7 +42,7 @@ class OurFigure:
     zero_one: bool = False
     """Whether an example scores 0 or 1 and nothing between."""
     deviations: tuple[float, ...] = ()
-    """Standard deviation of the scores of our examples, for metrics that are not 0/1: one for a score, base and tuned for a lift."""
+    """Standard deviation of the scores of our examples, for metrics that are not 0/1: one for a score, base and fine-tuned for a lift."""
     error: float | None = None
     """Standard error from our bootstrap: needed for a lift, taken instead of the deviation for a score that is not 0/1."""
     other_differences: tuple[str, ...] = ()

@@ -143,8 +143,8 @@ def lifts() -> list[Headline]:
         Headline("  none below 0", points(fmean(floored)), "+38.7", "negative lifts as 0: the paper's Table 4"),
         Headline("  median lift", points(median(all_lifts)), "", f"median of the {len(all_lifts)} lifts"),
         Headline("  median task", points(median(task_means)), "", f"median of the {len(task_means)} task means: near 34"),
-        Headline("tuned beats base", str(sum(lift > 0 for lift in all_lifts)), "301", f"of {len(all_lifts)}; the lift is above 0"),
-        Headline("  tuned is worse", str(sum(lift < 0 for lift in all_lifts)), "", f"of {len(all_lifts)}; the lift is below 0"),
+        Headline("fine-tuned > base", str(sum(lift > 0 for lift in all_lifts)), "301", f"of {len(all_lifts)}; the lift is above 0"),
+        Headline("  fine-tuned < base", str(sum(lift < 0 for lift in all_lifts)), "", f"of {len(all_lifts)}; the lift is below 0"),
     ]
 
 
@@ -157,13 +157,18 @@ def against_gpt4() -> list[Headline]:
     led_by_gpt35 = [task.task for task in tasks if task.gpt35 > max(task.best_tuned, task.gpt4)]
     ties = sum(gap == 0 for gap in gaps)
     return [
-        Headline("best tuned - GPT-4", points(fmean(best)), "+10", f"the best base of each task: {scores}"),
-        Headline("  mean tuned - GPT-4", points(fmean(gaps)), "", f"mean of all {len(gaps)} tuned scores"),
-        Headline("  none below base", points(floored), "+2.7", "max(base, tuned): the paper's Table 4"),
-        Headline("tuned beats GPT-4", str(sum(gap > 0 for gap in gaps)), "224", f"of {len(gaps)}, strictly; {ties} ties more"),
+        Headline("best over GPT-4", points(fmean(best)), "+10", f"the best base of each task: {scores}"),
+        Headline("  mean over GPT-4", points(fmean(gaps)), "", f"mean of all {len(gaps)} fine-tuned scores"),
+        Headline("  none below base", points(floored), "+2.7", "max(base, fine-tuned): the paper's Table 4"),
+        Headline("fine-tuned > GPT-4", str(sum(gap > 0 for gap in gaps)), "224", f"of {len(gaps)}, strictly; {ties} ties more"),
         Headline("GPT-4 ahead of all", str(sum(gap < 0 for gap in best)), "6", f"of {len(tasks)} tasks"),
         Headline("GPT-3.5 ahead of all", str(len(led_by_gpt35)), "0", f"of {len(tasks)} tasks: {', '.join(led_by_gpt35)}"),
-        Headline("best tuned ahead", str(sum(gap > 0 for gap in best)), "", f"of {len(tasks)} tasks; {sum(gap == 0 for gap in best)} tie"),
+        Headline(
+            "best > GPT-4",
+            str(sum(gap > 0 for gap in best)),
+            "",
+            f"of {len(tasks)} tasks; {sum(gap == 0 for gap in best)} tie",
+        ),
     ]
 
 
@@ -179,7 +184,7 @@ def by_kind() -> list[Headline]:
             "plain bases",
             paper_digits(plain_tuned),
             ".683",
-            f"max(base, tuned), mean of {len(AUTO_COMPLETE)}; before: {paper_digits(plain_base)}",
+            f"max(base, fine-tuned), mean of {len(AUTO_COMPLETE)}; before: {paper_digits(plain_base)}",
         ),
         Headline(
             "instructed bases",
@@ -191,7 +196,7 @@ def by_kind() -> list[Headline]:
 
 
 def mean_over(models: Collection[str]) -> tuple[float, float]:
-    """Mean base and mean max(base, tuned)."""
+    """Mean base and mean max(base, fine-tuned)."""
     cells = [(base, max(base, cell.score)) for cell, base, _ in all_scores() if cell.model in models]
     return fmean(base for base, _ in cells), fmean(tuned for _, tuned in cells)
 

@@ -15,6 +15,8 @@ from pipeline.lora_land.published import PublishedScore
 METRICS = {"humaneval": "pass@1", "accuracy": "acc."}
 MODEL_WIDTH = 19
 """Width of the longest model name in the table of tasks."""
+NAMES = {"tuned": "fine-tuned"}
+"""What a user reads for an arm, where that is another word."""
 ROWS_NOTE = (
     "n: rows scored; ? inferred: the published code takes the first 1,000 of a split (customer_support: from its scores). "
     "acc. is accuracy, rouge ROUGE-L, mae 1 - distance / 5, all by the paper's loose rules."
@@ -41,7 +43,7 @@ def show(out: Console, name: str | None) -> None:
 def show_all(out: Console) -> None:
     title(out, f"LoRA Land: 31 tasks, ten bases ({published.SOURCE})")
     figures = [headlines.of_task(task) for task in published.tasks()]
-    table = grid("task", "metric", numbers=("n", "GPT\n-3.5", "GPT\n-4", "best\nbase", "best\ntuned"))
+    table = grid("task", "metric", numbers=("n", "GPT\n-3.5", "GPT\n-4", "best\nbase", "best\nfine-\ntuned"))
     table.add_column("by")
     table.add_column("mean\nlift", justify="right")
     for row in figures:
@@ -65,7 +67,7 @@ def overview(row: TaskFigures) -> list[str]:
 
 def show_bases(out: Console) -> None:
     title(out, "The ten bases, means over 31 tasks")
-    table = grid("base", numbers=("base", "tuned", "lift", "lift,\nnone < 0", "over\nGPT-4", "> base", "> GPT-4", "best of\na task"))
+    table = grid("base", numbers=("base", "fine-\ntuned", "lift", "lift,\nnone < 0", "over\nGPT-4", "> base", "> GPT-4", "best of\na task"))
     for model in published.models():
         row = headlines.of_model(model)
         figures = [paper_digits(row.base), paper_digits(row.tuned), *map(points, (row.lift, row.lift_floored, row.over_gpt4))]
@@ -82,18 +84,18 @@ def show_headlines(out: Console) -> None:
         table.add_row(Text(row.name), row.ours, row.claim, Text(row.how))
     out.print(table)
     gaps = ", ".join(f"{category} {points(gap)}" for category, gap in headlines.categories().items())
-    say(out, f"Best tuned - GPT-4 by category: {gaps} points.")
+    say(out, f"Best fine-tuned - GPT-4 by category: {gaps} points.")
 
 
 def show_marks(out: Console) -> None:
     marks = published.all_constant_marks()
     tuned = sum(arm == "tuned" for _, arm, _ in marks)
-    title(out, f"Learned nothing: {tuned} tuned and {len(marks) - tuned} base scores are those of a constant answer")
+    title(out, f"At constant-answer baseline: {tuned} fine-tuned and {len(marks) - tuned} base scores are those of a constant answer")
     groups: dict[tuple[str, str, str, float], list[str]] = {}
     for cell, arm, constant in marks:
         groups.setdefault((cell.task, arm, constant.answer, constant.score), []).append(cell.model)
     for (task, arm_name, answer, score), models in groups.items():
-        say(out, f"{task}, {arm_name}, {paper_digits(score)} (always {answer}): {', '.join(models)}")
+        say(out, f"{task}, {NAMES.get(arm_name, arm_name)}, {paper_digits(score)} (always {answer}): {', '.join(models)}")
     tasks_with_constants = sum(bool(published.constants(task)) for task in published.tasks())
     say(out, f"Constant answers are known for {tasks_with_constants} of {len(published.tasks())} tasks; elsewhere nothing can be said.")
 
@@ -103,8 +105,8 @@ def show_task(out: Console, task: str) -> None:
     first = next(iter(cells.values()))
     title(out, f"{task}: {first.metric}, {first.category} ({published.SOURCE})")
     gpt4 = published.gpt(task)[1]
-    table = grid("model", numbers=("base", "tuned", "lift", "over GPT-4"))
-    table.add_column("learned nothing")
+    table = grid("model", numbers=("base", "fine-tuned", "lift", "over GPT-4"))
+    table.add_column("at constant-answer baseline")
     for cell in cells.values():
         gap = "" if cell.model == published.GPT[1] else points(cell.score - gpt4)
         table.add_row(cell.model, *arms(cell), gap, Text(marks_of(cell)), end_section=cell.model == published.models()[-1])
@@ -121,8 +123,8 @@ def show_model(out: Console, model: str) -> None:
     title(out, f"{model} ({published.SOURCE})")
     if model in published.GPT:
         return show_gpt(out, model)
-    table = grid("task", "metric", numbers=("n", "base", "tuned", "lift", "GPT-4"))
-    table.add_column("learned nothing")
+    table = grid("task", "metric", numbers=("n", "base", "fine-tuned", "lift", "GPT-4"))
+    table.add_column("at constant-answer baseline")
     for task in published.tasks():
         cell = published.cell(task, model)
         gpt4 = paper_digits(published.gpt(task)[1])
@@ -138,7 +140,7 @@ def show_model(out: Console, model: str) -> None:
 
 def show_gpt(out: Console, model: str) -> None:
     """Scores of a GPT model, which nobody tuned, next to the best tuned base."""
-    table = grid("task", "metric", numbers=("n", "score", "best tuned"))
+    table = grid("task", "metric", numbers=("n", "score", "best fine-tuned"))
     for task in published.tasks():
         cell = published.cell(task, model)
         best = headlines.of_task(task).best_tuned
@@ -155,7 +157,7 @@ def arms(cell: PublishedScore) -> tuple[str, str, str]:
 
 
 def marks_of(cell: PublishedScore) -> str:
-    return ", ".join(f"{arm} ({constant.answer})" for arm, constant in published.constant_marks(cell).items())
+    return ", ".join(f"{NAMES.get(arm, arm)} ({constant.answer})" for arm, constant in published.constant_marks(cell).items())
 
 
 def rows(task: str) -> str:
@@ -168,7 +170,7 @@ def constants_of(task: str) -> str:
     if not answers:
         return "What a constant answer scores on these rows is not known."
     scores = ", ".join(f"{constant.answer} {paper_digits(constant.score)}" for constant in answers)
-    return f"A constant answer scores: {scores}. A score that equals one of them has learned nothing."
+    return f"A constant answer scores: {scores}. A score that equals one of them is at the constant-answer baseline."
 
 
 def mean(values: Iterable[float]) -> float:

@@ -14,7 +14,7 @@ class ComparisonRow(Comparison):
     """A comparison with its verdict."""
 
     p_adjusted: float | None
-    """Over all claims; null for metrics that are not primary."""
+    """Over all confirmatory tests; null for metrics that are not primary."""
     verdict: Verdict | Literal[""]
     """Empty for metrics that are not primary."""
 
@@ -33,11 +33,11 @@ class PromptAdditions(TypedDict):
     """In words."""
     prompts: int
     shots: NotRequired[int]
-    """Few-shot examples that were requested."""
+    """Few-shot examples requested."""
     fewest: NotRequired[int]
-    """Few-shot examples in the prompt with the fewest."""
+    """The smallest number of few-shot examples in a prompt."""
     most: NotRequired[int]
-    """Few-shot examples in the prompt with the most."""
+    """The largest number of few-shot examples in a prompt."""
     shrunk: NotRequired[int]
     """Prompts that hold fewer than were requested."""
     separator: NotRequired[str | None]
@@ -58,9 +58,9 @@ class MeasuredArm(PartialInterval):
     over_base: Lift | None
     """This arm minus base; null for base."""
     tuned_over: Lift | None
-    """Tuned minus this arm; null for tuned."""
+    """Fine-tuned minus this arm; null for fine-tuned."""
     metrics: list[MetricScore]
-    """By the other metrics; those of sampled answers have base and tuned alone."""
+    """By the other metrics; those of sampled answers have base and fine-tuned alone."""
     counts: AnswerCounts | None
     lenient: float | None
     """Share of examples whose target occurs anywhere in the text; null for tasks that run programs."""
@@ -89,20 +89,20 @@ class AbsentArm(TypedDict):
 
 
 class ConstantAnswer(TypedDict):
-    """The score of a constant answer: the arm `constant` where the recipe has it, else the best on the held-out targets."""
+    """The score of a constant answer: the arm `constant` where the recipe has it, else the best on the test targets."""
 
     answer: str | None
     """Null for the arm, whose answer comes from the training part."""
     score: float
     tuned_over: Lift | None
-    """Tuned over it; null unless the recipe has the arm. If null, the advice compares its score with the interval of an arm's own score."""
+    """Fine-tuned over it; null unless the recipe has the arm. If null, the advice compares its score with the interval of the arm's own."""
 
 
 class Account(TypedDict):
     """Cost of training and inference by measured speeds and given prices."""
 
     gpu_hour: float | None
-    """US dollars for an hour of the machine, as the recipe has it."""
+    """US dollars for an hour of this machine, as the recipe has it."""
     training: TrainingCost
     arms: dict[str, ArmCost]
     break_even: list[BreakEvenRow]
@@ -123,7 +123,7 @@ class Headline(PartialInterval):
     baseline_score: float
     tuned: float
     effect: float
-    """Tuned minus the best baseline."""
+    """Fine-tuned minus the best baseline."""
     p_adjusted: float | None
 
 
@@ -161,7 +161,7 @@ class Run(TypedDict):
 
 
 class ExamplesRow(TypedDict):
-    """How the held-out examples of a cell changed by the primary metric."""
+    """How the test examples of a cell changed by the primary metric."""
 
     n: int
     zero_one: bool
@@ -173,7 +173,7 @@ class ExamplesRow(TypedDict):
     runs: list[Run] | None
     """One per seed; null where the metric is not the mean of its examples' scores."""
     others: list[str]
-    """Arms besides base and tuned."""
+    """Arms besides base and fine-tuned."""
     file: str | None
     """Id under which the page carries the examples; null where it does not."""
     folder: str

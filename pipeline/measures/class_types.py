@@ -63,7 +63,7 @@ class ClassResults(TypedDict):
     n: int
     """Test examples."""
     arms: list[str]
-    """base, the best baseline if it is another one, tuned."""
+    """`base`, the best baseline if it is another one, `tuned`."""
     classes: list[ClassRow]
     """The class with the lowest F1 of the fine-tuned model first."""
     macro_f1: dict[str, float]

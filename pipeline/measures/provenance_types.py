@@ -6,7 +6,7 @@ from pipeline.data.row_notes import RowNote
 
 
 class Curve(TypedDict):
-    """Loss in nats per token by optimizer step."""
+    """Loss in nats/token by optimizer step."""
 
     every: int
     """Number of steps that a point of `train` averages."""
@@ -25,7 +25,7 @@ class AdapterRow(TypedDict):
     kept_step: int | None
     """The step whose weights it has."""
     dev_loss: float | None
-    """At that step; null without a dev set."""
+    """At that step; null without a validation set."""
     target_tokens: int | None
     tokens_per_second: float | None
     seconds: float
@@ -42,7 +42,7 @@ class DroppedRows(TypedDict):
 
 
 class OverlapPair(TypedDict):
-    """A training prompt that was left out, and the held-out one that it resembles."""
+    """A training prompt that was left out, and the test one that it resembles."""
 
     train: str
     heldout: str
@@ -51,7 +51,7 @@ class OverlapPair(TypedDict):
 
 
 class Overlap(TypedDict):
-    """Training prompts that were left out since they resemble held-out ones."""
+    """Training prompts that were left out since they resemble test ones."""
 
     exact: int
     near: int
@@ -68,9 +68,9 @@ class DataSetRow(TypedDict):
     split: Literal["test", "training"]
     examples: int
     dev: int
-    """Examples of the dev set."""
+    """Examples of the validation set."""
     wanted: int | None
-    """Examples that the recipe asks for, with those for dev."""
+    """Examples that the recipe asks for, with those for validation."""
     cut: int | None
     """Examples whose prompt was shortened."""
     dropped: dict[str, DroppedRows]
@@ -78,7 +78,7 @@ class DataSetRow(TypedDict):
     notes: list[RowNote]
     """Rows that are used, but not as most are."""
     overlap: Overlap | None
-    """Null for held-out sets."""
+    """Null for test sets."""
     cells: list[str]
     """Cells that use it."""
 

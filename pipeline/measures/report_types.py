@@ -36,7 +36,7 @@ StatementKind = Literal[
 
 
 class ClaimRow(TypedDict):
-    """One confirmatory claim."""
+    """One confirmatory test."""
 
     id: str
     """`<cell>.lift`, `<cell>.training-effect` or `<cell>.non-inferiority.<suite>`."""
@@ -45,11 +45,11 @@ class ClaimRow(TypedDict):
     task: str
     label: str
     kind: ClaimKind
-    """Tuned over base, tuned over the best baseline, or tuned not worse than base on an other-task suite."""
+    """Fine-tuned over base, fine-tuned over the best baseline, or fine-tuned not worse than base on an other-task suite."""
     subject: str
     """The metric, or the other-task suite."""
     against: str
-    """The arm that tuned is compared with."""
+    """The arm that fine-tuned is compared with."""
     metric: str | None
     """What both are scored by; null where losses are compared."""
     unit: ClaimUnit
@@ -64,11 +64,11 @@ class ClaimRow(TypedDict):
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None
-    """Over the whole family."""
+    """Over all confirmatory tests."""
     verdict: Verdict | None
     """On other tasks `no regression` is a drop shown to be below the margin, `regressed` one shown to exceed it."""
     sentence: str
-    """The claim in one sentence."""
+    """The test in one sentence."""
 
 
 class SentenceRow(TypedDict):
@@ -90,7 +90,7 @@ class AdviceRow(TypedDict):
     cell: str
     label: str
     use: str
-    """`tuned`, the name of the best baseline (do not use the fine-tune), `inconclusive`, or `no verdict`."""
+    """`tuned`, the name of the best baseline (do not use the fine-tuned model), `inconclusive`, or `no verdict`."""
     verdict: Verdict
     """Of the training effect, or of the lift where no other baseline was tested."""
     sentences: list[SentenceRow]
@@ -110,20 +110,20 @@ class RuleRow(PartialInterval):
     """The arm or suite that it compares with."""
     unit: Unit
     side: Side
-    """Whether the figure speaks for the fine-tune above or below its threshold."""
+    """Whether the figure speaks for the fine-tuned model above or below its threshold."""
     value: float | None
     threshold: float | None
     verdict: Verdict
     evidence: str
     """Anchor of its row on the page."""
     p: float | None
-    """Of claims."""
+    """Of confirmatory tests."""
     p_adjusted: float | None
-    """Of claims."""
+    """Of confirmatory tests."""
     reason: Reason | None
     """Why a break-even has no value; else null."""
     confirmatory: bool
-    """Whether it is one of the claims."""
+    """Whether it is a confirmatory test."""
 
 
 class SummarySentence(TypedDict):
@@ -131,7 +131,7 @@ class SummarySentence(TypedDict):
 
     text: str
     evidence: list[str]
-    """An anchor for each task or claim that the sentence speaks of."""
+    """An anchor for each task or test that the sentence speaks of."""
     spans: list[list[int]]
     """For each of them the span of its words in `text`: the first character and the one after the last."""
 
@@ -176,7 +176,7 @@ class PublishedRow(TypedDict):
     interval: list[float]
     """Low and high of our lift."""
     figures: dict[str, PublishedFigure]
-    """Of base, tuned and lift."""
+    """Of base, fine-tuned and lift."""
     strict: StrictScores
     gpt35: float | None
     gpt4: float | None
@@ -184,10 +184,10 @@ class PublishedRow(TypedDict):
     paper_rows: str
     """Which rows the paper scored."""
     constant: ConstantScore | None
-    """The best constant answer on our rows."""
+    """The constant-answer baseline on our rows."""
     paper_constant: PublishedConstant | None
     marks: dict[str, str]
-    """By arm that learned nothing, the constant answer that scores the same."""
+    """By arm that is at the constant-answer baseline, the constant answer that scores the same."""
     paper_marks: dict[str, str]
     differs: list[str]
     """How our task differs from the paper's."""
@@ -197,7 +197,7 @@ class PublishedRow(TypedDict):
 
 
 class ReferenceRow(TypedDict):
-    """A cell's score by a model behind an endpoint, one per metric; low, high are those of tuned over it."""
+    """A cell's score by a model behind an endpoint, one per metric; low, high are those of fine-tuned over it."""
 
     cell: str
     task: str
@@ -265,7 +265,7 @@ class Conclusions(TypedDict):
     """What the report concludes from its cells."""
 
     claims: list[ClaimRow]
-    """The confirmatory family."""
+    """The confirmatory tests."""
     advice: list[AdviceRow]
     """What to use for every cell."""
     rules: list[RuleRow]
@@ -307,7 +307,7 @@ class Report(Conclusions):
     correction: Correction
     """Of the p-values."""
     family: int
-    """Claims that are corrected together."""
+    """Confirmatory tests that are corrected together."""
     verdicts: dict[str, int]
     """By verdict, how many cells got it."""
     warnings: list[str]

@@ -59,5 +59,5 @@ def require_alive(row: LivenessMeasures, arm: str) -> None:
     if row["largest_logit_difference"] == 0.0:
         signs.append(f"the logits of {row['probes']} probes are those of the base")
     raise ComparisonError(
-        f"{arm}: the adapter is dead: {'; '.join(signs)}", "Nothing was scored. Look at its training curve, then fine-tune again."
+        f"{arm}: the adapter has no effect: {'; '.join(signs)}", "Stopped before scoring. Check the training curve and retrain."
     )

@@ -84,7 +84,9 @@ def load_fault(folder: Path, device: Any, error: Exception) -> UserError:
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in message:
         return MachineError(f"{folder} does not fit into the memory of {device}", "Take a smaller base or a larger device.")
     if isinstance(error, SafetensorError | OSError | RuntimeError):
-        return ModelError(f"the weights in {folder} cannot be read: {message}", "Fetch the model again; a file may be cut off or damaged.")
+        return ModelError(
+            f"the weights in {folder} cannot be read: {message}", "Fetch the model again; a file may be incomplete or damaged."
+        )
     return ModelError(
         f"{folder} does not load as a causal language model: {message or type(error).__name__}",
         "Name a model of an architecture that this transformers knows, with the config.json that it was saved with.",

@@ -58,12 +58,12 @@ SMOLLM3_3B = Shape("smollm3", 2048, 36, 16, 4, 128, 11008, 128256, tied=True)
 OLMO2_1B = Shape("olmo2", 2048, 16, 16, 16, 128, 8192, 100352)
 OLMO2_7B = Shape("olmo2", 4096, 32, 32, 32, 128, 11008, 100352)
 
-WINDOW = "a token sees the 4096 before it"
+WINDOW = "sliding-window attention, 4,096 tokens"
 POST = "the hub calls it by the plain name and its base -Base; its template has a thinking switch, which is off here"
 LOGITS = "a vocabulary of 256k: logits are the peak of memory"
 SOFT_CAPS = f"{LOGITS}; soft caps make it attend by the eager kernel, whose memory grows with the square of the length"
 FUSED = "q, k and v are one module, so targets qv means qkv_proj; the Python code in its repository is not run"
-DATED = "its template writes a date into every prompt, here always the same one"
+DATED = "its template writes a date into every prompt, here a fixed one"
 WRAPPED = "loads with its vision tower (0.4 billion parameters more), which gets no adapter"
 
 # Gates: those of Meta and Google are part of the licence. Mistral AI put a click in front of its pages in April 2024 (seen in public issues

@@ -27,6 +27,7 @@ class Cell:
     name: str
     task: str
     base: str
+    """As the recipe names it; of a folder with a whole path only the name."""
     point: dict[str, Any]
     """The swept keys with their values here."""
     rank: int

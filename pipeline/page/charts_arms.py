@@ -142,7 +142,7 @@ def against_cost(rows: list[ChartRow], label: str, metric: str) -> str:
 
     lowest = min(row["cost"] for row in rows)
     highest = max(row["cost"] for row in rows)
-    title = "US dollars per 1,000 requests" if rows[0]["unit"] == "dollars" else "seconds of the machine a request"
+    title = "US dollars per 1,000 requests" if rows[0]["unit"] == "dollars" else "seconds per request"
     is_log = highest > 8 * lowest
     title += ", logarithmic" if is_log else ""
     scale = alt.Scale(type="log" if is_log else "linear", domain=list(cost_domain(is_log, lowest, highest)), nice=False)

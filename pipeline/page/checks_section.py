@@ -177,7 +177,7 @@ def token_budget_warning(cell: Cell) -> str:
 def liveness_warning(cell: Cell) -> str:
     rows = liveness(cell)
     if not rows:
-        return "It was not checked whether the adapter changes anything (compare.liveness is off)."
+        return "The adapter sanity check did not run (compare.liveness is off)."
     dead = [row["seed"] for row in rows if not row["alive"]]
     return (
         f"The adapter (seed {', '.join(map(str, dead))}) has no effect on the logits: fine-tuned results may just be those of the base."

@@ -13,19 +13,18 @@ from pipeline.store.records import JsonObject
 
 NO_HOUR = "the price of an hour is not set (cost.gpu_hour)"
 ASSUMPTIONS: Mapping[AssumptionKind, str] = {
-    "no price of an hour": f"No dollars for our own arms: {NO_HOUR}.",
-    "price of an hour": "An hour of the machine is taken as ${:g}, idle hours not counted.",
-    "mean of the seeds": "Training is that of one adapter, the mean of {:g} seeds: only one would be deployed.",
-    "optimizer steps alone": "Training is the time of the optimizer steps; preparing, trying out and measuring are not in it.",
-    "speed not measured": "Speed was not measured, so what a request costs on our machine is not known.",
-    "time to first token": "The time to a first token is priced as prompt tokens, so short prompts look dear by the token.",
+    "no price of an hour": "Set cost.gpu_hour to get prices in dollars.",
+    "price of an hour": "An hour of this machine costs ${:g}; idle hours are not counted.",
+    "mean of the seeds": "Training cost is that of one adapter, the mean of {:g} seeds: only one would be deployed.",
+    "optimizer steps alone": "Training cost covers optimizer steps only, not data preparation or evaluation.",
+    "speed not measured": "Latency was not measured, so the cost of a request on this machine is unknown.",
+    "time to first token": "Time to first token is attributed to the prompt, so short prompts look expensive per token.",
     "tokens written": "A request is priced at the tokens that the arm wrote: one that stops early with a wrong answer looks cheap.",
-    "one request at a time": "Speed is that of one request at a time: batching is cheaper, so prices are upper bounds, break-even numbers "
-    "lower ones.",
-    "ranked choices": "An arm that ranks choices is priced by the reading of its prompt and its choices; it writes nothing.",
-    "same machine": "Break-even between arms of our own is by seconds: both run on the same machine, so the price of its hour cancels.",
-    "examples in the prompt": "The examples in front of a few-shot prompt are paid with every request; a cache of them would make it "
-    "cheaper.",
+    "one request at a time": "Latency is that of one request at a time. Batching is cheaper, so prices are upper bounds and break-even "
+    "numbers lower bounds.",
+    "ranked choices": "An arm that ranks choices is priced by its prompt and its choices; it generates nothing.",
+    "same machine": "Break-even between local arms is in seconds: both run on the same machine, so its price per hour cancels.",
+    "examples in the prompt": "Few-shot examples are paid for with every request; prompt caching would make it cheaper.",
     "price of the recipe": "A reference model is priced by the recipe, per token that its endpoint counted.",
 }
 """The sentence for each assumption; the figure replaces the braces."""
@@ -89,7 +88,7 @@ def why(row: BreakEven) -> str:
     if row["reason"] is None:
         return ""
     return {
-        "never": f"never: a request to {names.arm(row['one'])} costs no less than one to {names.arm(row['other'])}",
+        "never": f"never: {names.arm(row['one'])} is not cheaper per request than {names.arm(row['other'])}",
         "speed not measured": f"the speed of {' and '.join(map(names.arm, row['unmeasured']))} was not measured (compare.speed_prompts)",
         "training not timed": "the time of training was not measured",
         "no price of an hour": NO_HOUR,

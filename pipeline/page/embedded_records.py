@@ -176,5 +176,5 @@ def unpack(text: str, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise ValueError(str(error)) from None
     if not decompressor.eof:
-        raise ValueError(f"more than {max_bytes:,} bytes" if decompressor.unconsumed_tail else "cut off")
+        raise ValueError(f"more than {max_bytes:,} bytes" if decompressor.unconsumed_tail else "truncated")
     return raw

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.data_paths import is_whole_path
+from pipeline.measures import names
 from pipeline.measures.cell_types import CellRow, ComparisonRow
 from pipeline.measures.report_types import Report
 from pipeline.models import adapter_kinds, model_table
-from pipeline.page import fmt
+from pipeline.page import card_training, fmt
 from pipeline.page.cells import Cell
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
@@ -56,14 +57,16 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     import yaml
 
     front_matter = yaml.safe_dump(metadata(row, trained, report["preliminary"] is not None), sort_keys=False, allow_unicode=True)
-    usage = loading_snippet(trained.cell, trained.adapter) + generation_snippet(trained.answers)
     parts = [
         introduction(row, trained),
         f"**{plain(report['preliminary']['sentence'])}**" if report["preliminary"] else "",
         recommendation(report, row),
-        usage,
+        loading_snippet(trained.cell, trained.adapter),
+        card_training.prompts(trained.cell, trained.adapter),
+        generation_snippet(trained.answers),
         results(report, row),
         other_tasks_table(report, row),
+        card_training.training(trained.cell, trained.adapter),
         limits(report, row, trained),
     ]
     return f"---\n{front_matter}---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
@@ -84,7 +87,8 @@ def metadata(row: CellRow, trained: TrainedAdapter, is_smoke_test: bool = False)
         ],
     }
     return {
-        **({"base_model": base} if base else {}),
+        **({"base_model": base, "base_model_relation": "adapter"} if base else {}),
+        **({"datasets": [hub]} if (hub := cell.inputs["train"].facts.get("source", {}).get("hub")) else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
@@ -128,7 +132,9 @@ def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     opening = f"A {kind} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {trained.seed})"
     size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
     precision = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
-    return f"# {plain(trained.name)}\n\n{opening}{f', {precision}' if precision else ''}: {size}. {plain(row['sentence'])}."
+    page = card_training.hub_page(params.get("model") or {})
+    base = f" Base: {page}." if page else ""
+    return f"# {plain(trained.name)}\n\n{opening}{f', {precision}' if precision else ''}: {size}.{base}\n\n{plain(row['sentence'])}."
 
 
 def recommendation(report: Report, row: CellRow) -> str:
@@ -163,15 +169,12 @@ def loading_snippet(cell: Cell, adapter: Artifact) -> str:
         *(config if quantized else []),
         f"base = AutoModelForCausalLM.from_pretrained({base}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
         f"tokenizer = AutoTokenizer.from_pretrained({base})",
-        f"model = PeftModel.from_pretrained(base, {repr_of(f'checkpoints/{adapter.path.name}')})",
+        f"adapter = {repr_of(f'checkpoints/{adapter.path.name}')}  # this folder, or its repository on the hub",
+        "model = PeftModel.from_pretrained(base, adapter)",
     ]
     code = "\n".join(lines)
-    paths_note = (
-        "Both paths are relative to the folder that holds `checkpoints`" if not spec.get("repo") else "The last path is this folder"
-    )
-    if is_elsewhere:
-        paths_note = f"The first path is the folder of the base, {plain(cell.base)}; the last is this folder"
-    return f"## Use\n\n```python\n{code}\n```\n\n{paths_note}."
+    note = f"\n\nThe first path is the folder of the base, {plain(cell.base)}." if is_elsewhere else ""
+    return f"## Use\n\n```python\n{code}\n```{note}"
 
 
 def generation_snippet(answers: Artifact) -> str:
@@ -189,8 +192,8 @@ def generation_snippet(answers: Artifact) -> str:
         'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))',
     ]
     code = "\n".join(lines)
-    as_is = "`prompt` is the whole text before the answer, special tokens included, as `loralift show-prompt` prints it for the recipe"
-    return f" Then, where {as_is}:\n\n```python\n{code}\n```"
+    as_is = "`prompt` is the whole text before the answer, special tokens included, as `loralift show-prompt` prints it"
+    return f"The answer ({as_is}):\n\n```python\n{code}\n```"
 
 
 def repr_of(text: object) -> str:
@@ -200,7 +203,18 @@ def repr_of(text: object) -> str:
 def results(report: Report, row: CellRow) -> str:
     """Scores and lifts with intervals, and every other arm on the same examples."""
     percent = fmt.percent(report["confidence"])
-    lines = [f"| metric | base | fine-tuned | lift, {percent} interval | verdict |", "|---|---|---|---|---|"]
+    effect = row["headline"]
+    baseline = names.arm(effect["baseline"], row["constraint"])
+    best = f"{fmt.number(effect['baseline_score'])} ({plain(baseline)})"
+    change = fmt.change(effect["effect"], effect["low"], effect["high"])
+    lines = [
+        f"| metric | best baseline without training | fine-tuned | {effect['kind']}, {percent} interval | verdict |",
+        "|---|---|---|---|---|",
+        f"| {plain(fmt.metric(effect['metric']))} | {best} | {fmt.number(effect['tuned'])} | {change} | {effect['verdict']} |",
+        "",
+        f"| metric | base | fine-tuned | lift, {percent} interval | verdict |",
+        "|---|---|---|---|---|",
+    ]
     for comparison in row["comparisons"]:
         scores = f"{fmt.score(comparison, 'base')} | {fmt.score(comparison, 'tuned')}"
         verdict = comparison["verdict"] or "exploratory"
@@ -237,7 +251,8 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     """What the figures do not say, and where they come from."""
     seeds = len(row["seeds"])
     n = fmt.count(row["comparisons"][0]["n"])
-    lines = [f"Measured on {n} test examples of {plain(trained.cell.task)} and on nothing beyond the results above."]
+    others = "and on the other tasks above" if row["forgetting"] else "only; other tasks were not evaluated"
+    lines = [f"Evaluated on {n} test examples of {plain(trained.cell.task)} {others}."]
     if seeds == 1:
         lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
     counts = next((answers for answers in row["answers"] if answers["arm"] == f"fine-tuned, seed {trained.seed}"), None)

@@ -13,7 +13,7 @@ from pipeline.store.records import JsonObject
 
 WHY: Mapping[Obstacle | None, str] = {
     None: "",
-    "different examples": "its points were not tried on the same held-out examples",
+    "different examples": "its points were not scored on the same test examples",
     "not a mean of examples": "the metric is not a mean over examples, so single examples cannot be paired",
 }
 """Why the points of a sweep cannot be compared."""

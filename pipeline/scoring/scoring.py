@@ -138,7 +138,7 @@ class ArmPredictions:
 
     def arms(self) -> list[tuple[str, list[Prediction]]]:
         """(name for messages, predictions): base first, others last."""
-        tuned = [(f"tuned {number} of {len(self.tuned)}", predictions) for number, predictions in enumerate(self.tuned, 1)]
+        tuned = [(f"fine-tuned {number} of {len(self.tuned)}", predictions) for number, predictions in enumerate(self.tuned, 1)]
         return [("base", self.base), *tuned, *self.others.items()]
 
 
@@ -154,7 +154,7 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
     check_ids("examples", [example.id for example in examples], expected=None)
     if not examples or not predictions.tuned:
         raise ComparisonError(
-            "There is nothing to compare: no examples." if predictions.tuned else "There is nothing to compare: no tuned predictions."
+            "There is nothing to compare: no examples." if predictions.tuned else "There is nothing to compare: no fine-tuned predictions."
         )
     arms = [read_arm(name, rows, examples, parse) for name, rows in predictions.arms()]
     inputs = ComparisonInputs(
@@ -211,7 +211,7 @@ def check_ids(arm: str, ids: list[str], expected: list[str] | None) -> None:
     faults = {
         "twice or more": [name for name, times in Counter(ids).items() if times > 1],
         "missing": [name for name in expected or [] if name not in present],
-        "not asked for": [name for name in ids if name not in wanted],
+        "not in the test set": [name for name in ids if name not in wanted],
     }
     for fault, names in faults.items():
         if names:
@@ -219,7 +219,7 @@ def check_ids(arm: str, ids: list[str], expected: list[str] | None) -> None:
             listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             raise ComparisonError(
                 f"{arm}: {len(names)} {examples} {fault}: {listed}",
-                "Base and tuned must each answer the same held-out examples once; generate the predictions again.",
+                "Base and fine-tuned model must each answer the same test examples once; generate the predictions again.",
             )
 
 

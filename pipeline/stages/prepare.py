@@ -253,11 +253,9 @@ def check_targets(draw: Draw, targets: Counter[str], location: str, tally: DropT
     """
     examples = draw.selected
     if not examples:
-        counts = tally.counts() | {f"{kind} copies of held-out prompts": count for kind, count in draw.overlap.items()}
+        counts = tally.counts() | {f"{kind} duplicates of test prompts": count for kind, count in draw.overlap.items()}
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-        raise DataError(
-            f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and heldout are different data."
-        )
+        raise DataError(f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and test are different data.")
     is_telling = len(targets) == 1 or len(examples) >= TELLING_SAMPLE
     if len(examples) > 1 and is_telling and len({example.target for example in examples}) == 1:
         target = json.dumps(shorten(examples[0].target), ensure_ascii=False)
@@ -271,7 +269,7 @@ def check_metrics(task: Task, draw: Draw, location: str) -> None:
     for problem, count, remedy in gold_check.faults(task.metrics, task.metric_options, draw.selected, task.answer, labels):
         if count > draw.params["max_bad_rows"] * len(draw.selected):
             raise DataError(f"{location}: {problem}", remedy)
-        say(f"  heldout: warning: {problem} {remedy}")
+        say(f"  test: warning: {problem} {remedy}")
 
 
 def facts(draw: Draw, tally: DropTally) -> dict[str, Any]:
@@ -333,10 +331,10 @@ def dev_count(available: int, examples: int | None, dev: int) -> int:
 
 def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTally) -> None:
     """Print what a user should know without opening a file."""
-    split, dev = params["split"], params.get("dev_examples", 0)
+    split, dev = rows_used.SPLIT_NAMES.get(params["split"], params["split"]), params.get("dev_examples", 0)
     say(f"  {split}: using {rows_used.used(facts)}{request_text(facts, params)}")
     if dev and facts["dev"] < MIN_DEV:
-        problem = f"a dev set of {facts['dev']} is too small to choose the best adapter (finetune.keep)"
+        problem = f"a validation set of {facts['dev']} is too small to select the best checkpoint reliably (finetune.keep)"
         say(f"  {split}: warning: {problem}: {small_dev_remedy(facts['selected'], params['examples'], dev)}")
     if facts["source"].get("instead_of"):
         say(f"  {split}: from {facts['source'].get('hub') or facts['source'].get('file')}, not from the first source")
@@ -347,9 +345,9 @@ def print_summary(facts: dict[str, Any], params: dict[str, Any], tally: DropTall
         say(f"  {split}: left out {tally.listed()} (see dropped.json)")
     if facts.get("overlap_exact") or facts.get("overlap_near"):
         exact, near = facts["overlap_exact"], facts["overlap_near"]
-        say(f"  {split}: left out {exact} prompts equal to held-out ones and {near} nearly equal (see overlap.json)")
+        say(f"  {split}: left out {exact} exact and {near} near-duplicates of test prompts (see overlap.json)")
     if facts.get("shared_groups"):
-        say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as held-out ones")
+        say(f"  {split}: {facts['shared_groups']} examples come from the same source documents (group) as test examples")
     for row in facts["warnings"]:
         say(f"  {split}: warning: {row['problem']} (first: {row['first']}). {row['remedy']}")
 
@@ -358,10 +356,10 @@ def request_text(facts: dict[str, Any], params: dict[str, Any]) -> str:
     """How what is used differs from what the recipe asks for: it has left rows, or has too few; empty where it does not."""
     if facts["surplus"]:
         key = "prepare.train_examples" if params["split"] == "train" else "heldout_examples"
-        return f" ({facts['surplus']:,} more than {key} asks for)"
+        return f" ({facts['surplus']:,} more than {key} requests)"
     if params["split"] == "train" and params["examples"] is not None and facts["selected"] < facts["wanted"]:
         dev = f" and {params['dev_examples']:,} for validation" if params["dev_examples"] else ""
-        return f" (there are no more, where {params['examples']:,}{dev} are asked for)"
+        return f" (of {params['examples']:,}{dev} requested; there are no more)"
     return ""
 
 
@@ -375,10 +373,10 @@ def small_dev_remedy(selected: int, examples: int | None, dev: int) -> str:
     if examples is None and dev >= MIN_DEV:
         return f"it takes {5 * MIN_DEV} usable training rows, or set finetune.keep to last"
     if examples is None:
-        return f"ask for {MIN_DEV} prepare.dev_examples or more"
+        return f"set prepare.dev_examples to {MIN_DEV} or more"
     if selected >= examples + dev or dev < MIN_DEV:
-        return f"ask for {MIN_DEV} prepare.dev_examples or more"
+        return f"set prepare.dev_examples to {MIN_DEV} or more"
     fewer = selected * dev // MIN_DEV - dev  # the dev set has the same share of fewer examples
     if fewer < 1:
         return f"it takes more than {MIN_DEV} usable training rows, or set finetune.keep to last"
-    return f"ask for {fewer} prepare.train_examples or fewer"
+    return f"set prepare.train_examples to {fewer} or less"

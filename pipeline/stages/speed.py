@@ -69,7 +69,7 @@ def fitting(prompts: list[list[int]], window: int, new_tokens: int) -> tuple[lis
         DataError: there is no prompt, or one fills the window.
     """
     if not prompts:
-        raise DataError("there are no held-out examples to time.", "Raise prepare.heldout_examples.")
+        raise DataError("there are no test examples to time.", "Raise prepare.heldout_examples.")
     max_new = window - max(map(len, prompts))
     if max_new < 1:
         raise DataError(f"a prompt of {window - max_new} tokens fills the context window of {window}.", "Lower prepare.max_tokens.")

@@ -34,7 +34,7 @@ CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""
 KEYED_NAME = re.compile(r"(?P<label>.*)--(?P<key>[0-9a-f]{12})")
 """The name of an artifact's folder."""
-REMAKE = "Delete the folder to make it again."
+REMAKE = "Delete the folder and run the recipe again."
 ENTRIES: dict[str, Any] = {
     "stage": str,
     "key": str,
@@ -144,7 +144,7 @@ class Artifact:
         if json_sha256(self.files) != self.digest:
             return "files do not give its digest"
         if self.lineage and self.lineage.keys() != self.inputs.keys():
-            return "lineage does not name its inputs"
+            return "provenance does not name its inputs"
         return ""
 
     def misnamed(self) -> str:

@@ -59,7 +59,7 @@ class DecompositionFigures(Interval):
     candidates: list[str]
     """Arms that need no training, the base among them."""
     chain: list[tuple[str, float]]
-    """Base, after format, after prompt, tuned: the arm and its score."""
+    """Base, after format, after prompt, fine-tuned: the arm and its score."""
 
 
 class Decomposition(DecompositionFigures):
@@ -76,20 +76,20 @@ class DecompositionRow(DecompositionFigures):
 
 
 class Divergence(Interval):
-    """KL(base || tuned) over all tokens, in nats per token."""
+    """KL(base || fine-tuned) over all tokens, in nats/token."""
 
     mean: float
 
 
 class Flips(TypedDict):
-    """Examples, or paragraphs, that tuned answers better (fixed) or worse (broken) than base."""
+    """Examples, or paragraphs, that fine-tuned answers better (fixed) or worse (broken) than base."""
 
     fixed: int
     broken: int
 
 
 class FlippedExample(TypedDict):
-    """An example that only one of base and tuned gets right, or that one gets more of."""
+    """An example that only one of base and fine-tuned gets right, or that one gets more of."""
 
     id: str
     prompt: str
@@ -99,20 +99,20 @@ class FlippedExample(TypedDict):
 
 
 class TestedDifference(Interval):
-    """How much worse tuned is than base, with its interval and its tests against a margin."""
+    """How much worse fine-tuned is than base, with its interval and its tests against a margin."""
 
     difference: float
-    """How much worse tuned is."""
+    """How much worse fine-tuned is."""
     p: float
-    """One-sided, that tuned is worse by the margin or more; small: shown not to be."""
+    """One-sided, that fine-tuned is worse by the margin or more; small: shown not to be."""
     p_worse: float
-    """One-sided, that tuned is worse by the margin or less; small: shown to be worse."""
+    """One-sided, that fine-tuned is worse by the margin or less; small: shown to be worse."""
     margin: float
-    """How much worse tuned may be."""
+    """How much worse fine-tuned may be."""
 
 
 class SuiteFigures(TestedDifference):
-    """Tuned against base on one other-task suite, a score in 0..1 or a loss in nats per token; tuned minus base."""
+    """Fine-tuned against base on one other-task suite, a score in 0..1 or a loss in nats/token; fine-tuned minus base."""
 
     kind: Literal["loss", "task"]
     """Loss on plain English, or score on another task."""
@@ -137,7 +137,7 @@ class Suite(SuiteFigures):
     suite: str
     """`paragraphs`, or the name of a task."""
     constant: float | None
-    """Score of the best constant answer on the same examples; null for losses."""
+    """Score of the constant-answer baseline on the same examples; null for losses."""
     measurable: bool
     """Whether the base has anything to lose: it beats the constant answer, or a uniform guess of tokens, by more than the margin."""
 
@@ -216,18 +216,18 @@ class SlotErrors(TypedDict):
 
 
 class Hallucination(Rate):
-    """Hallucination of an arm: answers with invented names, numbers or dates; `rate` is hallucinated / answers."""
+    """Hallucination of an arm: answers with hallucinated names, numbers or dates; `rate` is hallucinated / answers."""
 
     n: int
     answers: int
     """Answers that are neither empty nor refused."""
     hallucinated: int
     kinds: dict[str, int]
-    """Invented facts by kind: name, number, date."""
+    """Hallucinated facts by kind: name, number, date."""
     slots: SlotErrors | None
     """Null where the task has no slots."""
     first: list[InventedFacts]
-    """The first answers with invented facts."""
+    """The first answers with hallucinated facts."""
 
 
 class HallucinationByArm(TypedDict):
@@ -257,7 +257,7 @@ class SizePoint(PartialInterval):
 
     value: float
     tuned: float
-    """Score of the tuned arm."""
+    """Score of the fine-tuned arm."""
     against_largest: LargestDifference
 
 

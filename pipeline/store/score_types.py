@@ -21,20 +21,20 @@ class Lift(Interval):
 
 
 class Comparison(TypedDict):
-    """Tuned against base by one metric, on the same held-out examples."""
+    """Fine-tuned against base by one metric, on the same test examples."""
 
     task: str
     metric: str
     primary: bool
-    """Whether the task is judged by it; only primary comparisons are claimed."""
+    """Whether the task is judged by it; only primary metrics are tested."""
     n: int
-    """Held-out examples."""
+    """Test examples."""
     seeds: int
-    """Training seeds; tuned is their mean."""
+    """Training seeds; fine-tuned is their mean."""
     base: float
     tuned: float
     lift: float
-    """tuned - base."""
+    """fine-tuned - base."""
     low: float
     high: float
     p: float
@@ -42,10 +42,10 @@ class Comparison(TypedDict):
     test: str
     """Name of the test that gave p."""
     fixed: int
-    """Examples that tuned scores higher than base, by the mean over seeds."""
+    """Examples that fine-tuned scores higher than base, by the mean over seeds."""
     broken: int
     smallest_effect: float | None
-    """The lift that this test would detect in 4 of 5 repetitions, in a report the number of claims allowed for; null where that is not
+    """Minimum detectable lift (80 % power), in a report with the multiple-testing correction; null where that is not
     known."""
 
 
@@ -53,7 +53,7 @@ class AnswerCounts(TypedDict):
     """Flaws of an arm's answers, of `n`."""
 
     n: int
-    """Answers: of tuned those of all training seeds together."""
+    """Answers: of fine-tuned those of all training seeds together."""
     unparsed: int
     """The task's parser read no answer."""
     truncated: int
@@ -88,7 +88,7 @@ class ConstantScore(TypedDict):
 
 
 class OtherArm(Lift):
-    """An arm besides base and tuned by one metric; lift, low, high and p are those of tuned over it."""
+    """An arm besides base and fine-tuned by one metric; lift, low, high and p are those of fine-tuned over it."""
 
     name: str
     score: float
@@ -109,7 +109,7 @@ class ArmScores(TypedDict):
 
     others: list[OtherArm]
     scores: dict[str, tuple[float, float]]
-    """Interval of the score of base and of tuned."""
+    """Interval of the score of base and of fine-tuned."""
     constants: list[ConstantScore]
     """Best first; empty where answers are free text or code."""
     score_sd: ScoreSd
@@ -134,7 +134,7 @@ class AnswerRow(TypedDict):
 
 
 class ExampleText(TypedDict):
-    """What a reader sees of a held-out example."""
+    """What a reader sees of a test example."""
 
     id: str
     prompt: str
@@ -145,7 +145,7 @@ class ExampleText(TypedDict):
 
 
 class ExampleRow(ExampleText, ByArm[AnswerRow]):
-    """A row of a comparison's examples.jsonl: one held-out example with what every arm answered."""
+    """A row of a comparison's examples.jsonl: one test example with what every arm answered."""
 
 
 class PairedRow(TypedDict):
@@ -157,4 +157,4 @@ class PairedRow(TypedDict):
     base: str
     tuned: str
     scores: list[float]
-    """Base's and tuned's."""
+    """Base's and fine-tuned's."""

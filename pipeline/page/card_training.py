@@ -1,0 +1,161 @@
+"""Describes in a model card how its adapter was made: data, hyperparameters, hardware, versions, and the form of its prompts."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.data import task as tasks
+from pipeline.models import adapter_kinds
+from pipeline.page import fmt
+from pipeline.page.cells import Cell
+from pipeline.page.render import plain
+from pipeline.page.setup_section import processor
+from pipeline.store.artifact import Artifact
+from pipeline.store.folders import TrainFolder
+from pipeline.store.records import JsonObject
+
+PACKAGES = ("peft", "transformers", "torch", "bitsandbytes", "tokenizers", "datasets", "accelerate", "loralift")
+"""Packages whose versions a card names, as far as the run had them."""
+QUANTIZATIONS = {"nf4": "NF4 with double quantization", "none": "none"}
+
+
+def hub_page(spec: JsonObject) -> str:
+    """The base's hub id as a link, with its commit; empty for a base that is not on the hub."""
+    if not spec.get("repo"):
+        return ""
+    revision = f" at `{spec['revision']}`" if spec.get("revision") else ""
+    return f"[{plain(spec['repo'])}](https://huggingface.co/{spec['repo']}){revision}"
+
+
+def training(cell: Cell, adapter: Artifact) -> str:
+    """A table of what one would set to train it again, with the data, the time and the versions."""
+    rows = [*data_rows(cell), *hyperparameters(cell, adapter), *run_rows(adapter)]
+    table = [f"| {name} | {value} |" for name, value in rows if value]
+    return "\n".join(["## Training", "", "| | |", "|---|---|", *table])
+
+
+def data_rows(cell: Cell) -> Iterable[tuple[str, str]]:
+    """Where the rows come from, and how many of them were used."""
+    train, heldout = cell.inputs["train"].facts, cell.inputs["heldout"].facts
+    available = f" of {fmt.count(train['rows'])} rows" if train.get("rows") else ""
+    yield "data", data_source(train.get("source", {}), cell.inputs["train"].params.get("task"))
+    yield "training rows", f"{fmt.count(train['examples'])}{available}"
+    yield "validation rows", fmt.count(train["dev"]) if train.get("dev") else ""
+    yield "test rows", fmt.count(heldout["examples"]) + (f" of {fmt.count(heldout['rows'])}" if heldout.get("rows") else "")
+    dropped = sum(train.get("dropped", {}).values())
+    yield "rows dropped as unusable", fmt.count(dropped) if dropped else ""
+    copies = train.get("overlap_exact", 0) + train.get("overlap_near", 0)
+    yield "training rows removed as duplicates of test prompts", fmt.count(copies) if copies else ""
+
+
+def data_source(source: JsonObject, task: Any) -> str:
+    """A hub data set with its commit; of local files no path, which says something of one machine only."""
+    if source.get("hub"):
+        revision = f" at `{source['revision']}`" if source.get("revision") else ""
+        return f"[{plain(source['hub'])}](https://huggingface.co/datasets/{source['hub']}){revision}"
+    return "synthetic, made by loralift" if isinstance(task, str) and is_synthetic(task) else "local files"
+
+
+def is_synthetic(task: str) -> bool:
+    """Whether a shipped task makes its rows from code alone."""
+    return all(source.make is not None for source in tasks.find(task).train)
+
+
+def hyperparameters(cell: Cell, adapter: Artifact) -> Iterable[tuple[str, str]]:
+    """What is set in the recipe, in the names of peft and transformers."""
+    params, facts = adapter.params, adapter.facts
+    settings = {"rank": cell.rank, "alpha_per_rank": None, "rslora": False, **params}
+    yield "rank (r)", f"{settings['rank']}{', rsLoRA' if settings['rslora'] else ''}{', DoRA' if params.get('dora') else ''}"
+    yield "alpha (lora_alpha)", f"{adapter_kinds.alpha(settings):g}" if settings["alpha_per_rank"] else ""
+    yield "dropout (lora_dropout)", setting(params, "dropout")
+    yield "target modules", target_modules(params.get("targets"), facts.get("targets", []))
+    yield "base weights in training", QUANTIZATIONS.get(str(params.get("quantization")), "")
+    yield "compute type", setting(params, "compute")
+    yield "learning rate", setting(params, "learning_rate")
+    yield "schedule", f"{params['schedule']}, warm-up ratio {params['warmup']:g}" if "schedule" in params else ""
+    yield (
+        "optimizer",
+        f"AdamW, weight decay {params['weight_decay']:g}, gradient norm at most {params['max_grad_norm']:g}"
+        if ("weight_decay" in params)
+        else "",
+    )
+    yield "effective batch size", setting(params, "batch_examples") + (", packed" if params.get("packing") else "")
+    yield "epochs", setting(params, "epochs") + (f", at most {fmt.count(params['max_steps'])} steps" if params.get("max_steps") else "")
+    yield "optimizer steps", fmt.count(facts["steps"])
+    chosen = {"best": "lowest validation loss", "last": "the last"}.get(str(params.get("keep")), "")
+    yield "checkpoint", f"step {fmt.count(facts['kept_step'])}, {chosen}" if chosen and facts.get("kept_step") is not None else ""
+    yield "maximum length", f"{fmt.count(length)} tokens" if (length := cell.inputs["train"].params.get("max_tokens")) else ""
+    yield "training tokens", tokens(facts)
+    yield "seed", setting(params, "seed")
+
+
+def setting(params: JsonObject, name: str) -> str:
+    return fmt.setting(params[name]) if name in params else ""
+
+
+def target_modules(targets: Any, modules: list[str]) -> str:
+    """What the recipe says, and the modules that this means in the base."""
+    names = sorted({name.rpartition(".")[2] for name in modules})
+    in_recipe = fmt.setting(targets) if targets else ""
+    return f"{in_recipe}: {', '.join(names)}" if names and isinstance(targets, str) else in_recipe or ", ".join(names)
+
+
+def tokens(facts: JsonObject) -> str:
+    """All tokens of the training, and those that carry loss."""
+    if not facts.get("tokens"):
+        return ""
+    return f"{fmt.count(facts['tokens'])}" + (f", {fmt.count(facts['target_tokens'])} with loss" if facts.get("target_tokens") else "")
+
+
+def run_rows(adapter: Artifact) -> Iterable[tuple[str, str]]:
+    """Hardware, time and versions of this adapter's training."""
+    run = adapter.provenance
+    yield "hardware", plain(processor(adapter))
+    yield "training time", fmt.seconds(adapter.facts.get("train_seconds", run.get("seconds")))
+    peak = (run.get("peak") or {}).get("cuda")
+    yield "peak GPU memory", fmt.size(peak) if peak else ""
+    packages = run.get("packages", {})
+    versions = [f"{name} {packages[name]}" for name in PACKAGES if packages.get(name)]
+    yield "versions", ", ".join([*versions, *([f"Python {run['python']}"] if run.get("python") else [])])
+
+
+def prompts(cell: Cell, adapter: Artifact) -> str:
+    """The form of prompt and answer. Rows of a user's data are not quoted: a card is published, the data may not be."""
+    train = cell.inputs["train"]
+    task = train.params.get("task")
+    if isinstance(task, dict) and task.get("prompt"):
+        choices = f" One of: {', '.join(map(plain, task['choices']))}." if task.get("choices") else ""
+        form = filled_in(task["prompt"], task["target"])
+        text = f"Prompt and answer as in the recipe; `{{column}}` is a column of a row.{choices}\n\n{form}"
+    elif isinstance(task, str) and is_synthetic(task):
+        first = TrainFolder(train.path).examples()[0]
+        text = f"The first training row, filled in (synthetic data):\n\n{filled_in(first.text, first.target)}"
+    elif isinstance(task, str):
+        text = f"Prompts are those of loralift's task `{task}`; `loralift show-prompt` prints them."
+    else:
+        return ""
+    chat = bool((adapter.params.get("model") or {}).get("chat"))
+    return f"## Prompt\n\n{text}\n\n{CHAT if chat else NO_CHAT}"
+
+
+CHAT = """The prompt is a user's turn of the tokenizer's chat template:
+
+```python
+turns = [{"role": "user", "content": text}]  # text: the prompt above, filled in
+prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, enable_thinking=False)
+```"""
+NO_CHAT = """The prompt is plain text, with the tokenizer's start token if it has one, and no chat template:
+
+```python
+prompt = tokenizer.decode(tokenizer(text)["input_ids"])  # text: the prompt above, filled in
+```"""
+
+
+def filled_in(prompt: str, target: str) -> str:
+    """Prompt and answer in two blocks of text, whatever they hold."""
+    return f"{block(prompt)}\n\nAnswer:\n\n{block(target)}"
+
+
+def block(text: str) -> str:
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
