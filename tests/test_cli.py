@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -327,6 +328,8 @@ def test_the_lines_of_a_model_card_give_what_was_measured(finished, monkeypatch)
     (card,) = by_stage["report"].path.glob("cards/*/README.md")
     names = {}
     monkeypatch.chdir(root)
+    base = Path(by_stage["finetune"].params["model"]["folder"])
+    (root / base.name).symlink_to(base)  # a card does not say where the base lies
     exec(re.search(r"```python\n(.*?)\n```", card.read_text(), re.S)[1], names)
     render = renderer.renderer(by_stage["finetune"].params["model"])
     heldout = next(
