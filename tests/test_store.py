@@ -270,6 +270,21 @@ def test_gc_keeps_and_names_what_cannot_be_read(store):
     assert artifact.path.exists()
 
 
+@pytest.mark.parametrize("stage", ["prepare", "finetune", "compare"])
+def test_gc_takes_nothing_from_a_recipe_of_which_one_artifact_is_damaged(tmp_path, model, stage):
+    recipe = project.make(tmp_path / "project", model["folder"])
+    project.carry_out(recipe, tmp_path / "store")
+    store = Store(tmp_path / "store" / "data", tmp_path / "store" / "checkpoints")
+    unrelated = sealed(store, 4)
+    (damaged, *_) = sorted(folder for folder in store.folder(stage).glob("*--*") if folder != unrelated.path)
+    (damaged / MANIFEST).write_text("[[1")
+    others = {*store.sealed_folders()} - {unrelated.path}
+    assert len(others) > 5
+    output = collected(store, recipe, delete=True)
+    assert f"kept, since it cannot be read: {damaged}" in output
+    assert {*store.sealed_folders()} == others
+
+
 def test_a_finished_job_leaves_no_resume_folder(tmp_path, model):
     project.carry_out(project.make(tmp_path / "project", model["folder"]), tmp_path / "store", stages={"finetune"})
     assert not [path for path in (tmp_path / "store" / "checkpoints" / ".resume").iterdir() if path.is_dir()]

@@ -264,12 +264,18 @@ def test_verbs_work_in_a_strange_environment(tmp_path, words):
 
 
 @pytest.mark.slow
-def test_the_tests_pass_in_a_strange_environment(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "folder", "chosen"),
+    [
+        (STRANGE, ROOT, "progress or lineage or made_again or stopped or prompt"),
+        ({"HOME": None, "LANG": None, "LC_ALL": "POSIX", "TERM": ""}, "/", "progress or unknown or none"),
+    ],
+)
+def test_the_tests_pass_in_a_strange_environment(tmp_path, changes, folder, chosen):
     """One of them reads a progress bar, others tables."""
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "base"), "tests/test_cli.py"]
-    chosen = "progress or lineage or made_again or stopped or prompt"
-    environment = {**os.environ, **STRANGE}
-    ran = subprocess.run([sys.executable, *words, "-k", chosen], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "base"), str(ROOT / "tests" / "test_cli.py")]
+    environment = {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+    ran = subprocess.run([sys.executable, *words, "-k", chosen], capture_output=True, text=True, cwd=folder, env=environment, check=False)
     assert ran.returncode == 0, ran.stdout[-3000:]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -239,25 +240,15 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
         smoke_tests: the folder of smoke tests, of which nothing stays.
     """
     from pipeline.commands import partial_report
-    from pipeline.commands.plan_table import find_or_explain
 
-    reached: set[Path] = set()
-    wanted: set[tuple[str, str]] = set()
-    keys: set[str] = set()
-    expensive = stages.expensive()
-    for path in [*recipes.shipped_files(), *others]:
-        done: dict[Job, Artifact] = {}
-        jobs = plan(recipes.load(path), False, store.hashes)
-        for job in jobs:
-            find_or_explain(job, done, store)
-        reached |= {artifact.path for artifact in done.values()}
-        wanted |= {(job.stage, job.params_json) for job in jobs}
-        startable = [job for job in jobs if all(source in done for _, source in job.inputs)]
-        keys |= {artifact_spec(job, {name: done[source] for name, source in job.inputs}).key for job in startable}
-    # after an edit of the code the cheap stages have new keys, and what was made from them would seem lost
-    reached |= {artifact.path for artifact in store.all() if artifact.stage in expensive and wanted.intersection(params_of_jobs(artifact))}
+    reach = reach_of([*recipes.shipped_files(), *others], store)
+    # after an edit of the code, or damage, the cheap stages have new keys, and what was made from them would seem lost
+    lasting = stages.expensive() if reach.is_whole else {artifact.stage for artifact in store.all()}
+    reached = reach.artifacts | {
+        artifact.path for artifact in store.all() if artifact.stage in lasting and reach.wanted.intersection(params_of_jobs(artifact))
+    }
     unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
-    remains = [leftover.path for leftover in leftovers.unwanted(store, wanted, keys)]
+    remains = [leftover.path for leftover in leftovers.unwanted(store, reach.wanted, reach.keys)]
     remains += sorted(path for path in (store.data / partial_report.FOLDER).glob("*") if path.is_dir())
     smoke_folders = [smoke_tests] if smoke_tests.is_dir() else []
     rows = [
@@ -271,11 +262,43 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
             shutil.rmtree(path)
     for path in sorted({*store.sealed_folders()} - {artifact.path for artifact in store.all()}):
         out.print(f"kept, since it cannot be read: {path}; see `loralift verify`", soft_wrap=True)
-    reach = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
-    summary = f"{len(unreached)} artifacts that {reach}" + (f", {len(remains)} folders left over by killed jobs" if remains else "")
+    nobody = "neither a recipe under recipes/ nor those named reach" if others else "no recipe under recipes/ reaches"
+    summary = f"{len(unreached)} artifacts that {nobody}" + (f", {len(remains)} folders left over by killed jobs" if remains else "")
     if rows and not delete:
         summary += "; --delete removes them. To keep those of a recipe of yours, name it: loralift gc my.yaml"
     out.print(summary, soft_wrap=True)
+
+
+@dataclass
+class Reach:
+    """What recipes want of a store."""
+
+    artifacts: set[Path] = field(default_factory=set)
+    wanted: set[tuple[str, str]] = field(default_factory=set)
+    """Stage and parameters of every job."""
+    keys: set[str] = field(default_factory=set)
+    """Of the jobs whose inputs are all there."""
+    is_whole: bool = True
+    """Whether every artifact of these jobs can be read."""
+
+
+def reach_of(paths: list[Path], store: Store) -> Reach:
+    from pipeline.commands.plan_table import find_or_explain
+
+    reach = Reach()
+    for path in paths:
+        done: dict[Job, Artifact] = {}
+        jobs = plan(recipes.load(path), False, store.hashes)
+        for job in jobs:
+            try:
+                find_or_explain(job, done, store)
+            except ArtifactError:
+                reach.is_whole = False
+        reach.artifacts |= {artifact.path for artifact in done.values()}
+        reach.wanted |= {(job.stage, job.params_json) for job in jobs}
+        startable = [job for job in jobs if all(source in done for _, source in job.inputs)]
+        reach.keys |= {artifact_spec(job, {name: done[source] for name, source in job.inputs}).key for job in startable}
+    return reach
 
 
 def params_of_jobs(artifact: Artifact) -> list[tuple[str, str]]:
