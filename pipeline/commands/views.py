@@ -231,7 +231,7 @@ def check_all(out: Console) -> None:
         raise RecipeError(f"tasks of LoRA Land without a file: {', '.join(missing)}")
 
 
-def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path], smoke_tests: Path) -> None:
+def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path], smoke_tests: Path | None = None) -> None:
     """Artifacts that no shipped recipe and none of the others reaches, and what killed jobs left, with their size; deleted if asked.
 
     Folders whose manifest cannot be read are named, and stay.
@@ -250,7 +250,7 @@ def collect_garbage(out: Console, store: Store, delete: bool, others: list[Path]
     unreached = [artifact.path for artifact in store.all() if artifact.path not in reached]
     remains = [leftover.path for leftover in leftovers.unwanted(store, reach.wanted, reach.keys)]
     remains += sorted(path for path in (store.data / partial_report.FOLDER).glob("*") if path.is_dir())
-    smoke_folders = [smoke_tests] if smoke_tests.is_dir() else []
+    smoke_folders = [smoke_tests] if smoke_tests and smoke_tests.is_dir() else []
     rows = [
         (path, what) for paths, what in ((unreached, "unreached"), (remains, "left over"), (smoke_folders, "smoke test")) for path in paths
     ]
