@@ -252,6 +252,29 @@ def test_an_inline_task_may_say_that_it_is_grounded(grounded):
     assert (result.figures["kind"], result.hallucinated["base"]) == (("text", [{"1"}]) if grounded else (None, [set()]))
 
 
+GERMAN = "Notiz: Der Kunde schreibt, dass die Lampe Nummer 500 zu spät kam und zurückgeht."
+
+
+@pytest.mark.parametrize(
+    ("answer", "kinds"),
+    [("Der Käufer schickt die Ware zurück.", {}), ("Die Ware kam zurück, 12 Stück.", {"number"})],
+)
+def test_a_noun_of_german_is_no_name(answer, kinds):
+    examples = [inline("Die Lampe geht zurück.", GERMAN, name) for name in ("1", "2")]
+    figures, hallucinating = measured(TEXT, examples, [answer, "Die Lampe kam zu spät."])
+    assert (figures["kinds"]["name"], hallucinating) == (0, {"1"} if kinds else set())
+    assert {kind for kind, count in figures["kinds"].items() if count} == set(kinds)
+    english = [
+        inline("The lamp goes back.", "Note: The buyer of lamp 500 wrote that it came late and goes back.", name) for name in ("1", "2")
+    ]
+    assert measured(TEXT, english, ["Zork sends it back.", "It came late."])[1] == {"1"}
+
+
+@pytest.mark.parametrize("task", GROUNDED, ids=lambda task: task.name)
+def test_names_of_shipped_tasks_are_judged(task):
+    assert hallucination.task_context(task, task_rows.examples(task), "").judges_names
+
+
 def test_slot_errors_of_an_arm():
     task, group = tasks.find("e2e_nlg"), "name[Blue Spice], food[Indian], priceRange[high]"
     examples = [Example("1", group, "Blue Spice", group=group), Example("2", "x", "x", group="name[Cotto], food[Thai]")]

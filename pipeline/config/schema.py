@@ -110,7 +110,8 @@ class InlineTask(Section):
     span: PositiveFloat | None = None
     """Distance between the ends of the scale of `mae_similarity`; unset: 5."""
     grounded: bool = False
-    """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations."""
+    """Whether answers must be grounded in the prompt; names, numbers and dates from elsewhere then count as hallucinations, in German
+    numbers and dates alone, since every noun has a capital."""
     max_new_tokens: PositiveInt = 64
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Strings that end an answer, in addition to the end token."""

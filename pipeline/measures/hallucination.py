@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.data.task import Task
 from pipeline.measures import named_facts, slots
 from pipeline.measures.named_facts import AllowedFacts, Fact
-from pipeline.measures.stop_words import COMMON_WORDS
+from pipeline.measures.stop_words import COMMON_WORDS, is_german
 from pipeline.measures.tokens import normal_form
 from pipeline.scoring import stats
 from pipeline.store.figure_types import Hallucination, HallucinationByArm, InventedFacts, Rate, SlotErrors, SlotSlips
@@ -65,6 +65,8 @@ class TaskContext:
     """Values of all slots; None for a task without slots."""
     uncopied: frozenset[str]
     """JSON keys whose values are not copied from the source."""
+    judges_names: bool
+    """Whether a capital in running text tells a name: not in German, where every noun has one."""
 
     def source(self, example: Example) -> str:
         return example.text.removeprefix(self.preface)
@@ -85,7 +87,8 @@ def measure(
     An answer counts once, however many facts it invents. rate = hallucinated / answers; empty and refused answers count in n but not in
     answers. A last word that the length limit may have truncated is ignored. The parsed answer is judged, or the whole text where
     nothing could be parsed. In JSON every word of a string counts, since capitals mean nothing there, but only under the keys whose
-    values the targets take from the source. Words are looked up one by one: two allowed words in a new combination are not noticed.
+    values the targets take from the source. In German running text names are not judged, since every noun has a capital. Words are
+    looked up one by one: two allowed words in a new combination are not noticed.
     A sum or a rounded number is not in the source and counts as hallucinated.
 
     Slots are judged in the same answers; an empty answer misses all of its values. Slot rates are over `of`, the number of values that
@@ -120,7 +123,8 @@ def task_context(task: Task, examples: Sequence[Example], preface: str) -> TaskC
         lower_case.update(word for word in f"{example.text} {example.target}".split() if word.islower())
     common_words = frozenset(normal_form(word.strip(".,;:!?\"'()[]")) for word in lower_case) | COMMON_WORDS
     vocabulary = slots.Vocabulary(task.slots(example) for example in examples) if task.slots else None
-    context = TaskContext(task, preface, common_words, vocabulary, frozenset())
+    german = is_german(example.target for example in examples) or is_german(example.text.removeprefix(preface) for example in examples)
+    context = TaskContext(task, preface, common_words, vocabulary, frozenset(), judges_names=not german)
     return replace(context, uncopied=frozenset(uncopied_keys(context, examples)))
 
 
@@ -184,7 +188,7 @@ class ExampleJudge:
             text = " ".join(text.rsplit(maxsplit=1)[:-1])
         if text not in self.judgements:
             answer = self.context.task.answer(text, self.example) or text
-            facts = facts_in_answer(answer, self.context.common_words, self.context.uncopied)
+            facts = facts_in_answer(answer, self.context)
             invented = list({(fact.kind, fact.normal): fact for fact in facts if self.allowed.is_unsupported(fact)}.values())
             vocabulary = self.context.vocabulary
             self.judgements[text] = invented, slots.slot_errors(self.slots, answer, vocabulary) if vocabulary else None
@@ -200,12 +204,13 @@ def slot_slips(example: str, errors: slots.SlotErrors) -> SlotSlips:
     }
 
 
-def facts_in_answer(answer: str, common_words: frozenset[str], ignored_keys: frozenset[str]) -> list[Fact]:
-    """The facts of an answer; of a JSON answer those of its values, except under the ignored keys."""
+def facts_in_answer(answer: str, context: TaskContext) -> list[Fact]:
+    """The facts of an answer; of a JSON answer those of its values, except under keys whose values are not copied."""
     record = parse_json(answer)
     if record is None:
-        return named_facts.extract_facts(answer, common_words)
-    texts = (text for name, text in scalar_values(record) if name not in ignored_keys)
+        facts = named_facts.extract_facts(answer, context.common_words)
+        return [fact for fact in facts if fact.kind != "name" or context.judges_names]
+    texts = (text for name, text in scalar_values(record) if name not in context.uncopied)
     return list(chain.from_iterable(named_facts.extract_facts(text, every_word=True) for text in texts))
 
 

@@ -1,4 +1,6 @@
-"""Lists words that begin English sentences and are not names."""
+"""Lists words that begin English sentences and are not names, and words that tell German."""
+
+from collections.abc import Iterable
 
 from pipeline.measures.tokens import normal_form
 
@@ -48,3 +50,17 @@ ABBREVIATIONS = frozenset("mr mrs ms dr prof st jr sr vs no inc ltd co corp gen 
 
 FUNCTION_WORDS = frozenset(map(normal_form, FUNCTION_WORD_LIST.split()))
 COMMON_WORDS = FUNCTION_WORDS | frozenset(map(normal_form, SENTENCE_START_LIST.split()))
+
+GERMAN_WORDS = frozenset(
+    "der das dem und ist sind war wurde wird nicht ein eine einen einem einer mit von auf für sich dass bei zum zur auch oder aber nach "
+    "vom im am ich wir sie noch über durch".split()
+)
+"""Frequent words of German, in which every noun has a capital; most of them occur in no other language."""
+GERMAN_SHARE = 0.08
+"""Share of such words from which a text counts as German."""
+
+
+def is_german(texts: Iterable[str]) -> bool:
+    """Whether texts, taken together, are German."""
+    words = [word.strip(".,;:!?\"'()[]") for text in texts for word in text.split()]
+    return sum(word in GERMAN_WORDS for word in words) >= GERMAN_SHARE * len(words) > 0
