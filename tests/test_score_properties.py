@@ -331,6 +331,32 @@ def test_a_number_is_read_whole_or_not_at_all(text, read):
     assert parsers.number_in(".")(text, example()) == read
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        *((text, None) for text in ("3 or 5", "It is 3 or 5.", "Answer: 3 or 5", "#### 3 or 5", "3 kg or 5 kg", "3或5", "3, or 5?")),
+        *((text, None) for text in ("4, 3 or 5", "3-5", "3 – 5 kg", "from 3 to 5", "Answer: 3 to 5", "between 3 and 5", "3到5")),
+        *((text, "5") for text in ("5 or 5.0", "5 or so", "3 or 4? No: 5", "3 - 1 = 2 or 3, so 5", "It fell from 3 to 2, so 5")),
+        ("Answer: 5, not 3 or 4", "5"),
+    ],
+)
+def test_of_two_numbers_of_which_one_is_meant_none_is_read(text, read):
+    assert parsers.number_in(".")(text, example()) == read
+
+
+@pytest.mark.parametrize("frame", ["答案是{}", "共有{}个", "价格是{}元。", "答えは{}です", "정답은{}입니다", "ราคา{}บาท", "1加4。答案：{}"])
+@pytest.mark.parametrize("number", ["5", "-5", "12.5", "1,234.5"])
+def test_a_number_needs_no_blank_after_a_script_without_blanks(frame, number):
+    assert parsers.number_in(".")(frame.format(number), example()) == numbers.read(number, ".")
+    for name in ("rouge1", "rougeL", "token_f1"):
+        assert scores(name, [(frame.format("-5"), frame.format("5"))])[0] < 1
+
+
+@pytest.mark.parametrize("text", ["2024年5月3日", "5月3日", "3時30分", "五百5", "2024년 5월 3일", "x5", "é5"])
+def test_a_date_and_the_rest_of_a_numeral_are_no_number(text):
+    assert parsers.number(text, example()) is None
+
+
 @pytest.mark.parametrize("text", ["1e999", "-1e999", "1" + "0" * 400])
 def test_a_number_beyond_any_float_scores_nothing(text):
     assert metrics.load("mae_similarity").compute(predictions=[text], references=["3"])["mae_similarity"] == 0

@@ -22,12 +22,16 @@ OTHER_SCALES = (
     "ألف|آلاف|مليون|ملايين|مليار|พัน|หมื่น|แสน|ล้าน|천|[万萬億亿千百兆]"
 )
 """Words after a number that multiply it; those of which the languages disagree (a billion) are not read."""
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+"""Letters after which a number needs no blank: Thai, Lao, Burmese, Khmer, kana, Han, Hangul."""
 NUMBER = re.compile(
     rf"""
-    (?P<sign>(?<![\w)\]}}])[-+](?=(?:\\?[$€£¥₹₽₩₺])?[.]?\d))?
-    (?<![\w])(?<![\w][.,](?=\d))(?:\\?[$€£¥₹₽₩₺])?
+    (?P<sign>(?<![^\W{UNSPACED}])(?<![)\]}}])[-+](?=(?:\\?[$€£¥₹₽₩₺])?[.]?\d))?
+    (?<![^\W{UNSPACED}])(?<![〇一二三四五六七八九十百千万萬億亿兆两兩])(?<![\w][.,](?=\d))(?:\\?[$€£¥₹₽₩₺])?
     (?:
-        (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d)|\d\d?-\d\d?-\d{{4}}(?!\d))
+        (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d)|\d\d?-\d\d?-\d{{4}}(?!\d)
+          |\d{{2,4}}[ ]?[年년][ ]?\d\d?[ ]?[月월](?:[ ]?\d\d?[ ]?[日号일])?
+          |\d\d?[ ]?[月월][ ]?\d\d?[ ]?[日号일]|\d\d?[时時点點시][ ]?\d\d?[分분])
       | (?P<mixed>\d{{1,9}})[ ]?(?P<part>\d{{1,9}}/\d{{1,9}})(?![\d/.,]*\d)
       | (?P<body>(?:\d{{1,3}}(?:[{BLANK}]\d{{3}})+(?!\d)|\d+|(?=[.]\d))(?:[.,'’٫٬_:/]\d+)*)
         (?P<exponent>[eE][-+]?\d{{1,3}}(?![\w]))?

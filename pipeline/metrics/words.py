@@ -14,11 +14,11 @@ WORD = regex.compile(
     regex.V1,
 )
 """A word, a character of a script without blanks, or an emoji."""
-SIGNED = regex.compile(r"(?<![\w\p{M})\]])[-−–]\p{Sc}?(?=\d)|(?<=\d[eE])[-−](?=\d)")
+SIGNED = regex.compile(rf"(?<![[\w\p{{M}})\]]--[{UNSPACED_SCRIPTS}\p{{Hangul}}]])[-−–]\p{{Sc}}?(?=\d)|(?<=\d[eE])[-−](?=\d)", regex.V1)
 GROUPED = regex.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 """A comma between thousands."""
 CONTENT = regex.compile(
-    rf"(?<![\w)\]])[-−–](?=\p{{Sc}}?\d)|[\d]+(?:[.,:/'’-]\d+)*|[{UNSPACED_SCRIPTS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[\d{UNSPACED_SCRIPTS}]]+"
+    rf"(?<![[\w)\]]--[{UNSPACED_SCRIPTS}\p{{Hangul}}]])[-−–](?=\p{{Sc}}?\d)|[\d]+(?:[.,:/'’-]\d+)*|[{UNSPACED_SCRIPTS}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[\d{UNSPACED_SCRIPTS}]]+"
     r"|(?<=\w)(?:#|\++)|[\p{Sm}\p{Sc}%‰°^--[|~]]|!(?==)|[\p{Extended_Pictographic}--\p{N}]",
     regex.V1,
 )

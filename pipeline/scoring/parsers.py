@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial, wraps
+from itertools import pairwise
 
 import regex
 
@@ -24,6 +25,12 @@ NUMBER_CUE = regex.compile(
     rf"(?:{ANSWER_CUES}|答案|答え|정답|ответ|الإجابة|उत्तर|คำตอบ)\b[^.\n:：=]{{0,40}}?(?:\bis\b|\bare\b|\bwas\b|[:：=]|->|→|是|为|為|は)+",
     regex.IGNORECASE,
 )
+ALTERNATIVE = regex.compile(
+    r"\s?(?:\p{L}{1,12}\.?)?,?\s?(?:\bor\b|\boder\b|\bou\b|\bили\b|或者?|または|또는|\bأو\b)\s?\W{0,2}", regex.IGNORECASE
+)
+"""What stands between two numbers of which the text does not say which it means: `3 kg or`."""
+RANGE = regex.compile(r"\s?(?:\p{L}{1,12}\s)?(?:-|–|—|\bto\b|\bbis\b|\band\b|\bà\b|至|到|から)\s?", regex.IGNORECASE)
+"""The same between the only two numbers of a line."""
 BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
 DASH = re.compile(r"^[-*•·▪◦–]\s+")
 LABEL_SEPARATOR = re.compile("[,;、，；،؛]")
@@ -129,7 +136,7 @@ def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str |
     opening = next(numbers.runs(first), None)
     if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
         return alone[0].value
-    matches = numbers.find(part, mark)
+    matches = single(part, mark)
     return matches[-1].value if matches else None
 
 
@@ -144,7 +151,18 @@ def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
 
 def result(sentence: str, mark: numbers.Mark | None) -> list[numbers.Number]:
     """The numbers of a sentence, without those of an equation before what it comes to."""
-    return numbers.find(sentence.rpartition("=")[2], mark) or numbers.find(sentence, mark)
+    return single(sentence.rpartition("=")[2], mark) or single(sentence, mark)
+
+
+def single(text: str, mark: numbers.Mark | None) -> list[numbers.Number]:
+    """The numbers of a text; without a value those that are one of several for it, as in `3 or 5`, and the ends of a lone range."""
+    runs, matches = list(numbers.runs(text)), numbers.find(text, mark)
+    between = [text[one.end() : other.start()] for one, other in pairwise(runs)]
+    differ = [one.value != other.value for one, other in pairwise(matches)]
+    is_range = len(runs) == 2 and RANGE.fullmatch(between[0])
+    joined = [other and bool(is_range or ALTERNATIVE.fullmatch(gap)) for gap, other in zip(between, differ, strict=True)]
+    unsure = {n + side for n, is_joined in enumerate(joined) if is_joined for side in (0, 1)}
+    return [number._replace(value=None) if n in unsure else number for n, number in enumerate(matches)]
 
 
 @after_thoughts
