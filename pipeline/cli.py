@@ -33,6 +33,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
+from pipeline.commands.probes import Probes
 from pipeline.commands.run_log import RunLog
 from pipeline.commands.verbs import STOPPED, Verbs, show_version
 from pipeline.config import recipe as recipes
@@ -127,10 +128,11 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 
     log = RunLog(out, jobs, call.options.detail)
     partial = PartialReport(call.jobs[-1], call.site, log.say)
+    observers = (log, Probes(jobs, call.site), partial)
 
     def notify(event: str, job: Job, artifact: Artifact | None) -> None:
-        log(event, job, artifact)
-        partial(event, job, artifact)
+        for observer in observers:
+            observer(event, job, artifact)
 
     try:
         finished = run(jobs, call.site, notify)

@@ -18,7 +18,7 @@ from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.data import inline
-from pipeline.errors import MachineError, RecipeError, UserError
+from pipeline.errors import MachineError, RecipeError, UserError, suggest
 from pipeline.machine import Machine, free_memory
 from pipeline.models import adapter_kinds, base_model
 from pipeline.plan import Job, Params
@@ -30,6 +30,8 @@ from pipeline.store.disk import EXPLANATIONS
 
 IN_A_LAYER = re.compile(r"\.\d+\.")
 """In the name of a tensor: it belongs to one of many equal layers, and not to embedding or head."""
+OUTPUT_LAYER = "lm_head"
+"""A linear module that is no part of a layer, nor of a shape."""
 Artifacts = dict[Job, Artifact]
 """The finished jobs with their artifacts."""
 ADAPTER_BYTES = 4
@@ -66,6 +68,7 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
         *(line for lines in by_task.values() for line in lines),
         *unreachable_bases(missing, remote),
         *unready_endpoints(missing, site.machine),
+        *missing_targets(missing),
         *full_disks(missing, done, site.store),
         *too_small(missing, done, site.machine),
     ]
@@ -161,6 +164,17 @@ def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     """The specs of the bases that the jobs load or read a tokenizer of."""
     specs = [job.params["model"] for job in jobs if job.stage != "reference" and "model" in job.params]
     return list({canonical(spec): spec for spec in specs}.values())
+
+
+def missing_targets(jobs: Iterable[Job]) -> Iterator[str]:
+    """Target modules that a base of known shape does not have; of any other base the first pass tells (probes.py)."""
+    for job in jobs:
+        shape = base_model.shape_of(job.params["model"]) if job.stage == "finetune" and job.params["targets"] != "all-linear" else None
+        names = {*shape.linears, OUTPUT_LAYER} if shape else set()
+        for target in job.params["targets"] if shape else ():
+            if target.rpartition(".")[2] not in names:
+                base = job.params["model"]["repo"] or Path(job.params["model"]["folder"]).name
+                yield f"finetune.targets: {base} has no linear module '{target}'. {suggest(target, names)}"
 
 
 def unready_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:

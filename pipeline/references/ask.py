@@ -9,6 +9,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,6 +111,22 @@ def answers(
         except ModelError as error:
             raise ModelError(error.problem, f"{error.remedy} Answers saved: {len(replies)} of {len(heldout)}.") from None
     return [replies[example.id] for example in heldout]
+
+
+def one_token(endpoint: Endpoint) -> None:
+    """Request one token, to know that address, key and model are right. A server that is busy may answer later, so that is no failure.
+
+    Raises:
+        ModelError: the endpoint refuses the request or is not there.
+    """
+
+    async def request() -> None:
+        requester = Requester(endpoint, AnswerLimits(1), lambda _: None, Meter("asking", 1, "questions"), asyncio.sleep)
+        async with endpoint.connect() as client:
+            await requester.request(client, "1 + 1 =")
+
+    with suppress(BusyError):
+        asyncio.run(request())
 
 
 def is_reply(row: dict[str, Any]) -> bool:
