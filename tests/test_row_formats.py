@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.data import inline
+from pipeline.data import inline, row_formats
 from pipeline.errors import DataError, RecipeError
 from pipeline.store.records import LOSS_TURNS, TOOLS, Example, Turn
 from tests import preparing
@@ -182,3 +182,9 @@ def test_columns_of_a_source_are_checked_before_its_rows():
 def test_the_key_of_a_task_with_templates_is_as_before():
     assert not {"format", "columns", "loss"} & set(inline.spec(preparing.task()))
     assert inline.spec(task(loss="assistant"))["loss"] == "assistant"
+
+
+def test_a_key_twice_in_turns_that_are_text_is_not_read_as_the_last():
+    turns = '[{"role": "user", "content": "hello"}, {"role": "assistant", "content": "red", "content": "blue"}]'
+    assert row_formats.parsed(turns) == turns
+    assert row_formats.parsed(turns.replace("blue", "red"))[1]["content"] == "red"

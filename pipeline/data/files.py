@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline.data import arrow_rows
+from pipeline.data import arrow_rows, repeated_keys
 from pipeline.data.task import Row
 from pipeline.errors import DataError
 from pipeline.store.records import RepeatedKeyError, reject_constant, unrepeated
@@ -189,13 +189,15 @@ def listed_rows(path: Path) -> Iterator[Row | BadRow]:
     with open_text(path, "\n") as file:
         text = file.read()
     try:
-        entries = DECODER.decode(text.strip())
+        entries = MARKING_DECODER.decode(text.strip())
     except (ValueError, RecursionError) as error:
         remedy = "Mend it there; it may be truncated." if text.rstrip().endswith("]") else "Copy or download it again."
         raise DataError(f"{path} begins as a JSON list, and is none: {error}.", remedy) from None
     for entry in entries:
         written = json.dumps(entry, ensure_ascii=False)
-        if fault := not_utf8(written):
+        if repeated := repeated_keys.first(entry):
+            yield BadRow("malformed", f"{repeated}: {shorten(written)}")
+        elif fault := not_utf8(written):
             yield fault
         else:
             yield entry if isinstance(entry, dict) else BadRow("malformed", f"{type_name(entry)} instead of an object: {shorten(written)}")
@@ -229,6 +231,7 @@ def not_utf8(text: str) -> BadRow | None:
 
 
 DECODER = json.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=unrepeated)
+MARKING_DECODER = json.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=repeated_keys.marked)
 TYPE_NAMES = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", type(None): "null"}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.data.task import Row
 from pipeline.errors import DataError
-from pipeline.store.records import LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn
+from pipeline.store.records import LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn, unrepeated
 
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold a list of turns: OpenAI and TRL, ShareGPT."""
@@ -237,7 +237,7 @@ def parsed(value: Any) -> Any:
     """A value that may be JSON in a text, as CSV files and columns of one type hold it."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         with suppress(ValueError, RecursionError):
-            return json.loads(value)
+            return json.loads(value, object_pairs_hook=unrepeated)
     return value
 
 
