@@ -95,6 +95,7 @@ def test_a_closed_set_says_which_of_its_labels_have_no_row(place, model):
     one_sided = [{"text": f"ticket {n}", "team": ("red", "green")[n % 2]} for n in range(12)]
     heldout, train = warnings(place, model, preparing.rows(12), one_sided, task=RED_BLUE | {"choices": ["red", "blue", "green"]})
     assert heldout["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: blue"
+    assert list(train) == ["label without rows"]  # once, not for the labels and again for the targets
     assert train["label without rows"]["problem"] == "1 of 3 labels occur in no row of this split: green; 6 test examples have them"
 
 
