@@ -183,7 +183,7 @@ def score_two_arms(metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples
     """Score two arms on one task, without statistics: one row per example."""
     scores = measure(metric, [base, tuned], examples, parse).values.T.tolist()
     return [
-        {"id": example.id, "prompt": example.text, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
+        {"id": example.id, "prompt": example.transcript, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
         for example, one, two, pair in zip(examples, base.predictions, tuned.predictions, scores, strict=True)
     ]
 
@@ -335,7 +335,7 @@ def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], inputs:
 
 def display_fields(example: Example) -> ExampleText:
     """What a reader sees of an example."""
-    row: ExampleText = {"id": example.id, "prompt": example.text, "target": example.target, "choices": list(example.choices)}
+    row: ExampleText = {"id": example.id, "prompt": example.transcript, "target": example.target, "choices": list(example.choices)}
     others = list(example.right_answers[1:])
     return {**row, "accepted": others} if others else row
 
