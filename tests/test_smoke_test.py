@@ -58,7 +58,7 @@ def test_a_smoke_test_stands_apart_and_says_so(tmp_path: Path, model: dict[str, 
     assert recompute_page.verify(page).no_verdict == "smoke test"
 
     assert "all 7 jobs cached" in loralift("compare", str(recipe), "--device", "cpu", "--limit", "2")
-    assert "7 jobs, 7 to make" in loralift("plan", str(recipe))
+    assert "7 jobs, 7 to run" in loralift("plan", str(recipe))
     (tmp_path / "gate.yaml").write_text("rules: [{figure: lift, at_least: 0}]", "utf-8")
     with pytest.raises(RecipeError, match="--gate with --limit: a smoke test has no verdict to be judged"):
         loralift("report", str(recipe), "--limit", "2", "--gate", str(tmp_path / "gate.yaml"))
