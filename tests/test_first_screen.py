@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.commands.recompute_page import verify
-from pipeline.page import charts_scores, embedded_records, render, setup_section, static_examples
+from pipeline.page import charts_scores, embedded_records, render, setup_section, static_examples, svg
 from tests.report_inputs import BuiltReport, CellFolders, Chartless, Inputs, placeholder_charts
 
 ARMS = ("base_fewshot", "base_constrained", "constant")
@@ -176,3 +176,29 @@ def test_no_page_and_no_report_holds_a_folder_of_the_machine(tmp_path: Path, mon
     (card,) = [text for text in files if "# teams--adapter0" in text and 'from_pretrained("other"' in text]
     assert "The first path is the folder of the base, other (weights d1ced1ced1ce)" in card
     verify(page.work.out / "report.html")
+
+
+def test_static_examples_show_the_largest_changes(report: Chartless) -> None:
+    block = {f"file{gain}": {"base": 0.5, "tuned": 0.5 + gain} for gain in (0.1, -0.2, 0.0, -0.4, 0.3, -0.1)}
+    rows = [
+        {"id": name, "prompt": "p", "target": "t"}
+        | {"base": {"text": "x", "scores": {"accuracy": row["base"]}}, "tuned": [{"text": "y", "scores": {"accuracy": row["tuned"]}}]}
+        for name, row in block.items()
+    ]
+    packed = embedded_records.pack("\n".join(map(json.dumps, rows)).encode())
+    examples = static_examples.changed(report.json["cells"][0], packed, 2)
+    assert [row["id"] for row in examples["broken"]] == ["file-0.4", "file-0.2"]
+    assert [row["id"] for row in examples["fixed"]] == ["file0.3", "file0.1"]
+
+
+def test_drawings_in_the_page_lack_nothing_but_digits() -> None:
+    """Labels and texts keep theirs."""
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9.12345" aria-label="a 0.123456 opacity=&quot;1&quot;"><title>0.98765</title>'
+        '<g transform="translate(1.00049,-0.000001)" opacity="1" fill-opacity="1"><path d="" display="none" />'
+        '<path d="M20.00000002,3.14159h5" opacity="0.5" /></g><text>2.71828</text></svg>'
+    )
+    assert svg.inline_svg(drawing) == (
+        '<svg width="9.12345" aria-label="a 0.123456 opacity=&quot;1&quot;"><title>0.98765</title>'
+        '<g transform="translate(1,-0)" fill-opacity="1"><path d="M20,3.142h5" opacity="0.5" /></g><text>2.71828</text></svg>'
+    )

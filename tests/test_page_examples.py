@@ -78,12 +78,14 @@ def status_line(page: OpenPage) -> str:
 
 def test_what_got_worse_comes_first(page: OpenPage, report: Report) -> None:
     assert ids(page) == report.ids()[:25]
+    assert page.tab.is_visible("[name=target]")
     assert page.tab.locator("#rows .example >> nth=0").locator("header span >> nth=0").inner_text() == "broken"
     page.tab.click("[data-step='1'] >> nth=0")
     assert ids(page) == report.ids()[25:50]
     page.tab.select_option("[name=cell]", "cell0001")
     page.starts("#rows h3", "titles")
     assert ids(page) == report.ids("cell0001")[:25]
+    assert not page.tab.is_visible("[name=target]")  # free answers have no classes
 
 
 def test_prompts_are_in_sight(page: OpenPage, report: Report) -> None:

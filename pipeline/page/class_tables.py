@@ -79,11 +79,11 @@ def choices(results: ClassResults | None) -> list[str]:
 
 
 def precision_and_recall(scores: ClassScores) -> str:
-    return f"{figure(scores['precision'])}, {figure(scores['recall'])}"
+    return f"{figure(scores['precision'], 2)}, {figure(scores['recall'], 2)}"
 
 
-def figure(value: float | None) -> str:
-    return "n/a" if value is None else fmt.number(value, 3)
+def figure(value: float | None, places: int = 3) -> str:
+    return "n/a" if value is None else fmt.number(value, places)
 
 
 def change(one: float | None, other: float | None) -> str:

@@ -63,7 +63,7 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], r
     script_text = script()
     index = {"cells": [examples_entry(cell) for cell in report["cells"] if cell["examples"]["file"]], **(records or {})}
     variables_of_page = {
-        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),
+        "css": Markup(stylesheet()),
         "js": Markup(script_text),
         "policy": policy(script_text),
         "theme": Markup(variables(":root")),
@@ -83,6 +83,12 @@ def script() -> str:
     lines = (line.strip() for name in SCRIPTS for line in (TEMPLATES / f"{name}.js").read_text("utf-8").splitlines())
     parts = "\n".join(line for line in lines if line and not line.startswith("//"))
     return f'"use strict";\n(() => {{\n{parts}\n}})();'
+
+
+def stylesheet() -> str:
+    """The page's styles without indentation and lines of comments."""
+    lines = map(str.strip, (TEMPLATES / "page.css").read_text("utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("/*"))
 
 
 def policy(js: str) -> Any:

@@ -49,19 +49,23 @@ def section(report: Report, blocks: Mapping[str, str]) -> list[StaticExamples]:
 
 
 def changed(cell: CellRow, block: str, most: int) -> StaticExamples:
-    """The first examples of a cell that got worse, and the first that improved; most: of each."""
+    """The examples of a cell with the largest losses, and those with the largest gains; most: of each."""
     metric = cell["comparisons"][0]["metric"]
-    chosen: StaticExamples = {"cell": cell, "broken": [], "fixed": []}
     lines = embedded_records.unpack(block, MAX_BYTES).decode().split("\n")  # not splitlines: texts may hold other line ends
-    for row in map(json.loads, filter(None, lines)):
-        base = float(row["base"]["scores"][metric])
-        tuned = sum(float(arm["scores"][metric]) for arm in row["tuned"]) / len(row["tuned"])
-        group = chosen["fixed"] if tuned > base else chosen["broken"]
-        if abs(tuned - base) > TIE and len(group) < most:
-            group.append(static_example(row, base, tuned))
-        if len(chosen["broken"]) == len(chosen["fixed"]) == most:
-            break
-    return chosen
+    rows = [(*scores(json.loads(line), metric), line) for line in lines if line]
+    changes = sorted((tuned - base, number) for number, (base, tuned, _) in enumerate(rows) if abs(tuned - base) > TIE)
+    worse = [number for gain, number in changes if gain < 0][:most]
+    better = [number for _, number in sorted((-gain, number) for gain, number in changes if gain > 0)][:most]
+
+    def examples(numbers: list[int]) -> list[StaticExample]:
+        return [static_example(json.loads(line), base, tuned) for base, tuned, line in (rows[number] for number in numbers)]
+
+    return {"cell": cell, "broken": examples(worse), "fixed": examples(better)}
+
+
+def scores(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
+    """Of base, and of the fine-tuned model over all seeds."""
+    return float(row["base"]["scores"][metric]), sum(float(arm["scores"][metric]) for arm in row["tuned"]) / len(row["tuned"])
 
 
 def static_example(row: Mapping[str, Any], base: float, tuned: float) -> StaticExample:

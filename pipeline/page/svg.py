@@ -33,6 +33,10 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
 INK = {name: f"#fe{number:02x}{number:02x}" for number, name in enumerate(THEME)}
 """CSS variable to the placeholder colour that a chart is drawn with."""
 SERIES = [name for name in THEME if re.fullmatch(r"s\d", name)]
+MARK = re.compile(r"<(?!svg\b)[^<>]*>")
+"""A tag inside of a drawing; the first one holds the label, which is text."""
+DEFAULTS = re.compile(r' (?:opacity="1"|font-weight="normal")|<path d="" display="none" />')
+DECIMALS = re.compile(r"-?\d+\.\d{4,}")
 NAMESPACE = "http://www.w3.org/2000/svg"
 FONT = "system-ui, sans-serif"
 ROOT_ATTRIBUTES = {"width", "height", "viewBox"}
@@ -108,8 +112,12 @@ def element_without_geometry(element: ElementTree.Element) -> str:
 
 
 def inline_svg(drawing: str) -> str:
-    """A drawing for an HTML page, whose parser implies the namespace."""
-    return drawing.replace(f' xmlns="{NAMESPACE}"', "", 1)
+    """A drawing for an HTML page, as short as it can be there: the parser implies the namespace, and a thousandth of a pixel is enough."""
+    return MARK.sub(lambda tag: DECIMALS.sub(thousandths, DEFAULTS.sub("", tag[0])), drawing.replace(f' xmlns="{NAMESPACE}"', "", 1))
+
+
+def thousandths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.3f}".rstrip("0").rstrip(".")
 
 
 def standalone(drawing: str) -> str:
