@@ -97,7 +97,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     """`finetune.rank=32` as key and value; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise RecipeError(f"'{text}' is not KEY=VALUE.", recipes.suggest_key(key))
+        remedy = f"Write {key}=VALUE." if key in recipes.dotted_keys() else recipes.suggest_key(key)
+        raise RecipeError(f"'{text}' is not KEY=VALUE.", remedy)
     try:
         return key, yaml_text.parse(value)
     except yaml.YAMLError as error:
@@ -222,7 +223,7 @@ def report_verb(
     if missing:
         first = f"{missing[0].stage} {missing[0].label}"
         raise ArtifactError(
-            f"{call.recipe.name} has no finished comparison: at least {len(missing)} jobs have not run, the first {first}",
+            f"no report yet for '{call.recipe.name}': at least {len(missing)} of {len(call.jobs)} jobs have not run, the first {first}",
             f"Run: loralift compare {' '.join(recipe)}. For the tasks that are finished: loralift report --partial {' '.join(recipe)}",
         )
     report = make_report(call)

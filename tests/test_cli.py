@@ -79,7 +79,7 @@ def test_what_was_made_is_not_made_again(finished, type_in):
 def test_a_report_of_what_was_not_compared(finished, type_in):
     recipe, root = finished
     output = type_in("report", recipe, "finetune.rank=3", "--store", root, status=2)
-    assert "pets has no finished comparison: at least 2 jobs have not run, the first finetune base--pets--r3-s0" in output
+    assert "no report yet for 'pets': at least 2 of 7 jobs have not run, the first finetune base--pets--r3-s0" in output
 
 
 def test_show_an_artifact_with_its_lineage(finished, type_in):
@@ -221,6 +221,7 @@ def test_cuda_is_refused_at_once_where_there_is_none(finished, type_in):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
+        ("finetune.rank", "'finetune.rank' is not KEY=VALUE. Write finetune.rank=VALUE."),
         ("rank", "'rank' is not KEY=VALUE. Did you mean 'finetune.rank'?"),
         ("target_modulez", "'target_modulez' is not KEY=VALUE. The nearest are "),
         ("target_modules", "'target_modules' is not KEY=VALUE. Here it is finetune.targets."),
@@ -244,7 +245,7 @@ def test_a_key_that_is_none_names_at_most_five(finished, type_in, word, message)
 
 def test_the_trained_task_alone_is_no_general_suite(finished, type_in):
     output = type_in("plan", finished[0], "general.suites=[pets]", "--store", finished[1], status=2)
-    assert "general.suites: pets alone cannot show what the adapter for pets forgot: it is trained on it." in output
+    assert "general.suites: pets alone shows no regression of the adapter for pets, which is trained on it." in output
     assert "Add another, as [paragraphs, pets], or write [] to measure nothing." in output
     assert "general_loss" in type_in("plan", finished[0], "general.suites=[paragraphs, pets]", "--store", finished[1])
 

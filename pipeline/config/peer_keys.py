@@ -83,6 +83,7 @@ NO_EIGHT_BIT = Peer("finetune.quantization", lambda *_: "nf4", "8 bit is not off
 VALIDATION = Peer("prepare.dev_examples", whole, "It is a number of examples of the train split, not a share.")
 TEST_EXAMPLES = Peer("prepare.heldout_examples", whole, "It is a number of test examples.")
 NO_SAVING = Peer(note="Resume points are written by themselves and go when the run ends: leave the line out.")
+NO_STOPPING = Peer(note="Training runs to its end, and the checkpoint of the lowest validation loss is kept (finetune.keep: best).")
 BASE = Peer("base")
 DATA = Peer(note="Data stand under tasks, as data: {hub: owner/name, train: train, test: test}; see docs/recipes.md.")
 TEMPLATE = Peer(note="Prompts are written under tasks (prompt, target); chat: true puts them through the tokenizer's chat template.")
@@ -112,13 +113,15 @@ PEERS: dict[str, Peer] = {
     "gradient_checkpointing": CHECKPOINTING, "sample_packing": Peer("finetune.packing"),
     # validation
     "eval_steps": EVALUATIONS, "evals_per_epoch": replace(EVALUATIONS, convert=lambda *_: None),
-    "val_set_size": VALIDATION, "val_size": VALIDATION,
+    "eval_every": EVALUATIONS, "val_every": EVALUATIONS, "val_set_size": VALIDATION, "val_size": VALIDATION,
+    "val_examples": VALIDATION, "validation_examples": VALIDATION, "early_stopping_patience": NO_STOPPING,
+    "checkpoint": Peer("finetune.keep", one_of(best="best", last="last")),
     "load_best_model_at_end": Peer("finetune.keep", if_on("best", "last")),
     "save_steps": NO_SAVING, "saves_per_epoch": NO_SAVING, "save_strategy": NO_SAVING, "save_total_limit": NO_SAVING,
     # lengths and numbers of examples
     **dict.fromkeys(("max_seq_length", "max_seq_len", "max_length", "sequence_len", "cutoff_len", "model_max_length"), LONGEST),
     "max_samples": Peer("prepare.train_examples", whole), "max_train_samples": Peer("prepare.train_examples", whole),
-    "max_eval_samples": TEST_EXAMPLES, "limit": TEST_EXAMPLES,
+    "max_eval_samples": TEST_EXAMPLES, "limit": TEST_EXAMPLES, "test_examples": TEST_EXAMPLES,
     "num_fewshot": Peer("compare.shots", whole, "Few-shot is an arm of its own (base_fewshot in compare.arms), beside zero-shot."),
     "max_gen_toks": Peer("generate.max_new_tokens", whole),
     # the rest

@@ -236,7 +236,8 @@ def read(path: Path, kind: str = "recipe", template: str = "recipes/quickstart.y
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}.", hint) from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path} must be keys and values (it is {spell_value(raw)}).", f"See {template}.")
+        what = "is empty" if raw is None else f"must be keys and values (it is {spell_value(raw)})"
+        raise RecipeError(f"{path} {what}.", f"See {template}.")
     return raw
 
 

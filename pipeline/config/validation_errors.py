@@ -53,7 +53,8 @@ def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping
         description = keys(location[:-1])[location[-1]].description
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
     if error_type == "value_error":
-        return str(errors[0]["msg"]).removeprefix("Value error, ") + "."
+        message = str(errors[0]["msg"]).removeprefix("Value error, ") + "."
+        return f"{key_path}: {message}" if message.startswith("'") else message  # of a value that says nothing of its key
     if "string_type" in {error["type"] for error in errors} and (text := text_at(raw_texts, location, value)):
         meaning = "nothing" if value is None else spell_value(value)
         return f"{key_path} must be text (YAML reads {text} as {meaning}). Put it in quotes: '{text}'."

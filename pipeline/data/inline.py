@@ -20,6 +20,17 @@ PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": par
 LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss")
 """Keys that artifacts were made without; they enter a key only where they differ from their default."""
 
+FAMILIAR_METRICS = {
+    "f1": "Take macro_f1 for classes, token_f1 for short texts, or set_f1 for lists.",
+    "rouge": "Take rougeL, rouge1 or rouge2.",
+    "em": "Take exact_match.",
+    "acc": "Take accuracy.",
+    "acc_norm": "Take accuracy; choices are ranked in the arm base_constrained.",
+    "mae": "Take mae_similarity.",
+    "pass@1": "Take a shipped task of programs, as mbpp; an inline task cannot run tests.",
+}
+"""What to take for a metric that other programs call so."""
+
 
 def find(entry: str | InlineTask) -> Task:
     """The task of an entry under `tasks` in a recipe.
@@ -311,7 +322,7 @@ def metric_problem(name: str, answer: str) -> str:
     if name in metrics.NEEDS_FIELDS:
         return f"metrics: {name} needs {metrics.NEEDS_FIELDS[name]}, which only a shipped task has. See docs/recipes.md for the others."
     if name not in allowed:
-        return f"metrics: there is no metric '{name}'. {suggest(name, allowed)}"
+        return f"metrics: there is no metric '{name}'. {FAMILIAR_METRICS.get(name.lower()) or suggest(name, allowed)}"
     if name in metrics.READS_JSON and answer != "json":
         return f"metrics: {name} compares JSON objects, and answer is {answer}. Write answer: json, or take another metric."
     return ""
