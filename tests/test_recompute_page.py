@@ -421,7 +421,7 @@ def test_no_file(tmp_path):
 @pytest.mark.parametrize("raw", [b"", b"x" * 1000, "ä\n".encode() * 10])
 def test_packing(raw):
     assert embedded_records.unpack(embedded_records.pack(raw), 2000) == raw
-    with pytest.raises(ValueError, match="cut off"):
+    with pytest.raises(ValueError, match="truncated"):
         embedded_records.unpack(embedded_records.pack(b"hello" * 50)[:16], 2000)
 
 
