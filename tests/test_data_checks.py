@@ -108,6 +108,18 @@ def test_targets_that_look_like_labels_are_compared_without_choices(place, model
     assert warnings(place, model, free[:12], free[12:]) == [{}, {}]
 
 
+def test_targets_of_another_spelling_than_trained_are_counted(place, model):
+    decimals = [row | {"team": float(row["n"] % 4)} for row in preparing.rows(12)]
+    whole = [row | {"team": row["n"] % 4} for row in preparing.rows(8, 100)]
+    row = warnings(place, model, decimals, whole)[1]["spelled otherwise"]
+    assert (row["count"], row["total"]) == (8, 8)
+    assert re.search(r"8 of 8 held-out targets have another spelling in the training rows, such as '\d' for '\d\.0'", row["problem"])
+    assert "spelled otherwise" not in warnings(place, model, decimals, whole, task={"answer": "number", "metrics": ["accuracy"]})[1]
+    capitals = [row | {"team": row["team"].title()} for row in preparing.rows(8, 100)]
+    assert "spelled otherwise" in warnings(place, model, preparing.rows(12), capitals)[1]
+    assert "spelled otherwise" not in warnings(place, model, preparing.rows(12), capitals, task={"metrics": ["accuracy"]})[1]
+
+
 @pytest.mark.parametrize(
     ("answer", "target", "changed"),
     [
@@ -167,7 +179,7 @@ AMOUNT = {"answer": "number", "metrics": ["accuracy"], "decimal_mark": "."}
     ("targets", "count"),
     [
         (["5 kg", "5 g", "7 kg"], 2),
-        (["3 of 5", "4 of 5", "5.0", "6"], 3),
+        (["5 of 7", "5 of 9", "5.0", "6"], 3),
         (["$5", "€5", "€6"], 2),
         (["5%", "5 ‰", "6"], 2),
         (["(5)", "5.00", "6"], 2),

@@ -74,6 +74,7 @@ def test_every_end_of_line_gives_the_same_rows(end, name, text, tmp_path):
         ("a.csv", "größe,n\nx,1\n".encode("cp1252"), r"its header is not UTF-8 text from byte 3 on .* Save it as UTF-8"),
         ("a.csv", b"PK\x03\x04\0\0,\0\n", r"is not text: its header contains zero bytes"),
         ("a.tsv", b"text,n\n", r"is not separated by tabs: its header is 'text,n'"),
+        ("a.tsv", b'text\tn\n"one\t1\ntwo\t2\nthree"\t3\n', r"a\.tsv line 2 is not TSV: a value in quotes holds tabs and line breaks"),
         ("a.csv", b"text\tn\n", r"is not separated by commas: .* Rename it to \.tsv"),
         ("a.csv", b",\n1,2\n", r"equal or empty names in its header: '', ''"),
     ],

@@ -11,7 +11,7 @@ from pipeline.data import task as tasks
 from pipeline.metrics.words import normalise
 from pipeline.scoring import parsers, right_answers
 from pipeline.store.records import Example
-from tests.test_score_properties import SCRIPTS, load
+from tests.test_score_properties import SCRIPTS, load, scores
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True)
 WORDS = sorted({word for name, words in SCRIPTS.items() if name not in ("signs", "LaTeX", "emoji", "numbers") for word in words.split()})
@@ -186,3 +186,45 @@ def test_another_query_is_not(one, other, cell, sign):
         if plainly(another) != plainly(one):
             read = [parsers.sql(query(parts), example()) for parts in (one, another)]
             assert score("sql_match", *read) == (0, 0), read
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "score"),
+    [
+        ("earn and trade", "earn, trade", 1),
+        ("earn, trade, and gold", "earn, gold, trade", 1),
+        ("earn, gold or trade", "earn, gold, trade", 1),
+        ("rock and roll, pop", "pop, rock and roll", 1),
+        ("pop and rock and roll", "pop, rock and roll", None),
+        ("[earn, trade]", "earn, trade", 1),
+        ("(earn, trade)", "earn, trade", 1),
+        ("Labels: earn, trade", "earn, trade", 1),
+        ("1. earn", "earn", 1),
+        ("earn und trade", "trade, earn", 1),
+        ("odds and ends", "earn", 0),
+    ],
+)
+def test_a_list_in_a_sentence_is_read_as_its_labels(text, expected, score):
+    metric = load("set_f1")
+    others = "earn, trade, gold, pop, rock and roll"  # of another example
+    values = metric.compute(predictions=[text, others], references=[expected, others], per_example=True)["set_f1_per_example"]
+    assert score is None or values[0] == score
+    assert metric.compute(predictions=[expected], references=[expected])["set_f1"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ('{"a": "two\nlines"}', '{"a": "two lines"}'),
+        ('{"a": " "}', '{"a": ""}'),
+        ('{"a": "\t"}', '{"a": null}'),
+    ],
+)
+def test_line_breaks_and_blanks_inside_of_json_are_text(text, target):
+    read = [parsers.json(string, example()) for string in (text, target)]
+    assert scores("json_field_f1", [tuple(read)])[0] == 1
+
+
+@pytest.mark.parametrize("text", ["‘Paris’", "„Paris”", "”Paris”", "»Paris«", "‹Paris›", "『Paris』", "‚Paris‘"])
+def test_quotes_of_every_language_are_no_part_of_an_answer(text):
+    assert scores("accuracy", [(text, "Paris")])[0] == 1

@@ -20,12 +20,16 @@ from pipeline.data.task import Task
 from pipeline.metrics import numbers, words
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
+from pipeline.scoring import right_answers
 from pipeline.store.records import Example, answer_tokens, first_stop, unrepeated
 
 SHOWN_NAMES = 5
 """Names of labels or tokens in one warning."""
 LABEL_ROWS = 5
 """Rows for each distinct target from which the targets of a task without choices count as labels."""
+ZEROS = re.compile(r"(?<=\d)\.0+\Z")
+"""The decimals of a whole number."""
+SAME_SCORE = 1e-9
 EXPONENT = re.compile(r"(?<=\d)[eE](?=[-+]?\d)")
 MAX_AMOUNT_WORDS = 6
 """Words of the longest target that is compared as an amount with its unit."""
@@ -183,6 +187,37 @@ def target_never_trained(split: PreparedSplit) -> DataWarning | None:
     )
 
 
+def spelled_otherwise(split: PreparedSplit) -> DataWarning | None:
+    """Held-out targets that training rows have in another spelling only (`1.0` for `1`), which the metric does not take for the same."""
+    trained = {plain_spelling(target): target for target in split.targets}
+    pairs = [(example, trained.get(plain_spelling(example.target))) for example in split.heldout if example.target not in split.targets]
+    differing = [(example, other) for example, other in pairs if other is not None and not is_same(split.task, example, other)]
+    if not differing:
+        return None
+    example, other = differing[0]
+    count, total = len(differing), len(split.heldout)
+    problem = f"{count} of {total} held-out targets have another spelling in the training rows, such as {example.target!r} for {other!r}: "
+    problem += "what was learned counts as wrong"
+    remedy = "Write them alike in both files; a column of whole numbers with gaps becomes one of decimals."
+    return DataWarning(check="spelled otherwise", count=count, total=total, first=example.id, problem=problem, remedy=remedy)
+
+
+def plain_spelling(target: str) -> str:
+    """What two spellings of one label or number have in common."""
+    plain = words.normalise(words.strip_wrappers(target))
+    return ZEROS.sub("", plain)
+
+
+def is_same(task: Task, example: Example, other: str) -> bool:
+    """Whether the task's metric gives a spelling of a target as much as the target itself."""
+    metric = metrics.load(task.metrics[0], **task.metric_options)
+    if metric.reads not in ("answer", "text"):
+        return True
+    texts = [other if metric.reads == "text" else task.answer(other, example) or ""]
+    golds = [right_answers.gold_strings(metric.reads, example, task.answer)]
+    return bool(right_answers.best_scores(metric, texts, golds).values[0] > 1 - SAME_SCORE)
+
+
 def control_token(split: PreparedSplit) -> DataWarning | None:
     """Control tokens of the base, spelled in prompts or targets."""
 
@@ -279,7 +314,7 @@ def number_of(split: PreparedSplit, row: Row) -> str | None:
     read = split.task.answer(row.example.target, row.example)
     if split.definition is None or split.definition.answer == "number" or not reads_numbers(split):
         return read
-    matches = numbers.find(read or "", split.task.decimal_mark)
+    matches = numbers.find(numbers.without_scale(numbers.plain(read or "")), split.task.decimal_mark)
     return matches[0].value if matches else None
 
 
@@ -320,6 +355,7 @@ CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
     stop_in_target,
     row_over_window,
     label_without_rows,
+    spelled_otherwise,
     target_never_trained,
     control_token,
     start_token,

@@ -294,6 +294,8 @@ def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             for fields in reader:
                 if fields:
+                    if separator == "\t" and any("\n" in value and separator in value for value in fields):
+                        raise csv.Error("a value in quotes holds tabs and line breaks, as where a quote that is not closed swallows rows")
                     yield start, fields
                 start = reader.line_num + 1
         except csv.Error as error:

@@ -11,6 +11,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import regex
+
 Mark = Literal[".", ","]
 """The decimal mark of a data set; None where it is not known."""
 
@@ -32,21 +34,25 @@ NUMBER = re.compile(
         (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d)|\d\d?-\d\d?-\d{{4}}(?!\d)
           |\d{{2,4}}[ ]?[年년][ ]?\d\d?[ ]?[月월](?:[ ]?\d\d?[ ]?[日号일])?
           |\d\d?[ ]?[月월][ ]?\d\d?[ ]?[日号일]|\d\d?[时時点點시][ ]?\d\d?[分분])
-      | (?P<mixed>\d{{1,9}})[ ]?(?P<part>\d{{1,9}}/\d{{1,9}})(?![\d/.,]*\d)
+      | (?P<mixed>\d{{1,9}})[ ](?P<part>\d{{1,9}}/\d{{1,9}})(?![\d/.,]*\d)
       | (?P<body>(?:\d{{1,3}}(?:[{BLANK}]\d{{3}})+(?!\d)|\d+|(?=[.]\d))(?:[.,'’٫٬_:/]\d+)*)
         (?P<exponent>[eE][-+]?\d{{1,3}}(?![\w]))?
     )
     (?P<power>\s?(?:(?:[×x*·]|\\times)\s?10\s?)?(?:\^|\*\*)\s?[\d{{(-]|[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉])?
     (?:[ ]?(?P<scale>hundred|thousand|million|billion|trillion)s?(?!\w))?
     (?P<unsure>[{BLANK}]?(?:{OTHER_SCALES})(?!\w)|[万萬億亿兆만억]|千(?![克米瓦卡])|百(?!分)|(?-i:[kKMB])(?!\w)
-        |[ ](?-i:[kKMB])(?=[ ]?[$€£¥₹₽₩₺])|(?<=\b0)x[0-9a-f]+(?!\w))?
+        |[ ](?-i:[kKMB])(?=[ ]?[$€£¥₹₽₩₺])|(?<=\b0)x[0-9a-f]+(?!\w)|x\d+(?!\w))?
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 """A run of digits with everything that may belong to it. In `5-3` the sign is a minus between two numbers; the 2 of `H2O` is none."""
 
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-LATEX = ((re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}"), r"\1/\2"), (re.compile(r"(?<=\d)(?:\{,\}|\\[,!;])(?=\d{3})"), ","))
+LATEX = (
+    (re.compile(r"(?<=\d)(?=\\[dt]?frac)"), " "),
+    (re.compile(r"\\[dt]?frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))"), r"\1\2/\3\4"),
+    (re.compile(r"(?<=\d)(?:\{,\}|\\[,!;])(?=\d{3})"), ","),
+)
 WESTERN = re.compile(r"[1-9]\d{0,2}(?:[^\d:/]\d{3})+")
 INDIAN = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}")
 DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
@@ -55,6 +61,20 @@ SILENT = str.maketrans(dict.fromkeys(".,;:!?()[]\"'*_`=", " "))
 """Signs that change no amount."""
 MAX_RUN_DIGITS = 2000
 """Digits of a run that is still read as a number."""
+
+
+AMOUNT = r"\d{1,12}(?:[.,]\d{1,6})?(?![\d.,/%:]{0,9}\d)"
+WHOLE_OF = regex.compile(
+    rf"(?<=\d)((?:\s+\p{{L}}+){{0,2}}(?=\s+out\s)|)\s+(?:out\s+of|of|von|sur|su|из)\s+(?:(?:a|the)\s+)?(?:(?:possible|total|maximum)\s+)?{AMOUNT}",
+    regex.IGNORECASE,
+)
+"""What a number is a part of: `out of 10` says nothing of the 7 before it."""
+SCALE = regex.compile(
+    rf"\b(?:on|using)\s+(?:a|the)\s+(?:[\w-]+\s+)?scale\b(?:\s+(?:of|from)\s+{AMOUNT}(?:\s*(?:-|to|and)\s*{AMOUNT})?)?"
+    rf"|{AMOUNT}\s?-\s?{AMOUNT}\s+scale\b",
+    regex.IGNORECASE,
+)
+"""A scale that is named, and is no answer."""
 
 
 class Number(NamedTuple):
@@ -74,6 +94,11 @@ def read(text: str, mark: Mark | None) -> str | None:
     """The number that a text consists of, a unit aside, in canonical spelling; None if it is none, or not certainly one."""
     numbers = find(text, mark)
     return numbers[0].value if len(numbers) == 1 else None
+
+
+def without_scale(text: str) -> str:
+    """A `plain` text without the scales and wholes that it names: `out of 5`, `on a scale from 0 to 5`."""
+    return str(WHOLE_OF.sub(r"\1", SCALE.sub("", text)))
 
 
 def is_doubtful(text: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from pipeline.data import inline
@@ -41,6 +41,7 @@ def section(cell: Cell, comparisons: Sequence[ComparisonRow], baseline: str) -> 
     is_closed = bool(first["choices"]) and all(set(row["choices"]) == set(first["choices"]) for row in rows)
     reader = LabelReader(inline.from_spec(cell.inputs["comparison"].params["task"]), several=SET_METRIC in metrics and not is_closed)
     targets = [reader.target(row) for row in rows]
+    reader = replace(reader, vocabulary=frozenset().union(*targets))
     choices = reader.choices(first) if is_closed else {}
     labels = choices | {label: text for label, text in spellings(rows, targets, reader.several).items() if label not in choices}
     if not is_closed and (not class_results.are_classes(targets) or all(map(NUMBER.fullmatch, labels))):
@@ -58,6 +59,8 @@ class LabelReader:
     task: Task
     several: bool
     """Whether a text may hold several labels."""
+    vocabulary: Labels = frozenset()
+    """The labels of the targets, by which `a and b` is read as two."""
     read: dict[tuple[str, tuple[str, ...]], Labels] = field(default_factory=dict)
     """Labels of right answers that were read before, by text and choices."""
 
@@ -84,7 +87,11 @@ class LabelReader:
         return {label: choice for choice in row["choices"] for label in self.gold(row, choice)}
 
     def labels(self, text: str) -> Labels:
-        return set_of_labels(text) if self.several else frozenset([label_of(text)])
+        from pipeline.metrics.set_f1.set_f1 import apart
+
+        if not self.several:
+            return frozenset([label_of(text)])
+        return frozenset(label for entry in set_of_labels(text) for label in apart(entry, self.vocabulary))
 
 
 @cache

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import regex
 
-from pipeline.metrics import words
+from pipeline.metrics import numbers, words
+from pipeline.scoring import negation
 from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, answer_part, cues, unified, without_cue
 from pipeline.store.records import Example
 
@@ -28,21 +29,6 @@ JOINED_AFTER = regex.compile(
 )
 """What may stand right beside a letter that is a choice in a script without blanks: after `维生素` it is a vitamin."""
 VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
-NEGATION = regex.compile(
-    r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|unlike|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
-    r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا)|n't)\s+"
-    r"(?:(?:a|an|the|be|is|are|so|really|very|quite|simply|just|option|choice|answer|es|está|ist|eine?|est|é|είναι)\s+){0,3}[\"'(\[*]*$"
-    r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
-    FLAGS,
-)
-"""Matches a negation that ends right before what it negates."""
-NOT_YES = regex.compile(r"(?:(?<!\w)(?:not|cannot)|n't)\s+(?:(?:be|an?|the)\s+){0,2}[\"'(\[*]*$", FLAGS)
-"""The same for yes and no, which other negations do not deny."""
-DENIED_AFTER = regex.compile(
-    r"^[\"'」”]?\s?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)?\s?아[니닙님닌]|değil|नहीं)"
-    r"|^[\s\"'*)\]]*\s(?:is|was|seems|would\s+be)\s+(?:clearly\s+|also\s+)?(?:wrong|incorrect|false|not)\b",
-    FLAGS,
-)
 LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
 """`no` before a word is rarely an answer: `no doubt`."""
 LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
@@ -53,10 +39,12 @@ ANSWER_NOUNS = (
     "sentiment|category|class|topic|verdict|conclusion|prediction|答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
 )
 CHOICE_PHRASE = (
-    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
+    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
 )
 CORRECT = regex.compile(
-    r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+)?(?:correct|right|best|answer|true)\b", FLAGS
+    r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+|much\s+|slightly\s+)?"
+    r"(?:correct|right|best|better|preferable|answer|true)\b",
+    FLAGS,
 )
 WORD_BEFORE = regex.compile(r"(?<![\w'])(\p{L}[\p{L}'-]+)[^\S\n]+$")
 """The word right before a letter or digit, in the same line and without markup between."""
@@ -73,7 +61,7 @@ NAMED_BY_LETTER = frozenset(
 """Nouns that a letter or digit after them names: `vitamin D` does not choose D."""
 BEFORE_A_CHOICE = frozenset(
     "option choice answer alternative candidate statement item letter number label result response output solution class category "
-    "score rating verdict conclusion prediction "
+    "assistant model score rating verdict conclusion prediction "
     "choose choosing chose pick picking picks select selecting selects say saying guess go going think believe take mark is was be are "
     "so thus hence therefore then and or but not only either neither both just maybe perhaps probably likely definitely clearly surely "
     "certainly obviously because since if with for of by from to in on yes no ok okay also it's its that's this that the my final correct "
@@ -81,6 +69,10 @@ BEFORE_A_CHOICE = frozenset(
     "ответ вариант выбираю απάντηση επιλογή antwoord keuze".split()
 )
 """Words in capitals, at the start of a sentence, after which a letter is a choice; after other names it is a part of the name."""
+LIST_NUMBER = regex.compile(r"^[\s>*]*(\d{1,2})[.)](?=[ \t]+\S)", regex.MULTILINE)
+"""The number of an entry of a list."""
+MAX_RESTATED = 8
+"""Most choices that a text may list before it answers."""
 MIN_SCALE = 3
 """Fewest numbers that make a scale; `0/1` names two choices."""
 MAX_SHORT_WORDS = 8
@@ -108,7 +100,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
 
     if text.strip() in example.choices:
         return only_name({text.strip()})
-    part = without_scale(answer_part(text, example), example.choices)
+    part = without_list_numbers(without_question(without_scale(answer_part(text, example), example.choices), example), example.choices)
     candidates = mentions(part, example)
     if not candidates:
         return None
@@ -123,9 +115,27 @@ def without_scale(part: str, choices: tuple[str, ...]) -> str:
     if len(choices) < MIN_SCALE or not all(name.isdecimal() for name in choices):
         return part
     lowest, highest = min(choices, key=int), max(choices, key=int)
-    out_of = rf"(?<=\d)\s?(?:/|out\s+of|von|sur|de|su|из)\s?{highest}(?![\d.,/%]\d|\d)"
+    out_of = rf"(?<=\d)\s?(?:[/⁄]|out\s+of|of|von|sur|de|su|из)\s?{highest}(?![\d.,/%]\d|\d)"
     scale = rf"{out_of}|(?<!\w){lowest}\s?(?:-|–|to|bis|à)\s?{highest}(?!\w|[.,/]\d)"
     return str(regex.sub(scale, lambda match: " " * len(match[0]), part, flags=FLAGS))
+
+
+def without_list_numbers(part: str, choices: tuple[str, ...]) -> str:
+    """The text in which blanks stand for the numbers of a list (`1.`, `2.`) where choices are numbers."""
+    if not any(name.isdecimal() for name in choices):
+        return part
+    numbered = list(LIST_NUMBER.finditer(part))
+    if len(numbered) < 2 or [int(match[1]) for match in numbered] != list(range(1, len(numbered) + 1)):
+        return part
+    return str(LIST_NUMBER.sub(lambda match: " " * len(match[0]), part))
+
+
+def without_question(part: str, example: Example) -> str:
+    """The text in which blanks stand for all choices at its start, if it lists them before it answers, as in `True or false: true`."""
+    names = "|".join(label_pattern(unified(name)) for name in ordered(example.choices))
+    count = len(example.choices)
+    restated = rf"^{MARKUP}(?:{names})(?:\s*(?:,\s*(?:or\s+)?|/|\bor\b)\s*(?:{names})){{{count - 1}}}\s*[:：?？](?=\s*\S)"
+    return str(regex.sub(restated, lambda match: " " * len(match[0]), part, count=1, flags=FLAGS)) if 1 < count <= MAX_RESTATED else part
 
 
 @lru_cache(maxsize=4096)
@@ -151,7 +161,9 @@ def border(edge: str, before: bool) -> str:
     if not regex.match(r"[\w]", edge) or regex.match(UNSPACED_SCRIPTS, edge):
         return "" if before else r"(?!\p{M})"
     if edge.isdecimal():
-        return rf"(?<!{LETTER}|%)(?<!\d[.,/:])(?<!(?<!\w)[-−+.])" if before else r"(?![\w%])(?![.,/:^]\d)(?!\p{M})"
+        if before:
+            return rf"(?<!{LETTER}|%)(?<!\d[.,/:])(?<!(?<!\w)[-−+.])"
+        return rf"(?:[.,]0{{1,2}}(?![\d.,]))?(?![\w%])(?![.,/:^]\d|[{numbers.BLANK}]\d{{3}}(?!\d))(?!\p{{M}})"
     if before:
         return rf"(?<!{LETTER})(?<!\w['.])(?<!\w[-‐‑])"
     if regex.match(r"\p{Hangul}", edge):
@@ -173,7 +185,8 @@ def mentions(part: str, example: Example) -> list[Mention]:
         if letters and (ends_a_name(part[: match.start()], cue_words) or NAME_AFTER.match(part[match.end() :])):
             continue
         if name and is_choice(part, match.span(), name, letters):
-            candidates.append(Mention(name, match.start(), match.end()))
+            name, start = negation.opposite(part, name, match.start(), choices) or (name, match.start())
+            candidates.append(Mention(name, start, match.end()))
     return candidates
 
 
@@ -182,7 +195,7 @@ def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> boo
     before, word, after = part[: span[0]], part[span[0] : span[1]], part[span[1] :]
     if letters and name.isascii() and not (JOINED_BEFORE.search(before) and JOINED_AFTER.match(after)):
         return False
-    if letters and name.isascii() and name.isalpha():
+    if len(name) == 1 and name.isascii() and name.isalpha() and (letters or ARTICLES.match(word.upper())):
         return is_letter(before, word, after)
     if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
         return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
@@ -221,7 +234,7 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     if restates_options(part, candidates, example.choices):
         return set()
     opening = next((m for m in candidates if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
-    if opening is None or not stripped:
+    if opening is None or not stripped or in_question(part, opening) or denied(part, opening):
         return set()
     rest = part[opening.end :].split("\n", 1)[0]
     listed = {mention.name for mention in joined(part, opening, candidates)}
@@ -297,10 +310,7 @@ def short_line(part: str, candidates: list[Mention]) -> set[str]:
 
 def denied(part: str, mention: Mention) -> bool:
     """Whether the text says that it is not this choice."""
-    before = part[max(0, mention.start - 60) : mention.start]
-    if mention.name.casefold() in ("yes", "no"):
-        return bool(NOT_YES.search(before))
-    return bool(NEGATION.search(before) or DENIED_AFTER.match(part[mention.end :]))
+    return negation.is_denied(part, *mention)
 
 
 def in_question(part: str, mention: Mention) -> bool:

@@ -12,7 +12,8 @@ from pipeline.store.records import reject_constant
 
 BRACES = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[{}]")
 """Curly brackets, and strings, so that brackets inside strings do not count."""
-DECODER = json.JSONDecoder(parse_constant=reject_constant)
+DECODER = json.JSONDecoder(parse_constant=reject_constant, strict=False)
+"""Takes line breaks inside a string, as models write them."""
 KEY = re.compile(r"\{\s*(?:\"[^\"\n]*\"|'[^'\n]*')\s*:")
 """The start of an object: its first key."""
 

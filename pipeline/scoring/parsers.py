@@ -10,42 +10,35 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial, wraps
-from itertools import pairwise
-
-import regex
 
 from pipeline.metrics import numbers, words
-from pipeline.scoring import choice_reader, final_answer, json_reader
-from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, without_cue, without_thoughts
+from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader
+from pipeline.scoring.answer_text import answer_part, without_cue, without_thoughts
 from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
 
-BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-NUMBER_CUE = regex.compile(
-    rf"(?:{ANSWER_CUES}|答案|答え|정답|ответ|الإجابة|उत्तर|คำตอบ)\b[^.\n:：=]{{0,40}}?(?:\bis\b|\bare\b|\bwas\b|[:：=]|->|→|是|为|為|は)+",
-    regex.IGNORECASE,
-)
-ALTERNATIVE = regex.compile(
-    r"\s?(?:\p{L}{1,12}\.?)?,?\s?(?:\bor\b|\boder\b|\bou\b|\bили\b|或者?|または|또는|\bأو\b)\s?\W{0,2}", regex.IGNORECASE
-)
-"""What stands between two numbers of which the text does not say which it means: `3 kg or`."""
-RANGE = regex.compile(r"\s?(?:\p{L}{1,12}\s)?(?:-|–|—|\bto\b|\bbis\b|\band\b|\bà\b|至|到|から)\s?", regex.IGNORECASE)
-"""The same between the only two numbers of a line."""
 BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
-DASH = re.compile(r"^[-*•·▪◦–]\s+")
+DASH = re.compile(r"^(?:[-*•·▪◦–>]|#{1,6})\s+")
+"""Markdown at the start of a line: of a list, a quotation, a heading."""
+STATED = re.compile(r"^(?:so,? |thus,? |therefore,? )?(?:the|my) (?:(?:final|correct|right) )?answer is:? (?=\S)", re.IGNORECASE)
+BOX = re.compile(r"\$*\\boxed\{(?:\\text\{([^{}]+)\}|([^{}]+))\}\$*")
 LABEL_SEPARATOR = re.compile("[,;、，；،؛]")
 SIGNS_AROUND = r"\s\"'“”„«»‘’「」『』*_`~<>()\[\]{}|/\\=→.!?:…。"
 AROUND_LABEL = re.compile(rf"^(?:[{SIGNS_AROUND}#]|[-–—•·](?!\d))+|[{SIGNS_AROUND}–—-]+$")
 """Signs around a label that are no part of it, unlike those of `c++`, `c#` and `-3`."""
-SHORT_UNIT = 2
-"""Words that may follow the number of a first line that is the whole answer."""
-GROUNDS = re.compile(r"[^\d\n()=]{0,30}(?:\([^()\n]*\)[\s.!*_]*\Z|[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)")
-"""What may follow the number of a first line without changing it: how it was found, as in `12 apples (3 boxes of 4)`."""
 EMPTY_LIST = re.compile(r"\s*(?:```\w*\s*)?\[\s*\]\s*(?:```\s*)?")
-QUERY = r"\bSELECT\b.*(?:\n(?:[ \t]+\S|(?:FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|UNION|JOIN)\b).*)*"
-"""From a SELECT to the last line that is indented or begins with an SQL keyword."""
+CLAUSES = (
+    "FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|OFFSET|UNION|INTERSECT|EXCEPT|ON|JOIN|(?:LEFT|RIGHT|FULL|INNER|OUTER|CROSS) (?:OUTER )?JOIN"
+)
+QUERY = rf"\bSELECT\b.*(?:(?<=,)\n.*|\n(?:[ \t]+\S|(?-i:{CLAUSES}|{CLAUSES.lower()})\b).*)*"
+"""From a SELECT to the last line that is indented, begins with an SQL keyword or follows a comma."""
+SQL_COMMENT = re.compile(r"(?<=\s)--\s.*")
 WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
-FENCE = re.compile(r"^[ \t]*```[^`\n]*$\n?", re.MULTILINE)
+FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<language>[^`\n]*)$\n?", re.MULTILINE)
+CLOSING = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$\n?", re.MULTILINE)
+CODE_TAG = re.compile(r"^[ \t]*(?:\[/?(?:PYTHON|CODE)\]|</?(?:code|python)>)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+"""Tags around code, which some models write for fences."""
+OTHER_LANGUAGES = ("bash", "sh", "shell", "console", "text", "txt", "plaintext", "output", "json", "sql")
 BODY = re.compile(r"\s*\n(?: {2}|\t)")
 """Matches after a line break if the text begins with the indented body of a function."""
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
@@ -85,10 +78,17 @@ def or_empty(parse: Callable[[str, Example], str | None]) -> Callable[[str, Exam
 @after_thoughts
 def first_line(text: str, example: Example) -> str | None:
     """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    while (bare := words.strip_wrappers(DASH.sub("", without_cue(line, example)))) and bare != line:
+    full = [line.strip() for line in text.splitlines() if line.strip() and not FENCE.match(line)]
+    line = next((line for line in full if without_cue(line, example)), next(iter(full), ""))
+    while (bare := words.strip_wrappers(boxed(STATED.sub("", DASH.sub("", without_cue(line, example)))))) and bare != line:
         line = bare
     return line or None
+
+
+def boxed(line: str) -> str:
+    """What stands in the box that a line of LaTeX consists of."""
+    match = BOX.fullmatch(line)
+    return match[1] or match[2] if match else line
 
 
 @after_thoughts
@@ -105,64 +105,13 @@ def boolean(text: str, example: Example) -> str | None:
 
 def number(text: str, example: Example) -> str | None:
     """The number that the text gives, where nobody said which decimal mark it uses: `1.234` and `1,234` are then not read."""
-    return read_number(text, example, None)
+    return number_reader.read(text, example, None)
 
 
 @cache
 def number_in(mark: numbers.Mark | None) -> Callable[[str, Example], str | None]:
     """The parser of numbers of a known decimal mark."""
-    return number if mark is None else partial(read_number, mark=mark)
-
-
-def read_number(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
-    """The number after the last `####`, in the last box, after the last cue, or alone or with its grounds on the first line; else the last.
-
-    `$1,018.50` is `1018.5`. None if that number can be read in two ways.
-    """
-    part = numbers.plain(answer_part(without_thoughts(text), example))
-    _, hashes, rest = part.rpartition("####")
-    if hashes:
-        line = next(iter(rest.strip().splitlines()), "")
-        return next((number.value for number in result(line, mark)), None)
-    if boxes := BOXED.findall(part):
-        return numbers.read(boxes[-1], mark)
-    if (stated := after_cue(part, mark)) is not None:
-        return stated.value
-    first = next((line for line in part.splitlines() if line.strip()), "")
-    first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
-    alone = numbers.find(first, mark)
-    if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT:
-        return alone[0].value
-    opening = next(numbers.runs(first), None)
-    if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
-        return alone[0].value
-    matches = single(part, mark)
-    return matches[-1].value if matches else None
-
-
-def after_cue(part: str, mark: numbers.Mark | None) -> numbers.Number | None:
-    """The number of the last sentence that says what the answer is: the first in it, or what an equation in it comes to."""
-    for cue in reversed(list(NUMBER_CUE.finditer(part))):
-        sentence = regex.split(r"\n|[.。!?](?:\s|$)", part[cue.end() :], maxsplit=1)[0]
-        if matches := result(sentence, mark):
-            return matches[0]
-    return None
-
-
-def result(sentence: str, mark: numbers.Mark | None) -> list[numbers.Number]:
-    """The numbers of a sentence, without those of an equation before what it comes to."""
-    return single(sentence.rpartition("=")[2], mark) or single(sentence, mark)
-
-
-def single(text: str, mark: numbers.Mark | None) -> list[numbers.Number]:
-    """The numbers of a text; without a value those that are one of several for it, as in `3 or 5`, and the ends of a lone range."""
-    runs, matches = list(numbers.runs(text)), numbers.find(text, mark)
-    between = [text[one.end() : other.start()] for one, other in pairwise(runs)]
-    differ = [one.value != other.value for one, other in pairwise(matches)]
-    is_range = len(runs) == 2 and RANGE.fullmatch(between[0])
-    joined = [other and bool(is_range or ALTERNATIVE.fullmatch(gap)) for gap, other in zip(between, differ, strict=True)]
-    unsure = {n + side for n, is_joined in enumerate(joined) if is_joined for side in (0, 1)}
-    return [number._replace(value=None) if n in unsure else number for n, number in enumerate(matches)]
+    return number if mark is None else partial(number_reader.read, mark=mark)
 
 
 @after_thoughts
@@ -205,8 +154,8 @@ def queries(text: str) -> list[Candidate]:
     matches = list(re.finditer(QUERY, text)) or list(re.finditer(QUERY, text, re.IGNORECASE))
     candidates = []
     for match in matches:
-        query = re.split(r";\s*(?:\n|$)|```", match[0], maxsplit=1)[0]
-        candidates.append(Candidate(" ".join(query.split()).rstrip("; "), match.start(), match.end()))
+        query = re.split(r";\s*(?:\n|$)|```", SQL_COMMENT.sub("", match[0]), maxsplit=1)[0]
+        candidates.append(Candidate(" ".join(query.split()).rstrip("; ").removesuffix("**"), match.start(), match.end()))
     return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
 
 
@@ -220,7 +169,7 @@ def code(text: str, example: Example) -> str | None:
     inside its first piece is returned unchanged, and fails its tests.
     """
     del example
-    inside = BLANK_LINES.sub("", unfenced(text.replace("\r\n", "\n")))
+    inside = BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", text.replace("\r\n", "\n"))))
     if not is_body(inside) and whole_pieces(inside) is None and (start := START.search(inside)):
         inside = inside[start.start() :]
     read = whole_pieces(inside)
@@ -228,14 +177,23 @@ def code(text: str, example: Example) -> str | None:
 
 
 def unfenced(text: str) -> str:
-    """The first fenced block, closed or not; the text before it if that begins with code; the whole text without a fence."""
-    fence = FENCE.search(text)
-    if fence is None or is_code(text):
+    """The first fenced block of Python, closed or not, else the first block; the text before it if that begins with code.
+
+    A fence that is indented, as in a list, indents its block. The whole text without a fence.
+    """
+    opening = FENCE.search(text)
+    if opening is None or is_code(text):
         return text
-    if is_code(before := whole_pieces(text[: fence.start()]) or ""):
+    if is_code(before := whole_pieces(text[: opening.start()]) or ""):
         return before
-    closing = re.compile(r"^[ \t]*```", re.MULTILINE).search(text, fence.end())
-    return text[fence.end() : closing.start() if closing else len(text)]
+    blocks: list[tuple[str, str]] = []
+    while opening:
+        closing = CLOSING.search(text, opening.end())
+        block = text[opening.end() : closing.start() if closing else len(text)]
+        blocks.append((opening["language"].strip().lower(), re.sub(rf"^{opening['indent']}", "", block, flags=re.MULTILINE)))
+        opening = FENCE.search(text, closing.end()) if closing else None
+    is_python = (block for language, block in blocks if language not in OTHER_LANGUAGES and (is_body(block) or is_code(block)))
+    return next(is_python, blocks[0][1])
 
 
 def is_body(text: str) -> bool:

@@ -5,10 +5,13 @@ import re
 from pipeline.data.task import Paper, Row, Task
 from pipeline.errors import DataError
 from pipeline.metrics import numbers
+from pipeline.scoring import number_reader
 from pipeline.store.records import Example
 from pipeline.tasks._shared import glue, value, words
 
 HIGHEST = 5
+NAMES = re.compile(r"\bsentences?\s+[12](?:\s*(?:and|&)\s*2)?\b", re.IGNORECASE)
+"""What the prompt calls the sentences."""
 
 
 def example(row: Row) -> Example:
@@ -21,9 +24,9 @@ def example(row: Row) -> Example:
 
 
 def answer(text: str, example: Example) -> str | None:
-    """The first number, if it lies on the scale; `4/5` is 4, and what follows may be chatter."""
-    del example
-    number = next((match.value for match in numbers.find(re.sub(r"(?<=\d)\s*/\s*5\b", "", text), ".")), None)
+    """The first number that names neither scale nor sentence, if it lies on the scale; `4/5` is 4, and what follows may be chatter."""
+    part = NAMES.sub("", number_reader.without_scale(numbers.plain(text), example))
+    number = next((match.value for match in numbers.find(part, ".")), None)
     value = numbers.as_float(number, ".")
     return number if value is not None and 0 <= value <= HIGHEST else None
 

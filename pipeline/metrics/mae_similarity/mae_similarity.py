@@ -7,7 +7,7 @@ from pipeline.metrics.base import MeanMetric
 
 
 class MaeSimilarity(MeanMetric):
-    """Mean of 1 - |prediction - reference| / span, not below 0, over the first number in each text; no number scores 0.
+    """Mean of 1 - |prediction - reference| / span, not below 0, over the first number in each text that names no scale; no number scores 0.
 
     `span` is the distance between the ends of the scale: 5 for STS-B, where LoRA Land (arXiv 2405.00732) reports
     this figure as "mae". `decimal_mark` is `.` or `,`; without one a number such as 1,234 is not read.
@@ -27,5 +27,5 @@ class MaeSimilarity(MeanMetric):
 
     def first(self, text: str) -> float | None:
         """The first number of a text; None if there is none, or it can be read in two ways."""
-        matches = numbers.find(text, self.decimal_mark)
+        matches = numbers.find(numbers.without_scale(numbers.plain(text)), self.decimal_mark)
         return numbers.as_float(matches[0].value, self.decimal_mark) if matches else None

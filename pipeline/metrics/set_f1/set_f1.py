@@ -2,7 +2,9 @@
 
 import ast
 import re
+from collections.abc import Collection
 from contextlib import suppress
+from typing import Any
 
 from pipeline.metrics.base import MicroF1
 from pipeline.metrics.words import normalise, strip_wrappers
@@ -10,6 +12,9 @@ from pipeline.metrics.words import normalise, strip_wrappers
 BETWEEN = re.compile(r"[,;、，؛،\n]")
 BULLET = re.compile(r"^\s*[-*•·▪◦–]\s+")
 LIST = re.compile(r"\s*\[.*\]\s*\Z", re.DOTALL)
+CONJUNCTION = re.compile(r"(?:^|\s+)(?:and|or|&|und|oder|et|ou|y|o|e|и|или)(?:\s+|$)")
+BRACKETED = re.compile(r"\s*(?:\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\})\s*\Z")
+"""Brackets around the whole of a list."""
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
 
 
@@ -18,7 +23,7 @@ def without_numbers(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     matches = [NUMBERED.match(line) for line in lines]
     counts = [int(match[1]) for match in matches if match]
-    is_numbered = len(lines) > 1 and counts == list(range(1, len(lines) + 1))
+    is_numbered = bool(lines) and counts == list(range(1, len(lines) + 1))
     return "\n".join(NUMBERED.sub("", line) for line in lines) if is_numbered else text
 
 
@@ -29,14 +34,37 @@ def listed(text: str) -> list[str]:
             entries = ast.literal_eval(text.strip())
             if all(isinstance(entry, str | int | float) for entry in entries):
                 return [str(entry) for entry in entries]
+    if BRACKETED.match(text):
+        text = text.strip()[1:-1]
     return [BULLET.sub("", part) for part in BETWEEN.split(without_numbers(text))]
+
+
+def apart(label: str, vocabulary: Collection[str]) -> list[str]:
+    """The labels of an entry such as `a and b` or `labels: a`, if it is no label itself and one of its parts is; else the entry."""
+    if label not in vocabulary and (after_colon := label.rpartition(":")[2].strip()) in vocabulary:
+        return [after_colon]
+    parts = [part for part in CONJUNCTION.split(label) if part] if label not in vocabulary else []
+    return parts if any(part in vocabulary for part in parts) else [label]
 
 
 class SetF1(MicroF1):
     """Micro F1 over labels that a text lists with commas, semicolons or line breaks between them, in any order; case, blanks, quotes aside.
 
     A label named twice counts once. Where no label is expected every one that is found is an error, and none is right.
+    `a, b and c` are three labels if one of them is a label of the references, and `b and c` is none.
     """
 
+    def __init__(self, **options: Any) -> None:
+        self.vocabulary: frozenset[str] = frozenset()
+        super().__init__(**options)
+
     def items(self, text: str) -> set[tuple[str, str]]:
-        return {("label", label) for part in listed(text) if (label := normalise(strip_wrappers(part)))}
+        entries = [label for part in listed(text) if (label := normalise(strip_wrappers(part)))]
+        return {("label", label) for entry in entries for label in apart(entry, self.vocabulary)}
+
+    def _compute(
+        self, predictions: list[str], references: list[str], per_example: bool = False, statistics: bool = False
+    ) -> dict[str, Any]:
+        self.vocabulary = frozenset()
+        self.vocabulary = frozenset(label for reference in references for _, label in self.items(reference))
+        return super()._compute(predictions, references, per_example, statistics)

@@ -1,0 +1,125 @@
+"""Numbers are read as a careful reader reads them: fractions, scales, sums and ranges, in prose and in scripts without blanks."""
+
+import time
+
+import pytest
+
+from pipeline import metrics
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
+from pipeline.tasks import glue_stsb
+
+RATE = "How alike are they? Answer with a number from 0 (not at all) to 5 (the same).\nScore:"
+
+
+def read(text, prompt="Note: the red kettle came late\nTeam:"):
+    return parsers.number_in(".")(text, Example("1", prompt, "-"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("25/4", "6.25"),
+        ("12/5", "2.4"),
+        ("10/20", "0.5"),
+        ("22/7", "22/7"),
+        (r"The answer is $\frac{25}{4}$.", "6.25"),
+        (r"\boxed{\frac{11}{2}}", "5.5"),
+        (r"3\frac{1}{2}", "3.5"),
+        (r"-1\frac12", "-1.5"),
+        ("12½", "12.5"),
+        ("1 2/5", "1.4"),
+    ],
+)
+def test_a_fraction_is_not_torn_apart(text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7 out of 10", "7"),
+        ("I'd say 7 points out of 10.", "7"),
+        ("3 of 14 are left", "3"),
+        ("On a scale from 0 to 5, I'd say 4.", "4"),
+        ("I would rate it 4 on a scale of 0 to 5", "4"),
+        ("4 (0-5 scale)", "4"),
+    ],
+)
+def test_what_a_number_is_a_part_of_is_not_the_answer(text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize("text", ["On a scale from 0 to 5, I'd say 4.", "4 out of 5", "I rate it 4 on a scale of 0 to 5"])
+def test_a_scale_in_a_whole_text_is_no_distance(text):
+    metric = metrics.load("mae_similarity")
+    assert metric.compute(predictions=[text], references=["4"])["mae_similarity"] == 1
+
+
+@pytest.mark.parametrize("text", ["4/5", "4.0/5.0", "Score: 4/5", "The score is 4/5, as sentence 1 says more.", "Their score: **4**/5"])
+def test_a_share_of_the_scale_that_the_prompt_names_is_a_point_on_it(text):
+    assert read(text, RATE) == "4"
+    assert read("4/5") == "0.8"
+    assert read("3/4", RATE) == "0.75"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4",
+        "Score: 4",
+        "4.0/5",
+        "On a scale from 0 to 5, I would rate their likeness 4.",
+        "Sentence 1 and Sentence 2 are much alike. Score: 4",
+        "Sentence 1 is shorter than Sentence 2, so I'd rate this 4",
+        "4\n\nSentence 1: a man plays. Sentence 2: 2 men play.",
+    ],
+)
+def test_stsb_reads_the_score_and_neither_scale_nor_number_of_a_sentence(text):
+    assert glue_stsb.answer(text, Example("1", RATE, "4.0")) == "4"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("18 = 9 * 2", "18"),
+        ("x = 18 = 9*2", "18"),
+        ("18 = 9 eggs * $2", "18"),
+        ("The answer is 3 times 4, which is 12.", "12"),
+        ("The answer is 12, which is 3 times 4.", "12"),
+        ("The answer is not 13 but 12.", "12"),
+        ("16 - 3 - 4 = 9 and 9 * 2 = 18", "18"),
+        ("Answer: 3 + 4", None),
+        ("So it is 9 * 2", None),
+        ("3x4", None),
+    ],
+)
+def test_a_sum_is_what_it_comes_to(text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["12-13", "12–13 people", "12 to 13", "about 12 or 13", "between 12 and 13", "1, 2, 3", "[4, 5]", "(555) 123-4567", "5 ± 1"]
+)
+def test_of_a_range_or_a_list_nothing_is_read(text):
+    assert read(text) is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("It rose from 3 to 5, so by 2", "2"), ("first 3, then 4", "4"), ("5 or more", "5")])
+def test_the_last_number_of_reasoning_counts(text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("一共12个苹果。", "12"), ("答案是12", "12"), ("答えは12です", "12"), ("คำตอบคือ12", "12"), ("답은12개", "12"), ("温度是-3", "-3")],
+)
+def test_a_number_right_after_a_letter_of_a_script_without_blanks_is_read(text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize("text", ["the answer is " * 2000, "1," * 3000, "5 out of " * 2000, "1 = " * 1500])
+def test_endless_text_is_read_in_bounded_time(text):
+    start = time.process_time()
+    read(text)
+    assert time.process_time() - start < 5
