@@ -155,8 +155,8 @@ def test_the_metrics_that_no_inline_task_can_have_are_those_that_read_more_than_
 
 @pytest.mark.parametrize("name", metrics.inline_names())
 def test_a_metric_over_json_is_known_by_giving_other_text_nothing(name):
-    score = metrics.load(name).compute(predictions=["3"], references=["3"])[name]
-    assert (score == 0) == (name in metrics.READS_JSON)
+    best = max(metrics.load(name).compute(predictions=[text], references=[text])[name] for text in ("3", "yes"))
+    assert (best == 0) == (name in metrics.READS_JSON)
 
 
 def test_a_default_stands_where_a_field_is_missing_or_blank():
