@@ -233,7 +233,7 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, verific
     """Make the report from the rebuilt folders, and compare."""
     out.mkdir(parents=True)
     folders = {name: artifact.path for name, artifact in inputs.items()}
-    run_stage(page, "the report's figures", report.run, Work(page.index["params"], folders, out, out.with_name("resume")))
+    run_stage(page, "the report's figures", report.write_page, Work(page.index["params"], folders, out, out.with_name("resume")))
     expected, actual = with_hashes(page.text), with_hashes(ReportFolder(out).page.read_text("utf-8"))
     index = json.loads(INDEX.findall(actual)[0])
     if page.index["drawn_by"] != index["drawn_by"]:
