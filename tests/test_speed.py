@@ -156,7 +156,7 @@ def test_an_adapter_that_was_taken_off_comes_back(model, inputs):
 def test_as_many_tokens_are_timed_as_the_longest_prompt_leaves_room_for(tmp_path, model, inputs):
     assert speed.fitting([[1] * 9, [1] * 250], 256, 5) == ([[1] * 9, [1] * 250], 5)
     assert speed.fitting([[1] * 9, [1] * 254], 256, 5)[1] == 2
-    for prompts, problem in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no held-out examples")):
+    for prompts, problem in (([[1] * 256], "a prompt of 256 tokens fills the context window of 256"), ([], "no test examples")):
         with pytest.raises(DataError, match=problem):
             speed.fitting(prompts, 256, 5)
 
