@@ -113,7 +113,7 @@ def test_targets_of_another_spelling_than_trained_are_counted(place, model):
     whole = [row | {"team": row["n"] % 4} for row in preparing.rows(8, 100)]
     row = warnings(place, model, decimals, whole)[1]["spelled otherwise"]
     assert (row["count"], row["total"]) == (8, 8)
-    assert re.search(r"8 of 8 held-out targets have another spelling in the training rows, such as '\d' for '\d\.0'", row["problem"])
+    assert re.search(r"8 of 8 test targets have another spelling in the training rows, such as '\d' for '\d\.0'", row["problem"])
     assert "spelled otherwise" not in warnings(place, model, decimals, whole, task={"answer": "number", "metrics": ["accuracy"]})[1]
     capitals = [row | {"team": row["team"].title()} for row in preparing.rows(8, 100)]
     assert "spelled otherwise" in warnings(place, model, preparing.rows(12), capitals)[1]

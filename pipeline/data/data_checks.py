@@ -196,7 +196,7 @@ def spelled_otherwise(split: PreparedSplit) -> DataWarning | None:
         return None
     example, other = differing[0]
     count, total = len(differing), len(split.heldout)
-    problem = f"{count} of {total} held-out targets have another spelling in the training rows, such as {example.target!r} for {other!r}: "
+    problem = f"{count} of {total} test targets have another spelling in the training rows, such as {example.target!r} for {other!r}: "
     problem += "what was learned counts as wrong"
     remedy = "Write them alike in both files; a column of whole numbers with gaps becomes one of decimals."
     return DataWarning(check="spelled otherwise", count=count, total=total, first=example.id, problem=problem, remedy=remedy)
