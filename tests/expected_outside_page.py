@@ -106,11 +106,18 @@ def artifact(row: Row) -> Expected:
     return cells | {"Time": shows("{s}", row["seconds"])}
 
 
+def ranked(report: Row) -> list[Row]:
+    """The cells as the recipe lists them; of many tasks the largest effect comes first."""
+    is_many = len(report["cells"]) > 6 and not report["sweep"]
+    cells: list[Row] = sorted(report["cells"], key=lambda cell: -cell["headline"]["effect"]) if is_many else report["cells"]
+    return cells
+
+
 def terminal(report: Row) -> list[Expected]:
     """The rows of the terminal's table of headlines."""
     rows = []
     keys = report["sweep"]["keys"] if report["sweep"] else []
-    for cell in report["cells"]:
+    for cell in ranked(report):
         headline = cell["headline"]
         columns = {"point": cell["coordinates"]} if keys else {}
         if len(keys) == 1:
@@ -184,9 +191,11 @@ def costs(cell: Row) -> list[Shown]:
 
 
 def forgetting(report: Row, kind: str) -> list[Shown]:
+    verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "non-inferiority"}
     return [
         shows(
-            f"fine-tuned on {cell['label']}, on {suite['label']}: {{+}} [{{}}, {{}}], margin {{+}}",
+            f"fine-tuned on {cell['label']}, on {suite['label']}: {{+}} [{{}}, {{}}], margin {{+}}, "
+            + verdicts.get((cell["cell"], suite["suite"]), "not testable"),
             *(suite[key] for key in ("difference", "low", "high", "margin")),
         )
         for cell in report["cells"]
@@ -211,13 +220,20 @@ def flips(report: Row) -> list[Shown]:
 
 
 def curve(report: Row, task: str, kind: str) -> list[Shown]:
-    """Every point of a task's curves of a kind; of long ones a figure may tell some only."""
+    """Every point of a task's curves of a kind (or the step that was kept); of long ones a figure may tell some only."""
     points = []
+    loss_of = {"train": "training loss", "dev": "validation loss"}
     for cell in report["cells"]:
         if cell["task"] == task:
             for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
                 name = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
-                points += [shows(f"{name}: {{}} at step {{n}}", loss, step) for step, loss in report["adapters"][key]["curve"][kind]]
+                adapter = report["adapters"][key]
+                if kind == "kept":
+                    step = adapter["kept_step"]
+                    loss_at_step = dict(adapter["curve"]["dev"])[step]
+                    points.append(shows(f"{name}: kept step {{n}}, validation loss {{}}", step, loss_at_step))
+                    continue
+                points += [shows(f"{name}: {loss_of[kind]} {{}} at step {{n}}", loss, step) for step, loss in adapter["curve"][kind]]
     return points
 
 

@@ -63,7 +63,7 @@ def verdict(report: Row) -> Tables:
             "Base": shows("{}", cell["headline"]["base"]),
             "Fine-tuned": shows("{}", cell["headline"]["tuned"]),
         }
-        for cell in report["cells"]
+        for cell in sorted(report["cells"], key=lambda cell: -cell["headline"]["effect"])
         if advice
     ]
     return tables
@@ -254,7 +254,7 @@ def training(cost: Row) -> str | Shown:
 def elsewhere(report: Row) -> Tables:
     verdicts = {(claim["cell"], claim["subject"]): claim["verdict"] for claim in report["claims"] if claim["kind"] == "non-inferiority"}
     suites: list[Expected] = []
-    tables: Tables = {"Other tasks": suites}
+    tables: Tables = {"Other tasks by adapter": matrix(report), "Other tasks": suites}
     for cell in report["cells"]:
         for suite in cell["forgetting"]:
             label = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
@@ -270,6 +270,21 @@ def elsewhere(report: Row) -> Tables:
             for kind, rows in (("got worse", suite["broken"]), ("got better", suite["fixed"])):
                 tables[f"{suite['label']} examples that {kind} with the {cell['label']} adapter"] = [flipped(example) for example in rows]
     return tables
+
+
+def matrix(report: Row) -> list[Expected]:
+    """A row for every adapter, a column for everything else that it was evaluated on."""
+    columns, rows = (report["other_tasks"] or {"columns": [], "rows": []}).values()
+    heads = [column["label"] + (" (loss)" if column["kind"] == "loss" else "") for column in columns]
+    expected: list[Expected] = []
+    for row in rows:
+        cells = {
+            head: shows(f"{{+}} {change['verdict']}", change["change"]) if change else "not run"
+            for head, change in zip(heads, row["changes"], strict=True)
+        }
+        own = {head: "own task" for head, column in zip(heads, columns, strict=True) if column["suite"] == row["task"]}
+        expected.append({"Fine-tuned on": row["label"]} | cells | own)
+    return expected
 
 
 def flipped(row: Row) -> Expected:

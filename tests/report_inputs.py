@@ -288,5 +288,5 @@ def placeholder_charts(content: Mapping[str, Any]) -> dict[str, str]:
     names += [f"other-tasks-{kind}" for kind in sorted(kinds)]
     names += [f"{name}-narrow" for name in names]
     for index in range(len({row["task"] for row in rows})):
-        names += [f"loss{index}", f"dev{index}", *(f"sweep{index}-{axis['axis'].rpartition('.')[2]}" for axis in axes)]
+        names += [f"loss{index}", *(f"sweep{index}-{axis['axis'].rpartition('.')[2]}" for axis in axes)]
     return dict.fromkeys(names, '<svg aria-label="none"></svg>')

@@ -262,8 +262,17 @@ def test_destroyed_text_is_said_beside_any_headline(rise, low, is_destroyed):
         loss = f"its loss on plain English rises by {rise:.1f} nats/token"
         expected = f"The adapter breaks the model on general text: {loss}. Disable it for everything else."
         assert texts.get("text destroyed") == (expected if is_destroyed else None)
-    text = " ".join(sentence["text"] for sentence in paragraph([cell(forgetting=[loss_suite(rise, low)])], EFFECT_ON_BASE))
+    alone = " ".join(sentence["text"] for sentence in paragraph([cell(forgetting=[loss_suite(rise, low)])], EFFECT_ON_BASE))
+    assert (expected in alone) == is_destroyed
+    two = [cell(forgetting=[loss_suite(rise, low)]), cell(name="cell0001")]
+    text = " ".join(sentence["text"] for sentence in paragraph(two, [*EFFECT_ON_BASE, claim("lift", "improved", name="cell0001")]))
     assert (f"The adapter breaks the model on general text: pets (+{rise:.1f} nats/token)." in text) == is_destroyed
+
+
+def test_a_destroyed_text_is_not_called_a_regression_as_well():
+    claims = [*EFFECT_ON_BASE, claim("non-inferiority", "regressed", "paragraphs"), claim("non-inferiority", "regressed", "x")]
+    (row,), _ = advise([cell(forgetting=[loss_suite(8.1, 7.9)])], claims)
+    assert [sentence["kind"] for sentence in row["sentences"]].count("regressed") == 1
 
 
 @pytest.mark.parametrize(
@@ -400,7 +409,7 @@ def test_without_the_price_of_an_hour_time_is_weighed():
 def test_every_sentence_names_its_evidence_and_its_rule():
     claims = [
         *effects("improved", "improved"),
-        claim("non-inferiority", "regressed", "paragraphs"),
+        claim("non-inferiority", "regressed", "y"),
         claim("non-inferiority", "inconclusive", "x"),
     ]
     (row,), rules = advise([cell(rates={"base": 0.1, "tuned": 0.3}, cost=COST, forgetting=[loss_suite(8.0, 7.0)])], claims)
@@ -409,7 +418,7 @@ def test_every_sentence_names_its_evidence_and_its_rule():
         ("share of baseline", "#cell0000-parts", None),
         ("text destroyed", "#cell0000-kept-paragraphs", None),
         ("seeds", "#cell0000", None),
-        ("regressed", "#cell0000-kept-paragraphs", "no regression on plain English"),
+        ("regressed", "#cell0000-kept-y", "no regression on y"),
         ("inconclusive on suite", "#cell0000-kept-x", "no regression on x"),
         ("hallucinates more", "#cell0000-hallucination", "hallucination rate against the base"),
         ("pays off", "#cell0000-cost", "break-even against the few-shot base (requests)"),
@@ -433,7 +442,7 @@ def test_the_paragraph():
         "Use the fine-tuned model for pets.",
         "Inconclusive for cars.",
         "On other tasks: 1 regressed, 1 no regression, 1 not testable.",
-        "One training run per task: another seed may move these scores by an unknown amount.",
+        "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers.",
         "6 confirmatory tests, Holm-corrected; everything else is exploratory.",
     ]
     assert [linked_words(row) for row in rows] == [
@@ -465,7 +474,7 @@ def test_a_paragraph_on_one_task_is_its_whole_recommendation(training, opening):
     assert first["text"] == advised["sentences"][0]["text"]
     assert linked_words(first) == {"#cell0000-parts": opening}
     assert [row["text"] for row in others] == [
-        "One training run per task: another seed may move these scores by an unknown amount.",
+        "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers.",
         "2 confirmatory tests, Holm-corrected; everything else is exploratory.",
     ]
 
@@ -499,8 +508,22 @@ def test_other_tasks_with_the_same_verdict_are_counted_together():
 
 
 def test_points_of_a_sweep_are_distinct_in_a_list():
-    cells = [cell(name=f"cell{n}") | {"coordinates": f"rank {n}"} for n in (1, 2)]
-    claims = [claim("lift", "improved", name=f"cell{n}") for n in (1, 2)]
-    row, *_ = paragraph(cells, claims)
-    assert row["text"] == "Use the fine-tuned model for pets (rank 1) and pets (rank 2)."
-    assert linked_words(row) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}
+    """One or two of them; more are counted, and so are all."""
+    cells = [cell(name=f"cell{n}") | {"coordinates": f"rank {n}"} for n in range(5)]
+
+    def use(improved):
+        claims = [claim("lift", "improved" if n in improved else "inconclusive", name=f"cell{n}") for n in range(5)]
+        return next(row for row in paragraph(cells, claims) if row["text"].startswith("Use"))
+
+    assert use({1, 2})["text"] == "Use the fine-tuned model for pets (rank 1) and pets (rank 2)."
+    assert linked_words(use({1, 2})) == {"#cell1": "pets (rank 1)", "#cell2": "pets (rank 2)"}
+    assert use({1, 2, 3})["text"] == "Use the fine-tuned model for pets at 3 of 5 points."
+    assert use(set(range(5)))["text"] == "Use the fine-tuned model for pets at every point."
+    assert use(set(range(5)))["evidence"] == [f"#cell{n}" for n in range(5)]
+
+
+def test_more_than_six_tasks_are_counted():
+    cells = [cell(name=f"cell{n}") | {"task": f"t{n}"} for n in range(9)]
+    claims = [claim("lift", "worse" if n < 2 else "improved", name=f"cell{n}") for n in range(9)]
+    texts = [row["text"] for row in paragraph(cells, claims)]
+    assert texts[:2] == ["Do not use the fine-tuned model for t0 and t1.", "Use the fine-tuned model for 7 tasks."]

@@ -83,17 +83,37 @@ def test_the_setup_says_what_was_trained(report: Chartless) -> None:
     assert setup["training_seconds"] == pytest.approx(sum(row["seconds"] for row in report.json["adapters"].values()))
     assert setup["training_dollars"] == pytest.approx(1.5 * setup["training_seconds"] / 3600)
     assert [row["task"] for row in setup["rows"]] == ["boolq", "titles"]
-    line = setup_section.strip(setup)
-    assert line.startswith("qwen2.5-1.5b, NF4 · LoRA rank 16, alpha 32, all-linear · ")
-    assert "seeds 0, 1 · NVIDIA T1: 4 adapters in " in line
-    assert line.endswith(f", ${setup['training_dollars']:.2f}")
-    assert line in report.html
+    assert setup["hour_dollars"] == 1.5
+    artifacts = report.json["artifacts"]
+    assert (
+        setup["seconds"] == pytest.approx(sum(row["seconds"] for row in artifacts)) == pytest.approx(sum(report.json["seconds"].values()))
+    )
+    lines = dict(setup_section.lines(setup))
+    assert (lines["Model"], lines["Adapter"]) == ("qwen2.5-1.5b, NF4", "LoRA rank 16, alpha 32, all-linear")
+    assert lines["Rows"] == "using 200 of 2,111 training rows (and 20 for validation) and 40 of 43 test rows per task"
+    assert (lines["Training"], lines["Hardware"]) == ("1 epoch (60 steps), learning rate 0.0002, seeds 0, 1", "NVIDIA T1")
+    assert lines["Time"].startswith("4 adapters in ")
+    total = 1.5 * setup["seconds"] / 3600
+    assert lines["Price"] == f"training ${setup['training_dollars']:.2f}, all jobs ${total:.2f}, at $1.50 an hour"
+    strip = report.html.partition('<dl class="setup"')[2].partition("</dl>")[0]
+    assert dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", strip)) == {name: html.escape(text) for name, text in lines.items()}
+    assert f"- Price: {lines['Price']}".replace("$", "$") in report.md
 
 
 def test_rows_are_told_of_rows_available() -> None:
     rows = [{"train": 2000, "train_available": 6000, "test": 500, "test_available": None}, {"train": 900, "train_available": 900}]
     assert setup_section.rows_text({"rows": rows}, "train") == "900 to 2,000 of 900 to 6,000"
     assert setup_section.rows_text({"rows": rows[:1]}, "test") == "500"
+    few = [{**row, "task": f"t{number}", "validation": 0, "test": 9, "test_available": 9} for number, row in enumerate(rows)]
+    assert setup_section.data_text({"rows": few}) == (
+        "t0: 2,000 of 6,000 training rows and 9 of 9 test rows; t1: 900 of 900 training rows and 9 of 9 test rows"
+    )
+    assert setup_section.data_text({"rows": few * 4}) == "900 to 2,000 of 900 to 6,000 training rows and 9 of 9 test rows per task"
+
+
+def test_a_price_that_is_not_known_says_what_to_set() -> None:
+    setup = {"hour_dollars": None, "training_dollars": None, "seconds": 1.0}
+    assert setup_section.price_text(setup) == "not known (cost.gpu_hour is not set)"
 
 
 def test_swept_settings_are_all_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import gate, report_table
+from pipeline.page import fmt
 from pipeline.store.records import Prediction
 from tests import report_answers, report_measures
 from tests.report_inputs import BuiltReport, Chartless, Inputs
@@ -118,3 +119,20 @@ def test_a_few_suites_that_are_not_testable_are_linked_without_a_claim(tmp_path,
     (sentence,) = [row for row in report.json["summary"] if "not testable" in row["text"]]
     assert sentence["text"] == "On other tasks: 2 not testable."
     assert re.findall(r'<a class="why" href="(#[^"]+)">\d</a>', report.html) == sentence["evidence"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_said_twice_on_the_first_screen(built, case):
+    """Neither a sentence, nor that one training run leaves open what another seed would give."""
+    report = built(case)
+    screen = report.html.split("<main>")[1].split("<dl>")[0]
+    texts = re.findall(r'<p class="(?:summary|use|detail)">(.*?)</p>|<li>(.*?)</li>', screen, re.DOTALL)
+    plain = " ".join(" ".join(re.sub(r"<[^>]+>", "", "".join(text)).replace("evidence", "").split()) + " " for text in texts)
+    sentences = [sentence.strip(" .") for sentence in re.split(r"(?<=[.:;])\s", plain) if len(sentence.strip(" .")) > 12]
+    assert len(sentences) >= 3
+    assert not [sentence for sentence in sentences if sentences.count(sentence) > 1]
+    assert len(re.findall("seed", plain)) == 1
+    assert plain.count("general text") == (case == "destroyed")
+    (advised,) = report.json["advice"]
+    assert plain.count(fmt.typeset(fmt.change(*[report.json["cells"][0]["headline"][key] for key in ("effect", "low", "high")]))) == 1
+    assert not advised["sentences"][0]["text"].startswith(tuple(row["text"] for row in advised["sentences"][1:]))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -387,16 +388,31 @@ def test_navigation_stays_in_sight(page: OpenPage) -> None:
     assert heading["y"] > page.tab.evaluate("document.querySelector('nav').getBoundingClientRect().bottom")
 
 
-def test_paper_has_every_fold_and_some_examples(page: OpenPage) -> None:
+def test_paper_has_the_verdict_its_tables_and_some_examples(page: OpenPage) -> None:
+    """Long lists stay on the screen, unless the reader has opened one."""
     assert not page.tab.is_visible("#claims")
     assert not page.tab.is_visible("#static")
+    lists = [page.tab.locator("details.fold.screen", has_text=title).first for title in ("Recipe", "Artifacts", "examples that got worse")]
+    lists[0].evaluate("fold => { fold.open = true }")
     page.tab.emulate_media(media="print")
     assert page.tab.is_visible("#static")
     page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.tab.locator("details.fold:not([open])").count() == 0
+    assert page.tab.locator("details.fold:not(.screen):not([open])").count() == 0
     assert page.tab.is_visible("#claims")
+    assert page.tab.is_visible(".card")
+    assert [fold.is_visible() for fold in lists] == [True, False, False]
+    assert page.tab.locator("#static tbody tr:visible").count() <= 3 * page.tab.locator("#static table").count()
+    assert page.tab.is_visible("footer .paper")
     page.tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.tab.locator("details.fold[open]").count() == 0
+    assert page.tab.locator("details.fold[open]").count() == 1
+    page.tab.emulate_media(media="screen")
+    assert not page.tab.is_visible("footer .paper")
+
+
+def test_a_page_of_two_tasks_prints_on_a_dozen_sheets(page: OpenPage) -> None:
+    """The tour's page took 31 with every fold open, and takes 12."""
+    sheets = len(re.findall(rb"/Type\s*/Page\b", page.tab.pdf(format="A4")))
+    assert 4 < sheets <= 14
 
 
 def test_examples_are_seen_without_scripts(report: BuiltReport, chromium: Any) -> None:
@@ -406,3 +422,58 @@ def test_examples_are_seen_without_scripts(report: BuiltReport, chromium: Any) -
     assert tab.is_visible("#static table >> nth=0")
     assert not tab.is_visible("#ledger")
     context.close()
+
+
+ARRIVAL = """target => {
+  const row = document.getElementById(target), box = row.getBoundingClientRect();
+  const marked = row.matches("table") ? row.querySelector("caption span") || row : row;
+  return {
+    top: box.top, bottom: Math.min(box.bottom, box.top + 60), nav: document.querySelector("nav").getBoundingClientRect().bottom,
+    folded: Boolean(row.closest("details:not([open])")),
+    colour: getComputedStyle(marked).backgroundColor, outline: getComputedStyle(row).outlineColor,
+  };
+}"""
+MARK = "rgb(255, 230, 154)"
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_evidence_leads_to_its_row_in_sight(report: BuiltReport, chromium: Any, viewport: dict[str, int]) -> None:
+    """Folds open on the way, the row is marked and below the navigation: by a click, by a second one, and where the page opens there."""
+    page = OpenPage(chromium, report.work.out / "report.html", viewport=viewport)
+    links = page.tab.evaluate("[...new Set([...document.querySelectorAll('a.why, .summary a, .matrix a, .rule a')].map(a => a.hash))]")
+    assert len(links) > 12
+    assert {"#other-tasks", "#claims"} & set(links)
+
+    def check(link: str) -> None:
+        seen = page.tab.evaluate(ARRIVAL, link.removeprefix("#"))
+        assert not seen["folded"], link
+        assert seen["nav"] <= seen["top"] < seen["bottom"] <= viewport["height"], (link, seen)
+        assert MARK in (seen["colour"], seen["outline"]) or link == "#claims", (link, seen)
+
+    for link in links:
+        page.tab.evaluate("link => document.querySelector(`main a[href='${link}']`).click()", link)
+        page.tab.wait_for_timeout(30)
+        check(link)
+    page.tab.evaluate("document.querySelectorAll('details.fold').forEach(fold => { fold.open = false }); scrollTo(0, 0)")
+    page.tab.evaluate("link => document.querySelector(`main a[href='${link}']`).click()", links[-1])
+    check(links[-1])
+    for link in (links[-1], "#claims"):
+        page.tab.goto("about:blank")
+        page.tab.goto(f"file://{report.work.out / 'report.html'}{link}")
+        page.tab.wait_for_selector("html[data-ready]")
+        check(link)
+    page.close()
+
+
+def test_a_wide_matrix_scrolls_in_its_own_box(swept: BuiltReport, report: BuiltReport, chromium: Any) -> None:
+    """On a phone the name of the adapter stays in sight."""
+    page = OpenPage(chromium, report.work.out / "report.html", viewport=PHONE)
+    box = page.tab.locator("[aria-label='Other tasks by adapter']")
+    head = box.locator("tbody th").first
+    before = head.bounding_box()
+    box.evaluate("box => { box.scrollLeft = 400 }")
+    after = head.bounding_box()
+    assert before
+    assert after
+    assert abs(before["x"] - after["x"]) < 6
+    page.close()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.commands.report_table import published_table, references_table, verdict_table
-from pipeline.page import charts_arms, charts_lift, charts_scores, render
+from pipeline.page import charts_arms, charts_lift, charts_scores, charts_training, render
 from tests import expected_outside_page, expected_tables
 from tests.expected_cells import Expected, Shown, Tables, fits, metric, shows
 from tests.page_reader import Drawing, Page, Table, markdown_tables, terminal_table
@@ -43,7 +43,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> BuiltReport:
 def reports(full: BuiltReport, swept: BuiltReport) -> dict[str, Row]:
     """Reports in which no two figures are alike: of two tasks with all that there is, of eight tasks, and of a sweep."""
     enlarged = enriched(full.json)
-    return {"two": distinct(enlarged), "many": distinct(repeated(enlarged, 4)), "sweep": distinct(swept.json)}
+    reports = {"two": distinct(enlarged), "many": distinct(repeated(enlarged, 4)), "sweep": distinct(swept.json)}
+    for report in reports.values():
+        for adapter in report["adapters"].values():
+            adapter["kept_step"] = adapter["curve"]["dev"][-2][0]
+    return reports
 
 
 def distinct(value: Any, path: str = "", key: str = "") -> Any:
@@ -237,7 +241,7 @@ def test_folds_of_flipped_examples_count_them(reports: dict[str, Row], name: str
 def figures(reports: dict[str, Row]) -> dict[str, list[Drawing]]:
     """The drawings of pages, from reports in which no two figures are equal."""
     names = ("two", "sweep")
-    kinds = (charts_scores, charts_lift, charts_arms)
+    kinds = (charts_scores, charts_training, charts_lift, charts_arms)
     charts = [{key: svg for kind in kinds for key, svg in kind.draw_all(reports[name]).items()} for name in names]
     pages = [render.page(reports[name], {}, one) for name, one in zip(names, charts, strict=True)]
     return {name: Page(page).drawings for name, page in zip(names, pages, strict=True)}
@@ -322,13 +326,17 @@ def test_points_of_what_was_kept_tell_the_report(figures: Any, reports: dict[str
 
 
 @pytest.mark.parametrize("name", ["two", "sweep"])
-@pytest.mark.parametrize(("kind", "heading"), [("train", "Training loss"), ("dev", "Validation loss")])
-def test_points_of_curves_tell_the_report(figures: Any, reports: dict[str, Row], name: str, kind: str, heading: str) -> None:
+def test_points_of_curves_tell_the_report(figures: Any, reports: dict[str, Row], name: str) -> None:
+    """Training and validation losses lie in one chart, on one scale, with a ring around the step whose weights are kept."""
     for task in {cell["task"] for cell in reports[name]["cells"]}:
-        (drawing,) = under(figures[name], "Training", task, heading)
-        expected = expected_outside_page.curve(reports[name], task, kind)
-        tell(drawing, expected, all_of_them=kind == "dev")
-        losses = [next(one.values[0] for one in expected if one.fits(text)) for text, _, _ in drawing.points]
+        (drawing,) = under(figures[name], "Training", task)
+        train, dev, rings = (expected_outside_page.curve(reports[name], task, kind) for kind in ("train", "dev", "kept"))
+        tell(drawing, [*train, *dev, *rings], all_of_them=False)
+        assert all(any(one.fits(text) for text in drawing.texts) for one in [*dev, *rings])
+        assert rings
+        losses = [
+            next(one.values[-1 if one in rings else 0] for one in [*train, *dev, *rings] if one.fits(text)) for text, _, _ in drawing.points
+        ]
         assert in_order([(loss, -y) for loss, (_, _, y) in zip(losses, drawing.points, strict=True)])
 
 

@@ -17,7 +17,7 @@ from pipeline import arms
 from pipeline.commands import page_file, recompute_page
 from pipeline.commands.report_table import PAGE_HINT, summary
 from pipeline.machine import Work
-from pipeline.page import arms_section, charts_arms, charts_lift, charts_scores, fmt, render
+from pipeline.page import arms_section, charts_arms, charts_lift, charts_scores, charts_training, fmt, render
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact
 from tests import report_answers
@@ -375,12 +375,13 @@ def test_the_paragraph_leads_to_its_evidence(full: BuiltReport) -> None:
     assert [name for _, name in links if name in ("1", "2")] == ["1", "2"]  # two tests got the same word
 
 
-def test_many_tests_with_one_word_lead_to_their_table(tmp_path: Path) -> None:
+def test_many_changes_with_one_word_lead_to_the_matrix(tmp_path: Path) -> None:
     page = Chartless(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
     sentence = next(sentence for sentence in page.json["summary"] if sentence["text"].startswith("On other tasks: "))
     assert len(sentence["evidence"]) == 14
     group = sentence["text"][slice(*max(sentence["spans"], key=sentence["spans"].count))]
-    assert f'<a href="#claims">{group}</a>' in page.html
+    assert f'<a href="#other-tasks">{group}</a>' in page.html
+    assert page.html.count('id="other-tasks"') == 1
 
 
 def test_markdown_advises_with_rules(full: BuiltReport) -> None:
@@ -477,12 +478,12 @@ def test_an_arm_that_said_nothing_has_nothing_invented(full: BuiltReport) -> Non
     base = next(row for row in report["cells"][0]["arms"] if row["name"] == "base")
     base["hallucination"] |= {"rate": None, "low": None, "high": None, "answers": 0, "hallucinated": 0, "first": []}
     assert "no answers</" in render.page(
-        report, {}, charts_scores.draw_all(report) | charts_lift.draw_all(report) | charts_arms.draw_all(report)
+        report, {}, charts_scores.draw_all(report) | charts_training.draw_all(report) | charts_arms.draw_all(report)
     ).replace("<small>", "</")
 
 
 def test_points_of_training_curves_tell_their_value(full: BuiltReport) -> None:
-    charts = charts_lift.draw_all(full.json)
+    charts = charts_training.draw_all(full.json)
     first = next(iter(full.json["adapters"].values()))["curve"]["train"]
     assert charts["loss0"].count("<title>") > min(20, len(first) // 2)
-    assert f"{first[0][1]:.3f} at step {first[0][0]}<" in charts["loss0"]
+    assert f"training loss {first[0][1]:.3f} at step {first[0][0]}<" in charts["loss0"]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.page import charts_arms, charts_lift, render
+from pipeline.page import charts_arms, charts_lift, charts_training, render
 from pipeline.page.svg import SERIES, THEME
 from tests.report_inputs import BuiltReport, Inputs, placeholder_charts
 
@@ -100,7 +100,7 @@ def test_enough_is_said_for_every_rank(swept: BuiltReport) -> None:
     assert lines == by_rank + [("prepare.train_examples", {"finetune.rank": rank}) for rank in RANKS]
     assert not any(line["why"] for line in swept.json["learning"])
     items = swept.html.partition("How many training examples are enough</h3>")[2].partition("</ul>")[0]
-    for rank, line in zip(RANKS, re.findall(r"<li>(.*?)</li>", items, re.DOTALL), strict=True):
+    for rank, line in zip(RANKS, re.findall(r'<li id="enough\d+">(.*?)</li>', items, re.DOTALL), strict=True):
         assert f"<b>boolq</b> at rank {rank}:" in line
 
 
@@ -132,8 +132,8 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
         }
         for rank, size in places
     ]
-    adapters = {cell["adapters"][0]: {"curve": {}} for cell in cells}
-    lines = charts_lift.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
+    adapters = {cell["adapters"][0]: {"curve": {}, "kept_step": None} for cell in cells}
+    lines = charts_training.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
     assert [line["series"] for line in lines] == [cell["coordinates"] for cell in cells]
     assert [line["description"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]
 
@@ -189,7 +189,9 @@ def test_a_logarithmic_cost_axis_says_so() -> None:
 
 def test_every_colour_of_the_theme_is_used() -> None:
     page = Path(charts_lift.__file__).parent
-    charts = "".join((page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py", "charts_scores.py"))
+    charts = "".join(
+        (page / name).read_text("utf-8") for name in ("charts_lift.py", "charts_arms.py", "charts_scores.py", "charts_training.py")
+    )
     style = (page / "templates" / "page.css").read_text("utf-8")
     used = {name for name in THEME if f"var(--{name})" in style or f'"{name}"' in charts} | set(SERIES)
     assert used == THEME.keys()

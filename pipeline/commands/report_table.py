@@ -11,6 +11,7 @@ from pipeline import arms
 from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt, preliminary
 from pipeline.page.claims_section import suite_verdicts
+from pipeline.page.opening_section import by_effect
 from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
@@ -28,8 +29,9 @@ def summary(report: Report) -> RenderableType:
     """What report.json says of every comparison: the table, the recommendations, the warnings."""
     is_long = len(report["cells"]) > MAX_CELLS
     title = Text(f"{preliminary.title_prefix(report)}{report['title']}", style="bold")
-    parts: list[RenderableType] = [title, verdict_table(report), *primary_metrics(report)]
-    parts += [Text(textwrap.fill(" ".join(sentence["text"] for sentence in report["summary"]), WIDTH))]
+    paragraph = Text(textwrap.fill(" ".join(sentence["text"] for sentence in report["summary"]), WIDTH))
+    table: list[RenderableType] = [verdict_table(report), *primary_metrics(report)]
+    parts: list[RenderableType] = [title, paragraph, *table] if is_long or report["sweep"] else [title, *table, paragraph]
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
@@ -48,7 +50,7 @@ def verdict_table(report: Report) -> Table:
     for name in ("base", "best baseline", "fine-tuned", "training effect"):
         table.add_column(name, justify="right", no_wrap=name != "training effect")
     table.add_column("verdict", no_wrap=True)
-    for cell in report["cells"]:
+    for cell in by_effect(report):
         row = cell["headline"]
         point_cells = [Text(fmt.setting(cell["point"][swept[0]]) if len(swept) == 1 else cell["coordinates"])] if swept else []
         figures = (

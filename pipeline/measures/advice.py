@@ -95,7 +95,9 @@ def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, Ada
     effect = claim.verdict or INCONCLUSIVE if claim else INCONCLUSIVE
     headline = headline_statement(cell, claims, adapters)
     use = {"use tuned": "tuned", "do not use": headline.rival}.get(headline.kind, INCONCLUSIVE)
-    destroyed, caveats = destroyed_text(cell), caveat_statements(cell, claims, use)
+    destroyed = destroyed_text(cell)
+    of_destroyed = {statement.evidence for statement in destroyed}  # that the loss on plain English regressed is the same fact
+    caveats = [caveat for caveat in caveat_statements(cell, claims, use) if caveat.evidence not in of_destroyed]
     is_worse_elsewhere = bool(destroyed) or any(caveat.kind == REGRESSED for caveat in caveats)
     headline = replace(headline, is_limited=is_worse_elsewhere)
     statements = [headline, *share_of_baseline(cell), *unparsable_base(cell), *destroyed, *seed_statement(cell)]

@@ -182,5 +182,9 @@ class Setup(TypedDict):
     adapters: int
     training_seconds: float
     """Of all adapters together."""
+    seconds: float
+    """Of all jobs behind the report, training among them."""
+    hour_dollars: float | None
+    """Price of an hour of the machine, as the recipe has it."""
     training_dollars: float | None
-    """The same at the price of an hour; null without one."""
+    """Of the training, at the price of an hour; null without one."""

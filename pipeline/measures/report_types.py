@@ -261,6 +261,58 @@ class Sweep(SweepAxis):
     points: list[SweepPoint]
 
 
+class Overview(PartialInterval):
+    """The effects on all tasks together: their mean, each task once, with the interval that other test examples would give."""
+
+    tasks: int
+    verdicts: dict[str, int]
+    """By verdict, how many tasks got it."""
+    kind: Literal["training effect", "lift"]
+    """`lift` where no task has a baseline but the base."""
+    mean: float
+    """Of fine-tuned minus the best baseline, every task by its own metric."""
+
+
+class Change(TypedDict):
+    """What an adapter changed on one other task, or on plain English."""
+
+    change: float
+    """Fine-tuned minus base; of a loss, higher is worse."""
+    low: float
+    high: float
+    verdict: Verdict
+    evidence: str
+    """Anchor of its row on the page."""
+
+
+class MatrixColumn(TypedDict):
+    """Something that adapters were evaluated on besides their own tasks."""
+
+    suite: str
+    label: str
+    """Its name for people."""
+    kind: Literal["loss", "task"]
+
+
+class MatrixRow(TypedDict):
+    """One adapter on everything else."""
+
+    cell: str
+    task: str
+    """What it was trained on."""
+    label: str
+    """The same with the point of the sweep."""
+    changes: list[Change | None]
+    """One for every column; null where it was not evaluated, as on its own task."""
+
+
+class OtherTasks(TypedDict):
+    """The matrix of adapters and other tasks."""
+
+    columns: list[MatrixColumn]
+    rows: list[MatrixRow]
+
+
 class Conclusions(TypedDict):
     """What the report concludes from its cells."""
 
@@ -320,6 +372,10 @@ class Report(Conclusions):
     """Figures of LoRA Land beside ours."""
     references: list[ReferenceRow]
     """Scores and costs of models behind endpoints."""
+    overview: Overview | None
+    """Null for one task, and for a sweep."""
+    other_tasks: OtherTasks | None
+    """Null where nothing else was evaluated."""
     sweep: Sweep | None
     """Null where nothing is swept."""
     learning: list[SizeLine]

@@ -24,6 +24,8 @@ from pipeline.scoring.verdict import NOT_TESTABLE, Verdict, tone
 from pipeline.store.figure_types import SuiteRow
 
 Box = tuple[float, float, float, float]
+MAX_CHANGES = 100
+"""With more changes on other tasks the matrix alone shows them."""
 MAX_PANELS = 40
 """With more cells these charts are left out: LoRA Land's 31 tasks are drawn, sweeps over all of them are not."""
 GROUP_COLOURS = {"base": "muted", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
@@ -53,7 +55,8 @@ def draw_all(report: Report) -> dict[str, str]:
     charts: dict[str, str] = {}
     verdicts = suite_verdicts(report)
     for kind in ("loss", "task"):
-        if suites := [other_task_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]:
+        suites = [other_task_row(cell, suite, verdicts) for cell in cells for suite in cell["forgetting"] if suite["kind"] == kind]
+        if 0 < len(suites) <= MAX_CHANGES:
             charts[f"other-tasks-{kind}"] = other_tasks(suites, kind, 940, 400)
             charts[f"other-tasks-{kind}-narrow"] = other_tasks(with_stacked_names(suites), kind, NARROW_WIDTH, MAX_NARROW_NAME_WIDTH)
     for number, cell in enumerate(cells if len(cells) <= MAX_PANELS else []):
@@ -90,7 +93,7 @@ def scores(cell: CellRow) -> str:
     bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
     points = base_chart.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X("score:Q", scale=scale, axis=axis))
     chart = alt.layer(bars, points).properties(width=420 - name_width, height=alt.Step(24))
-    return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures")
+    return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures", in_words(rows))
 
 
 def score_text(arm: ArmRow, metric: str) -> str:
@@ -168,7 +171,12 @@ def against_cost(rows: list[ChartRow], label: str, metric: str) -> str:
         )
         texts += [leader, name] if side in FAR_POSITIONS else [name]
     chart = alt.layer(*texts, points).properties(width=PLOT_WIDTH, height=PLOT_HEIGHT)
-    return draw(styled(chart), f"{label}: score against cost; the table has the same figures")
+    return draw(styled(chart), f"{label}: score against cost; the table has the same figures", in_words(rows))
+
+
+def in_words(rows: list[ChartRow]) -> str:
+    """The points of a chart, for readers who do not see it."""
+    return f"{'; '.join(row['description'] for row in rows)}."
 
 
 def point_position(row: ChartRow, is_log: bool, lowest: float, highest: float) -> tuple[float, float]:
@@ -222,13 +230,14 @@ def other_task_row(cell: CellRow, suite: SuiteRow, verdicts: dict[tuple[str, str
     """verdicts: as claimed, by cell and suite; a suite that is no claim is not testable."""
     places = max(3, fmt.decimals(suite["low"], suite["high"]))
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
-    description = f"fine-tuned on {cell['label']}, on {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:+g}"
+    verdict = verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)
+    description = f"fine-tuned on {cell['label']}, on {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:+g}, {verdict}"
     label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,
         "description": description,
-        "tone": tone(verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)),
+        "tone": tone(verdict),
     }
 
 
@@ -252,4 +261,4 @@ def other_tasks(rows: list[ChartRow], kind: str, width: int, max_name_width: int
     margins = base_chart.mark_tick(thickness=2.5, size=18, color=INK["ink"]).encode(x="margin:Q")
     zero = zero_line().encode(x=alt.X("zero:Q", scale=scale, axis=axis))
     chart = alt.layer(zero, margins, bars, points).properties(width=width - name_width - 25, height=row_step(rows))
-    return draw(styled(chart), f"Other tasks: {title}; the table has the same figures")
+    return draw(styled(chart), f"Other tasks: {title}; the table has the same figures", in_words(rows))

@@ -1,4 +1,4 @@
-"""Draws training curves and the lift along a sweep with Altair, and holds what all charts share."""
+"""Draws the lift along a sweep with Altair, and holds what all charts share."""
 
 import math
 import re
@@ -17,16 +17,10 @@ SHAPES: dict[Tone, str] = {"good": "circle", "bad": "square", "open": "diamond"}
 """The mark of a verdict by its tone, which is also the name of its colour in svg.INK."""
 CHARACTER_WIDTH = 7
 """Width of a letter of a wide font at 12 pixels."""
-MAX_TOOLTIP_POINTS = 200
-"""Approximate number of points with a tooltip on the training curves of a task."""
-LOG_RATIO = 20
-"""Above this ratio of the highest loss to the lowest the axis is logarithmic."""
 ROW_HEIGHT = 30
 """Height of a row of the forest plot, in pixels."""
 LINE_HEIGHT = 14
 """Extra height for each further line of its name, in pixels."""
-CURVE_WIDTH = 340
-"""Width of the plot of a training curve, in pixels."""
 SWEEP_WIDTH = 360
 """Width of the plot of a sweep, in pixels."""
 MAX_LINE_GAP = 18
@@ -40,16 +34,15 @@ MAX_NARROW_NAME_WIDTH = 145
 
 
 def draw_all(report: Report) -> dict[str, str]:
-    """Curves of training and of a sweep as SVG, by name."""
-    charts = {}
-    for number, task in enumerate(tasks(report)):
-        lines = curve_lines(report, task)
-        charts[f"loss{number}"] = curves(lines, "train", f"{task}: training loss by step")
-        if any(line["dev"] for line in lines):
-            charts[f"dev{number}"] = curves(lines, "dev", f"{task}: validation loss by step")
-        if sweep := report["sweep"]:
-            charts |= {f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": sweep_chart(sweep, axis, task) for axis in sweep["axes"]}
-    return charts
+    """Lifts along a sweep as SVG, by name."""
+    sweep = report["sweep"]
+    if sweep is None:
+        return {}
+    return {
+        f"sweep{number}-{str(axis['axis']).rpartition('.')[2]}": sweep_chart(sweep, axis, task)
+        for number, task in enumerate(tasks(report))
+        for axis in sweep["axes"]
+    }
 
 
 def tasks(report: Report) -> list[str]:
@@ -142,68 +135,6 @@ def legend(names: list[str]) -> Any:
     return alt.Legend(columns=columns) if 1 < len(names) <= len(SERIES) else None
 
 
-def curve_lines(report: Report, task: str) -> list[ChartRow]:
-    """A line for every adapter of a task: named by its point of the sweep, or by its seed without a sweep.
-
-    If a sweep has more points than there are colours, lines of one value of its first axis share theirs.
-    """
-    lines: dict[str, ChartRow] = {}
-    cells = [cell for cell in report["cells"] if cell["task"] == task]
-    coordinates = {cell["coordinates"] for cell in cells}
-    axis = report["sweep"]["axis"] if report["sweep"] and len(coordinates) > len(SERIES) else None
-    for cell in cells:
-        for seed, key in zip(cell["seeds"], cell["adapters"], strict=True):
-            description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
-            series = fmt.coordinates({axis: cell["point"][axis]}) if axis else cell["coordinates"] or description
-            lines.setdefault(key, {"key": key, "series": series, "description": description, **report["adapters"][key]["curve"]})
-    return list(lines.values())
-
-
-def curves(lines: list[ChartRow], kind: str, label: str) -> str:
-    """Loss against optimizer steps; both panels of a task share their scales."""
-    import altair as alt
-
-    names = list(dict.fromkeys(line["series"] for line in lines))
-    rows = [
-        {
-            **{name: line[name] for name in ("key", "series")},
-            "step": step,
-            "loss": loss,
-            "description": f"{line['description']}: {loss:.3f} at step {step}",
-        }
-        for line in lines
-        for step, loss in line[kind]
-    ]
-    losses, steps = ([point[place] for line in lines for which in ("train", "dev") for point in line[which]] for place in (1, 0))
-    step = alt.Scale(domain=[0, max(steps)], nice=False)
-    base_chart = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("step:Q", title="step", scale=step, axis=alt.Axis(grid=False, tickCount=5, format="d", labelFlush=False)),
-        y=loss_axis(losses),
-        color=series_colour("series:N", names),
-        detail="key:N",
-    )
-    line = base_chart.mark_line(
-        aria=False, strokeWidth=1.75, opacity=1 if len(lines) <= 8 else 0.6, strokeJoin="round", interpolate="linear"
-    )
-    is_dotted = kind == "dev" or len(rows) < 3 * len(lines)  # a line of one point cannot be seen
-    with_tooltip = rows if is_dotted else rows[:: max(1, len(rows) // MAX_TOOLTIP_POINTS)]
-    dots = base_chart.properties(data=alt.Data(values=with_tooltip)).mark_point(size=28, filled=True, opacity=1 if is_dotted else 0)
-    return draw(styled(alt.layer(line, dots.encode(description="description:N")).properties(width=CURVE_WIDTH, height=200)), label)
-
-
-def loss_axis(losses: list[float]) -> Any:
-    """Logarithmic where a loss falls so far that the end of a curve would lie on the axis."""
-    import altair as alt
-
-    low, high = min(losses), max(losses)
-    plain = alt.Axis(tickCount=5, domain=False, ticks=False)
-    if not (low > 0 and high > LOG_RATIO * low):
-        return alt.Y("loss:Q", title="loss (nats/token)", scale=alt.Scale(domain=[low, high], nice=True, zero=False), axis=plain)
-    powers = [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
-    axis = alt.Axis(values=powers, format="~g", domain=False, ticks=False)
-    return alt.Y("loss:Q", title="loss (nats/token)", scale=alt.Scale(type="log", domain=[powers[0], powers[-1]]), axis=axis)
-
-
 def sweep_chart(sweep: Sweep, sweep_axis: SweepAxis, task: str) -> str:
     """Lift against a swept key: interval and mean of each point, and every seed by itself.
 
@@ -226,7 +157,8 @@ def sweep_chart(sweep: Sweep, sweep_axis: SweepAxis, task: str) -> str:
         line = [point for point in points if point["name"] == name]
         layers += line_layers(line, names, x, y, gap * (number - (len(names) - 1) / 2), gap)
     label = f"{task}: lift against {fmt.key_label(axis)}; the table has the same figures"
-    return draw(styled(alt.layer(*layers).properties(width=SWEEP_WIDTH, height=220)), label)
+    words = "; ".join(point["description"] for point in points)
+    return draw(styled(alt.layer(*layers).properties(width=SWEEP_WIDTH, height=220)), label, f"{words}.")
 
 
 def line_layers(points: list[ChartRow], names: list[str], x: Any, y: Any, shift: float, gap: float) -> list[Any]:

@@ -7,6 +7,7 @@ from pipeline.measures.cell_types import CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import fmt
 from pipeline.page.charts_lift import NARROW_WIDTH, SHAPES, ChartRow, styled
+from pipeline.page.opening_section import by_effect
 from pipeline.page.svg import INK, draw
 from pipeline.scoring.verdict import tone
 
@@ -36,14 +37,6 @@ def draw_all(report: Report) -> dict[str, str]:
     """The figure for a desk and for a phone."""
     cells = by_effect(report)
     return {"scores": score_plot(cells, narrow=False), "scores-narrow": score_plot(cells, narrow=True)}
-
-
-def by_effect(report: Report) -> list[CellRow]:
-    """The cells as the recipe lists them; those of many tasks by training effect, the largest first."""
-    cells = report["cells"]
-    if report["sweep"] or len(cells) <= MAX_LABELLED:
-        return cells
-    return sorted(cells, key=lambda cell: -cell["headline"]["effect"])
 
 
 def score_plot(cells: list[CellRow], narrow: bool) -> str:

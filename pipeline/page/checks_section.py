@@ -202,9 +202,9 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     """Limitations of the figures that are not faults."""
     sentences = []
     single = [cell for cell in cells if len(cell.seeds) == 1]
-    if single:
+    if 0 < len(single) < len(cells):  # of one seed everywhere the verdict speaks
         sentences.append(
-            f"One training seed{'' if len(single) == len(cells) else f' for {len(single)} of {len(cells)} comparisons'}: "
+            f"One training seed for {len(single)} of {len(cells)} comparisons: "
             "intervals reflect test-set sampling only, not run-to-run variance."
         )
     if len(single) < len(cells):

@@ -8,7 +8,7 @@ from pipeline.measures import advice, claims, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.claims import Claim, ClaimCell
 from pipeline.measures.provenance_types import AdapterRow
-from pipeline.measures.report_types import ClaimRow, Conclusions, Preliminary, Report
+from pipeline.measures.report_types import ClaimRow, Conclusions, Preliminary
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, json_safe
@@ -146,7 +146,7 @@ def sentence(claim: Claim, constraint: Constraint) -> str:
     return f"fine-tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
 
 
-def suite_verdicts(report: Report) -> dict[tuple[str, str], Verdict]:
+def suite_verdicts(report: Conclusions) -> dict[tuple[str, str], Verdict]:
     """The verdicts that were claimed on other-task suites, by cell and suite."""
     claims_on_suites = [claim for claim in report["claims"] if claim["kind"] == "non-inferiority"]
     return {(claim["cell"], claim["subject"]): claim["verdict"] for claim in claims_on_suites if claim["verdict"]}

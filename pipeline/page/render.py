@@ -14,8 +14,8 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import charts_scores, class_tables, fmt, preliminary, setup_section, static_examples
-from pipeline.page.anchors import row_id
+from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, setup_section, static_examples
+from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, tone
@@ -67,7 +67,7 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], r
         "js": Markup(script_text),
         "policy": policy(script_text),
         "theme": Markup(variables(":root")),
-        "charts": {name: Markup(inline_svg(svg)) for name, svg in charts.items()},
+        "charts": {name: Markup(inline_svg(svg, name)) for name, svg in charts.items()},
         "blocks": {name: Markup(packed) for name, packed in blocks.items()},
         "index": index,
         "static_examples": static_examples.section(report, blocks),
@@ -148,6 +148,8 @@ def common_variables(report: Report) -> JsonObject:
         "report": report,
         "fmt": fmt,
         "tasks": tasks,
+        "setup": setup_section.lines(report["setup"]),
+        "ranked": opening_section.by_effect(report),
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
         "sweep_keys": " and ".join(fmt.key_label(key) for key in report["recipe"]["sweep"]),
@@ -162,6 +164,8 @@ def common_variables(report: Report) -> JsonObject:
             for suite in cell["forgetting"]
         ],
         "row_id": row_id,
+        "shared_link": shared_link,
+        "size_id": size_id,
         "max_cards": MAX_CARDS,
         "arm_label": lambda name, cell: arms.find(name, cell["constraint"]).label,
         "point": ["Point"] if report["sweep"] else [],
@@ -180,7 +184,6 @@ def page_variables(report: Report) -> JsonObject:
     return {
         **arm_variables(report),
         "section_names": SECTIONS,
-        "setup": setup_section.strip(report["setup"]),
         "max_labelled": charts_scores.MAX_LABELLED,
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
@@ -188,6 +191,10 @@ def page_variables(report: Report) -> JsonObject:
         "max_steps_per_point": max(
             (adapter["curve"]["every"] for adapter in report["adapters"].values() if adapter["curve"]["every"] > 1), default=0
         ),
+        "matrix_heads": [
+            f"#{column['label']}{' (loss)' if column['kind'] == 'loss' else ''}"
+            for column in (report["other_tasks"]["columns"] if report["other_tasks"] else [])
+        ],
         "zero_one": any(cell["examples"]["zero_one"] for cell in report["cells"]),
         "graded": any(not cell["examples"]["zero_one"] for cell in report["cells"]),
         "dropped": [(examples, reason, row) for examples in data_sets for reason, row in examples["dropped"].items()],

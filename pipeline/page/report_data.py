@@ -16,6 +16,8 @@ from pipeline.page import (
     examples_section,
     fmt,
     lineage_section,
+    matrix_section,
+    opening_section,
     other_tasks_section,
     preliminary,
     published_section,
@@ -43,13 +45,15 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     correction = claims_section.correction_of(recipe, not_final)
     comparisons, claims = claims_section.judge(cells, recipe, not_final)
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
-    tasks = list(dict.fromkeys(cell.task for cell in cells))
-    cells = sorted(cells, key=lambda cell: tasks.index(cell.task))
+    cells = by_task(cells)
     by_cell = claims_of.by_cell(claims_section.comparison_keys(cells), claims)
     rows = [cell_row(cell, comparisons[cell.name], by_cell[cell.name], examples[cell.name], recipe, correction) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
+    conclusions = claims_section.section(cells, rows, claims, adapters, correction, not_final)
+    together = None if not_final else opening_section.overview_of(rows, recipe)
+    learning = [] if not_final else size_section.section(cells, comparisons, recipe)
     return {
         "schema": SCHEMA,
         "name": recipe["name"],
@@ -64,12 +68,15 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         "verdicts": {verdict: verdicts.count(verdict) for verdict in ((NO_VERDICT,) if not_final else EFFECT_VERDICTS)},
         "warnings": checks_section.warnings(cells, recipe),
         "notes": checks_section.notes(cells, recipe),
-        **claims_section.section(cells, rows, claims, adapters, correction, not_final),
+        **conclusions,
+        "summary": [*opening_section.section(rows, together, learning), *conclusions["summary"]],
+        "overview": together,
         "cells": rows,
         "published": [] if not_final and limit is not None else published_section.published_rows(cells, comparisons),
         "references": published_section.reference_rows(cells, recipe),
+        "other_tasks": matrix_section.section(rows, claims_section.suite_verdicts(conclusions)),
         "sweep": sweep_section.section(recipe, rows, adapters),
-        "learning": [] if not_final else size_section.section(cells, comparisons, recipe),
+        "learning": learning,
         "adapters": adapters,
         "data": checks_section.data_sets(cells),
         "recipe": recipe,
@@ -77,6 +84,12 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         "surroundings": environments,
         "seconds": lineage_section.seconds_by_stage(artifacts),
     }
+
+
+def by_task(cells: list[Cell]) -> list[Cell]:
+    """The cells of a task one after the other, tasks in the order of the recipe."""
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    return sorted(cells, key=lambda cell: tasks.index(cell.task))
 
 
 def cell_row(

@@ -8,6 +8,9 @@ from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
 
+MAX_TASKS = 6
+"""Up to this many tasks with different numbers of rows are named."""
+
 
 def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObject) -> Setup:
     """adapters: by short key, every training once."""
@@ -30,6 +33,8 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
         "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
         "adapters": len(adapters),
         "training_seconds": seconds,
+        "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
+        "hour_dollars": price,
         "training_dollars": None if price is None else price * seconds / 3600,
     }
 
@@ -61,27 +66,60 @@ def processor(artifact: Artifact) -> str:
 
 def strip(setup: Setup) -> str:
     """The set-up in a line."""
+    return " · ".join(text for _, text in lines(setup))
+
+
+def lines(setup: Setup) -> list[tuple[str, str]]:
+    """The set-up for people, each part with its name."""
     quantization = " or ".join("not quantized" if value == "none" else str(value).upper() for value in setup["quantization"])
     adapter = f"LoRA rank {several(setup['rank'])}, alpha {several(setup['alpha'])}, {' or '.join(setup['targets'])}"
     schedule = f"{several(setup['epochs'])} {'epoch' if setup['epochs'] == [1] else 'epochs'} ({span(setup['steps'])} steps)"
     seeds = f"{'seed' if len(setup['seeds']) == 1 else 'seeds'} {', '.join(map(str, setup['seeds']))}"
-    price = "" if setup["training_dollars"] is None else f", {fmt.dollars(setup['training_dollars'])}"
-    trained = fmt.plural(setup["adapters"], "adapter")
-    return " · ".join(
-        (
-            f"{', '.join(setup['bases'])}, {quantization}",
-            adapter,
-            f"{rows_text(setup, 'train')} training rows, {rows_text(setup, 'test')} test rows",
-            f"{schedule}, learning rate {several(setup['learning_rate'])}",
-            seeds,
-            f"{' and '.join(setup['hardware'])}: {trained} in {fmt.seconds(setup['training_seconds'])}{price}",
-        )
-    )
+    training, all_jobs = fmt.seconds(setup["training_seconds"]), fmt.seconds(setup["seconds"])
+    return [
+        ("Model", f"{', '.join(setup['bases'])}, {quantization}"),
+        ("Adapter", adapter),
+        ("Rows", f"using {data_text(setup)}"),
+        ("Training", f"{schedule}, learning rate {several(setup['learning_rate'])}, {seeds}"),
+        ("Hardware", " and ".join(setup["hardware"])),
+        ("Time", f"{fmt.plural(setup['adapters'], 'adapter')} in {training}, all jobs {all_jobs}"),
+        ("Price", price_text(setup)),
+    ]
+
+
+def price_text(setup: Setup) -> str:
+    hour, training = setup["hour_dollars"], setup["training_dollars"]
+    if hour is None or training is None:
+        return "not known (cost.gpu_hour is not set)"
+    total = hour * setup["seconds"] / 3600
+    return f"training {fmt.dollars(training)}, all jobs {fmt.dollars(total)}, at {fmt.dollars(hour)} an hour"
+
+
+def data_text(setup: Setup) -> str:
+    """Rows used of rows available: of all tasks where they are the same, else of each, or of many the smallest and largest numbers."""
+    rows = setup["rows"]
+    one_each = list({part_text(row): row for row in rows})
+    if len(one_each) == 1:
+        return one_each[0] + (" per task" if len({row["task"] for row in rows}) > 1 else "")
+    if len(rows) <= MAX_TASKS:
+        return "; ".join(f"{row['task']}: {part_text(row)}" for row in rows)
+    return f"{rows_text(setup, 'train')} training rows and {rows_text(setup, 'test')} test rows per task"
+
+
+def part_text(row: RowsUsed) -> str:
+    """`2,000 of 3,000 training rows (and 100 for validation) and 500 of 600 test rows`."""
+    train, test = (rows_of([row], part) for part in ("train", "test"))
+    validation = f" (and {fmt.count(row['validation'])} for validation)" if row["validation"] else ""
+    return f"{train} training rows{validation} and {test} test rows"
 
 
 def rows_text(setup: Setup, part: str) -> str:
+    return rows_of(setup["rows"], part)
+
+
+def rows_of(rows_used: list[RowsUsed], part: str) -> str:
     """Rows used, of those available where that is known."""
-    rows: list[Any] = list(setup["rows"])
+    rows: list[Any] = list(rows_used)
     used = span(sorted({row[part] for row in rows}))
     available = [row[f"{part}_available"] for row in rows]
     return used if None in available else f"{used} of {span(sorted(set(available)))}"

@@ -50,8 +50,12 @@ GEOMETRY_ATTRIBUTES = {
 """Attributes that another version of the drawing library may set differently; neither they nor SHAPES hold text."""
 
 
-def draw(chart: Any, label: str, description: str = "") -> str:
-    """An Altair chart as SVG; marks with a description get a tooltip, the whole one label for screen readers and maybe a longer text."""
+def draw(chart: Any, label: str, description: str) -> str:
+    """An Altair chart as SVG; marks with a description get a tooltip, the whole a label and a description for screen readers.
+
+    Args:
+        description: the figures of the chart in words.
+    """
     import altair as alt
     import vl_convert
 
@@ -64,10 +68,9 @@ def draw(chart: Any, label: str, description: str = "") -> str:
     for name in set(root.attrib) - ROOT_ATTRIBUTES:
         del root.attrib[name]
     root.attrib |= {"role": "img", "aria-label": label, "font-family": FONT}
-    if description:
-        words = ElementTree.Element(f"{{{NAMESPACE}}}desc")
-        words.text = description
-        root.insert(0, words)
+    words = ElementTree.Element(f"{{{NAMESPACE}}}desc")
+    words.text = description
+    root.insert(0, words)
     drawing = ElementTree.tostring(root, encoding="unicode")
     for name, placeholder in INK.items():
         drawing = drawing.replace(f'"{placeholder}"', f'"var(--{name})"')
@@ -111,9 +114,15 @@ def element_without_geometry(element: ElementTree.Element) -> str:
     return f"<{element.tag}{words}>{text}</{element.tag}>{tail}"
 
 
-def inline_svg(drawing: str) -> str:
-    """A drawing for an HTML page, as short as it can be there: the parser implies the namespace, and a thousandth of a pixel is enough."""
-    return MARK.sub(lambda tag: DECIMALS.sub(thousandths, DEFAULTS.sub("", tag[0])), drawing.replace(f' xmlns="{NAMESPACE}"', "", 1))
+def inline_svg(drawing: str, name: str) -> str:
+    """A drawing for an HTML page, as short as it can be there: the parser implies the namespace, and a thousandth of a pixel is enough.
+
+    Args:
+        name: makes the id that ties the description to the drawing.
+    """
+    plain = drawing.replace(f' xmlns="{NAMESPACE}"', "", 1)
+    short = MARK.sub(lambda tag: DECIMALS.sub(thousandths, DEFAULTS.sub("", tag[0])), plain)
+    return short.replace("<svg ", f'<svg aria-describedby="{name}-words" ', 1).replace("<desc>", f'<desc id="{name}-words">', 1)
 
 
 def thousandths(number: re.Match[str]) -> str:

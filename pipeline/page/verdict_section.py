@@ -1,6 +1,7 @@
 """Puts the verdict into words: the paragraph that opens the page, the advice of every task and the names of its rules."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.arms import Constraint
@@ -73,7 +74,7 @@ def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[C
     """
     labels = {cell["cell"]: label_in_list(cell) for cell in cells}
     sentences = recommendations(advice, cells, labels)
-    sentences += destroyed_text(advice, labels)
+    sentences += destroyed_text(advice, cells, labels)
     sentences += other_tasks(claims, cells)
     sentences += seeds([statement for row in advice for statement in row.statements if statement.kind == "seeds"])
     tests = (fmt.plural(len(claims), "confirmatory test"), [CLAIMS] if claims else [])
@@ -89,11 +90,41 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
         opening, _, rest = text.partition(":")
         return [sentence((opening, [link(first.evidence)]), f":{rest}" if rest else "")]
     do_not, use, open_question = "Do not use the fine-tuned model for ", "Use the fine-tuned model for ", "Inconclusive for "
-    groups: dict[str, list[Linked]] = {do_not: [], use: [], open_question: []}
+    groups: dict[str, list[Advice]] = {do_not: [], use: [], open_question: []}
     for row in advice:
-        opening = {"tuned": use, INCONCLUSIVE: open_question}.get(row.use, do_not)
-        groups[opening].append((labels[row.cell], [link(row.statements[0].evidence)]))
-    return [sentence(opening, *enumeration(tasks), ".") for opening, tasks in groups.items() if tasks]
+        groups[{"tuned": use, INCONCLUSIVE: open_question}.get(row.use, do_not)].append(row)
+    is_sweep = any(cell["coordinates"] for cell in cells)
+    points = Counter(row.task for row in advice)
+    listed = {opening: listing(rows, labels, points if is_sweep else Counter()) for opening, rows in groups.items() if rows}
+    return [sentence(opening, *enumeration(items), ".") for opening, items in listed.items()]
+
+
+MAX_NAMES = 6
+"""More tasks, or points of a sweep, than these are counted in a sentence, not named."""
+MAX_POINTS = 2
+"""More points of one task than these are counted."""
+
+
+def listing(rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str, int]) -> list[Linked]:
+    """The tasks that share a recommendation, each with its evidence.
+
+    Args:
+        points: of every task, how many points a sweep has; empty without a sweep.
+    """
+    items: list[Linked] = []
+    for task in dict.fromkeys(row.task for row in rows):
+        own = [row for row in rows if row.task == task]
+        links = [link(row.statements[0].evidence) for row in own]
+        if len(own) == points.get(task):
+            items.append((f"{task} at every point" if len(own) > 1 else labels[own[0].cell], links))
+        elif len(own) > MAX_POINTS and points:
+            items.append((f"{task} at {len(own)} of {points[task]} points", links))
+        else:
+            items += [(labels[row.cell], [place]) for row, place in zip(own, links, strict=True)]
+    if len(items) <= MAX_NAMES:
+        return items
+    count = f"{len(rows)} of {sum(points.values())} points" if points else fmt.plural(len(rows), "task")
+    return [(count, [place for _, links in items for place in links])]
 
 
 def sentence(*parts: str | Linked) -> SummarySentence:
@@ -109,8 +140,11 @@ def sentence(*parts: str | Linked) -> SummarySentence:
     return {"text": text, "evidence": evidence, "spans": spans}
 
 
-def destroyed_text(advice: Sequence[Advice], labels: dict[str, str]) -> list[SummarySentence]:
-    """The adapters that destroy general text, with the rise of the loss on plain English."""
+def destroyed_text(advice: Sequence[Advice], cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
+    """The adapters that destroy general text, with the rise of the loss on plain English; of a single task the whole statement."""
+    if len(advice) == 1:
+        texts = [(TEXTS[row.kind](row, cells[0]), row) for row in advice[0].statements if row.kind == "text destroyed"]
+        return [sentence((opening, [link(row.evidence)]), f":{rest}") for text, row in texts for opening, _, rest in [text.partition(":")]]
     rises = [(labels[row.cell], statement) for row in advice for statement in row.statements if statement.kind == "text destroyed"]
     items = [(f"{label} (+{rise.figures[0]:.1f} nats/token)", [link(rise.evidence)]) for label, rise in rises if rise.figures]
     return [sentence("The adapter breaks the model on general text: ", *enumeration(items), ".")] if items else []
@@ -132,11 +166,14 @@ def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow]) -> list[Summa
     return [sentence("On other tasks: ", *parts, ".")] if parts else []
 
 
+ONE_RUN = "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers."
+
+
 def seeds(statements: Sequence[Statement]) -> list[SummarySentence]:
     """How far another training seed may move the scores."""
     spreads = [statement.share for statement in statements if statement.share is not None]
     if statements and not spreads:
-        return [sentence("One training run per task: another seed may move these scores by an unknown amount.")]
+        return [sentence(ONE_RUN)]
     if not spreads:
         return []
     low, high = fmt.number(min(spreads), 3), fmt.number(max(spreads), 3)

@@ -182,17 +182,22 @@ function linkTo(anchor) {
   state.address = history.state.view;
 }
 
-// The target of a link is unfolded; on paper everything is.
-function unfold() {
-  const row = document.getElementById(location.hash.slice(1));
-  const fold = row?.closest("details:not([open])");
-  if (!fold) return;
-  for (let outer = fold; outer; outer = outer.parentElement.closest("details")) outer.open = true;
-  row.scrollIntoView();
+// The target of a link is unfolded and brought into sight, a row in the middle of the window.
+function arrive() {
+  const target = document.getElementById(location.hash.slice(1));
+  if (!target) return;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  target.scrollIntoView({ block: target.tagName === "TR" || target.tagName === "LI" ? "center" : "start" });
 }
 
+// A link to where the address leads already makes no hashchange.
+function arriveAgain({ target }) {
+  if (target.closest("a")?.getAttribute("href") === location.hash) arrive();
+}
+
+// Paper has the verdict with its caveats, the figures and the tables; folds for the screen stay as the reader left them.
 function unfoldForPrint() {
-  const closed = [...document.querySelectorAll("details.fold:not([open])")];
+  const closed = [...document.querySelectorAll("details.fold:not(.screen, [open])")];
   for (const fold of closed) fold.open = true;
   window.addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; }, { once: true });
 }
@@ -246,8 +251,9 @@ function listen() {
 
 async function start() {
   window.addEventListener("beforeprint", unfoldForPrint);
-  window.addEventListener("hashchange", unfold);
-  unfold();
+  window.addEventListener("hashchange", arrive);
+  document.addEventListener("click", arriveAgain);
+  arrive();
   const fixed = document.getElementById("static");
   if (fixed) fixed.hidden = true; // the list has all examples
   if (!cells.length) { document.documentElement.dataset.ready = "yes"; return; }
@@ -258,7 +264,10 @@ async function start() {
   controls.order.append(...options(ORDERS));
   fill(".against", pills("against", "radio", AGAINST));
   listen();
-  if (!(await follow())) await enter(defaultView(cells[0]));
+  if (!(await follow())) {
+    await enter(defaultView(cells[0]));
+    arrive(); // the list is longer now than the place that was kept for it
+  }
   state.address = addressOf(state.view, state.cell);
   document.documentElement.dataset.ready = "yes"; // for tests: the list can be used
 }

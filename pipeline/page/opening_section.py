@@ -1,0 +1,123 @@
+"""Answers the question of a report of many tasks, or of a sweep, in its first sentence."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.measures import overview
+from pipeline.measures.cell_types import CellRow
+from pipeline.measures.report_types import Overview, Report, SummarySentence
+from pipeline.page import fmt
+from pipeline.page.anchors import row_id, size_id
+from pipeline.page.verdict_section import Linked, sentence
+from pipeline.scoring.verdict import EFFECT_VERDICTS, EffectVerdict
+from pipeline.store.figure_types import SizeLine, SizePoint
+from pipeline.store.records import JsonObject
+
+MANY = 6
+"""More tasks than these are counted, not named, and sorted by their effects."""
+COUNTED: Mapping[EffectVerdict, str] = {"improved": "Improved on ", "worse": "worse on ", "inconclusive": "inconclusive on "}
+"""How a count of tasks begins, by their verdict."""
+SIZES = {"prepare.train_examples": "training examples"}
+"""What the values of a swept key count, where they count something."""
+
+
+def by_effect(report: Report) -> list[CellRow]:
+    """The cells as the recipe lists them; those of many tasks by their effect, the largest first."""
+    cells = report["cells"]
+    if report["sweep"] or len(cells) <= MANY:
+        return cells
+    return sorted(cells, key=lambda cell: -cell["headline"]["effect"])
+
+
+def overview_of(cells: Sequence[CellRow], recipe: JsonObject) -> Overview | None:
+    """The tasks of a report together; None for one task, and for a sweep, where tasks come more than once."""
+    if recipe["sweep"] or len(cells) < 2:
+        return None
+    return overview.overview([cell["headline"] for cell in cells], recipe["compare"]["confidence"])
+
+
+def section(cells: Sequence[CellRow], together: Overview | None, learning: Sequence[SizeLine]) -> list[SummarySentence]:
+    """The first sentences of the verdict; none where the recommendations are the answer.
+
+    Args:
+        together: as `overview_of` gives it.
+        learning: of report.json.
+    """
+    if together and together["tasks"] > MANY:
+        return [tally(cells, together)]
+    if len(learning) > MANY:
+        return [sizes_tally(axis, learning) for axis in dict.fromkeys(line["axis"] for line in learning)]
+    return [size_sentence(line, number) for number, line in enumerate(learning)]
+
+
+def tally(cells: Sequence[CellRow], together: Overview) -> SummarySentence:
+    """`Improved on 22 of 31 tasks, worse on 3, inconclusive on 6; mean training effect over the 31 tasks: +0.12 [0.10, 0.14].`"""
+    parts: list[str | Linked] = []
+    for verdict in EFFECT_VERDICTS:
+        links = [f"#{row_id('lifts', cell['cell'])}" for cell in cells if cell["headline"]["verdict"] == verdict]
+        count = f"{len(links)}{f' of {len(cells)} tasks' if not parts else ''}"
+        parts += [", "] if parts else []
+        parts += [COUNTED[verdict], (count, links) if links else count]
+    mean = fmt.change(together["mean"], together["low"], together["high"])
+    return sentence(*parts, f"; mean {together['kind']} over the {len(cells)} tasks: {mean} (every task counts once, by its own metric).")
+
+
+def size_sentence(line: SizeLine, number: int) -> SummarySentence:
+    """How much is enough for a task, with the difference that shows it, or why that cannot be told; number: of the line."""
+    evidence = [f"#{size_id(number)}"]
+    place = f" for {line['task']}" + (f" at {fmt.coordinates(line['point'])}" if line["point"] else "")
+    if line["reason"]:
+        return sentence("It cannot be told whether ", (f"{less(line)} {verb(line)} enough", evidence), f"{place}: {line.get('why', '')}.")
+    if line["smallest"] is not None:
+        point = next(point for point in line["points"] if point["value"] == line["smallest"])
+        value = fmt.setting(line["smallest"])
+        size = f"{value} {SIZES[line['axis']]}" if line["axis"] in SIZES else f"{fmt.key_label(line['axis']).capitalize()} {value}"
+        least = ", the least that was tried," if line["smallest"] == line["values"][0] else ""
+        return sentence((f"{size} {verb(line)} enough", evidence), f"{least}{place}: {difference(line, point)}.")
+    nearest = line["points"][-2]
+    if is_needed(line):
+        return sentence((f"{capitalized(less(line))} {verb(line)} not enough", evidence), f"{place}: {difference(line, nearest)}.")
+    return sentence("It cannot be told whether ", (f"{less(line)} {verb(line)} enough", evidence), f"{place}: {difference(line, nearest)}.")
+
+
+def sizes_tally(axis: str, learning: Sequence[SizeLine]) -> SummarySentence:
+    """How much is enough over many tasks or points, in counts."""
+    lines = [(number, line) for number, line in enumerate(learning) if line["axis"] == axis]
+    groups: dict[str, list[str]] = {"enough": [], "not enough": [], "open": []}
+    for number, line in lines:
+        kind = "enough" if line["smallest"] is not None else "not enough" if is_needed(line) else "open"
+        groups[kind].append(f"#{size_id(number)}")
+    first = lines[0][1]
+    noun = "lines of the sweep" if any(line["point"] for _, line in lines) else "tasks"
+    words = {"enough": f"{{}} of {len(lines)} {noun}", "not enough": "not enough on {}", "open": "and on {} it cannot be told"}
+    parts: list[str | Linked] = [f"{capitalized(less(first))} {verb(first)} enough on "]
+    for name, links in groups.items():
+        count = words[name].format(len(links))
+        parts += [", "] if len(parts) > 1 else []
+        parts += [(count, links) if links else count]
+    return sentence(*parts, f" (margin {first['margin']:g}).")
+
+
+def less(line: SizeLine) -> str:
+    """All sizes below the largest one."""
+    largest = fmt.setting(line["values"][-1])
+    return f"fewer than {largest} {SIZES[line['axis']]}" if line["axis"] in SIZES else f"a {fmt.key_label(line['axis'])} below {largest}"
+
+
+def verb(line: SizeLine) -> str:
+    return "are" if line["axis"] in SIZES else "is"
+
+
+def capitalized(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def is_needed(line: SizeLine) -> bool:
+    """Whether the size next to the largest is shown to be worse by more than the margin."""
+    return bool(line["points"]) and line["points"][-2]["against_largest"]["high"] < -line["margin"]
+
+
+def difference(line: SizeLine, point: SizePoint) -> str:
+    """The difference to the largest size with its bounds."""
+    row, largest = point["against_largest"], fmt.setting(line["values"][-1])
+    change = fmt.change(row["difference"], row["low"], row["high"], 3)
+    return f"score at {fmt.setting(point['value'])} minus score at {largest} {change}, margin {line['margin']:g}"

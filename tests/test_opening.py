@@ -1,0 +1,159 @@
+"""The first sentence of page, report.md and terminal: counts and the mean effect of many tasks, and of a sweep how much is enough."""
+
+import html
+import io
+import json
+import random
+import re
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.commands import report_table
+from pipeline.measures import overview
+from pipeline.page import opening_section, render
+from tests import report_answers
+from tests.report_inputs import Chartless, Inputs, placeholder_charts
+
+Row = dict[str, Any]
+TASKS = [f"team{number}" for number in range(7)]
+DATA = {"data": {"train": "a.jsonl", "heldout": "b.jsonl"}, "prompt": "{text}", "target": "{team}", "metrics": ["accuracy"]}
+
+
+def first_words(report: Row) -> dict[str, str]:
+    """By surface, how its text begins after the title, with all white space folded."""
+    console = Console(width=80, file=io.StringIO())
+    console.print(report_table.summary(report))
+    page = render.page(report, {}, placeholder_charts(report)).partition('<p class="summary">')[2].partition("</p>")[0]
+    texts = {
+        "page": html.unescape(re.sub(r"&nbsp;<a[^>]*>\d</a>|<[^>]+>", "", page)).replace("−", "-"),
+        "report.md": render.markdown(report).partition("\n\n")[2].replace("\\", ""),
+        "terminal": console.file.getvalue().partition(report["title"])[2],
+    }
+    return {surface: " ".join(text.split()) for surface, text in texts.items()}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Chartless:
+    tasks = [{"name": name, **DATA} for name in TASKS]
+    return Chartless(Inputs(tmp_path_factory.mktemp("many"), {"tasks": tasks}, n=30))
+
+
+def headline(effect: float, low: float | None, high: float | None, verdict: str, kind: str = "training effect") -> Row:
+    return {"effect": effect, "low": low, "high": high, "verdict": verdict, "kind": kind}
+
+
+def test_many_tasks_are_counted_with_their_mean(many: Chartless) -> None:
+    report = many.json
+    together, headlines = report["overview"], [cell["headline"] for cell in report["cells"]]
+    assert together["mean"] == pytest.approx(fmean(row["effect"] for row in headlines))
+    words = [row["verdict"] for row in headlines]
+    assert together["verdicts"] == {word: words.count(word) for word in ("improved", "worse", "inconclusive")}
+    counts = together["verdicts"].values()
+    assert sum(counts) == together["tasks"] == 7
+    improved, worse, inconclusive = counts
+    expected = (
+        f"Improved on {improved} of 7 tasks, worse on {worse}, inconclusive on {inconclusive}; mean lift over the 7 tasks: "
+        f"{together['mean']:+.2f} [{together['low']:.2f}, {together['high']:.2f}] (every task counts once, by its own metric)."
+    )
+    for surface, text in first_words(report).items():
+        assert text.startswith(expected), (surface, text[:300])
+
+
+def test_many_tasks_come_by_effect_everywhere(many: Chartless) -> None:
+    report = json.loads(json.dumps(many.json))
+    ranked = [f"team{number}" for number in (3, 0, 6, 2, 5, 1, 4)]
+    for cell in report["cells"]:
+        cell["headline"]["effect"] = 0.9 - ranked.index(cell["task"]) / 10
+    page = render.page(report, {}, placeholder_charts(report))
+    table = page.partition('aria-label="What to use for every task"')[2].partition("</table>")[0]
+    assert re.findall(r'<a href="#cell\d+">([^<]+)</a>', table) == ranked
+    assert re.findall(r"^\| (\w+) \|", render.markdown(report).partition("|--:|\n")[2].partition("\n\n")[0], re.M) == ranked
+    assert [str(cell) for cell in report_table.verdict_table(report).columns[0].cells] == ranked
+
+
+def test_the_mean_of_31_planted_effects_is_covered_by_its_interval() -> None:
+    """19 of 20 times, where the tasks' errors are those of their intervals."""
+    draw = random.Random(7)
+    truths = [draw.uniform(-0.1, 0.4) for _ in range(31)]
+    errors = [draw.uniform(0.005, 0.05) for _ in range(31)]
+    hits = 0
+    for _ in range(2000):
+        rows = []
+        for truth, error in zip(truths, errors, strict=True):
+            seen = draw.gauss(truth, error)
+            rows.append(headline(seen, seen - 1.96 * error, seen + 1.96 * error, "improved"))
+        together = overview.overview(rows, 0.95)
+        hits += together["low"] <= fmean(truths) <= together["high"]
+    assert 0.935 < hits / 2000 < 0.965
+
+
+def test_without_an_interval_of_every_task_the_mean_has_none() -> None:
+    together = overview.overview([headline(0.1, 0.0, 0.2, "inconclusive"), headline(0.3, None, None, "improved", "lift")], 0.95)
+    assert (together["mean"], together["low"], together["kind"]) == (pytest.approx(0.2), None, "training effect")
+
+
+def swept(tmp_path: Path, texts: dict[int, dict[str, str]], values: tuple[Any, ...] = (4, 8, 16), **inputs: Any) -> Row:
+    recipe = {"tasks": ["boolq"], "sweep": {inputs.pop("key", "finetune.rank"): list(values)}}
+    return Chartless(Inputs(tmp_path, recipe, texts=texts, **inputs)).json
+
+
+def right_on(n: int, share: float) -> dict[int, dict[str, str]]:
+    """The same answers at every point of a sweep, right on this share of the examples."""
+    examples = report_answers.examples("boolq", n)
+    wrong = {row.target: next(choice for choice in report_answers.CHOICES if choice != row.target) for row in examples}
+    return {number: {"tuned": row.target if number % 10 < 10 * share else wrong[row.target]} for number, row in enumerate(examples)}
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [
+        ("finetune.rank", (4, 8, 16), "Rank 4 is enough, {} for boolq: score at 4 minus score at 16 0.000 [-0.0"),
+        ("prepare.train_examples", (10, 20), "10 training examples are enough, {} for boolq: score at 10 minus score at 20 0.000"),
+    ],
+)
+def test_a_sweep_says_first_how_much_is_enough(tmp_path: Path, key: str, values: tuple[int, ...], words: str) -> None:
+    report = swept(tmp_path, right_on(300, 0.9), values, key=key, n=300)
+    assert report["summary"][0]["evidence"] == ["#enough0"]
+    for surface, text in first_words(report).items():
+        assert text.startswith(words.format("the least that was tried,")), (surface, text[:300])
+        assert ", margin 0.02. Use the fine-tuned model for boolq at every point" in text, (surface, text[:300])
+
+
+def test_a_sweep_says_first_that_less_is_not_enough_or_cannot_be_told(tmp_path: Path) -> None:
+    """The invented answers gain with the rank, by much or by little."""
+    much = swept(tmp_path / "much", {}, (2, 32), n=200, gain=0.3)
+    words = "A rank below 32 is not enough for boolq: score at 2 minus score at 32 -0."
+    for surface, text in first_words(much).items():
+        assert text.startswith(words), (surface, text[:300])
+    little = swept(tmp_path / "little", {}, (15, 16), n=30)
+    for surface, text in first_words(little).items():
+        assert text.startswith("It cannot be told whether a rank below 16 is enough for boolq: score at 15 minus score at 16 "), (
+            surface,
+            text,
+        )
+
+
+def line(task: str, smallest: int | None, high: float, reason: str | None = None) -> Row:
+    points = [
+        {"value": value, "against_largest": {"difference": high - 0.01, "low": high - 0.02, "high": high, "p": 0.5}} for value in (4, 16)
+    ]
+    row = {"task": task, "axis": "finetune.rank", "point": {}, "values": [4, 16], "margin": 0.02, "smallest": smallest, "reason": reason}
+    return row | {"points": [] if reason else points, "why": "its points were not tried on the same held-out examples" if reason else ""}
+
+
+def test_what_cannot_be_compared_says_why() -> None:
+    (sentence,) = opening_section.section([], None, [line("a", None, 0.0, "different examples")])
+    assert sentence["text"] == (
+        "It cannot be told whether a rank below 16 is enough for a: its points were not tried on the same held-out examples."
+    )
+
+
+def test_many_tasks_of_a_sweep_are_counted() -> None:
+    lines = [line("a", 4, 0.0), line("b", 4, 0.0), line("c", None, -0.05), *(line(name, None, 0.0) for name in "defg")]
+    (sentence,) = opening_section.section([], None, lines)
+    assert sentence["text"] == "A rank below 16 is enough on 2 of 7 tasks, not enough on 1, and on 4 it cannot be told (margin 0.02)."
+    assert sentence["evidence"] == [f"#enough{number}" for number in range(7)]
