@@ -218,7 +218,7 @@ def test_drawings_in_the_page_lack_nothing_but_digits() -> None:
         '<g transform="translate(1.00049,-0.000001)" opacity="1" fill-opacity="1"><path d="" display="none" />'
         '<path d="M20.00000002,3.14159h5" opacity="0.5" /></g><text>2.71828</text></svg>'
     )
-    assert svg.inline_svg(drawing) == (
-        '<svg width="9.12345" aria-label="a 0.123456 opacity=&quot;1&quot;"><title>0.98765</title>'
+    assert svg.inline_svg(drawing, "a") == (
+        '<svg aria-describedby="a-words" width="9.12345" aria-label="a 0.123456 opacity=&quot;1&quot;"><title>0.98765</title>'
         '<g transform="translate(1,-0)" fill-opacity="1"><path d="M20,3.142h5" opacity="0.5" /></g><text>2.71828</text></svg>'
     )

@@ -285,7 +285,7 @@ class Change(TypedDict):
     """Anchor of its row on the page."""
 
 
-class MatrixColumn(TypedDict):
+class EvaluatedOn(TypedDict):
     """Something that adapters were evaluated on besides their own tasks."""
 
     suite: str
@@ -294,7 +294,7 @@ class MatrixColumn(TypedDict):
     kind: Literal["loss", "task"]
 
 
-class MatrixRow(TypedDict):
+class AdapterChanges(TypedDict):
     """One adapter on everything else."""
 
     cell: str
@@ -309,8 +309,8 @@ class MatrixRow(TypedDict):
 class OtherTasks(TypedDict):
     """The matrix of adapters and other tasks."""
 
-    columns: list[MatrixColumn]
-    rows: list[MatrixRow]
+    columns: list[EvaluatedOn]
+    rows: list[AdapterChanges]
 
 
 class Conclusions(TypedDict):

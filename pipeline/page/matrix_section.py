@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.measures.cell_types import CellRow
-from pipeline.measures.report_types import Change, MatrixColumn, MatrixRow, OtherTasks
+from pipeline.measures.report_types import AdapterChanges, Change, EvaluatedOn, OtherTasks
 from pipeline.scoring.verdict import NOT_TESTABLE, Verdict
 from pipeline.store.figure_types import SuiteRow
 
@@ -27,11 +27,11 @@ def section(cells: Sequence[CellRow], verdicts: Mapping[tuple[str, str], Verdict
     }
 
 
-def column(suite: SuiteRow) -> MatrixColumn:
+def column(suite: SuiteRow) -> EvaluatedOn:
     return {"suite": suite["suite"], "label": suite["label"], "kind": suite["kind"]}
 
 
-def row(cell: CellRow, order: Sequence[str], verdicts: Mapping[tuple[str, str], Verdict]) -> MatrixRow:
+def row(cell: CellRow, order: Sequence[str], verdicts: Mapping[tuple[str, str], Verdict]) -> AdapterChanges:
     suites = {suite["suite"]: suite for suite in cell["forgetting"]}
     changes = [change(suites[name], verdicts.get((cell["cell"], name), NOT_TESTABLE)) if name in suites else None for name in order]
     return {"cell": cell["cell"], "task": cell["task"], "label": cell["label"], "changes": changes}
