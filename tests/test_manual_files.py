@@ -27,7 +27,7 @@ def test_facts_name_a_placed_file_and_its_hash(monkeypatch, tmp_path, model, cap
     hashed = file_hashes.of_task("jigsaw", task.find("jigsaw"))
     facts = preparing.prepare_split("jigsaw", "heldout", tmp_path / "out", model, files=hashed, max_tokens=5000)
     assert (facts["source"]["file"], facts["source"]["sha256"]) == (str(place), hashed["jigsaw"])
-    assert f"heldout: from {place}, not from the first source" in " ".join(capsys.readouterr().err.split())
+    assert f"test: from {place}, not from the first source" in " ".join(capsys.readouterr().err.split())
 
 
 TWEETS = (

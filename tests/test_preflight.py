@@ -187,8 +187,8 @@ def test_claims_that_no_resampling_can_show_are_refused_before_anything_is_made(
         start(**GRADED, compare={**JUDGED, "resamples": 198}, references=[KNOWN])
     problem, remedy = str(error.value).splitlines()
     assert problem == (
-        "r: compare.resamples=198: 2 of 2 claims are tested by randomization, and their least p, corrected (holm), is 2/199 = 0.0101, "
-        "above 0.01: none of them can be shown."
+        "r: compare.resamples=198: 2 of 2 tests are by randomization, and their smallest p, corrected (holm), is 2/199 = 0.0101, "
+        "above 0.01: none of them can be significant."
     )
     assert remedy.strip() == "Set compare.resamples=199 or more."
     assert not list(tmp_path.glob("data/*/*"))

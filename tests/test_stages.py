@@ -122,7 +122,7 @@ def test_plan_says_that_a_stage_is_not_estimated(call, capsys):
     plan_table.show_plan(Console(width=200), call.recipe, call.jobs, call.site.store)
     output = capsys.readouterr().out
     assert "speed, toy: some minutes, not estimated." in output
-    assert re.search(r"\btoy +pets make\b", output)
+    assert re.search(r"\btoy +pets to run\b", output)
 
 
 def test_a_report_carries_the_files_of_a_stage_and_lists_it(call):
