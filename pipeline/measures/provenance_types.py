@@ -185,6 +185,6 @@ class Setup(TypedDict):
     seconds: float
     """Of all jobs behind the report, training among them."""
     hour_dollars: float | None
-    """Price of an hour of the machine, as the recipe has it."""
+    """USD per hour, from cost.gpu_hour of the recipe."""
     training_dollars: float | None
     """Of the training, at the price of an hour; null without one."""
