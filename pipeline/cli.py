@@ -158,14 +158,15 @@ def options(
 def plan_verb(
     recipe: RecipeArguments,
     store: StoreFolder = Path(),
-    every: Annotated[bool, typer.Option("--all", help="List every job; by default more than 60 are grouped by stage.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every job, and what the test sets can show.")] = False,
+    gpus: Annotated[bool, typer.Option("--gpus", help="Show memory and hours on four graphics cards.")] = False,
     limit: Limit = None,
 ) -> None:
-    """Show what a recipe will run: finished jobs, pending jobs and why, with estimates of memory, time and detectable effect."""
+    """Show what is left to run on this machine, task by task: rows, memory, time and minimum detectable effect."""
     from pipeline.commands import plan_table
 
     call = parse_call(recipe, store, Machine(), RunOptions(limit=limit), ask_hub=False)
-    plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every)
+    plan_table.show_plan(out, call.recipe, call.jobs, call.site.store, every, gpus)
 
 
 @app.command("prepare")

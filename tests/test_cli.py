@@ -47,18 +47,19 @@ def type_in(monkeypatch, capsys):
 def test_plan_says_what_is_here_and_why_the_rest_is_not(finished, type_in):
     recipe, root = finished
     assert "7 jobs, 0 to run" in type_in("plan", recipe, "--store", root)
-    output = type_in("plan", recipe, "finetune.rank=2", "--store", root)
+    assert "7 jobs, 4 to run, 3 cached" in type_in("plan", recipe, "finetune.rank=2", "--store", root)
+    output = type_in("plan", recipe, "finetune.rank=2", "--store", root, "--all")
     assert "7 jobs, 4 to run" in output
     assert re.search(r"finetune base--pets--r2-s0 to run\b(?! \()", output)
     assert "report pets to run (after compare" in output
-    changed = type_in("plan", recipe, "finetune.learning_rate=0.02", "--store", root)
+    changed = type_in("plan", recipe, "finetune.learning_rate=0.02", "--store", root, "--all")
     assert re.search(r"to run \(changed since [0-9a-f]{12}: learning_rate\)", changed)
     assert re.search(r" 20 +\d+\.\d points +pets", output)
 
 
 def test_plan_says_that_the_size_of_what_is_not_prepared_is_a_bound(finished, type_in, tmp_path):
     """The file holds 20 examples, and the recipe asks for 500 of them."""
-    output = type_in("plan", finished[0], "prepare.heldout_examples=500", "--store", tmp_path)
+    output = type_in("plan", finished[0], "prepare.heldout_examples=500", "--store", tmp_path, "--all")
     assert re.search(r" <=500 +\d+\.\d points +pets", output)
 
 
@@ -247,7 +248,7 @@ def test_the_trained_task_alone_is_no_general_suite(finished, type_in):
     output = type_in("plan", finished[0], "general.suites=[pets]", "--store", finished[1], status=2)
     assert "general.suites: pets alone shows no regression of the adapter for pets, which is trained on it." in output
     assert "Add another, as [paragraphs, pets], or write [] to measure nothing." in output
-    assert "general_loss" in type_in("plan", finished[0], "general.suites=[paragraphs, pets]", "--store", finished[1])
+    assert "general_loss" in type_in("plan", finished[0], "general.suites=[paragraphs, pets]", "--store", finished[1], "--all")
 
 
 def test_adapters_stand_with_whole_names_and_their_folder(finished, capsys):

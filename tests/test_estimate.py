@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from pipeline.commands import estimate, job_estimates, plan_table
+from pipeline.commands import estimate, job_estimates, job_status, plan_table
 from pipeline.commands.estimate import BF16, GPUS, NF4, AdapterSetup, Generation, Training, TrainingProgram
 from pipeline.config import recipe as recipes
 from pipeline.models import model_table
@@ -221,7 +221,7 @@ def plan_lines(recipe, root, width=80, every=False):
 
     screen = StringIO()
     console, store = Console(file=screen, highlight=False, width=width), Store(root / "data", root / "checkpoints")
-    plan_table.show_plan(console, recipe, plan(recipe, ask=False), store, every)
+    plan_table.show_plan(console, recipe, plan(recipe, ask=False), store, every, all_cards=True)
     return screen.getvalue().splitlines()
 
 
@@ -325,7 +325,7 @@ def test_a_plan_from_what_is_prepared(prepared):
     have = {}
     jobs = plan(recipe)
     for job in jobs:
-        plan_table.find_or_explain(job, have, Store(root / "data", root / "checkpoints"))
+        job_status.find_or_explain(job, have, Store(root / "data", root / "checkpoints"))
     heldout, train, *_ = have.values()
     sizes = job_estimates.lengths_of(jobs[1], have)
     tokens = train.facts["tokens"]
@@ -346,13 +346,13 @@ def test_what_is_made_is_not_in_the_sum(prepared):
 
 
 def test_the_sum_is_of_what_has_to_be_made():
-    left, work = plan_table.Remaining(), job_estimates.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), is_upper_bound=False)
+    left, work = job_status.Remaining(), job_estimates.JobEstimate(1e9, estimate.estimate(MISTRAL, VIGGO), is_upper_bound=False)
     job = next(job for job in plan(recipe_of(), ask=False) if job.stage == "finetune")
     left.add(job, work)
     once = left.hours["A10G"]
     left.add(job, work)
     assert left.hours["A10G"] == pytest.approx(2 * once) == pytest.approx(2 * work.costs["A10G"].seconds / 3600)
-    assert plan_table.Remaining().text() == ""
+    assert job_status.Remaining().text() == ""
 
 
 @pytest.mark.parametrize("more", [{"base": "org/unknown"}, {"finetune": {"compute": "fp32"}}, {"finetune": {"dora": True}}])

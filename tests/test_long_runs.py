@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands import long_runs, plan_table
+from pipeline.commands import estimate, job_status, long_runs
 from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
@@ -36,14 +36,14 @@ H100 = next(gpu for gpu in GPUS if gpu.name == "H100")
     ],
 )
 def test_a_card_is_known_by_its_whole_name(cuda_name, name):
-    assert getattr(long_runs.named(cuda_name), "name", None) == name
+    assert getattr(estimate.named(cuda_name), "name", None) == name
 
 
 def test_only_what_is_still_to_run_counts():
     jobs = plan(recipes.load(ROOT / "recipes" / "modern" / "smollm3_3b.yaml", {"revision": "0" * 40}), ask=False)
     hours, is_upper_bound = long_runs.estimated_hours(dict.fromkeys(jobs), H100)
-    rows = [plan_table.job_status(job, {}, Store(Path("none"), Path("none"))) for job in jobs]
-    assert hours == pytest.approx(plan_table.remaining(rows).hours["H100"])
+    rows = [job_status.job_status(job, {}, Store(Path("none"), Path("none"))) for job in jobs]
+    assert hours == pytest.approx(job_status.remaining(rows).hours["H100"])
     assert hours > long_runs.MAX_HOURS
     assert is_upper_bound
     first = next(job for job in jobs if job.stage == "finetune")
@@ -106,8 +106,8 @@ def test_the_first_recipe_for_a_card_is_as_short_as_it_says(tmp_path):
     """Its comment holds what `plan` says of a card with 24 GB."""
     path = ROOT / "recipes" / "modern" / "first.yaml"
     jobs = plan(recipes.load(path, {"revision": "0" * 40}), ask=False)
-    rows = [plan_table.job_status(job, {}, Store(tmp_path, tmp_path)) for job in jobs]
-    total = plan_table.remaining(rows)
+    rows = [job_status.job_status(job, {}, Store(tmp_path, tmp_path)) for job in jobs]
+    total = job_status.remaining(rows)
     (minutes,) = re.findall(r"estimates at most (\d+) minutes on an RTX 4090 \(24 GB\)", path.read_text("utf-8"))
     assert f"RTX 4090 <={minutes} min" in total.text()
     assert int(minutes) <= 20

@@ -87,9 +87,9 @@ def test_it_runs_its_own_files(installed, tmp_path):
         (["ls", "recipes"], "lora_land/gemma_2b "),
         (["check"], "31 of 31 tasks of LoRA Land"),
         (["published"], "LoRA Land: 31 tasks, ten bases"),
-        (["plan", "quickstart"], "finetune"),
-        (["plan", "recipes/quickstart.yaml"], "finetune"),
-        (["plan", "lora_land/phi_2"], "finetune"),
+        (["plan", "quickstart"], "shop_notice"),
+        (["plan", "recipes/quickstart.yaml"], "shop_notice"),
+        (["plan", "lora_land/phi_2", "--gpus"], "finetune"),
     ],
     ids=lambda words: "-".join(words) if isinstance(words, list) else "",
 )

@@ -188,7 +188,9 @@ def test_a_plan_warns_of_claims_that_no_resampling_reaches():
 def test_lines_are_no_wider_than_a_terminal(changes, tmp_path):
     recipe = recipes.load(MODERN, {key.replace("__", "."): value for key, value in changes.items()})
     screen = StringIO()
-    show_plan(Console(file=screen, highlight=False, width=80), recipe, plan(recipe, ask=False), Store(tmp_path / "d", tmp_path / "c"))
+    console, store = Console(file=screen, highlight=False, width=80), Store(tmp_path / "d", tmp_path / "c")
+    for all_cards in (True, False):
+        show_plan(console, recipe, plan(recipe, ask=False), store, all_cards=all_cards)
     assert [line for line in screen.getvalue().splitlines() if len(line) > power.COLUMNS] == []
 
 

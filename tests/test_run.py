@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipeline import run as runs
 from pipeline import stages
-from pipeline.commands import plan_table, views
+from pipeline.commands import job_status, views
 from pipeline.config import recipe as recipes
 from pipeline.errors import ArtifactError
 from pipeline.plan import plan
@@ -201,7 +201,7 @@ def test_a_plan_says_what_changed_since_a_stage_had_another_name(finished, tmp_p
     old = replace(job, params_json=canonical({**job.params, "examples": 8}))
     sealed(store, old)
     (tmp_path / "data" / "relevance").rename(tmp_path / "data" / "relate")
-    assert "examples" in plan_table.find_or_explain(job, {}, store)
+    assert "examples" in job_status.find_or_explain(job, {}, store)
 
 
 def test_a_sweep_shares_its_work(finished):

@@ -6,6 +6,7 @@ at most engine.CUDA_TOKENS padded tokens, halved where it does not fit. Memory w
 programs (error 10 %); no time was measured. Bytes are decimal: a card of 24 GB has 24e9.
 """
 
+import re
 from dataclasses import dataclass
 from math import ceil
 
@@ -52,6 +53,11 @@ GPUS = (
     Gpu("A100-80", 312e12, 2039e9, 80e9, 5, r"NVIDIA A100.*80GB.*"),
     Gpu("H100", 989.4e12, 3350e9, 80e9, 5, r"NVIDIA H100 80GB HBM3"),
 )
+
+
+def named(cuda_name: str) -> Gpu | None:
+    """The card of the table that CUDA calls so; None if it is not there."""
+    return next((gpu for gpu in GPUS if re.fullmatch(gpu.cuda_name, cuda_name)), None)
 
 
 @dataclass(frozen=True)

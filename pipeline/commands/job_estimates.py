@@ -128,10 +128,15 @@ def known_rows(task: Task, split: str) -> int | None:
     return sum(count for count in rows if count) if all(rows) else None
 
 
+def source_rows(job: Job) -> int | None:
+    """Rows that the source of a split is known to have; None where that is not known."""
+    return known_rows(task_of(canonical(job.params["task"])), job.params["split"])
+
+
 def planned_rows(job: Job) -> str:
     """What a split that is not prepared will use at most: `<=2,000 of 9,427 rows, and <=100 for validation`."""
     requested, dev = job.params["examples"], job.params.get("dev_examples", 0)
-    rows = known_rows(task_of(canonical(job.params["task"])), job.params["split"])
+    rows = source_rows(job)
     source_text = "those available" if rows is None else f"{rows:,} rows"
     limit = min((count for count in (requested, rows) if count is not None), default=None)
     validation = f", {'with' if requested is None else 'and'} <={dev:,} for validation" if dev else ""

@@ -1,14 +1,13 @@
 """Asks before a run of more than two hours, where there is an estimate for the card of this machine."""
 
-import re
 import sys
 from collections.abc import Mapping
 
 import typer
 
-from pipeline.commands.estimate import GPUS, Gpu
+from pipeline.commands.estimate import Gpu, named
 from pipeline.commands.job_estimates import WORK_OF, estimate_of
-from pipeline.commands.plan_table import duration_text
+from pipeline.commands.job_status import duration_text
 from pipeline.commands.preflight import any_needs_gpu
 from pipeline.errors import MachineError
 from pipeline.machine import Machine
@@ -58,8 +57,3 @@ def card_of(machine: Machine, jobs: Mapping[Job, Artifact | None]) -> Gpu | None
 
     device = machine.with_device(machine.devices[0]).torch_device()
     return named(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-
-
-def named(cuda_name: str) -> Gpu | None:
-    """The card of the table that CUDA calls so; None if it is not there."""
-    return next((gpu for gpu in GPUS if re.fullmatch(gpu.cuda_name, cuda_name)), None)

@@ -1,22 +1,20 @@
-"""Prints `loralift plan`: each job with its cost and the reason why it must run, and what the held-out sets can show."""
+"""Prints `loralift plan`: the work by task on this machine; on request every job with its cost and the reason why it must run."""
 
 import textwrap
-from dataclasses import dataclass, field
-from glob import escape
 
 from rich.console import Console
 from rich.text import Text
 
 from pipeline import stages
-from pipeline.commands import job_estimates, power
-from pipeline.commands.estimate import GPUS, UTILIZATION
-from pipeline.commands.job_estimates import WORK_OF, JobEstimate, estimate_of, lengths_of
+from pipeline.commands import job_estimates, plan_summary, power
+from pipeline.commands.estimate import GPUS, UTILIZATION, named
+from pipeline.commands.job_estimates import WORK_OF, JobEstimate, lengths_of
+from pipeline.commands.job_status import JobStatus, bound_mark, job_status, remaining
 from pipeline.config.recipe import Recipe
 from pipeline.data import rows_used
 from pipeline.models import base_model
 from pipeline.plan import Job
-from pipeline.run import artifact_spec, find
-from pipeline.store.artifact import MANIFEST, Artifact, Store, readable
+from pipeline.store.artifact import Artifact, Store
 
 MANY_JOBS = 60
 """More jobs than these are shown by stage."""
@@ -34,14 +32,31 @@ fit. "<=": an upper bound from the longest prompts; the data are not prepared.
 "after 5": the last of what a job waits for."""
 
 
-def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_jobs: bool = False) -> None:
-    """What the jobs take, and whether they are here or why they have to be made; then what is left to do and what it can show.
+def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_jobs: bool = False, all_cards: bool = False) -> None:
+    """What is left to do on this machine, task by task; or every job, or every card that is estimated.
 
     Args:
-        all_jobs: a line per job, however many there are; else many are shown by stage.
+        all_jobs: a line per job, however many there are, and what the test sets can show.
+        all_cards: memory and hours on each of GPUS, by job, or of many jobs by stage.
     """
     done: dict[Job, Artifact] = {}
     rows = [job_status(job, done, store) for job in jobs]
+    if all_jobs or all_cards:
+        show_details(out, recipe, rows, done, all_jobs)
+        return
+    name = plan_summary.card_of_machine()
+    card = named(name)
+    plan_summary.show_total(out, rows, name, card)
+    plan_summary.show_tasks(out, jobs[-1], rows, done, card)
+    show_notes(out, recipe)
+    for line in power.resampling_warning(power.family_of(jobs[-1])):
+        out.print(line, soft_wrap=True)
+    plan_summary.show_legend(out, any(row.job.stage == "prepare" and row.reason is not None for row in rows))
+
+
+def show_details(out: Console, recipe: Recipe, rows: list[JobStatus], done: dict[Job, Artifact], all_jobs: bool) -> None:
+    """What the jobs take on each of GPUS, and whether they are here or why they have to be made; then what the test sets can show."""
+    jobs = [row.job for row in rows]
     out.print(Text(f"{LEGEND}{unestimated_note()}", "dim"), soft_wrap=True)
     out.print(Text(f"{'':4}{'GB':>7}{''.join(f'{short_gpu_name(gpu.name):>5}' for gpu in GPUS)}  h", "dim"), soft_wrap=True)
     if all_jobs or len(jobs) <= MANY_JOBS:
@@ -56,57 +71,6 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     sizes = {job: lengths_of(job, done) for job in heldout}
     unprepared = {job for job, lengths in sizes.items() if lengths.is_upper_bound}
     power.show(out, jobs[-1], {job: lengths.examples for job, lengths in sizes.items()}, unprepared)
-
-
-@dataclass
-class Remaining:
-    """Estimates of all unfinished jobs together, by the name of a card."""
-
-    hours: dict[str, float] = field(default_factory=lambda: {gpu.name: 0.0 for gpu in GPUS})
-    too_large: dict[str, int] = field(default_factory=lambda: {gpu.name: 0 for gpu in GPUS})
-    unknown: int = 0
-    is_upper_bound: bool = False
-
-    def add(self, job: Job, estimate: JobEstimate | None) -> None:
-        self.unknown += job.stage in WORK_OF and estimate is None
-        for name, cost in estimate.costs.items() if estimate else ():
-            self.hours[name] += cost.seconds / 3600 if cost.fits else 0.0
-            self.too_large[name] += not cost.fits
-        self.is_upper_bound |= estimate is not None and estimate.is_upper_bound
-
-    def text(self) -> str:
-        """The sum for each card; empty if there is nothing to make that takes a card."""
-        if not any(self.hours.values()) and not any(self.too_large.values()):
-            return ""
-        parts = [f"{name} {self.duration(hours)}{self.too_large_text(name)}" for name, hours in self.hours.items()]
-        return f": {', '.join(parts)}" + (f"; {self.unknown} not known" if self.unknown else "")
-
-    def duration(self, hours: float) -> str:
-        return duration_text(hours, self.is_upper_bound)
-
-    def too_large_text(self, name: str) -> str:
-        return f" ({self.too_large[name]} do not fit)" if self.too_large[name] else ""
-
-
-@dataclass(frozen=True)
-class JobStatus:
-    """A job of a plan: what it takes, and whether it is here."""
-
-    job: Job
-    estimate: JobEstimate | None
-    """None: not known, or too cheap for an estimate."""
-    waits_for: Job | None
-    """The last of its inputs that is still to be made."""
-    reason: str | None
-    """Why it must run; None: its artifact is here."""
-
-
-def job_status(job: Job, done: dict[Job, Artifact], store: Store) -> JobStatus:
-    """The row of a job; its artifact, if it is here, is added to `done`, so call this in the order of the plan."""
-    waits_for = last_missing_input(job, done)
-    reason = find_or_explain(job, done, store)
-    estimate = estimate_of(job, done) if job.stage in WORK_OF else None
-    return JobStatus(job, estimate, waits_for, reason)
 
 
 def shared_prefix(recipe: Recipe) -> str:
@@ -164,12 +128,6 @@ def show_stages(out: Console, rows: list[JobStatus]) -> None:
     out.print(Text("the first number: jobs of a stage; --all shows each", "dim"))
 
 
-def duration_text(hours: float, is_upper_bound: bool = False) -> str:
-    """A duration in minutes, from two hours on in hours."""
-    text = f"{hours:.1f} h" if hours >= 2 else f"{60 * hours:.0f} min"
-    return f"{bound_mark(is_upper_bound)}{text}" if hours >= 1 / 60 else "under 1 min"
-
-
 def total_columns(rows: list[JobStatus]) -> str:
     """Memory of the largest and hours of all on each card, WIDTH characters; "-" where one of them does not fit."""
     estimates = [row.estimate for row in rows if row.estimate]
@@ -179,20 +137,6 @@ def total_columns(rows: list[JobStatus]) -> str:
     total = remaining(rows)
     hours = [f"{'-' if total.too_large[name] else hour(spent):>5}" for name, spent in total.hours.items()]
     return f"{sign + f'{max(estimate.min_bytes for estimate in estimates) / 1e9:.1f}':>7}{''.join(hours)}"
-
-
-def bound_mark(is_upper_bound: bool) -> str:
-    """The sign in front of a figure that is an upper bound."""
-    return "<=" if is_upper_bound else ""
-
-
-def remaining(rows: list[JobStatus]) -> Remaining:
-    """What the jobs take that are not here."""
-    total = Remaining()
-    for row in rows:
-        if row.reason is not None:
-            total.add(row.job, row.estimate)
-    return total
 
 
 def show_notes(out: Console, recipe: Recipe) -> None:
@@ -219,32 +163,6 @@ def show_rows(out: Console, jobs: list[Job], done: dict[Job, Artifact], all_jobs
     for job in splits:
         usage = rows_used.used(done[job].facts) if job in done else job_estimates.planned_rows(job)
         out.print(fill_lines([Text(f"  {job.label}"), Text(usage)], out.width if out.is_terminal else None), soft_wrap=True)
-
-
-def last_missing_input(job: Job, done: dict[Job, Artifact]) -> Job | None:
-    """The last of a job's inputs that is still to be made."""
-    return next((source for _, source in reversed(job.inputs) if source not in done), None)
-
-
-def find_or_explain(job: Job, done: dict[Job, Artifact], store: Store) -> str | None:
-    """None if the job's artifact is here (it is then added to `done`), else the reason why it is not."""
-    if unfinished := last_missing_input(job, done):
-        return f"after {unfinished.stage} {unfinished.label}"
-    inputs = {name: done[source] for name, source in job.inputs}
-    artifact = find(job, inputs, store)
-    if artifact is not None:
-        done[job] = artifact
-        return None
-    spec = artifact_spec(job, inputs)
-    folders = [path.parent for folder in store.folders(job.stage) for path in folder.glob(f"{escape(job.label)}--*/{MANIFEST}")]
-    earlier = list(readable(folders))
-    if not earlier:
-        return "never run"
-    latest = max(earlier, key=lambda artifact: str(artifact.provenance.get("at")))
-    changes = [name for name in spec.params if latest.params.get(name) != spec.params[name]]
-    changes += [f"input {name}" for name in spec.inputs if latest.inputs.get(name) != spec.inputs[name]]
-    changes += ["the code"] if latest.version != spec.version else []
-    return f"changed since {latest.key[:12]}: {', '.join(changes)}" if changes else "never run"
 
 
 def short_gpu_name(name: str) -> str:

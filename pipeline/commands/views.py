@@ -283,7 +283,7 @@ class Reach:
 
 
 def reach_of(paths: list[Path], store: Store) -> Reach:
-    from pipeline.commands.plan_table import find_or_explain
+    from pipeline.commands.job_status import find_or_explain
 
     reach = Reach()
     for path in paths:
