@@ -107,10 +107,10 @@ def effects(lift, training):
          "Do not use this fine-tune: it scores 0.70, below the few-shot base, 0.40 (-0.30 [-0.34, -0.26])."),
         ("improved", "inconclusive", "inconclusive", "inconclusive",
          "Inconclusive: +0.01 [-0.03, 0.05] over the best baseline without training (the few-shot base, 0.40). It does improve on the base "
-         "alone. There is no evidence that training pays off; the few-shot base is the cheaper choice."),
+         "alone. There is no evidence that training pays off; the few-shot base needs no training."),
         ("inconclusive", "inconclusive", "inconclusive", "inconclusive",
          "Inconclusive: +0.01 [-0.03, 0.05] over the best baseline without training (the few-shot base, 0.40). There is no evidence that "
-         "training pays off; the few-shot base is the cheaper choice."),
+         "training pays off; the few-shot base needs no training."),
         ("inconclusive", "worse", "base_fewshot", "worse",
          "Do not use this fine-tune: it scores 0.70, below the few-shot base, 0.40 (-0.30 [-0.34, -0.26])."),
         ("improved", None, "tuned", "improved",
@@ -119,7 +119,7 @@ def effects(lift, training):
         ("worse", None, "base", "worse",
          "Do not use this fine-tune: it scores 0.70, below the base, 0.20 (-0.30 [-0.34, -0.26])."),
         ("inconclusive", None, "inconclusive", "inconclusive",
-         "Inconclusive: +0.01 [-0.03, 0.05] over the base. There is no evidence that training pays off; the base is the cheaper choice."),
+         "Inconclusive: +0.01 [-0.03, 0.05] over the base. There is no evidence that training pays off; the base needs no training."),
     ],
 )  # fmt: skip
 def test_the_headline_is_the_training_effect(lift, training, use, word, text):

@@ -47,7 +47,7 @@ def test_claims_are_sentences_with_figures():
     family = claims.family([cell(decomposition=parts(), forgetting=[suite(), suite("sst2", kind="task", low=-0.0004, high=0.0002)])])
     assert [claims_section.sentence(claim, "") for claim in family] == [
         "fine-tuned over the base on boolq, rank 8: exact match +0.12 [0.08, 0.16]",
-        "fine-tuned over every baseline without training (best: the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
+        "fine-tuned over the best baseline without training (the few-shot base) on boolq, rank 8: exact match +0.05 [0.02, 0.08]",
         "fine-tuned on boolq, rank 8 minus base, on plain English: loss +0.001 [-0.010, 0.012] nats/token, margin +0.05",
         "fine-tuned on boolq, rank 8 minus base, on sst2: exact match 0.000 [0.000, 0.000], margin -0.05",
     ]
@@ -55,8 +55,8 @@ def test_claims_are_sentences_with_figures():
 
 def test_a_claim_names_arms_by_how_the_task_constrains_answers():
     _, effect = claims.family([cell(decomposition=parts(arm="constant"))])
-    assert "(best: the majority-class baseline)" in claims_section.sentence(effect, "choices")
-    assert "(best: a constant answer)" in claims_section.sentence(effect, "")
+    assert "without training (the majority-class baseline)" in claims_section.sentence(effect, "choices")
+    assert "without training (a constant answer)" in claims_section.sentence(effect, "")
 
 
 def test_a_training_effect_is_claimed_where_a_baseline_was_tried():

@@ -95,7 +95,7 @@ def surfaces(report):
         ("constant", "worse|inconclusive", "constant|base_fewshot", r"Do not use this fine-tune: it scores 0\.\d\d"),
         ("format", "inconclusive", "inconclusive", r"Inconclusive: \+0\.\d+ \[[^]]+\] over the best baseline without training "
          r"\(the few-shot base, 0\.\d\d\)\. It does improve on the base alone\. There is no evidence that training pays off; "
-         r"the few-shot base is the cheaper choice\."),
+         r"the few-shot base needs no training\."),
         ("improved", "improved", "tuned", r"Use the fine-tuned model: \+0\.\d+ \[[^]]+\] over the best baseline without training"),
         ("destroyed", "improved", "tuned", r"adapter breaks the model on general text: .*8\.1 nats/token"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,7 +282,7 @@ def test_the_chosen_examples_come_as_json(page: OpenPage, report: Report) -> Non
 
 
 def test_a_count_of_the_confusion_matrix_leads_to_its_examples(page: OpenPage) -> None:
-    matrix = page.tab.locator("table.matrix >> nth=0")
+    matrix = page.tab.locator("table.confusion >> nth=0")
     counts = [(link.text_content(), link.get_attribute("href")) for link in matrix.locator("td a").all()]
     assert len(counts) > 8
     for number, href in counts:
@@ -290,6 +291,17 @@ def test_a_count_of_the_confusion_matrix_leads_to_its_examples(page: OpenPage) -
     matrix.locator("td a >> nth=0").click()
     page.starts("#found", f"1 to {min(25, int(counts[0][0]))} of {counts[0][0]}")
     assert page.tab.evaluate("document.activeElement.className").startswith("example")
+
+
+def test_confusion_matrices_are_whole_on_a_desk_and_beside_each_other(page: OpenPage) -> None:
+    script = "[...document.querySelectorAll('.confusion')].map(table => table.getBoundingClientRect())"
+    boxes = page.tab.evaluate(script)
+    right = page.tab.evaluate("document.querySelector('main').getBoundingClientRect().right")
+    assert len(boxes) >= 2
+    assert all(box["right"] <= right + 1 for box in boxes), (boxes, right)
+    for one, other in itertools.pairwise(boxes):
+        is_beside = one["top"] < other["bottom"] and other["top"] < one["bottom"]
+        assert not is_beside or one["right"] <= other["left"], (one, other)
 
 
 def test_paper_shows_what_was_chosen(page: OpenPage) -> None:

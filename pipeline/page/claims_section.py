@@ -142,7 +142,7 @@ def sentence(claim: Claim, constraint: Constraint) -> str:
         return f"fine-tuned on {claim.label} minus base, on {names.suite(claim.subject)}: {figure}, margin {claim.margin:+g}"
     other = names.arm(claim.against, constraint)
     if claim.kind == "training effect":
-        other = f"every baseline without training (best: {other})"
+        other = f"the best baseline without training ({other})"
     return f"fine-tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"
 
 

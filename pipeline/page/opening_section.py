@@ -1,6 +1,6 @@
 """Answers the question of a report of many tasks, or of a sweep, in its first sentence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pipeline.measures import overview
 from pipeline.measures.cell_types import CellRow
@@ -8,14 +8,12 @@ from pipeline.measures.report_types import Overview, Report, SummarySentence
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id, size_id
 from pipeline.page.verdict_section import Linked, sentence
-from pipeline.scoring.verdict import EFFECT_VERDICTS, EffectVerdict
+from pipeline.scoring.verdict import EFFECT_VERDICTS
 from pipeline.store.figure_types import SizeLine, SizePoint
 from pipeline.store.records import JsonObject
 
 MANY = 6
 """More tasks than these are counted, not named, and sorted by their effects."""
-COUNTED: Mapping[EffectVerdict, str] = {"improved": "Improved on ", "worse": "worse on ", "inconclusive": "inconclusive on "}
-"""How a count of tasks begins, by their verdict."""
 SIZES = {"prepare.train_examples": "training examples"}
 """What the values of a swept key count, where they count something."""
 
@@ -55,8 +53,8 @@ def tally(cells: Sequence[CellRow], together: Overview) -> SummarySentence:
     for verdict in EFFECT_VERDICTS:
         links = [f"#{row_id('lifts', cell['cell'])}" for cell in cells if cell["headline"]["verdict"] == verdict]
         count = f"{len(links)}{f' of {len(cells)} tasks' if not parts else ''}"
-        parts += [", "] if parts else []
-        parts += [COUNTED[verdict], (count, links) if links else count]
+        start = f", {verdict}" if parts else verdict.capitalize()
+        parts += [f"{start} on ", (count, links) if links else count]
     mean = fmt.change(together["mean"], together["low"], together["high"])
     return sentence(*parts, f"; mean {together['kind']} over the {len(cells)} tasks: {mean} (every task counts once, by its own metric).")
 

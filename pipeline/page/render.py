@@ -18,7 +18,7 @@ from pipeline.page import charts_scores, class_tables, fmt, opening_section, pre
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
-from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, tone
+from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, tone
 from pipeline.store.records import JsonObject
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -156,6 +156,7 @@ def common_variables(report: Report) -> JsonObject:
         "recipe": yaml_of(report["recipe"]),
         "inconclusive": INCONCLUSIVE,
         "no_verdict": NO_VERDICT,
+        "regressed": REGRESSED,
         "state": preliminary.title_prefix(report),
         "unfinished": report["preliminary"]["unfinished"] if report["preliminary"] else [],
         "suites": [

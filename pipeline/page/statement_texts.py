@@ -102,7 +102,7 @@ def inconclusive(statement: Statement, cell: CellRow) -> str:
     rival = names.arm(statement.rival, cell["constraint"])
     return (
         f"Inconclusive: {over_baseline(statement, cell)}.{qualifier} "
-        f"There is no evidence that training pays off; {rival} is the cheaper choice."
+        f"There is no evidence that training pays off; {rival} needs no training."
     )
 
 
