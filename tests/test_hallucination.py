@@ -108,6 +108,22 @@ def test_what_no_text_knows_is_found(answer, expected):
 # One arm
 
 
+@pytest.mark.parametrize(
+    ("source", "answer", "expected"),
+    [
+        ("価格は1200円です。", "価格は1300円です。", ["1300"]),
+        ("価格は1200円です。", "1200円。", []),
+        ("가격은 1200원입니다", "가격은 1300원입니다", ["1300"]),
+        ("ราคา1200บาท", "ราคา 1,200 บาท", []),
+        ("ราคา1200บาท", "ราคา1300บาท", ["1300"]),
+        ("2024年5月3日", "2024年5月4日", ["4"]),
+        ("価格は30000円", "価格は3万円", []),
+    ],
+)
+def test_numbers_stand_apart_from_words_without_blanks(source, answer, expected):
+    assert invented(answer, source) == expected
+
+
 def test_a_target_is_never_an_invention():
     for task in GROUNDED:
         examples = task_rows.examples(task) + task_rows.examples(task, "train")

@@ -7,6 +7,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+import regex
+
+from pipeline.metrics import words
+
+UNSPACED = rf"[{words.UNSPACED_SCRIPTS}\p{{Hangul}}]"
+BESIDE_DIGIT = regex.compile(rf"(?<={UNSPACED})(?=\d)|(?<=\d)(?![十百千万萬億亿兆십백천만억조])(?={UNSPACED})")
+"""Between a number and a script that sets no blank there; 3万 is no 3."""
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 TOKEN = re.compile(
     r"(?P<word>(?:[^\W\d_]\.){2,}|[^\W\d_][^\W_]*+(?:['’][^\W_]++)*+)"
@@ -49,12 +56,12 @@ class Token(NamedTuple):
 
 
 def normalized_text(text: str) -> str:
-    """Text without HTML tags and entities, in Unicode's compatibility form (NFKC)."""
+    """Text without HTML tags and entities, in Unicode's compatibility form (NFKC), numbers apart from words in scripts without blanks."""
     if "<" in text:
         text = TAG.sub(" ", text)
     if "&" in text:
         text = html.unescape(text)
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return text if text.isascii() else BESIDE_DIGIT.sub(" ", unicodedata.normalize("NFKC", text))
 
 
 def tokenize(text: str) -> list[Token]:
