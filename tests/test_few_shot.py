@@ -11,8 +11,8 @@ from pipeline.measures import untested
 from pipeline.models import loading, renderer
 from pipeline.stages import generate
 from pipeline.store import records
-from pipeline.store.records import Prediction
-from tests import tiny
+from pipeline.store.records import Example, Prediction
+from tests import tiny, twins
 
 HELDOUT = tiny.examples(16, 200)
 SHOT_FACTS = ("shots", "shrunk", "fewest_shots", "most_shots", "without_shots", "separator")
@@ -87,6 +87,32 @@ def test_an_answer_behind_worked_examples_ends_where_it_invents_the_next_questio
     assert {(row.text, row.stopped) for row in predictions} == {("\n\n dog", "stop")}
     _, marked = run(tmp_path, model, "marked", changes={"shots": 2, "shots_seed": 0, "stop": ["\n"]}, heldout=heldout, train=train)
     assert {row.text for row in marked} == {""}  # a stop string of the recipe counts wherever it stands
+
+
+def test_no_right_answer_is_truncated_at_the_separator(tmp_path, model, train):
+    """The training targets have no blank line, and a held-out one has."""
+    long = [replace(HELDOUT[0], target="dog\n\ncat"), *HELDOUT[1:]]
+    facts, _ = run(tmp_path, model, changes={"shots": 2, "shots_seed": 0}, heldout=tiny.write_part(tmp_path / "long", long), train=train)
+    assert facts["separator"] == ""
+    also = [replace(HELDOUT[0], extra={"accepted": ["dog\n\ncat"]}), *HELDOUT[1:]]
+    facts, _ = run(tmp_path, model, "also", {"shots": 2, "shots_seed": 0}, heldout=tiny.write_part(tmp_path / "also", also), train=train)
+    assert facts["separator"] == ""
+
+
+@pytest.mark.parametrize(
+    ("prompts", "stop"),
+    [
+        (["Ticket: it is late\nTeam:", "Ticket: lost\nTeam:"], "\n\nTicket: "),
+        (["Summarize.\nIt is late", "Summarize.\nLost"], "\n\nSummarize."),
+        (["It is late", "Lost"], ""),
+        (["a", "ab"], ""),
+    ],
+)
+def test_a_chat_model_may_put_a_blank_line_before_its_answer(tmp_path, prompts, stop):
+    """`The team is:\\n\\nred` is read to its end; only another question ends it."""
+    render = renderer.Renderer(twins.save_tokenizer(twins.FORMS["chatml"], tmp_path))
+    rows = [Example(str(n), prompt, "red") for n, prompt in enumerate(prompts)]
+    assert Shots(render, rows, 2, 0, 100).stop == stop
 
 
 @pytest.mark.parametrize(

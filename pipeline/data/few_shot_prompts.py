@@ -11,6 +11,8 @@ from pipeline.store.records import LEAD_ROLES, Example, Prompt, Turn, as_turns
 
 SEPARATOR = "\n\n"
 """Separates few-shot examples."""
+MIN_OPENING, MAX_OPENING = 3, 40
+"""Characters by which the next question is recognized."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,19 @@ class Shots:
 
     @property
     def stop(self) -> str:
-        """The stop string that ends an answer before the model invents a next question; empty if targets contain it, or if the questions
-        are turns of a conversation."""
+        """The stop string that ends an answer where the model invents a next question; empty if targets contain it, or if the questions
+        are turns of a conversation.
+
+        A chat model ends its turn itself and may put a blank line behind the first words of its answer, so there the string goes on with
+        what all questions begin with; it is empty if that is nothing.
+        """
         is_text = all(isinstance(example.prompt, str) and SEPARATOR not in example.target for example in self.train)
-        return SEPARATOR if is_text else ""
+        if not is_text or not self.render.chat:
+            return SEPARATOR if is_text else ""
+        questions = [example.text.removeprefix(self.preface) for example in self.train]
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(min(questions), max(questions), strict=False))
+        opening = "".join(character for character, _ in same).partition("\n")[0][:MAX_OPENING]
+        return SEPARATOR + opening if len(opening.strip()) >= MIN_OPENING else ""
 
     def block(self, example: Example) -> str:
         question = example.text.removeprefix(self.preface)

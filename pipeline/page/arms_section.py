@@ -202,7 +202,8 @@ def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
 
 def shots_sentence(facts: JsonObject) -> str:
     """How many few-shot examples the prompts hold, in words."""
-    ends = "; generation also stops at a blank line" if facts["separator"] else ""
+    end = "at a blank line" if facts["separator"].isspace() else "where another question begins"
+    ends = f"; generation also stops {end}" if facts["separator"] else ""
     if not facts["shrunk"]:
         return f"{fmt.plural(facts['shots'], 'few-shot example')} in every prompt{ends}"
     fewer = f"{facts['shrunk']:,} of {fmt.plural(facts['examples'], 'prompt')} {'holds' if facts['examples'] == 1 else 'hold'} fewer"

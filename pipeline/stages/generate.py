@@ -105,6 +105,8 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
         why = "there are no more" if len(shots.train) <= fewest else "no more fit"
         say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} few-shot examples, the fewest {fewest}: {why}")
     separator = shots.stop if most else ""  # without examples in any prompt, answers end as the base's do
+    if any(separator in answer for example in heldout for answer in example.right_answers):
+        separator = ""  # no right answer may be truncated
     number = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "without_shots": counts.count(0)}
     facts = {**number, "separator": separator}
     examples = [replace(example, prompt=prompt) for example, (prompt, _) in zip(heldout, pairs, strict=True)]
