@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pipeline.data.overlap import OverlapIndex, jaccard, shingles, words
-from pipeline.store.records import Example
+from pipeline.data.overlap import OverlapIndex, jaccard, questions, shingles, words
+from pipeline.store.records import LOSS_TURNS, Example, Turn
 from tests.preparing import STORY
 
 
@@ -94,3 +94,16 @@ def test_the_index_misses_nothing(threshold):
             near_copies += 1
             assert match.similarity == most
     assert near_copies > 5
+
+
+def test_a_held_out_prompt_that_an_earlier_turn_answers_is_a_copy():
+    index = OverlapIndex([Example("h", "What is the capital of Peru?", "Lima")], 0.8)
+    turns = (
+        Turn("system", "Be brief."),
+        Turn("user", "What is the capital of Peru?"),
+        Turn("assistant", "Lima"),
+        Turn("user", "And Chile?"),
+    )
+    learned = Example("t", turns, "Santiago", extra={LOSS_TURNS: [2]})
+    assert [index.match(question) is not None for question in questions(learned)] == [False, True]
+    assert [index.match(question) for question in questions(Example("t", turns, "Santiago"))] == [None]

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.data import rows_used
+from pipeline.data.drop_tally import DropTally
 from pipeline.data.files import shorten
+from pipeline.data.overlap import OverlapIndex
 from pipeline.errors import DataError
 from pipeline.stages import prepare
+from pipeline.store.records import LOSS_TURNS, Example, Turn
 from tests import preparing
 from tests.tiny import SHARED
 
@@ -360,6 +363,14 @@ def test_every_copy_of_a_held_out_prompt_counts_as_overlap(place, model):
     preparing.write_file(place / "train.jsonl", preparing.rows(20) + preparing.rows(2, 1000) * 3)
     (_, train), _, learned = draw(place, model)
     assert (train["overlap_exact"], train["dropped"], len(learned)) == (6, {}, 20)
+
+
+def test_a_conversation_that_teaches_a_held_out_answer_on_its_way_is_left_out():
+    turns = (Turn("user", "hi"), Turn("assistant", "hello"), Turn("user", "and?"))
+    draw = prepare.Draw({"dev_examples": 0}, OverlapIndex([Example("h", "hi", "hello")], 0.8))
+    assert draw.is_copy("line 1", Example("t", turns, "bye", extra={LOSS_TURNS: [1]}), DropTally(2))
+    assert not draw.is_copy("line 2", Example("u", turns, "bye"), DropTally(2))
+    assert draw.overlap == {"exact": 1}
 
 
 # Real data, and much of it

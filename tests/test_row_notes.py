@@ -58,3 +58,15 @@ def test_prepare_says_it(model, tmp_path, monkeypatch, capsys):
 
 def test_zero_and_false_are_values_and_no_default(capsys):
     assert notes_of([{"text": "x", "extra": value} for value in (0, False)], capsys, prompt="{text} {extra}", defaults={"extra": "-"}) == ""
+
+
+def test_what_a_format_does_not_read_is_named(capsys):
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello", "thinking": "short", "weight": 1}]
+    rows = [
+        {"instruction": "hi", "context": "", "response": "hello", "category": "qa", "doc": "1"},
+        {"messages": turns, "doc": "2"},
+        {"messages": [*turns[:1], turns[1] | {"thinking": None}], "doc": "2", "system": "Be brief.", "category": None},
+    ]
+    notes = notes_of(rows, capsys, prompt="", target="", group="{doc}")
+    assert notes.endswith("train: 2 of 3 rows hold more than the format reads (category, messages[].thinking)")
+    assert "format reads" not in notes_of(rows[2:], capsys, prompt="", target="", group="{doc}")

@@ -13,9 +13,9 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.store.records import Example
+from pipeline.store.records import LOSS_TURNS, Example
 
 SHINGLE_WORDS = 5
 TEMPLATE_SHARE = 0.1
@@ -80,6 +80,12 @@ class OverlapIndex:
         """The rarest shingles: a set that holds none of them has a similarity below the threshold."""
         size = len(prompt_shingles) - math.ceil(self.threshold * len(prompt_shingles) - 1e-9) + 1 if prompt_shingles else 0
         return sorted(prompt_shingles, key=lambda shingle: (self.frequency[shingle], shingle))[:size]
+
+
+def questions(example: Example) -> list[str]:
+    """What a training example learns to answer: its prompt, and of a conversation also what stands before each earlier turn with loss."""
+    ends = example.extra.get(LOSS_TURNS, ()) if isinstance(example.prompt, tuple) else ()
+    return [example.question, *(replace(example, prompt=example.prompt[:end]).question for end in ends)]
 
 
 def words(prompt: str) -> Words:

@@ -4,6 +4,7 @@ A conversation becomes one example: its last assistant turn is the target, and a
 """
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold a list of turns: OpenAI and TRL, ShareGPT."""
 ANSWER_COLUMNS = ("output", "response")
 """Columns that hold the answer to an `instruction`."""
-OPTIONAL_COLUMNS = {"system", "tools", "functions", "input", "history"}
-"""Further columns that formats know."""
+CONTEXT_COLUMNS = ("input", "context")
+"""Columns that hold what an `instruction` is about: Alpaca, Dolly."""
+LEAD_COLUMNS = ("system", "tools", "functions")
+"""Columns of what stands before a conversation."""
 ROLES = {
     "system": "system",
     "developer": "system",
@@ -92,14 +95,27 @@ def flags(pairs: list[tuple[Turn, bool]]) -> tuple[bool, ...]:
 def lead(row: Row, first: Turn) -> tuple[Turn, ...]:
     """What a row puts before its turns: the schemas of its tools and a system text, unless its first turn is one."""
     tools = parsed(row.get("tools") or row.get("functions"))
-    system = row.get("system")
     turns = (Turn(TOOLS, json.dumps(tools, ensure_ascii=False)),) if tools else ()
-    has_system = isinstance(system, str) and system.strip() and first.role != "system"
-    return (*turns, Turn("system", str(system))) if has_system else turns
+    system = optional_text(row, "system") if first.role != "system" else ""
+    return (*turns, Turn("system", system)) if system else turns
+
+
+def optional_text(row: Row, column: str) -> str:
+    """The text of a column that may be missing or blank; a number counts as the text that it is. Raises DataError for other values."""
+    value = row.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value in ([], {}):
+        return ""
+    text = json.dumps(value) if isinstance(value, int | float) else text_of(value, column)
+    return text if text.strip() else ""
 
 
 def from_prompt(row: Row) -> Dialogue:
-    """A prompt and its completion, both texts or both lists of turns (TRL)."""
+    """A prompt and its completion, both texts or both lists of turns (TRL).
+
+    Raises DataError for a completion that is not wanted: in TRL's unpaired preference its `label` is false.
+    """
+    if row.get("label") is False:
+        raise DataError("label is false, which says that the completion is a bad one", "Keep the rows whose label is true.")
     prompt, completion = parsed_turns(row["prompt"]), parsed_turns(row["completion"])
     turns = [turn_of(entry, f"prompt[{index}]") for index, entry in enumerate(prompt)] if isinstance(prompt, list) else []
     questions = turns or [(Turn("user", text_of(prompt, "prompt")), False)]
@@ -110,13 +126,13 @@ def from_prompt(row: Row) -> Dialogue:
 
 
 def from_instruction(row: Row) -> Dialogue:
-    """An instruction, its optional input in a paragraph of its own, and the answer (Alpaca); `system` and `history` as LLaMA-Factory."""
+    """An instruction, its optional input (Alpaca) or context (Dolly) in a paragraph of its own, and the answer; `system` and `history` as
+    LLaMA-Factory."""
     answer = next(name for name in ANSWER_COLUMNS if row.get(name) is not None)
-    question = text_of(row["instruction"], "instruction")
-    context = row.get("input")
-    question += f"\n\n{text_of(context, 'input')}" if isinstance(context, str) and context.strip() else ""
+    about = [text for name in CONTEXT_COLUMNS if (text := optional_text(row, name))]
+    question = "\n\n".join([text_of(row["instruction"], "instruction"), *about])
     history = parsed(row.get("history")) or []
-    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
+    if not isinstance(history, list | tuple) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
         raise DataError(f"history is {quoted(history)}, where pairs of question and answer are expected")
     past = [Turn(role, text_of(text, "history")) for pair in history for role, text in zip(("user", "assistant"), pair, strict=True)]
     turns = (*lead(row, Turn("user", question)), *past, Turn("user", question), Turn("assistant", text_of(row[answer], answer)))
@@ -128,7 +144,9 @@ class RowFormat:
     """A format of rows, with the columns by which it is recognized."""
 
     columns: tuple[tuple[str, ...], ...]
-    """One of each of these groups must be there."""
+    """One of each of these groups must be there; the first one counts."""
+    optional: tuple[str, ...]
+    """Further columns that it reads."""
     read: Callable[[Row], Dialogue]
 
     def fits(self, columns: Collection[str]) -> bool:
@@ -136,16 +154,28 @@ class RowFormat:
 
 
 FORMATS = {
-    "messages": RowFormat((MESSAGE_COLUMNS,), from_messages),
-    "prompt_completion": RowFormat((("prompt",), ("completion",)), from_prompt),
-    "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), from_instruction),
+    "messages": RowFormat((MESSAGE_COLUMNS,), LEAD_COLUMNS, from_messages),
+    "prompt_completion": RowFormat((("prompt",), ("completion",)), (*LEAD_COLUMNS, "label"), from_prompt),
+    "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), (*LEAD_COLUMNS, *CONTEXT_COLUMNS, "history"), from_instruction),
 }
 """By name; of several that fit a row, the first counts."""
 
 
 def known_columns() -> set[str]:
-    """Every column that a format has."""
-    return OPTIONAL_COLUMNS.union(*(group for row_format in FORMATS.values() for group in row_format.columns))
+    """Every column that a format reads."""
+    return {name for row_format in FORMATS.values() for group in (*row_format.columns, row_format.optional) for name in group}
+
+
+def unread(row: Row, name: str) -> list[str]:
+    """What a row holds besides what its format reads: columns with a value, and fields of turns as `messages[].thinking`."""
+    row_format = FORMATS[name]
+    taken = [next(column for column in group if row.get(column) is not None) for group in row_format.columns]
+    columns = [column for column, value in row.items() if value not in (None, "", [], {}) and column not in (*taken, *row_format.optional)]
+    entries = [(column, entry) for column in taken if isinstance(turns := parsed(row[column]), list) for entry in turns]
+    taken_fields = ("role", "from", "content", "value", "weight", *TURN_FIELDS)
+    pairs = [(column, key) for column, entry in entries if isinstance(entry, Mapping) for key, value in entry.items() if value]
+    fields = [f"{column}[].{key}" for column, key in pairs if key not in taken_fields]
+    return list(dict.fromkeys([*columns, *fields]))
 
 
 def recognized(columns: Collection[str], name: str | None) -> str:

@@ -17,7 +17,7 @@ class RowNote(TypedDict):
     """How many rows of a split are used otherwise than most."""
 
     kind: str
-    """`default`, `no group`, `other turns`; of rows without templates `format` or `later turns`."""
+    """`default`, `no group`, `other turns`; of rows without templates `format`, `later turns` or `not read`."""
     count: int
     rows: int
     """Usable rows of the source."""
@@ -35,7 +35,8 @@ class RowNotes:
         self.group: list[Field] = []
         self.optional: list[Field] = []
         self.formats: Counter[str] = Counter()
-        self.with_later_turns = 0
+        self.with_later_turns = self.with_unread = 0
+        self.unread: Counter[str] = Counter()
         self.entry: InlineTask | None = None
         if isinstance(spec, dict):
             self.entry = entry = InlineTask.model_validate(spec)
@@ -48,15 +49,19 @@ class RowNotes:
             return
         self.rows += 1
         if not inline.has_templates(self.entry):
-            self.count_format(inline.renamed(row, self.entry), self.entry.format)
+            self.count_format(inline.renamed(row, self.entry), self.entry)
         self.without_group += any(field.value(row) is None for field in self.group)
         self.defaults.update(field.name for field in self.optional if is_blank(field.value(row)))
         others = self.other_turns(row)
         self.with_other_turns += bool(others)
         self.roles.update(others)
 
-    def count_format(self, row: Row, name: str | None) -> None:
-        self.formats[row_formats.format_of(row, name)] += 1
+    def count_format(self, row: Row, entry: InlineTask) -> None:
+        name = row_formats.format_of(row, entry.format)
+        self.formats[name] += 1
+        unread = [item for item in row_formats.unread(row, name) if item not in inline.used_columns(entry)]
+        self.unread.update(unread)
+        self.with_unread += bool(unread)
         dialogue = row_formats.read(row, name)
         self.with_later_turns += dialogue.last_answer + 1 < len(dialogue.turns)
 
@@ -83,6 +88,7 @@ class RowNotes:
         target = "the last assistant turn is the target, and what stands before it the prompt"
         notes = [self.note("format", count, f"are read as {name}: {target}") for name, count in self.formats.items()]
         notes.append(self.note("later turns", self.with_later_turns, "go on after their last answer; those turns are left out"))
+        notes.append(self.note("not read", self.with_unread, f"hold more than the format reads ({', '.join(self.unread)})"))
         notes += [self.note("default", count, f"have no {{{name}}}; its default is used") for name, count in self.defaults.items()]
         notes.append(self.note("no group", self.without_group, "name no group; each is a group of its own"))
         notes.append(

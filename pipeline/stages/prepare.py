@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data import data_checks, inline, make_examples, manual_files, rows_used, source, token_counts
+from pipeline.data import data_checks, inline, make_examples, manual_files, overlap, rows_used, source, token_counts
 from pipeline.data.drop_tally import DRAW_FAULTS, FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
@@ -125,7 +125,7 @@ class Draw:
         """Whether a training prompt copies a held-out one, or one that was selected before."""
         if self.heldout_index is None:
             return False  # held-out examples with one prompt are kept, and form one group
-        if match := self.heldout_index.match(example.question):
+        if match := next(filter(None, map(self.heldout_index.match, overlap.questions(example))), None):
             self.overlap[match.kind] += 1
             pair = {"train": example.id, "heldout": match.heldout, "similarity": round(match.similarity, 4), "kind": match.kind}
             self.pairs += [pair] if len(self.pairs) < MAX_PAIRS else []
