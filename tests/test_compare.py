@@ -9,12 +9,15 @@ import pytest
 from pipeline import metrics
 from pipeline.data import inline
 from pipeline.errors import ComparisonError
+from pipeline.machine import Machine, Work
 from pipeline.scoring import constant_answers
 from pipeline.stages import compare
 from pipeline.store import records
-from pipeline.store.records import Prediction
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder
+from pipeline.store.input_names import InputName
+from pipeline.store.records import Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
-from tests import project, tiny
+from tests import preparing, project, tiny
 from tests.verdicts import judge
 
 HELDOUT = [replace(example, choices=("yes", "no maybe")) for example in tiny.examples(40)]
@@ -168,3 +171,22 @@ def test_the_constant_answer_of_a_suite_is_scored_as_its_base_is():
     task = {**TASK, "metrics": ["entity_f1"], "answer": "json"}
     floor = compare.constant_floor(metrics.load("entity_f1"), rows, inline.from_spec(task))
     assert floor == pytest.approx(2 / 3)
+
+
+def test_macro_f1_of_another_task_is_called_what_the_mean_of_its_examples_is(tmp_path):
+    """Always `a` is right in 9 of 10 examples and has a macro F1 of .47: the figure of single examples is the accuracy."""
+    examples = [Example(str(n), f"q{n}", "b" if n == 0 else "a", ("a", "b")) for n in range(10)]
+    other = preparing.task(name="other", choices=["a", "b"], answer="choice", metrics=["macro_f1"])
+    texts = {"base": ["b", *"a" * 9], "tuned": ["a"] * 10}
+    inputs = {str(InputName("heldout", suite="other")): tmp_path / "heldout"}
+    inputs |= {str(InputName("predictions", arm, suite="other")): tmp_path / arm for arm in texts}
+    for folder in inputs.values():
+        folder.mkdir()
+    HeldoutFolder(tmp_path / "heldout").write_examples(examples)
+    for arm, answers in texts.items():
+        PredictionsFolder(tmp_path / arm).write_predictions(
+            Prediction(e.id, text, 1, "eos") for e, text in zip(examples, answers, strict=True)
+        )
+    work = Work({"margin": 0.02, "confidence": 0.95}, inputs, tmp_path, tmp_path, Machine(device="cpu"))
+    suite = compare.other_task_suite(work, "other", inline.build_task(other))
+    assert (suite["task_metric"], suite["base"], suite["tuned"], suite["constant"]) == ("accuracy", 1.0, 0.9, 0.9)

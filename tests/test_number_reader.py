@@ -123,3 +123,25 @@ def test_endless_text_is_read_in_bounded_time(text):
     start = time.process_time()
     read(text)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Price: 3\nPens: 4\nTotal: 12", "12"),
+        ("**Price:** $3\n**Pens:** 4\n**Total:** $12", "12"),
+        ("Total: 12\nPrice: 3\nPens: 4", "12"),
+        ("Price: 3\nPens: 4\nSo it is 12.", "12"),
+        ("Price: 3\nPens: 4", None),
+        ("Price: 3\nPens: 4\nThanks!", None),
+        ("Price: 12\nCost: 12", "12"),
+        ("Price: 12\nThis is because 4 pens cost 3 each.", "12"),
+        ("It costs 12 dollars for 4 pens.", "12"),
+        ("She pays 12 dollars for the 4 pens.", "12"),
+        ("4 pens cost 12 dollars.", "12"),
+        ("4 pens are sold for 12 dollars.", "12"),
+        ("Each of the 4 pens costs 3.", "3"),
+    ],
+)
+def test_labels_and_what_the_question_gives_are_no_answer(text, value):
+    assert parsers.number(text, Example("1", "A pen costs 3 dollars. How much do 4 pens cost?", "12")) == value

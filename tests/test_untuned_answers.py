@@ -75,3 +75,87 @@ def test_the_first_line_is_that_of_the_answer(text):
 @pytest.mark.parametrize("text", ["answers are few", "#1", "-3", ">5", "Team", "the answer"])
 def test_what_only_looks_like_a_cue_stays(text):
     assert parsers.first_line(text, example()) == text
+
+
+QUESTION = "Review: not a positive thing to say\nRating: 5\nSentiment:"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        QUESTION + " negative",
+        QUESTION + "\nnegative",
+        "**Review:** not a positive thing to say\n**Rating:** 5\n**Sentiment:** negative",
+        "> Review: not a positive thing to say\n> Rating: 5\n> Sentiment: negative",
+        "Rating: 5\nSentiment: negative",
+        f"{QUESTION} negative\n\nReview: a good one\nRating: 5\nSentiment: positive",
+        f"negative\n\n{QUESTION}",
+        "negative\n\nReview: a good one\nRating: 5\nSentiment: positive",
+    ],
+)
+def test_a_prompt_that_is_repeated_is_no_answer(text):
+    row = Example("1", QUESTION, "negative", ("positive", "negative"))
+    assert parsers.choice(text, row) == "negative"
+    assert parsers.first_line(text, row) == "negative"
+    assert parsers.topics(text, row) == "negative"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The review sounds happy.\nRating: 5 suggests as much.\nSo the answer is positive.", "positive"),
+        ("Let us see.\nRating: 5\nSentiment: positive", "positive"),
+        ("Let us see.\nRating: 50\nSentiment: positive", None),
+    ],
+)
+def test_a_remark_on_a_line_of_the_prompt_is_no_other_question(text, answer):
+    assert parsers.choice(text, Example("1", QUESTION.replace("not a", "a"), "positive", ("positive", "negative"))) == answer
+
+
+def test_what_a_repeated_prompt_holds_is_not_read():
+    mail = Example("1", "Subject: Invoice\nBody: it is wrong\n\nWhich team? Answer with one word.", "billing", ("billing", "sales"))
+    assert parsers.choice(f"{mail.prompt} billing", mail) == parsers.choice(f"{mail.prompt}\nbilling", mail) == "billing"
+    assert parsers.choice(f"billing\n\n{mail.prompt}\nsales", mail) == "billing"
+    number = Example("1", "Question: What is 2 + 3?\nAnswer:", "5")
+    assert parsers.number("Question: What is 2 + 3?\nAnswer: 5", number) == "5"
+    assert parsers.number("5\n\nQuestion: What is 2 + 3?", number) == "5"
+    record = Example("1", 'Write as {"a": 0}.\nText: one\nJSON:', '{"a": 1}')
+    assert parsers.json('Write as {"a": 0}.\nText: one\nJSON: {"a": 1}', record) == '{"a": 1}'
+
+
+def test_a_target_that_is_a_line_of_the_prompt_stays():
+    row = Example("1", "Name: Ann\nRating: 5\nRepeat the rating.", "Rating: 5")
+    assert parsers.first_line("Rating: 5", row) == "Rating: 5"
+    assert parsers.text("Name: Ann\nRating: 5", row) == "Name: Ann\nRating: 5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The city is Paris.",
+        "So the city is **Paris**.",
+        "Sure! The city is Paris.",
+        "Sure!\n\nParis",
+        "Here is the city:\nParis",
+        "Of course, here you are:\n\n- Paris",
+        "City = Paris",
+        "-> Paris",
+        "=> Paris",
+        "The correct answer is Paris",
+    ],
+)
+def test_what_only_announces_the_answer_is_left_out(text):
+    assert parsers.first_line(text, Example("1", "Text: The sky over Paris was grey.\nCity:", "Paris")) == "Paris"
+
+
+@pytest.mark.parametrize("text", ["The city is Paris", "Sure thing!", "Here are the keys: a, b", "City hall is closed"])
+def test_a_line_that_says_something_else_stays(text):
+    assert parsers.first_line(text, Example("1", "Translate: x\nText:", text)) == text
+
+
+@pytest.mark.parametrize("before", ['Using the format {"a": "..."}:', '{"a": "..."}'])
+def test_an_object_of_the_prompt_is_no_second_answer(before):
+    row = Example("1", 'Write JSON, such as {"a": "..."}.\n\nText: one', '{"a": 1}')
+    assert parsers.json(f'{before}\n{{"a": 1}}', row) == '{"a": 1}'
+    assert parsers.json(f'{before}\n{{"a": 1}}\n\n{{"a": 2}}', row) is None
+    assert parsers.json('{"a": "..."}', row) == '{"a": "..."}'

@@ -16,6 +16,7 @@ NEXT_QUESTION = regex.compile(
 """A line that begins another question."""
 LINE_CUE = regex.compile(r"^\s*(\p{L}[\w '’/-]{0,40}[:：])")
 """`Note:` at the start of a line of the prompt."""
+MARKDOWN = regex.compile(r"[*`]+|^\s*(?:[#>]+\s*)+")
 MARKUP = r"[\s*_`~#>\"'“”„«»‘’「」『』(\[{.\-–—•·▪◦:：]*"
 """What may precede an answer without being part of it."""
 ANSWER_CUES = (
@@ -49,22 +50,72 @@ def cues(prompt: str) -> tuple[str, tuple[str, ...]]:
 
 
 def answer_part(text: str, example: Example) -> str:
-    """`before_next_question`, as `unified` spells it."""
-    return before_next_question(unified(text), example)
+    """`before_next_question` of what follows the prompt where the text repeats it, as `unified` spells it."""
+    return before_next_question(unified(without_prompt(text, example)), example)
+
+
+def plain_line(line: str) -> str:
+    """A line without markup and runs of blanks, case folded."""
+    return " ".join(MARKDOWN.sub("", unified(line)).split()).casefold()
+
+
+@lru_cache(maxsize=1024)
+def prompt_lines(prompt: str) -> tuple[str, ...]:
+    """The lines of a prompt that are not blank, as `plain_line` spells them."""
+    return tuple(line for line in map(plain_line, unified(prompt).split("\n")) if line)
+
+
+@lru_cache(maxsize=1024)
+def own_lines(prompt: str) -> tuple[str, ...]:
+    """The lines of a prompt that hold a cue and more behind it, as `rating: 5`."""
+    lines = prompt_lines(prompt)
+    return tuple(dict.fromkeys(line for line in lines if (match := LINE_CUE.match(line)) and line[match.end() :].strip()))
+
+
+def without_prompt(text: str, example: Example) -> str:
+    """What follows the last lines of the prompt, where the text begins with two or more of them; else the text."""
+    of_prompt = prompt_lines(example.text)
+    lines = text.split("\n")
+    places = [place for place, line in enumerate(lines) if plain_line(line)][: len(of_prompt)]
+    written = [plain_line(lines[place]) for place in places]
+    for count in range(len(written), 1, -1):
+        if of_prompt[-count] != written[0] or written[1 : count - 1] != [*of_prompt[-count + 1 : -1]]:
+            continue
+        is_whole = written[count - 1] == of_prompt[-1]
+        if is_whole or written[count - 1].startswith((of_prompt[-1] + " ", *([of_prompt[-1]] if of_prompt[-1][-1] in ":：" else []))):
+            rest = lines[places[count - 1] + is_whole :]
+            return "\n".join(rest) if any(line.strip() for line in rest) else text
+    return text
 
 
 def before_next_question(text: str, example: Example) -> str:
-    """The text up to the first line that begins another question: one of the prompt's own cues, or a word such as `Question:`."""
+    """The text up to the first line that begins another question: one of the prompt's own cues, or a word such as `Question:`.
+
+    A single line of the prompt, repeated or with a remark behind it, begins no other question; at the end of the answer it is left out.
+    """
     heads = cues(example.text)[1]
-    lines: list[str] = []
-    for line in text.split("\n"):
-        plain = unified(line)
-        if any(line_before.strip() for line_before in lines) and (
-            NEXT_QUESTION.match(plain) or (heads and plain.strip(" *#>\t").casefold().startswith(heads))
-        ):
+    lines = text.split("\n")
+    plain = [plain_line(line) for line in lines]
+    end = 0
+    """Lines up to the last one that is no mere repetition."""
+    for place, line in enumerate(lines):
+        is_cue = NEXT_QUESTION.match(unified(line)) or (heads and plain[place].startswith(heads))
+        if end and is_cue and not is_remark(plain[place:], example):
             break
-        lines.append(line)
-    return "\n".join(lines)
+        if plain[place] and not (end and plain[place] in own_lines(example.text)):
+            end = place + 1
+    return "\n".join(lines[:end])
+
+
+def is_remark(plain: list[str], example: Example) -> bool:
+    """Whether the first of these lines repeats one of the prompt, maybe with a remark behind it, and the next of the prompt does not
+    follow."""
+    if plain[0] not in own_lines(example.text):
+        return any(plain[0].startswith(row) and not plain[0][len(row)].isalnum() for row in own_lines(example.text))
+    of_prompt = prompt_lines(example.text)
+    expected = of_prompt[:-1][of_prompt.index(plain[0]) + 1 :][:1]
+    rest = [line for line in plain[1:] if line]
+    return not (expected and rest and (rest[0] == expected[0] or (len(rest) == 1 and expected[0].startswith(rest[0]))))
 
 
 def without_cue(line: str, example: Example) -> str:
@@ -72,6 +123,19 @@ def without_cue(line: str, example: Example) -> str:
     last = cues(example.text)[0]
     names = [regex.escape(last.rstrip(":：").strip()), ANSWER_CUES] if last else [ANSWER_CUES]
     return str(regex.sub(rf"^[\s*_#>\"-]*(?:{'|'.join(names)})[*_\s]*[:：][*_]*\s*", "", line, count=1, flags=regex.IGNORECASE))
+
+
+@lru_cache(maxsize=64)
+def statement_of(last_cue: str) -> "regex.Pattern[str]":
+    """Matches the start of a line that says what a prompt which ends in `City:` asks for: `Sure! The city is `."""
+    names = "|".join(["(?:(?:final|correct|right) )?answer", *([regex.escape(last_cue)] if last_cue else [])])
+    opening = r"(?:(?:sure|certainly|of course|okay|ok)[!,.]\s+)?(?:(?:so|thus|therefore),?\s+)?(?:(?:the|my)\s+)?"
+    return regex.compile(rf"^{opening}(?:{names})\s*(?:\bis\b\s*:?|=|->|→)\s*(?=\S)", regex.IGNORECASE)
+
+
+def without_statement(line: str, example: Example) -> str:
+    """A line without the words that say what it is: `The city is Paris` after a prompt that ends in `City:`."""
+    return statement_of(cues(example.text)[0].rstrip(":：").strip()).sub("", line, count=1)
 
 
 def lines(text: str, example: Example) -> list[str]:

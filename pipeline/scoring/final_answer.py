@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import regex
 
-from pipeline.scoring.answer_text import before_next_question, cues
+from pipeline.scoring.answer_text import before_next_question, cues, without_prompt
 from pipeline.scoring.choice_reader import statement
 from pipeline.store.records import Example
 
@@ -30,8 +30,9 @@ def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) 
     """The one answer of a text.
 
     Of several that differ: the one before the next question that the model asks itself; else the one that the text calls the final
-    one; else the one that it calls the answer; else none.
+    one; else the one that it calls the answer; else the only one that does not stand in the prompt; else none.
     """
+    text = without_prompt(text, example)
     candidates = find(text)
     if len({candidate.value for candidate in candidates}) > 1:
         candidates = find(before_next_question(text, example)) or candidates
@@ -40,8 +41,10 @@ def chosen(find: Callable[[str], list[Candidate]], text: str, example: Example) 
         final = [candidate for candidate, before in introductions if is_final(before)]
         answer_cue = statement(cues(example.text)[0].rstrip(":：").strip())
         stated = [candidate for candidate, before in introductions if answer_cue.search(before)]
-        candidates = final or stated
+        candidates = final or stated or candidates
     values = {candidate.value for candidate in candidates}
+    if len(values) > 1:
+        values -= {candidate.value for candidate in find(example.text)}
     return (values.pop() or None) if len(values) == 1 else None
 
 

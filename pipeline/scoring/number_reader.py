@@ -6,7 +6,7 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import regex
 
@@ -20,6 +20,12 @@ SHORT_UNIT = 2
 """Words that may follow the number of a first line that is the whole answer."""
 GROUNDS = re.compile(r"[^\d\n()=]{0,30}(?:\([^()\n]*\)[\s.!*_]*\Z|[,;]?\s*\b(?:because|since)\b[^.!?\n]*[.!?]?\s*\Z)")
 """What may follow the number of a first line without changing it: how it came about, as in `12 apples (3 boxes of 4)`."""
+LABELLED = regex.compile(r"^[\s*_•·-]*\p{L}[\p{L} '’/-]{0,40}[*_]*\s*[:：=][\s*_$€£]*[-+]?\d[\d.,]*[%*_]*(?:\s\p{L}+){0,2}[\s.*_]*$")
+TOTAL = regex.compile(
+    r"^[\s*_•·-]*(?:grand |the )?(?:total|sum|altogether|overall|in total|gesamt|summe|итого|всего|合计|合計)\b", regex.IGNORECASE
+)
+GIVEN = regex.compile(r"\b(?:for|in|per|of|at|among|between|across)\s+(?:the\s+|all\s+|these\s+)?[$€£]?$", regex.IGNORECASE)
+"""What may precede a number that the question gives: `12 dollars for 4 pens`."""
 MAX_CUES = 20
 """Cues that are looked at, from the last one on: a model may repeat itself for ever."""
 PROMPT_SCALE = regex.compile(r"(?<![\w.,/-])[01](?:\.0)?(?:\s*\([^()\n]*\))?\s*(?:-|–|to|and|bis|à)\s*(\d{1,3})(?:\.0)?(?![\w.,/-]*\d)")
@@ -62,13 +68,26 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
             return value
     first = next((line for line in part.splitlines() if line.strip()), "")
     first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
+    numbered = [line for line in part.splitlines() if next(numbers.runs(line), None)]
+    if len(labelled := list(takewhile(LABELLED.match, numbered))) > 1:
+        value = labelled_total(labelled, mark)
+        return value if value is not None or labelled == numbered else last(part, mark, example)
     alone = numbers.find(first, mark)
     if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT:
         return alone[0].value
     opening = next(numbers.runs(first), None)
     if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
         return alone[0].value
-    return last(part, mark)
+    return last(part, mark, example)
+
+
+def labelled_total(lines: list[str], mark: numbers.Mark | None) -> str | None:
+    """The one number that several labelled ones say, or the one that is labelled as their total; None where none is."""
+    values = {numbers.read(line, mark) for line in lines}
+    if len(values) == 1:
+        return values.pop()
+    totals = {numbers.read(line, mark) for line in lines if TOTAL.match(line)}
+    return totals.pop() if len(totals) == 1 else None
 
 
 def without_scale(part: str, example: Example) -> str:
@@ -107,8 +126,11 @@ def stated(sentence: str, mark: numbers.Mark | None) -> tuple[bool, str | None]:
     return True, numbers.value_of((after_equals or matches)[0], mark)
 
 
-def last(part: str, mark: numbers.Mark | None) -> str | None:
-    """The last number of a text, or what a sum at its end comes to; None where it is one of a range or of a bare list."""
+def last(part: str, mark: numbers.Mark | None, example: Example) -> str | None:
+    """The last number of a text, or what a sum at its end comes to; None where it is one of a range or of a bare list.
+
+    `12 dollars for 4 pens` is 12 where the prompt speaks of 4 and not of 12.
+    """
     line = next((line for line in reversed(part.splitlines()) if next(numbers.runs(line), None)), "")
     matches = list(numbers.runs(line))
     if not matches:
@@ -119,7 +141,12 @@ def last(part: str, mark: numbers.Mark | None) -> str | None:
     is_list = len(values) > 1 and "=" not in line and not regex.search(r"\p{L}", line)
     if is_list or (len(matches) > 1 and joins(line, matches, -2, mark)):
         return None
-    return numbers.value_of(matches[-1], mark)
+    value = numbers.value_of(matches[-1], mark)
+    if len(values) > 1 and GIVEN.search(line[: matches[-1].start()]):
+        of_prompt = {numbers.value_of(match, mark) for match in numbers.runs(numbers.plain(example.text))}
+        others = values - of_prompt - {None}
+        return others.pop() if value in of_prompt and len(others) == 1 else value
+    return value
 
 
 def joins(line: str, matches: "list[re.Match[str]]", first: int, mark: numbers.Mark | None) -> bool:

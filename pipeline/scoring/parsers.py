@@ -13,14 +13,15 @@ from functools import cache, partial, wraps
 
 from pipeline.metrics import numbers, words
 from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader
-from pipeline.scoring.answer_text import answer_part, without_cue, without_thoughts
+from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
 from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
 
 BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
-DASH = re.compile(r"^(?:[-*•·▪◦–>]|#{1,6})\s+")
-"""Markdown at the start of a line: of a list, a quotation, a heading."""
-STATED = re.compile(r"^(?:so,? |thus,? |therefore,? )?(?:the|my) (?:(?:final|correct|right) )?answer is:? (?=\S)", re.IGNORECASE)
+DASH = re.compile(r"^(?:[-*•·▪◦–>]|#{1,6}|[-=]>|→)\s+")
+"""Markdown at the start of a line: of a list, a quotation, a heading; or an arrow."""
+COURTESY = re.compile(r"(?:(?:sure|certainly|of course|absolutely|okay|ok)\b.{0,80}[:!.]|here(?:'s|’s| is| are)\b.{0,80}:)", re.IGNORECASE)
+"""A line that only announces the answer."""
 BOX = re.compile(r"\$*\\boxed\{(?:\\text\{([^{}]+)\}|([^{}]+))\}\$*")
 LABEL_SEPARATOR = re.compile("[,;、，；،؛]")
 SIGNS_AROUND = r"\s\"'“”„«»‘’「」『』*_`~<>()\[\]{}|/\\=→.!?:…。"
@@ -77,10 +78,11 @@ def or_empty(parse: Callable[[str, Example], str | None]) -> Callable[[str, Exam
 
 @after_thoughts
 def first_line(text: str, example: Example) -> str | None:
-    """The first line that is not blank, without a repeated cue, markup and quotes around it, and its final full stop."""
-    full = [line.strip() for line in text.splitlines() if line.strip() and not FENCE.match(line)]
+    """The first line that is not blank, without a repeated prompt or cue, markup and quotes around it, and its final full stop."""
+    full = [line.strip() for line in without_prompt(text, example).splitlines() if line.strip() and not FENCE.match(line)]
+    full = full[1:] if len(full) > 1 and COURTESY.fullmatch(full[0]) else full
     line = next((line for line in full if without_cue(line, example)), next(iter(full), ""))
-    while (bare := words.strip_wrappers(boxed(STATED.sub("", DASH.sub("", without_cue(line, example)))))) and bare != line:
+    while (bare := words.strip_wrappers(boxed(without_statement(DASH.sub("", without_cue(line, example)), example)))) and bare != line:
         line = bare
     return line or None
 

@@ -145,7 +145,7 @@ def paragraphs_suite(work: Work) -> Suite:
 
 
 def other_task_suite(work: Work, name: str, task: Task) -> Suite:
-    """A task that the adapter was not trained for, scored by its primary metric."""
+    """A task that the adapter was not trained for, scored by its primary metric; single examples of macro F1 are right or wrong."""
     heldout = HeldoutFolder(folder_of(work, InputName("heldout", suite=name))).examples()
     base, tuned = (
         scoring.read_arm(f"{arm} on {name}", predictions_of(work, arm, suite=name), heldout, task.answer) for arm in ("base", "tuned")
@@ -156,7 +156,7 @@ def other_task_suite(work: Work, name: str, task: Task) -> Suite:
     floor = constant_floor(metric, heldout, task)
     # a base that scores no more than a constant answer and the margin has nothing to lose by it
     measurable = suite["base"] > floor + work.params["margin"]
-    return {"suite": name, **suite, "task_metric": task.metrics[0], "constant": floor, "measurable": measurable}
+    return {"suite": name, **suite, "task_metric": metric.of_examples or metric.name, "constant": floor, "measurable": measurable}
 
 
 def constant_floor(metric: "Metric", heldout: list[Example], task: Task) -> float:

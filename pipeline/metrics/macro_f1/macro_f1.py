@@ -15,6 +15,7 @@ class MacroF1(Metric):
     expected or predicted there. A single example scores 1 if it is right.
     """
 
+    of_examples = "accuracy"
     reference_url = "https://doi.org/10.1016/j.ipm.2009.03.002"
 
     def __init__(self, **options: Any) -> None:
