@@ -215,6 +215,9 @@ def test_a_word_that_the_limit_cut_off_is_not_read():
     examples = [inline("the old mill")]
     assert measured(TEXT, examples, ["At the Old Mill by Elm Riv"], stopped="length")[1] == set()
     assert measured(TEXT, examples, ["At the Old Mill by Elm Riv"])[1] == {"1"}
+    price = [inline("", "価格は1200円です。")]
+    assert measured(TEXT, price, ["価格は1300円で新し"], stopped="length")[1] == {"1"}
+    assert measured(TEXT, price, ["価格は13"], stopped="length")[1] == set()
 
 
 def test_every_word_of_a_record_is_looked_up():

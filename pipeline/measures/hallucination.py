@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from pipeline.data.task import Task
-from pipeline.measures import named_facts, slots
+from pipeline.measures import named_facts, slots, tokens
 from pipeline.measures.named_facts import AllowedFacts, Fact
 from pipeline.measures.stop_words import COMMON_WORDS, is_german
 from pipeline.measures.tokens import normal_form
@@ -185,7 +185,7 @@ class ExampleJudge:
         """The facts that an answer hallucinates, and its slot errors (None for a task without slots)."""
         text = prediction.text
         if prediction.stopped == "length":
-            text = " ".join(text.rsplit(maxsplit=1)[:-1])
+            text = tokens.LAST_WORD.sub("", text)
         if text not in self.judgements:
             answer = self.context.task.answer(text, self.example) or text
             facts = facts_in_answer(answer, self.context)

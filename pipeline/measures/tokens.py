@@ -14,6 +14,8 @@ from pipeline.metrics import words
 UNSPACED = rf"[{words.UNSPACED_SCRIPTS}\p{{Hangul}}]"
 BESIDE_DIGIT = regex.compile(rf"(?<={UNSPACED})(?=\d)|(?<=\d)(?![十百千万萬億亿兆십백천만억조])(?={UNSPACED})")
 """Between a number and a script that sets no blank there; 3万 is no 3."""
+LAST_WORD = regex.compile(rf"\s*(?:[^\s{words.UNSPACED_SCRIPTS}]+|[{words.UNSPACED_SCRIPTS}])\s*\Z")
+"""The last word of a text, or the last character of one without blanks."""
 TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 TOKEN = re.compile(
     r"(?P<word>(?:[^\W\d_]\.){2,}|[^\W\d_][^\W_]*+(?:['’][^\W_]++)*+)"
