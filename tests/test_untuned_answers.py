@@ -159,3 +159,43 @@ def test_an_object_of_the_prompt_is_no_second_answer(before):
     assert parsers.json(f'{before}\n{{"a": 1}}', row) == '{"a": 1}'
     assert parsers.json(f'{before}\n{{"a": 1}}\n\n{{"a": 2}}', row) is None
     assert parsers.json('{"a": "..."}', row) == '{"a": "..."}'
+
+
+OPTIONS = ("London", "Paris", "Rome", "none of these")
+LISTS = ["{}) {}", "({}) {}", "{}. {}", "{}: {}", '{}: "{}."']
+
+
+@pytest.mark.parametrize("form", LISTS)
+@pytest.mark.parametrize("between", ["\n", "  "])
+@pytest.mark.parametrize("marks", ["ABCD", "1234"])
+def test_the_text_of_an_option_stands_for_its_mark(form, between, marks):
+    listed = between.join(form.format(mark, option) for mark, option in zip(marks, OPTIONS, strict=True))
+    row = Example("1", f"What is the capital of France?\n{listed}\nAnswer:", marks[1], tuple(marks))
+    for text in ("Paris", "paris.", "**Paris**", "The capital is Paris.", "It is not Rome. It is Paris.", f"{row.prompt} Paris"):
+        assert parsers.choice(text, row) == marks[1], text
+    assert parsers.choice("None of these", row) == marks[3]
+    for text in ("Paris or Rome", "Berlin", "not Paris", "", "It is Parisian."):
+        assert parsers.choice(text, row) is None, text
+    assert parsers.choice(f"{marks[0]}. Paris", row) == marks[0]
+
+
+@pytest.mark.parametrize("prompt", ["Is it A or B?", "A) red\nB) red\nAnswer:", "B) red\nA) blue\nAnswer:", "A) red\nAnswer:"])
+def test_without_a_list_of_options_their_texts_are_none(prompt):
+    assert parsers.choice("red", Example("1", prompt, "A", ("A", "B"))) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("No, wait. Yes.", "yes"),
+        ("no\n\nWait, that is wrong: yes", "yes"),
+        ("No. On second thought, yes.", "yes"),
+        ("Yes, the train can wait.", "yes"),
+        ("Yes. Wait for it!", "yes"),
+    ],
+)
+def test_what_a_text_takes_back_is_no_answer(text, answer):
+    assert parsers.choice(text, Example("1", "Is it late?\nAnswer:", "yes", ("yes", "no"))) == answer
+    pairs = {"yes": "14", "no": "12"}
+    number = text.replace("Yes", "14").replace("yes", "14").replace("No", "12").replace("no\n", "12\n")
+    assert parsers.number(number, Example("1", "How late is it?", "14")) == pairs[answer]

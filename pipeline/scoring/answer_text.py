@@ -24,6 +24,12 @@ ANSWER_CUES = (
 )
 
 
+CORRECTED = regex.compile(
+    r"\b(?:(?:no|oh|hmm|actually),?\s+wait|wait(?=[,.!:…—-]|\s+(?:no|actually|that))|scratch\s+that|on\s+second\s+thoughts?|correction(?=\s*:)|"
+    r"let\s+me\s+correct\s+(?:that|myself))\b",
+    regex.IGNORECASE,
+)
+"""Takes back what stands before it."""
 THOUGHT_START = regex.compile(r"\s*<think(?:ing)?>")
 THOUGHT_END = regex.compile(r"</think(?:ing)?>(?:[^\S\n]*\n)*")
 
@@ -118,6 +124,12 @@ def is_remark(plain: list[str], example: Example) -> bool:
     return not (expected and rest and (rest[0] == expected[0] or (len(rest) == 1 and expected[0].startswith(rest[0]))))
 
 
+def after_correction(part: str) -> str:
+    """The text in which blanks stand for all that it takes back, as in `No, wait: yes`."""
+    end = max((match.end() for match in CORRECTED.finditer(part)), default=0)
+    return str(regex.sub(r"\S", " ", part[:end])) + part[end:]
+
+
 def without_cue(line: str, example: Example) -> str:
     """A line without the cue that ends the prompt, or `Answer:`, at its start."""
     last = cues(example.text)[0]
@@ -135,7 +147,7 @@ def statement_of(last_cue: str) -> "regex.Pattern[str]":
 
 def without_statement(line: str, example: Example) -> str:
     """A line without the words that say what it is: `The city is Paris` after a prompt that ends in `City:`."""
-    return statement_of(cues(example.text)[0].rstrip(":：").strip()).sub("", line, count=1)
+    return str(statement_of(cues(example.text)[0].rstrip(":：").strip()).sub("", line, count=1))
 
 
 def lines(text: str, example: Example) -> list[str]:

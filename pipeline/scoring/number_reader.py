@@ -11,7 +11,7 @@ from itertools import pairwise, takewhile
 import regex
 
 from pipeline.metrics import numbers
-from pipeline.scoring.answer_text import ANSWER_CUES, answer_part, cues, without_cue, without_thoughts
+from pipeline.scoring.answer_text import ANSWER_CUES, after_correction, answer_part, cues, without_cue, without_thoughts
 from pipeline.store.records import Example
 
 BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
@@ -57,6 +57,7 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
     `$1,018.50` is `1018.5`. None if that number can be read in two ways.
     """
     part = without_scale(numbers.plain(answer_part(without_thoughts(text), example)), example)
+    part = corrected if next(numbers.runs(corrected := after_correction(part)), None) else part
     _, hashes, rest = part.rpartition("####")
     if hashes:
         return stated(next(iter(rest.strip().splitlines()), ""), mark)[1]

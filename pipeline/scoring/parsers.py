@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache, partial, wraps
 
 from pipeline.metrics import numbers, words
-from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader
+from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader
 from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
 from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
@@ -95,8 +95,11 @@ def boxed(line: str) -> str:
 
 @after_thoughts
 def choice(text: str, example: Example) -> str | None:
-    """The choice that the text gives, spelled as in the example; None where it names several or none for certain."""
-    return choice_reader.read(text, example)
+    """The choice that the text gives, spelled as in the example; None where it names several or none for certain.
+
+    The text of an option counts as its mark, `Paris` as `B` where the prompt has `B) Paris`.
+    """
+    return choice_reader.read(text, example) or option_reader.read(text, example)
 
 
 @after_thoughts
