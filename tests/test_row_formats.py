@@ -114,6 +114,14 @@ def test_turns_that_carry_loss(weights, loss, earlier, target):
     assert (example.target, example.extra.get(LOSS_TURNS)) == (target, earlier)
 
 
+def test_a_blank_answer_is_nothing_to_learn():
+    """As a blank target is none: the model would learn to end its turn at once."""
+    blank = {"role": "assistant", "content": " "}
+    assert LOSS_TURNS not in example_of({"messages": [ASK, blank, MORE, LAST]}, loss="assistant").extra
+    call = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}]}
+    assert example_of({"messages": [ASK, call, MORE, LAST]}, loss="assistant").extra == {LOSS_TURNS: [1]}
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline import metrics
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 
@@ -199,3 +200,27 @@ def test_what_a_text_takes_back_is_no_answer(text, answer):
     pairs = {"yes": "14", "no": "12"}
     number = text.replace("Yes", "14").replace("yes", "14").replace("No", "12").replace("no\n", "12\n")
     assert parsers.number(number, Example("1", "How late is it?", "14")) == pairs[answer]
+
+
+TOPICS = [
+    "The topics are earn and trade.",
+    "The topics are: earn, trade.",
+    "Sure! Here are the topics:\n\n- earn\n- trade",
+    "Here are the topics:\n1. earn\n2. trade",
+    "1) earn, 2) trade",
+    "earn/trade",
+    "earn | trade",
+    '{"topics": ["earn", "trade"]}',
+    "earn, trade\n\nExplanation: profits, and trade in coffee.",
+    "**Topics:** earn, trade",
+]
+
+
+@pytest.mark.parametrize("text", TOPICS)
+@pytest.mark.parametrize("parse", [parsers.topics, parsers.text])
+def test_a_list_of_labels_is_read_as_a_person_does(text, parse):
+    metric = metrics.load("set_f1")
+    row = Example("1", "News: profits rose on trade.\nTopics:", "earn, trade")
+    answers = [parse(text, row), "coffee", "earn/coffee", "here are the topics:"]
+    references = ["earn, trade", "coffee, and/or", "earn", "earn"]
+    assert metric.compute(predictions=answers, references=references, per_example=True)["set_f1_per_example"] == [1, 2 / 3, 2 / 3, 0]

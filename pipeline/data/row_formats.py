@@ -62,7 +62,7 @@ class Dialogue:
         """The example of the conversation up to its last answer.
 
         Args:
-            loss: `last`: the last answer alone carries loss; `assistant`: every answer does.
+            loss: `last`: the last answer alone carries loss; `assistant`: every answer that is not blank does.
 
         Raises:
             DataError: there is no answer, nothing stands before it, or it calls a tool without a word.
@@ -73,7 +73,7 @@ class Dialogue:
             raise DataError("the conversation begins with its only assistant turn, so nothing asks for it")
         if self.turns[last].more.get("tool_calls"):
             raise DataError("the last assistant turn calls a tool; end the conversation with an answer in words")
-        earlier = [index for index in range(last) if self.has_loss[index]] if loss == "assistant" else []
+        earlier = [index for index in range(last) if self.has_loss[index] and self.turns[index].text.strip()] if loss == "assistant" else []
         prompt: Prompt = before[0].content if len(before) == 1 and not before[0].more else before
         return Example("", prompt, self.turns[last].content, extra={LOSS_TURNS: earlier} if earlier else {})
 

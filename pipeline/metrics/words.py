@@ -48,6 +48,8 @@ WRAPPERS = (
     ("「", "」"),
     ("『", "』"),
 )
+KEYED = regex.compile(r"""\{\s*(?:"[^"]*"|'[^']*'|\w+)\s*:\s*(\[[^\[\]]*\])\s*,?\s*\}""")
+"""A JSON object of one list."""
 MAX_INTEGER = 2.0**63
 
 

@@ -142,7 +142,7 @@ def statement_of(last_cue: str) -> "regex.Pattern[str]":
     """Matches the start of a line that says what a prompt which ends in `City:` asks for: `Sure! The city is `."""
     names = "|".join(["(?:(?:final|correct|right) )?answer", *([regex.escape(last_cue)] if last_cue else [])])
     opening = r"(?:(?:sure|certainly|of course|okay|ok)[!,.]\s+)?(?:(?:so|thus|therefore),?\s+)?(?:(?:the|my)\s+)?"
-    return regex.compile(rf"^{opening}(?:{names})\s*(?:\bis\b\s*:?|=|->|→)\s*(?=\S)", regex.IGNORECASE)
+    return regex.compile(rf"^{opening}(?:{names})\s*(?:\b(?:is|are)\b\s*:?|=|->|→)\s*(?=\S)", regex.IGNORECASE)
 
 
 def without_statement(line: str, example: Example) -> str:

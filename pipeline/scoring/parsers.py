@@ -134,7 +134,9 @@ def json(text: str, example: Example) -> str | None:
 def topics(text: str, example: Example) -> str | None:
     """The labels of the first line, or of a list with one a line, in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`."""
     rows = [line for line in answer_part(text, example).splitlines() if without_cue(line, example).strip()]
-    first = without_cue(rows[0], example) if rows else ""
+    rows = rows[1:] if len(rows) > 1 and COURTESY.fullmatch(rows[0].strip()) else rows
+    first = without_statement(without_cue(rows[0], example), example) if rows else ""
+    first = keyed[1] if (keyed := words.KEYED.fullmatch(first.strip())) else first
     listed = [first]
     for row in rows[1:]:
         if re.search("[,;:、，；،؛]", first) or not (BULLET.match(row) and (BULLET.match(rows[0]) or rows[0].rstrip().endswith(":"))):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipeline.metrics.base import MicroF1
-from pipeline.metrics.words import normalise, strip_wrappers
+from pipeline.metrics.words import KEYED, normalise, strip_wrappers
 
 BETWEEN = re.compile(r"[,;、，؛،\n]")
 BULLET = re.compile(r"^\s*[-*•·▪◦–]\s+")
@@ -16,6 +16,14 @@ CONJUNCTION = re.compile(r"(?:^|\s+)(?:and|or|&|und|oder|et|ou|y|o|e|и|или)(
 BRACKETED = re.compile(r"\s*(?:\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\})\s*\Z")
 """Brackets around the whole of a list."""
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
+
+
+INLINE_NUMBER = re.compile(r"^\(?\d{1,2}[.)]\s*(?=\S)")
+REMARK = re.compile(r"\s*\([^()]*\)$")
+STATED = re.compile(r"^.{0,40}\b(?:is|are|=|->)\s+(?=\S)")
+SLASH = re.compile(r"\s*[/|]\s*")
+GROUNDS = re.compile(r"\n\s*\**(?:explanation|reason|reasoning|rationale|justification|note)\b\**\s*:.*", re.DOTALL | re.IGNORECASE)
+"""What follows a list without being part of it."""
 
 
 def without_numbers(text: str) -> str:
@@ -28,7 +36,9 @@ def without_numbers(text: str) -> str:
 
 
 def listed(text: str) -> list[str]:
-    """The entries of a text, which may be a list in JSON or Python."""
+    """The entries of a text, which may be a list in JSON or Python, or an object of one; grounds on lines of their own are none."""
+    text = GROUNDS.sub("", text) or text
+    text = keyed[1] if (keyed := KEYED.fullmatch(text.strip())) else text
     if LIST.match(text):
         with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             entries = ast.literal_eval(text.strip())
@@ -40,11 +50,21 @@ def listed(text: str) -> list[str]:
 
 
 def apart(label: str, vocabulary: Collection[str]) -> list[str]:
-    """The labels of an entry such as `a and b` or `labels: a`, if it is no label itself and one of its parts is; else the entry."""
-    if label not in vocabulary and (after_colon := label.rpartition(":")[2].strip()) in vocabulary:
-        return [after_colon]
-    parts = [part for part in CONJUNCTION.split(label) if part] if label not in vocabulary else []
-    return parts if any(part in vocabulary for part in parts) else [label]
+    """The labels of an entry such as `a and b`, `a/b`, `labels: a`, `the labels are a`, `2) a` or `a (a remark)`.
+
+    The entry itself where it is a label or no part of it is; none of one that only announces others, as `here are the labels:`.
+    """
+    if label in vocabulary or not vocabulary:
+        return [label]
+    bare = strip_wrappers(REMARK.sub("", INLINE_NUMBER.sub("", label)))
+    forms = dict.fromkeys([label, bare, bare.rpartition(":")[2].strip(" *_`"), STATED.sub("", bare)])
+    splits = [[form] for form in forms]
+    splits += [[part for part in separator.split(form) if part] for separator in (CONJUNCTION, SLASH) for form in forms]
+    for parts in splits:
+        if parts and all(part in vocabulary for part in parts):
+            return parts
+    unread = [] if label.endswith(":") else [label]
+    return next((parts for parts in splits if any(part in vocabulary for part in parts)), unread)
 
 
 class SetF1(MicroF1):
