@@ -224,3 +224,24 @@ def test_a_list_of_labels_is_read_as_a_person_does(text, parse):
     answers = [parse(text, row), "coffee", "earn/coffee", "here are the topics:"]
     references = ["earn, trade", "coffee, and/or", "earn", "earn"]
     assert metric.compute(predictions=answers, references=references, per_example=True)["set_f1_per_example"] == [1, 2 / 3, 2 / 3, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You can use `{}`.",
+        "`{}`",
+        'Use "{}".',
+        "Use `{};`, which is short.",
+        "The query `{}` gives it, as `a` is a name.",
+        "`{}` or, for all rows, nothing",
+    ],
+)
+@pytest.mark.parametrize("query", ["SELECT a FROM t WHERE b > 5", "SELECT `a` FROM `t`"])
+def test_a_query_in_a_sentence_ends_with_its_quotes(text, query):
+    assert parsers.sql(text.format(query), example()) == query
+
+
+def test_a_quoted_value_ends_no_query():
+    assert parsers.sql('SELECT a FROM t WHERE b = "x"', example()) == 'SELECT a FROM t WHERE b = "x"'
+    assert parsers.sql("```SELECT `a` FROM t```", example()) == "SELECT `a` FROM t"

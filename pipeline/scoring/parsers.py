@@ -33,6 +33,7 @@ CLAUSES = (
 )
 QUERY = rf"\bSELECT\b.*(?:(?<=,)\n.*|\n(?:[ \t]+\S|(?-i:{CLAUSES}|{CLAUSES.lower()})\b).*)*"
 """From a SELECT to the last line that is indented, begins with an SQL keyword or follows a comma."""
+NAME_IN_BACKTICKS = re.compile(r"`\w+`")
 SQL_COMMENT = re.compile(r"(?<=\s)--\s.*")
 WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<language>[^`\n]*)$\n?", re.MULTILINE)
@@ -161,9 +162,19 @@ def queries(text: str) -> list[Candidate]:
     matches = list(re.finditer(QUERY, text)) or list(re.finditer(QUERY, text, re.IGNORECASE))
     candidates = []
     for match in matches:
-        query = re.split(r";\s*(?:\n|$)|```", SQL_COMMENT.sub("", match[0]), maxsplit=1)[0]
+        query = re.split(r";\s*(?:\n|$)|```", SQL_COMMENT.sub("", within_quotes(text[: match.start()], match[0])), maxsplit=1)[0]
         candidates.append(Candidate(" ".join(query.split()).rstrip("; ").removesuffix("**"), match.start(), match.end()))
     return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
+
+
+def within_quotes(before: str, query: str) -> str:
+    """The query up to the quote or backtick that closes one right before it; names in backticks are part of it."""
+    if before.endswith('"') and query.count('"') % 2:
+        return query[: query.rindex('"')]
+    if not before.endswith("`") or before.endswith("```"):
+        return query
+    end = NAME_IN_BACKTICKS.sub(lambda match: "x" * len(match[0]), query).find("`")
+    return query[:end] if end >= 0 else query
 
 
 @after_thoughts
