@@ -70,3 +70,9 @@ def test_what_a_format_does_not_read_is_named(capsys):
     notes = notes_of(rows, capsys, prompt="", target="", group="{doc}")
     assert notes.endswith("train: 2 of 3 rows hold more than the format reads (category, messages[].thinking)")
     assert "format reads" not in notes_of(rows[2:], capsys, prompt="", target="", group="{doc}")
+
+
+def test_a_label_of_completions_is_read_where_it_is_true_or_false_alone(capsys):
+    rows = [{"prompt": "hi", "completion": "hello", "label": label} for label in (True, "False", "spam")]
+    assert "format reads" not in notes_of(rows[:1], capsys, prompt="", target="")
+    assert "2 of 3 rows hold more than the format reads (label)" in notes_of(rows, capsys, prompt="", target="")

@@ -155,7 +155,7 @@ class RowFormat:
 
 FORMATS = {
     "messages": RowFormat((MESSAGE_COLUMNS,), LEAD_COLUMNS, from_messages),
-    "prompt_completion": RowFormat((("prompt",), ("completion",)), (*LEAD_COLUMNS, "label"), from_prompt),
+    "prompt_completion": RowFormat((("prompt",), ("completion",)), LEAD_COLUMNS, from_prompt),
     "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), (*LEAD_COLUMNS, *CONTEXT_COLUMNS, "history"), from_instruction),
 }
 """By name; of several that fit a row, the first counts."""
@@ -170,7 +170,9 @@ def unread(row: Row, name: str) -> list[str]:
     """What a row holds besides what its format reads: columns with a value, and fields of turns as `messages[].thinking`."""
     row_format = FORMATS[name]
     taken = [next(column for column in group if row.get(column) is not None) for group in row_format.columns]
-    columns = [column for column, value in row.items() if value not in (None, "", [], {}) and column not in (*taken, *row_format.optional)]
+    wanted = ("label",) if name == "prompt_completion" and row.get("label") is True else ()
+    read_columns = (*taken, *row_format.optional, *wanted)
+    columns = [column for column, value in row.items() if value not in (None, "", [], {}) and column not in read_columns]
     entries = [(column, entry) for column in taken if isinstance(turns := parsed(row[column]), list) for entry in turns]
     taken_fields = ("role", "from", "content", "value", "weight", *TURN_FIELDS)
     pairs = [(column, key) for column, entry in entries if isinstance(entry, Mapping) for key, value in entry.items() if value]
