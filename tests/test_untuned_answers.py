@@ -245,3 +245,8 @@ def test_a_query_in_a_sentence_ends_with_its_quotes(text, query):
 def test_a_quoted_value_ends_no_query():
     assert parsers.sql('SELECT a FROM t WHERE b = "x"', example()) == 'SELECT a FROM t WHERE b = "x"'
     assert parsers.sql("```SELECT `a` FROM t```", example()) == "SELECT `a` FROM t"
+
+
+def test_a_label_that_takes_nothing_back():
+    assert parsers.choice("Wait. Do not go.", Example("1", "Light: red\nAction:", "wait", ("wait", "go"))) == "wait"
+    assert parsers.choice("wait, then go", Example("1", "Light: red\nAction:", "wait", ("wait", "go"))) == "wait"

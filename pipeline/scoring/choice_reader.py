@@ -12,7 +12,7 @@ import regex
 
 from pipeline.metrics import numbers, words
 from pipeline.scoring import negation
-from pipeline.scoring.answer_text import ANSWER_CUES, MARKUP, after_correction, answer_part, cues, unified, without_cue
+from pipeline.scoring.answer_text import ANSWER_CUES, CORRECTED, MARKUP, after_correction, answer_part, cues, unified, without_cue
 from pipeline.store.records import Example
 
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
@@ -101,7 +101,7 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
     if text.strip() in example.choices:
         return only_name({text.strip()})
     part = without_list_numbers(without_question(without_scale(answer_part(text, example), example.choices), example), example.choices)
-    corrected = after_correction(part)
+    corrected = part if CORRECTED.search("".join(f"{name}. " for name in example.choices)) else after_correction(part)
     part, candidates = (corrected, later) if (later := mentions(corrected, example)) else (part, mentions(part, example))
     if not candidates:
         return None
