@@ -145,3 +145,13 @@ def test_blanks_before_a_long_answer_are_remembered(model):
     stops = generation.stop_string_criterion(stop, render.tokenizer, 1)
     ended = [stops(torch.tensor([[1, *render.encode(text)]]), None).item() for text in ("\n" * 30, "\n" * 30 + "dog", "dog " * 30 + "\n\n")]
     assert ended == [False, False, True]
+
+
+def test_few_shot_answers_of_chat_models_from_before_are_not_found():
+    keys = {
+        (chat, shots): str(generate.version({"model": {"chat": chat}, "shots": shots}, {}))
+        for chat in (True, None, False)
+        for shots in (0, 5)
+    }
+    moved = {key for key, value in keys.items() if value != str(generate.VERSION)}
+    assert moved == {(True, 5), (None, 5)}
