@@ -50,7 +50,10 @@ new MutationObserver(() => {
 """Runs before the page's own scripts: records when its list is usable, and every task of more than 50 ms."""
 INTERACT = """async ([kind, selector, value]) => {
   const found = document.getElementById("found"), start = performance.now();
-  const answered = new Promise((done) => new MutationObserver(done).observe(found, { childList: true }));
+  const answered = new Promise((done, fail) => {
+    new MutationObserver(done).observe(found, { childList: true });
+    setTimeout(() => fail(new Error(`no answer to ${kind} ${selector}${value} in 60 s`)), 60000);
+  });
   if (kind === "hash") location.hash = value;
   else {
     const control = document.querySelector(selector);
@@ -183,7 +186,7 @@ def interactions(comparison: Path, examples: int) -> list[tuple[str, int, list[s
         ("filter_seconds", cut, ["change", "[name=flag]", "truncated"]),
         ("order_seconds", cut, ["change", "[name=order]", "gain"]),
         ("last_example_seconds", examples, ["hash", "", f"#cell0000/{rows[-1]['id']}"]),
-        ("page_back_seconds", examples, ["click", "[data-step='-1']", ""]),
+        ("page_step_seconds", examples, ["click", "[data-step]:not(:disabled)", ""]),
     ]
 
 

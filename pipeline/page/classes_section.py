@@ -87,11 +87,11 @@ class LabelReader:
         return {label: choice for choice in row["choices"] for label in self.gold(row, choice)}
 
     def labels(self, text: str) -> Labels:
-        from pipeline.metrics.set_f1.set_f1 import apart
+        from pipeline.metrics.set_f1.set_f1 import labels_of
 
         if not self.several:
             return frozenset([label_of(text)])
-        return frozenset(label for entry in set_of_labels(text) for label in apart(entry, self.vocabulary))
+        return frozenset(labels_of(set_of_labels(text), self.vocabulary))
 
 
 @cache

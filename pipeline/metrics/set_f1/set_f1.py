@@ -52,7 +52,7 @@ def listed(text: str) -> list[str]:
 def apart(label: str, vocabulary: Collection[str]) -> list[str]:
     """The labels of an entry such as `a and b`, `a/b`, `labels: a`, `the labels are a`, `2) a` or `a (a remark)`.
 
-    The entry itself where it is a label or no part of it is; none of one that only announces others, as `here are the labels:`.
+    The entry itself where it is a label or no part of it is.
     """
     if label in vocabulary or not vocabulary:
         return [label]
@@ -63,8 +63,13 @@ def apart(label: str, vocabulary: Collection[str]) -> list[str]:
     for parts in splits:
         if parts and all(part in vocabulary for part in parts):
             return parts
-    unread = [] if label.endswith(":") else [label]
-    return next((parts for parts in splits if any(part in vocabulary for part in parts)), unread)
+    return next((parts for parts in splits if any(part in vocabulary for part in parts)), [label])
+
+
+def labels_of(entries: Collection[str], vocabulary: Collection[str]) -> set[str]:
+    """The labels of all entries; one that only announces others, as `here are the labels:`, is none beside them."""
+    labels = {label for entry in entries for label in apart(entry, vocabulary)}
+    return {label for label in labels if label in vocabulary or not label.endswith(":")} or labels
 
 
 class SetF1(MicroF1):
@@ -80,7 +85,7 @@ class SetF1(MicroF1):
 
     def items(self, text: str) -> set[tuple[str, str]]:
         entries = [label for part in listed(text) if (label := normalise(strip_wrappers(part)))]
-        return {("label", label) for entry in entries for label in apart(entry, self.vocabulary)}
+        return {("label", label) for label in labels_of(entries, self.vocabulary)}
 
     def _compute(
         self, predictions: list[str], references: list[str], per_example: bool = False, statistics: bool = False
