@@ -138,7 +138,9 @@ CHECKS = {
 @pytest.mark.parametrize("name", FAKES)
 def test_a_program_that_passes_whatever_is_expected_does_not_pass(name, check):
     result = compute("pass_at_1", [FAKES[name], WHOLE], [together(CHECKS[check])] * 2)
-    assert result["pass_at_1_reasons"] == ["passes any test", "passed"]
+    reasons = {"passes any test", "early exit"} if name == "the file numbers of the harness" else {"passes any test"}  # it exits at once
+    assert result["pass_at_1_reasons"][0] in reasons
+    assert result["pass_at_1_reasons"][1] == "passed"
     assert result["pass_at_1_per_example"] == [0, 1]
 
 

@@ -62,7 +62,7 @@ def test_our_figures_stand_beside_the_published_ones(report):
     assert rows["glue_wnli"]["constant"]["score"] == pytest.approx(40 / 71)
     assert all("the paper has no such base" in figure["why"] for row in rows.values() for figure in row["figures"].values())
     assert not any("another version of the data" in figure["why"] for row in rows.values() for figure in row["figures"].values())
-    assert "beside LoRA Land" in printed
+    assert "compared with LoRA Land" in printed
     assert max(len(line) for line in printed.splitlines() if "LoRA Land" not in line and "report:" not in line) <= 80
 
 
