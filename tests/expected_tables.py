@@ -14,7 +14,7 @@ USED_BY_CONSTRAINT = {"": {"constant": "a constant answer"}, "keys": {"constant"
 VALUES = {"lift": "{+}", "training effect": "{+}", "non-inferiority": "{+}", "hallucination": "{+}"}
 VALUES |= {"request price": "{$}", "break-even": "{n}"}
 """How the value of each kind of rule is written."""
-THRESHOLDS = {"lift": "> {}", "training effect": "> {}", "hallucination": "< {}", "request price": "< {$}"}
+THRESHOLDS = {"lift": "≠ {}", "training effect": "≠ {}", "hallucination": "< {}", "request price": "< {$}"}
 """What the value of each kind of rule must clear; a score on another task must not fall by its margin, nor a loss rise by it."""
 PARTS = {"= training effect": "training", "+ constant answer": "constant", "+ format": "format", "+ few-shot": "few-shot"}
 """The parts of a lift by the heads of their columns on the page."""

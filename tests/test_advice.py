@@ -18,6 +18,7 @@ COST["break_even"] = [
 SCORES = {"base": 0.2, "base_fewshot": 0.4, "reference.big": 0.9, "constant": 0.35, "tuned": 0.7}
 COUNTS = {"n": 60, "unparsed": 0, "truncated": 0, "endless": 0}
 VALUES = {"improved": 0.3, "worse": -0.3, "inconclusive": 0.01, "no regression": 0.0, "regressed": -0.3}
+VALUES |= {"above base": 0.3, "below base": -0.3}
 
 
 def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.01, constant=None, half=None, counts=None, **changes):
@@ -124,7 +125,7 @@ def effects(lift, training):
 )  # fmt: skip
 def test_the_headline_is_the_training_effect(lift, training, use, word, text):
     """The lift over the base decides only where nothing else was tested."""
-    claims = effects(lift, training) if training else [claim("lift", lift)]
+    claims = effects({"improved": "above base", "worse": "below base"}.get(lift, lift), training) if training else [claim("lift", lift)]
     (row,), _ = advise([cell(cheap="base_fewshot" if training else None)], claims)
     assert (row["use"], row["verdict"], row["sentences"][0]["text"]) == (use, word, text)
 
@@ -492,6 +493,11 @@ def test_the_paragraph_says_how_far_seeds_move_scores(spreads, says):
         cells.append(cell(name=f"cell{number:04}", seeds=[0, 1, 2], examples={"runs": runs}))
     claims = [claim("lift", "improved", name=one["cell"]) for one in cells]
     assert f"Another training seed may move these scores by {says}" in [row["text"] for row in paragraph(cells, claims)]
+
+
+def test_plain_english_is_named_beside_other_tasks():
+    rows = paragraph([cell(forgetting=[loss_suite(0.1, 0.02)])], [*EFFECT_ON_BASE, claim("non-inferiority", "regressed", "paragraphs")])
+    assert "On other tasks and plain English: 1 regressed." in [row["text"] for row in rows]
 
 
 def test_other_tasks_with_the_same_verdict_are_counted_together():

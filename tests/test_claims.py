@@ -84,9 +84,9 @@ def test_holm_counts_every_kind_of_claim():
     one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), forgetting=[suite(p=0.001)])
     family = judged_claims(one)
     assert [claim.p_adjusted for claim in family] == pytest.approx([0.04, 0.04, 0.006])
-    assert [claim.verdict for claim in family] == ["improved", "improved", "no regression"]
+    assert [claim.verdict for claim in family] == ["above base", "improved", "no regression"]
     assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)))[0].verdict == "inconclusive"
-    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "improved"
+    assert judged_claims(cell(primary=lift(p=0.03), decomposition=parts(p=0.03)), correction="none")[0].verdict == "above base"
     assert judged_claims(one, confidence=0.99)[0].verdict == "inconclusive"
 
 

@@ -296,13 +296,34 @@ def test_pictures_are_twice_the_size_of_the_drawing(full: BuiltReport) -> None:
 @pytest.mark.parametrize(
     ("row", "value", "line"),
     [
-        ({"unit": "score", "side": "above", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0}, "+0.300 [0.200, 0.400]", "> 0"),
         (
-            {"unit": "nats/token", "side": "below", "value": 0.01, "low": -0.03, "high": 0.05, "threshold": 0.02},
+            {"unit": "score", "side": "above", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0, "kind": "lift"},
+            "+0.300 [0.200, 0.400]",
+            "≠ 0",
+        ),
+        (
+            {"unit": "score", "side": "below", "value": 0.3, "low": 0.2, "high": 0.4, "threshold": 0.0, "kind": "hallucination"},
+            "+0.300 [0.200, 0.400]",
+            "< 0",
+        ),
+        (
+            {
+                "unit": "nats/token",
+                "side": "below",
+                "value": 0.01,
+                "low": -0.03,
+                "high": 0.05,
+                "threshold": 0.02,
+                "kind": "non-inferiority",
+            },
             "+0.010 [-0.030, 0.050]",
             "< 0.02",
         ),
-        ({"unit": "dollars", "side": "below", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025}, "$0.0000210", "< $0.0003"),
+        (
+            {"unit": "dollars", "side": "below", "value": 2.1e-5, "low": None, "high": None, "threshold": 0.00025, "kind": "request price"},
+            "$0.0000210",
+            "< $0.0003",
+        ),
         ({"unit": "requests", "value": 1234, "low": None, "high": None, "threshold": None}, "1,234", ""),
         ({"unit": "requests", "value": None, "threshold": None, "reason": "speed not measured"}, "not known", ""),
         ({"unit": "requests", "value": None, "threshold": None, "reason": "never"}, "never", ""),
@@ -377,7 +398,7 @@ def test_the_paragraph_leads_to_its_evidence(full: BuiltReport) -> None:
 
 def test_many_changes_with_one_word_lead_to_the_matrix(tmp_path: Path) -> None:
     page = Chartless(Inputs(tmp_path, {"tasks": ["boolq", "viggo", "drop", "gsm8k", "mmlu", "legal", "covid"]}, n=12, measured=True))
-    sentence = next(sentence for sentence in page.json["summary"] if sentence["text"].startswith("On other tasks: "))
+    sentence = next(sentence for sentence in page.json["summary"] if sentence["text"].startswith("On other tasks and plain English: "))
     assert len(sentence["evidence"]) == 14
     group = sentence["text"][slice(*max(sentence["spans"], key=sentence["spans"].count))]
     assert f'<a href="#other-tasks">{group}</a>' in page.html

@@ -46,8 +46,15 @@ def test_each_kind_of_claim_has_its_own_words(words, good, bad):
     assert [verdict.tone(word) for word in (good, bad)] == ["good", "bad"]
 
 
+def test_a_lift_beside_a_training_effect_speaks_neither_for_nor_against():
+    ends = ((0.02, 0.2), (-0.2, -0.02), (-0.02, 0.2))
+    words = [verdict.decide(0.01, *one, 0.95, verdict.LIFT) for one in ends]
+    assert words == ["above base", "below base", "inconclusive"]
+    assert [verdict.tone(word) for word in words] == ["open"] * 3
+
+
 def test_no_word_has_two_meanings():
-    words = [word for pair in verdict.ALL_WORDS for word in (pair.good, pair.bad)]
+    words = [word for pair in (*verdict.TONED_WORDS, verdict.LIFT) for word in (pair.good, pair.bad)]
     assert len(set(words)) == len(words)
     assert {*words, "inconclusive", "not testable", "no verdict"} == set(get_args(verdict.Verdict))
     assert "better" not in words

@@ -19,7 +19,7 @@ from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
 from pipeline.data import inline
 from pipeline.errors import MachineError, RecipeError, UserError, suggest
-from pipeline.machine import Machine, free_memory
+from pipeline.machine import EndpointSettings, Machine, free_memory
 from pipeline.models import adapter_kinds, base_model
 from pipeline.plan import Job, Params
 from pipeline.references import endpoint
@@ -177,15 +177,19 @@ def missing_targets(jobs: Iterable[Job]) -> Iterator[str]:
                 yield f"finetune.targets: {base} has no linear module '{target}'. {suggest(target, names)}"
 
 
+def queried_endpoints(jobs: Iterable[Job], machine: Machine) -> list[EndpointSettings]:
+    """The endpoints that these jobs will query."""
+    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
+    return [settings for settings in machine.endpoints if (settings.endpoint, settings.model) in wanted]
+
+
 def unready_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
     """Endpoints that the run would query but cannot: offline, no key, or no client package."""
-    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
-    for settings in machine.endpoints:
-        if (settings.endpoint, settings.model) in wanted:
-            try:
-                endpoint.ready_key(settings, machine.offline)
-            except UserError as error:
-                yield f"{error.problem}. {error.remedy}"
+    for settings in queried_endpoints(jobs, machine):
+        try:
+            endpoint.ready_key(settings, machine.offline)
+        except UserError as error:
+            yield f"{error.problem}. {error.remedy}"
 
 
 def full_disks(jobs: Iterable[Job], done: Artifacts, store: Store) -> Iterator[str]:

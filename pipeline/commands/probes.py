@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline import stages
+from pipeline.commands import preflight
 from pipeline.engine import batching
 from pipeline.errors import MachineError, UserError
 from pipeline.machine import Machine
@@ -67,13 +68,11 @@ class Probes:
 
 def silent_endpoints(jobs: Iterable[Job], machine: Machine) -> Iterator[str]:
     """Endpoints that the run will query and that refuse to answer. One that is busy is waited for later."""
-    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
-    for settings in machine.endpoints:
-        if (settings.endpoint, settings.model) in wanted:
-            try:
-                ask.one_token(endpoint.Endpoint(settings, endpoint.ready_key(settings, machine.offline)))
-            except UserError as error:
-                yield f"{error.problem} {error.remedy}"
+    for settings in preflight.queried_endpoints(jobs, machine):
+        try:
+            ask.one_token(endpoint.Endpoint(settings, endpoint.ready_key(settings, machine.offline)))
+        except UserError as error:
+            yield f"{error.problem} {error.remedy}"
 
 
 def try_longest(job: Job, train: Artifact, machine: Machine) -> None:

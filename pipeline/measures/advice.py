@@ -16,7 +16,17 @@ from pipeline.measures.failure_causes import Cause
 from pipeline.measures.provenance_types import AdapterRow
 from pipeline.measures.report_types import ClaimKind, NoVerdictKind, StatementKind
 from pipeline.measures.rules import Rule, RuleName, hallucination, rule_of, rules
-from pipeline.scoring.verdict import HALLUCINATION_RATE, IMPROVED, INCONCLUSIVE, NO_REGRESSION, NO_VERDICT, REGRESSED, WORSE, Verdict
+from pipeline.scoring.verdict import (
+    ABOVE_BASE,
+    HALLUCINATION_RATE,
+    IMPROVED,
+    INCONCLUSIVE,
+    NO_REGRESSION,
+    NO_VERDICT,
+    REGRESSED,
+    WORSE,
+    Verdict,
+)
 
 LARGE_SHARE = 0.25
 """If the best baseline reaches at least this share of the lift over the base, the advice says so."""
@@ -132,7 +142,7 @@ def headline_statement(cell: CellRow, claims: Sequence[Claim], adapters: Mapping
         arm="tuned",
         rival=claim.against,
         claim=claim,
-        beats_base=bool(claim.kind != "lift" and lift and lift.verdict == IMPROVED),
+        beats_base=bool(claim.kind != "lift" and lift and lift.verdict == ABOVE_BASE),
     )
     if claim.verdict == WORSE:
         return replace(headline, kind="do not use", causes=failure_causes.causes(cell, adapters))

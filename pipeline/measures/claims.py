@@ -99,8 +99,14 @@ def judge(claims: Sequence[Claim], confidence: float, correction: Correction, is
     non-inferiority of the margin.
     """
     adjusted = verdict.adjust([claim.p for claim in claims], correction)
-    words = [verdict_of(claim, p, confidence) if is_final else verdict.NO_VERDICT for claim, p in zip(claims, adjusted, strict=True)]
-    return [replace(claim, p_adjusted=p, verdict=word) for claim, p, word in zip(claims, adjusted, words, strict=True)]
+    has_effect = {claim.cell for claim in claims if claim.kind == "training effect"}
+
+    def word(claim: Claim, p: float) -> Verdict:
+        if not is_final:
+            return verdict.NO_VERDICT
+        return verdict_of(claim, p, confidence, verdict.LIFT if claim.kind == "lift" and claim.cell in has_effect else verdict.EFFECT)
+
+    return [replace(claim, p_adjusted=p, verdict=word(claim, p)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
 def effect_inflation(count: int, confidence: float, correction: Correction) -> float:
@@ -199,10 +205,14 @@ def non_inferiority(cell: ClaimCell, suite: Suite) -> Claim:
     )
 
 
-def verdict_of(claim: Claim, p_adjusted: float, confidence: float) -> Verdict:
-    """The verdict of a claim; for non-inferiority the change is compared with the margin, and of a loss less is better."""
+def verdict_of(claim: Claim, p_adjusted: float, confidence: float, words: verdict.Words) -> Verdict:
+    """The verdict of a claim; for non-inferiority the change is compared with the margin, and of a loss less is better.
+
+    Args:
+        words: of a claim without a margin.
+    """
     if claim.margin is None:
-        return verdict.decide(p_adjusted, claim.low, claim.high, confidence)
+        return verdict.decide(p_adjusted, claim.low, claim.high, confidence, words)
     low, high = claim.low - claim.margin, claim.high - claim.margin
     if claim.unit == "nats/token":
         low, high = -high, -low

@@ -15,6 +15,8 @@ AnyInterval = Interval | PartialInterval
 MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
 SIDES = {"above": ">", "below": "<"}
 """The side of its threshold on which a figure speaks for the fine-tune."""
+TWO_SIDED = ("lift", "training effect")
+"""Kinds of rules whose test is two-sided."""
 
 
 def metric(name: str) -> str:
@@ -98,7 +100,7 @@ def rule_threshold(row: RuleRow) -> str:
     if row["threshold"] is None:
         return ""
     threshold = dollars(row["threshold"]) if row["unit"] == "dollars" else f"{row['threshold']:g}"
-    return f"{SIDES[row['side']]} {threshold}"
+    return f"{'≠' if row['kind'] in TWO_SIDED else SIDES[row['side']]} {threshold}"
 
 
 def part_value(row: PartRow) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.arms import Constraint
+from pipeline.data import general_text
 from pipeline.measures import names
 from pipeline.measures.advice import Advice, Statement
 from pipeline.measures.cell_types import CellRow
@@ -163,7 +164,8 @@ def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow]) -> list[Summa
         if links[word]:
             parts += [", "] if parts else []
             parts += [(f"{len(links[word])} {word}", links[word])]
-    return [sentence("On other tasks: ", *parts, ".")] if parts else []
+    has_loss = any(row["suite"] == general_text.PARAGRAPHS for cell in cells for row in cell["forgetting"])
+    return [sentence(f"On other tasks{' and plain English' if has_loss else ''}: ", *parts, ".")] if parts else []
 
 
 ONE_RUN = "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers."

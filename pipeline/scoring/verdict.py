@@ -12,6 +12,8 @@ Verdict = Literal[
     "improved",
     "worse",
     "inconclusive",
+    "above base",
+    "below base",
     "no regression",
     "regressed",
     "not testable",
@@ -24,6 +26,7 @@ Verdict = Literal[
 IMPROVED: Final = "improved"
 WORSE: Final = "worse"
 INCONCLUSIVE: Final = "inconclusive"
+ABOVE_BASE: Final = "above base"
 NO_REGRESSION: Final = "no regression"
 REGRESSED: Final = "regressed"
 NOT_TESTABLE: Final = "not testable"
@@ -45,10 +48,13 @@ class Words:
 
 
 EFFECT = Words(IMPROVED, WORSE)
+LIFT = Words(ABOVE_BASE, "below base")
+"""Of a lift where a training effect is the headline: it is no praise, since a baseline without training may do better."""
 OTHER_TASK = Words(NO_REGRESSION, REGRESSED)
 HALLUCINATION_RATE = Words("lower", "higher")
 PRICE = Words("cheaper", "not cheaper")
-ALL_WORDS = (EFFECT, OTHER_TASK, HALLUCINATION_RATE, PRICE)
+TONED_WORDS = (EFFECT, OTHER_TASK, HALLUCINATION_RATE, PRICE)
+"""Those that speak for the fine-tuned model or against it."""
 
 
 def adjust(p: Sequence[float], correction: Correction) -> list[float]:
@@ -74,6 +80,6 @@ def by_interval(low: float, high: float, words: Words = EFFECT) -> Verdict:
 
 def tone(verdict: Verdict | Literal[""]) -> Tone:
     """Whether a verdict speaks for the fine-tuned model, against it, or neither."""
-    if verdict in {words.good for words in ALL_WORDS}:
+    if verdict in {words.good for words in TONED_WORDS}:
         return "good"
-    return "bad" if verdict in {words.bad for words in ALL_WORDS} else "open"
+    return "bad" if verdict in {words.bad for words in TONED_WORDS} else "open"
