@@ -100,7 +100,7 @@ def test_it_works_in_an_empty_folder(installed, tmp_path, words, shows):
 
 def test_a_recipe_of_the_user_extends_a_shipped_one(installed, tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: quickstart\nname: mine\n", "utf-8")
-    assert "mine" in run(installed, "plan", "mine.yaml", cwd=tmp_path)
+    assert run(installed, "plan", "mine.yaml", cwd=tmp_path) == run(installed, "plan", "quickstart", cwd=tmp_path)
 
 
 def test_the_quickstart_runs_end_to_end(installed, tmp_path):

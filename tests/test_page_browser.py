@@ -235,7 +235,7 @@ def test_lift_and_verdict_are_seen_on_a_phone(report: BuiltReport, swept: BuiltR
     for inputs, first in ((report, 1), (swept, 2)):
         page = OpenPage(chromium, inputs.work.out / "report.html", viewport=PHONE)
         row = page.tab.locator("#cell0000 > *")
-        assert row.nth(first).inner_text() in ("improved", "worse", "inconclusive")
+        assert row.nth(first).inner_text() in ("improved", "worse", "above base", "below base", "inconclusive")
         for number, name in enumerate(("verdict", "lift"), first):
             box = row.nth(number).bounding_box()
             assert box, name

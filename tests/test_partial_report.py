@@ -22,7 +22,7 @@ from tests.interruption import calls_of
 from tests.report_inputs import Inputs
 
 TASKS = ["boolq", "titles", "viggo"]
-DEFINITE = {word for pair in verdict.ALL_WORDS for word in (pair.good, pair.bad)} | {verdict.INCONCLUSIVE}
+DEFINITE = {word for pair in (*verdict.TONED_WORDS, verdict.LIFT) for word in (pair.good, pair.bad)} | {verdict.INCONCLUSIVE}
 
 
 class PlannedReport:

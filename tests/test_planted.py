@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.measures import claims, decompose, non_inferiority
-from pipeline.scoring import stats
+from pipeline.scoring import stats, verdict
 
 SETS, EXAMPLES = 1000, 200
 RESAMPLES = 500
@@ -79,10 +79,10 @@ def pairs(rng, lift, discordance, n):
     return np.array([np.isin(kind, [1, 2]), np.isin(kind, [0, 2])])
 
 
-def shares(kind, sets):
+def shares(kind, sets, pair=verdict.EFFECT):
     """The share of the sets that got each verdict."""
     words = Counter(claims_of[kind].verdict for claims_of in sets)
-    possible = ("no regression", "regressed") if kind == "not worse" else ("improved", "worse")
+    possible = (pair.good, pair.bad)
     assert set(words) <= {*possible, "inconclusive"}
     return {word: words[word] / len(sets) for word in (*possible, "inconclusive")}
 
@@ -106,7 +106,7 @@ def test_lifts_are_found_as_often_as_planned(n, discordance):
 def test_a_gain_of_format_is_no_training_effect():
     rng = np.random.default_rng(3)
     sets = [judged_claims(answers(rng, 0.3, 0.6, 0.6, 0.35, 0.1), seed) for seed in range(SETS)]
-    assert shares("lift", sets)["improved"] >= 0.99
+    assert shares("lift", sets, verdict.LIFT)["above base"] >= 0.99
     assert shares("training effect", sets)["improved"] <= LEVEL
     by_format = [judged["parts"][1] for judged in sets]
     assert np.mean([part["low"] > 0 and part["p"] <= 0.05 for part in by_format]) >= 0.99
@@ -125,7 +125,7 @@ def test_a_model_that_equals_a_constant_answer_is_seldom_called_trained():
     """The lift over the base is large and surely shown; a constant answer reaches all of it."""
     rng = np.random.default_rng(7)
     sets = [judged_claims(answers(rng, 0.25, 0.7, 0.4, 0.3, 0.7), seed) for seed in range(SETS)]
-    assert shares("lift", sets)["improved"] == 1
+    assert shares("lift", sets, verdict.LIFT)["above base"] == 1
     assert shares("training effect", sets)["improved"] <= LEVEL
     assert np.mean([judged["parts"][0]["value"] for judged in sets]) == pytest.approx(0.45, abs=0.01)
 
@@ -134,7 +134,7 @@ def test_a_model_below_a_constant_answer_is_mostly_called_worse():
     """It improves on the base in every set, and the headline is still `worse`: the base is not what it must beat."""
     rng = np.random.default_rng(8)
     sets = [judged_claims(answers(rng, 0.1, 0.45, 0.2, 0.1, 0.75), seed) for seed in range(SETS)]
-    assert shares("lift", sets)["improved"] == 1
+    assert shares("lift", sets, verdict.LIFT)["above base"] == 1
     assert shares("training effect", sets)["worse"] >= 0.95
     assert shares("training effect", sets)["improved"] == 0
 
@@ -142,15 +142,15 @@ def test_a_model_below_a_constant_answer_is_mostly_called_worse():
 @pytest.mark.parametrize("fixed", [0.0, 0.02, 0.1])
 def test_a_loss_of_the_margin_is_seldom_called_a_regression_or_none(fixed):
     rng = np.random.default_rng(5)
-    words = shares("not worse", [suite_claim(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)])
+    words = shares("not worse", [suite_claim(flips(rng, MARGIN + fixed, fixed)) for _ in range(SETS)], verdict.OTHER_TASK)
     assert words["no regression"] <= LEVEL
     assert words["regressed"] <= LEVEL
 
 
 def test_a_great_loss_is_found_and_a_small_one_forgiven():
     rng = np.random.default_rng(6)
-    great = shares("not worse", [suite_claim(flips(rng, 0.2, 0.02)) for _ in range(SETS)])
-    small = shares("not worse", [suite_claim(flips(rng, 0.01, 0.0)) for _ in range(SETS)])
+    great = shares("not worse", [suite_claim(flips(rng, 0.2, 0.02)) for _ in range(SETS)], verdict.OTHER_TASK)
+    small = shares("not worse", [suite_claim(flips(rng, 0.01, 0.0)) for _ in range(SETS)], verdict.OTHER_TASK)
     assert great["regressed"] >= 0.95
     assert great["no regression"] == 0
     assert small["no regression"] >= 0.75

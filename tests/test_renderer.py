@@ -94,7 +94,7 @@ def test_few_shot_examples_of_a_conversation_are_turns(chat):
     assert prompts[1].prompt(example) == ((TURNS[0], *first, *TURNS[1:]), 1)
     assert prompts[2].prompt(example) in [((TURNS[0], *one, *other, *TURNS[1:]), 2) for one, other in ((first, second), (second, first))]
     assert prompts[2].prompt(Example("b", "a bird", "no"))[0][-1] == Turn("user", "a bird")
-    assert (prompts[1].stop, prompts[2].stop) == ("\n\n", "")
+    assert (prompts[1].stop, prompts[2].stop) == ("\n\nthe cat", "")
     room = len(render.prompt_ids((TURNS[0], *first, *TURNS[1:])))
     assert few_shot_prompts.Shots(render, SHOTS[:1], 1, 0, room).prompt(example)[1] == 1
     assert few_shot_prompts.Shots(render, SHOTS[:1], 1, 0, room - 1).prompt(example) == (TURNS, 0)
