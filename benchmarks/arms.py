@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline import cli, machine
 from pipeline.machine import Machine
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.resources import shipped
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import cli, machine
-from pipeline import plan as plans
 from pipeline.config import recipe
 from pipeline.engine import training_state
 from pipeline.machine import Machine
-from pipeline.plan import Job
+from pipeline.planning import plan as plans
+from pipeline.planning.job import Job
 from pipeline.run import Site, artifact_spec, make
 from pipeline.store import records
 from pipeline.store.artifact import Artifact

@@ -20,7 +20,8 @@ from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe
 from pipeline.models import base_model
 from pipeline.models.shapes import Shape
-from pipeline.plan import Job, plan
+from pipeline.planning.job import Job
+from pipeline.planning.plan import plan
 from pipeline.resources import shipped
 from pipeline.run import Site, run
 from pipeline.store.artifact import Artifact, Store

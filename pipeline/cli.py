@@ -41,7 +41,8 @@ from pipeline.config import yaml_text
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.machine import EndpointSettings, Machine
-from pipeline.plan import Job, plan
+from pipeline.planning.job import Job
+from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
 from pipeline.references import endpoint
 from pipeline.run import Site, find, run

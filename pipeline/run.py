@@ -13,7 +13,7 @@ from filelock import FileLock
 from pipeline import stages
 from pipeline.errors import MachineError
 from pipeline.machine import Machine, Work, provenance, reset_peak_memory
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.store import leftovers
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store
 from pipeline.store.disk import explain_disk_errors

@@ -4,7 +4,7 @@ Then jobs on the same weights follow one another, since loading a base takes lon
 """
 
 from pipeline import stages
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.store.artifact import canonical
 
 FIRST = "prepare"

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.cli import endpoint_settings, with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.run import Site, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store

@@ -19,7 +19,7 @@ from pipeline.config.recipe import Recipe, build
 from pipeline.data import general_text
 from pipeline.machine import Machine, Work
 from pipeline.page import cells, embedded_records, render, report_data
-from pipeline.plan import COMPARE_KEYS
+from pipeline.planning.measure_jobs import COMPARE_KEYS
 from pipeline.stages import report
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, json_sha256

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import arms
 from pipeline.config import recipe as recipes
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.run import artifact_spec, find
 from pipeline.store import records
 from pipeline.store.artifact import Store

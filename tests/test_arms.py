@@ -10,7 +10,7 @@ from pipeline.config import recipe as recipes
 from pipeline.data import few_shot_prompts
 from pipeline.errors import RecipeError
 from pipeline.models import renderer
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store.records import Example
 
 ALL = (

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import MachineError, ModelError, RecipeError
 from pipeline.machine import EndpointSettings, Machine, RetryPolicy
-from pipeline.plan import job
+from pipeline.planning.job import job
 from pipeline.references import ask as asking
 from pipeline.references.endpoint import Endpoint, check_address
 from pipeline.run import Site, make

@@ -13,7 +13,7 @@ from pipeline.commands.estimate import BF16, GPUS, NF4, AdapterSetup, Generation
 from pipeline.config import recipe as recipes
 from pipeline.models import model_table
 from pipeline.models.shapes import Shape
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store.artifact import Store
 from tests import project
 from tests.tiny import SHARED

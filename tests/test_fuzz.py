@@ -15,7 +15,7 @@ from pipeline import cli
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.errors import RecipeError, UserError
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from tests import project
 
 ODD = [

@@ -12,7 +12,7 @@ from pipeline.commands.gate import Gate
 from pipeline.config.recipe import build
 from pipeline.errors import RecipeError
 from pipeline.measures import non_inferiority
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.scoring import stats
 from pipeline.store.artifact import Artifact, Store
 from tests import project

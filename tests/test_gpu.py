@@ -209,7 +209,7 @@ def test_preflight_reads_the_memory_of_the_device():
     import torch
 
     from pipeline.commands import preflight
-    from pipeline.plan import job
+    from pipeline.planning.job import job
 
     total = torch.cuda.get_device_properties(0).total_memory
     assert preflight.device_bytes(Machine(device="auto"), [job("finetune", "x", {})]) == {"auto": total}

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import arms
 from pipeline.config import recipe
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store.input_names import InputName, parse
 from tests import ROOT
 

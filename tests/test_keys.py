@@ -10,7 +10,7 @@ import pytest
 from pipeline import stages
 from pipeline.config import recipe as recipes
 from pipeline.config.schema import Finetune
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store import key_history
 from pipeline.store.artifact import MANIFEST, Artifact, ArtifactSpec, Store, json_sha256
 from tests import ROOT, project

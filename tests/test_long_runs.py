@@ -14,7 +14,7 @@ from pipeline.commands import estimate, job_status, long_runs
 from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store.artifact import Store
 from tests import ROOT, project
 

@@ -12,7 +12,7 @@ from pipeline.commands import gate, partial_report, recompute_page
 from pipeline.commands.partial_report import PartialReport
 from pipeline.errors import ArtifactError, RecipeError
 from pipeline.machine import Machine
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.run import Site
 from pipeline.scoring import verdict
 from pipeline.stages import finetune

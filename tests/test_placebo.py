@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.run import Site, run
 from pipeline.store.artifact import Store
 

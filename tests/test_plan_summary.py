@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline.commands import estimate, job_estimates, job_status, plan_summary, plan_table
 from pipeline.config import recipe as recipes
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.scoring import stats
 from pipeline.store.artifact import Store
 from tests import project

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from pipeline.commands import plan_table
 from pipeline.config import recipe as recipes
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.store.artifact import Store
 
 LONG = {"tasks": ["tldr_headline_gen", "hellaswag_processed", "customer_support"], "finetune": {"seeds": [0, 1]}}

@@ -16,7 +16,7 @@ from pipeline.config import recipe as recipes
 from pipeline.data import inline
 from pipeline.errors import RecipeError
 from pipeline.measures import claims, non_inferiority
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.scoring import stats, verdict
 from pipeline.store.artifact import Store
 from tests import ROOT

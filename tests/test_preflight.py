@@ -18,7 +18,8 @@ from pipeline.config import recipe as recipes
 from pipeline.data import manual_files, task
 from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
-from pipeline.plan import job, plan
+from pipeline.planning.job import job
+from pipeline.planning.plan import plan
 from pipeline.run import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store
@@ -249,7 +250,7 @@ from pipeline.config import recipe as recipes
 from pipeline.data import inline
 from pipeline.errors import MachineError
 from pipeline.machine import Machine
-from pipeline.plan import job
+from pipeline.planning.job import job
 from pipeline.run import Site
 from pipeline.store.artifact import Store
 for task, general in [("mbpp", []), ("boolq", ["mbpp"]), ("boolq", [])]:

@@ -12,7 +12,7 @@ from pipeline.commands.probes import Probes
 from pipeline.config import recipe as recipes
 from pipeline.errors import MachineError
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.stages import finetune
 from pipeline.store.artifact import Store
 from tests import project

@@ -96,7 +96,7 @@ def test_the_base_is_what_its_card_says():
 
 def test_keys_hold_no_path_of_this_machine():
     from pipeline.config import recipe as recipes
-    from pipeline.plan import plan
+    from pipeline.planning.plan import plan
 
     for job in plan(recipes.load(ROOT / "recipes" / "tour.yaml")):
         assert str(ROOT) not in job.params_json

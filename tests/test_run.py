@@ -13,7 +13,7 @@ from pipeline import stages
 from pipeline.commands import job_status, views
 from pipeline.config import recipe as recipes
 from pipeline.errors import ArtifactError
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.stages import compare, finetune
 from pipeline.store import import_closure
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, canonical

@@ -9,7 +9,7 @@ from rich.console import Console
 from pipeline.commands.run_log import RunLog, clock
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.run import Site, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store

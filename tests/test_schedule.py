@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config.recipe import load
 from pipeline.errors import DataError
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.schedule import in_run_order, weights_of
 from tests import ROOT, project
 

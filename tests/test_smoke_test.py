@@ -11,7 +11,7 @@ from pipeline import cli
 from pipeline.commands import recompute_page
 from pipeline.config import recipe as recipes
 from pipeline.errors import RecipeError
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from tests import project
 
 COUNTS = ("examples", "dev_examples", "shots", "prompts")

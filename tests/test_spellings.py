@@ -8,7 +8,7 @@ from pipeline.config import recipe as recipes
 from pipeline.data import inline
 from pipeline.errors import RecipeError
 from pipeline.models import adapter_kinds
-from pipeline.plan import plan
+from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
 from tests import ROOT
 from tests.test_recipe_errors import GOOD, write

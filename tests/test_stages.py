@@ -16,7 +16,8 @@ from pipeline.config import recipe as recipes
 from pipeline.machine import Machine, Work
 from pipeline.page import embedded_records, lineage_section
 from pipeline.page.cells import Cell
-from pipeline.plan import job, plan
+from pipeline.planning.job import job
+from pipeline.planning.plan import plan
 from pipeline.run import Site, run
 from pipeline.store.artifact import Store
 from tests import project

@@ -20,7 +20,7 @@ ROOMS = [
     ["scoring"],
     ["data", "comparisons"],
     ["measures", "quickstart"],
-    ["tasks", "page", "plan"],
+    ["tasks", "page", "planning"],
     ["stages"],
     ["run", "schedule"],
     ["commands"],

@@ -19,7 +19,7 @@ from pipeline.errors import RecipeError, suggest
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
 from pipeline.measures.speed_summary import MIN_REQUESTS_OF_P95
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.scoring import stats
 from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE
 from pipeline.store import input_names

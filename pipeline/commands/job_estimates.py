@@ -14,7 +14,7 @@ from pipeline.data.task import Task
 from pipeline.engine import training_state
 from pipeline.models import adapter_kinds, base_model
 from pipeline.models.shapes import Shape
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.store.artifact import Artifact, canonical
 
 MAX_ROWS = 100_000

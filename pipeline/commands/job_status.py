@@ -6,7 +6,7 @@ from glob import escape
 
 from pipeline.commands.estimate import GPUS
 from pipeline.commands.job_estimates import WORK_OF, JobEstimate, estimate_of
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.run import artifact_spec, find
 from pipeline.store.artifact import MANIFEST, Artifact, Store, readable
 

@@ -11,7 +11,7 @@ from pipeline.commands.job_status import duration_text
 from pipeline.commands.preflight import any_needs_gpu
 from pipeline.errors import MachineError
 from pipeline.machine import Machine
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.store.artifact import Artifact
 
 MAX_HOURS = 2.0

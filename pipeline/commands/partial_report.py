@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.machine import Work
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.run import Site
 from pipeline.stages import report as report_stage
 from pipeline.store import input_names

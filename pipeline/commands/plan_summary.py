@@ -16,7 +16,7 @@ from pipeline.commands import job_estimates, power
 from pipeline.commands.estimate import UTILIZATION, Gpu
 from pipeline.commands.job_estimates import lengths_of
 from pipeline.commands.job_status import JobStatus, bound_mark, duration_text, remaining
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.scoring import stats
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact

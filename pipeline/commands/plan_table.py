@@ -13,7 +13,7 @@ from pipeline.commands.job_status import JobStatus, bound_mark, job_status, rema
 from pipeline.config.recipe import Recipe
 from pipeline.data import rows_used
 from pipeline.models import base_model
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.store.artifact import Artifact, Store
 
 MANY_JOBS = 60

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline import arms, metrics
 from pipeline.data import inline
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.scoring import stats
 from pipeline.scoring.verdict import Correction
 from pipeline.store import input_names

@@ -21,7 +21,7 @@ from pipeline.data import inline
 from pipeline.errors import MachineError, RecipeError, UserError, suggest
 from pipeline.machine import EndpointSettings, Machine, free_memory
 from pipeline.models import adapter_kinds, base_model
-from pipeline.plan import Job, Params
+from pipeline.planning.job import Job, Params
 from pipeline.references import endpoint
 from pipeline.run import Site
 from pipeline.sandbox import sandbox

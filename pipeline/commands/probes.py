@@ -13,7 +13,7 @@ from pipeline.engine import batching
 from pipeline.errors import MachineError, UserError
 from pipeline.machine import Machine
 from pipeline.models import adapters, loading, renderer
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.progress import say
 from pipeline.references import ask, endpoint
 from pipeline.run import Site

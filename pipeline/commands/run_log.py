@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline import arms, metrics, stages
 from pipeline.data import inline
 from pipeline.page import fmt, training_section
-from pipeline.plan import Job
+from pipeline.planning.job import Job
 from pipeline.scoring import scoring
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact

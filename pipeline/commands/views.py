@@ -19,7 +19,8 @@ from pipeline.data import task
 from pipeline.errors import ArtifactError, RecipeError, suggest
 from pipeline.machine import Machine
 from pipeline.models import base_model
-from pipeline.plan import Job, plan
+from pipeline.planning.job import Job
+from pipeline.planning.plan import plan
 from pipeline.run import artifact_spec
 from pipeline.scoring.verdict import INCONCLUSIVE
 from pipeline.store import leftovers

@@ -1,0 +1,70 @@
+"""Plans the predictions of the arms: base, tuned, placebos, merged and few-shot arms, and references"""
+
+from pipeline import arms
+from pipeline.config.schema import Reference
+from pipeline.errors import RecipeError
+from pipeline.planning.job import Job, Jobs, job
+from pipeline.planning.task_plan import Point, TaskPlan
+from pipeline.store.input_names import InputName
+
+
+def base_and_tuned(task_plan: TaskPlan) -> Jobs:
+    jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
+    for seed, adapter in task_plan.adapters.items():
+        name = f"r{task_plan.recipe.finetune.rank}-s{seed}"
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, adapter=adapter)
+    return jobs
+
+
+def other_arms(task_plan: TaskPlan) -> Jobs:
+    rows = [arms.find(name) for name in task_plan.arms if name not in ("base", "tuned")]
+    return {InputName("predictions", row.name): predictions_of(task_plan, row) for row in rows if row.is_generated}
+
+
+def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
+    inputs = {}
+    if arm.adapter:
+        inputs["adapter"] = adapter_of(task_plan, arm.adapter)
+    if arm.reads_train(task_plan.context):
+        inputs["train"] = task_plan.train
+    return task_plan.generate(arm.name, arm.params(task_plan.context), **inputs)
+
+
+def adapter_of(task_plan: TaskPlan, adapter: arms.Adapter) -> Job:
+    """The adapter of an arm; of several training seeds the first."""
+    if adapter == "tuned":
+        return task_plan.first_adapter
+    if adapter == "unrelated":
+        return unrelated_task(task_plan).adapters[task_plan.first_seed]
+    return task_plan.finetune(task_plan.first_seed, placebo=adapter)
+
+
+def unrelated_task(task_plan: TaskPlan) -> TaskPlan:
+    """The task whose adapter is the placebo. Raises RecipeError if it is the task itself."""
+    name = task_plan.recipe.compare.unrelated
+    if name == task_plan.task.name:
+        raise RecipeError(
+            f"compare.unrelated: {name} is a task of this recipe, and its own adapter is no placebo.",
+            "Name a task that is not compared, or leave it out: then each task gets the adapter of the next one.",
+        )
+    return task_plan.point.task_plan(name) if name else task_plan.neighbours()[0]
+
+
+def reference_predictions(task_plan: TaskPlan, reference: Reference) -> Job:
+    """The predictions of a model behind an endpoint. Its key, price and pace change no answer, so they are no parameters."""
+    tokens = reference.max_new_tokens or task_plan.recipe.generate.max_new_tokens or task_plan.task.max_new_tokens
+    params = {"endpoint": reference.endpoint, "model": reference.model, "max_new_tokens": tokens, "stop": list(task_plan.task.stop)}
+    return job("reference", f"{task_plan.task.name}--{reference.name}", params, heldout=task_plan.heldout)
+
+
+def check_arms(point: Point) -> None:
+    """Raise RecipeError for an arm that no task can have, or more few-shot examples than there are training examples."""
+    compare = point.recipe.compare
+    available = point.recipe.prepare.train_examples
+    arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
+    is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available
+    if is_too_many and "base_fewshot" in (compare.arms or arms.DEFAULT):
+        raise RecipeError(
+            f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {available}.",
+            f"Take compare.shots of at most {available}, or leave base_fewshot out of compare.arms.",
+        )

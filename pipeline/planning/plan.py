@@ -1,0 +1,68 @@
+"""Turns a recipe into the jobs that it needs. Read this first: plan() is the flow of the whole program, jobs_of() that of one task."""
+
+from pathlib import Path
+
+from pipeline import arms
+from pipeline.config import smoke_test
+from pipeline.config.recipe import Recipe
+from pipeline.models import base_model
+from pipeline.planning.arm_jobs import base_and_tuned, check_arms, other_arms, reference_predictions
+from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
+from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, speed
+from pipeline.planning.task_plan import Point, TaskPlan
+from pipeline.store.input_names import InputName
+
+
+def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: int | None = None) -> list[Job]:
+    """The jobs in an order in which each comes after its inputs, none twice. The last is the report.
+
+    Args:
+        ask: ask the hub which commit of a base is meant, if this machine does not know; without it keys may not be final.
+        hashes: a file that remembers the hashes of a base's large files.
+        limit: examples per task, at most, of a smoke test.
+
+    Raises:
+        RecipeError, ModelError, DataError: the recipe names something that is not there.
+    """
+    cells: list[Params] = []
+    jobs: Jobs = {}
+    for values, point_recipe in recipe.points():
+        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), ask, hashes)
+        check_arms(point)
+        for task_plan in point.tasks.values():
+            cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
+            jobs |= {name.of_cell(cell["cell"]): job for name, job in jobs_of(task_plan).items()}
+            cells.append(cell)
+    params = {"recipe": recipe.model_dump(mode="json"), "cells": cells, **({} if limit is None else {"limit": limit})}
+    report = job("report", recipe.name, params, **with_string_names(jobs))
+    return list(dict.fromkeys(in_dependency_order(report)))
+
+
+def jobs_of(task_plan: TaskPlan) -> Jobs:
+    """The jobs of one task at one point of a sweep, each after its inputs."""
+    examples = {InputName("heldout"): task_plan.heldout, InputName("train"): task_plan.train}
+    adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
+    predictions = {**base_and_tuned(task_plan), **other_arms(task_plan)}
+    predictions |= {
+        InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
+        for model in task_plan.recipe.references
+    }
+    measures = {**relevance(task_plan, predictions), **other_tasks(task_plan)}
+    comparison = comparison_job(task_plan, {**predictions, **measures})
+    return {**examples, **adapters, **predictions, **measures, **speed(task_plan), InputName("comparison"): comparison}
+
+
+def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
+    """The report's spec of a cell: a task at one point of a sweep, with the values of the swept keys."""
+    finetune = task_plan.recipe.finetune
+    return {
+        "cell": cell,
+        "task": task_plan.task.name,
+        "base": task_plan.recipe.base,
+        "point": values,
+        "rank": finetune.rank,
+        "seeds": list(finetune.seeds),
+        "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
+        "constraint": task_plan.context.constraint,
+        "absent": task_plan.absent,
+    }

@@ -1,0 +1,137 @@
+"""Plans one task at one point of a sweep: its examples, its adapters and how it is answered, each job made once"""
+
+from functools import cached_property
+from pathlib import Path
+
+from pipeline import arms
+from pipeline.config.recipe import Recipe
+from pipeline.config.schema import InlineTask
+from pipeline.data import file_hashes, inline, task
+from pipeline.models import base_model
+from pipeline.planning.job import Job, Params, job
+
+GENERAL_TOKENS = 512
+"""Longest prompt with its answer, at least, of another task that the recipe does not train on."""
+BUNDLED_TASKS = ("shop_sentiment", "shop_extraction")
+"""Tasks that need no network: the placebo where a recipe has one task only, and the default other tasks."""
+
+
+class Point:
+    """One point of a sweep: its recipe, its base, and its tasks."""
+
+    def __init__(self, recipe: Recipe, ask: bool, hashes: Path | None) -> None:
+        self.recipe = recipe
+        self.model = base_model.find(recipe)
+        self.model_spec = self.model.spec(ask, hashes)
+        self.loading: Params = {**recipe.generate.model_dump(include={"quantization", "compute"}), "model": self.model_spec}
+        """How the base is loaded where it answers or is measured."""
+        self.tasks = {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
+        """Of the recipe, by name."""
+        self.shipped: dict[str, TaskPlan] = {}
+        """Those that the recipe does not name, and a placebo or a suite of other tasks needs."""
+
+    def task_plan(self, name: str) -> "TaskPlan":
+        """The plan of a task of the recipe, or of a shipped one that it does not name."""
+        if name in self.tasks:
+            return self.tasks[name]
+        if name not in self.shipped:
+            self.shipped[name] = TaskPlan(self, name)
+        return self.shipped[name]
+
+
+class TaskPlan:
+    """One task at one point: its examples, its adapters and how it is answered, each job made once.
+
+    Args:
+        entry: under `tasks` in the recipe, or the name of a shipped task.
+    """
+
+    def __init__(self, point: Point, entry: str | InlineTask) -> None:
+        self.point = point
+        self.recipe = point.recipe
+        self.entry = entry
+        self.task = inline.find(entry)
+        self.label = f"{base_model.folder_prefix(self.recipe.base)}--{self.task.name}"
+        compare = self.recipe.compare
+        quantized = self.recipe.generate.quantization != "none"
+        self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed, self.task.runs_programs)
+        self.arms, self.absent = arms.available_arms(compare.arms, self.context)
+        self.first_seed = self.recipe.finetune.seeds[0]
+
+    @cached_property
+    def prepare_params(self) -> Params:
+        """What both splits are prepared by."""
+        prepare = self.recipe.prepare
+        params: Params = {
+            "task": inline.spec(self.entry),
+            "model": self.point.model_spec,
+            "files": file_hashes.of_task(self.entry, self.task),
+            "max_new_tokens": self.recipe.generate.max_new_tokens or self.task.max_new_tokens,
+        }
+        params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
+        if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of another one
+            params["max_tokens"] = max(prepare.max_tokens, GENERAL_TOKENS)
+        return params
+
+    @cached_property
+    def heldout(self) -> Job:
+        return self.prepare_heldout(self.recipe.prepare.heldout_examples)
+
+    def prepare_heldout(self, examples: int) -> Job:
+        prepare = self.recipe.prepare
+        name = "heldout" if examples == prepare.heldout_examples else "general"
+        params = {"split": "heldout", "examples": examples, "order": prepare.heldout_order}
+        return job("prepare", f"{self.task.name}--{name}", {**self.prepare_params, **params})
+
+    @cached_property
+    def train(self) -> Job:
+        """The training examples, without what is held out."""
+        prepare = self.recipe.prepare
+        params = {"split": "train", "examples": prepare.train_examples, **prepare.model_dump(include={"dev_examples", "near_duplicates"})}
+        return job("prepare", f"{self.task.name}--train", {**self.prepare_params, **params}, avoid=self.heldout)
+
+    @cached_property
+    def adapters(self) -> dict[int, Job]:
+        """By training seed."""
+        return {seed: self.finetune(seed) for seed in self.recipe.finetune.seeds}
+
+    @property
+    def first_adapter(self) -> Job:
+        """The adapter of the first training seed, where one must do."""
+        return self.adapters[self.first_seed]
+
+    def finetune(self, seed: int, placebo: str = "") -> Job:
+        section = self.recipe.finetune
+        params = {"model": self.point.model_spec, **section.model_dump(mode="json", exclude={"seeds", "alpha"}), "seed": seed}
+        if section.targets == "qv":
+            params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
+        label = f"{self.label}--r{section.rank}-s{seed}"
+        if placebo:
+            return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train)
+        return job("finetune", label, params, train=self.train)
+
+    def generate(self, name: str, params: Params | None = None, heldout: Job | None = None, **inputs: Job) -> Job:
+        """The predictions of an arm.
+
+        Args:
+            name: ends the job's label.
+            params: that make it another arm than base.
+            heldout: other examples than this task's own.
+            inputs: `adapter`; `train`, whose examples go into the prompts.
+        """
+        params = {"model": self.point.model_spec, **generation_params(self.recipe, self.task), **(params or {})}
+        return job("generate", f"{self.label}--{name}", params, heldout=heldout or self.heldout, **inputs)
+
+    def neighbours(self) -> "list[TaskPlan]":
+        """The other tasks of the recipe from the next one on, or embedded ones where there is no other."""
+        names = list(self.point.tasks)
+        own = names.index(self.task.name)
+        others = [*names[own + 1 :], *names[:own]] or [name for name in BUNDLED_TASKS if name != self.task.name]
+        return [self.point.task_plan(name) for name in others]
+
+
+def generation_params(recipe: Recipe, answered_task: task.Task) -> Params:
+    """What `generate` must know of the task, so that it depends on no task file; random answers are of use to code tasks only."""
+    samples = recipe.generate.samples and "pass_at_1" in answered_task.metrics
+    params = recipe.generate.model_dump(exclude=set() if samples else {"samples", "temperature", "top_p", "seed"})
+    return {**params, "max_new_tokens": recipe.generate.max_new_tokens or answered_task.max_new_tokens, "stop": list(answered_task.stop)}
