@@ -2,7 +2,7 @@
 
 A UserError becomes its message and exit code 2; 3 if artifacts were altered or a page does not follow from its records, and 4 if
 another version made that page. A run of more than two hours that nobody confirms ends with 2, too. Any other exception is a bug of
-ours: a traceback and exit code 1. A gate exits with 3 if a rule fails and with 4 if a rule cannot be decided.
+ours: a traceback and exit code 1. A gate exits with 3 if it fails, 4 if it cannot be decided and 5 if a required task was not run.
 """
 
 import io
@@ -17,7 +17,7 @@ import yaml
 from rich.text import Text
 
 from pipeline import stages
-from pipeline.commands import gate, long_runs, preflight, views
+from pipeline.commands import gate_rules, long_runs, preflight, views
 from pipeline.commands.options import (
     GateFile,
     Limit,
@@ -248,7 +248,7 @@ def show_partial_report(call: Call) -> None:
     views.print_report(out, partial.folder)
 
 
-def load_gate(gate_file: Path | None, call: Call) -> gate.Gate | None:
+def load_gate(gate_file: Path | None, call: Call) -> gate_rules.Gate | None:
     """The rules of a gate file; None without one. Read before anything runs, since it may be wrong.
 
     Raises:
@@ -256,10 +256,10 @@ def load_gate(gate_file: Path | None, call: Call) -> gate.Gate | None:
     """
     if gate_file and call.options.limit is not None:
         raise RecipeError("--gate with --limit: a smoke test has no verdict to be judged.", "Leave one of them out.")
-    return gate.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
+    return gate_rules.load(gate_file, call.recipe, call.jobs[-1]) if gate_file else None
 
 
-def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gate.Gate | None) -> None:
+def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gate_rules.Gate | None) -> None:
     """Show the report and, with a gate file, a line for each of its rules; exits with the gate's code unless all pass."""
     views.show_report(out, report)
     if gate_file and rules and (code := views.show_gate(out, gate_file, rules, report, call.site.store)):

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline import cli
-from pipeline.commands import gate
-from pipeline.commands.gate import Gate
+from pipeline.commands import gate, gate_figures, gate_rules
+from pipeline.commands.gate_rules import Gate
 from pipeline.config.recipe import build
 from pipeline.errors import RecipeError
 from pipeline.measures import non_inferiority
@@ -40,7 +41,7 @@ def cell(task: str = "shop_notice", **changes) -> dict:
 
 def loaded(path, body) -> Gate:
     recipe = build(body)
-    return gate.load(path, recipe, plan(recipe)[-1])
+    return gate_rules.load(path, recipe, plan(recipe)[-1])
 
 
 def judged(rule: dict, *cells: dict, confidence: float = 0.95) -> list[str]:
@@ -75,7 +76,7 @@ def test_every_figure_passes_and_fails(figure, passes, fails):
 
 def test_every_figure_is_tried_above():
     tried = {args[0] for args in test_every_figure_passes_and_fails.pytestmark[0].args[1]}
-    assert tried | {"forgetting"} == set(gate.NAMES)
+    assert tried | {"forgetting"} == set(gate_figures.NAMES)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_forgetting_is_what_a_score_lost_and_what_a_loss_gained():
     for kind, sign in (("task", -1), ("loss", 1)):
         low, high = sorted((0.03 * sign, 0.08 * sign))
         suite = {"suite": "x", "kind": kind, "difference": 0.05 * sign, "low": low, "high": high}
-        assert gate.drop(suite) == (0.05, 0.03, 0.08)
+        assert gate_figures.drop(suite) == (0.05, 0.03, 0.08)
         measured = cell(forgetting=[suite | {"measurable": True}])
         results = [judged({"figure": "forgetting", "at_most": limit}, measured) for limit in (0.02, 0.05, 0.08)]
         assert results == [["fail"], ["inconclusive"], ["pass"]]
@@ -155,7 +156,8 @@ def test_what_was_not_lost_is_passed_as_seldom_as_the_verdict_says_no_regression
 
 @pytest.mark.parametrize(("results", "code"), [("pass pass", 0), ("pass fail", 3), ("inconclusive fail", 3), ("inconclusive pass", 4)])
 def test_exit_code(results, code):
-    assert gate.status([{"result": word.replace("_", " ")} for word in results.split()]) == code
+    rows = [{"result": word, "tier": "critical"} for word in results.split()]
+    assert gate.STATUS[gate.conclude(Gate.model_validate({"rules": [{"figure": "lift"}]}), report(), rows)] == code
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,25 @@ def test_bad_rules_are_one_line(tmp_path, rule, recipe, says):
         loaded(path, recipe)
     assert str(path) in raised.value.problem
     assert "\n" not in raised.value.problem
+
+
+CASES = sorted((Path(__file__).parent / "cases" / "gate").glob("*.txt"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_what_is_said_of_bad_gate_files(case, tmp_path, monkeypatch):
+    """Each file is a gate file, a line of dashes, and what is said of it."""
+    monkeypatch.chdir(tmp_path)
+    body, _, expected = case.read_text("utf-8").partition("---\n")
+    Path("gate.yaml").write_text(body, "utf-8")
+    with pytest.raises(RecipeError) as raised:
+        loaded(Path("gate.yaml"), RECIPE)
+    assert str(raised.value) == expected.rstrip("\n")
+    assert "\n" not in raised.value.problem
+
+
+def test_there_are_cases_of_bad_gate_files():
+    assert len(CASES) >= 12
 
 
 @pytest.mark.parametrize("body", ["rules: []", "rule: 1", "rules: {figure: lift}", "[1]"])
@@ -248,23 +269,26 @@ def test_a_figure_and_its_limit_are_told_apart(figure, limits, expected):
     value, low, high = figure
     rules = Gate.model_validate({"rules": [{"figure": "lift", **limits}]})
     row = {"rule": 0, "figure": "lift", "label": "x", "suite": None, "value": value, "low": low, "high": high, "measurable": True}
+    row |= {"tier": "critical", "base": None}
     row |= {"threshold": limits, "result": gate.result(rules.rules[0], row)}
     assert " ".join(gate.line(row).split()).replace("lift x ", "") == expected
 
 
 def test_the_evidence(tmp_path):
     artifact = Artifact(tmp_path / "r--0123", "report", "k" * 64, "d" * 64, 1, {"recipe": {"name": "r"}}, {}, {}, {}, {})
-    rows = gate.judge(Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]}), report(cell()))
-    path = gate.write(
-        Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", artifact, [{"cell": "cell-shop_notice", "verdict": "improved"}], rows
-    )
+    rules = Gate.model_validate({"rules": [{"figure": "forgetting", "at_most": 0.02}]})
+    advice = [{"cell": "cell-shop_notice", "verdict": "improved", "use": "yes", "sentences": [{"text": "Use it."}]}]
+    judged = gate.evidence(rules, report(cell()) | {"advice": advice}, gate.judge(rules, report(cell())))
+    path = gate.write(Store(tmp_path / "data", tmp_path), tmp_path / "gate.yaml", artifact, judged)
     evidence = json.loads(path.read_text())
     assert path == tmp_path / "data" / "gate" / "r.json"
+    assert (evidence["result"], evidence["missing"]) == ("fail", [])
     assert (evidence["status"], evidence["key"], evidence["digest"]) == (3, "k" * 64, "d" * 64)
-    assert evidence["headlines"] == [{"cell": "cell-shop_notice", "verdict": "improved"}]
+    assert evidence["headlines"] == [{"cell": "cell-shop_notice", "verdict": "improved", "use": "yes", "text": "Use it."}]
     assert evidence["rules"][1] == {
         "rule": 0, "figure": "forgetting", "cell": "cell-shop_notice", "label": "shop_notice", "suite": "boolq", "value": 0.05,
         "low": pytest.approx(0.04), "high": pytest.approx(0.06), "measurable": True, "threshold": {"at_most": 0.02}, "result": "fail",
+        "tier": "critical", "base": None,
     }  # fmt: skip
 
 
@@ -315,3 +339,92 @@ def test_agreeing_examples_are_held_to_the_confidence_of_the_report(figure, conf
             arms=[arm], comparisons=[{"n": n, "lift": 0.0, **flat}], decomposition={"parts": [{"name": "training", "value": 0.0, **flat}]}
         )
         assert judged({"figure": figure, "at_least": -0.01}, same, confidence=confidence) == [expected]
+
+
+def tiered(results: str, may_fail: int = 0, required: tuple[str, ...] = ()) -> str:
+    """The word of a gate with these results, `<tier> <result>` each."""
+    rows = [dict(zip(("tier", "result"), pair.split(), strict=True)) for pair in results.split(", ")]
+    rules = Gate.model_validate({"rules": [{"figure": "lift"}], "supporting_may_fail": may_fail, "required": required})
+    return gate.conclude(rules, report(cell()), rows)
+
+
+@pytest.mark.parametrize(
+    ("results", "may_fail", "word"),
+    [
+        ("critical pass, advisory fail", 0, "pass"),
+        ("critical pass, advisory inconclusive", 0, "pass"),
+        ("critical pass, supporting fail", 0, "fail"),
+        ("critical pass, supporting fail", 1, "pass"),
+        ("critical pass, supporting fail, supporting fail", 1, "fail"),
+        ("critical pass, supporting fail, supporting inconclusive", 1, "inconclusive"),
+        ("critical pass, supporting inconclusive", 1, "pass"),
+        ("critical pass, supporting inconclusive", 0, "inconclusive"),
+        ("critical fail, supporting pass", 9, "fail"),
+        ("critical inconclusive, supporting fail", 0, "fail"),
+    ],
+)
+def test_tiers(results, may_fail, word):
+    assert tiered(results, may_fail) == word
+
+
+@pytest.mark.parametrize(
+    ("results", "word"), [("critical pass", "missing"), ("critical inconclusive", "missing"), ("critical fail", "fail")]
+)
+def test_a_required_task_that_was_not_run(results, word):
+    assert tiered(results, required=("viggo",)) == word
+    assert tiered("critical pass", required=("shop_notice",)) == "pass"
+    assert gate.STATUS["missing"] == 5
+
+
+def test_a_rule_of_a_missing_task_waits_for_it(tmp_path):
+    """It is neither refused before the run nor after it."""
+    path = tmp_path / "gate.yaml"
+    path.write_text("required: [viggo]\nrules: [{figure: score, task: viggo, at_least: 0.5}, {figure: lift, at_least: 0.1}]")
+    rules = loaded(path, RECIPE)
+    rows = gate.judge(rules, report(cell()))
+    assert [(row["figure"], row["result"]) for row in rows] == [("lift", "pass")]
+    assert gate.missing(rules, report(cell())) == ["viggo"]
+    assert gate.missing_line("viggo") == "missing       viggo (required, and was not run)"
+
+
+LOST = {"low": -0.06, "high": -0.02}
+SUITE = {"suite": "boolq", "kind": "task", "base": 0.8, "difference": -0.04, **LOST, "measurable": True}
+LOSS = {"suite": "paragraphs", "kind": "loss", "base": 2.0, "difference": 0.1, "low": 0.05, "high": 0.15, "measurable": True}
+BY_PART = {"headline": {"baseline_score": 0.5}, "decomposition": {"parts": [{"name": "training", "value": -0.04, **LOST}]}}
+
+
+@pytest.mark.parametrize(
+    ("figure", "changes", "expected"),
+    [
+        ("lift", {"comparisons": [{"n": 200, "base": 0.8, "lift": -0.04, **LOST}]}, (0.05, 0.025, 0.075)),
+        ("training_effect", BY_PART, (0.08, 0.04, 0.12)),
+        ("forgetting", {"forgetting": [SUITE]}, (0.05, 0.025, 0.075)),
+        ("forgetting", {"forgetting": [LOSS]}, (0.05, 0.025, 0.075)),
+    ],
+)
+def test_a_relative_drop_is_a_share_of_what_there_was(figure, changes, expected):
+    value, low, high = expected
+    for limit, word in ((high + 1e-9, "pass"), (value, "inconclusive"), (low - 1e-6, "fail")):
+        (row,) = gate.judge(Gate.model_validate({"rules": [{"figure": figure, "max_relative_drop": limit}]}), report(cell(**changes)))
+        assert (row["value"], row["low"], row["high"]) == pytest.approx(expected)
+        assert row["result"] == word
+
+
+def test_a_relative_drop_from_almost_nothing_is_not_testable():
+    low_base = cell(comparisons=[{"n": 200, "base": 0.04, "lift": -0.03, "low": -0.04, "high": -0.02}])
+    rule = {"figure": "lift", "max_relative_drop": 0.1}
+    (row,) = gate.judge(Gate.model_validate({"rules": [rule]}), report(low_base))
+    assert gate.line(row) == "inconclusive  lift shop_notice  not testable of 0.04 (max relative drop 0.1)"
+    assert judged(rule | {"relative_from": 0.01}, low_base) == ["fail"]
+    nothing = cell(comparisons=[{"n": 200, "base": 0.0, "lift": 0.0, "low": 0.0, "high": 0.0}])
+    assert judged(rule | {"relative_from": 1e-9}, nothing) == ["inconclusive"]
+
+
+def test_a_line_says_tier_and_base():
+    changes = {"comparisons": [{"n": 200, "base": 0.8, "lift": -0.04, "low": -0.06, "high": -0.02}]}
+    rule = {"figure": "lift", "max_relative_drop": 0.1, "tier": "advisory"}
+    (row,) = gate.judge(Gate.model_validate({"rules": [rule]}), report(cell(**changes)))
+    assert " ".join(gate.line(row).split()) == "pass lift shop_notice 0.05 [0.025, 0.075] of 0.8 (max relative drop 0.1; advisory)"
+    rules = Gate.model_validate({"rules": [rule | {"tier": "supporting"}], "supporting_may_fail": 1})
+    assert gate.supporting_line(rules, gate.judge(rules, report(cell(**changes)))) == "supporting: 0 of 1 failed, 1 may"
+    assert gate.supporting_line(rules, [row]) is None

@@ -65,7 +65,7 @@ Limit = Annotated[
 ]
 GateFile = Annotated[
     Path | None,
-    typer.Option("--gate", help="A YAML file of rules. Exit code 0: all pass, 3: one fails, 4: none fails, but one is inconclusive."),
+    typer.Option("--gate", help="A YAML file of rules. Exit code 0: pass, 3: fail, 4: inconclusive, 5: a required task was not run."),
 ]
 
 

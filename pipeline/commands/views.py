@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from pipeline import stages
 from pipeline.commands import gate
+from pipeline.commands.gate_rules import Gate
 from pipeline.config import recipe as recipes
 from pipeline.data import task
 from pipeline.errors import ArtifactError, RecipeError, suggest
@@ -38,7 +39,7 @@ class AlteredError(ArtifactError):
 
 FIRST_RECIPE = "quickstart"
 """The recipe whose end names the tour."""
-STYLES = {gate.PASS: "green", gate.FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
+STYLES = {gate.PASS: "green", gate.FAIL: "bold red", INCONCLUSIVE: "bold yellow", gate.MISSING: "bold red"}
 
 
 def show_adapters(out: Console, artifacts: list[Artifact]) -> None:
@@ -94,15 +95,21 @@ def print_report(out: Console, folder: ReportFolder) -> None:
         out.print("for more measures and arms on the same adapters: loralift compare tour")
 
 
-def show_gate(out: Console, gate_file: Path, rules: gate.Gate, report: Artifact, store: Store) -> int:
+def show_gate(out: Console, gate_file: Path, rules: Gate, report: Artifact, store: Store) -> int:
     """Judge a report, store the evidence and print a line per rule; returns the gate's exit code."""
     data = ReportFolder(report.path).data()
     rows = gate.judge(rules, data)
-    evidence = gate.write(store, gate_file, report, gate.headlines_of(data), rows)
+    judged = gate.evidence(rules, data, rows)
+    path = gate.write(store, gate_file, report, judged)
     for row in rows:
         out.print(Text(gate.line(row), style=STYLES[row["result"]]), soft_wrap=True)
-    out.print(f"gate: {evidence}", soft_wrap=True)
-    return gate.status(rows)
+    for name in judged["missing"]:
+        out.print(Text(gate.missing_line(name), style=STYLES[gate.MISSING]), soft_wrap=True)
+    if supporting := gate.supporting_line(rules, rows):
+        out.print(supporting, soft_wrap=True)
+    out.print(f"result: {judged['result']}")
+    out.print(f"gate: {path}", soft_wrap=True)
+    return int(judged["status"])
 
 
 def write_cards(report: Artifact, adapters: list[Artifact]) -> None:
