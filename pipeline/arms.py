@@ -209,13 +209,13 @@ ROWS = (
         "constant",
         "constant answer",
         "a constant answer",
-        "The same answer to every example: the training target that scores best on the training examples. It needs no model.",
+        "The same answer to every example: the training target that scores best on the training examples, for classes mostly the majority "
+        "class. It needs no model.",
         "placebo",
         is_generated=False,
         obstacle=program_obstacle,
         step="constant",
         short="constant",
-        by_constraint={"choices": ("majority class", "the majority-class baseline", "majority")},
     ),
     ArmSpec(
         "shuffled_labels",

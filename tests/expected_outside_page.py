@@ -123,8 +123,7 @@ def terminal(report: Row) -> list[Expected]:
         if len(keys) == 1:
             columns = {short(keys[0]): f"{cell['point'][keys[0]]:g}"}
         row: Expected = {"task": cell["task"], **columns, "base": shows("{}", headline["base"]), "verdict": headline["verdict"]}
-        constant = "majority" if cell["constraint"] == "choices" else "constant"
-        baseline = (SHORT | {"constant": constant})[headline["baseline"]]
+        baseline = (SHORT | {"constant": "constant"})[headline["baseline"]]
         row["best baseline"] = shows(f"{{}} {baseline}", headline["baseline_score"])
         rows.append(row | {"fine-tuned": shows("{}", headline["tuned"]), "training effect": span("{+}", headline, "effect")})
     return rows

@@ -8,8 +8,12 @@ from tests.page_reader import tidy
 
 Row = dict[str, Any]
 USED = {"tuned": "the fine-tuned model", "base": "the base", "base_fewshot": "the few-shot base", "inconclusive": "inconclusive"}
-CLOSED = {"base_constrained": "the base with ranked choices", "constant": "the majority-class baseline"}
-USED_BY_CONSTRAINT = {"": {"constant": "a constant answer"}, "keys": {"constant": "a constant answer"}, "choices": CLOSED}
+CLOSED = {"base_constrained": "the base with ranked choices"}
+USED_BY_CONSTRAINT = {
+    "": {"constant": "a constant answer"},
+    "keys": {"constant": "a constant answer"},
+    "choices": {"constant": "a constant answer", **CLOSED},
+}
 """Names in sentences, and those that hang on the form of a task's answers."""
 VALUES = {"lift": "{+}", "training effect": "{+}", "non-inferiority": "{+}", "hallucination": "{+}"}
 VALUES |= {"request price": "{$}", "break-even": "{n}"}

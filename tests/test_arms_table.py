@@ -124,7 +124,7 @@ def test_a_task_of_programs_has_no_constant_answer(runs_programs):
             "keys in prompt (base), total",
             "ranked choices or keys in prompt (base), total",
         ),
-        ("constant", "majority class", "constant answer", "constant answer"),
+        ("constant", "constant answer", "constant answer", "constant answer"),
         ("tuned", "fine-tuned", "fine-tuned", "fine-tuned"),
     ],
 )

@@ -55,8 +55,10 @@ def test_claims_are_sentences_with_figures():
 
 def test_a_claim_names_arms_by_how_the_task_constrains_answers():
     _, effect = claims.family([cell(decomposition=parts(arm="constant"))])
-    assert "without training (the majority-class baseline)" in claims_section.sentence(effect, "choices")
-    assert "without training (a constant answer)" in claims_section.sentence(effect, "")
+    assert "without training (a constant answer)" in claims_section.sentence(effect, "choices")
+    _, effect = claims.family([cell(decomposition=parts(arm="base_constrained"))])
+    assert "without training (the base with ranked choices)" in claims_section.sentence(effect, "choices")
+    assert "without training (the base with keys in its prompt)" in claims_section.sentence(effect, "keys")
 
 
 def test_a_training_effect_is_claimed_where_a_baseline_was_tried():

@@ -116,7 +116,7 @@ def test_target_base_and_fine_tuned_have_columns_of_their_own(page: OpenPage) ->
     ((target, base, tuned),) = columns(page)
     assert target < base < tuned
     before = page.tab.locator(".side").count()
-    page.tab.locator(".arms .pill", has_text="majority").locator("input").check()
+    page.tab.locator(".arms .pill", has_text="constant").locator("input").check()
     assert page.tab.locator(".side").count() == before + 25
     assert columns(page) == {(target, base, tuned)}
     page.tab.locator(".arms .pill", has_text="base").first.locator("input").uncheck()
@@ -149,7 +149,7 @@ def controls(page: OpenPage) -> Row:
 def test_a_view_has_an_address_that_opens_it_again(page: OpenPage, report: Report, chromium: Any) -> None:
     page.tab.select_option("[name=order]", "gain")
     page.tab.fill("[name=query]", "Passage 1")
-    page.tab.locator(".arms .pill", has_text="majority").locator("input").check()
+    page.tab.locator(".arms .pill", has_text="constant").locator("input").check()
     page.tab.locator(".against .pill", has_text="nothing").locator("input").check()
     page.tab.locator(".groups .pill", has_text="fixed").locator("input").check()
     page.tab.select_option("[name=by]", "tuned")

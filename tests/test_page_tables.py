@@ -207,7 +207,7 @@ def test_cards_and_captions_show_the_report(reports: dict[str, Row]) -> None:
         written = f"{metric(row['metric'])} {{}} {expected_outside_page.baseline_of(cell)} → {{}} fine-tuned"
         assert shows(written, headline["baseline_score"], headline["tuned"]).fits(text)
         figures = [headline[key] for key in ("effect", "low", "high", "p_adjusted")]
-        effect = shows("training effect {+} [{}, {}], p (Holm) = {p}, n = {n}", *figures, row["n"])
+        effect = shows("training effect {+}, 95 % interval {} to {}, p (Holm) = {p}, n = {n}", *figures, row["n"])
         assert any(effect.fits(text) for text in details)
         alone = shows("base alone: {}", headline["base"])
         assert any(alone.fits(text) for text in details) == (headline["baseline"] != "base")

@@ -290,7 +290,8 @@ def test_shared_comparison_is_one_test(tmp_path: Path) -> None:
     twin = {name.replace("cell0000", "cell0001"): folder for name, folder in work.inputs.items()}
     params = {**work.params, "cells": [*work.params["cells"], {**work.params["cells"][0], "cell": "cell0001"}]}
     opened = cells.open_cells(replace(work, params=params, inputs=work.inputs | twin))
-    comparisons, family = claims_section.judge(opened, work.params["recipe"])
+    judged = claims_section.judge(opened, work.params["recipe"])
+    comparisons, family = judged.comparisons, judged.claims
     assert comparisons["cell0000"] == comparisons["cell0001"]
     assert comparisons["cell0000"][0]["p_adjusted"] == comparisons["cell0000"][0]["p"]
     assert [claim.id for claim in family] == ["cell0000.lift"]
@@ -343,7 +344,10 @@ task     rank base best baseline fine-tuned     training effect verdict
 ────────────────────────────────────────────────────────────────────────────
 """
 TABLE_LINE = "{task:<8} {rank:<4} {base:.2f}     {base:.2f} base       {tuned:.2f} {lift:>19} {verdict}"
-SENTENCE = "{task}, rank {rank}: {verdict}; {metric} base {base:.2f}, fine-tuned {tuned:.2f}; lift {lift}, p (Holm) = {p:.3f}, n = {n}"
+SENTENCE = (
+    "{task}, rank {rank}: {verdict}; {metric} {tuned:.2f} against {base:.2f} (base, the only baseline tested); {spelled}; "
+    "p (Holm) = {p:.3f}, n = {n}"
+)
 
 
 def recomputed(output: BuiltReport) -> list[dict[str, Any]]:
@@ -356,6 +360,7 @@ def recomputed(output: BuiltReport) -> list[dict[str, Any]]:
         tuned = mean(mean(answer["scores"][compared["metric"]] for answer in row["tuned"]) for row in rows)
         line = {"task": cell["task"], "rank": cell["rank"], "n": len(rows), "base": base, "tuned": tuned, "p": compared["p"]}
         line |= {"lift": f"{tuned - base:+.2f} [{compared['low']:.2f}, {compared['high']:.2f}]", "above_zero": compared["low"] > 0}
+        line |= {"spelled": f"{tuned - base:+.2f}, 95 % interval {compared['low']:.2f} to {compared['high']:.2f}"}
         line |= {"metric": {"accuracy": "accuracy", "rougeL": "ROUGE-L"}[compared["metric"]]}
         lines.append(line)
     for line, p in zip(lines, stats.holm([line["p"] for line in lines]), strict=True):
@@ -391,15 +396,25 @@ def test_long_names_still_fit_eighty_columns(swept: BuiltReport) -> None:
 
 def test_the_headline_in_one_line() -> None:
     row = {"kind": "training effect", "metric": "rougeL", "base": 0.07, "tuned": 0.26, "baseline": "base_fewshot", "baseline_score": 0.1}
-    row |= {"effect": 0.16, "low": 0.14, "high": 0.18, "n": 500, "p_adjusted": 4e-5, "verdict": "improved"}
+    row |= {
+        "effect": 0.16,
+        "low": 0.14,
+        "high": 0.18,
+        "n": 500,
+        "p_adjusted": 4e-5,
+        "verdict": "improved",
+        "confidence": 0.95,
+        "this_task_only": False,
+    }
     assert fmt.headline("titles", row, "the few-shot base", "holm") == (
-        "titles: improved; ROUGE-L base 0.07, best baseline 0.10 (the few-shot base), fine-tuned 0.26; "
-        "training effect +0.16 [0.14, 0.18], p (Holm) < 0.001, n = 500"
+        "titles: improved; ROUGE-L 0.26 against 0.10 (best baseline: few-shot base); +0.16, 95 % interval 0.14 to 0.18; base 0.07, "
+        "p (Holm) < 0.001, n = 500"
     )
     unsure = row | {"kind": "lift", "baseline": "base", "baseline_score": 0.07, "verdict": "inconclusive", "p_adjusted": 0.25}
     sentence = fmt.headline("titles", unsure | {"effect": -0.001, "low": -0.02, "high": 0.02}, "the base", "none")
     assert sentence == (
-        "titles: inconclusive; ROUGE-L base 0.07, fine-tuned 0.26; lift 0.00 [-0.02, 0.02], p (not corrected) = 0.250, n = 500"
+        "titles: inconclusive; ROUGE-L 0.26 against 0.07 (base, the only baseline tested); 0.00, 95 % interval -0.02 to 0.02; "
+        "p (not corrected) = 0.250, n = 500"
     )
 
 

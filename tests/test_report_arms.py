@@ -98,12 +98,12 @@ def test_measures_of_an_arm_are_its_own(full: BuiltReport) -> None:
 
 def test_a_cell_names_what_one_answer_for_all_scores(full: BuiltReport, plain: BuiltReport) -> None:
     constant = arm(full, "constant")
-    assert full.json["cells"][0]["constant_answer"] == {"answer": None, "score": constant["score"], "tuned_over": constant["tuned_over"]}
+    assert full.json["cells"][0]["constant_answer"] == {"answer": "yes", "score": constant["score"], "tuned_over": constant["tuned_over"]}
     (best, *_) = plain.load("cell0000.comparison", "beside.json")["accuracy"]["constants"]
     assert plain.json["cells"][0]["constant_answer"] == {**best, "tuned_over": None}
     assert plain.json["cells"][1]["constant_answer"] is None  # free text
     label = arms.find("constant", "choices").label
-    assert label == "majority class"
+    assert label == "constant answer"  # one name for tasks with classes and without
     assert f"| boolq | {label} | {fmt.number(constant['score'], 3)} " in full.md
 
 
@@ -386,7 +386,7 @@ def test_many_tasks_are_told_in_a_table(tmp_path: Path) -> None:
 
 
 def test_the_paragraph_leads_to_its_evidence(full: BuiltReport) -> None:
-    paragraph = full.html.partition('<p class="summary">')[2].partition("</p>")[0]
+    paragraph = full.html.partition('<p class="summary">')[2].partition("<figure")[0]
     assert " ".join(re.sub(r"&nbsp;<a class=.*?</a>|<.*?>", "", paragraph).split()) == fmt.typeset(
         " ".join(sentence["text"] for sentence in full.json["summary"])
     )

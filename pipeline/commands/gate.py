@@ -11,7 +11,7 @@ from pipeline.commands.gate_figures import COUNTED_FIGURES, FIGURES, FORGETTING,
 from pipeline.commands.gate_rules import CRITICAL, SUPPORTING, Gate, Rule, Tier, scope_text
 from pipeline.errors import RecipeError, suggest
 from pipeline.measures.cell_types import CellRow
-from pipeline.measures.report_types import Report
+from pipeline.measures.report_types import AdviceRow, Report
 from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE
 from pipeline.store.artifact import Artifact, Store
 from pipeline.store.figure_types import SuiteRow
@@ -172,10 +172,13 @@ def conclude(gate: Gate, report: Report, rows: Sequence[Outcome]) -> str:
 
 
 def headlines_of(report: Report) -> list[dict[str, str]]:
-    """By cell, what the report recommends."""
-    return [
-        {"cell": row["cell"], "verdict": row["verdict"], "use": row["use"], "text": row["sentences"][0]["text"]} for row in report["advice"]
-    ]
+    """By cell, what the report recommends, and whether the adapter destroys general text."""
+    return [{"cell": row["cell"], "verdict": row["verdict"], "use": row["use"], "text": headline_text(row)} for row in report["advice"]]
+
+
+def headline_text(row: AdviceRow) -> str:
+    first, *others = row["sentences"]
+    return " ".join([first["text"], *(sentence["text"] for sentence in others if sentence["kind"] == "text destroyed")])
 
 
 def line(row: Outcome) -> str:

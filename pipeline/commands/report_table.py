@@ -12,7 +12,7 @@ from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt, preliminary
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.opening_section import by_effect
-from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, tone
+from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, qualified, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
 STYLES: dict[Tone, str] = {"good": "bold green", "bad": "bold red", "open": "bold yellow"}
@@ -59,7 +59,9 @@ def verdict_table(report: Report) -> Table:
             fmt.number(row["tuned"]),
             fmt.change(row["effect"], row["low"], row["high"]),
         )
-        table.add_row(Text(cell["task"]), *point_cells, *map(Text, figures), Text(row["verdict"], style=STYLES[tone(row["verdict"])]))
+        word = qualified(row["verdict"], row["this_task_only"]).replace(", ", ",\n")
+        style = STYLES[tone(row["verdict"], row["this_task_only"])]
+        table.add_row(Text(cell["task"]), *point_cells, *map(Text, figures), Text(word, style=style))
     return table
 
 

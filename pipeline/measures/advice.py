@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline import arms
 from pipeline.measures import constant_baseline, failure_causes
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.claims import Claim
@@ -55,6 +56,10 @@ class Statement:
     """Whether the fine-tuned model is shown to improve on the base, though not on the best baseline."""
     causes: tuple[Cause, ...] = ()
     """Likely causes of a failure."""
+    against_constant: Verdict = IMPROVED
+    """The verdict on the fine-tuned model against a constant answer; `improved` if there is none."""
+    untested: tuple[str, ...] = ()
+    """Baselines that the task could have had and that were not tested."""
     is_limited: bool = False
     """Whether the fine-tuned model is shown to be worse elsewhere, so that it is for this task only."""
 
@@ -110,7 +115,7 @@ def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, Ada
     caveats = [caveat for caveat in caveat_statements(cell, claims, use) if caveat.evidence not in of_destroyed]
     is_worse_elsewhere = bool(destroyed) or any(caveat.kind == REGRESSED for caveat in caveats)
     headline = replace(headline, is_limited=is_worse_elsewhere)
-    statements = [headline, *share_of_baseline(cell), *unparsable_base(cell), *destroyed, *seed_statement(cell)]
+    statements = [headline, *destroyed, *share_of_baseline(cell), *unparsable_base(cell), *seed_statement(cell)]
     statements += [*caveats, *break_even_statements(cell, use)]
     return Advice(cell["cell"], cell["task"], cell["label"], use, effect, tuple(statements))
 
@@ -135,6 +140,7 @@ def headline_statement(cell: CellRow, claims: Sequence[Claim], adapters: Mapping
     claim, lift = decisive(claims), of_kind(claims, "lift")
     if claim is None:
         return Statement("nothing claimed", Evidence("lifts", cell["cell"]))
+    against_constant = constant_baseline.verdict_of_tuned(cell)
     headline = Statement(
         kind="use tuned" if claim.verdict == IMPROVED else "inconclusive",
         evidence=claim.evidence,
@@ -143,12 +149,24 @@ def headline_statement(cell: CellRow, claims: Sequence[Claim], adapters: Mapping
         rival=claim.against,
         claim=claim,
         beats_base=bool(claim.kind != "lift" and lift and lift.verdict == ABOVE_BASE),
+        against_constant=against_constant,
+        untested=untested_baselines(cell),
     )
     if claim.verdict == WORSE:
         return replace(headline, kind="do not use", causes=failure_causes.causes(cell, adapters))
-    if constant_baseline.verdict_of_tuned(cell) != IMPROVED:
+    if against_constant != IMPROVED:
         return replace(headline, kind="do not use", rival="constant", causes=failure_causes.causes(cell, adapters))
     return headline
+
+
+def untested_baselines(cell: CellRow) -> tuple[str, ...]:
+    """The baselines that the task could have and that were not tested, one for every step of the decomposition."""
+    decomposition = cell["decomposition"]
+    tested = set(decomposition["candidates"]) if decomposition else {"base"}
+    impossible = {"constant"} & {row["arm"] for row in cell["absent"]} | (set() if cell["constraint"] else {"base_constrained"})
+    steps = {arm: arms.find(arm).step for arm in arms.DEFAULT}
+    untested = [arm for arm, step in steps.items() if step and not tested & {*arms.untrained(step)}]
+    return tuple(arm for arm in untested if arm not in impossible)
 
 
 def share_of_baseline(cell: CellRow) -> list[Statement]:
@@ -169,7 +187,7 @@ def unparsable_base(cell: CellRow) -> list[Statement]:
 
 def destroyed_text(cell: CellRow) -> list[Statement]:
     """That the adapter destroys general text, if its loss on plain English says so."""
-    rise = failure_causes.destroys_text(cell)
+    rise = failure_causes.destroys_text(cell["forgetting"])
     suite = next((suite["suite"] for suite in cell["forgetting"] if suite["kind"] == "loss"), "")
     return [] if rise is None else [Statement("text destroyed", Evidence("suites", cell["cell"], suite), figures=(rise, None, None))]
 

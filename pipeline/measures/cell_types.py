@@ -92,7 +92,7 @@ class ConstantAnswer(TypedDict):
     """The score of a constant answer: the arm `constant` where the recipe has it, else the best on the test targets."""
 
     answer: str | None
-    """Null for the arm, whose answer comes from the training part."""
+    """Null where an arm's training part does not say it."""
     score: float
     tuned_over: Lift | None
     """Fine-tuned over it; null unless the recipe has the arm. If null, the advice compares its score with the interval of the arm's own."""
@@ -125,6 +125,13 @@ class Headline(PartialInterval):
     effect: float
     """Fine-tuned minus the best baseline."""
     p_adjusted: float | None
+    confidence: float
+    """Of the interval of `effect`."""
+    smallest_effect: float | None
+    """Minimum detectable effect (80 % power) of fine-tuned minus the best baseline, with the multiple-testing correction; null where that
+    is not known."""
+    this_task_only: bool
+    """Whether the adapter destroys general text, so that an improvement holds for this task alone."""
 
 
 class AnswerCountsRow(AnswerCounts):
@@ -160,6 +167,17 @@ class Run(TypedDict):
     lift: float
 
 
+class CommonestAnswer(TypedDict):
+    """The parsed answer that the fine-tuned model gives most often."""
+
+    answer: str
+    count: int
+    answers: int
+    """Of all training seeds together, those that could not be parsed among them."""
+    target_share: float
+    """Share of the examples that have the commonest target."""
+
+
 class ExamplesRow(TypedDict):
     """How the test examples of a cell changed by the primary metric."""
 
@@ -172,6 +190,8 @@ class ExamplesRow(TypedDict):
     """Of the first class those whose base answer could not be parsed."""
     runs: list[Run] | None
     """One per seed; null where the metric is not the mean of its examples' scores."""
+    commonest: CommonestAnswer | None
+    """Null where no answer could be parsed."""
     others: list[str]
     """Arms besides base and fine-tuned."""
     file: str | None

@@ -54,6 +54,7 @@ def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
         "high": lift.high,
         "best_cheap": names[best],
         "candidates": [names[index] for index in candidates],
+        "smallest_effect": resampled.smallest_effect(stats.TUNED, best, resampled.arms.right_or_wrong),
         "chain": [(names[index], float(resampled.observed[index])) for index in (*chain, stats.TUNED)],
     }
 

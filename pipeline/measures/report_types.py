@@ -126,9 +126,14 @@ class RuleRow(PartialInterval):
     """Whether it is a confirmatory test."""
 
 
+SentenceKind = Literal["answer", "warning", "note", "method"]
+
+
 class SummarySentence(TypedDict):
     """A sentence of the verdict in one paragraph."""
 
+    kind: SentenceKind
+    """The answer to the report's question, a warning that limits it, a note beside it, or how it was tested."""
     text: str
     evidence: list[str]
     """An anchor for each task or test that the sentence speaks of."""

@@ -107,7 +107,8 @@ def constant_answer(cell: Cell, metric: str, rows: list[ArmRow]) -> ConstantAnsw
     """
     arm = next((row for row in rows if row["name"] == "constant"), None)
     if arm:
-        return {"answer": None, "score": arm["score"], "tuned_over": arm["tuned_over"]}
+        train = cell.inputs.get("train")
+        return {"answer": train.facts.get("constant_answer") if train else None, "score": arm["score"], "tuned_over": arm["tuned_over"]}
     best = next(iter(cell.comparison.other_arms()[metric]["constants"]), None)
     return {"answer": best["answer"], "score": best["score"], "tuned_over": None} if best else None
 

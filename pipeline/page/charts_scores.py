@@ -9,7 +9,7 @@ from pipeline.page import fmt
 from pipeline.page.charts_lift import NARROW_WIDTH, SHAPES, ChartRow, styled
 from pipeline.page.opening_section import by_effect
 from pipeline.page.svg import INK, draw
-from pipeline.scoring.verdict import tone
+from pipeline.scoring.verdict import qualified, tone
 
 WIDTH = 990
 """Width of the figure on a desk, in pixels."""
@@ -93,8 +93,8 @@ def score_row(cell: CellRow, narrow: bool) -> ChartRow:
         "score": tuned["score"],
         "low": tuned["low"],
         "high": tuned["high"],
-        "tone": tone(headline["verdict"]),
-        "effect": effect if narrow else f"{effect} {headline['verdict']}",
+        "tone": tone(headline["verdict"], headline["this_task_only"]),
+        "effect": effect if narrow else f"{effect} {qualified(headline['verdict'], headline['this_task_only'])}",
         "description": dot_text(cell),
     }
 

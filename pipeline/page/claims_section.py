@@ -1,10 +1,11 @@
 """Builds the tables of claims and rules: hands the cells to measures.claims and the claims to measures.advice."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.arms import Constraint
-from pipeline.measures import advice, claims, names
+from pipeline.measures import advice, claims, failure_causes, names
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.claims import Claim, ClaimCell
 from pipeline.measures.provenance_types import AdapterRow
@@ -12,7 +13,7 @@ from pipeline.measures.report_types import ClaimRow, Conclusions, Preliminary
 from pipeline.page import fmt, other_tasks_section, verdict_section
 from pipeline.page.anchors import link
 from pipeline.page.cells import Cell, json_safe
-from pipeline.scoring.verdict import INCONCLUSIVE, Correction, Verdict
+from pipeline.scoring.verdict import IMPROVED, INCONCLUSIVE, Correction, Verdict
 from pipeline.store.figure_types import DecompositionRow
 from pipeline.store.records import JsonObject
 
@@ -23,10 +24,28 @@ def correction_of(recipe: JsonObject, preliminary: Preliminary | None) -> Correc
     return correction
 
 
-def judge(
-    cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | None = None
-) -> tuple[dict[str, list[ComparisonRow]], list[Claim]]:
-    """The comparisons of every cell, primary first, and the family of claims, both with the verdicts that hold over all cells together.
+@dataclass(frozen=True)
+class Judged:
+    """The comparisons and claims of a report with the verdicts that hold over all of its cells together."""
+
+    comparisons: dict[str, list[ComparisonRow]]
+    """By cell, primary first."""
+    claims: list[Claim]
+    """The family."""
+    by_cell: dict[str, list[Claim]]
+    confidence: float
+    correction: Correction
+    inflation: float
+    """Factor of a minimum detectable effect, since its test is one of several."""
+
+    def inflated(self, decomposition: DecompositionRow) -> float | None:
+        """The minimum detectable training effect."""
+        alone = decomposition.get("smallest_effect")
+        return None if alone is None else self.inflation * alone
+
+
+def judge(cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | None = None) -> Judged:
+    """The comparisons of every cell and the family of claims, both with their verdicts.
 
     A comparison that two cells share is one test of the family, not two.
     """
@@ -37,7 +56,7 @@ def judge(
     inflation = claims.effect_inflation(len(family), confidence, correction)
     by_cell = claims.by_cell(comparison_keys(cells), family)
     judged = {name: [with_verdict(rows[0], by_cell[name][0], inflation), *rows[1:]] for name, rows in comparisons.items()}
-    return json_safe(judged), family
+    return Judged(json_safe(judged), family, by_cell, confidence, correction, inflation)
 
 
 def comparison_keys(cells: Sequence[Cell]) -> dict[str, str]:
@@ -75,9 +94,11 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
     }
 
 
-def headline(primary: ComparisonRow, decomposition: DecompositionRow | None, claims_of_cell: Sequence[Claim]) -> Headline:
+def headline(cell: Cell, judged: Judged) -> Headline:
     """The figure that decides what to use for a cell."""
-    decisive = advice.decisive(claims_of_cell)
+    primary = judged.comparisons[cell.name][0]
+    decomposition = other_tasks_section.decomposition(cell, primary["metric"])
+    decisive = advice.decisive(judged.by_cell[cell.name])
     assert decisive is not None  # every cell has a lift
     kind: Literal["training effect", "lift"] = "lift" if decisive.kind == "lift" else "training effect"
     baseline = primary["base"] if decomposition is None or kind == "lift" else decomposition["chain"][-2][1]
@@ -94,6 +115,9 @@ def headline(primary: ComparisonRow, decomposition: DecompositionRow | None, cla
         "low": decisive.low,
         "high": decisive.high,
         "p_adjusted": decisive.p_adjusted,
+        "confidence": judged.confidence,
+        "smallest_effect": primary["smallest_effect"] if decomposition is None or kind == "lift" else judged.inflated(decomposition),
+        "this_task_only": decisive.verdict == IMPROVED and failure_causes.destroys_text(other_tasks_section.suites(cell)) is not None,
     }
     return json_safe(row)
 
@@ -123,7 +147,7 @@ def section(
         "rules": [verdict_section.rule_row(rule, by_name[rule.cell]) for rule in rules],
         "summary": verdict_section.summary(recommendations, family, rows, correction)
         if preliminary is None
-        else [verdict_section.sentence(preliminary["sentence"])],
+        else [verdict_section.sentence(preliminary["sentence"], kind="answer")],
     }
 
 

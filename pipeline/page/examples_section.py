@@ -3,11 +3,13 @@
 The page embeds examples.jsonl of `compare` unchanged; the browser unpacks a cell's file when it is shown.
 """
 
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Sequence
 
-from pipeline.measures.cell_types import ComparisonRow, ExamplesRow, Run
+from pipeline.measures.cell_types import CommonestAnswer, ComparisonRow, ExamplesRow, Run
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
+from pipeline.store.score_types import ExampleRow
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
 GRADED = ("gained", "lost", "equal")
@@ -37,10 +39,22 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
         "classes": {name: changes.count(name) for name in classes},
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
         "runs": lift_by_seed(cell, base, tuned, primary),
+        "commonest": commonest_answer(rows),
         "others": list(rows[0]["others"]),
         "file": file_id if file_id in embedded_ids else None,
         "folder": cell.inputs["comparison"].path.name,
     }
+
+
+def commonest_answer(rows: Sequence[ExampleRow]) -> CommonestAnswer | None:
+    """What the fine-tuned model answers most often, over all training seeds; None where no answer could be parsed."""
+    answers = [arm["answer"] for row in rows for arm in row["tuned"]]
+    parsed = Counter(answer for answer in answers if answer is not None)
+    if not parsed:
+        return None
+    ((answer, count),) = parsed.most_common(1)
+    targets = Counter(row["target"] for row in rows)
+    return {"answer": answer, "count": count, "answers": len(answers), "target_share": max(targets.values()) / len(rows)}
 
 
 def change_class(base: float, tuned: list[float], zero_one: bool) -> str:

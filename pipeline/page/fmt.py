@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.report_types import PublishedFigure, RuleRow
+from pipeline.scoring.verdict import qualified
 from pipeline.store.cost_types import BreakEven, TrainingCost
 from pipeline.store.figure_types import PartialInterval, PartRow, Rate
 from pipeline.store.score_types import Interval
@@ -209,17 +210,38 @@ def corrected(correction: str) -> str:
     return "Holm-corrected" if correction == "holm" else "not corrected for multiple testing"
 
 
-def headline(label: str, row: Headline, baseline: str, correction_name: str) -> str:
-    """The headline of a cell in one line; baseline: the name of the best one."""
+def effect(row: Headline, baseline: str) -> str:
+    """The effect behind a verdict, in the same words on every surface.
+
+    `accuracy 0.90 against 0.48 (best baseline: few-shot base); +0.42, 95 % interval 0.35 to 0.49`
+
+    Args:
+        baseline: the name of the best one in a sentence.
+    """
     places = prose_decimals(row["low"], row["high"])
-    best = "" if row["baseline"] == "base" else f"best baseline {number(row['baseline_score'], places)} ({baseline}), "
-    scores = f"{metric(row['metric'])} base {number(row['base'], places)}, {best}fine-tuned {number(row['tuned'], places)}"
+    name = "base, the only baseline tested" if row["kind"] == "lift" else f"best baseline: {re.sub('^(the|a) ', '', baseline)}"
+    scores = f"{metric(row['metric'])} {number(row['tuned'], places)} against {number(row['baseline_score'], places)} ({name})"
+    return f"{scores}; {spelled_change(row['effect'], row['low'], row['high'], row['confidence'])}"
+
+
+def spelled_change(value: float, low: float | None, high: float | None, confidence: float) -> str:
+    """A difference with its interval in words: `+0.42, 95 % interval 0.35 to 0.49`."""
+    places = prose_decimals(low, high)
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return signed(value, places)
+    return f"{signed(value, places)}, {percent(confidence)} interval {number(low, places)} to {number(high, places)}"
+
+
+def headline(label: str, row: Headline, baseline: str, correction_name: str) -> str:
+    """The headline of a cell in one line; baseline: the name of the best one in a sentence."""
+    places = prose_decimals(row["low"], row["high"])
+    base = "" if row["baseline"] == "base" else f"base {number(row['base'], places)}, "
     p = f"p ({correction(correction_name)}) {probability(row['p_adjusted'])}"
-    return f"{label}: {row['verdict']}; {scores}; {row['kind']} {change(row['effect'], row['low'], row['high'])}, {p}, n = {row['n']:,}"
+    return f"{label}: {qualified(row['verdict'], row['this_task_only'])}; {effect(row, baseline)}; {base}{p}, n = {row['n']:,}"
 
 
-def smallest_effect(row: ComparisonRow) -> str:
-    """The lift that the test set would detect with 80 % power."""
+def smallest_effect(row: ComparisonRow | Headline) -> str:
+    """The lift, or the training effect, that the test set would detect with 80 % power."""
     if row["smallest_effect"] is None:
         return "minimum detectable effect: unknown"
     places = decimals(row["low"], row["high"])

@@ -44,7 +44,7 @@ def section(cells: Sequence[CellRow], together: Overview | None, learning: Seque
         return [tally(cells, together)]
     if len(learning) > MANY:
         return [sizes_tally(axis, learning) for axis in dict.fromkeys(line["axis"] for line in learning)]
-    return [size_sentence(line, number) for number, line in enumerate(learning)]
+    return [{**size_sentence(line, number), "kind": "answer"} for number, line in enumerate(learning)]
 
 
 def tally(cells: Sequence[CellRow], together: Overview) -> SummarySentence:
@@ -56,7 +56,9 @@ def tally(cells: Sequence[CellRow], together: Overview) -> SummarySentence:
         start = f", {verdict}" if parts else verdict.capitalize()
         parts += [f"{start} on ", (count, links) if links else count]
     mean = fmt.change(together["mean"], together["low"], together["high"])
-    return sentence(*parts, f"; mean {together['kind']} over the {len(cells)} tasks: {mean} (every task counts once, by its own metric).")
+    return sentence(
+        *parts, f"; mean {together['kind']} over the {len(cells)} tasks: {mean} (every task counts once, by its own metric).", kind="answer"
+    )
 
 
 def size_sentence(line: SizeLine, number: int) -> SummarySentence:
@@ -92,7 +94,7 @@ def sizes_tally(axis: str, learning: Sequence[SizeLine]) -> SummarySentence:
         count = words[name].format(len(links))
         parts += [", "] if len(parts) > 1 else []
         parts += [(count, links) if links else count]
-    return sentence(*parts, f" (margin {first['margin']:g}).")
+    return sentence(*parts, f" (margin {first['margin']:g}).", kind="answer")
 
 
 def less(line: SizeLine) -> str:

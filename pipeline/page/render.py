@@ -18,7 +18,7 @@ from pipeline.page import charts_scores, class_tables, fmt, opening_section, pre
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
-from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, tone
+from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, qualified, tone
 from pipeline.store.records import JsonObject
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -122,7 +122,7 @@ def environment() -> Any:
     templates.filters["number_head"] = lambda name: f"#{name}"
     templates.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
     templates.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
-    templates.globals["tone"] = tone
+    templates.globals |= {"tone": tone, "qualified": qualified}
     return templates
 
 

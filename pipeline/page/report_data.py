@@ -2,10 +2,8 @@
 
 from collections.abc import Container
 
-from pipeline.measures import claims as claims_of
 from pipeline.measures import names
-from pipeline.measures.cell_types import CellRow, ComparisonRow, ExamplesRow
-from pipeline.measures.claims import Claim
+from pipeline.measures.cell_types import CellRow, ExamplesRow
 from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
@@ -27,7 +25,8 @@ from pipeline.page import (
     training_section,
 )
 from pipeline.page.cells import Cell, short_key
-from pipeline.scoring.verdict import EFFECT_VERDICTS, NO_VERDICT, Correction
+from pipeline.page.claims_section import Judged
+from pipeline.scoring.verdict import EFFECT_VERDICTS, NO_VERDICT
 from pipeline.store.records import JsonObject
 
 SCHEMA = 5
@@ -43,11 +42,11 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     """
     not_final = preliminary.of(recipe, cells, limit)
     correction = claims_section.correction_of(recipe, not_final)
-    comparisons, claims = claims_section.judge(cells, recipe, not_final)
+    judged = claims_section.judge(cells, recipe, not_final)
+    comparisons, claims = judged.comparisons, judged.claims
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     cells = by_task(cells)
-    by_cell = claims_of.by_cell(claims_section.comparison_keys(cells), claims)
-    rows = [cell_row(cell, comparisons[cell.name], by_cell[cell.name], examples[cell.name], recipe, correction) for cell in cells]
+    rows = [cell_row(cell, judged, examples[cell.name], recipe) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
@@ -92,13 +91,11 @@ def by_task(cells: list[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: tasks.index(cell.task))
 
 
-def cell_row(
-    cell: Cell, comparisons: list[ComparisonRow], claims: list[Claim], examples: ExamplesRow, recipe: JsonObject, correction: Correction
-) -> CellRow:
+def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, recipe: JsonObject) -> CellRow:
     """A cell's own part of report.json."""
+    comparisons = judged.comparisons[cell.name]
     primary = comparisons[0]
-    decomposition = other_tasks_section.decomposition(cell, primary["metric"])
-    headline = claims_section.headline(primary, decomposition, claims)
+    headline = claims_section.headline(cell, judged)
     measured = arms_section.measured_arms(cell, comparisons)
     tokens = cost_section.tokens(cell, measured, recipe)
     cost = None if tokens is None else cost_section.account(cell, measured, tokens, recipe)
@@ -114,12 +111,12 @@ def cell_row(
         "rank": cell.rank,
         "seeds": cell.seeds,
         "headline": headline,
-        "sentence": fmt.headline(cell.label, headline, names.arm(headline["baseline"], cell.constraint), correction),
+        "sentence": fmt.headline(cell.label, headline, names.arm(headline["baseline"], cell.constraint), judged.correction),
         "comparisons": comparisons,
         "arms": arms,
         "absent": arms_section.absent_arms(cell),
         "constant_answer": arms_section.constant_answer(cell, primary["metric"], arms),
-        "decomposition": decomposition,
+        "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
         "lenient": cell.comparison.lenient(),
         "hallucination": other_tasks_section.hallucination_kind(cell),
         "forgetting": other_tasks_section.suites(cell),

@@ -1,7 +1,7 @@
 """Puts the verdict into words: the paragraph that opens the page, the advice of every task and the names of its rules."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.arms import Constraint
@@ -10,12 +10,12 @@ from pipeline.measures import names
 from pipeline.measures.advice import Advice, Statement
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.claims import Claim
-from pipeline.measures.report_types import AdviceRow, RuleRow, SentenceRow, SummarySentence
+from pipeline.measures.report_types import AdviceRow, RuleRow, SentenceKind, SentenceRow, SummarySentence
 from pipeline.measures.rules import Rule, RuleName
 from pipeline.page import fmt
 from pipeline.page.anchors import CLAIMS, link, row_id
 from pipeline.page.cells import json_safe
-from pipeline.page.statement_texts import TEXTS
+from pipeline.page.statement_texts import BROKEN, TEXTS, WATCH_OUT, text_destroyed
 from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, OTHER_TASK_VERDICTS, Correction
 
 Linked = tuple[str, list[str]]
@@ -75,11 +75,12 @@ def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[C
     """
     labels = {cell["cell"]: label_in_list(cell) for cell in cells}
     sentences = recommendations(advice, cells, labels)
-    sentences += destroyed_text(advice, cells, labels)
-    sentences += other_tasks(claims, cells)
+    destroyed = destroyed_text(advice, labels)
+    sentences += destroyed
+    sentences += other_tasks(claims, cells, {anchor for row in destroyed for anchor in row["evidence"]})
     sentences += seeds([statement for row in advice for statement in row.statements if statement.kind == "seeds"])
     tests = (fmt.plural(len(claims), "confirmatory test"), [CLAIMS] if claims else [])
-    return [*sentences, sentence(tests, f", {fmt.corrected(correction)}; everything else is exploratory.")]
+    return [*sentences, sentence(tests, f", {fmt.corrected(correction)}; everything else is exploratory.", kind="method")]
 
 
 def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
@@ -89,7 +90,7 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
         first = row.statements[0]
         text = TEXTS[first.kind](first, cells[0])
         opening, _, rest = text.partition(":")
-        return [sentence((opening, [link(first.evidence)]), f":{rest}" if rest else "")]
+        return [sentence((opening, [link(first.evidence)]), f":{rest}" if rest else "", kind="answer")]
     do_not, use, open_question = "Do not use the fine-tuned model for ", "Use the fine-tuned model for ", "Inconclusive for "
     groups: dict[str, list[Advice]] = {do_not: [], use: [], open_question: []}
     for row in advice:
@@ -97,7 +98,7 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
     is_sweep = any(cell["coordinates"] for cell in cells)
     points = Counter(row.task for row in advice)
     listed = {opening: listing(rows, labels, points if is_sweep else Counter()) for opening, rows in groups.items() if rows}
-    return [sentence(opening, *enumeration(items), ".") for opening, items in listed.items()]
+    return [sentence(opening, *enumeration(items), ".", kind="answer") for opening, items in listed.items()]
 
 
 MAX_NAMES = 6
@@ -128,7 +129,7 @@ def listing(rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str,
     return [(count, [place for _, links in items for place in links])]
 
 
-def sentence(*parts: str | Linked) -> SummarySentence:
+def sentence(*parts: str | Linked, kind: SentenceKind = "note") -> SummarySentence:
     """A sentence of the summary from its parts."""
     text = ""
     evidence: list[str] = []
@@ -138,34 +139,43 @@ def sentence(*parts: str | Linked) -> SummarySentence:
         evidence += links
         spans += [[len(text), len(text) + len(words)]] * len(links)
         text += words
-    return {"text": text, "evidence": evidence, "spans": spans}
+    return {"kind": kind, "text": text, "evidence": evidence, "spans": spans}
 
 
-def destroyed_text(advice: Sequence[Advice], cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
+def destroyed_text(advice: Sequence[Advice], labels: dict[str, str]) -> list[SummarySentence]:
     """The adapters that destroy general text, with the rise of the loss on plain English; of a single task the whole statement."""
     if len(advice) == 1:
-        texts = [(TEXTS[row.kind](row, cells[0]), row) for row in advice[0].statements if row.kind == "text destroyed"]
-        return [sentence((opening, [link(row.evidence)]), f":{rest}") for text, row in texts for opening, _, rest in [text.partition(":")]]
+        rows = [row for row in advice[0].statements if row.kind == "text destroyed"]
+        rests = [text_destroyed(row).removeprefix(WATCH_OUT + BROKEN) for row in rows]
+        return [sentence(WATCH_OUT, (BROKEN, [link(row.evidence)]), rest, kind="warning") for row, rest in zip(rows, rests, strict=True)]
     rises = [(labels[row.cell], statement) for row in advice for statement in row.statements if statement.kind == "text destroyed"]
     items = [(f"{label} (+{rise.figures[0]:.1f} nats/token)", [link(rise.evidence)]) for label, rise in rises if rise.figures]
-    return [sentence("The adapter breaks the model on general text: ", *enumeration(items), ".")] if items else []
+    return [sentence(f"{WATCH_OUT}{BROKEN}: ", *enumeration(items), ".", kind="warning")] if items else []
 
 
-def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow]) -> list[SummarySentence]:
-    """How many of the checks on other tasks got which verdict, those that could not be tested among them."""
+def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow], destroyed: Collection[str]) -> list[SummarySentence]:
+    """How many of the checks on other tasks got which verdict, those that could not be tested among them.
+
+    Args:
+        destroyed: evidence of the destroyed texts, which have a sentence of their own.
+    """
     links: dict[str, list[str]] = {word: [] for word in OTHER_TASK_VERDICTS}
-    for claim in claims:
-        if claim.kind == "non-inferiority":
-            links[claim.verdict or INCONCLUSIVE].append(link(claim.evidence))
+    claimed = [claim for claim in claims if claim.kind == "non-inferiority" and link(claim.evidence) not in destroyed]
+    for claim in claimed:
+        links[claim.verdict or INCONCLUSIVE].append(link(claim.evidence))
     untestable = [(cell["cell"], row["suite"]) for cell in cells for row in cell["forgetting"] if not row["measurable"]]
     links[NOT_TESTABLE] = [f"#{row_id('suites', cell, suite)}" for cell, suite in untestable]
+    suites = {claim.subject for claim in claimed} | {suite for _, suite in untestable}
     parts: list[str | Linked] = []
     for word in OTHER_TASK_VERDICTS:
         if links[word]:
             parts += [", "] if parts else []
             parts += [(f"{len(links[word])} {word}", links[word])]
-    has_loss = any(row["suite"] == general_text.PARAGRAPHS for cell in cells for row in cell["forgetting"])
-    return [sentence(f"On other tasks{' and plain English' if has_loss else ''}: ", *parts, ".")] if parts else []
+    if untestable:
+        floors = {"guessing" if suite == general_text.PARAGRAPHS else "a constant answer" for _, suite in untestable}
+        parts += [f" (there the base does no better than {' or '.join(sorted(floors))}, so it has nothing to lose)"]
+    groups = ["other tasks"] * bool(suites - {general_text.PARAGRAPHS}) + ["plain English"] * (general_text.PARAGRAPHS in suites)
+    return [sentence(f"On {' and '.join(groups)}: ", *parts, ".")] if parts else []
 
 
 ONE_RUN = "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers."

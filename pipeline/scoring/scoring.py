@@ -278,7 +278,7 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
         test="exact McNemar" if resampled.is_mcnemar(stats.TUNED, stats.BASE) else "paired randomization",
         fixed=int((difference > stats.TIE).sum()),
         broken=int((difference < -stats.TIE).sum()),
-        smallest_effect=smallest_effect(scores.metric, resampled),
+        smallest_effect=resampled.smallest_effect(stats.TUNED, stats.BASE, scores.metric.zero_one),
     )
 
 
@@ -317,14 +317,6 @@ def lenient(arms: list[ParsedArm], primary: "Metric", inputs: ComparisonInputs) 
         return {}
     shares = by_arm([right_answers.share_that_contains(arm.predictions, inputs.examples) for arm in arms], inputs)
     return {"base": shares["base"], "tuned": float(np.mean(shares["tuned"])), **shares["others"]}
-
-
-def smallest_effect(metric: "Metric", resampled: stats.Resampled) -> float:
-    """From the standard error of the bootstrap; of 0/1 metrics, and where that is about zero, at least the best case of 0/1 scores."""
-    standard_error = resampled.standard_error(stats.TUNED, stats.BASE)
-    observed = stats.smallest_effect(standard_error, resampled.confidence)
-    floor = stats.planned_effect(resampled.arms.groups, 0.0, resampled.confidence)
-    return max(observed, floor) if metric.zero_one or standard_error <= stats.TIE else observed
 
 
 def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], inputs: ComparisonInputs) -> list[ExampleRow]:

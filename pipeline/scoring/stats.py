@@ -134,6 +134,14 @@ class Resampled:
         low, high = interval(observed, self.bootstrap_scores[:, arm], self.jackknife_scores[:, arm], self.confidence, self.method)
         return self.widened(observed, low, high, lowest=0.0)
 
+    def smallest_effect(self, one: int, other: int, is_zero_one: bool) -> float:
+        """Minimum detectable difference (80 % power) of two arms, from the standard error of the bootstrap; of 0/1 scores, and where that
+        error is about zero, at least that of the best case of 0/1 scores."""
+        standard_error = self.standard_error(one, other)
+        observed = smallest_effect(standard_error, self.confidence)
+        floor = planned_effect(self.arms.groups, 0.0, self.confidence)
+        return max(observed, floor) if is_zero_one or standard_error <= TIE else observed
+
     def standard_error(self, one: int, other: int) -> float:
         """Standard error of the difference: standard deviation over the bootstrap resamples."""
         return float((self.bootstrap_scores[:, one] - self.bootstrap_scores[:, other]).std())

@@ -36,6 +36,8 @@ NO_VERDICT: Final = "no verdict"
 EFFECT_VERDICTS: tuple[EffectVerdict, ...] = (IMPROVED, WORSE, INCONCLUSIVE)
 OTHER_TASK_VERDICTS: tuple[Verdict, ...] = (REGRESSED, NO_REGRESSION, INCONCLUSIVE, NOT_TESTABLE)
 """Of regressions on other tasks, what matters most first."""
+THIS_TASK_ONLY: Final = "this task only"
+"""Qualifies an improvement by an adapter that destroys general text."""
 Tone = Literal["good", "bad", "open"]
 
 
@@ -78,8 +80,17 @@ def by_interval(low: float, high: float, words: Words = EFFECT) -> Verdict:
     return words.good if low > 0 else words.bad if high < 0 else INCONCLUSIVE
 
 
-def tone(verdict: Verdict | Literal[""]) -> Tone:
-    """Whether a verdict speaks for the fine-tuned model, against it, or neither."""
+def tone(verdict: Verdict | Literal[""], is_limited: bool = False) -> Tone:
+    """Whether a verdict speaks for the fine-tuned model, against it, or neither.
+
+    Args:
+        is_limited: whether it holds for one task only, as the adapter destroys general text.
+    """
     if verdict in {words.good for words in TONED_WORDS}:
-        return "good"
+        return "open" if is_limited else "good"
     return "bad" if verdict in {words.bad for words in TONED_WORDS} else "open"
+
+
+def qualified(verdict: Verdict, is_limited: bool) -> str:
+    """A verdict in words; is_limited as for `tone`."""
+    return f"{verdict}, {THIS_TASK_ONLY}" if is_limited else verdict

@@ -58,6 +58,8 @@ class DecompositionFigures(Interval):
     """The best arm that needs no training."""
     candidates: list[str]
     """Arms that need no training, the base among them."""
+    smallest_effect: NotRequired[float | None]
+    """Minimum detectable training effect (80 % power); comparisons of before do not have it."""
     chain: list[tuple[str, float]]
     """Base, after format, after prompt, fine-tuned: the arm and its score."""
 
