@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import cli, machine
+from pipeline import machine
+from pipeline.commands import call as calls
 from pipeline.machine import Machine
 from pipeline.planning.job import Job
 from pipeline.resources import shipped
@@ -46,11 +47,11 @@ def compared(words: list[str], root: Path) -> dict[str, Any]:
     Raises:
         RuntimeError: the store lacks examples or adapters, or holds answers.
     """
-    call = cli.parse_call(words, root, Machine())
-    wrong = [job for job in call.jobs if (cli.find_artifact(call, job) is not None) != (job.stage in GIVEN)]
+    call = calls.parse_call(words, root, Machine())
+    wrong = [job for job in call.jobs if (calls.find_artifact(call, job) is not None) != (job.stage in GIVEN)]
     if wrong:
         raise RuntimeError(f"{root}: {wrong[0].stage} {wrong[0].label} should {'' if wrong[0].stage in GIVEN else 'not '}be there")
-    artifacts = cli.carry_out(call, {"report"})
+    artifacts = calls.carry_out(call, {"report"})
     spent: dict[str, float] = {}
     for job, artifact in artifacts.items():
         if job.stage not in GIVEN:
@@ -66,7 +67,7 @@ def compared(words: list[str], root: Path) -> dict[str, Any]:
 def in_fresh_store(words: list[str], artifacts: list[Artifact]) -> dict[str, Any]:
     """The same in a process of its own, on a store that holds these artifacts alone; with the seconds of the process."""
     with tempfile.TemporaryDirectory() as name:
-        store = cli.store_at(Path(name))
+        store = calls.store_at(Path(name))
         for artifact in {artifact.path: artifact for artifact in artifacts}.values():
             shutil.copytree(artifact.path, store.folder(artifact.stage) / artifact.path.name)
         command, start = [sys.executable, "-m", "benchmarks.arms", "--store", name, "--once", *words], time.perf_counter()
@@ -100,8 +101,8 @@ def ratios(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]
 
 def trained(changes: list[str], root: Path) -> list[Artifact]:
     """The prepared examples and the adapters, made where they are missing."""
-    call = cli.parse_call([str(RECIPE), *changes], root, Machine())
-    return [artifact for artifact in cli.carry_out(call, GIVEN).values() if artifact.stage in GIVEN]
+    call = calls.parse_call([str(RECIPE), *changes], root, Machine())
+    return [artifact for artifact in calls.carry_out(call, GIVEN).values() if artifact.stage in GIVEN]
 
 
 def measured(changes: list[str], root: Path, count: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline import cli, machine
+from pipeline import machine
+from pipeline.commands import call as calls
 from pipeline.config import recipe
 from pipeline.engine import training_state
 from pipeline.machine import Machine
@@ -154,7 +155,7 @@ def write_predictions(job: Job, inputs: dict[str, Artifact], out: Path) -> dict[
 
 def build_artifacts(root: Path, examples: int) -> tuple[dict[Job, Artifact], dict[str, float]]:
     """All artifacts behind the page, the report last; and seconds by stage of the jobs that really ran."""
-    site = Site(cli.store_at(root), Machine())
+    site = Site(calls.store_at(root), Machine())
     done: dict[Job, Artifact] = {}
     seconds: dict[str, float] = {}
     for job in plans.plan(build_recipe(root, examples)):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import machine
-from pipeline.cli import with_dependencies
 from pipeline.commands import job_estimates
+from pipeline.commands.call import with_dependencies
 from pipeline.commands.estimate import GPUS
 from pipeline.config import recipe
 from pipeline.models import base_model

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pipeline.cli import endpoint_settings, with_dependencies
+from pipeline.commands.call import endpoint_settings, with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.planning.plan import plan

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import arms
-from pipeline import cli
+from pipeline.commands import call as calls
 from pipeline.machine import Machine
 from tests import browser
 
@@ -64,7 +64,7 @@ def test_a_page_is_timed_and_verified(tmp_path):
 def test_the_arms_that_answer_are_told_from_general_tasks(tmp_path):
     counts = {}
     for name, words in arms.RUNS.items():
-        call = cli.parse_call([str(arms.RECIPE), words], tmp_path, Machine())
+        call = calls.parse_call([str(arms.RECIPE), words], tmp_path, Machine())
         jobs = arms.answering(call.jobs)
         assert len(jobs) < sum(job.stage == "generate" for job in call.jobs)
         counts[name] = sorted(job.label.removeprefix("quickstart-base--shop_").split("--")[1] for job in jobs)

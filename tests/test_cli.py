@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from pipeline import cli, progress, stages
-from pipeline.commands import views
+from pipeline.commands import call, views
 from pipeline.models import renderer
 from pipeline.store import records
 from pipeline.store.artifact import Store
@@ -271,7 +271,7 @@ def test_adapters_stand_with_whole_names_and_their_folder(finished, capsys):
 
 
 def test_a_stopped_run_says_that_it_goes_on(finished, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(call, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     monkeypatch.setattr(sys, "argv", ["loralift", "compare", str(finished[0])])
     with pytest.raises(SystemExit) as stopped:
         cli.main()

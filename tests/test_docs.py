@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli, docs
+from pipeline import docs
+from pipeline.commands import call as calls
 from pipeline.machine import Machine
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,7 @@ def test_every_command_on_a_recipe_can_be_planned(command, tmp_path, monkeypatch
     monkeypatch.chdir(ROOT)
     words = shlex.split(command)
     arguments = words[: next((index for index, word in enumerate(words) if word.startswith("--")), len(words))]
-    assert cli.parse_call(arguments, tmp_path, Machine(), ask_hub=False).jobs
+    assert calls.parse_call(arguments, tmp_path, Machine(), ask_hub=False).jobs
 
 
 @pytest.mark.parametrize("path", docs.PAGES, ids=lambda p: p.name)

@@ -67,7 +67,7 @@ def test_every_file_of_a_pattern_is_part_of_the_key(tmp_path):
     for name in ("train-0", "train-1", "test"):
         preparing.write_file(tmp_path / f"{name}.jsonl", preparing.rows(3))
     task = preparing.task(data={"train": f"{tmp_path}/train-?.jsonl", "heldout": f"{tmp_path}/test.jsonl"})
-    assert sorted(file_hashes.of_task(task, inline.find(task))) == [f"{tmp_path}/{name}.jsonl" for name in ("test", "train-0", "train-1")]
+    assert sorted(file_hashes.of_task(inline.find(task))) == [f"{tmp_path}/{name}.jsonl" for name in ("test", "train-0", "train-1")]
 
 
 def test_a_pattern_is_looked_for_beside_the_recipe(tmp_path, monkeypatch):

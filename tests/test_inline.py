@@ -211,12 +211,12 @@ def test_other_files_of_a_folder_are_no_part_of_the_data(tmp_path, monkeypatch):
     for split in ("train", "test"):
         preparing.write_file(tmp_path / "data" / f"{split}.jsonl", preparing.rows(2))
     task = preparing.task(data={"folder": "data", "train": "train", "heldout": "test"})
-    before = file_hashes.of_task(task, inline.find(task))
+    before = file_hashes.of_task(inline.find(task))
     assert [*before] == ["data/train.jsonl", "data/test.jsonl"]
     preparing.write_file(tmp_path / "data" / "prepare" / "tickets--train" / "examples.jsonl", "{}")
-    assert file_hashes.of_task(task, inline.find(task)) == before
+    assert file_hashes.of_task(inline.find(task)) == before
     preparing.write_file(tmp_path / "data" / "test.jsonl", preparing.rows(3))
-    assert file_hashes.of_task(task, inline.find(task)) != before
+    assert file_hashes.of_task(inline.find(task)) != before
 
 
 def test_the_files_of_a_saved_data_set_are_hashed(tmp_path):
@@ -225,6 +225,6 @@ def test_the_files_of_a_saved_data_set_are_hashed(tmp_path):
     rows = datasets.Dataset.from_list(preparing.rows(2))
     datasets.DatasetDict(train=rows, test=rows, other=rows).save_to_disk(tmp_path / "saved")
     task = preparing.task(data={"folder": str(tmp_path / "saved"), "train": "train", "heldout": "test"})
-    hashed = file_hashes.of_task(task, inline.find(task))
+    hashed = file_hashes.of_task(inline.find(task))
     assert {path.removeprefix(f"{tmp_path}/saved/").partition("/")[0] for path in hashed} == {"train", "test"}
     assert any(path.endswith(".arrow") for path in hashed)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import stages
-from pipeline.cli import with_dependencies
+from pipeline.commands.call import with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Machine, peak_memory, provenance, reset_peak_memory

@@ -24,7 +24,7 @@ def test_facts_name_a_placed_file_and_its_hash(monkeypatch, tmp_path, model, cap
     monkeypatch.setenv("LORALIFT_SOURCES", str(task_rows.FIXTURES))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     place = task_rows.FIXTURES / "jigsaw"
-    hashed = file_hashes.of_task("jigsaw", task.find("jigsaw"))
+    hashed = file_hashes.of_task(task.find("jigsaw"))
     facts = preparing.prepare_split("jigsaw", "heldout", tmp_path / "out", model, files=hashed, max_tokens=5000)
     assert (facts["source"]["file"], facts["source"]["sha256"]) == (str(place), hashed["jigsaw"])
     assert f"test: from {place}, not from the first source" in " ".join(capsys.readouterr().err.split())

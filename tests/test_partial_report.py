@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import cli
+from pipeline.commands import call as calls
 from pipeline.commands import gate, partial_report, recompute_page
 from pipeline.commands.partial_report import PartialReport
 from pipeline.errors import ArtifactError, RecipeError
@@ -140,7 +141,7 @@ def test_a_killed_run_leaves_a_page(
     arguments, machine = [str(recipe)], Machine("cpu", tokens=100)
     monkeypatch.setattr(partial_report, "SHARE", 1e9)
     with calls_of(finetune, "run", kill_at=2):
-        cli.make_report(cli.parse_call(arguments, tmp_path, machine))
+        calls.make_report(calls.parse_call(arguments, tmp_path, machine))
     (page,) = (tmp_path / "data" / "partial").glob("pets-*/report.html")
     assert recompute_page.verify(page).no_verdict == "not finished"
     assert json.loads(page.with_name("report.json").read_text("utf-8"))["preliminary"]["unfinished"] == ["pets2"]
@@ -152,7 +153,7 @@ def test_a_killed_run_leaves_a_page(
     cli.app(["report", *arguments, "--store", str(tmp_path), "--partial"], standalone_mode=False)
     assert "Not finished: Do pets say yes?" in capsys.readouterr().out
     assert page.exists()
-    cli.make_report(cli.parse_call(arguments, tmp_path, machine))
+    calls.make_report(calls.parse_call(arguments, tmp_path, machine))
     assert not page.exists()
     capsys.readouterr()
     cli.app(["report", *arguments, "--store", str(tmp_path), "--partial"], standalone_mode=False)

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline import cli
-from pipeline.cli import Call, endpoint_settings
+from pipeline.commands import call as calls
 from pipeline.commands import preflight, reachable
+from pipeline.commands.call import Call, endpoint_settings
 from pipeline.config import recipe as recipes
 from pipeline.data import manual_files, task
 from pipeline.errors import MachineError, RecipeError
@@ -40,7 +40,7 @@ def start(tmp_path, model, monkeypatch):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
         site = Site(Store(tmp_path / "data", tmp_path / "checkpoints"), Machine(device="cpu", endpoints=endpoint_settings(recipe)))
-        cli.carry_out(Call(recipe, plan(recipe), site), set(wanted))
+        calls.carry_out(Call(recipe, plan(recipe), site), set(wanted))
 
     return begin
 
@@ -215,7 +215,7 @@ def seen(tmp_path, model):
         (tmp_path / "r.yaml").write_text(json.dumps({"name": "r", "base": model["folder"], "tasks": ["shop_sentiment"], **keys}))
         recipe = recipes.load(tmp_path / "r.yaml")
         site = Site(Store(store / "data", store / "checkpoints"), Machine(device="cpu", endpoints=endpoint_settings(recipe)))
-        preflight.check(recipe, dict.fromkeys(cli.with_dependencies(plan(recipe), wanted)), site)
+        preflight.check(recipe, dict.fromkeys(calls.with_dependencies(plan(recipe), wanted)), site)
 
     return look
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import cli
+from pipeline.commands import call as calls
 from pipeline.commands import preflight, probes
 from pipeline.commands.probes import Probes
 from pipeline.config import recipe as recipes
@@ -28,7 +28,7 @@ def digests(root: Path, stage: str) -> list[str]:
 def refused(root: Path, recipe: Path, *changes: str) -> str:
     """The error of a run that is stopped when its data sets are there and nothing is trained."""
     with pytest.raises(MachineError) as stopped:
-        cli.make_report(cli.parse_call([str(recipe), *changes], root, MACHINE))
+        calls.make_report(calls.parse_call([str(recipe), *changes], root, MACHINE))
     assert len(digests(root, "prepare")) == 2
     assert not digests(root, "finetune")
     assert not digests(root, "generate")
@@ -75,19 +75,19 @@ def test_the_longest_examples_are_tried_once_and_change_no_adapter(
     recipe = project.make(tmp_path / "probed", model["folder"])
     changes = {"finetune.seeds": [0, 1], "finetune.dropout": 0.1}
     words = [str(recipe), *(f"{key}={value}" for key, value in changes.items())]
-    cli.carry_out(cli.parse_call(words, tmp_path / "probed", MACHINE), {"finetune"})
+    calls.carry_out(calls.parse_call(words, tmp_path / "probed", MACHINE), {"finetune"})
     assert len(tried) == 1
     project.carry_out(recipe, tmp_path / "plain", changes, {"finetune"})
     assert digests(tmp_path / "probed", "finetune") == digests(tmp_path / "plain", "finetune")
-    cli.carry_out(cli.parse_call(words, tmp_path / "probed", MACHINE), {"finetune"})
+    calls.carry_out(calls.parse_call(words, tmp_path / "probed", MACHINE), {"finetune"})
     assert len(tried) == 1
 
 
 def test_the_longest_rows_come_first(tmp_path: Path, model: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = []
     monkeypatch.setattr(finetune.Passes, "gradients", lambda self, rows, budget: lengths.append([len(row) for row in rows]))
-    call = cli.parse_call([str(project.make(tmp_path, model["folder"]))], tmp_path, MACHINE)
-    artifacts = cli.carry_out(call, {"prepare"})
+    call = calls.parse_call([str(project.make(tmp_path, model["folder"]))], tmp_path, MACHINE)
+    artifacts = calls.carry_out(call, {"prepare"})
     probe = Probes(call.jobs, call.site)
     probe.artifacts = artifacts
     probe.run(call.jobs)

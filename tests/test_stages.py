@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import cli, stages
+from pipeline import stages
+from pipeline.commands import call as calls
 from pipeline.commands import plan_table, views
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine, Work
@@ -61,7 +62,7 @@ def call(toy, finished_store, tmp_path):
     *jobs, report = plan(recipe)
     extra = job(toy.name, "pets", {"size": 1}, train=jobs[0])
     jobs += [extra, replace(report, inputs=(*report.inputs, ("cell0000.toy", extra)))]
-    return cli.Call(recipe, jobs, Site(Store(root / "data", root / "checkpoints"), Machine()))
+    return calls.Call(recipe, jobs, Site(Store(root / "data", root / "checkpoints"), Machine()))
 
 
 def test_the_table():
@@ -91,9 +92,9 @@ def test_a_stage_in_one_file_stands_in_the_table(toy):
 
 
 def test_a_report_is_refused_while_the_work_of_a_stage_is_missing(call):
-    assert [job.stage for job in cli.unfinished(call)] == ["toy"]
-    run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
-    assert cli.unfinished(call) == []
+    assert [job.stage for job in calls.unfinished(call)] == ["toy"]
+    run(calls.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
+    assert calls.unfinished(call) == []
 
 
 def test_a_report_makes_cheap_jobs_only(finished_store, tmp_path):
@@ -102,15 +103,15 @@ def test_a_report_makes_cheap_jobs_only(finished_store, tmp_path):
     for folder in root.glob("data/prepare/*"):
         shutil.rmtree(folder)
     recipe = recipes.load(finished_store[0])
-    call = cli.Call(recipe, plan(recipe), Site(Store(root / "data", root / "checkpoints"), Machine()))
-    assert cli.unfinished(call) == []
+    call = calls.Call(recipe, plan(recipe), Site(Store(root / "data", root / "checkpoints"), Machine()))
+    assert calls.unfinished(call) == []
     assert len(list(root.glob("data/prepare/*--*"))) == 2
     shutil.rmtree(next(root.glob("data/generate/*--base--*")))
-    assert [job.stage for job in cli.unfinished(call)] == ["generate"]
+    assert [job.stage for job in calls.unfinished(call)] == ["generate"]
 
 
 def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
-    artifacts = run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
+    artifacts = run(calls.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None)
     artifact = next(artifact for job, artifact in artifacts.items() if job.stage == "toy")
     monkeypatch.setattr(views, "plan", lambda *_: call.jobs)
     monkeypatch.setattr(recipes, "shipped_files", list)
@@ -127,7 +128,7 @@ def test_plan_says_that_a_stage_is_not_estimated(call, capsys):
 
 
 def test_a_report_carries_the_files_of_a_stage_and_lists_it(call):
-    artifact = list(run(cli.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None).values())[-1]
+    artifact = list(run(calls.with_dependencies(call.jobs, {"toy"}), call.site, lambda *_: None).values())[-1]
     blocks, index = embedded_records.embed(Work({}, {"cell0000.toy": artifact.path}, artifact.path, artifact.path))
     assert f"file-{index['carried']['cell0000.toy']['files']['toy.json'][:16]}" in blocks
     cell = Cell(name="cell0000", inputs={"toy": artifact}, task="pets", base="base", point={}, rank=1, paper={}, seeds=[0], absent=[])

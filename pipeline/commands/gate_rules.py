@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pipeline.commands.gate_figures import DROPS, FORGETTING, NAMES
 from pipeline.commands.power import has_baseline
 from pipeline.config import recipe
-from pipeline.config.schema import Section
+from pipeline.config.schema import Section, task_name
 from pipeline.config.spellings import understood
 from pipeline.config.validation_errors import describe_errors
 from pipeline.data import inline, task
@@ -71,7 +71,7 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{path}: {line}" for line in describe_errors(error.errors(), raw, keys_at))) from None
-    tasks = [entry if isinstance(entry, str) else entry.name for entry in asked_recipe.tasks]
+    tasks = list(map(task_name, asked_recipe.tasks))
     check_required(gate, tasks, path)
     for number, rule in enumerate(gate.rules):
         location = f"{path}: rules[{number}]"

@@ -105,7 +105,8 @@ def suites(comparison: Job) -> list[InputName]:
 def is_randomized(comparison: Job) -> bool:
     """Whether its claims over arms are surely tested by randomization; grouped examples, not known yet, may make it so as well."""
     seeds = sum(name.seed is not None for name in names_of(comparison))
-    return seeds > 1 or not metrics.load(inline.from_spec(comparison.params["task"]).metrics[0]).zero_one
+    task = inline.from_spec(comparison.params["task"])
+    return seeds > 1 or not metrics.load(task.metrics[0], **task.metric_options).zero_one
 
 
 def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:

@@ -17,6 +17,7 @@ from pipeline.commands import estimate, job_estimates, power
 from pipeline.commands.estimate import BF16, weight_memory
 from pipeline.commands.reachable import Hub, base_obstacle, data_obstacles
 from pipeline.config.recipe import Recipe
+from pipeline.config.schema import is_own_task
 from pipeline.data import inline
 from pipeline.errors import MachineError, RecipeError, UserError, suggest
 from pipeline.machine import EndpointSettings, Machine, free_memory
@@ -79,7 +80,7 @@ def check(recipe: Recipe, jobs: Mapping[Job, Artifact | None], site: Site) -> No
 
 def without_tasks(recipe: Recipe, refused: set[str]) -> str:
     """The remedy that leaves tasks out of a recipe; empty where nothing would be left, or one is inline or is not under `tasks`."""
-    names = [task for task in recipe.tasks if isinstance(task, str)]
+    names = [task for task in recipe.tasks if isinstance(task, str) and not is_own_task(task)]
     remaining = [name for name in names if name not in refused]
     can_be_left_out = refused and remaining and refused <= set(names) and len(names) == len(recipe.tasks)
     return f"Or leave these tasks out: 'tasks=[{', '.join(remaining)}]'" if can_be_left_out else ""
@@ -145,7 +146,9 @@ def unsafe_tasks(jobs: Iterable[Job], machine: Machine) -> dict[str, list[str]]:
     reason = "" if machine.unsafe_code or not compared else sandbox.available()
     specs = [spec for params in compared for spec in (params["task"], *params["general"].values())] if reason else []
     tasks = {canonical(spec): inline.from_spec(spec) for spec in specs}.values()
-    runs = {task.name: next((metric for metric in task.metrics if metrics.load(metric).runs_code), "") for task in tasks}
+    runs = {
+        task.name: next((metric for metric in task.metrics if metrics.load(metric, **task.metric_options).runs_code), "") for task in tasks
+    }
     return {
         name: [f"{name}: {metric} runs generated code, and this machine has no sandbox ({reason}). {sandbox.ADVICE}"]
         for name, metric in runs.items()

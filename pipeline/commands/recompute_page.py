@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.commands import difference, page_file
+from pipeline.commands import difference, page_code, page_file
 from pipeline.commands.page_file import DRAWING_LIBRARIES, EMBEDDED_FILE, INDEX, Page, read, safe_name, unpack
 from pipeline.config.schema import MAX_RESAMPLES
 from pipeline.errors import ArtifactError, ComparisonError, UserError
@@ -63,27 +63,37 @@ class Verification:
         return f"{summary}: the page matches them{state}{unchecked}{drawings if self.drawings else ''}"
 
 
-def verify(path: Path, store: Store | None = None, machine: Machine | None = None) -> Verification:
+def verify(path: Path, store: Store | None = None, machine: Machine | None = None, trusts_code: bool = False) -> Verification:
     """Recompute a page: unpack its files, check every hash, score every comparison, make the report, compare.
 
     Timings and training curves cannot be recomputed; they are checked by the hash of the artifact that holds them.
 
     Args:
         store: to look for files that the page names by hash only.
+        trusts_code: run the tasks and metrics of the page's author, if it brings any.
 
     Raises:
+        UntrustedCodeError: it brings some, and they are not trusted.
         ProofError: the first location that differs, with both values.
         OtherVersionError: so does it, but another version of loralift made the page.
         ArtifactError: the file is not a report page or is cut off, or lacks a file that the store lacks too.
     """
     page = read(path)
     try:
-        return recompute(page, store, machine or Machine())
+        return recompute(page, store, machine or Machine(), trusts_code)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, *NAME_FAULTS) as error:
         raise page.altered_error(f"its records cannot be read ({type(error).__name__}: {error})") from error
 
 
-def recompute(page: Page, store: Store | None, machine: Machine) -> Verification:
+def code_of(path: Path) -> str:
+    """The code of its author's that a page brings, to be read; nothing is run. Raises ProofError if its hashes do not agree."""
+    page = read(path)
+    with tempfile.TemporaryDirectory(prefix="loralift-verify-") as name:
+        artifacts = rebuild_inputs(page, Path(name), None, Verification())
+        return page_code.listing(page_code.bundles(artifacts.values()))
+
+
+def recompute(page: Page, store: Store | None, machine: Machine, trusts_code: bool) -> Verification:
     verification = Verification()
     with (
         tempfile.TemporaryDirectory(prefix="loralift-verify-") as name,
@@ -91,6 +101,7 @@ def recompute(page: Page, store: Store | None, machine: Machine) -> Verification
     ):
         root = Path(name)
         artifacts = rebuild_inputs(page, root, store, verification)
+        page_code.require_trust(str(page.path), page_code.bundles(artifacts.values()), trusts_code)
         for artifact in {comparison.path: comparison for comparison in artifacts.values() if comparison.stage == "compare"}.values():
             rescore(page, artifact, artifacts, root / "scored" / artifact.path.name, machine)
             verification.comparisons += 1

@@ -214,11 +214,18 @@ def verify_all(out: Console, store: Store) -> None:
     out.print(f"{len(folders)} artifacts, every byte as it was made{unhashed}", soft_wrap=True)
 
 
-def verify_page(out: Console, page: Path, store: Store, machine: Machine) -> None:
+def verify_page(out: Console, page: Path, store: Store, machine: Machine, trusts_code: bool = False) -> None:
     """Recompute a page; raises ProofError at the first value that differs."""
     from pipeline.commands import recompute_page
 
-    out.print(recompute_page.verify(page, store, machine).line(), soft_wrap=True)
+    out.print(recompute_page.verify(page, store, machine, trusts_code).line(), soft_wrap=True)
+
+
+def show_page_code(out: Console, page: Path) -> None:
+    """Print the code of its author's that a page brings."""
+    from pipeline.commands import recompute_page
+
+    out.print(recompute_page.code_of(page), soft_wrap=True)
 
 
 def check_all(out: Console) -> None:

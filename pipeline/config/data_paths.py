@@ -4,16 +4,19 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import HELDOUT_NAMES
+from pipeline.config.schema import HELDOUT_NAMES, is_own_task
 from pipeline.errors import RecipeError
 
 
 def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The keys of a recipe, with the data files of its tasks where they are: as written, else in `folder`, the recipe's own.
 
+    Code is never looked for in the current folder: what a recipe runs lies beside it, or has a whole path.
+
     Raises:
         RecipeError: both places hold such data, and their bytes differ.
     """
+    raw = with_code_paths(raw, folder)
     entries = raw.get("tasks")
     for entry in entries if isinstance(entries, list) else []:
         data = entry.get("data") if isinstance(entry, dict) else None
@@ -25,6 +28,34 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
             if isinstance(path := data.get(key), str) and path:
                 data[key] = location(path, folder, splits)
     return raw
+
+
+def with_code_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys of a recipe, also those of a sweep over tasks, with the paths of Python files of the user from the current folder."""
+
+    def from_here(path: str) -> str:
+        return str(folder / Path(path).expanduser())
+
+    def entry_from_here(entry: Any) -> Any:
+        if is_own_task(entry):
+            return from_here(entry)
+        if not isinstance(entry, dict) or not isinstance(entry.get("metrics"), list):
+            return entry
+        return {**entry, "metrics": [from_here(name) if is_code_path(name) else name for name in entry["metrics"]]}
+
+    def entries_from_here(entries: Any) -> Any:
+        return [entry_from_here(entry) for entry in entries] if isinstance(entries, list) else entries
+
+    changed = {"tasks": entries_from_here(raw["tasks"])} if "tasks" in raw else {}
+    sweep = raw.get("sweep")
+    if isinstance(sweep, dict) and isinstance(sweep.get("tasks"), list):
+        changed["sweep"] = {**sweep, "tasks": [entries_from_here(entries) for entries in sweep["tasks"]]}
+    return {**raw, **changed}
+
+
+def is_code_path(name: object) -> bool:
+    """Whether the name of a metric is the path of a user's own."""
+    return isinstance(name, str) and ("/" in name or "\\" in name or name.endswith(".py") or name.startswith("~"))
 
 
 def is_pattern(path: Path) -> bool:
@@ -50,12 +81,7 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     recipe = params["recipe"]
     swept = recipe["sweep"].get("base", [])
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
-    tasks = [
-        {**task, "data": {key: Path(value).name if is_whole_path(value) else value for key, value in task["data"].items()}}
-        if isinstance(task, dict) and isinstance(task.get("data"), dict)
-        else task
-        for task in recipe["tasks"]
-    ]
+    tasks = [without_folder(task) for task in recipe["tasks"]]
     sweep = recipe["sweep"] | ({"base": [names[base] for base in swept]} if swept else {})
     cells = [
         {
@@ -66,6 +92,19 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         for cell in params["cells"]
     ]
     return {**params, "recipe": {**recipe, "base": names[recipe["base"]], "tasks": tasks, "sweep": sweep}, "cells": cells}
+
+
+def without_folder(task: Any) -> Any:
+    """An entry under `tasks`, of files with a whole path only the name."""
+
+    def short(value: Any) -> Any:
+        return Path(value).name if is_whole_path(value) else value
+
+    if not isinstance(task, dict):
+        return short(task)
+    data = {"data": {key: short(value) for key, value in task["data"].items()}} if isinstance(task.get("data"), dict) else {}
+    own = {"metrics": list(map(short, task["metrics"]))} if any(map(is_whole_path, task.get("metrics", ()))) else {}
+    return {**task, **data, **own}
 
 
 def short_names(bases: list[str]) -> dict[str, str]:

@@ -27,10 +27,12 @@ from pipeline.config.schema import (
     InlineTask,
     Name,
     NonEmpty,
+    OwnTask,
     Prepare,
     Price,
     Reference,
     Section,
+    task_name,
 )
 from pipeline.config.spellings import understood, understood_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
@@ -61,7 +63,9 @@ class Recipe(Section):
     """Run Python code that comes with the base. The report warns of it."""
     needs_cuda: bool = False
     """Refuse to start on a machine without a CUDA device."""
-    tasks: Annotated[tuple[Name | InlineTask, ...], NonEmpty]
+    tasks: Annotated[tuple[Name | OwnTask | InlineTask, ...], NonEmpty]
+    """Names of shipped tasks, tasks written inline, and Python files of yours that define TASK, as `./mine.py` from the recipe's folder:
+    their code is run."""
     prepare: Prepare = Prepare()
     finetune: Finetune = Finetune()
     generate: Generate = Generate()
@@ -75,8 +79,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_consistency(self) -> "Recipe":
-        task_names = [task if isinstance(task, str) else task.name for task in self.tasks]
-        lists = {"tasks": task_names, "references": [reference.name for reference in self.references]}
+        lists = {"tasks": list(map(task_name, self.tasks)), "references": [reference.name for reference in self.references]}
         lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
         for key, names in lists.items():
             check_names(key, names)

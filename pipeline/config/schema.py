@@ -29,6 +29,8 @@ def portable(name: str) -> str:
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64), AfterValidator(portable)]
 """It becomes a part of the names of folders, of which one may hold three."""
+OwnTask = Annotated[str, Field(pattern=r"\.py$")]
+"""The path of a Python file that defines TASK, as the shipped ones in pipeline/tasks do; from the recipe's folder."""
 NonEmpty = Field(strict=False, min_length=1)
 HELDOUT_NAMES = ("heldout", "test", "validation", "eval")
 """What a recipe may call the data that base and tuned are compared on; keys of artifacts know the first alone."""
@@ -91,7 +93,8 @@ class InlineTask(Section):
     """Further right answers: `{column}` stands for one entry after another of a list, as in `{answers[text]}`. A model is trained on
     the target, and an answer is scored against the right one that it is closest to."""
     metrics: Annotated[tuple[str, ...], NonEmpty] = ("exact_match",)
-    """Names of metrics; the task is judged by the first."""
+    """Names of metrics; the task is judged by the first. The path of a folder or file from the recipe's folder, as `./metrics/mine`, is
+    an `evaluate` module of yours: its code is run."""
     choices: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """The closed set of answers, if there is one."""
     cut: str = ""
@@ -115,6 +118,18 @@ class InlineTask(Section):
     max_new_tokens: PositiveInt = 64
     stop: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
     """Strings that end an answer, in addition to the end token."""
+
+
+def task_name(entry: str | InlineTask) -> str:
+    """The name of a task under `tasks`; one that is a Python file is called as its file."""
+    if not isinstance(entry, str):
+        return entry.name
+    return Path(entry).stem if is_own_task(entry) else entry
+
+
+def is_own_task(entry: object) -> bool:
+    """Whether an entry under `tasks` is the path of a Python file, and no name of a shipped task."""
+    return isinstance(entry, str) and entry.endswith(".py")
 
 
 class Prepare(Section):

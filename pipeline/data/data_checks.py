@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from pipeline import metrics
 from pipeline.config.schema import InlineTask
-from pipeline.data import inline
+from pipeline.data import inline, inline_fields
 from pipeline.data.files import shorten
 from pipeline.data.make_examples import RENDERED_WITH
 from pipeline.data.task import Task
@@ -94,7 +94,7 @@ class PreparedSplit:
         return cls(
             is_train=params["split"] == "train",
             task=task,
-            definition=None if isinstance(params["task"], str) else InlineTask.model_validate(params["task"]),
+            definition=inline.entry_of(params["task"]),
             rows=rows,
             targets=targets,
             heldout=heldout,
@@ -150,7 +150,7 @@ def row_over_window(split: PreparedSplit) -> DataWarning | None:
 
 def target_column_in_prompt(split: PreparedSplit) -> DataWarning | None:
     """A column from which the target is made, in the prompt."""
-    shared = inline.shared_fields(split.definition) if split.definition else []
+    shared = inline_fields.shared_fields(split.definition) if split.definition else []
     names = ", ".join(f"{{{name}}}" for name in shared)
     problem = f"prompts show {names}, from which the target is made: the prompt may contain the answer"
     return split.warning("target's column in prompt", split.rows if shared else [], problem, f"Take {names} out of the prompt.")
@@ -158,7 +158,7 @@ def target_column_in_prompt(split: PreparedSplit) -> DataWarning | None:
 
 def label_without_rows(split: PreparedSplit) -> DataWarning | None:
     """Labels of a closed set that no usable row of the source has."""
-    labels = inline.label_names(split.definition) if split.definition else split.task.choices
+    labels = inline_fields.label_names(split.definition) if split.definition else split.task.choices
     missing = [label for label in labels if label not in split.targets]
     if not missing or set(split.targets) - set(labels):  # the targets are not labels, but contain them
         return None
@@ -173,7 +173,7 @@ def label_without_rows(split: PreparedSplit) -> DataWarning | None:
 
 def target_never_trained(split: PreparedSplit) -> DataWarning | None:
     """Held-out targets that no training row has, where a task without choices has targets that look like labels."""
-    is_closed = bool(split.task.choices or (split.definition and inline.label_names(split.definition)))
+    is_closed = bool(split.task.choices or (split.definition and inline_fields.label_names(split.definition)))
     if is_closed or not split.heldout or len(split.targets) * LABEL_ROWS > split.targets.total():
         return None
     unseen = [example for example in split.heldout if not any(answer in split.targets for answer in example.right_answers)]

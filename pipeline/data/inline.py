@@ -2,34 +2,25 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from pipeline import metrics
-from pipeline.config.schema import Data, InlineTask
-from pipeline.data import row_formats, source, task
-from pipeline.data.files import is_known
+from pipeline.config.schema import Data, InlineTask, is_own_task
+from pipeline.data import inline_checks, own_task, row_formats, source, task
+from pipeline.data.inline_fields import has_templates, label_names, may_be_empty, used_columns
 from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
-from pipeline.data.templates import Field, Template, TemplateError
+from pipeline.data.templates import Field, Template
 from pipeline.errors import DataError, RecipeError, suggest
+from pipeline.metrics import user_metric
 from pipeline.scoring import parsers
 from pipeline.store.records import ACCEPTED, Example
 
 PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
 LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss")
 """Keys that artifacts were made without; they enter a key only where they differ from their default."""
-
-FAMILIAR_METRICS = {
-    "f1": "Take macro_f1 for classes, token_f1 for short texts, or set_f1 for lists.",
-    "rouge": "Take rougeL, rouge1 or rouge2.",
-    "em": "Take exact_match.",
-    "acc": "Take accuracy.",
-    "acc_norm": "Take accuracy; choices are ranked in the arm base_constrained.",
-    "mae": "Take mae_similarity.",
-    "pass@1": "Take a shipped task of programs, as mbpp; an inline task cannot run tests.",
-}
-"""What to take for a metric that other programs call so."""
 
 
 def find(entry: str | InlineTask) -> Task:
@@ -39,36 +30,49 @@ def find(entry: str | InlineTask) -> Task:
         RecipeError: there is no such task, or the entry contradicts itself; lists every mistake.
         DataError: a data file of the entry is missing.
     """
-    if isinstance(entry, str):
+    if isinstance(entry, str) and not is_own_task(entry):
         return task.find(entry)
-    if mistakes := [*template_problems(entry), *name_problems(entry), *data_problems(entry.data)]:
+    if isinstance(entry, InlineTask) and (mistakes := inline_checks.problems(entry)):
         raise RecipeError("\n".join(f"task '{entry.name}': {line}" for line in mistakes))
-    built = build_task(entry)
-    if entry.data.hub is None:
-        for part in (*built.train, *built.heldout):
-            try:
-                source.local_files(part)
-            except DataError as error:
-                raise DataError(f"task '{entry.name}': {error.problem}", error.remedy) from None
+    built = from_spec(spec(entry))
+    for part in source.local_parts((*built.train, *built.heldout)):
+        try:
+            source.local_files(part)
+        except DataError as error:
+            raise DataError(f"task '{built.name}': {error.problem}", error.remedy) from None
     return built
 
 
 def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
     if isinstance(entry, str):
-        return entry
+        return own_task.spec(entry) if is_own_task(entry) else entry
     defaults = {name: InlineTask.model_fields[name].default for name in LATER_KEYS}
-    return {name: value for name, value in entry.model_dump(mode="json").items() if name not in defaults or value != defaults[name]}
+    names, code = user_metric.split(entry.metrics, metrics.names())
+    values = {name: value for name, value in entry.model_dump(mode="json").items() if name not in defaults or value != defaults[name]}
+    return {**values, "metrics": list(names), "code": code} if code else values
 
 
 def from_spec(spec: str | dict[str, Any]) -> Task:
     """The task of a spec(), without a check of its data."""
-    return task.find(spec) if isinstance(spec, str) else build_task(InlineTask.model_validate(spec))
+    if isinstance(spec, str):
+        return task.find(spec)
+    entry = entry_of(spec)
+    if entry is None:
+        return own_task.build(spec)
+    return replace(build_task(entry), code=spec["code"]) if "code" in spec else build_task(entry)
+
+
+def entry_of(spec: object) -> InlineTask | None:
+    """The inline task of a spec(); None where it is of a shipped task or of a Python file."""
+    if not isinstance(spec, dict) or own_task.OWN_TASK in spec:
+        return None
+    return InlineTask.model_validate({name: value for name, value in spec.items() if name != "code"})
 
 
 def columns(spec: str | dict[str, Any]) -> dict[str, str]:
     """Columns that an inline task uses, each with the first template that does; empty where all may be: of a shipped task or a format."""
-    entry = None if isinstance(spec, str) else InlineTask.model_validate(spec)
+    entry = entry_of(spec)
     return used_columns(entry) if entry and has_templates(entry) else {}
 
 
@@ -78,10 +82,11 @@ def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], locati
     Raises:
         DataError: lists every missing column, with the nearest that exists.
     """
-    if not isinstance(spec, str) and not has_templates(entry := InlineTask.model_validate(spec)):
+    entry = entry_of(spec)
+    if entry and not has_templates(entry):
         check_format(entry, available, location)
         return
-    optional = set() if isinstance(spec, str) else {Field.parse(name).column for name in spec.get("defaults", {})}
+    optional = {Field.parse(name).column for name in entry.defaults} if entry else set()
     faults = [(template, column) for column, template in columns(spec).items() if column not in available and column not in optional]
     for template, column in faults:
         name, *form = re.split("[:!]", column, maxsplit=1)
@@ -113,11 +118,6 @@ def renamed(row: Row, entry: InlineTask) -> Row:
     """The row with the columns of a format under the format's own names."""
     names = {column: name for name, column in entry.columns.items()}
     return {names.get(column, column): value for column, value in row.items() if column in names or column not in entry.columns}
-
-
-def has_templates(entry: InlineTask) -> bool:
-    """Whether templates make prompt and target; else the columns of the rows say what is what."""
-    return bool(entry.prompt or entry.target)
 
 
 def source_of(data: Data, split: str) -> Source:
@@ -156,14 +156,6 @@ def parser_of(entry: InlineTask) -> Callable[[str, Example], str | None]:
     """The parser that the entry names; where no answer is a right one, it reads a blank text as that."""
     parse = PARSERS.get(entry.answer) or parsers.number_in(entry.decimal_mark)
     return parsers.or_empty(parse) if may_be_empty(entry) else parse
-
-
-def may_be_empty(entry: InlineTask) -> bool:
-    """Whether the recipe says that a target may be empty: it consists of fields of which each has an empty default."""
-    fields = fields_of(entry.target)
-    rest = Template(entry.target, {}).parts if fields else []
-    is_bare = not any(isinstance(part, str) and part.strip() for part in rest)
-    return bool(fields) and is_bare and not any(entry.defaults.get(field.name, "-").strip() for field in fields)
 
 
 def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
@@ -228,151 +220,6 @@ def group_of(group: Template, row: Row) -> str:
         return ""
 
 
-def template_problems(entry: InlineTask) -> list[str]:
-    problems = template_free_problems(entry)
-    pair = {"prompt": entry.prompt, "target": entry.target}
-    if len(missing := [name for name, text in pair.items() if not text]) == 1:
-        problems.append(f"{missing[0]} is missing. Write prompt and target, or neither where the columns of the rows say what is what.")
-    names = (*(name for name, text in pair.items() if text), "group")
-    for name in names:
-        text = getattr(entry, name)
-        try:
-            fields = Template(text, {}).fields
-        except TemplateError as error:
-            problems.append(f"{name}: {error}.")
-            continue
-        if not fields and (text or name != "group"):
-            problems.append(f"{name} names no {{column}}, so it would be the same for every row (it is {text!r}).")
-    return [*problems, *accepted_problems(entry), *empty_problems(entry)]
-
-
-def template_free_problems(entry: InlineTask) -> list[str]:
-    """Keys that contradict templates, or their absence."""
-    if has_templates(entry):
-        keys = [name for name in ("format", "columns") if getattr(entry, name)] + (["loss"] if entry.loss != "last" else [])
-        return [f"{name} belongs to rows that are read without templates. Leave out {name}, or prompt and target." for name in keys]
-    keys = [name for name in ("labels", "defaults", "cut") if getattr(entry, name)]
-    problems = [f"{name} belongs to templates. Write prompt and target, as prompt: '{{column}}', or leave {name} out." for name in keys]
-    names = row_formats.known_columns()
-    unknown = [name for name in entry.columns if name not in names]
-    return [*problems, *(f"columns.{name}: no format has such a column. {suggest(name, names)}" for name in unknown)]
-
-
-def accepted_problems(entry: InlineTask) -> list[str]:
-    """Problems with several right answers to a row."""
-    if not entry.accepted:
-        return []
-    try:
-        count = len(Template(entry.accepted, {}).fields)
-    except TemplateError as error:
-        return [f"accepted: {error}."]
-    problems = [
-        f"metrics: {name} knows one right answer to a row, and accepted names more. Take another metric, or leave accepted out."
-        for name in entry.metrics
-        if name in metrics.ONE_RIGHT_ANSWER
-    ]
-    if count != 1:
-        problems.append(f"accepted must name one {{column}}, which holds a list of right answers (it is {entry.accepted!r}).")
-    return problems
-
-
-def empty_problems(entry: InlineTask) -> list[str]:
-    """Problems with targets that may be empty."""
-    if not may_be_empty(entry):
-        return []
-    cause = f"the defaults of {entry.target} make empty targets"
-    able = ", ".join(metrics.TAKES_EMPTY)
-    unable = [name for name in entry.metrics if name in metrics.inline_names() and name not in metrics.TAKES_EMPTY]
-    problems = [f"metrics: {name} cannot score an empty target as right, and {cause}. Take {able}." for name in unable]
-    if entry.choices or entry.answer in ("choice", "json"):
-        kind = f"answer: {entry.answer}" if entry.answer in ("choice", "json") else "choices"
-        default = "{}" if entry.answer == "json" else "none"
-        problems.append(f"defaults: {cause}, and {kind} allows none. Give a default that is an answer, such as {default!r}.")
-    return problems
-
-
-def name_problems(entry: InlineTask) -> list[str]:
-    """Problems with the names of metrics, labels and choices."""
-    problems = [line for name in entry.metrics if (line := metric_problem(name, entry.answer))]
-    used = used_columns(entry)
-    problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
-    whole = {
-        field.column for text in (entry.prompt, entry.target, entry.accepted, entry.group) for field in fields_of(text) if not field.keys
-    }
-    problems += [
-        f"labels.{name}: it names the numbers of a whole column, and the templates use only parts of {{{name}}}. Leave it out."
-        for name in entry.labels
-        if name in used and name not in whole
-    ]
-    fields = {field.name for text in (entry.prompt, entry.target, entry.group) for field in fields_of(text)}
-    problems += [f"defaults: no template uses {{{n}}}. {suggest(n, fields)}" for n in entry.defaults if fields and n not in fields]
-    prompt_columns = [field.column for field in fields_of(entry.prompt)]
-    if entry.cut and (times := prompt_columns.count(entry.cut)) != 1:
-        problems.append(f"cut: the prompt must use {{{entry.cut}}} once (it does {times} times). {suggest(entry.cut, prompt_columns)}")
-    if entry.answer == "choice" and not entry.choices:
-        problems.append("answer: choice needs the choices. Add them, as choices: [negative, positive].")
-    if any(not name.strip() for name in entry.choices) or len(set(entry.choices)) < len(entry.choices):
-        problems.append(f"choices must differ, and none may be empty (they are {', '.join(map(repr, entry.choices))}).")
-    return problems
-
-
-def metric_problem(name: str, answer: str) -> str:
-    """Why a task written in a recipe cannot have a metric; empty if it can."""
-    allowed = metrics.inline_names()
-    if name in metrics.NEEDS_FIELDS:
-        return f"metrics: {name} needs {metrics.NEEDS_FIELDS[name]}, which only a shipped task has. See docs/recipes.md for the others."
-    if name not in allowed:
-        return f"metrics: there is no metric '{name}'. {FAMILIAR_METRICS.get(name.lower()) or suggest(name, allowed)}"
-    if name in metrics.READS_JSON and answer != "json":
-        return f"metrics: {name} compares JSON objects, and answer is {answer}. Write answer: json, or take another metric."
-    return ""
-
-
-def shared_fields(entry: InlineTask) -> list[str]:
-    """Fields of the target that the prompt shows, in whole or in part, as the prompt names them."""
-    answers = [*fields_of(entry.target), *fields_of(entry.accepted)]
-    pairs = [(one, other) for one in fields_of(entry.prompt) for other in answers if one.column == other.column]
-    nested = [one.name for one, other in pairs if all(key == same for key, same in zip(one.keys, other.keys, strict=False))]
-    return list(dict.fromkeys(nested))
-
-
-def label_names(entry: InlineTask) -> tuple[str, ...]:
-    """The closed set of targets: the choices, or the labels of the column that is the target; empty if there is none."""
-    fields = fields_of(entry.target)
-    is_column = len(fields) == 1 and entry.target.strip() == f"{{{fields[0].column}}}"
-    return entry.choices or (entry.labels.get(fields[0].column, ()) if is_column else ())
-
-
 def closed_set(spec: str | dict[str, Any]) -> tuple[str, ...]:
-    """The label_names of an inline task; empty for a shipped one."""
-    return () if isinstance(spec, str) else label_names(InlineTask.model_validate(spec))
-
-
-def used_columns(entry: InlineTask) -> dict[str, str]:
-    """The columns that the templates use, each with the first template that does."""
-    columns: dict[str, str] = {}
-    for name in ("prompt", "target", "accepted", "group"):
-        text = getattr(entry, name)
-        columns |= {field.column: name for field in fields_of(text) if field.column not in columns}
-    return columns
-
-
-def fields_of(text: str) -> list[Field]:
-    """The fields of a template; none of one that is malformed."""
-    try:
-        return Template(text, {}).fields
-    except TemplateError:
-        return []
-
-
-def data_problems(data: Data) -> list[str]:
-    problems = []
-    if data.hub and data.folder:
-        problems.append("data names both a hub data set and a folder. Keep one of them.")
-    if not data.hub and (data.config or data.revision):
-        problems.append("data: config and revision belong to a hub data set. Leave them out, or add hub: owner/name.")
-    if data.hub and is_known(data.hub):
-        problems.append(f"data.hub is {data.hub!r}, which looks like a file. Name files in data.train and data.test, without hub.")
-    if data.train == data.heldout:
-        problems.append(f"data.train and data.test are both {data.train!r}. The test set must not be the training data.")
-    return problems
+    """The label_names of an inline task; empty for another one."""
+    return label_names(entry) if (entry := entry_of(spec)) else ()

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import TypedDict
 
 from pipeline.config.schema import InlineTask
-from pipeline.data import inline, row_formats
+from pipeline.data import inline, inline_fields, row_formats
 from pipeline.data.files import BadRow
 from pipeline.data.rows_used import SPLIT_NAMES
 from pipeline.data.task import Row
@@ -37,9 +37,8 @@ class RowNotes:
         self.formats: Counter[str] = Counter()
         self.with_later_turns = self.with_unread = 0
         self.unread: Counter[str] = Counter()
-        self.entry: InlineTask | None = None
-        if isinstance(spec, dict):
-            self.entry = entry = InlineTask.model_validate(spec)
+        self.entry = entry = inline.entry_of(spec)
+        if entry:
             self.fields = [field for text in (entry.prompt, entry.target) for field in Template(text, {}).fields]
             self.group = Template(entry.group, {}).fields
             self.optional = [Field.parse(name) for name in entry.defaults]
@@ -48,7 +47,7 @@ class RowNotes:
         if isinstance(row, BadRow) or self.entry is None:
             return
         self.rows += 1
-        if not inline.has_templates(self.entry):
+        if not inline_fields.has_templates(self.entry):
             self.count_format(inline.renamed(row, self.entry), self.entry)
         self.without_group += any(field.value(row) is None for field in self.group)
         self.defaults.update(field.name for field in self.optional if is_blank(field.value(row)))
@@ -59,7 +58,7 @@ class RowNotes:
     def count_format(self, row: Row, entry: InlineTask) -> None:
         name = row_formats.format_of(row, entry.format)
         self.formats[name] += 1
-        unread = [item for item in row_formats.unread(row, name) if item not in inline.used_columns(entry)]
+        unread = [item for item in row_formats.unread(row, name) if item not in inline_fields.used_columns(entry)]
         self.unread.update(unread)
         self.with_unread += bool(unread)
         dialogue = row_formats.read(row, name)

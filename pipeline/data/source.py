@@ -117,6 +117,11 @@ def from_function(location: str, name: str, make: Callable[[], Iterable[Row]]) -
     return Split(location, tuple(first), total, lambda: numbered_rows(make(), name))
 
 
+def local_parts(sources: Iterable[Source]) -> list[Source]:
+    """Those of the sources, or of their parts, that name a file or folder."""
+    return [part for source in sources for part in (source.parts or (source,)) if part.path is not None or part.folder]
+
+
 def local_files(source: Source) -> list[Path]:
     """The file or saved data set that holds a split of a local source, or the files that its pattern matches, in the order of their names.
 

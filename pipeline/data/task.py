@@ -1,6 +1,6 @@
 """Declares the fields of a task and of its source; looks a shipped task up by the name of its file."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from pipeline.errors import RecipeError
 from pipeline.metrics.numbers import Mark
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
+from pipeline.store.user_code import Bundle
 
 Row = dict[str, Any]
 
@@ -98,11 +99,13 @@ class Task:
     """Correct answers besides the target; an answer may name whatever they name."""
     may_be_empty: bool = False
     """Whether a target may be empty, so that no answer is right."""
+    code: Mapping[str, Bundle] = field(default_factory=dict)
+    """Metrics of the user's own, by name."""
 
     @property
     def metric_options(self) -> dict[str, Any]:
         """Options of its metrics; see metrics.load."""
-        return {"decimal_mark": self.decimal_mark, "span": self.span}
+        return {"decimal_mark": self.decimal_mark, "span": self.span, **({"code": self.code} if self.code else {})}
 
     @property
     def runs_programs(self) -> bool:

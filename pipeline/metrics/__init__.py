@@ -1,12 +1,15 @@
 """One folder per metric, each an `evaluate` module, found by its name: `metrics/<name>/<name>.py`.
 
-Imports `sandbox` and `errors`. Start with `base.py`; copy `accuracy/` for a metric of your own.
+Imports `sandbox`, `store` and `errors`. Start with `base.py`; copy `accuracy/` for a metric of your own.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import RecipeError, suggest
+from pipeline.metrics import user_metric
+from pipeline.store.user_code import Bundle
 
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
@@ -38,12 +41,15 @@ def names() -> list[str]:
     return sorted(file.stem for file in Path(__file__).parent.glob("*/*.py") if file.stem == file.parent.name)
 
 
-def load(name: str, **options: Any) -> "Metric":
+def load(name: str, code: Mapping[str, Bundle] | None = None, **options: Any) -> "Metric":
     """A new instance of the metric of that name; it keeps its inputs in memory. Raises RecipeError on a name that no folder has.
 
     Args:
+        code: metrics of the user's own, by name.
         options: `unsafe=True` for the metrics that run code, and settings of the task; every metric takes those that it knows.
     """
+    if code and name in code:
+        return user_metric.load(code[name], **options)
     if name not in names():
         raise RecipeError(f"There is no metric '{name}'.", suggest(name, names()))
     from evaluate.loading import import_main_class

@@ -7,6 +7,7 @@ from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, short_key
+from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PreparedFolder, TrainFolder
 from pipeline.store.records import JsonObject
@@ -88,6 +89,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "correction is none: p-values are not corrected for the number of comparisons, so some verdicts may be chance. "
             "Set compare.correction to holm before anyone relies on them."
         )
+    sentences += grouped(cells, own_code_warning)
     sentences += data_warnings(cells)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
@@ -115,6 +117,15 @@ def grouped(cells: list[Cell], fault: Callable[[Cell], str]) -> list[str]:
             labels_by_sentence.setdefault(sentence, []).append(cell.label)
     more = {sentence: f"; and {len(labels) - 3} more" if len(labels) > 3 else "" for sentence, labels in labels_by_sentence.items()}
     return [f"{sentence} ({'; '.join(labels[:3])}{more[sentence]})" for sentence, labels in labels_by_sentence.items()]
+
+
+def own_code_warning(cell: Cell) -> str:
+    """A note that Python of the recipe's author made prompts or scores; empty where it did not."""
+    code = dict(user_code.bundles_in(cell.inputs["comparison"].params))
+    if not code:
+        return ""
+    names = " and ".join(f"{name} (sha256 {user_code.digest(bundle)})" for name, bundle in sorted(code.items()))
+    return f"Python code of the recipe's author made prompts or scores, and ran with all rights: {names}. This page carries it."
 
 
 def data_source_warning(cell: Cell) -> str:

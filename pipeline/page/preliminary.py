@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.config.recipe import build
+from pipeline.config.schema import task_name
 from pipeline.measures.report_types import NoVerdictKind, Preliminary, Report
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
@@ -21,7 +22,7 @@ def of(recipe: JsonObject, cells: Sequence[Cell], limit: int | None) -> Prelimin
     """
     present = {canonical([cell.task, cell.point]) for cell in cells}
     wanted = [(coordinates, task) for coordinates, point in build(recipe).points() for task in point.tasks]
-    rows = [(task if isinstance(task, str) else task.name, coordinates) for coordinates, task in wanted]
+    rows = [(task_name(task), coordinates) for coordinates, task in wanted]
     unfinished = [
         f"{task}, {fmt.coordinates(coordinates)}" if coordinates else task
         for task, coordinates in rows

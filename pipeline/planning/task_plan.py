@@ -65,7 +65,7 @@ class TaskPlan:
         params: Params = {
             "task": inline.spec(self.entry),
             "model": self.point.model_spec,
-            "files": file_hashes.of_task(self.entry, self.task),
+            "files": file_hashes.of_task(self.task),
             "max_new_tokens": self.recipe.generate.max_new_tokens or self.task.max_new_tokens,
         }
         params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
