@@ -116,29 +116,29 @@ def example_maker(function: Callable[[Row], Example], bundle: Bundle) -> Callabl
 
     def example(row: Row) -> Example:
         try:
-            made = function(row)
+            built = function(row)
         except (LookupError, ValueError, UserError):
             raise
         except Exception as error:
             raise DataError(f"{user_code.location(bundle, error)}: {user_code.description(bundle, error)}") from error
-        if problem := example_problem(made):
+        if problem := example_problem(built):
             raise DataError(f"{bundle['start']}: example() gave {problem}")
-        return made
+        return built
 
     return example
 
 
-def example_problem(made: Any) -> str:
+def example_problem(built: Any) -> str:
     """What of an example cannot be used; empty if all can."""
-    if not isinstance(made, Example):
-        return f"{type(made).__name__}, where an Example is expected"
-    is_prompt = isinstance(made.prompt, str) or (isinstance(made.prompt, tuple) and all(isinstance(turn, Turn) for turn in made.prompt))
+    if not isinstance(built, Example):
+        return f"{type(built).__name__}, where an Example is expected"
+    is_prompt = isinstance(built.prompt, str) or (isinstance(built.prompt, tuple) and all(isinstance(turn, Turn) for turn in built.prompt))
     if not is_prompt:
-        return f"the prompt {made.prompt!r}, where text or a tuple of Turn is expected"
-    if not isinstance(made.target, str):
-        return f"the target {made.target!r}, where text is expected"
-    is_choices = isinstance(made.choices, tuple) and all(isinstance(choice, str) for choice in made.choices)
-    return "" if is_choices else f"the choices {made.choices!r}, where a tuple of texts is expected"
+        return f"the prompt {built.prompt!r}, where text or a tuple of Turn is expected"
+    if not isinstance(built.target, str):
+        return f"the target {built.target!r}, where text is expected"
+    is_choices = isinstance(built.choices, tuple) and all(isinstance(choice, str) for choice in built.choices)
+    return "" if is_choices else f"the choices {built.choices!r}, where a tuple of texts is expected"
 
 
 def checked(module: Any, bundle: Bundle) -> Task:
@@ -163,7 +163,7 @@ def field_problems(task: Task, name: str) -> Iterator[str]:
     yield f"name is {task.name!r}, and must be the file's: {name!r}." if task.name != name else ""
     for field in ("train", "heldout"):
         yield sources_problem(field, getattr(task, field))
-    yield "train and heldout are the same rows." if task.train == task.heldout else ""
+    yield "train names the rows of the test set, too. Take other rows." if task.train == task.heldout else ""
     for field in ("example", "answer"):
         yield "" if callable(getattr(task, field)) else f"{field} is {getattr(task, field)!r}, and must be a function."
     for field in ("metrics", "choices", "stop"):

@@ -120,5 +120,5 @@ def check_statistics(metric: "Metric", bundle: Bundle, row: Any, texts: tuple[st
         return [float(value) for value in row]
     value, expected = (row[0], "a number from 0 to 1") if is_mean and isinstance(row, list) and row else (row, "a list of finite numbers")
     name = "score" if is_mean else "statistics"
-    shown = ", ".join(repr(text if len(text) <= 30 else f"{text[:27]}...") for text in texts)
-    raise UserCodeError(f"{bundle['start']}: {name}({shown}) gave {value!r}, where {expected} is expected.", "Mend it there.")
+    texts_listed = ", ".join(repr(text if len(text) <= 30 else f"{text[:27]}...") for text in texts)
+    raise UserCodeError(f"{bundle['start']}: {name}({texts_listed}) gave {value!r}, where {expected} is expected.", "Mend it there.")
