@@ -184,8 +184,8 @@ def sources_problem(field: str, sources: Any) -> str:
     if not isinstance(sources, tuple) or not sources or not all(isinstance(source, Source) for source in sources):
         return f"{field} is {sources!r}, and must be a tuple of Source."
     for source in sources:
-        given = [name for name in ("hub", "folder", "path", "manual_file", "make", "parts") if getattr(source, name)]
-        if len(given) != 1:
-            named = " and ".join(given) or "none"
-            return f"{field}: a Source names one of hub, folder, path, manual_file, make and parts (this one names {named})."
+        kinds = [name for name in ("hub", "folder", "path", "manual_file", "make", "parts") if getattr(source, name)]
+        if len(kinds) != 1:
+            listed = " and ".join(kinds) or "none"
+            return f"{field}: a Source names one of hub, folder, path, manual_file, make and parts (this one names {listed})."
     return ""
