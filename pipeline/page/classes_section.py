@@ -87,11 +87,7 @@ class LabelReader:
         return {label: choice for choice in row["choices"] for label in self.gold(row, choice)}
 
     def labels(self, text: str) -> Labels:
-        from pipeline.metrics.set_f1.set_f1 import labels_of
-
-        if not self.several:
-            return frozenset([label_of(text)])
-        return frozenset(labels_of(set_of_labels(text), self.vocabulary))
+        return set_of_labels(text, self.vocabulary) if self.several else frozenset([label_of(text)])
 
 
 @cache
@@ -101,11 +97,11 @@ def label_of(text: str) -> str:
 
 
 @cache
-def set_of_labels(text: str) -> Labels:
+def set_of_labels(text: str, vocabulary: Labels) -> Labels:
     """The labels that a text lists, as set F1 compares them."""
-    from pipeline.metrics.set_f1.set_f1 import listed
+    from pipeline.metrics.label_lists import labels_in
 
-    return frozenset(label for part in listed(text) if (label := label_of(part)))
+    return frozenset(labels_in(text, vocabulary))
 
 
 def spellings(rows: Sequence[ExampleRow], targets: Sequence[Labels], several: bool) -> dict[str, str]:

@@ -31,16 +31,24 @@ JOINED_AFTER = regex.compile(
 VERBS = r"(?:is|was|are|would|should|seems|looks|because|since|as|and|or|but|best|fits|too)"
 LOWER_NO = regex.compile(r"^\s+(?!(?:it|this|that|he|she|they|the|there|i|we|you)\b)\w", FLAGS)
 """`no` before a word is rarely an answer: `no doubt`."""
+ANSWER_NOUNS = (
+    "sentiment|category|class|topic|verdict|conclusion|prediction|rating|score|stars|"
+    "答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
+)
+NO_AFTER_CUE = regex.compile(rf"(?:\b(?:{ANSWER_CUES}|{ANSWER_NOUNS})\b[^.\n]{{0,30}}|[:：=]|->|→)\s*$", FLAGS)
+"""What comes before a `no` that is an answer though a word follows; `there is no limit` and `it is no longer` are none."""
+NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|porque|perché|car|parce)\b", FLAGS)
 LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
 """Separates two labels of a list."""
 COPULA = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
-ANSWER_NOUNS = (
-    "sentiment|category|class|topic|verdict|conclusion|prediction|答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
-)
+BEST = r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match)"
 CHOICE_PHRASE = (
     r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
 )
+REMARK = regex.compile(r"^[\"'*_`]*\s\((?!\s*(?:or|oder|ou|o|или)\b)[^()\n]*\)", FLAGS)
+"""What may follow a choice without changing it, as in `neutral (neither positive nor negative)`."""
+UNIT = regex.compile(r"^\s(?:stars?|points?|sterne?|étoiles?|estrellas?|stelle)\b", FLAGS)
 CORRECT = regex.compile(
     r"^[)\]\"'*.]*\s+(?:is|was|would\s+be|must\s+be|seems)\s+(?:the\s+)?(?:most\s+|much\s+|slightly\s+)?"
     r"(?:correct|right|best|better|preferable|answer|true)\b",
@@ -100,7 +108,8 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
 
     if text.strip() in example.choices:
         return only_name({text.strip()})
-    part = without_list_numbers(without_question(without_scale(answer_part(text, example), example.choices), example), example.choices)
+    bare = without_scale(answer_part(text, example), example.choices)
+    part = without_list_numbers(without_question(bare, example, 2 if meanings else len(example.choices)), example.choices)
     corrected = part if CORRECTED.search("".join(f"{name}. " for name in example.choices)) else after_correction(part)
     part, candidates = (corrected, later) if (later := mentions(corrected, example)) else (part, mentions(part, example))
     if not candidates:
@@ -131,11 +140,12 @@ def without_list_numbers(part: str, choices: tuple[str, ...]) -> str:
     return str(LIST_NUMBER.sub(lambda match: " " * len(match[0]), part))
 
 
-def without_question(part: str, example: Example) -> str:
-    """The text in which blanks stand for all choices at its start, if it lists them before it answers, as in `True or false: true`."""
+def without_question(part: str, example: Example, least: int) -> str:
+    """The text in which blanks stand for the choices at its start, if it lists at least so many of them before it answers, as in
+    `True or false: true`."""
     names = "|".join(label_pattern(unified(name)) for name in ordered(example.choices))
     count = len(example.choices)
-    restated = rf"^{MARKUP}(?:{names})(?:\s*(?:,\s*(?:or\s+)?|/|\bor\b)\s*(?:{names})){{{count - 1}}}\s*[:：?？](?=\s*\S)"
+    restated = rf"^{MARKUP}(?:{names})(?:\s*(?:,\s*(?:or\s+)?|/|\bor\b)\s*(?:{names})){{{least - 1},{count - 1}}}\s*[:：?？](?=\s*\S)"
     return str(regex.sub(restated, lambda match: " " * len(match[0]), part, count=1, flags=FLAGS)) if 1 < count <= MAX_RESTATED else part
 
 
@@ -154,6 +164,7 @@ def label_pattern(name: str) -> str:
     if not pieces:
         return str(regex.escape(name.strip()))
     camel = [r"[\s_-]*".join(map(regex.escape, regex.split(r"(?<=\p{Ll})(?=\p{Lu})", word, flags=regex.VERSION1))) for word in pieces]
+    camel[0] = "(?:not|non)" if len(pieces) > 1 and pieces[0].casefold() == "not" else camel[0]
     return border(name.strip()[0], before=True) + WORD_SEPARATOR.join(camel) + border(name.strip()[-1], before=False)
 
 
@@ -201,7 +212,7 @@ def is_choice(part: str, span: tuple[int, int], name: str, letters: bool) -> boo
     if len(name) == 1 and regex.match(r"\p{Han}", name):  # 是 and 对 occur inside many words
         return bool(regex.search(r"(?:^|[^\w])$", before) and regex.match(r"的?(?:$|[^\w])", after))
     if name.casefold() == "no":
-        return not LOWER_NO.match(after) or bool(regex.search(rf"(?:{ANSWER_CUES}|{COPULA})\s*$", before, FLAGS))
+        return not LOWER_NO.match(after) or bool(NO_AFTER_CUE.search(before)) or bool(NO_BEFORE_REASON.match(after))
     return True
 
 
@@ -232,14 +243,15 @@ def is_letter(before: str, word: str, after: str) -> bool:
 def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     """The choice that the first line consists of or begins with, if a sign or a reason follows it; several if it lists several."""
     first, stripped = first_line(part, example)
-    if restates_options(part, candidates, example.choices):
+    if restates_options(part, candidates, example.choices) or concludes(part, candidates, example):
         return set()
     opening = next((m for m in candidates if m.start >= first and not regex.sub(MARKUP, "", part[first : m.start]).strip(" ")), None)
     if opening is None or not stripped or in_question(part, opening) or denied(part, opening):
         return set()
     rest = part[opening.end :].split("\n", 1)[0]
     listed = {mention.name for mention in joined(part, opening, candidates)}
-    ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", rest, FLAGS)
+    after = REMARK.sub("", UNIT.sub("", rest) if opening.name.isdecimal() else rest)
+    ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", after, FLAGS)
     if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1 and len(opening.name) > 1:
         return set()
     return listed if ends or len(listed) > 1 else set()
@@ -255,6 +267,18 @@ def restates_options(part: str, candidates: list[Mention], choices: tuple[str, .
     lines = [part.count("\n", 0, mention.start) for mention in listed]
     starts_lines = all(regex.search(rf"(?:^|\n){MARKUP}$", part[: mention.start]) for mention in listed)
     return is_marked and (starts_lines or len(set(lines)) == 1) and not any(denied(part, mention) for mention in listed)
+
+
+def concludes(part: str, candidates: list[Mention], example: Example) -> bool:
+    """Whether a text goes through marked options from the first one on, and then says which it is: `A) is late. B) is lost. So it is B.`"""
+    marked = [
+        mention
+        for mention in candidates
+        if regex.search(rf"(?:^|[.!?;\n]){MARKUP}$", part[: mention.start]) and regex.match(r"[\"'*_`]*[).:\]]", part[mention.end :])
+    ]
+    names = [mention.name for mention in marked[:2]]
+    is_list = len(names) == 2 and names == [*example.choices[:2]] and marked[0] == candidates[0] and all(len(name) == 1 for name in names)
+    return is_list and bool(stated(part, candidates, example))
 
 
 def first_line(part: str, example: Example) -> tuple[int, str]:
@@ -295,7 +319,7 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
     names = "|".join([ANSWER_CUES, ANSWER_NOUNS, *([regex.escape(last_cue)] if last_cue else [])])
     marks = r"\s*_\"'`({\[$"
     return regex.compile(
-        rf"(?:(?:{names})\b[^.\n:：]{{0,30}}?{COPULA}|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
+        rf"(?:(?:{names}|{BEST})\b[^.\n:：]{{0,30}}?{COPULA}|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
         FLAGS,
     )
 

@@ -51,9 +51,16 @@ NOT_YES = regex.compile(
     r"(?:(?<!\w)(?:not|cannot)|n't)\s+(?:(?:be|an?|the|say|think|believe|agree|answer|that|it|this|is|it's|with)\s+){0,5}[\"'(\[*]*$", FLAGS
 )
 """The same for yes and no, which other negations do not deny."""
+COMPARED = regex.compile(
+    r"(?<!(?:\b(?:not|no|nothing|never)|n't)\s+)\b(?:more|closer|likelier)\b[^.!?\n]{0,60}?\bthan\s+(?:to\s+)?(?:(?:an?|the)\s+)?"
+    r"[\"'“(\[*`]*$",
+    FLAGS,
+)
+"""Matches a comparison in which the other choice won: `more negative than `."""
 DENIED_AFTER = regex.compile(
     r"^(?:(?!고[\s,]|であり|で[^はも])[^。、，,.!?！？\n]){0,12}?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)\s?아[니닙닌])"
     r"|^[\"'」”]?\s?(?:아[니닙님닌]|değil|नहीं)"
+    r"|^[\"'*_`]*\s?[:=]\s?[\"'*_`]*(?:no|false|nein|non|нет)[\"'*_`]*\s*(?:$|[.,;!}\n])"
     r"|^(?:[\s,&/]*(?:and|or)?\s*[(\"'*]*[A-Z][)\"'*]*(?!\w))*[\s\"'*)\]]*\s"
     r"(?:(?:is|was|are|were|seems|would\s+be)\s+(?:clearly\s+|also\s+|all\s+|both\s+)?(?:wrong|incorrect|false|not|ruled\s+out|out)"
     r"|(?:isn't|wasn't|aren't|doesn't|does\s+not|don't|do\s+not|cannot|can't|couldn't|would\s+not|wouldn't)"
@@ -69,7 +76,9 @@ def is_denied(part: str, name: str, start: int, end: int) -> bool:
     if name.casefold() in ("yes", "no"):
         return bool(NOT_YES.search(before))
     clause = CLAUSE_END.split(before)[-1]
-    return bool(NEGATION.search(before) or DISTANT.search(clause) or EXCLUDED.search(before) or DENIED_AFTER.match(part[end:]))
+    if NEGATION.search(before) or DISTANT.search(clause) or EXCLUDED.search(before) or COMPARED.search(before):
+        return True
+    return DENIED_AFTER.match(part[end:]) is not None
 
 
 def opposite(part: str, name: str, start: int, choices: tuple[str, ...]) -> tuple[str, int] | None:

@@ -10,14 +10,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial, wraps
+from itertools import takewhile
 
-from pipeline.metrics import numbers, words
+from pipeline.metrics import label_lists, numbers, words
 from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader
 from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
 from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
 
-BULLET = re.compile(r"^\s*(?:[-*•·▪◦–]|\d{1,2}[.)])\s+")
+BULLET = re.compile(r"^\s*(?:[-*•·▪◦–+]|\d{1,2}[.)]|[a-z]\))\s+")
 DASH = re.compile(r"^(?:[-*•·▪◦–>]|#{1,6}|[-=]>|→)\s+")
 """Markdown at the start of a line: of a list, a quotation, a heading; or an arrow."""
 COURTESY = re.compile(r"(?:(?:sure|certainly|of course|absolutely|okay|ok)\b.{0,80}[:!.]|here(?:'s|’s| is| are)\b.{0,80}:)", re.IGNORECASE)
@@ -31,10 +32,17 @@ EMPTY_LIST = re.compile(r"\s*(?:```\w*\s*)?\[\s*\]\s*(?:```\s*)?")
 CLAUSES = (
     "FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|OFFSET|UNION|INTERSECT|EXCEPT|ON|JOIN|(?:LEFT|RIGHT|FULL|INNER|OUTER|CROSS) (?:OUTER )?JOIN"
 )
-QUERY = rf"\bSELECT\b.*(?:(?<=,)\n.*|\n(?:[ \t]+\S|(?-i:{CLAUSES}|{CLAUSES.lower()})\b).*)*"
-"""From a SELECT to the last line that is indented, begins with an SQL keyword or follows a comma."""
+OPEN_WORDS = (
+    "SELECT|DISTINCT|FROM|WHERE|AND|OR|HAVING|(?:GROUP|ORDER) BY|ON|JOIN|(?:UNION|INTERSECT|EXCEPT)(?: ALL)?|CASE|WHEN|THEN|ELSE|IN|AS"
+)
+CONTINUED = re.compile(rf"[ \t]+\S|\)|(?:{CLAUSES}|{CLAUSES.lower()})\b")
+"""A line that goes on with a query: it is indented, closes a bracket or begins with an SQL keyword."""
+UNFINISHED = re.compile(rf"(?:[,(]|(?<![=<>] )\b(?:{OPEN_WORDS}|{OPEN_WORDS.lower()}))[ \t]*$")
+"""The end of a line after which a query must go on; `= OR` is a value."""
 NAME_IN_BACKTICKS = re.compile(r"`\w+`")
-SQL_COMMENT = re.compile(r"(?<=\s)--\s.*")
+SQL_COMMENT = re.compile(r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=\s)--\s.*")
+"""A comment, or a text in quotes, in which two hyphens begin none."""
+END_OF_QUERY = "; ."
 WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<language>[^`\n]*)$\n?", re.MULTILINE)
 CLOSING = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$\n?", re.MULTILINE)
@@ -44,8 +52,11 @@ OTHER_LANGUAGES = ("bash", "sh", "shell", "console", "text", "txt", "plaintext",
 BODY = re.compile(r"\s*\n(?: {2}|\t)")
 """Matches after a line break if the text begins with the indented body of a function."""
 BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
-START = re.compile(r"^(?:(?:async )?def \w+ *\(|class \w+ *[(:]|import \w|from [\w.]+ import |@\w)", re.MULTILINE)
+CODE_LINE = r"(?:(?:async )?def \w+ *\(|class \w+ *[(:]|import \w|from [\w.]+ import |@\w)"
+START = re.compile(rf"^{CODE_LINE}", re.MULTILINE)
 """The start of a line that can only be Python."""
+INDENTED_BLOCK = re.compile(rf"(?:\A|\n)[^\S\n]*\n(?P<indent> {{4}}|\t){CODE_LINE}")
+"""The start of a block of Python that markdown marks by its indentation, after a blank line."""
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 HELPER = (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
 """Top-level statements after a function that still belong to the answer."""
@@ -134,23 +145,30 @@ def json(text: str, example: Example) -> str | None:
 @after_thoughts
 def topics(text: str, example: Example) -> str | None:
     """The labels of the first line, or of a list with one a line, in lower case, sorted, once: `Trade; earn, TRADE.` is `earn, trade`."""
-    rows = [line for line in answer_part(text, example).splitlines() if without_cue(line, example).strip()]
+    rows = [line for line in label_lists.unwrapped(answer_part(text, example)).splitlines() if without_cue(line, example).strip()]
     rows = rows[1:] if len(rows) > 1 and COURTESY.fullmatch(rows[0].strip()) else rows
     first = without_statement(without_cue(rows[0], example), example) if rows else ""
     first = keyed[1] if (keyed := words.KEYED.fullmatch(first.strip())) else first
     listed = [first]
     for row in rows[1:]:
-        if re.search("[,;:、，；،؛]", first) or not (BULLET.match(row) and (BULLET.match(rows[0]) or rows[0].rstrip().endswith(":"))):
+        is_list = BULLET.match(rows[0]) is not None
+        is_whole = LABEL_SEPARATOR.search(first) or (":" in first and not is_list)
+        if is_whole or not (BULLET.match(row) and (is_list or rows[0].rstrip().endswith(":"))):
             break
         listed.append(row)
     parts = [part for row in listed for part in LABEL_SEPARATOR.split(BULLET.sub("", row).lower())]
-    labels = {" ".join(AROUND_LABEL.sub("", part).split()) for part in parts}
+    labels = {" ".join(closed(AROUND_LABEL.sub("", part)).split()) for part in parts}
     return ", ".join(sorted(labels - {""})) or None
+
+
+def closed(label: str) -> str:
+    """A label with the bracket that ends it, as in `earn (a remark)`."""
+    return f"{label})" if label.count("(") > label.count(")") else label
 
 
 @after_thoughts
 def sql(text: str, example: Example) -> str | None:
-    """The query that the text gives, on one line and without its final semicolon; None where it gives two that differ.
+    """The query that the text gives, on one line and without its final semicolon or full stop; None where it gives two that differ.
 
     SELECT in capitals wins over `select`, which may be plain English, and a query with FROM over one without.
     """
@@ -159,12 +177,25 @@ def sql(text: str, example: Example) -> str | None:
 
 def queries(text: str) -> list[Candidate]:
     """The queries of a text, in order."""
-    matches = list(re.finditer(QUERY, text)) or list(re.finditer(QUERY, text, re.IGNORECASE))
-    candidates = []
-    for match in matches:
-        query = re.split(r";\s*(?:\n|$)|```", SQL_COMMENT.sub("", within_quotes(text[: match.start()], match[0])), maxsplit=1)[0]
-        candidates.append(Candidate(" ".join(query.split()).rstrip("; ").removesuffix("**"), match.start(), match.end()))
+    matches = list(re.finditer(r"\bSELECT\b", text)) or list(re.finditer(r"\bSELECT\b", text, re.IGNORECASE))
+    candidates: list[Candidate] = []
+    for start in (match.start() for match in matches):
+        if candidates and start < candidates[-1].end:
+            continue
+        whole = from_select(text[start:])
+        bare = SQL_COMMENT.sub(lambda match: match[1] or "", within_quotes(text[:start], whole))
+        query = " ".join(re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0].split())
+        candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
     return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
+
+
+def from_select(text: str) -> str:
+    """A text from its SELECT to the last line that goes on with the query."""
+    lines = text.split("\n")
+    end = 1
+    while end < len(lines) and (CONTINUED.match(lines[end]) or (lines[end].strip() and UNFINISHED.search(lines[end - 1]))):
+        end += 1
+    return "\n".join(lines[:end])
 
 
 def within_quotes(before: str, query: str) -> str:
@@ -188,16 +219,28 @@ def code(text: str, example: Example) -> str | None:
     """
     del example
     inside = BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", text.replace("\r\n", "\n"))))
-    if not is_body(inside) and whole_pieces(inside) is None and (start := START.search(inside)):
-        inside = inside[start.start() :]
+    if not is_body(inside) and whole_pieces(inside) is None:
+        inside = from_start(inside)
     read = whole_pieces(inside)
     return (inside if read is None else read).rstrip() or None
+
+
+def from_start(text: str) -> str:
+    """A text from the first line on that can only be Python; one that markdown indents as a block loses that indentation."""
+    if start := START.search(text):
+        return text[start.start() :]
+    if block := INDENTED_BLOCK.search(text):
+        indent = block["indent"]
+        lines = takewhile(lambda line: line.startswith(indent) or not line.strip(), text[block.start("indent") :].split("\n"))
+        return "\n".join(line.removeprefix(indent) for line in lines)
+    return text
 
 
 def unfenced(text: str) -> str:
     """The first fenced block of Python, closed or not, else the first block; the text before it if that begins with code.
 
-    A fence that is indented, as in a list, indents its block. The whole text without a fence.
+    Blocks before it that only import belong to it. A fence that is indented, as in a list, indents its block. The whole text without a
+    fence.
     """
     opening = FENCE.search(text)
     if opening is None or is_code(text):
@@ -210,8 +253,15 @@ def unfenced(text: str) -> str:
         block = text[opening.end() : closing.start() if closing else len(text)]
         blocks.append((opening["language"].strip().lower(), re.sub(rf"^{opening['indent']}", "", block, flags=re.MULTILINE)))
         opening = FENCE.search(text, closing.end()) if closing else None
-    is_python = (block for language, block in blocks if language not in OTHER_LANGUAGES and (is_body(block) or is_code(block)))
-    return next(is_python, blocks[0][1])
+    python = [block for language, block in blocks if language not in OTHER_LANGUAGES and (is_body(block) or is_code(block))]
+    imports = [*takewhile(only_imports, python)]
+    return "".join(python[: len(imports) + 1]) or blocks[0][1]
+
+
+def only_imports(text: str) -> bool:
+    """Whether a text is nothing but Python's imports."""
+    parsed = statements(text)
+    return isinstance(parsed, list) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in parsed)
 
 
 def is_body(text: str) -> bool:

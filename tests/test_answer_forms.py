@@ -1,0 +1,159 @@
+"""Answers as models write them that were read wrong once: options gone through one by one, lists in fences and sentences, laid-out SQL."""
+
+import pytest
+
+from pipeline import metrics
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
+
+OPTIONS = "Which city is the capital of France?\nA) London\nB) Paris\nC) Rome\nD) Berlin\nAnswer:"
+REVIEW = "Review: x\nSentiment:"
+TONE, SPAM, STARS = ("positive", "negative", "neutral"), ("spam", "not spam"), tuple("12345")
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("A) London is in the UK. B) Paris is in France. C) Rome is in Italy. So the answer is B.", "B"),
+        ("A) London is big.\nB) Paris is the capital.\nThe answer is B.", "B"),
+        ("A. London is in the UK.\nB. Paris is in France.\nTherefore, the correct option is B.", "B"),
+        ("A) London.", "A"),
+        ("A) is the answer. B) is not.", "A"),
+        ("A. B is wrong. The answer is A", "A"),
+        ("B (Paris) because it is. A is not.", "B"),
+    ],
+)
+def test_options_that_a_text_goes_through_are_no_answer(text, choice):
+    assert parsers.choice(text, Example("1", OPTIONS, "B", tuple("ABCD"))) == choice
+
+
+@pytest.mark.parametrize(
+    ("choices", "text", "choice"),
+    [
+        (TONE, "Neutral (neither positive nor negative)", "neutral"),
+        (TONE, "**neutral** (it is neither positive nor negative).", "neutral"),
+        (TONE, "positive (or negative)", None),
+        (TONE, "The review is more negative than positive.", "negative"),
+        (TONE, "It's closer to negative than to positive.", "negative"),
+        (TONE, "This is more of a positive review than a negative one.", "positive"),
+        (TONE, "It is not more negative than positive.", None),
+        (TONE, "positive: no doubt about it", "positive"),
+        (SPAM, "non-spam", "not spam"),
+        (SPAM, "Spam: No", None),
+        (SPAM, '{"spam": false}', None),
+        (STARS, "2 stars. The room had 1 bed.", "2"),
+        (STARS, "Rating: 3\nThe review names 2 problems.", "3"),
+    ],
+)
+def test_a_remark_or_a_comparison_beside_a_choice_changes_none(choices, text, choice):
+    assert parsers.choice(text, Example("1", REVIEW, "-", choices)) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("There is no information about this in the passage.", None),
+        ("There is no limit, so yes", "yes"),
+        ("It is no longer made. So the answer is yes.", "yes"),
+        ("The answer is no since it ended", "no"),
+        ("It is no because of the rain", "no"),
+        ("Yes or no: no", "no"),
+        ("True or False: True", "yes"),
+    ],
+)
+def test_a_no_before_a_noun_is_no_answer(text, read):
+    assert parsers.boolean(text, Example("1", "Passage: x\nAnswer:", "yes", ("yes", "no"))) == read
+
+
+NEWS = Example("1", "News: profits rose on trade.\nTopics:", "earn, trade")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Topics: ["earn", "trade"]',
+        'The topics are ["earn", "trade"].',
+        'Here are the topics:\n["earn", "trade"]',
+        '```json\n["earn", "trade"]\n```',
+        "```\nearn, trade\n```",
+        "```earn, trade```",
+        'Here are the topics:\n```json\n{"topics": ["earn", "trade"]}\n```\nLet me know!',
+        "Topics: [earn, trade]",
+        '["earn", "trade"]\n\nBoth are named.',
+        "earn, trade\n\nBoth are named in the text.",
+        "earn, trade. Both are named.",
+        "The text mentions earn and trade.",
+        "The news item is about trade and earn.",
+        "- earn: named in line 1\n- trade: named in line 2",
+        "1. earn (line 1)\n2. trade (line 2)",
+        '"earn, trade"',
+        "+ earn\n+ trade",
+        "a) earn\nb) trade",
+        "both earn and trade",
+        "Sure, here you go: earn, trade",
+        "<topics>earn, trade</topics>",
+        "earn, trade\nNews: another text\nTopics: grain",
+    ],
+)
+@pytest.mark.parametrize("parse", [parsers.topics, parsers.text])
+def test_labels_are_read_out_of_every_kind_of_list(text, parse):
+    assert set_scores(parse(text, NEWS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("earn, coffee", 1 / 2),
+        ("- earn\n- some long invented label name\n- trade", 4 / 5),
+        ("earn, very long invented label name here, trade", 4 / 5),
+        ("not earn", 0),
+        ("The text is about coffee.", 0),
+        ("earn, trade, ok", 4 / 5),
+    ],
+)
+def test_a_label_that_is_none_counts_as_wrong(text, score):
+    assert set_scores(text, "ok" if score and "ok" in text else "coffee") == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    "gold", ["2. bundesliga, 1. liga", "1. liga", "red\nvery long name of a colour", "Text: red, Note: a", "ok, sure", "a. b, c"]
+)
+def test_a_target_is_its_own_answer_in_every_form(gold):
+    assert metrics.load("set_f1").compute(predictions=[gold, "liga"], references=[gold, "liga"]) == {"set_f1": 1}
+
+
+def set_scores(text, other="coffee"):
+    metric = metrics.load("set_f1")
+    return metric.compute(predictions=[text, other], references=["earn, trade", other], per_example=True)["set_f1_per_example"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("SELECT a FROM t WHERE b > (\n  SELECT AVG(b)\n  FROM t\n)", "SELECT a FROM t WHERE b > ( SELECT AVG(b) FROM t )"),
+        ("SELECT a FROM t WHERE b > (\nSELECT AVG(b)\nFROM t\n)\nIt selects a.", "SELECT a FROM t WHERE b > ( SELECT AVG(b) FROM t )"),
+        ("SELECT\na\nFROM t\nWHERE b > 5", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t\nUNION\nSELECT a FROM u", "SELECT a FROM t UNION SELECT a FROM u"),
+        ("select a from t\nunion all\nselect a from u", "select a from t union all select a from u"),
+        ("SELECT a FROM t WHERE b = 'x -- y'", "SELECT a FROM t WHERE b = 'x -- y'"),
+        ("SELECT a FROM t WHERE b > 5.", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t WHERE state = OR\nIt selects a.", "SELECT a FROM t WHERE state = OR"),
+    ],
+)
+def test_a_query_goes_on_over_all_its_lines(text, query):
+    assert parsers.sql(text, Example("1", "Question: x\nSQL:", query)) == query
+
+
+CODE = "def f(x):\n    return x + 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("The function:\n\n    def f(x):\n        return x + 1\n\nIt adds one.", CODE),
+        (f"Import it:\n```python\nimport math\n```\nThen:\n```python\n{CODE}\n```", f"import math\n{CODE}"),
+        ("```python\nimport math\n```", "import math"),
+    ],
+)
+def test_a_program_is_read_out_of_all_its_blocks(text, code):
+    assert parsers.code(text, Example("1", "Write f.", code)) == code
