@@ -35,12 +35,14 @@ ANSWER_NOUNS = (
     "sentiment|category|class|topic|verdict|conclusion|prediction|rating|score|stars|"
     "答案|答え|정답|ответ|risposta|resposta|απάντηση|الإجابة|उत्तर|คำตอบ"
 )
-NO_AFTER_CUE = regex.compile(rf"(?:\b(?:{ANSWER_CUES}|{ANSWER_NOUNS})\b[^.\n]{{0,30}}|[:：=]|->|→)\s*$", FLAGS)
+COPULA = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
+NO_AFTER_CUE = regex.compile(
+    rf"(?:\b(?:{ANSWER_CUES})|\b(?:{ANSWER_CUES}|{ANSWER_NOUNS})\b[^.\n]{{0,30}}?(?:{COPULA}|\b(?:es|est|ist|è|é))|[:：=]|->|→)\s*$", FLAGS
+)
 """What comes before a `no` that is an answer though a word follows; `there is no limit` and `it is no longer` are none."""
 NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|porque|perché|car|parce)\b", FLAGS)
 LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
 """Separates two labels of a list."""
-COPULA = r"(?:is|was|are|be|would\s+be|should\s+be|must\s+be|[:：=]|->|→|是|为|為|は)"
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
 BEST = r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match)"
 CHOICE_PHRASE = (
