@@ -42,13 +42,20 @@ def test_a_json_list_has_the_encodings_of_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [('[{"a": 1}, {"a":', "begins as a JSON list, and is none: Expecting value"), ("[1, 2]", "none of its 2 items is a JSON object"),
-     ('{\n"data": [{"a": 1}]\n}', "is one JSON object, not one a line"), ("[]", "holds no rows")],
+     ('{\n"data": [{"a": 1}]\n}', "is one JSON object, not one a line"), ("[]", "holds no rows"),
+     ('{"text": {"0": "a", "3": "b"}, "label": {"0": "x", "3": "y"}}', "holds the values of each column")],
 )  # fmt: skip
 def test_a_document_that_is_no_list_of_rows_is_refused(tmp_path, text, problem):
     path = tmp_path / "train.json"
     path.write_text(text, "utf-8")
     with pytest.raises(DataError, match=problem):
         read(path)
+
+
+@pytest.mark.parametrize("row", [{"text": {"0": "a"}, "label": "x"}, {"text": {"0": "a"}, "label": {"1": "x"}}, {"text": {"0": "a"}}])
+def test_a_row_of_objects_is_a_row(tmp_path, row):
+    preparing.write_file(tmp_path / "train.json", [row])
+    assert [source_row.row for source_row in read(tmp_path / "train.json")[1]] == [row]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])

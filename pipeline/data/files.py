@@ -147,6 +147,7 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     types: dict[str, Counter[str]] = defaultdict(Counter)
     total = usable = 0
     first = ""
+    row: Row | BadRow = {}
     for location, row in json_rows(path):
         total += 1
         if isinstance(row, BadRow):
@@ -158,6 +159,9 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     if total and not usable:
         remedy = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else "Write one JSON object a line."
         raise DataError(f"{path}: none of its {total} {first.split()[0]}s is a JSON object; {first}.", remedy)
+    if total == 1 and isinstance(row, dict) and is_by_column(row):
+        remedy = 'pandas writes it so; write the rows: df.to_json(path, orient="records", lines=True).'
+        raise DataError(f"{path} is one JSON object that holds the values of each column, not one object a row.", remedy)
     expected_types = {column: types[column].most_common(1)[0][0] for column in used if column in types}
 
     def read() -> Iterator[SourceRow]:
@@ -166,6 +170,12 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
             yield SourceRow(f"{name}-{number}", location, row if isinstance(row, BadRow) else check_types(row, expected_types))
 
     return Split(str(path), tuple(types), total, read, {"file": str(path)})
+
+
+def is_by_column(row: Row) -> bool:
+    """Whether an object is a whole table: all its values are objects with the same numbers of rows as keys."""
+    keys = {tuple(value) if isinstance(value, dict) else () for value in row.values()}
+    return len(row) > 1 and len(keys) == 1 and keys != {()} and all(key.isdecimal() for key in keys.pop())
 
 
 def json_rows(path: Path) -> Iterator[tuple[str, Row | BadRow]]:
