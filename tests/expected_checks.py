@@ -20,7 +20,12 @@ def compared(report: Row) -> Tables:
         (_, up), (_, down), *same = counts["classes"].items()
         row = place(report, cell) | {better: share(up, counts["n"]), worse: share(down, counts["n"])}
         row["Base unparsable among them"] = shows("{n}", counts["gained_unread"])
-        groups.append(row | {"Unchanged": shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))})
+        row["Unchanged"] = shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))
+        if (churn := counts["churn"]) is None:
+            row["Wrong to another wrong"] = ""
+        else:
+            row["Wrong to another wrong"] = share(churn["changed"], churn["wrong"]) if churn["wrong"] else "0"
+        groups.append(row)
     references = []
     for reference in report["references"]:
         row = {

@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import math
 import random
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from pipeline.commands import report_table
 from pipeline.measures import overview
 from pipeline.page import opening_section, render
+from pipeline.scoring import stats
 from tests import report_answers
 from tests.report_inputs import Chartless, Inputs, placeholder_charts
 
@@ -157,3 +159,59 @@ def test_many_tasks_of_a_sweep_are_counted() -> None:
     (sentence,) = opening_section.section([], None, lines)
     assert sentence["text"] == "A rank below 16 is enough on 2 of 7 tasks, not enough on 1, and on 4 it cannot be told (margin 0.02)."
     assert sentence["evidence"] == [f"#enough{number}" for number in range(7)]
+
+
+def test_the_pooled_claim_is_a_z_test_beside_the_family() -> None:
+    """Worked by hand: errors 0.01 and 0.02 (widths 3.92 of them), so the mean of 0.03 has sqrt(5)/200 = 0.01118, and z = 2.683."""
+    rows = [headline(0.01, 0.01 - 0.0196, 0.01 + 0.0196, "inconclusive"), headline(0.05, 0.05 - 0.0392, 0.05 + 0.0392, "improved")]
+    together = overview.overview(rows, 0.95, claims=4, correction="holm")
+    z = 0.03 / (5**0.5 / 200)
+    assert together["p"] == pytest.approx(math.erfc(z / 2**0.5), rel=1e-3)
+    assert together["p_adjusted"] == pytest.approx(5 * together["p"])
+    assert together["verdict"] == "improved"
+    assert overview.overview(rows, 0.95, claims=9, correction="holm")["verdict"] == "inconclusive"
+    assert overview.overview(rows, 0.95, claims=9)["verdict"] == "improved"
+    low, high = together["over_tasks"]["low"], together["over_tasks"]["high"]
+    assert (low + high) / 2 == pytest.approx(0.03)
+    assert (high - low) / 2 == pytest.approx(12.7062 * 0.02, rel=1e-4)  # t(1) at 97.5 %, and sd / sqrt(2) = 0.02
+
+
+def test_without_any_error_the_pooled_claim_is_certain() -> None:
+    flat = overview.overview([headline(0.1, 0.1, 0.1, "improved"), headline(0.1, 0.1, 0.1, "improved")], 0.95, 2, "holm")
+    assert (flat["p"], flat["verdict"]) == (0, "improved")
+    none = overview.overview([headline(0.0, 0.0, 0.0, "inconclusive"), headline(0.0, 0.0, 0.0, "inconclusive")], 0.95, 2, "holm")
+    assert (none["p"], none["verdict"]) == (1, "inconclusive")
+
+
+@pytest.mark.parametrize(("spread", "lowest", "highest"), [(0.0, 0.93, 0.975), (0.1, 0.93, 0.97)])
+def test_tasks_as_a_random_factor_are_covered(spread: float, lowest: float, highest: float) -> None:
+    """Of eight tasks from a population with mean 0.05: the interval covers it 19 of 20 times, and that of these tasks alone does not."""
+    draw, hits, fixed_hits = random.Random(11), 0, 0
+    for _ in range(2000):
+        rows = [headline(seen := draw.gauss(draw.gauss(0.05, spread), 0.02), seen - 0.0392, seen + 0.0392, "improved") for _ in range(8)]
+        together = overview.overview(rows, 0.95)
+        hits += together["over_tasks"]["low"] <= 0.05 <= together["over_tasks"]["high"]
+        fixed_hits += together["low"] <= 0.05 <= together["high"]
+    assert lowest < hits / 2000 < highest
+    assert (fixed_hits / 2000 < 0.5) == (spread > 0)
+
+
+def test_the_whole_report_keeps_its_level_with_the_pooled_claim() -> None:
+    """Ten tasks without any effect: a false verdict on one of them or on their mean in at most 5 % + 5 % / 11 of the reports."""
+    draw, wrong = random.Random(5), 0
+    for _ in range(4000):
+        effects = [draw.gauss(0, 0.02) for _ in range(10)]
+        rows = [headline(seen, seen - 0.0392, seen + 0.0392, "inconclusive") for seen in effects]
+        ps = stats.holm([math.erfc(abs(seen) / 0.02 / 2**0.5) for seen in effects])
+        pooled = overview.overview(rows, 0.95, claims=10, correction="holm")["verdict"] != "inconclusive"
+        wrong += pooled or min(ps) <= 0.05
+    assert wrong / 4000 < 0.05 + 0.05 / 11 + 3 * (0.05 * 0.95 / 4000) ** 0.5
+
+
+def test_every_surface_but_the_terminal_has_the_pooled_claim(many: Chartless) -> None:
+    together = many.json["overview"]
+    assert together["sentence"].startswith(f"Over the 7 tasks together: {together['verdict']}, mean lift {together['mean']:+.3f} [")
+    assert "With tasks as a random factor (exploratory): [" in together["sentence"]
+    page = html.unescape(render.page(many.json, {}, placeholder_charts(many.json))).replace("−", "-").replace("\u00a0", " ")
+    assert "Over the 7 tasks together" in page
+    assert "Over the 7 tasks together" in render.markdown(many.json)

@@ -216,3 +216,21 @@ def test_other_data_are_warned_of(small_run):
     report = json.loads((small_run[1]["report"].path / "report.json").read_text("utf-8"))
     (warning,) = [line for line in report["warnings"] if "The data differ" in line]
     assert "the test source has 45 rows, not 3,798 as expected; the training source has 90 rows, not 41,157 as expected" in warning
+
+
+RECIPE = {"compare": {"confidence": 0.95}, "sweep": {}}
+
+
+def lift_row(ours: float | None, paper: float | None, half: float) -> dict:
+    return {"figures": {"lift": {"ours": ours, "paper": paper}}, "interval": [(ours or 0) - half, (ours or 0) + half]}
+
+
+def test_the_mean_lift_stands_beside_the_papers():
+    """Of the tasks that both have: errors of 0.01 and 0.02 make sqrt(5) / 200 of the mean."""
+    rows = [lift_row(0.2, 0.3, 0.0196), lift_row(0.4, 0.32, 0.0392), lift_row(0.9, None, 0.1), lift_row(None, 0.5, 0.1)]
+    mean = published_section.mean_lift(rows, RECIPE)
+    assert (mean["tasks"], mean["ours"], mean["paper"]) == (2, pytest.approx(0.3), pytest.approx(0.31))
+    assert (mean["low"], mean["high"]) == pytest.approx((0.3 - 1.96 * 5**0.5 / 200, 0.3 + 1.96 * 5**0.5 / 200), abs=1e-5)
+    assert mean["sentence"] == "Mean lift over the same 2 tasks: ours +0.300 [0.278, 0.322], the paper's +0.310."
+    assert published_section.mean_lift(rows[1:], RECIPE) is None
+    assert published_section.mean_lift(rows, RECIPE | {"sweep": {"finetune.rank": [1, 2]}}) is None

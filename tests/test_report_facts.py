@@ -189,6 +189,11 @@ def test_examples_and_answers_are_counted_by_seed(cells_and_report: tuple[list[c
         )
         gained = [example for example, before, *after in zip(rows, base, *tuned, strict=True) if sum(after) / 2 > before + 1e-9]
         assert row["examples"]["gained_unread"] == sum(example["base"]["answer"] is None for example in gained)
+        churn = row["examples"]["churn"]
+        answers = [(example["base"], after) for example in rows for after in example["tuned"]]
+        wrong = [(a, b) for a, b in answers if a["scores"][primary["metric"]] == b["scores"][primary["metric"]] == 0]
+        changed = sum(a["answer"] != b["answer"] for a, b in wrong)
+        assert churn == ({"wrong": len(wrong), "changed": changed} if row["examples"]["zero_one"] else None)
         lifts = [(sum(scores) - sum(base)) / len(rows) for scores in tuned]
         assert [run["lift"] for run in row["examples"]["runs"]] == pytest.approx(lifts)
 

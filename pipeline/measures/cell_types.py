@@ -178,6 +178,15 @@ class CommonestAnswer(TypedDict):
     """Share of the examples that have the commonest target."""
 
 
+class Churn(TypedDict):
+    """How many wrong answers became other wrong ones: neither fixed nor broken, and changed all the same."""
+
+    wrong: int
+    """Answers of the fine-tuned model, over all training seeds, that are wrong where the base's is wrong too."""
+    changed: int
+    """Of them those that differ from the base's, as the task's parser reads both; two that it cannot read do not differ."""
+
+
 class ExamplesRow(TypedDict):
     """How the test examples of a cell changed by the primary metric."""
 
@@ -186,6 +195,8 @@ class ExamplesRow(TypedDict):
     """Whether an example scores 0 or 1 and nothing between."""
     classes: dict[str, int]
     """Examples that were fixed, broken, both right, both wrong; or of graded scores gained, lost, equal."""
+    churn: Churn | None
+    """Null for graded scores, where no answer is simply wrong."""
     gained_unread: int
     """Of the first class those whose base answer could not be parsed."""
     runs: list[Run] | None

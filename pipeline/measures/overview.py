@@ -1,38 +1,91 @@
-"""Summarizes the effects on many tasks: how many got which verdict, and the mean effect with its interval."""
+"""Summarizes the effects on many tasks: how many got which verdict, and one claim on their mean."""
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 
 from pipeline.measures.cell_types import Headline
-from pipeline.measures.report_types import Overview
-from pipeline.scoring.verdict import EFFECT_VERDICTS
+from pipeline.measures.pooled_types import Overview
+from pipeline.scoring import verdict
+from pipeline.scoring.verdict import EFFECT_VERDICTS, Correction
+from pipeline.store.figure_types import PartialInterval
 
 
-def overview(headlines: Sequence[Headline], confidence: float) -> Overview:
+def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, correction: Correction = "none") -> Overview:
     """The effects of these tasks together; each counts once, by its own metric.
 
-    The interval is that of other test examples for the same tasks: errors are taken from the tasks' own intervals and are independent, as
-    tasks do not share examples. It covers neither other tasks nor other training runs.
+    The claim is that the mean effect on these very tasks is not 0. Its p stands beside the family of the tasks' own claims: under Holm it
+    is multiplied by one more than their number, as Bonferroni would, and theirs stay as they are.
 
     Args:
         headlines: of the tasks, at least one.
         confidence: of all intervals, those of the headlines included.
+        claims: confirmatory claims of the report besides this one.
     """
-    mean = fmean(row["effect"] for row in headlines)
-    ends = [(row["low"], row["high"]) for row in headlines]
-    widths = [high - low for low, high in ends if low is not None and high is not None]
-    quantile = NormalDist().inv_cdf((1 + confidence) / 2)
-    errors = [width / (2 * quantile) for width in widths if math.isfinite(width)]
-    has_interval = len(errors) == len(headlines)
-    half = quantile * math.hypot(*errors) / len(headlines) if has_interval else None
+    effects = [row["effect"] for row in headlines]
+    mean, error = fmean(effects), error_of_mean(headlines, confidence)
+    low, high = around(mean, error, confidence)
+    p = None if error is None else two_sided_p(mean, error)
+    p_adjusted = None if p is None else min(1.0, p * (claims + 1)) if correction == "holm" else p
     kinds = {row["kind"] for row in headlines}
     verdicts = [row["verdict"] for row in headlines]
+    across = over_tasks(effects, confidence)
     return {
         "tasks": len(headlines),
-        "verdicts": {verdict: verdicts.count(verdict) for verdict in EFFECT_VERDICTS},
+        "verdicts": {word: verdicts.count(word) for word in EFFECT_VERDICTS},
         "kind": "lift" if kinds == {"lift"} else "training effect",
         "mean": mean,
-        "low": None if half is None else mean - half,
-        "high": None if half is None else mean + half,
+        "low": low,
+        "high": high,
+        "p": p,
+        "p_adjusted": p_adjusted,
+        "verdict": verdict.INCONCLUSIVE
+        if p_adjusted is None or low is None or high is None
+        else verdict.decide(p_adjusted, low, high, confidence),
+        "over_tasks": across,
+        "sentence": "",
     }
+
+
+def error_of_mean(rows: Sequence[PartialInterval], confidence: float) -> float | None:
+    """Standard error of the mean of estimates with intervals: sqrt(sum of e_i^2) / k, where e_i is half an interval over z. None without
+    an interval of each.
+
+    It is that of other test examples, and other training runs where the intervals cover them, for the same tasks; errors are independent,
+    as tasks share neither examples nor adapters.
+    """
+    ends = [(row["low"], row["high"]) for row in rows]
+    widths = [high - low for low, high in ends if low is not None and high is not None and math.isfinite(high - low)]
+    if len(widths) < len(rows):
+        return None
+    return math.hypot(*widths) / (2 * NormalDist().inv_cdf((1 + confidence) / 2)) / len(rows)
+
+
+def around(mean: float, error: float | None, confidence: float) -> tuple[float | None, float | None]:
+    if error is None:
+        return None, None
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    return mean - half, mean + half
+
+
+def two_sided_p(mean: float, error: float) -> float:
+    """Of the hypothesis that the true mean is 0, by the normal distribution; without any error 0, and 1 for a mean of 0."""
+    if error == 0:
+        return float(mean == 0)
+    return 2 * NormalDist().cdf(-abs(mean) / error)
+
+
+def over_tasks(effects: Sequence[float], confidence: float) -> PartialInterval:
+    """Interval of the mean effect on tasks of which these are a random sample: mean -+ t(k-1) * sd / sqrt(k).
+
+    The spread of the estimates holds that of the tasks and that of examples and runs, so nothing is added (Clark 1973, The
+    language-as-fixed-effect fallacy, doi:10.1016/S0022-5371(73)80014-3). It assumes that the effects of tasks are about normal and were not
+    picked by their outcome; it is exploratory.
+    """
+    if len(effects) < 2:
+        return {"low": None, "high": None}
+    from scipy.stats import t
+
+    mean = fmean(effects)
+    half = float(t.ppf((1 + confidence) / 2, len(effects) - 1)) * stdev(effects) / math.sqrt(len(effects))
+    return {"low": mean - half, "high": mean + half}

@@ -3,6 +3,7 @@
 from typing import Any, Literal, TypedDict
 
 from pipeline.measures.cell_types import CellRow, Run
+from pipeline.measures.pooled_types import Overview, PublishedMean
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment, Setup
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.cost_types import Reason
@@ -266,18 +267,6 @@ class Sweep(SweepAxis):
     points: list[SweepPoint]
 
 
-class Overview(PartialInterval):
-    """The effects on all tasks together: their mean, each task once, with the interval that other test examples would give."""
-
-    tasks: int
-    verdicts: dict[str, int]
-    """By verdict, how many tasks got it."""
-    kind: Literal["training effect", "lift"]
-    """`lift` where no task has a baseline but the base."""
-    mean: float
-    """Of fine-tuned minus the best baseline, every task by its own metric."""
-
-
 class Change(TypedDict):
     """What an adapter changed on one other task, or on plain English."""
 
@@ -343,7 +332,18 @@ class Preliminary(TypedDict):
     """The same in words."""
 
 
-class Report(Conclusions):
+class OutsideFigures(TypedDict):
+    """Figures from elsewhere beside ours."""
+
+    published: list[PublishedRow]
+    """Figures of LoRA Land beside ours."""
+    published_mean: PublishedMean | None
+    """Null for fewer than two tasks of LoRA Land, and for a sweep."""
+    references: list[ReferenceRow]
+    """Scores and costs of models behind endpoints."""
+
+
+class Report(Conclusions, OutsideFigures):
     """The whole of report.json."""
 
     schema: int
@@ -373,10 +373,6 @@ class Report(Conclusions):
     """Limitations that are not faults."""
     cells: list[CellRow]
     """One per task and point of the sweep."""
-    published: list[PublishedRow]
-    """Figures of LoRA Land beside ours."""
-    references: list[ReferenceRow]
-    """Scores and costs of models behind endpoints."""
     overview: Overview | None
     """Null for one task, and for a sweep."""
     other_tasks: OtherTasks | None

@@ -6,7 +6,7 @@ The page embeds examples.jsonl of `compare` unchanged; the browser unpacks a cel
 from collections import Counter
 from collections.abc import Container, Sequence
 
-from pipeline.measures.cell_types import CommonestAnswer, ComparisonRow, ExamplesRow, Run
+from pipeline.measures.cell_types import Churn, CommonestAnswer, ComparisonRow, ExamplesRow, Run
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
 from pipeline.store.score_types import ExampleRow
@@ -37,6 +37,7 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
         "n": len(rows),
         "zero_one": zero_one,
         "classes": {name: changes.count(name) for name in classes},
+        "churn": churn(rows, metric) if zero_one else None,
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
         "runs": lift_by_seed(cell, base, tuned, primary),
         "commonest": commonest_answer(rows),
@@ -65,6 +66,13 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
     if not zero_one:
         return GRADED[2]
     return ZERO_ONE[2] if base else ZERO_ONE[3]
+
+
+def churn(rows: Sequence[ExampleRow], metric: str) -> Churn:
+    """Answers that are wrong in both arms, and of them those that changed."""
+    pairs = [(row["base"], answer) for row in rows for answer in row["tuned"]]
+    wrong = [(base, tuned) for base, tuned in pairs if not base["scores"][metric] and not tuned["scores"][metric]]
+    return {"wrong": len(wrong), "changed": sum(base["answer"] != tuned["answer"] for base, tuned in wrong)}
 
 
 def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: ComparisonRow) -> list[Run] | None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pipeline.measures import overview
 from pipeline.measures.cell_types import CellRow
-from pipeline.measures.report_types import Overview, Report, SummarySentence
+from pipeline.measures.pooled_types import Overview
+from pipeline.measures.report_types import Report, SummarySentence
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id, size_id
 from pipeline.page.verdict_section import Linked, sentence
@@ -26,11 +27,28 @@ def by_effect(report: Report) -> list[CellRow]:
     return sorted(cells, key=lambda cell: -cell["headline"]["effect"])
 
 
-def overview_of(cells: Sequence[CellRow], recipe: JsonObject) -> Overview | None:
-    """The tasks of a report together; None for one task, and for a sweep, where tasks come more than once."""
+def overview_of(cells: Sequence[CellRow], recipe: JsonObject, claims: int) -> Overview | None:
+    """The tasks of a report together; None for one task, and for a sweep, where tasks come more than once.
+
+    Args:
+        claims: confirmatory claims on single tasks.
+    """
     if recipe["sweep"] or len(cells) < 2:
         return None
-    return overview.overview([cell["headline"] for cell in cells], recipe["compare"]["confidence"])
+    compare = recipe["compare"]
+    together = overview.overview([cell["headline"] for cell in cells], compare["confidence"], claims, compare["correction"])
+    return {**together, "sentence": pooled(together)}
+
+
+def pooled(together: Overview) -> str:
+    """The claim on the mean effect, and the interval for tasks as a random factor."""
+    mean = fmt.change(together["mean"], together["low"], together["high"], 3)
+    start = f"Over the {together['tasks']} tasks together: {together['verdict']}, mean {together['kind']} {mean}"
+    across = together["over_tasks"]
+    if together["p_adjusted"] is None or across["low"] is None:
+        return f"{start}."
+    claim = f"p (one more test, Bonferroni) {fmt.probability(together['p_adjusted'])}"
+    return f"{start}, {claim}. With tasks as a random factor (exploratory): {fmt.interval(across)}."
 
 
 def section(cells: Sequence[CellRow], together: Overview | None, learning: Sequence[SizeLine]) -> list[SummarySentence]:

@@ -1,22 +1,27 @@
 """Compares our figures with those of LoRA Land for the same task and base, with reference models and with constant answers."""
 
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Literal
 
 from pipeline import arms
 from pipeline.config.schema import Price
 from pipeline.data import task
 from pipeline.lora_land import agreement, published
+from pipeline.measures import overview
 from pipeline.measures.cell_types import ComparisonRow
-from pipeline.measures.report_types import PublishedFigure, PublishedRow, ReferenceRow
+from pipeline.measures.pooled_types import PublishedMean
+from pipeline.measures.report_types import OutsideFigures, PublishedFigure, PublishedRow, ReferenceRow
+from pipeline.page import fmt
 from pipeline.page.cells import Cell, json_safe
 from pipeline.references import ask
+from pipeline.store.figure_types import PartialInterval
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
 from pipeline.store.score_types import ArmScores, OtherArm
 
 QV = ("q_proj and v_proj", "qkv_proj")
 FIGURES: tuple[agreement.Figure, ...] = ("base", "tuned", "lift")
+SIDES: tuple[Literal["ours", "paper"], ...] = ("ours", "paper")
 ARMS: tuple[Literal["base", "tuned"], ...] = ("base", "tuned")
 SETUP = {
     "quantization": "nf4", "rank": 8, "alpha_per_rank": 2.0, "dropout": 0.05, "learning_rate": 2e-4, "schedule": "cosine",
@@ -25,9 +30,28 @@ SETUP = {
 """LoRA Land's training setup as recipe keys; recipes/lora_land/_paper.yaml explains what is uncertain."""
 
 
+def section(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]], recipe: JsonObject, is_smoke_test: bool) -> OutsideFigures:
+    """Figures from elsewhere; a few examples of a smoke test are not set beside published ones."""
+    rows = [] if is_smoke_test else published_rows(cells, comparisons)
+    return {"published": rows, "published_mean": mean_lift(rows, recipe), "references": reference_rows(cells, recipe)}
+
+
 def published_rows(cells: list[Cell], comparisons: dict[str, list[ComparisonRow]]) -> list[PublishedRow]:
     """One row for every cell whose task LoRA Land has: our figures by its scoring rule, its own, and whether they agree."""
     return [json_safe(published_row(cell, comparisons[cell.name])) for cell in cells if paper_of(cell)]
+
+
+def mean_lift(rows: list[PublishedRow], recipe: JsonObject) -> PublishedMean | None:
+    """LoRA Land's headline for the same tasks, ours beside the paper's: the mean of the lifts, each task once."""
+    confidence = recipe["compare"]["confidence"]
+    both = [row for row in rows if None not in (row["figures"]["lift"]["ours"], row["figures"]["lift"]["paper"])]
+    if recipe["sweep"] or len(both) < 2:
+        return None
+    ours, paper = (fmean(row["figures"]["lift"][side] or 0.0 for row in both) for side in SIDES)
+    intervals: list[PartialInterval] = [{"low": row["interval"][0], "high": row["interval"][1]} for row in both]
+    low, high = overview.around(ours, overview.error_of_mean(intervals, confidence), confidence)
+    text = f"Mean lift over the same {len(both)} tasks: ours {fmt.change(ours, low, high, 3)}, the paper's {fmt.signed(paper, 3)}."
+    return {"tasks": len(both), "ours": ours, "low": low, "high": high, "paper": paper, "sentence": text}
 
 
 def paper_of(cell: Cell) -> task.Paper | None:

@@ -51,7 +51,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     adapters = training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
     conclusions = claims_section.section(cells, rows, claims, adapters, correction, not_final)
-    together = None if not_final else opening_section.overview_of(rows, recipe)
+    together = None if not_final else opening_section.overview_of(rows, recipe, len(claims))
     learning = [] if not_final else size_section.section(cells, comparisons, recipe)
     return {
         "schema": SCHEMA,
@@ -71,8 +71,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         "summary": [*opening_section.section(rows, together, learning), *conclusions["summary"]],
         "overview": together,
         "cells": rows,
-        "published": [] if not_final and limit is not None else published_section.published_rows(cells, comparisons),
-        "references": published_section.reference_rows(cells, recipe),
+        **published_section.section(cells, comparisons, recipe, is_smoke_test=not_final is not None and limit is not None),
         "other_tasks": matrix_section.section(rows, claims_section.suite_verdicts(conclusions)),
         "sweep": sweep_section.section(recipe, rows, adapters),
         "learning": learning,
