@@ -145,3 +145,12 @@ def short(key: str) -> str:
 
 def size(row: Row) -> Expected:
     return {"Trainable parameters": shows("{n}", row["trainable_parameters"]), "Adapter": shows("{b}", row["adapter_bytes"])}
+
+
+def not_repeated(cell: Row) -> list[Row]:
+    """The arms of a cell but choices ranked by total likelihood that only repeat those ranked per token."""
+    arms = {arm["name"]: arm for arm in cell["arms"]}
+    rankings = {
+        name: arms.get(name.removesuffix("_raw"), {}) for name in arms if name.endswith("_raw") and name != cell["headline"]["baseline"]
+    }
+    return [arm for name, arm in arms.items() if rankings.get(name, {}).get("score") != arm["score"]]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests import expected_checks, expected_classes, expected_tables
-from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, place, score, short, shows, size, span
+from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, not_repeated, place, score, short, shows, size, span
 from tests.expected_tables import part, parts_of
 
 Row = dict[str, Any]
@@ -160,7 +160,7 @@ def first_figure(report: Row) -> list[Shown]:
     points = []
     for cell in report["cells"]:
         arms = {arm["name"]: arm for arm in cell["arms"]}
-        baselines = [arms[name] for name in BASELINES if name in arms and not is_repeated(cell, arms, name)]
+        baselines = [arms[name] for name in BASELINES if name in arms and arms[name] in not_repeated(cell)]
         points += [shows(f"{cell['label']}: {arm['label']} {{}}", arm["score"]) for arm in baselines]
         tuned, headline = arms["tuned"], cell["headline"]
         pattern = f"{cell['label']}: fine-tuned {{}} [{{}}, {{}}], {headline['kind']} {{+}} [{{}}, {{}}], {headline['verdict']}"
@@ -169,23 +169,17 @@ def first_figure(report: Row) -> list[Shown]:
     return points
 
 
-def is_repeated(cell: Row, arms: Row, name: str) -> bool:
-    """Whether choices ranked by total likelihood only repeat those ranked per token."""
-    ranked = arms.get(name.removesuffix("_raw"))
-    return name.endswith("_raw") and name != cell["headline"]["baseline"] and bool(ranked) and ranked["score"] == arms[name]["score"]
-
-
 def scores(cell: Row) -> list[Shown]:
     name = metric(cell["comparisons"][0]["metric"])
-    return [shows(f"{arm['label']}: {name} {{}} [{{}}, {{}}]", arm["score"], arm["low"], arm["high"]) for arm in cell["arms"]]
+    return [shows(f"{arm['label']}: {name} {{}} [{{}}, {{}}]", arm["score"], arm["low"], arm["high"]) for arm in not_repeated(cell)]
 
 
 def costs(cell: Row) -> list[Shown]:
-    priced = [arm for arm in cell["arms"] if expected_tables.thousand(arm["cost"])]
+    priced = [arm for arm in not_repeated(cell) if expected_tables.thousand(arm["cost"])]
     if priced:
         pattern = "score {}, {$} per 1,000 requests"
         return [shows(f"{arm['label']}: {pattern}", arm["score"], expected_tables.thousand(arm["cost"])) for arm in priced]
-    timed = [arm for arm in cell["arms"] if arm["cost"] and arm["cost"]["seconds"]]
+    timed = [arm for arm in not_repeated(cell) if arm["cost"] and arm["cost"]["seconds"]]
     return [shows(f"{arm['label']}: score {{}}, {{s}} a request", arm["score"], arm["cost"]["seconds"]) for arm in timed]
 
 

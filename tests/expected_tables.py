@@ -3,7 +3,21 @@
 from typing import Any
 
 from tests import expected_checks, expected_classes
-from tests.expected_cells import Expected, Shown, Tables, corrected, label_of, metric, optional, place, short, shows, size, span
+from tests.expected_cells import (
+    Expected,
+    Shown,
+    Tables,
+    corrected,
+    label_of,
+    metric,
+    not_repeated,
+    optional,
+    place,
+    short,
+    shows,
+    size,
+    span,
+)
 from tests.page_reader import tidy
 
 Row = dict[str, Any]
@@ -131,7 +145,7 @@ def part(row: Row) -> Shown:
 def measured(report: Row) -> Tables:
     tables: Tables = {}
     for cell in report["cells"]:
-        tables[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in cell["arms"]]
+        tables[f"Arms of {cell['label']}"] = [arm_row(cell, arm) for arm in not_repeated(cell)]
         if len(cell["comparisons"]) > 1 and len(cell["arms"]) > 2:
             tables[f"Other metrics of {cell['label']}"] = [other_metrics(cell, arm) for arm in cell["arms"]]
         peaks = any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"])
@@ -226,7 +240,7 @@ def priced(report: Row) -> Tables:
     cells = [cell for cell in report["cells"] if cell["cost"]]
     is_priced = any(thousand(arm["cost"]) is not None for cell in cells for arm in cell["arms"])
     for cell in cells:
-        for arm in cell["arms"]:
+        for arm in not_repeated(cell):
             if arm["cost"]:
                 row: Expected = {"Task": cell["label"], "Arm": arm["label"], "Tokens in": optional("{n}", arm["tokens_in"])}
                 row |= {"Tokens out": shows("{t}", arm["tokens_out"]), "Seconds per request": optional("{}", arm["cost"]["seconds"])}

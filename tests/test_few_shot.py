@@ -56,7 +56,7 @@ def test_prompts_that_hold_fewer_worked_examples_are_counted_and_told(tmp_path, 
     facts, predictions = run(tmp_path, model, changes={"shots": 19, "shots_seed": 0}, heldout=heldout, train=train)
     assert facts["shrunk"] == len(predictions) == 16
     assert 0 < facts["fewest_shots"] < 19
-    assert "16 of 16 prompts hold fewer than 19 few-shot examples" in capsys.readouterr().err
+    assert "of 19 examples fit into the context window (16 of 16 prompts have fewer)" in capsys.readouterr().err
 
 
 def test_where_no_example_fits_nothing_is_generated(tmp_path, model, heldout, capsys):

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.commands.recompute_page import verify
-from pipeline.page import charts_scores, embedded_records, render, setup_section, static_examples, svg
+from pipeline.page import charts_scores, embedded_records, fmt, render, setup_section, static_examples, svg
+from pipeline.scoring.verdict import qualified
 from tests.report_inputs import BuiltReport, CellFolders, Chartless, Inputs, placeholder_charts
 
 ARMS = ("base_fewshot", "base_constrained", "constant")
@@ -55,6 +57,25 @@ def test_names_of_baselines_never_overlap_and_give_way_when_crowded() -> None:
     apart = [{"cell": "a", "label": "base", "score": 0.1}, {"cell": "a", "label": "constant", "score": 0.9}]
     charts_scores.place_labels(rows, apart, lambda score: 600 * score, 600)
     assert [tick["offset"] for tick in apart] == [charts_scores.LABEL_OFFSETS[0]] * 2
+    near = [{"cell": "a", "label": "majority 0.36", "score": score} for score in (0.44, 0.16, 0.19, 0.36)]  # as on a phone
+    charts_scores.place_labels([{"cell": "a", "score": 0.83}], near, lambda score: 337 * score, 337)
+    for tick in near:
+        assert tick["label_x"] <= 337 * tick["score"] <= tick["label_x"] + charts_scores.LETTER_WIDTH * len(tick["label"])
+    for one, other in combinations(near, 2):
+        is_apart = abs(one["label_x"] - other["label_x"]) >= charts_scores.LETTER_WIDTH * len("majority 0.36") + charts_scores.LABEL_GAP
+        assert one["offset"] != other["offset"] or is_apart
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_every_row_has_its_verdict_in_a_word_and_the_names_of_its_baselines(report: Chartless, narrow: bool) -> None:
+    cells = report.json["cells"]
+    words = texts(charts_scores.score_plot(cells, narrow), "text")
+    for cell in cells:
+        effect = fmt.typeset(fmt.change(*(cell["headline"][key] for key in ("effect", "low", "high"))))
+        assert any(
+            word.strip() == f"{effect} {qualified(cell['headline']['verdict'], cell['headline']['this_task_only'])}" for word in words
+        )
+        assert {tick["label"] for tick in charts_scores.baseline_ticks(cell)} <= set(words)
 
 
 @pytest.mark.parametrize("narrow", [False, True])

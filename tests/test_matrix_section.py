@@ -59,7 +59,7 @@ def test_thirty_one_adapters_on_thirty_one_tasks(report: Row) -> None:
     for number, row in enumerate(table.rows):
         assert [head for head, text in row.items() if text == "own task"] == [f"t{number}"]
         assert row[f"t{(number + 1) % 31}"].endswith("regressed")
-        assert f'<a href="#cell{number:04}-kept-t{(number + 1) % 31}">' in html
+        assert f'<a href="#cell{number:04}-kept-t{(number + 1) % 31}" aria-label="' in html
     assert html.count("scroll sideways for more") == 1
     folded = html.partition('id="other-tasks"')[2].partition("<summary>Table of other tasks")
     assert folded[1]

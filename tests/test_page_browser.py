@@ -388,6 +388,54 @@ def test_navigation_stays_in_sight(page: OpenPage) -> None:
     assert heading["y"] > page.tab.evaluate("document.querySelector('nav').getBoundingClientRect().bottom")
 
 
+def test_navigation_marks_the_section_that_is_read(page: OpenPage) -> None:
+    def marks(name: str) -> None:
+        page.tab.wait_for_function(
+            "name => [...document.querySelectorAll('nav [aria-current=location]')].map(link => link.textContent).join() === name", arg=name
+        )
+
+    marks("Verdict")
+    page.tab.evaluate("location.hash = '#training'")
+    marks("Training")
+    page.tab.evaluate("document.querySelector('#arms h2').scrollIntoView()")  # by hand: the address stays
+    marks("All arms")
+    page.tab.evaluate("location.hash = '#lineage'")  # short, near the end: the page cannot bring it to the top
+    marks("Provenance")
+    page.tab.evaluate("window.scrollTo(0, 0)")
+    marks("Verdict")
+
+
+def test_no_two_links_of_a_matrix_have_one_name(report: BuiltReport, swept: BuiltReport, chromium: Any) -> None:
+    """A figure alone does not tell a screen reader which adapter, task or class it is of."""
+    for inputs, matrix in ((report, "#other-tasks"), (swept, ".confusion")):
+        page = OpenPage(chromium, inputs.work.out / "report.html", viewport=DESK)
+        tables = page.tab.evaluate(
+            """matrix => [...document.querySelectorAll(matrix)].map(table => [...table.querySelectorAll('td a')]
+               .map(link => [link.ariaLabel ?? '', link.textContent]))""", matrix
+        )  # fmt: skip
+        assert any(tables), matrix
+        for links in tables:
+            assert len({label for label, _ in links}) == len(links)
+            assert all(label.startswith(text) and len(label) > len(text) + 8 for label, text in links)
+        page.close()
+
+
+def test_no_table_is_wider_than_paper(report: BuiltReport, swept: BuiltReport, chromium: Any) -> None:
+    """A sheet of A4 is 720 pixels wide."""
+    for inputs in (report, swept):
+        page = OpenPage(chromium, inputs.work.out / "report.html", viewport={"width": 720, "height": 1000})
+        page.tab.emulate_media(media="print")
+        page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        wide = page.tab.evaluate(
+            """[...document.querySelectorAll('table')].filter(table => table.checkVisibility())
+               .filter(table => table.getBoundingClientRect().right > innerWidth)
+               .map(table => [table.closest('[aria-label]').ariaLabel, table.getBoundingClientRect().width])"""
+        )
+        assert wide == []
+        assert page.tab.evaluate("document.documentElement.scrollWidth") == 720
+        page.close()
+
+
 def test_paper_has_the_verdict_its_tables_and_some_examples(page: OpenPage) -> None:
     """Long lists stay on the screen, unless the reader has opened one."""
     assert not page.tab.is_visible("#claims")

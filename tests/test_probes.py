@@ -10,7 +10,7 @@ from pipeline.commands import call as calls
 from pipeline.commands import preflight, probes
 from pipeline.commands.probes import Probes
 from pipeline.config import recipe as recipes
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
 from pipeline.planning.plan import plan
 from pipeline.stages import finetune
@@ -98,6 +98,9 @@ def test_the_longest_rows_come_first(tmp_path: Path, model: dict[str, Any], monk
 
 def test_modules_of_a_known_shape_are_checked_before_anything_is_fetched() -> None:
     recipe = recipes.load(Path("recipes/modern/first.yaml"), {"finetune.targets": ["wq", "v_proj", "lm_head"]})
-    lines = set(preflight.missing_targets(plan(recipe, ask=False)))
+    jobs = plan(recipe, ask=False)
+    lines = set(preflight.missing_targets(jobs))
     assert len(lines) == 1
+    with pytest.raises(RecipeError, match=r"'wq'\. Known: down_proj, .*v_proj\."):  # as `plan` says, which runs nothing
+        preflight.check_targets(jobs)
     assert "has no linear module 'wq'." in lines.pop()

@@ -439,6 +439,8 @@ def test_minimum_detectable_effect(smallest: float | None, text: str) -> None:
         (fmt.decimals(0.17, 0.21), 3),
         (fmt.decimals(-0.0004, 0.1751), 4),
         (fmt.decimals(0.0, 0.5), 3),
+        (fmt.decimals(-0.033, -0.0203, -0.02), 4),  # three decimals would end on the margin
+        (fmt.decimals(0.02, 0.5, 0.02), 3),
         (fmt.change(0.31, 0.27, 0.35), "+0.31 [0.27, 0.35]"),
         (fmt.change(0.024, 0.004, 0.044), "+0.024 [0.004, 0.044]"),  # two decimals would touch zero
         (fmt.change(0.2, 0.0, 0.4), "+0.20 [0.00, 0.40]"),

@@ -439,7 +439,7 @@ class InputsWithFacts(Inputs):
         (
             "base_fewshot",
             SHOWN | FEWER,
-            "5 few-shot examples requested; 40 of 40 prompts hold fewer, the fewest 3; generation also stops at a blank line",
+            "3 to 4 of the 5 few-shot examples requested in a prompt (40 of 40 prompts have fewer); generation also stops at a blank line",
         ),
         ("base_constrained", {"keys": ["to", "day"], "unkeyed": 0}, "2 keys named in every prompt"),
         ("base_constrained", {"keys": ["to"], "unkeyed": 4}, "keys could not be added to 4 of 40 prompts (context window full)"),

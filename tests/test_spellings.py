@@ -37,6 +37,12 @@ def test_a_whole_number_with_an_exponent_is_one(tmp_path):
     assert "must be a whole number" in refused(f"{GOOD}finetune: {{rank: 1e999999999}}\n", tmp_path)
 
 
+@pytest.mark.parametrize("lines", ["finetune: {epochs: 0.5}", "sweep: {finetune.epochs: [1, 2.5]}"])
+def test_a_part_of_an_epoch_leads_to_its_key(lines, tmp_path):
+    assert "For a part of an epoch use finetune.max_steps." in refused(f"{GOOD}{lines}\n", tmp_path)
+    assert "max_steps" not in refused(f"{GOOD}{lines.replace('0.5', '-0.5').replace('2.5', '-2.5')}\n", tmp_path)
+
+
 def test_numbers_with_an_exponent_are_swept_and_equal_ones_are_one(tmp_path):
     loaded = load(f"{GOOD}sweep: {{finetune.learning_rate: [1e-4, 2e-4], finetune.rank: [1e1]}}\n", tmp_path)
     assert loaded.sweep == {"finetune.learning_rate": [1e-4, 2e-4], "finetune.rank": [10]}
@@ -196,8 +202,8 @@ def test_what_a_table_of_names_leads_to_is_a_key():
         ("lora_alpha: 32", "Write finetune.alpha: 32."),
         ("lora_r: 8", "Write finetune.rank: 8."),
         ("lr: 2e-4", "Write finetune.learning_rate: 0.0002."),
-        ("num_train_epochs: 3.0", "Write finetune.epochs: 3. It is a whole number; "),
-        ("num_train_epochs: 0.5", "Here it is finetune.epochs. It is a whole number; "),
+        ("num_train_epochs: 3.0", "Write finetune.epochs: 3. It is a whole number. "),
+        ("num_train_epochs: 0.5", "Here it is finetune.epochs. It is a whole number. "),
         ("per_device_train_batch_size: 4, gradient_accumulation_steps: 8", "Write finetune.batch_examples: 32. "),
         ("micro_batch_size: 4", "Write finetune.batch_examples: 4. "),
         ("gradient_accumulation_steps: 4", "Here it is finetune.batch_examples. "),

@@ -123,7 +123,7 @@ def test_gc_keeps_the_work_of_a_stage(call, monkeypatch):
 def test_plan_says_that_a_stage_is_not_estimated(call, capsys):
     plan_table.show_plan(Console(width=200), call.recipe, call.jobs, call.site.store, all_cards=True)
     output = capsys.readouterr().out
-    assert "speed, toy: some minutes, not estimated." in output
+    assert "speed, toy: a few minutes, not included." in output
     assert re.search(r"\btoy +pets to run\b", output)
 
 

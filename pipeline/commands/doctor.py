@@ -11,6 +11,7 @@ from rich.text import Text
 from pipeline.commands.preflight import existing
 from pipeline.data import manual_files, task
 from pipeline.machine import package_versions
+from pipeline.page import fmt
 from pipeline.sandbox import sandbox
 
 GIB = 1 << 30
@@ -39,7 +40,11 @@ def accelerator() -> tuple[str, bool, str]:
         free, total = torch.cuda.mem_get_info()
         return "device", True, f"{torch.cuda.get_device_name(0)}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, CUDA {torch.version.cuda}"
     built = "this torch is a CPU build" if torch.version.cuda is None else "no device found by the driver"
-    return "device", False, f"no CUDA ({built}); everything runs on {torch.get_num_threads()} CPU threads, fit for small models only"
+    return (
+        "device",
+        False,
+        f"no CUDA ({built}); on the CPU ({fmt.plural(torch.get_num_threads(), 'thread')}) only very small models are practical",
+    )
 
 
 def memory() -> tuple[str, bool, str]:

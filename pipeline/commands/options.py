@@ -41,7 +41,7 @@ Tokens = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Padded tokens in one training pass or generation batch; unset: by device. Another value rounds otherwise, so keep to one.",
+        help="Tokens per forward pass, padding included (micro-batch size); unset: by device. Another value rounds otherwise: keep to one.",
     ),
 ]
 Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]

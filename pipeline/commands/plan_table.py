@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline import stages
-from pipeline.commands import job_estimates, plan_summary, power
+from pipeline.commands import job_estimates, plan_summary, power, preflight
 from pipeline.commands.estimate import GPUS, UTILIZATION, named
 from pipeline.commands.job_estimates import WORK_OF, JobEstimate, lengths_of
 from pipeline.commands.job_status import JobStatus, bound_mark, job_status, remaining
@@ -26,10 +26,10 @@ STAGE_WIDTH = 8
 """Columns of a stage's name. Longer names move their line to the right, so that the others fit 80 columns."""
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
-LEGEND = f"""GB and hours are estimated, not measured. GB: the least a job needs. Hours: at
-{100 * UTILIZATION:.0f} % of a card's limit, of which published runs reach 21 to 54 %. "-": does not
-fit. "<=": an upper bound from the longest prompts; the data are not prepared.
-"after 5": the last of what a job waits for."""
+LEGEND = f"""GB and hours are estimates: {100 * UTILIZATION:.0f} % of a card's peak (MFU) is assumed, and
+published runs reach 21 to 54 %. GB: minimum GPU memory. "-": does not fit.
+"<=": upper bound from the longest prompts, as the data are not prepared.
+"after 5": depends on job 5."""
 
 
 def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_jobs: bool = False, all_cards: bool = False) -> None:
@@ -38,7 +38,11 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     Args:
         all_jobs: a line per job, however many there are, and what the test sets can show.
         all_cards: memory and hours on each of GPUS, by job, or of many jobs by stage.
+
+    Raises:
+        RecipeError: a base of known shape lacks a module that is to be trained.
     """
+    preflight.check_targets(jobs)
     done: dict[Job, Artifact] = {}
     rows = [job_status(job, done, store) for job in jobs]
     if all_jobs or all_cards:
@@ -186,4 +190,4 @@ def hour(value: float) -> str:
 def unestimated_note() -> str:
     """The stages that take a GPU, but too little of it to be estimated; empty if there is none."""
     names = [stage.name for stage in stages.table() if stages.GPU in stage.needs and stage.name not in WORK_OF]
-    return f" {', '.join(names)}: some minutes, not estimated." if names else ""
+    return f" {', '.join(names)}: a few minutes, not included." if names else ""

@@ -169,6 +169,12 @@ def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     return list({canonical(spec): spec for spec in specs}.values())
 
 
+def check_targets(jobs: Iterable[Job]) -> None:
+    """Raise RecipeError for target modules that a base of known shape does not have."""
+    if mistakes := list(dict.fromkeys(missing_targets(jobs))):
+        raise RecipeError("\n".join(mistakes))
+
+
 def missing_targets(jobs: Iterable[Job]) -> Iterator[str]:
     """Target modules that a base of known shape does not have; of any other base the first pass tells (probes.py)."""
     for job in jobs:

@@ -67,7 +67,8 @@ PASSES = "How many of them fit in one pass depends on the memory (--tokens on th
 TWO_SECTIONS = "Also under generate, so that base and fine-tuned model differ by the adapter alone."
 LONGEST = Peer("prepare.max_tokens", whole, "It counts a prompt with its answer.")
 BATCH = Peer("finetune.batch_examples", batch, PASSES)
-EPOCHS = Peer("finetune.epochs", whole, "It is a whole number; for a part of an epoch use finetune.max_steps.")
+PART_OF_EPOCH = "For a part of an epoch use finetune.max_steps."
+EPOCHS = Peer("finetune.epochs", whole, f"It is a whole number. {PART_OF_EPOCH}")
 SCHEDULE = Peer(
     "finetune.schedule",
     one_of(cosine="cosine", linear="linear", constant="constant", constant_with_warmup="constant"),

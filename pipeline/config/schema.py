@@ -150,7 +150,7 @@ class Prepare(Section):
     near_duplicates: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of 5-word shingles from which a training prompt is a near-duplicate of a test prompt; 1: exact ones only."""
     max_bad_rows: Fraction = 0.1
-    """Abort if more than this share of the rows is unusable."""
+    """Abort if more than this share of the rows is malformed or lacks a field."""
     seed: Seed = 0
 
 

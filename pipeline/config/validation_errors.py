@@ -154,6 +154,8 @@ def remedy(location: tuple[Any, ...], value: Any, errors: list[Any]) -> str:
         return "Write true or false, or yes or no, without quotes."
     if error_types == {"string_type"} and not isinstance(value, dict | list):
         return f"Put it in quotes: '{str(value).lower() if isinstance(value, bool) else value}'."
+    if isinstance(value, float) and value > 0 and str(location[-1]) in ("epochs", "finetune.epochs"):
+        return peer_keys.PART_OF_EPOCH
     if errors[0].get("ctx", {}).get("lt") == 1 and 2 <= value <= 100:
         return f"For {value:g} % write {value / 100:g}."
     return ""

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from pipeline import arms
 from pipeline.measures import speed_summary, untested
-from pipeline.measures.cell_types import AbsentArm, ArmRow, ComparisonRow, ConstantAnswer, MeasuredArm, MetricScore, PromptAdditions
+from pipeline.measures.cell_types import (
+    AbsentArm,
+    ArmRow,
+    CellRow,
+    ComparisonRow,
+    ConstantAnswer,
+    MeasuredArm,
+    MetricScore,
+    PromptAdditions,
+)
 from pipeline.page import fmt
 from pipeline.page.cells import Cell, json_safe
 from pipeline.store import input_names
@@ -180,6 +189,13 @@ def facts_of(cell: Cell, name: str) -> JsonObject:
     return cell.inputs[source].facts if source in cell.inputs else {}
 
 
+def without_repeats(cell: CellRow) -> list[ArmRow]:
+    """The arms of a cell but those that only repeat another: choices ranked by total likelihood that score as those ranked per token."""
+    scores = {arm["name"]: arm["score"] for arm in cell["arms"]}
+    best = cell["headline"]["baseline"]
+    return [arm for arm in cell["arms"] if arm["name"] == best or scores.get(arms.find(arm["name"]).ranks_choices_of) != arm["score"]]
+
+
 def prompt_additions(facts: JsonObject) -> PromptAdditions | None:
     """What an arm's prompts hold besides the question: few-shot examples or the keys of the answer; None where they hold nothing else.
 
@@ -207,8 +223,9 @@ def shots_sentence(facts: JsonObject) -> str:
     ends = f"; generation also stops {end}" if facts["separator"] else ""
     if not facts["shrunk"]:
         return f"{fmt.plural(facts['shots'], 'few-shot example')} in every prompt{ends}"
-    fewer = f"{facts['shrunk']:,} of {fmt.plural(facts['examples'], 'prompt')} {'holds' if facts['examples'] == 1 else 'hold'} fewer"
-    return f"{fmt.plural(facts['shots'], 'few-shot example')} requested; {fewer}, the fewest {facts['fewest_shots']}{ends}"
+    number = " to ".join(map(str, dict.fromkeys((facts["fewest_shots"], facts["most_shots"]))))
+    fewer = f"{facts['shrunk']:,} of {fmt.plural(facts['examples'], 'prompt')} {'has' if facts['examples'] == 1 else 'have'} fewer"
+    return f"{number} of the {fmt.plural(facts['shots'], 'few-shot example')} requested in a prompt ({fewer}){ends}"
 
 
 def keys_sentence(facts: JsonObject) -> str:

@@ -7,6 +7,7 @@ from pipeline import arms
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import fmt
+from pipeline.page.arms_section import without_repeats
 from pipeline.page.charts_lift import (
     MAX_NARROW_NAME_WIDTH,
     NARROW_WIDTH,
@@ -29,6 +30,8 @@ MAX_CHANGES = 100
 MAX_PANELS = 40
 """With more cells these charts are left out: LoRA Land's 31 tasks are drawn, sweeps over all of them are not."""
 GROUP_COLOURS = {"base": "muted", "base, helped": "s5", "tuned": "s0", "placebo": "s1", "other model": "s2"}
+ARMS_WIDTH, ARMS_ALONE_WIDTH = 420, 940
+"""Width of the chart of a task's arms, and of one that has no other beside it, in pixels."""
 PLOT_WIDTH = 360
 """Width of the cost chart's plane, in pixels."""
 PLOT_HEIGHT = 220
@@ -61,14 +64,20 @@ def draw_all(report: Report) -> dict[str, str]:
             charts[f"other-tasks-{kind}-narrow"] = other_tasks(with_stacked_names(suites), kind, NARROW_WIDTH, MAX_NARROW_NAME_WIDTH)
     for number, cell in enumerate(cells if len(cells) <= MAX_PANELS else []):
         if len(cell["arms"]) > 2:
-            charts[f"arms{number}"] = scores(cell)
+            charts[f"arms{number}"] = scores(cell, ARMS_WIDTH)
+            if len(cells) == 1:  # nothing beside it
+                charts["arms0-wide"] = scores(cell, ARMS_ALONE_WIDTH)
         if len(points := priced_points(cell)) > 1:
             charts[f"cost{number}"] = against_cost(points, cell["label"], fmt.metric(cell["comparisons"][0]["metric"]))
     return charts
 
 
-def scores(cell: CellRow) -> str:
-    """Score and interval of every arm of a cell."""
+def scores(cell: CellRow, width: int) -> str:
+    """Score and interval of every arm of a cell.
+
+    Args:
+        width: of the figure, in pixels.
+    """
     import altair as alt
 
     metric = fmt.metric(cell["comparisons"][0]["metric"])
@@ -81,7 +90,7 @@ def scores(cell: CellRow) -> str:
             "colour_group": arms.find(arm["name"]).colour_group,
             "description": score_text(arm, metric),
         }
-        for arm in cell["arms"]
+        for arm in without_repeats(cell)
     ]
     name_width, axis_of_names = name_axis(rows, 185)
     present = [name for name in GROUP_COLOURS if any(row["colour_group"] == name for row in rows)]
@@ -92,7 +101,7 @@ def scores(cell: CellRow) -> str:
     base_chart = alt.Chart(alt.Data(values=rows)).encode(y=y, color=colour, description="description:N")
     bars = base_chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
     points = base_chart.mark_point(size=70, filled=True, opacity=1).encode(x=alt.X("score:Q", scale=scale, axis=axis))
-    chart = alt.layer(bars, points).properties(width=420 - name_width, height=alt.Step(24))
+    chart = alt.layer(bars, points).properties(width=width - name_width, height=alt.Step(24))
     return draw(styled(chart), f"{cell['label']}: score of every arm; the table has the same figures", in_words(rows))
 
 
@@ -120,7 +129,7 @@ def priced_points(cell: CellRow) -> list[ChartRow]:
     if unit is None:
         return []
     rows = []
-    for arm in cell["arms"]:
+    for arm in without_repeats(cell):
         request_cost = arm["cost"][COST_KEYS[unit]] if arm["cost"] else None
         if not request_cost:
             continue
@@ -228,11 +237,11 @@ def overlap(one: Box, other: Box) -> bool:
 
 def other_task_row(cell: CellRow, suite: SuiteRow, verdicts: dict[tuple[str, str], Verdict]) -> ChartRow:
     """verdicts: as claimed, by cell and suite; a suite that is no claim is not testable."""
-    places = max(3, fmt.decimals(suite["low"], suite["high"]))
+    places = fmt.decimals(suite["low"], suite["high"], suite["margin"])
     value = f"{fmt.signed(suite['difference'], places)} [{fmt.number(suite['low'], places)}, {fmt.number(suite['high'], places)}]"
     verdict = verdicts.get((cell["cell"], suite["suite"]), NOT_TESTABLE)
     description = f"fine-tuned on {cell['label']}, on {suite['label']}: {fmt.typeset(value)}, margin {suite['margin']:+g}, {verdict}"
-    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']}: {suite['label']}"
+    label = cell["label"] if suite["kind"] == "loss" else f"{cell['label']} → {suite['label']}"
     return {
         **{key: suite[key] for key in ("difference", "low", "high", "margin")},
         "label": label,

@@ -70,7 +70,7 @@ def styled(chart: Any) -> Any:
 
 def with_stacked_names(rows: list[ChartRow]) -> list[ChartRow]:
     """The rows for a narrow chart: task, every coordinate of the point and suite on separate lines."""
-    return [{**row, "label": re.sub("[,:] ", "\n", row["label"])} for row in rows]
+    return [{**row, "label": re.sub("[,:] | (?=→)", "\n", row["label"])} for row in rows]
 
 
 def name_axis(rows: list[ChartRow], max_width: int) -> tuple[int, Any]:

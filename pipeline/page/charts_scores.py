@@ -6,6 +6,7 @@ from pipeline import arms
 from pipeline.measures.cell_types import CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import fmt
+from pipeline.page.arms_section import without_repeats
 from pipeline.page.charts_lift import NARROW_WIDTH, SHAPES, ChartRow, styled
 from pipeline.page.opening_section import by_effect
 from pipeline.page.svg import INK, draw
@@ -21,16 +22,18 @@ MAX_LABELLED = 12
 """Up to this many rows, baselines have their names beside their ticks; beyond, a legend names their colours."""
 NARROW_NAME = 34
 """Most letters of a name on one line of a narrow figure."""
-LETTER_WIDTH = 6.2
-"""Width of a letter at 11 pixels, in pixels."""
+LETTER_WIDTH, HEAD_LETTER_WIDTH = 6.2, 7.0
+"""Width of a letter at 11 pixels, and of one in the head of a narrow row, in pixels."""
 TICK_COLOURS = {"base": "ink", "constant answer": "s6", "ranked choices or keys in prompt": "s5", "few-shot": "s1"}
 """Colour of a baseline by its name in the legend."""
 TICK = "M-0.1,-0.5H0.1V0.5H-0.1Z"
 """A bar that stands on its place, as a mark whose place can be read from the drawing."""
 LEGEND_NAMES = {None: "base", "constant": "constant answer", "format": "ranked choices or keys in prompt", "few-shot": "few-shot"}
 """Name of a baseline in the legend by its step of the decomposition."""
-LABEL_OFFSETS = (-15, 17)
-"""Distance of the middle of a tick's name from the line of its row, in pixels: above it, else below."""
+LABEL_OFFSETS = (-15, 17, 30)
+"""Distance of the middle of a tick's name from the line of its row, in pixels: above it, else below, else further below."""
+LABEL_GAP = 5
+"""Least distance of two names on a line, in pixels."""
 
 
 def draw_all(report: Report) -> dict[str, str]:
@@ -53,7 +56,10 @@ def score_plot(cells: list[CellRow], narrow: bool) -> str:
     for row in rows if len(metrics) > 1 else []:
         has_own_line = "\n" in row["name"] or (is_labelled and not narrow)
         row["name"] += f"\n{row['metric']}" if has_own_line else f" ({row['metric']})"
-    name_lines = max(row["name"].count("\n") + 1 for row in rows)
+    is_below = narrow and any(HEAD_LETTER_WIDTH * len(row["name"].split("\n")[0] + row["effect"]) > NARROW_WIDTH for row in rows)
+    for row in rows if is_below else []:  # the effects do not fit beside all names
+        row["effect"] = "\n" * (row["name"].count("\n") + 1) + row["effect"]
+    head_lines = max(row["name"].count("\n") + 1 for row in rows) + is_below if narrow else 0
     left = 0 if narrow else min(MAX_NAME_WIDTH, 8 * max(len(line) for row in rows for line in row["name"].split("\n"))) + 14
     width = NARROW_WIDTH - 8 if narrow else WIDTH - left - EFFECT_WIDTH
     ticks = [tick for cell in cells for tick in baseline_ticks(cell)]
@@ -67,12 +73,13 @@ def score_plot(cells: list[CellRow], narrow: bool) -> str:
     track = alt.Chart(alt.Data(values=rows)).mark_rule(color=INK["rule"], aria=False)
     layers = [
         track.encode(y=alt.Y("cell:N", sort=None, axis=None), x=alt.value(0), x2=alt.value(width)),
-        *row_texts(rows, left, width, narrow, name_lines),
+        *row_texts(rows, left, width, head_lines, is_below),
         *tick_layers(ticks, scale, x_axis, is_labelled),
         *dot_layers(rows, scale, x_axis),
     ]
-    above = 16 * name_lines if narrow else 0
-    height = alt.Step((68 if is_labelled and narrow else 62 if is_labelled else 36 if narrow else 30) + above)
+    above = 16 * head_lines
+    above += LABEL_OFFSETS[2] - LABEL_OFFSETS[1] if any(tick.get("offset") == LABEL_OFFSETS[2] for tick in ticks) else 0
+    height = alt.Step((58 if is_labelled and narrow else 62 if is_labelled else 36 if narrow else 30) + above)
     label = f"Scores of {fmt.plural(len(cells), 'row')}: baselines and the fine-tuned model; the tables have the same figures"
     layered = alt.layer(*layers).resolve_scale(color="independent").properties(width=width, height=height)
     chart = styled(layered).configure_legend(
@@ -94,7 +101,7 @@ def score_row(cell: CellRow, narrow: bool) -> ChartRow:
         "low": tuned["low"],
         "high": tuned["high"],
         "tone": tone(headline["verdict"], headline["this_task_only"]),
-        "effect": effect if narrow else f"{effect} {qualified(headline['verdict'], headline['this_task_only'])}",
+        "effect": f"{effect} {qualified(headline['verdict'], headline['this_task_only'])}",
         "description": dot_text(cell),
     }
 
@@ -116,9 +123,7 @@ def baseline_ticks(cell: CellRow) -> list[ChartRow]:
     """The baselines of a cell that need no training, the best one first: its name is the last to be dropped."""
     untrained = ["base", *arms.untrained()]
     best = cell["headline"]["baseline"]
-    scores = {arm["name"]: arm["score"] for arm in cell["arms"]}
-    twins = {name for name in scores if (other := arms.find(name).ranks_choices_of) and scores.get(other) == scores[name] and name != best}
-    present = [arm for arm in cell["arms"] if arm["name"] in untrained and arm["name"] not in twins]
+    present = [arm for arm in without_repeats(cell) if arm["name"] in untrained]
     baselines = sorted(present, key=lambda arm: (arm["name"] != best, arm["name"] != "base"))
     rows = []
     for arm in baselines:
@@ -144,7 +149,7 @@ def described(cell: CellRow) -> str:
 
 
 def place_labels(rows: list[ChartRow], ticks: list[ChartRow], position: Any, width: float) -> None:
-    """Give every tick the place of its name: above or below the line, where no other name stands; else it has none."""
+    """Give every tick the place of its name: over or under it, beside the names that stand there already; in a crowd it has none."""
     taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for row in rows:
         row["label"] = f"{row['score']:.2f}"
@@ -152,31 +157,45 @@ def place_labels(rows: list[ChartRow], ticks: list[ChartRow], position: Any, wid
         taken[row["cell"], LABEL_OFFSETS[0]] = [(position(row["score"]) - half, position(row["score"]) + half)]
     for tick in ticks:
         size = LETTER_WIDTH * len(tick["label"])
-        start = min(max(0.0, position(tick["score"]) - size / 2), width - size)
         for offset in LABEL_OFFSETS:
             line = taken.setdefault((tick["cell"], offset), [])
-            if all(start > end + 4 or start + size < begin - 4 for begin, end in line):
+            start = label_start(position(tick["score"]), size, line, width)
+            if start is not None:
                 line.append((start, start + size))
                 tick |= {"offset": offset, "label_x": start}
                 break
 
 
-def row_texts(rows: list[ChartRow], left: int, width: int, narrow: bool, name_lines: int) -> list[Any]:
-    """Names of rows and training effects: beside the lines, or above them in a narrow figure."""
+def label_start(middle: float, size: float, line: list[tuple[float, float]], width: float) -> float | None:
+    """Where a name begins that is as near to the middle of its tick as other names on the line allow, and not beside the tick."""
+    starts = [middle - size / 2, *(end + LABEL_GAP for _, end in line), *(begin - LABEL_GAP - size for begin, _ in line)]
+    starts = [min(max(0.0, start), width - size) for start in starts]
+    free = [
+        start
+        for start in starts
+        if start <= middle <= start + size and all(start >= end + LABEL_GAP or start + size <= begin - LABEL_GAP for begin, end in line)
+    ]
+    return min(free, key=lambda start: abs(start + size / 2 - middle), default=None)
+
+
+def row_texts(rows: list[ChartRow], left: int, width: int, head_lines: int, is_below: bool) -> list[Any]:
+    """Names of rows and training effects.
+
+    Args:
+        head_lines: lines of text above the line of a row; 0: they stand beside it.
+        is_below: whether the effects stand under the names, not at the right.
+    """
     import altair as alt
 
     base_chart = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("cell:N", sort=None, axis=None))
-    top = -29 - 15 * name_lines if len(rows) <= MAX_LABELLED else -10 - 15 * name_lines
-    places: dict[str, Any] = {"lineBreak": "\n", "lineHeight": 15, "fontSize": 13, "aria": False}
-    if narrow:
-        places |= {"dy": top, "baseline": "top"}
-    else:
-        places |= {"baseline": "middle"}
-    names = base_chart.mark_text(align="left", color=INK["ink"], **places).encode(x=alt.value(-left), text="name:N")
+    top = -29 - 15 * head_lines if len(rows) <= MAX_LABELLED else -10 - 15 * head_lines
+    places: dict[str, Any] = {"lineBreak": "\n", "lineHeight": 15, "aria": False}
+    places |= {"dy": top, "baseline": "top"} if head_lines else {"baseline": "middle"}
+    names = base_chart.mark_text(align="left", fontSize=13, color=INK["ink"], **places).encode(x=alt.value(-left), text="name:N")
     colour = alt.Color("tone:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=[INK[name] for name in SHAPES]))
-    effects = base_chart.mark_text(align="right" if narrow else "left", **{**places, "fontSize": 12}).encode(
-        x=alt.value(width if narrow else width + 18), text="effect:N", color=colour
-    )
+    x = 0 if is_below else width if head_lines else width + 18
+    align = "right" if head_lines and not is_below else "left"
+    effects = base_chart.mark_text(align=align, fontSize=12, **places).encode(x=alt.value(x), text="effect:N", color=colour)
     return [names, effects]
 
 

@@ -8,8 +8,8 @@ from pipeline.page import fmt
 from pipeline.page.charts_lift import ChartRow, series_colour, series_shape, styled, tasks
 from pipeline.page.svg import INK, SERIES, draw
 
-WIDTH = 400
-"""Width of the plot, in pixels."""
+WIDTH, ALONE_WIDTH = 400, 900
+"""Width of a plot, and of one that has no other beside it, in pixels."""
 MAX_TOOLTIP_POINTS = 200
 """Approximate number of points with a tooltip on the training curves of a task."""
 LOG_RATIO = 20
@@ -19,8 +19,10 @@ DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3])
 
 
 def draw_all(report: Report) -> dict[str, str]:
-    """The chart of every task as SVG, by name."""
-    return {f"loss{number}": curves(curve_lines(report, task), task) for number, task in enumerate(tasks(report))}
+    """The chart of every task as SVG, by name; of a single task also one for a desk."""
+    names = tasks(report)
+    alone = {"loss0-wide": curves(curve_lines(report, names[0]), names[0], ALONE_WIDTH)} if len(names) == 1 else {}
+    return {f"loss{number}": curves(curve_lines(report, task), task) for number, task in enumerate(names)} | alone
 
 
 def curve_lines(report: Report, task: str) -> list[ChartRow]:
@@ -42,7 +44,7 @@ def curve_lines(report: Report, task: str) -> list[ChartRow]:
     return list(lines.values())
 
 
-def curves(lines: list[ChartRow], task: str) -> str:
+def curves(lines: list[ChartRow], task: str, width: int = WIDTH) -> str:
     """Loss against optimizer steps: training as thin lines, validation as points on a line, a ring around the step that was kept."""
     import altair as alt
 
@@ -55,9 +57,9 @@ def curves(lines: list[ChartRow], task: str) -> str:
     layers = []
     for line in lines:  # each on its own, as a dash is no channel of the data
         rows = {kind: points(line, kind) for kind in ("train", "dev")}
-        for kind, width, opacity in (("train", 1.25, 0.45 if crowded else 0.7), ("dev", 2, 0.6 if crowded else 1)):
+        for kind, stroke, opacity in (("train", 1.25, 0.45 if crowded else 0.7), ("dev", 2, 0.6 if crowded else 1)):
             mark = alt.Chart(alt.Data(values=rows[kind])).mark_line(
-                aria=False, strokeWidth=width, opacity=opacity, strokeDash=line["dash"], strokeJoin="round"
+                aria=False, strokeWidth=stroke, opacity=opacity, strokeDash=line["dash"], strokeJoin="round"
             )
             layers += [mark.encode(**encodings)] if rows[kind] else []
     validation = [row for line in lines for row in points(line, "dev")]
@@ -70,7 +72,7 @@ def curves(lines: list[ChartRow], task: str) -> str:
     if kept_points := [row for line in lines if (row := kept_point(line))]:
         rings = alt.Chart(alt.Data(values=kept_points)).mark_point(size=150, strokeWidth=2, opacity=1, color=INK["ink"])
         layers.append(rings.encode(x=x, y=loss_axis(losses), description="description:N"))
-    chart = styled(alt.layer(*layers).properties(width=WIDTH, height=230))
+    chart = styled(alt.layer(*layers).properties(width=width, height=230))
     return draw(chart, f"{task}: training and validation loss by step", " ".join(spoken(line) for line in lines))
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.machine import Work
+from pipeline.page.masked_manifests import masked
 from pipeline.store.artifact import ADAPTER_STAGES, MANIFEST, Artifact, json_sha256
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, PredictionsFolder, TrainFolder
 from pipeline.store.records import JsonObject
@@ -43,12 +44,12 @@ def embed(work: Work) -> tuple[dict[str, str], JsonObject]:
 
     Returns:
         {id: base64 of the zlib-packed bytes}, id being `file-` and the first 16 digits of the sha256; and {params, params_sha256, order (of
-        the inputs), drawn_by, carried: {input: {folder, key, digest, manifest (the sha256 of manifest.json), files: {name: sha256}}}}. A
+        the inputs), drawn_by, carried: {input: {folder, key, digest, manifest (sha256 of the masked manifest), files: {name: sha256}}}}. A
         file whose id is not on the page is not embedded.
     """
     opened = {name: Artifact.open(folder) for name, folder in work.inputs.items()}
     folders = list(dict.fromkeys(artifact.path for artifact in opened.values()))
-    manifests = {folder: (folder / MANIFEST).read_bytes() for folder in folders}
+    manifests = {folder: masked((folder / MANIFEST).read_bytes()) for folder in folders}
     blocks = {content_id(raw): pack(raw) for raw in manifests.values()}  # always: everything else is verified by them
     files = files_to_embed(opened)
     selected = select_files(files)

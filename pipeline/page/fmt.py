@@ -90,7 +90,8 @@ def rule_value(row: RuleRow) -> str:
     if value is None:
         return "never" if row["reason"] == "never" else "not known"
     if row["low"] is not None and row["high"] is not None:
-        return f"{signed(value, decimals(row['low'], row['high']))} {interval(row)}"
+        places = decimals(row["low"], row["high"], row["threshold"])
+        return f"{signed(value, places)} {interval(row, places)}"
     if row["unit"] == "dollars":
         return dollars(value)
     return count(value) if row["unit"] == "requests" else number(value, 3)
@@ -151,9 +152,10 @@ def training_cost(training: TrainingCost) -> str:
     return hours if training["dollars"] is None else f"{dollars(training['dollars'])} ({hours})"
 
 
-def decimals(low: float | None, high: float | None) -> int:
-    """Decimals of scores and differences in tables: three in every row, or four where an end would round to zero."""
-    return 4 if any(end and not round(end, 3) for end in (low, high)) else 3
+def decimals(low: float | None, high: float | None, limit: float | None = None) -> int:
+    """Decimals of scores and differences in tables: three in every row, or four where an end would round to zero or to its limit."""
+    limits = [0.0] if limit is None else [0.0, limit]
+    return 4 if any(end is not None and end != one and round(end, 3) == round(one, 3) for end in (low, high) for one in limits) else 3
 
 
 def prose_decimals(low: float | None, high: float | None) -> int:
@@ -175,8 +177,8 @@ def signed(value: float | None, places: int = 2) -> str:
     return text if value is None or value < 0 or float(text) == 0 else f"+{text}"
 
 
-def interval(row: AnyInterval) -> str:
-    places = decimals(row["low"], row["high"])
+def interval(row: AnyInterval, places: int | None = None) -> str:
+    places = decimals(row["low"], row["high"]) if places is None else places
     return f"[{number(row['low'], places)}, {number(row['high'], places)}]"
 
 

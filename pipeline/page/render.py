@@ -16,6 +16,7 @@ from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, setup_section, static_examples
 from pipeline.page.anchors import row_id, shared_link, size_id
+from pipeline.page.arms_section import without_repeats
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, qualified, tone
@@ -46,6 +47,8 @@ MAX_CARDS = 6
 """Up to this many cells have a card each; more are listed in a table, those of a sweep in a sentence per task. Per-cell parts then fold."""
 MAX_OPEN_ROWS = 14
 """Rows of a table that is shown unfolded near the top of its section; longer ones fold."""
+MAX_PRINTED_COLUMNS = 8
+"""Columns of a matrix of other tasks that fit on paper."""
 INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "bootstrap, percentiles"}
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
@@ -186,6 +189,7 @@ def page_variables(report: Report) -> JsonObject:
         **arm_variables(report),
         "section_names": SECTIONS,
         "max_labelled": charts_scores.MAX_LABELLED,
+        "max_printed_columns": MAX_PRINTED_COLUMNS,
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
@@ -231,6 +235,7 @@ def arm_variables(report: Report) -> JsonObject:
         "arm_meanings": {arm["label"]: arms.find(arm["name"]).meaning for name in listed for arm in all_arms if arm["name"] == name},
         "arm_sentence": lambda name, cell: names.arm(name, cell["constraint"]),
         "columns": columns,
+        "without_repeats": without_repeats,
         "any_lenient": any(arm["lenient"] is not None for arm in all_arms),
         "any_relevance": any(arm["relevance"] for arm in all_arms),
         "any_hallucination": any(arm["hallucination"] for arm in all_arms),

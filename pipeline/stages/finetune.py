@@ -238,7 +238,7 @@ def finish(work: Work, model: Any, state: training_state.TrainingState) -> dict[
         chosen = state.best
     if dead := adapters.neutral_tensors(model):
         raise TrainingError(
-            f"{len(dead)} tensors of the trained adapter are as before training, the first {dead[0]}",
+            f"the adapter did not train: {len(dead)} of its tensors are as before training, the first {dead[0]}",
             "Train for more steps (raise finetune.epochs, or lower finetune.batch_examples or finetune.warmup), "
             "or raise finetune.learning_rate.",
         )

@@ -110,13 +110,14 @@ def with_shots(heldout: list[Example], shots: few_shot_prompts.Shots) -> Prompts
     fewest = min(counts, default=0)
     most = max(counts, default=0)
     if shrunk:
-        why = "there are no more" if len(shots.train) <= fewest else "no more fit"
-        say(f"  {shrunk} of {len(heldout)} prompts hold fewer than {shots.count} few-shot examples, the fewest {fewest}: {why}")
+        number = " to ".join(map(str, dict.fromkeys((fewest, most))))
+        why = "are there to show" if len(shots.train) <= fewest else "fit into the context window"
+        say(f"  few-shot: {number} of {shots.count} examples {why} ({shrunk:,} of {len(heldout):,} prompts have fewer)")
     separator = shots.stop if most else ""  # without examples in any prompt, answers end as the base's do
     if any(separator in answer for example in heldout for answer in example.right_answers):
         separator = ""  # no right answer may be truncated
-    number = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "without_shots": counts.count(0)}
-    facts = {**number, "separator": separator}
+    counted = {"shots": shots.count, "shrunk": shrunk, "fewest_shots": fewest, "most_shots": most, "without_shots": counts.count(0)}
+    facts = {**counted, "separator": separator}
     examples = [replace(example, prompt=prompt) for example, (prompt, _) in zip(heldout, pairs, strict=True)]
     return Prompts(examples, [shots.render.prompt_ids(prompt) for prompt, _ in pairs], facts, separator)
 

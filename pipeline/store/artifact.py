@@ -28,6 +28,8 @@ from pipeline.store import key_history
 from pipeline.store.disk import explain_disk_errors
 
 MANIFEST = "manifest.json"
+CHECKSUM, MASKED = "checksum", "masked"
+"""Entries of a manifest that are not always there."""
 ADAPTER_STAGES = ("finetune",)
 """Stages whose folders hold an adapter: they are under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
@@ -47,7 +49,8 @@ ENTRIES: dict[str, Any] = {
     "made": dict,
     "lineage": dict,
     "label": str,
-    "checksum": str,
+    MASKED: str,
+    CHECKSUM: str,
 }
 """The entries of a manifest and their types."""
 
@@ -92,6 +95,8 @@ class Artifact:
     """What the folder's name begins with; empty in a manifest of an older version."""
     checksum: str = field(default="", compare=False)
     """sha256 of everything else in the manifest; empty in a manifest of an older version, whose facts nothing vouches for."""
+    masked: str = ""
+    """sha256 of the whole manifest where this one, on a page, lacks the whole paths of the machine; no store holds such a one."""
 
     @classmethod
     def open(cls, path: Path) -> "Artifact":
@@ -129,7 +134,7 @@ class Artifact:
         for name in ("inputs", "files", "lineage"):
             if not all(isinstance(value, str) for value in body.get(name, {}).values()):
                 raise TypeError(f"{name} contains something other than text")
-        checksum = body.pop("checksum", "")
+        checksum = body.pop(CHECKSUM, "")
         if checksum and checksum != json_sha256(body):
             raise ValueError("its checksum is not that of its entries")
         body["stage"] = key_history.current_stage(body["stage"])
@@ -139,7 +144,7 @@ class Artifact:
 
     def fault(self) -> str:
         """Which entries of the manifest do not agree; empty if all do."""
-        if ArtifactSpec(self.stage, self.label, self.version, self.params, self.inputs).key != self.key:
+        if not self.masked and ArtifactSpec(self.stage, self.label, self.version, self.params, self.inputs).key != self.key:
             return "stage, version, params and inputs do not give its key"
         if json_sha256(self.files) != self.digest:
             return "files do not give its digest"
@@ -158,9 +163,9 @@ class Artifact:
 
     def write_manifest(self, folder: Path) -> None:
         body = asdict(self)
-        del body["path"], body["checksum"]
+        del body["path"], body[CHECKSUM], body[MASKED]
         body["made"] = body.pop("provenance")
-        body["checksum"] = json_sha256(body)
+        body[CHECKSUM] = json_sha256(body)
         (folder / MANIFEST).write_text(json.dumps(body, indent=1, sort_keys=True, allow_nan=False), "utf-8")
 
     def verify(self) -> None:
@@ -169,12 +174,18 @@ class Artifact:
         Raises:
             ArtifactError: a file was added, removed or changed since the stage wrote it.
         """
+        self.check_whole()
         current = file_hashes(self.path)
         if self.stage in ADAPTER_STAGES:
             current.pop(CARD, None)
         changed = sorted(name for name in self.files.keys() | current.keys() if self.files.get(name) != current.get(name))
         if changed or json_sha256(self.files) != self.digest:
             raise self.altered(", ".join(changed) or MANIFEST)
+
+    def check_whole(self) -> None:
+        """Raise ArtifactError for the manifest of a page in a store: nothing shows there that its parameters give its key."""
+        if self.masked:
+            raise self.altered(f"{MANIFEST} is masked, as on a page")
 
     def check_presence(self) -> None:
         """Raise ArtifactError if a file that the manifest names is not there; reads none of them."""
@@ -216,6 +227,7 @@ class Store:
             if (path / MANIFEST).exists():
                 artifact = Artifact.open(path)
                 if artifact.key == key:
+                    artifact.check_whole()
                     artifact.check_presence()
                     return artifact
         return None

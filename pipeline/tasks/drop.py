@@ -87,7 +87,7 @@ def accepted(example: Example) -> list[str]:
 
 TASK = Task(
     name="drop",
-    about="question answering: reckoning over a passage",
+    about="question answering: discrete reasoning over paragraphs",
     train=(Source("train", hub="ucinlp/drop", revision=REVISION, rows=77400),),
     heldout=(Source("validation", hub="ucinlp/drop", revision=REVISION, rename=(("answers_spans", ALL_ANNOTATORS),), rows=9535),),
     example=example,

@@ -17,7 +17,7 @@ def example(row: Row) -> Example:
 
 TASK = Task(
     name="glue_wnli",
-    about="classification: whom or what does a pronoun mean",
+    about="classification: Winograd NLI (pronoun resolution)",
     train=glue("wnli", "train", 635),
     heldout=glue("wnli", "validation", 71),
     example=example,

@@ -18,7 +18,7 @@ def example(row: Row) -> Example:
 
 TASK = Task(
     name="gsm8k",
-    about="math: word problems of grade school",
+    about="math: grade-school word problems",
     train=(Source("train", hub="openai/gsm8k", config="main", revision=REVISION, rows=7473),),
     heldout=(Source("test", hub="openai/gsm8k", config="main", revision=REVISION, rows=1319),),
     example=example,

@@ -195,6 +195,32 @@ function arriveAgain({ target }) {
   if (target.closest("a")?.getAttribute("href") === location.hash) arrive();
 }
 
+// The navigation marks the section that is read: the last that has reached the upper part of the window, at the end of the page the one that was asked for, else the last.
+const links = [...document.querySelectorAll("nav a")];
+
+function markSection() {
+  const tops = links.map((link) => document.querySelector(link.hash).getBoundingClientRect().top);
+  const isEnd = window.scrollY > 0 && window.scrollY + window.innerHeight >= document.documentElement.scrollHeight - 2;
+  const asked = links.findIndex((link, i) => link.hash === location.hash && tops[i] < window.innerHeight);
+  const reached = isEnd && asked >= 0 && tops[asked] >= 0 ? asked : tops.findLastIndex((top) => top < (isEnd ? window.innerHeight : window.innerHeight / 4));
+  const current = links[Math.max(0, reached)];
+  if (current.ariaCurrent === "location") return;
+  for (const link of links) link.ariaCurrent = link === current ? "location" : null;
+  const nav = current.parentElement;
+  nav.scrollLeft = current.offsetLeft - nav.offsetLeft - 16; // on a phone it is one line
+}
+
+function followScroll() {
+  let isWaiting = false;
+  const update = () => {
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => { isWaiting = false; markSection(); });
+  };
+  for (const event of ["scroll", "resize", "hashchange"]) window.addEventListener(event, update, { passive: true });
+  markSection();
+}
+
 // Paper has the verdict with its caveats, the figures and the tables; folds for the screen stay as the reader left them.
 function unfoldForPrint() {
   const closed = [...document.querySelectorAll("details.fold:not(.screen, [open])")];
@@ -254,6 +280,7 @@ async function start() {
   window.addEventListener("hashchange", arrive);
   document.addEventListener("click", arriveAgain);
   arrive();
+  followScroll();
   const fixed = document.getElementById("static");
   if (fixed) fixed.hidden = true; // the list has all examples
   if (!cells.length) { document.documentElement.dataset.ready = "yes"; return; }
