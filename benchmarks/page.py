@@ -26,7 +26,7 @@ from pipeline.engine import training_state
 from pipeline.machine import Machine
 from pipeline.planning import plan as plans
 from pipeline.planning.job import Job
-from pipeline.run import Site, artifact_spec, make
+from pipeline.runner import Site, artifact_spec, make
 from pipeline.store import records
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder, PredictionsFolder

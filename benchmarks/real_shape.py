@@ -23,7 +23,7 @@ from pipeline.models.shapes import Shape
 from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
 from pipeline.resources import shipped
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.store.artifact import Artifact, Store
 
 HERE = Path(__file__).parent

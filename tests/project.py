@@ -7,7 +7,7 @@ from pipeline.commands.call import endpoint_settings, with_dependencies
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
 from tests import tiny

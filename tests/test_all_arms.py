@@ -7,7 +7,7 @@ import pytest
 from pipeline import arms
 from pipeline.config import recipe as recipes
 from pipeline.planning.plan import plan
-from pipeline.run import artifact_spec, find
+from pipeline.runner import artifact_spec, find
 from pipeline.store import records
 from pipeline.store.artifact import Store
 from pipeline.store.records import Example, Prediction

@@ -16,7 +16,7 @@ from pipeline.machine import EndpointSettings, Machine, RetryPolicy
 from pipeline.planning.job import job
 from pipeline.references import ask as asking
 from pipeline.references.endpoint import Endpoint, check_address
-from pipeline.run import Site, make
+from pipeline.runner import Site, make
 from pipeline.stages import generate, reference
 from pipeline.store import records
 from pipeline.store.artifact import ArtifactSpec, Store

@@ -16,7 +16,7 @@ from pipeline.errors import MachineError
 from pipeline.machine import EndpointSettings, Machine, peak_memory, provenance, reset_peak_memory
 from pipeline.planning.job import job
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run, run_in_process
+from pipeline.runner import Site, run, run_in_process
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
 from tests import project

@@ -14,7 +14,7 @@ from pipeline.commands.partial_report import PartialReport
 from pipeline.errors import ArtifactError, RecipeError
 from pipeline.machine import Machine
 from pipeline.planning.job import Job
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.scoring import verdict
 from pipeline.stages import finetune
 from pipeline.store.artifact import Artifact, Store, canonical

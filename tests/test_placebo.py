@@ -7,7 +7,7 @@ import pytest
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.store.artifact import Store
 
 RECIPE = {

@@ -20,7 +20,7 @@ from pipeline.errors import MachineError, RecipeError
 from pipeline.machine import Machine
 from pipeline.planning.job import job
 from pipeline.planning.plan import plan
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store
 from tests import no_namespaces
@@ -251,7 +251,7 @@ from pipeline.data import inline
 from pipeline.errors import MachineError
 from pipeline.machine import Machine
 from pipeline.planning.job import job
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.store.artifact import Store
 for task, general in [("mbpp", []), ("boolq", ["mbpp"]), ("boolq", [])]:
     params = {"task": inline.spec(task), "general": {name: inline.spec(name) for name in general}}

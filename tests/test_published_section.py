@@ -10,7 +10,7 @@ import pytest
 from pipeline.config import recipe as recipes
 from pipeline.page import cells, fmt, published_section
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.store.artifact import Artifact, Store
 from tests import ROOT, tiny
 

@@ -10,7 +10,7 @@ from pipeline.commands.run_log import RunLog, clock
 from pipeline.config import recipe as recipes
 from pipeline.machine import Machine
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
 from pipeline.store.result_folders import ComparisonFolder

@@ -19,7 +19,7 @@ from pipeline.page import embedded_records, lineage_section
 from pipeline.page.cells import Cell
 from pipeline.planning.job import job
 from pipeline.planning.plan import plan
-from pipeline.run import Site, run
+from pipeline.runner import Site, run
 from pipeline.store.artifact import Store
 from tests import project
 

@@ -22,9 +22,10 @@ ROOMS = [
     ["measures", "quickstart"],
     ["tasks", "page", "planning"],
     ["stages"],
-    ["run", "schedule"],
+    ["runner", "schedule"],
     ["commands"],
     ["cli"],
+    ["api"],
     ["__main__", "docs"],
 ]
 """Rooms and the modules of the root, lowest first. A room imports itself and what stands below it, never a neighbour."""

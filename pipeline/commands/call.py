@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import typer
 import yaml
 
 from pipeline import stages
@@ -13,7 +12,6 @@ from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.probes import Probes
 from pipeline.commands.run_log import RunLog
-from pipeline.commands.verbs import STOPPED
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.errors import RecipeError
@@ -22,7 +20,7 @@ from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
 from pipeline.progress import Terminal
 from pipeline.references import endpoint
-from pipeline.run import Site, find, run
+from pipeline.runner import Site, find, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Artifact, Store, canonical
 
@@ -49,8 +47,12 @@ def parse_call(arguments: list[str], store: Path, machine: Machine, options: Run
         ask_hub: whether the hub may be asked which commit of a base is meant.
     """
     path, *overrides = arguments
-    options = options or RunOptions()
     recipe = recipes.load(Path(path), dict(map(parse_override, overrides)))
+    return call_of(recipe, store, machine, options or RunOptions(), ask_hub)
+
+
+def call_of(recipe: recipes.Recipe, store: Path, machine: Machine, options: RunOptions, ask_hub: bool = True) -> Call:
+    """The jobs and site of a recipe; see parse_call()."""
     root = store if options.limit is None else store / SMOKE_TESTS
     site = Site(store_at(root), replace(machine, endpoints=endpoint_settings(recipe)))
     return Call(recipe, in_run_order(plan(recipe, ask_hub, site.store.hashes, options.limit)), site, options)
@@ -107,9 +109,6 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 
     try:
         finished = run(jobs, call.site, notify)
-    except KeyboardInterrupt:
-        out.print(STOPPED, soft_wrap=True)
-        raise typer.Exit(130) from None
     except Exception:
         partial.bring_up_to_date()
         raise

@@ -7,7 +7,7 @@ from glob import escape
 from pipeline.commands.estimate import GPUS
 from pipeline.commands.job_estimates import WORK_OF, JobEstimate, estimate_of
 from pipeline.planning.job import Job
-from pipeline.run import artifact_spec, find
+from pipeline.runner import artifact_spec, find
 from pipeline.store.artifact import MANIFEST, Artifact, Store, readable
 
 

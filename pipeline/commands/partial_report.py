@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.machine import Work
 from pipeline.planning.job import Job
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.stages import report as report_stage
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
@@ -29,7 +29,7 @@ FOLDER = "partial"
 
 
 class PartialReport:
-    """Call it for every event of a run; see run.run()."""
+    """Call it for every event of a run; see runner.run()."""
 
     def __init__(self, report: Job, site: Site, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.report = report

@@ -24,7 +24,7 @@ from pipeline.machine import EndpointSettings, Machine, free_memory
 from pipeline.models import adapter_kinds, base_model
 from pipeline.planning.job import Job, Params
 from pipeline.references import endpoint
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.sandbox import sandbox
 from pipeline.store.artifact import Artifact, Store, canonical
 from pipeline.store.disk import EXPLANATIONS

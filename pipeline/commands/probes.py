@@ -16,7 +16,7 @@ from pipeline.models import adapters, loading, renderer
 from pipeline.planning.job import Job
 from pipeline.progress import say
 from pipeline.references import ask, endpoint
-from pipeline.run import Site
+from pipeline.runner import Site
 from pipeline.stages import finetune
 from pipeline.store.artifact import Artifact, canonical
 from pipeline.store.folders import TrainFolder
@@ -27,7 +27,7 @@ SHARED = ("seed", "placebo")
 
 
 class Probes:
-    """Call it for every event of a run, see run.run(): at the start of the first job that loads weights it probes all that are to come."""
+    """Call it for every event of a run, see runner.run(): at the start of the first job on weights it probes all that are to come."""
 
     def __init__(self, jobs: Iterable[Job], site: Site) -> None:
         self.jobs = list(jobs)

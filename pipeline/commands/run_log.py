@@ -25,7 +25,7 @@ INDENT = " " * 10
 
 
 class RunLog:
-    """Call it for every event of a run; see run.run()."""
+    """Call it for every event of a run; see runner.run()."""
 
     def __init__(self, out: Console, jobs: Sequence[Job], detail: Detail) -> None:
         self.out = out

@@ -22,7 +22,7 @@ from pipeline.machine import Machine
 from pipeline.models import base_model
 from pipeline.planning.job import Job
 from pipeline.planning.plan import plan
-from pipeline.run import artifact_spec
+from pipeline.runner import artifact_spec
 from pipeline.scoring.verdict import INCONCLUSIVE
 from pipeline.store import leftovers
 from pipeline.store.artifact import CARD, MANIFEST, Artifact, Store, canonical

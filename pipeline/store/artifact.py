@@ -245,7 +245,7 @@ class Store:
     def scratch(self, spec: ArtifactSpec) -> Iterator[Path]:
         """An empty folder next to the artifact's destination, removed at the end unless it was sealed.
 
-        The lock of run.make lets only one process make an artifact, so leftovers belong to a dead process and are removed. On a shared
+        The lock of runner.make lets only one process make an artifact, so leftovers belong to a dead process and are removed. On a shared
         disk, where the lock does not work, seal() keeps the first artifact.
         """
         destination = self.destination(spec)

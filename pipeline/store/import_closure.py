@@ -91,7 +91,9 @@ def imports(path: Path, package: Path) -> frozenset[Path]:
 
 
 def file_of(name: str, package: Path) -> Path | None:
-    """The file of a module, if there is one of that name."""
+    """The file of a module, if there is one of that name; not that of the whole package, which loads the API for others alone."""
+    if "." not in name:
+        return None
     path = package.joinpath(*name.split(".")[1:])
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 

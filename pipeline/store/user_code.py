@@ -4,8 +4,10 @@ A file runs from a copy of these texts and nowhere else, so whatever it is made 
 """
 
 import ast
+import atexit
 import builtins
 import importlib.util
+import shutil
 import sys
 import tempfile
 import traceback
@@ -141,9 +143,9 @@ def is_installed(name: str) -> bool:
 @cache
 def copies() -> Path:
     """The folder of this process that holds copies of files; it goes with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="loralift-code-")
-    copies.__dict__["folder"] = folder  # it is deleted where nothing holds it
-    return Path(folder.name)
+    folder = Path(tempfile.mkdtemp(prefix="loralift-code-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def load(bundle: Bundle) -> ModuleType:
