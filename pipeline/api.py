@@ -141,7 +141,7 @@ def run(
         recipe: as load() gives it, or what load() takes.
         store: the folder that holds data/ and checkpoints/.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        limit: a smoke test on at most so many examples of a task, without a verdict.
+        limit: a smoke test on at most that number of examples per task, without a verdict.
         quiet: print no job as it starts and ends.
         unsafe_code: run generated code even if this machine has no sandbox for it.
 
@@ -149,6 +149,8 @@ def run(
         UserError: what the command line would print; nothing that was finished before is lost.
     """
     import warnings
+
+    import typer
 
     from pipeline.commands import call as calls
     from pipeline.commands.options import RunOptions
@@ -159,7 +161,10 @@ def run(
     loaded = recipe if isinstance(recipe, Recipe) else load(recipe)
     options = RunOptions(is_confirmed=True, detail="quiet" if quiet else "normal", limit=limit)
     call = calls.call_of(loaded, Path(store), Machine(device, unsafe_code=unsafe_code), options)
-    return read_report(calls.make_report(call).path)
+    try:
+        return read_report(calls.make_report(call).path)
+    except typer.Exit:  # after Ctrl-C
+        raise KeyboardInterrupt from None
 
 
 def read_report(path: str | Path) -> Result:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import run as runs
+from pipeline import runner as runs
 from pipeline import stages
 from pipeline.commands import job_status, views
 from pipeline.config import recipe as recipes

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 from rich.console import Console
 
-from pipeline import run as runs
+from pipeline import runner as runs
 from pipeline.commands import views
 from pipeline.errors import ArtifactError
 from pipeline.store import leftovers

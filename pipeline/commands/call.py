@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
 
 from pipeline import stages
@@ -12,6 +13,7 @@ from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.probes import Probes
 from pipeline.commands.run_log import RunLog
+from pipeline.commands.verbs import STOPPED
 from pipeline.config import recipe as recipes
 from pipeline.config import yaml_text
 from pipeline.errors import RecipeError
@@ -109,6 +111,9 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 
     try:
         finished = run(jobs, call.site, notify)
+    except KeyboardInterrupt:
+        out.print(STOPPED, soft_wrap=True)
+        raise typer.Exit(130) from None
     except Exception:
         partial.bring_up_to_date()
         raise
