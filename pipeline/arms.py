@@ -38,6 +38,10 @@ class ArmContext:
     shots_seed: int
     runs_programs: bool = False
     """Whether answers are programs that the metric runs."""
+    is_trained_here: bool = True
+    """Whether the fine-tuned model is an adapter of this recipe's training; a placebo is trained as it was."""
+    has_train: bool = True
+    """Whether the task has training rows."""
 
 
 def always(value: Value) -> Callable[[ArmContext], Value]:
@@ -66,12 +70,22 @@ def reads_keys(context: ArmContext) -> bool:
     return context.constraint == "keys"
 
 
+def train_obstacle(context: ArmContext) -> str:
+    return "" if context.has_train else "the recipe names no training rows (data.train)"
+
+
 def form_obstacle(context: ArmContext) -> str:
-    return "" if context.constraint else "free-text task, neither a closed set of answers nor JSON"
+    if not context.constraint:
+        return "free-text task, neither a closed set of answers nor JSON"
+    return train_obstacle(context) if reads_keys(context) else ""
 
 
-def program_obstacle(context: ArmContext) -> str:
-    return "its answers are programs" if context.runs_programs else ""
+def constant_obstacle(context: ArmContext) -> str:
+    return "its answers are programs" if context.runs_programs else train_obstacle(context)
+
+
+def training_obstacle(context: ArmContext) -> str:
+    return "" if context.is_trained_here else "the adapter was trained elsewhere, and a placebo needs its training"
 
 
 def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
@@ -130,6 +144,7 @@ ROWS = (
         params=few_shot,
         short="few-shot",
         reads_train=reads_shots,
+        obstacle=train_obstacle,
         step="few-shot",
     ),
     ArmSpec(
@@ -213,7 +228,7 @@ ROWS = (
         "class. It needs no model.",
         "placebo",
         is_generated=False,
-        obstacle=program_obstacle,
+        obstacle=constant_obstacle,
         step="constant",
         short="constant",
     ),
@@ -224,6 +239,7 @@ ROWS = (
         "An adapter of the same size and steps, trained on shuffled targets. It should learn the output format only.",
         "placebo",
         adapter="shuffled_labels",
+        obstacle=training_obstacle,
         timed_as="tuned",
     ),
     ArmSpec(
@@ -233,6 +249,7 @@ ROWS = (
         "An adapter trained on another task. It should gain nothing.",
         "placebo",
         adapter="unrelated",
+        obstacle=training_obstacle,
         timed_as="tuned",
     ),
 )

@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,18 +32,21 @@ from pipeline.commands.call import (
 from pipeline.commands.options import (
     GateFile,
     Limit,
+    OptionalRecipe,
     RecipeArguments,
     ReportOptions,
     RunOptions,
     StoreFolder,
     UnsafeCode,
     machine_of,
+    machine_of_comparison,
     report_options_of,
     run_options_of,
     with_options,
 )
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
+from pipeline.commands.quick_recipe import Question, question_of, with_recipe
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
@@ -104,18 +106,22 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions
 
 @app.command("compare")
 @app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
-@with_options("machine", machine_of)
+@with_options("machine", machine_of_comparison)
 @with_options("options", run_options_of)
+@with_options("question", question_of)
 def compare_verb(
-    recipe: RecipeArguments,
+    question: Question,
     machine: Machine,
     options: RunOptions,
+    recipe: OptionalRecipe = None,
     store: StoreFolder = Path(),
     gate_file: GateFile = None,
-    unsafe_code: UnsafeCode = False,
 ) -> None:
-    """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused."""
-    call = parse_call(recipe, store, replace(machine, unsafe_code=unsafe_code), options)
+    """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused.
+
+    Without a recipe: compare adapters that were trained elsewhere with --base, --adapter and --data.
+    """
+    call = parse_call(with_recipe(recipe or [], question), store, machine, options)
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 

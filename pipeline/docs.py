@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
+from pipeline.config.schema import Data, InlineTask, Price, Reference, Section, Variant
 from pipeline.data import row_notes
 from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types
 from pipeline.page import fmt
@@ -29,7 +29,7 @@ PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("code",
 QUICKSTART = ROOT / "docs" / "quickstart.json"
 """Headlines of one run of the quickstart; README's table is made from it."""
 ENTRIES: dict[str, type[Section]] = {
-    "tasks[]": InlineTask, "tasks[].data": Data, "references[]": Reference, "references[].price": Price,
+    "tasks[]": InlineTask, "tasks[].data": Data, "variants[]": Variant, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
 """The entries of the lists in a recipe."""
 ROW_TYPES = (score_types, figure_types, cost_types, cell_types, class_types, pooled_types, row_notes, provenance_types, report_types)

@@ -10,6 +10,8 @@ from pipeline.planning.plan import plan
 from pipeline.runner import Site, run
 from pipeline.schedule import in_run_order
 from pipeline.store.artifact import Store
+from pipeline.store.folders import HeldoutFolder
+from pipeline.store.records import Example
 from tests import tiny
 
 TASK = {
@@ -48,3 +50,9 @@ def carry_out(recipe: Path, root: Path, changes: dict | None = None, stages: set
     site = Site(Store(root / "data", root / "checkpoints"), Machine(device=device, tokens=100, save_seconds=0.0, endpoints=endpoints))
     run(with_dependencies(jobs, stages or {"report"}), site, lambda what, job, _: done_stages.append(job.stage) if what == "done" else None)
     return done_stages
+
+
+def heldout(store: Store) -> list[Example]:
+    """The test examples in a store."""
+    [part] = [artifact for artifact in store.all() if artifact.stage == "prepare" and artifact.params["split"] == "heldout"]
+    return HeldoutFolder(part.path).examples()

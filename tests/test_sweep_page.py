@@ -132,7 +132,7 @@ def test_a_small_sweep_has_a_colour_a_point() -> None:
         }
         for rank, size in places
     ]
-    adapters = {cell["adapters"][0]: {"curve": {}, "kept_step": None} for cell in cells}
+    adapters = {cell["adapters"][0]: {"curve": {}, "kept_step": None, "imported": None} for cell in cells}
     lines = charts_training.curve_lines({"cells": cells, "sweep": {"axis": "finetune.rank"}, "adapters": adapters}, "a")
     assert [line["series"] for line in lines] == [cell["coordinates"] for cell in cells]
     assert [line["description"] for line in lines] == [f"{cell['coordinates']}, seed 0" for cell in cells]

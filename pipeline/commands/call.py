@@ -24,7 +24,7 @@ from pipeline.progress import Terminal
 from pipeline.references import endpoint
 from pipeline.runner import Site, find, run
 from pipeline.schedule import in_run_order
-from pipeline.store.artifact import Artifact, Store, canonical
+from pipeline.store.artifact import ADAPTER_STAGES, Artifact, Store, canonical
 
 out = Terminal()
 SMOKE_TESTS = "smoke"
@@ -142,7 +142,7 @@ def make_report(call: Call) -> Artifact:
     """Make the report and all that it needs, and put a model card into every adapter's folder."""
     artifacts = carry_out(call, {"report"})
     report = artifacts[call.jobs[-1]]
-    views.write_cards(report, [artifact for job, artifact in artifacts.items() if job.stage == "finetune"])
+    views.write_cards(report, [artifact for job, artifact in artifacts.items() if job.stage in ADAPTER_STAGES])
     return report
 
 

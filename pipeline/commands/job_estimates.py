@@ -19,6 +19,8 @@ from pipeline.store.artifact import Artifact, canonical
 
 MAX_ROWS = 100_000
 """Number of rows assumed for a source of unknown size."""
+COMMON_RANK = 16
+"""Rank assumed for an adapter from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,17 @@ def weight_bytes(params: dict[str, Any]) -> float:
     return NF4 if params["quantization"] == "nf4" else BF16
 
 
+def setup_in_use(shape: Shape, adapter: Job, params: dict[str, Any], lengths: Lengths) -> AdapterSetup:
+    """The adapter that answers in a job; one from elsewhere, which may not be here yet, counts as of a common rank on all linear modules.
+
+    Args:
+        params: of the job that it answers in.
+    """
+    if adapter.stage == "finetune":
+        return adapter_setup_of(shape, adapter.params, lengths)
+    return AdapterSetup(rank=COMMON_RANK, targets=(), kind=adapter_kinds.LORA, weight_bytes=weight_bytes(params))
+
+
 def adapter_setup_of(shape: Shape, params: dict[str, Any], lengths: Lengths) -> AdapterSetup:
     """The adapter and the precision of a fine-tuning job; training refuses targets that the base does not have; they are left out here."""
     targets = () if params["targets"] == "all-linear" else tuple(name for name in params["targets"] if name in shape.linears)
@@ -208,7 +221,7 @@ def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
         limit=1 if ranks else limit,
         steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
         weight_bytes=weight_bytes(params),
-        adapter=adapter_setup_of(shape, adapter.params, lengths) if adapter and "merge" not in params else None,
+        adapter=setup_in_use(shape, adapter, params, lengths) if adapter and "merge" not in params else None,
         choices=lengths.choices if params["score_choices"] or ranks else 0,
     )
 

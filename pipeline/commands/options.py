@@ -27,13 +27,12 @@ def known_device(name: str) -> str:
     return name
 
 
-RecipeArguments = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="RECIPE [KEY=VALUE]...",
-        help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
-    ),
-]
+RECIPE = typer.Argument(
+    metavar="RECIPE [KEY=VALUE]...",
+    help="A YAML file, or the name of a shipped recipe, as quickstart; keys replaced in it, as finetune.rank=32.",
+)
+RecipeArguments = Annotated[list[str], RECIPE]
+OptionalRecipe = Annotated[list[str] | None, RECIPE]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that holds data/ and checkpoints/.", callback=usable_store)]
 UnsafeCode = Annotated[bool, typer.Option("--unsafe-code", help="Run generated code even if this machine has no sandbox for it.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.", callback=known_device)]
@@ -93,6 +92,11 @@ class ReportOptions:
 def machine_of(device: Device = "auto", tokens: Tokens = None, track: Track = "") -> Machine:
     """The machine that the command-line options describe."""
     return Machine(device, tokens, track)
+
+
+def machine_of_comparison(device: Device = "auto", tokens: Tokens = None, track: Track = "", unsafe_code: UnsafeCode = False) -> Machine:
+    """The same for a verb that scores answers, which may be programs."""
+    return Machine(device, tokens, track, unsafe_code=unsafe_code)
 
 
 def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:

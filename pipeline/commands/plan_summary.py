@@ -126,7 +126,7 @@ def task_time(pending: Sequence[JobStatus], card: Gpu) -> str:
 def rows_text(splits: Sequence[Job], done: Mapping[Job, Artifact]) -> str:
     """Rows used of rows available, of the largest split: `2,000 of 9,427`, `500 of ?`."""
     most = "up to " if len(splits) > 1 else ""
-    return most + max((split_text(job, done) for job in splits), key=lambda pair: pair[0])[1]
+    return most + max((split_text(job, done) for job in splits), key=lambda pair: pair[0], default=(0, "none"))[1]
 
 
 def split_text(job: Job, done: Mapping[Job, Artifact]) -> tuple[int, str]:

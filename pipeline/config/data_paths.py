@@ -1,15 +1,16 @@
-"""Finds the data files that a recipe names: from the current folder or from the recipe's own, and never by a guess between two."""
+"""Finds the data files and adapters that a recipe names: from the current folder or the recipe's own, never by a guess between two."""
 
 from filecmp import cmp
+from glob import glob
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import HELDOUT_NAMES, is_own_task
+from pipeline.config.schema import HELDOUT_NAMES, TASK_FIELD, is_own_task
 from pipeline.errors import RecipeError
 
 
 def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The keys of a recipe, with the data files of its tasks where they are: as written, else in `folder`, the recipe's own.
+    """The keys of a recipe, with the files of its tasks and variants where they are: as written, else in `folder`, the recipe's own.
 
     Code is never looked for in the current folder: what a recipe runs lies beside it, or has a whole path.
 
@@ -27,6 +28,12 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in ["folder"] if splits else keys:
             if isinstance(path := data.get(key), str) and path:
                 data[key] = location(path, folder, splits)
+    variants = raw.get("variants")
+    for entry in variants if isinstance(variants, list) else []:
+        if isinstance(entry, dict) and isinstance(path := entry.get("train"), str) and path:
+            entry["train"] = location(path, folder, [])
+        if isinstance(entry, dict) and isinstance(path := entry.get("adapter"), str) and path:
+            entry["adapter"] = adapter_location(path, folder)
     return raw
 
 
@@ -58,6 +65,22 @@ def is_code_path(name: object) -> bool:
     return isinstance(name, str) and ("/" in name or "\\" in name or name.endswith(".py") or name.startswith("~"))
 
 
+def adapter_location(path: str, folder: Path) -> str:
+    """Where an adapter is, or those of all tasks; as written if it is nowhere, since it may be an id on the hub.
+
+    Raises:
+        RecipeError: it is in the current folder and in `folder`.
+    """
+    here, beside = (place / path.replace(TASK_FIELD, "*") for place in (Path(), folder))
+    is_here, is_beside = (bool(glob(str(place.expanduser()))) for place in (here, beside))
+    if Path(path).is_absolute() or not is_beside or here.absolute() == beside.absolute():
+        return path
+    if is_here:
+        problem = f"{path} is both in the current folder and beside the recipe: {here.absolute()} and {beside.absolute()}."
+        raise RecipeError(problem, "Write the whole path of the one that is meant, or rename the other.")
+    return str(folder / path)
+
+
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for all files that it matches (`train-*.parquet`): it has a wildcard, and no file has it as its name."""
     return any(sign in str(path) for sign in "*?[") and not path.exists()
@@ -82,6 +105,12 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     swept = recipe["sweep"].get("base", [])
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [without_folder(task) for task in recipe["tasks"]]
+    variants = [
+        {**entry, **{key: Path(entry[key]).name for key in ("adapter", "train") if is_whole_path(entry[key])}}
+        if isinstance(entry, dict)
+        else entry
+        for entry in recipe.get("variants", [])
+    ]
     sweep = recipe["sweep"] | ({"base": [names[base] for base in swept]} if swept else {})
     cells = [
         {
@@ -91,7 +120,11 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         }
         for cell in params["cells"]
     ]
-    return {**params, "recipe": {**recipe, "base": names[recipe["base"]], "tasks": tasks, "sweep": sweep}, "cells": cells}
+    return {
+        **params,
+        "recipe": {**recipe, "base": names[recipe["base"]], "tasks": tasks, "variants": variants, "sweep": sweep},
+        "cells": cells,
+    }
 
 
 def without_folder(task: Any) -> Any:

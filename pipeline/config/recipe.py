@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import data_paths, peer_keys, yaml_text
 from pipeline.config.schema import (
+    TRAINED_HERE,
     Compare,
     Cost,
     Finetune,
@@ -32,6 +33,7 @@ from pipeline.config.schema import (
     Price,
     Reference,
     Section,
+    Variant,
     task_name,
 )
 from pipeline.config.spellings import understood, understood_sweep
@@ -42,9 +44,11 @@ from pipeline.resources import shipped
 SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
 RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
+VARIANT = "variant"
+"""What tells points apart that differ in their variant, beside the swept keys."""
 MAX_PARENTS = 10
 MAX_POINTS = 1000
-ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price}
+ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price, "variants": Variant}
 
 
 class Recipe(Section):
@@ -67,6 +71,9 @@ class Recipe(Section):
     """Names of shipped tasks, tasks written inline, and Python files of yours that define TASK, as `./mine.py` from the recipe's folder:
     their code is run."""
     prepare: Prepare = Prepare()
+    variants: Annotated[tuple[Literal["trained here"] | Variant, ...], Field(strict=False)] = ()
+    """What was fine-tuned elsewhere and is compared with the base instead of an adapter that is trained here; with the entry
+    `trained here`, beside it."""
     finetune: Finetune = Finetune()
     generate: Generate = Generate()
     compare: Compare = Compare()
@@ -80,6 +87,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def check_consistency(self) -> "Recipe":
         lists = {"tasks": list(map(task_name, self.tasks)), "references": [reference.name for reference in self.references]}
+        lists["variants"] = self.variant_names
         lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
         for key, names in lists.items():
             check_names(key, names)
@@ -88,7 +96,7 @@ class Recipe(Section):
         for arm in ("base", "tuned"):
             if self.compare.arms is not None and arm not in self.compare.arms:
                 raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
-        for key in ("references", "sweep", "name"):
+        for key in ("references", "variants", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
         points = prod(map(len, self.sweep.values()))
@@ -106,11 +114,49 @@ class Recipe(Section):
             raise ValueError(f"prepare.long_prompts: cut_field needs the column that may be cut. Add cut: and its name to {uncut}")
         return self
 
+    @model_validator(mode="after")
+    def check_training_data(self) -> "Recipe":
+        untrained = [task.name for task in self.tasks if isinstance(task, InlineTask) and task.data.train is None]
+        if untrained and self.trains:
+            raise ValueError(f"tasks.{untrained[0]}.data.train is missing. Add it: a file of training rows, or name variants to compare")
+        return self
+
+    @model_validator(mode="after")
+    def check_variants(self) -> "Recipe":
+        swept = next((key for key in self.sweep if key.partition(".")[0] == "finetune"), "")
+        if swept and self.variants:
+            raise ValueError(f"sweep: {swept} changes no variant, since it was trained elsewhere. Sweep in a recipe without variants")
+        return self
+
+    @property
+    def variant_names(self) -> list[str]:
+        """What the variants are called; empty for a recipe that only trains."""
+        return [entry if isinstance(entry, str) else entry.name for entry in self.variants]
+
+    @property
+    def trains(self) -> bool:
+        """Whether an adapter is trained here."""
+        return not self.variants or TRAINED_HERE in self.variants
+
     def points(self, location: str = "recipe") -> "list[tuple[dict[str, Any], Recipe]]":
-        """Every point of the sweep, with the recipe at that point, which has no sweep; errors begin with `location`."""
+        """Every point of the sweep, and at each of them every variant where there are several; errors begin with `location`.
+
+        The recipe of a point has no sweep, and one variant at most.
+        """
         unswept = self.model_dump(exclude={"sweep", "tasks"}, exclude_unset=True) | {"tasks": self.tasks}
         points = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
-        return [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
+        built = [(point, build(override(unswept, point, f"{location}: sweep: "), f"{location}: sweep")) for point in points]
+        if len(self.variants) < 2:
+            return built
+        named = list(zip(self.variant_names, self.variants, strict=True))
+        return [
+            ({**point, VARIANT: name}, recipe.model_copy(update={"variants": (entry,)})) for point, recipe in built for name, entry in named
+        ]
+
+    @property
+    def variant(self) -> Variant | None:
+        """What answers as the fine-tuned model at a point; None where an adapter is trained for it."""
+        return next((entry for entry in self.variants if isinstance(entry, Variant)), None)
 
 
 def check_names(key: str, names: list[str]) -> None:

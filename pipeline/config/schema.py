@@ -47,9 +47,9 @@ class Section(BaseModel):
 class Data(Section):
     """Where the rows of an inline task come from."""
 
-    train: str
+    train: str | None = None
     """A JSON, JSONL, CSV, TSV or Parquet file (text also gzipped), or a pattern of several (`train-*.parquet`), from the current folder
-    or the recipe's; with `hub` or `folder`, the name of a split."""
+    or the recipe's; with `hub` or `folder`, the name of a split. Only a recipe that trains nothing may leave it out."""
     heldout: Annotated[str, Field(validation_alias=AliasChoices(*HELDOUT_NAMES))]
     """The same for the test set, on which base and fine-tuned model are compared; may be written as `test`, `validation` or `eval`."""
     hub: str | None = None
@@ -284,6 +284,43 @@ class Price(Section):
 
     input: Annotated[float, Field(ge=0)]
     output: Annotated[float, Field(ge=0)]
+
+
+TRAINED_HERE = "trained here"
+"""The entry of `variants` that stands for the recipe's own training."""
+TASK_FIELD = "{task}"
+"""In the path of a variant's adapter: the name of the task."""
+
+
+class Variant(Section):
+    """Something fine-tuned elsewhere, in the place of an adapter that is trained here: an adapter, a model or an endpoint."""
+
+    name: Name
+    """What the report calls it."""
+    adapter: Annotated[str, Field(min_length=1)] | None = None
+    """A LoRA adapter as peft saves it: its folder, or its id on the hub, `owner/name` or `owner/name@revision`. `{task}` stands for the
+    name of the task, where every task has an adapter of its own."""
+    train: str | None = None
+    """The file of rows that it was trained on, in the form of the task's own: they are searched for duplicates of test prompts, and nothing
+    is trained on them. Unset: unknown, and the report says so."""
+    model: str | None = None
+    """A whole fine-tuned model, or with `endpoint` the name of one there. Not offered yet: merge nothing, and name the adapter."""
+    endpoint: str | None = None
+    """Base address of an OpenAI-compatible endpoint. Not offered yet; see references."""
+
+    @model_validator(mode="after")
+    def check_kind(self) -> "Variant":
+        """Raise ValueError unless it is one thing, and one that can be compared."""
+        kind = "endpoint" if self.endpoint else "model" if self.model else "adapter"
+        if bool(self.adapter) + bool(self.endpoint or self.model) != 1:
+            raise ValueError(f"variants: {self.name} must be one of adapter, model and endpoint. Write adapter: and its folder or hub id")
+        if kind == "model":
+            raise ValueError(
+                f"variants: {self.name} is a whole model, which cannot be compared yet. Name its adapter, before it was merged"
+            )
+        if kind == "endpoint":
+            raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")
+        return self
 
 
 class Reference(Section):

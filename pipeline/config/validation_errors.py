@@ -180,7 +180,7 @@ def dotted_path(location: tuple[Any, ...], raw: Mapping[str, Any]) -> str:
     """A location as users write it: dotted keys, and a task by its name."""
     parts = [str(part) for part in location[:1]]
     for part in location[1:]:
-        entry = raw[parts[0]][part] if parts in (["tasks"], ["references"]) and isinstance(part, int) else None
+        entry = raw[parts[0]][part] if parts in (["tasks"], ["references"], ["variants"]) and isinstance(part, int) else None
         name = entry.get("name") if isinstance(entry, dict) else None
         parts.append(name if isinstance(name, str) else f"[{part}]" if isinstance(part, int) else str(part))
     return ".".join(parts).replace(".[", "[")

@@ -132,7 +132,7 @@ def build_task(entry: InlineTask) -> Task:
     return Task(
         name=entry.name,
         about="written in the recipe",
-        train=(source_of(entry.data, entry.data.train),),
+        train=() if entry.data.train is None else (source_of(entry.data, entry.data.train),),
         heldout=(source_of(entry.data, entry.data.heldout),),
         example=example_maker(entry),
         answer=parser_of(entry),

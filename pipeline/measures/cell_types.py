@@ -225,8 +225,11 @@ class CellRow(TypedDict):
     """Task and coordinates."""
     constraint: Constraint
     """How answers can be constrained; it decides what arms are called."""
+    variant: str | None
+    """The recipe's name of the adapter, if it was trained elsewhere."""
     rank: int
     seeds: list[int]
+    """Of the training; 0 where it was trained elsewhere."""
     headline: Headline
     sentence: str
     """The headline in one line."""

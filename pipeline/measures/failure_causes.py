@@ -71,7 +71,7 @@ def of_training(trained: Sequence[AdapterRow]) -> list[Cause]:
     """Causes in the training of any seed, each kind once."""
     by_kind: dict[CauseKind, Cause] = {}
     for adapter in trained:
-        if adapter["steps"] < FEW_STEPS:
+        if adapter["steps"] is not None and adapter["steps"] < FEW_STEPS:
             by_kind.setdefault("few steps", Cause("few steps", adapter["steps"]))
         losses = [loss for _, loss in adapter["curve"]["train"]]
         if len(losses) > 1 and min(losses[1:]) > (1 - SMALL_FALL) * losses[0]:

@@ -15,21 +15,46 @@ class Curve(TypedDict):
     dev: list[tuple[int, float]]
 
 
+class ImportedAdapter(TypedDict):
+    """What the files of an adapter say that was trained elsewhere."""
+
+    variant: str
+    """Its name in the recipe."""
+    source: str
+    """Hub id with its commit, or the name of a folder."""
+    rank: list[int]
+    """More than one where modules differ."""
+    alpha: float
+    rslora: bool
+    dora: bool
+    modules: list[str]
+    """Names of the modules that carry it."""
+    modules_to_save: list[str]
+    """Modules of the base that it replaces as a whole."""
+    warnings: list[str]
+    """What its files say that may mean another base or another form of prompts."""
+
+
 class AdapterRow(TypedDict):
-    """The training of one adapter."""
+    """The training of one adapter; of one from elsewhere what is known of it."""
 
     seed: int
     trainable_parameters: int
     adapter_bytes: int
-    steps: int
+    steps: int | None
+    """Optimizer steps; null where it was trained elsewhere."""
     kept_step: int | None
     """The step whose weights it has."""
     dev_loss: float | None
     """At that step; null without a validation set."""
     target_tokens: int | None
     tokens_per_second: float | None
-    seconds: float
+    seconds: float | None
+    """Of the training; null where it was trained elsewhere."""
     curve: Curve
+    """Without points where it was trained elsewhere."""
+    imported: ImportedAdapter | None
+    """Null where it was trained here."""
 
 
 class DroppedRows(TypedDict):
@@ -163,7 +188,7 @@ class RowsUsed(TypedDict):
 
 
 class Setup(TypedDict):
-    """What was trained and how; a list has more than one value where the recipe sweeps over it."""
+    """What was trained and how, empty where nothing was trained here; a list has more than one value where the recipe sweeps over it."""
 
     bases: list[str]
     quantization: list[str]
@@ -180,8 +205,11 @@ class Setup(TypedDict):
     hardware: list[str]
     """GPU, or CPU where there was none, that trained."""
     adapters: int
+    """Trained here."""
+    imported: list[str]
+    """Adapters from elsewhere, each with its source."""
     training_seconds: float
-    """Of all adapters together."""
+    """Of all adapters together that were trained here."""
     seconds: float
     """Of all jobs behind the report, training among them."""
     hour_dollars: float | None

@@ -254,7 +254,8 @@ class SweepPoint(TypedDict):
     runs: list[Run] | None
     trainable_parameters: int
     adapter_bytes: int
-    seconds: float
+    seconds: float | None
+    """Of the training; null where it was done elsewhere."""
     """Of training, the mean over seeds."""
 
 

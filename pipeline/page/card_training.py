@@ -9,7 +9,8 @@ from pipeline.models import adapter_kinds
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.page.render import plain
-from pipeline.page.setup_section import processor
+from pipeline.page.setup_section import UNKNOWN, processor
+from pipeline.page.training_section import source_of
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import TrainFolder
 from pipeline.store.records import JsonObject
@@ -29,9 +30,22 @@ def hub_page(spec: JsonObject) -> str:
 
 def training(cell: Cell, adapter: Artifact) -> str:
     """A table of what one would set to train it again, with the data, the time and the versions."""
-    rows = [*data_rows(cell), *hyperparameters(cell, adapter), *run_rows(adapter)]
+    trained = [*data_rows(cell), *hyperparameters(cell, adapter), *run_rows(adapter)] if cell.variant is None else []
+    rows = trained or imported_rows(cell, adapter)
     table = [f"| {name} | {value} |" for name, value in rows if value]
     return "\n".join(["## Training", "", "| | |", "|---|---|", *table])
+
+
+def imported_rows(cell: Cell, adapter: Artifact) -> Iterable[tuple[str, str]]:
+    """What the files of an adapter from elsewhere say, and what they do not."""
+    facts, heldout = adapter.facts, cell.inputs["heldout"].facts
+    yield "from", plain(source_of(adapter))
+    yield "training data, time, cost and settings", UNKNOWN
+    yield "rank (r)", f"{', '.join(map(str, facts['rank']))}{', rsLoRA' if facts['rslora'] else ''}{', DoRA' if facts['dora'] else ''}"
+    yield "alpha (lora_alpha)", f"{facts['alpha']:g}"
+    yield "target modules", target_modules(None, facts["targets"])
+    yield "modules replaced as a whole (modules_to_save)", ", ".join(facts["modules_to_save"])
+    yield "test rows", fmt.count(heldout["examples"])
 
 
 def data_rows(cell: Cell) -> Iterable[tuple[str, str]]:
@@ -121,14 +135,13 @@ def run_rows(adapter: Artifact) -> Iterable[tuple[str, str]]:
 
 def prompts(cell: Cell, adapter: Artifact) -> str:
     """The form of prompt and answer. Rows of a user's data are not quoted: a card is published, the data may not be."""
-    train = cell.inputs["train"]
-    task = train.params.get("task")
+    task = cell.inputs["heldout"].params.get("task")
     if isinstance(task, dict) and task.get("prompt"):
         choices = f" One of: {', '.join(map(plain, task['choices']))}." if task.get("choices") else ""
         form = filled_in(task["prompt"], task["target"])
         text = f"Prompt and answer as in the recipe; `{{column}}` is a column of a row.{choices}\n\n{form}"
     elif isinstance(task, str) and is_synthetic(task):
-        first = TrainFolder(train.path).examples()[0]
+        first = TrainFolder(cell.inputs["train"].path).examples()[0]
         text = f"The first training row, filled in (synthetic data):\n\n{filled_in(first.text, first.target)}"
     elif isinstance(task, str):
         text = f"Prompts are those of loralift's task `{task}`; `loralift show-prompt` prints them."

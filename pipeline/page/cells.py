@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pipeline.arms import Constraint
 from pipeline.config.data_paths import is_whole_path
+from pipeline.config.recipe import VARIANT
 from pipeline.machine import Work
 from pipeline.measures.cell_types import AbsentArm
 from pipeline.page import fmt
@@ -15,6 +16,7 @@ from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import HeldoutFolder
 from pipeline.store.input_names import InputName
+from pipeline.store.records import JsonObject
 from pipeline.store.result_folders import ComparisonFolder
 
 Value = TypeVar("Value")
@@ -31,7 +33,9 @@ class Cell:
     point: dict[str, Any]
     """The swept keys with their values here."""
     rank: int
+    """Of an adapter from elsewhere its largest."""
     seeds: list[int]
+    """Training seeds; 0 stands for the unknown one of an adapter from elsewhere."""
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
@@ -40,6 +44,8 @@ class Cell:
     """How answers to the task can be constrained; it decides what arms are called."""
     absent: list[AbsentArm] = field(default_factory=list)
     """Arms that the recipe asks for and the task cannot have."""
+    variant: str | None = None
+    """The recipe's name of an adapter that was trained elsewhere; None where it was trained here."""
 
     @property
     def coordinates(self) -> str:
@@ -52,6 +58,17 @@ class Cell:
     @property
     def adapters(self) -> list[Artifact]:
         return [self.inputs[str(InputName("adapter", seed=seed))] for seed in self.seeds]
+
+    @property
+    def splits(self) -> list[Literal["heldout", "train"]]:
+        """The sets of examples that it has: an adapter from elsewhere needs no training rows."""
+        names: tuple[Literal["heldout", "train"], ...] = ("heldout", "train")
+        return [name for name in names if name in self.inputs]
+
+    @property
+    def train_facts(self) -> dict[str, Any]:
+        """Facts of the training rows; empty without any."""
+        return self.inputs["train"].facts if "train" in self.inputs else {}
 
     @property
     def tuned_predictions(self) -> list[Artifact]:
@@ -76,13 +93,15 @@ def open_cells(work: Work) -> list[Cell]:
     cells = []
     for spec in work.params["cells"]:
         inputs = dict(inputs_of(spec["cell"], work, opened))
-        fields = {name: spec[name] for name in ("task", "base", "rank", "paper")}
+        fields = {name: spec[name] for name in ("task", "base", "paper")}
         fields |= {
             "seeds": sorted(spec["seeds"]),
             "absent": spec.get("absent", []),
             "constraint": spec["constraint"],
+            "variant": spec.get("variant"),
         }  # seeds as `compare` orders its arms
-        cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], **fields)
+        rank = max(inputs["adapter0"].facts["rank"]) if spec.get("variant") else spec["rank"]
+        cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], rank=rank, **fields)
         cells.append(replace(cell, base=base_name(cell)))
     return cells
 
@@ -98,6 +117,17 @@ def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[t
         name = input_names.parse(text)
         if name.cell == cell:
             yield name.in_cell(), opened[folder]
+
+
+def tuned_name(variant: str | None, seed: int) -> str:
+    """What the fine-tuned model of one training is called in tables of answers."""
+    return "fine-tuned" if variant else f"fine-tuned, seed {seed}"
+
+
+def swept(recipe: JsonObject) -> dict[str, list[Any]]:
+    """The keys that tell the points of a report apart, with their values: those of the sweep, and `variant` where there are several."""
+    names = [entry if isinstance(entry, str) else entry["name"] for entry in recipe.get("variants", ())]
+    return recipe["sweep"] | ({VARIANT: names} if len(names) > 1 else {})  # type: ignore[no-any-return]
 
 
 def short_key(artifact: Artifact) -> str:

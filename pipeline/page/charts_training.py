@@ -19,10 +19,11 @@ DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3])
 
 
 def draw_all(report: Report) -> dict[str, str]:
-    """The chart of every task as SVG, by name; of a single task also one for a desk."""
+    """The chart of every task that was trained here as SVG, by name; of a single task also one for a desk."""
     names = tasks(report)
-    alone = {"loss0-wide": curves(curve_lines(report, names[0]), names[0], ALONE_WIDTH)} if len(names) == 1 else {}
-    return {f"loss{number}": curves(curve_lines(report, task), task) for number, task in enumerate(names)} | alone
+    lines = {number: curve_lines(report, task) for number, task in enumerate(names)}
+    alone = {"loss0-wide": curves(lines[0], names[0], ALONE_WIDTH)} if len(names) == 1 and lines[0] else {}
+    return {f"loss{number}": curves(lines[number], task) for number, task in enumerate(names) if lines[number]} | alone
 
 
 def curve_lines(report: Report, task: str) -> list[ChartRow]:
@@ -39,6 +40,8 @@ def curve_lines(report: Report, task: str) -> list[ChartRow]:
             description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
             series = fmt.coordinates({axis: cell["point"][axis]}) if axis else cell["coordinates"] or description
             adapter = report["adapters"][key]
+            if adapter["imported"]:
+                continue
             line = {"key": key, "series": series, "description": description, "dash": DASHES[place % len(DASHES)]}
             lines.setdefault(key, {**line, **adapter["curve"], "kept_step": adapter["kept_step"]})
     return list(lines.values())

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
-from pipeline.page import fmt
-from pipeline.page.cells import Cell, short_key
+from pipeline.page import fmt, variants_section
+from pipeline.page.cells import Cell, short_key, swept, tuned_name
 from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PreparedFolder, TrainFolder
@@ -24,7 +24,7 @@ def answers(cell: Cell) -> list[AnswerCountsRow]:
     counts = cell.comparison.counts()
     base: AnswerCountsRow = {"arm": "base", **counts["base"]}
     tuned: list[AnswerCountsRow] = [
-        {"arm": f"fine-tuned, seed {seed}", **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
+        {"arm": tuned_name(cell.variant, seed), **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
     ]
     return [base, *tuned]
 
@@ -51,7 +51,7 @@ def data_sets(cells: list[Cell]) -> dict[str, DataSetRow]:
     """By short key, every set of examples once, with the cells that use it."""
     rows: dict[str, DataSetRow] = {}
     for cell in cells:
-        for source in ("heldout", "train"):
+        for source in cell.splits:
             key = short_key(cell.inputs[source])
             if key not in rows:
                 rows[key] = data_set(cell, source)
@@ -91,6 +91,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
         )
     sentences += grouped(cells, own_code_warning)
     sentences += data_warnings(cells)
+    sentences += grouped(cells, variants_section.warning)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
     sentences += grouped(cells, token_budget_warning)
@@ -100,7 +101,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
 
 def data_warnings(cells: list[Cell]) -> list[str]:
     """What `prepare` said of the data, each set of examples once."""
-    parts = [(cell, name) for cell in cells for name in ("heldout", "train")]
+    parts = [(cell, name) for cell in cells for name in cell.splits]
     sentences = [
         f"{cell.task}, {SPLITS[name]}: {row['problem']} (first: {row['first']}). {row['remedy']}"
         for cell, name in parts
@@ -131,8 +132,8 @@ def own_code_warning(cell: Cell) -> str:
 def data_source_warning(cell: Cell) -> str:
     """A warning if the data differ from those that the task was written for; else empty."""
     reasons = []
-    for name, split_name in (("heldout", "test"), ("train", "training")):
-        facts = cell.inputs[name].facts
+    for name in cell.splits:
+        facts, split_name = cell.inputs[name].facts, SPLITS[name]
         source = facts.get("source", {})
         if source.get("instead_of"):
             reasons.append(f"the {split_name} rows come from a fallback source ({source['instead_of'][0].rstrip('.')})")
@@ -223,7 +224,7 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "With several seeds, lift, scores and hallucination are averaged over all of them; relevance, other tasks, latency and all "
             "further arms with an adapter use the first seed."
         )
-    if recipe["sweep"]:
+    if swept(recipe):
         sentences.append(
             "Selection bias: the best sweep point is over-estimated on the examples used to select it. Confirm it on fresh data."
         )

@@ -53,7 +53,7 @@ def mean_tokens(cell: Cell, row: MeasuredArm, tokens_in: float) -> dict[str, flo
 def account(cell: Cell, rows: list[MeasuredArm], used_tokens: dict[str, dict[str, float]], recipe: JsonObject) -> Account:
     """The account of the arms whose tokens are known."""
     speed = {row["name"]: row["speed"] for row in rows if row["speed"]}
-    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters)
+    seconds = tuple(float(adapter.facts["train_seconds"]) for adapter in cell.adapters if "train_seconds" in adapter.facts)
     prices = {entry["name"]: entry["price"] for entry in recipe["references"] if arms.reference(entry["name"]) in used_tokens}
     figures = json_safe(cost.account(cost.CostInputs(recipe["cost"]["gpu_hour"], seconds, speed or None, used_tokens, prices)))
     return {

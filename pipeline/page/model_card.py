@@ -10,7 +10,7 @@ from pipeline.measures.cell_types import CellRow, ComparisonRow
 from pipeline.measures.report_types import Report
 from pipeline.models import adapter_kinds, model_table
 from pipeline.page import card_training, fmt
-from pipeline.page.cells import Cell
+from pipeline.page.cells import Cell, tuned_name
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
 from pipeline.scoring.verdict import NOT_TESTABLE
@@ -61,7 +61,7 @@ def card(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
         introduction(row, trained),
         f"**{plain(report['preliminary']['sentence'])}**" if report["preliminary"] else "",
         recommendation(report, row),
-        loading_snippet(trained.cell, trained.adapter),
+        loading_snippet(trained.cell, trained.adapter, trained.answers),
         card_training.prompts(trained.cell, trained.adapter),
         generation_snippet(trained.answers),
         results(report, row),
@@ -88,7 +88,7 @@ def metadata(row: CellRow, trained: TrainedAdapter, is_smoke_test: bool = False)
     }
     return {
         **({"base_model": base, "base_model_relation": "adapter"} if base else {}),
-        **({"datasets": [hub]} if (hub := cell.inputs["train"].facts.get("source", {}).get("hub")) else {}),
+        **({"datasets": [hub]} if cell.variant is None and (hub := cell.train_facts.get("source", {}).get("hub")) else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
@@ -129,8 +129,12 @@ def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     facts = trained.adapter.facts
     params = trained.adapter.params
     kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
-    opening = f"A {kind} for {plain(cell.base)}, trained on the task {plain(cell.task)} (seed {trained.seed})"
-    size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}, {facts['steps']:,} optimizer steps"
+    origin = f"trained elsewhere, measured on the task {plain(cell.task)}"
+    if cell.variant is None:
+        origin = f"trained on the task {plain(cell.task)} (seed {trained.seed})"
+    opening = f"A {kind} for {plain(cell.base)}, {origin}"
+    size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}"
+    size += f", {facts['steps']:,} optimizer steps" if "steps" in facts else ""
     precision = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
     page = card_training.hub_page(params.get("model") or {})
     base = f" Base: {page}." if page else ""
@@ -144,9 +148,13 @@ def recommendation(report: Report, row: CellRow) -> str:
     return "\n".join([f"**{first}**", *(["", *(f"- {text}" for text in others)] if others else [])])
 
 
-def loading_snippet(cell: Cell, adapter: Artifact) -> str:
-    """Code that loads the adapter on its base, with the quantization and dtype it was measured with."""
-    params = adapter.params
+def loading_snippet(cell: Cell, adapter: Artifact, answers: Artifact) -> str:
+    """Code that loads the adapter on its base, with the quantization and dtype it was measured with.
+
+    Args:
+        answers: a folder of generate, made with the adapter.
+    """
+    params = adapter.params if "quantization" in adapter.params else answers.params
     spec = params.get("model") or {}
     quantized = params.get("quantization") == "nf4"
     dtype = "torch.bfloat16" if params.get("compute", "bf16") == "bf16" else "torch.float32"
@@ -253,9 +261,12 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     n = fmt.count(row["comparisons"][0]["n"])
     others = "and on the other tasks above" if row["forgetting"] else "only; other tasks were not evaluated"
     lines = [f"Evaluated on {n} test examples of {plain(trained.cell.task)} {others}."]
-    if seeds == 1:
+    if trained.cell.variant:
+        lines.append("It was trained elsewhere: its training data are unknown, and so is whether they hold test examples.")
+        lines += trained.adapter.facts["warnings"]
+    elif seeds == 1:
         lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
-    counts = next((answers for answers in row["answers"] if answers["arm"] == f"fine-tuned, seed {trained.seed}"), None)
+    counts = next((answers for answers in row["answers"] if answers["arm"] == tuned_name(trained.cell.variant, trained.seed)), None)
     if counts and counts["unparsed"]:
         lines.append(f"{fmt.share(counts['unparsed'], counts['n'])} of its outputs are unparsable.")
     if not license_of(trained.cell.base, trained.adapter):

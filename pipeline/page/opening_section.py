@@ -8,6 +8,7 @@ from pipeline.measures.pooled_types import Overview
 from pipeline.measures.report_types import Report, SummarySentence
 from pipeline.page import fmt
 from pipeline.page.anchors import row_id, size_id
+from pipeline.page.cells import swept
 from pipeline.page.verdict_section import Linked, sentence
 from pipeline.scoring.verdict import EFFECT_VERDICTS
 from pipeline.store.figure_types import SizeLine, SizePoint
@@ -33,7 +34,7 @@ def overview_of(cells: Sequence[CellRow], recipe: JsonObject, claims: int) -> Ov
     Args:
         claims: confirmatory claims on single tasks.
     """
-    if recipe["sweep"] or len(cells) < 2:
+    if swept(recipe) or len(cells) < 2:
         return None
     compare = recipe["compare"]
     together = overview.overview([cell["headline"] for cell in cells], compare["confidence"], claims, compare["correction"])

@@ -12,7 +12,7 @@ from pipeline.measures.cell_types import ComparisonRow
 from pipeline.measures.pooled_types import PublishedMean
 from pipeline.measures.report_types import OutsideFigures, PublishedFigure, PublishedRow, ReferenceRow
 from pipeline.page import fmt
-from pipeline.page.cells import Cell, json_safe
+from pipeline.page.cells import Cell, json_safe, swept
 from pipeline.references import ask
 from pipeline.store.figure_types import PartialInterval
 from pipeline.store.input_names import InputName
@@ -45,7 +45,7 @@ def mean_lift(rows: list[PublishedRow], recipe: JsonObject) -> PublishedMean | N
     """LoRA Land's headline for the same tasks, ours beside the paper's: the mean of the lifts, each task once."""
     confidence = recipe["compare"]["confidence"]
     both = [row for row in rows if None not in (row["figures"]["lift"]["ours"], row["figures"]["lift"]["paper"])]
-    if recipe["sweep"] or len(both) < 2:
+    if swept(recipe) or len(both) < 2:
         return None
     ours, paper = (fmean(row["figures"]["lift"][side] or 0.0 for row in both) for side in SIDES)
     intervals: list[PartialInterval] = [{"low": row["interval"][0], "high": row["interval"][1]} for row in both]
@@ -157,6 +157,8 @@ def incomparable_reasons(cell: Cell, paper_rows: int) -> list[str]:
 
 def setup_differences(cell: Cell) -> list[str]:
     """How our training differs from the paper's."""
+    if cell.variant:
+        return ["the adapter was trained elsewhere; how is not known"]
     params = cell.adapters[0].params
     differing = [f"{key} {params[key]} (paper: {value})" for key, value in SETUP.items() if params[key] != value]
     targets = params["targets"] if isinstance(params["targets"], str) else " and ".join(params["targets"])

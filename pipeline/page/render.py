@@ -17,6 +17,7 @@ from pipeline.measures.report_types import Report
 from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, setup_section, static_examples
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.arms_section import without_repeats
+from pipeline.page.cells import swept
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, qualified, tone
@@ -155,7 +156,7 @@ def common_variables(report: Report) -> JsonObject:
         "ranked": opening_section.by_effect(report),
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
-        "sweep_keys": " and ".join(fmt.key_label(key) for key in report["recipe"]["sweep"]),
+        "sweep_keys": " and ".join(fmt.key_label(key) for key in swept(report["recipe"])),
         "recipe": yaml_of(report["recipe"]),
         "inconclusive": INCONCLUSIVE,
         "no_verdict": NO_VERDICT,
@@ -173,7 +174,7 @@ def common_variables(report: Report) -> JsonObject:
         "max_cards": MAX_CARDS,
         "arm_label": lambda name, cell: arms.find(name, cell["constraint"]).label,
         "point": ["Point"] if report["sweep"] else [],
-        "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in report["recipe"]["sweep"]],
+        "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in swept(report["recipe"])],
         "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
         "highest": lambda cells: lift_at_point(max(cells, key=lift_of)),
         "class_tables": class_tables,

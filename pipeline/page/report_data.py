@@ -107,6 +107,7 @@ def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, recipe: JsonObje
         "coordinates": cell.coordinates,
         "label": cell.label,
         "constraint": cell.constraint,
+        "variant": cell.variant,
         "rank": cell.rank,
         "seeds": cell.seeds,
         "headline": headline,

@@ -1,6 +1,6 @@
 """Builds the set-up of a report: what was trained, on how many rows, with which settings and on which hardware."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from pipeline.measures.provenance_types import AdapterRow, RowsUsed, Setup
 from pipeline.page import fmt
@@ -9,33 +9,57 @@ from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
 
 MAX_TASKS = 6
-"""Up to this many tasks with different numbers of rows are named."""
+"""Up to this many tasks with different numbers of rows, or adapters from elsewhere, are named."""
+UNKNOWN = "unknown: trained elsewhere"
+"""What stands for figures of a training that was not done here."""
 
 
 def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObject) -> Setup:
     """adapters: by short key, every training once."""
-    finetune, price = recipe["finetune"], recipe["cost"]["gpu_hour"]
-    seconds = sum(adapter["seconds"] for adapter in adapters.values())
-    ranks = values(recipe, "finetune.rank")
-    alphas = [finetune["alpha"] or ratio * rank for rank in ranks for ratio in values(recipe, "finetune.alpha_per_rank")]
-    rows = {cell.inputs["train"].key + cell.inputs["heldout"].key: rows_used(cell) for cell in cells}
+    price = recipe["cost"]["gpu_hour"]
+    trained = [adapter for adapter in adapters.values() if adapter["imported"] is None]
+    imported = [adapter["imported"] for adapter in adapters.values() if adapter["imported"]]
+    seconds = sum(adapter["seconds"] or 0.0 for adapter in trained)
+    rows = {"".join(cell.inputs[name].key for name in cell.splits): rows_used(cell) for cell in cells}
     return {
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
-        "quantization": values(recipe, "finetune.quantization"),
+        "quantization": values(recipe, "finetune.quantization" if trained else "generate.quantization"),
+        **(hyperparameters(recipe) if trained else NOT_TRAINED),
+        "steps": sorted({adapter["steps"] for adapter in trained if adapter["steps"] is not None}),
+        "seeds": sorted({seed for cell in cells for seed in cell.seeds if cell.variant is None}),
+        "rows": list(rows.values()),
+        "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
+        "adapters": len(trained),
+        "imported": list(dict.fromkeys(f"{adapter['variant']} ({adapter['source']})" for adapter in imported)),
+        "training_seconds": seconds,
+        "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
+        "hour_dollars": price,
+        "training_dollars": None if price is None else price * seconds / 3600,
+    }
+
+
+class Hyperparameters(TypedDict):
+    """The part of Setup that the recipe's section `finetune` decides."""
+
+    rank: list[int]
+    alpha: list[float]
+    targets: list[str]
+    learning_rate: list[float]
+    epochs: list[int]
+
+
+NOT_TRAINED: Hyperparameters = {"rank": [], "alpha": [], "targets": [], "learning_rate": [], "epochs": []}
+
+
+def hyperparameters(recipe: JsonObject) -> Hyperparameters:
+    ranks, finetune = values(recipe, "finetune.rank"), recipe["finetune"]
+    alphas = [finetune["alpha"] or ratio * rank for rank in ranks for ratio in values(recipe, "finetune.alpha_per_rank")]
+    return {
         "rank": ranks,
         "alpha": values(recipe, "finetune.alpha") if "finetune.alpha" in recipe["sweep"] else list(dict.fromkeys(alphas)),
         "targets": [fmt.setting(value) for value in values(recipe, "finetune.targets")],
         "learning_rate": values(recipe, "finetune.learning_rate"),
         "epochs": values(recipe, "finetune.epochs"),
-        "steps": sorted({adapter["steps"] for adapter in adapters.values()}),
-        "seeds": sorted({seed for cell in cells for seed in cell.seeds}),
-        "rows": list(rows.values()),
-        "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
-        "adapters": len(adapters),
-        "training_seconds": seconds,
-        "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
-        "hour_dollars": price,
-        "training_dollars": None if price is None else price * seconds / 3600,
     }
 
 
@@ -47,10 +71,10 @@ def values(recipe: JsonObject, dotted: str) -> list[Any]:
 
 
 def rows_used(cell: Cell) -> RowsUsed:
-    train, heldout = cell.inputs["train"].facts, cell.inputs["heldout"].facts
+    train, heldout = cell.train_facts, cell.inputs["heldout"].facts
     return {
         "task": cell.task,
-        "train": train["examples"],
+        "train": train.get("examples", 0),
         "train_available": train.get("rows"),
         "validation": train.get("dev", 0),
         "test": heldout["examples"],
@@ -72,19 +96,36 @@ def strip(setup: Setup) -> str:
 def lines(setup: Setup) -> list[tuple[str, str]]:
     """The set-up for people, each part with its name."""
     quantization = " or ".join("not quantized" if value == "none" else str(value).upper() for value in setup["quantization"])
-    adapter = f"LoRA rank {several(setup['rank'])}, alpha {several(setup['alpha'])}, {' or '.join(setup['targets'])}"
-    schedule = f"{several(setup['epochs'])} {'epoch' if setup['epochs'] == [1] else 'epochs'} ({span(setup['steps'])} steps)"
-    seeds = f"{'seed' if len(setup['seeds']) == 1 else 'seeds'} {', '.join(map(str, setup['seeds']))}"
-    training, all_jobs = fmt.seconds(setup["training_seconds"]), fmt.seconds(setup["seconds"])
     return [
         ("Model", f"{', '.join(setup['bases'])}, {quantization}"),
-        ("Adapter", adapter),
+        ("Adapter", adapter_text(setup)),
         ("Rows", f"using {data_text(setup)}"),
-        ("Training", f"{schedule}, learning rate {several(setup['learning_rate'])}, {seeds}"),
+        ("Training", training_text(setup)),
         ("Hardware", " and ".join(setup["hardware"])),
-        ("Time", f"{fmt.plural(setup['adapters'], 'adapter')} in {training}, all jobs {all_jobs}"),
+        ("Time", time_text(setup)),
         ("Price", price_text(setup)),
     ]
+
+
+def adapter_text(setup: Setup) -> str:
+    """How adapters are made here, and which come from elsewhere."""
+    own = f"LoRA rank {several(setup['rank'])}, alpha {several(setup['alpha'])}, {' or '.join(setup['targets'])}"
+    names = setup["imported"] if len(setup["imported"]) <= MAX_TASKS else [fmt.plural(len(setup["imported"]), "adapter")]
+    elsewhere = f"trained elsewhere: {', '.join(names)}"
+    return "; ".join([*([own] if setup["adapters"] else []), *([elsewhere] if names else [])])
+
+
+def training_text(setup: Setup) -> str:
+    if not setup["adapters"]:
+        return UNKNOWN
+    schedule = f"{several(setup['epochs'])} {'epoch' if setup['epochs'] == [1] else 'epochs'} ({span(setup['steps'])} steps)"
+    seeds = f"{'seed' if len(setup['seeds']) == 1 else 'seeds'} {', '.join(map(str, setup['seeds']))}"
+    return f"{schedule}, learning rate {several(setup['learning_rate'])}, {seeds}"
+
+
+def time_text(setup: Setup) -> str:
+    training, all_jobs = fmt.seconds(setup["training_seconds"]), fmt.seconds(setup["seconds"])
+    return (f"{fmt.plural(setup['adapters'], 'adapter')} in {training}, " if setup["adapters"] else "") + f"all jobs {all_jobs}"
 
 
 def price_text(setup: Setup) -> str:
@@ -92,6 +133,8 @@ def price_text(setup: Setup) -> str:
     if hour is None or training is None:
         return "not known (cost.gpu_hour is not set)"
     total = hour * setup["seconds"] / 3600
+    if not setup["adapters"]:
+        return f"all jobs {fmt.dollars(total)}, at {fmt.dollars(hour)} an hour"
     return f"training {fmt.dollars(training)}, all jobs {fmt.dollars(total)}, at {fmt.dollars(hour)} an hour"
 
 
@@ -109,6 +152,8 @@ def data_text(setup: Setup) -> str:
 def part_text(row: RowsUsed) -> str:
     """`2,000 of 3,000 training rows (and 100 for validation) and 500 of 600 test rows`."""
     train, test = (rows_of([row], part) for part in ("train", "test"))
+    if not row["train"]:
+        return f"{test} test rows"
     validation = f" (and {fmt.count(row['validation'])} for validation)" if row["validation"] else ""
     return f"{train} training rows{validation} and {test} test rows"
 

@@ -6,6 +6,7 @@ from pipeline.measures.cell_types import CellRow
 from pipeline.measures.provenance_types import AdapterRow
 from pipeline.measures.report_types import Sweep, SweepAxis, SweepPoint
 from pipeline.measures.sufficient_size import AXES
+from pipeline.page.cells import swept
 from pipeline.store.records import JsonObject, is_number
 
 
@@ -16,26 +17,32 @@ def section(recipe: JsonObject, cells: list[CellRow], adapters: dict[str, Adapte
         cells: of report.json.
         adapters: of report.json, by short key.
     """
-    swept: dict[str, list[Any]] = recipe["sweep"]
-    if not swept:
+    keys = swept(recipe)
+    if not keys:
         return None
-    axes: list[SweepAxis] = [{"axis": key, "log": log_base(key, swept)} for key in axes_of(swept)]
+    axes: list[SweepAxis] = [{"axis": key, "log": log_base(key, keys)} for key in axes_of(keys)]
     first: SweepAxis = axes[0] if axes else {"axis": None, "log": None}
     points = [sweep_point(cell, first["axis"], adapters) for cell in cells]
-    return {"keys": list(swept), **first, "axes": axes, "points": points}
+    return {"keys": list(keys), **first, "axes": axes, "points": points}
 
 
-def axes_of(swept: dict[str, list[Any]]) -> list[str]:
+def axes_of(keys: dict[str, list[Any]]) -> list[str]:
     """The keys that get a chart: rank and number of training examples; if neither is swept, the only numeric key."""
-    numeric = [key for key, values in swept.items() if all(map(is_number, values)) and len(set(values)) > 1]
+    numeric = [key for key, values in keys.items() if all(map(is_number, values)) and len(set(values)) > 1]
     return [key for key in AXES if key in numeric] or (numeric if len(numeric) == 1 else [])
 
 
-def log_base(axis: str, swept: dict[str, list[Any]]) -> int | None:
+def log_base(axis: str, keys: dict[str, list[Any]]) -> int | None:
     """2 for ranks, 10 for other keys that span a decade, None for a linear axis."""
-    if min(swept[axis]) <= 0:
+    if min(keys[axis]) <= 0:
         return None
-    return 2 if axis == "finetune.rank" else 10 if max(swept[axis]) >= 10 * min(swept[axis]) else None
+    return 2 if axis == "finetune.rank" else 10 if max(keys[axis]) >= 10 * min(keys[axis]) else None
+
+
+def mean(seconds: list[float | None]) -> float | None:
+    """The mean; None where one is not known."""
+    numbers = [number for number in seconds if number is not None]
+    return sum(numbers) / len(numbers) if len(numbers) == len(seconds) else None
 
 
 def sweep_point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]) -> SweepPoint:
@@ -58,5 +65,5 @@ def sweep_point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]
         "runs": cell["examples"]["runs"],
         "trainable_parameters": trained[0]["trainable_parameters"],
         "adapter_bytes": trained[0]["adapter_bytes"],
-        "seconds": sum(adapter["seconds"] for adapter in trained) / len(trained),
+        "seconds": mean([adapter["seconds"] for adapter in trained]),
     }

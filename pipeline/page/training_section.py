@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from pipeline.measures.provenance_types import AdapterRow, Curve
-from pipeline.page.cells import Cell, short_key
+from pipeline.page.cells import SHORT_KEY_DIGITS, Cell, short_key
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder
 
@@ -21,7 +21,8 @@ def adapters(cells: list[Cell]) -> dict[str, AdapterRow]:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
             if short_key(adapter) not in rows:
-                rows[short_key(adapter)] = adapter_row(seed, adapter, points)
+                row = adapter_row(seed, adapter, points) if cell.variant is None else imported_row(cell.variant, adapter)
+                rows[short_key(adapter)] = row
     return rows
 
 
@@ -39,7 +40,44 @@ def adapter_row(seed: int, adapter: Artifact, points: int) -> AdapterRow:
         "tokens_per_second": facts.get("tokens_per_second"),
         "seconds": facts["train_seconds"],
         "curve": curve(AdapterFolder(adapter.path).curve_file, points),
+        "imported": None,
     }
+
+
+def imported_row(variant: str, adapter: Artifact) -> AdapterRow:
+    """What is known of an adapter that was trained elsewhere; of its training nothing is."""
+    facts = adapter.facts
+    return {
+        "seed": 0,
+        "trainable_parameters": facts["trainable_parameters"],
+        "adapter_bytes": facts["adapter_bytes"],
+        "steps": None,
+        "kept_step": None,
+        "dev_loss": None,
+        "target_tokens": None,
+        "tokens_per_second": None,
+        "seconds": None,
+        "curve": {"every": 1, "train": [], "dev": []},
+        "imported": {
+            "variant": variant,
+            "source": source_of(adapter),
+            "rank": facts["rank"],
+            "alpha": facts["alpha"],
+            "rslora": facts["rslora"],
+            "dora": facts["dora"],
+            "modules": sorted({name.rpartition(".")[2] for name in facts["targets"]}),
+            "modules_to_save": facts["modules_to_save"],
+            "warnings": facts["warnings"],
+        },
+    }
+
+
+def source_of(adapter: Artifact) -> str:
+    """Where an adapter is from: its hub id with the commit, or the name of its folder."""
+    spec = adapter.params["adapter"]
+    if spec["repo"]:
+        return f"{spec['repo']}@{spec['revision'][:SHORT_KEY_DIGITS]}" if spec["revision"] else spec["repo"]
+    return Path(spec["folder"]).name
 
 
 def curve(path: Path, points: int) -> Curve:

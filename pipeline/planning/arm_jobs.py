@@ -11,7 +11,8 @@ from pipeline.store.input_names import InputName
 def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
     for seed, adapter in task_plan.adapters.items():
-        name = f"r{task_plan.recipe.finetune.rank}-s{seed}"
+        variant = task_plan.point.variant
+        name = variant.name if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
         jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, adapter=adapter)
     return jobs
 

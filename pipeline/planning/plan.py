@@ -9,7 +9,7 @@ from pipeline.models import base_model
 from pipeline.planning.arm_jobs import base_and_tuned, check_arms, other_arms, reference_predictions
 from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
 from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, speed
-from pipeline.planning.task_plan import Point, TaskPlan
+from pipeline.planning.task_plan import Lookup, Point, TaskPlan
 from pipeline.store.input_names import InputName
 
 
@@ -27,7 +27,7 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: in
     cells: list[Params] = []
     jobs: Jobs = {}
     for values, point_recipe in recipe.points():
-        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), ask, hashes)
+        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), Lookup(ask, hashes))
         check_arms(point)
         for task_plan in point.tasks.values():
             cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
@@ -40,7 +40,11 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: in
 
 def jobs_of(task_plan: TaskPlan) -> Jobs:
     """The jobs of one task at one point of a sweep, each after its inputs."""
-    examples = {InputName("heldout"): task_plan.heldout, InputName("train"): task_plan.train}
+    variant = task_plan.point.variant
+    examples = {InputName("heldout"): task_plan.heldout}
+    if task_plan.context.has_train:
+        examples[InputName("train")] = task_plan.train
+    overlap = {InputName("overlap"): task_plan.search_overlap(variant)} if variant and variant.train else {}
     adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
     predictions = {**base_and_tuned(task_plan), **other_arms(task_plan)}
     predictions |= {
@@ -49,19 +53,19 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
     }
     measures = {**relevance(task_plan, predictions), **other_tasks(task_plan)}
     comparison = comparison_job(task_plan, {**predictions, **measures})
-    return {**examples, **adapters, **predictions, **measures, **speed(task_plan), InputName("comparison"): comparison}
+    return {**examples, **overlap, **adapters, **predictions, **measures, **speed(task_plan), InputName("comparison"): comparison}
 
 
 def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
     """The report's spec of a cell: a task at one point of a sweep, with the values of the swept keys."""
-    finetune = task_plan.recipe.finetune
     return {
         "cell": cell,
         "task": task_plan.task.name,
         "base": task_plan.recipe.base,
         "point": values,
-        "rank": finetune.rank,
-        "seeds": list(finetune.seeds),
+        "variant": task_plan.point.variant.name if task_plan.point.variant else None,
+        "rank": None if task_plan.point.variant else task_plan.recipe.finetune.rank,
+        "seeds": list(task_plan.seeds),
         "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
         "constraint": task_plan.context.constraint,
         "absent": task_plan.absent,

@@ -1,13 +1,15 @@
 """Plans one task at one point of a sweep: its examples, its adapters and how it is answered, each job made once"""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import InlineTask
+from pipeline.config.schema import TASK_FIELD, Data, InlineTask, Variant
 from pipeline.data import file_hashes, inline, task
-from pipeline.models import base_model
+from pipeline.errors import RecipeError
+from pipeline.models import adapter_source, base_model
 from pipeline.planning.job import Job, Params, job
 
 GENERAL_TOKENS = 512
@@ -16,13 +18,26 @@ BUNDLED_TASKS = ("shop_sentiment", "shop_extraction")
 """Tasks that need no network: the placebo where a recipe has one task only, and the default other tasks."""
 
 
-class Point:
-    """One point of a sweep: its recipe, its base, and its tasks."""
+@dataclass(frozen=True)
+class Lookup:
+    """How bases and adapters are identified."""
 
-    def __init__(self, recipe: Recipe, ask: bool, hashes: Path | None) -> None:
+    ask: bool = True
+    """Ask the hub which commit is meant, if this machine does not know; without it keys may not be final."""
+    hashes: Path | None = None
+    """A file that remembers the hashes of large files."""
+
+
+class Point:
+    """One point of a report: its recipe, its base, and its tasks."""
+
+    def __init__(self, recipe: Recipe, lookup: Lookup) -> None:
         self.recipe = recipe
+        self.variant = recipe.variant
+        """What answers as the fine-tuned model, if no adapter is trained for it."""
+        self.lookup = lookup
         self.model = base_model.find(recipe)
-        self.model_spec = self.model.spec(ask, hashes)
+        self.model_spec = self.model.spec(lookup.ask, lookup.hashes)
         self.loading: Params = {**recipe.generate.model_dump(include={"quantization", "compute"}), "model": self.model_spec}
         """How the base is loaded where it answers or is measured."""
         self.tasks = {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
@@ -54,9 +69,13 @@ class TaskPlan:
         self.label = f"{base_model.folder_prefix(self.recipe.base)}--{self.task.name}"
         compare = self.recipe.compare
         quantized = self.recipe.generate.quantization != "none"
-        self.context = arms.ArmContext(quantized, self.task.constraint, compare.shots, compare.shots_seed, self.task.runs_programs)
+        self.context = arms.ArmContext(
+            quantized, self.task.constraint, compare.shots, compare.shots_seed, self.task.runs_programs,
+            is_trained_here=not point.variant, has_train=bool(self.task.train),
+        )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
-        self.first_seed = self.recipe.finetune.seeds[0]
+        self.seeds = (0,) if point.variant else self.recipe.finetune.seeds
+        self.first_seed = self.seeds[0]
 
     @cached_property
     def prepare_params(self) -> Params:
@@ -92,8 +111,10 @@ class TaskPlan:
 
     @cached_property
     def adapters(self) -> dict[int, Job]:
-        """By training seed."""
-        return {seed: self.finetune(seed) for seed in self.recipe.finetune.seeds}
+        """By training seed; that of a variant counts as the only one."""
+        if self.point.variant:
+            return {self.first_seed: self.import_adapter(self.point.variant)}
+        return {seed: self.finetune(seed) for seed in self.seeds}
 
     @property
     def first_adapter(self) -> Job:
@@ -109,6 +130,34 @@ class TaskPlan:
         if placebo:
             return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train)
         return job("finetune", label, params, train=self.train)
+
+    def import_adapter(self, variant: Variant) -> Job:
+        """The adapter of a variant, copied into the store. Raises ModelError where there is none that can be compared."""
+        assert variant.adapter is not None  # the recipe was checked
+        lookup = self.point.lookup
+        adapter = adapter_source.find(variant.adapter.replace(TASK_FIELD, self.task.name), lookup.ask, lookup.hashes)
+        label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
+        return job("import_adapter", label, {"model": self.point.model_spec, "adapter": adapter})
+
+    def search_overlap(self, variant: Variant) -> Job:
+        """The search of what a variant was trained on for duplicates of test prompts.
+
+        Raises:
+            RecipeError: the task is a shipped one, which says itself how its rows are read.
+            DataError: the file is missing.
+        """
+        if isinstance(self.entry, str):
+            raise RecipeError(
+                f"variants: {variant.name} has train, and the task {self.entry} reads rows of its own source only.",
+                "Leave train out, or write the task inline.",
+            )
+        entry = self.entry.model_copy(update={"data": Data(train=str(variant.train), heldout=str(variant.train))})
+        params = {
+            "task": inline.spec(entry),
+            "files": file_hashes.of_task(inline.from_spec(inline.spec(entry))),
+            "near_duplicates": self.recipe.prepare.near_duplicates,
+        }
+        return job("search_overlap", f"{self.task.name}--{variant.name}", params, heldout=self.heldout)
 
     def generate(self, name: str, params: Params | None = None, heldout: Job | None = None, **inputs: Job) -> Job:
         """The predictions of an arm.

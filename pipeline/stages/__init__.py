@@ -19,7 +19,10 @@ from typing import Any
 from pipeline.data import task
 from pipeline.store import import_closure
 
-ORDER = ("prepare", "finetune", "generate", "reference", "relevance", "general_loss", "speed", "compare", "report")
+ORDER = (
+    "prepare", "search_overlap", "finetune", "import_adapter", "generate", "reference", "relevance", "general_loss", "speed", "compare",
+    "report",
+)  # fmt: skip
 """The order in which people read the stages. A stage file that is not listed here comes last."""
 NAME_WIDTH = max(map(len, ORDER))
 """Characters of a column of stage names on a terminal."""

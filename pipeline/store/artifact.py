@@ -30,7 +30,7 @@ from pipeline.store.disk import explain_disk_errors
 MANIFEST = "manifest.json"
 CHECKSUM, MASKED = "checksum", "masked"
 """Entries of a manifest that are not always there."""
-ADAPTER_STAGES = ("finetune",)
+ADAPTER_STAGES = ("finetune", "import_adapter")
 """Stages whose folders hold an adapter: they are under checkpoints/, and a model card may be added after the seal."""
 CARD = "README.md"
 """The model card in the folder of an adapter: written when its report is made, and so outside the seal."""

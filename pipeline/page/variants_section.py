@@ -1,0 +1,28 @@
+"""Says what is unknown or doubtful of adapters that were trained elsewhere."""
+
+from pipeline.page.cells import Cell
+from pipeline.page.training_section import source_of
+
+
+def warning(cell: Cell) -> str:
+    """What is doubtful of the adapter of a cell, by its own files and by what it was trained on; empty if nothing is."""
+    if cell.variant is None:
+        return ""
+    adapter = cell.adapters[0]
+    return " ".join([*(f"{text}" for text in adapter.facts["warnings"]), overlap_text(cell)]).strip()
+
+
+def overlap_text(cell: Cell) -> str:
+    """Whether an adapter saw test prompts in training, as far as that is known; empty where it is known that it saw none."""
+    name = f"{cell.variant} ({source_of(cell.adapters[0])})"
+    if "overlap" not in cell.inputs:
+        return (
+            f"It is unknown what {name} was trained on, so nobody can say whether it saw test examples. "
+            "Name its training rows with variants: train, and they are searched for duplicates."
+        )
+    facts = cell.inputs["overlap"].facts
+    if not facts["copied"]:
+        return ""
+    copies = f"{facts['overlap_exact']:,} exact and {facts['overlap_near']:,} near duplicates"
+    prompts = f"{facts['copied']:,} of the {facts['heldout']:,} test prompts"
+    return f"The training rows of {name} hold {copies} of {prompts}, so its score may be memory."

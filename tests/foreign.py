@@ -1,0 +1,79 @@
+"""Adapters as others make them: with plain peft or TRL, and not with the code under test; and answers by a loop of its own."""
+
+from pathlib import Path
+
+STEPS = 150
+
+
+def base_of(folder: Path, quantize: bool = False):
+    """The base in a folder, loaded without the code under test."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32
+    )
+    extra = {"quantization_config": nf4, "device_map": {"": "cpu"}} if quantize else {}
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **extra)
+
+
+def adapter(folder: Path, base: Path, seed: int = 0, **options):
+    """Save an adapter with random weights that change what the base says; returns its folder. Options are those of LoraConfig."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    model = get_peft_model(base_of(base), LoraConfig(task_type="CAUSAL_LM", **{"r": 4, "target_modules": "all-linear", **options}))
+    for name, value in model.named_parameters():
+        if "lora_B" in name or "lora_embedding_B" in name or ("modules_to_save" in name and value.requires_grad):
+            value.data += 0.1 * torch.randn_like(value)
+    model.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+def trained(folder: Path, base: Path, rows: list[tuple[str, str]], **options):
+    """Train an adapter on questions and answers with plain peft and AdamW over NF4, and save it; returns its folder."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    torch.manual_seed(0)
+    settings = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"} | options
+    model = get_peft_model(base_of(base, quantize=True), LoraConfig(task_type="CAUSAL_LM", **settings))
+    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-2)
+    pairs = [encoded(tokenizer, *row) for row in rows]
+    for step in range(STEPS):
+        batch = [pairs[(step * 8 + place) % len(pairs)] for place in range(8)]
+        width = max(len(ids) for ids, _ in batch)
+        ids = torch.tensor([[*ids, *[0] * (width - len(ids))] for ids, _ in batch])
+        labels = torch.tensor([[*labels, *[-100] * (width - len(labels))] for _, labels in batch])
+        model(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    return folder
+
+
+def encoded(tokenizer, question: str, answer: str) -> tuple[list[int], list[int]]:
+    """Ids of a question with its answer and the end token, and its labels: loss on the answer alone."""
+    prompt = tokenizer(question)["input_ids"]
+    target = [*tokenizer(f" {answer}", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    return [*prompt, *target], [*[-100] * len(prompt), *target]
+
+
+def answers(base: Path, folder: Path, questions: list[str], new_tokens: int) -> list[str]:
+    """Greedy answers to questions one by one, with transformers and peft alone, on the base in NF4."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = PeftModel.from_pretrained(base_of(base, quantize=True), folder).eval()
+    texts = []
+    for question in questions:
+        ids = torch.tensor([tokenizer(question)["input_ids"]])
+        with torch.inference_mode():
+            out = model.generate(input_ids=ids, max_new_tokens=new_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+        texts.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+    return texts

@@ -1,0 +1,153 @@
+"""Adapters that were trained elsewhere are compared like our own: same answers as a loop of others, and nothing made up about them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import recipe as recipes
+from pipeline.errors import ModelError, RecipeError
+from pipeline.models import adapter_fit, adapter_source
+from pipeline.planning.plan import plan
+from pipeline.store.artifact import Store
+from pipeline.store.folders import PredictionsFolder
+from tests import foreign, project
+
+LAYOUTS = {
+    "plain": {},
+    "dora": {"use_dora": True},
+    "rslora": {"use_rslora": True},
+    "rank pattern": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 3}},
+    "output layer replaced": {"modules_to_save": ["lm_head"]},
+    "embedding replaced": {"modules_to_save": ["embed_tokens"]},
+    "regular expression": {"target_modules": r".*\.1\..*q_proj"},
+    "biases": {"lora_bias": True},
+    "some layers": {"layers_to_transform": [1], "target_modules": ["q_proj", "v_proj"]},
+}
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory, model):
+    return foreign.adapter(tmp_path_factory.mktemp("foreign") / "mine", Path(model["folder"]))
+
+
+def recipe_with(root, model, *variants, **changes):
+    """A recipe with variants in a folder of its own; returns its path."""
+    path = project.make(root, model["folder"])
+    body = json.loads(path.read_text("utf-8")) | {"variants": list(variants)} | changes
+    path.write_text(json.dumps(body), "utf-8")
+    return path
+
+
+def report_of(root):
+    return json.loads(next((root / "data" / "report").glob("*/report.json")).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.filterwarnings("ignore")  # of peft, on tied layers
+def test_what_peft_writes_fits(name, model, tmp_path):
+    folder = foreign.adapter(tmp_path / "mine", Path(model["folder"]), **LAYOUTS[name])
+    fit = adapter_fit.fit(adapter_source.local_folder(adapter_source.find(str(folder))), model)
+    assert fit.targets
+    adapter_fit.save(fit, tmp_path)
+    again = adapter_fit.fit(tmp_path, model)
+    assert again.tensors.keys() == fit.tensors.keys()
+
+
+def test_answers_and_score_are_those_of_an_independent_loop(model, tmp_path):
+    path = recipe_with(tmp_path, model)
+    train = list(map(json.loads, (tmp_path / "train.jsonl").read_text("utf-8").splitlines()))
+    base = Path(model["folder"])
+    folder = foreign.trained(tmp_path / "trained", base, [(row["question"], row["answer"]) for row in train])
+    changes = {"variants": [{"name": "mine", "adapter": str(folder)}], "prepare.heldout_examples": 24}
+    assert "finetune" not in project.carry_out(path, tmp_path, changes)
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    [tuned] = [artifact for artifact in store.all() if artifact.stage == "generate" and "adapter" in artifact.inputs]
+    heldout = {example.id: example for example in project.heldout(store)}
+    rows = PredictionsFolder(tuned.path).predictions()
+    expected = foreign.answers(base, folder, [heldout[row.example].prompt for row in rows], 6)
+    assert [row.text for row in rows] == expected
+    right = [text.strip() == heldout[row.example].target for row, text in zip(rows, expected, strict=True)]
+    [cell] = report_of(tmp_path)["cells"]
+    assert sum(right) / len(right) == cell["comparisons"][0]["tuned"]
+    assert cell["comparisons"][0]["tuned"] > cell["comparisons"][0]["base"]
+
+
+def test_nothing_is_made_up_about_a_training_elsewhere(model, adapter, tmp_path):
+    project.carry_out(recipe_with(tmp_path, model, {"name": "mine", "adapter": str(adapter)}, cost={"gpu_hour": 2.0}), tmp_path)
+    report = report_of(tmp_path)
+    [row] = report["adapters"].values()
+    assert (row["steps"], row["seconds"], row["curve"]["train"]) == (None, None, [])
+    assert (row["imported"]["source"], row["imported"]["rank"]) == ("mine", [4])
+    assert (report["setup"]["adapters"], report["setup"]["imported"]) == (0, ["mine (mine)"])
+    assert [warning for warning in report["warnings"] if "unknown what mine (mine) was trained on" in warning]
+    page = next((tmp_path / "data" / "report").glob("*/report.html")).read_text("utf-8")
+    assert "unknown: trained elsewhere" in page
+    [card] = (tmp_path / "data" / "report").glob("*/cards/**/*.md")
+    assert "trained elsewhere" in card.read_text("utf-8")
+    assert str(tmp_path) not in card.read_text("utf-8")
+
+
+def test_several_variants_are_points_beside_an_adapter_that_is_trained_here(model, adapter, tmp_path):
+    path = recipe_with(tmp_path, model, "trained here", {"name": "mine", "adapter": str(adapter)})
+    jobs = plan(recipes.load(path))
+    stages = [job.stage for job in jobs]
+    assert (stages.count("finetune"), stages.count("import_adapter"), stages.count("generate")) == (1, 1, 3)  # base once
+    assert [cell["point"] for cell in jobs[-1].params["cells"]] == [{"variant": "trained here"}, {"variant": "mine"}]
+    alone = plan(recipes.load(recipe_with(tmp_path / "alone", model)))
+    assert {job.params_json for job in alone if job.stage == "finetune"} == {job.params_json for job in jobs if job.stage == "finetune"}
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({"name": "x"}, "x must be one of adapter, model and endpoint"),
+        ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, model and endpoint"),
+        ({"name": "x", "model": "m"}, "x is a whole model, which cannot be compared yet"),
+        ({"name": "x", "endpoint": "http://a", "model": "m"}, "x is an endpoint, which cannot be compared yet"),
+        ("trained there", "trained here"),
+    ],
+)
+def test_a_variant_is_one_thing(variant, words, model, tmp_path):
+    with pytest.raises(RecipeError, match=words):
+        recipes.load(recipe_with(tmp_path, model, variant))
+
+
+def test_a_training_key_is_not_swept_over_variants(model, tmp_path):
+    with pytest.raises(RecipeError, match="rank changes no variant"):
+        recipes.load(recipe_with(tmp_path, model, {"name": "x", "adapter": "a"}, sweep={"finetune.rank": [1, 2]}))
+
+
+def test_there_must_be_an_adapter(model, tmp_path):
+    with pytest.raises(ModelError, match="there is no adapter"):
+        plan(recipes.load(recipe_with(tmp_path, model, {"name": "x", "adapter": "./gone"})))
+
+
+def test_rows_that_it_was_trained_on_are_searched_for_test_prompts(model, adapter, tmp_path):
+    path = recipe_with(tmp_path, model)
+    rows = (tmp_path / "test.jsonl").read_text("utf-8").splitlines()
+    (tmp_path / "theirs.jsonl").write_text("\n".join([*rows[:3], rows[0], (tmp_path / "train.jsonl").read_text("utf-8")]), "utf-8")
+    variants = [{"name": "mine", "adapter": str(adapter), "train": str(tmp_path / "theirs.jsonl")}]
+    project.carry_out(path, tmp_path, {"variants": variants, "prepare.heldout_examples": 24})
+    [warning] = [line for line in report_of(tmp_path)["warnings"] if "training rows" in line]
+    assert "mine (mine) hold 4 exact and 0 near duplicates of 3 of the 24 test prompts" in warning
+    variants[0]["train"] = str(tmp_path / "train.jsonl")
+    project.carry_out(path, tmp_path, {"variants": variants, "prepare.heldout_examples": 24})
+    latest = max((tmp_path / "data" / "report").glob("*/report.json"), key=lambda file: file.stat().st_mtime_ns)
+    assert not [line for line in json.loads(latest.read_text("utf-8"))["warnings"] if "train" in line and "mine" in line]
+
+
+def test_no_training_rows_are_needed(model, adapter, tmp_path):
+    path = recipe_with(tmp_path, model, {"name": "mine", "adapter": str(adapter)}, compare={"resamples": 200, "speed_prompts": 2})
+    body = json.loads(path.read_text("utf-8"))
+    del body["tasks"][0]["data"]["train"]
+    path.write_text(json.dumps(body), "utf-8")
+    stages = project.carry_out(path, tmp_path)
+    assert stages.count("prepare") == 1
+    [cell] = report_of(tmp_path)["cells"]
+    assert [arm["name"] for arm in cell["arms"]] == ["base", "base_constrained", "base_constrained_raw", "tuned"]
+    assert {row["arm"]: row["why"] for row in cell["absent"]} == dict.fromkeys(
+        ("base_fewshot", "constant"), "the recipe names no training rows (data.train)"
+    )
+    with pytest.raises(RecipeError, match="train is missing"):
+        recipes.load(path, {"variants": []})
