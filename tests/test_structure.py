@@ -15,6 +15,7 @@ ROOMS = [
     ["errors", "progress", "resources"],
     ["arms"],
     ["config", "store", "sandbox", "machine"],
+    ["harness"],
     ["models", "metrics", "references", "lora_land"],
     ["engine"],
     ["scoring"],
@@ -45,6 +46,7 @@ HEAVY = {
     "pandas",
     "jinja2",
     "openai",
+    "lm_eval",
 }
 LOADS_AT_TOP = ("metrics/", "comparisons/", "quickstart/pretrain.py")
 """An evaluate module must import evaluate at its top; the base model is made by a script of its own."""

@@ -31,6 +31,10 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 """It becomes a part of the names of folders, of which one may hold three."""
 OwnTask = Annotated[str, Field(pattern=r"\.py$")]
 """The path of a Python file that defines TASK, as the shipped ones in pipeline/tasks do; from the recipe's folder."""
+TaskName = Annotated[str, Field(pattern=r"^(lm_eval/)?[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(portable)]
+"""The name of a task, or HARNESS and that of a task of lm-evaluation-harness."""
+HARNESS, HARNESS_TASK = "lm_eval/", "lm_eval."
+"""Begin the names of tasks of lm-evaluation-harness, in a recipe and where a slash would part folders."""
 NonEmpty = Field(strict=False, min_length=1)
 HELDOUT_NAMES = ("heldout", "test", "validation", "eval")
 """What a recipe may call the data that base and tuned are compared on; keys of artifacts know the first alone."""
@@ -121,9 +125,11 @@ class InlineTask(Section):
 
 
 def task_name(entry: str | InlineTask) -> str:
-    """The name of a task under `tasks`; one that is a Python file is called as its file."""
+    """The name of a task under `tasks`, as folders have it; one that is a Python file is called as its file."""
     if not isinstance(entry, str):
         return entry.name
+    if entry.startswith(HARNESS):
+        return HARNESS_TASK + entry.removeprefix(HARNESS)
     return Path(entry).stem if is_own_task(entry) else entry
 
 
@@ -263,13 +269,28 @@ class Compare(Section):
 class General(Section):
     """Regressions: fine-tuned against base on other tasks."""
 
-    suites: Annotated[tuple[Name, ...] | None, Field(strict=False)] = None
-    """`paragraphs` (plain English that is shipped) and tasks, zero-shot; unset: paragraphs and up to two other tasks of the recipe, else
-    embedded ones; empty: nothing is measured."""
+    suites: Annotated[tuple[TaskName, ...] | None, Field(strict=False)] = None
+    """`paragraphs` (plain English that is shipped) and tasks, zero-shot, also groups of lm-evaluation-harness as `lm_eval/mmlu`; unset:
+    paragraphs and up to two other tasks of the recipe, else embedded ones; empty: nothing is measured."""
     examples: PositiveInt = 400
     """Test examples of each task; with fewer, a margin of 0.02 can hardly be shown to hold even where no answer changes."""
     loss_margin: PositiveFloat = 0.05
     """Non-inferiority margin on the loss of the paragraphs, in nats/token."""
+
+
+class LmEval(Section):
+    """How tasks of lm-evaluation-harness are run: those under `tasks` or `general.suites` whose names begin with lm_eval/."""
+
+    include: str | None = None
+    """A folder of task YAML, as lm-evaluation-harness' `--include_path`, from the current folder or the recipe's."""
+    num_fewshot: NonNegativeInt | None = None
+    """Few-shot examples of the arm `base_fewshot`, chosen by lm-evaluation-harness; unset: as many as the task says, else
+    `compare.shots`. All other arms have none."""
+    apply_chat_template: bool = False
+    """Render prompts by the base's chat template, as lm-evaluation-harness' `--apply_chat_template`; else they are plain text."""
+    metrics: dict[str, str] = {}
+    """The primary metric of a task, where it is not the first one of its YAML: `{lambada_openai: acc}`, `{gsm8k:
+    "exact_match,flexible-extract"}`."""
 
 
 class Cost(Section):

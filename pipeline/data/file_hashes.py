@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from pipeline.data import manual_files, source
+from pipeline.data import harness_task, manual_files, source
 from pipeline.data.task import Task
 from pipeline.store.artifact import file_hash
 
 
 def of_task(task: Task) -> dict[str, str]:
     """By path, the sha256 of every data file of a task."""
+    if task.harness:
+        return harness_task.local_files(task.harness)
     local = {str(path): file_hash(path) for path in local_files(task)}
     # a file that is fetched may not be here yet, so it is no more part of the key than a branch of the hub
     files = [part.manual_file for part in (*task.train, *task.heldout) if part.manual_file and not part.manual_file.url]

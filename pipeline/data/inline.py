@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask, is_own_task
-from pipeline.data import inline_checks, own_task, row_formats, source, task
+from pipeline.data import harness_task, inline_checks, own_task, row_formats, source, task
 from pipeline.data.inline_fields import has_templates, label_names, may_be_empty, used_columns
 from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
@@ -23,13 +23,21 @@ LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "
 """Keys that artifacts were made without; they enter a key only where they differ from their default."""
 
 
-def find(entry: str | InlineTask) -> Task:
+Entry = str | InlineTask | harness_task.Spec
+"""The name of a shipped task, a task written in the recipe, or what the name of a task of lm-evaluation-harness was resolved to."""
+Spec = str | dict[str, Any]
+"""The entry as plain JSON values."""
+
+
+def find(entry: Entry) -> Task:
     """The task of an entry under `tasks` in a recipe.
 
     Raises:
         RecipeError: there is no such task, or the entry contradicts itself; lists every mistake.
         DataError: a data file of the entry is missing.
     """
+    if isinstance(entry, dict):
+        return harness_task.build_task(entry)
     if isinstance(entry, str) and not is_own_task(entry):
         return task.find(entry)
     if isinstance(entry, InlineTask) and (mistakes := inline_checks.problems(entry)):
@@ -43,8 +51,10 @@ def find(entry: str | InlineTask) -> Task:
     return built
 
 
-def spec(entry: str | InlineTask) -> str | dict[str, Any]:
+def spec(entry: Entry) -> Spec:
     """The entry as plain JSON values, from which a stage rebuilds the task."""
+    if isinstance(entry, dict):
+        return entry
     if isinstance(entry, str):
         return own_task.spec(entry) if is_own_task(entry) else entry
     defaults = {name: InlineTask.model_fields[name].default for name in LATER_KEYS}
@@ -53,10 +63,12 @@ def spec(entry: str | InlineTask) -> str | dict[str, Any]:
     return {**values, "metrics": list(names), "code": code} if code else values
 
 
-def from_spec(spec: str | dict[str, Any]) -> Task:
+def from_spec(spec: Spec) -> Task:
     """The task of a spec(), without a check of its data."""
     if isinstance(spec, str):
         return task.find(spec)
+    if harness_task.is_spec(spec):
+        return harness_task.build_task(spec)
     entry = entry_of(spec)
     if entry is None:
         return own_task.build(spec)
@@ -64,19 +76,19 @@ def from_spec(spec: str | dict[str, Any]) -> Task:
 
 
 def entry_of(spec: object) -> InlineTask | None:
-    """The inline task of a spec(); None where it is of a shipped task or of a Python file."""
-    if not isinstance(spec, dict) or own_task.OWN_TASK in spec:
+    """The inline task of a spec(); None where it is of a shipped task, of a Python file or of lm-evaluation-harness."""
+    if not isinstance(spec, dict) or own_task.OWN_TASK in spec or harness_task.is_spec(spec):
         return None
     return InlineTask.model_validate({name: value for name, value in spec.items() if name != "code"})
 
 
-def columns(spec: str | dict[str, Any]) -> dict[str, str]:
+def columns(spec: Spec) -> dict[str, str]:
     """Columns that an inline task uses, each with the first template that does; empty where all may be: of a shipped task or a format."""
     entry = entry_of(spec)
     return used_columns(entry) if entry and has_templates(entry) else {}
 
 
-def check_columns(spec: str | dict[str, Any], available: tuple[str, ...], location: str) -> None:
+def check_columns(spec: Spec, available: tuple[str, ...], location: str) -> None:
     """Check that a source has the columns that the templates use.
 
     Raises:
@@ -220,6 +232,6 @@ def group_of(group: Template, row: Row) -> str:
         return ""
 
 
-def closed_set(spec: str | dict[str, Any]) -> tuple[str, ...]:
+def closed_set(spec: Spec) -> tuple[str, ...]:
     """The label_names of an inline task; empty for another one."""
     return label_names(entry) if (entry := entry_of(spec)) else ()

@@ -152,7 +152,7 @@ def fit_tokens(
     Args:
         counts: of the uncut example.
         long_prompts: `drop`; `cut_left` cuts the start of the prompt; `cut_field` cuts the end of the part that the task marks with
-            CUT, so that question and cue stay whole.
+            CUT, so that question and cue stay whole; `keep` leaves all as they are, and generation cuts what a context window cannot hold.
     """
     extra = {name: value for name, value in example.extra.items() if name != CUT}
     uncut = replace(example, extra=extra)
@@ -161,7 +161,7 @@ def fit_tokens(
     def lengths(prompt: str) -> TokenCounts:
         return render.token_counts([(prompt, uncut.target)])[0]
 
-    if sum(counts) <= limit:
+    if sum(counts) <= limit or long_prompts == "keep":
         return uncut, counts
     if not isinstance(uncut.prompt, str):
         return None, counts  # no part of a conversation may be cut

@@ -27,7 +27,7 @@ class RowNote(TypedDict):
 class RowNotes:
     """Counts over the rows of a split; nothing is counted for a shipped task."""
 
-    def __init__(self, spec: object) -> None:
+    def __init__(self, spec: inline.Spec) -> None:
         self.rows = self.without_group = self.with_other_turns = 0
         self.defaults: Counter[str] = Counter()
         self.roles: Counter[str] = Counter()

@@ -61,6 +61,9 @@ def open_source(source: Source, offline: bool = False, used: Collection[str] = (
 
 
 def open_rows(source: Source, offline: bool, used: Collection[str]) -> Split:
+    if source.fetch:
+        fetched = list(source.fetch(offline))
+        return from_function(f"the documents, split {source.split}", source.split, lambda: fetched)
     if source.parts:
         return open_parts(source, [open_source(part, offline, used) for part in source.parts])
     if source.make:

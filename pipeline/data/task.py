@@ -35,7 +35,7 @@ class ManualFile:
 
 @dataclass(frozen=True)
 class Source:
-    """Where to get a split from. Exactly one of hub, folder, path, manual_file, make and parts is set."""
+    """Where to get a split from. One of hub, folder, path, manual_file, make, fetch and parts is set."""
 
     split: str = "train"
     """Its name there; the prefix of its row ids."""
@@ -51,6 +51,8 @@ class Source:
     manual_file: ManualFile | None = None
     make: Callable[[str], Iterable[Row]] | None = None
     """`make(split)`, for embedded tasks."""
+    fetch: Callable[[bool], Iterable[Row]] | None = None
+    """`fetch(offline)`, for documents that another library loads; `parts` then name what must be within reach."""
     parts: "tuple[Source, ...]" = ()
     """Sources that are read in sequence."""
     keep: Callable[[Row], bool] | None = None
@@ -101,11 +103,17 @@ class Task:
     """Whether a target may be empty, so that no answer is right."""
     code: Mapping[str, Bundle] = field(default_factory=dict)
     """Metrics of the user's own, by name."""
+    likelihoods: bool = False
+    """Whether answers are the likelihoods of given texts, so that nothing is generated."""
+    harness: str = ""
+    """The definition of a task of lm-evaluation-harness, as canonical JSON; empty: it is none."""
 
     @property
     def metric_options(self) -> dict[str, Any]:
         """Options of its metrics; see metrics.load."""
-        return {"decimal_mark": self.decimal_mark, "span": self.span, **({"code": self.code} if self.code else {})}
+        options: dict[str, Any] = {"decimal_mark": self.decimal_mark, "span": self.span}
+        options |= {"code": self.code} if self.code else {}
+        return options | ({"definition": self.harness} if self.harness else {})
 
     @property
     def runs_programs(self) -> bool:

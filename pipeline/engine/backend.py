@@ -39,6 +39,10 @@ class Backend(Protocol):
         """For every prompt the sums of log-probabilities of its choices, in nats; 0 for a choice of no tokens."""
         ...
 
+    def choice_scores(self, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]]) -> list[list[tuple[float, bool]]]:
+        """The same sums, each with whether greedy decoding gives that choice. Required for tasks of lm-evaluation-harness."""
+        raise NotImplementedError(f"{type(self).__name__} cannot say which choices are greedy")
+
     def generate_batches(self, prompts: Sequence[Ids], new_tokens: int) -> Batches:
         """The batches to call `generate` with; they depend on the lengths and the token budget only."""
         return batching.padded_batches([len(prompt) + new_tokens for prompt in prompts], self.token_budget)

@@ -6,6 +6,8 @@ from typing import Any
 from pipeline.engine import batching, likelihood
 
 Ids = Sequence[int]
+Score = tuple[float, bool]
+"""Log-probability of an answer in nats, and whether greedy decoding gives it."""
 
 
 def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any, budget: int) -> list[list[int]]:
@@ -24,7 +26,12 @@ def batches(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], model: Any
 
 
 def logprobs(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], pad: int) -> list[list[float]]:
-    """For every prompt the sums of log-probabilities of its answers' tokens, in nats; 0 for an answer of no tokens.
+    """For every prompt the sums of log-probabilities of its answers' tokens, in nats; 0 for an answer of no tokens."""
+    return [[logprob for logprob, _ in row] for row in scores(model, prompts, choices, pad)]
+
+
+def scores(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], pad: int) -> list[list[Score]]:
+    """For every prompt and answer the sum of log-probabilities of the answer's tokens, in nats, and whether all are the likeliest ones.
 
     The forward pass over the prompts scores the first token of every answer; the remaining tokens are scored after a copy of the
     prompt's KV cache. The sums are those of likelihood.row_logprobs, rounding apart.
@@ -39,20 +46,22 @@ def logprobs(model: Any, prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]
         ids, mask = batching.left_padded(prompts, pad, model.device)
         output = model(input_ids=ids, attention_mask=mask, position_ids=batching.positions(mask), use_cache=True, logits_to_keep=1)
         sums = output.logits[:, -1].float().log_softmax(-1)[rows, first_tokens].tolist()
+        greedy = (output.logits[:, -1].argmax(-1)[rows] == first_tokens).tolist()
         if longer_pairs:
             cache = output.past_key_values
             prompt_rows = rows[longer_pairs]
             cache.batch_select_indices(prompt_rows)
             answers = [batching.TokenRow.from_prompt(answer[:1], answer[1:]) for _, answer in (pairs[index] for index in longer_pairs)]
-            remaining_sums = continuation_logprobs(model, cache, mask[prompt_rows], batching.padded(answers, pad, model.device))
-            for index, value in zip(longer_pairs, remaining_sums, strict=True):
+            remaining = continuation_scores(model, cache, mask[prompt_rows], batching.padded(answers, pad, model.device))
+            for index, (value, is_greedy) in zip(longer_pairs, remaining, strict=True):
                 sums[index] += value
-    in_order = iter(sums)
-    return [[next(in_order) if answer else 0.0 for answer in answers] for answers in choices]
+                greedy[index] = greedy[index] and is_greedy
+    in_order = iter(zip(sums, greedy, strict=True))
+    return [[next(in_order) if answer else (0.0, True) for answer in answers] for answers in choices]
 
 
-def continuation_logprobs(model: Any, cache: Any, mask: Any, batch: dict[str, Any]) -> list[float]:
-    """Sum of log-probabilities of the targets of each row, after the KV cache of its prompt.
+def continuation_scores(model: Any, cache: Any, mask: Any, batch: dict[str, Any]) -> list[Score]:
+    """scores() of the targets of each row, after the KV cache of its prompt.
 
     Args:
         mask: of the prompts, (rows, width).
@@ -68,4 +77,5 @@ def continuation_logprobs(model: Any, cache: Any, mask: Any, batch: dict[str, An
         past_key_values=cache,
         use_cache=True,
     ).logits
-    return likelihood.target_sums(logits, batch["labels"])
+    labels = batch["labels"]
+    return list(zip(likelihood.target_sums(logits, labels), likelihood.are_greedy(logits, labels), strict=True))

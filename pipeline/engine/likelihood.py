@@ -46,6 +46,14 @@ def target_sums(logits: Any, labels: Any) -> list[float]:
     return row_sums
 
 
+def are_greedy(logits: Any, labels: Any) -> list[bool]:
+    """Of each row whether every target is the likeliest token; shapes as in target_sums."""
+    targets = labels[:, 1:]
+    is_likeliest = logits[:, : targets.shape[1]].argmax(-1) == targets
+    flags: list[bool] = (is_likeliest | (targets == IGNORE_INDEX)).all(1).tolist()
+    return flags
+
+
 def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, float]]:
     """Of each row, summed over its target tokens, in nats: the negative log-likelihood under the base, the same with the adapter, and
     KL(base || tuned) over the whole vocabulary.

@@ -45,6 +45,9 @@ class TransformersBackend(Backend):
     def choice_logprobs(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[float]]:
         return choices.logprobs(self.model, prompts, choices_of, self.pad_id)
 
+    def choice_scores(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> list[list[choices.Score]]:
+        return choices.scores(self.model, prompts, choices_of, self.pad_id)
+
     def choice_batches(self, prompts: Sequence[Ids], choices_of: Sequence[Sequence[Ids]]) -> Batches:
         return choices.batches(prompts, choices_of, self.model, self.token_budget)
 

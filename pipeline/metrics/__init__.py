@@ -50,6 +50,10 @@ def load(name: str, code: Mapping[str, Bundle] | None = None, **options: Any) ->
     """
     if code and name in code:
         return user_metric.load(code[name], **options)
+    if name.startswith("lm_eval/"):
+        from pipeline.metrics import harness
+
+        return harness.load(name, options.get("definition", ""))
     if name not in names():
         raise RecipeError(f"There is no metric '{name}'.", suggest(name, names()))
     from evaluate.loading import import_main_class

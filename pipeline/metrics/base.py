@@ -26,9 +26,9 @@ class Metric(evaluate.Metric, abc.ABC):  # type: ignore[misc]  # evaluate carrie
     """Whether every example scores exactly 0 or 1."""
     of_examples: str = ""
     """The metric that the mean score of single examples is, where that is another one."""
-    reads: Literal["answer", "text", "tests", "samples"] = "answer"
+    reads: Literal["answer", "text", "tests", "samples", "harness"] = "answer"
     """Its inputs. answer: the parsed answer and the parsed target. text: the whole text and the target, unparsed. tests: the parsed answer
-    and the example's `extra["tests"]`. samples: a JSON list of parsed answers and `extra["tests"]`."""
+    and the example's `extra["tests"]`. samples: a JSON list of parsed answers and `extra["tests"]`. harness: see HarnessMetric."""
     runs_code: bool = False
     """Whether it runs predictions as programs, and so takes `unsafe`."""
     options: tuple[str, ...] = ()

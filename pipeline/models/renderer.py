@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import base_model
+from pipeline.models.control_tokens import control_tokens, template_tokens
 from pipeline.store.records import TOOLS, Prompt, Turn, as_turns, prompt_text
 
 FIXED_DATE_MACRO = (
@@ -307,24 +308,20 @@ class Renderer:
                 low = middle + 1
         return prompt[encoded[low][0] :] if low < len(encoded) else ""
 
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """Strings that end an answer whatever the task says."""
+        return ()
+
+    def fitted(self, ids: list[int], room: int) -> list[int]:
+        """The ids of a prompt for a context window that leaves it `room` tokens; `prepare` has left out what is longer."""
+        del room
+        return ids
+
     def decode(self, ids: list[int]) -> str:
         """The text of ids, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
-
-
-def control_tokens(tokenizer: Any) -> list[str]:
-    """The tokens with which a tokenizer steers a model, the longest first; some are words that data may spell."""
-    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return sorted({*tokenizer.all_special_tokens, *added}, key=lambda name: (-len(name), name))
-
-
-def template_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """Finds the control tokens of a chat template's text, with the whitespace that they take in."""
-    takes = {token.content: (token.lstrip, token.rstrip) for token in tokenizer.added_tokens_decoder.values()}
-    blanks = {False: "", True: r"\s*"}
-    sides = [(name, *takes.get(name, (False, False))) for name in control_tokens(tokenizer)]
-    return re.compile("(" + "|".join(blanks[left] + re.escape(name) + blanks[right] for name, left, right in sides) + ")")
 
 
 def indentation(answer: str) -> str:
@@ -357,12 +354,15 @@ def renderer(spec: dict[str, Any]) -> Renderer:
     Raises:
         ModelError: there is no tokenizer, or chat is asked for where there is no template.
     """
-    return cached_renderer(base_model.local_folder(spec), spec["chat"], spec["trust_remote_code"])
+    return cached_renderer(base_model.local_folder(spec), spec["chat"], spec["trust_remote_code"], spec.get("prompts", ""))
 
 
 @cache
-def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool) -> Renderer:
+def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str) -> Renderer:
+    """prompts: whose rules they are rendered by, where not by those of this file; see harness_renderer.py."""
     from transformers import AutoTokenizer
+
+    from pipeline.models.harness_renderer import HARNESS, HarnessRenderer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -371,7 +371,7 @@ def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool) ->
             f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
             "A base needs its tokenizer.json beside its weights.",
         ) from None
-    render = Renderer(tokenizer, chat)
+    render = HarnessRenderer(tokenizer, chat) if prompts == HARNESS else Renderer(tokenizer, chat)
     refuse_beyond_embedding(render, folder)
     return render
 

@@ -22,6 +22,8 @@ TWO_SIDED = ("lift", "training effect")
 
 def metric(name: str) -> str:
     """A metric's display name: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
+    if name.startswith("lm_eval/"):
+        return f"{name.removeprefix('lm_eval/')} (lm-eval)"
     return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
 
 

@@ -24,6 +24,8 @@ def other_arms(task_plan: TaskPlan) -> Jobs:
 
 def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
     inputs = {}
+    if task_plan.task.harness and arm.step == "few-shot":
+        return task_plan.generate(arm.name, heldout=task_plan.heldout_with_shots)
     if arm.adapter:
         inputs["adapter"] = adapter_of(task_plan, arm.adapter)
     if arm.reads_train(task_plan.context):
@@ -61,6 +63,11 @@ def reference_predictions(task_plan: TaskPlan, reference: Reference) -> Job:
 def check_arms(point: Point) -> None:
     """Raise RecipeError for an arm that no task can have, or more few-shot examples than there are training examples."""
     compare = point.recipe.compare
+    if silent := [task_plan.task.name for task_plan in point.tasks.values() if task_plan.task.likelihoods and point.recipe.references]:
+        raise RecipeError(
+            f"references: {silent[0]} is scored by the likelihoods of given texts, which no endpoint tells.",
+            "Leave the task or the references out.",
+        )
     available = point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
     is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available

@@ -1,8 +1,9 @@
 """Plans what is measured besides the score: relevance, other tasks, speed, and the comparison of it all"""
 
 from pipeline import arms
+from pipeline.config.schema import task_name
 from pipeline.config.validation_errors import nearest
-from pipeline.data import general_text, inline, task
+from pipeline.data import general_text, harness_task, inline, task
 from pipeline.errors import RecipeError
 from pipeline.models import base_model
 from pipeline.planning.job import Job, Jobs, job, with_string_names
@@ -18,9 +19,9 @@ SPEED_TOKENS = 32
 def relevance(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
     """How much every arm's answers are about their prompts, under the base; of several seeds of tuned the first."""
     compare = task_plan.recipe.compare
-    if not compare.relevance_examples:
+    if not compare.relevance_examples or task_plan.task.likelihoods:
         return {}
-    params = {**task_plan.point.loading, "examples": compare.relevance_examples, "seed": compare.seed}
+    params = {**task_plan.loading, "examples": compare.relevance_examples, "seed": compare.seed}
     one_per_arm = {name.arm: answers for name, answers in predictions.items() if name.seed in (None, task_plan.first_seed)}
     return {
         InputName("relevance", arm): job("relevance", f"{task_plan.label}--{arm}", params, heldout=task_plan.heldout, predictions=answers)
@@ -58,12 +59,12 @@ def suite_names(task_plan: TaskPlan) -> list[str]:
     Raises:
         RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
-    names = task_plan.recipe.general.suites
-    if names is None:
+    if task_plan.recipe.general.suites is None:
         return default_suite_names(task_plan)
+    names = [task_name(name) for name in task_plan.recipe.general.suites]
     allowed = [general_text.PARAGRAPHS, *task_plan.point.tasks, *task.names()]
     for name in names:
-        if name not in allowed:
+        if name not in allowed and not harness_task.is_task_name(name):
             raise RecipeError(f"general.suites: there is no suite or task '{name}'.", nearest(name, allowed, "`loralift ls tasks`"))
     others = [name for name in names if name != task_plan.task.name]
     if names and not others:
@@ -88,7 +89,7 @@ def speed(task_plan: TaskPlan) -> Jobs:
     constrained = sorted((row.name for row in rows if row.constrained), key=arms.sort_key)
     has_shots = context.shots > 0 and any("shots" in row.params(context) for row in rows)
     params = {
-        **task_plan.point.loading,
+        **task_plan.loading,
         "prompts": compare.speed_prompts,
         "new_tokens": SPEED_TOKENS,
         "answer_tokens": generation_params(task_plan.recipe, task_plan.task)["max_new_tokens"],  # what the arms' prompts leave room for

@@ -42,8 +42,10 @@ def candidates(examples: list[Example]) -> list[str]:
 
 
 def scores(metric: "Metric", tried: list[str], examples: list[Example], parse: AnswerParser) -> list[ConstantScore]:
-    """The score of each constant answer, best first; of equal ones the order of `tried` stays. Empty if the metric runs programs."""
-    if not tried or metric.runs_code or (metric.reads == "tests" and any("tests" not in example.extra for example in examples)):
+    """The score of each constant answer, best first; of equal ones the order of `tried` stays. Empty if the metric runs programs
+    or belongs to lm-evaluation-harness."""
+    lacks_tests = metric.reads == "tests" and any("tests" not in example.extra for example in examples)
+    if not tried or metric.runs_code or metric.reads == "harness" or lacks_tests:
         return []
     golds = [right_answers.gold_strings(metric.reads, example, parse) for example in examples]
     texts = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.errors import RecipeError
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import HARNESS_EXTRA, Example, Prediction
 
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
@@ -42,6 +42,8 @@ def gold_strings(reads: str, example: Example, parse: AnswerParser) -> list[str]
         if "tests" not in example.extra:
             raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
         return [str(example.extra["tests"])]
+    if reads == "harness":
+        return [json.dumps(example.extra[HARNESS_EXTRA])]
     golds = []
     for target in example.right_answers:
         answer = parse(target, example) if reads == "answer" else None
@@ -53,6 +55,8 @@ def input_strings(
     reads: str, predictions: Sequence[Prediction], answers: Sequence[str | None], examples: Sequence[Example], parse: AnswerParser
 ) -> list[str]:
     """The string that a metric scores for each prediction; see Metric.reads."""
+    if reads == "harness":
+        return [harness_response(prediction) for prediction in predictions]
     if reads == "text":
         return [prediction.text for prediction in predictions]
     if reads == "samples":
@@ -60,6 +64,12 @@ def input_strings(
         return [json.dumps([parse(text, example) or "" for text in prediction.samples]) for prediction, example in pairs]
     rows = zip(answers, examples, strict=True)
     return [unread(example) if answer is None else answer for answer, example in rows]
+
+
+def harness_response(prediction: Prediction) -> str:
+    """The text, or the JSON of likelihoods, that lm-evaluation-harness scores."""
+    pairs = list(zip(prediction.logprobs, prediction.greedy, strict=False))
+    return json.dumps(pairs) if pairs else prediction.text
 
 
 def unread(example: Example) -> str:
@@ -87,7 +97,7 @@ def comparable(metric: "Metric", text: str, gold: str) -> tuple[str, str]:
     """
     from pipeline.metrics.base import MeanMetric
 
-    if not isinstance(metric, MeanMetric) or metric.runs_code or (text.strip() and gold.strip()):
+    if not isinstance(metric, MeanMetric) or metric.runs_code or metric.reads == "harness" or (text.strip() and gold.strip()):
         return text, gold
     return "right" if not gold.strip() and not text.strip() else "wrong", "right"
 

@@ -21,7 +21,7 @@ from pipeline.store.artifact import Artifact
 from pipeline.store.figure_types import Liveness, Relevance, Suite
 from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
 from pipeline.store.input_names import InputName
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import HARNESS_EXTRA, Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 from pipeline.store.score_types import AnswerRow, ExampleRow
 
@@ -160,7 +160,13 @@ def other_task_suite(work: Work, name: str, task: Task) -> Suite:
 
 
 def constant_floor(metric: "Metric", heldout: list[Example], task: Task) -> float:
-    """The mean score of examples by the best constant answer, as `task_suite` scores base and tuned; 0 if the metric runs programs."""
+    """The mean score of examples by the best constant answer, as `task_suite` scores base and tuned; 0 if the metric runs programs.
+
+    Of a task of lm-evaluation-harness it is what guessing scores.
+    """
+    if metric.reads == "harness":  # guessing among the given texts
+        counts = [len(example.extra[HARNESS_EXTRA].get("pairs", ())) for example in heldout]
+        return float(np.mean([1 / count if count > 1 else 0.0 for count in counts]))
     best = constant_answers.best(metric, heldout, task.answer)
     if best is None:
         return 0.0

@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from pipeline.data import few_shot_prompts
-from pipeline.engine import resumable
+from pipeline.engine import harness_pairs, resumable
 from pipeline.engine.backend import Backend
 from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.engine.open_backend import open_backend
@@ -24,14 +24,14 @@ from pipeline.models import renderer
 from pipeline.progress import say
 from pipeline.store import records
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder, TrainFolder
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import HARNESS_EXTRA, Example, Prediction
 
 VERSION = 4
 NEEDS = ("weights", "gpu")
 
 
 def version(params: Mapping[str, Any], _: Mapping[str, Mapping[str, Any]]) -> int | str:
-    """The version in a job's key. Few-shot answers of chat models once ended at a blank line, and those are not found."""
+    """The version in a job's key. Few-shot answers of chat models once ended at a blank line, and those are not row_scores."""
     if not params.get("shots"):
         return VERSION
     is_plain = params["model"].get("chat") is False  # None: by its tokenizer, which is not loaded here
@@ -48,7 +48,7 @@ def run(work: Work) -> dict[str, Any]:
             say(f"  not tested: {why}")
             predictions: list[Prediction] = []
         else:
-            predictions = arm_answers.ranked() if work.params.get("constrain") == "choices" else arm_answers.written()
+            predictions = arm_answers.in_its_way()
         if work.inputs.get("adapter") and "merge" not in work.params:
             liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
             PredictionsFolder(work.out).write_liveness(liveness)
@@ -87,7 +87,7 @@ def build_prompts(work: Work, render: renderer.Renderer, window: int) -> Prompts
     """
     folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
-    ids = [render.prompt_ids(example.prompt) for example in heldout]
+    ids = [render.fitted(render.prompt_ids(example.prompt), window - work.params["max_new_tokens"]) for example in heldout]
     if too_long := sum(len(prompt) >= window for prompt in ids):
         say(f"  {too_long} of {len(heldout)} prompts fill the context window of {window} tokens; lower prepare.max_tokens")
     if "train" not in work.inputs:
@@ -142,9 +142,28 @@ class ArmAnswers:
         self.stop = StopConditions(
             max_new_tokens=records.answer_tokens(params["max_new_tokens"], prompts.examples),
             eos_ids=backend.eos_ids,
-            stop_strings=tuple(params["stop"]),
+            stop_strings=(*params["stop"], *render.stop_strings),
             separator=prompts.separator,
         )
+
+    def in_its_way(self) -> list[Prediction]:
+        """Answers as the examples ask for them: likelihoods of given texts, a ranking of choices, or a text."""
+        if any(example.extra.get(HARNESS_EXTRA, {}).get("pairs") for example in self.prompts.examples):
+            return self.scored()
+        return self.ranked() if self.work.params.get("constrain") == "choices" else self.written()
+
+    def scored(self) -> list[Prediction]:
+        """The likelihoods of the texts that lm-evaluation-harness asks for, and the likeliest of them as the answer."""
+        pairs = [example.extra[HARNESS_EXTRA]["pairs"] for example in self.prompts.examples]
+        rows = harness_pairs.by_prompt(pairs, self.render, self.backend.context_window)
+        prompts, continuations = [row.prompt for row in rows], [row.continuations for row in rows]
+
+        def scores(batch: Sequence[int]) -> list[list[tuple[float, bool]]]:
+            return self.backend.choice_scores([prompts[index] for index in batch], [continuations[index] for index in batch])
+
+        batches = self.backend.choice_batches(prompts, continuations)
+        row_scores = resumable.compute_resumably(self.work.resume / "pairs.jsonl", batches, scores, "scoring", "examples")
+        return harness_pairs.predictions(self.prompts.examples, pairs, rows, row_scores)
 
     def written(self) -> list[Prediction]:
         """Greedy answers, with samples and log-likelihoods of the choices if the recipe asks for them."""

@@ -96,6 +96,10 @@ CHOICE_TOKENS = "choice_tokens"
 """Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
 `prepare` writes it; see answer_tokens."""
 
+HARNESS_EXTRA = "lm_eval"
+"""Key in `extra` of a held-out example of lm-evaluation-harness: {task, document, pairs}, where `pairs` are the texts whose likelihood is
+asked for, as [context, continuation]."""
+
 
 def answer_tokens(max_new_tokens: int, examples: Iterable[Example]) -> int:
     """New tokens of an answer of any arm: as many as the recipe says, but never fewer than the longest choice has."""
@@ -116,6 +120,8 @@ class Prediction:
     """Sum of token log-probabilities of each of the example's choices, in nats, where they were requested."""
     samples: tuple[str, ...] = ()
     """Sampled texts in addition to the greedy one, where they were requested."""
+    greedy: tuple[bool, ...] = ()
+    """Of each log-probability whether greedy decoding gives that text, for tasks of lm-evaluation-harness. No file has it empty."""
 
 
 def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | None:
@@ -127,6 +133,8 @@ def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | 
 JsonObject = dict[str, Any]
 """An object of a JSON file whose keys have no type here: a recipe, the params and facts of an artifact."""
 Record = TypeVar("Record", Example, Prediction)
+GREEDY = "greedy"
+"""The field that only rows of lm-evaluation-harness have, so that all others stay as they were."""
 
 
 def write(path: Path, rows: Iterable[Record]) -> int:
@@ -135,7 +143,7 @@ def write(path: Path, rows: Iterable[Record]) -> int:
     names: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            names = names or [field.name for field in fields(row)]
+            names = names or [field.name for field in fields(row) if field.name != GREEDY or getattr(row, GREEDY)]
             file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False, default=Turn.message) + "\n")
             count += 1
     return count
