@@ -41,7 +41,8 @@ def heldout(definition: Definition, shots: int, template: ChatTemplate | None = 
         with library.quiet():
             task.set_config("num_fewshot", shots)
             task.set_fewshot_seed(FEWSHOT_SEED)
-            task.build_all_requests(apply_chat_template=template is not None, chat_template=template)
+            is_chat = template is not None
+            task.build_all_requests(apply_chat_template=is_chat, fewshot_as_multiturn=is_chat, chat_template=template)
         instances: dict[int, list[Any]] = {}
         for instance in task.instances:
             instances.setdefault(instance.doc_id, []).append(instance)
@@ -57,7 +58,8 @@ def train(definition: Definition, template: ChatTemplate | None = None) -> Itera
             with library.quiet():
                 is_chat = template is not None
                 prefix = task.doc_to_prefix(document)
-                context = task.fewshot_context(document, 0, apply_chat_template=is_chat, chat_template=template, gen_prefix=prefix)
+                chat = {"apply_chat_template": is_chat, "fewshot_as_multiturn": is_chat, "chat_template": template}
+                context = task.fewshot_context(document, 0, gen_prefix=prefix, **chat)
                 instances = task.construct_requests(
                     doc=document, ctx=context, metadata=(name, number, 1), apply_chat_template=is_chat, chat_template=template
                 )
