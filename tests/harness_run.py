@@ -42,9 +42,9 @@ def ours(name: str, role: str, section: LmEval, base: Path, shots: int, folder: 
     examples = HeldoutFolder(folder / "heldout").examples()
     answers = {}
     for example in examples:
-        row, asked = predictions[example.id], example.extra["lm_eval"]
+        row, document = predictions[example.id], example.extra["lm_eval"]
         responses = [[value, flag] for value, flag in zip(row.logprobs, row.greedy, strict=True)] or row.text
-        answers[example.id] = {"requests": asked.get("pairs", example.prompt), "responses": responses, "scores": {}}
+        answers[example.id] = {"requests": document.get("pairs", example.prompt), "responses": responses, "scores": {}}
     for metric_name in task.metrics:
         metric = metrics.load(metric_name, **task.metric_options)
         texts = [right_answers.harness_response(predictions[example.id]) for example in examples]

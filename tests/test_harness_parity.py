@@ -97,7 +97,8 @@ def test_tasks_of_the_hub(tmp_path):
         environ = {**os.environ, **hub.environ(tmp_path / "home"), "HF_DATASETS_OFFLINE": "0"}
         for shots in ("0", "3"):
             words = [str(tiny.STORIES), str(tmp_path / shots), shots, "gsm8k", "arc_challenge"]
-            ran = subprocess.run([sys.executable, "-m", "tests.harness_run", *words], capture_output=True, text=True, env=environ)
+            command = [sys.executable, "-m", "tests.harness_run", *words]
+            ran = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
             assert ran.returncode == 0, ran.stderr[-2000:]
             report = json.loads(ran.stdout.splitlines()[-1])
             assert {name: entry["differences"] for name, entry in report.items()} == {"gsm8k": [], "arc_challenge": []}

@@ -43,6 +43,9 @@ def find(entry: Entry) -> Task:
     if isinstance(entry, InlineTask) and (mistakes := inline_checks.problems(entry)):
         raise RecipeError("\n".join(f"task '{entry.name}': {line}" for line in mistakes))
     built = from_spec(spec(entry))
+    if isinstance(entry, InlineTask):  # its own sources remember the folder of the recipe, for messages
+        bare = build_task(entry)
+        built = replace(built, train=bare.train, heldout=bare.heldout)
     for part in source.local_parts((*built.train, *built.heldout)):
         try:
             source.local_files(part)
