@@ -42,6 +42,8 @@ class ArmContext:
     """Whether the fine-tuned model is an adapter of this recipe's training; a placebo is trained as it was."""
     has_train: bool = True
     """Whether the task has training rows."""
+    harness: bool = False
+    """Whether the task is one of lm-evaluation-harness, which makes the prompts and scores the answers."""
 
 
 def always(value: Value) -> Callable[[ArmContext], Value]:
@@ -55,7 +57,7 @@ NO_OBSTACLE = always("")
 
 
 def few_shot(context: ArmContext) -> dict[str, Any]:
-    return {"shots": context.shots, "shots_seed": context.shots_seed}
+    return {} if context.harness else {"shots": context.shots, "shots_seed": context.shots_seed}
 
 
 def constrain(context: ArmContext) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def constrain(context: ArmContext) -> dict[str, Any]:
 
 
 def reads_shots(context: ArmContext) -> bool:
-    return context.shots > 0
+    return context.shots > 0 and not context.harness
 
 
 def reads_keys(context: ArmContext) -> bool:
@@ -74,13 +76,23 @@ def train_obstacle(context: ArmContext) -> str:
     return "" if context.has_train else "the recipe names no training rows (data.train)"
 
 
+def shots_obstacle(context: ArmContext) -> str:
+    if context.harness:
+        return "" if context.shots else "lm-evaluation-harness gives its prompts no examples (num_fewshot: 0)"
+    return train_obstacle(context)
+
+
 def form_obstacle(context: ArmContext) -> str:
+    if context.harness:
+        return "lm-evaluation-harness says how it is answered"
     if not context.constraint:
         return "free-text task, neither a closed set of answers nor JSON"
     return train_obstacle(context) if reads_keys(context) else ""
 
 
 def constant_obstacle(context: ArmContext) -> str:
+    if context.harness:
+        return "lm-evaluation-harness scores it"
     return "its answers are programs" if context.runs_programs else train_obstacle(context)
 
 
@@ -144,7 +156,7 @@ ROWS = (
         params=few_shot,
         short="few-shot",
         reads_train=reads_shots,
-        obstacle=train_obstacle,
+        obstacle=shots_obstacle,
         step="few-shot",
     ),
     ArmSpec(

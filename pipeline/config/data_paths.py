@@ -18,6 +18,9 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         RecipeError: both places hold such data, and their bytes differ.
     """
     raw = with_code_paths(raw, folder)
+    section = raw.get("lm_eval")
+    if isinstance(section, dict) and isinstance(include := section.get("include"), str) and include:
+        section["include"] = folder_location(include, folder)
     entries = raw.get("tasks")
     for entry in entries if isinstance(entries, list) else []:
         data = entry.get("data") if isinstance(entry, dict) else None
@@ -81,6 +84,21 @@ def adapter_location(path: str, folder: Path) -> str:
     return str(folder / path)
 
 
+def folder_location(path: str, folder: Path) -> str:
+    """Where a folder is: from the recipe's own, else from the current one; as written if it is nowhere.
+
+    Raises:
+        RecipeError: it is in both, and they are two folders.
+    """
+    here, beside = Path(path).expanduser(), folder / path
+    if here.is_absolute() or not beside.is_dir():
+        return path
+    if here.is_dir() and not here.samefile(beside):
+        problem = f"{path} is a folder both from the current one ({Path.cwd()}) and from the recipe's ({folder})."
+        raise RecipeError(problem, "Write the whole path of the one that is meant.")
+    return path if here.is_dir() else str(beside)
+
+
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for all files that it matches (`train-*.parquet`): it has a wildcard, and no file has it as its name."""
     return any(sign in str(path) for sign in "*?[") and not path.exists()
@@ -120,9 +138,11 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
         }
         for cell in params["cells"]
     ]
+    section = recipe.get("lm_eval", {})
+    include = {"lm_eval": {**section, "include": Path(section["include"]).name}} if is_whole_path(section.get("include")) else {}
     return {
         **params,
-        "recipe": {**recipe, "base": names[recipe["base"]], "tasks": tasks, "variants": variants, "sweep": sweep},
+        "recipe": {**recipe, **include, "base": names[recipe["base"]], "tasks": tasks, "variants": variants, "sweep": sweep},
         "cells": cells,
     }
 

@@ -26,6 +26,7 @@ from pipeline.config.schema import (
     General,
     Generate,
     InlineTask,
+    LmEval,
     Name,
     NonEmpty,
     OwnTask,
@@ -33,6 +34,7 @@ from pipeline.config.schema import (
     Price,
     Reference,
     Section,
+    TaskName,
     Variant,
     task_name,
 )
@@ -41,7 +43,7 @@ from pipeline.config.validation_errors import describe_errors, nearest, spell_va
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
-SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "cost")
+SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "lm_eval", "cost")
 RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 VARIANT = "variant"
@@ -67,9 +69,9 @@ class Recipe(Section):
     """Run Python code that comes with the base. The report warns of it."""
     needs_cuda: bool = False
     """Refuse to start on a machine without a CUDA device."""
-    tasks: Annotated[tuple[Name | OwnTask | InlineTask, ...], NonEmpty]
-    """Names of shipped tasks, tasks written inline, and Python files of yours that define TASK, as `./mine.py` from the recipe's folder:
-    their code is run."""
+    tasks: Annotated[tuple[TaskName | OwnTask | InlineTask, ...], NonEmpty]
+    """Names of shipped tasks, names of lm-evaluation-harness as `lm_eval/gsm8k`, tasks written inline, and Python files of yours that
+    define TASK, as `./mine.py` from the recipe's folder: their code is run."""
     prepare: Prepare = Prepare()
     variants: Annotated[tuple[Literal["trained here"] | Variant, ...], Field(strict=False)] = ()
     """What was fine-tuned elsewhere and is compared with the base instead of an adapter that is trained here; with the entry
@@ -78,6 +80,7 @@ class Recipe(Section):
     generate: Generate = Generate()
     compare: Compare = Compare()
     general: General = General()
+    lm_eval: LmEval = LmEval()
     cost: Cost = Cost()
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     """Models behind OpenAI-compatible endpoints that answer the same test prompts."""

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import TASK_FIELD, Data, InlineTask, Variant
-from pipeline.data import file_hashes, inline, task
+from pipeline.config.schema import TASK_FIELD, Data, Variant
+from pipeline.data import file_hashes, harness_task, inline, task
 from pipeline.errors import RecipeError
+from pipeline.harness.definition import Role
 from pipeline.models import adapter_source, base_model
+from pipeline.models.harness_renderer import HARNESS
 from pipeline.planning.job import Job, Params, job
 
 GENERAL_TOKENS = 512
@@ -40,7 +42,8 @@ class Point:
         self.model_spec = self.model.spec(lookup.ask, lookup.hashes)
         self.loading: Params = {**recipe.generate.model_dump(include={"quantization", "compute"}), "model": self.model_spec}
         """How the base is loaded where it answers or is measured."""
-        self.tasks = {inline.find(entry).name: TaskPlan(self, entry) for entry in recipe.tasks}
+        entries = [self.resolved(entry, "task") if harness_task.is_name(entry) else entry for entry in recipe.tasks]
+        self.tasks = {inline.find(entry).name: TaskPlan(self, entry) for entry in entries}
         """Of the recipe, by name."""
         self.shipped: dict[str, TaskPlan] = {}
         """Those that the recipe does not name, and a placebo or a suite of other tasks needs."""
@@ -50,8 +53,13 @@ class Point:
         if name in self.tasks:
             return self.tasks[name]
         if name not in self.shipped:
-            self.shipped[name] = TaskPlan(self, name)
+            entry = self.resolved(harness_task.in_recipe(name), "suite") if harness_task.is_task_name(name) else name
+            self.shipped[name] = TaskPlan(self, entry)
         return self.shipped[name]
+
+    def resolved(self, name: object, role: Role) -> inline.Entry:
+        """The spec of a task of lm-evaluation-harness. Raises RecipeError, DataError, MachineError as harness_task.resolve."""
+        return harness_task.resolve(str(name), role, self.recipe.lm_eval, self.model_spec, self.lookup.ask)
 
 
 class TaskPlan:
@@ -61,21 +69,32 @@ class TaskPlan:
         entry: under `tasks` in the recipe, or the name of a shipped task.
     """
 
-    def __init__(self, point: Point, entry: str | InlineTask) -> None:
+    def __init__(self, point: Point, entry: inline.Entry) -> None:
         self.point = point
         self.recipe = point.recipe
         self.entry = entry
         self.task = inline.find(entry)
         self.label = f"{base_model.folder_prefix(self.recipe.base)}--{self.task.name}"
+        self.model_spec = point.model_spec
+        """The base, with how its prompts are rendered where that is another's rule."""
         compare = self.recipe.compare
+        shots = compare.shots
+        if isinstance(entry, dict):
+            self.model_spec = {**point.model_spec, "chat": "chat" in entry, "prompts": HARNESS}
+            shots = harness_task.few_shot_count(entry, self.recipe.lm_eval.num_fewshot, shots)
         quantized = self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(
-            quantized, self.task.constraint, compare.shots, compare.shots_seed, self.task.runs_programs,
-            is_trained_here=not point.variant, has_train=bool(self.task.train),
+            quantized, self.task.constraint, shots, compare.shots_seed, self.task.runs_programs,
+            is_trained_here=not point.variant, has_train=bool(self.task.train), harness=bool(self.task.harness),
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         self.seeds = (0,) if point.variant else self.recipe.finetune.seeds
         self.first_seed = self.seeds[0]
+
+    @property
+    def loading(self) -> Params:
+        """How the base is loaded where it is measured on this task."""
+        return {**self.point.loading, "model": self.model_spec}
 
     @cached_property
     def prepare_params(self) -> Params:
@@ -83,7 +102,7 @@ class TaskPlan:
         prepare = self.recipe.prepare
         params: Params = {
             "task": inline.spec(self.entry),
-            "model": self.point.model_spec,
+            "model": self.model_spec,
             "files": file_hashes.of_task(self.task),
             "max_new_tokens": self.recipe.generate.max_new_tokens or self.task.max_new_tokens,
         }
@@ -99,8 +118,15 @@ class TaskPlan:
     def prepare_heldout(self, examples: int) -> Job:
         prepare = self.recipe.prepare
         name = "heldout" if examples == prepare.heldout_examples else "general"
-        params = {"split": "heldout", "examples": examples, "order": prepare.heldout_order}
+        params: Params = {"split": "heldout", "examples": examples, "order": prepare.heldout_order}
+        params |= {"long_prompts": "keep"} if self.task.harness else {}  # as lm-eval, which leaves out no document
         return job("prepare", f"{self.task.name}--{name}", {**self.prepare_params, **params})
+
+    @cached_property
+    def heldout_with_shots(self) -> Job:
+        """The held-out examples of a task of lm-evaluation-harness, with its few-shot examples in the prompts."""
+        params = self.heldout.params
+        return job("prepare", f"{self.task.name}--fewshot", {**params, "task": {**params["task"], "shots": self.context.shots}})
 
     @cached_property
     def train(self) -> Job:
@@ -123,7 +149,7 @@ class TaskPlan:
 
     def finetune(self, seed: int, placebo: str = "") -> Job:
         section = self.recipe.finetune
-        params = {"model": self.point.model_spec, **section.model_dump(mode="json", exclude={"seeds", "alpha"}), "seed": seed}
+        params = {"model": self.model_spec, **section.model_dump(mode="json", exclude={"seeds", "alpha"}), "seed": seed}
         if section.targets == "qv":
             params["targets"] = list(base_model.qv_targets(self.point.model))  # as this base calls them
         label = f"{self.label}--r{section.rank}-s{seed}"
@@ -146,9 +172,9 @@ class TaskPlan:
             RecipeError: the task is a shipped one, which says itself how its rows are read.
             DataError: the file is missing.
         """
-        if isinstance(self.entry, str):
+        if not isinstance(self.entry, InlineTask):
             raise RecipeError(
-                f"variants: {variant.name} has train, and the task {self.entry} reads rows of its own source only.",
+                f"variants: {variant.name} has train, and the task {self.task.name} reads rows of its own source only.",
                 "Leave train out, or write the task inline.",
             )
         entry = self.entry.model_copy(update={"data": Data(train=str(variant.train), heldout=str(variant.train))})
@@ -168,7 +194,7 @@ class TaskPlan:
             heldout: other examples than this task's own.
             inputs: `adapter`; `train`, whose examples go into the prompts.
         """
-        params = {"model": self.point.model_spec, **generation_params(self.recipe, self.task), **(params or {})}
+        params = {"model": self.model_spec, **generation_params(self.recipe, self.task), **(params or {})}
         return job("generate", f"{self.label}--{name}", params, heldout=heldout or self.heldout, **inputs)
 
     def neighbours(self) -> "list[TaskPlan]":
