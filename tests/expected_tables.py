@@ -133,11 +133,11 @@ def parts_of(cell: Row) -> Row:
     return {part["name"]: part for part in cell["decomposition"]["parts"]}
 
 
-def part(row: Row) -> Shown:
+def part(row: Row) -> str | Shown:
     if row["low"] is not None:
         return span("{+}", row, "value")
     if not row["tried"]:
-        return shows(f"{{+}} (not tested: {row['why']})" if row["why"] else "{+} (not tested)", row["value"])
+        return f"- (not tested: {row['why']})" if row["why"] else "- (not tested)"
     tried = row["tried"]
     return shows("{+} (no gain: {+} [{}, {}])", row["value"], tried["value"], tried["low"], tried["high"])
 

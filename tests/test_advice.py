@@ -76,7 +76,14 @@ def with_headline(cell, claims):
     decisive = advice.decisive([claim for claim in claims if claim.cell == cell["cell"]])
     if decisive is None:
         return cell
-    row = {"kind": decisive.kind, "metric": "accuracy", "confidence": 0.95, "baseline": decisive.against, "effect": decisive.value}
+    row = {
+        "kind": decisive.kind,
+        "metric": "accuracy",
+        "confidence": 0.95,
+        "same_within": 0.1,
+        "baseline": decisive.against,
+        "effect": decisive.value,
+    }
     row |= {"tuned": SCORES["tuned"], "baseline_score": SCORES[decisive.against], "low": decisive.low, "high": decisive.high}
     return cell | {"headline": row}
 
@@ -143,6 +150,22 @@ def test_the_headline_is_the_training_effect(lift, training, use, word, text):
     claims = effects({"improved": "above base", "worse": "below base"}.get(lift, lift), training) if training else [claim("lift", lift)]
     (row,), _ = advise([cell(cheap="base_fewshot" if training else None)], claims)
     assert (row["use"], row["verdict"], row["sentences"][0]["text"]) == (use, word, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(0.01, ""), (0.06, " It is above zero, but by less than the margin."), (-0.06, " It is below")]
+)
+def test_the_same_as_the_best_baseline_is_said_with_the_margin(monkeypatch, value, says):
+    monkeypatch.setitem(VALUES, "same", value)
+    (row,), _ = advise([cell()], [claim("lift", "above base"), claim("training effect", "same")])
+    assert (row["use"], row["verdict"]) == ("same", "same")
+    start, _, rest = row["sentences"][0]["text"].partition("; a difference of 0.1 or more is ruled out.")
+    assert start.startswith(f"Same within the margin: {SCORED}; {value:+.2f}, 95 % interval")
+    assert rest.startswith(says)
+    assert rest.endswith(" The few-shot base needs no training.")
+    two = [cell(), cell(name="cell0001") | {"task": "boats"}]
+    claims = [claim("training effect", "same"), claim("training effect", "improved", name="cell0001")]
+    assert "The same as the best baseline within the margin for pets." in [row["text"] for row in paragraph(two, claims)]
 
 
 def test_without_a_claim_nothing_is_recommended():

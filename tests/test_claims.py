@@ -24,9 +24,13 @@ def suite(name="paragraphs", p=0.01, p_worse=0.99, low=-0.01, high=0.012, kind="
     return shared | {"difference": (low + high) / 2, "low": low, "high": high, "p": p, "p_worse": p_worse}
 
 
-def cell(name="a", key=None, primary=None, decomposition=None, forgetting=()):
+def cell(name="a", key=None, primary=None, decomposition=None, forgetting=(), equivalence=None):
     named = {"cell": name, "comparison_key": key or name, "task": "boolq", "label": "boolq, rank 8"}
-    return named | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
+    return (
+        named
+        | {"primary": primary or lift(), "decomposition": decomposition, "forgetting": list(forgetting)}
+        | {"equivalence": equivalence}
+    )
 
 
 def judged_claims(*cells, confidence=0.95, correction="holm"):
@@ -158,3 +162,43 @@ def test_a_claim_among_many_shows_larger_lifts_only():
     assert claims.effect_inflation(1, 0.95, "holm") == pytest.approx(1)
     assert claims.effect_inflation(15, 0.95, "holm") == pytest.approx((2.9352 + 0.8416) / (1.96 + 0.8416), rel=1e-3)
     assert claims.effect_inflation(15, 0.95, "none") == 1
+
+
+def within(margin, p=0.01, low=-0.01, high=0.015, merged=()):
+    row = {"value": (low + high) / 2, "low": low, "high": high, "p": p}
+    return {"margin": margin, "lift": row, "training": row, "merged": dict.fromkeys(merged, row)}
+
+
+@pytest.mark.parametrize(
+    ("p", "low", "high", "word"),
+    [
+        (0.01, -0.01, 0.015, "same"),
+        (0.01, 0.002, 0.015, "same"),  # above zero, and less than the margin
+        (0.01, -0.02, 0.015, "inconclusive"),
+        (0.01, -0.01, 0.02, "inconclusive"),
+        (0.06, -0.01, 0.015, "inconclusive"),
+    ],
+)
+def test_an_effect_within_the_margin_is_the_same(p, low, high, word):
+    """Both the test and the interval must rule out a difference of the margin."""
+    (lift_claim, same) = judged_claims(cell(primary=lift(0.9, -0.01, 0.02), equivalence=within(0.02, p, low, high)))
+    assert (same.id, same.kind, same.subject, same.verdict) == ("a.same.lift", "same", "lift", word)
+    assert lift_claim.verdict == word
+    assert claims_section.sentence(same, "").startswith("fine-tuned minus the base on boolq, rank 8: exact match ")
+
+
+def test_same_goes_before_improved_and_worse():
+    for ends in ((0.002, 0.018), (-0.018, -0.002)):
+        judged = judged_claims(cell(primary=lift(1e-6, *ends), equivalence=within(0.02, 1e-6, *ends)))
+        assert [claim.verdict for claim in judged] == ["same", "same"]
+        assert judged_claims(cell(primary=lift(1e-6, *ends)))[0].verdict in ("improved", "worse")
+
+
+def test_an_effect_and_its_sameness_are_never_both_counted_against_the_level():
+    """Zero and beyond the margin exclude each other, so p is multiplied by the number of effects, not of tests (Shaffer 1986)."""
+    one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), equivalence=within(0.02, 0.4, merged=["merged"]))
+    family = judged_claims(one)
+    assert [claim.id for claim in family] == ["a.lift", "a.training-effect", "a.same.lift", "a.same.training-effect", "a.same.merged"]
+    assert [claim.p_adjusted for claim in family] == pytest.approx([0.06, 0.09, 1.0, 1.0, 1.0])
+    assert claims.most_true(family) == 3
+    assert claims_section.sentence(family[-1], "").startswith("the merged fine-tuned model minus the fine-tuned model on")

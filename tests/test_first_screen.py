@@ -111,7 +111,10 @@ def test_the_setup_says_what_was_trained(report: Chartless) -> None:
     )
     lines = dict(setup_section.lines(setup))
     assert (lines["Model"], lines["Adapter"]) == ("qwen2.5-1.5b, NF4", "LoRA rank 16, alpha 32, all-linear")
-    assert lines["Rows"] == "using 200 of 2,111 training rows (and 20 for validation) and 40 of 43 test rows per task"
+    assert lines["Rows"] == (
+        "using 200 of 2,111 training rows (and 20 for validation; left out: 11 too long, 2 exact duplicates of test prompts, "
+        "5 near-duplicates of test prompts, 1,873 not requested) and 40 of 43 test rows (left out: 3 bad value) per task"
+    )
     assert (lines["Training"], lines["Hardware"]) == ("1 epoch (60 steps), learning rate 0.0002, seeds 0, 1", "NVIDIA T1")
     assert lines["Time"].startswith("4 adapters in ")
     total = 1.5 * setup["seconds"] / 3600
@@ -125,7 +128,8 @@ def test_rows_are_told_of_rows_available() -> None:
     rows = [{"train": 2000, "train_available": 6000, "test": 500, "test_available": None}, {"train": 900, "train_available": 900}]
     assert setup_section.rows_text({"rows": rows}, "train") == "900 to 2,000 of 900 to 6,000"
     assert setup_section.rows_text({"rows": rows[:1]}, "test") == "500"
-    few = [{**row, "task": f"t{number}", "validation": 0, "test": 9, "test_available": 9} for number, row in enumerate(rows)]
+    others = {"validation": 0, "test": 9, "test_available": 9, "train_left_out": {}, "test_left_out": {}}
+    few = [{**row, "task": f"t{number}", **others} for number, row in enumerate(rows)]
     assert setup_section.data_text({"rows": few}) == (
         "t0: 2,000 of 6,000 training rows and 9 of 9 test rows; t1: 900 of 900 training rows and 9 of 9 test rows"
     )
@@ -184,7 +188,7 @@ def test_the_first_examples_that_changed_are_plain_html(tmp_path: Path) -> None:
 def test_many_tasks_have_few_static_examples(report: Chartless) -> None:
     many = repeated(report.json, 31)
     blocks = {cell["examples"]["file"]: embedded_records.pack(b"") for cell in many["cells"]}
-    row = {"id": "a", "prompt": "p", "target": "t", "base": {"text": "x", "scores": {"accuracy": 0.0}}}
+    row = {"id": "a", "prompt": "p", "target": "t", "others": {}, "base": {"text": "x", "scores": {"accuracy": 0.0}}}
     row["tuned"] = [{"text": "y", "scores": {"accuracy": 1.0}}]
     lines = "\n".join(json.dumps(row | {"id": str(number)}) for number in range(9))
     blocks = dict.fromkeys(blocks, embedded_records.pack(lines.encode()))
@@ -223,7 +227,11 @@ def test_static_examples_show_the_largest_changes(report: Chartless) -> None:
     block = {f"file{gain}": {"base": 0.5, "tuned": 0.5 + gain} for gain in (0.1, -0.2, 0.0, -0.4, 0.3, -0.1)}
     rows = [
         {"id": name, "prompt": "p", "target": "t"}
-        | {"base": {"text": "x", "scores": {"accuracy": row["base"]}}, "tuned": [{"text": "y", "scores": {"accuracy": row["tuned"]}}]}
+        | {
+            "others": {},
+            "base": {"text": "x", "scores": {"accuracy": row["base"]}},
+            "tuned": [{"text": "y", "scores": {"accuracy": row["tuned"]}}],
+        }
         for name, row in block.items()
     ]
     packed = embedded_records.pack("\n".join(map(json.dumps, rows)).encode())

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.commands import gate, report_table
+from pipeline.commands.recompute_page import verify
 from pipeline.measures import claims
 from pipeline.page import fmt
 from pipeline.store.records import Prediction
@@ -45,6 +46,7 @@ CASES = {
     "constant": {"texts": texts(always("qqq"), always("{most common}"))},
     "format": {"texts": texts(always("qqq"), right_on(0.5))},
     "improved": {"texts": texts(right_on(0.3), right_on(0.9))},
+    "same": {"texts": texts(always("qqq"), right_on(0.5))},
     "destroyed": {"texts": texts(right_on(0.3), right_on(0.9)), "loss_rise": 8.1, "measured": True},
 }
 
@@ -68,6 +70,7 @@ def built(tmp_path_factory):
             for number, row in fields["texts"].items()
         }
         recipe = {"tasks": ["boolq"], "finetune": {"seeds": seeds}, "general": {"suites": ["paragraphs"]}}
+        recipe |= {"compare": {"same_within": 0.3}} if case == "same" else {}
         return BuiltReport(Inputs(tmp_path_factory.mktemp(case), recipe, n=N, arms=("base_fewshot", "constant"), **fields))
 
     return build
@@ -104,7 +107,10 @@ def surfaces(report):
          rf"Inconclusive: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {INTERVAL}\. "
          r"It does improve on the base alone\. There is no evidence that training pays off; "
          r"the few-shot base needs no training\."),
-        ("improved", "improved", "tuned", 
+        ("same", "same", "same",
+         rf"Same within the margin: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {INTERVAL}; "
+         r"a difference of 0\.3 or more is ruled out\. The few-shot base needs no training\."),
+        ("improved", "improved", "tuned",
          rf"Use the fine-tuned model: accuracy 0\.90 against 0\.48 \(best baseline: few-shot base\); \+0\.42, {INTERVAL}\. "
          "Not tested, and may do as well: the base with ranked choices"),
         ("destroyed", "improved", "tuned", r"Use the fine-tuned model on this task only: .*"
@@ -137,6 +143,24 @@ def test_an_improvement_that_destroys_general_text_is_no_plain_success(built):
     assert "improved, this task only" in by_surface["model card"]
     assert not [row["text"] for row in report.json["summary"] if "regressed" in row["text"]]
     assert not built("improved").json["cells"][0]["headline"]["this_task_only"]
+
+
+def test_same_is_a_verdict_of_its_own(built):
+    """It is said of nothing where the recipe has no margin, and is then inconclusive."""
+    report = built("same")
+    assert report.json["verdicts"] == {"improved": 0, "worse": 0, "same": 1, "inconclusive": 0}
+    assert '<span class="word open">same</span>' in report.html
+    assert "A difference of 0.3 (compare.same_within) or more is ruled out either way" in report.html
+    (rule,) = [rule for rule in report.json["rules"] if rule["rule"] == "the same as the best baseline"]
+    assert (rule["verdict"], rule["threshold"], rule["confirmatory"], fmt.rule_threshold(rule)) == ("same", 0.3, True, "within 0.3")
+    assert "4 confirmatory tests" in report.json["summary"][-1]["text"]
+    assert gate.headlines_of(report.json)[0]["verdict"] == gate.headlines_of(report.json)[0]["use"] == "same"
+    assert report.json["cells"][0]["headline"]["same_within"] == 0.3
+    verify(report.work.out / "report.html")
+    unset = built("format")
+    assert "same" not in unset.json["verdicts"]
+    assert "compare.same_within" not in unset.html.partition('id="lineage"')[0]
+    assert not [claim for claim in unset.json["claims"] if claim["kind"] == "same"]
 
 
 def test_what_was_tested_is_no_headline(built):

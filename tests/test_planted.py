@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.measures import claims, decompose, non_inferiority
+from pipeline.measures import claims, decompose, equivalence, non_inferiority
 from pipeline.scoring import stats, verdict
 
 SETS, EXAMPLES = 1000, 200
@@ -17,7 +17,7 @@ LEVEL = 0.05 + 2 * np.sqrt(0.05 * 0.95 / SETS)
 """What a level of 5 % may come to in 1,000 draws."""
 NAMES = ["base", "tuned", "base_constrained", "base_fewshot", "constant"]
 MARGIN = 0.05
-CELL = {"cell": "c", "comparison_key": "k", "task": "t", "label": "t", "metric_name": "accuracy", "forgetting": []}
+CELL = {"cell": "c", "comparison_key": "k", "task": "t", "label": "t", "metric_name": "accuracy", "forgetting": [], "equivalence": None}
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -155,3 +155,49 @@ def test_a_great_loss_is_found_and_a_small_one_forgiven():
     assert great["no regression"] == 0
     assert small["no regression"] >= 0.75
     assert small["regressed"] == 0
+
+
+def same_or_not(right, seed, margin):
+    """The verdict on the training effect, and whether it was called the same, by a recipe with a margin; right as in judged_claims."""
+    statistics = np.stack([right.astype(float), np.ones(right.shape)], axis=-1)
+    (sample,) = stats.resample([replace(stats.stack(statistics, mean), right_or_wrong=True)], RESAMPLES, seed)
+    lift = sample.difference(stats.TUNED, stats.BASE)
+    primary = {"metric": "accuracy", "lift": lift.value, "low": lift.low, "high": lift.high, "p": lift.p}
+    names = NAMES[: len(right)]
+    parts = decompose.decompose(names, {"accuracy": sample})["accuracy"]
+    tests = equivalence.measure(names, sample, parts, margin)
+    family = claims.family([CELL | {"primary": primary, "decomposition": parts, "equivalence": tests}])
+    by_kind = {claim.kind: claim.verdict for claim in claims.judge(family, 0.95, "holm") if claim.kind != "same"}
+    return by_kind.get("training effect", by_kind["lift"])
+
+
+@pytest.mark.parametrize(("lift", "discordance"), [(0.1, 0.1), (-0.1, 0.3)])
+def test_a_difference_of_the_margin_is_seldom_called_the_same(lift, discordance):
+    rng = np.random.default_rng(9)
+    words = Counter(same_or_not(pairs(rng, lift, discordance, EXAMPLES), seed, abs(lift)) for seed in range(SETS))
+    assert words["same"] / SETS <= LEVEL
+
+
+def test_equal_arms_are_called_the_same_where_there_is_enough_data():
+    """The power of two one-sided tests: 0.995 at 200 examples, a tenth of them discordant, and a margin of 0.1; of few examples none."""
+    rng = np.random.default_rng(10)
+    words = Counter(same_or_not(pairs(rng, 0.0, 0.1, EXAMPLES), seed, 0.1) for seed in range(SETS))
+    assert words["same"] / SETS >= 0.97
+    few = Counter(same_or_not(pairs(rng, 0.0, 0.2, 30), seed, 0.1) for seed in range(200))
+    assert few["same"] / 200 <= LEVEL
+    assert few["inconclusive"] / 200 >= 0.9
+
+
+@pytest.mark.slow
+def test_a_model_that_beats_its_best_baseline_by_the_margin_is_seldom_called_the_same():
+    """Which of the baselines is the best is not known; two of them are equally good."""
+    rng = np.random.default_rng(11)
+    words = Counter(same_or_not(answers(rng, 0.3, 0.6, 0.5, 0.5, 0.1, n=400), seed, 0.1) for seed in range(SETS))
+    assert words["same"] / SETS <= LEVEL
+
+
+def test_no_bonus_for_either_verdict(mcnemar):
+    """A margin in the recipe does not make equal arms differ more often than the level allows."""
+    rng = np.random.default_rng(12)
+    words = Counter(same_or_not(pairs(rng, 0.0, 0.5, EXAMPLES), seed, 0.02) for seed in range(SETS))
+    assert (words["improved"] + words["worse"]) / SETS <= LEVEL

@@ -24,7 +24,11 @@ SWEPT = {**PRICED, "sweep": {"finetune.rank": [4, 8]}}
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    recipes = [({"compare": {"correction": "none"}}, ()), ({**PRICED, "tasks": ["boolq", "shop_notice"]}, ARMS), (SWEPT, ARMS)]
+    recipes = [
+        ({"compare": {"correction": "none", "same_within": 0.02}}, ()),
+        ({**PRICED, "tasks": ["boolq", "shop_notice"]}, ARMS),
+        (SWEPT, ARMS),
+    ]
     inputs = [Inputs(tmp_path_factory.mktemp("r"), recipe, arms=arms, measured=bool(arms), two_metrics=True) for recipe, arms in recipes]
     inputs.append(Inputs(tmp_path_factory.mktemp("r"), {}, finished=1, limit=8))
     return [Chartless(one).json for one in inputs]

@@ -269,3 +269,27 @@ def two_arms(metric, task, gold, text):
     examples = [Example("1", "q", gold)]
     arm = scoring.read_arm("model", [Prediction("1", text, 1, "eos")], examples, task.answer)
     return metrics.load(metric), arm, arm, examples, task.answer
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "is_in"),
+    [
+        ("unknown", "no", False),
+        ("No, as it seems.", "no", True),
+        ("it is unknown, so no", "no", True),
+        ("know", "no", False),
+        ("11", "1", False),
+        ("1 of 11", "1", True),
+        ("costs $5.", "$5", True),
+        ("a$5", "$5", True),  # a sign is a boundary by itself
+        ("C++", "C", True),
+        ("c++ it is", "C++", True),
+        ("首都是东京。", "东京", True),  # no blanks between words
+        ("共5个", "5", True),
+        (" ", "", True),
+        ("x", "", False),
+        ("New  York", "york", True),
+    ],
+)
+def test_a_text_contains_whole_words(text, right, is_in):
+    assert right_answers.contains(text, right) == is_in

@@ -26,5 +26,11 @@ def left_out(facts: Mapping[str, Any]) -> dict[str, int]:
 
 def sentence(facts: Mapping[str, Any]) -> str:
     """`using 2,000 of 6,000 rows, and 100 for validation; left out: 12 too long, 3,888 not requested`."""
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in left_out(facts).items())
-    return f"using {used(facts)}{f'; left out: {counts}' if counts else ''}"
+    reasons = listed(left_out(facts))
+    return f"using {used(facts)}{f'; {reasons}' if reasons else ''}"
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """`left out: 12 too long, 3,888 not requested`; empty if there is none."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    return f"left out: {reasons}" if reasons else ""

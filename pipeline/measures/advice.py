@@ -25,6 +25,7 @@ from pipeline.scoring.verdict import (
     NO_REGRESSION,
     NO_VERDICT,
     REGRESSED,
+    SAME,
     WORSE,
     Verdict,
 )
@@ -72,7 +73,7 @@ class Advice:
     task: str
     label: str
     use: str
-    """`tuned`, the name of the best baseline, `inconclusive`, or `no verdict`."""
+    """`tuned`, the name of the best baseline, `same`, `inconclusive`, or `no verdict`."""
     verdict: Verdict
     """Of the training effect, or of the lift where no other baseline was tested."""
     statements: tuple[Statement, ...]
@@ -109,7 +110,7 @@ def recommend(cell: CellRow, claims: Sequence[Claim], adapters: Mapping[str, Ada
     claim = decisive(claims)
     effect = claim.verdict or INCONCLUSIVE if claim else INCONCLUSIVE
     headline = headline_statement(cell, claims, adapters)
-    use = {"use tuned": "tuned", "do not use": headline.rival}.get(headline.kind, INCONCLUSIVE)
+    use = {"use tuned": "tuned", "do not use": headline.rival, "same": SAME}.get(headline.kind, INCONCLUSIVE)
     destroyed = destroyed_text(cell)
     of_destroyed = {statement.evidence for statement in destroyed}  # that the loss on plain English regressed is the same fact
     caveats = [caveat for caveat in caveat_statements(cell, claims, use) if caveat.evidence not in of_destroyed]
@@ -141,8 +142,9 @@ def headline_statement(cell: CellRow, claims: Sequence[Claim], adapters: Mapping
     if claim is None:
         return Statement("nothing claimed", Evidence("lifts", cell["cell"]))
     against_constant = constant_baseline.verdict_of_tuned(cell)
+    kinds: dict[Verdict, StatementKind] = {IMPROVED: "use tuned", SAME: "same"}
     headline = Statement(
-        kind="use tuned" if claim.verdict == IMPROVED else "inconclusive",
+        kind=kinds.get(claim.verdict or INCONCLUSIVE, "inconclusive"),
         evidence=claim.evidence,
         rule=rule_of(claim),
         arm="tuned",

@@ -130,6 +130,8 @@ class Headline(PartialInterval):
     smallest_effect: float | None
     """Minimum detectable effect (80 % power) of fine-tuned minus the best baseline, with the multiple-testing correction; null where that
     is not known."""
+    same_within: float | None
+    """The recipe's margin within which an effect is `same`; null if it has none."""
     this_task_only: bool
     """Whether the adapter destroys general text, so that an improvement holds for this task alone."""
 

@@ -14,7 +14,7 @@ from pipeline.measures.evidence import Evidence
 from pipeline.measures.report_types import ClaimKind, ClaimUnit
 from pipeline.scoring import stats, verdict
 from pipeline.scoring.verdict import Correction, Verdict
-from pipeline.store.figure_types import DecompositionRow, Suite
+from pipeline.store.figure_types import DecompositionRow, Equivalence, EquivalenceTests, Suite
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Claim:
     """One confirmatory claim."""
 
     id: str
-    """`<cell>.lift`, `<cell>.training-effect` or `<cell>.non-inferiority.<suite>`."""
+    """`<cell>.lift`, `<cell>.training-effect`, `<cell>.non-inferiority.<suite>`, or `<cell>.same.<subject>`."""
     cell: str
     """The first one, where several cells share a comparison."""
     task: str
     label: str
     kind: ClaimKind
     subject: str
-    """The metric, or the other-task suite."""
+    """The metric, or the other-task suite; of `same` what is tested: `lift`, `training effect`, or the merged arm."""
     against: str
     """The arm that tuned is compared with; of a training effect the best one that needs no training."""
     metric: str | None
@@ -42,7 +42,8 @@ class Claim:
     p: float
     """Two-sided, of this claim alone."""
     margin: float | None
-    """Of non-inferiority claims: the change that still is no regression, below zero for a score, above zero for a loss."""
+    """Of non-inferiority claims: the change that still is no regression, below zero for a score, above zero for a loss. Of `same` the
+    difference that is ruled out either way."""
     evidence: Evidence
     p_adjusted: float | None = None
     """Over the family; set by `judge`."""
@@ -81,6 +82,7 @@ class ClaimCell(TypedDict):
     """By the primary metric, as is the decomposition."""
     decomposition: DecompositionRow | None
     forgetting: Sequence[Suite]
+    equivalence: EquivalenceTests | None
 
 
 def family(cells: Sequence[ClaimCell]) -> list[Claim]:
@@ -98,7 +100,7 @@ def judge(claims: Sequence[Claim], confidence: float, correction: Correction, is
     As for single comparisons (verdict.decide) a verdict needs the adjusted p and an interval on its side: of zero, or for
     non-inferiority of the margin.
     """
-    adjusted = verdict.adjust([claim.p for claim in claims], correction)
+    adjusted = verdict.adjust([claim.p for claim in claims], correction, most_true(claims))
     has_effect = {claim.cell for claim in claims if claim.kind == "training effect"}
 
     def word(claim: Claim, p: float) -> Verdict:
@@ -106,7 +108,14 @@ def judge(claims: Sequence[Claim], confidence: float, correction: Correction, is
             return verdict.NO_VERDICT
         return verdict_of(claim, p, confidence, verdict.LIFT if claim.kind == "lift" and claim.cell in has_effect else verdict.EFFECT)
 
-    return [replace(claim, p_adjusted=p, verdict=word(claim, p)) for claim, p in zip(claims, adjusted, strict=True)]
+    judged = [replace(claim, p_adjusted=p, verdict=word(claim, p)) for claim, p in zip(claims, adjusted, strict=True)]
+    same = {(claim.cell, claim.subject) for claim in judged if claim.verdict == verdict.SAME}
+    return [replace(claim, verdict=verdict.SAME) if (claim.cell, claim.kind) in same else claim for claim in judged]
+
+
+def most_true(claims: Sequence[Claim]) -> int:
+    """How many of the hypotheses that the claims reject can be true at once: an effect cannot both be zero and exceed the margin."""
+    return len(claims) - sum(claim.kind == "same" and claim.subject in ("lift", "training effect") for claim in claims)
 
 
 def effect_inflation(count: int, confidence: float, correction: Correction) -> float:
@@ -135,7 +144,34 @@ def first_cells(comparison_keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_cell(cell: ClaimCell) -> list[Claim]:
-    return [lift(cell), *training_effect(cell), *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"])]
+    effects = [lift(cell), *training_effect(cell)]
+    return [*effects, *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"]), *sameness(cell, effects)]
+
+
+def sameness(cell: ClaimCell, effects: Sequence[Claim]) -> list[Claim]:
+    """That effects lie within the recipe's margin either way, and that merged arms score as the fine-tuned model does; none without one."""
+    tests = cell["equivalence"]
+    if tests is None:
+        return []
+    figures = {"lift": tests["lift"], "training effect": tests["training"]}
+    claims = [same_claim(effect, effect.kind, figures[effect.kind], tests["margin"]) for effect in effects]
+    merged = [same_claim(replace(effects[0], against="tuned"), arm, row, tests["margin"]) for arm, row in tests["merged"].items()]
+    return [*claims, *merged]
+
+
+def same_claim(effect: Claim, subject: str, figures: Equivalence, margin: float) -> Claim:
+    """A claim of sameness; effect: the claim of a difference beside it."""
+    return replace(
+        effect,
+        id=f"{effect.cell}.same.{subject.replace(' ', '-')}",
+        kind="same",
+        subject=subject,
+        margin=margin,
+        value=figures["value"],
+        low=figures["low"],
+        high=figures["high"],
+        p=figures["p"],
+    )
 
 
 def lift(cell: ClaimCell) -> Claim:
@@ -213,6 +249,9 @@ def verdict_of(claim: Claim, p_adjusted: float, confidence: float, words: verdic
     """
     if claim.margin is None:
         return verdict.decide(p_adjusted, claim.low, claim.high, confidence, words)
+    if claim.kind == "same":
+        is_within = -claim.margin < claim.low and claim.high < claim.margin
+        return verdict.SAME if is_within and p_adjusted <= 1 - confidence else verdict.INCONCLUSIVE
     low, high = claim.low - claim.margin, claim.high - claim.margin
     if claim.unit == "nats/token":
         low, high = -high, -low

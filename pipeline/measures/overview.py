@@ -7,7 +7,7 @@ from statistics import NormalDist, fmean, stdev
 from pipeline.measures.cell_types import Headline
 from pipeline.measures.pooled_types import Overview
 from pipeline.scoring import verdict
-from pipeline.scoring.verdict import EFFECT_VERDICTS, Correction
+from pipeline.scoring.verdict import Correction, effect_verdicts
 from pipeline.store.figure_types import PartialInterval
 
 
@@ -28,11 +28,11 @@ def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, 
     p = None if error is None else two_sided_p(mean, error)
     p_adjusted = None if p is None else min(1.0, p * (claims + 1)) if correction == "holm" else p
     kinds = {row["kind"] for row in headlines}
-    verdicts = [row["verdict"] for row in headlines]
+    verdicts: list[str] = [row["verdict"] for row in headlines]
     across = over_tasks(effects, confidence)
     return {
         "tasks": len(headlines),
-        "verdicts": {word: verdicts.count(word) for word in EFFECT_VERDICTS},
+        "verdicts": {word: verdicts.count(word) for word in effect_verdicts(verdicts)},
         "kind": "lift" if kinds == {"lift"} else "training effect",
         "mean": mean,
         "low": low,

@@ -183,8 +183,11 @@ class RowsUsed(TypedDict):
     train_available: int | None
     validation: int
     """Rows of the training source that choose the best step."""
+    train_left_out: dict[str, int]
+    """By reason, rows of the training source that are not used."""
     test: int
     test_available: int | None
+    test_left_out: dict[str, int]
 
 
 class Setup(TypedDict):

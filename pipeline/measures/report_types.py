@@ -10,9 +10,9 @@ from pipeline.store.cost_types import Reason
 from pipeline.store.figure_types import PartialInterval, SizeLine
 from pipeline.store.score_types import ConstantScore
 
-ClaimKind = Literal["lift", "training effect", "non-inferiority"]
+ClaimKind = Literal["lift", "training effect", "non-inferiority", "same"]
 ClaimUnit = Literal["score", "nats/token"]
-RuleKind = Literal["lift", "training effect", "non-inferiority", "hallucination", "request price", "break-even"]
+RuleKind = Literal["lift", "training effect", "non-inferiority", "same", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
 NoVerdictKind = Literal["not finished", "smoke test"]
@@ -22,6 +22,7 @@ StatementKind = Literal[
     "smoke test",
     "use tuned",
     "do not use",
+    "same",
     "inconclusive",
     "share of baseline",
     "base unparsable",
@@ -33,22 +34,22 @@ StatementKind = Literal[
     "pays off",
     "never pays off",
 ]
-"""The first six open the statements of a cell; the others follow."""
+"""The first seven open the statements of a cell; the others follow."""
 
 
 class ClaimRow(TypedDict):
     """One confirmatory test."""
 
     id: str
-    """`<cell>.lift`, `<cell>.training-effect` or `<cell>.non-inferiority.<suite>`."""
+    """`<cell>.lift`, `<cell>.training-effect`, `<cell>.non-inferiority.<suite>`, or `<cell>.same.<subject>`."""
     cell: str
     """The first one, where several cells share a comparison."""
     task: str
     label: str
     kind: ClaimKind
-    """Fine-tuned over base, fine-tuned over the best baseline, or fine-tuned not worse than base on an other-task suite."""
+    """Fine-tuned over base or over the best baseline, not worse than base on an other-task suite, or the same within a margin."""
     subject: str
-    """The metric, or the other-task suite."""
+    """The metric, or the other-task suite; of `same` what is tested: `lift`, `training effect`, or the merged arm."""
     against: str
     """The arm that fine-tuned is compared with."""
     metric: str | None
@@ -61,7 +62,7 @@ class ClaimRow(TypedDict):
     p: float
     """Two-sided, by itself."""
     margin: float | None
-    """The change that still is no regression: below zero for a score, above zero for a loss; null for lifts."""
+    """The change that still is no regression: below zero for a score, above zero for a loss; of `same` either way; null for lifts."""
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None
@@ -91,7 +92,7 @@ class AdviceRow(TypedDict):
     cell: str
     label: str
     use: str
-    """`tuned`, the name of the best baseline (do not use the fine-tuned model), `inconclusive`, or `no verdict`."""
+    """`tuned`, the name of the best baseline (do not use the fine-tuned model), `same` (either), `inconclusive`, or `no verdict`."""
     verdict: Verdict
     """Of the training effect, or of the lift where no other baseline was tested."""
     sentences: list[SentenceRow]

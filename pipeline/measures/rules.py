@@ -14,7 +14,7 @@ from pipeline.scoring.verdict import INCONCLUSIVE, Verdict
 from pipeline.store.cost_types import Reason
 
 RuleName = tuple[RuleKind, str]
-"""Names a rule within its cell: its kind, and the arm or other-task suite that it compares with."""
+"""Names a rule within its cell: its kind, and the arm, effect or other-task suite that it is about."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def rule_from_claim(claim: Claim, cell: CellRow) -> Rule:
 
 def rule_of(claim: Claim) -> RuleName:
     """The name of the rule that a claim becomes."""
-    return claim.kind, claim.subject if claim.kind == "non-inferiority" else claim.against
+    return claim.kind, claim.subject if claim.kind in ("non-inferiority", "same") else claim.against
 
 
 def hallucination(cell: CellRow) -> Rule | None:

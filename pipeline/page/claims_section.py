@@ -53,7 +53,7 @@ def judge(cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | 
     comparisons = {cell.name: comparisons_of(cell) for cell in cells}
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
     family = claims.judge(claims.family(claim_cells), confidence, correction, is_final=preliminary is None)
-    inflation = claims.effect_inflation(len(family), confidence, correction)
+    inflation = claims.effect_inflation(claims.most_true(family), confidence, correction)
     by_cell = claims.by_cell(comparison_keys(cells), family)
     judged = {name: [with_verdict(rows[0], by_cell[name][0], inflation), *rows[1:]] for name, rows in comparisons.items()}
     return Judged(json_safe(judged), family, by_cell, confidence, correction, inflation)
@@ -91,6 +91,7 @@ def claim_cell(cell: Cell, primary: ComparisonRow) -> ClaimCell:
         "primary": primary,
         "decomposition": other_tasks_section.decomposition(cell, primary["metric"]),
         "forgetting": other_tasks_section.suites(cell),
+        "equivalence": cell.comparison.equivalence(),
     }
 
 
@@ -117,6 +118,7 @@ def headline(cell: Cell, judged: Judged) -> Headline:
         "p_adjusted": decisive.p_adjusted,
         "confidence": judged.confidence,
         "smallest_effect": primary["smallest_effect"] if decomposition is None or kind == "lift" else judged.inflated(decomposition),
+        "same_within": tests["margin"] if (tests := cell.comparison.equivalence()) else None,
         "this_task_only": decisive.verdict == IMPROVED and failure_causes.destroys_text(other_tasks_section.suites(cell)) is not None,
     }
     return json_safe(row)
@@ -165,6 +167,10 @@ def sentence(claim: Claim, constraint: Constraint) -> str:
         figure = f"loss {change} nats/token" if claim.metric is None else f"{fmt.metric(claim.metric)} {change}"
         return f"fine-tuned on {claim.label} minus base, on {names.suite(claim.subject)}: {figure}, margin {claim.margin:+g}"
     other = names.arm(claim.against, constraint)
+    if claim.kind == "same":
+        one = "fine-tuned" if claim.against != "tuned" else names.arm(claim.subject, constraint)
+        change = fmt.change(claim.value, claim.low, claim.high, 3)
+        return f"{one} minus {other} on {claim.label}: {fmt.metric(str(claim.metric))} {change}, the same within {claim.margin:g}"
     if claim.kind == "training effect":
         other = f"the best baseline without training ({other})"
     return f"fine-tuned over {other} on {claim.label}: {fmt.metric(claim.subject)} {fmt.change(claim.value, claim.low, claim.high, 2)}"

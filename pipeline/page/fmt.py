@@ -103,13 +103,20 @@ def rule_threshold(row: RuleRow) -> str:
     """The threshold of a rule, with the side on which its value should be; empty if it has none."""
     if row["threshold"] is None:
         return ""
+    if row["kind"] == "same":
+        return f"within {row['threshold']:g}"
     threshold = dollars(row["threshold"]) if row["unit"] == "dollars" else f"{row['threshold']:g}"
     return f"{'≠' if row['kind'] in TWO_SIDED else SIDES[row['side']]} {threshold}"
 
 
 def part_value(row: PartRow) -> str:
     """A part of a lift with its interval, or why it is zero."""
-    return f"{signed(row['value'], decimals(row['low'], row['high']))} {part_interval(row)}"
+    return f"{part_figure(row)} {part_interval(row)}"
+
+
+def part_figure(row: PartRow) -> str:
+    """A part of a lift; a dash if its arm was not tested."""
+    return "-" if row["arm"] is None else signed(row["value"], decimals(row["low"], row["high"]))
 
 
 def part_interval(row: PartRow) -> str:

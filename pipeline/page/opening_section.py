@@ -10,7 +10,7 @@ from pipeline.page import fmt
 from pipeline.page.anchors import row_id, size_id
 from pipeline.page.cells import swept
 from pipeline.page.verdict_section import Linked, sentence
-from pipeline.scoring.verdict import EFFECT_VERDICTS
+from pipeline.scoring.verdict import effect_verdicts
 from pipeline.store.figure_types import SizeLine, SizePoint
 from pipeline.store.records import JsonObject
 
@@ -69,7 +69,7 @@ def section(cells: Sequence[CellRow], together: Overview | None, learning: Seque
 def tally(cells: Sequence[CellRow], together: Overview) -> SummarySentence:
     """`Improved on 22 of 31 tasks, worse on 3, inconclusive on 6; mean training effect over the 31 tasks: +0.12 [0.10, 0.14].`"""
     parts: list[str | Linked] = []
-    for verdict in EFFECT_VERDICTS:
+    for verdict in effect_verdicts(together["verdicts"]):
         links = [f"#{row_id('lifts', cell['cell'])}" for cell in cells if cell["headline"]["verdict"] == verdict]
         count = f"{len(links)}{f' of {len(cells)} tasks' if not parts else ''}"
         start = f", {verdict}" if parts else verdict.capitalize()

@@ -20,7 +20,7 @@ from pipeline.page.arms_section import without_repeats
 from pipeline.page.cells import swept
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.svg import inline_svg, variables
-from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, qualified, tone
+from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, SAME, qualified, tone
 from pipeline.store.records import JsonObject
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -159,6 +159,8 @@ def common_variables(report: Report) -> JsonObject:
         "sweep_keys": " and ".join(fmt.key_label(key) for key in swept(report["recipe"])),
         "recipe": yaml_of(report["recipe"]),
         "inconclusive": INCONCLUSIVE,
+        "same": SAME,
+        "same_within": next((cell["headline"]["same_within"] for cell in report["cells"]), None),
         "no_verdict": NO_VERDICT,
         "regressed": REGRESSED,
         "state": preliminary.title_prefix(report),

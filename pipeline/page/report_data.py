@@ -26,7 +26,7 @@ from pipeline.page import (
 )
 from pipeline.page.cells import Cell, short_key
 from pipeline.page.claims_section import Judged
-from pipeline.scoring.verdict import EFFECT_VERDICTS, NO_VERDICT
+from pipeline.scoring.verdict import NO_VERDICT, effect_verdicts
 from pipeline.store.records import JsonObject
 
 SCHEMA = 5
@@ -64,7 +64,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
         "confidence": recipe["compare"]["confidence"],
         "correction": correction,
         "family": len(claims),
-        "verdicts": {verdict: verdicts.count(verdict) for verdict in ((NO_VERDICT,) if not_final else EFFECT_VERDICTS)},
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in ((NO_VERDICT,) if not_final else effect_verdicts(verdicts))},
         "warnings": checks_section.warnings(cells, recipe),
         "notes": checks_section.notes(cells, recipe),
         **conclusions,

@@ -2,6 +2,7 @@
 
 from typing import Any, TypedDict
 
+from pipeline.data import rows_used as rows_module
 from pipeline.measures.provenance_types import AdapterRow, RowsUsed, Setup
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
@@ -77,9 +78,16 @@ def rows_used(cell: Cell) -> RowsUsed:
         "train": train.get("examples", 0),
         "train_available": train.get("rows"),
         "validation": train.get("dev", 0),
+        "train_left_out": left_out(train),
         "test": heldout["examples"],
         "test_available": heldout.get("rows"),
+        "test_left_out": left_out(heldout),
     }
+
+
+def left_out(facts: JsonObject) -> dict[str, int]:
+    """Rows that are not used by reason; empty where the number of rows is not known."""
+    return rows_module.left_out(facts) if facts.get("rows") is not None and "dropped" in facts else {}
 
 
 def processor(artifact: Artifact) -> str:
@@ -150,12 +158,21 @@ def data_text(setup: Setup) -> str:
 
 
 def part_text(row: RowsUsed) -> str:
-    """`2,000 of 3,000 training rows (and 100 for validation) and 500 of 600 test rows`."""
+    """`2,000 of 3,000 training rows (and 100 for validation; left out: 900 not requested) and 500 of 600 test rows (left out: ...)`."""
     train, test = (rows_of([row], part) for part in ("train", "test"))
     if not row["train"]:
-        return f"{test} test rows"
-    validation = f" (and {fmt.count(row['validation'])} for validation)" if row["validation"] else ""
-    return f"{train} training rows{validation} and {test} test rows"
+        return f"{test} test rows{beside(reasons(row['test_left_out']))}"
+    validation = [f"and {fmt.count(row['validation'])} for validation"] if row["validation"] else []
+    train_notes = beside([*validation, *reasons(row["train_left_out"])])
+    return f"{train} training rows{train_notes} and {test} test rows{beside(reasons(row['test_left_out']))}"
+
+
+def beside(notes: list[str]) -> str:
+    return f" ({'; '.join(notes)})" if notes else ""
+
+
+def reasons(counts: dict[str, int]) -> list[str]:
+    return [rows_module.listed(counts)] if counts else []
 
 
 def rows_text(setup: Setup, part: str) -> str:

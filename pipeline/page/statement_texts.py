@@ -92,6 +92,21 @@ CAUSES: Mapping[str, Callable[[Cause], str]] = {
 }
 
 
+def same(statement: Statement, cell: CellRow) -> str:
+    """Where the interval excludes zero the effect is real, but the recipe calls one of that size none."""
+    headline = cell["headline"]
+    low, high = headline["low"], headline["high"]
+    side = "above" if low is not None and low > 0 else "below" if high is not None and high < 0 else ""
+    sign = f" It is {side} zero, but by less than the margin." if side else ""
+    ruled_out = f"a difference of {headline['same_within']:g} or more is ruled out"
+    rival = capital(names.arm(statement.rival, cell["constraint"]))
+    return f"Same within the margin: {effect(cell)}; {ruled_out}.{sign} {rival} needs no training."
+
+
+def capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
 def inconclusive(statement: Statement, cell: CellRow) -> str:
     qualifier = " It does improve on the base alone." if statement.beats_base else ""
     rival = names.arm(statement.rival, cell["constraint"])
@@ -176,6 +191,7 @@ TEXTS: Mapping[str, Callable[[Statement, CellRow], str]] = {
     "smoke test": smoke_test,
     "use tuned": use_tuned,
     "do not use": do_not_use,
+    "same": same,
     "inconclusive": inconclusive,
     "share of baseline": share_of_baseline,
     "base unparsable": base_unparsable,

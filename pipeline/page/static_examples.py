@@ -26,6 +26,8 @@ class StaticExample(TypedDict):
     base: str
     tuned: str
     """Of the first training seed."""
+    best: str
+    """Of the best baseline, where that is another arm than the base; else empty."""
     scores: tuple[float, float]
     """Of base, and of the fine-tuned model over all seeds."""
 
@@ -50,7 +52,7 @@ def section(report: Report, blocks: Mapping[str, str]) -> list[StaticExamples]:
 
 def changed(cell: CellRow, block: str, most: int) -> StaticExamples:
     """The examples of a cell with the largest losses, and those with the largest gains; most: of each."""
-    metric = cell["comparisons"][0]["metric"]
+    metric, best = cell["comparisons"][0]["metric"], cell["headline"]["baseline"]
     lines = embedded_records.unpack(block, MAX_BYTES).decode().split("\n")  # not splitlines: texts may hold other line ends
     rows = [(*scores(json.loads(line), metric), line) for line in lines if line]
     changes = sorted((tuned - base, number) for number, (base, tuned, _) in enumerate(rows) if abs(tuned - base) > TIE)
@@ -58,7 +60,7 @@ def changed(cell: CellRow, block: str, most: int) -> StaticExamples:
     better = [number for _, number in sorted((-gain, number) for gain, number in changes if gain > 0)][:most]
 
     def examples(numbers: list[int]) -> list[StaticExample]:
-        return [static_example(json.loads(line), base, tuned) for base, tuned, line in (rows[number] for number in numbers)]
+        return [static_example(json.loads(line), best, (base, tuned)) for base, tuned, line in (rows[number] for number in numbers)]
 
     return {"cell": cell, "broken": examples(worse), "fixed": examples(better)}
 
@@ -68,14 +70,16 @@ def scores(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
     return float(row["base"]["scores"][metric]), sum(float(arm["scores"][metric]) for arm in row["tuned"]) / len(row["tuned"])
 
 
-def static_example(row: Mapping[str, Any], base: float, tuned: float) -> StaticExample:
+def static_example(row: Mapping[str, Any], best: str, scores_of_pair: tuple[float, float]) -> StaticExample:
+    """One example; best: the best baseline."""
     return {
         "id": str(row["id"]),
         "prompt": shortened(row["prompt"]),
         "target": shortened(row["target"]),
         "base": shortened(row["base"]["text"]),
         "tuned": shortened(row["tuned"][0]["text"]),
-        "scores": (base, tuned),
+        "best": shortened(row["others"][best]["text"]) if best in row["others"] else "",
+        "scores": scores_of_pair,
     }
 
 

@@ -16,7 +16,7 @@ from pipeline.page import fmt
 from pipeline.page.anchors import CLAIMS, link, row_id
 from pipeline.page.cells import json_safe
 from pipeline.page.statement_texts import BROKEN, TEXTS, WATCH_OUT, text_destroyed
-from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, OTHER_TASK_VERDICTS, Correction
+from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, OTHER_TASK_VERDICTS, SAME, Correction
 
 Linked = tuple[str, list[str]]
 """Words of a sentence, and links to their evidence."""
@@ -26,10 +26,12 @@ def rule_name(name: RuleName, constraint: Constraint) -> str:
     """The display name of a rule."""
     kind, against = name
     arm = names.arm(against, constraint)
+    effects = {"lift": "the base", "training effect": "the best baseline"}
     return {
         "lift": "lift over the base",
         "training effect": f"training effect over the best baseline ({arm})",
         "non-inferiority": f"no regression on {names.suite(against)}",
+        "same": f"the same as {effects[against]}" if against in effects else f"{arm} is the same as the fine-tuned model",
         "hallucination": f"hallucination rate against {arm}",
         "request price": f"price of a request against {arm}",
         "break-even": f"break-even against {arm} (requests)",
@@ -92,9 +94,10 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
         opening, _, rest = text.partition(":")
         return [sentence((opening, [link(first.evidence)]), f":{rest}" if rest else "", kind="answer")]
     do_not, use, open_question = "Do not use the fine-tuned model for ", "Use the fine-tuned model for ", "Inconclusive for "
-    groups: dict[str, list[Advice]] = {do_not: [], use: [], open_question: []}
+    same = "The same as the best baseline within the margin for "
+    groups: dict[str, list[Advice]] = {do_not: [], use: [], same: [], open_question: []}
     for row in advice:
-        groups[{"tuned": use, INCONCLUSIVE: open_question}.get(row.use, do_not)].append(row)
+        groups[{"tuned": use, SAME: same, INCONCLUSIVE: open_question}.get(row.use, do_not)].append(row)
     is_sweep = any(cell["coordinates"] for cell in cells)
     points = Counter(row.task for row in advice)
     listed = {opening: listing(rows, labels, points if is_sweep else Counter()) for opening, rows in groups.items() if rows}

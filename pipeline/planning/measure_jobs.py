@@ -10,7 +10,7 @@ from pipeline.planning.job import Job, Jobs, job, with_string_names
 from pipeline.planning.task_plan import GENERAL_TOKENS, TaskPlan, generation_params
 from pipeline.store.input_names import InputName
 
-COMPARE_KEYS = {"confidence", "resamples", "interval", "seed", "liveness", "margin"}
+COMPARE_KEYS = {"confidence", "resamples", "interval", "seed", "liveness", "margin", "same_within"}
 """Keys of the recipe's section `compare` that are parameters of a comparison."""
 SPEED_TOKENS = 32
 """New tokens of every request whose time is taken."""

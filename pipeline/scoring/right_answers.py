@@ -1,6 +1,7 @@
 """Scores answers against every right answer to their example; the best of them counts."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import metrics
 from pipeline.errors import RecipeError
 from pipeline.store.records import HARNESS_EXTRA, Example, Prediction
 
@@ -103,11 +103,23 @@ def comparable(metric: "Metric", text: str, gold: str) -> tuple[str, str]:
 
 
 def share_that_contains(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
-    """The share of texts that contain a right answer, by the rule of `paper_contains`; blank text alone contains an empty one."""
-    rule = metrics.load("paper_contains")
-
-    def is_met(text: str, right: str) -> float:
-        return rule.statistics(text, right)[0] if right.strip() else float(not text.strip())
-
+    """The share of texts that contain a right answer; see `contains`."""
     pairs = zip(predictions, examples, strict=True)
-    return float(np.mean([max(is_met(prediction.text, right) for right in example.right_answers) for prediction, example in pairs]))
+    return float(np.mean([any(contains(prediction.text, right) for right in example.right_answers) for prediction, example in pairs]))
+
+
+def contains(text: str, right: str) -> bool:
+    """Whether a text holds a right answer as whole words, case aside: `no` is not in `unknown`. Blank text alone holds an empty answer.
+
+    Otherwise by the rule of `paper_contains`, where any part of a word counts.
+    """
+    from pipeline.metrics.lenient import bare, same
+    from pipeline.metrics.numbers import UNSPACED
+
+    answer = bare(right)
+    if not answer:
+        return not text.strip()
+    letter = f"[^\\W{UNSPACED}]"  # of a script that puts blanks between words
+    starts, ends = (bool(re.match(letter, edge)) for edge in (answer[0], answer[-1]))
+    pattern = f"{f'(?<!{letter})' if starts else ''}{re.escape(answer)}{f'(?!{letter})' if ends else ''}"
+    return same(text, right) or bool(re.search(pattern, text.lower()))

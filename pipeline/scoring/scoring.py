@@ -312,7 +312,7 @@ def as_lift(resampled: stats.Resampled, one: int, other: int) -> Lift:
 
 
 def lenient(arms: list[ParsedArm], primary: "Metric", inputs: ComparisonInputs) -> dict[str, float]:
-    """See ComparisonResult.lenient; the rule is the metric `paper_contains`."""
+    """See ComparisonResult.lenient."""
     if primary.reads in ("tests", "samples", "harness"):
         return {}
     shares = by_arm([right_answers.share_that_contains(arm.predictions, inputs.examples) for arm in arms], inputs)

@@ -7,7 +7,7 @@ are drawn once for all arms and metrics of a task, so every difference uses the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from statistics import NormalDist
 from typing import Literal
@@ -101,6 +101,10 @@ class Resampled:
         )
         low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
         return Difference(float(value), *self.widened(float(value), low, high, lowest=-1.0), self.p(one, other))
+
+    def at_confidence(self, confidence: float) -> "Resampled":
+        """The same resamples with intervals at another confidence."""
+        return replace(self, confidence=confidence)
 
     def widened(self, value: float, low: float, high: float, lowest: float) -> tuple[float, float]:
         """The interval of a score or difference, wider where all resamples agree: though every group shows one thing, up to
@@ -343,11 +347,17 @@ def wilson(share: float, n: float, confidence: float = 0.95) -> tuple[float, flo
     return 0.0 if share == 0 else max(0.0, middle - half), 1.0 if share == 1 else min(1.0, middle + half)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """p adjusted for the family by Holm's step-down method (1979), in the given order."""
+def holm(p: Sequence[float], most_true: int | None = None) -> list[float]:
+    """p adjusted for the family by Holm's step-down method (1979), in the given order.
+
+    Args:
+        most_true: how many of the hypotheses can be true at once, if not all: p is multiplied by no more than that (Shaffer 1986,
+            doi:10.1080/01621459.1986.10478341).
+    """
     order = np.argsort(p)  # by hand, as statsmodels' multipletests collects all garbage of the process at every call
     adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(np.take(p, order) * np.arange(len(p), 0, -1)), 1.0)
+    factors = np.minimum(np.arange(len(p), 0, -1), len(p) if most_true is None else most_true)
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.take(p, order) * factors), 1.0)
     return [float(x) for x in adjusted]
 
 

@@ -1,16 +1,17 @@
 """Decides a verdict from figures. Each kind of claim has words of its own; no other file spells them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from pipeline.scoring import stats
 
 Correction = Literal["holm", "none"]
-EffectVerdict = Literal["improved", "worse", "inconclusive"]
+EffectVerdict = Literal["improved", "worse", "same", "inconclusive"]
 Verdict = Literal[
     "improved",
     "worse",
+    "same",
     "inconclusive",
     "above base",
     "below base",
@@ -25,7 +26,10 @@ Verdict = Literal[
 ]
 IMPROVED: Final = "improved"
 WORSE: Final = "worse"
+SAME: Final = "same"
+"""A difference of the margin or more is ruled out either way. It goes before improved and worse."""
 INCONCLUSIVE: Final = "inconclusive"
+"""There is too little data for any other verdict."""
 ABOVE_BASE: Final = "above base"
 NO_REGRESSION: Final = "no regression"
 REGRESSED: Final = "regressed"
@@ -59,9 +63,14 @@ TONED_WORDS = (EFFECT, OTHER_TASK, HALLUCINATION_RATE, PRICE)
 """Those that speak for the fine-tuned model or against it."""
 
 
-def adjust(p: Sequence[float], correction: Correction) -> list[float]:
-    """p over the whole family of tests, in the given order."""
-    return stats.holm(p) if correction == "holm" else list(p)
+def effect_verdicts(present: Collection[str]) -> tuple[Verdict, ...]:
+    """The verdicts on effects in the order of tallies; `same` if it is present, since only recipes with a margin have it."""
+    return (IMPROVED, WORSE, *((SAME,) if SAME in present else ()), INCONCLUSIVE)
+
+
+def adjust(p: Sequence[float], correction: Correction, most_true: int | None = None) -> list[float]:
+    """p over the whole family of tests, in the given order; most_true as for stats.holm."""
+    return stats.holm(p, most_true) if correction == "holm" else list(p)
 
 
 def decide(p_adjusted: float, low: float, high: float, confidence: float, words: Words = EFFECT) -> Verdict:

@@ -13,7 +13,7 @@ from pipeline import arms, metrics
 from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.machine import Work
-from pipeline.measures import decompose, hallucination, non_inferiority, relevance, untested
+from pipeline.measures import decompose, equivalence, hallucination, non_inferiority, relevance, untested
 from pipeline.models import liveness
 from pipeline.scoring import constant_answers, scoring, stats
 from pipeline.store import input_names
@@ -44,15 +44,20 @@ def run(work: Work) -> dict[str, Any]:
 
     out = ComparisonFolder(work.out)
     replace(result, rows=[add_flags(row, hallucinations.hallucinated) for row in result.rows]).write(out)
+    decompositions = decompose.decompose(result.names, result.resampled)
     out.write_json(
         {
             out.LIVENESS: adapters,
-            out.DECOMPOSITION: decompose.decompose(result.names, result.resampled),
+            out.DECOMPOSITION: decompositions,
             out.HALLUCINATION: hallucinations.figures,
             out.RELEVANCE: {"arms": relevance_by_arm(work, heldout)},
             out.OTHER_TASKS: {"suites": other_tasks(work)},
         }
     )
+    if (margin := work.params.get("same_within")) is not None:
+        metric = task.metrics[0]
+        tests = equivalence.measure(result.names, result.resampled[metric], decompositions[metric], margin)
+        out.write_json({out.EQUIVALENCE: tests})
     return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}
 
 

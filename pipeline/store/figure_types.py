@@ -77,6 +77,26 @@ class DecompositionRow(DecompositionFigures):
     """Constant, format, few-shot and training: they sum to the lift."""
 
 
+class Equivalence(Interval):
+    """One arm minus another, tested for being the same within a margin; low and high have the confidence of two one-sided tests."""
+
+    value: float
+    p: float
+    """That the arms differ by the margin or more; small: shown to be the same within it."""
+
+
+class EquivalenceTests(TypedDict):
+    """equivalence.json, by the primary metric."""
+
+    margin: float
+    lift: Equivalence
+    """Fine-tuned minus base."""
+    training: Equivalence
+    """Fine-tuned minus the best baseline."""
+    merged: dict[str, Equivalence]
+    """By merged arm, that arm minus fine-tuned."""
+
+
 class Divergence(Interval):
     """KL(base || fine-tuned) over all tokens, in nats/token."""
 

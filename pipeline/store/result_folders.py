@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.store import records
 from pipeline.store.artifact import CARD
-from pipeline.store.figure_types import Decomposition, HallucinationByArm, Liveness, RelevanceByArm, Suites
+from pipeline.store.figure_types import Decomposition, EquivalenceTests, HallucinationByArm, Liveness, RelevanceByArm, Suites
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.score_types import ArmScores, Comparison, CountsByArm, ExampleRow
 
@@ -30,6 +30,7 @@ class ComparisonFolder(Folder):
     HALLUCINATION = "hallucination.json"
     RELEVANCE = "relevance.json"
     OTHER_TASKS = "forgetting.json"
+    EQUIVALENCE = "equivalence.json"
 
     @property
     def examples_file(self) -> Path:
@@ -73,6 +74,11 @@ class ComparisonFolder(Folder):
         """By metric."""
         by_metric: dict[str, Decomposition] | None = self.measured(self.DECOMPOSITION)
         return by_metric
+
+    def equivalence(self) -> EquivalenceTests | None:
+        """None where the recipe has no margin for it."""
+        tests: EquivalenceTests | None = self.measured(self.EQUIVALENCE)
+        return tests
 
     def hallucination(self) -> HallucinationByArm | None:
         by_arm: HallucinationByArm | None = self.measured(self.HALLUCINATION)
