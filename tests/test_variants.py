@@ -1,10 +1,15 @@
 """Adapters that were trained elsewhere are compared like our own: same answers as a loop of others, and nothing made up about them."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.config import recipe as recipes
 from pipeline.errors import ModelError, RecipeError
 from pipeline.models import adapter_fit, adapter_source
@@ -12,6 +17,7 @@ from pipeline.planning.plan import plan
 from pipeline.store.artifact import Store
 from pipeline.store.folders import PredictionsFolder
 from tests import foreign, project
+from tests.local_hub import LocalHub
 
 LAYOUTS = {
     "plain": {},
@@ -151,3 +157,41 @@ def test_no_training_rows_are_needed(model, adapter, tmp_path):
     )
     with pytest.raises(RecipeError, match="train is missing"):
         recipes.load(path, {"variants": []})
+
+
+@pytest.mark.slow
+def test_an_adapter_of_every_task_comes_from_the_hub(model, adapter, tmp_path):
+    """As predibase has them: a repository for each task, named as the task; fetched at its commit, without pickles."""
+    repository = tmp_path / "hub" / "models" / "predibase" / "pets"
+    shutil.copytree(adapter, repository)
+    (repository / "training_args.bin").write_bytes(b"pickle")
+    path = recipe_with(tmp_path, model, {"name": "predibase", "adapter": "predibase/{task}"})
+    code = (
+        f"import sys; from pathlib import Path; from tests import project; project.carry_out(Path({str(path)!r}), Path({str(tmp_path)!r}))"
+    )
+    with LocalHub(tmp_path / "hub") as hub:
+        environment = os.environ | hub.environ(tmp_path / "home") | {"HF_DATASETS_OFFLINE": "1"}
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, cwd=Path(__file__).parents[1], capture_output=True)
+    assert not [call for call in hub.calls if "training_args" in call]
+    [row] = report_of(tmp_path)["adapters"].values()
+    assert row["imported"]["source"].startswith("predibase/pets@")
+
+
+def test_a_comparison_without_a_recipe_writes_one(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project.make(tmp_path, model["folder"])
+    (tmp_path / "compare-test.yaml").write_text("mine\n", "utf-8")
+    question = Question(model["folder"], ("out/checkpoint-20", "owner/mine@main", "other/mine"), "test.jsonl", metric="accuracy")
+    [path, change] = with_recipe(["compare.resamples=200"], question)
+    assert (path, change) == ("compare-test-2.yaml", "compare.resamples=200")
+    assert with_recipe([], question) == [path]
+    assert (tmp_path / "compare-test.yaml").read_text("utf-8") == "mine\n"
+    recipe = recipes.load(Path(path))
+    assert recipe.variant_names == ["out-checkpoint-20", "mine", "mine-3"]
+    assert (recipe.tasks[0].name, recipe.tasks[0].metrics, recipe.tasks[0].data.train) == ("test", ("accuracy",), None)
+    with pytest.raises(RecipeError, match="without a recipe --base and --adapter must be there"):
+        with_recipe([], Question(data="test.jsonl"))
+    with pytest.raises(RecipeError, match="is a recipe, and --base"):
+        with_recipe(["pets.yaml"], question)
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        with_recipe([], Question())
