@@ -228,3 +228,22 @@ def test_the_files_of_a_saved_data_set_are_hashed(tmp_path):
     hashed = file_hashes.of_task(inline.find(task))
     assert {path.removeprefix(f"{tmp_path}/saved/").partition("/")[0] for path in hashed} == {"train", "test"}
     assert any(path.endswith(".arrow") for path in hashed)
+
+
+@pytest.mark.parametrize(
+    ("labels", "value", "name"),
+    [
+        ({0: "negative", 1: "positive"}, 1, "positive"),
+        ({0: "negative", 1: "positive"}, "1.0", "positive"),
+        ({-1: "negative", 1: "positive"}, -1.0, "negative"),
+        ({"neg": "negative", "pos": "positive"}, "neg", "negative"),
+        ({True: "spam", False: "fine"}, False, "fine"),
+    ],
+)
+def test_labels_may_name_any_value(labels, value, name):
+    task = preparing.task(labels={"team": labels}, choices=[])
+    spec = __import__("json").loads(canonical(inline.spec(task)))
+    assert inline.from_spec(spec).example({"text": "t", "team": value}).target == name
+    assert sorted(inline.closed_set(spec)) == sorted(labels.values())
+    with pytest.raises(DataError, match="team is 7, and its labels are for "):
+        inline.from_spec(spec).example({"text": "t", "team": 7})

@@ -173,7 +173,7 @@ every_metric = pytest.mark.parametrize("name", sorted(EXPECTED))
 
 
 def test_the_folders_are_the_metrics():
-    assert set(metrics.names()) == {*EXPECTED, *PAPER, *STRICT, "macro_f1", "pass_at_1", "pass_at_k"}
+    assert set(metrics.names()) == {*EXPECTED, *PAPER, *STRICT, "balanced_accuracy", "macro_f1", "pass_at_1", "pass_at_k"}
     assert len(metrics.names()) == 28
 
 
@@ -304,6 +304,14 @@ def test_light_modules_stay_light():
 )
 def test_an_answer_scores_what_it_is_worth(name, prediction, reference, score):
     assert metrics.load(name).compute(predictions=[prediction], references=[reference])[name] == pytest.approx(score)
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes():
+    one = {"predictions": ["a"] * 21 + ["b", "a", "c"], "references": ["a"] * 22 + ["b", "b"]}
+    result = metrics.load("balanced_accuracy").compute(**one, per_example=True, statistics=True)
+    assert result["balanced_accuracy"] == pytest.approx((21 / 22 + 0 / 2) / 2)
+    assert result["balanced_accuracy_per_example"] == [1.0] * 21 + [0.0] * 3
+    assert metrics.load("balanced_accuracy").compute(predictions=["x"], references=["a"])["balanced_accuracy"] == 0.0
 
 
 def test_macro_f1_weighs_classes_alike():

@@ -4,7 +4,7 @@ from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from pipeline import arms
 
@@ -76,6 +76,17 @@ class Data(Section):
         self._recipe_folder = folder
 
 
+def with_text_keys(labels: object) -> object:
+    """A mapping of labels with its keys as text: YAML reads `0:` and `true:` as values of their own."""
+    if not isinstance(labels, dict):
+        return labels
+    return {str(key).lower() if isinstance(key, bool) else str(key): name for key, name in labels.items()}
+
+
+Labels = Annotated[Annotated[tuple[str, ...], NonEmpty] | Annotated[dict[str, str], Field(min_length=1)], BeforeValidator(with_text_keys)]
+"""Names of the values of a column: a list for the numbers from 0 on, or one for each value."""
+
+
 class InlineTask(Section):
     """A task of the user's own, without Python."""
 
@@ -103,8 +114,8 @@ class InlineTask(Section):
     """The closed set of answers, if there is one."""
     cut: str = ""
     """The column that `prepare.long_prompts: cut_field` shortens, so that the words of the template stay whole."""
-    labels: dict[str, Annotated[tuple[str, ...], NonEmpty]] = {}
-    """Names for the numbers in a column: `{label: [negative, positive]}`."""
+    labels: dict[str, Labels] = {}
+    """Names for the numbers in a column: `{label: [negative, positive]}`; or for any of its values: `{label: {-1: low, 1: high}}`."""
     defaults: dict[str, str] = {}
     """What stands for a field that a row lacks or leaves empty: `{input: ""}`, `{"answers[text][0]": unanswerable}`. Where it is `""` for
     the whole target, no answer is a right answer."""

@@ -29,7 +29,8 @@ def label_names(entry: InlineTask) -> tuple[str, ...]:
     """The closed set of targets: the choices, or the labels of the column that is the target; empty if there is none."""
     fields = fields_of(entry.target)
     is_column = len(fields) == 1 and entry.target.strip() == f"{{{fields[0].column}}}"
-    return entry.choices or (entry.labels.get(fields[0].column, ()) if is_column else ())
+    labels = entry.labels.get(fields[0].column, ()) if is_column else ()
+    return entry.choices or tuple(labels if isinstance(labels, tuple) else dict.fromkeys(labels.values()))
 
 
 def used_columns(entry: InlineTask) -> dict[str, str]:

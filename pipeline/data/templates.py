@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from pipeline.config.schema import Labels
 from pipeline.errors import DataError
 
 TOKEN = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<field>[^{}]*)\}|(?P<open>\{\w*)|(?P<close>\})")
@@ -86,7 +87,7 @@ class Template:
         defaults: what stands for a field that is missing or blank, by the field's name.
     """
 
-    def __init__(self, text: str, labels: Mapping[str, tuple[str, ...]], defaults: Mapping[str, str] | None = None) -> None:
+    def __init__(self, text: str, labels: Mapping[str, Labels], defaults: Mapping[str, str] | None = None) -> None:
         """Raises TemplateError: the text is no template."""
         self.labels, self.defaults = labels, defaults or {}
         self.parts = parse(text)
@@ -189,9 +190,17 @@ def json_value(value: Any) -> float | str:
     return float(value) if isinstance(value, Decimal) and Decimal(repr(float(value))) == value else str(value)
 
 
-def label_of(value: Any, column: str, names: tuple[str, ...]) -> str:
-    """The label of a class number, which may be text."""
+def label_of(value: Any, column: str, names: Labels) -> str:
+    """The label of a class number, which may be text, or of another value that a mapping names."""
     number = whole_number(value)
+    if not isinstance(names, tuple):
+        spellings = (value_text(value, column), str(number))
+        if name := next((names[text] for text in spellings if text in names), None):
+            return name
+        raise DataError(
+            f"{column} is {value!r}, and its labels are for {', '.join(names)}",
+            f"Add a name for it to labels.{column}, or take the row out.",
+        )
     if number is None or not 0 <= number < len(names):
         raise DataError(
             f"{column} is {value!r}, and its labels are for 0 to {len(names) - 1}",

@@ -25,9 +25,9 @@ NEEDS_FIELDS = {
 READS_JSON = ("entity_f1", "json_field_f1")
 """Metrics over JSON objects: any other text is wrong to them."""
 
-ONE_RIGHT_ANSWER = ("bleu", "macro_f1")
+ONE_RIGHT_ANSWER = ("balanced_accuracy", "bleu", "macro_f1")
 """Metrics over the whole corpus for which an example cannot choose among several right answers: n-grams of one text, and one class."""
-TAKES_EMPTY = ("accuracy", "exact_match", "macro_f1", "rouge1", "rouge2", "rougeL", "set_f1", "token_f1")
+TAKES_EMPTY = ("accuracy", "balanced_accuracy", "exact_match", "macro_f1", "rouge1", "rouge2", "rougeL", "set_f1", "token_f1")
 """Metrics to which an empty target is met by an empty answer and by no other."""
 
 

@@ -17,7 +17,7 @@ from pipeline.page.cells import Cell
 from pipeline.store.records import Example
 from pipeline.store.score_types import AnswerRow, ExampleRow
 
-LABEL_METRICS = {"accuracy", "macro_f1"}
+LABEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1"}
 """Metrics of tasks whose answers are one label."""
 SET_METRIC = "set_f1"
 """The metric of tasks whose answers are any number of labels."""
