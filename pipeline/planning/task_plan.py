@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import TASK_FIELD, Data, Variant
+from pipeline.config.schema import TASK_FIELD, Data, InlineTask, Variant
 from pipeline.data import file_hashes, harness_task, inline, task
 from pipeline.errors import RecipeError
 from pipeline.harness.definition import Role
