@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from benchmarks import arms
+from benchmarks import arms, verdicts
+from benchmarks.peers import tables
 from pipeline.commands import call as calls
 from pipeline.machine import Machine
 from tests import browser
@@ -103,3 +106,68 @@ def test_arms_are_timed_on_fresh_stores(tmp_path):
     shutil.copytree(store / "data", tmp_path / "answered" / "data")
     with pytest.raises(RuntimeError, match=r"finetune .* should be there"):
         arms.compared([str(arms.RECIPE), *SMALL], tmp_path / "answered")
+
+
+RESULTS = json.loads(tables.RESULTS.read_text("utf-8"))["results"]
+APART = "3 seeds apart"
+"""Training runs with different true effects: three runs say too little of their spread; see docs/verdicts.md."""
+
+
+def test_the_page_of_verdicts_follows_from_its_results():
+    assert tables.page(RESULTS) == tables.PAGE.read_text("utf-8"), "run: python -m benchmarks.peers.tables"
+    assert len(RESULTS["cells"]) == len(verdicts.CELLS) == 100
+
+
+def test_our_verdicts_keep_their_level_and_no_lost_cell_is_hidden():
+    assert {row["kind"] for row in tables.above_level(RESULTS)} <= {APART}
+    text = tables.summary(RESULTS)
+    assert all(f"{row['kind']}, n = {row['n']:,}, {row['effect']}" in text for row in [*tables.lost(RESULTS), *tables.above_level(RESULTS)])
+
+
+@pytest.mark.parametrize("kind", verdicts.KINDS)
+@pytest.mark.parametrize("effect", verdicts.EFFECTS, ids=lambda effect: effect.name)
+def test_simulated_data_sets_have_the_true_effect(kind, effect):
+    data = verdicts.Cell(kind, 300, effect).draw(400)
+    gains = (data.tuned.mean(axis=1) - data.base).mean(axis=1)
+    assert gains.mean() == pytest.approx(effect.gain, abs=4 * gains.std() / 20)
+    assert min(data.base.min(), data.tuned.min()) >= 0
+    assert max(data.base.max(), data.tuned.max()) <= 1
+
+
+def test_our_verdicts_are_those_of_the_product():
+    """Of 0/1 scores p is exact, so an independent test must agree, but where the interval alone holds a verdict back."""
+    cell = verdicts.Cell("0/1", 300, verdicts.EFFECTS[2])
+    data = cell.draw(40)
+    words = verdicts.ours(cell, data)
+    for before, after, word in zip(data.base, data.tuned[:, 0], words["loralift"], strict=True):
+        fixed, broken = int((after > before).sum()), int((after < before).sum())
+        if binomtest(fixed, fixed + broken).pvalue > 0.05:
+            assert word == "inconclusive"
+        elif abs(fixed - broken) > 2.5 * np.sqrt(fixed + broken):
+            assert word == ("improved" if fixed > broken else "worse")
+    assert words["loralift"].count("improved") >= words["in a report"].count("improved") > 0
+
+
+def test_what_is_false():
+    equal, small, large = (verdicts.EFFECTS[index] for index in (0, 4, 3))
+    assert [verdicts.is_false(word, equal) for word in verdicts.WORDS] == [True, True, False, False]
+    assert [verdicts.is_false(word, small) for word in verdicts.WORDS] == [False, True, False, False]
+    assert [verdicts.is_false(word, large) for word in verdicts.WORDS] == [False, True, True, False]
+    assert verdicts.false_reports(["inconclusive"] * 19 + ["worse"], equal) == 0.5
+
+
+def test_peers_that_did_not_answer_keep_their_last_verdicts():
+    key = {"kind": "0/1", "n": 100, "effect": "equal"}
+    earlier = {"cells": [key | {"tools": {"loralift": {"same": 0}, "mlflow": {"same": 1}}, "false_reports": {"mlflow": 0.4}}]}
+    rows = [key | {"tools": {"loralift": {"same": 2}}, "false_reports": {"loralift": 0.1}}]
+    verdicts.merge(earlier, rows, ["loralift"])
+    assert rows[0]["tools"] == {"loralift": {"same": 2}, "mlflow": {"same": 1}}
+    assert rows[0]["false_reports"] == {"mlflow": 0.4, "loralift": 0.1}
+
+
+@pytest.mark.slow
+def test_verdicts_are_counted(tmp_path):
+    bench("verdicts", "--data-sets", "10", "--out", str(tmp_path))
+    results = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))["results"]
+    assert len(results["cells"]) == 100
+    assert all(sum(row["tools"]["loralift"].values()) == pytest.approx(1) for row in results["cells"])
