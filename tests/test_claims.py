@@ -182,7 +182,7 @@ def within(margin, p=0.01, low=-0.01, high=0.015, merged=()):
 def test_an_effect_within_the_margin_is_the_same(p, low, high, word):
     """Both the test and the interval must rule out a difference of the margin."""
     (lift_claim, same) = judged_claims(cell(primary=lift(0.9, -0.01, 0.02), equivalence=within(0.02, p, low, high)))
-    assert (same.id, same.kind, same.subject, same.verdict) == ("a.same.lift", "same", "lift", word)
+    assert (same.id, same.kind, same.subject, same.verdict) == ("a.equivalence.lift", "equivalence", "lift", word)
     assert lift_claim.verdict == word
     assert claims_section.sentence(same, "").startswith("fine-tuned minus the base on boolq, rank 8: exact match ")
 
@@ -198,7 +198,8 @@ def test_an_effect_and_its_sameness_are_never_both_counted_against_the_level():
     """Zero and beyond the margin exclude each other, so p is multiplied by the number of effects, not of tests (Shaffer 1986)."""
     one = cell(primary=lift(p=0.02), decomposition=parts(p=0.03), equivalence=within(0.02, 0.4, merged=["merged"]))
     family = judged_claims(one)
-    assert [claim.id for claim in family] == ["a.lift", "a.training-effect", "a.same.lift", "a.same.training-effect", "a.same.merged"]
+    both = ["a.equivalence.lift", "a.equivalence.training-effect"]
+    assert [claim.id for claim in family] == ["a.lift", "a.training-effect", *both, "a.equivalence.merged"]
     assert [claim.p_adjusted for claim in family] == pytest.approx([0.06, 0.09, 1.0, 1.0, 1.0])
     assert claims.most_true(family) == 3
     assert claims_section.sentence(family[-1], "").startswith("the merged fine-tuned model minus the fine-tuned model on")

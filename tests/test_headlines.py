@@ -133,8 +133,8 @@ def test_an_improvement_that_destroys_general_text_is_no_plain_success(built):
     report = built("destroyed")
     (cell,) = report.json["cells"]
     assert cell["headline"]["this_task_only"]
-    assert '<span class="word open">improved, this task only</span>' in report.html
-    assert '<li class="card open">' in report.html
+    assert '<span class="word limited">improved, this task only</span>' in report.html
+    assert '<li class="card limited">' in report.html
     assert '<p class="watch">' in report.html.partition('id="scores"')[0]
     assert "improved, this task only" in fmt.headline("x", cell["headline"], "the base", "holm")
     by_surface = surfaces(report)
@@ -160,7 +160,7 @@ def test_same_is_a_verdict_of_its_own(built):
     unset = built("format")
     assert "same" not in unset.json["verdicts"]
     assert "compare.same_within" not in unset.html.partition('id="lineage"')[0]
-    assert not [claim for claim in unset.json["claims"] if claim["kind"] == "same"]
+    assert not [claim for claim in unset.json["claims"] if claim["kind"] == "equivalence"]
 
 
 def test_what_was_tested_is_no_headline(built):

@@ -167,7 +167,7 @@ def same_or_not(right, seed, margin):
     parts = decompose.decompose(names, {"accuracy": sample})["accuracy"]
     tests = equivalence.measure(names, sample, parts, margin)
     family = claims.family([CELL | {"primary": primary, "decomposition": parts, "equivalence": tests}])
-    by_kind = {claim.kind: claim.verdict for claim in claims.judge(family, 0.95, "holm") if claim.kind != "same"}
+    by_kind = {claim.kind: claim.verdict for claim in claims.judge(family, 0.95, "holm") if claim.kind != "equivalence"}
     return by_kind.get("training effect", by_kind["lift"])
 
 

@@ -56,12 +56,16 @@ def test_a_lift_beside_a_training_effect_speaks_neither_for_nor_against():
 def test_no_word_has_two_meanings():
     words = [word for pair in (*verdict.TONED_WORDS, verdict.LIFT) for word in (pair.good, pair.bad)]
     assert len(set(words)) == len(words)
-    assert {*words, "inconclusive", "not testable", "no verdict"} == set(get_args(verdict.Verdict))
+    assert {*words, "same", "inconclusive", "not testable", "no verdict"} == set(get_args(verdict.Verdict))
     assert "better" not in words
 
 
 def test_what_is_open_speaks_neither_for_nor_against():
-    assert [verdict.tone(word) for word in ("inconclusive", "not testable", "")] == ["open"] * 3
+    assert [verdict.tone(word) for word in ("same", "inconclusive", "not testable", "")] == ["open"] * 4
+
+
+def test_an_improvement_on_one_task_only_has_a_tone_of_its_own():
+    assert [verdict.tone(word, is_limited=True) for word in ("improved", "worse", "inconclusive")] == ["limited", "bad", "open"]
 
 
 def test_what_is_not_known_is_no_verdict():
@@ -100,4 +104,4 @@ def test_no_template_asks_for_a_word(path):
 
 def test_the_style_sheet_colours_the_tones():
     css = (PIPELINE / "page" / "templates" / "page.css").read_text("utf-8")
-    assert set(re.findall(r"\.(?:word|card)\.([a-z-]+)", css)) == {"good", "bad"}  # what is open has the colour of neither
+    assert set(re.findall(r"\.(?:word|card)\.([a-z-]+)", css)) == {"good", "limited", "bad"}  # what is open has the colour of neither

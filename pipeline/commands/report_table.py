@@ -15,7 +15,7 @@ from pipeline.page.opening_section import by_effect
 from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, qualified, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
-STYLES: dict[Tone, str] = {"good": "bold green", "bad": "bold red", "open": "bold yellow"}
+STYLES: dict[Tone, str] = {"good": "bold green", "limited": "bold yellow", "bad": "bold red", "open": "bold yellow"}
 MAX_CELLS = 6
 """With more comparisons only the table is printed; of a sweep with more points the parts and other tasks are left out too."""
 WIDTH = 80

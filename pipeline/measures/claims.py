@@ -22,14 +22,14 @@ class Claim:
     """One confirmatory claim."""
 
     id: str
-    """`<cell>.lift`, `<cell>.training-effect`, `<cell>.non-inferiority.<suite>`, or `<cell>.same.<subject>`."""
+    """`<cell>.lift`, `<cell>.training-effect`, `<cell>.non-inferiority.<suite>`, or `<cell>.equivalence.<subject>`."""
     cell: str
     """The first one, where several cells share a comparison."""
     task: str
     label: str
     kind: ClaimKind
     subject: str
-    """The metric, or the other-task suite; of `same` what is tested: `lift`, `training effect`, or the merged arm."""
+    """The metric, or the other-task suite; of `equivalence` what is tested: `lift`, `training effect`, or the merged arm."""
     against: str
     """The arm that tuned is compared with; of a training effect the best one that needs no training."""
     metric: str | None
@@ -42,8 +42,8 @@ class Claim:
     p: float
     """Two-sided, of this claim alone."""
     margin: float | None
-    """Of non-inferiority claims: the change that still is no regression, below zero for a score, above zero for a loss. Of `same` the
-    difference that is ruled out either way."""
+    """Of non-inferiority claims: the change that still is no regression, below zero for a score, above zero for a loss. Of
+    `equivalence` the difference that is ruled out either way."""
     evidence: Evidence
     p_adjusted: float | None = None
     """Over the family; set by `judge`."""
@@ -115,7 +115,7 @@ def judge(claims: Sequence[Claim], confidence: float, correction: Correction, is
 
 def most_true(claims: Sequence[Claim]) -> int:
     """How many of the hypotheses that the claims reject can be true at once: an effect cannot both be zero and exceed the margin."""
-    return len(claims) - sum(claim.kind == "same" and claim.subject in ("lift", "training effect") for claim in claims)
+    return len(claims) - sum(claim.kind == "equivalence" and claim.subject in ("lift", "training effect") for claim in claims)
 
 
 def effect_inflation(count: int, confidence: float, correction: Correction) -> float:
@@ -145,26 +145,30 @@ def first_cells(comparison_keys: Mapping[str, str]) -> dict[str, str]:
 
 def of_cell(cell: ClaimCell) -> list[Claim]:
     effects = [lift(cell), *training_effect(cell)]
-    return [*effects, *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"]), *sameness(cell, effects)]
+    return [
+        *effects,
+        *(non_inferiority(cell, suite) for suite in cell["forgetting"] if suite["measurable"]),
+        *equivalence_claims(cell, effects),
+    ]
 
 
-def sameness(cell: ClaimCell, effects: Sequence[Claim]) -> list[Claim]:
+def equivalence_claims(cell: ClaimCell, effects: Sequence[Claim]) -> list[Claim]:
     """That effects lie within the recipe's margin either way, and that merged arms score as the fine-tuned model does; none without one."""
     tests = cell["equivalence"]
     if tests is None:
         return []
     figures = {"lift": tests["lift"], "training effect": tests["training"]}
-    claims = [same_claim(effect, effect.kind, figures[effect.kind], tests["margin"]) for effect in effects]
-    merged = [same_claim(replace(effects[0], against="tuned"), arm, row, tests["margin"]) for arm, row in tests["merged"].items()]
+    claims = [equivalence_claim(effect, effect.kind, figures[effect.kind], tests["margin"]) for effect in effects]
+    merged = [equivalence_claim(replace(effects[0], against="tuned"), arm, row, tests["margin"]) for arm, row in tests["merged"].items()]
     return [*claims, *merged]
 
 
-def same_claim(effect: Claim, subject: str, figures: Equivalence, margin: float) -> Claim:
-    """A claim of sameness; effect: the claim of a difference beside it."""
+def equivalence_claim(effect: Claim, subject: str, figures: Equivalence, margin: float) -> Claim:
+    """A claim of equivalence; effect: the claim of a difference beside it."""
     return replace(
         effect,
-        id=f"{effect.cell}.same.{subject.replace(' ', '-')}",
-        kind="same",
+        id=f"{effect.cell}.equivalence.{subject.replace(' ', '-')}",
+        kind="equivalence",
         subject=subject,
         margin=margin,
         value=figures["value"],
@@ -249,7 +253,7 @@ def verdict_of(claim: Claim, p_adjusted: float, confidence: float, words: verdic
     """
     if claim.margin is None:
         return verdict.decide(p_adjusted, claim.low, claim.high, confidence, words)
-    if claim.kind == "same":
+    if claim.kind == "equivalence":
         is_within = -claim.margin < claim.low and claim.high < claim.margin
         return verdict.SAME if is_within and p_adjusted <= 1 - confidence else verdict.INCONCLUSIVE
     low, high = claim.low - claim.margin, claim.high - claim.margin

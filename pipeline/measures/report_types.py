@@ -10,9 +10,9 @@ from pipeline.store.cost_types import Reason
 from pipeline.store.figure_types import PartialInterval, SizeLine
 from pipeline.store.score_types import ConstantScore
 
-ClaimKind = Literal["lift", "training effect", "non-inferiority", "same"]
+ClaimKind = Literal["lift", "training effect", "non-inferiority", "equivalence"]
 ClaimUnit = Literal["score", "nats/token"]
-RuleKind = Literal["lift", "training effect", "non-inferiority", "same", "hallucination", "request price", "break-even"]
+RuleKind = Literal["lift", "training effect", "non-inferiority", "equivalence", "hallucination", "request price", "break-even"]
 Unit = Literal["score", "nats/token", "share", "dollars", "requests"]
 Side = Literal["above", "below"]
 NoVerdictKind = Literal["not finished", "smoke test"]
@@ -49,7 +49,7 @@ class ClaimRow(TypedDict):
     kind: ClaimKind
     """Fine-tuned over base or over the best baseline, not worse than base on an other-task suite, or the same within a margin."""
     subject: str
-    """The metric, or the other-task suite; of `same` what is tested: `lift`, `training effect`, or the merged arm."""
+    """The metric, or the other-task suite; of `equivalence` what is tested: `lift`, `training effect`, or the merged arm."""
     against: str
     """The arm that fine-tuned is compared with."""
     metric: str | None
@@ -62,7 +62,8 @@ class ClaimRow(TypedDict):
     p: float
     """Two-sided, by itself."""
     margin: float | None
-    """The change that still is no regression: below zero for a score, above zero for a loss; of `same` either way; null for lifts."""
+    """The change that is still no regression: below zero of a score, above zero of a loss; of `equivalence` either way;
+    null for lifts."""
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None

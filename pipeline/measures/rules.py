@@ -81,7 +81,7 @@ def rule_from_claim(claim: Claim, cell: CellRow) -> Rule:
 
 def rule_of(claim: Claim) -> RuleName:
     """The name of the rule that a claim becomes."""
-    return claim.kind, claim.subject if claim.kind in ("non-inferiority", "same") else claim.against
+    return claim.kind, claim.subject if claim.kind in ("non-inferiority", "equivalence") else claim.against
 
 
 def hallucination(cell: CellRow) -> Rule | None:

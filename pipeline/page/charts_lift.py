@@ -13,7 +13,7 @@ from pipeline.scoring.verdict import Tone
 
 ChartRow = dict[str, Any]
 """A row of a chart's data: what Altair draws."""
-SHAPES: dict[Tone, str] = {"good": "circle", "bad": "square", "open": "diamond"}
+SHAPES: dict[Tone, str] = {"good": "circle", "bad": "square", "open": "diamond", "limited": "triangle-up"}
 """The mark of a verdict by its tone, which is also the name of its colour in svg.INK."""
 CHARACTER_WIDTH = 7
 """Width of a letter of a wide font at 12 pixels."""

@@ -167,7 +167,7 @@ def sentence(claim: Claim, constraint: Constraint) -> str:
         figure = f"loss {change} nats/token" if claim.metric is None else f"{fmt.metric(claim.metric)} {change}"
         return f"fine-tuned on {claim.label} minus base, on {names.suite(claim.subject)}: {figure}, margin {claim.margin:+g}"
     other = names.arm(claim.against, constraint)
-    if claim.kind == "same":
+    if claim.kind == "equivalence":
         one = "fine-tuned" if claim.against != "tuned" else names.arm(claim.subject, constraint)
         change = fmt.change(claim.value, claim.low, claim.high, 3)
         return f"{one} minus {other} on {claim.label}: {fmt.metric(str(claim.metric))} {change}, the same within {claim.margin:g}"

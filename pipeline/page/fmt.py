@@ -103,7 +103,7 @@ def rule_threshold(row: RuleRow) -> str:
     """The threshold of a rule, with the side on which its value should be; empty if it has none."""
     if row["threshold"] is None:
         return ""
-    if row["kind"] == "same":
+    if row["kind"] == "equivalence":
         return f"within {row['threshold']:g}"
     threshold = dollars(row["threshold"]) if row["unit"] == "dollars" else f"{row['threshold']:g}"
     return f"{'≠' if row['kind'] in TWO_SIDED else SIDES[row['side']]} {threshold}"

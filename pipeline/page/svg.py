@@ -27,6 +27,7 @@ THEME: Mapping[str, tuple[str, str]] = MappingProxyType(
         "s5": ("#1f6f9f", "#7cc4ee"),
         "s6": ("#7d5a2b", "#d3b07c"),
         "s7": ("#6a6a6a", "#bdbdbd"),
+        "limited": ("#8a5a00", "#e8b84a"),
     }
 )
 """CSS variable to its colour on light and on dark paper."""

@@ -31,7 +31,7 @@ def rule_name(name: RuleName, constraint: Constraint) -> str:
         "lift": "lift over the base",
         "training effect": f"training effect over the best baseline ({arm})",
         "non-inferiority": f"no regression on {names.suite(against)}",
-        "same": f"the same as {effects[against]}" if against in effects else f"{arm} is the same as the fine-tuned model",
+        "equivalence": f"the same as {effects[against]}" if against in effects else f"{arm} is the same as the fine-tuned model",
         "hallucination": f"hallucination rate against {arm}",
         "request price": f"price of a request against {arm}",
         "break-even": f"break-even against {arm} (requests)",

@@ -42,7 +42,7 @@ OTHER_TASK_VERDICTS: tuple[Verdict, ...] = (REGRESSED, NO_REGRESSION, INCONCLUSI
 """Of regressions on other tasks, what matters most first."""
 THIS_TASK_ONLY: Final = "this task only"
 """Qualifies an improvement by an adapter that destroys general text."""
-Tone = Literal["good", "bad", "open"]
+Tone = Literal["good", "limited", "bad", "open"]
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def by_interval(low: float, high: float, words: Words = EFFECT) -> Verdict:
 
 
 def tone(verdict: Verdict | Literal[""], is_limited: bool = False) -> Tone:
-    """Whether a verdict speaks for the fine-tuned model, against it, or neither.
+    """Whether a verdict speaks for the fine-tuned model, for it on one task only, against it, or neither.
 
     Args:
         is_limited: whether it holds for one task only, as the adapter destroys general text.
     """
     if verdict in {words.good for words in TONED_WORDS}:
-        return "open" if is_limited else "good"
+        return "limited" if is_limited else "good"
     return "bad" if verdict in {words.bad for words in TONED_WORDS} else "open"
 
 
