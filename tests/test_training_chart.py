@@ -14,7 +14,7 @@ CURVE = {"every": 1, "train": [(1, 3.0), (2, 2.0), (3, 1.0)], "dev": [(1, 2.5), 
 
 
 def lines(seeds: int, kept_step: int | None = 2, **curve: Any) -> list[dict[str, Any]]:
-    adapters = {f"a{seed}": {"curve": {**CURVE, **curve}, "kept_step": kept_step} for seed in range(seeds)}
+    adapters = {f"a{seed}": {"curve": {**CURVE, **curve}, "kept_step": kept_step, "imported": None} for seed in range(seeds)}
     cell = {"task": "t", "seeds": list(range(seeds)), "adapters": list(adapters), "coordinates": "", "point": {}}
     return charts_training.curve_lines({"cells": [cell], "sweep": None, "adapters": adapters}, "t")
 

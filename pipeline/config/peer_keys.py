@@ -83,6 +83,7 @@ FOUR_BIT = Peer("finetune.quantization", if_on("nf4", "none"), TWO_SECTIONS)
 NO_EIGHT_BIT = Peer("finetune.quantization", lambda *_: "nf4", "8 bit is not offered.")
 VALIDATION = Peer("prepare.dev_examples", whole, "It is a number of examples of the train split, not a share.")
 TEST_EXAMPLES = Peer("prepare.heldout_examples", whole, "It is a number of test examples.")
+FEW_SHOT = "Few-shot is an arm of its own (base_fewshot in compare.arms), beside zero-shot; lm_eval.num_fewshot is for its tasks alone."
 NO_SAVING = Peer(note="Resume points are written by themselves and go when the run ends: leave the line out.")
 NO_STOPPING = Peer(note="Training runs to its end, and the checkpoint of the lowest validation loss is kept (finetune.keep: best).")
 BASE = Peer("base")
@@ -123,7 +124,7 @@ PEERS: dict[str, Peer] = {
     **dict.fromkeys(("max_seq_length", "max_seq_len", "max_length", "sequence_len", "cutoff_len", "model_max_length"), LONGEST),
     "max_samples": Peer("prepare.train_examples", whole), "max_train_samples": Peer("prepare.train_examples", whole),
     "max_eval_samples": TEST_EXAMPLES, "limit": TEST_EXAMPLES, "test_examples": TEST_EXAMPLES,
-    "num_fewshot": Peer("compare.shots", whole, "Few-shot is an arm of its own (base_fewshot in compare.arms), beside zero-shot."),
+    "num_fewshot": Peer("compare.shots", whole, FEW_SHOT),
     "max_gen_toks": Peer("generate.max_new_tokens", whole),
     # the rest
     "model_name_or_path": BASE, "base_model": BASE, "model": BASE, "model_id": BASE, "pretrained": BASE,

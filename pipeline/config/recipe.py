@@ -369,9 +369,11 @@ def override(raw: Mapping[str, Any], changes: Mapping[str, Any], location: str =
 
 def suggest_key(dotted: str, value: Any = None) -> str:
     """A remedy for an unknown dotted key: the key of that name in a section or of that meaning, or the nearest ones."""
+    if advice := peer_keys.advice(dotted.rpartition(".")[2], value):
+        return advice
     if matches := [key for key in dotted_keys() if key.endswith(f".{dotted}")]:
         return f"Did you mean '{matches[0]}'?"
-    return peer_keys.advice(dotted.rpartition(".")[2], value) or nearest(dotted, dotted_keys(), "docs/recipes.md")
+    return nearest(dotted, dotted_keys(), "docs/recipes.md")
 
 
 def dotted_keys() -> list[str]:
