@@ -488,9 +488,8 @@ MARK = "rgb(255, 230, 154)"
 def test_evidence_leads_to_its_row_in_sight(report: BuiltReport, chromium: Any, viewport: dict[str, int]) -> None:
     """Folds open on the way, the row is marked and below the navigation: by a click, by a second one, and where the page opens there."""
     page = OpenPage(chromium, report.work.out / "report.html", viewport=viewport)
-    links = page.tab.evaluate(
-        "[...new Set([...document.querySelectorAll('a.why, .summary a, .watch a, .aside a, #verdict > .caption a, .matrix a, .rule a')].map(a => a.hash))]"
-    )
+    of_sentences = ".summary a, .watch a, .aside a, #verdict > .caption a"
+    links = page.tab.evaluate(f"[...new Set([...document.querySelectorAll('a.why, {of_sentences}, .matrix a, .rule a')].map(a => a.hash))]")
     assert len(links) > 12
     assert {"#other-tasks", "#claims"} & set(links)
 
