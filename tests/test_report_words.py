@@ -70,4 +70,5 @@ def test_every_statement_and_assumption_has_its_sentence():
 def test_the_terminal_styles_every_verdict(tmp_path):
     report = report_of(tmp_path).json
     assert set(report["verdicts"]) == set(verdict.EFFECT_VERDICTS)
-    assert {verdict.tone(word, is_limited) for word in get_args(verdict.Verdict) for is_limited in (False, True)} == set(report_table.STYLES)
+    words = get_args(verdict.Verdict)
+    assert {verdict.tone(word, is_limited) for word in words for is_limited in (False, True)} == set(report_table.STYLES)
