@@ -2,11 +2,17 @@
 
 from typing import Any
 
-from tests.expected_cells import Expected, Shown, Tables, metric, optional, place, score, share, shows, span
+from tests.expected_cells import Expected, Shown, Tables, label_of, metric, optional, place, score, share, shows, span
 
 Row = dict[str, Any]
 HEADS = {"base": "Base", "tuned": "Fine-tuned", "lift": "Lift"}
 """Columns of figures that a paper has, too."""
+
+
+def changes(classes: Row, n: int, better: str, worse: str) -> Expected:
+    (_, up), (_, down), *same = classes.items()
+    unchanged = shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))
+    return {better: share(up, n), worse: share(down, n), "Unchanged": unchanged}
 
 
 def compared(report: Row) -> Tables:
@@ -17,15 +23,16 @@ def compared(report: Row) -> Tables:
     groups = []
     for cell in report["cells"]:
         counts = cell["examples"]
-        (_, up), (_, down), *same = counts["classes"].items()
-        row = place(report, cell) | {better: share(up, counts["n"]), worse: share(down, counts["n"])}
+        row = place(report, cell) | changes(counts["classes"], counts["n"], better, worse) | {"From": "base"}
         row["Base unparsable among them"] = shows("{n}", counts["gained_unread"])
-        row["Unchanged"] = shows(", ".join(f"{{n}} {name}" for name, _ in same), *(number for _, number in same))
         if (churn := counts["churn"]) is None:
             row["Wrong to another wrong"] = ""
         else:
             row["Wrong to another wrong"] = share(churn["changed"], churn["wrong"]) if churn["wrong"] else "0"
         groups.append(row)
+        if (best := cell["headline"]["baseline"]) in counts["by_arm"]:
+            row = place(report, cell) | changes(counts["by_arm"][best], counts["n"], better, worse)
+            groups.append(row | {"From": label_of(cell, best), "Base unparsable among them": "", "Wrong to another wrong": ""})
     references = []
     for reference in report["references"]:
         row = {

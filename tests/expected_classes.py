@@ -55,7 +55,8 @@ def of_class(row: Row) -> str | Shown:
     if row["f1"] is None:
         return "n/a"
     values = [row[key] for key in ("precision", "recall") if row[key] is not None]
-    return shows("{} " + ", ".join("n/a" if row[key] is None else "{}" for key in ("precision", "recall")), row["f1"], *values)
+    below = ", ".join(f"{key[0].upper()} {'n/a' if row[key] is None else '{}'}" for key in ("precision", "recall"))
+    return shows(f"{{}} {below}", row["f1"], *values)
 
 
 def matrix(rows: list[Row], arm: str) -> list[Expected]:

@@ -107,10 +107,11 @@ def line(rule: Row) -> str | Shown:
 
 def lifts(report: Row) -> Tables:
     first, others, parts = [], [], []
+    has_effect = any(cell["headline"]["kind"] == "training effect" for cell in report["cells"])
     share = f"{100 * report['confidence']:g} % interval"
     for cell in report["cells"]:
         primary, *rest = cell["comparisons"]
-        seen = {"Verdict": primary["verdict"], "Lift": shows("{+}", primary["lift"])}
+        seen = {"Against base": primary["verdict"], "Lift": shows("{+}", primary["lift"])}
         seen |= {share: shows("[{}, {}]", primary["low"], primary["high"]), "Metric": metric(primary["metric"])}
         seen |= {"Base": shows("{}", primary["base"]), "Fine-tuned": shows("{}", primary["tuned"])}
         seen |= {corrected(report): shows("{p}", primary["p_adjusted"]), "n": shows("{n}", primary["n"])}
@@ -126,7 +127,18 @@ def lifts(report: Row) -> Tables:
             *_, (_, best_score), _ = cell["decomposition"]["chain"]
             best = shows(f"{label_of(cell, cell['decomposition']['best_cheap'])}, {{}}", best_score)
             parts.append(place(report, cell) | seen | {"Best baseline without training": best})
-    return {"Lifts by task and metric": first, "Other metrics": others, "Parts of the lift": parts}
+    effects = [training_effect(report, cell, share) for cell in report["cells"]] if has_effect else []
+    return {"Training effects by task": effects, "Lifts by task and metric": first, "Other metrics": others, "Parts of the lift": parts}
+
+
+def training_effect(report: Row, cell: Row, share: str) -> Expected:
+    headline = cell["headline"]
+    words = f"{headline['verdict']}, this task only" if headline["this_task_only"] else headline["verdict"]
+    seen = {"Verdict": words, "Training effect": shows("{+}", headline["effect"])}
+    seen |= {share: shows("[{}, {}]", headline["low"], headline["high"]), "Best baseline": label_of(cell, headline["baseline"])}
+    seen |= {"Its score": shows("{}", headline["baseline_score"]), "Fine-tuned": shows("{}", headline["tuned"])}
+    seen |= {corrected(report): shows("{p}", headline["p_adjusted"]), "n": shows("{n}", headline["n"])}
+    return place(report, cell) | seen | {"MDE (80 % power)": shows("{}", headline["smallest_effect"])}
 
 
 def parts_of(cell: Row) -> Row:
@@ -166,7 +178,7 @@ def arm_row(cell: Row, arm: Row) -> Expected:
     if has(cell, "lenient"):
         row["Contains target (lenient)"] = optional("{%}", arm["lenient"])
     for head, name in {"Unparsable": "unparsed", "Truncated": "truncated", "Repetition loop": "endless", "Empty": "empty"}.items():
-        row[head] = shows("{n} {%}", counts[name], counts[name] / counts["n"]) if counts[name] else "0"
+        row[head] = shows("{n} ({%})", counts[name], counts[name] / counts["n"]) if counts[name] else "0"
     if has(cell, "relevance"):
         measure = arm["relevance"]
         row["Prompt relevance (nats/token)"] = shows("{+} AUC {}", measure["gain"], measure["auc"]) if measure else ""
@@ -278,7 +290,7 @@ def elsewhere(report: Row) -> Tables:
             label = suite["label"] + (f", {metric(suite['task_metric'])}" if suite["task_metric"] else "")
             row: Expected = {"Fine-tuned on": cell["label"], "Evaluated on": label, "n": shows("{n}", suite["n"])}
             row |= {"Base": shows("{}", suite["base"]), "Fine-tuned": shows("{}", suite["tuned"])}
-            row |= {"Constant answer": optional("{}", suite["constant"])}
+            row |= {"Best constant": optional("{}", suite["constant"])}
             row |= {"Change": span("{+}", suite, "difference"), "Margin": shows("{+}", suite["margin"])}
             row["Verdict"] = verdicts.get((cell["cell"], suite["suite"]), "not testable")
             row["KL"] = span("{}", suite["kl"], "mean") if suite["kl"] else ""

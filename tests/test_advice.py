@@ -83,6 +83,8 @@ def with_headline(cell, claims):
         "same_within": 0.1,
         "baseline": decisive.against,
         "effect": decisive.value,
+        "n": 60,
+        "smallest_effect": 0.12,
     }
     row |= {"tuned": SCORES["tuned"], "baseline_score": SCORES[decisive.against], "low": decisive.low, "high": decisive.high}
     return cell | {"headline": row}
@@ -124,24 +126,26 @@ def effects(lift, training):
     ("lift", "training", "use", "word", "text"),
     [
         ("improved", "improved", "tuned", "improved",
-         f"Use the fine-tuned model: {SCORED}; +0.30, 95 % interval 0.26 to 0.34."),
+         f"Use the fine-tuned model: {SCORED}; +0.30, 95 % interval 0.26 to 0.34 (60 test examples)."),
         ("improved", "worse", "base_fewshot", "worse",
-         f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26."),
+         f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26 (60 test examples)."),
         ("improved", "inconclusive", "inconclusive", "inconclusive",
-         f"Inconclusive: {SCORED}; +0.01, 95 % interval -0.03 to 0.05. It does improve on the base "
-         "alone. There is no evidence that training pays off; the few-shot base needs no training."),
+         f"Inconclusive: {SCORED}; +0.01, 95 % interval -0.03 to 0.05 (60 test examples). It does improve on the base "
+         "alone. A test set of this size detects 0.12 or more. There is no evidence that training pays off; the few-shot base "
+         "needs no training."),
         ("inconclusive", "inconclusive", "inconclusive", "inconclusive",
-         f"Inconclusive: {SCORED}; +0.01, 95 % interval -0.03 to 0.05. There is no evidence that "
+         f"Inconclusive: {SCORED}; +0.01, 95 % interval -0.03 to 0.05 (60 test examples). A test set of this size detects 0.12 or "
+         f"more. There is no evidence that "
          "training pays off; the few-shot base needs no training."),
         ("inconclusive", "worse", "base_fewshot", "worse",
-         f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26."),
+         f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26 (60 test examples)."),
         ("improved", None, "tuned", "improved",
-         f"Use the fine-tuned model: {ON_BASE}; +0.30, 95 % interval 0.26 to 0.34. Not tested, and may do as well: "
-         "the few-shot base, a constant answer."),
+         f"Use the fine-tuned model: {ON_BASE}; +0.30, 95 % interval 0.26 to 0.34 (60 test examples). "
+         "The few-shot base and a constant answer were not tested and may do as well."),
         ("worse", None, "base", "worse",
-         f"Do not use this fine-tune: {ON_BASE}; -0.30, 95 % interval -0.34 to -0.26."),
+         f"Do not use this fine-tune: {ON_BASE}; -0.30, 95 % interval -0.34 to -0.26 (60 test examples)."),
         ("inconclusive", None, "inconclusive", "inconclusive",
-         f"Inconclusive: {ON_BASE}; +0.01, 95 % interval -0.03 to 0.05. "
+         f"Inconclusive: {ON_BASE}; +0.01, 95 % interval -0.03 to 0.05 (60 test examples). A test set of this size detects 0.12 or more. "
          "There is no evidence that training pays off; the base needs no training."),
     ],
 )  # fmt: skip
@@ -217,7 +221,7 @@ def test_a_constant_answer_that_is_the_best_baseline_is_named_once(interval, say
     claims = [claim("lift", "improved"), claim("training effect", "worse", against="constant")]
     constant = {"answer": "a  b " + 40 * "cd ", "score": 0.35, "tuned_over": over}
     text = sentences(claims, cheap="constant", constant=constant, constraint="choices")[1]["do not use"]
-    effect = "accuracy 0.70 against 0.35 (best baseline: constant answer); -0.30, 95 % interval -0.34 to -0.26"
+    effect = "accuracy 0.70 against 0.35 (best baseline: constant answer); -0.30, 95 % interval -0.34 to -0.26 (60 test examples)"
     assert text == f'Do not use this fine-tune: {effect}. It {says} the constant answer ("a b {17 * "cd "}...").'
 
 
@@ -241,20 +245,25 @@ TRAININGS = {
     [
         ({}, [], ""),
         ({"unparsed": 30}, [], ""),  # half of them is not most of them
-        ({"unparsed": 60}, [], " Likely cause: 60 of 60 answers are unparsable (check prompt and target)."),
+        ({"unparsed": 60}, [], " Likely cause: 60 of 60 answers are unparsable (read a few: prompt and target may not ask for the "
+         "same form)."),
         ({"truncated": 31}, [], " Likely cause: 31 of 60 answers are truncated (raise generate.max_new_tokens)."),
         ({"endless": 45}, [], " Likely cause: 45 of 60 answers end in a repetition loop."),
-        ({}, ["short"], " Likely cause: only 4 optimizer steps (add training rows or epochs)."),
+        ({}, ["short"], " Likely cause: only 4 optimizer steps (raise finetune.epochs or add training rows)."),
         ({}, ["flat"], " Likely cause: the training loss did not fall (3.00 to 2.90; change finetune.learning_rate)."),
         ({"unparsed": 60, "truncated": 60}, ["short", "short", "flat"],
-         " Likely causes: 60 of 60 answers are truncated (raise generate.max_new_tokens); 60 of 60 answers are unparsable (check prompt "
-         "and target); only 4 optimizer steps (add training rows or epochs); the training loss did not fall (3.00 to 2.90; change "
+         " Likely causes: 60 of 60 answers are truncated (raise generate.max_new_tokens); 60 of 60 answers are unparsable (read a "
+         "few: prompt and target may not ask for the same form); only 4 optimizer steps (raise finetune.epochs or add training "
+         "rows); the training loss did not fall (3.00 to 2.90; change "
          "finetune.learning_rate)."),
     ],
 )  # fmt: skip
 def test_a_failure_names_its_likely_causes(counts, adapters, says):
     _, texts = sentences(effects("worse", "worse"), TRAININGS, counts=counts, adapters=adapters)
-    assert texts["do not use"].removeprefix(f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26.") == says
+    assert (
+        texts["do not use"].removeprefix(f"Do not use this fine-tune: {SCORED}; -0.30, 95 % interval -0.34 to -0.26 (60 test examples).")
+        == says
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,7 +336,8 @@ def loss_suite(rise, low, measurable=True):
 def test_destroyed_text_is_said_beside_any_headline(rise, low, is_destroyed):
     for word in ("improved", "worse", "inconclusive"):
         _, texts = sentences(effects("improved", word), forgetting=[loss_suite(rise, low)])
-        loss = f"its loss on plain English rises by {rise:.1f} nats/token"
+        times = {8.1: "3,300"}.get(rise, "3")
+        loss = f"its loss on plain English rises by {rise:.1f} nats/token (the right token is about {times} times less likely)"
         expected = f"Watch out: the adapter breaks the model on general text: {loss}. Disable it for everything else."
         assert texts.get("text destroyed") == (expected if is_destroyed else None)
     alone = " ".join(sentence["text"] for sentence in paragraph([cell(forgetting=[loss_suite(rise, low)])], EFFECT_ON_BASE))
@@ -504,7 +514,9 @@ def test_no_other_words_of_judgement():
 
 def test_the_paragraph():
     cells = [cell(cost=COST), cell(name="cell0001") | {"task": "boats"}, cell(name="cell0002") | {"task": "cars"}]
-    cells[1]["forgetting"] = [{"suite": "z", "kind": "task", "difference": 0.0, "low": 0.0, "high": 0.0, "measurable": False}]
+    cells[1]["forgetting"] = [
+        {"suite": "z", "kind": "task", "difference": 0.0, "low": 0.0, "high": 0.0, "margin": -0.02, "measurable": False}
+    ]
     claims = [*effects("improved", "improved"), claim("non-inferiority", "no regression", "x"), claim("non-inferiority", "regressed", "y")]
     claims += [claim("training effect", "worse", name="cell0001"), claim("lift", "inconclusive", name="cell0002")]
     rows = paragraph(cells, claims)
@@ -512,10 +524,9 @@ def test_the_paragraph():
         "Do not use the fine-tuned model for boats.",
         "Use the fine-tuned model for pets.",
         "Inconclusive for cars.",
-        "On other tasks: 1 regressed, 1 no regression, 1 not testable (there the base does no better than a constant answer, so it has "
-        "nothing to lose).",
+        "On other tasks: 1 regressed, 1 no regression, 1 not testable (the base itself does no better than a constant answer there).",
         "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers.",
-        "6 confirmatory tests, Holm-corrected; everything else is exploratory.",
+        "6 confirmatory tests, Holm-corrected (1 more planned, not testable). Every other figure is exploratory: a hint, not a proof.",
     ]
     assert [linked_words(row) for row in rows] == [
         {"#cell0001-parts": "boats"},
@@ -526,7 +537,8 @@ def test_the_paragraph():
         {"#claims": "6 confirmatory tests"},
     ]
     assert paragraph(cells, claims, "none")[-1]["text"] == (
-        "6 confirmatory tests, not corrected for multiple testing; everything else is exploratory."
+        "6 confirmatory tests, not corrected for multiple testing (1 more planned, not testable). "
+        "Every other figure is exploratory: a hint, not a proof."
     )
 
 
@@ -547,7 +559,7 @@ def test_a_paragraph_on_one_task_is_its_whole_recommendation(training, opening):
     assert linked_words(first) == {"#cell0000-parts": opening}
     assert [row["text"] for row in others] == [
         "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers.",
-        "2 confirmatory tests, Holm-corrected; everything else is exploratory.",
+        "2 confirmatory tests, Holm-corrected. Every other figure is exploratory: a hint, not a proof.",
     ]
 
 
@@ -555,7 +567,7 @@ def test_a_paragraph_on_nothing():
     (empty,) = paragraph([], [])
     assert empty == {
         "kind": "method",
-        "text": "0 confirmatory tests, Holm-corrected; everything else is exploratory.",
+        "text": "0 confirmatory tests, Holm-corrected. Every other figure is exploratory: a hint, not a proof.",
         "evidence": [],
         "spans": [],
     }

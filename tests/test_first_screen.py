@@ -138,7 +138,7 @@ def test_rows_are_told_of_rows_available() -> None:
 
 def test_a_price_that_is_not_known_says_what_to_set() -> None:
     setup = {"hour_dollars": None, "training_dollars": None, "seconds": 1.0}
-    assert setup_section.price_text(setup) == "not known (cost.gpu_hour is not set)"
+    assert setup_section.price_text(setup) == "not known (set cost.gpu_hour)"
 
 
 def test_swept_settings_are_all_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.report_inputs import BuiltReport, Chartless, Inputs
 
 N = 60
 INTERVAL = r"95 % interval -?\d\.\d+ to -?\d\.\d+"
+ON_60 = rf"{INTERVAL} \(60 test examples\)"
 EXAMPLES = report_answers.examples("boolq", N)
 
 
@@ -96,23 +97,24 @@ def surfaces(report):
     ("case", "verdict", "use", "words"),
     [
         ("failed", "worse", "base",
-         rf"Do not use this fine-tune: accuracy 0\.00 against 0\.50 \(best baseline: base\); -0\.50, {INTERVAL}\. "
+         rf"Do not use this fine-tune: accuracy 0\.00 against 0\.50 \(best baseline: base\); -0\.50, {ON_60}\. "
          rf'It is worse than a constant answer \("\w+"\), which scores 0\.27 \(-0\.27, {INTERVAL}\)\. Likely causes: '
-         r"60 of 60 answers are unparsable \(check prompt and target\); only 4 optimizer steps \(add training rows or epochs\)\."),
+         r"60 of 60 answers are unparsable \(read a few: prompt and target may not ask for the same form\); only 4 optimizer steps "),
         ("constant", "worse", "base_fewshot",
-         rf"Do not use this fine-tune: accuracy 0\.25 against 0\.48 \(best baseline: few-shot base\); -0\.23, {INTERVAL}\. "
+         rf"Do not use this fine-tune: accuracy 0\.25 against 0\.48 \(best baseline: few-shot base\); -0\.23, {ON_60}\. "
          rf'It is not shown to beat a constant answer \("yes"\), which scores 0\.27 \(-0\.02, {INTERVAL}\)\. '
          r'Likely cause: the model collapsed to one answer, 60 of 60 are "unknown" \(check'),
         ("format", "inconclusive", "inconclusive",
-         rf"Inconclusive: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {INTERVAL}\. "
-         r"It does improve on the base alone\. There is no evidence that training pays off; "
+         rf"Inconclusive: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {ON_60}\. "
+         r"It does improve on the base alone\. A test set of this size detects 0\.31 or more\. There is no evidence that training "
+         "pays off; "
          r"the few-shot base needs no training\."),
         ("same", "same", "same",
-         rf"Same within the margin: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {INTERVAL}; "
+         rf"Same within the margin: accuracy 0\.50 against 0\.48 \(best baseline: few-shot base\); \+0\.02, {ON_60}; "
          r"a difference of 0\.3 or more is ruled out\. The few-shot base needs no training\."),
         ("improved", "improved", "tuned",
-         rf"Use the fine-tuned model: accuracy 0\.90 against 0\.48 \(best baseline: few-shot base\); \+0\.42, {INTERVAL}\. "
-         "Not tested, and may do as well: the base with ranked choices"),
+         rf"Use the fine-tuned model: accuracy 0\.90 against 0\.48 \(best baseline: few-shot base\); \+0\.42, {ON_60}\. "
+         "The base with ranked choices was not tested and may do as well"),
         ("destroyed", "improved", "tuned", r"Use the fine-tuned model on this task only: .*"
          r"Watch out: the adapter breaks the model on general text: .*8\.1 nats/token"),
     ],
@@ -186,11 +188,8 @@ def test_a_few_suites_that_are_not_testable_are_linked_without_a_claim(tmp_path,
     monkeypatch.setattr(report_measures, "other_answers", lambda broken, fixed: {"base": nothing, "tuned": nothing})
     recipe = {"tasks": ["boolq", "titles"], "general": {"suites": [report_measures.OTHER_TASK]}}
     report = Chartless(Inputs(tmp_path, recipe, n=20, arms=("constant",), measured=True))
-    (sentence,) = [row for row in report.json["summary"] if "not testable" in row["text"]]
-    assert (
-        sentence["text"]
-        == "On other tasks: 2 not testable (there the base does no better than a constant answer, so it has nothing to lose)."
-    )
+    (sentence,) = [row for row in report.json["summary"] if row["text"].startswith("On ")]
+    assert sentence["text"] == "On other tasks: 2 not testable (the base itself does no better than a constant answer there)."
     assert re.findall(r'<a class="why" href="(#[^"]+)">\d</a>', report.html) == sentence["evidence"]
 
 

@@ -94,17 +94,21 @@ def test_groups_hold_as_many_as_the_report_says(page: OpenPage, report: BuiltRep
             arg=1 + len(cell["examples"]["classes"]) + (not cell["examples"]["zero_one"]),
         )
         page.starts("#rows h3", cell["task"])
-        for name, count in cell["examples"]["classes"].items():
-            pill = page.tab.locator(".groups .pill", has_text=name)
-            assert pill.locator("b").inner_text() == str(count)
-            pill.locator("input").check()
-            assert result_line(page).endswith(f"of {count}" if count else "No matching examples.")
+        for arm, counts in (("", cell["examples"]["by_arm"][cell["headline"]["baseline"]]), ("base", cell["examples"]["classes"])):
+            if arm:
+                page.tab.select_option("[name=from]", arm)
+            for name, count in counts.items():
+                pill = page.tab.locator(".groups .pill", has_text=name)
+                assert pill.locator("b").inner_text() == str(count)
+                pill.locator("input").check()
+                assert result_line(page).endswith(f"of {count}" if count else "No matching examples.")
 
 
 def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPage, report: BuiltReport) -> None:
     assert page.tab.locator(".groups .pill", has_text="both low").count() == 0  # of 0 and 1 it is the group both wrong
     page.tab.select_option("[name=cell]", "cell0001")
     page.starts("#rows h3", "titles")
+    page.tab.select_option("[name=from]", "base")
     as_in_the_test_set(page)
 
     def score(row: dict[str, Any]) -> float:
@@ -112,7 +116,7 @@ def test_what_neither_arm_gets_half_right_is_found_of_graded_tasks(page: OpenPag
 
     low = [row for row in rows(report, "cell0001") if score(row) < 0.5]
     pill = page.tab.locator(".groups .pill", has_text="both low")
-    assert pill.get_attribute("title") == "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5"
+    assert pill.get_attribute("title") == "Neither the arm compared with nor the fine-tuned model (mean over seeds) reaches a score of 0.5"
     assert pill.locator("b").inner_text() == str(len(low))
     pill.locator("input").check()
     assert result_line(page).endswith(f"of {len(low)}")
@@ -159,6 +163,7 @@ def test_search_finds_one_and_escape_clears_it(page: OpenPage) -> None:
 def test_largest_gain_comes_first_when_asked(page: OpenPage, report: BuiltReport) -> None:
     page.tab.select_option("[name=cell]", "cell0001")
     page.starts("#rows h3", "titles")
+    page.tab.select_option("[name=from]", "base")
     page.tab.select_option("[name=order]", "gain")
     gains = {
         row["id"]: sum(arm["scores"]["rougeL"] for arm in row["tuned"]) / 2 - row["base"]["scores"]["rougeL"]

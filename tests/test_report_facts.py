@@ -192,7 +192,7 @@ def test_examples_and_answers_are_counted_by_seed(cells_and_report: tuple[list[c
         churn = row["examples"]["churn"]
         answers = [(example["base"], after) for example in rows for after in example["tuned"]]
         wrong = [(a, b) for a, b in answers if a["scores"][primary["metric"]] == b["scores"][primary["metric"]] == 0]
-        changed = sum(a["answer"] != b["answer"] for a, b in wrong)
+        changed = sum(b["answer"] is not None and a["answer"] != b["answer"] for a, b in wrong)
         assert churn == ({"wrong": len(wrong), "changed": changed} if row["examples"]["zero_one"] else None)
         lifts = [(sum(scores) - sum(base)) / len(rows) for scores in tuned]
         assert [run["lift"] for run in row["examples"]["runs"]] == pytest.approx(lifts)

@@ -176,7 +176,7 @@ def test_the_result_stands_first(swept: BuiltReport) -> None:
     expected = [
         "Task",
         "Point",
-        "Verdict",
+        "Against base",
         "Lift",
         "95 % interval",
         "Base",
@@ -191,7 +191,7 @@ def test_the_result_stands_first(swept: BuiltReport) -> None:
     for cell, row in zip(swept.json["cells"], body_of(swept.html, label), strict=True):
         columns = dict(zip(expected, row, strict=True))
         primary = cell["comparisons"][0]
-        assert (columns["Task"], columns["Point"], columns["Verdict"]) == (cell["task"], cell["coordinates"], primary["verdict"])
+        assert (columns["Task"], columns["Point"], columns["Against base"]) == (cell["task"], cell["coordinates"], primary["verdict"])
         assert (columns["n"], columns["Seeds"]) == (str(primary["n"]), str(primary["seeds"]))
 
 
@@ -215,5 +215,5 @@ def test_a_folder_stands_with_its_whole_key(hostile: BuiltReport) -> None:
 
 def test_examples_that_changed_are_named_alike(hostile: BuiltReport, big: BuiltReport) -> None:
     label = "Groups of examples by comparison"
-    assert head_of(hostile.html, label)[1:4] == ["Fixed or gained", "Base unparsable among them", "Broken or lost"]
-    assert head_of(big.html, label)[1:4] == ["Gained", "Base unparsable among them", "Lost"]
+    assert head_of(hostile.html, label)[1:5] == ["From", "Fixed or gained", "Base unparsable among them", "Broken or lost"]
+    assert head_of(big.html, label)[1:5] == ["From", "Gained", "Base unparsable among them", "Lost"]

@@ -197,6 +197,8 @@ class ExamplesRow(TypedDict):
     """Whether an example scores 0 or 1 and nothing between."""
     classes: dict[str, int]
     """Examples that were fixed, broken, both right, both wrong; or of graded scores gained, lost, equal."""
+    by_arm: dict[str, dict[str, int]]
+    """The same from every other arm to the fine-tuned model, by the arm's name."""
     churn: Churn | None
     """Null for graded scores, where no answer is simply wrong."""
     gained_unread: int

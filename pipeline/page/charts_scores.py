@@ -24,7 +24,7 @@ NARROW_NAME = 34
 """Most letters of a name on one line of a narrow figure."""
 LETTER_WIDTH, HEAD_LETTER_WIDTH = 6.2, 7.0
 """Width of a letter at 11 pixels, and of one in the head of a narrow row, in pixels."""
-TICK_COLOURS = {"base": "ink", "constant answer": "s6", "ranked choices or keys in prompt": "s5", "few-shot": "s1"}
+TICK_COLOURS = {"base": "ink", "constant answer": "s6", "ranked choices or keys in prompt": "s5", "few-shot": "s3"}
 """Colour of a baseline by its name in the legend."""
 TICK = "M-0.1,-0.5H0.1V0.5H-0.1Z"
 """A bar that stands on its place, as a mark whose place can be read from the drawing."""
@@ -197,6 +197,17 @@ def row_texts(rows: list[ChartRow], left: int, width: int, head_lines: int, is_b
     align = "right" if head_lines and not is_below else "left"
     effects = base_chart.mark_text(align=align, fontSize=12, **places).encode(x=alt.value(x), text="effect:N", color=colour)
     return [names, effects]
+
+
+def shape_legend(report: Report) -> str:
+    """What the marks of the figure mean, those that it has: `circle (improved) or square (worse)`."""
+    words: dict[str, list[str]] = {}
+    for cell in report["cells"]:
+        headline = cell["headline"]
+        shape = SHAPES[tone(headline["verdict"], headline["this_task_only"])].removesuffix("-up")
+        verdict = qualified(headline["verdict"], headline["this_task_only"])
+        words[shape] = list(dict.fromkeys([*words.get(shape, []), verdict]))
+    return " or ".join(f"{shape} ({' or '.join(verdicts)})" for shape, verdicts in words.items())
 
 
 def tick_layers(ticks: list[ChartRow], scale: Any, x_axis: Any, is_labelled: bool) -> list[Any]:

@@ -79,7 +79,7 @@ def choices(results: ClassResults | None) -> list[str]:
 
 
 def precision_and_recall(scores: ClassScores) -> str:
-    return f"{figure(scores['precision'], 2)}, {figure(scores['recall'], 2)}"
+    return f"P {figure(scores['precision'], 2)}, R {figure(scores['recall'], 2)}"
 
 
 def figure(value: float | None, places: int = 3) -> str:

@@ -36,8 +36,9 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
     return {
         "n": len(rows),
         "zero_one": zero_one,
-        "classes": {name: changes.count(name) for name in classes},
+        "classes": counts_of(changes, zero_one),
         "churn": churn(rows, metric) if zero_one else None,
+        "by_arm": {arm: counted_changes(rows, arm, metric, zero_one) for arm in rows[0]["others"]},
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
         "runs": lift_by_seed(cell, base, tuned, primary),
         "commonest": commonest_answer(rows),
@@ -45,6 +46,16 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
         "file": file_id if file_id in embedded_ids else None,
         "folder": cell.inputs["comparison"].path.name,
     }
+
+
+def counts_of(changes: Sequence[str], zero_one: bool) -> dict[str, int]:
+    return {name: changes.count(name) for name in (ZERO_ONE if zero_one else GRADED)}
+
+
+def counted_changes(rows: Sequence[ExampleRow], arm: str, metric: str, zero_one: bool) -> dict[str, int]:
+    """How the examples change from another arm to the fine-tuned model; zero_one: of base and fine-tuned model."""
+    pairs = [(float(row["others"][arm]["scores"][metric]), [float(run["scores"][metric]) for run in row["tuned"]]) for row in rows]
+    return counts_of([change_class(before, after, zero_one) for before, after in pairs], zero_one)
 
 
 def commonest_answer(rows: Sequence[ExampleRow]) -> CommonestAnswer | None:
@@ -69,10 +80,10 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
 
 
 def churn(rows: Sequence[ExampleRow], metric: str) -> Churn:
-    """Answers that are wrong in both arms, and of them those that changed."""
+    """Answers that are wrong in both arms, and of them those where the fine-tuned model gives another wrong answer; unparsable is none."""
     pairs = [(row["base"], answer) for row in rows for answer in row["tuned"]]
     wrong = [(base, tuned) for base, tuned in pairs if not base["scores"][metric] and not tuned["scores"][metric]]
-    return {"wrong": len(wrong), "changed": sum(base["answer"] != tuned["answer"] for base, tuned in wrong)}
+    return {"wrong": len(wrong), "changed": sum(tuned["answer"] not in (None, base["answer"]) for base, tuned in wrong)}
 
 
 def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: ComparisonRow) -> list[Run] | None:

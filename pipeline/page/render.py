@@ -192,6 +192,7 @@ def page_variables(report: Report) -> JsonObject:
         **arm_variables(report),
         "section_names": SECTIONS,
         "max_labelled": charts_scores.MAX_LABELLED,
+        "shapes": charts_scores.shape_legend(report),
         "max_printed_columns": MAX_PRINTED_COLUMNS,
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],

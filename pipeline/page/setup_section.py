@@ -139,7 +139,7 @@ def time_text(setup: Setup) -> str:
 def price_text(setup: Setup) -> str:
     hour, training = setup["hour_dollars"], setup["training_dollars"]
     if hour is None or training is None:
-        return "not known (cost.gpu_hour is not set)"
+        return "not known (set cost.gpu_hour)"
     total = hour * setup["seconds"] / 3600
     if not setup["adapters"]:
         return f"all jobs {fmt.dollars(total)}, at {fmt.dollars(hour)} an hour"

@@ -1,7 +1,8 @@
 """Puts the statements of an advice into sentences. They stand below the name of their task, so they do not repeat it."""
 
+import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.measures import constant_baseline, names
 from pipeline.measures.advice import Statement
@@ -30,14 +31,22 @@ def smoke_test(_: Statement, cell: CellRow) -> str:
 
 
 def effect(cell: CellRow) -> str:
-    """`accuracy 0.90 against 0.48 (best baseline: few-shot base); +0.42, 95 % interval 0.35 to 0.49`."""
-    return fmt.effect(cell["headline"], names.arm(cell["headline"]["baseline"], cell["constraint"]))
+    """`accuracy 0.90 against 0.48 (best baseline: few-shot base); +0.42, 95 % interval 0.35 to 0.49 (60 test examples)`."""
+    n = cell["headline"]["n"]
+    return f"{fmt.effect(cell['headline'], names.arm(cell['headline']['baseline'], cell['constraint']))} ({fmt.plural(n, 'test example')})"
 
 
 def use_tuned(statement: Statement, cell: CellRow) -> str:
     opening = f"Use the fine-tuned model{f' on {THIS_TASK_ONLY}' if statement.is_limited else ''}"
-    untested = ", ".join(names.arm(arm, cell["constraint"]) for arm in statement.untested)
-    return f"{opening}: {effect(cell)}.{f' Not tested, and may do as well: {untested}.' if untested else ''}"
+    return f"{opening}: {effect(cell)}.{not_tested([names.arm(arm, cell['constraint']) for arm in statement.untested])}"
+
+
+def not_tested(arms: Sequence[str]) -> str:
+    """A reservation: the baselines that might do as well."""
+    if not arms:
+        return ""
+    listed = " and ".join([", ".join(arms[:-1]), arms[-1]] if arms[1:] else arms)
+    return f" {capital(listed)} {'were' if arms[1:] else 'was'} not tested and may do as well."
 
 
 def do_not_use(statement: Statement, cell: CellRow) -> str:
@@ -78,14 +87,16 @@ def cause_sentence(causes: tuple[Cause, ...]) -> str:
 
 
 CAUSES: Mapping[str, Callable[[Cause], str]] = {
-    "unparsed": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers are unparsable (check prompt and target)",
+    "unparsed": lambda cause: (
+        f"{cause.value:,.0f} of {cause.of:,.0f} answers are unparsable (read a few: prompt and target may not ask for the same form)"
+    ),
     "truncated": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers are truncated (raise generate.max_new_tokens)",
     "endless": lambda cause: f"{cause.value:,.0f} of {cause.of:,.0f} answers end in a repetition loop",
     "one answer": lambda cause: (
         f"the model collapsed to one answer, {cause.value:,.0f} of {cause.of:,.0f} are "
         f"{quoted(cause.answer) if cause.answer else 'the same'} (check the balance of the training targets and finetune.learning_rate)"
     ),
-    "few steps": lambda cause: f"only {fmt.plural(int(cause.value), 'optimizer step')} (add training rows or epochs)",
+    "few steps": lambda cause: f"only {fmt.plural(int(cause.value), 'optimizer step')} (raise finetune.epochs or add training rows)",
     "loss not falling": lambda cause: (
         f"the training loss did not fall ({cause.of:.2f} to {cause.value:.2f}; change finetune.learning_rate)"
     ),
@@ -110,7 +121,9 @@ def capital(text: str) -> str:
 def inconclusive(statement: Statement, cell: CellRow) -> str:
     qualifier = " It does improve on the base alone." if statement.beats_base else ""
     rival = names.arm(statement.rival, cell["constraint"])
-    return f"Inconclusive: {effect(cell)}.{qualifier} There is no evidence that training pays off; {rival} needs no training."
+    least = cell["headline"]["smallest_effect"]
+    size = f" A test set of this size detects {fmt.number(least)} or more." if least is not None and least < 1 else ""
+    return f"Inconclusive: {effect(cell)}.{qualifier}{size} There is no evidence that training pays off; {rival} needs no training."
 
 
 def share_of_baseline(statement: Statement, cell: CellRow) -> str:
@@ -130,7 +143,9 @@ def base_unparsable(statement: Statement, cell: CellRow) -> str:
 
 def text_destroyed(statement: Statement, _: CellRow | None = None) -> str:
     rise = statement.figures[0] if statement.figures else 0.0
-    return f"{WATCH_OUT}{BROKEN}: its loss on plain English rises by {rise:.1f} nats/token. Disable it for everything else."
+    times = two_digits(round(math.exp(rise)))
+    loss = f"its loss on plain English rises by {rise:.1f} nats/token (the right token is about {times} times less likely)"
+    return f"{WATCH_OUT}{BROKEN}: {loss}. Disable it for everything else."
 
 
 def seeds(statement: Statement, cell: CellRow) -> str:

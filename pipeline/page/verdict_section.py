@@ -17,6 +17,7 @@ from pipeline.page.anchors import CLAIMS, link, row_id
 from pipeline.page.cells import json_safe
 from pipeline.page.statement_texts import BROKEN, TEXTS, WATCH_OUT, text_destroyed
 from pipeline.scoring.verdict import INCONCLUSIVE, NOT_TESTABLE, OTHER_TASK_VERDICTS, SAME, Correction
+from pipeline.store.figure_types import SuiteRow
 
 Linked = tuple[str, list[str]]
 """Words of a sentence, and links to their evidence."""
@@ -81,8 +82,17 @@ def summary(advice: Sequence[Advice], claims: Sequence[Claim], cells: Sequence[C
     sentences += destroyed
     sentences += other_tasks(claims, cells, {anchor for row in destroyed for anchor in row["evidence"]})
     sentences += seeds([statement for row in advice for statement in row.statements if statement.kind == "seeds"])
+    return [*sentences, method(claims, cells, correction)]
+
+
+def method(claims: Sequence[Claim], cells: Sequence[CellRow], correction: Correction) -> SummarySentence:
+    """How many tests the verdicts rest on, and how many more were planned."""
     tests = (fmt.plural(len(claims), "confirmatory test"), [CLAIMS] if claims else [])
-    return [*sentences, sentence(tests, f", {fmt.corrected(correction)}; everything else is exploratory.", kind="method")]
+    left_out = sum(not row["measurable"] for cell in cells for row in cell["forgetting"])
+    planned = f" ({left_out} more planned, not testable)" if left_out else ""
+    return sentence(
+        tests, f", {fmt.corrected(correction)}{planned}. Every other figure is exploratory: a hint, not a proof.", kind="method"
+    )
 
 
 def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: dict[str, str]) -> list[SummarySentence]:
@@ -176,9 +186,16 @@ def other_tasks(claims: Sequence[Claim], cells: Sequence[CellRow], destroyed: Co
             parts += [(f"{len(links[word])} {word}", links[word])]
     if untestable:
         floors = {"guessing" if suite == general_text.PARAGRAPHS else "a constant answer" for _, suite in untestable}
-        parts += [f" (there the base does no better than {' or '.join(sorted(floors))}, so it has nothing to lose)"]
+        fallen = sum(beyond_margin(row) for cell in cells for row in cell["forgetting"] if not row["measurable"])
+        worse = f"; {fallen} got worse by more than the margin all the same" if fallen else ""
+        parts += [f" (the base itself does no better than {' or '.join(sorted(floors))} there{worse})"]
     groups = ["other tasks"] * bool(suites - {general_text.PARAGRAPHS}) + ["plain English"] * (general_text.PARAGRAPHS in suites)
     return [sentence(f"On {' and '.join(groups)}: ", *parts, ".")] if parts else []
+
+
+def beyond_margin(suite: SuiteRow) -> bool:
+    """Whether the interval of a change lies beyond its margin; of a loss a rise is worse."""
+    return suite["low"] > suite["margin"] if suite["kind"] == "loss" else suite["high"] < suite["margin"]
 
 
 ONE_RUN = "One training run per task: another seed may move these scores by an unknown amount, which no interval here covers."

@@ -14,9 +14,9 @@ const armKey = (arm) => (arm.seed === null ? arm.name : `${arm.name}_seed${arm.s
 
 function csv(cell, examples) {
   const columns = cell.arms.flatMap((arm) => ["text", "parsed", "score", "flags"].map((column) => `${armKey(arm)}_${column}`));
-  const head = ["task", "id", "change", "gain", "metric", "prompt", "target", "also_right", ...columns];
+  const head = ["task", "id", "compared_with", "change", "gain", "metric", "prompt", "target", "also_right", ...columns];
   const rows = examples.map((example) => [
-    cell.label, example.id, cell.classes[example.kind], example.gain, cell.metric, example.prompt, example.target, example.accepted.join("; "),
+    cell.label, example.id, example.rival.name, cell.classes[example.kind], example.gain, cell.metric, example.prompt, example.target, example.accepted.join("; "),
     ...example.arms.flatMap((arm) => [arm.text, arm.answer, arm.score, arm.flags.join("; ")]),
   ]);
   return BOM + [head, ...rows].map((row) => `${row.map(csvCell).join(",")}\r\n`).join("");
@@ -24,7 +24,7 @@ function csv(cell, examples) {
 
 function json(cell, examples, address) {
   const rows = examples.map((example) => ({
-    id: example.id, change: cell.classes[example.kind], gain: example.gain, prompt: example.prompt, target: example.target, also_right: example.accepted,
+    id: example.id, compared_with: example.rival.name, change: cell.classes[example.kind], gain: example.gain, prompt: example.prompt, target: example.target, also_right: example.accepted,
     arms: example.arms.map(({ name, label, seed, text, answer, score, scores, flags, stopped, tokens }) =>
       ({ arm: name, label, seed, text, parsed: answer, score, scores, flags, stopped, tokens })),
   }));

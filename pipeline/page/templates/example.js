@@ -18,7 +18,7 @@ function exampleElement(example, view, place) {
   const columns = [[target], boxes((name) => name === "base"), boxes((name) => name === "tuned")].map((column) => element("div", null, ...column));
   const row = element("article", { class: "example", tabindex: "-1", "aria-labelledby": heading.id, "aria-posinset": place.number, "aria-setsize": place.of },
     element("header", null, heading, element("span", { class: look }, cell.classes[example.kind]),
-      element("span", { class: "gain" }, `${cell.metric} ${figure(example.base.score)} → ${figure(example.mean)}`)),
+      element("span", { class: "gain" }, `${cell.metric} ${figure(example.rival.score)} → ${figure(example.mean)}`)),
     promptBox(example.prompt, query), element("div", { class: "sides" }, ...columns, ...others));
   row.dataset.id = example.id;
   return row;

@@ -8,21 +8,21 @@ const form = ledger.querySelector("form");
 const controls = form.elements;
 const rows = document.getElementById("rows");
 const state = { cell: null, view: null, examples: [], typing: false };
-const STEPS = { j: 1, arrowright: 1, k: -1, arrowleft: -1 };
+const STEPS = { j: 1, arrowright: 1, pagedown: 1, k: -1, arrowleft: -1, pageup: -1 };
 
 const checked = (name) => [...form.querySelectorAll(`input[name="${name}"]:checked`)].map((input) => input.value);
 
 // The view that the controls say.
 function viewOfForm() {
   const value = (name) => controls[name].value;
-  return { ...state.view, cell: value("cell"), q: value("query"), flag: value("flag"), by: value("by"), target: value("target"), answer: value("answer"),
+  return { ...state.view, cell: value("cell"), from: controls.from.selectedIndex > 0 ? value("from") : "", q: value("query"), flag: value("flag"), by: value("by"), target: value("target"), answer: value("answer"),
     sort: value("order"), group: checked("group")[0] ?? "", diff: checked("against")[0] ?? "", arms: checked("arm") };
 }
 
 const hasOption = (select, value) => [...select.options].some((option) => option.value === value);
 
 function fillForm(view) {
-  const values = { cell: view.cell, flag: view.flag, by: view.by, target: view.target, answer: view.answer, order: view.sort };
+  const values = { cell: view.cell, from: view.from || controls.from.options[0].value, flag: view.flag, by: view.by, target: view.target, answer: view.answer, order: view.sort };
   for (const [name, value] of Object.entries(values)) controls[name].value = hasOption(controls[name], value) ? value : "";
   if (controls.query.value !== view.q) controls.query.value = view.q;
   for (const [name, value] of [["group", view.group], ["against", view.diff]]) {
@@ -34,6 +34,7 @@ function fillForm(view) {
 
 function show() {
   const { cell, view } = state;
+  judge(cell, controls.from.value);
   const group = checked("group")[0];
   const all = fitting(cell, view);
   for (const pill of form.querySelectorAll(".groups .pill")) pill.querySelector("b").textContent = count(all.filter(inGroup(pill.querySelector("input").value)).length);
@@ -64,7 +65,7 @@ function show() {
 function chosen() {
   const selected = (name, all) => (controls[name].value === all ? "" : controls[name].selectedOptions[0].textContent);
   const group = form.querySelector("input[name=group]:checked + span");
-  const filters = [["Task", selected("cell")], ["Change", state.view.group && group.firstChild.textContent], ["Search", state.view.q], ["Output flag", selected("flag", "")],
+  const filters = [["Task", selected("cell")], ["Compared with", controls.from.selectedIndex > 0 ? selected("from") : ""], ["Change", state.view.group && group.firstChild.textContent], ["Search", state.view.q], ["Output flag", selected("flag", "")],
     ["Target", selected("target", "")], ["Parsed as", selected("answer", "")], ["Arm", selected("by", "")]];
   return filters.filter(([, value]) => value).map(([name, value]) => `${name}: ${value}.`).join(" ");
 }
@@ -135,6 +136,8 @@ function offer(cell) {
     groups.push(low);
   }
   fill(".groups", groups);
+  controls.from.replaceChildren(...options(rivals(cell)));
+  controls.from.parentElement.hidden = controls.from.options.length < 2;
   fill(".arms", pills("arm", "checkbox", arms));
   controls.by.replaceChildren(...options([["", "any arm"], ...arms]));
   for (const select of [controls.target, controls.answer]) {
@@ -228,6 +231,29 @@ function unfoldForPrint() {
   window.addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; }, { once: true });
 }
 
+// A box is a stop of the Tab key where it scrolls, and only there.
+function markScrolling() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    if (box.scrollWidth > box.clientWidth || !box.clientWidth) { box.tabIndex = 0; box.setAttribute("role", "region"); }
+    else { box.removeAttribute("tabindex"); box.setAttribute("role", "group"); }
+  }
+}
+
+function download(kind, type, content) {
+  const name = fileName(state.cell, kind);
+  save(name, type, content);
+  announce(`Downloaded ${count(state.examples.length)} examples as ${name}.`);
+}
+
+// For screen readers: what changes without a change of the line that counts the examples.
+const announce = (text) => { document.getElementById("announced").textContent = text; };
+const CHANGES = {
+  order: () => `Sorted by ${controls.order.selectedOptions[0].textContent}.`,
+  from: () => `Compared with ${controls.from.selectedOptions[0].textContent}.`,
+  arm: () => `Arms shown: ${checked("arm").join(", ") || "none"}.`,
+  against: () => "Highlights changed.",
+};
+
 function listen() {
   let waiting = 0;
   const typed = (ms) => {
@@ -247,6 +273,7 @@ function listen() {
   form.addEventListener("change", ({ target }) => {
     if (target.name === "cell") choose({ ...defaultView(cells.find((cell) => cell.cell === target.value)), q: state.view.q, sort: state.view.sort, diff: state.view.diff });
     else if (target.name !== "query") choose({});
+    if (CHANGES[target.name]) announce(CHANGES[target.name]());
   });
   controls.clear.addEventListener("click", () => { choose({ ...defaultView(state.cell), sort: state.view.sort, diff: state.view.diff, arms: state.view.arms }); controls.query.focus(); });
   rows.addEventListener("click", (event) => {
@@ -267,11 +294,12 @@ function listen() {
       state.view.at = "";
       show();
       record(true);
+      rows.querySelector("[tabindex='0']")?.focus({ preventScroll: true }); // the button may be off now, and the examples are new
       ledger.querySelector(".pager").scrollIntoView({ block: "start" });
     });
   }
-  ledger.querySelector("[data-save=csv]").addEventListener("click", () => save(fileName(state.cell, "csv"), "text/csv", csv(state.cell, state.examples)));
-  ledger.querySelector("[data-save=json]").addEventListener("click", () => save(fileName(state.cell, "json"), "application/json", json(state.cell, state.examples, state.address)));
+  ledger.querySelector("[data-save=csv]").addEventListener("click", () => download("csv", "text/csv", csv(state.cell, state.examples)));
+  ledger.querySelector("[data-save=json]").addEventListener("click", () => download("json", "application/json", json(state.cell, state.examples, state.address)));
   window.addEventListener("hashchange", follow);
 }
 
@@ -279,6 +307,9 @@ async function start() {
   window.addEventListener("beforeprint", unfoldForPrint);
   window.addEventListener("hashchange", arrive);
   document.addEventListener("click", arriveAgain);
+  window.addEventListener("resize", markScrolling);
+  document.addEventListener("toggle", markScrolling, true);
+  markScrolling();
   arrive();
   followScroll();
   const fixed = document.getElementById("static");

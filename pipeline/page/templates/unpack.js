@@ -20,12 +20,21 @@ async function examplesOf(cell) {
   cell.examples = JSON.parse(`[${lines.join(",")}]`).map((row) => {
     const answers = [row.base, ...row.tuned, ...cell.arms.slice(1 + cell.seeds).map((arm) => row.others[arm.name])];
     const arms = answers.map((one, i) => ({ ...cell.arms[i], ...one, score: one.scores[cell.key] ?? null }));
-    const base = arms[0], tuned = arms.slice(1, 1 + cell.seeds);
+    const tuned = arms.slice(1, 1 + cell.seeds);
     const mean = tuned.reduce((sum, arm) => sum + arm.score, 0) / tuned.length;
-    const gain = mean - base.score;
-    return { id: String(row.id), prompt: row.prompt, target: row.target, accepted: row.accepted || [], kind: kindOf(gain, base.score, cell), arms, base, mean, gain };
+    return { id: String(row.id), prompt: row.prompt, target: row.target, accepted: row.accepted || [], arms, base: arms[0], mean };
   });
   return cell.examples;
+}
+
+// Every example's change from an arm to the fine-tuned model.
+function judge(cell, name) {
+  const at = cell.arms.findIndex((arm) => arm.name === name);
+  for (const example of cell.examples) {
+    example.rival = example.arms[at];
+    example.gain = example.mean - example.rival.score;
+    example.kind = kindOf(example.gain, example.rival.score, cell);
+  }
 }
 
 // The place of an example's group among the classes of its comparison.

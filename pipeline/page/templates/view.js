@@ -1,8 +1,8 @@
 // What the list shows: the filters, the order and the place in it, and the address that says so.
 const VIEW = "#examples?";
-const KEYS = ["group", "flag", "by", "target", "answer", "sort", "diff", "q", "page", "at"]; // of an address, besides cell and arms
+const KEYS = ["from", "group", "flag", "by", "target", "answer", "sort", "diff", "q", "page", "at"]; // of an address, besides cell and arms
 // An extra filter for graded scores, not a group: an example can be both gained and low.
-const LOW = { value: "low", label: "both low", title: "Neither the base nor the fine-tuned model (mean over seeds) reaches a score of 0.5" };
+const LOW = { value: "low", label: "both low", title: "Neither the arm compared with nor the fine-tuned model (mean over seeds) reaches a score of 0.5" };
 const HALF = 0.5;
 
 const some = (flag) => (arms) => arms.some((arm) => arm.flags.includes(flag));
@@ -19,6 +19,12 @@ const ORDERS = [
   ["data", "test set order", byId],
 ];
 const AGAINST = [["", "the target"], ["base", "the base"], ["none", "nothing"]];
+
+// What examples are judged against: the best baseline, as the verdict is, or the base; the base first where the baseline is one answer to everything.
+function rivals(cell) {
+  const arms = cell.arms.filter((arm) => arm.name === "base" || arm.name === cell.baseline).map((arm) => [arm.name, arm.label]);
+  return cell.baseline === "constant" ? arms : arms.reverse();
+}
 
 const defaultView = (cell) => ({ cell: cell.cell, arms: cell.shown, ...Object.fromEntries(KEYS.map((key) => [key, ""])) });
 const sameArms = (one, other) => one.length === other.length && one.every((name) => other.includes(name));
@@ -57,7 +63,7 @@ function searched(example) {
 
 // Whether an example is in the group of a pill.
 const inGroup = (value) => (example) => {
-  if (value === LOW.value) return Math.max(example.base.score, example.mean) < HALF;
+  if (value === LOW.value) return Math.max(example.rival.score, example.mean) < HALF;
   return value === "" || example.kind === Number(value);
 };
 
