@@ -13,6 +13,7 @@ SYSTEM, ASK, SAY = ({"role": role, "content": text} for role, text in (("system"
 MORE = {"role": "user", "content": "and?"}
 LAST = {"role": "assistant", "content": "bye"}
 SCHEMA = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+CALLS = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
 
 
 def task(**changes):
@@ -37,6 +38,7 @@ def turns(*messages):
         ({"messages": json.dumps([ASK, SAY])}, "hi", "hello"),
         ({"messages": [{"role": "developer", "content": "Be brief."}, ASK, SAY]}, turns(SYSTEM, ASK), "hello"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]}, SAY]}, "hi", "hello"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}, SAY]}, "hi", "hello"),
         ({"messages": [ASK, SAY | {"weight": 1}, MORE, LAST | {"weight": 0}]}, "hi", "hello"),
         ({"messages": [ASK, SAY], "prompt": "hi", "prompt_id": "7"}, "hi", "hello"),
         ({"messages": [ASK, SAY], "system": "Be brief."}, turns(SYSTEM, ASK), "hello"),
@@ -96,6 +98,34 @@ def test_tools_and_calls_stay_for_the_template():
 
 
 @pytest.mark.parametrize(
+    "turn",
+    [
+        {"content": None, "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}]},
+        {"content": "", "tool_calls": [{"function": {"name": "add", "arguments": {"a": 1}}}]},
+        {"tool_calls": [{"name": "add", "arguments": '{"a": 1}'}]},
+        {"content": None, "tool_calls": json.dumps(CALLS)},
+        {"content": None, "function_call": {"name": "add", "arguments": '{"a": 1}'}},
+    ],
+)
+def test_every_spelling_of_a_call_reaches_the_template_alike(turn):
+    """Templates write arguments as JSON, so those that are JSON already, as OpenAI has them, would come out in quotes."""
+    answer = {"role": "tool", "content": "2"}
+    prompt = example_of({"messages": [ASK, {"role": "assistant", **turn}, answer, LAST]}).prompt
+    assert prompt[1].message() == {"role": "assistant", "content": "", "tool_calls": CALLS}
+
+
+def test_a_call_without_arguments_has_an_empty_object():
+    call = {"id": "x1", "type": "function", "function": {"name": "now", "arguments": ""}}
+    prompt = example_of({"messages": [ASK, {"role": "assistant", "content": None, "tool_calls": [call]}, MORE, LAST]}).prompt
+    assert prompt[1].more["tool_calls"] == [{"id": "x1", "type": "function", "function": {"name": "now", "arguments": {}}}]
+
+
+@pytest.mark.parametrize("tools", [None, "", [], "[]", float("nan")])
+def test_rows_without_tools_have_none(tools):
+    assert example_of({"messages": [ASK, SAY], "tools": tools}).prompt == "hi"
+
+
+@pytest.mark.parametrize(
     ("weights", "loss", "earlier", "target"),
     [
         ((None, None, None), "last", None, "c"),
@@ -131,15 +161,15 @@ def test_a_blank_answer_is_nothing_to_learn():
         ({"messages": [ASK]}, "has no assistant turn .*its turns: user"),
         ({"messages": [SAY]}, "begins with its only assistant turn"),
         ({"messages": [SYSTEM, SAY]}, "begins with its only assistant turn"),
-        ({"messages": [ASK, SAY | {"weight": 0}]}, "has no assistant turn"),
-        ({"messages": [ASK, SAY | {"weight": 0.5}]}, r"messages\[1\] has the weight 0.5, where 0 or 1 is expected"),
-        ({"messages": [ASK, {"role": "narrator", "content": "x"}, SAY]}, r"messages\[1\] has the role \"narrator\""),
-        ({"messages": [ASK, {"content": "x"}]}, r"messages\[1\] has the role null"),
-        ({"messages": [{"role": "user", "content": None}, SAY]}, r"messages\[0\] is null, where text is expected"),
-        ({"messages": [{"role": "user", "content": 7}, SAY]}, r"messages\[0\] is 7, where text is expected"),
+        ({"messages": [ASK, SAY | {"weight": 0}]}, "every assistant turn of the conversation has the weight 0"),
+        ({"messages": [ASK, SAY | {"weight": 0.5}]}, r"messages\[1\].weight is 0.5, where 0 or 1 is expected"),
+        ({"messages": [ASK, {"role": "narrator", "content": "x"}, SAY]}, r"messages\[1\].role is \"narrator\""),
+        ({"messages": [ASK, {"content": "x"}]}, r"messages\[1\].role is null"),
+        ({"messages": [{"role": "user", "content": None}, SAY]}, r"messages\[0\].content is null, where text is expected"),
+        ({"messages": [{"role": "user", "content": 7}, SAY]}, r"messages\[0\].content is 7, where text is expected"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, SAY]}, "holds image_url, and only text"),
-        ({"conversations": [{"from": "human", "value": "hi"}, {"from": "function_call", "value": "add"}]}, "where a call is expected"),
-        ({"messages": [ASK, {"role": "assistant", "content": "", "tool_calls": [{}]}]}, "the last assistant turn calls a tool"),
+        ({"conversations": [{"from": "human", "value": "hi"}, {"from": "function_call", "value": "add"}]}, "is no JSON"),
+        ({"messages": [ASK, {"role": "assistant", "content": "", "tool_calls": CALLS}]}, "the last assistant turn calls a tool"),
         ({"instruction": "hi", "output": "x", "history": ["hi"]}, "history is .*pairs of question and answer"),
         ({"instruction": "hi", "output": "x", "history": 5}, "history is 5, where pairs of question and answer"),
         ({"instruction": 3, "output": "x"}, "instruction is 3, where text"),
@@ -151,7 +181,7 @@ def test_a_blank_answer_is_nothing_to_learn():
         ({"prompt": "hi", "chosen": "a", "rejected": "b"}, "preference pairs"),
         ({"question": "hi", "answer": "hello"}, r"the columns \(question, answer\) are in no known format"),
         ({"messages": None, "text": "x"}, "not known where the answer begins"),
-        ({}, r"the columns \(none\)"),
+        ({}, "no column holds a value"),
     ],
 )  # fmt: skip
 def test_rows_that_cannot_be_read_say_why(row, problem):
@@ -212,3 +242,9 @@ def test_a_conversation_is_shown_with_its_roles():
     assert example.text == "Be brief.\n\nhi\n\nhello\n\nand?"
     assert example.question == "hi\n\nhello\n\nand?"
     assert example_of({"messages": [ASK, SAY]}).transcript == "hi"
+
+
+def test_the_remedies_for_preference_pairs_work():
+    pair = {"prompt": "hi", "chosen": "hello", "rejected": "go away"}
+    assert example_of(pair, columns={"completion": "chosen"}) == Example("", "hi", "hello")
+    assert example_of({"chosen": [ASK, SAY], "rejected": [ASK, LAST]}, columns={"messages": "chosen"}) == Example("", "hi", "hello")

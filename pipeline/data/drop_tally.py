@@ -13,6 +13,7 @@ FAULTS = ("malformed", "missing field", "wrong type", "bad value", "empty prompt
 VALUE_FAULTS = ("missing field", "wrong type", "bad value", "chat template")
 """Faults whose first value says what is wrong."""
 MAX_LISTED = 5
+MAX_REMEDIES = 3
 
 
 @dataclass
@@ -22,9 +23,10 @@ class DropTally:
     total: int
     reasons: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, reason: str, location: str, value: str) -> None:
-        entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": []})
+    def add(self, reason: str, location: str, value: str, remedy: str = "") -> None:
+        entry = self.reasons.setdefault(reason, {"count": 0, "first": [], "values": [], "remedies": {}})
         entry["count"] += 1
+        entry["remedies"][remedy] = None
         if len(entry["first"]) < MAX_LISTED:
             entry["first"].append(location)
             entry["values"].append(shorten(value, 160).encode("utf-8", "backslashreplace").decode())
@@ -47,9 +49,14 @@ class DropTally:
         lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in interleaved]
         counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
         problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
-        length = length_remedy(params) if "too long" in bad else ""
-        defaults = ", or give the field a default in a task of your own (defaults)" if {"missing field", "empty target"} & set(bad) else ""
-        raise DataError(problem, f"{length}Fix the rows, or raise prepare.max_bad_rows (it is {allowed}){defaults}.")
+        raise DataError(problem, f"{self.remedy(bad, params)} prepare.max_bad_rows (it is {allowed}){defaults_remedy(bad, params)}.")
+
+    def remedy(self, bad: dict[str, Any], params: dict[str, Any]) -> str:
+        """What to do about bad rows of these reasons, up to the key that allows more of them."""
+        length = [length_remedy(params).strip()] if "too long" in bad else []
+        special = dict.fromkeys(remedy for entry in bad.values() for remedy in entry["remedies"])
+        named = [remedy for remedy in special if remedy][:MAX_REMEDIES]
+        return " ".join([*length, *named, "Or raise" if named and "" not in special else "Fix the rows, or raise"])
 
     def report(self) -> dict[str, Any]:
         return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}
@@ -61,6 +68,14 @@ class DropTally:
 
     def counts(self) -> dict[str, int]:
         return {reason: entry["count"] for reason, entry in self.reasons.items()}
+
+
+def defaults_remedy(bad: dict[str, Any], params: dict[str, Any]) -> str:
+    """What a task with templates can do about fields that rows lack."""
+    task = params["task"]
+    reads_columns = isinstance(task, dict) and not (task.get("prompt", "-") or task.get("target"))
+    is_lacking = {"missing field", "empty target"} & set(bad)
+    return ", or give the field a default in a task of your own (defaults)" if is_lacking and not reads_columns else ""
 
 
 def length_remedy(params: dict[str, Any]) -> str:

@@ -31,10 +31,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be used: the reason it is counted under, and the offending value."""
+    """A row that cannot be used: the reason it is counted under, the offending value, and a remedy where there is a special one."""
 
     reason: str
     value: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +147,19 @@ def open_jsonl(path: Path, name: str, used: Collection[str]) -> Split:
     """Reads the file twice: first to find the columns and the most common type of their values, then for the rows."""
     types: dict[str, Counter[str]] = defaultdict(Counter)
     total = usable = 0
-    first = ""
+    first = remedy = ""
     row: Row | BadRow = {}
     for location, row in json_rows(path):
         total += 1
         if isinstance(row, BadRow):
-            first = first or f"{location}: {row.value}"
+            first, remedy = (first, remedy) if first else (f"{location}: {row.value}", row.remedy)
             continue
         usable += 1
         for column, value in row.items():
             types[column][type_name(value)] += value is not None
     if total and not usable:
-        remedy = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else "Write one JSON object a line."
+        python = "Python wrote these rows as its own; write each with json.dumps." if "{'" in first else ""
+        remedy = remedy or python or "Write one JSON object a line."
         raise DataError(f"{path}: none of its {total} {first.split()[0]}s is a JSON object; {first}.", remedy)
     if total == 1 and isinstance(row, dict) and is_by_column(row):
         remedy = 'pandas writes it so; write the rows: df.to_json(path, orient="records", lines=True).'
@@ -206,7 +208,7 @@ def listed_rows(path: Path) -> Iterator[Row | BadRow]:
     for entry in entries:
         written = json.dumps(entry, ensure_ascii=False)
         if repeated := repeated_keys.first(entry):
-            yield BadRow("malformed", f"{repeated}: {shorten(written)}")
+            yield BadRow("malformed", f"{repeated}: {shorten(written)}", "Write each key once.")
         elif fault := not_utf8(written):
             yield fault
         else:
@@ -221,7 +223,7 @@ def parse_json_row(line: str) -> Row | BadRow:
     except json.JSONDecodeError as error:
         return BadRow("malformed", f"not JSON ({error.msg} at character {error.pos + 1}): {shorten(line)}")
     except RepeatedKeyError as error:
-        return BadRow("malformed", f"{error}: {shorten(line)}")
+        return BadRow("malformed", f"{error}: {shorten(line)}", "Write each key once.")
     except (ValueError, RecursionError) as error:
         return BadRow("malformed", f"not JSON ({error}): {shorten(line)}")
     return row if isinstance(row, dict) else BadRow("malformed", f"{type_name(row)} instead of an object: {shorten(line)}")
@@ -235,7 +237,9 @@ def not_utf8(text: str) -> BadRow | None:
         place = len(text[: error.start].encode()) + 1
         readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         return BadRow(
-            "malformed", f"not UTF-8 text from byte {place} on (Latin-1? iconv -f latin1 -t utf-8 converts it): {shorten(readable)}"
+            "malformed",
+            f"not UTF-8 text from byte {place} on (Latin-1? iconv -f latin1 -t utf-8 converts it): {shorten(readable)}",
+            "Save the file as UTF-8.",
         )
     return None
 

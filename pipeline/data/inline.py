@@ -120,6 +120,9 @@ def check_format(entry: InlineTask, available: tuple[str, ...], location: str) -
     Raises:
         DataError: it has not; names what is there.
     """
+    for name, column in entry.columns.items():
+        if column not in available:
+            raise DataError(f"columns.{name} is {column!r}, and {location} has no such column.", suggest(column, available))
     try:
         row_formats.recognized(tuple(renamed(dict.fromkeys(available), entry)), entry.format)
     except DataError as error:

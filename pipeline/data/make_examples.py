@@ -75,7 +75,7 @@ def example_of_row(task: Task, source_row: SourceRow) -> Example | BadRow:
     except LookupError as error:
         return BadRow("missing field", f"{error.args[0] if error.args else error} is missing or null")
     except (UserError, ValueError, ArithmeticError, TypeError, AttributeError) as error:
-        return BadRow("bad value", getattr(error, "problem", None) or str(error))
+        return BadRow("bad value", getattr(error, "problem", None) or str(error), getattr(error, "remedy", ""))
     if not example.text.strip():
         return BadRow("empty prompt", json.dumps(source_row.row, ensure_ascii=False, default=str))
     if not example.target.strip() and not task.may_be_empty:

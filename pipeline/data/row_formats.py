@@ -5,12 +5,15 @@ A conversation becomes one example: its last assistant turn is the target, and a
 
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.data import tool_calls
 from pipeline.data.task import Row
+from pipeline.data.tool_calls import quoted
 from pipeline.errors import DataError
 from pipeline.store.records import LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn, unrepeated
 
@@ -37,8 +40,10 @@ ROLES = {
     "observation": "tool",
 }
 """Role or `from` of a turn, as data sets spell it, to the role that chat templates know."""
-TURN_FIELDS = ("tool_calls", "tool_call_id", "name")
-"""What a turn may hold besides role and content, for chat templates that render it."""
+TURN_FIELDS = ("tool_call_id", "name")
+"""What a turn may hold besides role, content and calls, for chat templates that render it."""
+TEXT_PARTS = {"text", "input_text", "output_text"}
+"""Types of the parts of a content that are text, in OpenAI's two interfaces."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,10 @@ class Dialogue:
         answers = [index for index, has_loss in enumerate(self.has_loss) if has_loss]
         if not answers:
             roles = ", ".join(turn.role for turn in self.turns) or "no turn at all"
-            raise DataError(f"the conversation has no assistant turn to learn from or to compare with (its turns: {roles})")
+            problem = f"the conversation has no assistant turn to learn from or to compare with (its turns: {roles})"
+            if any(turn.role == "assistant" for turn in self.turns):
+                problem = "every assistant turn of the conversation has the weight 0, so there is none to learn from or to compare with"
+            raise DataError(problem, "End each conversation with an assistant turn that may carry loss.")
         return answers[-1]
 
     def example(self, loss: str) -> Example:
@@ -70,9 +78,10 @@ class Dialogue:
         last = self.last_answer
         before = self.turns[:last]
         if not any(turn.role not in LEAD_ROLES for turn in before):
-            raise DataError("the conversation begins with its only assistant turn, so nothing asks for it")
+            problem = "the conversation begins with its only assistant turn, so nothing asks for it"
+            raise DataError(problem, "Put the user turn that it answers before it.")
         if self.turns[last].more.get("tool_calls"):
-            raise DataError("the last assistant turn calls a tool; end the conversation with an answer in words")
+            raise DataError("the last assistant turn calls a tool, and has no words", "End each conversation with an answer in words.")
         earlier = [index for index in range(last) if self.has_loss[index] and self.turns[index].text.strip()] if loss == "assistant" else []
         prompt: Prompt = before[0].content if len(before) == 1 and not before[0].more else before
         return Example("", prompt, self.turns[last].content, extra={LOSS_TURNS: earlier} if earlier else {})
@@ -81,11 +90,21 @@ class Dialogue:
 def from_messages(row: Row) -> Dialogue:
     """The turns of a row of `messages` or `conversations`, with its `system` text and its `tools` in front."""
     column = next(name for name in MESSAGE_COLUMNS if row.get(name) is not None)
-    entries = parsed(row[column])
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
-        raise DataError(f"{column} is {quoted(row[column])}, where a list of turns is expected: [{{role, content}}, ...]")
+    entries = turn_list(row[column], column)
     pairs = [turn_of(entry, f"{column}[{index}]") for index, entry in enumerate(entries)]
     return Dialogue((*lead(row, pairs[0][0]), *(turn for turn, _ in pairs)), (False,) * len(lead(row, pairs[0][0])) + flags(pairs))
+
+
+def turn_list(value: Any, column: str) -> list[Mapping[str, Any]]:
+    """The turns in a column, which may be JSON in a text. Raises DataError if they are none."""
+    entries = parsed(value)
+    if isinstance(entries, list) and entries and all(isinstance(entry, Mapping) for entry in entries):
+        return entries
+    remedy = "Write a list of turns: [{role, content}, ...]."
+    if isinstance(value, str) and value.lstrip()[:2] in ("[{", "[["):
+        python = re.match(r"\s*\[\{'", value) is not None
+        tool_calls.decoded(value, column, "Python wrote it as its own; write it with json.dumps." if python else remedy)
+    raise DataError(f"{column} is {quoted(value)}, where a list of turns is expected", remedy)
 
 
 def flags(pairs: list[tuple[Turn, bool]]) -> tuple[bool, ...]:
@@ -94,7 +113,8 @@ def flags(pairs: list[tuple[Turn, bool]]) -> tuple[bool, ...]:
 
 def lead(row: Row, first: Turn) -> tuple[Turn, ...]:
     """What a row puts before its turns: the schemas of its tools and a system text, unless its first turn is one."""
-    tools = parsed(row.get("tools") or row.get("functions"))
+    column = "tools" if row.get("tools") else "functions"
+    tools = tool_calls.schemas(row.get(column), column)
     turns = (Turn(TOOLS, json.dumps(tools, ensure_ascii=False)),) if tools else ()
     system = optional_text(row, "system") if first.role != "system" else ""
     return (*turns, Turn("system", system)) if system else turns
@@ -133,7 +153,8 @@ def from_instruction(row: Row) -> Dialogue:
     question = "\n\n".join([text_of(row["instruction"], "instruction"), *about])
     history = parsed(row.get("history")) or []
     if not isinstance(history, list | tuple) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in history):
-        raise DataError(f"history is {quoted(history)}, where pairs of question and answer are expected")
+        problem = f"history is {quoted(history)}, where pairs of question and answer are expected"
+        raise DataError(problem, "Write it as LLaMA-Factory does: [[question, answer], ...].")
     past = [Turn(role, text_of(text, "history")) for pair in history for role, text in zip(("user", "assistant"), pair, strict=True)]
     turns = (*lead(row, Turn("user", question)), *past, Turn("user", question), Turn("assistant", text_of(row[answer], answer)))
     return Dialogue(turns, tuple(turn.role == "assistant" for turn in turns))
@@ -174,7 +195,7 @@ def unread(row: Row, name: str) -> list[str]:
     read_columns = (*taken, *row_format.optional, *wanted)
     columns = [column for column, value in row.items() if value not in (None, "", [], {}) and column not in read_columns]
     entries = [(column, entry) for column in taken if isinstance(turns := parsed(row[column]), list) for entry in turns]
-    taken_fields = ("role", "from", "content", "value", "weight", *TURN_FIELDS)
+    taken_fields = ("role", "from", "content", "value", "weight", "tool_calls", "function_call", *TURN_FIELDS)
     pairs = [(column, key) for column, entry in entries if isinstance(entry, Mapping) for key, value in entry.items() if value]
     fields = [f"{column}[].{key}" for column, key in pairs if key not in taken_fields]
     return list(dict.fromkeys([*columns, *fields]))
@@ -194,7 +215,7 @@ def recognized(columns: Collection[str], name: str | None) -> str:
         needed = " and ".join(" or ".join(group) for group in FORMATS[name].columns)
         raise DataError(f"format: {name} needs {needed}, and the columns are {', '.join(columns) or 'none'}", columns_remedy(fits))
     if not fits:
-        raise DataError(unknown_problem(columns), "Write the templates of the task: prompt: '{column}', target: '{column}'.")
+        raise DataError(*unknown(columns))
     return name or fits[0]
 
 
@@ -202,14 +223,29 @@ def columns_remedy(fits: list[str]) -> str:
     return f"They fit {fits[0]}: leave format out." if fits else "Name the columns in templates: prompt: '{column}', target: '{column}'."
 
 
-def unknown_problem(columns: Collection[str]) -> str:
-    """Why rows with these columns are in no format."""
-    if {"chosen", "rejected"} <= set(columns):
-        return "the rows are preference pairs (chosen, rejected), and an adapter is trained here on one answer to a prompt"
-    if "text" in columns:
-        return "the rows hold prompt and answer in one column, text, so it is not known where the answer begins"
+def unknown(columns: Collection[str]) -> tuple[str, str]:
+    """Why rows with these columns are in no format, and the remedy."""
+    names = list(columns)
+    if not names:
+        return "no column holds a value", "Leave out rows without values."
+    if {"chosen", "rejected"} <= set(names):
+        held = "completion" if "prompt" in names else "messages"
+        problem = "the rows are preference pairs (chosen, rejected), and an adapter is trained here on one answer to a prompt"
+        return problem, f"Train on the chosen answers: columns: {{{held}: chosen}}."
+    if "text" in names:
+        problem = "the rows hold prompt and answer in one column, text, so it is not known where the answer begins"
+        return problem, "Write each row as messages, or as prompt and completion."
+    for row_format in FORMATS.values():
+        present = [name for group in row_format.columns for name in group if name in names]
+        if present:  # one of several, since no format fits
+            lacking = next(group for group in row_format.columns if not set(group) & set(names))
+            other = next((name for name in names if name not in (*present, *row_format.optional)), "answer")
+            remedy = f"Fill it in; if another column holds it, name that one: columns: {{{lacking[0]}: {other}}}."
+            return f"{present[0]} stands without {' or '.join(lacking)} (the columns: {', '.join(names)})", remedy
     formats = "messages, conversations, instruction with output, or prompt with completion"
-    return f"the columns ({', '.join(columns) or 'none'}) are in no known format: {formats}"
+    question, answer = (names[0], names[-1]) if len(names) > 1 else ("column", "column")
+    remedy = f"Write the templates of the task, such as prompt: '{{{question}}}', target: '{{{answer}}}'."
+    return f"the columns ({', '.join(names)}) are in no known format: {formats}", remedy
 
 
 def read(row: Row, name: str | None) -> Dialogue:
@@ -226,31 +262,41 @@ def turn_of(entry: Any, location: str) -> tuple[Turn, bool]:
     """A turn, and whether it may carry loss.
 
     Raises:
-        DataError: role, content or weight is none that can be used.
+        DataError: role, content, calls or weight are none that can be used.
     """
     if not isinstance(entry, Mapping):
-        raise DataError(f"{location} is {quoted(entry)}, where a turn is expected: {{role, content}}")
-    role = entry.get("role") or entry.get("from")
-    if not isinstance(role, str) or role.lower() not in ROLES:
-        raise DataError(f"{location} has the role {quoted(role)}; known: {', '.join(ROLES)}")
+        raise DataError(f"{location} is {quoted(entry)}, where a turn is expected", "Write each turn as {role, content}.")
+    role = role_of(entry, location)
     weight = entry.get("weight")
     if weight not in (None, 0, 1):
-        raise DataError(f"{location} has the weight {quoted(weight)}, where 0 or 1 is expected")
-    more = {name: parsed(value) for name in TURN_FIELDS if (value := entry.get(name))}
-    content = entry.get("content") if "content" in entry else entry.get("value")
-    if role.lower() == "function_call":
-        more, content = {"tool_calls": tool_calls(content, location)}, ""
-    text = "" if content is None and more.get("tool_calls") else text_of(content, location)
-    return Turn(ROLES[role.lower()], text, more), weight != 0
+        remedy = "Write 0 for an answer without loss, and 1 or no weight for any other."
+        raise DataError(f"{location}.weight is {quoted(weight)}, where 0 or 1 is expected", remedy)
+    more = {name: entry[name] for name in TURN_FIELDS if entry.get(name)}
+    if calls := calls_of(entry, role, location):
+        more["tool_calls"] = calls
+    key = "content" if "content" in entry or "value" not in entry else "value"
+    content = "" if role == "function_call" or (calls and entry.get(key) is None) else text_of(entry.get(key), f"{location}.{key}")
+    return Turn(ROLES[role], content, more), weight != 0
 
 
-def tool_calls(value: Any, location: str) -> list[dict[str, Any]]:
-    """The calls that a ShareGPT turn `function_call` holds, as chat templates expect them. Raises DataError if it is no call."""
-    calls = parsed(value)
-    calls = calls if isinstance(calls, list) else [calls]
-    if not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
-        raise DataError(f"{location} is {quoted(value)}, where a call is expected: {{name, arguments}}")
-    return [{"type": "function", "function": {"name": call["name"], "arguments": parsed(call.get("arguments")) or {}}} for call in calls]
+def role_of(entry: Mapping[str, Any], location: str) -> str:
+    """The role of a turn, in small letters, as its data set spells it. Raises DataError if it has none that is known."""
+    key = "role" if entry.get("role") or not entry.get("from") else "from"
+    role = entry.get(key)
+    if isinstance(role, str) and role.lower() in ROLES:
+        return role.lower()
+    raise DataError(f"{location}.{key} is {quoted(role)}, which is no known role", f"Known: {', '.join(ROLES)}.")
+
+
+def calls_of(entry: Mapping[str, Any], role: str, location: str) -> list[dict[str, Any]]:
+    """The calls that a turn makes. Raises DataError if they cannot be read, or stand in a turn of another role."""
+    if role == "function_call":
+        key = "value" if "value" in entry else "content"
+        return tool_calls.calls(entry.get(key), f"{location}.{key}")
+    key = next((name for name in ("tool_calls", "function_call") if entry.get(name)), "")
+    if key and ROLES[role] != "assistant":
+        raise DataError(f"{location}.{key} stands in a turn of the role {role!r}", "Only an assistant turn calls tools.")
+    return tool_calls.calls(entry[key], f"{location}.{key}") if key else []
 
 
 def text_of(value: Any, location: str) -> str:
@@ -258,11 +304,14 @@ def text_of(value: Any, location: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
-        kinds = {str(part.get("type")) for part in value} - {"text"}
+        kinds = {str(part.get("type")) for part in value} - TEXT_PARTS
         if not kinds and all(isinstance(part.get("text"), str) for part in value):
             return "".join(part["text"] for part in value)
-        raise DataError(f"{location} holds {', '.join(sorted(kinds)) or 'a part without text'}, and only text can be used")
-    raise DataError(f"{location} is {quoted(value)}, where text is expected")
+        if not kinds:
+            raise DataError(f"{location} holds a part without text: {quoted(value)}", "Write each part as {type: text, text: ...}.")
+        remedy = "Leave out rows with images, audio or files."
+        raise DataError(f"{location} holds {', '.join(sorted(kinds))}, and only text can be used", remedy)
+    raise DataError(f"{location} is {quoted(value)}, where text is expected", "Write text there, or leave the row out.")
 
 
 def parsed(value: Any) -> Any:
@@ -278,9 +327,3 @@ def parsed_turns(value: Any) -> Any:
     entries = parsed(value)
     is_turns = isinstance(entries, list) and bool(entries) and all(isinstance(entry, Mapping) and "role" in entry for entry in entries)
     return entries if is_turns else value
-
-
-def quoted(value: Any) -> str:
-    """A value for a message, on one line and not too long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."

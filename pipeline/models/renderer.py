@@ -126,7 +126,7 @@ class Renderer:
         """The ids that the answer follows, with at most one BOS.
 
         Raises:
-            ModelError: several turns, and no chat template.
+            ChatTemplateError: the template refuses the turns, or there is none and they are several.
         """
         if self.chat:
             return self.conversation_ids(as_turns(prompt))
@@ -281,7 +281,7 @@ class Renderer:
         """
         if not isinstance(prompt, str) and len(prompt) > 1:
             problem = f"a prompt has {len(prompt)} turns, but the model is prompted with plain text"
-            raise ModelError(problem, "Name an instruct model, whose tokenizer has a chat template.")
+            raise ChatTemplateError(problem, "Name an instruct model, whose tokenizer has a chat template.")
         body = prompt_text(prompt).rstrip(" ")
         if not body or body[-1].isspace() or takes_no_blank(prompt_text(prompt)):
             return body, ""

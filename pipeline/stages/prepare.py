@@ -214,7 +214,7 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
             progress.advance()
             example = maker.example(row)
             if isinstance(example, BadRow):
-                tally.add(example.reason, row.location, example.value)
+                tally.add(example.reason, row.location, example.value, example.remedy)
             elif example.id in seen:
                 tally.add("duplicate id", row.location, example.id)
             elif number in shots:
@@ -237,10 +237,10 @@ def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
             if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)
-            if refusal := counts if isinstance(counts, str) else token_counts.refusal(example, render):
+            if fault := counts if isinstance(counts, BadRow) else token_counts.refusal(example, render):
                 draw.looked_at += 1
-                tally.add("chat template", location, refusal)
-            elif not isinstance(counts, str):
+                tally.add(fault.reason, location, fault.value, fault.remedy)
+            elif not isinstance(counts, BadRow):
                 draw.consider(location, example, counts, render, tally)
             progress.advance(len(draw.selected) - before)
 
