@@ -52,14 +52,42 @@ def number_text(rng: random.Random) -> str:
     return rng.choice(["{}", "about {} of five", "-{}", "{}.", "none"]).format(rng.choice(["3", "4.25", ".5", "10"]))
 
 
-MAKERS = {"json_field_f1": json_text, "entity_f1": entity_text, "mae_similarity": number_text}
+def calls_text(rng: random.Random) -> str:
+    calls = [
+        {"name": rng.choice(["add", "now"]), "arguments": rng.choice([{}, {"a": 1}, {"a": 1.0, "b": [1, 2]}])}
+        for _ in range(rng.randrange(3))
+    ]
+    return rng.choice([json.dumps(calls)] * 8 + ["", "add(1)", json.dumps(calls[:1]), "{}", "[1]"])
+
+
+def is_calls(text: str) -> bool:
+    try:
+        return isinstance(calls := json.loads(text), list) and all(set(call) == {"name", "arguments"} for call in calls)
+    except (ValueError, TypeError):
+        return False
+
+
+def same_calls(prediction: str, reference: str) -> float:
+    """As BFCL's parallel_function_checker_no_order: each expected call takes one equal call away, and none may be left."""
+    if not (is_calls(prediction) and is_calls(reference)):
+        return 0.0
+    left = json.loads(prediction)
+    for call in json.loads(reference):
+        if call not in left:
+            return 0.0
+        left.remove(call)
+    return float(not left)
+
+
+MAKERS = {"json_field_f1": json_text, "entity_f1": entity_text, "mae_similarity": number_text, "tool_call_match": calls_text}
 
 
 def cases(name: str, seed: int = 0, n: int = 200) -> tuple[list[str], list[str]]:
     rng = random.Random(seed)
     if make := MAKERS.get(name):
         endless = (make(rng) for _ in iter(int, 1))
-        references = [*islice((text for text in endless if name not in metrics.READS_JSON or is_object(text)), n)]
+        good = is_object if name in metrics.READS_JSON else is_calls if name in metrics.READS_CALLS else str
+        references = [*islice((text for text in endless if good(text)), n)]
         return [r if rng.random() < 0.3 else make(rng) for r in references], references
     references = [sentence(rng) for _ in range(n)]
     return [near(rng, reference) for reference in references], references
@@ -168,13 +196,14 @@ EXPECTED = {
     "chrf": (lambda p, r: sacrebleu.sentence_chrf(p, [r]).score / 100, lambda p, r: sacrebleu.corpus_chrf(p, [r]).score / 100),
     "json_field_f1": of_corpus(lambda p, r: micro_f1(p, r, lists=False)),
     "entity_f1": of_corpus(lambda p, r: micro_f1(p, r, lists=True)),
+    "tool_call_match": corpus(same_calls),
 }
 every_metric = pytest.mark.parametrize("name", sorted(EXPECTED))
 
 
 def test_the_folders_are_the_metrics():
     assert set(metrics.names()) == {*EXPECTED, *PAPER, *STRICT, "balanced_accuracy", "macro_f1", "pass_at_1", "pass_at_k"}
-    assert len(metrics.names()) == 29
+    assert len(metrics.names()) == 30
 
 
 @every_metric
@@ -200,7 +229,7 @@ def test_summed_statistics_give_the_corpus_score(name):
     assert values.max() <= 1 + 1e-12
     assert (values.mean() == pytest.approx(result[name])) == isinstance(metric, MeanMetric)
     assert set(values) <= {0.0, 1.0} or not metric.zero_one
-    assert metric.zero_one == (name in {"exact_match", "accuracy"})
+    assert metric.zero_one == (name in {"exact_match", "accuracy", "tool_call_match"})
 
 
 @every_metric
@@ -238,6 +267,7 @@ def test_metrics_combine():
 @every_metric
 def test_a_perfect_answer_scores_one_and_an_empty_one_nothing(name):
     text = json.dumps({"PER": ["Ann", "3"]}) if name.endswith("_f1") else "3 small birds sat on the long wire"
+    text = json.dumps([{"name": "add", "arguments": {"a": 1}}]) if name in metrics.READS_CALLS else text
     metric = metrics.load(name)
     assert metric.compute(predictions=[text], references=[text])[name] == pytest.approx(1)
     assert metric.compute(predictions=["", ""], references=[text, text])[name] == 0
@@ -249,6 +279,30 @@ def test_json_values_are_compared_without_order_and_type():
     assert metrics.load("json_field_f1").compute(predictions=[prediction], references=[reference]) == {
         "json_field_f1": pytest.approx(2 / 3)
     }
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "score"),
+    [
+        ('[{"arguments": {"b": 2, "a": 1.0}, "name": "add"}]', '[{"name": "add", "arguments": {"a": 1, "b": 2}}]', 1),
+        ('[{"name": "b", "arguments": {}}, {"name": "a", "arguments": {}}]', '[{"name": "a"}, {"name": "b"}]', 1),
+        ('[{"name": "a"}, {"name": "a"}]', '[{"name": "a"}]', 0),
+        ('[{"name": "a"}]', '[{"name": "a"}, {"name": "a"}]', 0),
+        ('[{"name": "add", "arguments": {"a": true}}]', '[{"name": "add", "arguments": {"a": 1}}]', 0),
+        ('[{"name": "add", "arguments": {"a": "1"}}]', '[{"name": "add", "arguments": {"a": 1}}]', 0),
+        ('[{"name": "add", "arguments": {"a": [2, 1]}}]', '[{"name": "add", "arguments": {"a": [1, 2]}}]', 0),
+        ('[{"name": "add", "arguments": {"a": 1, "b": null}}]', '[{"name": "add", "arguments": {"a": 1}}]', 0),
+        ('[{"name": "Add", "arguments": {}}]', '[{"name": "add", "arguments": {}}]', 0),
+        ('[{"function": {"name": "add", "arguments": "{\\"a\\": 1}"}}]', '[{"name": "add", "parameters": {"a": 1}}]', 1),
+        ("[]", "[]", 1),
+        ("", "[]", 0),
+        ("{}", "[]", 0),
+        ("[]", '[{"name": "add"}]', 0),
+        ("[" * 5000, "[]", 0),
+    ],
+)
+def test_calls_are_equal_as_values(prediction, reference, score):
+    assert metrics.load("tool_call_match").compute(predictions=[prediction], references=[reference]) == {"tool_call_match": score}
 
 
 def test_similarity_takes_the_span_of_the_scale():

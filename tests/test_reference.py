@@ -1,6 +1,7 @@
 """Reference models behind an endpoint, asked for real: a server on loopback that fails on purpose, and `transformers serve`."""
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -18,7 +19,8 @@ import pytest
 from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings, RetryPolicy
 from pipeline.references import ask as reference
-from pipeline.store.records import Example, Prediction
+from pipeline.scoring import parsers
+from pipeline.store.records import TOOLS, Example, Prediction, Turn
 from pipeline.store.row_log import RowLog, parsed
 from tests.fault_server import BUSY, CUT, STALL, Fault, FaultServer, completion, refusing
 
@@ -336,3 +338,48 @@ def test_latency_and_cost_by_hand():
     assert (used["requests"], used["retries"], used["estimated"], used["usage"]) == (5, 1, 2, "estimated")
     assert reference.usage_cost(used, SimpleNamespace(input=2.0, output=10.0)) == pytest.approx(400 * 2e-6 + 100 * 10e-6)
     assert reference.usage([], 0.0)["latency_p95"] is None
+
+
+SCHEMAS = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+
+
+def test_tools_and_calls_are_sent_as_the_interface_has_them(server, tmp_path):
+    """Its arguments are text, every call has an id, and schemas stand beside the messages."""
+    calls = [{"type": "function", "function": {"name": "add", "arguments": {"a": n}}} for n in (1, 2)]
+    turns = (
+        Turn(TOOLS, json.dumps(SCHEMAS)),
+        Turn("system", "Add."),
+        Turn("user", "1 and 2?"),
+        Turn("assistant", "", {"tool_calls": calls}),
+        Turn("tool", "first"),
+        Turn("tool", "second", {"tool_call_id": "call_3_1"}),
+        Turn("user", "and?"),
+    )
+    ask(server, tmp_path, [Example("e", turns, "yes")])
+    (body,) = server.bodies
+    assert body["tools"] == SCHEMAS
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "tool", "tool", "user"]
+    sent = body["messages"][2]["tool_calls"]
+    assert [call["function"] for call in sent] == [{"name": "add", "arguments": '{"a": 1}'}, {"name": "add", "arguments": '{"a": 2}'}]
+    assert [call["id"] for call in sent] == [body["messages"][index]["tool_call_id"] for index in (3, 4)] == ["call_3_0", "call_3_1"]
+
+
+@pytest.mark.parametrize("tools", [[{"name": "add", "parameters": {}}], SCHEMAS])
+def test_schemas_without_their_wrapper_are_wrapped(server, tmp_path, tools):
+    ask(server, tmp_path, [Example("e", (Turn(TOOLS, json.dumps(tools)), Turn("user", "1 and 2?")), "yes")])
+    assert server.bodies[0]["tools"] == SCHEMAS
+
+
+def test_an_answer_that_calls_tools_is_read_as_calls(server, tmp_path):
+    function = {"name": "add", "arguments": '{"a": 1}'}
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "x", "type": "function", "function": function}]}
+    reply = one(server, tmp_path, choices=[{"index": 0, "finish_reason": "tool_calls", "message": message}])
+    assert parsers.tool_call(reply.text, HELDOUT[0]) == '[{"arguments": {"a": 1}, "name": "add"}]'
+    assert reply.stopped == "eos"
+
+
+@pytest.mark.parametrize("calls", [[{"id": "x"}], [None], 3, [{"function": 3}]])
+def test_an_answer_of_broken_calls_is_requested_again(server, tmp_path, calls):
+    broken = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": None, "tool_calls": calls}}]}
+    server.faults[FIRST] = [Fault(body={**completion(FIRST, "x"), **broken})]
+    assert ask(server, tmp_path, HELDOUT[:1])[0].tries == 2

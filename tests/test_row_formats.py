@@ -169,7 +169,6 @@ def test_a_blank_answer_is_nothing_to_learn():
         ({"messages": [{"role": "user", "content": 7}, SAY]}, r"messages\[0\].content is 7, where text is expected"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, SAY]}, "holds image_url, and only text"),
         ({"conversations": [{"from": "human", "value": "hi"}, {"from": "function_call", "value": "add"}]}, "is no JSON"),
-        ({"messages": [ASK, {"role": "assistant", "content": "", "tool_calls": CALLS}]}, "the last assistant turn calls a tool"),
         ({"instruction": "hi", "output": "x", "history": ["hi"]}, "history is .*pairs of question and answer"),
         ({"instruction": "hi", "output": "x", "history": 5}, "history is 5, where pairs of question and answer"),
         ({"instruction": 3, "output": "x"}, "instruction is 3, where text"),

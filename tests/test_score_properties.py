@@ -32,7 +32,9 @@ SCRIPTS = {
     "LaTeX": r"$\frac{3}{8}$ \alpha^2 x_{1} = 5",
 }
 FREE = [
-    name for name in metrics.inline_names() if not name.startswith("paper_") and name not in metrics.READS_JSON and name != "mae_similarity"
+    name
+    for name in metrics.inline_names()
+    if not name.startswith("paper_") and name not in (*metrics.READS_JSON, *metrics.READS_CALLS) and name != "mae_similarity"
 ]
 texts = st.one_of(
     [st.lists(st.sampled_from(words.split()), min_size=1, max_size=9).map(" ".join) for words in SCRIPTS.values()]

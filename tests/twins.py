@@ -105,6 +105,35 @@ FORMS = {
 }  # fmt: skip
 """The chat forms of the model table, and none; ChatML also on a tokenizer of Llama 2's kind, which many fine-tunes of Mistral have."""
 
+SCHEMAS = "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
+HERMES = (
+    SCHEMAS + "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
+    "{% if m.content or not loop.first %}{{ '\n' }}{% endif %}<tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAMA_JSON = (
+    "{{ bos_token }}{% if tools %}{{ tools | tojson }}<|eot_id|>{% endif %}{% for m in messages %}"
+    "<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{% if m.tool_calls %}{% if m.tool_calls | length > 1 %}"
+    "{{ raise_exception('This model only supports single tool-calls at once!') }}{% endif %}{% set f = m.tool_calls[0].function %}"
+    '{"name": "{{ f.name }}", "parameters": {{ f.arguments | tojson }}}{% else %}{{ m.content | trim }}{% endif %}<|eot_id|>{% endfor %}'
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+MISTRAL_CALLS = (
+    "{{ bos_token }}{% if tools %}[AVAILABLE_TOOLS] {{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}{% for m in messages %}"
+    "{% if m.role == 'user' %}[INST] {{ m.content }}[/INST]{% elif m.role == 'tool' %}[TOOL_RESULTS] {{ m.content }}[/TOOL_RESULTS]"
+    "{% elif m.tool_calls %}[TOOL_CALLS] [{% for c in m.tool_calls %}{{ c.function | tojson }}{% if not loop.last %}, {% endif %}"
+    "{% endfor %}]{{ eos_token }}{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+INSTRUCT = tuple(f"[{name}]" for name in "INST /INST AVAILABLE_TOOLS /AVAILABLE_TOOLS TOOL_RESULTS /TOOL_RESULTS TOOL_CALLS".split())
+TOOL_FORMS = {
+    "hermes": Form("bytes", None, "<|im_end|>", "<|endoftext|>", HERMES, ("<|im_start|>",), adds_bos=False),
+    "llama-3.1": Form(
+        "bytes", "<|begin_of_text|>", "<|end_of_text|>", None, LLAMA_JSON, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+    ),
+    "mistral-v3": Form("bytes", "<s>", "</s>", None, MISTRAL_CALLS, INSTRUCT),
+}
+"""Chat templates with tools, as Qwen and Hermes, Llama 3.1 and Mistral write calls."""
+
 ASKED, SAID = "the cat sees ?", "no maybe"
 SHOWN = {
     "llama-2": "<s>[INST] the cat sees ? [/INST] no maybe</s>",

@@ -121,8 +121,9 @@ class InlineTask(Section):
     the whole target, no answer is a right answer."""
     group: str = ""
     """Template of the source document; rows of one group are resampled together, and a row without one is a group of its own."""
-    answer: Literal["text", "first_line", "choice", "number", "json"] = "text"
-    """How the answer is parsed from the model's text."""
+    answer: Literal["text", "first_line", "choice", "number", "json", "tool_call"] = "text"
+    """How the answer is parsed from the model's text. `tool_call`: the calls of tools that it makes, in the form of Qwen and Hermes,
+    Llama 3 or Mistral, or as JSON; an answer in words calls none."""
     decimal_mark: Literal[".", ","] | None = None
     """How the data write decimals: `.` as in 1,234.5, `,` as in 1.234,5. Unset: a number that can be read both ways is not."""
     span: PositiveFloat | None = None

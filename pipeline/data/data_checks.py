@@ -21,7 +21,7 @@ from pipeline.metrics import numbers, words
 from pipeline.models import base_model, renderer
 from pipeline.models.renderer import CONTROL, Renderer
 from pipeline.scoring import right_answers
-from pipeline.store.records import Example, answer_tokens, first_stop, unrepeated
+from pipeline.store.records import CALLS, Example, answer_tokens, first_stop, unrepeated
 
 SHOWN_NAMES = 5
 """Names of labels or tokens in one warning."""
@@ -222,7 +222,8 @@ def control_token(split: PreparedSplit) -> DataWarning | None:
     """Control tokens of the base, spelled in prompts or targets."""
 
     def is_spelled(row: Row) -> bool:
-        return CONTROL in row.example.extra.get(RENDERED_WITH, ()) or split.render.spells_control(row.example.target)
+        in_target = CALLS not in row.example.extra and split.render.spells_control(row.example.target)
+        return CONTROL in row.example.extra.get(RENDERED_WITH, ()) or in_target
 
     rows = [row for row in split.rows if is_spelled(row)]
     names = {name for row in rows for text in (row.example.text, row.example.target) for name in split.render.control.findall(text)}
@@ -322,6 +323,8 @@ def is_changed(answer: str, target: str, parsed: str | None) -> bool:
     """Whether a parser reads something other than the whole target; a different spelling is not a change."""
     if answer == "number":
         return MORE_THAN_A_NUMBER.search(EXPONENT.sub("", target)) is not None or len(numbers.find(target, None)) > 1
+    if answer == "tool_call":
+        return False  # words beside the calls count for nothing
     if answer == "json":
         try:
             return not isinstance(json.loads(target, object_pairs_hook=unrepeated), dict)

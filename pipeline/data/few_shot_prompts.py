@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, takewhile
 
-from pipeline.models.renderer import Renderer, indentation, takes_no_blank
-from pipeline.store.records import LEAD_ROLES, Example, Prompt, Turn, as_turns
+from pipeline.models.answer_start import indentation, takes_no_blank
+from pipeline.models.renderer import Renderer
+from pipeline.store.records import CALLS, LEAD_ROLES, Example, Prompt, as_turns
 
 SEPARATOR = "\n\n"
 """Separates few-shot examples."""
@@ -42,7 +43,7 @@ class Shots:
         A chat model ends its turn itself and may put a blank line behind the first words of its answer, so there the string goes on with
         what all questions begin with; it is empty if that is nothing.
         """
-        is_text = all(isinstance(example.prompt, str) and SEPARATOR not in example.target for example in self.train)
+        is_text = all(is_plain(example) and SEPARATOR not in example.target for example in self.train)
         if not is_text or not self.render.chat:
             return SEPARATOR if is_text else ""
         questions = [example.text.removeprefix(self.preface) for example in self.train]
@@ -57,7 +58,7 @@ class Shots:
 
     def prompt(self, example: Example) -> tuple[Prompt, int]:
         """The few-shot prompt of a held-out example, and its number of few-shot examples: the last ones that fit."""
-        if not isinstance(example.prompt, str) or not all(isinstance(shot.prompt, str) for shot in self.chosen):
+        if not isinstance(example.prompt, str) or not all(map(is_plain, self.chosen)):
             return self.conversation(example)
         question = example.prompt.removeprefix(self.preface)
         head = self.preface if question != example.prompt else ""
@@ -72,15 +73,17 @@ class Shots:
         """The same as turns: few-shot examples stand between the system text of the question and its first turn, without their own."""
         turns = as_turns(example.prompt)
         lead = tuple(takewhile(lambda turn: turn.role in LEAD_ROLES, turns))
-        blocks = [
-            (*(turn for turn in as_turns(shot.prompt) if turn.role not in LEAD_ROLES), Turn("assistant", shot.target))
-            for shot in self.chosen
-        ]
+        blocks = [(*(turn for turn in as_turns(shot.prompt) if turn.role not in LEAD_ROLES), shot.answer_turn) for shot in self.chosen]
         for count in range(len(blocks), 0, -1):
             prompt = (*lead, *chain.from_iterable(blocks[-count:]), *turns[len(lead) :])
             if len(self.render.prompt_ids(prompt)) <= self.max_tokens:
                 return prompt, count
         return example.prompt, 0
+
+
+def is_plain(example: Example) -> bool:
+    """Whether an example is text alone: no conversation, and no answer that a chat template writes."""
+    return isinstance(example.prompt, str) and CALLS not in example.extra
 
 
 def json_keys(train: list[Example]) -> list[str]:

@@ -18,7 +18,13 @@ from pipeline.metrics import user_metric
 from pipeline.scoring import parsers
 from pipeline.store.records import ACCEPTED, Example
 
-PARSERS = {"text": parsers.text, "first_line": parsers.first_line, "choice": parsers.choice, "json": parsers.json}
+PARSERS = {
+    "text": parsers.text,
+    "first_line": parsers.first_line,
+    "choice": parsers.choice,
+    "json": parsers.json,
+    "tool_call": parsers.tool_call,
+}
 LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss")
 """Keys that artifacts were made without; they enter a key only where they differ from their default."""
 
@@ -241,3 +247,9 @@ def group_of(group: Template, row: Row) -> str:
 def closed_set(spec: Spec) -> tuple[str, ...]:
     """The label_names of an inline task; empty for another one."""
     return label_names(entry) if (entry := entry_of(spec)) else ()
+
+
+def reads_calls(spec: Spec) -> bool:
+    """Whether answers of a task are read as calls of tools."""
+    entry = entry_of(spec)
+    return entry is not None and entry.answer == "tool_call"

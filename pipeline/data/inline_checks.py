@@ -127,6 +127,8 @@ def metric_problem(name: str, answer: str) -> str:
         return f"metrics: there is no metric '{name}'. {FAMILIAR_METRICS.get(name.lower()) or suggest(name, allowed)}"
     if name in metrics.READS_JSON and answer != "json":
         return f"metrics: {name} compares JSON objects, and answer is {answer}. Write answer: json, or take another metric."
+    if name in metrics.READS_CALLS and answer != "tool_call":
+        return f"metrics: {name} compares calls of tools, and answer is {answer}. Write answer: tool_call, or take another metric."
     return ""
 
 

@@ -12,7 +12,7 @@ from pipeline.data.task import Task
 from pipeline.errors import DataError, UserError
 from pipeline.metrics import numbers
 from pipeline.models.renderer import Renderer
-from pipeline.store.records import ACCEPTED, CHOICE_TOKENS, Example, Prompt
+from pipeline.store.records import ACCEPTED, CALLS, CHOICE_TOKENS, Example, Prompt
 
 CUT = "cut"
 """Key in `extra` of a task's example: [start, end] in characters of the part of its prompt that may be cut. Never written to disk."""
@@ -94,7 +94,8 @@ def marked(example: Example, render: Renderer, max_new_tokens: int, is_heldout: 
     if is_heldout:
         return with_room(with_care(example, render, example.choices), render, max_new_tokens)
     extra = {name: value for name, value in example.extra.items() if name != ACCEPTED}
-    return with_care(replace(example, extra=extra), render, (example.target, *example.choices))
+    own = () if CALLS in extra else (example.target,)  # control tokens of a call are the template's
+    return with_care(replace(example, extra=extra), render, (*own, *example.choices))
 
 
 def with_room(example: Example, render: Renderer, max_new_tokens: int) -> Example:

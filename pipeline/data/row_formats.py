@@ -15,7 +15,7 @@ from pipeline.data import tool_calls
 from pipeline.data.task import Row
 from pipeline.data.tool_calls import quoted
 from pipeline.errors import DataError
-from pipeline.store.records import LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn, unrepeated
+from pipeline.store.records import CALLS, LEAD_ROLES, LOSS_TURNS, TOOLS, Example, Prompt, Turn, unrepeated
 
 MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold a list of turns: OpenAI and TRL, ShareGPT."""
@@ -73,18 +73,20 @@ class Dialogue:
             loss: `last`: the last answer alone carries loss; `assistant`: every answer that is not blank does.
 
         Raises:
-            DataError: there is no answer, nothing stands before it, or it calls a tool without a word.
+            DataError: there is no answer, or nothing stands before it.
         """
         last = self.last_answer
         before = self.turns[:last]
         if not any(turn.role not in LEAD_ROLES for turn in before):
             problem = "the conversation begins with its only assistant turn, so nothing asks for it"
             raise DataError(problem, "Put the user turn that it answers before it.")
-        if self.turns[last].more.get("tool_calls"):
-            raise DataError("the last assistant turn calls a tool, and has no words", "End each conversation with an answer in words.")
         earlier = [index for index in range(last) if self.has_loss[index] and self.turns[index].text.strip()] if loss == "assistant" else []
         prompt: Prompt = before[0].content if len(before) == 1 and not before[0].more else before
-        return Example("", prompt, self.turns[last].content, extra={LOSS_TURNS: earlier} if earlier else {})
+        answer = self.turns[last]
+        extra = {LOSS_TURNS: earlier} if earlier else {}
+        if answer.calls:
+            return Example("", prompt, tool_calls.text(answer), extra=extra | {CALLS: answer.message()})
+        return Example("", prompt, answer.content, extra=extra)
 
 
 def from_messages(row: Row) -> Dialogue:

@@ -1,46 +1,84 @@
 """Counts the tokens of examples in chunks, and says why a chat template refuses a conversation."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from pipeline.data.files import BadRow
 from pipeline.data.make_examples import TokenCounts, without_start
-from pipeline.models import renderer
-from pipeline.store.records import LOSS_TURNS, Example
+from pipeline.models import renderer, template_probe
+from pipeline.scoring import tool_call_reader
+from pipeline.store.records import CALLS, LOSS_TURNS, Example
 
 CHUNK = 128
 """Examples whose tokens are counted at a time."""
+REASON = "chat template"
 
 
-def of_examples(examples: Iterator[tuple[str, Example]], render: renderer.Renderer) -> Iterator[tuple[str, Example, TokenCounts | BadRow]]:
-    """Every example with its token counts, computed in chunks; or with the reason why the chat template refuses it."""
+def of_examples(
+    examples: Iterator[tuple[str, Example]], render: renderer.Renderer, reads_calls: bool = False
+) -> Iterator[tuple[str, Example, TokenCounts | BadRow]]:
+    """Every example with its token counts, computed in chunks; or with the reason why the chat template refuses it.
+
+    A target that calls tools becomes what the chat template writes.
+
+    Args:
+        reads_calls: answers are read as calls, so what the template writes must be read as the calls of the row.
+    """
     while chunk := list(islice(examples, CHUNK)):
-        bare = [without_start(example, render) for _, example in chunk]
+        written = [written_example(example, render, reads_calls) for _, example in chunk]
+        whole = [without_start(example, render) for example in written if isinstance(example, Example)]
+        bare = [example for example in whole if CALLS not in example.extra]
         try:
-            counts: Sequence[TokenCounts | BadRow] = render.token_counts([(example.prompt, example.target) for example in bare])
+            pairs: Sequence[TokenCounts | BadRow] = render.token_counts([(example.prompt, example.target) for example in bare])
         except renderer.ChatTemplateError:  # of at least one of them
-            counts = [counts_alone(example, render) for example in bare]
-        yield from ((location, example, count) for (location, example), count in zip(chunk, counts, strict=True))
+            pairs = [counts_alone(example, render) for example in bare]
+        counts = iter(pairs)
+        for (location, original), example in zip(chunk, written, strict=True):
+            if isinstance(example, BadRow):
+                yield location, original, example
+            else:
+                yield location, example, counts_alone(example, render) if CALLS in example.extra else next(counts)
+
+
+def written_example(example: Example, render: renderer.Renderer, reads_calls: bool) -> Example | BadRow:
+    """The example with its calls as the chat template writes them, or why it cannot."""
+    if CALLS not in example.extra:
+        return example
+    try:
+        target = render.call_text(example.prompt, example.answer_turn)
+    except renderer.ChatTemplateError as error:
+        return refused(error)
+    if reads_calls and tool_call_reader.names(target) != tool_call_reader.names(example.target):
+        problem = f"the chat template writes a call in a form that answer: tool_call does not know: {target}"
+        return BadRow(REASON, problem, "Name a base whose template writes calls as JSON, or set answer: text and a metric of texts.")
+    return replace(example, target=target)
 
 
 def counts_alone(example: Example, render: renderer.Renderer) -> TokenCounts | BadRow:
     """The token counts of an example, or why the chat template refuses its conversation."""
     try:
+        if CALLS in example.extra:
+            return len(render.prompt_ids(example.prompt)), len(render.target_ids(example.prompt, example.target, is_call=True))
         return render.token_counts([(example.prompt, example.target)])[0]
     except renderer.ChatTemplateError as error:
         return refused(error)
 
 
 def refused(error: renderer.ChatTemplateError) -> BadRow:
-    return BadRow("chat template", error.problem, error.remedy)
+    return BadRow(REASON, error.problem, error.remedy)
 
 
 def refusal(example: Example, render: renderer.Renderer) -> BadRow | None:
-    """Why earlier answers of a conversation cannot carry loss; None if they can, or need not."""
-    if LOSS_TURNS not in example.extra:
+    """Why the chat template cannot be used for an example: it leaves something out, or earlier answers cannot carry loss."""
+    if isinstance(example.prompt, str) and CALLS not in example.extra:
         return None
     try:
-        render.turn_spans(example.prompt, example.extra[LOSS_TURNS])
+        template_probe.check(render, example.prompt, example.answer_turn)
     except renderer.ChatTemplateError as error:
-        return BadRow("chat template", f"{error.problem} (loss: assistant)", error.remedy)
+        return refused(error)
+    try:
+        render.turn_spans(example.prompt, example.extra.get(LOSS_TURNS, ()))
+    except renderer.ChatTemplateError as error:
+        return BadRow(REASON, f"{error.problem} (loss: assistant)", error.remedy)
     return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import DataError
-from pipeline.store.records import RepeatedKeyError, unrepeated
+from pipeline.store.records import RepeatedKeyError, Turn, unrepeated
 
 CALL_FORM = "{type: function, function: {name, arguments}}"
 TOOLS_REMEDY = "Write a list of schemas, as OpenAI has it: [{type: function, function: {name, description, parameters}}]."
@@ -71,3 +71,9 @@ def schemas(value: Any, location: str) -> list[dict[str, Any]]:
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise DataError(f"{location}[{index}] is {quoted(entry)}, which names no function", TOOLS_REMEDY)
     return read
+
+
+def text(turn: Turn) -> str:
+    """The answer of a turn that calls tools, in the form that most chat templates have: its words, then a `<tool_call>` for each call."""
+    calls = [json.dumps(call["function"], ensure_ascii=False) for call in turn.calls]
+    return "\n".join([*([turn.content] if turn.content.strip() else []), *(f"<tool_call>\n{call}\n</tool_call>" for call in calls)])

@@ -24,6 +24,8 @@ NEEDS_FIELDS = {
 """Metrics that read more of an example than its target, and what; only a shipped task has it."""
 READS_JSON = ("entity_f1", "json_field_f1")
 """Metrics over JSON objects: any other text is wrong to them."""
+READS_CALLS = ("tool_call_match",)
+"""Metrics over lists of calls of tools."""
 
 ONE_RIGHT_ANSWER = ("balanced_accuracy", "bleu", "macro_f1")
 """Metrics over the whole corpus for which an example cannot choose among several right answers: n-grams of one text, and one class."""

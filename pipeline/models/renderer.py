@@ -9,7 +9,6 @@ prompt's ids, else those of the answer after a newline or alone. So the loss mas
 
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, cached_property
@@ -18,6 +17,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import base_model
+from pipeline.models.answer_start import indentation, takes_no_blank
 from pipeline.models.control_tokens import control_tokens, template_tokens
 from pipeline.store.records import TOOLS, Prompt, Turn, as_turns, prompt_text
 
@@ -29,12 +29,6 @@ FIXED_DATE_MACRO = (
 """Prefixed to chat templates that print today's date (Llama 3, SmolLM3), so that they print Llama 3.1's default. Otherwise prompts would
 change daily."""
 
-OPENING = ("Ps", "Pi", "Sc")
-"""Unicode categories of signs that nothing stands off from: opening brackets, opening quotes, signs of currencies."""
-NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3001-\u9fff\uf900-\ufaff\uff01-\uff60\U00020000-\U0003ffff]")
-"""A character of a script that sets no blanks between words (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or of its punctuation.
-
-It decides token ids of training and generation, so its ranges stay as they are, also where the lists that read answers know more."""
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a control token spelled in a turn while the chat template writes its own."""
 CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
@@ -42,6 +36,8 @@ CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
 
 
 TURNS_REMEDY = "Change the rows, or name a base whose chat template takes such turns."
+TOOLS_REMEDY = "Name a base whose chat template has tools, or take tools, their calls and their results out of the rows."
+NO_TEMPLATE_REMEDY = "Name an instruct model, whose tokenizer has a chat template."
 
 
 class ChatTemplateError(ModelError):
@@ -147,7 +143,7 @@ class Renderer:
             ids += [self.control_ids[piece.strip()]] if index % 2 else encode(text) if text else []
         return ids
 
-    def conversation(self, turns: Sequence[Turn], answer: str | None = None) -> str:
+    def conversation(self, turns: Sequence[Turn], answer: str | Turn | None = None) -> str:
         """The chat template's text of a conversation: up to where the next answer begins, or with that answer and what follows it.
 
         Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks first would be truncated before it answers.
@@ -155,7 +151,8 @@ class Renderer:
         from jinja2 import TemplateError
 
         messages = [turn.message() for turn in turns if turn.role != TOOLS]
-        messages += [] if answer is None else [{"role": "assistant", "content": answer}]
+        last = Turn("assistant", answer) if isinstance(answer, str) else answer
+        messages += [] if last is None else [last.message()]
         tools = next((json.loads(turn.content) for turn in turns if turn.role == TOOLS), None)
         try:
             text: str = self.tokenizer.apply_chat_template(
@@ -167,7 +164,7 @@ class Renderer:
                 enable_thinking=False,
             )
         except (TemplateError, TypeError, ValueError) as error:
-            roles = ", ".join(turn.role for turn in turns)
+            roles = ", ".join(turn.role for turn in (*turns, *([last] if last else [])))
             raise ChatTemplateError(f"the chat template refuses the turns {roles}: {' '.join(str(error).split())}", TURNS_REMEDY) from None
         return text
 
@@ -182,13 +179,18 @@ class Renderer:
                 generated (templates that drop thoughts, or move the system text to the last question).
         """
         ids = self.prompt_ids(prompt) if turns else []
-        return [self.turn_span(ids, as_turns(prompt)[:index], as_turns(prompt)[index].content) for index in turns]
+        return [self.turn_span(ids, as_turns(prompt)[:index], as_turns(prompt)[index]) for index in turns]
 
-    def turn_span(self, ids: list[int], before: Prompt, answer: str) -> tuple[int, int]:
+    def turn_span(self, ids: list[int], before: Prompt, turn: Turn) -> tuple[int, int]:
         """turn_spans of one answer, which follows the turns `before` in the ids of a prompt."""
-        start = self.prompt_ids(before)
-        for text in dict.fromkeys((answer, answer.strip())):  # many templates trim
-            head = [*start, *self.answer_ids(before, text)]
+        start, answer = self.prompt_ids(before), turn.content
+        texts = list(dict.fromkeys((answer, answer.strip())))  # many templates trim
+        answers = [self.answer_ids(before, text) for text in texts]
+        if turn.calls:
+            answer = self.call_text(before, turn)
+            answers = [self.call_ids(answer)]
+        for answer_ids in answers:
+            head = [*start, *answer_ids]
             if ids[: len(head)] == head and self.end_id in ids[len(head) :]:
                 end = ids.index(self.end_id, len(head))
                 if not self.decode(ids[len(head) : end]).strip():  # Llama 2 puts a blank before the end token
@@ -228,9 +230,33 @@ class Renderer:
             return together[len(alone) :]
         return self.encode_inside(text)  # a merge would cross the boundary
 
-    def target_ids(self, prompt: Prompt, target: str) -> list[int]:
-        """The ids that carry the loss: the answer and the end token."""
-        return [*self.answer_ids(prompt, target), self.end_id]
+    def target_ids(self, prompt: Prompt, target: str, is_call: bool = False) -> list[int]:
+        """The ids that carry the loss: the answer and the end token.
+
+        Args:
+            is_call: the target is a call_text(), in which control tokens are the template's.
+        """
+        return [*(self.call_ids(target) if is_call else self.answer_ids(prompt, target)), self.end_id]
+
+    def call_text(self, prompt: Prompt, turn: Turn) -> str:
+        """The text that the chat template writes for an answer that calls tools, from where it begins up to its end token.
+
+        Raises:
+            ChatTemplateError: there is no template, or it writes the answer otherwise than behind its prompt.
+        """
+        if not self.chat:
+            raise ChatTemplateError("the answer calls a tool, but the model is prompted with plain text", NO_TEMPLATE_REMEDY)
+        before, whole = self.conversation(as_turns(prompt)), self.conversation(as_turns(prompt), turn)
+        text, end, _ = whole.removeprefix(before).rpartition(self.tokenizer.convert_ids_to_tokens(self.end_id))
+        if not whole.startswith(before) or not end or not text.strip():
+            raise ChatTemplateError("the chat template writes no call of a tool behind the prompt", TOOLS_REMEDY)
+        return text
+
+    def call_ids(self, text: str) -> list[int]:
+        """The ids of a call_text(), without the end token."""
+        before = self.chat_suffix[0]
+        together, alone = self.encode(before + text), self.encode(before)
+        return together[len(alone) :] if together[: len(alone)] == alone else self.encode(text)
 
     def token_counts(self, pairs: Sequence[tuple[Prompt, str]]) -> list[tuple[int, int]]:
         """(prompt tokens, target tokens) of every (prompt, target); tokenized in batches, no text twice."""
@@ -281,7 +307,7 @@ class Renderer:
         """
         if not isinstance(prompt, str) and len(prompt) > 1:
             problem = f"a prompt has {len(prompt)} turns, but the model is prompted with plain text"
-            raise ChatTemplateError(problem, "Name an instruct model, whose tokenizer has a chat template.")
+            raise ChatTemplateError(problem, NO_TEMPLATE_REMEDY)
         body = prompt_text(prompt).rstrip(" ")
         if not body or body[-1].isspace() or takes_no_blank(prompt_text(prompt)):
             return body, ""
@@ -322,30 +348,6 @@ class Renderer:
         """The text of ids, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
-
-
-def indentation(answer: str) -> str:
-    """The whitespace at the start of an answer that is part of it.
-
-    A lone blank before an answer of one line only separates it from the prompt, as in GPT-3's training files.
-    """
-    text = answer.rstrip()
-    own = text[: len(text) - len(text.lstrip())]
-    return "" if own == " " and "\n" not in text else own
-
-
-def takes_no_blank(prompt: str) -> bool:
-    """Whether an answer follows a prompt directly where the prompt has no blank at its end.
-
-    So it is behind an opening sign (`Price: $`) and in a script without blanks between words (`情感：`, `情感:`).
-    """
-    last = prompt[-1:]
-    if not last or last.isspace():
-        return False
-    if unicodedata.category(last) in OPENING or NO_BLANKS.match(last):
-        return True
-    letters = [char for char in prompt[-8:] if char.isalnum()]
-    return not last.isalnum() and bool(letters) and NO_BLANKS.match(letters[-1]) is not None
 
 
 def renderer(spec: dict[str, Any]) -> Renderer:

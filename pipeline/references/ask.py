@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from pipeline.errors import ModelError
 from pipeline.machine import EndpointSettings
 from pipeline.progress import Meter, meter
+from pipeline.references import messages
 from pipeline.references.endpoint import BusyError, Endpoint, OversizedError, backoff_seconds, ready_key
-from pipeline.store.records import Example, Prediction, Prompt, as_turns, first_stop
+from pipeline.store.records import Example, Prediction, Prompt, first_stop
 from pipeline.store.row_log import RowLog
 
 MAX_STOP_STRINGS = 4
@@ -219,7 +220,7 @@ class Requester:
 
         body: dict[str, Any] = {"temperature": 0, self.limit_name: self.limits.max_new_tokens}
         body |= {"stop": list(self.limits.stop[:MAX_STOP_STRINGS])} if self.limits.stop else {}
-        body |= {"model": self.settings.model, "messages": [turn.message() for turn in as_turns(prompt)]}
+        body |= {"model": self.settings.model, **messages.request_body(prompt)}
         whole = WHOLE_ANSWER * self.settings.patience.timeout
         try:
             async with asyncio.timeout(whole):
@@ -245,11 +246,12 @@ class Requester:
         """Parse a response body. No choice, a refusal and a stop by a filter are all `refused`."""
         choice = body["choices"][0] if body["choices"] else {"finish_reason": "content_filter", "message": {}}
         message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
+        answer = messages.answer_text(message) if isinstance(message, dict) else None
+        if not isinstance(message, dict) or answer is None:
             raise BusyError("the answer holds no text")
         finish = choice.get("finish_reason")
         refused = finish == "content_filter" or bool(message.get("refusal"))
-        whole = "" if refused else self.endpoint.cleaned(message.get("content") or "")
+        whole = "" if refused else self.endpoint.cleaned(answer)
         text = whole[: first_stop(whole, self.limits.stop)]
         hit_stop_string = len(text) < len(whole) or choice.get("stop_reason") in self.limits.stop  # vLLM names the string
         stopped = "refused" if refused else "stop" if hit_stop_string else "length" if finish == "length" else "eos"

@@ -13,7 +13,7 @@ from functools import cache, partial, wraps
 from itertools import takewhile
 
 from pipeline.metrics import label_lists, numbers, words
-from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader
+from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, tool_call_reader
 from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
 from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
@@ -140,6 +140,13 @@ def json(text: str, example: Example) -> str | None:
     if EMPTY_LIST.fullmatch(text):
         return "{}"
     return final_answer.chosen(json_reader.objects, text, example)
+
+
+@after_thoughts
+def tool_call(text: str, example: Example) -> str | None:
+    """The calls of tools that the text makes, as a JSON list in one spelling; `[]` for an answer in words. See `tool_call_reader.read`."""
+    del example
+    return tool_call_reader.read(text)
 
 
 @after_thoughts

@@ -59,9 +59,13 @@ def tokenized(work: Work, examples: list[records.Example], render: renderer.Rend
 
 def token_row(example: records.Example, render: renderer.Renderer) -> batching.TokenRow:
     """The ids of an example; its answer carries loss, and so do earlier answers that `prepare` lists."""
-    row = batching.TokenRow.from_prompt(render.prompt_ids(example.prompt), render.target_ids(example.prompt, example.target))
+    row = batching.TokenRow.from_prompt(render.prompt_ids(example.prompt), target_ids(example, render))
     spans = render.turn_spans(example.prompt, example.extra.get(records.LOSS_TURNS, ()))
     return row.with_targets(spans) if spans else row
+
+
+def target_ids(example: records.Example, render: renderer.Renderer) -> list[int]:
+    return render.target_ids(example.prompt, example.target, is_call=records.CALLS in example.extra)
 
 
 def shuffled(examples: list[records.Example], seed: int) -> list[records.Example]:
@@ -69,11 +73,12 @@ def shuffled(examples: list[records.Example], seed: int) -> list[records.Example
 
     Earlier answers of a conversation fit their questions, so they carry no loss here.
     """
-    targets = [example.target for example in examples]
+    targets = [(example.target, {name: example.extra[name] for name in (records.CALLS,) if name in example.extra}) for example in examples]
     random.Random(f"shuffled {seed}").shuffle(targets)
-    extras = [{name: value for name, value in example.extra.items() if name != records.LOSS_TURNS} for example in examples]
+    bound = (records.LOSS_TURNS, records.CALLS)
+    extras = [{name: value for name, value in example.extra.items() if name not in bound} for example in examples]
     shuffled = zip(examples, targets, extras, strict=True)
-    return [replace(example, target=target, extra=extra) for example, target, extra in shuffled]
+    return [replace(example, target=target, extra=extra | calls) for example, (target, calls), extra in shuffled]
 
 
 @dataclass(frozen=True)

@@ -231,9 +231,10 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
 def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
     """Consider examples in the order of the draw until there are enough, or too many are too long."""
     render = renderer.renderer(draw.params["model"])
+    reads_calls = inline.reads_calls(draw.params["task"])
     available = len(spool.entries)
     with meter("drawing examples", min(draw.requested or available, available), "examples") as progress:
-        for location, example, counts in token_counts.of_examples(spool.in_order(), render):
+        for location, example, counts in token_counts.of_examples(spool.in_order(), render, reads_calls):
             if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)

@@ -26,6 +26,11 @@ class Turn:
         """Content and whatever else a model reads of it, as one text."""
         return f"{self.content}{json.dumps(self.more, ensure_ascii=False)}" if self.more else self.content
 
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of tools, each with `function`; empty for most turns."""
+        return list(self.more.get("tool_calls", ()))
+
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "Turn":
         """The turn of a message()."""
@@ -83,6 +88,11 @@ class Example:
         return prompt_text(tuple(turn for turn in self.prompt if turn.role not in LEAD_ROLES))
 
     @property
+    def answer_turn(self) -> Turn:
+        """The target as a turn of a conversation."""
+        return Turn.from_message(self.extra[CALLS]) if CALLS in self.extra else Turn("assistant", self.target)
+
+    @property
     def right_answers(self) -> tuple[str, ...]:
         """The target, and whatever else counts as right."""
         return (self.target, *self.extra.get(ACCEPTED, ()))
@@ -92,6 +102,9 @@ ACCEPTED = "accepted"
 """Key in `extra` of a held-out example that has more than one right answer: a list of those besides the target."""
 LOSS_TURNS = "loss_turns"
 """Key in `extra` of a training example of several answers: the indices of the turns of its prompt that carry loss, too."""
+CALLS = "calls"
+"""Key in `extra` of an example whose target calls tools: the turn, as Turn.message() has it. `prepare` makes the target what the chat
+template writes for it."""
 CHOICE_TOKENS = "choice_tokens"
 """Key in `extra` of an example whose choices do not all fit into the task's max_new_tokens: the tokens of the longest, end token counted.
 `prepare` writes it; see answer_tokens."""

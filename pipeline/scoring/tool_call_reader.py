@@ -1,0 +1,99 @@
+"""Reads which tools a text calls, in the forms that chat templates write: Qwen and Hermes, Llama 3, Mistral; and as plain JSON."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.metrics import tool_calls
+from pipeline.store.records import reject_constant
+
+TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+"""Qwen and Hermes; the last one may lack its end."""
+FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
+PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+"""Newer Qwen, which writes a tag for each argument and no type: what is JSON is read as that."""
+MARK = re.compile(r"\[TOOL_CALLS\]|<\|python_tag\|>")
+"""Stands before calls in Mistral's and Llama 3's templates. As control tokens they are no part of a generated text."""
+NAMED = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?(?=\{)")
+"""The name of a tool right before its arguments, as in Mistral's newer templates."""
+FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+CUT = re.compile(r"\"name\"\s*:.*\"(?:arguments|parameters)\"\s*:", re.DOTALL)
+"""A call in a text in which no whole one stands."""
+BETWEEN = re.compile(r"[\s;,]*")
+DECODER = json.JSONDecoder(parse_constant=reject_constant, strict=False)
+
+
+def read(text: str) -> str | None:
+    """The calls of a text as tool_calls.canonical() has them, `[]` for an answer in words; None for a blank text or a broken call."""
+    if not text.strip():
+        return None
+    if bodies := TAGGED.findall(text):
+        return listed([call for body in bodies for call in tagged(body)])
+    if mark := MARK.search(text):
+        return listed(sequence(MARK.sub(" ", text[mark.end() :])))
+    fenced = FENCE.match(text)
+    whole = sequence(fenced[1] if fenced else text)
+    if None not in whole:
+        return listed(whole)
+    if calls := list(inside(text)):
+        return tool_calls.canonical(calls)
+    return None if CUT.search(text) else "[]"
+
+
+def listed(calls: list[tool_calls.Call | None]) -> str | None:
+    """The calls in one spelling; None if one of them is broken."""
+    return tool_calls.canonical([call for call in calls if call]) if None not in calls else None
+
+
+def tagged(body: str) -> list[tool_calls.Call | None]:
+    """The calls between two tags."""
+    functions = FUNCTION.findall(body)
+    if not functions:
+        return sequence(body) or [None]
+    return [
+        {"name": name.strip(), "arguments": {key: value_of(text) for key, text in PARAMETER.findall(inner)}} for name, inner in functions
+    ]
+
+
+def value_of(text: str) -> Any:
+    """An argument without a type."""
+    try:
+        return json.loads(text, parse_constant=reject_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def sequence(text: str) -> list[tool_calls.Call | None]:
+    """The calls of a text that holds nothing else, with None for what is no call."""
+    calls: list[tool_calls.Call | None] = []
+    position = BETWEEN.match(text).end()  # type: ignore[union-attr]
+    while position < len(text):
+        name = NAMED.match(text, position)
+        try:
+            value, end = DECODER.raw_decode(text, name.end() if name else position)
+        except (ValueError, RecursionError):
+            return [*calls, None]
+        entries = [{"name": name[1], "arguments": value}] if name else value if isinstance(value, list) else [value]
+        calls += [tool_calls.call_of(entry) for entry in entries]
+        position = BETWEEN.match(text, end).end()  # type: ignore[union-attr]
+    return calls
+
+
+def inside(text: str) -> Iterator[tool_calls.Call]:
+    """The whole calls among the words of a text."""
+    position = text.find("{")
+    while position >= 0:
+        try:
+            value, end = DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            value, end = None, position + 1
+        if call := tool_calls.call_of(value):
+            yield call
+        position = text.find("{", end)
+
+
+def names(text: str) -> list[str] | None:
+    """The names of the tools that a text calls, sorted; None where it cannot be read."""
+    calls = read(text)
+    return None if calls is None else sorted(call["name"] for call in json.loads(calls))
