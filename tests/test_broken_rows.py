@@ -21,7 +21,7 @@ from pipeline import cli
 from tests import ROOT, preparing, twins
 
 CASES = sorted((Path(__file__).parent / "cases" / "rows").glob("*.txt"))
-BASES = {"chatml": "qwen2", "gemma": "gemma", "plain": "phi"}
+BASES = {"chatml": "qwen2", "gemma": "gemma", "plain": "phi", "thinking": "qwen3"}
 """A twin with the template of this name; `plain` has none."""
 
 
@@ -53,7 +53,7 @@ def write_case(case, bases, folder):
 
 
 def test_there_are_cases():
-    assert len(CASES) >= 60
+    assert len(CASES) >= 90
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.stem)

@@ -30,16 +30,32 @@ def answers_with_loss(labels, render):
     return [render.tokenizer.decode(answer).strip("\n").removesuffix("<|endoftext|>") for answer in answers if answer]
 
 
+SCHEMA = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object", "properties": {}}}}
+CALL = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]}
+TOOL_TURNS = [{"role": "user", "content": "a dog ."}, CALL, {"role": "tool", "content": "two"}, {"role": "assistant", "content": "yes"}]
+TOOL_ROWS = [{"messages": turns, "tools": [SCHEMA]} for turns in (TOOL_TURNS, TOOL_TURNS[:2], [*TOOL_TURNS, *TOOL_TURNS[:2]])]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of TRL
 @pytest.mark.parametrize(("twin", "template"), FAMILIES)
 def test_ids_and_mask_are_those_of_trl(twin, template, tmp_path):
+    rows = [row for row in ROWS if template != "gemma" or row[0][0] != "system"]
+    messages = [{"messages": [{"role": role, "content": text} for role, text in row]} for row in rows]
+    compare_with_trl(messages, twin, template, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of TRL
+def test_tools_and_calls_have_the_ids_and_mask_of_trl(tmp_path):
+    compare_with_trl(TOOL_ROWS, "qwen2", "qwen2_5", tmp_path)
+
+
+def compare_with_trl(rows, twin, template, tmp_path):
     import trl
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    rows = [row for row in ROWS if template != "gemma" or row[0][0] != "system"]
-    messages = [{"messages": [{"role": role, "content": text} for role, text in row]} for row in rows]
     twins.make(twin, tmp_path / "base")
     path = tmp_path / "base" / "chat_template.jinja"
     path.write_text((Path(trl.__file__).parent / "chat_templates" / f"{template}.jinja").read_text("utf-8"), "utf-8")
@@ -47,15 +63,15 @@ def test_ids_and_mask_are_those_of_trl(twin, template, tmp_path):
     trainer = trl.SFTTrainer(
         AutoModelForCausalLM.from_pretrained(tmp_path / "base"),
         config,
-        train_dataset=Dataset.from_list(messages),
+        train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(tmp_path / "base"),
     )
 
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in messages), "utf-8")
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     (tmp_path / "test.jsonl").write_text('{"prompt": "red ?", "completion": "blue"}\n{"prompt": "a ?", "completion": "no"}\n', "utf-8")
     data = {"train": str(tmp_path / "train.jsonl"), "heldout": str(tmp_path / "test.jsonl")}
     task = preparing.task(prompt="", target="", loss="assistant", data=data)
-    preparing.prepare_both(task, tmp_path, tiny.spec(tmp_path / "base"), max_tokens=200)
+    preparing.prepare_both(task, tmp_path, tiny.spec(tmp_path / "base"), max_tokens=1000)
     render = Renderer(AutoTokenizer.from_pretrained(tmp_path / "base"))
     examples = sorted(preparing.examples(tmp_path / "train"), key=lambda example: example.id)  # ids end in the line
     assert len(examples) == len(rows) == len(trainer.train_dataset)

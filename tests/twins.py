@@ -134,6 +134,28 @@ TOOL_FORMS = {
 }
 """Chat templates with tools, as Qwen and Hermes, Llama 3.1 and Mistral write calls."""
 
+LATER = "{% set content = m.content.split('</think>')[-1] | trim if '</think>' in m.content else m.content %}"
+QWEN3 = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}"
+    + LATER
+    + "{% if loop.last %}<think>\n{{ m.content.split('</think>')[0].split('<think>')[-1] | trim if '</think>' in m.content else '' }}\n"
+    "</think>\n\n{% endif %}{{ content }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n" + QUIET + "{% endif %}"
+)
+R1 = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}" + LATER + "<|Assistant|>{{ content }}{{ eos_token }}"
+    "{% elif m.role == 'user' %}<|User|>{{ m.content }}{% else %}{{ m.content }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|Assistant|><think>\n{% endif %}"
+)
+KEEPING = template(f"<|im_start|>{ROLE}\n{{{{ m.content }}}}<|im_end|>\n", "<|im_start|>assistant\n")
+THINKING_FORMS = {
+    "qwen3": Form("bytes", None, "<|im_end|>", "<|endoftext|>", QWEN3, ("<|im_start|>",), adds_bos=False),
+    "r1": Form("bytes", "<|begin|>", "<|end|>", "<|end|>", R1, ("<|User|>", "<|Assistant|>"), adds_bos=False),
+    "keeping": Form("bytes", None, "<|im_end|>", "<|endoftext|>", KEEPING, ("<|im_start|>",), adds_bos=False),
+}
+"""Chat templates and thoughts: Qwen3 drops those of earlier answers and has a switch, DeepSeek R1 drops all and opens new ones before an
+answer, and one keeps all text as it stands."""
+
 ASKED, SAID = "the cat sees ?", "no maybe"
 SHOWN = {
     "llama-2": "<s>[INST] the cat sees ? [/INST] no maybe</s>",

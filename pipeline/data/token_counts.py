@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from pipeline.data import thoughts
 from pipeline.data.files import BadRow
 from pipeline.data.make_examples import TokenCounts, without_start
 from pipeline.models import renderer, template_probe
@@ -20,7 +21,7 @@ def of_examples(
 ) -> Iterator[tuple[str, Example, TokenCounts | BadRow]]:
     """Every example with its token counts, computed in chunks; or with the reason why the chat template refuses it.
 
-    A target that calls tools becomes what the chat template writes.
+    A target that thinks or calls tools becomes what the chat template writes.
 
     Args:
         reads_calls: answers are read as calls, so what the template writes must be read as the calls of the row.
@@ -42,9 +43,10 @@ def of_examples(
 
 
 def written_example(example: Example, render: renderer.Renderer, reads_calls: bool) -> Example | BadRow:
-    """The example with its calls as the chat template writes them, or why it cannot."""
-    if CALLS not in example.extra:
-        return example
+    """The example with thoughts and calls of its target as the chat template writes them, or why it cannot."""
+    fitted = thoughts.fitted(example, render)
+    if isinstance(fitted, BadRow) or CALLS not in example.extra:
+        return fitted
     try:
         target = render.call_text(example.prompt, example.answer_turn)
     except renderer.ChatTemplateError as error:
