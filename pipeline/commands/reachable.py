@@ -118,7 +118,7 @@ def source_obstacles(one: Source, remote: Hub) -> Iterator[str]:
             yield f"{error.problem} {error.remedy}"
     elif one.path or one.folder:
         try:
-            source.local_file(one)
+            source.local_files(one)
         except DataError as error:
             yield f"{error.problem} {error.remedy}"
 
