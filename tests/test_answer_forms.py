@@ -27,6 +27,103 @@ def test_options_that_a_text_goes_through_are_no_answer(text, choice):
     assert parsers.choice(text, Example("1", OPTIONS, "B", tuple("ABCD"))) == choice
 
 
+MARKED = "Which is it?\nOptions:\nA: Yes\nB: No\nC: None of A and B\nAnswer:"
+TEAMS, ANSWERS = ("billing", "support", "sales"), ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("choices", "text", "choice"),
+    [
+        (TEAMS, "Sales... Actually, billing.", "billing"),
+        (TEAMS, "Sales. Actually, I think it's billing because of the charge.", "billing"),
+        (TEAMS, "sales team - no, billing", "billing"),
+        (TEAMS, "sales, or rather billing", "billing"),
+        (TEAMS, "Sales. I'm sorry, I mean support. No, billing.", "billing"),
+        (TEAMS, "sales\n\nOops, billing!", "billing"),
+        (TEAMS, "Sales... Billing.", None),
+        (TEAMS, "Sales. Actually, billing or support.", None),
+        (TEAMS, "Billing. Actually, sales people handle new customers.", "billing"),
+        (TEAMS, "Billing. No, sales would not handle it.", "billing"),
+        (TEAMS, "Billing, no sales.", "billing"),
+        (TEAMS, "Billing rather than sales.", "billing"),
+        (TEAMS, "billing, actually", "billing"),
+        (ANSWERS, "Yes... actually no.", "no"),
+        (ANSWERS, "Yes. Actually, no other fuel takes more.", "yes"),
+        (ANSWERS, "yes... no", None),
+        (TONE, "~~negative~~ positive", "positive"),
+        (TONE, "- [x] positive\n- [ ] negative\n- [ ] neutral", "positive"),
+        (TONE, "☐ positive\n☑ negative\n☐ neutral", "negative"),
+        (("positiv", "negativ"), "positiv... nein, negativ", "negativ"),
+        (("positif", "négatif"), "positif, non, négatif", "négatif"),
+        (("положительный", "отрицательный"), "отрицательный, точнее положительный", "положительный"),
+        (("正面", "负面"), "负面……不对，正面", "正面"),
+    ],
+)
+def test_of_an_answer_and_its_correction_the_correction_counts(choices, text, choice):
+    assert parsers.choice(text, Example("1", "Note: x\nTeam:", choices[0], choices)) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("The answer is 70... no, 72.", "72"),
+        ("70. Actually, 72 clips.", "72"),
+        ("$70, I mean $72", "72"),
+        ("5 and no 3", "3"),
+        ("72, actually", "72"),
+    ],
+)
+def test_of_a_number_and_its_correction_the_correction_counts(text, value):
+    assert parsers.number_in(".")(text, Example("1", "How many clips?\nAnswer:", value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("A: no.\nB: yes.\nC: no.", "B"),
+        ("A. Incorrect\nB. Correct\nC. Incorrect", "B"),
+        ("A ❌\nB ✅\nC ❌", "B"),
+        ("A? No. B? Yes.", "B"),
+        ("A - no, B - yes", "B"),
+        ("A: London is in the UK.\nB: Paris is in France.\nSo the answer is B.", "B"),
+        ("A: The answer is B.", "B"),
+        ("Die Antwort ist A. B ist falsch.", "A"),
+        ("A: no.\nB: no.", None),
+        ("B\nC: Rome", "B"),
+    ],
+)
+def test_what_is_said_of_each_option_is_read(text, choice):
+    prompt = "Which city is the capital of France?\nOptions:\nA: London\nB: Paris\nC: Rome\nAnswer:"
+    assert parsers.choice(text, Example("1", prompt, "B", tuple("ABC"))) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("B: No", "B"), ("The answer is B: No.", "B"), ("A: Yes", "A"), ("No", "B"), ("C: None of A and B", "C"), ("A: no", None)],
+)
+def test_the_text_of_an_option_behind_its_mark_denies_nothing(text, choice):
+    assert parsers.choice(text, Example("1", MARKED, "B", tuple("ABC"))) == choice
+
+
+@pytest.mark.parametrize(
+    ("choices", "text", "choice"),
+    [
+        (ANSWERS, "I can't say yes or no.", None),
+        (ANSWERS, "Yes or no? No.", "no"),
+        (TONE, "positive, as opposed to negative", "positive"),
+        (TONE, "negative? No. neutral? No. positive? Yes.", "positive"),
+        (TONE, "positive: true, negative: false", "positive"),
+        (("positiv", "negativ", "neutral"), "eher negativ als neutral", "negativ"),
+        (("positiv", "negativ", "neutral"), "weder positiv noch negativ, also neutral", "neutral"),
+        (("positif", "négatif"), "plutôt négatif que positif", "négatif"),
+        (("positif", "négatif"), "ni positif ni négatif", None),
+        (("положительный", "отрицательный"), "скорее положительный, чем отрицательный", "положительный"),
+    ],
+)
+def test_a_denial_governs_all_that_it_joins(choices, text, choice):
+    assert parsers.choice(text, Example("1", "Note: x\nAnswer:", choices[0], choices)) == choice
+
+
 @pytest.mark.parametrize(
     ("choices", "text", "choice"),
     [

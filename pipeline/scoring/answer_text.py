@@ -97,9 +97,11 @@ def without_prompt(text: str, example: Example) -> str:
 def before_next_question(text: str, example: Example) -> str:
     """The text up to the first line that begins another question: one of the prompt's own cues, or a word such as `Question:`.
 
-    A single line of the prompt, repeated or with a remark behind it, begins no other question; at the end of the answer it is left out.
+    The mark of an option (`B:`) begins none, nor does a single line of the prompt, repeated or with a remark behind it; at the end of the
+    answer such a line is left out.
     """
-    heads = cues(example.text)[1]
+    marks = {name.casefold() for name in example.choices if len(name) == 1}
+    heads = tuple(head for head in cues(example.text)[1] if head[:-1] not in marks)
     lines = text.split("\n")
     plain = [plain_line(line) for line in lines]
     end = 0

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import regex
 
 from pipeline.metrics import numbers, words
-from pipeline.scoring import negation
+from pipeline.scoring import negation, option_texts, replacements
 from pipeline.scoring.answer_text import ANSWER_CUES, CORRECTED, MARKUP, after_correction, answer_part, cues, unified, without_cue
 from pipeline.store.records import Example
 
@@ -41,7 +41,7 @@ NO_AFTER_CUE = regex.compile(
 )
 """What comes before a `no` that is an answer though a word follows; `there is no limit` and `it is no longer` are none."""
 NO_BEFORE_REASON = regex.compile(r"^\s+(?:because|since|as|and|but|so|porque|perché|car|parce)\b", FLAGS)
-LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
+LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|\.{2,}|…+|or|and|oder|und|ou|et|o|y|и|или|或|和|または)[\s\"'*(\[]*", FLAGS)
 """Separates two labels of a list."""
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
 BEST = r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match)"
@@ -110,10 +110,13 @@ def read(text: str, example: Example, meanings: Mapping[str, str] | None = None)
 
     if text.strip() in example.choices:
         return only_name({text.strip()})
-    bare = without_scale(answer_part(text, example), example.choices)
+    bare = option_texts.without_texts(replacements.without_struck(answer_part(text, example)), example.text, example.choices)
+    bare = without_scale(bare, example.choices)
     part = without_list_numbers(without_question(bare, example, 2 if meanings else len(example.choices)), example.choices)
     corrected = part if CORRECTED.search("".join(f"{name}. " for name in example.choices)) else after_correction(part)
     part, candidates = (corrected, later) if (later := mentions(corrected, example)) else (part, mentions(part, example))
+    start = replacements.start_of_last(part, [(mention.start, mention.end) for mention in candidates if not denied(part, mention)])
+    part, candidates = replacements.blanked(part, start), [mention for mention in candidates if mention.start >= start]
     if not candidates:
         return None
     for names in (leading(part, candidates, example), stated(part, candidates, example), short_line(part, candidates)):
@@ -254,8 +257,10 @@ def leading(part: str, candidates: list[Mention], example: Example) -> set[str]:
     listed = {mention.name for mention in joined(part, opening, candidates)}
     after = REMARK.sub("", UNIT.sub("", rest) if opening.name.isdecimal() else rest)
     ends = regex.match(r"[\s\"'*_`)\]}”»」]*(?:$|[.,;!?—–)\]\\|。，！、；]|-\s|because\b|since\b|:(?=\s*\w)|[：])", after, FLAGS)
-    if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1 and len(opening.name) > 1:
-        return set()
+    if regex.match(r"[\"'*_`]*\s*[:：]", rest) and len({mention.name for mention in candidates}) > 1:
+        others = stated(part, [mention for mention in candidates if mention is not opening], example)
+        if len(opening.name) > 1 or (others and opening.name not in others):  # `A: The answer is B`
+            return set()
     return listed if ends or len(listed) > 1 else set()
 
 
@@ -308,7 +313,7 @@ def stated(part: str, candidates: list[Mention], example: Example) -> set[str]:
     """The choices of which the text says that they are the answer; all of a list, if it says so of the first."""
     cue = statement(cues(example.text)[0].rstrip(":：").strip())
     possible = [mention for mention in candidates if not denied(part, mention)]
-    names = {mention.name for mention in possible if CORRECT.match(part[mention.end :])}
+    names = {mention.name for mention in possible if CORRECT.match(part[mention.end :]) or is_called_right(part, mention)}
     for mention in possible:
         if cue.search(part[max(0, mention.start - 120) : mention.start]):
             names |= {other.name for other in joined(part, mention, possible)}
@@ -321,7 +326,7 @@ def statement(last_cue: str) -> "regex.Pattern[str]":
     names = "|".join([ANSWER_CUES, ANSWER_NOUNS, *([regex.escape(last_cue)] if last_cue else [])])
     marks = r"\s*_\"'`({\[$"
     return regex.compile(
-        rf"(?:(?:{names}|{BEST})\b[^.\n:：]{{0,30}}?{COPULA}|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
+        rf"(?:(?:{names}|{BEST})\b[^.\n:：]{{0,30}}?(?:{COPULA}|\b(?:ist|est|es|è|é)\b)|{CHOICE_PHRASE}|####|\\boxed|therefore|thus|hence)[:：,{marks}]*{FILLERS}[{marks}]*$",
         FLAGS,
     )
 
@@ -333,6 +338,12 @@ def short_line(part: str, candidates: list[Mention]) -> set[str]:
         return set()
     inside = {m.name for m in candidates if block.start(1) <= m.start < block.end(1) and not denied(part, m)}
     return inside if len(inside) == 1 and "?" not in block[1] else set()
+
+
+def is_called_right(part: str, mention: Mention) -> bool:
+    """Whether `correct` or `yes` stands right after a choice, where the choice is neither itself."""
+    is_verdict = mention.name.casefold() in ("yes", "no", "true", "false")
+    return not is_verdict and bool(negation.CALLED_RIGHT.match(part[mention.end :]))
 
 
 def denied(part: str, mention: Mention) -> bool:

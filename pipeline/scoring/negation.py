@@ -6,7 +6,7 @@ from pipeline.scoring.answer_text import unified
 
 FLAGS = regex.IGNORECASE | regex.VERSION1 | regex.FULLCASE
 NEGATION = regex.compile(
-    r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|unlike|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
+    r"(?:(?<!\w)(?:not|cannot|neither|nor|never|no|without|rather\s+than|instead\s+of|as\s+opposed\s+to|unlike|weder|ni|né|nicht|kein\w*|ne|pas|nunca|non|não|nem|не|ни|"
     r"niet|geen|nie|inte|ikke|δεν|όχι|ليس|ليست|غير|لا|לא|אין|אינו|אינה)|n't)\s+"
     r"(?:(?:a|an|the|be|is|are|so|really|very|quite|simply|just|option|choice|answer|es|está|ist|eine?|est|é|είναι)\s+){0,3}[\"'(\[*]*$"
     r"|(?:不是|並非|并非|不|非|没有|ไม่|ไม่ใช่|non-|un-|anti-)[\"'「“]*$",
@@ -57,10 +57,18 @@ COMPARED = regex.compile(
     FLAGS,
 )
 """Matches a comparison in which the other choice won: `more negative than `."""
+COMPARED_ELSEWHERE = regex.compile(
+    r"(?<!\b(?:nicht|pas|no|non|não|не|niet)\s+)\b(?:(?:eher|mehr|näher)\b[^.!?\n]{0,60}?\bals|(?:plutôt|plus)\b[^.!?\n]{0,60}?\bque|"
+    r"más\b[^.!?\n]{0,60}?\bque|più\b[^.!?\n]{0,60}?\bche|mais\b[^.!?\n]{0,60}?\bque|(?:скорее|более)\b[^.!?\n]{0,60}?\bчем|"
+    r"(?:meer|eerder)\b[^.!?\n]{0,60}?\bdan|weder\b[^.!?\n]{0,60}?\bnoch)\s+(?:eine?n?|une?|una?|een)?\s*"
+    r"[\"'“(\[*`]*$",
+    FLAGS,
+)
+"""The same in other languages, and the second of two that are both denied."""
 DENIED_AFTER = regex.compile(
     r"^(?:(?!고[\s,]|であり|で[^はも])[^。、，,.!?！？\n]){0,12}?(?:(?:では|じゃ)(?:な|あり)|(?:이|가)\s?아[니닙닌])"
     r"|^[\"'」”]?\s?(?:아[니닙님닌]|değil|नहीं)"
-    r"|^[\"'*_`]*\s?[:=]\s?[\"'*_`]*(?:no|false|nein|non|нет)[\"'*_`]*\s*(?:$|[.,;!}\n])"
+    r"|^[\"'*_`]*(?:\s?[:=]|\s[-–—])\s?[\"'*_`]*(?:no|nein|non|нет|не|false|incorrect|wrong|not\s+(?:correct|true|right))[\"'*_`]*\s*(?:$|[.,;!}\n])"
     r"|^(?:[\s,&/]*(?:and|or)?\s*[(\"'*]*[A-Z][)\"'*]*(?!\w))*[\s\"'*)\]]*\s"
     r"(?:(?:is|was|are|were|seems|would\s+be)\s+(?:clearly\s+|also\s+|all\s+|both\s+)?(?:wrong|incorrect|false|not|ruled\s+out|out)"
     r"|(?:isn't|wasn't|aren't|doesn't|does\s+not|don't|do\s+not|cannot|can't|couldn't|would\s+not|wouldn't)"
@@ -69,14 +77,37 @@ DENIED_AFTER = regex.compile(
 )
 
 
+JUDGED = r"[\"'*_`]*[.)\]:=]?[\"'*_`]*(?:\s?[-–—])?\s?[\"'*_`(]*"
+VERDICT_END = r"[\"'*_`)]*\s*(?:$|[.,;!}\n])"
+CALLED_WRONG = regex.compile(
+    rf"^{JUDGED}(?:(?:incorrect|wrong|false|not\s+(?:correct|true|right)|falsch|неверно){VERDICT_END}|[✗✘❌❎])", FLAGS
+)
+CALLED_RIGHT = regex.compile(
+    rf"^(?:{JUDGED}(?:(?:correct|true|right|richtig|верно){VERDICT_END}|[✓✔✅☑])"
+    rf"|[\"'*_`)]*(?:\s?[:=?]|\s[-–—])\s?[\"'*_`]*yes{VERDICT_END})",
+    FLAGS,
+)
+"""What a text that goes through marked options says right after each: `A. Incorrect`, `B: yes`."""
+OTHER_ANSWER = regex.compile(r"\b(?:yes|no)[\"']*\s*(?:or|nor|/)\s*[\"']*$", FLAGS)
+"""The first of `yes or no`, before the second."""
+
+
 def is_denied(part: str, name: str, start: int, end: int) -> bool:
     """Whether the text says that it is not the choice of this name, which stands from start to end."""
     before = part[max(0, start - 90) : start]
     before = LETTERS_BEFORE.sub("", before) if len(name) == 1 else before
     if name.casefold() in ("yes", "no"):
-        return bool(NOT_YES.search(before))
+        return bool(NOT_YES.search(OTHER_ANSWER.sub("", before)))
     clause = CLAUSE_END.split(before)[-1]
-    if NEGATION.search(before) or DISTANT.search(clause) or EXCLUDED.search(before) or COMPARED.search(before):
+    if (
+        NEGATION.search(before)
+        or DISTANT.search(clause)
+        or EXCLUDED.search(before)
+        or COMPARED.search(before)
+        or COMPARED_ELSEWHERE.search(before)
+    ):
+        return True
+    if len(name) == 1 and CALLED_WRONG.match(part[end:]):
         return True
     return DENIED_AFTER.match(part[end:]) is not None
 

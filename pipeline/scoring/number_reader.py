@@ -11,6 +11,7 @@ from itertools import pairwise, takewhile
 import regex
 
 from pipeline.metrics import numbers
+from pipeline.scoring import replacements
 from pipeline.scoring.answer_text import ANSWER_CUES, after_correction, answer_part, cues, without_cue, without_thoughts
 from pipeline.store.records import Example
 
@@ -58,6 +59,7 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
     """
     part = without_scale(numbers.plain(answer_part(without_thoughts(text), example)), example)
     part = corrected if next(numbers.runs(corrected := after_correction(part)), None) else part
+    part = replacements.blanked(part, replacements.start_of_last(part, [match.span() for match in numbers.runs(part)]))
     _, hashes, rest = part.rpartition("####")
     if hashes:
         return stated(next(iter(rest.strip().splitlines()), ""), mark)[1]
