@@ -145,3 +145,58 @@ def test_endless_text_is_read_in_bounded_time(text):
 )
 def test_labels_and_what_the_question_gives_are_no_answer(text, value):
     assert parsers.number(text, Example("1", "A pen costs 3 dollars. How much do 4 pens cost?", "12")) == value
+
+
+CLIPS = "She sold 48 clips in April and half as many in May. How many did she sell in all?\nAnswer:"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "She sold 72 clips in all (48 in April and 24 in May).",
+        "48 + 24 = 72 clips in 2 months",
+        "72 clips were sold in April and May 2023.",
+        "It is 72, not 71.",
+        "Es sind 72, nicht 71.",
+        "Ce sont 72, pas 71.",
+        "72, up from 24",
+        "The shop sold 72 instead of 71.",
+        "72, which is 24 more than in April.",
+        "There are 72 because she sold 24 in May.",
+        "Since she sold 24 in May, it is 72.",
+        "Step 1: 48/2=24\nStep 2: 48+24=72\nStep 3: Done",
+        "1. 48/2=24\n2. 48+24=72\n3. Done",
+        "72 in all\nIt is not 71.",
+        "So it is 48 (and 72 in all).",
+    ],
+)
+def test_what_is_beside_the_point_is_no_answer(text):
+    assert parsers.number_in(".")(text, Example("1", CLIPS, "72")) == "72"
+
+
+def test_a_number_that_is_denied_and_no_other_is_not_read():
+    assert read("It is not 72.") is None
+    assert read("not 71 but 72") == "72"
+    assert read("It was founded on September 4, 1998.") == "1998"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("minus 5", "-5"),
+        ("negative 5 degrees", "-5"),
+        ("The temperature is minus $5.50.", "-5.5"),
+        ("3 minus 5 equals minus 2", "-2"),
+        ("минус 5", "-5"),
+        ("moins 5", "-5"),
+        ("零下5度", "-5"),
+        ("マイナス5", "-5"),
+        ("au moins 5", "5"),
+        ("más o menos 5", "5"),
+        ("10 minus 3", None),
+        ("胜3负5", "5"),
+        ("between minus 5 and 5", None),
+    ],
+)
+def test_a_word_for_the_sign_is_a_sign(text, value):
+    assert read(text) == value

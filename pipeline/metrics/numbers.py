@@ -59,6 +59,13 @@ DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """Thousands to some readers and thousandths to others."""
 SILENT = str.maketrans(dict.fromkeys(".,;:!?()[]\"'*_`=", " "))
 """Signs that change no amount."""
+MINUS_WORD = regex.compile(
+    r"(?:\bnegative|(?<![\p{L}\d)\]]\s*)минус|(?<![\d\p{L}])(?:マイナス|마이너스|영하)|(?<!\d)(?:负|負|零下)"
+    r"|(?:(?:^|[:：=(,;.!?\n*_]|\b(?:is|was|are|equals|at|to|of|and|between|from|zwischen|von|ist|bei|auf|est|es|é|è|=))\s*)\K(?:minus|moins|menos|meno|eksi))"
+    r"\s?(?=(?:\\?[$€£¥])?\d)",
+    regex.IGNORECASE,
+)
+"""A word for the sign of a number; `10 minus 3`, `au moins 5` and `más o menos 5` have none."""
 MAX_RUN_DIGITS = 2000
 """Digits of a run that is still read as a number."""
 
@@ -139,12 +146,12 @@ def runs(text: str) -> Iterator[re.Match[str]]:
 
 
 def plain(text: str) -> str:
-    """The text with the digits and signs of other scripts, of LaTeX and of typesetting in ASCII."""
+    """The text with the digits and signs of other scripts, of LaTeX and of typesetting in ASCII, and `minus 5` as -5."""
     if not text.isascii():
         text = "".join(plain_character(character, before) for before, character in zip(" " + text, text, strict=False))
     for pattern, replacement in LATEX:
         text = pattern.sub(replacement, text)
-    return text
+    return str(MINUS_WORD.sub("-", text))
 
 
 def plain_character(character: str, before: str) -> str:

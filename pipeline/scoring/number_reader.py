@@ -11,7 +11,7 @@ from itertools import pairwise, takewhile
 import regex
 
 from pipeline.metrics import numbers
-from pipeline.scoring import replacements
+from pipeline.scoring import number_asides, replacements
 from pipeline.scoring.answer_text import ANSWER_CUES, after_correction, answer_part, cues, without_cue, without_thoughts
 from pipeline.store.records import Example
 
@@ -49,7 +49,6 @@ RESULT = regex.compile(
     regex.IGNORECASE,
 )
 """What stands between a sum and what it comes to."""
-DENIED = regex.compile(r"(?:\bnot|n't|\brather\s+than|\binstead\s+of)\s+(?:[$€£]|\\\$)?$", regex.IGNORECASE)
 
 
 def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
@@ -118,7 +117,7 @@ def stated(sentence: str, mark: numbers.Mark | None) -> tuple[bool, str | None]:
     """(whether a sentence that says what the answer is has a number, that number or None): the first that is not denied, or what a sum
     comes to.
     """
-    matches = [match for match in numbers.runs(sentence) if not DENIED.search(sentence[: match.start()])]
+    matches = [match for match in numbers.runs(sentence) if not number_asides.DENIED.search(sentence[: match.start()])]
     if not matches:
         return False, None
     if (result := result_of(sentence, mark)) is not None:
@@ -134,7 +133,10 @@ def last(part: str, mark: numbers.Mark | None, example: Example) -> str | None:
 
     `12 dollars for 4 pens` is 12 where the prompt speaks of 4 and not of 12.
     """
-    line = next((line for line in reversed(part.splitlines()) if next(numbers.runs(line), None)), "")
+    numbered = (number_asides.without_denied(line) for line in reversed(number_asides.without_marks(part).splitlines()))
+    line = next((line for line in numbered if next(numbers.runs(line), None)), "")
+    of_prompt = {numbers.value_of(match, mark) for match in numbers.runs(numbers.plain(example.text))} - {None}
+    line = number_asides.without_asides(line, of_prompt, mark)
     matches = list(numbers.runs(line))
     if not matches:
         return None
@@ -146,7 +148,6 @@ def last(part: str, mark: numbers.Mark | None, example: Example) -> str | None:
         return None
     value = numbers.value_of(matches[-1], mark)
     if len(values) > 1 and GIVEN.search(line[: matches[-1].start()]):
-        of_prompt = {numbers.value_of(match, mark) for match in numbers.runs(numbers.plain(example.text))}
         others = values - of_prompt - {None}
         return others.pop() if value in of_prompt and len(others) == 1 else value
     return value
