@@ -20,11 +20,12 @@ DENIED = regex.compile(
 REMARK = regex.compile(r"\((?!\s*=)[^()\n]*\)(?=[\s.!*_`]*$)")
 """A remark in brackets at the end of a line; `(= 72)` is a result."""
 COMPARISON = regex.compile(
-    r",\s+(?:which|that)\s+(?:is|was|are|were)\b[^.;\n]*\b(?:more|less|fewer|greater|higher|lower|larger|smaller|half|twice|double|times)\b[^\n]*$",
+    r",\s+(?:which|that)\s+(?:is|was|are|were)\b[^.;\n]*\b(?:more|less|fewer|greater|higher|lower|larger|smaller|half|twice|double|times)\b(?:[^.;\n]|\.(?=\d))*\.?\s*$",
     regex.IGNORECASE,
 )
 GROUNDS = regex.compile(
-    r"(?<!\b(?:and|but|or|so),?)\s+(?:because|since|weil|denn|parce\s+que|porque|потому\s+что)\s[^,;\n]*$", regex.IGNORECASE
+    r"(?<!\b(?:and|but|or|so),?)\s+(?:because|since|weil|denn|parce\s+que|porque|потому\s+что)\s(?:[^,;.!?\n]|\.(?=\d))*[.!?]?[\s*_]*$",
+    regex.IGNORECASE,
 )
 """Grounds that end a line; those that a comma ends lead to what follows."""
 MONTH = (
