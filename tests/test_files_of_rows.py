@@ -107,8 +107,8 @@ def test_the_same_rows_give_the_same_examples(kind, base, tmp_path, monkeypatch)
     assert not stopped.value.code
     parts = {part: next((elsewhere / "store" / "data" / "prepare").glob(f"chats--{part}--*")) for part in ("heldout", "train")}
     for part, rows in (("heldout", TEST), ("train", TRAIN)):
-        shown = {(tuple(turn.content for turn in example.prompt), example.target) for example in preparing.examples(parts[part])}
+        actual = {(tuple(turn.content for turn in example.prompt), example.target) for example in preparing.examples(parts[part])}
         expected = {(tuple(turn["content"] for turn in row["messages"][:-1]), row["messages"][-1]["content"]) for row in rows}
-        assert shown == expected
+        assert actual == expected
         learned = None if kind == "prompt and completion" else [2]  # an answer in a prompt is none to learn
         assert all(example.extra.get(LOSS_TURNS) == learned for example in preparing.examples(parts[part]))
