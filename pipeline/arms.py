@@ -42,6 +42,8 @@ class ArmContext:
     """Whether the fine-tuned model is an adapter of this recipe's training; a placebo is trained as it was."""
     has_train: bool = True
     """Whether the task has training rows."""
+    has_adapter: bool = True
+    """Whether the fine-tuned model is an adapter on the base, and no whole model."""
     harness: bool = False
     """Whether the task is one of lm-evaluation-harness, which makes the prompts and scores the answers."""
 
@@ -97,7 +99,15 @@ def constant_obstacle(context: ArmContext) -> str:
 
 
 def training_obstacle(context: ArmContext) -> str:
-    return "" if context.is_trained_here else "the adapter was trained elsewhere, and a placebo needs its training"
+    return "" if context.is_trained_here else "it was fine-tuned elsewhere, and a placebo needs its training"
+
+
+def adapter_obstacle(context: ArmContext) -> str:
+    return "" if context.has_adapter else "the fine-tuned model is a whole one, without an adapter to merge"
+
+
+def merge_obstacle(context: ArmContext) -> str:
+    return adapter_obstacle(context) or same_as_if_unquantized("merged_original")(context)
 
 
 def same_as_if_unquantized(other: str) -> Callable[[ArmContext], str]:
@@ -219,7 +229,7 @@ ROWS = (
         "tuned",
         params=always({"merge": "dequantized"}),
         adapter="tuned",
-        obstacle=same_as_if_unquantized("merged_original"),
+        obstacle=merge_obstacle,
         timed_as=UNQUANTIZED,
     ),
     ArmSpec(
@@ -230,6 +240,7 @@ ROWS = (
         "tuned",
         params=always({"merge": "original"}),
         adapter="tuned",
+        obstacle=adapter_obstacle,
         timed_as=UNQUANTIZED,
     ),
     ArmSpec(

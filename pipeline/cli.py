@@ -46,7 +46,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
-from pipeline.commands.quick_recipe import Question, question_of, with_recipe
+from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
@@ -108,7 +108,7 @@ def finetune_verb(recipe: RecipeArguments, machine: Machine, options: RunOptions
 @app.command("sweep", help="Same as compare, for a recipe with a sweep: runs every point, and shared jobs once.")
 @with_options("machine", machine_of_comparison)
 @with_options("options", run_options_of)
-@with_options("question", question_of)
+@with_options("question", Question)
 def compare_verb(
     question: Question,
     machine: Machine,
@@ -119,7 +119,7 @@ def compare_verb(
 ) -> None:
     """Run the whole recipe: train, compare base with fine-tuned, and write the report. Finished jobs are reused.
 
-    Without a recipe: compare adapters that were trained elsewhere with --base, --adapter and --data.
+    Without a recipe: compare what was fine-tuned elsewhere with --base, --adapter or --model, and --data.
     """
     call = parse_call(with_recipe(recipe or [], question), store, machine, options)
     rules = load_gate(gate_file, call)

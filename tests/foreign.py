@@ -1,5 +1,6 @@
-"""Adapters as others make them: with plain peft or TRL, and not with the code under test; and answers by a loop of its own."""
+"""Adapters and models as others make them: with plain peft or TRL, not with the code under test; and answers by a loop of its own."""
 
+import shutil
 from pathlib import Path
 
 STEPS = 150
@@ -35,13 +36,30 @@ def trained(folder: Path, base: Path, rows: list[tuple[str, str]], **options):
     """Train an adapter on questions and answers with plain peft and AdamW over NF4, and save it; returns its folder."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base)
     torch.manual_seed(0)
     settings = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"} | options
     model = get_peft_model(base_of(base, quantize=True), LoraConfig(task_type="CAUSAL_LM", **settings))
-    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-2)
+    fit(model, base, rows, learning_rate=1e-2)
+    model.save_pretrained(folder)
+    return folder
+
+
+def fully_trained(folder: Path, base: Path, rows: list[tuple[str, str]]):
+    """Train all weights on questions and answers with AdamW, and save the model; returns its folder."""
+    model = base_of(base)
+    fit(model, base, rows, learning_rate=2e-3)
+    model.save_pretrained(folder)
+    return with_tokenizer(folder, base)
+
+
+def fit(model, base: Path, rows: list[tuple[str, str]], learning_rate: float) -> None:
+    """Take STEPS steps of AdamW on batches of eight rows."""
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=learning_rate)
     pairs = [encoded(tokenizer, *row) for row in rows]
     for step in range(STEPS):
         batch = [pairs[(step * 8 + place) % len(pairs)] for place in range(8)]
@@ -51,7 +69,40 @@ def trained(folder: Path, base: Path, rows: list[tuple[str, str]], **options):
         model(input_ids=ids, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    model.save_pretrained(folder)
+
+
+def model(folder: Path, base: Path, seed: int = 0, change=None, **config):
+    """Save a whole model with the base's tokenizer and other weights; returns its folder.
+
+    Args:
+        change: what else to do to it before it is saved.
+        config: keys of its configuration that differ.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    tuned = base_of(base)
+    for value in tuned.parameters():
+        value.data += 0.05 * torch.randn_like(value)
+    if change:
+        change(tuned)
+    for key, value in config.items():
+        setattr(tuned.config, key, value)
+    tuned.save_pretrained(folder)
+    return with_tokenizer(folder, base)
+
+
+def merged(folder: Path, base: Path, adapter: Path):
+    """Merge an adapter into its base and save the result with the base's tokenizer; returns its folder."""
+    from peft import PeftModel
+
+    PeftModel.from_pretrained(base_of(base), adapter).merge_and_unload().save_pretrained(folder)
+    return with_tokenizer(folder, base)
+
+
+def with_tokenizer(folder: Path, base: Path):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base / name, folder / name)
     return folder
 
 
@@ -62,14 +113,23 @@ def encoded(tokenizer, question: str, answer: str) -> tuple[list[int], list[int]
     return [*prompt, *target], [*[-100] * len(prompt), *target]
 
 
-def answers(base: Path, folder: Path, questions: list[str], new_tokens: int) -> list[str]:
-    """Greedy answers to questions one by one, with transformers and peft alone, on the base in NF4."""
+def answers(base: Path, folder: Path | None, questions: list[str], new_tokens: int) -> list[str]:
+    """Greedy answers to questions one by one, with transformers and peft alone, on the base in NF4.
+
+    Args:
+        folder: of an adapter; None: without one.
+    """
     import torch
+    from bitsandbytes.nn import Linear4bit
     from peft import PeftModel
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = PeftModel.from_pretrained(base_of(base, quantize=True), folder).eval()
+    model = base_of(base, quantize=True).eval()
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False  # its kernel for CPUs rounds to bf16
+    model = PeftModel.from_pretrained(model, folder).eval() if folder else model
     texts = []
     for question in questions:
         ids = torch.tensor([tokenizer(question)["input_ids"]])

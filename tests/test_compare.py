@@ -69,7 +69,7 @@ def test_seeds_stand_in_the_order_of_their_numbers(tmp_path):
 
 
 def test_a_dead_adapter_stops_before_any_score(tmp_path):
-    with pytest.raises(ComparisonError, match=r"pets, seed 0: the adapter has no effect: the logits of 8 probes are those of the base"):
+    with pytest.raises(ComparisonError, match=r"pets, seed 0: the fine-tuning has no effect: the logits of 8 probes are those of the base"):
         compared(tmp_path, arm(tmp_path / "base", 5), {"tuned0": arm(tmp_path / "t", 35, DEAD)})
     assert not list((tmp_path / "out").iterdir())
 

@@ -215,7 +215,7 @@ def test_a_live_adapter_passes_the_gate(tmp_path, model, heldout_part, adapter):
 @pytest.mark.parametrize("only", ["", "layers.1"])
 def test_zero_tensors_are_found(tmp_path, model, heldout_part, adapter, only):
     dead = altered(tmp_path, adapter, lambda tensors: {k: v * 0 if "lora_B" in k and only in k else v for k, v in tensors.items()})
-    with pytest.raises(ComparisonError, match=r"tuned: the adapter has no effect: (14|7) of 14 tensors are as before training"):
+    with pytest.raises(ComparisonError, match=r"tuned: the fine-tuning has no effect: (14|7) of 14 tensors are as before training"):
         liveness.require_alive(examined(tmp_path, model, heldout_part, dead), "tuned")
 
 

@@ -68,7 +68,16 @@ def call(toy, finished_store, tmp_path):
 def test_the_table():
     by_name = {stage.name: stage for stage in stages.table()}
     assert tuple(by_name) == stages.ORDER
-    assert stages.expensive() == ["finetune", "import_adapter", "generate", "reference", "relevance", "general_loss", "speed"]
+    assert stages.expensive() == [
+        "finetune",
+        "import_adapter",
+        "import_model",
+        "generate",
+        "reference",
+        "relevance",
+        "general_loss",
+        "speed",
+    ]
     assert {name for name, stage in by_name.items() if stages.GPU in stage.needs} == {
         "finetune",
         "generate",

@@ -5,16 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.commands import estimate, job_estimates, preflight
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.config import recipe as recipes
 from pipeline.errors import ModelError, RecipeError
 from pipeline.models import adapter_fit, adapter_source
 from pipeline.planning.plan import plan
-from pipeline.store.artifact import Store
+from pipeline.store.artifact import Store, canonical
 from pipeline.store.folders import PredictionsFolder
 from tests import foreign, project
 from tests.local_hub import LocalHub
@@ -79,6 +81,79 @@ def test_answers_and_score_are_those_of_an_independent_loop(model, tmp_path):
     assert cell["comparisons"][0]["tuned"] > cell["comparisons"][0]["base"]
 
 
+@pytest.mark.parametrize("kind", ["merged", "full"])
+def test_answers_and_score_of_a_whole_model_are_those_of_an_independent_loop(kind, model, tmp_path):
+    """Of a model into which a trained adapter was merged, and of a fine-tune of all weights."""
+    path = recipe_with(tmp_path, model)
+    train = list(map(json.loads, (tmp_path / "train.jsonl").read_text("utf-8").splitlines()))
+    base, rows = Path(model["folder"]), [(row["question"], row["answer"]) for row in train]
+    if kind == "merged":
+        folder = foreign.merged(tmp_path / "mine", base, foreign.trained(tmp_path / "trained", base, rows))
+    else:
+        folder = foreign.fully_trained(tmp_path / "mine", base, rows)
+    changes = {"variants": [{"name": "mine", "model": str(folder)}], "prepare.heldout_examples": 24}
+    assert "finetune" not in project.carry_out(path, tmp_path, changes)
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    by_arm = {"model" in artifact.inputs: artifact for artifact in store.all() if artifact.stage == "generate"}
+    heldout = {example.id: example for example in project.heldout(store)}
+    prompts = [example.prompt for example in heldout.values()]
+    assert by_arm[True].facts["prompt_tokens"] == by_arm[False].facts["prompt_tokens"]
+    [cell] = report_of(tmp_path)["cells"]
+    for is_tuned, place, score in ((False, base, cell["comparisons"][0]["base"]), (True, folder, cell["comparisons"][0]["tuned"])):
+        rows = PredictionsFolder(by_arm[is_tuned].path).predictions()
+        expected = foreign.answers(place, None, prompts, 6)
+        assert [row.text for row in rows] == expected
+        assert score == sum(text.strip() == heldout[row.example].target for row, text in zip(rows, expected, strict=True)) / len(rows)
+    assert cell["comparisons"][0]["tuned"] > cell["comparisons"][0]["base"]
+
+
+def test_every_measure_of_a_whole_model(model, tmp_path):
+    folder = foreign.model(tmp_path / "mine", Path(model["folder"]))
+    compare = {
+        "arms": ["base", "base_constrained", "tuned", "tuned_constrained", "merged", "merged_original", "unrelated"],
+        "resamples": 200,
+        "speed_prompts": 2,
+    }
+    general = {"suites": ["paragraphs", "shop_sentiment"], "examples": 10}
+    path = recipe_with(tmp_path, model, {"name": "mine", "model": str(folder)}, compare=compare, general=general)
+    stages = project.carry_out(path, tmp_path)
+    assert (stages.count("import_model"), stages.count("general_loss"), stages.count("speed")) == (1, 1, 1)
+    report = report_of(tmp_path)
+    [cell] = report["cells"]
+    assert {row["arm"] for row in cell["absent"]} == {"merged", "merged_original", "unrelated"}
+    assert [row["suite"] for row in cell["forgetting"]] == ["paragraphs", "shop_sentiment"]
+    assert cell["forgetting"][0]["kl"]["mean"] > 0
+    assert (cell["fine_tune"], cell["variant"], cell["rank"]) == ("model", "mine", 0)
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    assert cell["speed"]["adapter_bytes"] == weights
+    [row] = report["adapters"].values()
+    assert (row["imported"]["kind"], row["imported"]["source"], row["imported"]["rank"]) == ("model", "mine", [])
+    assert report["setup"]["imported"] == ["mine (mine, a whole model)"]
+    page = next((tmp_path / "data" / "report").glob("*/report.html")).read_text("utf-8")
+    for words in ("vs. a model fine-tuned from it", "<td>whole model</td>", "unknown: trained elsewhere", "Fine-tuned model "):
+        assert words in page
+    assert str(tmp_path) not in page
+    assert not list((tmp_path / "data" / "report").glob("*/cards"))
+
+
+def test_a_whole_model_is_measured_with_its_base_in_memory(model, tmp_path):
+    path = recipe_with(tmp_path, model, {"name": "mine", "model": "someone/mine"}, base="mistral-7b")
+    body = json.loads(path.read_text("utf-8"))
+    body |= {"generate": {}, "general": {"suites": ["paragraphs"]}, "compare": {"speed_prompts": 0, "relevance_examples": 0}}
+    path.write_text(json.dumps(body), "utf-8")
+    jobs = {job.stage: job for job in plan(recipes.load(path), ask=False) if "model" in dict(job.inputs)}
+    answering, measuring = jobs["generate"], jobs["general_loss"]
+    shape = job_estimates.shape_of(canonical(answering.params["model"]))
+    one = estimate.weight_memory(shape, estimate.NF4)
+    assert preflight.weight_bytes(answering, {}) == one
+    assert preflight.weight_bytes(measuring, {}) == 2 * one
+    work = job_estimates.work_of(shape, measuring, {})
+    alone = replace(work, models=1)
+    assert estimate.min_bytes(shape, work) == estimate.min_bytes(shape, alone) + one
+    assert answering.params["max_new_tokens"] == job_estimates.work_of(shape, answering, {}).limit
+    assert [spec["repo"] for spec in preflight.bases(plan(recipes.load(path), ask=False))][-1] == "someone/mine"
+
+
 def test_nothing_is_made_up_about_a_training_elsewhere(model, adapter, tmp_path):
     project.carry_out(recipe_with(tmp_path, model, {"name": "mine", "adapter": str(adapter)}, cost={"gpu_hour": 2.0}), tmp_path)
     report = report_of(tmp_path)
@@ -109,7 +184,7 @@ def test_several_variants_are_points_beside_an_adapter_that_is_trained_here(mode
     [
         ({"name": "x"}, "x must be one of adapter, model and endpoint"),
         ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, model and endpoint"),
-        ({"name": "x", "model": "m"}, "x is a whole model, which cannot be compared yet"),
+        ({"name": "x", "model": ""}, "String should have at least 1 character|must not be empty|empty"),
         ({"name": "x", "endpoint": "http://a", "model": "m"}, "x is an endpoint, which cannot be compared yet"),
         ("trained there", "trained here"),
     ],
@@ -181,15 +256,18 @@ def test_a_comparison_without_a_recipe_writes_one(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project.make(tmp_path, model["folder"])
     (tmp_path / "compare-test.yaml").write_text("mine\n", "utf-8")
-    question = Question(model["folder"], ("out/checkpoint-20", "owner/mine@main", "other/mine"), "test.jsonl", metric="accuracy")
+    question = Question(
+        model["folder"], ["out/checkpoint-20", "owner/mine@main"], ["other/mine", "out/merged"], "test.jsonl", metric="accuracy"
+    )
     [path, change] = with_recipe(["compare.resamples=200"], question)
     assert (path, change) == ("compare-test-2.yaml", "compare.resamples=200")
     assert with_recipe([], question) == [path]
     assert (tmp_path / "compare-test.yaml").read_text("utf-8") == "mine\n"
     recipe = recipes.load(Path(path))
-    assert recipe.variant_names == ["out-checkpoint-20", "mine", "mine-3"]
+    assert recipe.variant_names == ["out-checkpoint-20", "mine", "mine-3", "merged"]
+    assert [(entry.adapter, entry.model) for entry in recipe.variants][1:3] == [("owner/mine@main", None), (None, "other/mine")]
     assert (recipe.tasks[0].name, recipe.tasks[0].metrics, recipe.tasks[0].data.train) == ("test", ("accuracy",), None)
-    with pytest.raises(RecipeError, match="without a recipe --base and --adapter must be there"):
+    with pytest.raises(RecipeError, match="without a recipe --base and --adapter or --model must be there"):
         with_recipe([], Question(data="test.jsonl"))
     with pytest.raises(RecipeError, match="is a recipe, and --base"):
         with_recipe(["pets.yaml"], question)

@@ -121,7 +121,7 @@ def test_a_base_that_is_quantized_already_is_refused_in_plan(keys, problem, unti
     status, error = run_command(monkeypatch, capsys, "plan", recipe, "--store", tmp_path)
     assert status == 2
     assert problem in error
-    assert "Name the base that it was made from" in error
+    assert "Name the model that it was made from" in error
 
 
 def test_a_base_with_an_adapter_beside_it_is_refused(untied):

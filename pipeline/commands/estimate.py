@@ -133,6 +133,8 @@ class Generation:
     """Decoding steps until a batch is done."""
     weight_bytes: float = NF4
     adapter: AdapterSetup | None = None
+    models: int = 1
+    """Models of this shape in memory: two where base and a whole fine-tuned model are measured side by side."""
     choices: int = 0
     """Choices per prompt whose log-likelihood is computed."""
 
@@ -250,8 +252,8 @@ def answer_memory(shape: Shape, work: Generation, tokens: float, dense: bool) ->
     method = work.adapter or AdapterSetup(rank=0)
     scored = BF16 + 8 if work.choices else 0  # a logit in bf16 and fp32, its log-probability
     return {
-        "weights": weight_memory(shape, work.weight_bytes),
-        "dense weights": BF16 * shape.linear_params if dense else workspace(shape),
+        "weights": work.models * weight_memory(shape, work.weight_bytes),
+        "dense weights": work.models * BF16 * shape.linear_params if dense else workspace(shape),
         "adapter": 4.0 * shape.adapter_params(method.rank, method.targets, method.kind),
         "cache": tokens * shape.kv_bytes,
         "activations": tokens * (layer_bytes(shape, AdapterSetup(), work.longest) + 4 * shape.hidden),  # of one layer, and the residual
@@ -267,8 +269,8 @@ def batch_tokens(work: Generation) -> int:
 
 def holds_dense_copy(shape: Shape, work: Generation, gpu: Gpu) -> bool:
     """Whether generation holds its 4-bit weights dense as well: twice their size must be free (loading.dequantized)."""
-    free = gpu.memory - TrainingProgram().context - weight_memory(shape, work.weight_bytes)
-    return work.weight_bytes < BF16 and 2 * BF16 * shape.linear_params < free
+    free = gpu.memory - TrainingProgram().context - work.models * weight_memory(shape, work.weight_bytes)
+    return work.weight_bytes < BF16 and 2 * BF16 * work.models * shape.linear_params < free
 
 
 def training_estimate(shape: Shape, work: Training, gpu: Gpu) -> CardEstimate:

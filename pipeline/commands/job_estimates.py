@@ -199,8 +199,14 @@ def scoring_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
         limit=1,
         steps=0,
         weight_bytes=weight_bytes(job.params),
+        models=models_in_memory(job),
         choices=1,
     )
+
+
+def models_in_memory(job: Job) -> int:
+    """How many models a job holds at a time: two where base and a whole fine-tuned model are measured side by side."""
+    return 2 if job.stage in ("general_loss", "speed") and "model" in dict(job.inputs) else 1
 
 
 def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
@@ -210,7 +216,8 @@ def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
     """
     params = job.params
     limit = params["max_new_tokens"]
-    adapter = next((source for name, source in job.inputs if name == "adapter"), None)
+    sources = dict(job.inputs)
+    adapter, is_tuned = sources.get("adapter"), bool({"adapter", "model"} & sources.keys())
     ranks = params.get("constrain") == "choices"
     shot_tokens = params.get("shots", 0) * (lengths.prompt + lengths.target)
     longest = lengths.longest - (0 if lengths.is_upper_bound else lengths.longest_target) + ceil(shot_tokens)
@@ -219,7 +226,7 @@ def generation_of(shape: Shape, job: Job, lengths: Lengths) -> Generation:
         prompt=lengths.prompt + shot_tokens,
         longest=longest + (1 if ranks else limit),
         limit=1 if ranks else limit,
-        steps=0 if ranks else min(limit, lengths.longest_target) if adapter else limit,
+        steps=0 if ranks else min(limit, lengths.longest_target) if is_tuned else limit,
         weight_bytes=weight_bytes(params),
         adapter=setup_in_use(shape, adapter, params, lengths) if adapter and "merge" not in params else None,
         choices=lengths.choices if params["score_choices"] or ranks else 0,

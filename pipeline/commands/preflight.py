@@ -164,8 +164,8 @@ def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
 
 
 def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
-    """The specs of the bases that the jobs load or read a tokenizer of."""
-    specs = [job.params["model"] for job in jobs if job.stage != "reference" and "model" in job.params]
+    """The specs of the bases and fine-tuned models that the jobs load or read a tokenizer of."""
+    specs = [job.params[name] for job in jobs if job.stage != "reference" for name in ("model", "tuned") if name in job.params]
     return list({canonical(spec): spec for spec in specs}.values())
 
 
@@ -349,12 +349,16 @@ def min_bytes(job: Job, done: Artifacts) -> float:
 
 
 def weight_bytes(job: Job, done: Artifacts) -> float:
-    """Bytes of a job's base, and of a trained adapter with its gradient and Adam's moments; 0 of a base that nothing is known of."""
+    """Bytes of a job's base, of a whole fine-tuned model beside it, and of a trained adapter with its gradient and Adam's moments.
+
+    A base that nothing is known of counts as 0.
+    """
     spec = job.params["model"]
     shape = base_model.shape_of(spec)
     per_weight = job_estimates.weight_bytes(job.params)
-    base = weight_memory(shape, per_weight) if shape else per_weight * sum(wide * out for wide, out in base_model.matrices(spec).values())
-    return base + (RESUME_BYTES * adapter_weights(job, done) if job.stage == "finetune" else 0)
+    matrices = base_model.matrices(spec).values()
+    base = weight_memory(shape, per_weight) if shape else per_weight * sum(wide * out for wide, out in matrices)
+    return base * job_estimates.models_in_memory(job) + (RESUME_BYTES * adapter_weights(job, done) if job.stage == "finetune" else 0)
 
 
 def amount(size: float) -> str:

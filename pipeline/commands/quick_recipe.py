@@ -1,4 +1,4 @@
-"""Writes the recipe of a comparison that the command line describes by itself: a base, adapters from elsewhere, and a file of test rows."""
+"""Writes the recipe of a comparison that options describe: a base, what was fine-tuned from it elsewhere, and a file of test rows."""
 
 import re
 from dataclasses import dataclass
@@ -11,8 +11,12 @@ import yaml
 from pipeline.errors import RecipeError
 from pipeline.progress import say
 
-HEAD = "# Written by: loralift compare --base ... --adapter ... --data ...\n# Every key: docs/recipes.md\n"
+HEAD = "# Written by: loralift compare --base ... --data ...\n# Every key: docs/recipes.md\n"
 Base = Annotated[str | None, typer.Option("--base", help="Without a recipe: the base, as in one.", rich_help_panel="Without a recipe")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="A whole fine-tuned model: its folder or hub id; may be repeated.", rich_help_panel="Without a recipe"),
+]
 Adapters = Annotated[
     list[str] | None,
     typer.Option("--adapter", help="An adapter from elsewhere: its folder or hub id; may be repeated.", rich_help_panel="Without a recipe"),
@@ -20,9 +24,7 @@ Adapters = Annotated[
 DataFile = Annotated[str | None, typer.Option("--data", help="The file of test rows.", rich_help_panel="Without a recipe")]
 TrainFile = Annotated[
     str | None,
-    typer.Option(
-        "--train", help="The file that the adapters were trained on, searched for test prompts.", rich_help_panel="Without a recipe"
-    ),
+    typer.Option("--train", help="The file that they were trained on, searched for test prompts.", rich_help_panel="Without a recipe"),
 ]
 Metric = Annotated[str | None, typer.Option("--metric", help="By which answers are judged.", rich_help_panel="Without a recipe")]
 Parser = Annotated[
@@ -32,30 +34,24 @@ Parser = Annotated[
 
 @dataclass(frozen=True)
 class Question:
-    """A comparison without a recipe, as the options describe it; all of them None: there is a recipe."""
+    """A comparison without a recipe, a field for each of its options; without any of them there is a recipe."""
 
-    base: str | None = None
-    adapters: tuple[str, ...] = ()
-    data: str | None = None
-    train: str | None = None
-    metric: str | None = None
-    parser: str | None = None
+    base: Base = None
+    adapter: Adapters = None
+    model: Models = None
+    data: DataFile = None
+    train: TrainFile = None
+    metric: Metric = None
+    parser: Parser = None
 
     @property
     def is_asked(self) -> bool:
-        return self != Question()
+        return any(vars(self).values())
 
-
-def question_of(
-    base: Base = None,
-    adapter: Adapters = None,
-    data: DataFile = None,
-    train: TrainFile = None,
-    metric: Metric = None,
-    parser: Parser = None,
-) -> Question:
-    """The comparison that the command-line options describe."""
-    return Question(base, tuple(adapter or ()), data, train, metric, parser)
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Of each variant its key in a recipe, adapter or model, and its folder or hub id."""
+        return [*(("adapter", place) for place in self.adapter or ()), *(("model", place) for place in self.model or ())]
 
 
 def with_recipe(arguments: list[str], question: Question) -> list[str]:
@@ -72,10 +68,11 @@ def with_recipe(arguments: list[str], question: Question) -> list[str]:
             )
         return arguments
     if named:
-        raise RecipeError(f"{named[0]} is a recipe, and --base, --adapter and --data stand for one.", "Leave one of the two out.")
-    options = {"--base": question.base, "--adapter": question.adapters, "--data": question.data}
+        raise RecipeError(f"{named[0]} is a recipe, and --base, --adapter, --model and --data stand for one.", "Leave one of the two out.")
+    options = {"--base": question.base, "--adapter or --model": question.places, "--data": question.data}
     if missing := [name for name, value in options.items() if not value]:
-        raise RecipeError(f"without a recipe {' and '.join(missing)} must be there.", "Write --base B --adapter A --data test.jsonl")
+        remedy = "Write --base B --adapter A --data test.jsonl, or --model M for a whole model"
+        raise RecipeError(f"without a recipe {' and '.join(missing)} must be there.", remedy)
     return [str(written(question)), *arguments]
 
 
@@ -103,16 +100,16 @@ def body(question: Question, name: str) -> dict[str, Any]:
     task: dict[str, Any] = {"name": safe_name(Path(str(question.data)).name.partition(".")[0]), "data": data}
     task |= {"metrics": [question.metric]} if question.metric else {}
     task |= {"answer": question.parser} if question.parser else {}
-    names = distinct([adapter_name(adapter) for adapter in question.adapters])
     train = {"train": question.train} if question.train else {}
-    variants = [{"name": label, "adapter": adapter, **train} for label, adapter in zip(names, question.adapters, strict=True)]
+    names = distinct([variant_name(place) for _, place in question.places])
+    variants = [{"name": label, key: place, **train} for label, (key, place) in zip(names, question.places, strict=True)]
     return {"name": name, "base": question.base, "tasks": [task], "variants": variants}
 
 
-def adapter_name(adapter: str) -> str:
-    """What the report calls an adapter: the name of its folder or repository; a checkpoint with that of the run it is from."""
-    path = Path(adapter.partition("@")[0])
-    parts = (path if path.name else path.absolute()).absolute().parts if adapter in (".", "./") else path.parts
+def variant_name(place: str) -> str:
+    """What the report calls an adapter or a model: the name of its folder or repository; a checkpoint with that of the run it is from."""
+    path = Path(place.partition("@")[0])
+    parts = (path if path.name else path.absolute()).absolute().parts if place in (".", "./") else path.parts
     last = parts[-2:] if parts[-1].startswith("checkpoint-") or parts[-1] == "default" else parts[-1:]
     return safe_name("-".join(last))
 

@@ -35,8 +35,9 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for entry in variants if isinstance(variants, list) else []:
         if isinstance(entry, dict) and isinstance(path := entry.get("train"), str) and path:
             entry["train"] = location(path, folder, [])
-        if isinstance(entry, dict) and isinstance(path := entry.get("adapter"), str) and path:
-            entry["adapter"] = adapter_location(path, folder)
+        for key in ("adapter", "model") if isinstance(entry, dict) and not entry.get("endpoint") else ():
+            if isinstance(path := entry.get(key), str) and path:
+                entry[key] = fine_tune_location(path, folder)
     return raw
 
 
@@ -68,8 +69,8 @@ def is_code_path(name: object) -> bool:
     return isinstance(name, str) and ("/" in name or "\\" in name or name.endswith(".py") or name.startswith("~"))
 
 
-def adapter_location(path: str, folder: Path) -> str:
-    """Where an adapter is, or those of all tasks; as written if it is nowhere, since it may be an id on the hub.
+def fine_tune_location(path: str, folder: Path) -> str:
+    """Where an adapter or a model is, or those of all tasks; as written if it is nowhere, since it may be an id on the hub.
 
     Raises:
         RecipeError: it is in the current folder and in `folder`.
@@ -124,7 +125,7 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [without_folder(task) for task in recipe["tasks"]]
     variants = [
-        {**entry, **{key: Path(entry[key]).name for key in ("adapter", "train") if is_whole_path(entry[key])}}
+        {**entry, **{key: Path(entry[key]).name for key in ("adapter", "model", "train") if is_whole_path(entry[key])}}
         if isinstance(entry, dict)
         else entry
         for entry in recipe.get("variants", [])

@@ -339,20 +339,19 @@ class Variant(Section):
     train: str | None = None
     """The file of rows that it was trained on, in the form of the task's own: they are searched for duplicates of test prompts, and nothing
     is trained on them. Unset: unknown, and the report says so."""
-    model: str | None = None
-    """A whole fine-tuned model, or with `endpoint` the name of one there. Not offered yet: merge nothing, and name the adapter."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """A whole fine-tuned model with the base's tokenizer, such as a full fine-tune or a merged adapter: its folder or hub id, as for
+    `adapter`. It is quantized as the base is."""
     endpoint: str | None = None
-    """Base address of an OpenAI-compatible endpoint. Not offered yet; see references."""
+    """Base address of an OpenAI-compatible endpoint, with `model` as the name of the model there. Not offered yet; see references."""
 
     @model_validator(mode="after")
     def check_kind(self) -> "Variant":
         """Raise ValueError unless it is one thing, and one that can be compared."""
         kind = "endpoint" if self.endpoint else "model" if self.model else "adapter"
         if bool(self.adapter) + bool(self.endpoint or self.model) != 1:
-            raise ValueError(f"variants: {self.name} must be one of adapter, model and endpoint. Write adapter: and its folder or hub id")
-        if kind == "model":
             raise ValueError(
-                f"variants: {self.name} is a whole model, which cannot be compared yet. Name its adapter, before it was merged"
+                f"variants: {self.name} must be one of adapter, model and endpoint. Write adapter: or model:, and its folder or hub id"
             )
         if kind == "endpoint":
             raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")

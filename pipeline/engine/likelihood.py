@@ -62,7 +62,7 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
     TransformersBackend.loss_and_kl_batches) and turned into float32 some positions at a time.
 
     Args:
-        model: a PeftModel with the adapter switched on.
+        model: a PeftModel with the adapter switched on, or a whole_model.Beside.
     """
     import torch
 
@@ -74,6 +74,8 @@ def loss_and_kl(model: Any, batch: dict[str, Any]) -> list[tuple[float, float, f
         tuned = model(**inputs, use_cache=False).logits
         with model.disable_adapter():
             base = model(**inputs, use_cache=False).logits
+        rows_of_both = min(base.shape[-1], tuned.shape[-1])  # a fine-tuned model may have embeddings of other size
+        base, tuned = base[..., :rows_of_both], tuned[..., :rows_of_both]
         step = max(1, CHUNK // base.shape[-1])
         for start in range(0, len(rows), step):
             index = rows[start : start + step], columns[start : start + step]

@@ -10,7 +10,7 @@ from pipeline.engine.backend import Backend, Batches, Ids
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.machine import Work
-from pipeline.models import liveness, loading
+from pipeline.models import liveness, loading, whole_model
 from pipeline.models.renderer import Renderer, renderer
 from pipeline.store.folders import LivenessMeasures
 
@@ -89,22 +89,34 @@ def configured_eos_ids(model: Any) -> list[int]:
 
 
 @contextmanager
-def open_model(work: Work) -> Iterator[TransformersBackend]:
+def open_model(work: Work, with_base: bool = False) -> Iterator[TransformersBackend]:
     """Load a job's base with its adapter attached or merged; 4-bit weights are kept dequantized if there is memory for them.
+
+    A fine-tuned model has the context window of its base, so that prompts are the same.
+
+    Args:
+        with_base: hold the base beside a whole fine-tuned model; an adapter is on it anyway.
 
     Raises:
         ModelError: the weights cannot be read, or the adapter does not fit them.
     """
-    with answering_model(work) as model, loading.dequantized(model) as is_dense:
-        yield TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
+    with answering_model(work, with_base) as model, loading.dequantized(model) as is_dense:
+        backend = TransformersBackend(model, renderer(work.params["model"]), work.machine.tokens, is_dense)
+        if "model" in work.inputs:
+            backend.context_window = loading.configured_window(work.params["model"])
+        yield backend
 
 
-def answering_model(work: Work) -> AbstractContextManager[Any]:
-    """The base, the base with an adapter on it, or with one merged into its weights."""
+def answering_model(work: Work, with_base: bool) -> AbstractContextManager[Any]:
+    """The base, the base with an adapter on it, or with one merged into its weights, or a whole fine-tuned model."""
     params = work.params
-    adapter = work.inputs.get("adapter")
+    adapter, model = work.inputs.get("adapter"), work.inputs.get("model")
     device = work.machine.torch_device()
+    if model and not with_base:
+        return nullcontext(whole_model.load(params, model, device))
     if adapter and "merge" in params:
         return loading.merged(params, adapter, params["merge"], device)
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
+    if model:
+        return whole_model.beside(params, model, base)
     return loading.adapted(base, adapter) if adapter else nullcontext(base)

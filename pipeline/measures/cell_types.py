@@ -230,7 +230,9 @@ class CellRow(TypedDict):
     constraint: Constraint
     """How answers can be constrained; it decides what arms are called."""
     variant: str | None
-    """The recipe's name of the adapter, if it was trained elsewhere."""
+    """The recipe's name of what was fine-tuned elsewhere; null where an adapter was trained here."""
+    fine_tune: Literal["adapter", "model"]
+    """Whether the fine-tuned model is an adapter on the base, or a whole model in its place."""
     rank: int
     seeds: list[int]
     """Of the training; 0 where it was trained elsewhere."""

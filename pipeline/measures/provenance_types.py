@@ -16,19 +16,21 @@ class Curve(TypedDict):
 
 
 class ImportedAdapter(TypedDict):
-    """What the files of an adapter say that was trained elsewhere."""
+    """What the files of an adapter or a whole model say that was fine-tuned elsewhere."""
 
     variant: str
     """Its name in the recipe."""
     source: str
     """Hub id with its commit, or the name of a folder."""
+    kind: Literal["adapter", "model"]
     rank: list[int]
-    """More than one where modules differ."""
-    alpha: float
+    """More than one where modules differ; none of a whole model."""
+    alpha: float | None
+    """Null of a whole model."""
     rslora: bool
     dora: bool
     modules: list[str]
-    """Names of the modules that carry it."""
+    """Names of the modules that carry it; of a whole model those that differ from the base."""
     modules_to_save: list[str]
     """Modules of the base that it replaces as a whole."""
     warnings: list[str]
@@ -41,6 +43,7 @@ class AdapterRow(TypedDict):
     seed: int
     trainable_parameters: int
     adapter_bytes: int
+    """Of the files of the adapter, or of the whole fine-tuned model."""
     steps: int | None
     """Optimizer steps; null where it was trained elsewhere."""
     kept_step: int | None

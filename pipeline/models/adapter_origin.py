@@ -1,4 +1,4 @@
-"""Compares what the files of an adapter say of the base and the tokenizer that it was trained with to what it is compared on."""
+"""Compares what the files of an adapter or a fine-tuned model say of its base and tokenizer to the base that it is compared with."""
 
 import json
 from collections.abc import Mapping
@@ -22,8 +22,20 @@ def warnings(folder: Path, spec: Mapping[str, Any]) -> list[str]:
         ModelError: its tokenizer makes other ids than the base's.
     """
     base = base_model.local_folder(dict(spec))
-    check_tokens(folder, base)
-    return [text for text in (another_base(folder, spec), another_template(folder, base)) if text]
+    check_tokens(folder, base, "Put the base and the tokenizer of the adapter into one folder, and name that as base.")
+    return [text for text in (another_base(folder, spec), another_template(folder, base, "the adapter")) if text]
+
+
+def model_warnings(folder: Path, base: Path) -> list[str]:
+    """What may mean that a whole model was fine-tuned with another form of prompts, in sentences.
+
+    Args:
+        folder, base: with the files of the fine-tuned model, and of the base.
+    """
+    if not (folder / TOKENIZER).is_file() and not (folder / SETTINGS).is_file():
+        return ["The fine-tuned model comes without a tokenizer: prompts are those of the base's, which may not be those of its training."]
+    text = another_template(folder, base, "the fine-tuned model")
+    return [text] if text else []
 
 
 def another_base(folder: Path, spec: Mapping[str, Any]) -> str:
@@ -36,14 +48,14 @@ def another_base(folder: Path, spec: Mapping[str, Any]) -> str:
     return f"The adapter was trained on {base} by its own word, and is compared on {Path(ours).name}; their shapes agree."
 
 
-def another_template(folder: Path, base: Path) -> str:
-    """That the tokenizer beside the adapter has another chat template than that of the base, by which prompts are made."""
+def another_template(folder: Path, base: Path, owner: str) -> str:
+    """That the tokenizer beside an adapter or a model has another chat template than that of the base, by which prompts are made."""
     theirs, ours = template_of(folder), template_of(base)
     if not theirs or theirs == ours:
         return ""
     other = "another one" if ours else "none"
     return (
-        f"The tokenizer beside the adapter has a chat template, and the base has {other}: prompts may differ from those of its training. "
+        f"The tokenizer beside {owner} has a chat template, and the base has {other}: prompts may differ from those of its training. "
         "To prompt as there, copy its tokenizer files into a folder with the base and name that folder as base."
     )
 
@@ -59,8 +71,12 @@ def template_of(folder: Path) -> str:
     return template.strip() if isinstance(template, str) else ""
 
 
-def check_tokens(folder: Path, base: Path) -> None:
-    """Raise ModelError if the tokenizer beside an adapter has tokens that the base's lacks, or other ids for the same; padding aside."""
+def check_tokens(folder: Path, base: Path, otherwise: str) -> None:
+    """Raise ModelError if the tokenizer beside an adapter or a model has tokens that the base's lacks, or other ids; padding aside.
+
+    Args:
+        otherwise: what to do about tokens that the base lacks.
+    """
     theirs, ours = tokens_of(folder), tokens_of(base)
     if not theirs or not ours:
         return
@@ -75,7 +91,7 @@ def check_tokens(folder: Path, base: Path) -> None:
     if added := sorted(theirs.keys() - ours.keys() - {padding}):
         raise ModelError(
             f"{folder} was trained with {len(added)} tokens that the base's tokenizer lacks, the first {added[0]!r}",
-            "Put the base and the tokenizer of the adapter into one folder, and name that as base.",
+            otherwise,
         )
 
 

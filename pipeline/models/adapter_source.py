@@ -94,7 +94,9 @@ def with_adapter(root: Path) -> Path:
 
 def no_adapter(root: Path) -> ModelError:
     if list(root.glob("*.safetensors")) and (root / "config.json").exists():
-        return ModelError(f"{root} holds a whole model, not an adapter", "Name its adapter, before it was merged.")
+        return ModelError(
+            f"{root} holds a whole model, not an adapter", "Write model: in place of adapter:, or name its adapter, before it was merged."
+        )
     if list(root.glob("adapter_model.*")):
         return ModelError(f"{root} has the weights of an adapter, but no {CONFIG}", "Save it again with save_pretrained of peft.")
     return ModelError(f"{root} holds no adapter: {CONFIG} is missing", "Name the folder that save_pretrained of peft wrote.")

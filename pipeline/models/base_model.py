@@ -219,7 +219,8 @@ def check_folder(folder: Path, trust_remote_code: bool) -> Path:
     """The folder, if it holds a model that can be loaded without running somebody's code."""
     if not (folder / "config.json").is_file():
         raise ModelError(
-            f"{folder} is not a model: it has no config.json", "A base is a folder as `save_pretrained` writes it, or a hub id."
+            f"{folder} is not a model: it has no config.json",
+            "A base or a fine-tuned model is a folder as `save_pretrained` writes it, or a hub id.",
         )
     check_config(str(folder), read_config(folder), trust_remote_code)
     if (folder / "adapter_config.json").exists():
@@ -264,7 +265,7 @@ def check_config(base: str, config: dict[str, Any], trust_remote_code: bool) -> 
         method = quantized.get("quant_method") if isinstance(quantized, dict) else None
         raise ModelError(
             f"{base} is quantized already ({method or 'quantization_config in config.json'}), and would stay so whatever the recipe says",
-            "Name the base that it was made from, in bf16 or fp32; loralift quantizes it to NF4 itself.",
+            "Name the model that it was made from, in bf16 or fp32; loralift quantizes it to NF4 itself.",
         )
 
 

@@ -1,5 +1,6 @@
-"""Distinguishes live adapters from dead ones: measured while the model is in memory, judged before anything is scored."""
+"""Distinguishes live adapters and models from dead ones: measured while the model is in memory, judged before anything is scored."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,25 @@ def examine(model: Any, folder: Path, probes: list[list[int]]) -> LivenessMeasur
 
 def logit_difference(model: Any, ids: list[int]) -> float:
     """Largest absolute difference of the next-token logits with and without the adapter."""
+    tuned = next_token_logits(model, ids)
+    with model.disable_adapter():
+        base = next_token_logits(model, ids)
+    return largest_difference(tuned, base)
+
+
+def next_token_logits(model: Any, ids: Sequence[int]) -> Any:
+    """The logits (vocabulary,) of the token after a prompt, in float32."""
     import torch
 
-    prompt = torch.tensor([ids], device=model.device)
+    prompt = torch.tensor([list(ids)], device=model.device)
     with torch.inference_mode():
-        tuned = model(input_ids=prompt, use_cache=False).logits[0, -1].float()
-        with model.disable_adapter():
-            base = model(input_ids=prompt, use_cache=False).logits[0, -1].float()
-    return float((tuned - base).abs().max())
+        return model(input_ids=prompt, use_cache=False).logits[0, -1].float()
+
+
+def largest_difference(tuned: Any, base: Any) -> float:
+    """Largest absolute difference of logits (vocabulary,); of models whose embeddings differ in rows, over those that both have."""
+    rows = min(len(tuned), len(base))
+    return float((tuned[:rows] - base[:rows]).abs().max())
 
 
 def is_alive(row: LivenessMeasures) -> bool:
@@ -48,7 +60,7 @@ def is_alive(row: LivenessMeasures) -> bool:
 
 
 def require_alive(row: LivenessMeasures, arm: str) -> None:
-    """Raise ComparisonError if an adapter changes nothing; the message names every sign of it."""
+    """Raise ComparisonError if an adapter or a fine-tuned model changes nothing; the message names every sign of it."""
     if is_alive(row):
         return
     signs = []
@@ -59,5 +71,5 @@ def require_alive(row: LivenessMeasures, arm: str) -> None:
     if row["largest_logit_difference"] == 0.0:
         signs.append(f"the logits of {row['probes']} probes are those of the base")
     raise ComparisonError(
-        f"{arm}: the adapter has no effect: {'; '.join(signs)}", "Stopped before scoring. Check the training curve and retrain."
+        f"{arm}: the fine-tuning has no effect: {'; '.join(signs)}", "Stopped before scoring. Check the training curve and retrain."
     )

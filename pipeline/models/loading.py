@@ -155,6 +155,14 @@ def context_window(model: Any) -> int:
     return int(model.config.get_text_config().max_position_embeddings)
 
 
+def configured_window(spec: dict[str, Any]) -> int:
+    """The same of a base, by its configuration alone."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base_model.local_folder(spec), trust_remote_code=spec["trust_remote_code"])
+    return int(config.get_text_config().max_position_embeddings)
+
+
 def modules_to_skip(folder: Path, trust: bool) -> list[str]:
     """The modules that stay unquantized: the output layer, and linears of a width that 4 bit cannot take."""
     import torch

@@ -33,7 +33,7 @@ class Cell:
     point: dict[str, Any]
     """The swept keys with their values here."""
     rank: int
-    """Of an adapter from elsewhere its largest."""
+    """Of an adapter from elsewhere its largest; 0 of a whole model."""
     seeds: list[int]
     """Training seeds; 0 stands for the unknown one of an adapter from elsewhere."""
     paper: dict[str, Any]
@@ -45,7 +45,7 @@ class Cell:
     absent: list[AbsentArm] = field(default_factory=list)
     """Arms that the recipe asks for and the task cannot have."""
     variant: str | None = None
-    """The recipe's name of an adapter that was trained elsewhere; None where it was trained here."""
+    """The recipe's name of what was fine-tuned elsewhere; None where an adapter was trained here."""
 
     @property
     def coordinates(self) -> str:
@@ -57,7 +57,13 @@ class Cell:
 
     @property
     def adapters(self) -> list[Artifact]:
+        """By training seed what was fine-tuned: an adapter, or a whole model."""
         return [self.inputs[str(InputName("adapter", seed=seed))] for seed in self.seeds]
+
+    @property
+    def is_whole_model(self) -> bool:
+        """Whether the fine-tuned model is a whole one, and no adapter on the base."""
+        return self.adapters[0].stage == "import_model"
 
     @property
     def splits(self) -> list[Literal["heldout", "train"]]:
@@ -100,7 +106,7 @@ def open_cells(work: Work) -> list[Cell]:
             "constraint": spec["constraint"],
             "variant": spec.get("variant"),
         }  # seeds as `compare` orders its arms
-        rank = max(inputs["adapter0"].facts["rank"]) if spec.get("variant") else spec["rank"]
+        rank = max(inputs["adapter0"].facts.get("rank", [0])) if spec.get("variant") else spec["rank"]
         cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], rank=rank, **fields)
         cells.append(replace(cell, base=base_name(cell)))
     return cells

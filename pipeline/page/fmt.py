@@ -135,7 +135,16 @@ def size_note(cell: CellRow) -> str:
     if not speed:
         return ""
     on_cpu = "" if any(arm["speed"]["peak_bytes"] for arm in cell["arms"] if arm["speed"]) else " Peak memory is measured on CUDA only."
-    return f"Adapter {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
+    weights = "Adapter" if cell["fine_tune"] == "adapter" else "Fine-tuned model"
+    return f"{weights} {size(speed['adapter_bytes'])}, context window {count(speed['context_window'])} tokens.{on_cpu}"
+
+
+def fine_tuned(cells: list[CellRow]) -> str:
+    """What is compared with the base, in words."""
+    kinds = {cell["fine_tune"] for cell in cells}
+    if kinds == {"model"}:
+        return "a model fine-tuned from it"
+    return "the same model with a LoRA adapter" + (", and models fine-tuned from it" if "model" in kinds else "")
 
 
 def percent_of_rate(rate: float) -> str:

@@ -158,7 +158,7 @@ def incomparable_reasons(cell: Cell, paper_rows: int) -> list[str]:
 def setup_differences(cell: Cell) -> list[str]:
     """How our training differs from the paper's."""
     if cell.variant:
-        return ["the adapter was trained elsewhere; how is not known"]
+        return ["it was fine-tuned elsewhere; how is not known"]
     params = cell.adapters[0].params
     differing = [f"{key} {params[key]} (paper: {value})" for key, value in SETUP.items() if params[key] != value]
     targets = params["targets"] if isinstance(params["targets"], str) else " and ".join(params["targets"])

@@ -108,6 +108,7 @@ def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, recipe: JsonObje
         "label": cell.label,
         "constraint": cell.constraint,
         "variant": cell.variant,
+        "fine_tune": "model" if cell.is_whole_model else "adapter",
         "rank": cell.rank,
         "seeds": cell.seeds,
         "headline": headline,

@@ -3,7 +3,7 @@
 from typing import Any, TypedDict
 
 from pipeline.data import rows_used as rows_module
-from pipeline.measures.provenance_types import AdapterRow, RowsUsed, Setup
+from pipeline.measures.provenance_types import AdapterRow, ImportedAdapter, RowsUsed, Setup
 from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
@@ -31,12 +31,18 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
         "rows": list(rows.values()),
         "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
         "adapters": len(trained),
-        "imported": list(dict.fromkeys(f"{adapter['variant']} ({adapter['source']})" for adapter in imported)),
+        "imported": list(dict.fromkeys(map(imported_text, imported))),
         "training_seconds": seconds,
         "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
         "hour_dollars": price,
         "training_dollars": None if price is None else price * seconds / 3600,
     }
+
+
+def imported_text(imported: ImportedAdapter) -> str:
+    """What was fine-tuned elsewhere, in a few words."""
+    whole = ", a whole model" if imported["kind"] == "model" else ""
+    return f"{imported['variant']} ({imported['source']}{whole})"
 
 
 class Hyperparameters(TypedDict):

@@ -150,7 +150,7 @@ def text_destroyed(statement: Statement, _: CellRow | None = None) -> str:
 
 def seeds(statement: Statement, cell: CellRow) -> str:
     if statement.share is None and cell["variant"]:
-        return "One adapter from elsewhere: another training run of it may score differently by an unknown amount."
+        return "One fine-tune from elsewhere: another training run of it may score differently by an unknown amount."
     if statement.share is None:
         return "One training run: another seed may move this score by an unknown amount (add finetune.seeds)."
     return f"Another seed may move this score by about {fmt.number(statement.share, 3)} (standard deviation of {len(cell['seeds'])} seeds)."

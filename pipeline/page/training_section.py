@@ -45,12 +45,13 @@ def adapter_row(seed: int, adapter: Artifact, points: int) -> AdapterRow:
 
 
 def imported_row(variant: str, adapter: Artifact) -> AdapterRow:
-    """What is known of an adapter that was trained elsewhere; of its training nothing is."""
+    """What is known of an adapter or a model that was fine-tuned elsewhere; of its training nothing is."""
     facts = adapter.facts
+    is_adapter = adapter.stage == "import_adapter"
     return {
         "seed": 0,
         "trainable_parameters": facts["trainable_parameters"],
-        "adapter_bytes": facts["adapter_bytes"],
+        "adapter_bytes": facts["adapter_bytes" if is_adapter else "model_bytes"],
         "steps": None,
         "kept_step": None,
         "dev_loss": None,
@@ -61,20 +62,21 @@ def imported_row(variant: str, adapter: Artifact) -> AdapterRow:
         "imported": {
             "variant": variant,
             "source": source_of(adapter),
-            "rank": facts["rank"],
-            "alpha": facts["alpha"],
-            "rslora": facts["rslora"],
-            "dora": facts["dora"],
+            "kind": "adapter" if is_adapter else "model",
+            "rank": facts["rank"] if is_adapter else [],
+            "alpha": facts["alpha"] if is_adapter else None,
+            "rslora": is_adapter and facts["rslora"],
+            "dora": is_adapter and facts["dora"],
             "modules": sorted({name.rpartition(".")[2] for name in facts["targets"]}),
-            "modules_to_save": facts["modules_to_save"],
+            "modules_to_save": facts["modules_to_save"] if is_adapter else [],
             "warnings": facts["warnings"],
         },
     }
 
 
 def source_of(adapter: Artifact) -> str:
-    """Where an adapter is from: its hub id with the commit, or the name of its folder."""
-    spec = adapter.params["adapter"]
+    """Where an adapter or a model is from: its hub id with the commit, or the name of its folder."""
+    spec = adapter.params["adapter" if adapter.stage == "import_adapter" else "tuned"]
     if spec["repo"]:
         return f"{spec['repo']}@{spec['revision'][:SHORT_KEY_DIGITS]}" if spec["revision"] else spec["repo"]
     return Path(spec["folder"]).name

@@ -1,4 +1,4 @@
-"""Says what is unknown or doubtful of adapters that were trained elsewhere."""
+"""Says what is unknown or doubtful of adapters and models that were fine-tuned elsewhere."""
 
 from pipeline.page.cells import Cell
 from pipeline.page.training_section import source_of

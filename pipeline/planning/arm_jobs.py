@@ -3,7 +3,7 @@
 from pipeline import arms
 from pipeline.config.schema import Reference
 from pipeline.errors import RecipeError
-from pipeline.planning.job import Job, Jobs, job
+from pipeline.planning.job import Job, Jobs, answering, job
 from pipeline.planning.task_plan import Point, TaskPlan
 from pipeline.store.input_names import InputName
 
@@ -13,7 +13,7 @@ def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     for seed, adapter in task_plan.adapters.items():
         variant = task_plan.point.variant
         name = variant.name if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
-        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, adapter=adapter)
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, None, None, **answering(adapter))
     return jobs
 
 
@@ -23,11 +23,11 @@ def other_arms(task_plan: TaskPlan) -> Jobs:
 
 
 def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
-    inputs = {}
+    inputs: dict[str, Job] = {}
     if task_plan.task.harness and arm.step == "few-shot":
         return task_plan.generate(arm.name, heldout=task_plan.heldout_with_shots)
     if arm.adapter:
-        inputs["adapter"] = adapter_of(task_plan, arm.adapter)
+        inputs |= answering(adapter_of(task_plan, arm.adapter))
     if arm.reads_train(task_plan.context):
         inputs["train"] = task_plan.train
     return task_plan.generate(arm.name, arm.params(task_plan.context), **inputs)

@@ -34,6 +34,11 @@ def job(stage: str, label: str, params: Params, **inputs: Job) -> Job:
     return Job(stage, label, canonical(params), tuple(inputs.items()))
 
 
+def answering(fine_tune: Job) -> dict[str, Job]:
+    """The input by which a job answers with an adapter, or with a whole fine-tuned model."""
+    return {"model" if fine_tune.stage == "import_model" else "adapter": fine_tune}
+
+
 def in_dependency_order(job: Job) -> Iterator[Job]:
     """All that a job needs, each after what it needs itself, and the job."""
     for _, source in job.inputs:

@@ -6,7 +6,7 @@ from pipeline.config.validation_errors import nearest
 from pipeline.data import general_text, harness_task, inline, task
 from pipeline.errors import RecipeError
 from pipeline.models import base_model
-from pipeline.planning.job import Job, Jobs, job, with_string_names
+from pipeline.planning.job import Job, Jobs, answering, job, with_string_names
 from pipeline.planning.task_plan import GENERAL_TOKENS, TaskPlan, generation_params
 from pipeline.store.input_names import InputName
 
@@ -35,7 +35,7 @@ def other_tasks(task_plan: TaskPlan) -> Jobs:
     for suite in suite_names(task_plan):
         if suite == general_text.PARAGRAPHS:
             params = {**task_plan.point.loading, "text": general_text.digest()}
-            jobs[InputName("losses", suite=suite)] = job("general_loss", task_plan.label, params, adapter=task_plan.first_adapter)
+            jobs[InputName("losses", suite=suite)] = job("general_loss", task_plan.label, params, **answering(task_plan.first_adapter))
         else:
             jobs |= other_task(task_plan, task_plan.point.task_plan(suite))
     return jobs
@@ -44,7 +44,7 @@ def other_tasks(task_plan: TaskPlan) -> Jobs:
 def other_task(task_plan: TaskPlan, other: TaskPlan) -> Jobs:
     heldout = other.prepare_heldout(task_plan.recipe.general.examples)
     base = other.generate("base-general", heldout=heldout)
-    tuned = other.generate(f"by-{task_plan.task.name}", heldout=heldout, adapter=task_plan.first_adapter)
+    tuned = other.generate(f"by-{task_plan.task.name}", None, heldout, **answering(task_plan.first_adapter))
     suite = other.task.name
     return {
         InputName("heldout", suite=suite): heldout,
@@ -100,7 +100,8 @@ def speed(task_plan: TaskPlan) -> Jobs:
         "dense": context.quantized and any(row.timed_as == arms.UNQUANTIZED for row in rows),
     }
     train = {"train": task_plan.train} if has_shots or params["constrain"] == "keys" else {}
-    return {InputName("speed"): job("speed", task_plan.label, params, heldout=task_plan.heldout, adapter=task_plan.first_adapter, **train)}
+    inputs = {"heldout": task_plan.heldout, **answering(task_plan.first_adapter), **train}
+    return {InputName("speed"): job("speed", task_plan.label, params, **inputs)}
 
 
 def comparison_job(task_plan: TaskPlan, inputs: Jobs) -> Job:

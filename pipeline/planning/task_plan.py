@@ -10,7 +10,7 @@ from pipeline.config.schema import TASK_FIELD, Data, InlineTask, Variant
 from pipeline.data import file_hashes, harness_task, inline, task
 from pipeline.errors import RecipeError
 from pipeline.harness.definition import Role
-from pipeline.models import adapter_source, base_model
+from pipeline.models import adapter_source, base_model, model_source
 from pipeline.models.harness_renderer import HARNESS
 from pipeline.planning.job import Job, Params, job
 
@@ -85,7 +85,8 @@ class TaskPlan:
         quantized = self.recipe.generate.quantization != "none"
         self.context = arms.ArmContext(
             quantized, self.task.constraint, shots, compare.shots_seed, self.task.runs_programs,
-            is_trained_here=not point.variant, has_train=bool(self.task.train), harness=bool(self.task.harness),
+            is_trained_here=not point.variant, has_train=bool(self.task.train), has_adapter=not (point.variant and point.variant.model),
+            harness=bool(self.task.harness),
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         self.seeds = (0,) if point.variant else self.recipe.finetune.seeds
@@ -137,9 +138,10 @@ class TaskPlan:
 
     @cached_property
     def adapters(self) -> dict[int, Job]:
-        """By training seed; that of a variant counts as the only one."""
+        """By training seed what was fine-tuned: an adapter, or a whole model; that of a variant counts as the only one."""
         if self.point.variant:
-            return {self.first_seed: self.import_adapter(self.point.variant)}
+            variant = self.point.variant
+            return {self.first_seed: self.import_model(variant) if variant.model else self.import_adapter(variant)}
         return {seed: self.finetune(seed) for seed in self.seeds}
 
     @property
@@ -164,6 +166,14 @@ class TaskPlan:
         adapter = adapter_source.find(variant.adapter.replace(TASK_FIELD, self.task.name), lookup.ask, lookup.hashes)
         label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
         return job("import_adapter", label, {"model": self.point.model_spec, "adapter": adapter})
+
+    def import_model(self, variant: Variant) -> Job:
+        """The check of a variant that is a whole model. Raises ModelError where there is none that can be compared."""
+        assert variant.model is not None  # it was asked for
+        lookup = self.point.lookup
+        tuned = model_source.find(variant.model.replace(TASK_FIELD, self.task.name), self.recipe, lookup.ask, lookup.hashes)
+        label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
+        return job("import_model", label, {"model": self.point.model_spec, "tuned": tuned})
 
     def search_overlap(self, variant: Variant) -> Job:
         """The search of what a variant was trained on for duplicates of test prompts.

@@ -22,7 +22,7 @@ def run(work: Work) -> dict[str, Any]:
     paragraphs = general_text.paragraphs()
     render = renderer.renderer(work.params["model"])
     start = time.monotonic()
-    with transformers_backend.open_model(work) as backend:  # KL needs the whole vocabulary, which no other backend gives
+    with transformers_backend.open_model(work, with_base=True) as backend:  # KL needs the whole vocabulary, which no other backend gives
         longest = min(MAX_TOKENS, backend.context_window)
         rows = [tokens_of(render, paragraph.text, longest) for paragraph in paragraphs]
         batches = backend.loss_and_kl_batches(rows)

@@ -20,7 +20,7 @@ from pipeline.engine.open_backend import open_backend
 from pipeline.errors import DataError
 from pipeline.machine import Work
 from pipeline.measures import untested
-from pipeline.models import renderer
+from pipeline.models import renderer, whole_model
 from pipeline.progress import say
 from pipeline.store import records
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder, TrainFolder
@@ -39,10 +39,35 @@ def version(params: Mapping[str, Any], _: Mapping[str, Mapping[str, Any]]) -> in
 
 
 def run(work: Work) -> dict[str, Any]:
-    render = renderer.renderer(work.params["model"])
     start = time.monotonic()
+    prompts, predictions, facts = answer(work)
+    if "model" in work.inputs:  # after the answers, so that only one of the two models is in memory
+        liveness = whole_model.examine(work.params, work.inputs["model"], prompts.ids, work.machine.torch_device())
+        PredictionsFolder(work.out).write_liveness(liveness)
+    PredictionsFolder(work.out).write_predictions(predictions)
+    tokens = sum(prediction.tokens for prediction in predictions)
+    return prompts.facts | {
+        "examples": len(prompts.examples),
+        **facts,
+        "tokens": tokens,
+        "prompt_tokens": sum(map(len, prompts.ids)),
+        "max_new_tokens": max_new_tokens(work, prompts),
+        "truncated": sum(prediction.stopped == "length" for prediction in predictions),
+        "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
+    }
+
+
+def answer(work: Work) -> tuple["Prompts", list[Prediction], dict[str, Any]]:
+    """The prompts of the arm, its predictions, and what the manifest records about how the model ran.
+
+    Raises:
+        ModelError: the weights cannot be read, or a fine-tuned model has another tokenizer than its base.
+    """
+    render = renderer.renderer(work.params["model"])
     with open_backend(work) as backend:
         prompts = build_prompts(work, render, backend.context_window)
+        if "model" in work.inputs:
+            whole_model.check_ids(work.inputs["model"], render, prompts.ids)
         arm_answers = ArmAnswers(work, backend, render, prompts)
         if why := untested.reason(prompts.facts | {"examples": len(prompts.examples)}):
             say(f"  not tested: {why}")
@@ -52,18 +77,12 @@ def run(work: Work) -> dict[str, Any]:
         if work.inputs.get("adapter") and "merge" not in work.params:
             liveness = backend.examine_adapter(work.inputs["adapter"], prompts.ids)
             PredictionsFolder(work.out).write_liveness(liveness)
-        facts = backend.facts()
-    PredictionsFolder(work.out).write_predictions(predictions)
-    tokens = sum(prediction.tokens for prediction in predictions)
-    return prompts.facts | {
-        "examples": len(prompts.examples),
-        **facts,
-        "tokens": tokens,
-        "prompt_tokens": sum(map(len, prompts.ids)),
-        "max_new_tokens": arm_answers.stop.max_new_tokens,
-        "truncated": sum(prediction.stopped == "length" for prediction in predictions),
-        "tokens_per_second": round(tokens / (time.monotonic() - start), 1),
-    }
+        return prompts, predictions, backend.facts()
+
+
+def max_new_tokens(work: Work, prompts: "Prompts") -> int:
+    """The limit of new tokens of an answer."""
+    return records.answer_tokens(work.params["max_new_tokens"], prompts.examples)
 
 
 @dataclass(frozen=True)
@@ -140,7 +159,7 @@ class ArmAnswers:
         self.render = render
         self.prompts = prompts
         self.stop = StopConditions(
-            max_new_tokens=records.answer_tokens(params["max_new_tokens"], prompts.examples),
+            max_new_tokens=max_new_tokens(work, prompts),
             eos_ids=backend.eos_ids,
             stop_strings=(*params["stop"], *render.stop_strings),
             separator=prompts.separator,

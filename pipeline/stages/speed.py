@@ -5,6 +5,8 @@ speed.json holds raw measurements; the report computes medians, rates and overhe
 The base is timed with 4-bit weights kept in 4 bit, as it would be deployed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -15,8 +17,9 @@ from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import DataError, MachineError
 from pipeline.machine import Work
 from pipeline.measures import untested
-from pipeline.models import loading, renderer
+from pipeline.models import loading, renderer, whole_model
 from pipeline.progress import say
+from pipeline.store.artifact import Artifact
 from pipeline.store.folders import AdapterFolder, HeldoutFolder, SpeedFolder, TrainFolder
 from pipeline.store.records import Example, answer_tokens
 
@@ -27,15 +30,14 @@ NEEDS = ("weights", "gpu")
 def run(work: Work) -> dict[str, Any]:
     params = work.params
     device = work.machine.torch_device()
-    adapter = work.inputs["adapter"]
     render = renderer.renderer(params["model"])
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     window = loading.context_window(base)
     examples = HeldoutFolder(work.inputs["heldout"]).examples()
     heldout = examples[: params["prompts"]]
     prompts, new_tokens = fitting([render.prompt_ids(example.prompt) for example in heldout], window, params["new_tokens"])
-    with loading.adapted(base, adapter) as tuned:
-        backends = {"base": (TransformersBackend(base, render), tuned), "tuned": (TransformersBackend(tuned, render), None)}
+    with fine_tuned(work, base) as (tuned, removable):
+        backends = {"base": (TransformersBackend(base, render), removable), "tuned": (TransformersBackend(tuned, render), None)}
         arms = [ArmTimer(name, *backends[name], prompts) for name in backends]
         max_tokens = window - max(new_tokens, answer_tokens(params["answer_tokens"], examples))
         if params["shots"]:
@@ -49,11 +51,28 @@ def run(work: Work) -> dict[str, Any]:
         "arms": {arm.name: arm.measurements() for arm in arms},
         "new_tokens": new_tokens,
         "untimed": untimed,
-        "adapter_bytes": AdapterFolder(adapter).weights_bytes(),
+        "adapter_bytes": added_bytes(work),
         "context_window": window,
     }
     SpeedFolder(work.out).write_measurements(measurements)
     return {"p50": {arm.name: median(arm.latency) for arm in arms}}
+
+
+@contextmanager
+def fine_tuned(work: Work, base: Any) -> Iterator[tuple[Any, Any]]:
+    """The fine-tuned model, and the adapter to remove while the base is timed: None of a whole model, which lies beside its base."""
+    if "model" in work.inputs:
+        yield whole_model.load(work.params, work.inputs["model"], base.device), None
+    else:
+        with loading.adapted(base, work.inputs["adapter"]) as tuned:
+            yield tuned, tuned
+
+
+def added_bytes(work: Work) -> int:
+    """Bytes of the files of the adapter, or of the whole fine-tuned model."""
+    if "model" in work.inputs:
+        return int(Artifact.open(work.inputs["model"]).facts["model_bytes"])
+    return AdapterFolder(work.inputs["adapter"]).weights_bytes()
 
 
 def differs(prompts: list[list[int]], base: list[list[int]]) -> bool:

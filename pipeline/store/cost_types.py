@@ -64,6 +64,7 @@ class SpeedFigures(TypedDict):
     untimed: str | None
     """Why weights that are not quantized were not timed; else null."""
     adapter_bytes: int
+    """Of the files of the adapter, or of the whole fine-tuned model."""
     context_window: int
     """Tokens."""
 

@@ -100,14 +100,28 @@ class AdapterFolder(Folder):
         return names
 
 
+@dataclass(frozen=True)
+class ModelFolder(Folder):
+    """Written by `import_model`: which fine-tuned model it is; the weights stay where they are."""
+
+    MODEL = "model.json"
+
+    def spec(self) -> dict[str, Any]:
+        """What identifies the model, as models.base_model.Model.spec() has it."""
+        return read_mapping(self.path / self.MODEL)
+
+    def write_spec(self, spec: dict[str, Any]) -> None:
+        records.write_json(self.path / self.MODEL, spec)
+
+
 class LivenessMeasures(TypedDict):
-    """liveness.json of an arm: the measures that show whether its adapter changes anything."""
+    """liveness.json of an arm: the measures that show whether its adapter, or whole fine-tuned model, changes anything."""
 
     tensors: int
-    """B matrices."""
+    """B matrices; of a whole model the tensors that are not those of the base."""
     zero_tensors: list[str]
     targets: int
-    """Modules that the adapter was trained on."""
+    """Modules that were trained."""
     unmatched: list[str]
     """Those of them that the model lacks."""
     probes: int
