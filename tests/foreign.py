@@ -45,6 +45,32 @@ def trained(folder: Path, base: Path, rows: list[tuple[str, str]], **options):
     return folder
 
 
+def trained_by_trl(folder: Path, base: Path, rows: list[tuple[str, str]]):
+    """Train an adapter on questions and answers with TRL's SFTTrainer and peft, and save it; returns its folder."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    torch.manual_seed(0)
+    config = SFTConfig(
+        str(folder.with_name("trl")), max_steps=STEPS, per_device_train_batch_size=8, learning_rate=2e-3, lr_scheduler_type="constant",
+        completion_only_loss=True, max_length=None, use_cpu=True, bf16=False, report_to=[], save_strategy="no", disable_tqdm=True,
+        gradient_checkpointing=False, dataset_num_proc=None,
+    )  # fmt: skip
+    trainer = SFTTrainer(
+        base_of(base),
+        config,
+        train_dataset=Dataset.from_list([{"prompt": question, "completion": f" {answer}"} for question, answer in rows]),
+        processing_class=AutoTokenizer.from_pretrained(base),
+        peft_config=LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear"),
+    )
+    trainer.train()
+    trainer.save_model(folder)
+    return folder
+
+
 def fully_trained(folder: Path, base: Path, rows: list[tuple[str, str]]):
     """Train all weights on questions and answers with AdamW, and save the model; returns its folder."""
     model = base_of(base)

@@ -62,11 +62,14 @@ def test_what_peft_writes_fits(name, model, tmp_path):
     assert again.tensors.keys() == fit.tensors.keys()
 
 
-def test_answers_and_score_are_those_of_an_independent_loop(model, tmp_path):
+@pytest.mark.parametrize("train", [foreign.trained, pytest.param(foreign.trained_by_trl, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore")  # of TRL
+def test_answers_and_score_are_those_of_an_independent_loop(train, model, tmp_path):
+    """Of an adapter that plain peft trained, and of one by TRL's SFTTrainer; on the test rows too, so that it surely answers otherwise."""
     path = recipe_with(tmp_path, model)
-    train = list(map(json.loads, (tmp_path / "train.jsonl").read_text("utf-8").splitlines()))
+    rows = [json.loads(line) for name in ("train", "test") for line in (tmp_path / f"{name}.jsonl").read_text("utf-8").splitlines()]
     base = Path(model["folder"])
-    folder = foreign.trained(tmp_path / "trained", base, [(row["question"], row["answer"]) for row in train])
+    folder = train(tmp_path / "trained", base, [(row["question"], row["answer"]) for row in rows])
     changes = {"variants": [{"name": "mine", "adapter": str(folder)}], "prepare.heldout_examples": 24}
     assert "finetune" not in project.carry_out(path, tmp_path, changes)
     store = Store(tmp_path / "data", tmp_path / "checkpoints")

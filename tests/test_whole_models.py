@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import recipe as recipes
+from pipeline.engine import transformers_backend
 from pipeline.errors import ComparisonError, ModelError
 from pipeline.models import liveness, model_fit, model_source, whole_model
 from pipeline.models.renderer import renderer
@@ -264,6 +265,14 @@ def test_settings_and_prompts_that_differ_are_said(mine, model, recipe):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (mine / name).unlink()
     assert "comes without a tokenizer" in fit(mine, model, recipe).warnings[0]
+
+
+def test_the_context_window_is_that_of_the_base(mine, model, tmp_path):
+    """Prompts that are cut to the window would else differ between base and model."""
+    configure(mine, max_position_embeddings=32)
+    work = tiny.work(tmp_path / "work", {**tiny.GENERATE, "model": model}, model=imported(mine, model, tmp_path))
+    with transformers_backend.open_model(work) as backend:
+        assert (backend.context_window, backend.model.config.max_position_embeddings) == (256, 32)
 
 
 def test_a_change_that_quantization_swallows_is_no_fine_tune(mine, model, tmp_path):
