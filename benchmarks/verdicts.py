@@ -1,10 +1,11 @@
 """Counts how often verdicts are wrong, and how often they find what is there, beside other tools; writes benchmarks/results/verdicts.json.
 
-Run: python -m benchmarks.verdicts [--peer NAME=PYTHON ...]. For each kind of scores, size of test set and true effect it draws 1,000 data
-sets, and has each tool decide on all of them. Ours are the functions of a report: `stats.resample`, its differences, and `verdict.decide`;
-2,000 resamples instead of 10,000. Twenty data sets share their resampling weights, as the metrics of one task do, which changes no
-distribution. A peer is a script of benchmarks/peers that runs on a Python of its own, which has that tool; data sets and verdicts are
-exchanged as files. Without --peer, what peers decided in the last run stays in the results. The numbers do not depend on the machine.
+Run: python -m benchmarks.verdicts [--kind NAME ...] [--peer NAME=PYTHON ...]. For each kind of scores, size of test set and true effect it
+draws 1,000 data sets, and has each tool decide on all of them. Ours are the functions of a report: `stats.resample`, its differences,
+`equivalence.tost` and `verdict.decide`; 2,000 resamples instead of 10,000. Twenty data sets share their resampling weights, as the metrics
+of one task do, which changes no distribution. A peer is a script of benchmarks/peers that runs on a Python of its own, which has that tool;
+data sets and verdicts are exchanged as files. Without --peer, what peers decided in the last run stays in the results. The numbers do not
+depend on the machine.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -22,13 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import machine
+from pipeline.measures import equivalence
 from pipeline.metrics.base import ratio
 from pipeline.scoring import stats, verdict
+from pipeline.store.figure_types import Equivalence
 
 Array = NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "verdicts.json"
 PEERS = Path(__file__).parent / "peers"
 OURS, IN_REPORT = "loralift", "in a report"
+OURS_WITH_MARGIN = "loralift, same within 2 points"
+"""With `compare.same_within`: `same` goes before the other words."""
 CONFIDENCE = 0.95
 DATA_SETS, RESAMPLES, SHARING = 1000, 2000, 20
 SIZES = (100, 300, 1000, 5000)
@@ -154,12 +159,12 @@ def arms_of(data: DataSets, number: int, is_zero_one: bool) -> stats.Arms:
     return stats.Arms(rows.sums, mean, rows.seeds, right_or_wrong=is_zero_one and rows.groups == scores.shape[1])
 
 
-def differences(data: DataSets, is_zero_one: bool) -> Iterator[stats.Difference]:
-    """Fine-tuned minus base of every data set."""
+def differences(data: DataSets, is_zero_one: bool) -> Iterator[tuple[stats.Difference, Equivalence]]:
+    """Fine-tuned minus base of every data set, and its test for being the same within MARGIN."""
     for start in range(0, len(data.base), SHARING):
         batch = [arms_of(data, number, is_zero_one) for number in range(start, min(start + SHARING, len(data.base)))]
         for resampled in stats.resample(batch, RESAMPLES, seed=start, confidence=CONFIDENCE):
-            yield resampled.difference(stats.TUNED, stats.BASE)
+            yield resampled.difference(stats.TUNED, stats.BASE), equivalence.tost(resampled, stats.TUNED, stats.BASE, MARGIN)
 
 
 def in_report(ps: list[float], paired: list[stats.Difference]) -> list[str]:
@@ -173,11 +178,18 @@ def in_report(ps: list[float], paired: list[stats.Difference]) -> list[str]:
 
 
 def ours(cell: Cell, data: DataSets) -> dict[str, list[str]]:
-    """Our verdict on every data set: as the only claim of a report, and as one of REPORT claims."""
-    paired = list(differences(data, is_zero_one=cell.kind != "graded"))
+    """Our verdict on every data set: as the only claim of a report, without a margin and with one, and as one of REPORT claims."""
+    tested = list(differences(data, is_zero_one=cell.kind != "graded"))
+    paired = [difference for difference, _ in tested]
     ps = [difference.p for difference in paired]
     alone = [str(verdict.decide(difference.p, difference.low, difference.high, CONFIDENCE)) for difference in paired]
-    return {OURS: alone, IN_REPORT: in_report(ps, paired)}
+    with_margin = ["same" if is_same(within) else word for word, (_, within) in zip(alone, tested, strict=True)]
+    return {OURS: alone, OURS_WITH_MARGIN: with_margin, IN_REPORT: in_report(ps, paired)}
+
+
+def is_same(within: Equivalence) -> bool:
+    """As `claims.verdict_of` has it."""
+    return within["p"] <= 1 - CONFIDENCE and max(-within["low"], within["high"]) < MARGIN
 
 
 def is_false(word: str, effect: Effect) -> bool:
@@ -199,7 +211,8 @@ def false_reports(words: list[str], effect: Effect) -> float:
 
 def row(cell: Cell, words: Mapping[str, list[str]]) -> dict[str, Any]:
     """One cell of the results: by tool the share of each verdict, and of data sets with equal arms the false reports."""
-    in_reports = {OURS: words[IN_REPORT]} | {tool: listed for tool, listed in words.items() if tool not in (OURS, IN_REPORT)}
+    own = (OURS, OURS_WITH_MARGIN, IN_REPORT)
+    in_reports = {OURS: words[IN_REPORT]} | {tool: listed for tool, listed in words.items() if tool not in own}
     reports = {tool: false_reports(listed, cell.effect) for tool, listed in in_reports.items()} if cell.effect.gain == 0 else {}
     alone = {tool: shares(listed) for tool, listed in words.items() if tool != IN_REPORT}
     return {"kind": cell.kind, "n": cell.n, "effect": cell.effect.name, "gain": cell.effect.gain, "tools": alone, "false_reports": reports}
@@ -222,11 +235,17 @@ def merge(earlier: dict[str, Any], rows: list[dict[str, Any]], answered: list[st
             new[part] = {tool: value for tool, value in old[part].items() if tool not in answered} | new[part]
 
 
-def run(data_sets: int, peers: Mapping[str, str], folder: Path) -> dict[str, Any]:
+def with_others(rows: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """New rows and those of the last run that have no new one, in the order of CELLS."""
+    by_cell = {(row["kind"], row["n"], row["effect"]): row for row in [*earlier, *rows]}
+    return [by_cell[key] for cell in CELLS if (key := (cell.kind, cell.n, cell.effect.name)) in by_cell]
+
+
+def run(cells: Sequence[Cell], data_sets: int, peers: Mapping[str, str], folder: Path) -> dict[str, Any]:
     """The results: draws the data sets, decides on them, and asks the peers."""
     words: dict[str, dict[str, list[str]]] = {}
     start = time.process_time()
-    for cell in CELLS:
+    for cell in cells:
         data = cell.draw(data_sets)
         words[cell.file] = ours(cell, data)
         if peers:
@@ -246,12 +265,13 @@ def run(data_sets: int, peers: Mapping[str, str], folder: Path) -> dict[str, Any
         "margin": MARGIN,
         "peers": packages,
         "cpu_seconds": round(seconds),
-        "cells": [row(cell, words[cell.file]) for cell in CELLS],
+        "cells": [row(cell, words[cell.file]) for cell in cells],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kind", action="append", choices=KINDS, help="these scores only; the others keep their last verdicts")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help="a script of benchmarks/peers and its Python")
     parser.add_argument("--data-sets", type=int, default=DATA_SETS, help=f"of each cell; a multiple of {REPORT}")
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of the results")
@@ -260,8 +280,10 @@ def main() -> None:
     path = args.out / RESULTS.name
     earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
-        results = run(args.data_sets, dict(peer.split("=", 1) for peer in args.peer), Path(folder))
+        cells = [cell for cell in CELLS if cell.kind in (args.kind or KINDS)]
+        results = run(cells, args.data_sets, dict(peer.split("=", 1) for peer in args.peer), Path(folder))
     merge(earlier, results["cells"], [tool for row in results["cells"] for tool in row["tools"]])
+    results["cells"] = with_others(results["cells"], earlier.get("cells", []))
     results["peers"] = earlier.get("peers", {}) | results["peers"]
     path.write_text(json.dumps({**machine.environment(), "results": results}, indent=1, sort_keys=True) + "\n", "utf-8")
     print(path)

@@ -360,7 +360,7 @@ def test_a_destroyed_text_is_not_called_a_regression_as_well():
     ("scores", "says"),
     [
         ([0.7], "One training run: another seed may move this score by an unknown amount (add finetune.seeds)."),
-        ([0.6, 0.7, 0.8], "Another seed may move this score by about 0.100 (standard deviation of 3 seeds)."),
+        ([0.6, 0.7, 0.8], "Another seed may move this score by about 0.100 (standard deviation of 3 seeds); the interval covers it."),
     ],
 )
 def test_training_variance_is_part_of_the_message(scores, says):
@@ -573,14 +573,16 @@ def test_a_paragraph_on_nothing():
     }
 
 
-@pytest.mark.parametrize(("spreads", "says"), [((0.1, 0.1), "about 0.100."), ((0.1, 0.02), "about 0.020 to 0.100.")])
+@pytest.mark.parametrize(("spreads", "says"), [((0.1, 0.1), "about 0.100"), ((0.1, 0.02), "about 0.020 to 0.100")])
 def test_the_paragraph_says_how_far_seeds_move_scores(spreads, says):
     cells = []
     for number, spread in enumerate(spreads):
         runs = [{"seed": seed, "tuned": 0.5 + spread * step, "lift": 0.0} for seed, step in enumerate((-1, 0, 1))]
         cells.append(cell(name=f"cell{number:04}", seeds=[0, 1, 2], examples={"runs": runs}))
     claims = [claim("lift", "improved", name=one["cell"]) for one in cells]
-    assert f"Another training seed may move these scores by {says}" in [row["text"] for row in paragraph(cells, claims)]
+    assert f"Another training seed may move these scores by {says}, which intervals cover." in [
+        row["text"] for row in paragraph(cells, claims)
+    ]
 
 
 def test_plain_english_is_named_beside_other_tasks():

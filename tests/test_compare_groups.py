@@ -27,7 +27,6 @@ SCORES = [{"tokens": 4, "own": -3.0 - n % 5, "other": -5.0 - n % 3, "alone": -6.
 COUNTED = ("n", "fixed", "broken", "flips", "first", "answers", "hallucinated", "kinds")
 """What counts examples, and is twice as much where each is asked twice."""
 INTERVALS = [
-    ("comparisons.jsonl", ".0.low", ".0.high"),
     ("relevance.json", ".arms.base.low", ".arms.base.high"),
     ("relevance.json", ".arms.base.auc_low", ".arms.base.auc_high"),
     ("forgetting.json", ".suites.0.low", ".suites.0.high"),
@@ -101,6 +100,9 @@ def test_without_groups_an_example_that_is_asked_twice_would_narrow_the_interval
     for file, low, high in INTERVALS:
         one, two = (figures(read(folder, file)) for folder in (compared_folders[2], work.out))
         assert two[high] - two[low] < 0.85 * (one[high] - one[low]), file
+    of_groups, of_rows = (read(folder, "comparisons.jsonl")[0]["seed_errors"] for folder in (compared_folders[2], work.out))
+    assert of_rows["examples"] < 0.85 * of_groups["examples"]
+    assert of_rows["between"] == pytest.approx(of_groups["between"])  # copies say nothing of other seeds
 
 
 def test_seeds_are_pooled_in_rates_and_apart_in_counts_and_flags(compared_folders):

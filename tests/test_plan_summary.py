@@ -10,7 +10,7 @@ from rich.console import Console
 from pipeline.commands import estimate, job_estimates, job_status, plan_summary, plan_table
 from pipeline.config import recipe as recipes
 from pipeline.planning.plan import plan
-from pipeline.scoring import stats
+from pipeline.scoring import detectable
 from pipeline.store.artifact import Store
 from tests import project
 
@@ -42,7 +42,7 @@ def test_a_line_a_task_has_its_rows_memory_time_and_lift(tmp_path):
     estimates = [job_estimates.estimate_of(job, {}) for job in viggo]
     memory = max(one.min_bytes for one in estimates) / 1e9
     time = job_status.duration_text(sum(one.costs[CARD.name].seconds for one in estimates) / 3600, True)
-    lift = 100 * stats.planned_effect(1083, 0.2, 0.95)
+    lift = 100 * detectable.planned_effect(1083, 0.2, 0.95)
     assert lines[2].split() == f"viggo 6/6 5,103 of 5,103 1,083 of 1,083 <={memory:.1f} {time} >={lift:.1f}".split()
     assert lines[3].startswith("boolq ")
     assert len(lines) == 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.measures import claims, decompose, equivalence, non_inferiority
-from pipeline.scoring import stats, verdict
+from pipeline.scoring import detectable, stats, verdict
 
 SETS, EXAMPLES = 1000, 200
 RESAMPLES = 500
@@ -95,8 +95,8 @@ def test_equal_arms_are_seldom_told_apart():
 
 @pytest.mark.parametrize(("n", "discordance"), [(200, 0.2), (200, 0.5), (None, 0.2)])
 def test_lifts_are_found_as_often_as_planned(n, discordance):
-    lift = 0.1 if n is None else stats.planned_effect(n, discordance)
-    n = n or stats.needed_examples(lift, discordance)
+    lift = 0.1 if n is None else detectable.planned_effect(n, discordance)
+    n = n or detectable.needed_examples(lift, discordance)
     rng = np.random.default_rng(2)
     words = shares("lift", [judged_claims(pairs(rng, lift, discordance, n), seed) for seed in range(SETS)])
     assert words["improved"] == pytest.approx(0.8, abs=0.05)

@@ -44,7 +44,8 @@ def test_comparisons_are_those_of_the_comparison_folders(plain: BuiltReport, swe
             judged = ("p_adjusted", "verdict", "smallest_effect")
             names = [name for name in written if name not in judged]
             assert [comparison[name] for name in names] == [written[name] for name in names]
-            stricter = claims.effect_inflation(output.json["family"], output.json["confidence"], output.json["correction"])
+            errors = comparison["seed_errors"]
+            stricter = claims.effect_inflation(output.json["family"], output.json["confidence"], output.json["correction"], errors)
             assert comparison["smallest_effect"] == pytest.approx(stricter * written["smallest_effect"])
             assert comparison["verdict"] in ("improved", "worse", "inconclusive")
             seen += 1
@@ -379,7 +380,7 @@ def test_terminal_table_at_eighty_columns(swept: BuiltReport) -> None:
     assert text[1].startswith(swept.json["summary"][0]["text"][:50]), "the answer of a sweep stands above the table"
     assert text[start : start + len(expected)] == expected
     assert max(map(len, text)) <= 80
-    assert [line["verdict"] for line in lines] == ["inconclusive", "improved", "improved"] * 2
+    assert [line["verdict"] for line in lines] == [*["inconclusive"] * 2, "improved", *["inconclusive"] * 3]
     assert [cell["sentence"] for cell in swept.json["cells"]] == [SENTENCE.format(**line) for line in lines]
 
 

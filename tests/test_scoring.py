@@ -11,7 +11,7 @@ import sacrebleu
 from scipy.stats import binomtest
 
 from pipeline.errors import ComparisonError, RecipeError
-from pipeline.scoring import answer_flags, scoring, stats
+from pipeline.scoring import answer_flags, detectable, scoring, stats
 from pipeline.store.records import Example, Prediction
 from pipeline.store.score_types import Comparison
 from tests.verdicts import judge
@@ -301,7 +301,7 @@ def test_a_model_against_itself_is_always_inconclusive(metric, seeds):
         0,
     )
     assert judge([row], 0.95, "none")[0]["verdict"] == "inconclusive"
-    assert row["smallest_effect"] == pytest.approx(stats.planned_effect(30, 0))
+    assert row["smallest_effect"] == pytest.approx(detectable.planned_effect(30, 0))
 
 
 @pytest.mark.parametrize("metric", METRICS)

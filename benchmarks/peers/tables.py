@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "verdicts.json"
 PAGE = ROOT / "docs" / "verdicts.md"
 OURS = "loralift"
+OURS_WITH_MARGIN = "loralift, same within 2 points"
+"""In the table of the verdict *same* only."""
 MAX_GAP = 0.03
 """How far our power may stay behind the best valid tool's."""
 Row = dict[str, Any]
@@ -46,7 +48,8 @@ def false_share(row: Row, tool: str) -> float:
 def tools_of(results: Row) -> list[str]:
     """Ours first; those that decided on every cell."""
     cells = results["cells"]
-    return [OURS, *sorted(tool for tool in cells[0]["tools"] if tool != OURS and all(tool in row["tools"] for row in cells))]
+    others = sorted(set(cells[0]["tools"]) - {OURS, OURS_WITH_MARGIN})
+    return [OURS, *(tool for tool in others if all(tool in row["tools"] for row in cells))]
 
 
 def is_valid(results: Row, tool: str, kind: str) -> bool:
@@ -116,11 +119,11 @@ def power_table(results: Row) -> str:
 
 
 def same_table(results: Row) -> str:
-    tools = [tool for tool in tools_of(results) if any(row["tools"][tool]["same"] for row in results["cells"])]
+    tools = [OURS_WITH_MARGIN, *(tool for tool in tools_of(results) if any(row["tools"][tool]["same"] for row in results["cells"]))]
     rows = [
         [row["kind"], f"{row['n']:,}", row["effect"], *(percent(row["tools"][tool]["same"]) for tool in tools)] for row in results["cells"]
     ]
-    return table(["scores", "n", "true effect", *tools], rows) if tools else "No tool has it yet."
+    return table(["scores", "n", "true effect", *tools], rows)
 
 
 def summary(results: Row) -> str:
@@ -136,6 +139,8 @@ def summary(results: Row) -> str:
         f"- More than {100 * MAX_GAP:.0f} points of power behind the best valid tool: {len(behind_by_much)} of {effects} cells"
         f"{': ' + names(behind_by_much) if behind_by_much else ''}."
     )
+    if shares := [row["tools"][OURS_WITH_MARGIN]["same"] for row in results["cells"] if row["gain"] >= results["margin"]]:
+        lines.append(f"- *Same* although the true effect is the margin or more: in at most {max(shares):.1%} of the data sets of a cell.")
     return "\n".join(lines)
 
 

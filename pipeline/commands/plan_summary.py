@@ -17,7 +17,7 @@ from pipeline.commands.estimate import UTILIZATION, Gpu
 from pipeline.commands.job_estimates import lengths_of
 from pipeline.commands.job_status import JobStatus, bound_mark, duration_text, remaining
 from pipeline.planning.job import Job
-from pipeline.scoring import stats
+from pipeline.scoring import detectable
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 
@@ -103,7 +103,7 @@ def show_tasks(out: Console, report: Job, rows: Sequence[JobStatus], done: Mappi
     for task in tasks_of(report, rows):
         pending = [row for row in task.rows if row.reason is not None]
         cells = [task.name, f"{len(pending)}/{len(task.rows)}", rows_text(task.train, done), rows_text(task.heldout, done)]
-        cells += [memory_text(pending), *([task_time(pending, card)] if card else []), effect_text(task.heldout, done, family.confidence)]
+        cells += [memory_text(pending), *([task_time(pending, card)] if card else []), effect_text(task.heldout, done, family)]
         table.add_row(*cells)
     out.print(table)
 
@@ -138,18 +138,19 @@ def split_text(job: Job, done: Mapping[Job, Artifact]) -> tuple[int, str]:
     return lengths.examples, f"{used} of {'?' if available is None else f'{available:,}'}"
 
 
-def effect_text(splits: Sequence[Job], done: Mapping[Job, Artifact], confidence: float) -> str:
+def effect_text(splits: Sequence[Job], done: Mapping[Job, Artifact], family: power.Family) -> str:
     """The minimum detectable effect of the largest test set, in points; `>=` where the set may turn out smaller."""
     lengths = max((lengths_of(job, dict(done)) for job in splits), key=lambda one: one.examples)
-    effect = stats.planned_effect(lengths.examples, power.DISCORDANCE, confidence)
+    effect = detectable.planned_effect(lengths.examples, power.DISCORDANCE, family.confidence, seeds=family.seeds)
     return f"{'>=' if lengths.is_upper_bound else ''}{100 * effect:.1f}" if effect < 1 else "none"
 
 
-def show_legend(out: Console, is_upper_bound: bool) -> None:
+def show_legend(out: Console, is_upper_bound: bool, seeds: int) -> None:
     """What the columns mean."""
+    mean = f", of the mean over {seeds} training seeds at best" if seeds > 1 else ""
     bounds = "Until the data are prepared, rows, GB and time are upper bounds and the MDE is a lower one. " if is_upper_bound else ""
     text = (
-        "jobs: to run, of all. MDE: minimum detectable effect of one test in points (80 % power), if answers differ on "
+        f"jobs: to run, of all. MDE: minimum detectable effect of one test in points (80 % power){mean}, if answers differ on "
         f"{100 * power.DISCORDANCE:g} % of the test examples. {bounds}"
         "--all lists every job and what the test sets can show, --gpus the estimates for four cards."
     )

@@ -53,9 +53,10 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     plan_summary.show_total(out, rows, name, card)
     plan_summary.show_tasks(out, jobs[-1], rows, done, card)
     show_notes(out, recipe)
-    for line in power.resampling_warning(power.family_of(jobs[-1])):
+    family = power.family_of(jobs[-1])
+    for line in power.resampling_warning(family):
         out.print(line, soft_wrap=True)
-    plan_summary.show_legend(out, any(row.job.stage == "prepare" and row.reason is not None for row in rows))
+    plan_summary.show_legend(out, any(row.job.stage == "prepare" and row.reason is not None for row in rows), family.seeds)
 
 
 def show_details(out: Console, recipe: Recipe, rows: list[JobStatus], done: dict[Job, Artifact], all_jobs: bool) -> None:

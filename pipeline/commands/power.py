@@ -10,7 +10,8 @@ from rich.console import Console
 from pipeline import arms, metrics
 from pipeline.data import inline
 from pipeline.planning.job import Job
-from pipeline.scoring import stats
+from pipeline.scoring import detectable
+from pipeline.scoring.seed_variance import OWN_FLIPS, t_quantile
 from pipeline.scoring.verdict import Correction
 from pipeline.store import input_names
 from pipeline.store.input_names import InputName
@@ -44,6 +45,11 @@ class Family:
     def tests(self, claims: int) -> int:
         """What the smallest p of so many claims is multiplied by."""
         return claims if self.correction == "holm" else 1
+
+    @property
+    def seeds(self) -> int:
+        """Training seeds behind each fine-tuned score, the most of all comparisons."""
+        return max(map(seed_count, self.comparisons))
 
     @property
     def level(self) -> float:
@@ -104,9 +110,13 @@ def suites(comparison: Job) -> list[InputName]:
 
 def is_randomized(comparison: Job) -> bool:
     """Whether its claims over arms are surely tested by randomization; grouped examples, not known yet, may make it so as well."""
-    seeds = sum(name.seed is not None for name in names_of(comparison))
     task = inline.from_spec(comparison.params["task"])
-    return seeds > 1 or not metrics.load(task.metrics[0], **task.metric_options).zero_one
+    return seed_count(comparison) > 1 or not metrics.load(task.metrics[0], **task.metric_options).zero_one
+
+
+def seed_count(comparison: Job) -> int:
+    """Training seeds whose mean is compared."""
+    return sum(name.seed is not None for name in names_of(comparison))
 
 
 def show(out: Console, report: Job, sizes: Mapping[Job, int], unprepared: Collection[Job]) -> None:
@@ -135,22 +145,37 @@ def lift_lines(family: Family, sizes: Mapping[Job, SetSize]) -> Iterator[str]:
     )
     for size, names in sorted(tasks_by_size.items()):
         names_text = ", ".join(names) if len(names) < 4 else f"{len(names)} tasks"
-        effect = stats.planned_effect(size.examples, DISCORDANCE, family.confidence)
+        effect = detectable.planned_effect(size.examples, DISCORDANCE, family.confidence, seeds=family.seeds)
         effect_text = f"{100 * effect:4.1f} points" if effect < 1 else "    no lift"
         yield wrapped(f"{size!s:>8}  {effect_text}  {names_text}", " " * 23)
-    yield needed_examples_line(family.confidence)
+    yield needed_examples_line(family.confidence, family.seeds)
     if family.tests(family.claims) > 1:
-        effect = stats.planned_effect(min(tasks_by_size).examples, DISCORDANCE, 1 - family.level)
-        first_effect = f"{100 * effect:.1f} points at best" if at_best else f"up to {100 * effect:.1f} points"
+        effect = detectable.planned_effect(min(tasks_by_size).examples, DISCORDANCE, 1 - family.level, seeds=family.seeds)
+        bounded = f"{100 * effect:.1f} points at best" if at_best else f"up to {100 * effect:.1f} points"
+        first_effect = bounded if effect < 1 else "no lift"
         yield wrapped(
             f"For a single test. With Holm correction over up to {family.claims:,} tests (first p {family.level:.2g}): {first_effect} on "
             f"the smallest of these sets."
         )
-        yield needed_examples_line(1 - family.level)
+        yield needed_examples_line(1 - family.level, family.seeds)
+    yield from seeds_lines(family)
 
 
-def needed_examples_line(confidence: float) -> str:
-    needed = stats.needed_examples(SMALL_LIFT, DISCORDANCE, confidence)
+def seeds_lines(family: Family) -> Iterator[str]:
+    """What several training seeds cost: the figures above are for their mean, with an interval that covers other seeds."""
+    if family.seeds == 1:
+        return
+    at_level = [f"{t_quantile(level, family.seeds):.3g}" for level in (1 - family.confidence, family.level)]
+    quantiles = at_level[0] if family.tests(family.claims) == 1 else f"{at_level[0]}, at the first p {at_level[1]}"
+    yield wrapped(
+        f"The mean over {family.seeds} training seeds, for other seeds too: {family.seeds - 1} degrees of freedom, t {quantiles}. At best, "
+        f"if seeds differ by {100 * OWN_FLIPS:g} % of these answers and not in skill. More seeds detect much smaller lifts; a single one "
+        "leaves other seeds open."
+    )
+
+
+def needed_examples_line(confidence: float, seeds: int) -> str:
+    needed = detectable.needed_examples(SMALL_LIFT, DISCORDANCE, confidence, seeds=seeds)
     return f"{needed:>8,}  {100 * SMALL_LIFT:4.1f} points  examples needed"
 
 

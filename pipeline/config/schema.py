@@ -211,7 +211,8 @@ class Finetune(Section):
     keep: Literal["best", "last"] = "best"
     """Which checkpoint becomes the adapter: that of the lowest validation loss, or the last one."""
     seeds: Annotated[tuple[Seed, ...], NonEmpty] = (0,)
-    """Replicates: one adapter each; the comparison resamples over them."""
+    """Replicates: one adapter each. Intervals and p-values of their mean cover other seeds, with seeds - 1 degrees of freedom: two seeds
+    show large lifts only, each further one helps (`loralift plan --all`)."""
 
     @model_validator(mode="after")
     def resolve_alpha(self) -> "Finetune":

@@ -7,7 +7,7 @@ from pipeline.measures.class_types import ClassResults
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
-from pipeline.store.score_types import AnswerCounts, Comparison, Lift
+from pipeline.store.score_types import AnswerCounts, Comparison, Lift, SeedErrors
 
 
 class ComparisonRow(Comparison):
@@ -130,6 +130,8 @@ class Headline(PartialInterval):
     smallest_effect: float | None
     """Minimum detectable effect (80 % power) of fine-tuned minus the best baseline, with the multiple-testing correction; null where that
     is not known."""
+    seed_errors: SeedErrors | None
+    """Standard errors of `effect`; null with one training seed, where interval and p cover test examples only."""
     same_within: float | None
     """The recipe's margin within which an effect is `same`; null if it has none."""
     this_task_only: bool

@@ -12,9 +12,11 @@ from typing import Literal, TypedDict
 
 from pipeline.measures.evidence import Evidence
 from pipeline.measures.report_types import ClaimKind, ClaimUnit
-from pipeline.scoring import stats, verdict
+from pipeline.scoring import detectable, verdict
+from pipeline.scoring.seed_variance import SeedVariance
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.figure_types import DecompositionRow, Equivalence, EquivalenceTests, Suite
+from pipeline.store.score_types import SeedErrors
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,17 @@ def most_true(claims: Sequence[Claim]) -> int:
     return len(claims) - sum(claim.kind == "equivalence" and claim.subject in ("lift", "training effect") for claim in claims)
 
 
-def effect_inflation(count: int, confidence: float, correction: Correction) -> float:
+def effect_inflation(count: int, confidence: float, correction: Correction, errors: SeedErrors | None = None) -> float:
     """The factor by which the minimum detectable lift grows if a claim is one of `count`: at Holm's first step its test has the level
-    (1 - confidence) / count. The ratio of (z_{1-a/2} + z_{0.8}) at both levels."""
-    level = (1 - confidence) / count if correction == "holm" else 1 - confidence
-    return stats.smallest_effect(1.0, 1 - level) / stats.smallest_effect(1.0, confidence)
+    (1 - confidence) / count. The ratio of (z_{1-a/2} + z_{0.8}) at both levels; of a mean over seeds that of its own effects.
+
+    Args:
+        errors: of the difference that is claimed, where it is a mean over training seeds.
+    """
+    strict = 1 - (1 - confidence) / count if correction == "holm" else confidence
+    if errors and (alone := SeedVariance(**errors).smallest_effect(confidence)):
+        return SeedVariance(**errors).smallest_effect(strict) / alone
+    return detectable.smallest_effect(1.0, strict) / detectable.smallest_effect(1.0, confidence)
 
 
 def by_cell(comparison_keys: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, list[Claim]]:

@@ -46,6 +46,7 @@ def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
         candidates += tried
     lift = resampled.difference(stats.TUNED, stats.BASE)
     training = tuned_against_best(resampled, best, candidates)
+    variance = resampled.seed_variance(stats.TUNED, best)
     parts.append({"name": "training", "arm": names[stats.TUNED], "over": names[best], **gain_of(training), "tried": None})
     return {
         "parts": parts,
@@ -55,6 +56,7 @@ def of_metric(names: list[str], resampled: stats.Resampled) -> Decomposition:
         "best_cheap": names[best],
         "candidates": [names[index] for index in candidates],
         "smallest_effect": resampled.smallest_effect(stats.TUNED, best, resampled.arms.right_or_wrong),
+        "seed_errors": variance.errors if variance else None,
         "chain": [(names[index], float(resampled.observed[index])) for index in (*chain, stats.TUNED)],
     }
 

@@ -60,13 +60,21 @@ def below(resampled: Resampled, one: int, other: int, margin: float) -> float:
     """One-sided p that arm `one` exceeds arm `other` by the margin or more; small: it does not.
 
     Of single right or wrong answers the test of non-inferiority: Tango's score test (1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)
-    17:8<891::AID-SIM780>3.0.CO;2-B) with the exact one beside it. Else a normal test with the bootstrap's standard error, which covers
-    training seeds too; where all resamples agree, the chance that no group of the sample is one of the share `margin` that differs.
+    17:8<891::AID-SIM780>3.0.CO;2-B) with the exact one beside it. Else a normal test with the bootstrap's standard error; where all
+    resamples agree, the chance that no group of the sample is one of the share `margin` that differs. Of a mean over training seeds the
+    larger of this and the p that covers other seeds.
     """
     if resampled.is_mcnemar(one, other):
         gains = [resampled.arms.aggregate(resampled.arms.sums[:, resampled.arms.rows(arm)])[:, 0] for arm in (one, other)]
         excess = gains[0] - gains[1]
         return NonInferiorityTest(excess, np.ones(len(excess)), is_score=True).not_worse(margin)
+    value = float(resampled.observed[one] - resampled.observed[other])
+    variance = resampled.seed_variance(one, other)
+    return max(below_over_examples(resampled, one, other, margin), variance.one_sided_p(margin - value) if variance else 0.0)
+
+
+def below_over_examples(resampled: Resampled, one: int, other: int, margin: float) -> float:
+    """`below` of scores that are not right or wrong, by a normal test over examples."""
     value = float(resampled.observed[one] - resampled.observed[other])
     error = resampled.standard_error(one, other)
     if error <= stats.TIE:

@@ -1,12 +1,13 @@
 """Summarizes the effects on many tasks: how many got which verdict, and one claim on their mean."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist, fmean, stdev
 
 from pipeline.measures.cell_types import Headline
 from pipeline.measures.pooled_types import Overview
 from pipeline.scoring import verdict
+from pipeline.scoring.seed_variance import inverted, t_quantile, z_quantile
 from pipeline.scoring.verdict import Correction, effect_verdicts
 from pipeline.store.figure_types import PartialInterval
 
@@ -25,7 +26,7 @@ def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, 
     effects = [row["effect"] for row in headlines]
     mean, error = fmean(effects), error_of_mean(headlines, confidence)
     low, high = around(mean, error, confidence)
-    p = None if error is None else two_sided_p(mean, error)
+    p = None if error is None else p_over_seeds(mean, headlines, confidence) if has_seeds(headlines) else two_sided_p(mean, error)
     p_adjusted = None if p is None else min(1.0, p * (claims + 1)) if correction == "holm" else p
     kinds = {row["kind"] for row in headlines}
     verdicts: list[str] = [row["verdict"] for row in headlines]
@@ -51,8 +52,9 @@ def error_of_mean(rows: Sequence[PartialInterval], confidence: float) -> float |
     """Standard error of the mean of estimates with intervals: sqrt(sum of e_i^2) / k, where e_i is half an interval over z. None without
     an interval of each.
 
-    It is that of other test examples, and other training runs where the intervals cover them, for the same tasks; errors are independent,
-    as tasks share neither examples nor adapters.
+    It is that of other test examples, and other training seeds where the intervals cover them, for the same tasks; errors are independent,
+    as tasks share neither examples nor adapters. Half an interval holds the quantiles of its own parts, so an interval of the mean at the
+    same confidence adds those of all tasks in quadrature, as `seed_variance` does within a task.
     """
     ends = [(row["low"], row["high"]) for row in rows]
     widths = [high - low for low, high in ends if low is not None and high is not None and math.isfinite(high - low)]
@@ -73,6 +75,36 @@ def two_sided_p(mean: float, error: float) -> float:
     if error == 0:
         return float(mean == 0)
     return 2 * NormalDist().cdf(-abs(mean) / error)
+
+
+def has_seeds(headlines: Sequence[Headline]) -> bool:
+    """Whether an effect is a mean over training seeds."""
+    return any(row["seed_errors"] for row in headlines)
+
+
+def p_over_seeds(mean: float, headlines: Sequence[Headline], confidence: float) -> float:
+    """Two-sided p of the hypothesis that the true mean is 0, where effects are means over training seeds: the level at which the interval
+    of the mean just reaches 0, every part of every task with its own quantile."""
+    parts = [error_parts(row, confidence) for row in headlines]
+
+    def half(level: float) -> float:
+        normal = z_quantile(level)
+        return math.hypot(*(math.hypot(normal * examples, over_seeds(level)) for examples, over_seeds in parts)) / len(parts)
+
+    return inverted(half, abs(mean))
+
+
+def error_parts(row: Headline, confidence: float) -> tuple[float, Callable[[float], float]]:
+    """The standard error over examples of a task's effect, from its interval, and by level the distance that its seeds add."""
+    assert row["low"] is not None
+    assert row["high"] is not None  # error_of_mean has seen them
+    half, normal = (row["high"] - row["low"]) / 2, z_quantile(1 - confidence)
+    errors = row["seed_errors"]
+    if errors is None:
+        return half / normal, lambda _: 0.0
+    seeds, between = errors["seeds"], errors["between"]
+    of_seeds = t_quantile(1 - confidence, seeds) * between
+    return math.sqrt(max(0.0, half**2 - of_seeds**2)) / normal, lambda level: t_quantile(level, seeds) * between
 
 
 def over_tasks(effects: Sequence[float], confidence: float) -> PartialInterval:

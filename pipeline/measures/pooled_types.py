@@ -7,7 +7,8 @@ from pipeline.store.figure_types import PartialInterval
 
 
 class Overview(PartialInterval):
-    """The effects on all tasks together: their mean, each task once, with the interval that other test examples would give."""
+    """The effects on all tasks together: their mean, each task once, with the interval that other test examples would give, and where tasks
+    have several training seeds other seeds too."""
 
     tasks: int
     verdicts: dict[str, int]

@@ -35,13 +35,14 @@ class Judged:
     by_cell: dict[str, list[Claim]]
     confidence: float
     correction: Correction
-    inflation: float
-    """Factor of a minimum detectable effect, since its test is one of several."""
+    tests: int
+    """How many hypotheses of the family can be true at once."""
 
     def inflated(self, decomposition: DecompositionRow) -> float | None:
         """The minimum detectable training effect."""
         alone = decomposition.get("smallest_effect")
-        return None if alone is None else self.inflation * alone
+        factor = claims.effect_inflation(self.tests, self.confidence, self.correction, decomposition.get("seed_errors"))
+        return None if alone is None else factor * alone
 
 
 def judge(cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | None = None) -> Judged:
@@ -53,10 +54,16 @@ def judge(cells: Sequence[Cell], recipe: JsonObject, preliminary: Preliminary | 
     comparisons = {cell.name: comparisons_of(cell) for cell in cells}
     claim_cells = [claim_cell(cell, comparisons[cell.name][0]) for cell in cells]
     family = claims.judge(claims.family(claim_cells), confidence, correction, is_final=preliminary is None)
-    inflation = claims.effect_inflation(claims.most_true(family), confidence, correction)
+    tests = claims.most_true(family)
     by_cell = claims.by_cell(comparison_keys(cells), family)
-    judged = {name: [with_verdict(rows[0], by_cell[name][0], inflation), *rows[1:]] for name, rows in comparisons.items()}
-    return Judged(json_safe(judged), family, by_cell, confidence, correction, inflation)
+    judged = {
+        name: [
+            with_verdict(row, by_cell[name][0], claims.effect_inflation(tests, confidence, correction, row["seed_errors"])),
+            *rows,
+        ]
+        for name, (row, *rows) in comparisons.items()
+    }
+    return Judged(json_safe(judged), family, by_cell, confidence, correction, tests)
 
 
 def comparison_keys(cells: Sequence[Cell]) -> dict[str, str]:
@@ -118,6 +125,7 @@ def headline(cell: Cell, judged: Judged) -> Headline:
         "p_adjusted": decisive.p_adjusted,
         "confidence": judged.confidence,
         "smallest_effect": primary["smallest_effect"] if decomposition is None or kind == "lift" else judged.inflated(decomposition),
+        "seed_errors": primary["seed_errors"] if decomposition is None or kind == "lift" else decomposition.get("seed_errors"),
         "same_within": tests["margin"] if (tests := cell.comparison.equivalence()) else None,
         "this_task_only": decisive.verdict == IMPROVED and failure_causes.destroys_text(other_tasks_section.suites(cell)) is not None,
     }

@@ -266,6 +266,8 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
         lines += trained.adapter.facts["warnings"]
     elif seeds == 1:
         lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
+    else:
+        lines.append(f"Intervals cover other training seeds ({seeds - 1} degrees of freedom); on other tasks test-set sampling only.")
     counts = next((answers for answers in row["answers"] if answers["arm"] == tuned_name(trained.cell.variant, trained.seed)), None)
     if counts and counts["unparsed"]:
         lines.append(f"{fmt.share(counts['unparsed'], counts['n'])} of its outputs are unparsable.")

@@ -131,7 +131,9 @@ def ids(cell: Cell) -> list[str]:
 
 
 def lift_error(row: ComparisonRow, confidence: float) -> float | None:
-    """Standard error of a lift, from the width of its bootstrap interval."""
+    """Standard error of a lift over test examples, from the width of its bootstrap interval."""
+    if row["seed_errors"]:  # the interval covers other seeds too
+        return row["seed_errors"]["examples"]
     if row["low"] is None or row["high"] is None:  # no number, which JSON cannot spell
         return None
     quantile = NormalDist().inv_cdf((1 + confidence) / 2)

@@ -153,7 +153,8 @@ def seeds(statement: Statement, cell: CellRow) -> str:
         return "One fine-tune from elsewhere: another training run of it may score differently by an unknown amount."
     if statement.share is None:
         return "One training run: another seed may move this score by an unknown amount (add finetune.seeds)."
-    return f"Another seed may move this score by about {fmt.number(statement.share, 3)} (standard deviation of {len(cell['seeds'])} seeds)."
+    spread = f"about {fmt.number(statement.share, 3)} (standard deviation of {len(cell['seeds'])} seeds)"
+    return f"Another seed may move this score by {spread}; the interval covers it."
 
 
 def regressed(statement: Statement, _: CellRow) -> str:

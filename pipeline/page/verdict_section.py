@@ -209,7 +209,11 @@ def seeds(statements: Sequence[Statement]) -> list[SummarySentence]:
     if not spreads:
         return []
     low, high = fmt.number(min(spreads), 3), fmt.number(max(spreads), 3)
-    return [sentence(f"Another training seed may move these scores by about {low if low == high else f'{low} to {high}'}.")]
+    return [
+        sentence(
+            f"Another training seed may move these scores by about {low if low == high else f'{low} to {high}'}, which intervals cover."
+        )
+    ]
 
 
 def label_in_list(cell: CellRow) -> str:

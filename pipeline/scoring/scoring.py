@@ -261,6 +261,7 @@ def stacked_arms(scores: MetricScores, inputs: ComparisonInputs) -> stats.Arms:
 def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, settings: Settings) -> Comparison:
     """Scores, lift, interval, test and smallest detectable effect of one metric."""
     lift = resampled.difference(stats.TUNED, stats.BASE)
+    variance = resampled.seed_variance(stats.TUNED, stats.BASE)
     seeds = resampled.arms.seeds
     difference = scores.values[1 : 1 + seeds].mean(axis=0) - scores.values[0]
     return Comparison(
@@ -275,11 +276,19 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
         low=lift.low,
         high=lift.high,
         p=lift.p,
-        test="exact McNemar" if resampled.is_mcnemar(stats.TUNED, stats.BASE) else "paired randomization",
+        test=test_name(resampled),
         fixed=int((difference > stats.TIE).sum()),
         broken=int((difference < -stats.TIE).sum()),
         smallest_effect=resampled.smallest_effect(stats.TUNED, stats.BASE, scores.metric.zero_one),
+        seed_errors=variance.errors if variance else None,
     )
+
+
+def test_name(resampled: stats.Resampled) -> str:
+    """The name of the test of tuned against base."""
+    if resampled.is_mcnemar(stats.TUNED, stats.BASE):
+        return "exact McNemar"
+    return "paired randomization" if resampled.arms.seeds == 1 else "paired randomization and t over seeds"
 
 
 def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: ComparisonInputs) -> ArmScores:

@@ -2,19 +2,21 @@
 
 Every metric is a function of added-up statistics of examples (metrics/base.py). Examples of one source document
 are summed to one row first, so the group is the unit that is resampled, swapped and left out. Several training
-seeds are several tuned arms over the same groups; the score of tuned is their mean. Resampling weights and swaps
+seeds are several tuned arms over the same groups; the score of tuned is their mean. Resampling and swapping keep the
+seeds fixed; `seed_variance` adds what other seeds would show. Resampling weights and swaps
 are drawn once for all arms and metrics of a task, so every difference uses the same resamples.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.scoring.detectable import planned_effect, smallest_effect
+from pipeline.scoring.seed_variance import SeedVariance
 from pipeline.store.records import Example
 
 Array = NDArray[np.float64]
@@ -53,16 +55,14 @@ class Arms:
         start = arm if arm <= TUNED else arm + self.seeds - 1
         return slice(start, start + (self.seeds if arm == TUNED else 1))
 
-    def scores(self, totals: Array, seed_weights: Array | None = None) -> Array:
-        """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k).
+    def scores(self, totals: Array) -> Array:
+        """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k)."""
+        return self.means(self.aggregate(totals))
 
-        Args:
-            seed_weights: (..., seeds), weights of the seeds in the mean that is the score of tuned; equal ones where None.
-        """
-        scores = self.aggregate(totals)
+    def means(self, scores: Array) -> Array:
+        """Scores (..., 2 + others) from those of the rows (..., 1 + seeds + others): tuned is the mean over its seeds."""
         end = 1 + self.seeds
-        tuned = scores[..., 1:end].mean(axis=-1) if seed_weights is None else (scores[..., 1:end] * seed_weights).sum(axis=-1)
-        return np.concatenate([scores[..., :1], tuned[..., None], scores[..., end:]], axis=-1)
+        return np.concatenate([scores[..., :1], scores[..., 1:end].mean(axis=-1, keepdims=True), scores[..., end:]], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,23 @@ class Resampled:
     """Scores (resamples, 2 + others) of bootstrap resamples."""
     jackknife_scores: Array
     """Scores (groups, 2 + others) without each group."""
+    seed_scores: Array
+    """Scores (1 + groups, seeds) of the tuned arms, one per seed: over all examples, then without each group."""
     swap_sums: Array | None
     """Summed statistics (resamples, arms, k) of the groups that change places in the randomization test; None where every test is exact."""
     confidence: float
     method: IntervalMethod
 
     def difference(self, one: int, other: int) -> Difference:
-        """Arm `one` minus arm `other`, with interval and p."""
+        """Arm `one` minus arm `other`, with interval and p; where one is a mean over seeds both cover other seeds."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
         value, bootstrap_scores, jackknife_scores = (
             scores[..., one] - scores[..., other] for scores in (self.observed, self.bootstrap_scores, self.jackknife_scores)
         )
         low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
-        return Difference(float(value), *self.widened(float(value), low, high, lowest=-1.0), self.p(one, other))
+        low, high = self.over_seeds(one, other, *self.widened(float(value), low, high, lowest=-1.0))
+        return Difference(float(value), low, high, self.p(one, other))
 
     def at_confidence(self, confidence: float) -> "Resampled":
         """The same resamples with intervals at another confidence."""
@@ -119,10 +122,28 @@ class Resampled:
         share = 1 - (1 - self.confidence) ** (1 / self.arms.groups)
         return value - share * (value - lowest), value + share * (1 - value)
 
+    def seed_variance(self, one: int, other: int | None = None) -> SeedVariance | None:
+        """The standard errors of the score of `one`, or of its difference from `other`; None where neither is a mean over seeds."""
+        if self.arms.seeds == 1 or TUNED not in (one, other):
+            return None
+        return SeedVariance.of(self.seed_scores[0], self.seed_scores[1:], self.standard_error(one, other))
+
+    def over_seeds(self, one: int, other: int | None, low: float, high: float) -> tuple[float, float]:
+        """The interval over examples, wider by what other seeds would show; within what scores allow."""
+        variance = self.seed_variance(one, other)
+        if variance is None:
+            return low, high
+        value = float(self.observed[one] - (0.0 if other is None else self.observed[other]))
+        lowest = 0.0 if other is None else -1.0
+        ends = (value - variance.reach(value - low, self.confidence), value + variance.reach(high - value, self.confidence))
+        return max(lowest, ends[0]), min(1.0, ends[1])
+
     def p(self, one: int, other: int) -> float:
-        """Exact McNemar test where `is_mcnemar`, else paired randomization."""
+        """Exact McNemar test where `is_mcnemar`, else paired randomization; of a mean over seeds the larger of this and that over seeds."""
         if not self.is_mcnemar(one, other):
-            return randomization(self.arms, one, other, self.swap_sums, len(self.bootstrap_scores))
+            over_examples = randomization(self.arms, one, other, self.swap_sums, len(self.bootstrap_scores))
+            variance = self.seed_variance(one, other)
+            return max(over_examples, variance.p(abs(float(self.observed[one] - self.observed[other])))) if variance else over_examples
         first, second = (self.arms.aggregate(self.arms.sums[:, self.arms.rows(arm)])[:, 0] for arm in (one, other))
         return exact_mcnemar(int((first > second).sum()), int((first < second).sum()))
 
@@ -136,19 +157,20 @@ class Resampled:
         if self.is_mcnemar(arm, arm):
             return wilson(observed, self.arms.groups, self.confidence)
         low, high = interval(observed, self.bootstrap_scores[:, arm], self.jackknife_scores[:, arm], self.confidence, self.method)
-        return self.widened(observed, low, high, lowest=0.0)
+        return self.over_seeds(arm, None, *self.widened(observed, low, high, lowest=0.0))
 
     def smallest_effect(self, one: int, other: int, is_zero_one: bool) -> float:
-        """Minimum detectable difference (80 % power) of two arms, from the standard error of the bootstrap; of 0/1 scores, and where that
-        error is about zero, at least that of the best case of 0/1 scores."""
+        """Minimum detectable difference (80 % power) of two arms, from the standard error of the bootstrap and the variance over seeds; of
+        0/1 scores, and where that error is about zero, at least that of the best case of 0/1 scores."""
         standard_error = self.standard_error(one, other)
-        observed = smallest_effect(standard_error, self.confidence)
+        variance = self.seed_variance(one, other)
+        observed = variance.smallest_effect(self.confidence) if variance else smallest_effect(standard_error, self.confidence)
         floor = planned_effect(self.arms.groups, 0.0, self.confidence)
         return max(observed, floor) if is_zero_one or standard_error <= TIE else observed
 
-    def standard_error(self, one: int, other: int) -> float:
-        """Standard error of the difference: standard deviation over the bootstrap resamples."""
-        return float((self.bootstrap_scores[:, one] - self.bootstrap_scores[:, other]).std())
+    def standard_error(self, one: int, other: int | None = None) -> float:
+        """Standard error over examples of a score or a difference: standard deviation over the bootstrap resamples."""
+        return float((self.bootstrap_scores[:, one] - (0.0 if other is None else self.bootstrap_scores[:, other])).std())
 
 
 def group_ids(examples: Iterable[Example]) -> NDArray[np.int64]:
@@ -177,13 +199,14 @@ def resample(
     results = []
     for arms, scores in zip(metrics, resampled, strict=True):
         total = arms.sums.sum(axis=0)
-        jackknife_scores = arms.scores(total - arms.sums)
+        row_scores = arms.aggregate(np.concatenate([total[None], total - arms.sums]))
         results.append(
             Resampled(
                 arms=arms,
-                observed=arms.scores(total),
+                observed=arms.means(row_scores[0]),
                 bootstrap_scores=scores,
-                jackknife_scores=jackknife_scores,
+                jackknife_scores=arms.means(row_scores[1:]),
+                seed_scores=row_scores[:, arms.rows(TUNED)],
                 swap_sums=next(swapped) if needs_swaps(arms) else None,
                 confidence=confidence,
                 method=method,
@@ -197,21 +220,15 @@ def needs_swaps(arms: Arms) -> bool:
 
 
 def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]:
-    """Scores (resamples, 2 + others) of every metric in bootstrap resamples: groups drawn with replacement, the same for all arms.
-
-    With several seeds these are drawn with replacement too, independently of the groups (the pigeonhole bootstrap
-    of crossed factors, Owen 2007, doi:10.1214/07-AOAS122).
-    """
+    """Scores (resamples, 2 + others) of every metric in bootstrap resamples: groups drawn with replacement, the same for all arms."""
     rng = np.random.default_rng(seed)
     groups = metrics[0].groups
-    seeds = metrics[0].seeds
     columns = stacked_columns(metrics)
-    scores = [np.empty((resamples, arms.sums.shape[1] - seeds + 1)) for arms in metrics]
+    scores = [np.empty((resamples, arms.sums.shape[1] - arms.seeds + 1)) for arms in metrics]
     for chunk in chunks(resamples, groups):
         totals = product(draws(rng, chunk.stop - chunk.start, groups), columns)
-        seed_weights = draws(rng, len(totals), seeds) / seeds
         for arms, rows, sums in zip(metrics, scores, split_by_metric(totals, metrics), strict=True):
-            rows[chunk] = arms.scores(sums, seed_weights)
+            rows[chunk] = arms.scores(sums)
     return scores
 
 
@@ -297,7 +314,7 @@ def randomization(arms: Arms, one: int, other: int, swap_sums: Array | None, res
 
     Exact over all 2^groups swaps where these are no more than `resamples`, otherwise (count + 1) / (resamples + 1)
     over the random ones of `swap` (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
-    For a mean metric this is the sign-flip test. Several seeds are swapped together, so the variation between seeds is not tested.
+    For a mean metric this is the sign-flip test. Several seeds are swapped together, so the variation between seeds is not tested here.
     """
     one_rows, other_rows = arms.rows(one), arms.rows(other)
     gap = arms.sums[:, one_rows] - arms.sums[:, other_rows]
@@ -359,25 +376,3 @@ def holm(p: Sequence[float], most_true: int | None = None) -> list[float]:
     factors = np.minimum(np.arange(len(p), 0, -1), len(p) if most_true is None else most_true)
     adjusted[order] = np.minimum(np.maximum.accumulate(np.take(p, order) * factors), 1.0)
     return [float(x) for x in adjusted]
-
-
-def smallest_effect(standard_error: float, confidence: float = 0.95, power: float = 0.8) -> float:
-    """Smallest true lift that a two-sided test at this confidence detects with this power: (z_{1-a/2} + z_power) * SE."""
-    normal = NormalDist()
-    return (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)) * standard_error
-
-
-def planned_effect(n: int, discordance: float, confidence: float = 0.95, power: float = 0.8) -> float:
-    """The same before a run, for answers that are right or wrong: 2.80 * sqrt(d / n) with the defaults.
-
-    `discordance` d is the share of the n examples that one arm gets right and the other wrong. The lift is at most d,
-    so that a small d cannot promise more than 2.80^2 / n, the lift that is visible when it equals d.
-    """
-    factor = smallest_effect(1.0, confidence, power)
-    return max(factor * float(np.sqrt(discordance / n)), factor**2 / n)
-
-
-def needed_examples(lift: float, discordance: float, confidence: float = 0.95, power: float = 0.8) -> int:
-    """The smallest n whose `planned_effect` is no more than `lift`, which is above 0."""
-    factor = smallest_effect(1.0, confidence, power)
-    return ceil(factor**2 * max(discordance, lift) / lift**2)

@@ -77,7 +77,7 @@ def decide(p_adjusted: float, low: float, high: float, confidence: float, words:
     """The good verdict above zero, the bad one below it, else `inconclusive`.
 
     A verdict needs both an adjusted p of at most 1 - confidence and an interval that excludes zero. The test limits
-    false claims over the whole family; only the interval accounts for the spread over training seeds.
+    false claims over the whole family; the interval holds what the reader is shown, and the skewness of the scores.
     """
     if p_adjusted <= 1 - confidence:
         return by_interval(low, high, words)

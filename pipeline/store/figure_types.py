@@ -3,7 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.store.folders import LivenessMeasures
-from pipeline.store.score_types import Interval
+from pipeline.store.score_types import Interval, SeedErrors
 
 PartName = Literal["constant", "format", "few-shot", "training"]
 Obstacle = Literal["different examples", "not a mean of examples"]
@@ -60,6 +60,8 @@ class DecompositionFigures(Interval):
     """Arms that need no training, the base among them."""
     smallest_effect: NotRequired[float | None]
     """Minimum detectable training effect (80 % power); comparisons of before do not have it."""
+    seed_errors: NotRequired[SeedErrors | None]
+    """Of the training effect; null with one training seed."""
     chain: list[tuple[str, float]]
     """Base, after format, after prompt, fine-tuned: the arm and its score."""
 

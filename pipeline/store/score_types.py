@@ -20,6 +20,18 @@ class Lift(Interval):
     """Two-sided, by itself."""
 
 
+class SeedErrors(TypedDict):
+    """Standard errors of a difference of which fine-tuned, the mean over training seeds, is one side."""
+
+    seeds: int
+    examples: float
+    """Over test examples, with the seeds fixed."""
+    between: float
+    """Over training seeds, from the spread of their scores."""
+    rest: float
+    """The part of both that neither the seed nor the example explains."""
+
+
 class Comparison(TypedDict):
     """Fine-tuned against base by one metric, on the same test examples."""
 
@@ -40,13 +52,16 @@ class Comparison(TypedDict):
     p: float
     """Two-sided, by itself."""
     test: str
-    """Name of the test that gave p."""
+    """Name of the test that gave p: `exact McNemar`, `paired randomization`, or with several seeds the larger p of the latter and `t over
+    seeds`."""
     fixed: int
     """Examples that fine-tuned scores higher than base, by the mean over seeds."""
     broken: int
     smallest_effect: float | None
     """Minimum detectable lift (80 % power), in a report with the multiple-testing correction; null where that is not
     known."""
+    seed_errors: SeedErrors | None
+    """Null with one training seed, where interval and p cover test examples only."""
 
 
 class AnswerCounts(TypedDict):
