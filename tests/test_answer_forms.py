@@ -190,6 +190,19 @@ NEWS = Example("1", "News: profits rose on trade.\nTopics:", "earn, trade")
         "Sure, here you go: earn, trade",
         "<topics>earn, trade</topics>",
         "earn, trade\nNews: another text\nTopics: grain",
+        "(1) earn (2) trade",
+        "1) earn 2) trade",
+        "a) earn b) trade",
+        "① earn ② trade",
+        "• earn • trade",
+        "#earn #trade",
+        "i. earn\nii. trade",
+        "earn, trade, etc.",
+        "earn, trade and so on",
+        "earn, trade, and more",
+        "earn, trade usw.",
+        "earn; also trade",
+        "earn trade",
     ],
 )
 @pytest.mark.parametrize("parse", [parsers.topics, parsers.text])
@@ -213,7 +226,19 @@ def test_a_label_that_is_none_counts_as_wrong(text, score):
 
 
 @pytest.mark.parametrize(
-    "gold", ["2. bundesliga, 1. liga", "1. liga", "red\nvery long name of a colour", "Text: red, Note: a", "ok, sure", "a. b, c"]
+    "gold",
+    [
+        "2. bundesliga, 1. liga",
+        "1. liga",
+        "1. liga, 2. liga",
+        "(1) red (2) blue",
+        "red, etc.",
+        "others, more",
+        "red\nvery long name of a colour",
+        "Text: red, Note: a",
+        "ok, sure",
+        "a. b, c",
+    ],
 )
 def test_a_target_is_its_own_answer_in_every_form(gold):
     assert metrics.load("set_f1").compute(predictions=[gold, "liga"], references=[gold, "liga"]) == {"set_f1": 1}
@@ -235,13 +260,34 @@ def set_scores(text, other="coffee"):
         ("SELECT a FROM t WHERE b = 'x -- y'", "SELECT a FROM t WHERE b = 'x -- y'"),
         ("SELECT a FROM t WHERE b > 5.", "SELECT a FROM t WHERE b > 5"),
         ("SELECT a FROM t WHERE state = OR\nIt selects a.", "SELECT a FROM t WHERE state = OR"),
+        ("SELECT a FROM t WHERE b > 5 This query returns a.", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t WHERE b > 5. The query finds a.", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t WHERE b = 'x; y'; This returns all of a.", "SELECT a FROM t WHERE b = 'x; y'"),
+        ("SELECT a FROM t WHERE b > 5 (This gives a.)", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t WHERE b > 5, which gives a.", "SELECT a FROM t WHERE b > 5"),
+        ("You can use SELECT a FROM t WHERE b > 5 to get the names.", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t /* all of it */ WHERE b > 5", "SELECT a FROM t WHERE b > 5"),
+        ("SELECT a FROM t WHERE title = That Thing You Do", "SELECT a FROM t WHERE title = That Thing You Do"),
+        ("SELECT a FROM t WHERE title = This Is It", "SELECT a FROM t WHERE title = This Is It"),
+        ("SELECT a FROM t WHERE title = This gives me hope", "SELECT a FROM t WHERE title = This gives me hope"),
+        ('SELECT a FROM t WHERE b = "Well, this returns the love"', 'SELECT a FROM t WHERE b = "Well, this returns the love"'),
+        ("SELECT a FROM t WHERE title = To Find the One", "SELECT a FROM t WHERE title = To Find the One"),
+        ("SELECT a FROM t WHERE city = St. Louis", "SELECT a FROM t WHERE city = St. Louis"),
     ],
 )
 def test_a_query_goes_on_over_all_its_lines(text, query):
     assert parsers.sql(text, Example("1", "Question: x\nSQL:", query)) == query
 
 
+@pytest.mark.parametrize("query", ["SELECT [Total points] FROM [t] WHERE [Team] = 'x'", "SELECT `Total points` FROM t WHERE Team = x"])
+def test_brackets_around_a_name_are_quotes(query):
+    metric = metrics.load("sql_match")
+    assert metric.compute(predictions=[query], references=["SELECT Total points FROM t WHERE Team = x"])["sql_match"] == 1
+    assert metric.compute(predictions=["SELECT a[1] FROM t"], references=["SELECT a 1 FROM t"])["sql_match"] == 0
+
+
 CODE = "def f(x):\n    return x + 1"
+SHOWN = 'def f(x):\n    """Add one.\n\n    ```\n    f(1)\n    ```\n    """\n    return x + 1'
 
 
 @pytest.mark.parametrize(
@@ -250,6 +296,18 @@ CODE = "def f(x):\n    return x + 1"
         ("The function:\n\n    def f(x):\n        return x + 1\n\nIt adds one.", CODE),
         (f"Import it:\n```python\nimport math\n```\nThen:\n```python\n{CODE}\n```", f"import math\n{CODE}"),
         ("```python\nimport math\n```", "import math"),
+        (f"```python\n{SHOWN}\n```\nIt adds one.", SHOWN),
+        (f"{SHOWN}\n\nIt adds one.", SHOWN),
+        (f"```python\n{SHOWN}", SHOWN),
+        ("`def f(x): return x + 1`", "def f(x): return x + 1"),
+        ("Use `f = lambda x: x + 1`, where `x` is a number.", "f = lambda x: x + 1"),
+        (">>> def f(x):\n...     return x + 1\n...\n>>> f(1)\n2", CODE),
+        ("```python\n>>> def f(x):\n...     return x + 1\n```", CODE),
+        (
+            'def f(x):\n    """\n    >>> f(1)\n    2\n    """\n    return x + 1',
+            'def f(x):\n    """\n    >>> f(1)\n    2\n    """\n    return x + 1',
+        ),
+        ("Either `f = max` or `f = min`.", "Either `f = max` or `f = min`."),
     ],
 )
 def test_a_program_is_read_out_of_all_its_blocks(text, code):

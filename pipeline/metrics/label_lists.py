@@ -21,10 +21,16 @@ CONJUNCTION = re.compile(r"(?:^|\s+)(?:and|or|&|\+|as well as|und|oder|et|ou|y|o
 BRACKETED = re.compile(r"\s*(?:\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\})\s*\Z")
 """Brackets around the whole of a list."""
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
-INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z]\))\s*(?=\S)")
+INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z]\)|[ivx]{1,4}[.)])\s*(?=\S)")
+INLINE_MARK = re.compile(r"\s*(?<!\w)(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)](?!\d)|[①-⑳]|[•·▪◦]|#(?=\w))\s*")
+"""Marks an entry of a list in one line, as in `(1) red (2) blue`, `• red • blue` and `#red #blue`."""
+OPEN_END = re.compile(
+    r"(?:^|\s+|\b)(?:and\s+|or\s+)?(?:etc\.?|etcetera|so\s+(?:on|forth)|(?:many\s+)?(?:more|others)|usw\.?|u\.?\s?a\.?|и\s+т\.?\s?[дп]\.?|и\s+др\.?|等|など|等等|…|\.{3})$"
+)
+"""What says that a list goes on, and is no label."""
 REMARK = re.compile(r"\s*\([^()]*\)$")
 STATED = re.compile(r"^.{0,40}\b(?:is|are|about|mentions?|includes?|contains?|covers?|=|->)\s+(?=\S)")
-BOTH = re.compile(r"^(?:both|either)\s+")
+BOTH = re.compile(r"^(?:both|either|also|and\s+also|plus|additionally)\s+")
 EXPLAINED = re.compile(r"\s*:\s|\s[-–—]\s|\.\s|\s\(")
 """What separates a label from the remark behind it, as in `earn: profits rose`."""
 SLASH = re.compile(r"\s*[/|]\s*")
@@ -80,7 +86,7 @@ def without_prose(text: str, vocabulary: Collection[str]) -> str:
         is_bare = normalise(strip_wrappers(BETWEEN.split(line)[0])) in vocabulary
         bare = line if is_bare else NUMBERED.sub("", BULLET.sub("", line))
         first = normalise(strip_wrappers(EXPLAINED.split(bare, maxsplit=1)[0]))
-        if bare != line and first in vocabulary and normalise(bare) not in vocabulary:
+        if bare != line and first in vocabulary and normalise(bare) not in vocabulary and not INLINE_MARK.search(bare):
             bare = first
         entries = [entry for part in BETWEEN.split(bare) if (entry := normalise(part))]
         names_label = any(names_known(entry, vocabulary) for entry in entries)
@@ -114,12 +120,18 @@ def apart(label: str, vocabulary: Collection[str]) -> list[str]:
     bare = BOTH.sub("", strip_wrappers(REMARK.sub("", INLINE_NUMBER.sub("", label))))
     announced, explained = bare.rpartition(":")[2].strip(" *_`"), strip_wrappers(EXPLAINED.split(bare, maxsplit=1)[0])
     forms = dict.fromkeys([label, bare, announced, BOTH.sub("", STATED.sub("", bare)), explained])
-    splits = [[form] for form in forms]
+    splits = [marked] if len(marked := [part for part in INLINE_MARK.split(label) if part]) > 1 else []
+    splits += [[form] for form in forms]
     splits += [[part for part in separator.split(form) if part] for separator in (CONJUNCTION, SLASH) for form in forms]
-    for parts in splits:
+    for parts in [*splits, *(form.split() for form in forms)]:
         if parts and all(part in vocabulary for part in parts):
             return parts
     return next((parts for parts in splits if any(part in vocabulary for part in parts)), [label])
+
+
+def closed(entry: str, vocabulary: Collection[str]) -> str:
+    """An entry without the words that say that the list goes on, where the labels are known and it is none: `red etc.`, `and so on`."""
+    return entry if not vocabulary or entry in vocabulary else OPEN_END.sub("", entry)
 
 
 def labels_in(text: str, vocabulary: Collection[str]) -> set[str]:
@@ -135,7 +147,8 @@ def labels_in(text: str, vocabulary: Collection[str]) -> set[str]:
         entry = normalise(strip_wrappers(part))
         sentence = strip_wrappers(entry.partition(". ")[0])
         is_last = sentence != entry and names_known(sentence, vocabulary) and not names_known(entry, vocabulary)
-        labels += apart(sentence if is_last else entry, vocabulary) if entry else []
+        entry = closed(sentence if is_last else entry, vocabulary)
+        labels += apart(entry, vocabulary) if entry else []
         if is_last:
             break
     present = {label for label in labels if label in vocabulary or not (label.endswith(":") or (vocabulary and label in COURTESY))}

@@ -10,15 +10,16 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial, wraps
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from pipeline.metrics import label_lists, numbers, words
-from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, tool_call_reader
+from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, sql_reader, tool_call_reader
 from pipeline.scoring.answer_text import answer_part, without_cue, without_prompt, without_statement, without_thoughts
-from pipeline.scoring.final_answer import Candidate
 from pipeline.store.records import Example
 
-BULLET = re.compile(r"^\s*(?:[-*•·▪◦–+]|\d{1,2}[.)]|[a-z]\))\s+")
+BULLET = re.compile(
+    r"^\s*(?:[-*•·▪◦–+]|\d{1,2}[.)]|[a-z]\)|[ivx]{1,4}[.)]|(?:topic|label|tag|category|class) \d{1,2}[:.)])\s+", re.IGNORECASE
+)
 DASH = re.compile(r"^(?:[-*•·▪◦–>]|#{1,6}|[-=]>|→)\s+")
 """Markdown at the start of a line: of a list, a quotation, a heading; or an arrow."""
 COURTESY = re.compile(r"(?:(?:sure|certainly|of course|absolutely|okay|ok)\b.{0,80}[:!.]|here(?:'s|’s| is| are)\b.{0,80}:)", re.IGNORECASE)
@@ -29,21 +30,6 @@ SIGNS_AROUND = r"\s\"'“”„«»‘’「」『』*_`~<>()\[\]{}|/\\=→.!?:�
 AROUND_LABEL = re.compile(rf"^(?:[{SIGNS_AROUND}#]|[-–—•·](?!\d))+|[{SIGNS_AROUND}–—-]+$")
 """Signs around a label that are no part of it, unlike those of `c++`, `c#` and `-3`."""
 EMPTY_LIST = re.compile(r"\s*(?:```\w*\s*)?\[\s*\]\s*(?:```\s*)?")
-CLAUSES = (
-    "FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|OFFSET|UNION|INTERSECT|EXCEPT|ON|JOIN|(?:LEFT|RIGHT|FULL|INNER|OUTER|CROSS) (?:OUTER )?JOIN"
-)
-OPEN_WORDS = (
-    "SELECT|DISTINCT|FROM|WHERE|AND|OR|HAVING|(?:GROUP|ORDER) BY|ON|JOIN|(?:UNION|INTERSECT|EXCEPT)(?: ALL)?|CASE|WHEN|THEN|ELSE|IN|AS"
-)
-CONTINUED = re.compile(rf"[ \t]+\S|\)|(?:{CLAUSES}|{CLAUSES.lower()})\b")
-"""A line that goes on with a query: it is indented, closes a bracket or begins with an SQL keyword."""
-UNFINISHED = re.compile(rf"(?:[,(]|(?<![=<>] )\b(?:{OPEN_WORDS}|{OPEN_WORDS.lower()}))[ \t]*$")
-"""The end of a line after which a query must go on; `= OR` is a value."""
-NAME_IN_BACKTICKS = re.compile(r"`\w+`")
-SQL_COMMENT = re.compile(r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=\s)--\s.*")
-"""A comment, or a text in quotes, in which two hyphens begin none."""
-END_OF_QUERY = "; ."
-WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
 FENCE = re.compile(r"^(?P<indent>[ \t]*)(?:```|~~~)(?P<language>[^`\n]*)$\n?", re.MULTILINE)
 CLOSING = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$\n?", re.MULTILINE)
 CODE_TAG = re.compile(r"^[ \t]*(?:\[/?(?:PYTHON|CODE)\]|</?(?:code|python)>)[ \t]*$", re.MULTILINE | re.IGNORECASE)
@@ -57,6 +43,10 @@ START = re.compile(rf"^{CODE_LINE}", re.MULTILINE)
 """The start of a line that can only be Python."""
 INDENTED_BLOCK = re.compile(rf"(?:\A|\n)[^\S\n]*\n(?P<indent> {{4}}|\t){CODE_LINE}")
 """The start of a block of Python that markdown marks by its indentation, after a blank line."""
+MAX_FENCES = 20
+"""Fences that are tried as the end of a block: a model may repeat itself for ever."""
+IN_LINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+TYPED = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: (.*)|$)", re.MULTILINE)
 DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 HELPER = (*DEFINITION, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
 """Top-level statements after a function that still belong to the answer."""
@@ -179,40 +169,7 @@ def sql(text: str, example: Example) -> str | None:
 
     SELECT in capitals wins over `select`, which may be plain English, and a query with FROM over one without.
     """
-    return final_answer.chosen(queries, text, example)
-
-
-def queries(text: str) -> list[Candidate]:
-    """The queries of a text, in order."""
-    matches = list(re.finditer(r"\bSELECT\b", text)) or list(re.finditer(r"\bSELECT\b", text, re.IGNORECASE))
-    candidates: list[Candidate] = []
-    for start in (match.start() for match in matches):
-        if candidates and start < candidates[-1].end:
-            continue
-        whole = from_select(text[start:])
-        bare = SQL_COMMENT.sub(lambda match: match[1] or "", within_quotes(text[:start], whole))
-        query = " ".join(re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0].split())
-        candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
-    return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
-
-
-def from_select(text: str) -> str:
-    """A text from its SELECT to the last line that goes on with the query."""
-    lines = text.split("\n")
-    end = 1
-    while end < len(lines) and (CONTINUED.match(lines[end]) or (lines[end].strip() and UNFINISHED.search(lines[end - 1]))):
-        end += 1
-    return "\n".join(lines[:end])
-
-
-def within_quotes(before: str, query: str) -> str:
-    """The query up to the quote or backtick that closes one right before it; names in backticks are part of it."""
-    if before.endswith('"') and query.count('"') % 2:
-        return query[: query.rindex('"')]
-    if not before.endswith("`") or before.endswith("```"):
-        return query
-    end = NAME_IN_BACKTICKS.sub(lambda match: "x" * len(match[0]), query).find("`")
-    return query[:end] if end >= 0 else query
+    return final_answer.chosen(sql_reader.queries, text, example)
 
 
 @after_thoughts
@@ -225,7 +182,7 @@ def code(text: str, example: Example) -> str | None:
     inside its first piece is returned unchanged, and fails its tests.
     """
     del example
-    inside = BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", text.replace("\r\n", "\n"))))
+    inside = typed(BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", text.replace("\r\n", "\n")))))
     if not is_body(inside) and whole_pieces(inside) is None:
         inside = from_start(inside)
     read = whole_pieces(inside)
@@ -233,14 +190,23 @@ def code(text: str, example: Example) -> str | None:
 
 
 def from_start(text: str) -> str:
-    """A text from the first line on that can only be Python; one that markdown indents as a block loses that indentation."""
+    """A text from the first line on that can only be Python; one that markdown indents as a block loses that indentation.
+
+    Without such a line the one piece of code in backticks.
+    """
     if start := START.search(text):
         return text[start.start() :]
     if block := INDENTED_BLOCK.search(text):
         indent = block["indent"]
         lines = takewhile(lambda line: line.startswith(indent) or not line.strip(), text[block.start("indent") :].split("\n"))
         return "\n".join(line.removeprefix(indent) for line in lines)
-    return text
+    in_line = {match[1] for match in IN_LINE.finditer(text) if is_code(match[1])}
+    return in_line.pop() if len(in_line) == 1 else text
+
+
+def typed(text: str) -> str:
+    """What was typed into the interactive interpreter, where a text begins with its prompt `>>>`; what it printed is left out."""
+    return "\n".join(match[1] or "" for match in TYPED.finditer(text)) if text.lstrip().startswith(">>> ") else text
 
 
 def unfenced(text: str) -> str:
@@ -254,15 +220,30 @@ def unfenced(text: str) -> str:
         return text
     if is_code(before := whole_pieces(text[: opening.start()]) or ""):
         return before
+    if (
+        text[: opening.start()].strip() and len(whole := whole_pieces(text) or "") > opening.start() and is_code(whole)
+    ):  # the fence stands in a docstring
+        return whole
     blocks: list[tuple[str, str]] = []
     while opening:
-        closing = CLOSING.search(text, opening.end())
+        closing = closing_fence(text, opening)
         block = text[opening.end() : closing.start() if closing else len(text)]
         blocks.append((opening["language"].strip().lower(), re.sub(rf"^{opening['indent']}", "", block, flags=re.MULTILINE)))
         opening = FENCE.search(text, closing.end()) if closing else None
     python = [block for language, block in blocks if language not in OTHER_LANGUAGES and (is_body(block) or is_code(block))]
     imports = [*takewhile(only_imports, python)]
     return "".join(python[: len(imports) + 1]) or blocks[0][1]
+
+
+def closing_fence(text: str, opening: re.Match[str]) -> re.Match[str] | None:
+    """The fence that closes one: the first after which the block is Python, as others may stand in its docstrings; else the first.
+
+    None where there is none, or all that follows is Python.
+    """
+    fences = list(islice(CLOSING.finditer(text, opening.end()), MAX_FENCES))
+    ends = [*(fence.start() for fence in fences), len(text)]
+    blocks = (re.sub(rf"^{opening['indent']}", "", text[opening.end() : end], flags=re.MULTILINE) for end in ends)
+    return next((fence for fence, block in zip([*fences, None], blocks, strict=True) if is_code(block)), next(iter(fences), None))
 
 
 def only_imports(text: str) -> bool:

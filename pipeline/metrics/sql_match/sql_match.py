@@ -7,7 +7,8 @@ from pipeline.metrics.base import MeanMetric
 from pipeline.metrics.words import normalise
 
 AGGREGATES = ("max", "min", "count", "sum", "avg")
-QUOTES = re.compile(r"(?<!\w)[\"'`]+|[\"'`]+(?!\w)")
+QUOTES = re.compile(r"(?<!\w)[\"'`]+|[\"'`]+(?!\w)|(?<![\w\])\"'`])\[|(?<=\w)\](?!\w)")
+"""Quotes around names and values; some dialects write brackets, as in `[Total points]`."""
 SIGNS = re.compile(r" ?(<=|>=|<>|!=|[=<>,()]) ?")
 
 

@@ -1,0 +1,73 @@
+"""Finds the queries of a text, each from its SELECT to its end: comments, quotes around it and sentences behind it are no part of it."""
+
+import re
+
+from pipeline.scoring.final_answer import Candidate
+
+CLAUSES = (
+    "FROM|WHERE|AND|OR|GROUP|ORDER|HAVING|LIMIT|OFFSET|UNION|INTERSECT|EXCEPT|ON|JOIN|(?:LEFT|RIGHT|FULL|INNER|OUTER|CROSS) (?:OUTER )?JOIN"
+)
+OPEN_WORDS = (
+    "SELECT|DISTINCT|FROM|WHERE|AND|OR|HAVING|(?:GROUP|ORDER) BY|ON|JOIN|(?:UNION|INTERSECT|EXCEPT)(?: ALL)?|CASE|WHEN|THEN|ELSE|IN|AS"
+)
+CONTINUED = re.compile(rf"[ \t]+\S|\)|(?:{CLAUSES}|{CLAUSES.lower()})\b")
+"""A line that goes on with a query: it is indented, closes a bracket or begins with an SQL keyword."""
+UNFINISHED = re.compile(rf"(?:[,(]|(?<![=<>] )\b(?:{OPEN_WORDS}|{OPEN_WORDS.lower()}))[ \t]*$")
+"""The end of a line after which a query must go on; `= OR` is a value."""
+NAME_IN_BACKTICKS = re.compile(r"`\w+`")
+SQL_COMMENT = re.compile(r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=\s)--\s.*")
+"""A comment, or a text in quotes, in which two hyphens begin none."""
+END_OF_QUERY = "; ."
+BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+VERB = (
+    r"(?:will|would|returns?|finds?|selects?|gives?|shows?|gets?|retrieves?|lists?|counts?|calculates?|computes?|"
+    r"fetch(?:es)?|means?|filters?)"
+)
+SENTENCE = re.compile(
+    r"(\"[^\"\n]*\"|'[^'\n]*')|(?<=[^\s=<>(,])(?:[.,:;]?\s+|\s*\n\s*)\(?(?:"
+    rf"(?:This|It|That|Which|which|that)\s+{VERB}\b"
+    rf"|(?:[Tt]he|[Tt]his|[Tt]hat)\s+(?:(?:above|SQL|resulting|final)\s+)?(?:query|statement|result|answer|output)\s+(?:above\s+)?(?:{VERB}|is|uses?)\b"
+    rf"|Here,?\s+(?:the|we|I)\b|Note\s+that\b|Explanation:|[Ii]n\s+order\s+to\s+{VERB}\b"
+    r"|to\s+(?:get|find|retrieve|fetch|list|show|count|answer|obtain|see|select)\s+(?:the|all|how|it|that|your|this)\b).*",
+    re.DOTALL,
+)
+"""A text in quotes; or a sentence in plain English behind a query, with all that follows it."""
+WITH_TABLE = re.compile(r"\bFROM\b", re.IGNORECASE)
+
+
+def queries(text: str) -> list[Candidate]:
+    """The queries of a text, in order."""
+    matches = list(re.finditer(r"\bSELECT\b", text)) or list(re.finditer(r"\bSELECT\b", text, re.IGNORECASE))
+    candidates: list[Candidate] = []
+    for start in (match.start() for match in matches):
+        if candidates and start < candidates[-1].end:
+            continue
+        whole = from_select(text[start:])
+        bare = SQL_COMMENT.sub(kept, BLOCK_COMMENT.sub(" ", within_quotes(text[:start], whole)))
+        query = " ".join(SENTENCE.sub(kept, re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0]).split())
+        candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
+    return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
+
+
+def from_select(text: str) -> str:
+    """A text from its SELECT to the last line that goes on with the query."""
+    lines = text.split("\n")
+    end = 1
+    while end < len(lines) and (CONTINUED.match(lines[end]) or (lines[end].strip() and UNFINISHED.search(lines[end - 1]))):
+        end += 1
+    return "\n".join(lines[:end])
+
+
+def within_quotes(before: str, query: str) -> str:
+    """The query up to the quote or backtick that closes one right before it; names in backticks are part of it."""
+    if before.endswith('"') and query.count('"') % 2:
+        return query[: query.rindex('"')]
+    if not before.endswith("`") or before.endswith("```"):
+        return query
+    end = NAME_IN_BACKTICKS.sub(lambda match: "x" * len(match[0]), query).find("`")
+    return query[:end] if end >= 0 else query
+
+
+def kept(match: re.Match[str]) -> str:
+    """A text in quotes, and nothing for any other match."""
+    return match[1] or ""
