@@ -43,8 +43,8 @@ def queries(text: str) -> list[Candidate]:
         if candidates and start < candidates[-1].end:
             continue
         whole = from_select(text[start:])
-        bare = SQL_COMMENT.sub(kept, BLOCK_COMMENT.sub(" ", within_quotes(text[:start], whole)))
-        query = " ".join(SENTENCE.sub(kept, re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0]).split())
+        bare = SQL_COMMENT.sub(quoted, BLOCK_COMMENT.sub(" ", within_quotes(text[:start], whole)))
+        query = " ".join(SENTENCE.sub(quoted, re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0]).split())
         candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
     return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
 
@@ -68,6 +68,6 @@ def within_quotes(before: str, query: str) -> str:
     return query[:end] if end >= 0 else query
 
 
-def kept(match: re.Match[str]) -> str:
+def quoted(match: re.Match[str]) -> str:
     """A text in quotes, and nothing for any other match."""
     return match[1] or ""
