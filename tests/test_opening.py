@@ -225,6 +225,16 @@ def test_the_whole_report_keeps_its_level_with_the_pooled_claim() -> None:
     assert wrong / 4000 < 0.05 + 0.05 / 11 + 3 * (0.05 * 0.95 / 4000) ** 0.5
 
 
+def test_a_few_tasks_are_no_sample_of_tasks() -> None:
+    """Their interval, t with two degrees of freedom, may exceed what scores allow; different metrics are named."""
+    for count, is_sampled in ((4, False), (5, True)):
+        rows = [headline(0.1 * place, 0.1 * place - 0.02, 0.1 * place + 0.02, "improved") for place in range(count)]
+        for has_metrics in (False, True):
+            text = opening_section.pooled(overview.overview(rows, 0.95), has_metrics)
+            assert ("random factor" in text) == is_sampled
+            assert ("(every task by its own metric)" in text) == has_metrics
+
+
 def test_every_surface_but_the_terminal_has_the_pooled_claim(many: Chartless) -> None:
     together = many.json["overview"]
     assert together["sentence"].startswith(f"Over the 7 tasks together: {together['verdict']}, mean lift {together['mean']:+.3f} [")

@@ -38,17 +38,29 @@ def overview_of(cells: Sequence[CellRow], recipe: JsonObject, claims: int) -> Ov
         return None
     compare = recipe["compare"]
     together = overview.overview([cell["headline"] for cell in cells], compare["confidence"], claims, compare["correction"])
-    return {**together, "sentence": pooled(together)}
+    metrics = {cell["headline"]["metric"] for cell in cells}
+    return {**together, "sentence": pooled(together, len(metrics) > 1)}
 
 
-def pooled(together: Overview) -> str:
-    """The claim on the mean effect, and the interval for tasks as a random factor."""
+MIN_SAMPLED = 5
+"""Tasks as a random factor need at least this many: of three, the t interval reached beyond what any score allows."""
+
+
+def pooled(together: Overview, has_metrics: bool) -> str:
+    """The claim on the mean effect, and the interval for tasks as a random factor.
+
+    Args:
+        has_metrics: whether tasks are scored by different metrics.
+    """
     mean = fmt.change(together["mean"], together["low"], together["high"], 3)
-    start = f"Over the {together['tasks']} tasks together: {together['verdict']}, mean {together['kind']} {mean}"
+    scale = " (every task by its own metric)" if has_metrics else ""
+    start = f"Over the {together['tasks']} tasks together: {together['verdict']}, mean {together['kind']} {mean}{scale}"
     across = together["over_tasks"]
     if together["p_adjusted"] is None or across["low"] is None:
         return f"{start}."
     claim = f"p (one more test, Bonferroni) {fmt.probability(together['p_adjusted'])}"
+    if together["tasks"] < MIN_SAMPLED:
+        return f"{start}, {claim}."
     return f"{start}, {claim}. With tasks as a random factor (exploratory): {fmt.interval(across)}."
 
 
