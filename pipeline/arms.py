@@ -46,6 +46,8 @@ class ArmContext:
     """Whether the fine-tuned model is an adapter on the base, and no whole model."""
     harness: bool = False
     """Whether the task is one of lm-evaluation-harness, which makes the prompts and scores the answers."""
+    has_model: bool = True
+    """Whether a model answers; if not, there are predictions of base and tuned, from elsewhere."""
 
 
 def always(value: Value) -> Callable[[ArmContext], Value]:
@@ -352,13 +354,20 @@ def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str |
     return equivalent if equivalent in timed else None
 
 
+def obstacle_of(row: ArmSpec, context: ArmContext) -> str:
+    """Why a task cannot have an arm; empty if it can."""
+    if not context.has_model and row.is_generated and row.name not in ("base", "tuned"):
+        return "it needs a model, and here are predictions alone"
+    return row.obstacle(context)
+
+
 def available_arms(requested: Iterable[str] | None, context: ArmContext) -> tuple[list[str], list[dict[str, str]]]:
     """The arms that a task gets, and {arm, why} for those that were requested but that the task cannot have.
 
     Args:
         requested: `compare.arms` of the recipe.
     """
-    obstacles = {name: find(name).obstacle(context) for name in requested or DEFAULT}
+    obstacles = {name: obstacle_of(find(name), context) for name in requested or DEFAULT}
     return [name for name, why in obstacles.items() if not why], [{"arm": name, "why": why} for name, why in obstacles.items() if why]
 
 

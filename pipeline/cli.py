@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -40,6 +40,7 @@ from pipeline.commands.options import (
     UnsafeCode,
     machine_of,
     machine_of_comparison,
+    output_options_of,
     report_options_of,
     run_options_of,
     with_options,
@@ -47,6 +48,7 @@ from pipeline.commands.options import (
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
+from pipeline.commands.score_recipe import ScoreRequest, pairing_of, request_of, with_predictions
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
@@ -122,6 +124,28 @@ def compare_verb(
     Without a recipe: compare what was fine-tuned elsewhere with --base, --adapter or --model, and --data.
     """
     call = parse_call(with_recipe(recipe or [], question), store, machine, options)
+    rules = load_gate(gate_file, call)
+    show_report(call, make_report(call), gate_file, rules)
+
+
+@app.command("score")
+@with_options("options", output_options_of)
+@with_options("request", request_of)
+@with_options("pairing", pairing_of)
+def score_verb(
+    request: ScoreRequest,
+    pairing: dict[str, Any],
+    options: RunOptions,
+    store: StoreFolder = Path(),
+    unsafe_code: UnsafeCode = False,
+    gate_file: GateFile = None,
+) -> None:
+    """Compare predictions that exist already, in files: the same statistics, page and gate as compare, and no model.
+
+    NAME=FILE: predictions of one model, and those of base, with which all others are compared. JSONL, CSV, TSV or Parquet with a column of
+    answers, text with one answer a line, or a folder of predictions of loralift. Without a recipe: --data names the test rows.
+    """
+    call = parse_call(with_predictions(request, pairing), store, Machine(unsafe_code=unsafe_code), options)
     rules = load_gate(gate_file, call)
     show_report(call, make_report(call), gate_file, rules)
 

@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from pipeline import arms, metrics
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import Data, InlineTask, Price, Reference, Section, Variant
+from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
+from pipeline.config.variants import Variant
 from pipeline.data import row_notes
 from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types
 from pipeline.page import fmt

@@ -142,6 +142,7 @@ def test_every_declared_key_exists(reports):
         "ConstantScore",
         "PromptAdditions",
         "ImportedAdapter",
+        "ImportedPredictions",
     }
 
 

@@ -185,8 +185,8 @@ def test_several_variants_are_points_beside_an_adapter_that_is_trained_here(mode
 @pytest.mark.parametrize(
     ("variant", "words"),
     [
-        ({"name": "x"}, "x must be one of adapter, model and endpoint"),
-        ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, model and endpoint"),
+        ({"name": "x"}, "x must be one of adapter, predictions, model and endpoint"),
+        ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, predictions, model and endpoint"),
         ({"name": "x", "model": ""}, "String should have at least 1 character|must not be empty|empty"),
         ({"name": "x", "endpoint": "http://a", "model": "m"}, "x is an endpoint, which cannot be compared yet"),
         ("trained there", "trained here"),

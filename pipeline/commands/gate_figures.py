@@ -60,7 +60,10 @@ def counted(name: Literal["unparsed", "truncated"], cell: CellRow, confidence: f
     """A share of the answers of all seeds, with Wilson's interval over examples, as the seeds' answers to one are not independent."""
     counts = tuned(cell)["counts"]
     assert counts is not None  # base and tuned always have answers
-    share = counts[name] / counts["n"]
+    number = counts[name]
+    if number is None:  # predictions from elsewhere do not say how they ended
+        return None, None, None
+    share = number / counts["n"]
     return share, *stats.wilson(share, counts["n"] // len(cell["seeds"]), confidence)
 
 

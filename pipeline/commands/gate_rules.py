@@ -126,6 +126,8 @@ def check_scope(rule: Rule, tasks: Sequence[str], location: str) -> None:
 
 def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
+    if asked_recipe.base_predictions is not None and rule.figure in (*TIMED_FIGURES, *PRICED_FIGURES, "relevance", FORGETTING):
+        return "the recipe compares predictions, and no model is loaded", "Take the rule out."
     if rule.figure in PRICED_FIGURES and asked_recipe.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the machine's price per hour in US dollars."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 from typing import Any
@@ -87,16 +87,22 @@ class Lengths:
     """Whether the data may hold less, since nothing is prepared."""
 
 
+UNCOUNTED = {name: {"mean": 0.0, "max": 0} for name in ("prompt", "target")}
+"""Where no model answers, no token is counted, and nothing is estimated by them."""
 PARAGRAPH_LENGTHS = Lengths(examples=300, dev=0, prompt=130, target=0, longest=130, longest_target=0, choices=0, is_upper_bound=False)
 """Roughly those of the shipped paragraphs."""
 
 
 def lengths_of(job: Job, done: dict[Job, Artifact]) -> Lengths:
     """The lengths that `prepare` counted; before that, upper bounds: the paper's 95th percentile of the task, or the recipe's limit."""
+    if job.stage == "common_examples":
+        whole, artifact = lengths_of(dict(job.inputs)["heldout"], done), done.get(job)
+        return replace(whole, examples=artifact.facts["examples"]) if artifact else replace(whole, is_upper_bound=True)
     max_tokens = job.params["max_tokens"]
     task = task_of(canonical(job.params["task"]))
     if artifact := done.get(job):
-        prompt, target = artifact.facts["tokens"]["prompt"], artifact.facts["tokens"]["target"]
+        tokens = artifact.facts.get("tokens", UNCOUNTED)
+        prompt, target = tokens["prompt"], tokens["target"]
         return Lengths(
             examples=artifact.facts["examples"],
             dev=artifact.facts.get("dev", 0),
@@ -132,7 +138,7 @@ def known_rows(task: Task, split: str) -> int | None:
 
 def source_rows(job: Job) -> int | None:
     """Rows that the source of a split is known to have; None where that is not known."""
-    return known_rows(task_of(canonical(job.params["task"])), job.params["split"])
+    return known_rows(task_of(canonical(job.params["task"])), job.params.get("split", "heldout"))
 
 
 def planned_rows(job: Job) -> str:

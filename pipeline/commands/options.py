@@ -104,6 +104,11 @@ def run_options_of(yes: Yes = False, quiet: Quiet = False, verbose: Verbose = Fa
     return RunOptions(yes, "quiet" if quiet else "verbose" if verbose else "normal", limit)
 
 
+def output_options_of(quiet: Quiet = False, verbose: Verbose = False, limit: Limit = None) -> RunOptions:
+    """The same for a verb that asks nothing."""
+    return run_options_of(False, quiet, verbose, limit)
+
+
 def report_options_of(partial: Partial = False, limit: Limit = None) -> ReportOptions:
     """Which report is meant, by the command-line options."""
     return ReportOptions(partial, limit)

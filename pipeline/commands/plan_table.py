@@ -72,7 +72,7 @@ def show_details(out: Console, recipe: Recipe, rows: list[JobStatus], done: dict
     out.print(textwrap.fill(total, 80, subsequent_indent="  ", break_on_hyphens=False), soft_wrap=True)
     show_notes(out, recipe)
     show_rows(out, jobs, done, all_jobs)
-    heldout = [job for job in jobs if job.stage == "prepare" and job.params["split"] == "heldout"]
+    heldout = [job for job in jobs if job.stage in ("prepare", "common_examples") and job.params.get("split", "heldout") == "heldout"]
     sizes = {job: lengths_of(job, done) for job in heldout}
     unprepared = {job for job, lengths in sizes.items() if lengths.is_upper_bound}
     power.show(out, jobs[-1], {job: lengths.examples for job, lengths in sizes.items()}, unprepared)

@@ -165,7 +165,7 @@ def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
 
 def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     """The specs of the bases and fine-tuned models that the jobs load or read a tokenizer of."""
-    specs = [job.params[name] for job in jobs if job.stage != "reference" for name in ("model", "tuned") if name in job.params]
+    specs = [job.params[name] for job in jobs if job.stage != "reference" for name in ("model", "tuned") if job.params.get(name)]
     return list({canonical(spec): spec for spec in specs}.values())
 
 

@@ -1,6 +1,7 @@
 """Writes the recipe of a comparison that options describe: a base, what was fine-tuned from it elsewhere, and a file of test rows."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,16 +78,27 @@ def with_recipe(arguments: list[str], question: Question) -> list[str]:
 
 
 def written(question: Question) -> Path:
-    """The file with the recipe in the current folder; one of the same content is taken as it is, any other is left alone."""
-    assert question.data is not None
-    stem = f"compare-{safe_name(Path(question.data).name.partition('.')[0])}"
+    """The file with the recipe of a question."""
+    return write_recipe("compare", str(question.data), HEAD, lambda name: body(question, name))
+
+
+def write_recipe(verb: str, data: str, head: str, body_of: Callable[[str], dict[str, Any]]) -> Path:
+    """The file with a recipe in the current folder; one of the same content is taken as it is, any other is left alone.
+
+    Args:
+        verb: begins its name, and runs it.
+        data: the file of test rows, whose name ends it.
+        head: comments at its start.
+        body_of: its keys, by its name.
+    """
+    stem = f"{verb}-{stem_of(data)}"
     number = 1
     while True:
         path = Path(f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")
-        text = HEAD + yaml.safe_dump(body(question, path.stem), sort_keys=False, allow_unicode=True)
+        text = head + yaml.safe_dump(body_of(path.stem), sort_keys=False, allow_unicode=True)
         if not path.exists():
             path.write_text(text, "utf-8")
-            say(f"wrote {path}, the recipe of this comparison; run it again with: loralift compare {path}")
+            say(f"wrote {path}, the recipe of this comparison; run it again with: loralift {verb} {path}")
             return path
         if path.is_file() and path.read_text("utf-8", "replace") == text:
             say(f"recipe: {path}")
@@ -96,14 +108,23 @@ def written(question: Question) -> Path:
 
 def body(question: Question, name: str) -> dict[str, Any]:
     """The keys of the recipe."""
-    data = {"test": question.data} | ({"train": question.train} if question.train else {})
-    task: dict[str, Any] = {"name": safe_name(Path(str(question.data)).name.partition(".")[0]), "data": data}
-    task |= {"metrics": [question.metric]} if question.metric else {}
-    task |= {"answer": question.parser} if question.parser else {}
+    task = task_of(str(question.data), question.train, question.metric, question.parser)
     train = {"train": question.train} if question.train else {}
     names = distinct([variant_name(place) for _, place in question.places])
     variants = [{"name": label, key: place, **train} for label, (key, place) in zip(names, question.places, strict=True)]
     return {"name": name, "base": question.base, "tasks": [task], "variants": variants}
+
+
+def task_of(data: str, train: str | None, metric: str | None, parser: str | None) -> dict[str, Any]:
+    """The keys of the task of a file of test rows."""
+    task: dict[str, Any] = {"name": stem_of(data), "data": {"test": data} | ({"train": train} if train else {})}
+    task |= {"metrics": [metric]} if metric else {}
+    return task | ({"answer": parser} if parser else {})
+
+
+def stem_of(data: str) -> str:
+    """The name of a data file, as a name of a recipe."""
+    return safe_name(Path(data).name.partition(".")[0])
 
 
 def variant_name(place: str) -> str:

@@ -92,7 +92,8 @@ class RunLog:
         """What a finished job shows already: the loss curve of an adapter, or the score of an arm."""
         if job.stage == "finetune":
             return [loss_line(artifact, "utf" in (self.out.encoding or "").lower())]
-        return [line] if job.stage == "generate" and (line := score_line(job, artifact, self.jobs, self.artifacts)) else []
+        answers = job.stage in ("generate", "import_predictions")
+        return [line] if answers and (line := score_line(job, artifact, self.jobs, self.artifacts)) else []
 
 
 def loss_line(adapter: Artifact, can_draw: bool) -> str:

@@ -5,7 +5,8 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import HELDOUT_NAMES, TASK_FIELD, is_own_task
+from pipeline.config.schema import HELDOUT_NAMES, is_own_task
+from pipeline.config.variants import TASK_FIELD
 from pipeline.errors import RecipeError
 
 
@@ -31,14 +32,22 @@ def located(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in ["folder"] if splits else keys:
             if isinstance(path := data.get(key), str) and path:
                 data[key] = location(path, folder, splits)
-    variants = raw.get("variants")
-    for entry in variants if isinstance(variants, list) else []:
-        if isinstance(entry, dict) and isinstance(path := entry.get("train"), str) and path:
-            entry["train"] = location(path, folder, [])
-        for key in ("adapter", "model") if isinstance(entry, dict) and not entry.get("endpoint") else ():
-            if isinstance(path := entry.get(key), str) and path:
-                entry[key] = fine_tune_location(path, folder)
+    locate_variants(raw, folder)
     return raw
+
+
+def locate_variants(raw: dict[str, Any], folder: Path) -> None:
+    """Replace the files of variants by where they are, and the base's predictions."""
+    variants = raw.get("variants")
+    entries = [entry for entry in variants if isinstance(entry, dict)] if isinstance(variants, list) else []
+    for entry in entries:
+        if isinstance(path := entry.get("train"), str) and path:
+            entry["train"] = location(path, folder, [])
+        for key in ("adapter", "predictions", "model") if not entry.get("endpoint") else ():
+            if entry.get(key):
+                entry[key] = fine_tune_locations(entry[key], folder)
+    if raw.get("base_predictions"):
+        raw["base_predictions"] = fine_tune_locations(raw["base_predictions"], folder)
 
 
 def with_code_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -69,8 +78,15 @@ def is_code_path(name: object) -> bool:
     return isinstance(name, str) and ("/" in name or "\\" in name or name.endswith(".py") or name.startswith("~"))
 
 
+def fine_tune_locations(value: Any, folder: Path) -> Any:
+    """fine_tune_location of what a key of a recipe holds: a path, or a list of them."""
+    if isinstance(value, list):
+        return [fine_tune_locations(entry, folder) for entry in value]
+    return fine_tune_location(value, folder) if isinstance(value, str) and value else value
+
+
 def fine_tune_location(path: str, folder: Path) -> str:
-    """Where an adapter or a model is, or those of all tasks; as written if it is nowhere, since it may be an id on the hub.
+    """Where an adapter, a model or a file of predictions is, or those of all tasks; as written if it is nowhere: it may be a hub id.
 
     Raises:
         RecipeError: it is in the current folder and in `folder`.
@@ -125,11 +141,12 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [without_folder(task) for task in recipe["tasks"]]
     variants = [
-        {**entry, **{key: Path(entry[key]).name for key in ("adapter", "model", "train") if is_whole_path(entry[key])}}
+        {**entry, **{key: short_paths(entry.get(key)) for key in ("adapter", "model", "predictions", "train")}}
         if isinstance(entry, dict)
         else entry
         for entry in recipe.get("variants", [])
     ]
+    base_predictions = {"base_predictions": short_paths(recipe["base_predictions"])} if recipe.get("base_predictions") else {}
     sweep = recipe["sweep"] | ({"base": [names[base] for base in swept]} if swept else {})
     cells = [
         {
@@ -143,9 +160,24 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     include = {"lm_eval": {**section, "include": Path(section["include"]).name}} if is_whole_path(section.get("include")) else {}
     return {
         **params,
-        "recipe": {**recipe, **include, "base": names[recipe["base"]], "tasks": tasks, "variants": variants, "sweep": sweep},
+        "recipe": {
+            **recipe,
+            **include,
+            **base_predictions,
+            "base": names[recipe["base"]],
+            "tasks": tasks,
+            "variants": variants,
+            "sweep": sweep,
+        },
         "cells": cells,
     }
+
+
+def short_paths(value: Any) -> Any:
+    """A path, or each of a list: of a whole path only the name."""
+    if isinstance(value, list):
+        return [short_paths(entry) for entry in value]
+    return Path(value).name if is_whole_path(value) else value
 
 
 def without_folder(task: Any) -> Any:

@@ -19,7 +19,6 @@ from pydantic.fields import FieldInfo
 
 from pipeline.config import data_paths, peer_keys, yaml_text
 from pipeline.config.schema import (
-    TRAINED_HERE,
     Compare,
     Cost,
     Finetune,
@@ -35,15 +34,15 @@ from pipeline.config.schema import (
     Reference,
     Section,
     TaskName,
-    Variant,
     task_name,
 )
 from pipeline.config.spellings import understood, understood_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
+from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
-SECTIONS = ("prepare", "finetune", "generate", "compare", "general", "lm_eval", "cost")
+SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "cost")
 RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 VARIANT = "variant"
@@ -76,6 +75,10 @@ class Recipe(Section):
     variants: Annotated[tuple[Literal["trained here"] | Variant, ...], Field(strict=False)] = ()
     """What was fine-tuned elsewhere and is compared with the base instead of an adapter that is trained here; with the entry
     `trained here`, beside it."""
+    base_predictions: Annotated[str, Field(min_length=1)] | None = None
+    """The file with the base's predictions, where no model is to answer: predictions of `variants` are compared with them. JSONL, CSV, TSV
+    or Parquet with a column of answers, text with one answer a line, or predictions.jsonl of loralift."""
+    pairing: Pairing = Pairing()
     finetune: Finetune = Finetune()
     generate: Generate = Generate()
     compare: Compare = Compare()
@@ -99,7 +102,7 @@ class Recipe(Section):
         for arm in ("base", "tuned"):
             if self.compare.arms is not None and arm not in self.compare.arms:
                 raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
-        for key in ("references", "variants", "sweep", "name"):
+        for key in ("references", "variants", "base_predictions", "sweep", "name"):
             if key in self.sweep:
                 raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
         points = prod(map(len, self.sweep.values()))
@@ -126,6 +129,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def check_variants(self) -> "Recipe":
+        if fault := prediction_fault(self.base_predictions, self.variants, len(self.tasks), len(self.references)):
+            raise ValueError(fault)
         swept = next((key for key in self.sweep if key.partition(".")[0] == "finetune"), "")
         if swept and self.variants:
             raise ValueError(f"sweep: {swept} changes no variant, since it was trained elsewhere. Sweep in a recipe without variants")

@@ -323,42 +323,6 @@ class Price(Section):
     output: Annotated[float, Field(ge=0)]
 
 
-TRAINED_HERE = "trained here"
-"""The entry of `variants` that stands for the recipe's own training."""
-TASK_FIELD = "{task}"
-"""In the path of a variant's adapter: the name of the task."""
-
-
-class Variant(Section):
-    """Something fine-tuned elsewhere, in the place of an adapter that is trained here: an adapter, a model or an endpoint."""
-
-    name: Name
-    """What the report calls it."""
-    adapter: Annotated[str, Field(min_length=1)] | None = None
-    """A LoRA adapter as peft saves it: its folder, or its id on the hub, `owner/name` or `owner/name@revision`. `{task}` stands for the
-    name of the task, where every task has an adapter of its own."""
-    train: str | None = None
-    """The file of rows that it was trained on, in the form of the task's own: they are searched for duplicates of test prompts, and nothing
-    is trained on them. Unset: unknown, and the report says so."""
-    model: Annotated[str, Field(min_length=1)] | None = None
-    """A whole fine-tuned model with the base's tokenizer, such as a full fine-tune or a merged adapter: its folder or hub id, as for
-    `adapter`. It is quantized as the base is."""
-    endpoint: str | None = None
-    """Base address of an OpenAI-compatible endpoint, with `model` as the name of the model there. Not offered yet; see references."""
-
-    @model_validator(mode="after")
-    def check_kind(self) -> "Variant":
-        """Raise ValueError unless it is one thing, and one that can be compared."""
-        kind = "endpoint" if self.endpoint else "model" if self.model else "adapter"
-        if bool(self.adapter) + bool(self.endpoint or self.model) != 1:
-            raise ValueError(
-                f"variants: {self.name} must be one of adapter, model and endpoint. Write adapter: or model:, and its folder or hub id"
-            )
-        if kind == "endpoint":
-            raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")
-        return self
-
-
 class Reference(Section):
     """A model behind an OpenAI-compatible endpoint, as a further column. Nothing is sent anywhere unless a recipe says so here."""
 

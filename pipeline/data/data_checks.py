@@ -18,7 +18,7 @@ from pipeline.data.files import shorten
 from pipeline.data.make_examples import RENDERED_WITH
 from pipeline.data.task import Task
 from pipeline.metrics import numbers, words
-from pipeline.models import base_model, renderer
+from pipeline.models import base_model, no_model
 from pipeline.models.renderer import CONTROL, Renderer
 from pipeline.scoring import right_answers
 from pipeline.store.records import CALLS, Example, answer_tokens, first_stop, unrepeated
@@ -98,9 +98,9 @@ class PreparedSplit:
             rows=rows,
             targets=targets,
             heldout=heldout,
-            render=renderer.renderer(params["model"]),
+            render=no_model.renderer_of(params["model"]),
             max_new_tokens=params["max_new_tokens"],
-            window=base_model.context_window(params["model"]),
+            window=base_model.context_window(params["model"]) if params["model"] else None,
             max_tokens=params["max_tokens"],
         )
 

@@ -8,6 +8,7 @@ from pipeline.data import thoughts
 from pipeline.data.files import BadRow
 from pipeline.data.make_examples import TokenCounts, without_start
 from pipeline.models import renderer, template_probe
+from pipeline.models.no_model import NoModel
 from pipeline.scoring import tool_call_reader
 from pipeline.store.records import CALLS, LOSS_TURNS, Example
 
@@ -45,7 +46,7 @@ def of_examples(
 def written_example(example: Example, render: renderer.Renderer, reads_calls: bool) -> Example | BadRow:
     """The example with thoughts and calls of its target as the chat template writes them, or why it cannot."""
     fitted = thoughts.fitted(example, render)
-    if isinstance(fitted, BadRow) or CALLS not in example.extra:
+    if isinstance(fitted, BadRow) or CALLS not in example.extra or isinstance(render, NoModel):
         return fitted
     try:
         target = render.call_text(example.prompt, example.answer_turn)

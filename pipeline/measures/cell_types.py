@@ -4,6 +4,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.arms import Constraint
 from pipeline.measures.class_types import ClassResults
+from pipeline.measures.provenance_types import ImportedPredictions
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
@@ -233,9 +234,10 @@ class CellRow(TypedDict):
     """How answers can be constrained; it decides what arms are called."""
     variant: str | None
     """The recipe's name of what was fine-tuned elsewhere; null where an adapter was trained here."""
-    fine_tune: Literal["adapter", "model"]
-    """Whether the fine-tuned model is an adapter on the base, or a whole model in its place."""
-    rank: int
+    fine_tune: Literal["adapter", "model", "predictions"]
+    """Whether the fine-tuned model is an adapter on the base, a whole model in its place, or predictions from elsewhere alone."""
+    rank: int | None
+    """Of the adapter; null where predictions come from elsewhere."""
     seeds: list[int]
     """Of the training; 0 where it was trained elsewhere."""
     headline: Headline
@@ -260,7 +262,9 @@ class CellRow(TypedDict):
     answers: list[AnswerCountsRow]
     liveness: list[LivenessRow]
     adapters: list[str]
-    """Short keys, one per seed."""
+    """Short keys, one per seed; empty where predictions come from elsewhere."""
+    predictions: list[ImportedPredictions]
+    """The files of predictions from elsewhere; empty where a model answered."""
     inputs: dict[str, str]
     """Short keys of the artifacts behind the figures."""
     classes: ClassResults | None

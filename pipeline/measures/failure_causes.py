@@ -48,12 +48,12 @@ def of_answers(arms: Sequence[ArmRow]) -> list[Cause]:
     counts = next((arm["counts"] for arm in arms if arm["name"] == "tuned"), None)
     if not counts or not counts["n"]:
         return []
-    shares: list[tuple[CauseKind, int]] = [
+    shares: list[tuple[CauseKind, int | None]] = [
         ("truncated", counts["truncated"]),
         ("endless", counts["endless"]),
         ("unparsed", counts["unparsed"]),
     ]
-    return [Cause(kind, number, counts["n"]) for kind, number in shares if number > LARGE_SHARE * counts["n"]]
+    return [Cause(kind, number or 0, counts["n"]) for kind, number in shares if (number or 0) > LARGE_SHARE * counts["n"]]
 
 
 def one_answer(cell: CellRow) -> list[Cause]:

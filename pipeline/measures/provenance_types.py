@@ -37,6 +37,26 @@ class ImportedAdapter(TypedDict):
     """What its files say that may mean another base or another form of prompts."""
 
 
+class ImportedPredictions(TypedDict):
+    """A file of predictions from elsewhere."""
+
+    arm: str
+    """`base`, `fine-tuned`, or `fine-tuned, seed 1` where a name has several files."""
+    name: str
+    """As the recipe calls it."""
+    file: str
+    format: str
+    """`table`, `lines` (one answer a line) or `loralift`."""
+    paired_by: str
+    """`order`, `ids of examples`, or a column that test rows have too."""
+    answers: int
+    """Answers that are compared, one for each test example."""
+    unused: int
+    """Answers to rows that the test set leaves out."""
+    unknown: int
+    """Answers to no test row, where common rows alone are compared."""
+
+
 class AdapterRow(TypedDict):
     """The training of one adapter; of one from elsewhere what is known of it."""
 
@@ -214,6 +234,8 @@ class Setup(TypedDict):
     """Trained here."""
     imported: list[str]
     """Adapters from elsewhere, each with its source."""
+    predictions: list[str]
+    """Predictions from elsewhere, each with its file, where no model was loaded; else empty."""
     training_seconds: float
     """Of all adapters together that were trained here."""
     seconds: float

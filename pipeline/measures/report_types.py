@@ -254,11 +254,12 @@ class SweepPoint(TypedDict):
     p_adjusted: float | None
     verdict: Verdict | Literal[""]
     runs: list[Run] | None
-    trainable_parameters: int
-    adapter_bytes: int
+    trainable_parameters: int | None
+    """Null where predictions come from elsewhere."""
+    adapter_bytes: int | None
+    """Null as above."""
     seconds: float | None
-    """Of the training; null where it was done elsewhere."""
-    """Of training, the mean over seeds."""
+    """Of training, the mean over seeds; null where it was done elsewhere."""
 
 
 class Sweep(SweepAxis):

@@ -89,6 +89,8 @@ def find(recipe: Recipe) -> Model:
     """
     name = recipe.base
     rows = {row.name: row for row in MODELS}
+    if recipe.base_predictions is not None:
+        return Model(name)  # whatever answered, it is not here, and nothing is known of it but its name
     if name in rows:
         model = rows[name]
     elif os.path.isdir(name):
@@ -116,7 +118,7 @@ def paper_setup(model: Model, base: str) -> dict[str, Any]:
     Args:
         base: as the recipe names it.
     """
-    row = next((row for row in MODELS if base in (row.name, row.repo)), None)
+    row = next((row for row in MODELS if base in (row.name, row.repo)), None) if model.repo or model.folder else None
     # a hub id is prompted as its tokenizer says, which may not be as in the paper
     return {"model": model.paper, "forced_chat": row is not None and model.chat != row.chat}
 

@@ -1,7 +1,8 @@
 """Builds the table of arms of a cell: score with interval, flaws of the answers, relevance, hallucination, speed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pipeline import arms
 from pipeline.measures import speed_summary, untested
@@ -24,6 +25,8 @@ from pipeline.store.folders import SpeedFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import JsonObject
 from pipeline.store.score_types import AnswerCounts, ArmScores, Lift
+
+Number = TypeVar("Number", int, float)
 
 
 def measured_arms(cell: Cell, comparisons: list[ComparisonRow]) -> list[MeasuredArm]:
@@ -171,15 +174,23 @@ def speed_row(name: str, timed: str, speed: Speed) -> ArmSpeedRow:
 def pooled(seeds: list[AnswerCounts]) -> AnswerCounts:
     """Counts of all training seeds together."""
     n = sum(row["n"] for row in seeds)
+    tokens = [None if row["mean_tokens"] is None else row["mean_tokens"] * row["n"] for row in seeds]
+    written = total(tokens)
     return {
         "n": n,
         "unparsed": sum(row["unparsed"] for row in seeds),
-        "truncated": sum(row["truncated"] for row in seeds),
-        "endless": sum(row["endless"] for row in seeds),
+        "truncated": total([row["truncated"] for row in seeds]),
+        "endless": total([row["endless"] for row in seeds]),
         "empty": sum(row["empty"] for row in seeds),
         "refused": sum(row["refused"] for row in seeds),
-        "mean_tokens": sum(row["mean_tokens"] * row["n"] for row in seeds) / max(1, n),
+        "mean_tokens": None if written is None else written / max(1, n),
     }
+
+
+def total(values: Sequence[Number | None]) -> Number | None:
+    """The sum; None where one is not known."""
+    numbers = [value for value in values if value is not None]
+    return sum(numbers[1:], numbers[0]) if numbers and len(numbers) == len(values) else None
 
 
 def facts_of(cell: Cell, name: str) -> JsonObject:

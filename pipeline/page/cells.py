@@ -32,8 +32,8 @@ class Cell:
     """As the recipe names it; of a folder with a whole path only the name."""
     point: dict[str, Any]
     """The swept keys with their values here."""
-    rank: int
-    """Of an adapter from elsewhere its largest; 0 of a whole model."""
+    rank: int | None
+    """Of an adapter from elsewhere its largest; 0 of a whole model; None where there are predictions alone."""
     seeds: list[int]
     """Training seeds; 0 stands for the unknown one of an adapter from elsewhere."""
     paper: dict[str, Any]
@@ -57,13 +57,29 @@ class Cell:
 
     @property
     def adapters(self) -> list[Artifact]:
-        """By training seed what was fine-tuned: an adapter, or a whole model."""
-        return [self.inputs[str(InputName("adapter", seed=seed))] for seed in self.seeds]
+        """By training seed what was fine-tuned: an adapter, or a whole model; nothing where predictions come from elsewhere."""
+        names = [str(InputName("adapter", seed=seed)) for seed in self.seeds]
+        return [self.inputs[name] for name in names if not self.has_predictions_alone]
+
+    @property
+    def trainings(self) -> list[tuple[int, Artifact]]:
+        """Every training seed with its adapter, where there are adapters."""
+        return list(zip(self.seeds, self.adapters, strict=True)) if self.adapters else []
+
+    @property
+    def has_predictions_alone(self) -> bool:
+        """Whether predictions of base and fine-tuned come from elsewhere, so that no model was loaded."""
+        return self.inputs["base"].stage == "import_predictions"
 
     @property
     def is_whole_model(self) -> bool:
         """Whether the fine-tuned model is a whole one, and no adapter on the base."""
-        return self.adapters[0].stage == "import_model"
+        return bool(self.adapters) and self.adapters[0].stage == "import_model"
+
+    @property
+    def fine_tune(self) -> Literal["adapter", "model", "predictions"]:
+        """What stands for the fine-tuned model."""
+        return "predictions" if self.has_predictions_alone else "model" if self.is_whole_model else "adapter"
 
     @property
     def splits(self) -> list[Literal["heldout", "train"]]:
@@ -106,7 +122,7 @@ def open_cells(work: Work) -> list[Cell]:
             "constraint": spec["constraint"],
             "variant": spec.get("variant"),
         }  # seeds as `compare` orders its arms
-        rank = max(inputs["adapter0"].facts.get("rank", [0])) if spec.get("variant") else spec["rank"]
+        rank = max(inputs["adapter0"].facts.get("rank", [0])) if "adapter0" in inputs and spec.get("variant") else spec["rank"]
         cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], rank=rank, **fields)
         cells.append(replace(cell, base=base_name(cell)))
     return cells
@@ -114,7 +130,7 @@ def open_cells(work: Work) -> list[Cell]:
 
 def base_name(cell: Cell) -> str:
     """The name of a base; of one in a folder of the user's machine with the hash of its weights, as the name says little elsewhere."""
-    model = cell.adapters[0].params.get("model") or {}
+    model = cell.adapters[0].params.get("model") or {} if cell.adapters else {}
     return f"{cell.base} (weights {model['digest'][:SHORT_KEY_DIGITS]})" if is_whole_path(model.get("folder")) else cell.base
 
 

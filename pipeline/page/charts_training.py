@@ -36,7 +36,9 @@ def curve_lines(report: Report, task: str) -> list[ChartRow]:
     coordinates = {cell["coordinates"] for cell in cells}
     axis = report["sweep"]["axis"] if report["sweep"] and len(coordinates) > len(SERIES) else None
     for cell in cells:
-        for place, (seed, key) in enumerate(zip(cell["seeds"], cell["adapters"], strict=True)):
+        for place, (seed, key) in enumerate(
+            zip(cell["seeds"], cell["adapters"], strict=False)
+        ):  # predictions from elsewhere have no adapter
             description = f"{cell['coordinates']}, seed {seed}" if cell["coordinates"] else f"seed {seed}"
             series = fmt.coordinates({axis: cell["point"][axis]}) if axis else cell["coordinates"] or description
             adapter = report["adapters"][key]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
-from pipeline.page import fmt, variants_section
+from pipeline.page import fmt, predictions_section, variants_section
 from pipeline.page.cells import Cell, short_key, swept, tuned_name
 from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
@@ -23,8 +23,9 @@ def answers(cell: Cell) -> list[AnswerCountsRow]:
     """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
     counts = cell.comparison.counts()
     base: AnswerCountsRow = {"arm": "base", **counts["base"]}
+    variant = cell.variant if len(cell.seeds) == 1 else None
     tuned: list[AnswerCountsRow] = [
-        {"arm": tuned_name(cell.variant, seed), **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
+        {"arm": tuned_name(variant, seed), **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
     ]
     return [base, *tuned]
 
@@ -91,6 +92,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
         )
     sentences += grouped(cells, own_code_warning)
     sentences += data_warnings(cells)
+    sentences += grouped(cells, predictions_section.unknown_warning)
     sentences += grouped(cells, variants_section.warning)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
@@ -188,6 +190,8 @@ def token_budget_warning(cell: Cell) -> str:
 
 def liveness_warning(cell: Cell) -> str:
     rows = liveness(cell)
+    if cell.has_predictions_alone:
+        return ""  # said with all that is unknown of them
     if not rows:
         return "The adapter sanity check did not run (compare.liveness is off)."
     dead = [row["seed"] for row in rows if not row["alive"]]
@@ -202,7 +206,7 @@ def truncation_note(cell: Cell) -> str:
     """A note if many answers of base or tuned reached the limit of new tokens; else empty."""
     base, *tuned = answers(cell)
     arms = {"base": [base], "fine-tuned": tuned}
-    truncated = {name: sum(arm["truncated"] + arm["endless"] for arm in rows) for name, rows in arms.items()}
+    truncated = {name: sum((arm["truncated"] or 0) + (arm["endless"] or 0) for arm in rows) for name, rows in arms.items()}
     affected = [name for name, rows in arms.items() if truncated[name] >= TRUNCATED_SHARE * sum(arm["n"] for arm in rows)]
     if not affected:
         return ""

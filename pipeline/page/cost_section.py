@@ -46,7 +46,8 @@ def mean_tokens(cell: Cell, row: MeasuredArm, tokens_in: float) -> dict[str, flo
     facts = facts_of(cell, row["name"]) if arms.find(row["name"]).reference else {}
     if facts.get("completion_tokens") and facts.get("examples"):
         return {"in": tokens_in, "out": facts["completion_tokens"] / facts["examples"]}
-    assert row["counts"] is not None  # whatever was timed or has a price has answers
+    assert row["counts"] is not None  # whatever was timed or has a price has answers,
+    assert row["counts"]["mean_tokens"] is not None  # and they are ours
     return {"in": tokens_in, "out": row["counts"]["mean_tokens"]}
 
 

@@ -300,8 +300,10 @@ def count(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.0f}"
 
 
-def share(part: float, whole: float) -> str:
+def share(part: float | None, whole: float) -> str:
     """`12 (2.4 %)`."""
+    if part is None:
+        return "not known"
     return f"{part:,} ({100 * part / whole:.1f} %)" if whole else f"{part:,}"
 
 

@@ -31,14 +31,14 @@ def whole_paths(body: JsonObject) -> Iterator[str]:
     params, facts = body["params"], body["facts"]
     other_tasks = params.get("general")
     tasks = [params.get("task"), *(other_tasks.values() if isinstance(other_tasks, dict) else ())]
-    files = params.get("files")
+    files = [path for name in ("files", "predictions") if isinstance(params.get(name), dict) for path in params[name]]
     places = [
         *(params.get(name) for name in ("model", "adapter", "tuned")),
         facts.get("source"),
         *(task.get("data") for task in tasks if isinstance(task, dict)),
     ]
     yield from (value for place in places if isinstance(place, dict) for value in place.values() if is_whole_path(value))
-    yield from (path for path in (files if isinstance(files, dict) else ()) if is_whole_path(path))
+    yield from filter(is_whole_path, files)
 
 
 def replaced(value: Any, names: dict[str, str]) -> Any:

@@ -43,7 +43,7 @@ def all_of(report: Report, cells: list[Cell]) -> dict[str, str]:
     cards: dict[str, str] = {}
     rows = {row["cell"]: row for row in report["cells"]}
     for cell in (cell for cell in cells if not cell.is_whole_model):  # whose folder here holds no weights
-        for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
+        for seed, adapter in cell.trainings:
             if adapter.path.name not in cards:
                 cards[adapter.path.name] = card(report, rows[cell.name], TrainedAdapter(cell, seed, adapter))
     return cards

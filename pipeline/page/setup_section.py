@@ -4,7 +4,7 @@ from typing import Any, TypedDict
 
 from pipeline.data import rows_used as rows_module
 from pipeline.measures.provenance_types import AdapterRow, ImportedAdapter, RowsUsed, Setup
-from pipeline.page import fmt
+from pipeline.page import fmt, predictions_section
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
@@ -21,10 +21,11 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
     trained = [adapter for adapter in adapters.values() if adapter["imported"] is None]
     imported = [adapter["imported"] for adapter in adapters.values() if adapter["imported"]]
     seconds = sum(adapter["seconds"] or 0.0 for adapter in trained)
+    files = [row for cell in cells for row in predictions_section.section(cell)]
     rows = {"".join(cell.inputs[name].key for name in cell.splits): rows_used(cell) for cell in cells}
     return {
         "bases": list(dict.fromkeys(cell.base for cell in cells)),
-        "quantization": values(recipe, "finetune.quantization" if trained else "generate.quantization"),
+        "quantization": [] if files else values(recipe, "finetune.quantization" if trained else "generate.quantization"),
         **(hyperparameters(recipe) if trained else NOT_TRAINED),
         "steps": sorted({adapter["steps"] for adapter in trained if adapter["steps"] is not None}),
         "seeds": sorted({seed for cell in cells for seed in cell.seeds if cell.variant is None}),
@@ -32,6 +33,7 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
         "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
         "adapters": len(trained),
         "imported": list(dict.fromkeys(map(imported_text, imported))),
+        "predictions": list(dict.fromkeys(f"{row['name']} ({row['file']})" for row in files)),
         "training_seconds": seconds,
         "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
         "hour_dollars": price,
@@ -78,7 +80,8 @@ def values(recipe: JsonObject, dotted: str) -> list[Any]:
 
 
 def rows_used(cell: Cell) -> RowsUsed:
-    train, heldout = cell.train_facts, cell.inputs["heldout"].facts
+    train = {} if cell.has_predictions_alone else cell.train_facts  # nothing was trained on them here
+    heldout = cell.inputs["heldout"].facts
     return {
         "task": cell.task,
         "train": train.get("examples", 0),
@@ -109,6 +112,8 @@ def strip(setup: Setup) -> str:
 
 def lines(setup: Setup) -> list[tuple[str, str]]:
     """The set-up for people, each part with its name."""
+    if setup["predictions"]:
+        return [("Predictions", predictions_text(setup)), ("Rows", f"using {data_text(setup)}"), ("Time", time_text(setup))]
     quantization = " or ".join("not quantized" if value == "none" else str(value).upper() for value in setup["quantization"])
     return [
         ("Model", f"{', '.join(setup['bases'])}, {quantization}"),
@@ -119,6 +124,12 @@ def lines(setup: Setup) -> list[tuple[str, str]]:
         ("Time", time_text(setup)),
         ("Price", price_text(setup)),
     ]
+
+
+def predictions_text(setup: Setup) -> str:
+    """Which files are compared; of many how many."""
+    files = setup["predictions"]
+    return f"from elsewhere: {', '.join(files) if len(files) <= MAX_TASKS else fmt.plural(len(files), 'file')}; no model was loaded"
 
 
 def adapter_text(setup: Setup) -> str:

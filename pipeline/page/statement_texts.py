@@ -149,6 +149,8 @@ def text_destroyed(statement: Statement, _: CellRow | None = None) -> str:
 
 
 def seeds(statement: Statement, cell: CellRow) -> str:
+    if statement.share is None and cell["predictions"]:
+        return "One set of predictions from elsewhere: another training run may score differently by an unknown amount."
     if statement.share is None and cell["variant"]:
         return "One fine-tune from elsewhere: another training run of it may score differently by an unknown amount."
     if statement.share is None:

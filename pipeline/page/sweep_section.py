@@ -42,7 +42,7 @@ def log_base(axis: str, keys: dict[str, list[Any]]) -> int | None:
 def mean(seconds: list[float | None]) -> float | None:
     """The mean; None where one is not known."""
     numbers = [number for number in seconds if number is not None]
-    return sum(numbers) / len(numbers) if len(numbers) == len(seconds) else None
+    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(seconds) else None
 
 
 def sweep_point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]) -> SweepPoint:
@@ -63,7 +63,7 @@ def sweep_point(cell: CellRow, axis: str | None, adapters: dict[str, AdapterRow]
         "p_adjusted": primary["p_adjusted"],
         "verdict": primary["verdict"],
         "runs": cell["examples"]["runs"],
-        "trainable_parameters": trained[0]["trainable_parameters"],
-        "adapter_bytes": trained[0]["adapter_bytes"],
+        "trainable_parameters": trained[0]["trainable_parameters"] if trained else None,
+        "adapter_bytes": trained[0]["adapter_bytes"] if trained else None,
         "seconds": mean([adapter["seconds"] for adapter in trained]),
     }

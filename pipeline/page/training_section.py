@@ -19,7 +19,7 @@ def adapters(cells: list[Cell]) -> dict[str, AdapterRow]:
     rows: dict[str, AdapterRow] = {}
     for cell in cells:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
-        for seed, adapter in zip(cell.seeds, cell.adapters, strict=True):
+        for seed, adapter in cell.trainings:
             if short_key(adapter) not in rows:
                 row = adapter_row(seed, adapter, points) if cell.variant is None else imported_row(cell.variant, adapter)
                 rows[short_key(adapter)] = row

@@ -1,5 +1,6 @@
-"""Says what is unknown or doubtful of adapters and models that were fine-tuned elsewhere."""
+"""Says what is unknown or doubtful of adapters and models that were fine-tuned elsewhere, and of predictions from elsewhere."""
 
+from pipeline.page import predictions_section
 from pipeline.page.cells import Cell
 from pipeline.page.training_section import source_of
 
@@ -8,13 +9,15 @@ def warning(cell: Cell) -> str:
     """What is doubtful of the adapter of a cell, by its own files and by what it was trained on; empty if nothing is."""
     if cell.variant is None:
         return ""
+    if cell.has_predictions_alone:
+        return f"{predictions_section.names(cell)} {overlap_text(cell)}".strip()
     adapter = cell.adapters[0]
     return " ".join([*(f"{text}" for text in adapter.facts["warnings"]), overlap_text(cell)]).strip()
 
 
 def overlap_text(cell: Cell) -> str:
     """Whether an adapter saw test prompts in training, as far as that is known; empty where it is known that it saw none."""
-    name = f"{cell.variant} ({source_of(cell.adapters[0])})"
+    name = f"{cell.variant} ({source_of(cell.adapters[0])})" if cell.adapters else str(cell.variant)
     if "overlap" not in cell.inputs:
         return (
             f"It is unknown what {name} was trained on, so nobody can say whether it saw test examples. "

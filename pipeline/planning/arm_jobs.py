@@ -9,11 +9,24 @@ from pipeline.store.input_names import InputName
 
 
 def base_and_tuned(task_plan: TaskPlan) -> Jobs:
+    if not task_plan.context.has_model:
+        return imported(task_plan)
     jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
     for seed, adapter in task_plan.adapters.items():
         variant = task_plan.point.variant
         name = variant.name if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
         jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, None, None, **answering(adapter))
+    return jobs
+
+
+def imported(task_plan: TaskPlan) -> Jobs:
+    """The predictions of base and of a variant, one file for each of its training seeds."""
+    variant = task_plan.point.variant
+    assert variant is not None  # the recipe was checked
+    jobs: Jobs = {InputName("predictions", "base"): task_plan.import_predictions("base", str(task_plan.recipe.base_predictions))}
+    for seed, path in enumerate(variant.prediction_files):
+        name = variant.name if len(variant.prediction_files) == 1 else f"{variant.name}-s{seed}"
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.import_predictions(name, path)
     return jobs
 
 
@@ -68,6 +81,8 @@ def check_arms(point: Point) -> None:
             f"references: {silent[0]} is scored by the likelihoods of given texts, which no endpoint tells.",
             "Leave the task or the references out.",
         )
+    if point.recipe.base_predictions is not None:
+        return  # what needs a model is left out, and said to be
     available = point.recipe.prepare.train_examples
     arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
     is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available

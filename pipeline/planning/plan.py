@@ -27,7 +27,7 @@ def plan(recipe: Recipe, ask: bool = True, hashes: Path | None = None, limit: in
     cells: list[Params] = []
     jobs: Jobs = {}
     for values, point_recipe in recipe.points():
-        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), Lookup(ask, hashes))
+        point = Point(point_recipe if limit is None else smoke_test.shrunk(point_recipe, limit), Lookup(ask, hashes), recipe)
         check_arms(point)
         for task_plan in point.tasks.values():
             cell = cell_spec(task_plan, f"cell{len(cells):04}", values)
@@ -42,7 +42,7 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
     """The jobs of one task at one point of a sweep, each after its inputs."""
     variant = task_plan.point.variant
     examples = {InputName("heldout"): task_plan.heldout}
-    if task_plan.context.has_train:
+    if task_plan.context.has_train and (task_plan.context.has_model or "constant" in task_plan.arms):
         examples[InputName("train")] = task_plan.train
     overlap = {InputName("overlap"): task_plan.search_overlap(variant)} if variant and variant.train else {}
     adapters = {InputName("adapter", seed=seed): adapter for seed, adapter in task_plan.adapters.items()}
@@ -58,13 +58,14 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
 
 def cell_spec(task_plan: TaskPlan, cell: str, values: Params) -> Params:
     """The report's spec of a cell: a task at one point of a sweep, with the values of the swept keys."""
+    variant = task_plan.point.variant
     return {
         "cell": cell,
         "task": task_plan.task.name,
         "base": task_plan.recipe.base,
         "point": values,
-        "variant": task_plan.point.variant.name if task_plan.point.variant else None,
-        "rank": None if task_plan.point.variant else task_plan.recipe.finetune.rank,
+        "variant": variant.name if variant else None,
+        "rank": None if variant else task_plan.recipe.finetune.rank,
         "seeds": list(task_plan.seeds),
         "paper": base_model.paper_setup(task_plan.point.model, task_plan.recipe.base),
         "constraint": task_plan.context.constraint,

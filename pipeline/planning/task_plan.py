@@ -1,13 +1,15 @@
 """Plans one task at one point of a sweep: its examples, its adapters and how it is answered, each job made once"""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pipeline import arms
 from pipeline.config.recipe import Recipe
-from pipeline.config.schema import TASK_FIELD, Data, InlineTask, Variant
-from pipeline.data import file_hashes, harness_task, inline, task
+from pipeline.config.schema import Data, InlineTask
+from pipeline.config.variants import TASK_FIELD, Variant
+from pipeline.data import file_hashes, harness_task, inline, prediction_files, task
 from pipeline.errors import RecipeError
 from pipeline.harness.definition import Role
 from pipeline.models import adapter_source, base_model, model_source
@@ -33,8 +35,10 @@ class Lookup:
 class Point:
     """One point of a report: its recipe, its base, and its tasks."""
 
-    def __init__(self, recipe: Recipe, lookup: Lookup) -> None:
+    def __init__(self, recipe: Recipe, lookup: Lookup, whole: Recipe | None = None) -> None:
+        """whole: the recipe of all points, where it is another."""
         self.recipe = recipe
+        self.whole = whole or recipe
         self.variant = recipe.variant
         """What answers as the fine-tuned model, if no adapter is trained for it."""
         self.lookup = lookup
@@ -86,10 +90,11 @@ class TaskPlan:
         self.context = arms.ArmContext(
             quantized, self.task.constraint, shots, compare.shots_seed, self.task.runs_programs,
             is_trained_here=not point.variant, has_train=bool(self.task.train), has_adapter=not (point.variant and point.variant.model),
-            harness=bool(self.task.harness),
+            harness=bool(self.task.harness), has_model=self.recipe.base_predictions is None,
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
-        self.seeds = (0,) if point.variant else self.recipe.finetune.seeds
+        variant = point.variant
+        self.seeds = tuple(range(max(1, len(variant.prediction_files)))) if variant else self.recipe.finetune.seeds
         self.first_seed = self.seeds[0]
 
     @property
@@ -108,13 +113,16 @@ class TaskPlan:
             "max_new_tokens": self.recipe.generate.max_new_tokens or self.task.max_new_tokens,
         }
         params |= prepare.model_dump(include={"seed", "max_tokens", "long_prompts", "max_bad_rows"})
+        if not self.context.has_model:
+            return {**params, "model": None, "long_prompts": "keep"}
         if self.task.name not in self.point.tasks:  # a limit that suits the recipe's own tasks must not drop every row of another one
             params["max_tokens"] = max(prepare.max_tokens, GENERAL_TOKENS)
         return params
 
     @cached_property
     def heldout(self) -> Job:
-        return self.prepare_heldout(self.recipe.prepare.heldout_examples)
+        prepared = self.prepare_heldout(self.recipe.prepare.heldout_examples)
+        return self.common_examples(prepared) if self.recipe.pairing.common_rows and not self.context.has_model else prepared
 
     def prepare_heldout(self, examples: int) -> Job:
         prepare = self.recipe.prepare
@@ -139,6 +147,8 @@ class TaskPlan:
     @cached_property
     def adapters(self) -> dict[int, Job]:
         """By training seed what was fine-tuned: an adapter, or a whole model; that of a variant counts as the only one."""
+        if not self.context.has_model:
+            return {}
         if self.point.variant:
             variant = self.point.variant
             return {self.first_seed: self.import_model(variant) if variant.model else self.import_adapter(variant)}
@@ -174,6 +184,26 @@ class TaskPlan:
         tuned = model_source.find(variant.model.replace(TASK_FIELD, self.task.name), self.recipe, lookup.ask, lookup.hashes)
         label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
         return job("import_model", label, {"model": self.point.model_spec, "tuned": tuned})
+
+    def prediction_params(self, paths: Iterable[str]) -> Params:
+        """What finds the answers of files, and the test rows that they answer."""
+        return {
+            "task": inline.spec(self.entry),
+            "files": file_hashes.of_task(self.task),
+            "predictions": prediction_files.hashes([path.replace(TASK_FIELD, self.task.name) for path in paths]),
+            "pairing": self.recipe.pairing.model_dump(),
+        }
+
+    def import_predictions(self, name: str, path: str) -> Job:
+        """Predictions from a file, in a folder as `generate` writes it. Raises DataError where there is no such file."""
+        return job("import_predictions", f"{self.task.name}--{name}", self.prediction_params([path]), heldout=self.heldout)
+
+    def common_examples(self, heldout: Job) -> Job:
+        """The test examples that every file of the recipe answers once."""
+        recipe = self.point.whole
+        variants = [entry for entry in recipe.variants if isinstance(entry, Variant)]
+        files = [str(recipe.base_predictions), *(file for entry in variants for file in entry.prediction_files)]
+        return job("common_examples", self.task.name, self.prediction_params(files), heldout=heldout)
 
     def search_overlap(self, variant: Variant) -> Job:
         """The search of what a variant was trained on for duplicates of test prompts.

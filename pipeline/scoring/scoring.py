@@ -11,7 +11,7 @@ from pipeline import metrics
 from pipeline.errors import ComparisonError
 from pipeline.scoring import answer_flags, constant_answers, right_answers, stats
 from pipeline.scoring.right_answers import AnswerParser
-from pipeline.store.records import Example, Prediction
+from pipeline.store.records import UNKNOWN, Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
 from pipeline.store.score_types import (
     AnswerCounts,
@@ -90,14 +90,15 @@ class ParsedArm:
     def counts(self) -> AnswerCounts:
         n = len(self.predictions)
         by_flag = Counter(flag for row in self.flags() for flag in row)
+        says_ends = all(prediction.stopped != UNKNOWN for prediction in self.predictions)
         return {
             "n": n,
             "unparsed": by_flag["unparsed"],
-            "truncated": by_flag["truncated"],
-            "endless": by_flag["endless"],
+            "truncated": by_flag["truncated"] if says_ends else None,
+            "endless": by_flag["endless"] if says_ends else None,
             "empty": by_flag["empty"],
             "refused": by_flag["refused"],
-            "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n,
+            "mean_tokens": sum(prediction.tokens for prediction in self.predictions) / n if says_ends else None,
         }
 
 
@@ -350,7 +351,7 @@ def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> li
             "text": prediction.text,
             "answer": answer,
             "stopped": prediction.stopped,
-            "tokens": prediction.tokens,
+            "tokens": None if prediction.stopped == UNKNOWN else prediction.tokens,
             "scores": {name: float(metric_scores.values[number, index]) for name, metric_scores in measured.items()},
             "flags": flag_names,
         }

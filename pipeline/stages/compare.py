@@ -28,6 +28,8 @@ from pipeline.store.score_types import AnswerRow, ExampleRow
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
+IMPORTED = "import_predictions"
+"""The stage whose predictions come from elsewhere."""
 PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 
 
@@ -62,10 +64,16 @@ def run(work: Work) -> dict[str, Any]:
 
 
 def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[Liveness]:
-    """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off."""
+    """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off.
+
+    Predictions from elsewhere have no adapter to look at.
+    """
     reports: list[Liveness] = []
     for seed in seeds:
-        signs = PredictionsFolder(folder_of(work, InputName("predictions", "tuned", seed=seed))).liveness()
+        folder = folder_of(work, InputName("predictions", "tuned", seed=seed))
+        if Artifact.open(folder).stage == IMPORTED:
+            continue
+        signs = PredictionsFolder(folder).liveness()
         if work.params["liveness"]:
             liveness.require_alive(signs, f"{task.name}, seed {seed}")
         reports.append({"seed": seed, **signs, "alive": liveness.is_alive(signs)})

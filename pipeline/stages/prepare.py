@@ -22,7 +22,7 @@ from pipeline.data.row_notes import RowNote, RowNotes, print_notes
 from pipeline.data.task import Task
 from pipeline.errors import DataError
 from pipeline.machine import Work
-from pipeline.models import renderer
+from pipeline.models import no_model, renderer
 from pipeline.progress import meter, say
 from pipeline.scoring import constant_answers, gold_check
 from pipeline.store import records
@@ -174,6 +174,8 @@ def run(work: Work) -> dict[str, Any]:
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
     prepared = data_checks.PreparedSplit.of(params, task, draw.rows, spool.targets, heldout or [])
     split_facts["notes"] = notes
+    if params["model"] is None:
+        del split_facts["tokens"]  # none was counted
     split_facts["warnings"] = data_checks.warnings(prepared)
     folder = work.out
     written = write_heldout(HeldoutFolder(folder), draw) if heldout is None else write_train(TrainFolder(folder), draw, heldout, task)
@@ -230,7 +232,7 @@ def read_examples(split: Split, maker: make_examples.ExampleMaker, tally: DropTa
 
 def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
     """Consider examples in the order of the draw until there are enough, or too many are too long."""
-    render = renderer.renderer(draw.params["model"])
+    render = no_model.renderer_of(draw.params["model"])
     reads_calls = inline.reads_calls(draw.params["task"])
     available = len(spool.entries)
     with meter("drawing examples", min(draw.requested or available, available), "examples") as progress:

@@ -128,13 +128,17 @@ class Prediction:
     tokens: int
     """Generated tokens, the end token not counted."""
     stopped: str
-    """`eos`, `stop` (a stop string), `length` (cut off at max_new_tokens) or, from a reference model, `refused`."""
+    """`eos`, `stop` (a stop string), `length` (cut off at max_new_tokens), from a reference model `refused`, or UNKNOWN."""
     logprobs: tuple[float, ...] = ()
     """Sum of token log-probabilities of each of the example's choices, in nats, where they were requested."""
     samples: tuple[str, ...] = ()
     """Sampled texts in addition to the greedy one, where they were requested."""
     greedy: tuple[bool, ...] = ()
     """Of each log-probability whether greedy decoding gives that text, for tasks of lm-evaluation-harness. No file has it empty."""
+
+
+UNKNOWN = "unknown"
+"""How an answer from elsewhere ended, where its file does not say; its tokens are not counted either."""
 
 
 def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | None:

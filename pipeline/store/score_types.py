@@ -71,15 +71,15 @@ class AnswerCounts(TypedDict):
     """Answers: of fine-tuned those of all training seeds together."""
     unparsed: int
     """The task's parser read no answer."""
-    truncated: int
-    """Stopped by the limit of new tokens."""
-    endless: int
-    """Stopped by the limit of new tokens while repeating itself."""
+    truncated: int | None
+    """Stopped by the limit of new tokens; null where predictions from elsewhere do not say how they ended."""
+    endless: int | None
+    """Stopped by the limit of new tokens while repeating itself; null as above."""
     empty: int
     refused: int
     """A model behind an endpoint gave no answer."""
-    mean_tokens: float
-    """Generated tokens per answer."""
+    mean_tokens: float | None
+    """Generated tokens per answer; null as above."""
 
 
 class ByArm(TypedDict, Generic[Value]):
@@ -139,7 +139,9 @@ class AnswerRow(TypedDict):
     answer: str | None
     """As the task's parser reads it; null where it reads none."""
     stopped: str
-    tokens: int
+    """`eos`, `stop`, `length`, `refused`, or `unknown` for predictions from elsewhere."""
+    tokens: int | None
+    """Null where that is unknown."""
     scores: dict[str, float]
     """By metric."""
     flags: list[str]

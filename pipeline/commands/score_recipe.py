@@ -1,0 +1,145 @@
+"""Makes a recipe of files of predictions that the command line names: of one that there is, or of a file of test rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.commands.quick_recipe import DataFile, Metric, Parser, TrainFile, task_of, write_recipe
+from pipeline.config.recipe import SECTIONS
+from pipeline.errors import RecipeError
+
+HEAD = "# Written by: loralift score --data ... base=FILE NAME=FILE\n# Every key: docs/recipes.md\n"
+USAGE = "Write: loralift score RECIPE base=base.jsonl mine=mine.jsonl, or --data test.jsonl in place of RECIPE."
+BASE = "base"
+"""The name of the predictions that all others are compared with."""
+ALL_ROWS = 10_000_000
+"""More test rows than a file has: predictions are there for all of them."""
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RECIPE] base=FILE NAME=FILE... [KEY=VALUE]...",
+        help="A recipe, whose tasks say what the test rows are and how answers are judged; files of predictions, one name for each model, "
+        "and the same name again for each training seed; keys replaced in the recipe, as compare.resamples=2000.",
+    ),
+]
+AnswerColumn = Annotated[
+    str | None, typer.Option("--answers", help="The column that holds the answers; unset: the only one with such a name.")
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id", help="The column by which an answer finds its test row; unset: id or the like, else the order.")
+]
+CommonOnly = Annotated[
+    bool, typer.Option("--common-rows", help="Compare only the test rows that every file answers once, and say how many are left out.")
+]
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What is to be scored: the arguments of `score`, and its options on test rows without a recipe."""
+
+    arguments: tuple[str, ...] = ()
+    """A recipe, NAME=FILE and KEY=VALUE."""
+    data: str | None = None
+    train: str | None = None
+    metric: str | None = None
+    parser: str | None = None
+
+
+def request_of(
+    arguments: Arguments = None, data: DataFile = None, train: TrainFile = None, metric: Metric = None, parser: Parser = None
+) -> ScoreRequest:
+    """What the command line asks for."""
+    return ScoreRequest(tuple(arguments or ()), data, train, metric, parser)
+
+
+def pairing_of(answers: AnswerColumn = None, id_column: IdColumn = None, common_rows: CommonOnly = False) -> dict[str, Any]:
+    """The keys of the recipe's section `pairing` that the command-line options set."""
+    keys = {"answers": answers, "id": id_column, "common_rows": common_rows or None}
+    return {name: value for name, value in keys.items() if value is not None}
+
+
+def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[str]:
+    """The path of a recipe with KEY=VALUE, as other verbs take them: those given, with the predictions as keys; or of one written here.
+
+    Raises:
+        RecipeError: there is neither a recipe nor a file of test rows, both, or no two files of predictions.
+    """
+    named = [text for text in request.arguments if "=" not in text]
+    keys = [text for text in request.arguments if "=" in text and is_key(text.partition("=")[0])]
+    files = files_by_name([text for text in request.arguments if "=" in text and text not in keys])
+    if len(named) > 1:
+        raise RecipeError(f"'{named[1]}' is a second recipe.", "Write NAME=FILE for predictions.")
+    if bool(named) == bool(request.data):
+        problem = f"{named[0]} is a recipe, and --data stands for one." if named else "there is neither a recipe nor --data."
+        raise RecipeError(problem, "Leave one of the two out." if named else USAGE)
+    if request.data:
+        check_files(files)
+        return [str(write_recipe("score", request.data, HEAD, lambda name: body(request, files, pairing, name))), *keys]
+    check_recipe_options(request)
+    changes = {f"pairing.{name}": value for name, value in pairing.items()}
+    if files:  # without any, the recipe names its predictions
+        check_files(files)
+        changes |= {"base_predictions": files[BASE][0], "variants": variants_of(files, None), "references": []}
+    return [named[0], *(f"{name}={json.dumps(value)}" for name, value in changes.items()), *keys]
+
+
+def is_key(name: str) -> bool:
+    """Whether what stands before a `=` is a key of a recipe, and not the name of predictions."""
+    return name == "tasks" or ("." in name and name.partition(".")[0] in SECTIONS)
+
+
+def files_by_name(texts: list[str]) -> dict[str, list[str]]:
+    """By name, the files of NAME=FILE; several where a name comes again. Raises RecipeError if a part is empty."""
+    files: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not name or not path:
+            raise RecipeError(f"'{text}' is not NAME=FILE.", USAGE)
+        files.setdefault(name, []).append(path)
+    return files
+
+
+def check_files(files: dict[str, list[str]]) -> None:
+    """Raise RecipeError unless there is one file of the base and another to compare with it."""
+    if BASE not in files:
+        raise RecipeError(f"no predictions are called {BASE}, which all others are compared with.", USAGE)
+    if len(files[BASE]) > 1:
+        problem = f"{BASE} has {len(files[BASE])} files, and a base has no training seeds: {', '.join(files[BASE])}."
+        raise RecipeError(problem, "Name one of them; another name may have several.")
+    if len(files) < 2:
+        raise RecipeError(f"there is nothing to compare with {BASE}.", USAGE)
+    paths = [path for of_name in files.values() for path in of_name]
+    if twice := next((path for path in paths if paths.count(path) > 1), ""):
+        raise RecipeError(f"{twice} is named twice, and cannot be compared with itself.", "Name another file.")
+
+
+def check_recipe_options(request: ScoreRequest) -> None:
+    """Raise RecipeError for an option that a recipe says itself."""
+    for option, value in (("--train", request.train), ("--metric", request.metric), ("--parser", request.parser)):
+        if value is not None:
+            raise RecipeError(f"{option} is for --data, and a recipe says it under tasks and variants.", "Leave it out.")
+
+
+def variants_of(files: dict[str, list[str]], train: str | None) -> list[dict[str, Any]]:
+    """The entries under `variants`."""
+    own = {"train": train} if train else {}
+    return [{"name": name, "predictions": paths if len(paths) > 1 else paths[0], **own} for name, paths in files.items() if name != BASE]
+
+
+def body(request: ScoreRequest, files: dict[str, list[str]], pairing: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The keys of the recipe of a file of test rows."""
+    task = task_of(str(request.data), None, request.metric, request.parser)
+    others = " and ".join(other for other in files if other != BASE)
+    return {
+        "name": name,
+        "question": f"Are the predictions of {others} better than those of {BASE}? ({task['name']})",
+        "base": BASE,
+        "tasks": [task],
+        "prepare": {"heldout_examples": ALL_ROWS, "heldout_order": "first"},
+        "base_predictions": files[BASE][0],
+        "variants": variants_of(files, request.train),
+        **({"pairing": dict(pairing)} if pairing else {}),
+    }

@@ -1,0 +1,89 @@
+"""Defines what a recipe compares that was fine-tuned elsewhere: adapters, or predictions in files and how they are paired."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from pipeline.config.schema import Name, NonEmpty, Section
+
+TRAINED_HERE = "trained here"
+"""The entry of `variants` that stands for the recipe's own training."""
+TASK_FIELD = "{task}"
+"""In the path of a variant's adapter: the name of the task."""
+
+
+Files = Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], NonEmpty]
+
+
+class Variant(Section):
+    """Something fine-tuned elsewhere, in the place of an adapter that is trained here: an adapter, predictions, a model or an endpoint."""
+
+    name: Name
+    """What the report calls it."""
+    adapter: Annotated[str, Field(min_length=1)] | None = None
+    """A LoRA adapter as peft saves it: its folder, or its id on the hub, `owner/name` or `owner/name@revision`. `{task}` stands for the
+    name of the task, where every task has an adapter of its own."""
+    predictions: Files | None = None
+    """The file with its predictions for the test rows, or several, one for each training seed; `base_predictions` has the formats. With
+    `{task}` as above."""
+    train: str | None = None
+    """The file of rows that it was trained on, in the form of the task's own: they are searched for duplicates of test prompts, and nothing
+    is trained on them. Unset: unknown, and the report says so."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """A whole fine-tuned model with the base's tokenizer, such as a full fine-tune or a merged adapter: its folder or hub id, as for
+    `adapter`. It is quantized as the base is."""
+    endpoint: str | None = None
+    """Base address of an OpenAI-compatible endpoint, with `model` as the name of the model there. Not offered yet; see references."""
+
+    @model_validator(mode="after")
+    def check_kind(self) -> "Variant":
+        """Raise ValueError unless it is one thing, and one that can be compared."""
+        if bool(self.adapter) + bool(self.predictions) + bool(self.endpoint or self.model) != 1:
+            kinds = "adapter, predictions, model and endpoint"
+            raise ValueError(f"variants: {self.name} must be one of {kinds}. Write adapter: or model:, and its folder or hub id")
+        if self.endpoint:
+            raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")
+        return self
+
+    @property
+    def prediction_files(self) -> tuple[str, ...]:
+        """The files with its predictions, one for each training seed; empty where a model answers."""
+        return (self.predictions,) if isinstance(self.predictions, str) else self.predictions or ()
+
+
+class Pairing(Section):
+    """How predictions from files are paired with test rows."""
+
+    answers: str | None = None
+    """The column of the files that holds the answers; unset: the one that is called as such columns are (`text`, `answer`, `prediction`,
+    `response`, `output`, `completion`), if there is one alone."""
+    id: str | None = None
+    """The column by which an answer finds its test row; test rows and predictions have it. Unset: `id` or the like where both have it,
+    else the order of the rows counts."""
+    common_rows: bool = False
+    """Compare only the test rows that every file answers once, and say how many are left out. Off: any other row is an error."""
+
+
+def prediction_fault(base: str | None, variants: Sequence[object], tasks: int, references: int) -> str:
+    """What contradicts itself in a recipe of predictions; empty if nothing does.
+
+    Args:
+        base: the file of the base's predictions.
+        variants: the entries of the recipe.
+        tasks: how many tasks there are.
+        references: how many models behind endpoints are to be asked.
+    """
+    own = [entry for entry in variants if isinstance(entry, Variant) and entry.predictions]
+    if base is None:
+        return f"base_predictions is missing: variants has the predictions of {own[0].name}. Name the base's file" if own else ""
+    if not own:
+        return "base_predictions has nothing to be compared with. Name predictions under variants"
+    if others := [getattr(entry, "name", entry) for entry in variants if entry not in own]:
+        return f"variants: {others[0]} has no predictions, and where base_predictions is set no model answers. Name its file"
+    if references:
+        return "references: no endpoint is asked where base_predictions is set. Name the reference's predictions under variants"
+    files = [base, *(file for entry in own for file in entry.prediction_files)]
+    if tasks > 1 and (shared := [file for file in files if TASK_FIELD not in file]):
+        return f"{shared[0]} would answer {tasks} tasks. Name one task, or files by task: {TASK_FIELD} stands for the name"
+    return ""

@@ -1,0 +1,219 @@
+"""Pairs answers of a file with test rows: by ids of examples, by a column that both have, or by order; and counts what does not pair."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from pipeline.data import inline, make_examples, source
+from pipeline.data.files import BadRow
+from pipeline.data.prediction_files import OWN, FileAnswer, PredictionFile
+from pipeline.data.task import Row
+from pipeline.errors import DataError, suggest
+from pipeline.store.records import JsonObject, Prediction
+
+ID_COLUMNS = ("id", "example_id", "uid", "uuid", "idx", "index", "question_id", "qid", "doc_id", "sample_id", "custom_id", "key")
+"""Names of columns that tell rows apart, where the recipe names none."""
+EXAMPLE = "example"
+"""The column of our own files that holds the id of an example."""
+BY_ORDER, BY_EXAMPLE = "order", "ids of examples"
+MAX_NAMED = 3
+REMEDY = "Give every file one answer to each test row; or compare those that all files answer once: --common-rows."
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedRow:
+    """A row of the source of the test set."""
+
+    example: str | None
+    """The id of its example; None if it makes none."""
+    location: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class RowIndex:
+    """All rows of the source of a test set, in its order; a test set may hold fewer."""
+
+    location: str
+    columns: tuple[str, ...]
+    rows: list[IndexedRow]
+
+    @classmethod
+    def of(cls, spec: inline.Spec, offline: bool) -> "RowIndex":
+        """The rows of a task by its spec. Raises DataError if they cannot be read."""
+        task = inline.from_spec(spec)
+        split = source.open_first(task.heldout, offline, inline.columns(spec))
+        maker = make_examples.example_maker(task, offline)
+
+        def rows() -> Iterator[IndexedRow]:
+            for source_row in split.read():
+                example = maker.example(source_row)
+                row = {} if isinstance(source_row.row, BadRow) else source_row.row
+                yield IndexedRow(None if isinstance(example, BadRow) else example.id, source_row.location, row)
+
+        return cls(split.location, split.columns, list(rows()))
+
+    @cached_property
+    def ids(self) -> set[str]:
+        return {row.example for row in self.rows if row.example is not None}
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The answers of a file by the test row that they answer."""
+
+    file: PredictionFile
+    paired_by: str
+    """BY_ORDER, BY_EXAMPLE, or the name of a column."""
+    answers: dict[str, list[FileAnswer]]
+    """By the id of an example; more than one where a row is answered again."""
+    unused: int
+    """Answers to rows of the source that make no example."""
+    unknown: list[str]
+    """What answers name that is no test row."""
+
+    @property
+    def once(self) -> set[str]:
+        """The examples that are answered once."""
+        return {name for name, answers in self.answers.items() if len(answers) == 1}
+
+    def predictions(self, examples: Collection[str], common_rows: bool) -> list[Prediction]:
+        """The prediction for each example, in their order.
+
+        Args:
+            common_rows: other answers are none of the comparison, and no fault.
+
+        Raises:
+            DataError: counts examples without an answer, with several, and answers to nothing.
+        """
+        unanswered = [name for name in examples if name not in self.answers]
+        repeated = [name for name in examples if len(self.answers.get(name, ())) > 1]
+        faults = [
+            counted(unanswered, "test row without an answer", "test rows without an answer"),
+            counted(repeated, "test row with several answers", "test rows with several answers"),
+            "" if common_rows else counted(self.unknown, "answer to no test row", "answers to no test row"),
+        ]
+        if any(faults):
+            raise DataError(f"{self.file.path}: {', '.join(filter(None, faults))}; paired by {self.described}.", REMEDY)
+        return [replace(self.answers[name][0].prediction, example=name) for name in examples]
+
+    @property
+    def described(self) -> str:
+        return self.paired_by if self.paired_by in (BY_ORDER, BY_EXAMPLE) else f"the column {self.paired_by}"
+
+
+def counted(names: list[str], one: str, many: str) -> str:
+    """How many names there are, and the first of them; empty without any."""
+    return f"{len(names):,} {one if len(names) == 1 else many} (first: {', '.join(names[:MAX_NAMED])})" if names else ""
+
+
+def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
+    """Pair a file with test rows.
+
+    Args:
+        id_column: the column that both have; None: as the columns say, else by order.
+
+    Raises:
+        DataError: the column is missing or tells no rows apart; or by order, the numbers of rows or their contents differ.
+    """
+    column = id_column or column_of(file, test)
+    if column == BY_ORDER:
+        return by_order(file, test)
+    if column == BY_EXAMPLE:
+        examples = {name: name for name in test.ids}
+        return by_key(file, column, [answer.prediction.example or key_text(answer.row[EXAMPLE]) for answer in file.answers], examples)
+    for columns, location in ((file.columns, str(file.path)), (test.columns, test.location)):
+        if column not in columns:
+            remedy = suggest(column, columns) if columns else "It has no columns: leave --id out, and its order counts."
+            raise DataError(f"{location} has no column '{column}' to pair by.", remedy)
+    keys = keys_of_rows(test, column)
+    return by_key(file, column, [key_text(answer.row.get(column)) for answer in file.answers], keys)
+
+
+def column_of(file: PredictionFile, test: RowIndex) -> str:
+    """How a file says which rows it answers."""
+    if file.format == OWN:
+        return BY_EXAMPLE
+    if (
+        EXAMPLE in file.columns
+        and file.answer_column != EXAMPLE
+        and any(key_text(one.row.get(EXAMPLE)) in test.ids for one in file.answers)
+    ):
+        return BY_EXAMPLE
+    shared = [name for name in ID_COLUMNS if name in file.columns and name in test.columns and name != file.answer_column]
+    return shared[0] if shared else BY_ORDER
+
+
+def keys_of_rows(test: RowIndex, column: str) -> dict[str, str | None]:
+    """By the value of a column, the id of the example. Raises DataError if two rows have one value."""
+    keys = [key_text(row.row.get(column)) for row in test.rows]
+    if twice := [key for key, count in Counter(keys).items() if count > 1]:
+        problem = f"{test.location}: {len(twice)} of {len(set(keys))} values of {column} stand in several rows (first: {twice[0]})."
+        raise DataError(problem, "Name another column: --id COLUMN.")
+    return dict(zip(keys, (row.example for row in test.rows), strict=True))
+
+
+def by_key(file: PredictionFile, column: str, keys: list[str], examples: dict[str, str | None] | dict[str, str]) -> Paired:
+    """Answers by the key that each names."""
+    answers: dict[str, list[FileAnswer]] = {}
+    unused, unknown = 0, []
+    for key, answer in zip(keys, file.answers, strict=True):
+        if key not in examples:
+            unknown.append(key or f"{answer.location} without a value")
+        elif (name := examples[key]) is None:
+            unused += 1
+        else:
+            answers.setdefault(name, []).append(answer)
+    return Paired(file, column, answers, unused, unknown)
+
+
+def by_order(file: PredictionFile, test: RowIndex) -> Paired:
+    """The first answer with the first row, and so on."""
+    if len(file.answers) != len(test.rows):
+        problem = f"{file.path} has {len(file.answers):,} answers, and {test.location} has {len(test.rows):,} rows"
+        raise DataError(f"{problem}: without an id column they are paired by order.", "Give both an id column, or the same rows.")
+    check_shared_columns(file, test)
+    answers = {row.example: [answer] for row, answer in zip(test.rows, file.answers, strict=True) if row.example is not None}
+    return Paired(file, BY_ORDER, answers, len(test.rows) - len(answers), [])
+
+
+def check_shared_columns(file: PredictionFile, test: RowIndex) -> None:
+    """Raise DataError where rows of a file repeat columns of the test rows with other values: they are in another order."""
+    for column in file.columns:
+        if column not in test.columns or column == file.answer_column:
+            continue
+        pairs = [
+            (answer.location, answer.row.get(column), row.row.get(column)) for row, answer in zip(test.rows, file.answers, strict=True)
+        ]
+        differing = [location for location, own, other in pairs if key_text(own) != key_text(other)]
+        if differing:
+            problem = f"{file.path}: {len(differing):,} of {len(pairs):,} rows have another {column} than the test row of their place"
+            remedy = "Bring them into its order, give both an id column (--id), or take the column out."
+            raise DataError(f"{problem} (first: {differing[0]}), and without an id column they are paired by order.", remedy)
+
+
+def key_text(value: Any) -> str:
+    """A value of a column as text, the same from JSON and from CSV."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def facts(paired: Paired, count: int) -> JsonObject:
+    """What a manifest says of the pairing.
+
+    Args:
+        count: examples of the comparison.
+    """
+    answered = sum(len(answers) for answers in paired.answers.values())
+    return {
+        "examples": count,
+        "format": paired.file.format,
+        "answer_column": paired.file.answer_column,
+        "paired_by": paired.paired_by,
+        "unused": paired.unused + answered - count,
+        "unknown": len(paired.unknown),
+    }

@@ -1,0 +1,31 @@
+"""Copies predictions that exist already into a folder as `generate` writes it, paired with the test examples: none too few or too many."""
+
+from typing import Any
+
+from pipeline.data import pairing, prediction_files
+from pipeline.machine import Work
+from pipeline.progress import say
+from pipeline.store.folders import HeldoutFolder, PredictionsFolder
+from pipeline.store.records import UNKNOWN
+
+
+def run(work: Work) -> dict[str, Any]:
+    """Write the predictions into work.out.
+
+    Raises:
+        DataError: the file cannot be read, or its answers cannot be paired with the test examples one to one.
+    """
+    options = work.params["pairing"]
+    [path] = work.params["predictions"]
+    prediction_files.check(work.params["predictions"])
+    file = prediction_files.read(path, options["answers"])
+    test = pairing.RowIndex.of(work.params["task"], work.machine.offline)
+    paired = pairing.pair(file, test, options["id"])
+    examples = [example.id for example in HeldoutFolder(work.inputs["heldout"]).examples()]
+    predictions = paired.predictions(examples, options["common_rows"])
+    PredictionsFolder(work.out).write_predictions(predictions)
+    facts = pairing.facts(paired, len(predictions))
+    say(f"  {file.path.name}: {len(predictions):,} answers, paired by {paired.described}")
+    if facts["unused"]:
+        say(f"  {file.path.name}: {facts['unused']:,} answers to rows that the test set leaves out are not used")
+    return {**facts, "file": file.path.name, "ends_known": all(row.stopped != UNKNOWN for row in predictions)}
