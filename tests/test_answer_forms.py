@@ -99,6 +99,35 @@ def test_what_is_said_of_each_option_is_read(text, choice):
 
 @pytest.mark.parametrize(
     ("text", "choice"),
+    [
+        ("4", "B"),
+        ("The answer is 4.", "B"),
+        ("22", "D"),
+        ("A. 3 - wrong\nB. 4 - right\nC. 5 - wrong", "B"),
+        ("4 or 5", None),
+        ("It is 44.", None),
+        ("C", "C"),
+    ],
+)
+def test_a_number_that_is_an_option_stands_for_its_letter(text, choice):
+    row = Example("1", "What is 2+2?\nA. 3\nB. 4\nC. 5\nD. 22\nAnswer:", "B", tuple("ABCD"))
+    assert parsers.choice(text, row) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ('It is best categorized under "positive" though parts are negative.', "positive"),
+        ("It falls under negative, not positive.", "negative"),
+        ("It could be classified as positive, but also as negative.", None),
+    ],
+)
+def test_what_a_text_is_classified_as_is_its_answer(text, choice):
+    assert parsers.choice(text, Example("1", REVIEW, "positive", TONE)) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
     [("B: No", "B"), ("The answer is B: No.", "B"), ("A: Yes", "A"), ("No", "B"), ("C: None of A and B", "C"), ("A: no", None)],
 )
 def test_the_text_of_an_option_behind_its_mark_denies_nothing(text, choice):
@@ -299,6 +328,12 @@ SHOWN = 'def f(x):\n    """Add one.\n\n    ```\n    f(1)\n    ```\n    """\n    
         (f"```python\n{SHOWN}\n```\nIt adds one.", SHOWN),
         (f"{SHOWN}\n\nIt adds one.", SHOWN),
         (f"```python\n{SHOWN}", SHOWN),
+        (f"python\n{CODE}", CODE),
+        (f"<code>{CODE}</code>", CODE),
+        ("    def f(x):\n        return x + 1", CODE),
+        ("    def g(x):\n        return x\n    return g(1)", "    def g(x):\n        return x\n    return g(1)"),
+        (f"Draft:\n```python\ndef f(x):\n    return x\n```\nCorrected:\n```python\n{CODE}\n```", CODE),
+        (f"```python\n{CODE}\n```\nA test of the final code:\n```text\nf(1)\n```", CODE),
         ("`def f(x): return x + 1`", "def f(x): return x + 1"),
         ("Use `f = lambda x: x + 1`, where `x` is a number.", "f = lambda x: x + 1"),
         (">>> def f(x):\n...     return x + 1\n...\n>>> f(1)\n2", CODE),

@@ -59,6 +59,12 @@ DOUBTFUL = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 """Thousands to some readers and thousandths to others."""
 SILENT = str.maketrans(dict.fromkeys(".,;:!?()[]\"'*_`=", " "))
 """Signs that change no amount."""
+BELOW_ZERO = regex.compile(
+    r"(?<![-\d.,])(\d{1,4}(?:[.,]\d{1,3})?)(?=[^.\n\d]{0,20}(?:\bbelow\s+zero|\bunter\s+null|\bsous\s+zéro|\bbajo\s+cero|\bsotto\s+zero|"
+    r"\babaixo\s+de\s+zero|\bниже\s+нуля)\b)",
+    regex.IGNORECASE,
+)
+CURRENCY_CODE = regex.compile(r"\b(USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|AUD|CAD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|TRY|RUB)(?=\d)")
 MINUS_WORD = regex.compile(
     r"(?:\bnegative|(?<![\p{L}\d)\]]\s*)минус|(?<![\d\p{L}])(?:マイナス|마이너스|영하)|(?<!\d)(?:负|負|零下)"
     r"|(?:(?:^|[:：=(,;.!?\n*_]|\b(?:is|was|are|equals|at|to|of|and|between|from|zwischen|von|ist|bei|auf|est|es|é|è|=))\s*)\K(?:minus|moins|menos|meno|eksi))"
@@ -151,7 +157,7 @@ def plain(text: str) -> str:
         text = "".join(plain_character(character, before) for before, character in zip(" " + text, text, strict=False))
     for pattern, replacement in LATEX:
         text = pattern.sub(replacement, text)
-    return str(MINUS_WORD.sub("-", text))
+    return str(CURRENCY_CODE.sub(r"\1 ", BELOW_ZERO.sub(r"-\1", MINUS_WORD.sub("-", text))))
 
 
 def plain_character(character: str, before: str) -> str:

@@ -46,7 +46,9 @@ LIST_SEPARATOR = regex.compile(r"^[\s\"'*)\]]*(?:,|/|\||&|\+|\.{2,}|…+|or|and|
 FILLERS = r"(?:(?:that|the|option|choice|letter|number|a|an|most\s+likely|probably|clearly|therefore|thus|indeed)\s+){0,3}"
 BEST = r"(?:correct|right|best|most\s+\w+)\s+(?:option|choice|one|letter|number|ending|match)"
 CHOICE_PHRASE = (
-    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?)"
+    r"(?:i(?:'d|\s+would|'ll|\s+will)?\s+(?:say|choose|pick|prefer|select|answer|go\s+with|go\s+for|vote\s+for)|picks?|chooses?|selects?|"
+    r"(?<!\b(?:could|might|may|can|would|not)\s+(?:also\s+)?(?:be\s+)?(?:\w+\s+)?)(?:falls?\s+(?:under|into)|belongs?\s+(?:to|in)|"
+    r"(?:categori[sz]ed|classified|labell?ed)\s+(?:as|under)))"
 )
 REMARK = regex.compile(r"^[\"'*_`]*\s\((?!\s*(?:or|oder|ou|o|или)\b)[^()\n]*\)", FLAGS)
 """What may follow a choice without changing it, as in `neutral (neither positive nor negative)`."""

@@ -60,7 +60,7 @@ COMPARED = regex.compile(
 COMPARED_ELSEWHERE = regex.compile(
     r"(?<!\b(?:nicht|pas|no|non|não|не|niet)\s+)\b(?:(?:eher|mehr|näher)\b[^.!?\n]{0,60}?\bals|(?:plutôt|plus)\b[^.!?\n]{0,60}?\bque|"
     r"más\b[^.!?\n]{0,60}?\bque|più\b[^.!?\n]{0,60}?\bche|mais\b[^.!?\n]{0,60}?\bque|(?:скорее|более)\b[^.!?\n]{0,60}?\bчем|"
-    r"(?:meer|eerder)\b[^.!?\n]{0,60}?\bdan|weder\b[^.!?\n]{0,60}?\bnoch)\s+(?:eine?n?|une?|una?|een)?\s*"
+    r"(?:meer|eerder)\b[^.!?\n]{0,60}?\bdan|(?:raczej|bardziej)\b[^.!?\n]{0,60}?\bniż|weder\b[^.!?\n]{0,60}?\bnoch)\s+(?:eine?n?|une?|una?|een)?\s*"
     r"[\"'“(\[*`]*$",
     FLAGS,
 )
@@ -77,7 +77,7 @@ DENIED_AFTER = regex.compile(
 )
 
 
-JUDGED = r"[\"'*_`]*[.)\]:=]?[\"'*_`]*(?:\s?[-–—])?\s?[\"'*_`(]*"
+JUDGED = r"[\"'*_`]*[.)\]:=]?[\"'*_`]*(?:\s*[-–—])?\s?[\"'*_`(]*"
 VERDICT_END = r"[\"'*_`)]*\s*(?:$|[.,;!}\n])"
 CALLED_WRONG = regex.compile(
     rf"^{JUDGED}(?:(?:incorrect|wrong|false|not\s+(?:correct|true|right)|falsch|неверно){VERDICT_END}|[✗✘❌❎])", FLAGS

@@ -17,7 +17,7 @@ def options(prompt: str, choices: tuple[str, ...]) -> dict[str, str]:
     if len(choices) < 2 or any(len(name) != 1 for name in choices):
         return {}
     pairs = [(match[1], words.strip_wrappers(match[2])) for match in OPTION.finditer(unified(prompt))][-len(choices) :]
-    marks = {option: mark for mark, option in pairs if len(option) > 1}
+    marks = {option: mark for mark, option in pairs if len(option) > 1 or (option.isdecimal() and mark.isalpha())}
     same = {words.normalise(option) for option in marks}
     return marks if tuple(mark for mark, _ in pairs) == choices and len(same) == len(choices) else {}
 

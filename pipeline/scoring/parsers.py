@@ -6,11 +6,13 @@ parsed target, and parsing an answer again does not change it.
 
 import ast
 import re
+import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial, wraps
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from pipeline.metrics import label_lists, numbers, words
 from pipeline.scoring import choice_reader, final_answer, json_reader, number_reader, option_reader, sql_reader, tool_call_reader
@@ -43,6 +45,9 @@ START = re.compile(rf"^{CODE_LINE}", re.MULTILINE)
 """The start of a line that can only be Python."""
 INDENTED_BLOCK = re.compile(rf"(?:\A|\n)[^\S\n]*\n(?P<indent> {{4}}|\t){CODE_LINE}")
 """The start of a block of Python that markdown marks by its indentation, after a blank line."""
+TAG_IN_LINE = re.compile(r"^([ \t]*<(?:code|python)>)(?=\S)|(?<=\S)(</(?:code|python)>[ \t]*)$", re.MULTILINE | re.IGNORECASE)
+LANGUAGE_LINE = re.compile(r"\A\s*(?:python3?|py)[ \t]*\n", re.IGNORECASE)
+"""The name of the language, which is left of a fence whose backticks were lost."""
 MAX_FENCES = 20
 """Fences that are tried as the end of a block: a model may repeat itself for ever."""
 IN_LINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -182,11 +187,12 @@ def code(text: str, example: Example) -> str | None:
     inside its first piece is returned unchanged, and fails its tests.
     """
     del example
-    inside = typed(BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", text.replace("\r\n", "\n")))))
+    plain = LANGUAGE_LINE.sub("", TAG_IN_LINE.sub(r"\1\n\2", text.replace("\r\n", "\n")))
+    inside = typed(BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", plain))))
     if not is_body(inside) and whole_pieces(inside) is None:
         inside = from_start(inside)
     read = whole_pieces(inside)
-    return (inside if read is None else read).rstrip() or None
+    return without_indent(inside if read is None else read).rstrip() or None
 
 
 def from_start(text: str) -> str:
@@ -204,6 +210,14 @@ def from_start(text: str) -> str:
     return in_line.pop() if len(in_line) == 1 else text
 
 
+def without_indent(text: str) -> str:
+    """A text whose lines are all indented and hold nothing but definitions, without that indentation; no body of a function is so."""
+    parsed = statements(text) if is_body(text) else 0
+    nodes = parsed[0].body if isinstance(parsed, list) and len(parsed) == 1 and isinstance(parsed[0], ast.FunctionDef) else []
+    is_program = any(isinstance(node, DEFINITION) for node in nodes) and all(isinstance(node, HELPER) for node in nodes)
+    return textwrap.dedent(text) if is_program else text
+
+
 def typed(text: str) -> str:
     """What was typed into the interactive interpreter, where a text begins with its prompt `>>>`; what it printed is left out."""
     return "\n".join(match[1] or "" for match in TYPED.finditer(text)) if text.lstrip().startswith(">>> ") else text
@@ -212,27 +226,43 @@ def typed(text: str) -> str:
 def unfenced(text: str) -> str:
     """The first fenced block of Python, closed or not, else the first block; the text before it if that begins with code.
 
-    Blocks before it that only import belong to it. A fence that is indented, as in a list, indents its block. The whole text without a
-    fence.
+    Blocks before it that only import belong to it; a later one that the text calls final or corrected counts instead. A fence that is
+    indented, as in a list, indents its block. The whole text without a fence.
     """
     opening = FENCE.search(text)
     if opening is None or is_code(text):
         return text
     if is_code(before := whole_pieces(text[: opening.start()]) or ""):
         return before
-    if (
-        text[: opening.start()].strip() and len(whole := whole_pieces(text) or "") > opening.start() and is_code(whole)
-    ):  # the fence stands in a docstring
+    whole = (text[: opening.start()].strip() and whole_pieces(text)) or ""
+    if len(whole) > opening.start() and is_code(whole):  # the fence stands in a docstring
         return whole
-    blocks: list[tuple[str, str]] = []
+    blocks = list(blocks_from(text, opening))
+    python = [block for block in blocks if block.language not in OTHER_LANGUAGES and (is_body(block.text) or is_code(block.text))]
+    final = [place for place, block in enumerate(python) if place and final_answer.is_final(block.before)]
+    python = python[final[-1] :] if final else python
+    imports = [*takewhile(lambda block: only_imports(block.text), python)]
+    return "".join(block.text for block in python[: len(imports) + 1]) or blocks[0].text
+
+
+class Block(NamedTuple):
+    """A fenced block: what stands between it and the one before, the language of its fence, and its lines."""
+
+    before: str
+    language: str
+    text: str
+
+
+def blocks_from(text: str, opening: re.Match[str] | None) -> Iterator[Block]:
+    """The fenced blocks of a text, from an opening fence on."""
+    end = 0
     while opening:
         closing = closing_fence(text, opening)
         block = text[opening.end() : closing.start() if closing else len(text)]
-        blocks.append((opening["language"].strip().lower(), re.sub(rf"^{opening['indent']}", "", block, flags=re.MULTILINE)))
-        opening = FENCE.search(text, closing.end()) if closing else None
-    python = [block for language, block in blocks if language not in OTHER_LANGUAGES and (is_body(block) or is_code(block))]
-    imports = [*takewhile(only_imports, python)]
-    return "".join(python[: len(imports) + 1]) or blocks[0][1]
+        bare = re.sub(rf"^{opening['indent']}", "", block, flags=re.MULTILINE)
+        yield Block(text[end : opening.start()], opening["language"].strip().lower(), bare)
+        end = closing.end() if closing else len(text)
+        opening = FENCE.search(text, end) if closing else None
 
 
 def closing_fence(text: str, opening: re.Match[str]) -> re.Match[str] | None:
