@@ -156,6 +156,7 @@ CLIPS = "She sold 48 clips in April and half as many in May. How many did she se
         "She sold 72 clips in all (48 in April and 24 in May).",
         "48 + 24 = 72 clips in 2 months",
         "72 clips were sold in April and May 2023.",
+        "She sold 72 clips in 2023.",
         "It is 72, not 71.",
         "Es sind 72, nicht 71.",
         "Ce sont 72, pas 71.",
@@ -178,6 +179,7 @@ def test_a_number_that_is_denied_and_no_other_is_not_read():
     assert read("It is not 72.") is None
     assert read("not 71 but 72") == "72"
     assert read("It was founded on September 4, 1998.") == "1998"
+    assert read("5 brothers founded it in 1998.", "When was it founded?\nAnswer:") == "1998"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ CONJUNCTION = re.compile(r"(?:^|\s+)(?:and|or|&|\+|as well as|und|oder|et|ou|y|o
 BRACKETED = re.compile(r"\s*(?:\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\})\s*\Z")
 """Brackets around the whole of a list."""
 NUMBERED = re.compile(r"^\s*(\d{1,2})[.)]\s+(?=\S)")
-INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z]\)|[ivx]{1,4}[.)])\s*(?=\S)")
+INLINE_NUMBER = re.compile(r"^\(?(?:\d{1,2}[.)]|[a-z]\)|[ivx]{1,4}[.)])\s*(?=\S)|^#(?=\w)")
 INLINE_MARK = re.compile(r"\s*(?<!\w)(?:\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)](?!\d)|[①-⑳]|[•·▪◦]|#(?=\w))\s*")
 """Marks an entry of a list in one line, as in `(1) red (2) blue`, `• red • blue` and `#red #blue`."""
 OPEN_END = re.compile(

@@ -35,6 +35,11 @@ MONTH = (
 DATE = regex.compile(
     rf"\b(?:\d{{1,2}}(?:st|nd|rd|th|\.)?\s+)?{MONTH}\b\.?\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:1[5-9]|20)\d\d\b", regex.IGNORECASE
 )
+YEAR = regex.compile(
+    r"\b(?:in|since|during|until|im\s+jahr|en|в)\s+(?:1[5-9]|20)\d\d\b(?=\s*(?:[.,;!)]|$)|\s+(?:and|but|while)\b)", regex.IGNORECASE
+)
+ASKS_WHEN = regex.compile(r"\b(?:when|years?|dates?|wann|jahr|quand|année|cuándo|año|когда|год\w*)\b", regex.IGNORECASE)
+"""A question of which a date may be the answer."""
 OVER = regex.compile(
     r"(?<=\d[\d.,]*(?:\s+\p{L}+){1,3})\s+(?:in|for|per|over|across|within|after)\s+(?:the\s+|all\s+)?\d[\d.,]*(?:\s+\p{L}+){1,2}[\s.!]*$"
 )
@@ -64,17 +69,18 @@ def without_denied(line: str) -> str:
     return line
 
 
-def without_asides(line: str, of_prompt: set[str | None], mark: numbers.Mark | None) -> str:
+def without_asides(line: str, prompt: str, of_prompt: set[str | None], mark: numbers.Mark | None) -> str:
     """The line in which blanks stand for remarks that hold numbers, where a number of its own stands outside of them.
 
     Args:
+        prompt: the question; a date is beside its point unless it asks for one.
         of_prompt: values of the numbers in the prompt; one of them alone is no answer, so what stands in the remark may be.
     """
     blankings: tuple[Blanking, ...] = (
         lambda text: str(REMARK.sub(in_blanks, text)),
         lambda text: str(COMPARISON.sub(in_blanks, text)),
         lambda text: str(GROUNDS.sub(in_blanks, text)),
-        lambda text: str(DATE.sub(in_blanks, text)),
+        lambda text: text if ASKS_WHEN.search(prompt) else str(YEAR.sub(in_blanks, DATE.sub(in_blanks, text))),
         lambda text: str(OVER.sub(in_blanks, text)) if SUM.search(text) else text,
     )
     for blanking in blankings if len(line) <= MAX_LINE else ():

@@ -136,7 +136,7 @@ def last(part: str, mark: numbers.Mark | None, example: Example) -> str | None:
     numbered = (number_asides.without_denied(line) for line in reversed(number_asides.without_marks(part).splitlines()))
     line = next((line for line in numbered if next(numbers.runs(line), None)), "")
     of_prompt = {numbers.value_of(match, mark) for match in numbers.runs(numbers.plain(example.text))} - {None}
-    line = number_asides.without_asides(line, of_prompt, mark)
+    line = number_asides.without_asides(line, example.text, of_prompt, mark)
     matches = list(numbers.runs(line))
     if not matches:
         return None

@@ -45,6 +45,7 @@ START = re.compile(rf"^{CODE_LINE}", re.MULTILINE)
 """The start of a line that can only be Python."""
 INDENTED_BLOCK = re.compile(rf"(?:\A|\n)[^\S\n]*\n(?P<indent> {{4}}|\t){CODE_LINE}")
 """The start of a block of Python that markdown marks by its indentation, after a blank line."""
+FENCE_IN_LINE = re.compile(r"(?<=\S)[ \t]+(?=```(?:python3?|py)[ \t]*\n)", re.IGNORECASE)
 TAG_IN_LINE = re.compile(r"^([ \t]*<(?:code|python)>)(?=\S)|(?<=\S)(</(?:code|python)>[ \t]*)$", re.MULTILINE | re.IGNORECASE)
 LANGUAGE_LINE = re.compile(r"\A\s*(?:python3?|py)[ \t]*\n", re.IGNORECASE)
 """The name of the language, which is left of a fence whose backticks were lost."""
@@ -187,7 +188,8 @@ def code(text: str, example: Example) -> str | None:
     inside its first piece is returned unchanged, and fails its tests.
     """
     del example
-    plain = LANGUAGE_LINE.sub("", TAG_IN_LINE.sub(r"\1\n\2", text.replace("\r\n", "\n")))
+    lines = FENCE_IN_LINE.sub("\n", TAG_IN_LINE.sub(r"\1\n\2", text.replace("\r\n", "\n")))
+    plain = LANGUAGE_LINE.sub("", lines)
     inside = typed(BLANK_LINES.sub("", unfenced(CODE_TAG.sub("```", plain))))
     if not is_body(inside) and whole_pieces(inside) is None:
         inside = from_start(inside)

@@ -44,7 +44,7 @@ def queries(text: str) -> list[Candidate]:
             continue
         whole = from_select(text[start:])
         bare = SQL_COMMENT.sub(quoted, BLOCK_COMMENT.sub(" ", within_quotes(text[:start], whole)))
-        query = " ".join(SENTENCE.sub(quoted, re.split(r";\s*(?:\n|$)|```", bare, maxsplit=1)[0]).split())
+        query = " ".join(SENTENCE.sub(quoted, re.split(r";\s*(?:\n|$)|```|</\w+>", bare, maxsplit=1)[0]).split())
         candidates.append(Candidate(query.rstrip(END_OF_QUERY).removesuffix("**").rstrip(END_OF_QUERY), start, start + len(whole)))
     return [query for query in candidates if WITH_TABLE.search(query.value)] or candidates
 
