@@ -274,6 +274,7 @@ def test_a_smoke_test_reads_a_few_rows(folder):
         ((), "there is neither a recipe nor --data"),
         (("a.yaml", "b.yaml"), "'b.yaml' is a second recipe"),
         (("base=base.jsonl", "tuned=x.jsonl"), "there is neither a recipe nor --data"),
+        (("base=gone.jsonl", "tuned=x.jsonl"), "there is no file of predictions gone.jsonl"),
         (("--", "=x.jsonl"), "'=x.jsonl' is not NAME=FILE"),
         (("a.yaml", "base="), "'base=' is not NAME=FILE"),
         (("a.yaml", "tuned=x.jsonl"), "no predictions are called base"),
@@ -282,8 +283,8 @@ def test_a_smoke_test_reads_a_few_rows(folder):
         (("a.yaml", "base=x.jsonl", "tuned=x.jsonl"), "x.jsonl is named twice"),
     ],
 )
-def test_the_command_line_says_what_is_missing(arguments, words):
-    with pytest.raises(RecipeError, match=words):
+def test_the_command_line_says_what_is_missing(arguments, words, folder):
+    with pytest.raises(UserError, match=words):
         with_predictions(ScoreRequest(arguments), {})
 
 

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands.quick_recipe import DataFile, Metric, Parser, TrainFile, task_of, write_recipe
+from pipeline.commands.quick_recipe import DataFile, Metric, Parser, TrainFile, safe_name, task_of, write_recipe
 from pipeline.config.recipe import SECTIONS
-from pipeline.errors import RecipeError
+from pipeline.config.schema import HARNESS
+from pipeline.data import lm_eval_samples, prediction_files
+from pipeline.errors import RecipeError, suggest
+from pipeline.progress import say
 
 HEAD = "# Written by: loralift score --data ... base=FILE NAME=FILE\n# Every key: docs/recipes.md\n"
 USAGE = "Write: loralift score RECIPE base=base.jsonl mine=mine.jsonl, or --data test.jsonl in place of RECIPE."
@@ -72,18 +76,48 @@ def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[
     files = files_by_name([text for text in request.arguments if "=" in text and text not in keys])
     if len(named) > 1:
         raise RecipeError(f"'{named[1]}' is a second recipe.", "Write NAME=FILE for predictions.")
+    if not named:
+        request = replace(request, data=request.data or samples_file(files))
     if bool(named) == bool(request.data):
         problem = f"{named[0]} is a recipe, and --data stands for one." if named else "there is neither a recipe nor --data."
         raise RecipeError(problem, "Leave one of the two out." if named else USAGE)
     if request.data:
         check_files(files)
-        return [str(write_recipe("score", request.data, HEAD, lambda name: body(request, files, pairing, name))), *keys]
+        task = task_of_request(request)
+        return [str(write_recipe("score", task["name"], HEAD, lambda name: body(request, files, pairing, task, name))), *keys]
     check_recipe_options(request)
     changes = {f"pairing.{name}": value for name, value in pairing.items()}
     if files:  # without any, the recipe names its predictions
         check_files(files)
         changes |= {"base_predictions": files[BASE][0], "variants": variants_of(files, None), "references": []}
     return [named[0], *(f"{name}={json.dumps(value)}" for name, value in changes.items()), *keys]
+
+
+def samples_file(files: dict[str, list[str]]) -> str | None:
+    """The file of the base where it says itself what the test rows are: samples of lm-evaluation-harness; else None."""
+    path = prediction_files.locate(files[BASE][0]) if BASE in files else None
+    return str(path) if path and lm_eval_samples.describe(path) else None
+
+
+def task_of_request(request: ScoreRequest) -> dict[str, Any]:
+    """The keys of the task of a file of test rows; one of lm-evaluation-harness is judged by its own scores.
+
+    Raises:
+        RecipeError: it has no such score.
+    """
+    data = str(request.data)
+    samples = lm_eval_samples.describe(Path(data))
+    if samples is None:
+        return task_of(data, None, request.metric, request.parser)
+    wanted = (request.metric or samples.metrics[0]).removeprefix(HARNESS)
+    first = next((name for name in samples.metrics if wanted in (name, name.partition(",")[0])), None)
+    if first is None:
+        raise RecipeError(f"{data} has no score '{wanted}'.", suggest(wanted, samples.metrics))
+    others = [name for name in samples.metrics if name != first]
+    also = f" (also there: {'; '.join(others)})" if others else ""
+    say(f"judged by {first}, as lm-evaluation-harness scored it{also}")
+    metrics = [f"{HARNESS}{name}" for name in (first, *others)]
+    return {"name": safe_name(samples.task), "data": {"test": data}, "format": lm_eval_samples.FORMAT, "metrics": metrics}
 
 
 def is_key(name: str) -> bool:
@@ -129,9 +163,8 @@ def variants_of(files: dict[str, list[str]], train: str | None) -> list[dict[str
     return [{"name": name, "predictions": paths if len(paths) > 1 else paths[0], **own} for name, paths in files.items() if name != BASE]
 
 
-def body(request: ScoreRequest, files: dict[str, list[str]], pairing: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The keys of the recipe of a file of test rows."""
-    task = task_of(str(request.data), None, request.metric, request.parser)
+def body(request: ScoreRequest, files: dict[str, list[str]], pairing: Mapping[str, Any], task: dict[str, Any], name: str) -> dict[str, Any]:
+    """The keys of the recipe of a task of test rows."""
     others = " and ".join(other for other in files if other != BASE)
     return {
         "name": name,

@@ -97,9 +97,10 @@ class InlineTask(Section):
     see format."""
     target: str = ""
     """The right answer; `{column}` stands for a column of the row."""
-    format: Literal["messages", "prompt_completion", "alpaca"] | None = None
-    """What rows are without templates: `messages` (OpenAI, TRL; `conversations` of ShareGPT), `prompt_completion` or `alpaca`
-    (`instruction`, `input`, `output`). The last assistant turn is the target, all before it the prompt. Unset: what the columns fit."""
+    format: Literal["messages", "prompt_completion", "alpaca", "lm_eval_samples"] | None = None
+    """What rows are without templates: `messages` (OpenAI, TRL; `conversations` of ShareGPT), `prompt_completion`, `alpaca`
+    (`instruction`, `input`, `output`), or `lm_eval_samples` (lm-evaluation-harness' `--log_samples`; metrics are its own scores, as
+    `lm_eval/acc`). The last assistant turn is the target, all before it the prompt. Unset: what the columns fit."""
     columns: dict[str, str] = {}
     """Other names of the columns of a format: `{messages: dialog}`."""
     loss: Literal["last", "assistant"] = "last"

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask, is_own_task
-from pipeline.data import harness_task, inline_checks, own_task, row_formats, source, task
+from pipeline.data import harness_task, inline_checks, lm_eval_samples, own_task, row_formats, source, task
 from pipeline.data.inline_fields import has_templates, label_names, may_be_empty, used_columns
 from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
@@ -153,11 +153,14 @@ def source_of(data: Data, split: str) -> Source:
 
 
 def build_task(entry: InlineTask) -> Task:
+    heldout = source_of(entry.data, entry.data.heldout)
+    if entry.format == lm_eval_samples.FORMAT:
+        heldout = replace(heldout, keep=lm_eval_samples.keep(entry.metrics))
     return Task(
         name=entry.name,
         about="written in the recipe",
         train=() if entry.data.train is None else (source_of(entry.data, entry.data.train),),
-        heldout=(source_of(entry.data, entry.data.heldout),),
+        heldout=(heldout,),
         example=example_maker(entry),
         answer=parser_of(entry),
         metrics=entry.metrics,

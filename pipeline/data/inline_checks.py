@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline import metrics
-from pipeline.config.schema import Data, InlineTask
-from pipeline.data import row_formats
+from pipeline.config.schema import HARNESS, Data, InlineTask
+from pipeline.data import lm_eval_samples, row_formats
 from pipeline.data.files import is_known
 from pipeline.data.inline_fields import fields_of, has_templates, may_be_empty, used_columns
 from pipeline.data.templates import Template, TemplateError
@@ -93,7 +93,9 @@ def empty_problems(entry: InlineTask) -> list[str]:
 
 def name_problems(entry: InlineTask) -> list[str]:
     """Problems with the names of metrics, labels and choices."""
-    problems = [line for name in entry.metrics if (line := metric_problem(name, entry.answer))] + own_metric_problems(entry.metrics)
+    own_scores = entry.format == lm_eval_samples.FORMAT  # whatever lm-eval called them
+    ours = [name for name in entry.metrics if not (own_scores and name.startswith(HARNESS))]
+    problems = [line for name in ours if (line := metric_problem(name, entry.answer))] + own_metric_problems(entry.metrics)
     used = used_columns(entry)
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]
     whole = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pipeline.data import inline, make_examples, source
+from pipeline.data import inline, lm_eval_samples, make_examples, source
 from pipeline.data.files import BadRow
-from pipeline.data.prediction_files import OWN, FileAnswer, PredictionFile
+from pipeline.data.prediction_files import LM_EVAL, OWN, FileAnswer, PredictionFile
 from pipeline.data.task import Row
 from pipeline.errors import DataError, suggest
 from pipeline.store.records import JsonObject, Prediction
@@ -18,7 +18,7 @@ ID_COLUMNS = ("id", "example_id", "uid", "uuid", "idx", "index", "question_id", 
 """Names of columns that tell rows apart, where the recipe names none."""
 EXAMPLE = "example"
 """The column of our own files that holds the id of an example."""
-BY_ORDER, BY_EXAMPLE = "order", "ids of examples"
+BY_ORDER, BY_EXAMPLE, BY_DOCUMENT = "order", "ids of examples", "hashes of documents"
 MAX_NAMED = 3
 REMEDY = "Give every file one answer to each test row; or compare those that all files answer once: --common-rows."
 
@@ -102,7 +102,7 @@ class Paired:
 
     @property
     def described(self) -> str:
-        return self.paired_by if self.paired_by in (BY_ORDER, BY_EXAMPLE) else f"the column {self.paired_by}"
+        return self.paired_by if self.paired_by in (BY_ORDER, BY_EXAMPLE, BY_DOCUMENT) else f"the column {self.paired_by}"
 
 
 def counted(names: list[str], one: str, many: str) -> str:
@@ -122,6 +122,8 @@ def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
     column = id_column or column_of(file, test)
     if column == BY_ORDER:
         return by_order(file, test)
+    if column == BY_DOCUMENT:
+        return by_document(file, test)
     if column == BY_EXAMPLE:
         examples = {name: name for name in test.ids}
         return by_key(file, column, [answer.prediction.example or key_text(answer.row[EXAMPLE]) for answer in file.answers], examples)
@@ -137,6 +139,8 @@ def column_of(file: PredictionFile, test: RowIndex) -> str:
     """How a file says which rows it answers."""
     if file.format == OWN:
         return BY_EXAMPLE
+    if file.format == LM_EVAL and {"doc", "document"} & set(test.columns):
+        return BY_DOCUMENT
     if (
         EXAMPLE in file.columns
         and file.answer_column != EXAMPLE
@@ -168,6 +172,20 @@ def by_key(file: PredictionFile, column: str, keys: list[str], examples: dict[st
         else:
             answers.setdefault(name, []).append(answer)
     return Paired(file, column, answers, unused, unknown)
+
+
+def by_document(file: PredictionFile, test: RowIndex) -> Paired:
+    """Answers by the hash of their document; where documents are equal, with its number in front."""
+    hashes = [lm_eval_samples.document_key(row.row) for row in test.rows]
+    counts = Counter(hashes)
+
+    def key(name: str, number: object) -> str:
+        return name[:12] if counts[name] < 2 else f"{number}: {name[:12]}"
+
+    numbers = [row.row.get("doc_id", place) for place, row in enumerate(test.rows)]
+    examples = {key(name, number): row.example for name, number, row in zip(hashes, numbers, test.rows, strict=True)}
+    keys = [key(lm_eval_samples.document_key(answer.row), answer.row.get("doc_id")) for answer in file.answers]
+    return by_key(file, BY_DOCUMENT, keys, examples)
 
 
 def by_order(file: PredictionFile, test: RowIndex) -> Paired:

@@ -3,11 +3,11 @@
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import files
+from pipeline.data import files, lm_eval_samples
 from pipeline.data.files import BadRow, Split, is_known, shorten
 from pipeline.data.task import Row
 from pipeline.errors import DataError, suggest
@@ -23,7 +23,7 @@ LINE_SUFFIXES = (".txt", ".text", ".out", ".pred")
 """Ends of the names of files with one answer a line."""
 OWN_COLUMNS = ("example", "text", "tokens", "stopped")
 """Columns of our own predictions.jsonl."""
-TABLE, LINES, OWN = "table", "lines", "loralift"
+TABLE, LINES, OWN, LM_EVAL = "table", "lines", "loralift", "lm-eval samples"
 KNOWN = f"{files.KNOWN_KINDS}, and {', '.join(LINE_SUFFIXES)} with one answer a line"
 NO_ANSWER = 'Write "" where the model gave none.'
 
@@ -63,6 +63,13 @@ def locate(path: str) -> Path:
     if place.is_dir():
         inside = place / PredictionsFolder.PREDICTIONS
         if not inside.is_file():
+            matches = sorted(place.rglob(lm_eval_samples.MANY))
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                names = ", ".join(str(path.relative_to(place)) for path in matches[:3])
+                more = ", ..." if matches[3:] else ""
+                raise DataError(f"{place} has {len(matches)} files of samples: {names}{more}.", "Name one of them.")
             raise DataError(f"{place} is a folder without {inside.name}.", "Name a file of predictions.")
         return inside
     if not place.is_file():
@@ -116,11 +123,26 @@ def read(path: str, answer_column: str | None = None) -> PredictionFile:
     if answer_column is None and set(OWN_COLUMNS) <= set(split.columns):
         answers = read_answers(place, rows, own_prediction)
         return PredictionFile(name, OWN, split.columns, "text", answers)
+    if answer_column is None and lm_eval_samples.is_samples(split.columns):
+        return samples(name, rows)
     column = answer_column or only_answer_column(place, split.columns)
     if column not in split.columns:
         raise DataError(f"{place} has no column '{column}'.", suggest(column, split.columns))
     answers = read_answers(place, rows, lambda row: Prediction("", answer_text(row.get(column)), 0, UNKNOWN))
     return PredictionFile(place, TABLE, split.columns, column, answers)
+
+
+def samples(path: Path, rows: list[tuple[str, Row]]) -> PredictionFile:
+    """The answers of a file of lm-evaluation-harness, in the order of the documents; its columns are those of the documents."""
+    if others := [location for location, row in rows if not lm_eval_samples.is_samples(row)]:
+        problem = f"{path}: {len(others)} of {len(rows)} rows are no samples of lm-evaluation-harness (first: {others[0]})."
+        raise DataError(problem, f"They lack one of {', '.join(lm_eval_samples.COLUMNS)}.")
+    several = len({row["filter"] for _, row in rows}) > 1
+    documents = sorted(lm_eval_samples.of_documents(rows), key=lambda pair: str(pair[1]["doc_id"]).zfill(12))
+    answers = read_answers(path, documents, lambda row: lm_eval_samples.merged_prediction(row, several))
+    flat = [replace(one, row={**one.row, **(one.row["doc"] if isinstance(one.row["doc"], dict) else {})}) for one in answers]
+    columns = tuple(dict.fromkeys(column for _, row in documents if isinstance(row["doc"], dict) for column in row["doc"]))
+    return PredictionFile(path, LM_EVAL, columns, "", flat)
 
 
 def whole_rows(split: Split, place: Path) -> Iterator[tuple[str, Row]]:

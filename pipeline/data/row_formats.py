@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.data import tool_calls
+from pipeline.data import lm_eval_samples, tool_calls
 from pipeline.data.task import Row
 from pipeline.data.tool_calls import quoted
 from pipeline.errors import DataError
@@ -162,6 +162,16 @@ def from_instruction(row: Row) -> Dialogue:
     return Dialogue(turns, tuple(turn.role == "assistant" for turn in turns))
 
 
+def from_samples(row: Row) -> Dialogue:
+    """A document of lm-evaluation-harness: the prompt of its first request, and its target as lm-eval has it."""
+    try:
+        prompt = lm_eval_samples.contexts(row)[0][0]
+    except (ValueError, TypeError) as error:
+        raise DataError(str(error)) from None
+    target = row["target"] if isinstance(row["target"], str) else json.dumps(row["target"], ensure_ascii=False)
+    return Dialogue((Turn("user", prompt), Turn("assistant", target)), (False, True))
+
+
 @dataclass(frozen=True)
 class RowFormat:
     """A format of rows, with the columns by which it is recognized."""
@@ -179,6 +189,11 @@ class RowFormat:
 FORMATS = {
     "messages": RowFormat((MESSAGE_COLUMNS,), LEAD_COLUMNS, from_messages),
     "prompt_completion": RowFormat((("prompt",), ("completion",)), LEAD_COLUMNS, from_prompt),
+    lm_eval_samples.FORMAT: RowFormat(
+        tuple((name,) for name in lm_eval_samples.COLUMNS),
+        ("filtered_resps", "metrics", "doc_hash", "prompt_hash", "target_hash", "resps"),
+        from_samples,
+    ),
     "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), (*LEAD_COLUMNS, *CONTEXT_COLUMNS, "history"), from_instruction),
 }
 """By name; of several that fit a row, the first counts."""

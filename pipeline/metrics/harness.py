@@ -76,6 +76,30 @@ class HarnessMetric(MeanMetric):
         return result
 
 
+class OwnScores(HarnessMetric):
+    """Scores that lm-evaluation-harness gave to answers from elsewhere; a prediction is their JSON by metric."""
+
+    def all_scores(self, predictions: list[str], references: list[str]) -> list[float]:
+        """The score of each document. Raises ComparisonError if one has none."""
+        rows = [scores_in(text) for text in predictions]
+        if missing := sum(self.metric not in row for row in rows):
+            names = ", ".join(dict.fromkeys(name for row in rows for name in row)) or "none"
+            problem = f"{missing:,} of {len(rows):,} answers have no score '{self.metric}' of lm-evaluation-harness (scores: {names})."
+            raise ComparisonError(problem, "Choose one that all files have: --metric.")
+        return [float(row[self.metric]) for row in rows]
+
+
+def scores_in(text: str) -> dict[str, float]:
+    """The scores by metric that a text is the JSON of; none of any other text, as of an answer without scores."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def load(name: str, definition: str = "") -> HarnessMetric:
-    """The metric of a name that begins with PREFIX."""
+    """The metric of a name that begins with PREFIX; without a definition, of scores that are there."""
+    if not definition:
+        return OwnScores(name.removeprefix(PREFIX), keep_in_memory=True)
     return HarnessMetric(name.removeprefix(PREFIX), definition, keep_in_memory=True)

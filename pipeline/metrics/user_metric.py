@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config import data_paths
 from pipeline.errors import RecipeError
 from pipeline.store import user_code
 from pipeline.store.user_code import Bundle, UserCodeError
@@ -39,7 +40,8 @@ def split(names: Iterable[str], shipped: Iterable[str]) -> tuple[tuple[str, ...]
 
 
 def is_path(name: str) -> bool:
-    return "/" in name or "\\" in name or name.endswith(".py")
+    """Whether the name of a metric is the path of one of the user's own."""
+    return data_paths.is_code_path(name)
 
 
 def file_of(path: Path) -> Path:

@@ -43,7 +43,7 @@ def gold_strings(reads: str, example: Example, parse: AnswerParser) -> list[str]
             raise RecipeError(f"example {example.id} has no tests, which a metric of the task needs.", "Take a metric that compares texts.")
         return [str(example.extra["tests"])]
     if reads == "harness":
-        return [json.dumps(example.extra[HARNESS_EXTRA])]
+        return [json.dumps(example.extra.get(HARNESS_EXTRA, {}))]
     golds = []
     for target in example.right_answers:
         answer = parse(target, example) if reads == "answer" else None
@@ -67,7 +67,9 @@ def input_strings(
 
 
 def harness_response(prediction: Prediction) -> str:
-    """The text, or the JSON of likelihoods, that lm-evaluation-harness scores."""
+    """The text, or the JSON of likelihoods, that lm-evaluation-harness scores; or of the scores that it gave."""
+    if prediction.scores:
+        return json.dumps(dict(prediction.scores))
     pairs = list(zip(prediction.logprobs, prediction.greedy, strict=False))
     return json.dumps(pairs) if pairs else prediction.text
 

@@ -1,8 +1,9 @@
 """Copies predictions that exist already into a folder as `generate` writes it, paired with the test examples: none too few or too many."""
 
+from dataclasses import replace
 from typing import Any
 
-from pipeline.data import pairing, prediction_files
+from pipeline.data import inline, pairing, prediction_files
 from pipeline.machine import Work
 from pipeline.progress import say
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder
@@ -23,6 +24,8 @@ def run(work: Work) -> dict[str, Any]:
     paired = pairing.pair(file, test, options["id"])
     examples = [example.id for example in HeldoutFolder(work.inputs["heldout"]).examples()]
     predictions = paired.predictions(examples, options["common_rows"])
+    if inline.from_spec(work.params["task"]).harness:  # its own metric reads texts and likelihoods
+        predictions = [replace(row, scores={}) for row in predictions]
     PredictionsFolder(work.out).write_predictions(predictions)
     facts = pairing.facts(paired, len(predictions))
     say(f"  {file.path.name}: {len(predictions):,} answers, paired by {paired.described}")

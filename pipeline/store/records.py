@@ -135,6 +135,8 @@ class Prediction:
     """Sampled texts in addition to the greedy one, where they were requested."""
     greedy: tuple[bool, ...] = ()
     """Of each log-probability whether greedy decoding gives that text, for tasks of lm-evaluation-harness. No file has it empty."""
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Scores that lm-evaluation-harness gave an answer from elsewhere, by metric. No file has it empty."""
 
 
 UNKNOWN = "unknown"
@@ -150,8 +152,8 @@ def first_stop(text: str, stop_strings: Iterable[str], start: int = 0) -> int | 
 JsonObject = dict[str, Any]
 """An object of a JSON file whose keys have no type here: a recipe, the params and facts of an artifact."""
 Record = TypeVar("Record", Example, Prediction)
-GREEDY = "greedy"
-"""The field that only rows of lm-evaluation-harness have, so that all others stay as they were."""
+LM_EVAL_FIELDS = ("greedy", "scores")
+"""Fields that only rows of lm-evaluation-harness have, so that all others stay as they were."""
 
 
 def write(path: Path, rows: Iterable[Record]) -> int:
@@ -160,7 +162,7 @@ def write(path: Path, rows: Iterable[Record]) -> int:
     names: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            names = names or [field.name for field in fields(row) if field.name != GREEDY or getattr(row, GREEDY)]
+            names = names or [field.name for field in fields(row) if field.name not in LM_EVAL_FIELDS or getattr(row, field.name)]
             file.write(json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False, default=Turn.message) + "\n")
             count += 1
     return count
