@@ -63,7 +63,7 @@ def test_several_seeds_are_averaged_and_swapped_together():
     scored = compare(heldout(TARGETS), say(BASE), [say(TUNED), say(TARGETS)], answer, settings())
     row = scored.comparisons[0]
     assert (row["seeds"], row["tuned"], row["fixed"], row["broken"]) == (2, pytest.approx(0.975), 10, 1)
-    assert row["test"] == "paired randomization"
+    assert row["test"] == "paired randomization and t over seeds"
     assert len(scored.rows[0]["tuned"]) == len(scored.counts["tuned"]) == 2
 
 
