@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -361,9 +362,11 @@ def test_five_thousand_examples_of_six_arms_open(tmp_path: Path, chromium: Any) 
 @pytest.mark.skipif("LORALIFT_PICTURES" not in os.environ, reason="LORALIFT_PICTURES names a report.html to take pictures of")
 @pytest.mark.parametrize(("name", "scheme", "viewport"), LOOKS[:3], ids=[look[0] for look in LOOKS[:3]])
 def test_pictures(chromium: Any, name: str, scheme: str, viewport: dict[str, int]) -> None:
-    """Writes docs/img/report-*.png, the top of the page as a reader first sees it."""
-    page = OpenPage(chromium, Path(os.environ["LORALIFT_PICTURES"]).resolve(), viewport=viewport, color_scheme=scheme)
-    target = Path(__file__).parents[1] / "docs" / "img" / f"report-{name}.png"
+    """Writes docs/img/report-*.png, the top of the page as a reader first sees it, and docs/example_report.html, the page itself."""
+    source, docs = Path(os.environ["LORALIFT_PICTURES"]).resolve(), Path(__file__).parents[1] / "docs"
+    shutil.copyfile(source, docs / "example_report.html")
+    page = OpenPage(chromium, source, viewport=viewport, color_scheme=scheme)
+    target = docs / "img" / f"report-{name}.png"
     page.tab.screenshot(
         path=str(target), clip={"x": 0, "y": 0, "width": viewport["width"], "height": viewport["height"] + 500}, full_page=True
     )

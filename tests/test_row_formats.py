@@ -177,6 +177,7 @@ def test_a_blank_answer_is_nothing_to_learn():
         ({"prompt": "hi", "completion": "go away", "label": False}, "label is false, which says that the completion is a bad one"),
         ({"prompt": "hi", "completion": 3}, "completion is 3, where text"),
         ({"text": "### Human: hi ### Assistant: hello"}, "one column, text, so it is not known where the answer begins"),
+        ({"text": "great", "label": "pos"}, "the columns text and label are a prompt and its target only where templates say so"),
         ({"prompt": "hi", "chosen": "a", "rejected": "b"}, "preference pairs"),
         ({"question": "hi", "answer": "hello"}, r"the columns \(question, answer\) are in no known format"),
         ({"messages": None, "text": "x"}, "not known where the answer begins"),

@@ -240,6 +240,10 @@ def columns_remedy(fits: list[str]) -> str:
     return f"They fit {fits[0]}: leave format out." if fits else "Name the columns in templates: prompt: '{column}', target: '{column}'."
 
 
+TARGET_COLUMNS = ("label", "labels", "target", "category", "class", "answer", "output", "summary")
+"""What the target of a `text` is often called."""
+
+
 def unknown(columns: Collection[str]) -> tuple[str, str]:
     """Why rows with these columns are in no format, and the remedy."""
     names = list(columns)
@@ -249,6 +253,9 @@ def unknown(columns: Collection[str]) -> tuple[str, str]:
         held = "completion" if "prompt" in names else "messages"
         problem = "the rows are preference pairs (chosen, rejected), and an adapter is trained here on one answer to a prompt"
         return problem, f"Train on the chosen answers: columns: {{{held}: chosen}}."
+    if "text" in names and (target := next((name for name in TARGET_COLUMNS if name in names), None)):
+        remedy = f"Name them in the task's templates: prompt: '{{text}}', target: '{{{target}}}'."
+        return f"the columns text and {target} are a prompt and its target only where templates say so", remedy
     if "text" in names:
         problem = "the rows hold prompt and answer in one column, text, so it is not known where the answer begins"
         return problem, "Write each row as messages, or as prompt and completion."
