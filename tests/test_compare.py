@@ -35,6 +35,7 @@ def arm(folder, right, liveness=None):
     records.write(folder / "predictions.jsonl", [Prediction(e.id, text, 1, "eos") for e, text in zip(HELDOUT, texts, strict=True)])
     if liveness:
         (folder / "liveness.json").write_text(json.dumps(liveness))
+    tiny.seal(folder, {"examples": len(HELDOUT)}, "generate")
     return folder
 
 

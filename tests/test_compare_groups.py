@@ -49,6 +49,7 @@ def write(folder, copies):
         (inputs[name] / "liveness.json").write_text(json.dumps(ALIVE))
         predictions = [Prediction(before + HELDOUT[n].id, texts[n], 4, "eos") for before, n in names]
         records.write(inputs[name] / "predictions.jsonl", predictions)
+        tiny.seal(inputs[name], {"examples": len(names)}, "generate")
     inputs |= {"general.tldr_content_gen.base": inputs["tuned0"], "general.tldr_content_gen.tuned": inputs["tuned1"]}
     inputs["relevance.base"].mkdir()
     rows = [json.dumps({"example": before + HELDOUT[n].id} | SCORES[n]) + "\n" for before, n in names]
