@@ -29,6 +29,8 @@ async function examplesOf(cell) {
 
 // Every example's change from an arm to the fine-tuned model.
 function judge(cell, name) {
+  if (cell.rival === name) return;
+  cell.rival = name;
   const at = cell.arms.findIndex((arm) => arm.name === name);
   for (const example of cell.examples) {
     example.rival = example.arms[at];
