@@ -34,7 +34,16 @@ def cell(rates=None, cost=None, cheap="base_fewshot", name="cell0000", over=-0.0
     arms += [{"name": arm, "hallucination": None, "tuned_over": {"low": over}} for arm in ("base_fewshot", "reference.big", "constant")]
     arms = [arm | {"score": SCORES[arm["name"]], "counts": COUNTS | (counts or {})} for arm in arms]
     arms = [arm | dict.fromkeys(("low", "high")) if half is None else arm | around(arm["score"], half) for arm in arms]
-    named = {"cell": name, "task": "pets", "label": "pets", "coordinates": "", "variant": None, "predictions": [], "constraint": ""}
+    named = {
+        "cell": name,
+        "task": "pets",
+        "label": "pets",
+        "coordinates": "",
+        "variant": None,
+        "predictions": [],
+        "point": {},
+        "constraint": "",
+    }
     trained = {"seeds": [0], "adapters": [], "absent": [], "examples": {"runs": None, "commonest": None}, "forgetting": []}
     decomposition = {"best_cheap": cheap, "candidates": ["base", "base_fewshot", "constant"]} if cheap else None
     return {**named, **trained, "arms": arms, "constant_answer": constant, "decomposition": decomposition, "cost": cost, **changes}

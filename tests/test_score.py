@@ -166,6 +166,10 @@ def test_a_page_proves_itself_and_is_judged(folder):
     Path("gate.yaml").write_text("rules: [{figure: latency_p50, at_most: 1}]", "utf-8")
     with pytest.raises(RecipeError, match="compares predictions, and no model is loaded"):
         gate_rules.load(Path("gate.yaml"), planned.recipe, planned.jobs[-1])
+    Path("gate.yaml").write_text("rules: [{figure: training_effect, at_least: 0.1}]", "utf-8")
+    with pytest.raises(RecipeError, match="no baseline besides the base") as error:
+        gate_rules.load(Path("gate.yaml"), planned.recipe, planned.jobs[-1])
+    assert error.value.remedy.startswith("Write figure: lift")
     page = place.page.read_text("utf-8")
     assert str(folder) not in page
 
@@ -183,6 +187,39 @@ def test_several_names_are_points_and_files_of_one_name_are_seeds(folder):
     assert [row["arm"] for row in two["predictions"]] == ["base", "fine-tuned"]
 
 
+def test_files_with_the_same_answers_are_called_one_run(folder):
+    texts = answers(0.8, 2)
+    write_jsonl(Path("a.jsonl"), [{"id": row["id"], "text": text} for row, text in zip(ROWS, texts, strict=True)])
+    Path("b.csv").write_text("id,answer\n" + "".join(f"{row['id']},{text}\n" for row, text in zip(ROWS, texts, strict=True)), "utf-8")
+    write_jsonl(Path("c.jsonl"), [{"id": row["id"], "text": text} for row, text in zip(ROWS, answers(0.8, 3), strict=True)])
+    for other, is_one_run in (("b.csv", True), ("c.jsonl", False)):
+        _, report = score("base=base.jsonl", "mine=a.jsonl", f"mine={other}")
+        assert any(line.startswith(f"a.jsonl and {other} hold the same answers") for line in report["warnings"]) == is_one_run
+
+
+def test_a_recommendation_for_all_files_names_variants(folder):
+    for name in "ab":
+        write_jsonl(Path(f"{name}.jsonl"), [{"id": row["id"], "text": row["completion"]} for row in ROWS])
+    _, report = score("base=base.jsonl", "one=a.jsonl", "two=b.jsonl")
+    assert report["summary"][0]["text"] == "Use the fine-tuned model for test with every variant."
+
+
+def test_lists_are_answers_where_targets_are_lists(folder):
+    """Elsewhere they are refused (tests/cases/predictions/list_answers.txt): as text they would be wrong without a word."""
+    rows = [{"id": row["id"], "prompt": row["prompt"], "completion": json.dumps([row["completion"]])} for row in ROWS]
+    write_jsonl(Path("lists.jsonl"), rows)
+    write_jsonl(Path("one.jsonl"), [{"id": row["id"], "text": [row["completion"]]} for row in ROWS])
+    write_jsonl(Path("none.jsonl"), [{"id": row["id"], "text": []} for row in ROWS])
+    _, report = score("base=none.jsonl", "tuned=one.jsonl", data="lists.jsonl", metric="exact_match")
+    assert report["cells"][0]["comparisons"][0]["tuned"] == 1.0
+
+
+def test_a_file_that_is_missing_leaves_no_recipe_behind(folder):
+    with pytest.raises(DataError, match=r"no file of predictions nothing\.jsonl"):
+        score("base=base.jsonl", "tuned=nothing.jsonl")
+    assert not list(folder.glob("*.yaml"))
+
+
 def test_rows_that_not_every_file_answers_are_left_out_only_where_that_is_asked_for(folder):
     texts = answers(0.8, 2)
     rows = [{"id": row["id"], "text": text} for row, text in zip(ROWS, texts, strict=True)]
@@ -190,7 +227,7 @@ def test_rows_that_not_every_file_answers_are_left_out_only_where_that_is_asked_
     with pytest.raises(DataError) as error:
         score("base=base.jsonl", "tuned=tuned.jsonl")
     assert error.value.problem == (
-        "tuned.jsonl: 10 test rows without an answer (first: test-51, test-52, test-53), 1 test row with several answers (first: test-4), "
+        "tuned.jsonl: 10 test rows without an answer (first: q50, q51, q52), 1 test row with several answers (first: q3), "
         "1 answer to no test row (first: q99); paired by the column id."
     )
     _, report = score("base=base.jsonl", "tuned=tuned.jsonl", pairing={"common_rows": True})

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.data import inline, token_counts
 from pipeline.data.files import BadRow
-from pipeline.models.renderer import ChatTemplateError, Renderer
+from pipeline.models.renderer import Renderer
+from pipeline.models.template_errors import ChatTemplateError
 from pipeline.scoring import parsers
 from pipeline.stages import finetune
 from pipeline.store.records import LOSS_TURNS

@@ -1,5 +1,6 @@
 """Rows whose last answer calls a tool: the target is what the chat template writes, with exactly its tokens under the mask."""
 
+import copy
 import json
 import sys
 
@@ -10,7 +11,8 @@ from pipeline import cli
 from pipeline.data import few_shot_prompts, inline, token_counts
 from pipeline.data.files import BadRow
 from pipeline.models import template_probe
-from pipeline.models.renderer import ChatTemplateError, Renderer
+from pipeline.models.renderer import Renderer
+from pipeline.models.template_errors import ChatTemplateError
 from pipeline.stages import finetune
 from pipeline.store.records import CALLS, LOSS_TURNS, TOOLS, Example, Turn
 from tests import preparing, twins
@@ -60,6 +62,17 @@ def test_the_target_is_what_the_template_writes_and_the_mask_covers_it(renders, 
     (target,) = [ids for ids, is_target in row.runs() if is_target]
     assert render.tokenizer.decode(target) == TARGETS[form] + render.tokenizer.decode([render.end_id])
     assert token_counts.counts_alone(example, render) == (len(row.ids) - len(target), len(target))
+
+
+def test_a_template_that_does_not_end_a_call_is_named_as_such(renders):
+    """It has tools, so a reader must not look for them; without the end token a model could not learn to stop."""
+    tokenizer = copy.deepcopy(renders["hermes"].tokenizer)
+    end = tokenizer.convert_ids_to_tokens(renders["hermes"].end_id)
+    before, _, after = tokenizer.chat_template.rpartition(end)
+    tokenizer.chat_template = f"{before}{{% if not m.tool_calls %}}{end}{{% endif %}}{after}"
+    row = written(example_of(ASK, call(a=1)), Renderer(tokenizer))
+    assert isinstance(row, BadRow)
+    assert row.value == f"the chat template writes no end token ({end}) behind a call of a tool"
 
 
 @pytest.mark.parametrize("form", TARGETS)

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.engine.batching import TokenRow
-from pipeline.models.renderer import ChatTemplateError, Renderer
+from pipeline.models.renderer import Renderer
+from pipeline.models.template_errors import ChatTemplateError
 from pipeline.stages import finetune
 from pipeline.store.records import LOSS_TURNS, Example, Turn
 from tests import twins

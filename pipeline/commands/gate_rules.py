@@ -142,7 +142,9 @@ def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) ->
     if rule.figure == "relevance" and InputName("relevance", "tuned") not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
     if rule.figure == "training_effect" and not any(has_baseline(comparison_of(report, cell)) for cell in cells):
-        return "no baseline besides the base is compared", "Add constant to compare.arms."
+        has_models = asked_recipe.base_predictions is None
+        remedy = "Add constant to compare.arms." if has_models else "Write figure: lift; without a model there is no other baseline."
+        return "no baseline besides the base is compared", remedy
     if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):
         return (
             "its answers may say what the prompt does not",

@@ -148,6 +148,8 @@ def check_files(files: dict[str, list[str]]) -> None:
     paths = [path for of_name in files.values() for path in of_name]
     if twice := next((path for path in paths if paths.count(path) > 1), ""):
         raise RecipeError(f"{twice} is named twice, and cannot be compared with itself.", "Name another file.")
+    for path in paths:
+        prediction_files.locate(path)
 
 
 def check_recipe_options(request: ScoreRequest) -> None:

@@ -2,14 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from pipeline.data import inline, lm_eval_samples, make_examples, source
 from pipeline.data.files import BadRow
-from pipeline.data.prediction_files import LM_EVAL, OWN, FileAnswer, PredictionFile
+from pipeline.data.prediction_files import LINES, LM_EVAL, OWN, FileAnswer, PredictionFile
 from pipeline.data.task import Row
 from pipeline.errors import DataError, suggest
 from pipeline.store.records import JsonObject, Prediction
@@ -18,9 +19,11 @@ ID_COLUMNS = ("id", "example_id", "uid", "uuid", "idx", "index", "question_id", 
 """Names of columns that tell rows apart, where the recipe names none."""
 EXAMPLE = "example"
 """The column of our own files that holds the id of an example."""
-BY_ORDER, BY_EXAMPLE, BY_DOCUMENT = "order", "ids of examples", "hashes of documents"
+BY_ORDER, BY_EXAMPLE, BY_DOCUMENT = NO_COLUMNS = "order", "ids of examples", "hashes of documents"
 MAX_NAMED = 3
 REMEDY = "Give every file one answer to each test row; or compare those that all files answer once: --common-rows."
+
+UNPAIRED_REMEDY = "Write the values of the test rows there, or name another column that both have: --id COLUMN."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class Paired:
     """Answers to rows of the source that make no example."""
     unknown: list[str]
     """What answers name that is no test row."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What answers call an example, by its id; empty by order."""
 
     @property
     def once(self) -> set[str]:
@@ -89,20 +94,44 @@ class Paired:
         Raises:
             DataError: counts examples without an answer, with several, and answers to nothing.
         """
-        unanswered = [name for name in examples if name not in self.answers]
-        repeated = [name for name in examples if len(self.answers.get(name, ())) > 1]
+        unanswered = [self.keys.get(name, name) for name in examples if name not in self.answers]
+        repeated = [self.keys.get(name, name) for name in examples if len(self.answers.get(name, ())) > 1]
         faults = [
             counted(unanswered, "test row without an answer", "test rows without an answer"),
             counted(repeated, "test row with several answers", "test rows with several answers"),
             "" if common_rows else counted(self.unknown, "answer to no test row", "answers to no test row"),
         ]
         if any(faults):
-            raise DataError(f"{self.file.path}: {', '.join(filter(None, faults))}; paired by {self.described}.", REMEDY)
+            remedy = REMEDY if self.answers or self.paired_by in NO_COLUMNS else UNPAIRED_REMEDY
+            raise DataError(f"{self.file.path}: {', '.join(filter(None, faults))}; paired by {self.described}.", remedy)
         return [replace(self.answers[name][0].prediction, example=name) for name in examples]
+
+    def check_structures(self, targets: Mapping[str, str]) -> None:
+        """Raise DataError where an answer is a list or an object and the target is plain text, as which it would be wrong unseen.
+
+        Args:
+            targets: by the id of an example.
+        """
+        column = self.file.answer_column
+        answers = [(answer, targets[name]) for name, rows in self.answers.items() if name in targets for answer in rows]
+        wrong = [one.location for one, target in answers if isinstance(one.row.get(column), list | dict) and not is_structure(target)]
+        if wrong:
+            problem = (
+                f"{self.file.path}: {len(wrong):,} of {len(answers):,} answers in {column} are a list or an object where the target is text"
+            )
+            raise DataError(f"{problem} (first: {wrong[0]}).", "Write each answer as text, in the form of the targets.")
 
     @property
     def described(self) -> str:
-        return self.paired_by if self.paired_by in (BY_ORDER, BY_EXAMPLE, BY_DOCUMENT) else f"the column {self.paired_by}"
+        return self.paired_by if self.paired_by in NO_COLUMNS else f"the column {self.paired_by}"
+
+
+def is_structure(text: str) -> bool:
+    """Whether a text is a list or an object in JSON."""
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except ValueError:
+        return False
 
 
 def counted(names: list[str], one: str, many: str) -> str:
@@ -171,7 +200,8 @@ def by_key(file: PredictionFile, column: str, keys: list[str], examples: dict[st
             unused += 1
         else:
             answers.setdefault(name, []).append(answer)
-    return Paired(file, column, answers, unused, unknown)
+    names = {name: key for key, name in examples.items() if name is not None}
+    return Paired(file, column, answers, unused, unknown, names)
 
 
 def by_document(file: PredictionFile, test: RowIndex) -> Paired:
@@ -191,11 +221,18 @@ def by_document(file: PredictionFile, test: RowIndex) -> Paired:
 def by_order(file: PredictionFile, test: RowIndex) -> Paired:
     """The first answer with the first row, and so on."""
     if len(file.answers) != len(test.rows):
-        problem = f"{file.path} has {len(file.answers):,} answers, and {test.location} has {len(test.rows):,} rows"
+        blank = blank_at_end(file.answers) if file.format == LINES else 0
+        of_them = f" ({blank:,} of them blank lines at its end)" if blank else ""
+        problem = f"{file.path} has {len(file.answers):,} answers{of_them}, and {test.location} has {len(test.rows):,} rows"
         raise DataError(f"{problem}: without an id column they are paired by order.", "Give both an id column, or the same rows.")
     check_shared_columns(file, test)
     answers = {row.example: [answer] for row, answer in zip(test.rows, file.answers, strict=True) if row.example is not None}
     return Paired(file, BY_ORDER, answers, len(test.rows) - len(answers), [])
+
+
+def blank_at_end(answers: Sequence[FileAnswer]) -> int:
+    """How many answers at the end are blank."""
+    return len(list(takewhile(lambda answer: not answer.prediction.text.strip(), reversed(answers))))
 
 
 def check_shared_columns(file: PredictionFile, test: RowIndex) -> None:

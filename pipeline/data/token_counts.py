@@ -7,8 +7,10 @@ from itertools import islice
 from pipeline.data import thoughts
 from pipeline.data.files import BadRow
 from pipeline.data.make_examples import TokenCounts, without_start
-from pipeline.models import renderer, template_probe
+from pipeline.models import template_probe
 from pipeline.models.no_model import NoModel
+from pipeline.models.renderer import Renderer
+from pipeline.models.template_errors import ChatTemplateError
 from pipeline.scoring import tool_call_reader
 from pipeline.store.records import CALLS, LOSS_TURNS, Example
 
@@ -18,7 +20,7 @@ REASON = "chat template"
 
 
 def of_examples(
-    examples: Iterator[tuple[str, Example]], render: renderer.Renderer, reads_calls: bool = False
+    examples: Iterator[tuple[str, Example]], render: Renderer, reads_calls: bool = False
 ) -> Iterator[tuple[str, Example, TokenCounts | BadRow]]:
     """Every example with its token counts, computed in chunks; or with the reason why the chat template refuses it.
 
@@ -33,7 +35,7 @@ def of_examples(
         bare = [example for example in whole if CALLS not in example.extra]
         try:
             pairs: Sequence[TokenCounts | BadRow] = render.token_counts([(example.prompt, example.target) for example in bare])
-        except renderer.ChatTemplateError:  # of at least one of them
+        except ChatTemplateError:  # of at least one of them
             pairs = [counts_alone(example, render) for example in bare]
         counts = iter(pairs)
         for (location, original), example in zip(chunk, written, strict=True):
@@ -43,14 +45,14 @@ def of_examples(
                 yield location, example, counts_alone(example, render) if CALLS in example.extra else next(counts)
 
 
-def written_example(example: Example, render: renderer.Renderer, reads_calls: bool) -> Example | BadRow:
+def written_example(example: Example, render: Renderer, reads_calls: bool) -> Example | BadRow:
     """The example with thoughts and calls of its target as the chat template writes them, or why it cannot."""
     fitted = thoughts.fitted(example, render)
     if isinstance(fitted, BadRow) or CALLS not in example.extra or isinstance(render, NoModel):
         return fitted
     try:
         target = render.call_text(example.prompt, example.answer_turn)
-    except renderer.ChatTemplateError as error:
+    except ChatTemplateError as error:
         return refused(error)
     if reads_calls and tool_call_reader.names(target) != tool_call_reader.names(example.target):
         problem = f"the chat template writes a call in a form that answer: tool_call does not know: {target}"
@@ -58,30 +60,30 @@ def written_example(example: Example, render: renderer.Renderer, reads_calls: bo
     return replace(example, target=target)
 
 
-def counts_alone(example: Example, render: renderer.Renderer) -> TokenCounts | BadRow:
+def counts_alone(example: Example, render: Renderer) -> TokenCounts | BadRow:
     """The token counts of an example, or why the chat template refuses its conversation."""
     try:
         if CALLS in example.extra:
             return len(render.prompt_ids(example.prompt)), len(render.target_ids(example.prompt, example.target, is_call=True))
         return render.token_counts([(example.prompt, example.target)])[0]
-    except renderer.ChatTemplateError as error:
+    except ChatTemplateError as error:
         return refused(error)
 
 
-def refused(error: renderer.ChatTemplateError) -> BadRow:
+def refused(error: ChatTemplateError) -> BadRow:
     return BadRow(REASON, error.problem, error.remedy)
 
 
-def refusal(example: Example, render: renderer.Renderer) -> BadRow | None:
+def refusal(example: Example, render: Renderer) -> BadRow | None:
     """Why the chat template cannot be used for an example: it leaves something out, or earlier answers cannot carry loss."""
     if isinstance(example.prompt, str) and CALLS not in example.extra:
         return None
     try:
         template_probe.check(render, example.prompt, example.answer_turn)
-    except renderer.ChatTemplateError as error:
+    except ChatTemplateError as error:
         return refused(error)
     try:
         render.turn_spans(example.prompt, example.extra.get(LOSS_TURNS, ()))
-    except renderer.ChatTemplateError as error:
+    except ChatTemplateError as error:
         return BadRow(REASON, f"{error.problem} (loss: assistant)", error.remedy)
     return None

@@ -19,6 +19,7 @@ from pipeline.errors import ModelError
 from pipeline.models import base_model
 from pipeline.models.answer_start import indentation, takes_no_blank
 from pipeline.models.control_tokens import control_tokens, template_tokens
+from pipeline.models.template_errors import NO_TEMPLATE_REMEDY, TOOLS_REMEDY, TURNS_REMEDY, ChatTemplateError
 from pipeline.store.records import TOOLS, Prompt, Turn, as_turns, prompt_text
 
 FIXED_DATE_MACRO = (
@@ -33,15 +34,6 @@ PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a control token spelled in a turn while the chat template writes its own."""
 CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
 """Why a prompt or an answer is rendered with care; see Renderer.care."""
-
-
-TURNS_REMEDY = "Change the rows, or name a base whose chat template takes such turns."
-TOOLS_REMEDY = "Name a base whose chat template has tools, or take tools, their calls and their results out of the rows."
-NO_TEMPLATE_REMEDY = "Name an instruct model, whose tokenizer has a chat template."
-
-
-class ChatTemplateError(ModelError):
-    """A conversation that the chat template of a base does not render, or not as training needs it."""
 
 
 class Renderer:
@@ -247,9 +239,11 @@ class Renderer:
         if not self.chat:
             raise ChatTemplateError("the answer calls a tool, but the model is prompted with plain text", NO_TEMPLATE_REMEDY)
         before, whole = self.conversation(as_turns(prompt)), self.conversation(as_turns(prompt), turn)
-        text, end, _ = whole.removeprefix(before).rpartition(self.tokenizer.convert_ids_to_tokens(self.end_id))
-        if not whole.startswith(before) or not end or not text.strip():
-            raise ChatTemplateError("the chat template writes no call of a tool behind the prompt", TOOLS_REMEDY)
+        written = whole.removeprefix(before) if whole.startswith(before) else ""
+        text, end, _ = written.rpartition(token := self.tokenizer.convert_ids_to_tokens(self.end_id))
+        if not text.strip():
+            lacking = f"end token ({token}) behind a call of a tool" if written.strip() and not end else "call of a tool behind the prompt"
+            raise ChatTemplateError(f"the chat template writes no {lacking}", TOOLS_REMEDY)
         return text
 
     def call_ids(self, text: str) -> list[int]:

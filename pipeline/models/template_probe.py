@@ -4,7 +4,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from pipeline.models.renderer import TOOLS_REMEDY, TURNS_REMEDY, ChatTemplateError, Renderer
+from pipeline.models.renderer import Renderer
+from pipeline.models.template_errors import TOOLS_REMEDY, TURNS_REMEDY, ChatTemplateError
 from pipeline.store.records import TOOLS, Prompt, Turn, as_turns
 
 CALL_ID = "call00000"

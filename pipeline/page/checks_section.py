@@ -92,6 +92,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
         )
     sentences += grouped(cells, own_code_warning)
     sentences += data_warnings(cells)
+    sentences += grouped(cells, predictions_section.repeated_warning)
     sentences += grouped(cells, predictions_section.unknown_warning)
     sentences += grouped(cells, variants_section.warning)
     sentences += grouped(cells, data_source_warning)

@@ -3,6 +3,7 @@
 from pipeline.measures.provenance_types import ImportedPredictions
 from pipeline.page.cells import Cell, tuned_name
 from pipeline.store.artifact import Artifact
+from pipeline.store.folders import PredictionsFolder
 
 UNKNOWN = (
     "Predictions come from files: it is unknown which models, prompts, decoding settings, seeds and hardware made them, and whether base "
@@ -42,6 +43,19 @@ def names(cell: Cell) -> str:
     rows = section(cell)
     files = ", ".join(dict.fromkeys(row["file"] for row in rows[1:]))
     return f"Base stands for the predictions of {rows[0]['file']}, fine-tuned for those of {rows[1]['name']} ({files}).{order_note(rows)}"
+
+
+def repeated_warning(cell: Cell) -> str:
+    """A warning where files hold the same answers: they are one run, and no second seed; empty where none do."""
+    if not cell.has_predictions_alone:
+        return ""
+    files: dict[str, list[str]] = {}
+    for artifact in (cell.inputs["base"], *cell.tuned_predictions):
+        files.setdefault(artifact.files[PredictionsFolder.PREDICTIONS], []).append(artifact.facts["file"])
+    same = [names for names in files.values() if len(names) > 1]
+    return " ".join(
+        f"{' and '.join(names)} hold the same answers: they are one run, so their agreement says nothing of seeds." for names in same
+    )
 
 
 def unknown_warning(cell: Cell) -> str:

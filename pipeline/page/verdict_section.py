@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.arms import Constraint
+from pipeline.config.recipe import VARIANT
 from pipeline.data import general_text
 from pipeline.measures import names
 from pipeline.measures.advice import Advice, Statement
@@ -110,7 +111,9 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
         groups[{"tuned": use, SAME: same, INCONCLUSIVE: open_question}.get(row.use, do_not)].append(row)
     is_sweep = any(cell["coordinates"] for cell in cells)
     points = Counter(row.task for row in advice)
-    listed = {opening: listing(rows, labels, points if is_sweep else Counter()) for opening, rows in groups.items() if rows}
+    is_of_variants = {key for cell in cells for key in cell["point"]} == {VARIANT}
+    place = ("with", "variant") if is_of_variants else ("at", "point")
+    listed = {opening: listing(rows, labels, points if is_sweep else Counter(), place) for opening, rows in groups.items() if rows}
     return [sentence(opening, *enumeration(items), ".", kind="answer") for opening, items in listed.items()]
 
 
@@ -120,26 +123,30 @@ MAX_POINTS = 2
 """More points of one task than these are counted."""
 
 
-def listing(rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str, int]) -> list[Linked]:
+def listing(
+    rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str, int], place: tuple[str, str] = ("at", "point")
+) -> list[Linked]:
     """The tasks that share a recommendation, each with its evidence.
 
     Args:
-        points: of every task, how many points a sweep has; empty without a sweep.
+        points: of every task, how many points a sweep, or variants, it has; empty without either.
+        place: what one of them is called, with its preposition.
     """
+    preposition, noun = place
     items: list[Linked] = []
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
         links = [link(row.statements[0].evidence) for row in own]
         if len(own) == points.get(task):
-            items.append((f"{task} at every point" if len(own) > 1 else labels[own[0].cell], links))
+            items.append((f"{task} {preposition} every {noun}" if len(own) > 1 else labels[own[0].cell], links))
         elif len(own) > MAX_POINTS and points:
-            items.append((f"{task} at {len(own)} of {points[task]} points", links))
+            items.append((f"{task} {preposition} {len(own)} of {points[task]} {noun}s", links))
         else:
-            items += [(labels[row.cell], [place]) for row, place in zip(own, links, strict=True)]
+            items += [(labels[row.cell], [anchor]) for row, anchor in zip(own, links, strict=True)]
     if len(items) <= MAX_NAMES:
         return items
-    count = f"{len(rows)} of {sum(points.values())} points" if points else fmt.plural(len(rows), "task")
-    return [(count, [place for _, links in items for place in links])]
+    count = f"{len(rows)} of {sum(points.values())} {noun}s" if points else fmt.plural(len(rows), "task")
+    return [(count, [anchor for _, links in items for anchor in links])]
 
 
 def sentence(*parts: str | Linked, kind: SentenceKind = "note") -> SummarySentence:

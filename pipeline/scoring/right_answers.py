@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,12 +117,30 @@ def contains(text: str, right: str) -> bool:
     Otherwise by the rule of `paper_contains`, where any part of a word counts.
     """
     from pipeline.metrics.lenient import bare, same
-    from pipeline.metrics.numbers import UNSPACED
 
     answer = bare(right)
     if not answer:
         return not text.strip()
-    letter = f"[^\\W{UNSPACED}]"  # of a script that puts blanks between words
-    starts, ends = (bool(re.match(letter, edge)) for edge in (answer[0], answer[-1]))
-    pattern = f"{f'(?<!{letter})' if starts else ''}{re.escape(answer)}{f'(?!{letter})' if ends else ''}"
-    return same(text, right) or bool(re.search(pattern, text.lower()))
+    return same(text, right) or has_words(text.lower(), answer)
+
+
+def has_words(text: str, part: str) -> bool:
+    """Whether a part stands in a text with no letter of a word that goes on at either end."""
+    is_letter = letter().match  # one pattern for all: compiling one for each target took 14 times as long as all other scoring
+    starts, ends = is_letter(part[0]), is_letter(part[-1])
+    start = text.find(part)
+    while start >= 0:
+        end = start + len(part)
+        goes_on = (starts and start > 0 and is_letter(text[start - 1])) or (ends and end < len(text) and is_letter(text[end]))
+        if not goes_on:
+            return True
+        start = text.find(part, start + 1)
+    return False
+
+
+@cache
+def letter() -> re.Pattern[str]:
+    """A letter or digit of a script that puts blanks between words."""
+    from pipeline.metrics.numbers import UNSPACED
+
+    return re.compile(f"[^\\W{UNSPACED}]")

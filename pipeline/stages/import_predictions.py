@@ -22,8 +22,9 @@ def run(work: Work) -> dict[str, Any]:
     file = prediction_files.read(path, options["answers"])
     test = pairing.RowIndex.of(work.params["task"], work.machine.offline)
     paired = pairing.pair(file, test, options["id"])
-    examples = [example.id for example in HeldoutFolder(work.inputs["heldout"]).examples()]
-    predictions = paired.predictions(examples, options["common_rows"])
+    examples = HeldoutFolder(work.inputs["heldout"]).examples()
+    predictions = paired.predictions([example.id for example in examples], options["common_rows"])
+    paired.check_structures({example.id: example.target for example in examples})
     if inline.from_spec(work.params["task"]).harness:  # its own metric reads texts and likelihoods
         predictions = [replace(row, scores={}) for row in predictions]
     PredictionsFolder(work.out).write_predictions(predictions)
