@@ -1,7 +1,10 @@
 """Adapters and models as others make them: with plain peft or TRL, not with the code under test; and answers by a loop of its own."""
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 STEPS = 150
 
@@ -163,3 +166,15 @@ def answers(base: Path, folder: Path | None, questions: list[str], new_tokens: i
             out = model.generate(input_ids=ids, max_new_tokens=new_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id)
         texts.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
     return texts
+
+
+def configure(config: Path, **keys: Any) -> None:
+    """Set keys of a JSON file."""
+    config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | keys), "utf-8")
+
+
+def change_tensors(weights: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Rewrite a file of safetensors by a function of its tensors by name."""
+    from safetensors.torch import load_file, save_file
+
+    save_file(change(load_file(weights)), weights, {"format": "pt"})

@@ -39,15 +39,11 @@ def refusal(folder, model):
 
 
 def configure(folder, **keys):
-    path = folder / CONFIG
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | keys), "utf-8")
+    foreign.configure(folder / CONFIG, **keys)
 
 
 def change_tensors(folder, change):
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / WEIGHTS)
-    save_file(change(tensors), folder / WEIGHTS)
+    foreign.change_tensors(folder / WEIGHTS, change)
 
 
 SETTINGS = [

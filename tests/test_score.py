@@ -143,8 +143,8 @@ def test_nothing_is_made_up(folder):
     )
     assert report["setup"]["predictions"] == ["base (base.jsonl)", "tuned (tuned.txt)"]
     assert (report["setup"]["quantization"], report["setup"]["hardware"]) == ([], [])
-    [unknown] = [line for line in report["warnings"] if "it is unknown which models" in line]
-    assert "latency, cost, prompt relevance" in unknown
+    assert [line for line in report["warnings"] if "nothing is known of the models, prompts, decoding and seeds" in line]
+    assert [line for line in report["notes"] if "latency, cost, prompt relevance" in line]
     [names] = [
         line for line in report["warnings"] if "Base stands for the predictions of base.jsonl, fine-tuned for those of tuned" in line
     ]

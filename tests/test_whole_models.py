@@ -48,14 +48,11 @@ def refusal(folder, model, recipe):
 
 
 def configure(folder, **keys):
-    path = folder / CONFIG
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | keys), "utf-8")
+    foreign.configure(folder / CONFIG, **keys)
 
 
 def change_tensors(folder, change):
-    from safetensors.torch import load_file, save_file
-
-    save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS, {"format": "pt"})
+    foreign.change_tensors(folder / WEIGHTS, change)
 
 
 def drop_config(folder):

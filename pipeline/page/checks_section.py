@@ -217,7 +217,7 @@ def truncation_note(cell: Cell) -> str:
 
 def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     """Limitations of the figures that are not faults."""
-    sentences = []
+    sentences = grouped(cells, predictions_section.not_measured_note)
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if 0 < len(single) < len(cells):  # of one seed everywhere the verdict speaks
         sentences.append(

@@ -6,10 +6,10 @@ from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PredictionsFolder
 
 UNKNOWN = (
-    "Predictions come from files: it is unknown which models, prompts, decoding settings, seeds and hardware made them, and whether base "
-    "and fine-tuned had the same. There is no adapter to check; latency, cost, prompt relevance and regressions on other tasks were not "
-    "measured."
+    "Predictions come from files: nothing is known of the models, prompts, decoding and seeds behind them, nor whether base and fine-tuned "
+    "had the same."
 )
+NOT_MEASURED = "There is no adapter to check; latency, cost, prompt relevance and regressions on other tasks were not measured."
 
 
 def section(cell: Cell) -> list[ImportedPredictions]:
@@ -61,6 +61,11 @@ def repeated_warning(cell: Cell) -> str:
 def unknown_warning(cell: Cell) -> str:
     """What is unknown of predictions; empty where a model answered."""
     return UNKNOWN if cell.has_predictions_alone else ""
+
+
+def not_measured_note(cell: Cell) -> str:
+    """What is not measured without a model; empty where one answered."""
+    return NOT_MEASURED if cell.has_predictions_alone else ""
 
 
 def order_note(rows: list[ImportedPredictions]) -> str:
