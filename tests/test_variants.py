@@ -84,6 +84,24 @@ def test_answers_and_score_are_those_of_an_independent_loop(train, model, tmp_pa
     assert cell["comparisons"][0]["tuned"] > cell["comparisons"][0]["base"]
 
 
+def test_modules_that_an_adapter_leaves_alone_are_counted_and_named(model, tmp_path):
+    """Of some zero B matrices the report warns; all are refused (test_foreign_adapters)."""
+    from safetensors.torch import load_file, save_file
+
+    folder = foreign.adapter(tmp_path / "mine", Path(model["folder"]))
+    weights = load_file(folder / "adapter_model.safetensors")
+    dead = [name for name in sorted(weights) if "lora_B" in name and ".0.self_attn" in name]
+    save_file({name: value * (name not in dead) for name, value in weights.items()}, folder / "adapter_model.safetensors")
+    project.carry_out(recipe_with(tmp_path / "p", model, {"name": "mine", "adapter": str(folder)}), tmp_path / "p")
+    report = report_of(tmp_path / "p")
+    layer = "model.layers.0.self_attn"
+    warning = "4 of 14 B matrices of the adapter are zero, so these modules are those of the base: "
+    names = f"{layer}.k_proj, {layer}.o_proj, {layer}.q_proj and 1 more."
+    assert [line for line in report["warnings"] if warning + names in line]
+    [row] = report["cells"][0]["liveness"]
+    assert (row["alive"], row["zero_tensors"]) == (True, 0)
+
+
 @pytest.mark.parametrize("kind", ["merged", "full"])
 def test_answers_and_score_of_a_whole_model_are_those_of_an_independent_loop(kind, model, tmp_path):
     """Of a model into which a trained adapter was merged, and of a fine-tune of all weights."""

@@ -12,6 +12,8 @@ from pipeline.models.adapter_source import CONFIG, MERGE, WEIGHTS
 from pipeline.models.quiet import silence_warnings
 
 PREFIX = "base_model.model."
+MAX_NAMED = 3
+"""Modules of zero B matrices, of which so many are named."""
 EMBEDDINGS = ("embed_tokens.weight", "lm_head.weight", "wte.weight", "embed_in.weight", "embed_out.weight")
 """Ends of the names of embedding and output layer, which peft may save beside an adapter."""
 
@@ -27,7 +29,9 @@ class Fit:
     tensors: dict[str, Any]
     """By name; without copies of the base's own."""
     warnings: list[str]
-    """What may mean another base, or another form of prompts."""
+    """What may mean another base, another form of prompts, or a training that did not reach every module."""
+    zero_modules: list[str]
+    """Modules whose B matrix is zero, so that they are those of the base."""
 
 
 def fit(folder: Path, spec: Mapping[str, Any]) -> Fit:
@@ -47,14 +51,15 @@ def fit(folder: Path, spec: Mapping[str, Any]) -> Fit:
     tensors = without_copies(folder, tensors, expected, spec)
     check_tensors(folder, expected, {name: tuple(value.shape) for name, value in tensors.items()})
     check_values(folder, tensors)
-    zeros = sorted(module_of(name) for name, value in tensors.items() if is_b_matrix(name) and not bool((value != 0).any()))
+    zeros = sorted(adapters.module_of(name) for name, value in tensors.items() if is_b_matrix(name) and not bool((value != 0).any()))
     b_matrices = sum(map(is_b_matrix, tensors))
     if len(zeros) == b_matrices:
         raise ModelError(
             f"{folder} changes nothing: all of its {b_matrices} B matrices are zero, as before training",
             "Train it, or look at how it was saved.",
         )
-    return Fit(adapters.adapted_modules(model), config.to_dict(), tensors, adapter_origin.warnings(folder, spec))
+    warnings = adapter_origin.warnings(folder, spec) + zero_warning(zeros, b_matrices)
+    return Fit(adapters.adapted_modules(model), config.to_dict(), tensors, warnings, zeros)
 
 
 def save(fit: Fit, folder: Path) -> None:
@@ -230,14 +235,18 @@ def check_values(folder: Path, tensors: Mapping[str, Any]) -> None:
         )
 
 
+def zero_warning(modules: list[str], b_matrices: int) -> list[str]:
+    """That the adapter leaves some of its modules as they are in the base, with their number and names."""
+    if not modules:
+        return []
+    more = f" and {len(modules) - MAX_NAMED} more" if len(modules) > MAX_NAMED else ""
+    names = ", ".join(modules[:MAX_NAMED]) + more
+    return [f"{len(modules)} of {b_matrices} B matrices of the adapter are zero, so these modules are those of the base: {names}."]
+
+
 def is_b_matrix(name: str) -> bool:
     """Whether a tensor starts as zero and makes the adapter's effect."""
     return name.endswith(("lora_B.weight", "lora_embedding_B"))
-
-
-def module_of(name: str) -> str:
-    """The module that a tensor belongs to."""
-    return name.removeprefix(PREFIX).partition(".lora_")[0]
 
 
 def name_of(spec: Mapping[str, Any]) -> str:

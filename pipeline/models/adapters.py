@@ -56,6 +56,11 @@ def adapted_modules(model: Any) -> list[str]:
     return sorted(name.removeprefix("base_model.model.") for name, module in model.named_modules() if hasattr(module, tensor))
 
 
+def module_of(tensor: str) -> str:
+    """The full name of the module that a tensor of an adapter belongs to."""
+    return tensor.removeprefix("base_model.model.").partition(".lora_")[0]
+
+
 def liveness_tensors(model: Any) -> dict[str, Any]:
     """By name, the tensors that decide whether the adapter is alive: LoRA's B matrices, but not DoRA's magnitudes."""
     tensor = adapter_kinds.of_model(model).liveness_tensor

@@ -21,9 +21,10 @@ def examine(model: Any, folder: Path, probes: list[list[int]]) -> LivenessMeasur
         probes: token ids of prompts.
     """
     targets = set(AdapterFolder(folder).targets())
+    saved_as_zero = AdapterFolder(folder).zero_modules()
     return {
         "tensors": len(adapters.liveness_tensors(model)),
-        "zero_tensors": adapters.neutral_tensors(model),
+        "zero_tensors": [name for name in adapters.neutral_tensors(model) if adapters.module_of(name) not in saved_as_zero],
         "targets": len(targets),
         "unmatched": sorted(targets - set(adapters.adapted_modules(model))),
         "probes": len(probes),

@@ -25,6 +25,7 @@ def run(work: Work) -> dict[str, Any]:
     ranks = {fit.config["r"], *fit.config["rank_pattern"].values()}
     return {
         "targets": fit.targets,
+        "zero_modules": fit.zero_modules,
         "trainable_parameters": sum(value.numel() for value in fit.tensors.values()),
         "adapter_bytes": folder.weights_bytes(),
         "rank": sorted(ranks),

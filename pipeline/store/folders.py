@@ -99,6 +99,11 @@ class AdapterFolder(Folder):
         names: list[str] = Artifact.open(self.path).facts["targets"]
         return names
 
+    def zero_modules(self) -> list[str]:
+        """Those of them whose B matrix was zero where it came from; of an adapter that was trained here none may be."""
+        names: list[str] = Artifact.open(self.path).facts.get("zero_modules", [])
+        return names
+
 
 @dataclass(frozen=True)
 class ModelFolder(Folder):
