@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from pipeline import runner as runs
@@ -173,9 +174,9 @@ def test_gc_keeps_dear_work_after_an_edit_of_the_code(copied, monkeypatch, capsy
     assert sorted(artifact.stage for artifact in artifacts(root)) == ["finetune", "generate", "generate"]
 
 
-def sealed(store, job, **model):
-    """An artifact of a job without inputs, as it would be with these facts about its base."""
-    params = {**job.params, "model": {**job.params["model"], **model}}
+def sealed(store, job, name="model", **facts):
+    """An artifact of a job without inputs, as it would be with these facts about its base, or about another of its parameters."""
+    params = {**job.params, name: {**job.params[name], **facts}}
     spec = ArtifactSpec(job.stage, job.label, stages.find(job.stage).version(params), params, {})
     with store.scratch(spec) as folder:
         (folder / "weights").write_text("...")
@@ -191,6 +192,23 @@ def test_gc_keeps_adapters_of_a_base_whose_commit_is_not_known_here(tmp_path, mo
     adapter, other = sealed(store, job, revision="a" * 40), sealed(store, job, revision="a" * 40, repo="no/such-base")
     views.collect_garbage(Console(), store, True, [])
     assert adapter.path.exists()
+    assert not other.path.exists()
+
+
+@pytest.mark.parametrize(("name", "variant"), [("adapter", {"adapter": "some/adapter"}), ("tuned", {"model": "some/model"})])
+def test_gc_keeps_imports_whose_commits_are_not_known_here(tmp_path, monkeypatch, name, variant):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "data", tmp_path / "checkpoints")
+    (tmp_path / "mine.yaml").write_text(
+        yaml.safe_dump({"name": "mine", "base": "phi-2", "tasks": ["boolq"], "variants": [{"name": "x", **variant}]})
+    )
+    job = next(job for job in plan(recipes.load(tmp_path / "mine.yaml"), ask=False) if job.stage.startswith("import_"))
+    assert job.params["model"]["revision"] is job.params[name]["revision"] is None
+    known = replace(job, params_json=canonical({**job.params, "model": {**job.params["model"], "revision": "a" * 40}}))
+    kept, other = sealed(store, known, name, revision="b" * 40), sealed(store, known, name, revision="b" * 40, repo="no/such")
+    views.collect_garbage(Console(), store, True, [tmp_path / "mine.yaml"])
+    assert kept.path.exists()
     assert not other.path.exists()
 
 

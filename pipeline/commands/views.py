@@ -316,11 +316,18 @@ def reach_of(paths: list[Path], store: Store) -> Reach:
     return reach
 
 
+HUB_PARAMS = ("model", "adapter", "tuned")
+"""Parameters that may name a repository of the hub with its commit: base, imported adapter, whole fine-tuned model."""
+
+
 def params_of_jobs(artifact: Artifact) -> list[tuple[str, str]]:
-    """Stage and parameters of the jobs that an artifact answers: its own, and those of a machine that does not know its base's commit."""
-    model = artifact.params.get("model")
-    unknown = {**artifact.params, "model": {**model, "revision": None}} if isinstance(model, dict) else artifact.params
-    return [(artifact.stage, canonical(params)) for params in (artifact.params, unknown)]
+    """Stage and parameters of the jobs that an artifact answers: its own, and those of a machine that does not know every hub commit."""
+    rows = [artifact.params]
+    for name in HUB_PARAMS:
+        rows += [
+            {**row, name: {**row[name], "revision": None}} for row in rows if isinstance(row.get(name), dict) and "revision" in row[name]
+        ]
+    return [(artifact.stage, canonical(row)) for row in rows]
 
 
 def size_text(count: int) -> str:
