@@ -205,11 +205,11 @@ def test_gc_keeps_imports_whose_commits_are_not_known_here(tmp_path, monkeypatch
     )
     job = next(job for job in plan(recipes.load(tmp_path / "mine.yaml"), ask=False) if job.stage.startswith("import_"))
     assert job.params["model"]["revision"] is job.params[name]["revision"] is None
-    known = replace(job, params_json=canonical({**job.params, "model": {**job.params["model"], "revision": "a" * 40}}))
-    kept, other = sealed(store, known, name, revision="b" * 40), sealed(store, known, name, revision="b" * 40, repo="no/such")
+    resolved = replace(job, params_json=canonical({**job.params, "model": {**job.params["model"], "revision": "a" * 40}}))
+    cached, uncached = sealed(store, resolved, name, revision="b" * 40), sealed(store, resolved, name, revision="b" * 40, repo="no/such")
     views.collect_garbage(Console(), store, True, [tmp_path / "mine.yaml"])
-    assert kept.path.exists()
-    assert not other.path.exists()
+    assert cached.path.exists()
+    assert not uncached.path.exists()
 
 
 def test_a_plan_says_what_changed_since_a_stage_had_another_name(finished, tmp_path):
