@@ -32,6 +32,9 @@ HELD = {
 """By recipe and stage, a digest of the keys of its jobs. None of them may change: whoever has made these jobs would make them again.
 Raising the VERSION of a stage is the one reason to change its row."""
 
+HELD_VARIANTS = {"import_adapter": "4703873ac4007fbf", "import_model": "24cbdd0ff02d50a5", "generate": "292119a5f7e4d0bb"}
+"""The same of a recipe that compares an adapter of every task, and a whole model."""
+
 
 def key_of(job):
     """As its artifact's key, with keys of inputs for the digests of their bytes; a data set counts by its name alone."""
@@ -54,6 +57,15 @@ def shipped(name):
 @pytest.mark.parametrize("name", HELD)
 def test_the_keys_of_shipped_recipes_hold(name):
     assert {stage: json_sha256(keys)[:16] for stage, keys in keys_of(shipped(name)).items() if keys} == HELD[name]
+
+
+def test_the_keys_of_variants_hold():
+    changes = {
+        "revision": COMMIT,
+        "variants": [{"name": "a", "adapter": f"predibase/{{task}}@{COMMIT}"}, {"name": "b", "model": f"some/model@{COMMIT}"}],
+    }
+    keys = keys_of(recipes.load(ROOT / "recipes" / "lora_land" / "published_adapters.yaml", changes))
+    assert {stage: json_sha256(of_stage)[:16] for stage, of_stage in keys.items() if of_stage} == HELD_VARIANTS
 
 
 def test_shipped_recipes_name_their_numbers_of_examples():

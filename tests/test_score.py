@@ -331,7 +331,7 @@ def test_the_command_line_says_what_is_missing(arguments, words, folder):
         ({"base_predictions": None}, "base_predictions is missing: variants has the predictions of mine"),
         ({"variants": []}, "base_predictions has nothing to be compared with"),
         ({"variants": [{"name": "mine", "predictions": "a"}, "trained here"]}, "variants: trained here has no predictions"),
-        ({"variants": [{"name": "mine", "predictions": "a", "adapter": "b"}]}, "mine must be one of adapter, predictions"),
+        ({"variants": [{"name": "mine", "predictions": "a", "adapter": "b"}]}, "mine must be one of adapter, adapters, predictions"),
         ({"references": [{"name": "x", "endpoint": "http://x/v1", "model": "m"}]}, "references: no endpoint is asked"),
         ({"tasks": ["boolq", "gsm8k"]}, "base.jsonl would answer 2 tasks"),
         ({"variants": [{"name": "mine", "predictions": []}]}, "predictions"),

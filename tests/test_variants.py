@@ -203,8 +203,12 @@ def test_several_variants_are_points_beside_an_adapter_that_is_trained_here(mode
 @pytest.mark.parametrize(
     ("variant", "words"),
     [
-        ({"name": "x"}, "x must be one of adapter, predictions, model and endpoint"),
-        ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, predictions, model and endpoint"),
+        ({"name": "x"}, "x must be one of adapter, adapters, predictions, model and endpoint"),
+        ({"name": "x", "adapter": "a", "model": "m"}, "x must be one of adapter, adapters, predictions, model and endpoint"),
+        ({"name": "x", "adapter": "a", "adapters": ["b"]}, "x must be one of adapter, adapters, predictions, model and endpoint"),
+        ({"name": "x", "adapters": ["a", "b", "a"]}, "x names a twice, and equal adapters are one training run. Leave one out"),
+        ({"name": "x", "adapters": []}, "adapters must (hold|have) at least|adapters"),
+        ({"name": "x", "adapters": ["a", ""]}, r"variants.x.adapters\[1\] must be text that is not empty"),
         ({"name": "x", "model": ""}, "String should have at least 1 character|must not be empty|empty"),
         ({"name": "x", "endpoint": "http://a", "model": "m"}, "x is an endpoint, which cannot be compared yet"),
         ("trained there", "trained here"),

@@ -20,7 +20,11 @@ Models = Annotated[
 ]
 Adapters = Annotated[
     list[str] | None,
-    typer.Option("--adapter", help="An adapter from elsewhere: its folder or hub id; may be repeated.", rich_help_panel="Without a recipe"),
+    typer.Option(
+        "--adapter",
+        help="An adapter from elsewhere: its folder or hub id; repeated, each is a variant of its own.",
+        rich_help_panel="Without a recipe",
+    ),
 ]
 DataFile = Annotated[str | None, typer.Option("--data", help="The file of test rows.", rich_help_panel="Without a recipe")]
 TrainFile = Annotated[

@@ -43,7 +43,7 @@ def locate_variants(raw: dict[str, Any], folder: Path) -> None:
     for entry in entries:
         if isinstance(path := entry.get("train"), str) and path:
             entry["train"] = location(path, folder, [])
-        for key in ("adapter", "predictions", "model") if not entry.get("endpoint") else ():
+        for key in ("adapter", "adapters", "predictions", "model") if not entry.get("endpoint") else ():
             if entry.get(key):
                 entry[key] = fine_tune_locations(entry[key], folder)
     if raw.get("base_predictions"):
@@ -143,7 +143,7 @@ def without_folders(params: dict[str, Any]) -> dict[str, Any]:
     names = short_names([recipe["base"], *swept, *(cell["base"] for cell in params["cells"])])
     tasks = [without_folder(task) for task in recipe["tasks"]]
     variants = [
-        {**entry, **{key: short_paths(entry.get(key)) for key in ("adapter", "model", "predictions", "train")}}
+        {**entry, **{key: short_paths(entry.get(key)) for key in ("adapter", "adapters", "model", "predictions", "train")}}
         if isinstance(entry, dict)
         else entry
         for entry in recipe.get("variants", [])

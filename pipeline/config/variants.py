@@ -1,5 +1,6 @@
 """Defines what a recipe compares that was fine-tuned elsewhere: adapters, or predictions in files and how they are paired."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,7 +14,10 @@ TASK_FIELD = "{task}"
 """In the path of a variant's adapter: the name of the task."""
 
 
-Files = Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], NonEmpty]
+Place = Annotated[str, Field(min_length=1)]
+Files = Place | Annotated[tuple[str, ...], NonEmpty]
+KINDS = ("adapter", "adapters", "predictions", "model", "endpoint")
+"""What a variant may be, one of them."""
 
 
 class Variant(Section):
@@ -21,16 +25,19 @@ class Variant(Section):
 
     name: Name
     """What the report calls it."""
-    adapter: Annotated[str, Field(min_length=1)] | None = None
+    adapter: Place | None = None
     """A LoRA adapter as peft saves it: its folder, or its id on the hub, `owner/name` or `owner/name@revision`. `{task}` stands for the
     name of the task, where every task has an adapter of its own."""
+    adapters: Annotated[tuple[Place, ...], NonEmpty] | None = None
+    """Several adapters of one training set-up, one for each training seed, as `adapter` names one: scores are their mean, and intervals
+    and p-values cover other seeds."""
     predictions: Files | None = None
     """The file with its predictions for the test rows, or several, one for each training seed; `base_predictions` has the formats. With
     `{task}` as above."""
     train: str | None = None
     """The file of rows that it was trained on, in the form of the task's own: they are searched for duplicates of test prompts, and nothing
     is trained on them. Unset: unknown, and the report says so."""
-    model: Annotated[str, Field(min_length=1)] | None = None
+    model: Place | None = None
     """A whole fine-tuned model with the base's tokenizer, such as a full fine-tune or a merged adapter: its folder or hub id, as for
     `adapter`. It is quantized as the base is."""
     endpoint: str | None = None
@@ -39,12 +46,24 @@ class Variant(Section):
     @model_validator(mode="after")
     def check_kind(self) -> "Variant":
         """Raise ValueError unless it is one thing, and one that can be compared."""
-        if bool(self.adapter) + bool(self.predictions) + bool(self.endpoint or self.model) != 1:
-            kinds = "adapter, predictions, model and endpoint"
+        if bool(self.adapter) + bool(self.adapters) + bool(self.predictions) + bool(self.endpoint or self.model) != 1:
+            kinds = f"{', '.join(KINDS[:-1])} and {KINDS[-1]}"
             raise ValueError(f"variants: {self.name} must be one of {kinds}. Write adapter: or model:, and its folder or hub id")
+        if twice := [place for place, count in Counter(self.adapters or ()).items() if count > 1]:
+            raise ValueError(f"variants: {self.name} names {twice[0]} twice, and equal adapters are one training run. Leave one out")
         if self.endpoint:
             raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")
         return self
+
+    @property
+    def adapter_places(self) -> tuple[str, ...]:
+        """Its adapters, one for each training seed; empty where it is no adapter."""
+        return (self.adapter,) if self.adapter else self.adapters or ()
+
+    @property
+    def runs(self) -> int:
+        """Training runs behind it, as far as the recipe says."""
+        return max(1, len(self.adapter_places), len(self.prediction_files))
 
     @property
     def prediction_files(self) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ class CellRow(TypedDict):
     rank: int | None
     """Of the adapter; null where predictions come from elsewhere."""
     seeds: list[int]
-    """Of the training; 0 where it was trained elsewhere."""
+    """Of the training; 0, 1, ... for the adapters or files of what was trained elsewhere, as the recipe lists them."""
     headline: Headline
     sentence: str
     """The headline in one line."""

@@ -61,6 +61,7 @@ class AdapterRow(TypedDict):
     """The training of one adapter; of one from elsewhere what is known of it."""
 
     seed: int
+    """Of an adapter from elsewhere its number in the recipe, from 0."""
     trainable_parameters: int
     adapter_bytes: int
     """Of the files of the adapter, or of the whole fine-tuned model."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.errors import ModelError
 from pipeline.models import base_model, hub
-from pipeline.store.artifact import MANIFEST
+from pipeline.store.artifact import MANIFEST, file_hash
 from pipeline.store.folders import AdapterFolder
 
 CONFIG, WEIGHTS = "adapter_config.json", AdapterFolder.WEIGHTS
@@ -57,6 +57,21 @@ def find(adapter: str, ask: bool = True, hashes: Path | None = None) -> dict[str
         )
     commit = hub.commit_of(repo, revision or None) if ask else hub.known_commit("models", repo, revision or None) or revision or None
     return {"repo": repo, "revision": commit, "folder": None}
+
+
+def check_different(variant: str, specs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ModelError for two adapters of a variant that are one: the same commit of the hub, or files with the same weights.
+
+    Args:
+        variant: its name, for the message.
+        specs: by place in the recipe, from find(). Equal weights at places of which one is on the hub show in `compare`.
+    """
+    first: dict[str, str] = {}
+    for place, spec in specs.items():
+        weights = f"{spec['repo']}@{spec['revision']}" if spec["folder"] is None else file_hash(Path(spec["folder"]) / WEIGHTS)
+        if (other := first.setdefault(weights, place)) != place:
+            problem = f"variants: {variant} counts {other} and {place} as two training runs, and their weights are equal"
+            raise ModelError(problem, "Leave one out.")
 
 
 def local_folder(spec: Mapping[str, Any]) -> Path:

@@ -35,7 +35,7 @@ class Cell:
     rank: int | None
     """Of an adapter from elsewhere its largest; 0 of a whole model; None where there are predictions alone."""
     seeds: list[int]
-    """Training seeds; 0 stands for the unknown one of an adapter from elsewhere."""
+    """Training seeds; of what was trained elsewhere 0, 1, ... stand for unknown ones."""
     paper: dict[str, Any]
     """{model: the base's name in LoRA Land or empty, forced_chat: whether the recipe overrules how it is prompted}."""
     inputs: dict[str, Artifact]
@@ -81,6 +81,10 @@ class Cell:
         """What stands for the fine-tuned model."""
         return "predictions" if self.has_predictions_alone else "model" if self.is_whole_model else "adapter"
 
+    def tuned_name(self, seed: int) -> str:
+        """What the fine-tuned model of one training is called in tables of answers."""
+        return "fine-tuned" if self.variant and len(self.seeds) == 1 else f"fine-tuned, seed {seed}"
+
     @property
     def splits(self) -> list[Literal["heldout", "train"]]:
         """The sets of examples that it has: an adapter from elsewhere needs no training rows."""
@@ -122,10 +126,16 @@ def open_cells(work: Work) -> list[Cell]:
             "constraint": spec["constraint"],
             "variant": spec.get("variant"),
         }  # seeds as `compare` orders its arms
-        rank = max(inputs["adapter0"].facts.get("rank", [0])) if "adapter0" in inputs and spec.get("variant") else spec["rank"]
-        cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], rank=rank, **fields)
-        cells.append(replace(cell, base=base_name(cell)))
+        cell = Cell(name=spec["cell"], inputs=inputs, point=spec["point"], rank=spec["rank"], **fields)
+        cells.append(replace(cell, base=base_name(cell), rank=rank_of(cell)))
     return cells
+
+
+def rank_of(cell: Cell) -> int | None:
+    """The rank of a cell's adapters; of those from elsewhere the largest, 0 of a whole model."""
+    if cell.variant is None:
+        return cell.rank
+    return max((rank for adapter in cell.adapters for rank in adapter.facts.get("rank", [0])), default=cell.rank)
 
 
 def base_name(cell: Cell) -> str:
@@ -139,11 +149,6 @@ def inputs_of(cell: str, work: Work, opened: dict[Path, Artifact]) -> Iterable[t
         name = input_names.parse(text)
         if name.cell == cell:
             yield name.in_cell(), opened[folder]
-
-
-def tuned_name(variant: str | None, seed: int) -> str:
-    """What the fine-tuned model of one training is called in tables of answers."""
-    return "fine-tuned" if variant else f"fine-tuned, seed {seed}"
 
 
 def swept(recipe: JsonObject) -> dict[str, list[Any]]:

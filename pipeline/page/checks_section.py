@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
 from pipeline.page import fmt, predictions_section, variants_section
-from pipeline.page.cells import Cell, short_key, swept, tuned_name
+from pipeline.page.cells import Cell, short_key, swept
 from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PreparedFolder, TrainFolder
@@ -23,10 +23,7 @@ def answers(cell: Cell) -> list[AnswerCountsRow]:
     """Counts of the answers of base and of every training seed; other arms have theirs in the table of arms."""
     counts = cell.comparison.counts()
     base: AnswerCountsRow = {"arm": "base", **counts["base"]}
-    variant = cell.variant if len(cell.seeds) == 1 else None
-    tuned: list[AnswerCountsRow] = [
-        {"arm": tuned_name(variant, seed), **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)
-    ]
+    tuned: list[AnswerCountsRow] = [{"arm": cell.tuned_name(seed), **arm} for seed, arm in zip(cell.seeds, counts["tuned"], strict=True)]
     return [base, *tuned]
 
 

@@ -10,7 +10,7 @@ from pipeline.measures.cell_types import CellRow, ComparisonRow
 from pipeline.measures.report_types import Report
 from pipeline.models import adapter_kinds, model_table
 from pipeline.page import card_training, fmt
-from pipeline.page.cells import Cell, tuned_name
+from pipeline.page.cells import Cell
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.render import plain
 from pipeline.scoring.verdict import NOT_TESTABLE
@@ -130,6 +130,8 @@ def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     params = trained.adapter.params
     kind = adapter_kinds.of_params(params).description({"rank": cell.rank} | params)
     origin = f"trained elsewhere, measured on the task {plain(cell.task)}"
+    if len(cell.seeds) > 1:
+        origin += f" (number {trained.seed + 1} of {len(cell.seeds)} training runs)"
     if cell.variant is None:
         origin = f"trained on the task {plain(cell.task)} (seed {trained.seed})"
     opening = f"A {kind} for {plain(cell.base)}, {origin}"
@@ -264,11 +266,11 @@ def limits(report: Report, row: CellRow, trained: TrainedAdapter) -> str:
     if trained.cell.variant:
         lines.append("It was trained elsewhere: its training data are unknown, and so is whether they hold test examples.")
         lines += trained.adapter.facts["warnings"]
-    elif seeds == 1:
+    if seeds == 1 and not trained.cell.variant:
         lines.append("One training seed: intervals reflect test-set sampling only, not run-to-run variance.")
-    else:
+    elif seeds > 1:
         lines.append(f"Intervals cover other training seeds ({seeds - 1} degrees of freedom); on other tasks test-set sampling only.")
-    counts = next((answers for answers in row["answers"] if answers["arm"] == tuned_name(trained.cell.variant, trained.seed)), None)
+    counts = next((answers for answers in row["answers"] if answers["arm"] == trained.cell.tuned_name(trained.seed)), None)
     if counts and counts["unparsed"]:
         lines.append(f"{fmt.share(counts['unparsed'], counts['n'])} of its outputs are unparsable.")
     if not license_of(trained.cell.base, trained.adapter):

@@ -1,7 +1,7 @@
 """Says of predictions from elsewhere which files they are from, how they were paired with test rows, and what is unknown of them."""
 
 from pipeline.measures.provenance_types import ImportedPredictions
-from pipeline.page.cells import Cell, tuned_name
+from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PredictionsFolder
 
@@ -16,11 +16,7 @@ def section(cell: Cell) -> list[ImportedPredictions]:
     """The files of a cell, base first; none where a model answered."""
     if not cell.has_predictions_alone:
         return []
-    several = len(cell.seeds) > 1
-    tuned = [
-        (tuned_name(None if several else cell.variant, seed), artifact)
-        for seed, artifact in zip(cell.seeds, cell.tuned_predictions, strict=True)
-    ]
+    tuned = [(cell.tuned_name(seed), artifact) for seed, artifact in zip(cell.seeds, cell.tuned_predictions, strict=True)]
     return [row("base", "base", cell.inputs["base"]), *(row(arm, str(cell.variant), artifact) for arm, artifact in tuned)]
 
 

@@ -21,7 +21,7 @@ def adapters(cells: list[Cell]) -> dict[str, AdapterRow]:
         points = max(20, min(LINE_POINTS, POINTS // per_task[cell.task]))
         for seed, adapter in cell.trainings:
             if short_key(adapter) not in rows:
-                row = adapter_row(seed, adapter, points) if cell.variant is None else imported_row(cell.variant, adapter)
+                row = adapter_row(seed, adapter, points) if cell.variant is None else imported_row(cell.variant, seed, adapter)
                 rows[short_key(adapter)] = row
     return rows
 
@@ -44,12 +44,12 @@ def adapter_row(seed: int, adapter: Artifact, points: int) -> AdapterRow:
     }
 
 
-def imported_row(variant: str, adapter: Artifact) -> AdapterRow:
+def imported_row(variant: str, seed: int, adapter: Artifact) -> AdapterRow:
     """What is known of an adapter or a model that was fine-tuned elsewhere; of its training nothing is."""
     facts = adapter.facts
     is_adapter = adapter.stage == "import_adapter"
     return {
-        "seed": 0,
+        "seed": seed,
         "trainable_parameters": facts["trainable_parameters"],
         "adapter_bytes": facts["adapter_bytes" if is_adapter else "model_bytes"],
         "steps": None,

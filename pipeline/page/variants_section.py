@@ -11,13 +11,13 @@ def warning(cell: Cell) -> str:
         return ""
     if cell.has_predictions_alone:
         return f"{predictions_section.names(cell)} {overlap_text(cell)}".strip()
-    adapter = cell.adapters[0]
-    return " ".join([*(f"{text}" for text in adapter.facts["warnings"]), overlap_text(cell)]).strip()
+    own = dict.fromkeys(text for adapter in cell.adapters for text in adapter.facts["warnings"])
+    return " ".join([*own, overlap_text(cell)]).strip()
 
 
 def overlap_text(cell: Cell) -> str:
     """Whether an adapter saw test prompts in training, as far as that is known; empty where it is known that it saw none."""
-    name = f"{cell.variant} ({source_of(cell.adapters[0])})" if cell.adapters else str(cell.variant)
+    name = f"{cell.variant} ({', '.join(map(source_of, cell.adapters))})" if cell.adapters else str(cell.variant)
     if "overlap" not in cell.inputs:
         return (
             f"It is unknown what {name} was trained on, so nobody can say whether it saw test examples. "

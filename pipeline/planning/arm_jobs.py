@@ -14,7 +14,7 @@ def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
     for seed, adapter in task_plan.adapters.items():
         variant = task_plan.point.variant
-        name = variant.name if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
+        name = task_plan.numbered(variant.name, seed) if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
         jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, None, None, **answering(adapter))
     return jobs
 
@@ -25,8 +25,7 @@ def imported(task_plan: TaskPlan) -> Jobs:
     assert variant is not None  # the recipe was checked
     jobs: Jobs = {InputName("predictions", "base"): task_plan.import_predictions("base", str(task_plan.recipe.base_predictions))}
     for seed, path in enumerate(variant.prediction_files):
-        name = variant.name if len(variant.prediction_files) == 1 else f"{variant.name}-s{seed}"
-        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.import_predictions(name, path)
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.import_predictions(task_plan.numbered(variant.name, seed), path)
     return jobs
 
 

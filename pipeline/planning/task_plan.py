@@ -94,7 +94,7 @@ class TaskPlan:
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         variant = point.variant
-        self.seeds = tuple(range(max(1, len(variant.prediction_files)))) if variant else self.recipe.finetune.seeds
+        self.seeds = tuple(range(variant.runs)) if variant else self.recipe.finetune.seeds
         self.first_seed = self.seeds[0]
 
     @property
@@ -146,12 +146,11 @@ class TaskPlan:
 
     @cached_property
     def adapters(self) -> dict[int, Job]:
-        """By training seed what was fine-tuned: an adapter, or a whole model; that of a variant counts as the only one."""
+        """By training seed what was fine-tuned: an adapter, or a whole model; the adapters of a variant are numbered."""
         if not self.context.has_model:
             return {}
         if self.point.variant:
-            variant = self.point.variant
-            return {self.first_seed: self.import_model(variant) if variant.model else self.import_adapter(variant)}
+            return self.import_fine_tunes(self.point.variant)
         return {seed: self.finetune(seed) for seed in self.seeds}
 
     @property
@@ -169,13 +168,27 @@ class TaskPlan:
             return job("finetune", f"{label}-{placebo}", {**params, "placebo": placebo}, train=self.train)
         return job("finetune", label, params, train=self.train)
 
-    def import_adapter(self, variant: Variant) -> Job:
-        """The adapter of a variant, copied into the store. Raises ModelError where there is none that can be compared."""
-        assert variant.adapter is not None  # the recipe was checked
+    def import_fine_tunes(self, variant: Variant) -> dict[int, Job]:
+        """By number of the training seed what a variant is: its adapters, copied into the store, or a whole model.
+
+        Raises ModelError where there is none that can be compared, or two adapters are one.
+        """
+        if variant.model:
+            return {self.first_seed: self.import_model(variant)}
         lookup = self.point.lookup
-        adapter = adapter_source.find(variant.adapter.replace(TASK_FIELD, self.task.name), lookup.ask, lookup.hashes)
+        places = [place.replace(TASK_FIELD, self.task.name) for place in variant.adapter_places]
+        specs = {place: adapter_source.find(place, lookup.ask, lookup.hashes) for place in places}
+        if len(specs) > 1:
+            adapter_source.check_different(variant.name, specs)
         label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
-        return job("import_adapter", label, {"model": self.point.model_spec, "adapter": adapter})
+        return {
+            seed: job("import_adapter", self.numbered(label, seed), {"model": self.point.model_spec, "adapter": specs[place]})
+            for seed, place in enumerate(places)
+        }
+
+    def numbered(self, name: str, seed: int) -> str:
+        """What belongs to one of several training seeds; as it is where there is one."""
+        return f"{name}-s{seed}" if len(self.seeds) > 1 else name
 
     def import_model(self, variant: Variant) -> Job:
         """The check of a variant that is a whole model. Raises ModelError where there is none that can be compared."""

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline import arms, metrics
 from pipeline.data import general_text, inline
 from pipeline.data.task import Task
+from pipeline.errors import ComparisonError
 from pipeline.machine import Work
 from pipeline.measures import decompose, equivalence, hallucination, non_inferiority, relevance, untested
 from pipeline.models import liveness
@@ -36,6 +37,7 @@ PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 def run(work: Work) -> dict[str, Any]:
     task = inline.from_spec(work.params["task"])
     seeds = sorted(name.seed for name in map(input_names.parse, work.inputs) if name.seed is not None)
+    check_different(work, task, seeds)
     adapters = check_liveness(work, task, seeds)
     folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
@@ -61,6 +63,16 @@ def run(work: Work) -> dict[str, Any]:
         tests = equivalence.measure(result.names, result.resampled[metric], decompositions[metric], margin)
         out.write_json({out.EQUIVALENCE: tests})
     return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}
+
+
+def check_different(work: Work, task: Task, seeds: list[int]) -> None:
+    """Raise ComparisonError where two training seeds have one adapter: they would count as two runs that agree."""
+    first: dict[str, int] = {}
+    for seed in seeds:
+        digest = Artifact.open(folder_of(work, InputName("predictions", "tuned", seed=seed))).inputs.get("adapter")
+        if digest is not None and (other := first.setdefault(digest, seed)) != seed:
+            problem = f"{task.name}: the adapters of seeds {other} and {seed} are equal, so they are one training run"
+            raise ComparisonError(problem, "Leave one of them out of the recipe.")
 
 
 def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[Liveness]:
