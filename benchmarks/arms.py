@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--once", action="store_true", help="run the recipe named by the first word on --store, and print its seconds")
     chosen = parser.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
     if chosen.once:
         print(json.dumps(compared(chosen.words, chosen.store)))
         return

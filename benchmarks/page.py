@@ -245,6 +245,7 @@ def main() -> None:
     parser.add_argument("--openings", type=int, default=5)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     if browser.CHROMIUM is None:
         print("benchmarks.page: skipped, there is no Chromium here (apt-get install chromium); nothing is written")
         return

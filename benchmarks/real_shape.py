@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     row = next(row for row in base_model.MODELS if row.name == options.base)
     here = machine.Machine()
     with tempfile.TemporaryDirectory() as name:

@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("--data-sets", type=int, default=DATA_SETS, help=f"of each cell; a multiple of {REPORT}")
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of the results")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     stats.CHUNK_WEIGHTS, stats.MAX_PRODUCT = 2**21, 2**34  # one thread, and hundreds of data sets in a product
     path = args.out / RESULTS.name
     earlier = json.loads(path.read_text("utf-8"))["results"] if path.is_file() else {}

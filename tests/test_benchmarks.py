@@ -92,7 +92,6 @@ def test_ratios_are_medians_of_rounds():
 @pytest.mark.slow
 def test_arms_are_timed_on_fresh_stores(tmp_path):
     store, out = tmp_path / "store", tmp_path / "out"
-    out.mkdir()
     bench("arms", "--rounds", "1", "--out", str(out), "--store", str(store), *SMALL)
     results = json.loads(next(out.glob("arms-*.json")).read_text("utf-8"))["results"]
     ((alone,), (default,)) = (results["rounds"][name] for name in arms.RUNS)
