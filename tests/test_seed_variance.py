@@ -1,12 +1,13 @@
 """What other training seeds add to intervals, p-values and detectable effects, against closed forms and brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from pipeline.measures import equivalence
+from pipeline.measures import decompose, equivalence
 from pipeline.scoring import detectable, stats
 from pipeline.scoring.seed_variance import SMALLEST_P, SeedVariance, t_quantile, z_quantile
 
@@ -211,3 +212,17 @@ def test_same_covers_other_seeds():
     assert tests[0]["low"] < -0.02
     assert tests[1]["p"] < 0.01
     assert -0.02 < tests[1]["low"] < tests[1]["high"] < 0.02
+
+
+@pytest.mark.parametrize("right_or_wrong", [True, False])
+def test_a_merged_model_is_compared_with_the_seed_that_it_was_merged_from(right_or_wrong):
+    """Seeds a tenth apart, and a merged model that answers as the first one does."""
+    base, first, second = np.random.default_rng(9).random((3, 2_000)) + np.array([[0.0], [-0.1], [0.1]])
+    arms = [(row > 0.5) if right_or_wrong else row.clip(0, 1) for row in (base, first, second, first)]
+    statistics = np.stack([np.stack([row, np.ones(2_000)], axis=-1) for row in arms])
+    (sample,) = stats.resample([replace(stats.stack(statistics, mean, seeds=2), right_or_wrong=right_or_wrong)], 200, 1)
+    names = ["base", "tuned", "merged"]
+    test = equivalence.measure(names, sample, decompose.decompose(names, {"accuracy": sample})["accuracy"], 0.02)["merged"]["merged"]
+    assert test["value"] == 0
+    assert -0.02 < test["low"] <= 0 <= test["high"] < 0.02
+    assert test["p"] < 1e-6

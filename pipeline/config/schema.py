@@ -275,8 +275,8 @@ class Compare(Section):
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.02
     """Non-inferiority margin on scores: a drop below it is no regression on another task; a sweep size is enough within it."""
     same_within: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Margin within which a lift or training effect, either way, is `same`, and a merged model the same as the fine-tuned one (TOST, two
-    one-sided tests); unset: not tested."""
+    """Margin within which a lift or training effect, either way, is `same`, and a merged model the same as the fine-tuned one of the seed
+    that it was merged from (TOST, two one-sided tests); unset: not tested."""
     relevance_examples: NonNegativeInt = 200
     """Examples for the prompt-relevance measure; 0: not measured."""
     speed_prompts: NonNegativeInt = 16

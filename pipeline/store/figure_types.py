@@ -96,7 +96,7 @@ class EquivalenceTests(TypedDict):
     training: Equivalence
     """Fine-tuned minus the best baseline."""
     merged: dict[str, Equivalence]
-    """By merged arm, that arm minus fine-tuned."""
+    """By merged arm, that arm minus fine-tuned with the seed that it was merged from."""
 
 
 class Divergence(Interval):
