@@ -63,7 +63,7 @@ def example(task: str, name: str, number: int, draw: random.Random) -> Example:
 
 def with_texts(heldout: list[Example], texts: Mapping[int, Mapping[str, str]]) -> list[Example]:
     """The examples, those named by number with other ids, prompts or targets."""
-    changes = {number: {key: other[key] for key in ("id", "prompt", "target") if key in other} for number, other in texts.items()}
+    changes = {number: {key: other[key] for key in ("id", "prompt", "target", "extra") if key in other} for number, other in texts.items()}
     return [replace(example, **changes.get(number, {})) for number, example in enumerate(heldout)]
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.commands.recompute_page import verify
-from pipeline.page import charts_scores, embedded_records, fmt, render, setup_section, static_examples, svg
+from pipeline.page import charts_scores, embedded_records, fmt, prompt_excerpt, render, setup_section, static_examples, svg
 from pipeline.scoring.verdict import qualified
 from tests.report_inputs import BuiltReport, CellFolders, Chartless, Inputs, placeholder_charts
 
@@ -182,7 +182,7 @@ def test_the_first_examples_that_changed_are_plain_html(tmp_path: Path) -> None:
     assert plain.index("that got worse") < plain.index("that got better")
     assert "&lt;b&gt;" in plain
     assert "<b>0</b>" not in plain
-    assert max(map(len, re.findall(r'<td class="value">([^<]*)</td>', plain))) < 2 * static_examples.MAX_LETTERS
+    assert max(map(len, re.findall(r'<td class="value">([^<]*)</td>', plain))) < 2 * prompt_excerpt.MAX_LETTERS
 
 
 def test_many_tasks_have_few_static_examples(report: Chartless) -> None:

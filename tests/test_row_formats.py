@@ -236,12 +236,11 @@ def test_a_key_twice_in_turns_that_are_text_is_not_read_as_the_last():
     assert row_formats.parsed(turns.replace("blue", "red"))[1]["content"] == "red"
 
 
-def test_a_conversation_is_shown_with_its_roles():
+def test_a_conversation_is_one_text_where_texts_are_compared():
     example = example_of({"messages": [SYSTEM, ASK, SAY, MORE, LAST]})
-    assert example.transcript == "System: Be brief.\n\nUser: hi\n\nAssistant: hello\n\nUser: and?"
     assert example.text == "Be brief.\n\nhi\n\nhello\n\nand?"
     assert example.question == "hi\n\nhello\n\nand?"
-    assert example_of({"messages": [ASK, SAY]}).transcript == "hi"
+    assert example_of({"messages": [ASK, SAY]}).text == "hi"
 
 
 def test_the_remedies_for_preference_pairs_work():

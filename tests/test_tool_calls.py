@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline import cli
+from pipeline.commands.recompute_page import verify
 from pipeline.data import few_shot_prompts, inline, token_counts
 from pipeline.data.files import BadRow
 from pipeline.models import template_probe
@@ -209,7 +210,12 @@ def test_a_task_of_calls_runs_from_its_file_to_its_report(tmp_path, monkeypatch,
     (prepared,) = (tmp_path / "store" / "data" / "prepare").glob("tools--heldout--*")
     targets = {example.target for example in preparing.examples(prepared)}
     assert targets == {"yes", *(f'<tool_call>\n{{"name": "add", "arguments": {{"a": {n}}}}}\n</tool_call>' for n in range(3))}
+    (compared,) = (tmp_path / "store" / "data" / "compare").glob("*/examples.jsonl")
+    for row in map(json.loads, compared.read_text("utf-8").splitlines()):
+        assert [turn["role"] for turn in row["prompt"]] == [TOOLS, "user"]
+        assert ("target_turn" in row) == row["target"].startswith("<tool_call>")
     (report,) = (tmp_path / "store" / "data" / "report").glob("*/report.json")
+    assert verify(report.with_name("report.html")).comparisons == 1
     (cell,) = json.loads(report.read_text("utf-8"))["cells"]
     constant = next(arm for arm in cell["arms"] if arm["name"] == "constant")
     assert {row["metric"] for row in cell["comparisons"]} == {"tool_call_match"}

@@ -14,7 +14,7 @@ from pipeline.measures.class_results import LabelledExample, Labels
 from pipeline.measures.class_types import ClassResults
 from pipeline.metrics import words
 from pipeline.page.cells import Cell
-from pipeline.store.records import Example
+from pipeline.store.records import Example, prompt_from_json
 from pipeline.store.score_types import AnswerRow, ExampleRow
 
 LABEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1"}
@@ -71,7 +71,7 @@ class LabelReader:
         """The labels of a right answer, which goes through the task's parser as answers do."""
         choices = tuple(row["choices"])
         if (text, choices) not in self.read:
-            parsed = self.task.answer(text, Example(row["id"], row["prompt"], row["target"], choices))
+            parsed = self.task.answer(text, Example(row["id"], prompt_from_json(row["prompt"]), row["target"], choices))
             self.read[text, choices] = self.labels(text if parsed is None else parsed)
         return self.read[text, choices]
 

@@ -14,7 +14,7 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, setup_section, static_examples
+from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, prompt_excerpt, setup_section, static_examples
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.arms_section import without_repeats
 from pipeline.page.cells import swept
@@ -42,7 +42,7 @@ SECTIONS = {
     "tests": "Statistical tests",
 }
 """The headings of the sections by id; the navigation has the same words."""
-SCRIPTS = ("dom", "unpack", "diff", "example", "view", "download", "page")
+SCRIPTS = ("dom", "unpack", "diff", "conversation", "example", "view", "download", "page")
 """The parts of the page's one script, in order."""
 MAX_CARDS = 6
 """Up to this many cells have a card each; more are listed in a table, those of a sweep in a sentence per task. Per-cell parts then fold."""
@@ -126,7 +126,7 @@ def environment() -> Any:
     templates.filters["number_head"] = lambda name: f"#{name}"
     templates.filters["metric_head"] = lambda name: f"#{fmt.metric(name)}"
     templates.filters["urlencode_all"] = lambda text: quote(str(text), safe="")
-    templates.globals |= {"tone": tone, "qualified": qualified}
+    templates.globals |= {"tone": tone, "qualified": qualified, "excerpt": prompt_excerpt.excerpt}
     return templates
 
 

@@ -8,6 +8,8 @@ from pipeline.measures.cell_types import CellRow
 from pipeline.measures.report_types import Report
 from pipeline.page import embedded_records
 from pipeline.page.examples_section import TIE
+from pipeline.page.prompt_excerpt import shortened
+from pipeline.store.score_types import ShownPrompt
 
 MAX_EACH = 5
 """Examples of each direction per task."""
@@ -15,13 +17,11 @@ MAX_EXAMPLES = 120
 """Examples of a page; with many tasks each has fewer."""
 MAX_BYTES = 2**30
 """Limit of an unpacked file of examples."""
-MAX_LETTERS = 240
-"""Letters of a text."""
 
 
 class StaticExample(TypedDict):
     id: str
-    prompt: str
+    prompt: ShownPrompt
     target: str
     base: str
     tuned: str
@@ -74,15 +74,10 @@ def static_example(row: Mapping[str, Any], best: str, scores_of_pair: tuple[floa
     """One example; best: the best baseline."""
     return {
         "id": str(row["id"]),
-        "prompt": shortened(row["prompt"]),
+        "prompt": row["prompt"],
         "target": shortened(row["target"]),
         "base": shortened(row["base"]["text"]),
         "tuned": shortened(row["tuned"][0]["text"]),
         "best": shortened(row["others"][best]["text"]) if best in row["others"] else "",
         "scores": scores_of_pair,
     }
-
-
-def shortened(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= MAX_LETTERS else f"{flat[:MAX_LETTERS]}…"

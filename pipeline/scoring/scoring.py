@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline import metrics
 from pipeline.errors import ComparisonError
-from pipeline.scoring import answer_flags, constant_answers, right_answers, stats
+from pipeline.scoring import answer_flags, constant_answers, right_answers, shown_prompts, stats
 from pipeline.scoring.right_answers import AnswerParser
 from pipeline.store.records import UNKNOWN, Example, Prediction
 from pipeline.store.result_folders import ComparisonFolder
@@ -183,9 +183,10 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
 def score_two_arms(metric: "Metric", base: ParsedArm, tuned: ParsedArm, examples: list[Example], parse: AnswerParser) -> list[PairedRow]:
     """Score two arms on one task, without statistics: one row per example."""
     scores = measure(metric, [base, tuned], examples, parse).values.T.tolist()
+    prompts = map(shown_prompts.prompt, examples)
     return [
-        {"id": example.id, "prompt": example.transcript, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
-        for example, one, two, pair in zip(examples, base.predictions, tuned.predictions, scores, strict=True)
+        {"id": example.id, "prompt": prompt, "target": example.target, "base": one.text, "tuned": two.text, "scores": pair}
+        for example, prompt, one, two, pair in zip(examples, prompts, base.predictions, tuned.predictions, scores, strict=True)
     ]
 
 
@@ -337,9 +338,13 @@ def example_rows(arms: list[ParsedArm], scores: dict[str, MetricScores], inputs:
 
 def display_fields(example: Example) -> ExampleText:
     """What a reader sees of an example."""
-    row: ExampleText = {"id": example.id, "prompt": example.transcript, "target": example.target, "choices": list(example.choices)}
-    others = list(example.right_answers[1:])
-    return {**row, "accepted": others} if others else row
+    prompt, choices = shown_prompts.prompt(example), list(example.choices)
+    row: ExampleText = {"id": example.id, "prompt": prompt, "target": example.target, "choices": choices}
+    if turn := shown_prompts.target_turn(example):
+        row["target_turn"] = turn
+    if others := list(example.right_answers[1:]):
+        row["accepted"] = others
+    return row
 
 
 def arm_rows(number: int, arm: ParsedArm, scores: dict[str, MetricScores]) -> list[AnswerRow]:

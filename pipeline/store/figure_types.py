@@ -3,7 +3,7 @@
 from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.store.folders import LivenessMeasures
-from pipeline.store.score_types import Interval, SeedErrors
+from pipeline.store.score_types import Interval, SeedErrors, ShownPrompt
 
 PartName = Literal["constant", "format", "few-shot", "training"]
 Obstacle = Literal["different examples", "not a mean of examples"]
@@ -116,7 +116,7 @@ class FlippedExample(TypedDict):
     """An example that only one of base and fine-tuned gets right, or that one gets more of."""
 
     id: str
-    prompt: str
+    prompt: ShownPrompt
     target: str
     base: str
     tuned: str

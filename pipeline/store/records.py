@@ -74,13 +74,6 @@ class Example:
         return prompt_text(self.prompt)
 
     @property
-    def transcript(self) -> str:
-        """The prompt as a reader sees it: of a conversation every turn with its role."""
-        if isinstance(self.prompt, str):
-            return self.prompt
-        return "\n\n".join(f"{turn.role.capitalize()}: {turn.text}" for turn in self.prompt)
-
-    @property
     def question(self) -> str:
         """The prompt as one text, without what all conversations of a data set may share: system text and tools."""
         if isinstance(self.prompt, str):

@@ -1,8 +1,12 @@
 """Declares the types of the scores of a comparison, as its files and report.json hold them."""
 
-from typing import Generic, NotRequired, TypedDict, TypeVar
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
 
 Value = TypeVar("Value")
+ShownTurn = dict[str, Any]
+"""A turn as OpenAI's interface has it: `role`, `content`, `tool_calls`, `name`, `tool_call_id`. Arguments of calls are JSON text."""
+ShownPrompt = str | list[ShownTurn]
+"""A prompt for a reader: text, or the turns of a conversation."""
 
 
 class Interval(TypedDict):
@@ -154,8 +158,10 @@ class ExampleText(TypedDict):
     """What a reader sees of a test example."""
 
     id: str
-    prompt: str
+    prompt: ShownPrompt
     target: str
+    target_turn: NotRequired[ShownTurn]
+    """The target as a turn, where it calls tools."""
     choices: list[str]
     accepted: NotRequired[list[str]]
     """Right answers besides the target, where there are any."""
@@ -169,7 +175,7 @@ class PairedRow(TypedDict):
     """One example that two arms answered, without statistics."""
 
     id: str
-    prompt: str
+    prompt: ShownPrompt
     target: str
     base: str
     tuned: str

@@ -16,7 +16,7 @@ function csv(cell, examples) {
   const columns = cell.arms.flatMap((arm) => ["text", "parsed", "score", "flags"].map((column) => `${armKey(arm)}_${column}`));
   const head = ["task", "id", "compared_with", "change", "gain", "metric", "prompt", "target", "also_right", ...columns];
   const rows = examples.map((example) => [
-    cell.label, example.id, example.rival.name, cell.classes[example.kind], example.gain, cell.metric, example.prompt, example.target, example.accepted.join("; "),
+    cell.label, example.id, example.rival.name, cell.classes[example.kind], example.gain, cell.metric, promptText(example.prompt), example.target, example.accepted.join("; "),
     ...example.arms.flatMap((arm) => [arm.text, arm.answer, arm.score, arm.flags.join("; ")]),
   ]);
   return BOM + [head, ...rows].map((row) => `${row.map(csvCell).join(",")}\r\n`).join("");

@@ -1,6 +1,7 @@
 // One example: its prompt, its target and the answer of every arm, side by side.
 const LONG = 1500;
-const SHORT = 500, PART = 220; // of prompts: the question often stands at the end
+// Characters: what is longer than `most` shows its beginning and its end; the question of a prompt often stands there.
+const IN_PROMPT = { most: 500, first: 220, last: 220 }, IN_LEAD = { most: 240, first: 160, last: 0 };
 const FLAG_WORDS = { unparsed: "unparsable", truncated: "truncated", endless: "repetition loop", empty: "empty", refused: "refused", hallucinated: "hallucinated" };
 
 // Args: view: {cell, query, against, isShown, at}; place: {number, of} in the list.
@@ -9,7 +10,7 @@ function exampleElement(example, view, place) {
   const look = Math.abs(example.gain) <= TIE ? "same" : example.gain > 0 ? "up" : "down";
   const boxes = (isOf) => grouped(example.arms.filter((arm) => isOf(arm.name) && view.isShown(arm))).map((group) => answerBox(group, example, view));
   const target = element("section", { class: "side" }, element("h4", null, "Target"),
-    example.target ? text(example.target, query) : element("p", { class: "text none" }, "(empty)"));
+    example.turn ? turnBody(example.turn, query) : example.target ? text(example.target, query) : element("p", { class: "text none" }, "(empty)"));
   if (example.accepted.length) target.append(element("p", { class: "read" }, "also right: ", marked(example.accepted.map((other) => other || "(empty)").join("; "), query)));
   const link = element("a", { href: `#${cell.cell}/${encodeURIComponent(wellFormed(example.id))}`, title: "Link to this example" }, example.id);
   const heading = element("h3", { id: `example-${place.number}` }, link);
@@ -26,16 +27,20 @@ function exampleElement(example, view, place) {
 
 const wellFormed = (id) => id.toWellFormed?.() ?? id;
 
-// A long prompt shows its beginning and its end, unless the search finds something in it.
 function promptBox(prompt, query) {
-  const box = element("section", { class: "prompt" }, element("h4", null, "Prompt"));
-  const isFound = query && prompt.toLowerCase().includes(query.toLowerCase());
-  if (prompt.length <= SHORT || isFound) box.append(isFound ? element("p", { class: "text" }, marked(prompt, query)) : text(prompt, query));
-  else {
-    const gap = element("span", { class: "gap" }, ` [${count(prompt.length - 2 * PART)} characters] `);
-    box.append(unfolding(prompt, query, beginning(prompt, PART), gap, ending(prompt, PART)));
-  }
-  return box;
+  const turns = Array.isArray(prompt) ? conversationBox(prompt, query) : shortened(prompt, query, IN_PROMPT);
+  return element("section", { class: "prompt" }, element("h4", null, "Prompt"), turns);
+}
+
+const paragraph = (...content) => element("p", { class: "text" }, ...content);
+const finds = (whole, query) => query !== "" && whole.toLowerCase().includes(query.toLowerCase());
+
+// A text, of a long one its beginning and its end, unless the search finds something in it.
+function shortened(whole, query, { most, first, last }, box = paragraph) {
+  if (whole.length <= most || finds(whole, query)) return box(marked(whole, query));
+  if (!last) return unfolding(whole, query, [`${beginning(whole, first)}…`], box);
+  const gap = element("span", { class: "gap" }, ` [${count(whole.length - first - last)} characters] `);
+  return unfolding(whole, query, [beginning(whole, first), gap, ending(whole, last)], box);
 }
 
 // Never half of a character.
@@ -69,7 +74,7 @@ function answerBox(group, example, view) {
   const box = element("section", { class: "side" },
     element("h4", null, title(group, view.cell.seeds), element("span", { class: tone }, right), ...flags),
     arm.text.trim() ? text(arm.text, view.query, changes(other, arm.text)) : element("p", { class: "text none" }, "(empty)"));
-  if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "parsed as: ", marked(arm.answer, view.query)));
+  if (arm.answer !== null && arm.answer !== arm.text.trim()) box.append(element("p", { class: "read" }, "parsed as: ", marked(example.turn ? jsonOf(arm.answer, view.query) : arm.answer, view.query)));
   return box;
 }
 
@@ -81,15 +86,26 @@ function changes(other, own) {
 }
 
 function text(whole, query, changed) {
-  if (changed) return element("p", { class: "text" }, ...compared(changed, query));
-  if (whole.length <= LONG) return element("p", { class: "text" }, marked(whole, query));
-  return unfolding(whole, query, marked(`${beginning(whole, LONG)}…`, query));
+  if (changed) return paragraph(...compared(changed, query));
+  if (whole.length <= LONG) return paragraph(marked(whole, query));
+  return unfolding(whole, query, [marked(`${beginning(whole, LONG)}…`, query)]);
 }
 
 // A part of a text, and a button for the rest.
-function unfolding(whole, query, ...part) {
-  const body = element("p", { class: "text" }, ...part);
+function unfolding(whole, query, part, box = paragraph) {
+  const body = box(...part);
   const more = element("button", { type: "button", class: "more" }, `Show all ${count(whole.length)} characters`);
-  more.addEventListener("click", () => { body.replaceChildren(marked(whole, query)); more.remove(); });
+  more.addEventListener("click", () => {
+    const all = box(marked(whole, query));
+    body.replaceWith(all);
+    more.remove();
+    focusOn(all);
+  });
   return element("div", null, body, more);
+}
+
+// The focus of a button that goes away moves to what it showed.
+function focusOn(node) {
+  node.tabIndex = -1;
+  node.focus({ preventScroll: true });
 }

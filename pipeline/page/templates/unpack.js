@@ -22,7 +22,7 @@ async function examplesOf(cell) {
     const arms = answers.map((one, i) => ({ ...cell.arms[i], ...one, score: one.scores[cell.key] ?? null }));
     const tuned = arms.slice(1, 1 + cell.seeds);
     const mean = tuned.reduce((sum, arm) => sum + arm.score, 0) / tuned.length;
-    return { id: String(row.id), prompt: row.prompt, target: row.target, accepted: row.accepted || [], arms, base: arms[0], mean };
+    return { id: String(row.id), prompt: row.prompt, target: row.target, turn: row.target_turn, accepted: row.accepted || [], arms, base: arms[0], mean };
   });
   return cell.examples;
 }

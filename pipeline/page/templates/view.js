@@ -57,7 +57,7 @@ function viewAt(address) {
 }
 
 function searched(example) {
-  if (!example.searchable) example.searchable = [example.id, example.prompt, example.target, ...example.accepted, ...example.arms.map((arm) => arm.text)].join("\n").toLowerCase();
+  if (!example.searchable) example.searchable = [example.id, searchedPrompt(example.prompt), example.target, ...example.accepted, ...example.arms.map((arm) => arm.text)].join("\n").toLowerCase();
   return example.searchable;
 }
 
