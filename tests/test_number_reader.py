@@ -35,6 +35,12 @@ def test_a_fraction_is_not_torn_apart(text, value):
     assert read(text) == value
 
 
+@pytest.mark.parametrize("text", ["1.5/2", "$.50/2", "so it is $2.50/5", "1.5'6", "0.1:2", "a rate of 7.2/8 litres"])
+@pytest.mark.parametrize("mark", [".", ",", None])
+def test_a_decimal_with_another_sign_behind_it_is_no_number(text, mark):
+    assert parsers.number_in(mark)(text, Example("1", "How much?", "-")) is None
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

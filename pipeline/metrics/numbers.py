@@ -200,7 +200,7 @@ def ungrouped(body: str, mark: Mark | None) -> str | None:
     body = body.replace("’", "'")
     separators = set(re.findall(r"\D", body))
     whole, decimal, rest = split_decimals(body, mark, separators)
-    if decimal is None or not (whole.isdecimal() or not whole or is_grouped(whole)):
+    if decimal is None or not (whole.isdecimal() or not whole or is_grouped(whole)) or (decimal and not rest.isdecimal()):
         return None
     return re.sub(r"\D", "", whole) + (f".{rest}" if decimal else "")
 
