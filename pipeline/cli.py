@@ -49,6 +49,7 @@ from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, request_of, with_predictions
+from pipeline.commands.serve import ServeOptions
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
@@ -295,6 +296,26 @@ def gc_verb(
 ) -> None:
     """List, or delete, the artifacts that neither a shipped recipe nor a named one uses."""
     views.collect_garbage(out, store_at(store), delete, others or [], store / SMOKE_TESTS)
+
+
+@app.command("serve")
+@with_options("options", ServeOptions)
+def serve_verb(
+    models: Annotated[list[str], typer.Argument(metavar="RECIPE|ADAPTER...", help="A recipe, or adapters: FOLDER, hub id or NAME=FOLDER.")],
+    options: ServeOptions,
+    store: StoreFolder = Path(),
+) -> None:
+    """Serve a base and its adapters by model id, over OpenAI's API; requests for different adapters share a batch.
+
+    Needs the packages of the extra `serve`. Ids, keys and limits: docs/serve.md.
+    """
+    from pipeline.commands import serve
+    from pipeline.serving import server
+
+    server.check_packages()
+    with serve.served_models(models, options, store) as served:
+        out.print(serve.summary(served), soft_wrap=True)
+        server.serve(served, options.address, options.capacity, serve.torch_device(options), serve.announce(options))
 
 
 @app.command("doctor")

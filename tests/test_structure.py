@@ -18,7 +18,7 @@ ROOMS = [
     ["harness"],
     ["models", "metrics", "references", "lora_land"],
     ["engine"],
-    ["scoring"],
+    ["scoring", "serving"],
     ["data", "comparisons"],
     ["measures", "quickstart"],
     ["tasks", "page", "planning"],
@@ -47,6 +47,10 @@ HEAVY = {
     "jinja2",
     "openai",
     "lm_eval",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "prometheus_client",
 }
 LOADS_AT_TOP = ("metrics/", "comparisons/", "quickstart/pretrain.py")
 """An evaluate module must import evaluate at its top; the base model is made by a script of its own."""

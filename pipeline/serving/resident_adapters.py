@@ -1,0 +1,89 @@
+"""Keeps adapters on one base in memory: loaded at first use, and the least recently used one leaves where there is no room."""
+
+import warnings
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.models.quiet import silence_warnings
+
+BASE = "__base__"
+"""peft's name for rows that no adapter touches."""
+
+
+class ResidentAdapters:
+    """The base with the adapters that are in memory.
+
+    Args:
+        base: of transformers, in eval mode.
+        folders: by id, the adapters that may be loaded, as peft saves them.
+        limit: adapters in memory, at most.
+    """
+
+    def __init__(self, base: Any, folders: Mapping[str, Path], limit: int) -> None:
+        self.base = base
+        self.model = base
+        """A PeftModel from the first adapter on."""
+        self.folders = folders
+        self.limit = limit
+        self.names: dict[str, str] = {}
+        """By id, peft's names of those in memory; the least recently used one first."""
+        self.loads = 0
+        """Adapters loaded so far."""
+        self.evictions = 0
+
+    def has_room(self, model: str, in_use: Collection[str]) -> bool:
+        """Whether a row of a model can be answered now, beside rows of the models in use."""
+        used = {name for name in in_use if name in self.folders}
+        return model not in self.folders or len({*used, model}) <= self.limit
+
+    def use(self, model: str, in_use: Collection[str]) -> None:
+        """Have a model in memory, and mark it as used last.
+
+        Args:
+            model: id of the base or of an adapter.
+            in_use: models that may not leave.
+
+        Raises:
+            ModelError: the adapter cannot be read, or does not fit the base.
+        """
+        if model not in self.folders:
+            return
+        name = self.names.pop(model, None) or self.load(self.folders[model])
+        self.names[model] = name
+        idle = [other for other in self.names if other != model and other not in in_use]
+        for other in idle[: max(0, len(self.names) - self.limit)]:
+            self.evict(other)
+
+    def load(self, folder: Path) -> str:
+        """Put an adapter onto the base; returns peft's name of it."""
+        from peft import PeftModel
+
+        silence_warnings()
+        name = f"adapter{self.loads}"  # an id may hold a dot, which peft's names may not
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                if self.model is self.base:
+                    self.model, absent = PeftModel.from_pretrained(self.base, folder, adapter_name=name), []
+                else:
+                    absent = self.model.load_adapter(folder, adapter_name=name).missing_keys
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise ModelError(f"the adapter cannot be loaded: {' '.join(str(error).split())[:200]}", "Start the server again.") from None
+        self.loads += 1
+        self.model.eval()
+        if absent or any("missing adapter keys" in str(warning.message) for warning in caught):  # peft goes on with the base's answers
+            self.model.delete_adapter(name)
+            raise ModelError("the adapter does not fit the base: tensors are missing", "Start the server again.")
+        return name
+
+    def evict(self, model: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the active adapter was deleted: every pass names its adapters
+            self.model.delete_adapter(self.names.pop(model))
+        self.evictions += 1
+
+    def forward_options(self, models: Collection[str]) -> dict[str, Any]:
+        """What tells a forward pass which model answers each row; nothing while no adapter is in memory."""
+        return {} if self.model is self.base else {"adapter_names": [self.names.get(model, BASE) for model in models]}
