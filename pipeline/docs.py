@@ -21,7 +21,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.schema import Data, InlineTask, Price, Reference, Section
 from pipeline.config.variants import Variant
 from pipeline.data import row_notes
-from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types
+from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types, variant_types
 from pipeline.page import fmt
 from pipeline.store import cost_types, figure_types, score_types
 
@@ -33,7 +33,18 @@ ENTRIES: dict[str, type[Section]] = {
     "tasks[]": InlineTask, "tasks[].data": Data, "variants[]": Variant, "references[]": Reference, "references[].price": Price,
 }  # fmt: skip
 """The entries of the lists in a recipe."""
-ROW_TYPES = (score_types, figure_types, cost_types, cell_types, class_types, pooled_types, row_notes, provenance_types, report_types)
+ROW_TYPES = (
+    score_types,
+    figure_types,
+    cost_types,
+    cell_types,
+    class_types,
+    pooled_types,
+    row_notes,
+    provenance_types,
+    report_types,
+    variant_types,
+)
 """Modules with the types of report.json."""
 JSON_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 ALIKE = ("tasks", "metrics", "comparisons")

@@ -143,6 +143,10 @@ def test_every_declared_key_exists(reports):
         "PromptAdditions",
         "ImportedAdapter",
         "ImportedPredictions",
+        "VariantTable",
+        "VariantScore",
+        "VariantPair",
+        "Equivalence",
     }
 
 

@@ -125,6 +125,7 @@ def test_modules_of_this_package_are_not_loaded_by_name():
         values.library_module("pipeline.errors")
 
 
+EVERY = {f"{stage} {name}" for stage in ("prepare", "compare", "report") for name in ("boolq", "inline")}
 PARAMS = {
     "boolq": {"task": "boolq"},
     "inline": {"task": {"name": "pets", "metrics": ["accuracy"]}},
@@ -154,8 +155,8 @@ def versions(package):
         ("tasks/viggo.py", set()),
         ("tasks/boolq.py", {"prepare boolq", "compare boolq", "report boolq"}),
         ("tasks/_shared.py", {"prepare boolq", "compare boolq", "report boolq"}),
-        ("metrics/accuracy/accuracy.py", {"compare boolq", "compare inline", "prepare boolq", "prepare inline"}),
-        ("sandbox/child.py", {"compare boolq", "compare inline", "prepare boolq", "prepare inline"}),
+        ("metrics/accuracy/accuracy.py", EVERY),
+        ("sandbox/child.py", EVERY),
         ("data/overlap.py", {"prepare boolq", "prepare inline"}),
         ("measures/decompose.py", {"compare boolq", "compare inline"}),
     ],

@@ -12,7 +12,7 @@ from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt, preliminary
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.opening_section import by_effect
-from pipeline.scoring.verdict import NOT_TESTABLE, Tone, Verdict, qualified, tone
+from pipeline.scoring.verdict import IMPROVED, NOT_TESTABLE, WORSE, Tone, Verdict, qualified, tone
 from pipeline.store.figure_types import DecompositionRow, SuiteRow
 
 STYLES: dict[Tone, str] = {"good": "bold green", "limited": "bold yellow", "bad": "bold red", "open": "bold yellow"}
@@ -34,6 +34,7 @@ def summary(report: Report) -> RenderableType:
     parts: list[RenderableType] = [title, paragraph, *table] if is_long or report["sweep"] else [title, *table, paragraph]
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
+    parts += variant_lines(report, is_long)
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
     parts += [published_table(report), Text(PUBLISHED_NOTE, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -106,8 +107,25 @@ def suite_text(suite: SuiteRow, verdict: Verdict) -> str:
 
 
 def wrapped_line(label: str, text: str) -> Text:
-    """A cell's part of a list, in lines of 80 columns."""
-    return Text(textwrap.fill(f"{label}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False))
+    """A cell's part of a list, in lines of 80 columns; without a label the text says itself what it is about."""
+    return Text(
+        textwrap.fill(f"{label}: {text}" if label else text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    )
+
+
+def variant_lines(report: Report, is_long: bool) -> list[Text]:
+    """How far the variants of one model differ, a line per task; of many comparisons the pairs alone are counted."""
+    if not report["variants"]:
+        return []
+    title = Text("variants of one model (exploratory)", style="bold")
+    if not is_long:
+        return [title, *(wrapped_line("", table["sentence"]) for table in report["variants"])]
+    verdicts = [pair["verdict"] for table in report["variants"] for pair in table["pairs"]]
+    differing = sum(word in (IMPROVED, WORSE) for word in verdicts)
+    text = (
+        f"{differing} of {len(verdicts)} pairs shown to differ on {fmt.plural(len(report['variants']), 'task')}; see the page or report.md."
+    )
+    return [title, wrapped_line("", text)]
 
 
 def published_table(report: Report) -> Table:

@@ -187,9 +187,10 @@ class Churn(TypedDict):
     """How many wrong answers became other wrong ones: neither fixed nor broken, and changed all the same."""
 
     wrong: int
-    """Answers of the fine-tuned model, over all training seeds, that are wrong where the base's is wrong too."""
+    """Answers of the fine-tuned model, over all training seeds, that are wrong where the base's is wrong too; of a pair of variants those
+    of the later one, over all pairs of seeds, where the earlier one's is."""
     changed: int
-    """Of them those that differ from the base's, as the task's parser reads both; two that it cannot read do not differ."""
+    """Of them those that differ from the other wrong answer, as the task's parser reads both; two that it cannot read do not differ."""
 
 
 class ExamplesRow(TypedDict):

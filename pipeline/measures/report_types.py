@@ -5,6 +5,7 @@ from typing import Any, Literal, TypedDict
 from pipeline.measures.cell_types import CellRow, Run
 from pipeline.measures.pooled_types import Overview, PublishedMean
 from pipeline.measures.provenance_types import AdapterRow, ArtifactRow, DataSetRow, Environment, Setup
+from pipeline.measures.variant_types import VariantTable
 from pipeline.scoring.verdict import Correction, Verdict
 from pipeline.store.cost_types import Reason
 from pipeline.store.figure_types import PartialInterval, SizeLine
@@ -62,8 +63,7 @@ class ClaimRow(TypedDict):
     p: float
     """Two-sided, by itself."""
     margin: float | None
-    """The change that is still no regression: below zero of a score, above zero of a loss; of `equivalence` either way;
-    null for lifts."""
+    """The change that is still no regression: below zero of a score, above it of a loss; of `equivalence` either way; null for lifts."""
     evidence: str
     """Anchor of the row on the page."""
     p_adjusted: float | None
@@ -333,7 +333,6 @@ class Preliminary(TypedDict):
     unfinished: list[str]
     """The tasks and points of the sweep without a result."""
     sentence: str
-    """The same in words."""
 
 
 class OutsideFigures(TypedDict):
@@ -381,6 +380,8 @@ class Report(Conclusions, OutsideFigures):
     """Null for one task, and for a sweep."""
     other_tasks: OtherTasks | None
     """Null where nothing else was evaluated."""
+    variants: list[VariantTable]
+    """The variants of one model compared with each other, by task; none for fewer than two, or in a report that is not final."""
     sweep: Sweep | None
     """Null where nothing is swept."""
     learning: list[SizeLine]

@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 from pipeline.measures.cell_types import Churn, CommonestAnswer, ComparisonRow, ExamplesRow, Run
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
-from pipeline.store.score_types import ExampleRow
+from pipeline.store.score_types import AnswerRow, ExampleRow
 
 ZERO_ONE = ("fixed", "broken", "both right", "both wrong")
 GRADED = ("gained", "lost", "equal")
@@ -37,7 +37,7 @@ def section(cell: Cell, primary: ComparisonRow, embedded_ids: Container[str]) ->
         "n": len(rows),
         "zero_one": zero_one,
         "classes": counts_of(changes, zero_one),
-        "churn": churn(rows, metric) if zero_one else None,
+        "churn": churn([(row["base"], answer) for row in rows for answer in row["tuned"]], metric) if zero_one else None,
         "by_arm": {arm: counted_changes(rows, arm, metric, zero_one) for arm in rows[0]["others"]},
         "gained_unread": sum(row["base"]["answer"] is None for row in gained),
         "runs": lift_by_seed(cell, base, tuned, primary),
@@ -79,11 +79,11 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
     return ZERO_ONE[2] if base else ZERO_ONE[3]
 
 
-def churn(rows: Sequence[ExampleRow], metric: str) -> Churn:
-    """Answers that are wrong in both arms, and of them those where the fine-tuned model gives another wrong answer; unparsable is none."""
-    pairs = [(row["base"], answer) for row in rows for answer in row["tuned"]]
-    wrong = [(base, tuned) for base, tuned in pairs if not base["scores"][metric] and not tuned["scores"][metric]]
-    return {"wrong": len(wrong), "changed": sum(tuned["answer"] not in (None, base["answer"]) for base, tuned in wrong)}
+def churn(pairs: Sequence[tuple[AnswerRow, AnswerRow]], metric: str) -> Churn:
+    """Of pairs of answers to one example, before and after, those that are both wrong, and of them those where the later one is another
+    wrong answer; unparsable is none."""
+    wrong = [(before, after) for before, after in pairs if not before["scores"][metric] and not after["scores"][metric]]
+    return {"wrong": len(wrong), "changed": sum(after["answer"] not in (None, before["answer"]) for before, after in wrong)}
 
 
 def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: ComparisonRow) -> list[Run] | None:

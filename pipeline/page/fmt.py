@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.report_types import PublishedFigure, RuleRow
+from pipeline.measures.variant_types import VariantTable
 from pipeline.scoring.verdict import qualified
 from pipeline.store.cost_types import BreakEven, TrainingCost
 from pipeline.store.figure_types import PartialInterval, PartRow, Rate
@@ -145,6 +146,15 @@ def fine_tuned(cells: list[CellRow]) -> str:
     if kinds == {"model"}:
         return "a model fine-tuned from it"
     return "the same model with a LoRA adapter" + (", and models fine-tuned from it" if "model" in kinds else "")
+
+
+def pairs_note(table: VariantTable, confidence: float) -> str:
+    """What the table of pairs of variants is to be taken for."""
+    tests = "the pairs of a task, and their tests for the same" if table["margin"] is not None else "the pairs of a task"
+    how = f"p-values are corrected for {tests}" if table["correction"] == "holm" else "p-values are not corrected"
+    alone = any(row["seeds"] == 1 for row in table["scores"])
+    seeds = " Of a variant with one training run, other runs may differ by an unknown amount." if alone else ""
+    return f"Exploratory: {how}, apart from the confirmatory tests; intervals are {percent(confidence)}.{seeds}"
 
 
 def percent_of_rate(rate: float) -> str:

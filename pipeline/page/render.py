@@ -27,6 +27,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
     "lifts": "Lift by task",
+    "variants": "Variants of one model",
     "parts": "Where the lift comes from",
     "arms": "All arms",
     "cost": "Quality against cost",
@@ -219,6 +220,7 @@ def filled_sections(report: Report) -> set[str]:
         "references": bool(report["references"]),
         "published": bool(report["published"]),
         "sweep": bool(report["sweep"]),
+        "variants": bool(report["variants"]),
         "tests": bool(report["rules"]),
         "classes": any(cell["classes"] for cell in cells),
         "parts": any(cell["decomposition"] for cell in cells),

@@ -278,7 +278,7 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
         low=lift.low,
         high=lift.high,
         p=lift.p,
-        test=test_name(resampled),
+        test=test_name(resampled, stats.TUNED, stats.BASE),
         fixed=int((difference > stats.TIE).sum()),
         broken=int((difference < -stats.TIE).sum()),
         smallest_effect=resampled.smallest_effect(stats.TUNED, stats.BASE, scores.metric.zero_one),
@@ -286,11 +286,11 @@ def comparison_row(name: str, scores: MetricScores, resampled: stats.Resampled, 
     )
 
 
-def test_name(resampled: stats.Resampled) -> str:
-    """The name of the test of tuned against base."""
-    if resampled.is_mcnemar(stats.TUNED, stats.BASE):
+def test_name(resampled: stats.Resampled, one: int, other: int) -> str:
+    """The name of the test of one arm against another."""
+    if resampled.is_mcnemar(one, other):
         return "exact McNemar"
-    return "paired randomization" if resampled.arms.seeds == 1 else "paired randomization and t over seeds"
+    return "paired randomization and t over seeds" if resampled.arms.has_seeds(one, other) else "paired randomization"
 
 
 def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: ComparisonInputs) -> ArmScores:

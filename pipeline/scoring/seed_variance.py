@@ -4,11 +4,12 @@ Seeds and examples are crossed: score of seed k on group i = mean + seed_k + gro
 the sum of two parts: that of the seeds and the rest, estimated by the spread of the K scores with K - 1 degrees of freedom, and that of
 the groups, estimated by resampling examples with the seeds fixed, less the rest, which the first part holds already.
 
-K is small, so each part has its own quantile, t(K - 1) for the seeds and the normal one for the examples, and the two distances are
-added in quadrature (Banerjee 1960, Approximate confidence interval for linear functions of means of k populations when the population
-variances are not equal, Sankhya 22, 357-358). It errs no more often than its level at any ratio of the parts and at any level, as the
-distribution function of a squared normal variate is concave. One t with Satterthwaite's degrees of freedom errs up to 2.5 times as often
-as its level of 5 % with two seeds, 12 times at 0.5 % (docs/decisions.md). The interval is never narrower than that over examples alone.
+K is small, so each part has its own quantile, t(K - 1) for the seeds and the normal one for the examples, and the distances are added in
+quadrature; a difference of two such means has a part for the seeds of either side (Banerjee 1960, Approximate confidence interval for
+linear functions of means of k populations when the population variances are not equal, Sankhya 22, 357-358). It errs no more often
+than its level at any ratio of the parts and at any level, as the distribution function of a squared normal variate is concave. One t with
+Satterthwaite's degrees of freedom errs up to 2.5 times as often as its level of 5 % with two seeds, 12 times at 0.5 %
+(docs/decisions.md). The interval is never narrower than that over examples alone.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class SeedVariance:
     """Standard deviation of the seeds' scores, divided by the root of their number; `rest` is a part of it too."""
     rest: float
     """Of what neither the seed nor the example explains."""
+    second: "SeedVariance | None" = None
+    """Of the other side of a difference, where that is a mean over seeds of its own too; its `examples` are those of the difference."""
 
     @classmethod
     def of(cls, scores: Array, jackknife_scores: Array, examples: float) -> "SeedVariance":
@@ -62,17 +65,20 @@ class SeedVariance:
 
     @property
     def errors(self) -> SeedErrors:
+        """Of a difference with seeds on one side, as all of a comparison are."""
         return {"seeds": self.seeds, "examples": self.examples, "between": self.between, "rest": self.rest}
 
     @property
     def common(self) -> float:
         """Standard error over examples that all seeds share."""
-        return sqrt(max(0.0, self.examples**2 - self.rest**2))
+        rest = self.second.rest**2 if self.second else 0.0
+        return sqrt(max(0.0, self.examples**2 - self.rest**2 - rest))
 
     def reach(self, distance: float, confidence: float) -> float:
         """The distance from the estimate to an end of its interval, from that over examples alone."""
         shared = distance * self.common / self.examples if self.examples > 0 else distance
-        return max(distance, float(np.hypot(shared, t_quantile(1 - confidence, self.seeds) * self.between)))
+        over_seeds = [part.between * t_quantile(1 - confidence, part.seeds) for part in (self, self.second) if part]
+        return max(distance, float(np.hypot.reduce([shared, *over_seeds])))
 
     def p(self, gap: float) -> float:
         """Two-sided p of a true value that is `gap` >= 0 away from the estimate: the level at which the interval just reaches it."""
@@ -84,9 +90,11 @@ class SeedVariance:
         return p if gap > 0 else 1 - p
 
     def smallest_effect(self, confidence: float, power: float = 0.8) -> float:
-        """The smallest true difference that the interval excludes zero for with this power, if the standard errors are the true ones."""
+        """The smallest true difference that the interval excludes zero for with this power, if the standard errors are the true ones; of
+        seeds on one side."""
         from scipy.special import gammaincinv, ndtr
 
+        assert self.second is None
         variance = max(self.between, self.rest) ** 2
         degrees = self.seeds - 1
         estimates = variance * gammaincinv(degrees / 2, (np.arange(QUANTILES) + 0.5) / QUANTILES) * 2 / degrees

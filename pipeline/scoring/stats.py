@@ -2,13 +2,14 @@
 
 Every metric is a function of added-up statistics of examples (metrics/base.py). Examples of one source document
 are summed to one row first, so the group is the unit that is resampled, swapped and left out. Several training
-seeds are several tuned arms over the same groups; the score of tuned is their mean. Resampling and swapping keep the
-seeds fixed; `seed_variance` adds what other seeds would show. Resampling weights and swaps
-are drawn once for all arms and metrics of a task, so every difference uses the same resamples.
+seeds are several tuned arms over the same groups; the score of tuned is their mean, and so is that of another
+arm with several. Resampling and swapping keep the seeds fixed; `seed_variance` adds what other seeds would show.
+Resampling weights and swaps are drawn once for all arms and metrics of a task, so every difference uses the same resamples.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import NormalDist
 from typing import Literal
 
@@ -39,30 +40,41 @@ class Arms:
     """Statistics of every arm of a task under one metric, one row per group."""
 
     sums: Array
-    """(groups, 1 + seeds + others, k): base first, then one tuned arm per seed, then the other arms."""
+    """(groups, rows, k): base first, then one row per seed of tuned, then the other arms, of one row unless `other_seeds` says more."""
     aggregate: Aggregate
     """Summed statistics (..., k) to scores (...)."""
     seeds: int = 1
+    """Of tuned."""
     right_or_wrong: bool = False
     """Whether every group is one example and scores 0 or 1."""
+    other_seeds: tuple[int, ...] = ()
+    """Of each other arm; empty: one each."""
 
     @property
     def groups(self) -> int:
         return int(self.sums.shape[0])
 
+    @cached_property
+    def seeds_of_arms(self) -> tuple[int, ...]:
+        """Rows of each arm."""
+        return (1, self.seeds, *(self.other_seeds or (1,) * (int(self.sums.shape[1]) - 1 - self.seeds)))
+
     def rows(self, arm: int) -> slice:
-        """Rows in `sums` of the arm with this index among scores: one row; for tuned one per seed."""
-        start = arm if arm <= TUNED else arm + self.seeds - 1
-        return slice(start, start + (self.seeds if arm == TUNED else 1))
+        """Rows in `sums` of the arm with this index among scores, one per seed."""
+        start = sum(self.seeds_of_arms[:arm])
+        return slice(start, start + self.seeds_of_arms[arm])
+
+    def has_seeds(self, *arms: int | None) -> bool:
+        """Whether one of the arms is a mean over several seeds."""
+        return any(arm is not None and self.seeds_of_arms[arm] > 1 for arm in arms)
 
     def scores(self, totals: Array) -> Array:
         """Scores (..., 2 + others) of base, tuned and the others from summed statistics (..., arms, k)."""
         return self.means(self.aggregate(totals))
 
     def means(self, scores: Array) -> Array:
-        """Scores (..., 2 + others) from those of the rows (..., 1 + seeds + others): tuned is the mean over its seeds."""
-        end = 1 + self.seeds
-        return np.concatenate([scores[..., :1], scores[..., 1:end].mean(axis=-1, keepdims=True), scores[..., end:]], axis=-1)
+        """Scores (..., 2 + others) from those of the rows (..., rows): the score of an arm is the mean over its seeds."""
+        return np.stack([scores[..., self.rows(arm)].mean(axis=-1) for arm in range(len(self.seeds_of_arms))], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,8 @@ class Resampled:
     """Scores (resamples, 2 + others) of bootstrap resamples."""
     jackknife_scores: Array
     """Scores (groups, 2 + others) without each group."""
-    seed_scores: Array
-    """Scores (1 + groups, seeds) of the tuned arms, one per seed: over all examples, then without each group."""
+    row_scores: Array
+    """Scores (1 + groups, rows) of every seed of every arm: over all examples, then without each group."""
     swap_sums: Array | None
     """Summed statistics (resamples, arms, k) of the groups that change places in the randomization test; None where every test is exact."""
     confidence: float
@@ -124,9 +136,12 @@ class Resampled:
 
     def seed_variance(self, one: int, other: int | None = None) -> SeedVariance | None:
         """The standard errors of the score of `one`, or of its difference from `other`; None where neither is a mean over seeds."""
-        if self.arms.seeds == 1 or TUNED not in (one, other):
+        rows = [self.arms.rows(arm) for arm in (one, other) if arm is not None and self.arms.has_seeds(arm)]
+        if not rows:
             return None
-        return SeedVariance.of(self.seed_scores[0], self.seed_scores[1:], self.standard_error(one, other))
+        examples = self.standard_error(one, other)
+        first, *second = (SeedVariance.of(self.row_scores[0, seeds], self.row_scores[1:, seeds], examples) for seeds in rows)
+        return replace(first, second=second[0]) if second else first
 
     def over_seeds(self, one: int, other: int | None, low: float, high: float) -> tuple[float, float]:
         """The interval over examples, wider by what other seeds would show; within what scores allow."""
@@ -149,7 +164,7 @@ class Resampled:
 
     def is_mcnemar(self, one: int, other: int) -> bool:
         """McNemar's test needs single right or wrong answers: no means over seeds, no groups of several examples."""
-        return self.arms.right_or_wrong and (self.arms.seeds == 1 or TUNED not in (one, other))
+        return self.arms.right_or_wrong and not self.arms.has_seeds(one, other)
 
     def score_interval(self, arm: int) -> tuple[float, float]:
         """Interval of one arm's score; Wilson's for a share of right answers, since it is valid at 0 and 1 too, else as `interval`."""
@@ -206,7 +221,7 @@ def resample(
                 observed=arms.means(row_scores[0]),
                 bootstrap_scores=scores,
                 jackknife_scores=arms.means(row_scores[1:]),
-                seed_scores=row_scores[:, arms.rows(TUNED)],
+                row_scores=row_scores,
                 swap_sums=next(swapped) if needs_swaps(arms) else None,
                 confidence=confidence,
                 method=method,
@@ -216,7 +231,7 @@ def resample(
 
 
 def needs_swaps(arms: Arms) -> bool:
-    return not arms.right_or_wrong or arms.seeds > 1
+    return not arms.right_or_wrong or arms.has_seeds(*range(len(arms.seeds_of_arms)))
 
 
 def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]:
@@ -224,7 +239,7 @@ def bootstrap(metrics: Sequence[Arms], resamples: int, seed: int) -> list[Array]
     rng = np.random.default_rng(seed)
     groups = metrics[0].groups
     columns = stacked_columns(metrics)
-    scores = [np.empty((resamples, arms.sums.shape[1] - arms.seeds + 1)) for arms in metrics]
+    scores = [np.empty((resamples, len(arms.seeds_of_arms))) for arms in metrics]
     for chunk in chunks(resamples, groups):
         totals = product(draws(rng, chunk.stop - chunk.start, groups), columns)
         for arms, rows, sums in zip(metrics, scores, split_by_metric(totals, metrics), strict=True):
@@ -316,7 +331,7 @@ def randomization(arms: Arms, one: int, other: int, swap_sums: Array | None, res
     over the random ones of `swap` (Noreen 1989, Computer-Intensive Methods for Testing Hypotheses, 'approximate randomization').
     For a mean metric this is the sign-flip test. Several seeds are swapped together, so the variation between seeds is not tested here.
     """
-    one_rows, other_rows = arms.rows(one), arms.rows(other)
+    one_rows, other_rows = paired_rows(arms, one, other)
     gap = arms.sums[:, one_rows] - arms.sums[:, other_rows]
     gap = gap[np.any(gap != 0, axis=(1, 2))]  # groups with equal answers in both arms change nothing
     flat = gap.reshape(len(gap), int(np.prod(gap.shape[1:])))
@@ -333,6 +348,13 @@ def randomization(arms: Arms, one: int, other: int, swap_sums: Array | None, res
         )
     assert swap_sums is not None
     return (count_as_extreme(swap_sums[:, one_rows] - swap_sums[:, other_rows]) + 1) / (len(swap_sums) + 1)
+
+
+def paired_rows(arms: Arms, one: int, other: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of two arms that are subtracted from each other: each of one with each of the other."""
+    rows = np.arange(arms.sums.shape[1])
+    first, second = np.meshgrid(rows[arms.rows(one)], rows[arms.rows(other)], indexing="ij")
+    return first.ravel(), second.ravel()
 
 
 def all_swaps(groups: int) -> Iterator[Array]:
