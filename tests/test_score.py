@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pipeline.commands import call, gate_rules, recompute_page, views
 from pipeline.commands.options import RunOptions
 from pipeline.commands.score_recipe import ScoreRequest, with_predictions
 from pipeline.config import recipe as recipes
-from pipeline.errors import DataError, RecipeError, UserError
+from pipeline.errors import DataError, MachineError, RecipeError, UserError
 from pipeline.machine import Machine
 from pipeline.measures.report_types import Report
 from pipeline.planning.plan import plan
@@ -212,6 +213,17 @@ def test_lists_are_answers_where_targets_are_lists(folder):
     write_jsonl(Path("none.jsonl"), [{"id": row["id"], "text": []} for row in ROWS])
     _, report = score("base=none.jsonl", "tuned=one.jsonl", data="lists.jsonl", metric="exact_match")
     assert report["cells"][0]["comparisons"][0]["tuned"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "start"), [("x.eval", "PK"), ("x.json", '{\n  "version": 2,\n  "status": "success"')])
+def test_a_log_of_inspect_asks_for_its_library(name, start, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)  # as where it is not installed
+    Path(name).write_text(start, "utf-8")
+    for arguments, data in (((f"base={name}", "tuned=base.jsonl"), None), (("base=base.jsonl", f"tuned={name}"), "test.jsonl")):
+        with pytest.raises(MachineError) as error:
+            score(*arguments, data=data)
+        assert error.value.problem == f"{name} is a log of Inspect, and inspect_ai is not installed."
+        assert error.value.remedy == "Run: pip install 'loralift[inspect]'"
 
 
 def test_a_file_that_is_missing_leaves_no_recipe_behind(folder):

@@ -47,6 +47,7 @@ HEAVY = {
     "jinja2",
     "openai",
     "lm_eval",
+    "inspect_ai",
     "fastapi",
     "starlette",
     "uvicorn",

@@ -10,8 +10,8 @@ import typer
 
 from pipeline.commands.quick_recipe import DataFile, Metric, Parser, TrainFile, safe_name, task_of, write_recipe
 from pipeline.config.recipe import SECTIONS
-from pipeline.config.schema import HARNESS
-from pipeline.data import lm_eval_samples, prediction_files
+from pipeline.data import inspect_logs, lm_eval_samples, prediction_files
+from pipeline.data.lm_eval_samples import Samples
 from pipeline.errors import RecipeError, suggest
 from pipeline.progress import say
 
@@ -94,30 +94,39 @@ def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[
 
 
 def samples_file(files: dict[str, list[str]]) -> str | None:
-    """The file of the base where it says itself what the test rows are: samples of lm-evaluation-harness; else None."""
+    """The file of the base where it says itself what the test rows are: samples of lm-evaluation-harness or Inspect; else None."""
     path = prediction_files.locate(files[BASE][0]) if BASE in files else None
-    return str(path) if path and lm_eval_samples.describe(path) else None
+    return str(path) if path and described(path) else None
+
+
+def described(path: Path) -> Samples | None:
+    """Task and scores of a file of samples; None if it is none. Raises DataError if no score of its can be compared."""
+    return inspect_logs.describe(path) or lm_eval_samples.describe(path)
 
 
 def task_of_request(request: ScoreRequest) -> dict[str, Any]:
-    """The keys of the task of a file of test rows; one of lm-evaluation-harness is judged by its own scores.
+    """The keys of the task of a file of test rows; one of lm-evaluation-harness or Inspect is judged by its own scores.
 
     Raises:
-        RecipeError: it has no such score.
+        RecipeError: it has no such score; or it has several of which none is the first, and none is asked for.
     """
     data = str(request.data)
-    samples = lm_eval_samples.describe(Path(data))
+    samples = described(Path(data))
     if samples is None:
         return task_of(data, None, request.metric, request.parser)
-    wanted = (request.metric or samples.metrics[0]).removeprefix(HARNESS)
+    if samples.format == inspect_logs.FORMAT and len(samples.metrics) > 1 and not request.metric:
+        problem = f"{data} has {len(samples.metrics)} scores: {', '.join(samples.metrics)}."
+        raise RecipeError(problem, f"Name the one that judges: --metric {samples.metrics[0]}")
+    wanted = (request.metric or samples.metrics[0]).removeprefix(samples.prefix)
     first = next((name for name in samples.metrics if wanted in (name, name.partition(",")[0])), None)
     if first is None:
         raise RecipeError(f"{data} has no score '{wanted}'.", suggest(wanted, samples.metrics))
     others = [name for name in samples.metrics if name != first]
     also = f" (also there: {'; '.join(others)})" if others else ""
-    say(f"judged by {first}, as lm-evaluation-harness scored it{also}")
-    metrics = [f"{HARNESS}{name}" for name in (first, *others)]
-    return {"name": safe_name(samples.task), "data": {"test": data}, "format": lm_eval_samples.FORMAT, "metrics": metrics}
+    tool = "Inspect" if samples.format == inspect_logs.FORMAT else "lm-evaluation-harness"
+    say(f"judged by {first}, as {tool} scored it{also}")
+    metrics = [f"{samples.prefix}{name}" for name in (first, *others)]
+    return {"name": safe_name(samples.task), "data": {"test": data}, "format": samples.format, "metrics": metrics}
 
 
 def is_key(name: str) -> bool:

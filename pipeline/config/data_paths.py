@@ -5,7 +5,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import HARNESS, HELDOUT_NAMES, is_own_task
+from pipeline.config.schema import HARNESS, HELDOUT_NAMES, INSPECT, is_own_task
 from pipeline.config.variants import TASK_FIELD
 from pipeline.errors import RecipeError
 
@@ -75,7 +75,7 @@ def with_code_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def is_code_path(name: object) -> bool:
     """Whether the name of a metric is the path of a user's own."""
-    if not isinstance(name, str) or name.startswith(HARNESS):
+    if not isinstance(name, str) or name.startswith((HARNESS, INSPECT)):
         return False
     return "/" in name or "\\" in name or name.endswith(".py") or name.startswith("~")
 

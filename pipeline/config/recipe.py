@@ -77,7 +77,8 @@ class Recipe(Section):
     `trained here`, beside it."""
     base_predictions: Annotated[str, Field(min_length=1)] | None = None
     """The file with the base's predictions, where no model is to answer: predictions of `variants` are compared with them. JSONL, CSV, TSV
-    or Parquet with a column of answers, text with one answer a line, samples of lm-evaluation-harness, or predictions.jsonl of loralift."""
+    or Parquet with a column of answers, text with one answer a line, samples of lm-evaluation-harness, a log of Inspect, or
+    predictions.jsonl of loralift."""
     pairing: Pairing = Pairing()
     finetune: Finetune = Finetune()
     generate: Generate = Generate()

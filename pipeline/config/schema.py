@@ -33,6 +33,8 @@ OwnTask = Annotated[str, Field(pattern=r"\.py$")]
 """The path of a Python file that defines TASK, as the shipped ones in pipeline/tasks do; from the recipe's folder."""
 TaskName = Annotated[str, Field(pattern=r"^(lm_eval/)?[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(portable)]
 """The name of a task, or HARNESS and that of a task of lm-evaluation-harness."""
+INSPECT = "inspect_ai/"
+"""Begins the names of scores that a log of Inspect holds."""
 HARNESS, HARNESS_TASK = "lm_eval/", "lm_eval."
 """Begin the names of tasks of lm-evaluation-harness, in a recipe and where a slash would part folders."""
 NonEmpty = Field(strict=False, min_length=1)
@@ -97,10 +99,11 @@ class InlineTask(Section):
     see format."""
     target: str = ""
     """The right answer; `{column}` stands for a column of the row."""
-    format: Literal["messages", "prompt_completion", "alpaca", "lm_eval_samples"] | None = None
+    format: Literal["messages", "prompt_completion", "alpaca", "lm_eval_samples", "inspect_log"] | None = None
     """What rows are without templates: `messages` (OpenAI, TRL; `conversations` of ShareGPT), `prompt_completion`, `alpaca`
-    (`instruction`, `input`, `output`), or `lm_eval_samples` (lm-evaluation-harness' `--log_samples`; metrics are its own scores, as
-    `lm_eval/acc`). The last assistant turn is the target, all before it the prompt. Unset: what the columns fit."""
+    (`instruction`, `input`, `output`), `lm_eval_samples` (lm-evaluation-harness' `--log_samples`; metrics are its own scores, as
+    `lm_eval/acc`), or `inspect_log` (a log of Inspect; metrics are its scorers, as `inspect_ai/match`). The last assistant turn is the
+    target, all before it the prompt. Unset: what the columns fit."""
     columns: dict[str, str] = {}
     """Other names of the columns of a format: `{messages: dialog}`."""
     loss: Literal["last", "assistant"] = "last"

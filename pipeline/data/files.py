@@ -70,8 +70,12 @@ def open_file(path: Path, name: str, used: Collection[str] = ()) -> Split:
     Raises:
         DataError: the file cannot be read. A single unusable row becomes a BadRow instead.
     """
+    from pipeline.data import inspect_logs  # which itself needs this file
+
     if path.is_dir():
         return open_saved(path, name, used)
+    if inspect_logs.is_log(path):
+        return inspect_logs.open_log(path, name)
     suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     return {"parquet": open_parquet, "csv": open_csv, "tsv": open_csv}.get(suffix, open_jsonl)(path, name, used)
 

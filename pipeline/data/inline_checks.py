@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline import metrics
-from pipeline.config.schema import HARNESS, Data, InlineTask
-from pipeline.data import lm_eval_samples, row_formats
+from pipeline.config.schema import HARNESS, INSPECT, Data, InlineTask
+from pipeline.data import inspect_logs, lm_eval_samples, row_formats
 from pipeline.data.files import is_known
 from pipeline.data.inline_fields import fields_of, has_templates, may_be_empty, used_columns
 from pipeline.data.templates import Template, TemplateError
@@ -21,6 +21,9 @@ FAMILIAR_METRICS = {
     "pass@1": "Take a shipped task of programs, as mbpp; an inline task cannot run tests.",
 }
 """What to take for a metric that other programs call so."""
+
+OWN_SCORES = {lm_eval_samples.FORMAT: HARNESS, inspect_logs.FORMAT: INSPECT}
+"""Formats whose rows hold scores of their own, whatever they are called there, to what begins the names of these."""
 
 
 def problems(entry: InlineTask) -> list[str]:
@@ -78,7 +81,7 @@ def accepted_problems(entry: InlineTask) -> list[str]:
 
 def empty_problems(entry: InlineTask) -> list[str]:
     """Problems with targets that may be empty."""
-    if not may_be_empty(entry):
+    if not may_be_empty(entry) or entry.format == inspect_logs.FORMAT:
         return []
     cause = f"the defaults of {entry.target} make empty targets"
     able = ", ".join(metrics.TAKES_EMPTY)
@@ -93,8 +96,8 @@ def empty_problems(entry: InlineTask) -> list[str]:
 
 def name_problems(entry: InlineTask) -> list[str]:
     """Problems with the names of metrics, labels and choices."""
-    own_scores = entry.format == lm_eval_samples.FORMAT  # whatever lm-eval called them
-    ours = [name for name in entry.metrics if not (own_scores and name.startswith(HARNESS))]
+    prefix = OWN_SCORES.get(entry.format or "")
+    ours = [name for name in entry.metrics if not (prefix and name.startswith(prefix))]
     problems = [line for name in ours if (line := metric_problem(name, entry.answer))] + own_metric_problems(entry.metrics)
     used = used_columns(entry)
     problems += [f"labels.{name}: no template uses {{{name}}}. {suggest(name, used)}" for name in entry.labels if used and name not in used]

@@ -1,6 +1,7 @@
 """Tells which columns the templates of an inline task use, and what follows from them: its closed set of answers, and empty targets."""
 
 from pipeline.config.schema import InlineTask
+from pipeline.data import inspect_logs
 from pipeline.data.templates import Field, Template, TemplateError
 
 
@@ -10,7 +11,9 @@ def has_templates(entry: InlineTask) -> bool:
 
 
 def may_be_empty(entry: InlineTask) -> bool:
-    """Whether the recipe says that a target may be empty: it consists of fields of which each has an empty default."""
+    """Whether a target may be empty: it consists of fields of which each has an empty default, or scorers of Inspect judge without one."""
+    if entry.format == inspect_logs.FORMAT:
+        return True
     fields = fields_of(entry.target)
     rest = Template(entry.target, {}).parts if fields else []
     is_bare = not any(isinstance(part, str) and part.strip() for part in rest)

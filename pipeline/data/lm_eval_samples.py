@@ -25,12 +25,16 @@ MANY = "samples_*.jsonl"
 
 @dataclass(frozen=True)
 class Samples:
-    """What a file of samples holds."""
+    """What a file of samples holds, of lm-evaluation-harness or Inspect."""
 
     task: str
-    """lm-eval's name of the task, as the file is called."""
+    """The tool's name of the task; of lm-eval as the file is called."""
     metrics: list[str]
     """Its scores as `acc`, or `exact_match,word` where there are several filters; those that every document has between 0 and 1."""
+    format: str = FORMAT
+    """What a recipe calls such rows."""
+    prefix: str = HARNESS
+    """Begins the names of the scores in a recipe."""
 
 
 def is_samples(columns: Collection[str]) -> bool:

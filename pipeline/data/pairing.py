@@ -8,9 +8,9 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
-from pipeline.data import inline, lm_eval_samples, make_examples, source
-from pipeline.data.files import BadRow
-from pipeline.data.prediction_files import LINES, LM_EVAL, OWN, FileAnswer, PredictionFile
+from pipeline.data import inline, inspect_logs, lm_eval_samples, make_examples, source
+from pipeline.data.files import BadRow, shorten
+from pipeline.data.prediction_files import INSPECT_LOG, LINES, LM_EVAL, OWN, FileAnswer, PredictionFile
 from pipeline.data.task import Row
 from pipeline.errors import DataError, suggest
 from pipeline.store.records import JsonObject, Prediction
@@ -19,7 +19,7 @@ ID_COLUMNS = ("id", "example_id", "uid", "uuid", "idx", "index", "question_id", 
 """Names of columns that tell rows apart, where the recipe names none."""
 EXAMPLE = "example"
 """The column of our own files that holds the id of an example."""
-BY_ORDER, BY_EXAMPLE, BY_DOCUMENT = NO_COLUMNS = "order", "ids of examples", "hashes of documents"
+BY_ORDER, BY_EXAMPLE, BY_DOCUMENT, BY_SAMPLE = NO_COLUMNS = "order", "ids of examples", "hashes of documents", "ids of samples"
 MAX_NAMED = 3
 REMEDY = "Give every file one answer to each test row; or compare those that all files answer once: --common-rows."
 
@@ -97,7 +97,7 @@ class Paired:
         unanswered = [self.keys.get(name, name) for name in examples if name not in self.answers]
         repeated = [self.keys.get(name, name) for name in examples if len(self.answers.get(name, ())) > 1]
         faults = [
-            counted(unanswered, "test row without an answer", "test rows without an answer"),
+            counted(unanswered, "test row without an answer", "test rows without an answer") + (self.failures if unanswered else ""),
             counted(repeated, "test row with several answers", "test rows with several answers"),
             "" if common_rows else counted(self.unknown, "answer to no test row", "answers to no test row"),
         ]
@@ -105,6 +105,13 @@ class Paired:
             remedy = REMEDY if self.answers or self.paired_by in NO_COLUMNS else UNPAIRED_REMEDY
             raise DataError(f"{self.file.path}: {', '.join(filter(None, faults))}; paired by {self.described}.", remedy)
         return [replace(self.answers[name][0].prediction, example=name) for name in examples]
+
+    @property
+    def failures(self) -> str:
+        """How many samples of a log ended without an answer, in brackets; empty without any."""
+        failed = self.file.failed
+        first = shorten(" ".join(failed[0].split())) if failed else ""
+        return f" ({len(failed):,} of its samples ended with an error, the first with: {first})" if failed else ""
 
     def check_structures(self, targets: Mapping[str, str]) -> None:
         """Raise DataError where an answer is a list or an object and the target is plain text, as which it would be wrong unseen.
@@ -153,6 +160,8 @@ def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
         return by_order(file, test)
     if column == BY_DOCUMENT:
         return by_document(file, test)
+    if column == BY_SAMPLE:
+        return by_sample(file, test)
     if column == BY_EXAMPLE:
         examples = {name: name for name in test.ids}
         return by_key(file, column, [answer.prediction.example or key_text(answer.row[EXAMPLE]) for answer in file.answers], examples)
@@ -170,6 +179,8 @@ def column_of(file: PredictionFile, test: RowIndex) -> str:
         return BY_EXAMPLE
     if file.format == LM_EVAL and {"doc", "document"} & set(test.columns):
         return BY_DOCUMENT
+    if file.format == INSPECT_LOG and inspect_logs.TASK in test.columns:
+        return BY_SAMPLE
     if (
         EXAMPLE in file.columns
         and file.answer_column != EXAMPLE
@@ -216,6 +227,21 @@ def by_document(file: PredictionFile, test: RowIndex) -> Paired:
     examples = {key(name, number): row.example for name, number, row in zip(hashes, numbers, test.rows, strict=True)}
     keys = [key(lm_eval_samples.document_key(answer.row), answer.row.get("doc_id")) for answer in file.answers]
     return by_key(file, BY_DOCUMENT, keys, examples)
+
+
+def by_sample(file: PredictionFile, test: RowIndex) -> Paired:
+    """Answers by the id of their sample in a log of the same task. Raises DataError for a log of another one, or for other inputs."""
+    rows = {key_text(row.row.get("id")): row for row in test.rows}
+    for answer in file.answers[:1]:
+        task, other = answer.row[inspect_logs.TASK], test.rows[0].row[inspect_logs.TASK]
+        if task != other:
+            raise DataError(f"{file.path} is a log of the task {task}, and {test.location} of {other}.", "Name logs of one task.")
+    keys = [key_text(answer.row["id"]) for answer in file.answers]
+    shared = [(key, answer.row["input"], rows[key].row["input"]) for key, answer in zip(keys, file.answers, strict=True) if key in rows]
+    if changed := [key for key, own, other in shared if own != other]:
+        problem = f"{file.path}: {len(changed):,} of {len(shared):,} samples have another input than in {test.location}"
+        raise DataError(f"{problem} (first: {changed[0]}).", "Run both on one version of the data set.")
+    return by_key(file, BY_SAMPLE, keys, {key: row.example for key, row in rows.items()})
 
 
 def by_order(file: PredictionFile, test: RowIndex) -> Paired:

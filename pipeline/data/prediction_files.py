@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.data import files, lm_eval_samples
+from pipeline.data import files, inspect_logs, lm_eval_samples
 from pipeline.data.files import BadRow, Split, is_known, shorten
 from pipeline.data.task import Row
 from pipeline.errors import DataError, suggest
@@ -23,7 +23,7 @@ LINE_SUFFIXES = (".txt", ".text", ".out", ".pred")
 """Ends of the names of files with one answer a line."""
 OWN_COLUMNS = ("example", "text", "tokens", "stopped")
 """Columns of our own predictions.jsonl."""
-TABLE, LINES, OWN, LM_EVAL = "table", "lines", "loralift", "lm-eval samples"
+TABLE, LINES, OWN, LM_EVAL, INSPECT_LOG = "table", "lines", "loralift", "lm-eval samples", "Inspect log"
 KNOWN = f"{files.KNOWN_KINDS}, and {', '.join(LINE_SUFFIXES)} with one answer a line"
 NO_ANSWER = 'Write "" where the model gave none.'
 
@@ -51,6 +51,8 @@ class PredictionFile:
     answer_column: str
     """Empty for a file of lines."""
     answers: list[FileAnswer]
+    failed: tuple[str, ...] = ()
+    """Errors of samples that ended without an answer, in a log of Inspect."""
 
 
 def locate(path: str) -> Path:
@@ -63,18 +65,19 @@ def locate(path: str) -> Path:
     if place.is_dir():
         inside = place / PredictionsFolder.PREDICTIONS
         if not inside.is_file():
-            matches = sorted(place.rglob(lm_eval_samples.MANY))
+            matches = sorted([*place.rglob(lm_eval_samples.MANY), *place.rglob(inspect_logs.MANY)])
             if len(matches) == 1:
                 return matches[0]
             if matches:
                 names = ", ".join(str(path.relative_to(place)) for path in matches[:3])
+                kind = "logs" if all(inspect_logs.is_log(path) for path in matches) else "files of samples"
                 more = ", ..." if matches[3:] else ""
-                raise DataError(f"{place} has {len(matches)} files of samples: {names}{more}.", "Name one of them.")
+                raise DataError(f"{place} has {len(matches)} {kind}: {names}{more}.", "Name one of them.")
             raise DataError(f"{place} is a folder without {inside.name}.", "Name a file of predictions.")
         return inside
     if not place.is_file():
         raise DataError(f"there is no file of predictions {place}.", nearest(place))
-    if not (is_known(place.name) or place.suffix.lower() in LINE_SUFFIXES):
+    if not (is_known(place.name) or place.suffix.lower() in LINE_SUFFIXES or inspect_logs.is_log(place)):
         raise DataError(f"{place} is no known kind of file for predictions.", f"Known: {KNOWN}.")
     return place
 
@@ -83,7 +86,8 @@ def nearest(place: Path) -> str:
     """A remedy that names the files beside a path."""
     if not place.parent.is_dir():
         return f"Nor is there a folder {place.parent}."
-    names = sorted(entry.name for entry in place.parent.iterdir() if is_known(entry.name) or entry.suffix.lower() in LINE_SUFFIXES)
+    suffixes = (*LINE_SUFFIXES, inspect_logs.SUFFIX)
+    names = sorted(entry.name for entry in place.parent.iterdir() if is_known(entry.name) or entry.suffix.lower() in suffixes)
     return suggest(place.name, names) if names else f"Its folder has no such files ({KNOWN})."
 
 
@@ -116,6 +120,8 @@ def read(path: str, answer_column: str | None = None) -> PredictionFile:
     name = Path(path)
     if place.suffix.lower() in LINE_SUFFIXES:
         return read_lines(place, answer_column)
+    if answer_column is None and inspect_logs.is_log(place):
+        return inspect_log(name, place)
     split = files.open_file(place, place.name.split(".")[0])
     rows = list(whole_rows(split, place))
     if not rows:
@@ -143,6 +149,16 @@ def samples(path: Path, rows: list[tuple[str, Row]]) -> PredictionFile:
     flat = [replace(one, row={**one.row, **(one.row["doc"] if isinstance(one.row["doc"], dict) else {})}) for one in answers]
     columns = tuple(dict.fromkeys(column for _, row in documents if isinstance(row["doc"], dict) for column in row["doc"]))
     return PredictionFile(path, LM_EVAL, columns, "", flat)
+
+
+def inspect_log(path: Path, place: Path) -> PredictionFile:
+    """The answers of a log of Inspect; its columns are id, input, target and those of the samples' metadata."""
+    rows = [(f"sample {row['id']}", row) for row in inspect_logs.read_rows(place)]
+    answered = [pair for pair in rows if not pair[1]["error"]]
+    failed = tuple(row["error"] for _, row in rows if row["error"])
+    answers = [replace(one, row={**one.row["metadata"], **one.row}) for one in read_answers(path, answered, inspect_logs.prediction)]
+    columns = tuple(dict.fromkeys(("id", "input", "target", *(column for _, row in rows for column in row["metadata"]))))
+    return PredictionFile(path, INSPECT_LOG, columns, "", answers, failed)
 
 
 def whole_rows(split: Split, place: Path) -> Iterator[tuple[str, Row]]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.data import lm_eval_samples, tool_calls
+from pipeline.data import inspect_logs, lm_eval_samples, tool_calls
 from pipeline.data.task import Row
 from pipeline.data.tool_calls import quoted
 from pipeline.errors import DataError
@@ -168,8 +168,18 @@ def from_samples(row: Row) -> Dialogue:
         prompt = lm_eval_samples.contexts(row)[0][0]
     except (ValueError, TypeError) as error:
         raise DataError(str(error)) from None
-    target = row["target"] if isinstance(row["target"], str) else json.dumps(row["target"], ensure_ascii=False)
-    return Dialogue((Turn("user", prompt), Turn("assistant", target)), (False, True))
+    return Dialogue((Turn("user", prompt), Turn("assistant", target_text(row))), (False, True))
+
+
+def from_log(row: Row) -> Dialogue:
+    """A sample of a log of Inspect: its input, with the choices where it has them, and its target."""
+    turns = [Turn.from_message(message) for message in inspect_logs.prompt_turns(row)]
+    return Dialogue((*turns, Turn("assistant", target_text(row))), (*(False for _ in turns), True))
+
+
+def target_text(row: Row) -> str:
+    """The target of another tool's row; a list is JSON."""
+    return row["target"] if isinstance(row["target"], str) else json.dumps(row["target"], ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,7 @@ FORMATS = {
         ("filtered_resps", "metrics", "doc_hash", "prompt_hash", "target_hash", "resps"),
         from_samples,
     ),
+    inspect_logs.FORMAT: RowFormat(((inspect_logs.TASK,), ("target",)), inspect_logs.COLUMNS, from_log),
     "alpaca": RowFormat((("instruction",), ANSWER_COLUMNS), (*LEAD_COLUMNS, *CONTEXT_COLUMNS, "history"), from_instruction),
 }
 """By name; of several that fit a row, the first counts."""

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.config.data_paths import is_pattern, matches
-from pipeline.data import hub_splits, manual_files
+from pipeline.data import hub_splits, inspect_logs, manual_files
 from pipeline.data.files import KNOWN_KINDS, BadRow, SourceRow, Split, concatenate, is_known, numbered_rows, open_file
 from pipeline.data.task import Row, Source
 from pipeline.errors import DataError, suggest
@@ -157,7 +157,7 @@ def local_file(source: Source) -> Path:
     if path.is_dir():
         remedy = f"Write folder: {path} under data, and the names of two of its splits as train and test."
         raise DataError(f"{path} is a folder, not a file.", remedy)
-    if not is_known(path.name):
+    if not (is_known(path.name) or inspect_logs.is_log(path)):
         raise DataError(f"{path} is not a supported file type.", f"Known: {KNOWN_KINDS}.")
     if not path.is_file():
         raise DataError(f"there is no file {path}{looked_in(path, other)}.", suggest_path(path, other))

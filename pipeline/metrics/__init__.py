@@ -52,7 +52,7 @@ def load(name: str, code: Mapping[str, Bundle] | None = None, **options: Any) ->
     """
     if code and name in code:
         return user_metric.load(code[name], **options)
-    if name.startswith("lm_eval/"):
+    if name.startswith(("lm_eval/", "inspect_ai/")):
         from pipeline.metrics import harness
 
         return harness.load(name, options.get("definition", ""))

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from pipeline.config.schema import INSPECT
 from pipeline.errors import ComparisonError
 from pipeline.harness import library, scores
 from pipeline.metrics.base import MeanMetric
@@ -76,15 +77,28 @@ class HarnessMetric(MeanMetric):
         return result
 
 
+TOOLS = {PREFIX: "lm-evaluation-harness", INSPECT: "Inspect"}
+"""What begins the names of scores from elsewhere, to the tool that gave them."""
+
+
 class OwnScores(HarnessMetric):
-    """Scores that lm-evaluation-harness gave to answers from elsewhere; a prediction is their JSON by metric."""
+    """Scores that another tool gave to answers from elsewhere; a prediction is their JSON by metric."""
+
+    def __init__(self, prefix: str, metric: str, **options: Any) -> None:
+        """prefix: one of TOOLS."""
+        self.prefix = prefix
+        super().__init__(metric, **options)
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}{self.metric}"
 
     def all_scores(self, predictions: list[str], references: list[str]) -> list[float]:
         """The score of each document. Raises ComparisonError if one has none."""
         rows = [scores_in(text) for text in predictions]
         if missing := sum(self.metric not in row for row in rows):
             names = ", ".join(dict.fromkeys(name for row in rows for name in row)) or "none"
-            problem = f"{missing:,} of {len(rows):,} answers have no score '{self.metric}' of lm-evaluation-harness (scores: {names})."
+            problem = f"{missing:,} of {len(rows):,} answers have no score '{self.metric}' of {TOOLS[self.prefix]} (scores: {names})."
             raise ComparisonError(problem, "Choose one that all files have: --metric.")
         return [float(row[self.metric]) for row in rows]
 
@@ -99,7 +113,8 @@ def scores_in(text: str) -> dict[str, float]:
 
 
 def load(name: str, definition: str = "") -> HarnessMetric:
-    """The metric of a name that begins with PREFIX; without a definition, of scores that are there."""
+    """The metric of a name that begins with one of TOOLS; without a definition, of scores that are there."""
     if not definition:
-        return OwnScores(name.removeprefix(PREFIX), keep_in_memory=True)
+        prefix = next(prefix for prefix in TOOLS if name.startswith(prefix))
+        return OwnScores(prefix, name.removeprefix(prefix), keep_in_memory=True)
     return HarnessMetric(name.removeprefix(PREFIX), definition, keep_in_memory=True)

@@ -4,6 +4,7 @@ import math
 import re
 from typing import Any, Literal
 
+from pipeline.config.schema import HARNESS, INSPECT
 from pipeline.measures.cell_types import CellRow, ComparisonRow, Headline
 from pipeline.measures.report_types import PublishedFigure, RuleRow
 from pipeline.measures.variant_types import VariantTable
@@ -23,8 +24,9 @@ TWO_SIDED = ("lift", "training effect")
 
 def metric(name: str) -> str:
     """A metric's display name: `entity_f1` is entity F1, `rougeL` is ROUGE-L."""
-    if name.startswith("lm_eval/"):
-        return f"{name.removeprefix('lm_eval/')} (lm-eval)"
+    for prefix, tool in ((HARNESS, "lm-eval"), (INSPECT, "Inspect")):
+        if name.startswith(prefix):
+            return f"{name.removeprefix(prefix)} ({tool})"
     return METRICS[name] if name in METRICS else re.sub(r"\bf1\b", "F1", name.replace("_", " "))
 
 
