@@ -48,6 +48,13 @@ class ArmContext:
     """Whether the task is one of lm-evaluation-harness, which makes the prompts and scores the answers."""
     has_model: bool = True
     """Whether a model answers; if not, there are predictions of base and tuned, from elsewhere."""
+    behind_endpoint: bool = False
+    """Whether the fine-tuned model answers behind an endpoint, so that its weights are not here."""
+
+    @property
+    def has_fine_tune(self) -> bool:
+        """Whether the fine-tuned model is here, as an adapter or a whole one."""
+        return self.has_model and not self.behind_endpoint
 
 
 def always(value: Value) -> Callable[[ArmContext], Value]:
@@ -104,8 +111,13 @@ def training_obstacle(context: ArmContext) -> str:
     return "" if context.is_trained_here else "it was fine-tuned elsewhere, and a placebo needs its training"
 
 
+def weights_obstacle(context: ArmContext) -> str:
+    return "the fine-tuned model answers behind an endpoint, and its weights are not here" if context.behind_endpoint else ""
+
+
 def adapter_obstacle(context: ArmContext) -> str:
-    return "" if context.has_adapter else "the fine-tuned model is a whole one, without an adapter to merge"
+    whole = "" if context.has_adapter else "the fine-tuned model is a whole one, without an adapter to merge"
+    return weights_obstacle(context) or whole
 
 
 def merge_obstacle(context: ArmContext) -> str:
@@ -211,7 +223,7 @@ ROWS = (
         adapter="tuned",
         reads_train=reads_keys,
         constrained=True,
-        obstacle=form_obstacle,
+        obstacle=lambda context: weights_obstacle(context) or form_obstacle(context),
     ),
     ArmSpec(
         UNQUANTIZED,

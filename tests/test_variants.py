@@ -210,7 +210,12 @@ def test_several_variants_are_points_beside_an_adapter_that_is_trained_here(mode
         ({"name": "x", "adapters": []}, "adapters must (hold|have) at least|adapters"),
         ({"name": "x", "adapters": ["a", ""]}, r"variants.x.adapters\[1\] must be text that is not empty"),
         ({"name": "x", "model": ""}, "String should have at least 1 character|must not be empty|empty"),
-        ({"name": "x", "endpoint": "http://a", "model": "m"}, "x is an endpoint, which cannot be compared yet"),
+        ({"name": "x", "endpoint": "http://a"}, "x has an endpoint and no model. Add model: and its name there"),
+        ({"name": "x", "endpoint": "http://a", "model": "m", "adapter": "a"}, "x must be one of"),
+        ({"name": "x", "endpoint": "", "model": "m"}, "variants.x.endpoint must be text that is not empty"),
+        ({"name": "x", "adapter": "a", "key_env": "K"}, "x has key_env and no endpoint. Add endpoint: and its address, or leave it out"),
+        ({"name": "x", "model": "m", "concurrency": 2}, "x has concurrency and no endpoint"),
+        ({"name": "x", "endpoint": "http://a", "model": "m", "concurrency": 0}, "variants.x.concurrency must be"),
         ("trained there", "trained here"),
     ],
 )

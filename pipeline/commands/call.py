@@ -61,10 +61,10 @@ def call_of(recipe: recipes.Recipe, store: Path, machine: Machine, options: RunO
 
 
 def endpoint_settings(recipe: recipes.Recipe) -> tuple[EndpointSettings, ...]:
-    """How to reach the reference models of a recipe."""
-    for model in recipe.references:
+    """How to reach the models of a recipe that are behind endpoints."""
+    for model in recipe.endpoints:
         endpoint.check_address(model.endpoint)
-    return tuple(EndpointSettings(model.endpoint, model.model, model.key_env, model.concurrency) for model in recipe.references)
+    return tuple(EndpointSettings(model.endpoint, model.model, model.key_env, model.concurrency) for model in recipe.endpoints)
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -108,6 +108,18 @@ def show_tasks(out: Console, report: Job, rows: Sequence[JobStatus], done: Mappi
     out.print(table)
 
 
+def show_requests(out: Console, rows: Sequence[JobStatus], done: Mapping[Job, Artifact]) -> None:
+    """How many requests go to which endpoint, at most: answers of a run that was killed are not requested again."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row.job.stage == "reference" and row.reason is not None:
+            place = (str(row.job.params["model"]), str(row.job.params["endpoint"]))
+            counts[place] = counts.get(place, 0) + lengths_of(dict(row.job.inputs)["heldout"], dict(done)).examples
+    for (model, address), count in counts.items():
+        text = f"Requests to {address}: at most {count:,} for answers of {model}, and one to try it."
+        out.print(textwrap.fill(text, COLUMNS, break_on_hyphens=False, break_long_words=False), soft_wrap=True, markup=False)
+
+
 def memory_text(pending: Sequence[JobStatus]) -> str:
     """Memory of the largest job; empty without an estimate."""
     estimates = [row.estimate for row in pending if row.estimate]

@@ -52,6 +52,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
     card = named(name)
     plan_summary.show_total(out, rows, name, card)
     plan_summary.show_tasks(out, jobs[-1], rows, done, card)
+    plan_summary.show_requests(out, rows, done)
     show_notes(out, recipe)
     family = power.family_of(jobs[-1])
     for line in power.resampling_warning(family):

@@ -163,6 +163,11 @@ class Recipe(Section):
         ]
 
     @property
+    def endpoints(self) -> list[Reference]:
+        """The models behind endpoints that are asked: the references, and variants."""
+        return [*self.references, *(entry.reference for entry in self.variants if isinstance(entry, Variant) and entry.reference)]
+
+    @property
     def variant(self) -> Variant | None:
         """What answers as the fine-tuned model at a point; None where an adapter is trained for it."""
         return next((entry for entry in self.variants if isinstance(entry, Variant)), None)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from pipeline.config.schema import Name, NonEmpty, Section
+from pipeline.config.schema import Name, NonEmpty, Reference, Section
 
 TRAINED_HERE = "trained here"
 """The entry of `variants` that stands for the recipe's own training."""
@@ -18,6 +18,8 @@ Place = Annotated[str, Field(min_length=1)]
 Files = Place | Annotated[tuple[str, ...], NonEmpty]
 KINDS = ("adapter", "adapters", "predictions", "model", "endpoint")
 """What a variant may be, one of them."""
+ENDPOINT_KEYS = ("key_env", "concurrency", "max_new_tokens")
+"""Keys of a variant that say how an endpoint is asked."""
 
 
 class Variant(Section):
@@ -39,9 +41,16 @@ class Variant(Section):
     is trained on them. Unset: unknown, and the report says so."""
     model: Place | None = None
     """A whole fine-tuned model with the base's tokenizer, such as a full fine-tune or a merged adapter: its folder or hub id, as for
-    `adapter`. It is quantized as the base is."""
-    endpoint: str | None = None
-    """Base address of an OpenAI-compatible endpoint, with `model` as the name of the model there. Not offered yet; see references."""
+    `adapter`. It is quantized as the base is. With `endpoint` the name of the model there."""
+    endpoint: Place | None = None
+    """Base address of an OpenAI-compatible endpoint that answers in its place; `model` is then the model's name there. Nothing is sent to
+    it unless a recipe says so here, and nothing but its answers is known of it."""
+    key_env: str = "OPENAI_API_KEY"
+    """With `endpoint`: the environment variable that holds its key; empty: none is sent."""
+    concurrency: PositiveInt = 8
+    """With `endpoint`: requests at a time."""
+    max_new_tokens: PositiveInt | None = None
+    """With `endpoint`: instead of each task's own."""
 
     @model_validator(mode="after")
     def check_kind(self) -> "Variant":
@@ -51,9 +60,20 @@ class Variant(Section):
             raise ValueError(f"variants: {self.name} must be one of {kinds}. Write adapter: or model:, and its folder or hub id")
         if twice := [place for place, count in Counter(self.adapters or ()).items() if count > 1]:
             raise ValueError(f"variants: {self.name} names {twice[0]} twice, and equal adapters are one training run. Leave one out")
-        if self.endpoint:
-            raise ValueError(f"variants: {self.name} is an endpoint, which cannot be compared yet. Name it under references")
+        if self.endpoint and not self.model:
+            raise ValueError(f"variants: {self.name} has an endpoint and no model. Add model: and its name there")
+        extra = [key for key in ENDPOINT_KEYS if getattr(self, key) != type(self).model_fields[key].default]
+        if extra and not self.endpoint:
+            raise ValueError(f"variants: {self.name} has {extra[0]} and no endpoint. Add endpoint: and its address, or leave it out")
         return self
+
+    @property
+    def reference(self) -> Reference | None:
+        """How its answers are requested, where it is a model behind an endpoint."""
+        if self.endpoint is None or self.model is None:
+            return None
+        settings = {"key_env": self.key_env, "concurrency": self.concurrency, "max_new_tokens": self.max_new_tokens}
+        return Reference.model_validate({"name": self.name, "endpoint": self.endpoint, "model": self.model, **settings})
 
     @property
     def adapter_places(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from pipeline.arms import Constraint
 from pipeline.measures.class_types import ClassResults
-from pipeline.measures.provenance_types import ImportedPredictions
+from pipeline.measures.provenance_types import EndpointVariant, ImportedPredictions
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
@@ -235,8 +235,9 @@ class CellRow(TypedDict):
     """How answers can be constrained; it decides what arms are called."""
     variant: str | None
     """The recipe's name of what was fine-tuned elsewhere; null where an adapter was trained here."""
-    fine_tune: Literal["adapter", "model", "predictions"]
-    """Whether the fine-tuned model is an adapter on the base, a whole model in its place, or predictions from elsewhere alone."""
+    fine_tune: Literal["adapter", "model", "predictions", "endpoint"]
+    """Whether the fine-tuned model is an adapter on the base, a whole model in its place, predictions from elsewhere alone, or a model
+    behind an endpoint."""
     rank: int | None
     """Of the adapter; null where predictions come from elsewhere."""
     seeds: list[int]
@@ -266,6 +267,8 @@ class CellRow(TypedDict):
     """Short keys, one per seed; empty where predictions come from elsewhere."""
     predictions: list[ImportedPredictions]
     """The files of predictions from elsewhere; empty where a model answered."""
+    endpoint: EndpointVariant | None
+    """What is known of a fine-tuned model behind an endpoint; null of any other."""
     inputs: dict[str, str]
     """Short keys of the artifacts behind the figures."""
     classes: ClassResults | None

@@ -57,6 +57,27 @@ class ImportedPredictions(TypedDict):
     """Answers to no test row, where common rows alone are compared."""
 
 
+class EndpointVariant(TypedDict):
+    """A model behind an endpoint that stands in the place of the fine-tuned one."""
+
+    name: str
+    """As the recipe calls it."""
+    host: str
+    """Of its address."""
+    model: str
+    """As the endpoint calls it."""
+    served: list[str]
+    """The models that its answers say they are from; more than one where it changed during the run."""
+    requests: int
+    """Tries of all answers."""
+    refused: int
+    """Prompts that it did not answer."""
+    prompt_tokens: int
+    completion_tokens: int
+    usage: Literal["reported", "estimated"]
+    """Whether it counted these tokens itself."""
+
+
 class AdapterRow(TypedDict):
     """The training of one adapter; of one from elsewhere what is known of it."""
 
@@ -230,11 +251,11 @@ class Setup(TypedDict):
     seeds: list[int]
     rows: list[RowsUsed]
     hardware: list[str]
-    """GPU, or CPU where there was none, that trained."""
+    """GPU, or CPU where there was none, that trained; of what was trained elsewhere the one that answered."""
     adapters: int
     """Trained here."""
     imported: list[str]
-    """Adapters from elsewhere, each with its source."""
+    """Adapters and models from elsewhere, each with its source."""
     predictions: list[str]
     """Predictions from elsewhere, each with its file, where no model was loaded; else empty."""
     training_seconds: float

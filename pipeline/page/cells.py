@@ -57,9 +57,9 @@ class Cell:
 
     @property
     def adapters(self) -> list[Artifact]:
-        """By training seed what was fine-tuned: an adapter, or a whole model; nothing where predictions come from elsewhere."""
+        """By training seed what was fine-tuned: an adapter, or a whole model; nothing where its weights are not here."""
         names = [str(InputName("adapter", seed=seed)) for seed in self.seeds]
-        return [self.inputs[name] for name in names if not self.has_predictions_alone]
+        return [self.inputs[name] for name in names if self.has_fine_tune]
 
     @property
     def trainings(self) -> list[tuple[int, Artifact]]:
@@ -72,14 +72,26 @@ class Cell:
         return self.inputs["base"].stage == "import_predictions"
 
     @property
+    def is_behind_endpoint(self) -> bool:
+        """Whether the fine-tuned model answers behind an endpoint."""
+        return self.tuned_predictions[0].stage == "reference"
+
+    @property
+    def has_fine_tune(self) -> bool:
+        """Whether the fine-tuned model is here, as an adapter or a whole one."""
+        return not (self.has_predictions_alone or self.is_behind_endpoint)
+
+    @property
     def is_whole_model(self) -> bool:
         """Whether the fine-tuned model is a whole one, and no adapter on the base."""
         return bool(self.adapters) and self.adapters[0].stage == "import_model"
 
     @property
-    def fine_tune(self) -> Literal["adapter", "model", "predictions"]:
+    def fine_tune(self) -> Literal["adapter", "model", "predictions", "endpoint"]:
         """What stands for the fine-tuned model."""
-        return "predictions" if self.has_predictions_alone else "model" if self.is_whole_model else "adapter"
+        if not self.has_fine_tune:
+            return "predictions" if self.has_predictions_alone else "endpoint"
+        return "model" if self.is_whole_model else "adapter"
 
     def tuned_name(self, seed: int) -> str:
         """What the fine-tuned model of one training is called in tables of answers."""
@@ -140,7 +152,7 @@ def rank_of(cell: Cell) -> int | None:
 
 def base_name(cell: Cell) -> str:
     """The name of a base; of one in a folder of the user's machine with the hash of its weights, as the name says little elsewhere."""
-    model = cell.adapters[0].params.get("model") or {} if cell.adapters else {}
+    model = (cell.adapters[0] if cell.adapters else cell.inputs["base"]).params.get("model") or {}
     return f"{cell.base} (weights {model['digest'][:SHORT_KEY_DIGITS]})" if is_whole_path(model.get("folder")) else cell.base
 
 

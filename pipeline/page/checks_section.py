@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
-from pipeline.page import fmt, predictions_section, variants_section
+from pipeline.page import endpoint_section, fmt, predictions_section, variants_section
 from pipeline.page.cells import Cell, short_key, swept
 from pipeline.store import user_code
 from pipeline.store.artifact import Artifact
@@ -91,6 +91,7 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
     sentences += data_warnings(cells)
     sentences += grouped(cells, predictions_section.repeated_warning)
     sentences += grouped(cells, predictions_section.unknown_warning)
+    sentences += grouped(cells, endpoint_section.unknown_warning)
     sentences += grouped(cells, variants_section.warning)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
@@ -188,8 +189,8 @@ def token_budget_warning(cell: Cell) -> str:
 
 def liveness_warning(cell: Cell) -> str:
     rows = liveness(cell)
-    if cell.has_predictions_alone:
-        return ""  # said with all that is unknown of them
+    if not cell.has_fine_tune:
+        return ""  # said with all that is unknown of it
     if not rows:
         return "The adapter sanity check did not run (compare.liveness is off)."
     dead = [row["seed"] for row in rows if not row["alive"]]
@@ -214,7 +215,7 @@ def truncation_note(cell: Cell) -> str:
 
 def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
     """Limitations of the figures that are not faults."""
-    sentences = grouped(cells, predictions_section.not_measured_note)
+    sentences = [*grouped(cells, predictions_section.not_measured_note), *grouped(cells, endpoint_section.not_measured_note)]
     single = [cell for cell in cells if len(cell.seeds) == 1]
     if 0 < len(single) < len(cells):  # of one seed everywhere the verdict speaks
         sentences.append(

@@ -145,9 +145,12 @@ def size_note(cell: CellRow) -> str:
 def fine_tuned(cells: list[CellRow]) -> str:
     """What is compared with the base, in words."""
     kinds = {cell["fine_tune"] for cell in cells}
-    if kinds == {"model"}:
-        return "a model fine-tuned from it"
-    return "the same model with a LoRA adapter" + (", and models fine-tuned from it" if "model" in kinds else "")
+    if kinds == {"endpoint"}:
+        return "a model behind an endpoint"
+    behind = ", and models behind endpoints" if "endpoint" in kinds else ""
+    if "adapter" not in kinds:
+        return f"a model fine-tuned from it{behind}"
+    return f"the same model with a LoRA adapter{', and models fine-tuned from it' if 'model' in kinds else ''}{behind}"
 
 
 def pairs_note(table: VariantTable, confidence: float) -> str:

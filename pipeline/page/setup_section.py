@@ -4,7 +4,7 @@ from typing import Any, TypedDict
 
 from pipeline.data import rows_used as rows_module
 from pipeline.measures.provenance_types import AdapterRow, ImportedAdapter, RowsUsed, Setup
-from pipeline.page import fmt, predictions_section
+from pipeline.page import endpoint_section, fmt, predictions_section
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.records import JsonObject
@@ -19,7 +19,8 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
     """adapters: by short key, every training once."""
     price = recipe["cost"]["gpu_hour"]
     trained = [adapter for adapter in adapters.values() if adapter["imported"] is None]
-    imported = [adapter["imported"] for adapter in adapters.values() if adapter["imported"]]
+    imported = [imported_text(adapter["imported"]) for adapter in adapters.values() if adapter["imported"]]
+    imported += [endpoint_section.described(row) for cell in cells if (row := endpoint_section.section(cell))]
     seconds = sum(adapter["seconds"] or 0.0 for adapter in trained)
     files = [row for cell in cells for row in predictions_section.section(cell)]
     rows = {"".join(cell.inputs[name].key for name in cell.splits): rows_used(cell) for cell in cells}
@@ -30,15 +31,20 @@ def section(cells: list[Cell], adapters: dict[str, AdapterRow], recipe: JsonObje
         "steps": sorted({adapter["steps"] for adapter in trained if adapter["steps"] is not None}),
         "seeds": sorted({seed for cell in cells for seed in cell.seeds if cell.variant is None}),
         "rows": list(rows.values()),
-        "hardware": list(dict.fromkeys(processor(adapter) for cell in cells for adapter in cell.adapters)),
+        "hardware": list(dict.fromkeys(processor(artifact) for cell in cells for artifact in hardware_of(cell))),
         "adapters": len(trained),
-        "imported": list(dict.fromkeys(map(imported_text, imported))),
+        "imported": list(dict.fromkeys(imported)),
         "predictions": list(dict.fromkeys(f"{row['name']} ({row['file']})" for row in files)),
         "training_seconds": seconds,
         "seconds": sum({artifact.key: artifact.provenance["seconds"] for cell in cells for artifact in cell.inputs.values()}.values()),
         "hour_dollars": price,
         "training_dollars": None if price is None else price * seconds / 3600,
     }
+
+
+def hardware_of(cell: Cell) -> list[Artifact]:
+    """What says on which hardware a cell was made: its adapters, or where they are behind an endpoint the base's answers."""
+    return [cell.inputs["base"]] if cell.is_behind_endpoint else cell.adapters
 
 
 def imported_text(imported: ImportedAdapter) -> str:

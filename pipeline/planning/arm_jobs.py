@@ -1,5 +1,7 @@
 """Plans the predictions of the arms: base, tuned, placebos, merged and few-shot arms, and references"""
 
+from dataclasses import replace
+
 from pipeline import arms
 from pipeline.config.schema import Reference
 from pipeline.errors import RecipeError
@@ -12,8 +14,10 @@ def base_and_tuned(task_plan: TaskPlan) -> Jobs:
     if not task_plan.context.has_model:
         return imported(task_plan)
     jobs: Jobs = {InputName("predictions", "base"): task_plan.generate("base")}
+    variant = task_plan.point.variant
+    if variant and variant.reference:
+        jobs[InputName("predictions", "tuned", seed=task_plan.first_seed)] = reference_predictions(task_plan, variant.reference)
     for seed, adapter in task_plan.adapters.items():
-        variant = task_plan.point.variant
         name = task_plan.numbered(variant.name, seed) if variant else f"r{task_plan.recipe.finetune.rank}-s{seed}"
         jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.generate(name, None, None, **answering(adapter))
     return jobs
@@ -75,15 +79,16 @@ def reference_predictions(task_plan: TaskPlan, reference: Reference) -> Job:
 def check_arms(point: Point) -> None:
     """Raise RecipeError for an arm that no task can have, or more few-shot examples than there are training examples."""
     compare = point.recipe.compare
-    if silent := [task_plan.task.name for task_plan in point.tasks.values() if task_plan.task.likelihoods and point.recipe.references]:
+    if silent := [task_plan.task.name for task_plan in point.tasks.values() if task_plan.task.likelihoods and point.recipe.endpoints]:
         raise RecipeError(
-            f"references: {silent[0]} is scored by the likelihoods of given texts, which no endpoint tells.",
-            "Leave the task or the references out.",
+            f"{point.recipe.endpoints[0].name}: {silent[0]} is scored by the likelihoods of given texts, which no endpoint tells.",
+            "Leave the task or the endpoint out.",
         )
     if point.recipe.base_predictions is not None:
         return  # what needs a model is left out, and said to be
     available = point.recipe.prepare.train_examples
-    arms.check(compare.arms, {name: task_plan.context for name, task_plan in point.tasks.items()})
+    # arms that need weights are absent where a variant is behind an endpoint, as another variant may have them
+    arms.check(compare.arms, {name: replace(task_plan.context, behind_endpoint=False) for name, task_plan in point.tasks.items()})
     is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available
     if is_too_many and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(

@@ -19,7 +19,7 @@ SPEED_TOKENS = 32
 def relevance(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
     """How much every arm's answers are about their prompts, under the base; of several seeds of tuned the first."""
     compare = task_plan.recipe.compare
-    if not compare.relevance_examples or task_plan.task.likelihoods or not task_plan.context.has_model:
+    if not compare.relevance_examples or task_plan.task.likelihoods or not task_plan.context.has_fine_tune:
         return {}
     params = {**task_plan.loading, "examples": compare.relevance_examples, "seed": compare.seed}
     one_per_arm = {name.arm: answers for name, answers in predictions.items() if name.seed in (None, task_plan.first_seed)}
@@ -59,7 +59,7 @@ def suite_names(task_plan: TaskPlan) -> list[str]:
     Raises:
         RecipeError: one is neither `paragraphs` nor a task, or all that were asked for is the task itself.
     """
-    if not task_plan.context.has_model:
+    if not task_plan.context.has_fine_tune:
         return []
     if task_plan.recipe.general.suites is None:
         return default_suite_names(task_plan)
@@ -85,7 +85,7 @@ def default_suite_names(task_plan: TaskPlan) -> list[str]:
 def speed(task_plan: TaskPlan) -> Jobs:
     compare = task_plan.recipe.compare
     context = task_plan.context
-    if not compare.speed_prompts or not context.has_model:
+    if not compare.speed_prompts or not context.has_fine_tune:
         return {}
     rows = [arms.find(name) for name in task_plan.arms]
     constrained = sorted((row.name for row in rows if row.constrained), key=arms.sort_key)
@@ -111,8 +111,8 @@ def comparison_job(task_plan: TaskPlan, inputs: Jobs) -> Job:
     recipe = task_plan.recipe
     tasks = {name: inline.spec(task_plan.point.task_plan(name).entry) for name in suite_names(task_plan) if name != general_text.PARAGRAPHS}
     params = {"task": inline.spec(task_plan.entry), **recipe.compare.model_dump(include=COMPARE_KEYS)}
-    if not task_plan.context.has_model:
-        params["liveness"] = False  # there is no adapter to look at
+    if not task_plan.context.has_fine_tune:
+        params["liveness"] = False  # there are no weights to look at
     params |= {"loss_margin": recipe.general.loss_margin, "general": tasks}
     train = {"train": task_plan.train} if "constant" in task_plan.arms else {}
     return job("compare", task_plan.label, params, heldout=task_plan.heldout, **train, **with_string_names(inputs))

@@ -91,6 +91,7 @@ class TaskPlan:
             quantized, self.task.constraint, shots, compare.shots_seed, self.task.runs_programs,
             is_trained_here=not point.variant, has_train=bool(self.task.train), has_adapter=not (point.variant and point.variant.model),
             harness=bool(self.task.harness), has_model=self.recipe.base_predictions is None,
+            behind_endpoint=bool(point.variant and point.variant.endpoint),
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         variant = point.variant
@@ -147,7 +148,7 @@ class TaskPlan:
     @cached_property
     def adapters(self) -> dict[int, Job]:
         """By training seed what was fine-tuned: an adapter, or a whole model; the adapters of a variant are numbered."""
-        if not self.context.has_model:
+        if not self.context.has_fine_tune:
             return {}
         if self.point.variant:
             return self.import_fine_tunes(self.point.variant)

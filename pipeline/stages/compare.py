@@ -29,8 +29,8 @@ from pipeline.store.score_types import AnswerRow, ExampleRow
 if TYPE_CHECKING:
     from pipeline.metrics.base import Metric
 
-IMPORTED = "import_predictions"
-"""The stage whose predictions come from elsewhere."""
+WITHOUT_WEIGHTS = ("import_predictions", "reference")
+"""The stages whose predictions are from elsewhere, or from a model behind an endpoint."""
 PARAGRAPHS = InputName("losses", suite=general_text.PARAGRAPHS)
 
 
@@ -78,12 +78,12 @@ def check_different(work: Work, task: Task, seeds: list[int]) -> None:
 def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[Liveness]:
     """Liveness of each seed's adapter. Raises ComparisonError for a dead one unless the recipe switches the gate off.
 
-    Predictions from elsewhere have no adapter to look at.
+    Predictions from elsewhere, and a model behind an endpoint, have no adapter to look at.
     """
     reports: list[Liveness] = []
     for seed in seeds:
         folder = folder_of(work, InputName("predictions", "tuned", seed=seed))
-        if Artifact.open(folder).stage == IMPORTED:
+        if Artifact.open(folder).stage in WITHOUT_WEIGHTS:
             continue
         signs = PredictionsFolder(folder).liveness()
         if work.params["liveness"]:
