@@ -359,14 +359,17 @@ def is_idle(server):
 
 
 @pytest.mark.parametrize("is_stream", [True, False])
-def test_a_client_that_goes_away_frees_its_rows(server, is_stream):
+def test_a_client_that_goes_away_frees_its_rows(server, client, is_stream):
     before = server.metric("loralift_requests_total", model=WILD, status="499")
+    whole = 7 * chat(client, WILD).usage.completion_tokens  # of rows that nobody gives up
+    tokens = server.metric("loralift_batch_rows_sum")
     body = json.dumps({"model": WILD, "n": 7, "stream": is_stream, "messages": QUESTION}).encode()
     connection = server.send("/v1/chat/completions", body)
     wait_for(lambda: server.metric("loralift_running_rows") > 0)
     connection.close()
     wait_for(lambda: server.metric("loralift_requests_total", model=WILD, status="499") == before + 1)
     wait_for(lambda: is_idle(server))
+    assert server.metric("loralift_batch_rows_sum") - tokens < 0.9 * whole
 
 
 def test_a_reader_that_stops_reading_holds_nobody_up(server, client):
