@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.commands import call, gate_rules, recompute_page, views
 from pipeline.commands.options import RunOptions
-from pipeline.commands.score_recipe import ScoreRequest, with_predictions
+from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
 from pipeline.config import recipe as recipes
 from pipeline.errors import DataError, MachineError, RecipeError, UserError
 from pipeline.machine import Machine
@@ -186,6 +186,27 @@ def test_several_names_are_points_and_files_of_one_name_are_seeds(folder):
     assert one["comparisons"][0]["tuned"] == pytest.approx(sum(share(answers(0.8, number)) for number in range(3)) / 3)
     assert [row["arm"] for row in one["predictions"]] == ["base", "fine-tuned, seed 0", "fine-tuned, seed 1", "fine-tuned, seed 2"]
     assert [row["arm"] for row in two["predictions"]] == ["base", "fine-tuned"]
+
+
+def test_columns_of_answers_by_file(folder):
+    texts = answers(0.8, 2)
+    rows = [{"id": row["id"], "prediction": "-", "output": text} for row, text in zip(ROWS, texts, strict=True)]
+    write_jsonl(Path("tuned.jsonl"), rows)
+    named = ["tuned=output", "base=prediction"]
+    for pairing in (pairing_of(["tuned=output"]), pairing_of(named), pairing_of(named, common_rows=True)):
+        _, report = score("base=base.jsonl", "tuned=tuned.jsonl", pairing=pairing)
+        [one] = report["cells"][0]["comparisons"]
+        assert (one["base"], one["tuned"]) == (pytest.approx(share(answers(0.5, 1))), pytest.approx(share(texts)))
+    assert [path.name for path in folder.glob("*.yaml")] == ["score-test.yaml"]  # of one comparison
+    _, report = score("base=base.jsonl", "tuned=tuned.jsonl", pairing=pairing_of(["prediction"]))
+    assert report["cells"][0]["comparisons"][0]["tuned"] == 0
+    with pytest.raises(DataError, match=r"base\.jsonl has no column 'response'"):
+        score("base=base.jsonl", "tuned=tuned.jsonl", pairing=pairing_of(["base=response", "tuned=output"]))
+    with pytest.raises(RecipeError, match=r"pairing\.answers names other, and the predictions are those of base, tuned"):
+        score("base=base.jsonl", "tuned=tuned.jsonl", pairing=pairing_of(["other=output"]))
+    for wrong in (["output", "prediction"], ["base=a", "base=b"], ["base=a", "output"], ["base="], ["=a"]):
+        with pytest.raises(RecipeError, match="does not name one column for each file"):
+            pairing_of(wrong)
 
 
 def test_files_with_the_same_answers_are_called_one_run(folder):

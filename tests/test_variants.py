@@ -292,6 +292,16 @@ def test_a_comparison_without_a_recipe_writes_one(model, tmp_path, monkeypatch):
     [path, change] = with_recipe(["compare.resamples=200"], question)
     assert (path, change) == ("compare-test-2.yaml", "compare.resamples=200")
     assert with_recipe([], question) == [path]
+    assert with_recipe([], replace(question, metric="token_f1")) == [path]  # a changed call with the same files
+    assert recipes.load(Path(path)).tasks[0].metrics == ("token_f1",)
+    assert with_recipe([], question) == [path]
+    other = replace(question, adapter=["out/checkpoint-20"])
+    assert with_recipe([], other) == ["compare-test-3.yaml"]
+    edited = Path(path).read_text("utf-8").replace("accuracy", "exact_match")
+    Path(path).write_text(edited, "utf-8")
+    assert with_recipe([], question) == ["compare-test-4.yaml"]
+    assert Path(path).read_text("utf-8") == edited
+    Path(path).write_text(edited.replace("exact_match", "accuracy"), "utf-8")
     assert (tmp_path / "compare-test.yaml").read_text("utf-8") == "mine\n"
     recipe = recipes.load(Path(path))
     assert recipe.variant_names == ["out-checkpoint-20", "mine", "mine-3", "merged"]

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import RecipeError
 from pipeline.progress import say
+from pipeline.store.artifact import json_sha256
 
 HEAD = "# Written by: loralift compare --base ... --data ...\n# Every key: docs/recipes.md\n"
 Base = Annotated[str | None, typer.Option("--base", help="Without a recipe: the base, as in one.", rich_help_panel="Without a recipe")]
@@ -83,31 +84,56 @@ def with_recipe(arguments: list[str], question: Question) -> list[str]:
 
 def written(question: Question) -> Path:
     """The file with the recipe of a question."""
-    return write_recipe("compare", str(question.data), HEAD, lambda name: body(question, name))
+    inputs = [question.data, question.base, *(place for _, place in question.places)]
+    return write_recipe("compare", str(question.data), HEAD, inputs, lambda name: body(question, name))
 
 
-def write_recipe(verb: str, data: str, head: str, body_of: Callable[[str], dict[str, Any]]) -> Path:
-    """The file with a recipe in the current folder; one of the same content is taken as it is, any other is left alone.
+def write_recipe(verb: str, data: str, head: str, inputs: list[Any], body_of: Callable[[str], dict[str, Any]]) -> Path:
+    """The file with a recipe in the current folder: that of an earlier call with the same inputs, unless someone edited it, or a new one.
 
     Args:
         verb: begins its name, and runs it.
         data: the file of test rows, whose name ends it.
         head: comments at its start.
+        inputs: what is compared, as JSON values: files, models and their names.
         body_of: its keys, by its name.
     """
     stem = f"{verb}-{stem_of(data)}"
     number = 1
     while True:
         path = Path(f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")
-        text = head + yaml.safe_dump(body_of(path.stem), sort_keys=False, allow_unicode=True)
-        if not path.exists():
+        text = marked(head + yaml.safe_dump(body_of(path.stem), sort_keys=False, allow_unicode=True), inputs)
+        if not path.exists() or is_own(path, inputs):
+            report_recipe(verb, path, path.read_text("utf-8") if path.exists() else "", text)
             path.write_text(text, "utf-8")
-            say(f"wrote {path}, the recipe of this comparison; run it again with: loralift {verb} {path}")
-            return path
-        if path.is_file() and path.read_text("utf-8", "replace") == text:
-            say(f"recipe: {path}")
             return path
         number += 1
+
+
+def report_recipe(verb: str, path: Path, before: str, text: str) -> None:
+    """Say what becomes of the file of a recipe.
+
+    Args:
+        before: what it holds; empty: there is none.
+    """
+    if before == text:
+        say(f"recipe: {path}")
+    elif before:
+        say(f"{path}: the recipe of an earlier call with the same files, which this one replaces")
+    else:
+        say(f"wrote {path}, the recipe of this comparison; run it again with: loralift {verb} {path}")
+
+
+def marked(text: str, inputs: list[Any]) -> str:
+    """The text of a recipe with a comment by which a later call knows what is compared, and whether someone edited it."""
+    hashes = f"{json_sha256(inputs)[:12]} {json_sha256(text)[:12]}"
+    return f"# {hashes}: a call with the same files replaces this recipe unless it was edited\n{text}"
+
+
+def is_own(path: Path, inputs: list[Any]) -> bool:
+    """Whether a file is a recipe that an earlier call with these inputs wrote, and nobody edited."""
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    return marked(text.partition("\n")[2], inputs) == text
 
 
 def body(question: Question, name: str) -> dict[str, Any]:

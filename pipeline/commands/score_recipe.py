@@ -30,7 +30,12 @@ Arguments = Annotated[
     ),
 ]
 AnswerColumn = Annotated[
-    str | None, typer.Option("--answers", help="The column that holds the answers; unset: the only one with such a name.")
+    list[str] | None,
+    typer.Option(
+        "--answers",
+        metavar="COLUMN | NAME=COLUMN",
+        help="The column that holds the answers of all files, or of one name's; may be repeated. Unset: the only one called so.",
+    ),
 ]
 IdColumn = Annotated[
     str | None, typer.Option("--id", help="The column by which an answer finds its test row; unset: id or the like, else the order.")
@@ -60,9 +65,25 @@ def request_of(
 
 
 def pairing_of(answers: AnswerColumn = None, id_column: IdColumn = None, common_rows: CommonOnly = False) -> dict[str, Any]:
-    """The keys of the recipe's section `pairing` that the command-line options set."""
-    keys = {"answers": answers, "id": id_column, "common_rows": common_rows or None}
+    """The keys of the recipe's section `pairing` that the command-line options set.
+
+    Raises:
+        RecipeError: answers are to be in two columns of one file.
+    """
+    keys = {"answers": columns_of(answers or []), "id": id_column, "common_rows": common_rows or None}
     return {name: value for name, value in keys.items() if value is not None}
+
+
+def columns_of(texts: list[str]) -> str | dict[str, str] | None:
+    """The key pairing.answers of COLUMN or several NAME=COLUMN; None without any. Raises RecipeError if they contradict themselves."""
+    pairs = [text.partition("=")[::2] for text in texts if "=" in text]
+    if not texts or (len(texts) == 1 and not pairs):
+        return texts[0] if texts else None
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(texts) or not all(name and column for name, column in pairs):
+        problem = f"--answers {' --answers '.join(texts)} does not name one column for each file."
+        raise RecipeError(problem, "Write one COLUMN for all files, or NAME=COLUMN once for each name, as --answers base=response.")
+    return dict(pairs)
 
 
 def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[str]:
@@ -84,7 +105,8 @@ def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[
     if request.data:
         check_files(files)
         task = task_of_request(request)
-        return [str(write_recipe("score", task["name"], HEAD, lambda name: body(request, files, pairing, task, name))), *keys]
+        path = write_recipe("score", task["name"], HEAD, [request.data, files], lambda name: body(request, files, pairing, task, name))
+        return [str(path), *keys]
     check_recipe_options(request)
     changes = {f"pairing.{name}": value for name, value in pairing.items()}
     if files:  # without any, the recipe names its predictions

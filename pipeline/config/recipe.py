@@ -38,7 +38,7 @@ from pipeline.config.schema import (
 )
 from pipeline.config.spellings import understood, understood_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
-from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault
+from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault, unknown_file_fault
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
@@ -131,6 +131,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def check_variants(self) -> "Recipe":
         if fault := prediction_fault(self.base_predictions, self.variants, len(self.tasks), len(self.references)):
+            raise ValueError(fault)
+        if fault := unknown_file_fault(self.pairing, self.variants):
             raise ValueError(fault)
         swept = next((key for key in self.sweep if key.partition(".")[0] == "finetune"), "")
         if swept and self.variants:

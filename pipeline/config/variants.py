@@ -94,14 +94,25 @@ class Variant(Section):
 class Pairing(Section):
     """How predictions from files are paired with test rows."""
 
-    answers: str | None = None
-    """The column of the files that holds the answers; unset: the one that is called as such columns are (`text`, `answer`, `prediction`,
-    `response`, `output`, `completion`), if there is one alone."""
+    answers: str | dict[str, str] | None = None
+    """The column of the files that holds the answers, or that of each by its name, as `{base: response, mine: output}`; unset: the one
+    that is called as such columns are (`text`, `answer`, `prediction`, `response`, `output`, `completion`), if there is one alone."""
     id: str | None = None
     """The column by which an answer finds its test row; test rows and predictions have it. Unset: `id` or the like where both have it,
     else the order of the rows counts."""
     common_rows: bool = False
     """Compare only the test rows that every file answers once, and say how many are left out. Off: any other row is an error."""
+
+    def column_of(self, name: str) -> str | None:
+        """The column that holds the answers in the files of base or of a variant; None: the one that is called so."""
+        return self.answers.get(name) if isinstance(self.answers, dict) else self.answers
+
+
+def unknown_file_fault(pairing: Pairing, variants: Sequence[object]) -> str:
+    """Whose columns are named that has no file; empty if nobody's are."""
+    names = ["base", *(entry.name for entry in variants if isinstance(entry, Variant))]
+    unknown = [name for name in pairing.answers if name not in names] if isinstance(pairing.answers, dict) else []
+    return f"pairing.answers names {unknown[0]}, and the predictions are those of {', '.join(names)}. Name one of them" if unknown else ""
 
 
 def prediction_fault(base: str | None, variants: Sequence[object], tasks: int, references: int) -> str:

@@ -146,6 +146,16 @@ def counted(names: list[str], one: str, many: str) -> str:
     return f"{len(names):,} {one if len(names) == 1 else many} (first: {', '.join(names[:MAX_NAMED])})" if names else ""
 
 
+def answer_column(options: Mapping[str, Any], path: str) -> str | None:
+    """The column that holds the answers of a file; None: the one that is called so.
+
+    Args:
+        options: the parameter `pairing` of a stage, with one column for all files, or columns by path.
+    """
+    answers = options["answers"]
+    return answers.get(path) if isinstance(answers, dict) else answers
+
+
 def pair(file: PredictionFile, test: RowIndex, id_column: str | None) -> Paired:
     """Pair a file with test rows.
 

@@ -27,9 +27,11 @@ def imported(task_plan: TaskPlan) -> Jobs:
     """The predictions of base and of a variant, one file for each of its training seeds."""
     variant = task_plan.point.variant
     assert variant is not None  # the recipe was checked
-    jobs: Jobs = {InputName("predictions", "base"): task_plan.import_predictions("base", str(task_plan.recipe.base_predictions))}
+    jobs: Jobs = {InputName("predictions", "base"): task_plan.import_predictions("base", str(task_plan.recipe.base_predictions), "base")}
     for seed, path in enumerate(variant.prediction_files):
-        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.import_predictions(task_plan.numbered(variant.name, seed), path)
+        jobs[InputName("predictions", "tuned", seed=seed)] = task_plan.import_predictions(
+            task_plan.numbered(variant.name, seed), path, variant.name
+        )
     return jobs
 
 

@@ -1,6 +1,6 @@
 """Plans one task at one point of a sweep: its examples, its adapters and how it is answered, each job made once"""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -199,24 +199,31 @@ class TaskPlan:
         label = f"{base_model.folder_prefix(self.recipe.base)}--{variant.name}"
         return job("import_model", label, {"model": self.point.model_spec, "tuned": tuned})
 
-    def prediction_params(self, paths: Iterable[str]) -> Params:
-        """What finds the answers of files, and the test rows that they answer."""
+    def prediction_params(self, owners: Mapping[str, str]) -> Params:
+        """What finds the answers of files, and the test rows that they answer.
+
+        Args:
+            owners: by path of a file, `base` or the name of its variant.
+        """
+        names = {path.replace(TASK_FIELD, self.task.name): name for path, name in owners.items()}
+        pairing = self.recipe.pairing
+        columns = {path: column for path, name in names.items() if (column := pairing.column_of(name))}
         return {
             "task": inline.spec(self.entry),
             "files": file_hashes.of_task(self.task),
-            "predictions": prediction_files.hashes([path.replace(TASK_FIELD, self.task.name) for path in paths]),
-            "pairing": self.recipe.pairing.model_dump(),
+            "predictions": prediction_files.hashes(list(names)),
+            "pairing": {**pairing.model_dump(), **({"answers": columns} if isinstance(pairing.answers, dict) else {})},
         }
 
-    def import_predictions(self, name: str, path: str) -> Job:
+    def import_predictions(self, name: str, path: str, owner: str) -> Job:
         """Predictions from a file, in a folder as `generate` writes it. Raises DataError where there is no such file."""
-        return job("import_predictions", f"{self.task.name}--{name}", self.prediction_params([path]), heldout=self.heldout)
+        return job("import_predictions", f"{self.task.name}--{name}", self.prediction_params({path: owner}), heldout=self.heldout)
 
     def common_examples(self, heldout: Job) -> Job:
         """The test examples that every file of the recipe answers once."""
         recipe = self.point.whole
         variants = [entry for entry in recipe.variants if isinstance(entry, Variant)]
-        files = [str(recipe.base_predictions), *(file for entry in variants for file in entry.prediction_files)]
+        files = {str(recipe.base_predictions): "base"} | {file: entry.name for entry in variants for file in entry.prediction_files}
         return job("common_examples", self.task.name, self.prediction_params(files), heldout=heldout)
 
     def search_overlap(self, variant: Variant) -> Job:

@@ -23,7 +23,8 @@ def run(work: Work) -> dict[str, Any]:
     options = work.params["pairing"]
     prediction_files.check(work.params["predictions"])
     test = RowIndex.of(work.params["task"], work.machine.offline)
-    pairs = [pairing.pair(prediction_files.read(path, options["answers"]), test, options["id"]) for path in work.params["predictions"]]
+    files = [prediction_files.read(path, pairing.answer_column(options, path)) for path in work.params["predictions"]]
+    pairs = [pairing.pair(file, test, options["id"]) for file in files]
     whole = HeldoutFolder(work.inputs["heldout"])
     examples = whole.examples()
     names = set.intersection(*(paired.once for paired in pairs))

@@ -19,7 +19,7 @@ def run(work: Work) -> dict[str, Any]:
     options = work.params["pairing"]
     [path] = work.params["predictions"]
     prediction_files.check(work.params["predictions"])
-    file = prediction_files.read(path, options["answers"])
+    file = prediction_files.read(path, pairing.answer_column(options, path))
     test = pairing.RowIndex.of(work.params["task"], work.machine.offline)
     paired = pairing.pair(file, test, options["id"])
     examples = HeldoutFolder(work.inputs["heldout"]).examples()
