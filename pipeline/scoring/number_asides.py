@@ -1,6 +1,8 @@
 """Finds the numbers of a line that are beside its point: remarks, denials, dates, marks of steps. `72 in all, not 71 (24 + 48)` says 72."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
 
 import regex
 
@@ -20,7 +22,9 @@ DENIED = regex.compile(
 REMARK = regex.compile(r"\((?!\s*=)[^()\n]*\)(?=[\s.!*_`]*$)")
 """A remark in brackets at the end of a line; `(= 72)` is a result."""
 COMPARISON = regex.compile(
-    r",\s+(?:which|that)\s+(?:is|was|are|were)\b[^.;\n]*\b(?:more|less|fewer|greater|higher|lower|larger|smaller|half|twice|double|times)\b(?:[^.;\n]|\.(?=\d))*\.?\s*$",
+    r",\s+(?:which|that)\s+(?:is|was|are|were)\b[^.;\n]*"
+    r"(?:\b(?:more|less|fewer|greater|higher|lower|larger|smaller|half|twice|double|times)\b|%\s+of\b)"
+    r"(?:[^.;\n]|\.(?=\d))*\.?\s*$",
     regex.IGNORECASE,
 )
 GROUNDS = regex.compile(
@@ -36,10 +40,41 @@ DATE = regex.compile(
     rf"\b(?:\d{{1,2}}(?:st|nd|rd|th|\.)?\s+)?{MONTH}\b\.?\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?(?:1[5-9]|20)\d\d\b", regex.IGNORECASE
 )
 YEAR = regex.compile(
-    r"\b(?:in|since|during|until|im\s+jahr|en|в)\s+(?:1[5-9]|20)\d\d\b(?=\s*(?:[.,;!)]|$)|\s+(?:and|but|while)\b)", regex.IGNORECASE
+    r"(?:\b(?:in|since|during|until|by|as\s+of|im\s+jahr|seit|bis|en|depuis|desde|nel|dal|em|в|с|w|od|sedan)\s+(?:1[5-9]|20)\d\d(?:\s+(?:году|года|roku))?"
+    r"|\bQ[1-4]\s+20\d\d)\b(?=\s*(?:[.,;:!)]|$)|\s+(?:and|but|while|by|with|to|there|it|he|she|they|was|were|is|are|had|has|und|von|mit|hat|hatte|"
+    r"waren|wurde|et|par|avec|por|con|y|e|da|и|с)\b)|(?:1[5-9]|20)\d\d\s?(?:年(?!前|间|間)|년)",
+    regex.IGNORECASE,
 )
-ASKS_WHEN = regex.compile(r"\b(?:when|years?|dates?|wann|jahr|quand|année|cuándo|año|когда|год\w*)\b", regex.IGNORECASE)
-"""A question of which a date may be the answer."""
+"""A year that says when something else was so."""
+ASKS_YEAR = regex.compile(
+    r"(?:^|[.?!:。？]\s*)(?:and\s+)?when\s+(?:was|were|did|is|are)\b|\b(?:what|which|founding|birth|release)\s+year\b|\byear\s*:|\bwann\b|\bwelche[mns]\s+jahr|"
+    r"\bquand\b|\bquelle\s+année|\bcuándo\b|\bqué\s+año|\bquando\b|\b(?:che|quale|que)\s+an[no]o?\b|\bкогда\b|\bкаком\s+году|哪一?年|何年|いつ|언제|몇\s?년|"
+    r"متى|\bkiedy\b|ne\s+zaman|\bwanneer\b",
+    regex.IGNORECASE | regex.MULTILINE,
+)
+ASKS_SHARE = regex.compile(
+    r"%|\b(?:percent\w*|prozent\w*|pour\s?cent\w*|share|rate|fraction|proportion|probability|chance)\b|百分|процент", regex.IGNORECASE
+)
+SHARE = regex.compile(
+    r"\b(?:up|down|(?:rose|fell|grew)(?:\s+by)?|(?:an?\s+)?(?:increase|decrease|growth)\s+of)?\s*[-+]?\d[\d.,]*\s?"
+    r"(?:%|percent\b|prozent\b)",
+    regex.IGNORECASE,
+)
+"""A share, where the prompt asks for none."""
+PART = regex.compile(
+    r"[,;(–—]\s+(?:of\s+(?:which|whom|them)|including|davon|darunter|dont|de\s+(?:los|las)\s+cuales|di\s+cui|dos\s+quais|das\s+quais|из\s+них|waarvan|z\s+czego|其中)\b[^.;\n]*$"
+    r"|[,，]\s*其中[^。；\n]*$",
+    regex.IGNORECASE,
+)
+"""What a number contains: `450, of which 200 in Berlin`."""
+DIFFERENCE = regex.compile(
+    r",\s+(?:an?\s+\p{L}+\s+of\s+)?[$€£]?\d[\d.,]*\s?(?:\p{L}+\s+){0,2}(?:more|less|fewer|older|younger|higher|lower|longer|shorter|cheaper|off)\b[^.;\n]*\.?\s*$",
+    regex.IGNORECASE,
+)
+"""By how much something differs, behind its number: `450 g, 150 g more than for 4 people`."""
+ASKS_DIFFERENCE = regex.compile(
+    r"\b(?:more|less|fewer|older|younger|higher|lower|longer|shorter|cheaper|difference|than|save|discount)\b", regex.IGNORECASE
+)
 OVER = regex.compile(
     r"(?<=\d[\d.,]*(?:\s+\p{L}+){1,3})\s+(?:in|for|per|over|across|within|after)\s+(?:the\s+|all\s+)?\d[\d.,]*(?:\s+\p{L}+){1,2}[\s.!]*$"
 )
@@ -69,6 +104,31 @@ def without_denied(line: str) -> str:
     return line
 
 
+def year_alone(date: "regex.Match[str]") -> str:
+    """A date without its day."""
+    return " " * (len(date[0]) - 4) + str(date[0][-4:])
+
+
+@lru_cache(maxsize=1024)
+def question(prompt: str) -> str:
+    """The last question of a prompt and what follows it; its last two sentences or lines where it has none."""
+    sentences = regex.split(r"(?<=[.!?。？])\s+|\n", prompt.strip())
+    last = next(
+        (place for place in range(len(sentences) - 1, -1, -1) if regex.search("[?？]", sentences[place])), max(0, len(sentences) - 2)
+    )
+    return "\n".join(sentences[last:])
+
+
+@lru_cache(maxsize=1024)
+def asks_year(prompt: str) -> bool:
+    return ASKS_YEAR.search(question(prompt)) is not None
+
+
+def has_several(line: str) -> bool:
+    """Whether a line has two numbers or more."""
+    return len(list(islice(numbers.runs(line), 2))) > 1
+
+
 def without_asides(line: str, prompt: str, of_prompt: set[str | None], mark: numbers.Mark | None) -> str:
     """The line in which blanks stand for remarks that hold numbers, where a number of its own stands outside of them.
 
@@ -76,15 +136,22 @@ def without_asides(line: str, prompt: str, of_prompt: set[str | None], mark: num
         prompt: the question; a date is beside its point unless it asks for one.
         of_prompt: values of the numbers in the prompt; one of them alone is no answer, so what stands in the remark may be.
     """
-    blankings: tuple[Blanking, ...] = (
+    remarks: tuple[Blanking, ...] = (
         lambda text: str(REMARK.sub(in_blanks, text)),
         lambda text: str(COMPARISON.sub(in_blanks, text)),
         lambda text: str(GROUNDS.sub(in_blanks, text)),
-        lambda text: text if ASKS_WHEN.search(prompt) else str(YEAR.sub(in_blanks, DATE.sub(in_blanks, text))),
         lambda text: str(OVER.sub(in_blanks, text)) if SUM.search(text) else text,
     )
-    for blanking in blankings if len(line) <= MAX_LINE else ():
+    details: tuple[Blanking, ...] = (
+        lambda text: text if asks_year(prompt) else str(YEAR.sub(in_blanks, DATE.sub(in_blanks, text))),
+        lambda text: str(DATE.sub(year_alone, text)),
+        lambda text: text if ASKS_SHARE.search(question(prompt)) else str(SHARE.sub(in_blanks, text)),
+        lambda text: str(PART.sub(in_blanks, text)),
+        lambda text: text if ASKS_DIFFERENCE.search(question(prompt)) else str(DIFFERENCE.sub(in_blanks, text)),
+    )
+    for blanking in (*remarks, *details) if len(line) <= MAX_LINE and has_several(line) else ():
         bare = blanking(line)
-        if bare != line and any(numbers.value_of(match, mark) not in of_prompt for match in numbers.runs(bare)):
+        least = of_prompt if blanking in remarks else set()
+        if bare != line and any(numbers.value_of(match, mark) not in least for match in numbers.runs(bare)):
             line = bare
     return line

@@ -1,0 +1,121 @@
+"""Reads sums: which numbers of a sentence are joined by operators, a range or a choice, and what an equation comes to."""
+
+import operator
+import re
+from collections.abc import Collection, Iterable
+from fractions import Fraction
+from itertools import pairwise, product
+
+import regex
+
+from pipeline.metrics import numbers
+
+OPERATOR = regex.compile(
+    r"(?:/\p{L}+)?(?:(?:\s+\p{L}+){1,4}\s*(?=[+*×·÷/]|-\s))?[\s)]*"
+    r"(?:[-+*/×x·÷±]|\\times|\\cdot|times|plus|minus|divided\s+by|multiplied\s+by|to|or|oder|ou|o|или|或)"
+    r"[\s(\\$€£]*",
+    regex.IGNORECASE,
+)
+"""What joins two numbers to a sum, a range or a choice of which neither is the answer."""
+ALTERNATIVE = regex.compile(
+    r"\s?(?:\p{L}{1,12}\.?)?,?\s?(?:\bor\b|\boder\b|\bou\b|\bили\b|或者?|または|또는|\bأو\b)\s?\W{0,2}", regex.IGNORECASE
+)
+"""What stands between two numbers of which the text does not say which it means: `3 kg or`."""
+RANGE = regex.compile(
+    r"\s?(?:\p{L}{1,12}\s)?(?:-|–|—|\bto\b|\bbis\b|\band\b|\bund\b|\bet\b|\by\b|\bи\b|\bà\b|至|到|から)\s?", regex.IGNORECASE
+)
+"""The same between the only two numbers of a line."""
+RESULT = regex.compile(
+    r"=|→|->|\b(?:which|that|this)\s+(?:is|equals|makes|gives)\b|\b(?:equals|makes|gives|comes\s+to)\b",
+    regex.IGNORECASE,
+)
+"""What stands between a sum and what it comes to."""
+MAX_OPERANDS = 40
+"""Numbers that are tried as operands."""
+EQUAL_AT_END = regex.compile(r"(?:=|→)[\s$€£\\*_({]*$")
+OR_BEFORE = regex.compile(
+    r"\b(?:or|oder|ou|или|and)\s+\p{L}?\s*=[^=]*$|(?<!\p{L})(\p{L})\s*=[^=]*,\s+(?!\1)\p{L}\s*=[^=]*$", regex.IGNORECASE
+)
+"""Names two values, as in `x = 5 or x = -5`."""
+
+
+def joins(line: str, matches: "list[re.Match[str]]", first: int, mark: numbers.Mark | None) -> bool:
+    """Whether the number at this index is joined to the next one; see is_joined."""
+    one, other = matches[first], matches[first + 1]
+    values = numbers.value_of(one, mark), numbers.value_of(other, mark)
+    return is_joined(line[one.end() : other.start()], values, is_lone_pair=len(matches) == 2)
+
+
+def is_joined(gap: str, values: tuple[str | None, str | None], is_lone_pair: bool) -> bool:
+    """Whether two numbers that differ are a sum, a range or a choice of which neither is the answer.
+
+    Args:
+        gap: what stands between them.
+        is_lone_pair: whether their line holds no other.
+    """
+    if values[0] == values[1]:
+        return False
+    return bool(OPERATOR.fullmatch(gap) or ALTERNATIVE.fullmatch(gap) or (is_lone_pair and RANGE.fullmatch(gap)))
+
+
+def result_of(sentence: str, mark: numbers.Mark | None) -> str | None:
+    """What the sum of a sentence comes to, on whichever side of its `=` it stands; None without a sum."""
+    sides = RESULT.split(sentence)
+    if len(sides) < 2:
+        return None
+    matches = [list(numbers.runs(side)) for side in sides]
+    if not any(is_sum(side, numbered) for side, numbered in zip(sides, matches, strict=True)):
+        return None
+    for side, numbered in zip(reversed(sides), reversed(matches), strict=True):
+        if numbered and not is_sum(side, numbered):
+            return numbers.value_of(numbered[-1] if side is not sides[-1] else numbered[0], mark)
+    return None
+
+
+def last_result(sentence: str, mark: numbers.Mark | None) -> str | None:
+    """What the equations of a sentence come to: the last sum, or a name such as `x = 5` at its end."""
+    if (result := result_of(sentence, mark)) is not None:
+        return result
+    matches = list(numbers.runs(sentence))
+    if not matches:
+        return None
+    before, behind = sentence[: matches[-1].start()], sentence[matches[-1].end() :]
+    is_named = EQUAL_AT_END.search(before) and not OR_BEFORE.search(before) and not regex.search(r"[=?]", behind)
+    return numbers.value_of(matches[-1], mark) if is_named else None
+
+
+def is_sum(side: str, matches: "list[re.Match[str]]") -> bool:
+    """Whether a side of an equation is a sum: operators between its numbers, or a fraction."""
+    if any("/" in match[0] for match in matches):
+        return True
+    return len(matches) > 1 and any(OPERATOR.fullmatch(side[one.end() : other.start()]) for one, other in pairwise(matches))
+
+
+def is_computed(
+    value: str, others: "Collection[str | None]", of_prompt: "Collection[str | None]", mark: numbers.Mark | None, is_chain: bool
+) -> bool:
+    """Whether the last of several numbers is computed from those before it; of a chain, whether none of them is computed from it.
+
+    Args:
+        others: the numbers before it that are not in the prompt.
+        of_prompt: the numbers of the prompt.
+        is_chain: whether the text goes step by step, so that the last number counts by convention.
+    """
+    last, steps, first = fractions([value], mark), fractions(others, mark), fractions(of_prompt, mark) | {Fraction(2)}
+    if not last:
+        return False
+    direct = derived(first, first)
+    forward = not last & direct and bool(last & derived(steps, steps | first))
+    backward = bool(last & direct) and bool((steps - direct) & derived(last, last | first))
+    return forward or (is_chain and not backward)
+
+
+def fractions(values: "Iterable[str | None]", mark: numbers.Mark | None) -> set[Fraction]:
+    return {Fraction(value.replace(",", ".") if mark == "," else value) for value in sorted(filter(None, values))[:MAX_OPERANDS]}
+
+
+def derived(ones: set[Fraction], others: set[Fraction]) -> set[Fraction]:
+    """What one operation on a number of each set gives."""
+    pairs = [pair for one, other in product(ones, others) for pair in ((one, other), (other, one))]
+    results = {operation(one, other) for one, other in pairs for operation in (operator.add, operator.sub, operator.mul)}
+    return results | {one * other / 100 for one, other in pairs} | {one / other for one, other in pairs if other}

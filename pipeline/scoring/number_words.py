@@ -1,0 +1,35 @@
+"""Words that say what a number is to a text: its total, a conclusion, a check of what was said."""
+
+import regex
+
+FLAGS = regex.IGNORECASE | regex.VERSION1
+TOTAL = regex.compile(
+    r"\b(?:grand\s+total|total|sum|altogether|together|in\s+all|overall|combined|insgesamt|gesamt\w*|zusammen|summe|au\s+total|en\s+tout|somme|"
+    r"en\s+total|suma|in\s+totale|totale|somma|no\s+total|ao\s+todo|soma|totaal|всего|итого|в\s+сумме|razem|łącznie|toplam|totalt|"
+    r"sammanlagt|tổng(?:\s+cộng)?|συνολικά|المجموع|कुल)\b|一共|总共|總共|合计|合計|共|全部で|총|รวม(?:ทั้งหมด)?",
+    FLAGS,
+)
+POSTPOSED = regex.compile(
+    r"[*_]*(?:\s+\p{L}+){0,3}?\s+(?:altogether|in\s+all|in\s+total|overall|insgesamt|zusammen|au\s+total|en\s+tout|en\s+total|in\s+totale|"
+    r"no\s+total|ao\s+todo|in\s+totaal|razem|łącznie|totalt|sammanlagt)\b",
+    FLAGS,
+)
+"""The same behind a number and its unit."""
+SO = regex.compile(
+    r"(?:^|(?<=[.!?]\s))[\s*_]*(?:since|because|as|da|weil|comme|puisque|como|ya\s+que|так\s+как|поскольку)\b[^,\n]*,\s|(?<=[,;]\s|\band\s)then\b|"
+    r"\b(?:so(?!\s+(?:far|much|many|that))|thus|therefore|hence|consequently|accordingly|leaving|leaves|totall?ing|finally|in\s+the\s+end|"
+    r"(?:which|that|this)\s+(?:makes|means|leaves|gives|is|brings)|that's|making|answer|"
+    r"somit|daher|folglich|deshalb|demnach|macht|ergibt|ergeben|donc|ainsi|par\s+conséquent|"
+    r"así\s+que|por\s+(?:lo\s+)?tanto|entonces|quindi|dunque|perciò|pertanto|portanto|logo|assim|então|dus|daarom|"
+    r"значит|поэтому|следовательно|таким\s+образом|итак|więc|zatem|yani|bu\s+nedenle|dolayısıyla|alltså|således|vậy|vì\s+vậy|do\s+đó|"
+    r"άρα|επομένως|οπότε|إذن|لذلك|إذا|وبالتالي|इसलिए|अतः)\b|所以|因此|したがって|ので|だから|よって|따라서|그래서|그러므로|ดังนั้น|จึง|∴|→|⇒|=>",
+    FLAGS,
+)
+CHECK = regex.compile(
+    r"(?:^|(?<=[.!?\n(]\s*))[*_\s]*(?:to\s+check|let(?:'s|\s+us|\s+me)\s+(?:check|verify)|check(?:ing)?\b|verif(?:y|ication)|we\s+can\s+(?:check|verify)|probe:|"
+    r"vérification|comprobación|проверка|verifica)\b",
+    FLAGS,
+)
+"""Begins a check of the result."""
+ABBREVIATION = r"\b(?:approx|ca|no|nr|vs|etc|st|mr|mrs|ms|dr|i\.?e|e\.?g|d\.?\s?h|z\.?\s?b|fig|eq|pp?|incl|max|min|av|avg|ч|т\.?е|р|г)"
+SENTENCE_END = regex.compile(rf"(?<!{ABBREVIATION}\.)(?<=[.!?])\s+|[;。！？；।]\s*", FLAGS)

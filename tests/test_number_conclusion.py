@@ -1,0 +1,120 @@
+"""Of several numbers the one is read that the text singles out, and none where it singles out none; chains of thought end with theirs."""
+
+import gzip
+import json
+import re
+
+import pytest
+
+from pipeline.metrics import numbers
+from pipeline.scoring import parsers
+from pipeline.store.records import Example
+from tests.tiny import SHARED
+
+PEOPLE = "A conference had 700 men and 550 women. How many people attended?\nAnswer:"
+ATTENDED = "How many people attended?\nAnswer:"
+FOUNDED = "When was it founded?\nAnswer:"
+STUDENTS = "How many students founded it?\nAnswer:"
+COLD = "What was the temperature?\nAnswer:"
+CLIPS = "She sold 48 clips in April and half as many in May. How many clips did she sell altogether?\nAnswer:"
+BAKER = "A baker makes 12 loaves an hour and works 8 hours. He sells each loaf for $3. How much does he earn in a day?\nAnswer:"
+PEARS = "Apples 3, pears 5, plums 9. How many pears are there?\nAnswer:"
+
+
+def read(text, prompt, mark="."):
+    return parsers.number_in(mark)(text, Example("1", prompt, "-"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (PEOPLE, "1250 attendees: 700 men and 550 women", "1250"),
+        (PEOPLE, "1250, i.e. 700 men and 550 women", "1250"),
+        (PEOPLE, "It had 700 men and 550 women, so 1250 people attended.", "1250"),
+        (FOUNDED, "founded in 1998 by 2 students", "1998"),
+        (FOUNDED, "It was founded in 1998 and has 180,000 employees today.", "1998"),
+        ("会社はいつ設立されましたか。\n答え:", "1998年に2人の学生が設立しました。", "1998"),
+        (STUDENTS, "founded in 1998 by 2 students", "2"),
+        (STUDENTS, "It was founded by 2 students in 1998 with 1 investor.", "2"),
+        (CLIPS, "72 clips. She sold 48 in April and 24 in May.", "72"),
+        (CLIPS, "72. In May she sold 24.", "72"),
+        (CLIPS, "Total of 72 clips, 48 from April, 24 from May", "72"),
+        (CLIPS, "In May she sold 24. Adding these up we find 72.", "72"),
+        (CLIPS, "72. Check: 72 - 24 = 48.", "72"),
+        (CLIPS, "April = 48\nMay = 48 / 2 = 24\nTotal = 48 + 24 = 72", "72"),
+        (BAKER, "12 * 8 = 96, 96 * 3 = 288. He earns $288 from 96 loaves.", "288"),
+        (BAKER, "He makes 96 loaves a day. Each sells for $3. He earns $288 a day.", "288"),
+        (BAKER, "It takes 288/36 = 8 hours to earn 288 dollars", "8"),
+        (BAKER, "24/3 = 8 walk, so 16 take the bus.", "16"),
+        (BAKER, "96 loaves - 10 loaves = 86 loaves", "86"),
+        (BAKER, "He has $4 left because 10 - 6 = 4", "4"),
+        (PEARS, "There are 3 apples, 5 pears and 9 plums.", "5"),
+        ("What was the revenue?", "$4.2 million, up 12% in Q3 2023", "4200000"),
+        ("Wie viele Mitarbeiter hat die Firma?", "450 Mitarbeiter, davon 200 in Berlin", "450"),
+    ],
+)
+def test_what_a_text_singles_out_is_read(prompt, text, value):
+    assert read(text, prompt) == value
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        (ATTENDED, "1250 attendees: 700 men and 550 women"),
+        (PEOPLE, "The conference had 1250 attendees. 700 of them were men. 550 were women."),
+        (COLD, "-5 C, i.e. 23 F"),
+        (COLD, "-5 at night and 3 during the day"),
+        (FOUNDED, "founded in 1998 and went public in 2004"),
+        ("公司是哪一年成立的？\n答案：", "公司于1998年成立，2004年上市。"),
+        (BAKER, "96 loaves, 288 dollars"),
+        (BAKER, "He earns $288 a day. He makes 96 loaves a day."),
+        (BAKER, "He makes 96 loaves, which sell for $288."),
+        ("面包师每天赚多少钱？", "96个面包，288元"),
+        ("Solve: 3x + 6 = 21\nx =", "x = 5 or x = -5"),
+        ("How tall is the tower?", "It is 330 metres tall, was completed in 1889 and has 3 floors."),
+    ],
+)
+def test_where_nothing_singles_one_out_none_is_read(prompt, text):
+    assert read(text, prompt) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Er backt 96 Brote, somit verdient er 288 Euro.", "288"),
+        ("Il fait 96 pains et gagne donc 288 euros.", "288"),
+        ("Hace 96 panes, así que gana 288 euros.", "288"),
+        ("Fa 96 pani, quindi guadagna 288 euro.", "288"),
+        ("Faz 96 pães, portanto ganha 288 reais.", "288"),
+        ("Hij bakt 96 broden, dus hij verdient 288 euro.", "288"),
+        ("Он печёт 96 хлебов, значит, зарабатывает 288 евро.", "288"),
+        ("Piecze 96 chlebów, więc zarabia 288 euro.", "288"),
+        ("96 ekmek yapar, yani 288 euro kazanır.", "288"),
+        ("Φτιάχνει 96 ψωμιά, άρα κερδίζει 288 ευρώ.", "288"),
+        ("他做96个面包，所以赚288元。", "288"),
+        ("96個のパンを作るので、288ユーロ稼ぎます。", "288"),
+        ("يصنع 96 رغيفا، إذن يكسب 288 يورو.", "288"),
+        ("वह 96 रोटियाँ बनाता है, इसलिए 288 रुपये कमाता है।", "288"),
+        ("ทำได้ 96 ก้อน ดังนั้นได้เงิน 288 บาท", "288"),
+    ],
+)
+def test_words_that_draw_a_conclusion_in_other_languages(text, value):
+    assert read(text, BAKER, ",") == value
+
+
+def test_a_number_behind_a_full_width_comma_is_a_number():
+    assert [number.value for number in numbers.find("96个面包，288元", ".")] == ["96", "288"]
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "gsm8k").exists(), reason="needs the whole rows of GSM8K")
+def test_chains_of_thought_end_with_their_answer():
+    """Solutions of GSM8K without the line that says what the answer is: a person reads the last result."""
+    text = gzip.decompress((SHARED / "data" / "gsm8k" / "test.jsonl.gz").read_bytes()).decode()
+    rows = [json.loads(line) for line in text.splitlines()]
+    results = []
+    for row in rows:
+        example = Example("1", f"Question: {row['question']}\nAnswer:", "-")
+        chain, _, answer = re.sub(r"<<[^>]*>>", "", row["answer"]).rpartition("####")
+        results.append((read(chain.strip(), example.text), read(answer, example.text)))
+    assert sum(one == other for one, other in results) >= 0.98 * len(rows)
+    assert sum(one is not None and one != other for one, other in results) <= 0.015 * len(rows)
