@@ -1,9 +1,9 @@
 """The commands of the command line: parse, call, print.
 
-A UserError becomes its message and exit code 2; 3 if artifacts were altered or a page does not follow from its records, and 4 if
-another version made that page, or it brings code that nobody trusted. A run of more than two hours that nobody confirms ends with 2,
-too. Any other exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if it fails, 4 if it cannot be decided and
-5 if a required task was not run.
+A UserError becomes its message and exit code 2; 3 if artifacts were altered, a page does not follow from its records, or an export
+loses more than its margin; and 4 if another version made that page, or it brings code that nobody trusted. A run of more than two hours
+that nobody confirms ends with 2, too. Any other exception is a bug of ours: a traceback and exit code 1. A gate exits with 3 if it
+fails, 4 if it cannot be decided and 5 if a required task was not run.
 """
 
 import io
@@ -29,6 +29,8 @@ from pipeline.commands.call import (
     store_at,
     unfinished,
 )
+from pipeline.commands.export_options import Choice, choice_of, exporting_machine_of
+from pipeline.commands.export_options import request_of as request_of_export
 from pipeline.commands.options import (
     GateFile,
     Limit,
@@ -53,6 +55,7 @@ from pipeline.commands.serve import ServeOptions
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
+from pipeline.export.request import ExportRequest
 from pipeline.machine import Machine
 from pipeline.progress import Terminal
 from pipeline.store.artifact import Artifact
@@ -210,6 +213,24 @@ def show_report(call: Call, report: Artifact, gate_file: Path | None, rules: gat
     views.show_report(out, report)
     if gate_file and rules and (code := views.show_gate(out, gate_file, rules, report, call.site.store)):
         raise typer.Exit(code)
+
+
+@app.command("export")
+@with_options("machine", exporting_machine_of)
+@with_options("choice", choice_of)
+@with_options("request", request_of_export)
+def export_verb(recipe: RecipeArguments, request: ExportRequest, choice: Choice, machine: Machine, store: StoreFolder = Path()) -> None:
+    """Write an adapter, or a model with it merged in, to a folder for other programs, loaded back and measured first.
+
+    An export that scores lower than its adapter by more than the margin is refused, with exit code 3, and nothing is left.
+    """
+    from pipeline.commands import export_choice, export_table
+    from pipeline.export import destination, exporting
+
+    destination.check(request.out)
+    call = parse_call(recipe, store, machine)
+    tuned = export_choice.find(call, choice, " ".join(recipe))
+    export_table.show(out, tuned, request, exporting.export(tuned, request, machine))
 
 
 @app.command("published")

@@ -24,6 +24,7 @@ ROOMS = [
     ["tasks", "page", "planning"],
     ["stages"],
     ["runner", "schedule"],
+    ["export"],
     ["commands"],
     ["cli"],
     ["api"],

@@ -14,7 +14,7 @@ from pipeline.commands import estimate, job_estimates, preflight
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.config import recipe as recipes
 from pipeline.errors import ModelError, RecipeError
-from pipeline.models import adapter_fit, adapter_source
+from pipeline.models import adapter_fit, adapter_source, loading
 from pipeline.planning.plan import plan
 from pipeline.store.artifact import Store, canonical
 from pipeline.store.folders import PredictionsFolder
@@ -49,6 +49,24 @@ def recipe_with(root, model, *variants, **changes):
 
 def report_of(root):
     return json.loads(next((root / "data" / "report").glob("*/report.json")).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", ["output layer replaced", "embedding replaced", "biases"])
+@pytest.mark.filterwarnings("ignore")  # of peft, on tied layers
+def test_the_base_is_as_before_when_an_adapter_is_removed(name, model, tmp_path):
+    """It stays in memory for the next job."""
+    import torch
+
+    source = foreign.adapter(tmp_path / "mine", Path(model["folder"]), **LAYOUTS[name])
+    adapter_fit.save(adapter_fit.fit(source, model), tmp_path)
+    base = loading.load(model, "nf4", "fp32", torch.device("cpu"))
+    ids = torch.tensor([[1, 5, 40, 60, 20]])
+    with torch.inference_mode():
+        before = base(ids).logits
+        with loading.adapted(base, tmp_path) as tuned:
+            assert not torch.equal(tuned(ids).logits, before)
+        assert torch.equal(base(ids).logits, before)
+    assert base.get_output_embeddings().weight is base.get_input_embeddings().weight
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

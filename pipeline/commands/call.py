@@ -121,13 +121,16 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
     return finished
 
 
-def unfinished(call: Call) -> list[Job]:
+def unfinished(call: Call, wanted: set[str] | set[Job] | None = None) -> list[Job]:
     """The expensive jobs of a comparison whose artifacts are missing; if there are none, its report needs cheap jobs only.
+
+    Args:
+        wanted: jobs, or all jobs of these stages, in place of the report.
 
     After a code change the examples may have another key. They are prepared again, but only if no expensive artifact is surely missing.
     """
     expensive = stages.expensive()
-    jobs = [job for job in with_dependencies(call.jobs, {"report"}) if job.stage in expensive]
+    jobs = [job for job in with_dependencies(call.jobs, wanted or {"report"}) if job.stage in expensive]
     present = {(artifact.stage, canonical(artifact.params)) for artifact in call.site.store.all()}
     missing = {job for job in jobs if (job.stage, job.params_json) not in present}
     if missing:

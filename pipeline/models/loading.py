@@ -323,4 +323,15 @@ def adapted(model: Any, folder: Path) -> Iterator[Any]:
             raise ModelError(f"the adapter {folder} does not fit its base: {missing[0][:200]}", "Fine-tune it again on this base.")
         yield tuned
     finally:
-        tuned.unload()
+        remove(tuned)
+
+
+def remove(tuned: Any) -> None:
+    """Take the adapter off its base, which is as before: peft leaves its copies of whole modules (modules_to_save) in their places."""
+    from peft.utils.other import ModulesToSaveWrapper
+
+    base = tuned.get_base_model()
+    originals = {name: module.original_module for name, module in base.named_modules() if isinstance(module, ModulesToSaveWrapper)}
+    tuned.unload()
+    for name, module in originals.items():
+        base.set_submodule(name, module)

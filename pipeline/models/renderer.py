@@ -355,6 +355,12 @@ def renderer(spec: dict[str, Any]) -> Renderer:
 
 @cache
 def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str) -> Renderer:
+    render = read_renderer(folder, chat, trust_remote_code, prompts)
+    refuse_beyond_embedding(render, folder)
+    return render
+
+
+def read_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str) -> Renderer:
     """prompts: whose rules they are rendered by, where not by those of this file; see harness_renderer.py."""
     from transformers import AutoTokenizer
 
@@ -367,9 +373,7 @@ def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, pr
             f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
             "A base needs its tokenizer.json beside its weights.",
         ) from None
-    render = HarnessRenderer(tokenizer, chat) if prompts == HARNESS else Renderer(tokenizer, chat)
-    refuse_beyond_embedding(render, folder)
-    return render
+    return HarnessRenderer(tokenizer, chat) if prompts == HARNESS else Renderer(tokenizer, chat)
 
 
 def refuse_beyond_embedding(render: Renderer, folder: Path) -> None:

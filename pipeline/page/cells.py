@@ -69,7 +69,7 @@ class Cell:
     @property
     def has_predictions_alone(self) -> bool:
         """Whether predictions of base and fine-tuned come from elsewhere, so that no model was loaded."""
-        return self.inputs["base"].stage == "import_predictions"
+        return "base" in self.inputs and self.inputs["base"].stage == "import_predictions"
 
     @property
     def is_behind_endpoint(self) -> bool:

@@ -125,6 +125,11 @@ def score(row: CellRow, comparison: ComparisonRow, seed: int) -> float:
 
 def introduction(row: CellRow, trained: TrainedAdapter) -> str:
     """The title, what the adapter is, its size, and the verdict."""
+    return f"{opening(trained)}\n\n{plain(row['sentence'])}."
+
+
+def opening(trained: TrainedAdapter) -> str:
+    """The title, what the adapter is, and its size."""
     cell = trained.cell
     facts = trained.adapter.facts
     params = trained.adapter.params
@@ -134,13 +139,13 @@ def introduction(row: CellRow, trained: TrainedAdapter) -> str:
         origin += f" (number {trained.seed + 1} of {len(cell.seeds)} training runs)"
     if cell.variant is None:
         origin = f"trained on the task {plain(cell.task)} (seed {trained.seed})"
-    opening = f"A {kind} for {plain(cell.base)}, {origin}"
+    text = f"A {kind} for {plain(cell.base)}, {origin}"
     size = f"{fmt.count(facts['trainable_parameters'])} parameters, {fmt.size(facts['adapter_bytes'])}"
     size += f", {facts['steps']:,} optimizer steps" if "steps" in facts else ""
     precision = {"nf4": "over NF4 weights", "none": "over weights at their own precision"}.get(str(params.get("quantization")), "")
     page = card_training.hub_page(params.get("model") or {})
     base = f" Base: {page}." if page else ""
-    return f"# {plain(trained.name)}\n\n{opening}{f', {precision}' if precision else ''}: {size}.{base}\n\n{plain(row['sentence'])}."
+    return f"# {plain(trained.name)}\n\n{text}{f', {precision}' if precision else ''}: {size}.{base}"
 
 
 def recommendation(report: Report, row: CellRow) -> str:
@@ -150,11 +155,12 @@ def recommendation(report: Report, row: CellRow) -> str:
     return "\n".join([f"**{first}**", *(["", *(f"- {text}" for text in others)] if others else [])])
 
 
-def loading_snippet(cell: Cell, adapter: Artifact, answers: Artifact) -> str:
+def loading_snippet(cell: Cell, adapter: Artifact, answers: Artifact, exported: str = "") -> str:
     """Code that loads the adapter on its base, with the quantization and dtype it was measured with.
 
     Args:
         answers: a folder of generate, made with the adapter.
+        exported: a folder with tokenizer and generation_config.json beside the adapter; empty: the adapter's own in the store.
     """
     params = adapter.params if "quantization" in adapter.params else answers.params
     spec = params.get("model") or {}
@@ -171,16 +177,19 @@ def loading_snippet(cell: Cell, adapter: Artifact, answers: Artifact) -> str:
         f'    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype={dtype}',
         ")",
     ]
+    classes = ["AutoModelForCausalLM", "AutoTokenizer", *(["BitsAndBytesConfig"] if quantized else [])]
     lines = [
         "import torch",
         "from peft import PeftModel",
-        f"from transformers import AutoModelForCausalLM, AutoTokenizer{', BitsAndBytesConfig' if quantized else ''}",
+        f"from transformers import {', '.join([*classes, *(['GenerationConfig'] if exported else [])])}",
         "",
         *(config if quantized else []),
         f"base = AutoModelForCausalLM.from_pretrained({base}, dtype={dtype}{', quantization_config=config' if quantized else ''})",
-        f"tokenizer = AutoTokenizer.from_pretrained({base})",
-        f"adapter = {repr_of(f'checkpoints/{adapter.path.name}')}  # this folder, or its repository on the hub",
+        *([] if exported else [f"tokenizer = AutoTokenizer.from_pretrained({base})"]),
+        f"adapter = {repr_of(exported or f'checkpoints/{adapter.path.name}')}  # this folder, or its repository on the hub",
+        *(["tokenizer = AutoTokenizer.from_pretrained(adapter)"] if exported else []),
         "model = PeftModel.from_pretrained(base, adapter)",
+        *(["model.generation_config = GenerationConfig.from_pretrained(adapter)  # the ids that end an answer"] if exported else []),
     ]
     code = "\n".join(lines)
     note = f"\n\nThe first path is the folder of the base, {plain(cell.base)}." if is_elsewhere else ""

@@ -1,4 +1,4 @@
-"""One file per stage, found by its name: data, training, predictions, comparison, report; a new stage (an export, say) is one more.
+"""One file per stage, found by its name: data, training, predictions, comparison, report; a new stage is one more.
 
 A stage file holds `run(work)` and says what the stage is: `VERSION` if its work is expensive (raised by hand when results can
 change, or by `version(params, facts)` for some jobs only; `gc` keeps its artifacts), `NEEDS`, what a job of it needs, and `DATA`,

@@ -1,0 +1,74 @@
+"""Declares the options of `loralift export`"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import Device, Tokens, UnsafeCode
+from pipeline.errors import RecipeError, suggest
+from pipeline.export.request import FORMS, MARGIN, ExportRequest
+from pipeline.machine import Machine
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which adapter of a recipe is meant; None where the recipe has one."""
+
+    task: str | None = None
+    seed: int | None = None
+    variant: str | None = None
+
+
+def known_form(name: str) -> str:
+    """The name, if there is such a form.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in FORMS:
+        raise RecipeError(f"--form {name}: there is no such form.", suggest(name, FORMS))
+    return name
+
+
+FormName = Annotated[
+    str,
+    typer.Option(
+        "--form",
+        callback=known_form,
+        help="adapter: for peft; merged: into the dequantized 4-bit weights; merged-original: into the original weights.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="The folder to write: a new or an empty one.")]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        "--within",
+        min=0.0,
+        max=1.0,
+        help=f"How much lower the primary metric may be; unset: compare.same_within of the recipe, else {MARGIN:g}.",
+    ),
+]
+Examples = Annotated[int | None, typer.Option("--examples", min=1, help="Test examples that the export answers, at most; unset: all.")]
+AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Keep an export that loses more, and write the loss into its card.")]
+Task = Annotated[str | None, typer.Option("--task", help="The task whose adapter is exported; needed where the recipe has several.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Its training seed; unset: the first.")]
+VariantName = Annotated[str | None, typer.Option("--variant", help="The variant that is exported, where the recipe has several.")]
+
+
+def request_of(
+    form: FormName, out: Out, within: Within = None, examples: Examples = None, accept_loss: AcceptLoss = False
+) -> ExportRequest:
+    """What is exported and when it is refused, by the command-line options."""
+    return ExportRequest(FORMS[form], out, within, examples, accept_loss)
+
+
+def choice_of(task: Task = None, seed: Seed = None, variant: VariantName = None) -> Choice:
+    """Which adapter is meant, by the command-line options."""
+    return Choice(task, seed, variant)
+
+
+def exporting_machine_of(device: Device = "auto", tokens: Tokens = None, unsafe_code: UnsafeCode = False) -> Machine:
+    """The machine that loads the export back and scores its answers, by the command-line options."""
+    return Machine(device, tokens, unsafe_code=unsafe_code)
