@@ -55,6 +55,7 @@ bench: $(READY) ## time preparing, training, statistics, a large page and all ar
 	$(BIN)/python -m benchmarks.quickstart
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.verdicts
+	$(BIN)/python -m benchmarks.slices
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.arms
 

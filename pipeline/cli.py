@@ -97,7 +97,7 @@ def plan_verb(
 def prepare_verb(recipe: RecipeArguments, store: StoreFolder = Path(), limit: Limit = None) -> None:
     """Prepare the training and test examples of every task."""
     artifacts = carry_out(parse_call(recipe, store, Machine(), RunOptions(limit=limit)), {"prepare"})
-    for job, artifact in artifacts.items():
+    for job, artifact in ((job, artifact) for job, artifact in artifacts.items() if job.stage == "prepare"):
         out.print(Text.assemble(f"{job.label}: {rows_used.sentence(artifact.facts)}  ", (str(artifact.path), "dim")), soft_wrap=True)
 
 

@@ -7,8 +7,8 @@ from pipeline import stages
 from pipeline.planning.job import Job
 from pipeline.store.artifact import canonical
 
-FIRST = "prepare"
-"""The stage that loads data: minutes of work, and the likeliest to fail."""
+FIRST = ("prepare", "slice_examples")
+"""The stages that load data: minutes of work, and the likeliest to fail."""
 
 
 def in_run_order(jobs: list[Job]) -> list[Job]:
@@ -16,7 +16,7 @@ def in_run_order(jobs: list[Job]) -> list[Job]:
 
     Data sets come first. Of the jobs that could be next, one on the weights in memory is, else the first of the plan.
     """
-    return by_weights(sorted(jobs, key=lambda job: job.stage != FIRST))
+    return by_weights(sorted(jobs, key=lambda job: job.stage not in FIRST))
 
 
 def by_weights(jobs: list[Job]) -> list[Job]:

@@ -19,8 +19,9 @@ from pipeline.config.recipe import Recipe, build
 from pipeline.data import general_text
 from pipeline.machine import Machine, Work
 from pipeline.page import cells, embedded_records, render, report_data
+from pipeline.planning import measure_jobs
 from pipeline.planning.measure_jobs import COMPARE_KEYS
-from pipeline.stages import report
+from pipeline.stages import report, slice_examples
 from pipeline.store import input_names
 from pipeline.store.artifact import Artifact, ArtifactSpec, Store, json_sha256
 from pipeline.store.folders import PredictionsFolder
@@ -120,7 +121,14 @@ class Inputs:
             return store.seal(spec, out, facts, {**PROVENANCE, "seconds": 12.5, **self.provenance.get(source, {})}, lineage)
 
 
-STAGES = {"heldout": "prepare", "train": "prepare", "adapter": "finetune", "predictions": "generate", "losses": "general_loss"}
+STAGES = {
+    "slices": "slice_examples",
+    "heldout": "prepare",
+    "train": "prepare",
+    "adapter": "finetune",
+    "predictions": "generate",
+    "losses": "general_loss",
+}
 """The stage that makes an input, by its role, where it is called otherwise."""
 
 
@@ -149,6 +157,8 @@ class CellFolders:
             self.seal_predictions(name, predictions)
         if self.inputs.measured:
             self.seal_measures({name.arm: rows for name, rows in answers.items() if name.seed in (None, self.recipe.finetune.seeds[0])})
+        if self.recipe.compare.slices:
+            self.seal_slices()
         self.seal_comparison()
         return self.sources
 
@@ -225,6 +235,17 @@ class CellFolders:
         for arm, predictions in report_measures.other_answers(*FLIPS.get(self.task, (5, 4))).items():
             files = files_from(lambda out, rows=predictions: PredictionsFolder(out).write_predictions(rows))
             self.seal(str(InputName("predictions", arm, suite=suite)), files, {}, **(self.point() if arm == "tuned" else {}))
+
+    def seal_slices(self) -> None:
+        """By length and label, which need no source."""
+        entries = [measure_jobs.slice_entry(entry) for entry in self.recipe.compare.slices]
+        params = {"task": report_answers.spec(self.task, self.inputs.two_metrics), "files": {}, "slices": entries}
+        folders, facts = {"heldout": self.sources["heldout"].path}, Row()
+
+        def write(out: Path) -> None:
+            facts.update(slice_examples.run(Work(params, folders, out, out / "resume", Machine(device="cpu"))))
+
+        self.seal("slices", files_from(write), facts)
 
     def seal_comparison(self) -> None:
         """The comparison of all that is there, by the stage that makes it."""

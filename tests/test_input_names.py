@@ -16,7 +16,7 @@ RECIPE = {
     "base": "quickstart-base",
     "tasks": ["shop_sentiment", "shop_notice"],
     "finetune": {"seeds": [0, 12]},
-    "compare": {"arms": list(arms.ARMS)},
+    "compare": {"arms": list(arms.ARMS), "slices": ["length"]},
     "references": [{"name": "gpt-4.1", "endpoint": "http://127.0.0.1:9/v1", "model": "m"}],
 }
 
@@ -36,6 +36,7 @@ RECIPE = {
         ("general.paragraphs", InputName("losses", suite="paragraphs")),
         ("general.boolq.heldout", InputName("heldout", suite="boolq")),
         ("general.boolq.tuned", InputName("predictions", "tuned", suite="boolq")),
+        ("slices", InputName("slices")),
         ("cell0003.comparison", InputName("comparison", cell="cell0003")),
         ("cell0003.general.boolq.base", InputName("predictions", "base", suite="boolq", cell="cell0003")),
     ],

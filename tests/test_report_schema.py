@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -19,6 +20,10 @@ ARMS = (*report_answers.SKILL, "reference.big")
 """Every arm."""
 PRICED = {"references": [{"name": "big", "endpoint": "http://x/v1", "model": "m", "price": {"input": 1.0, "output": 2.0}}]}
 PRICED |= {"cost": {"gpu_hour": 2.0}, "finetune": {"seeds": [0, 1]}}
+SLICED = {**PRICED, "tasks": ["boolq", "shop_notice"], "compare": {"slices": ["length", "label"]}}
+"""Answers to shop_notice are no labels."""
+SHORT = {number: {"prompt": f"Question {number}?"} for number in range(60)}
+"""Prompts are else all of one length."""
 SWEPT = {**PRICED, "sweep": {"finetune.rank": [4, 8]}}
 
 
@@ -26,10 +31,11 @@ SWEPT = {**PRICED, "sweep": {"finetune.rank": [4, 8]}}
 def reports(tmp_path_factory):
     recipes = [
         ({"compare": {"correction": "none", "same_within": 0.02}}, ()),
-        ({**PRICED, "tasks": ["boolq", "shop_notice"]}, ARMS),
+        (SLICED, ARMS),
         (SWEPT, ARMS),
     ]
     inputs = [Inputs(tmp_path_factory.mktemp("r"), recipe, arms=arms, measured=bool(arms), two_metrics=True) for recipe, arms in recipes]
+    inputs[1] = replace(inputs[1], n=120, texts=SHORT)
     inputs.append(Inputs(tmp_path_factory.mktemp("r"), {}, finished=1, limit=8))
     return [Chartless(one).json for one in inputs]
 

@@ -1,5 +1,6 @@
 """Turns the arguments of a verb into a recipe, its jobs and its site, and carries the jobs out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import typer
 import yaml
 
 from pipeline import stages
-from pipeline.commands import long_runs, preflight, views
+from pipeline.commands import long_runs, preflight, slice_check, views
 from pipeline.commands.options import RunOptions
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.probes import Probes
@@ -85,7 +86,7 @@ def store_at(root: Path) -> Store:
     return Store(root / "data", root / "checkpoints")
 
 
-def with_dependencies(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]:
+def with_dependencies(jobs: list[Job], wanted: Collection[str | Job]) -> list[Job]:
     """These jobs, or all jobs of these stages, with everything that they depend on, in the order of the plan."""
     needed: set[Job] = set()
     for job in reversed(jobs):
@@ -94,8 +95,8 @@ def with_dependencies(jobs: list[Job], wanted: set[str] | set[Job]) -> list[Job]
     return [job for job in jobs if job in needed]
 
 
-def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
-    jobs = with_dependencies(call.jobs, wanted)
+def carry_out(call: Call, wanted: Collection[str | Job]) -> dict[Job, Artifact]:
+    jobs = with_dependencies(call.jobs, {*wanted, slice_check.STAGE})
     artifacts = {job: find_artifact(call, job) for job in jobs}
     preflight.check(call.recipe, artifacts, call.site)
     if not call.options.is_confirmed:
@@ -103,7 +104,7 @@ def carry_out(call: Call, wanted: set[str] | set[Job]) -> dict[Job, Artifact]:
 
     log = RunLog(out, jobs, call.options.detail)
     partial = PartialReport(call.jobs[-1], call.site, log.say)
-    observers = (log, Probes(jobs, call.site), partial)
+    observers = (log, slice_check.SliceCheck(jobs), Probes(jobs, call.site), partial)
 
     def notify(event: str, job: Job, artifact: Artifact | None) -> None:
         for observer in observers:

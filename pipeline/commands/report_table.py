@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline import arms
 from pipeline.measures.report_types import PublishedFigure, Report
-from pipeline.page import fmt, preliminary
+from pipeline.page import fmt, preliminary, slices_section
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.opening_section import by_effect
 from pipeline.scoring.verdict import IMPROVED, NOT_TESTABLE, WORSE, Tone, Verdict, qualified, tone
@@ -35,6 +35,7 @@ def summary(report: Report) -> RenderableType:
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
     parts += variant_lines(report, is_long)
+    parts += worse_slices(report)
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
     parts += [published_table(report), Text(PUBLISHED_NOTE, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -77,6 +78,12 @@ def lift_parts(report: Report) -> list[Text]:
     """Where each lift comes from, a line per cell."""
     lines = [wrapped_line(cell["label"], parts_text(parts)) for cell in report["cells"] if (parts := cell["decomposition"])]
     return [Text("where the lift comes from", style="bold"), *lines] if lines else []
+
+
+def worse_slices(report: Report) -> list[Text]:
+    """The slices that are shown to be below the base, in one line; nothing where there are none."""
+    worse = slices_section.worse(report["cells"])
+    return [wrapped_line("below base in a slice (exploratory)", "; ".join(worse))] if worse else []
 
 
 def page_hint(report: Report) -> list[Text]:

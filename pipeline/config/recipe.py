@@ -34,6 +34,7 @@ from pipeline.config.schema import (
     Reference,
     Section,
     TaskName,
+    slice_name,
     task_name,
 )
 from pipeline.config.spellings import understood, understood_sweep
@@ -98,6 +99,7 @@ class Recipe(Section):
         lists |= {"compare.arms": list(self.compare.arms or ()), "general.suites": list(self.general.suites or ())}
         for key, names in lists.items():
             check_names(key, names)
+        check_repeats("compare.slices", list(map(slice_name, self.compare.slices)))
         if len(set(self.finetune.seeds)) < len(self.finetune.seeds):
             raise ValueError(f"finetune.seeds: {list(self.finetune.seeds)} holds a seed twice, and equal seeds are no replicates")
         for arm in ("base", "tuned"):
@@ -175,11 +177,15 @@ class Recipe(Section):
         return next((entry for entry in self.variants if isinstance(entry, Variant)), None)
 
 
+def check_repeats(key: str, names: list[str]) -> None:
+    """Raise ValueError if a name appears twice."""
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
+
+
 def check_names(key: str, names: list[str]) -> None:
     """Raise ValueError unless the names differ, on every file system."""
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
+    check_repeats(key, names)
     folded = Counter(name.lower() for name in names)
     if alike := sorted(name for name in names if folded[name.lower()] > 1):
         raise ValueError(f"{key}: {' and '.join(alike)} differ in case only, and are one name to many file systems")

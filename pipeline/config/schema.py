@@ -42,6 +42,18 @@ HELDOUT_NAMES = ("heldout", "test", "validation", "eval")
 """What a recipe may call the data that base and tuned are compared on; keys of artifacts know the first alone."""
 
 
+COLUMN = "column:"
+"""Begins an entry of `compare.slices` that is a column, where its name alone would mean something else."""
+SLICE_WORDS = ("length", "label")
+"""Entries of `compare.slices` that are no column."""
+
+
+def slice_name(entry: str) -> str:
+    """An entry of `compare.slices` in its shortest spelling."""
+    column = entry.removeprefix(COLUMN)
+    return entry if column in SLICE_WORDS else column
+
+
 MAX_RESAMPLES = 10_000_000
 """Of compare.resamples: more take hours and gigabytes, and no p-value needs them."""
 
@@ -280,6 +292,10 @@ class Compare(Section):
     same_within: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Margin within which a lift or training effect, either way, is `same`, and a merged model the same as the fine-tuned one of the seed
     that it was merged from (TOST, two one-sided tests); unset: not tested."""
+    slices: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)] = ()
+    """Slices of the test set, each with a lift of its own (exploratory): `length` (words of the prompt, in up to four bands), `label` (the
+    target, where targets are labels), or a column of the test rows of up to 20 values, or of numbers, which are put into bands;
+    `column:label` for a column of such a name. Nothing is trained or answered again for it."""
     relevance_examples: NonNegativeInt = 200
     """Examples for the prompt-relevance measure; 0: not measured."""
     speed_prompts: NonNegativeInt = 16

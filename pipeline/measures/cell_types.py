@@ -9,6 +9,7 @@ from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
 from pipeline.store.score_types import AnswerCounts, Comparison, Lift, SeedErrors
+from pipeline.store.slice_types import RestDifference, Slice, SlicedBy
 
 
 class ComparisonRow(Comparison):
@@ -193,6 +194,49 @@ class Churn(TypedDict):
     """Of them those that differ from the other wrong answer, as the task's parser reads both; two that it cannot read do not differ."""
 
 
+class RestRow(RestDifference):
+    """The lift in a slice minus the lift on the rest, with its verdict."""
+
+    p_adjusted: float
+    """Over all tests of slices in the report."""
+    verdict: Verdict
+    """`above the rest`, `below the rest` or `inconclusive`."""
+
+
+class SliceRow(Slice, PartialInterval):
+    """Base and fine-tuned on one slice of the test set; low, high and p are those of the lift, and null where the slice is too small."""
+
+    n: int
+    """Test examples."""
+    groups: int
+    """Source documents, or examples where each is its own."""
+    base: float
+    tuned: float
+    """Over several training seeds their mean."""
+    lift: float
+    p: float | None
+    """Two-sided, by itself."""
+    p_adjusted: float | None
+    """Over all tests of slices in the report."""
+    verdict: Verdict | Literal[""]
+    """`above base`, `below base` or `inconclusive`; empty where the slice is too small for a test."""
+    rest: RestRow | None
+    """Null where the slice, or the rest, is too small for a test."""
+
+
+class SlicingRow(SlicedBy):
+    """The slices by one entry of the recipe, all of them exploratory."""
+
+    metric: str
+    """The primary one, or that of single examples where it counts over classes."""
+    slices: list[SliceRow]
+    """Empty where there are none; `why` says the reason."""
+    shared_groups: int
+    """Source documents whose examples are in several slices."""
+    tests: int
+    """Tests of slices in the report, all of which are corrected together, apart from the confirmatory ones."""
+
+
 class ExamplesRow(TypedDict):
     """How the test examples of a cell changed by the primary metric."""
 
@@ -273,4 +317,6 @@ class CellRow(TypedDict):
     """Short keys of the artifacts behind the figures."""
     classes: ClassResults | None
     """Null where answers are not classes."""
+    slices: list[SlicingRow]
+    """One entry for each of `compare.slices`."""
     examples: ExamplesRow

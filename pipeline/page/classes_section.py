@@ -7,18 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from pipeline.data import inline
+from pipeline.data.slicing import LABEL_METRICS, label_of
 from pipeline.data.task import Task
 from pipeline.measures import class_results
 from pipeline.measures.cell_types import ComparisonRow
 from pipeline.measures.class_results import LabelledExample, Labels
 from pipeline.measures.class_types import ClassResults
-from pipeline.metrics import words
 from pipeline.page.cells import Cell
 from pipeline.store.records import Example, prompt_from_json
 from pipeline.store.score_types import AnswerRow, ExampleRow
 
-LABEL_METRICS = {"accuracy", "balanced_accuracy", "macro_f1"}
-"""Metrics of tasks whose answers are one label."""
 SET_METRIC = "set_f1"
 """The metric of tasks whose answers are any number of labels."""
 NUMBER = re.compile(r"[-+]?[\d.,]+")
@@ -88,12 +86,6 @@ class LabelReader:
 
     def labels(self, text: str) -> Labels:
         return set_of_labels(text, self.vocabulary) if self.several else frozenset([label_of(text)])
-
-
-@cache
-def label_of(text: str) -> str:
-    """The label of a text, as accuracy and macro F1 compare it."""
-    return words.normalise(words.strip_wrappers(text))
 
 
 @cache

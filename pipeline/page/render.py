@@ -14,7 +14,18 @@ from pipeline.config.recipe import build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
-from pipeline.page import charts_scores, class_tables, fmt, opening_section, preliminary, prompt_excerpt, setup_section, static_examples
+from pipeline.measures.rest_test import MIN_GROUPS
+from pipeline.page import (
+    charts_scores,
+    class_tables,
+    fmt,
+    opening_section,
+    preliminary,
+    prompt_excerpt,
+    setup_section,
+    slices_section,
+    static_examples,
+)
 from pipeline.page.anchors import row_id, shared_link, size_id
 from pipeline.page.arms_section import without_repeats
 from pipeline.page.cells import swept
@@ -36,6 +47,7 @@ SECTIONS = {
     "sweep": "Sweep",
     "examples": "Examples",
     "classes": "Results by class",
+    "slices": "Lift by slice",
     "references": "Reference models",
     "published": "Compared with LoRA Land",
     "checks": "Checks",
@@ -181,6 +193,7 @@ def common_variables(report: Report) -> JsonObject:
         "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
         "highest": lambda cells: lift_at_point(max(cells, key=lift_of)),
         "class_tables": class_tables,
+        "slices": slices_section,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
@@ -195,6 +208,7 @@ def page_variables(report: Report) -> JsonObject:
         "max_labelled": charts_scores.MAX_LABELLED,
         "shapes": charts_scores.shape_legend(report),
         "max_printed_columns": MAX_PRINTED_COLUMNS,
+        "smallest_slice": MIN_GROUPS,
         "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
@@ -223,6 +237,7 @@ def filled_sections(report: Report) -> set[str]:
         "variants": bool(report["variants"]),
         "tests": bool(report["rules"]),
         "classes": any(cell["classes"] for cell in cells),
+        "slices": any(cell["slices"] for cell in cells),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from pipeline.measures import names
-from pipeline.measures.cell_types import CellRow, ExamplesRow
+from pipeline.measures.cell_types import CellRow, ExamplesRow, SlicingRow
 from pipeline.measures.report_types import Report
 from pipeline.page import (
     arms_section,
@@ -24,6 +24,7 @@ from pipeline.page import (
     published_section,
     setup_section,
     size_section,
+    slices_section,
     sweep_section,
     training_section,
 )
@@ -49,7 +50,8 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     comparisons, claims = judged.comparisons, judged.claims
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
     cells = by_task(cells)
-    rows = [cell_row(cell, judged, examples[cell.name], recipe) for cell in cells]
+    slicings = slices_section.judge(cells, recipe, not_final)
+    rows = [cell_row(cell, judged, examples[cell.name], slicings[cell.name], recipe) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
@@ -94,7 +96,7 @@ def by_task(cells: list[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: tasks.index(cell.task))
 
 
-def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, recipe: JsonObject) -> CellRow:
+def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, slices: list[SlicingRow], recipe: JsonObject) -> CellRow:
     """A cell's own part of report.json."""
     comparisons = judged.comparisons[cell.name]
     primary = comparisons[0]
@@ -134,5 +136,6 @@ def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, recipe: JsonObje
         "endpoint": endpoint_section.section(cell),
         "inputs": {source: short_key(artifact) for source, artifact in cell.inputs.items()},
         "classes": classes_section.section(cell, comparisons, headline["baseline"]),
+        "slices": slices,
         "examples": examples,
     }

@@ -1,17 +1,20 @@
-"""Plans what is measured besides the score: relevance, other tasks, speed, and the comparison of it all"""
+"""Plans what is measured besides the score: relevance, other tasks, speed, slices, and the comparison of it all"""
 
 from pipeline import arms
-from pipeline.config.schema import task_name
+from pipeline.config.schema import COLUMN, task_name
 from pipeline.config.validation_errors import nearest
-from pipeline.data import general_text, harness_task, inline, task
+from pipeline.data import file_hashes, general_text, harness_task, inline, task
 from pipeline.errors import RecipeError
 from pipeline.models import base_model
 from pipeline.planning.job import Job, Jobs, answering, job, with_string_names
 from pipeline.planning.task_plan import GENERAL_TOKENS, TaskPlan, generation_params
 from pipeline.store.input_names import InputName
+from pipeline.store.slice_types import SliceEntry, SliceKind
 
 COMPARE_KEYS = {"confidence", "resamples", "interval", "seed", "liveness", "margin", "same_within"}
 """Keys of the recipe's section `compare` that are parameters of a comparison."""
+SLICE_KINDS: dict[str, SliceKind] = {"length": "length", "label": "label"}
+"""By entry of `compare.slices` what it slices by; any other one is a column."""
 SPEED_TOKENS = 32
 """New tokens of every request whose time is taken."""
 
@@ -104,6 +107,22 @@ def speed(task_plan: TaskPlan) -> Jobs:
     train = {"train": task_plan.train} if has_shots or params["constrain"] == "keys" else {}
     inputs = {"heldout": task_plan.heldout, **answering(task_plan.first_adapter), **train}
     return {InputName("speed"): job("speed", task_plan.label, params, **inputs)}
+
+
+def slices(task_plan: TaskPlan) -> Jobs:
+    """The slice of every test example, where the recipe asks for slices: no other job but the comparison knows of them."""
+    entries = [slice_entry(entry) for entry in task_plan.recipe.compare.slices]
+    if not entries:
+        return {}
+    reads_rows = any(entry["kind"] == "column" for entry in entries)
+    files = file_hashes.of_task(task_plan.task) if reads_rows else {}
+    params = {"task": inline.spec(task_plan.entry), "files": files, "slices": entries}
+    return {InputName("slices"): job("slice_examples", task_plan.task.name, params, heldout=task_plan.heldout)}
+
+
+def slice_entry(entry: str) -> SliceEntry:
+    """An entry of `compare.slices` as a parameter."""
+    return {"by": entry.removeprefix(COLUMN), "kind": SLICE_KINDS.get(entry, "column")}
 
 
 def comparison_job(task_plan: TaskPlan, inputs: Jobs) -> Job:

@@ -8,7 +8,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.models import base_model
 from pipeline.planning.arm_jobs import base_and_tuned, check_arms, other_arms, reference_predictions
 from pipeline.planning.job import Job, Jobs, Params, in_dependency_order, job, with_string_names
-from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, speed
+from pipeline.planning.measure_jobs import comparison_job, other_tasks, relevance, slices, speed
 from pipeline.planning.task_plan import Lookup, Point, TaskPlan
 from pipeline.store.input_names import InputName
 
@@ -51,7 +51,7 @@ def jobs_of(task_plan: TaskPlan) -> Jobs:
         InputName("predictions", arms.reference(model.name)): reference_predictions(task_plan, model)
         for model in task_plan.recipe.references
     }
-    measures = {**relevance(task_plan, predictions), **other_tasks(task_plan)}
+    measures = {**relevance(task_plan, predictions), **other_tasks(task_plan), **slices(task_plan)}
     comparison = comparison_job(task_plan, {**predictions, **measures})
     return {**examples, **overlap, **adapters, **predictions, **measures, **speed(task_plan), InputName("comparison"): comparison}
 

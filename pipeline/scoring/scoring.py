@@ -66,9 +66,13 @@ class ComparisonResult:
     """Arms in the order of `resampled`: base, tuned, others."""
     resampled: dict[str, stats.Resampled] = field(compare=False, repr=False)
     """By metric, for further differences between arms; a metric that reads samples has base and tuned only."""
+    primary: "MetricScores" = field(compare=False, repr=False)
+    """Single examples by the primary metric, in the order of `rows`."""
+    group_ids: NDArray[np.int64] = field(compare=False, repr=False)
+    """Group of each example (n,)."""
 
     def write(self, folder: ComparisonFolder) -> None:
-        """Write everything but `resampled`."""
+        """Write all that a file holds."""
         folder.write_comparisons(self.comparisons)
         folder.write_examples(self.rows)
         folder.write_json({folder.OTHER_ARMS: self.other_arms, folder.COUNTS: self.counts, folder.LENIENT: self.lenient})
@@ -177,6 +181,8 @@ def compare(examples: list[Example], predictions: ArmPredictions, parse: AnswerP
         lenient=lenient(arms, scores[settings.metrics[0]].metric, inputs),
         names=["base", "tuned", *predictions.others],
         resampled=resampled,
+        primary=scores[settings.metrics[0]],
+        group_ids=inputs.group_ids,
     )
 
 

@@ -110,12 +110,16 @@ class Resampled:
         """Arm `one` minus arm `other`, with interval and p; where one is a mean over seeds both cover other seeds."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
+        low, high = self.over_seeds(one, other, *self.over_examples(one, other))
+        return Difference(float(self.observed[one] - self.observed[other]), low, high, self.p(one, other))
+
+    def over_examples(self, one: int, other: int) -> tuple[float, float]:
+        """The interval of arm `one` minus arm `other` that covers other examples, with the seeds fixed."""
         value, bootstrap_scores, jackknife_scores = (
             scores[..., one] - scores[..., other] for scores in (self.observed, self.bootstrap_scores, self.jackknife_scores)
         )
         low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
-        low, high = self.over_seeds(one, other, *self.widened(float(value), low, high, lowest=-1.0))
-        return Difference(float(value), low, high, self.p(one, other))
+        return self.widened(float(value), low, high, lowest=-1.0)
 
     def at_confidence(self, confidence: float) -> "Resampled":
         """The same resamples with intervals at another confidence."""

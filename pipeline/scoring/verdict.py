@@ -15,6 +15,8 @@ Verdict = Literal[
     "inconclusive",
     "above base",
     "below base",
+    "above the rest",
+    "below the rest",
     "no regression",
     "regressed",
     "not testable",
@@ -56,6 +58,8 @@ class Words:
 EFFECT = Words(IMPROVED, WORSE)
 LIFT = Words(ABOVE_BASE, "below base")
 """Of a lift where a training effect is the headline: it is no praise, since a baseline without training may do better."""
+REST = Words("above the rest", "below the rest")
+"""Of the lift in a slice of the test set against that on all other examples."""
 OTHER_TASK = Words(NO_REGRESSION, REGRESSED)
 HALLUCINATION_RATE = Words("lower", "higher")
 PRICE = Words("cheaper", "not cheaper")

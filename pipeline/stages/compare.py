@@ -14,7 +14,7 @@ from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.errors import ComparisonError
 from pipeline.machine import Work
-from pipeline.measures import decompose, equivalence, hallucination, non_inferiority, relevance, untested
+from pipeline.measures import decompose, equivalence, hallucination, non_inferiority, relevance, slices, untested
 from pipeline.models import liveness
 from pipeline.scoring import constant_answers, scoring, stats
 from pipeline.store import input_names
@@ -23,7 +23,7 @@ from pipeline.store.figure_types import Liveness, Relevance, Suite
 from pipeline.store.folders import HeldoutFolder, LossesFolder, PredictionsFolder, RelevanceFolder
 from pipeline.store.input_names import InputName
 from pipeline.store.records import HARNESS_EXTRA, Example, Prediction
-from pipeline.store.result_folders import ComparisonFolder
+from pipeline.store.result_folders import ComparisonFolder, SlicingFolder
 from pipeline.store.score_types import AnswerRow, ExampleRow
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def run(work: Work) -> dict[str, Any]:
     folder = HeldoutFolder(work.inputs["heldout"])
     heldout = folder.examples()
     predictions = load_predictions(work, heldout, seeds)
-    result = scoring.compare(heldout, predictions, task.answer, settings_of(work, task, has_samples(predictions)))
+    settings = settings_of(work, task, has_samples(predictions))
+    result = scoring.compare(heldout, predictions, task.answer, settings)
     by_arm = {"base": [predictions.base], "tuned": predictions.tuned} | {name: [rows] for name, rows in predictions.others.items()}
     hallucinations = hallucination.measure(task, heldout, by_arm, work.params["confidence"], folder.preface())
 
@@ -62,6 +63,8 @@ def run(work: Work) -> dict[str, Any]:
         metric = task.metrics[0]
         tests = equivalence.measure(result.names, result.resampled[metric], decompositions[metric], margin)
         out.write_json({out.EQUIVALENCE: tests})
+    if (slicing := str(InputName("slices"))) in work.inputs:
+        out.write_json({out.SLICES: slices.measure(SlicingFolder(work.inputs[slicing]).slicings(), result, settings)})
     return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}
 
 

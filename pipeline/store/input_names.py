@@ -1,8 +1,8 @@
 """Composes and parses the names of job inputs, which are part of an artifact's key. No other file does.
 
-A comparison reads `heldout` and `train` (examples), the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`, `reference.<model>`),
-`relevance.<arm>`, and other-task suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or `tuned`). A report reads the
-same of every cell, with `adapter<seed>`, `speed`, `overlap` and `comparison`, as `<cell>.<name>`.
+A comparison reads `heldout` and `train` (examples), `slices`, the predictions of arms (`base`, `tuned<seed>`, `arm.<arm>`,
+`reference.<model>`), `relevance.<arm>`, and other-task suites (`general.paragraphs`, and `general.<task>.` with `heldout`, `base` or
+`tuned`). A report reads the same of every cell, with `adapter<seed>`, `speed`, `overlap` and `comparison`, as `<cell>.<name>`.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from pipeline import arms
 
-Single = Literal["heldout", "train", "adapter", "speed", "overlap", "comparison"]
+Single = Literal["heldout", "train", "adapter", "speed", "overlap", "slices", "comparison"]
 """Roles of which a task has one input (of `adapter` one per training seed); their names are their own."""
 Role = Single | Literal["predictions", "relevance", "losses"]
 CELL = re.compile(r"(?P<cell>cell\d+)\.(?P<name>.+)")

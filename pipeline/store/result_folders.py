@@ -1,7 +1,7 @@
 """Reads and writes the files of comparison and report folders. See `folders.py`."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,21 @@ from pipeline.store.artifact import CARD
 from pipeline.store.figure_types import Decomposition, EquivalenceTests, HallucinationByArm, Liveness, RelevanceByArm, Suites
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.score_types import ArmScores, Comparison, CountsByArm, ExampleRow
+from pipeline.store.slice_types import Slicing, SlicingScores
+
+
+@dataclass(frozen=True)
+class SlicingFolder(Folder):
+    """Written by `slice_examples`: the slice of every test example, by each entry of the recipe."""
+
+    SLICING = "slicing.json"
+
+    def slicings(self) -> list[Slicing]:
+        rows: list[Slicing] = records.read_json(self.path / self.SLICING)
+        return rows
+
+    def write_slicings(self, slicings: Sequence[Slicing]) -> None:
+        records.write_json(self.path / self.SLICING, slicings)
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class ComparisonFolder(Folder):
     RELEVANCE = "relevance.json"
     OTHER_TASKS = "forgetting.json"
     EQUIVALENCE = "equivalence.json"
+    SLICES = "slices.json"
 
     @property
     def examples_file(self) -> Path:
@@ -79,6 +95,11 @@ class ComparisonFolder(Folder):
         """None where the recipe has no margin for it."""
         tests: EquivalenceTests | None = self.measured(self.EQUIVALENCE)
         return tests
+
+    def slices(self) -> list[SlicingScores]:
+        """One entry for each of the recipe's; none where it has none."""
+        scores: list[SlicingScores] | None = self.measured(self.SLICES)
+        return scores or []
 
     def hallucination(self) -> HallucinationByArm | None:
         by_arm: HallucinationByArm | None = self.measured(self.HALLUCINATION)
