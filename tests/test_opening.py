@@ -242,3 +242,23 @@ def test_every_surface_but_the_terminal_has_the_pooled_claim(many: Chartless) ->
     page = html.unescape(render.page(many.json, {}, placeholder_charts(many.json))).replace("−", "-").replace("\u00a0", " ")
     assert "Over the 7 tasks together" in page
     assert "Over the 7 tasks together" in render.markdown(many.json)
+
+
+def terminal(report: Row) -> str:
+    console = Console(width=80, file=io.StringIO())
+    console.print(report_table.summary(report))
+    return " ".join(console.file.getvalue().split())
+
+
+def test_the_terminal_has_the_claim_on_few_tasks_and_the_answers_that_stayed_wrong(tmp_path: Path) -> None:
+    """Of graded scores, as of titles, no answer is simply wrong; of one task there is no mean."""
+    (tmp_path / "one").mkdir()
+    report = Chartless(Inputs(tmp_path, {"tasks": ["boolq", "titles"]})).json
+    text = terminal(report)
+    churn = report["cells"][0]["examples"]["churn"]
+    assert " ".join(report["overview"]["sentence"].split()) in text
+    assert f"wrong to another wrong: boolq {churn['changed']} of {churn['wrong']} wrong in both" in text
+    assert churn["wrong"] > churn["changed"] > 0
+    alone = terminal(Chartless(Inputs(tmp_path / "one", {"tasks": ["titles"]})).json)
+    assert "together:" not in alone
+    assert "another wrong" not in alone

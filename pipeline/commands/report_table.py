@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeline import arms
 from pipeline.measures.report_types import PublishedFigure, Report
-from pipeline.page import fmt, preliminary, slices_section
+from pipeline.page import fmt, opening_section, preliminary, slices_section
 from pipeline.page.claims_section import suite_verdicts
 from pipeline.page.opening_section import by_effect
 from pipeline.scoring.verdict import IMPROVED, NOT_TESTABLE, WORSE, Tone, Verdict, qualified, tone
@@ -35,7 +35,7 @@ def summary(report: Report) -> RenderableType:
     parts += [] if is_long else recommendations(report)
     parts += page_hint(report) if is_long and report["sweep"] else [*lift_parts(report), *other_task_lines(report)]
     parts += variant_lines(report, is_long)
-    parts += worse_slices(report)
+    parts += [*pooled(report), *churn_line(report), *worse_slices(report)]
     parts += [references_table(report), *reference_costs(report)] if report["references"] else []
     parts += [published_table(report), Text(PUBLISHED_NOTE, style="dim")] if report["published"] else []
     parts += [Text(f"Warning: {warning}", style="yellow") for warning in report["warnings"]]
@@ -78,6 +78,20 @@ def lift_parts(report: Report) -> list[Text]:
     """Where each lift comes from, a line per cell."""
     lines = [wrapped_line(cell["label"], parts_text(parts)) for cell in report["cells"] if (parts := cell["decomposition"])]
     return [Text("where the lift comes from", style="bold"), *lines] if lines else []
+
+
+def pooled(report: Report) -> list[Text]:
+    """The claim on the mean effect over all tasks; of many tasks the paragraph has the mean."""
+    together = report["overview"]
+    has_line = together is not None and together["tasks"] <= opening_section.MANY
+    return [Text(textwrap.fill(together["sentence"], WIDTH))] if together and has_line else []
+
+
+def churn_line(report: Report) -> list[Text]:
+    """How many wrong answers became other wrong ones, in one line; of graded scores nothing is simply wrong."""
+    churned = [(cell["label"], churn) for cell in report["cells"] if (churn := cell["examples"]["churn"]) and churn["wrong"]]
+    texts = [f"{label} {churn['changed']:,} of {churn['wrong']:,} wrong in both" for label, churn in churned]
+    return [wrapped_line("wrong to another wrong", ", ".join(texts))] if texts and len(report["cells"]) <= MAX_CELLS else []
 
 
 def worse_slices(report: Report) -> list[Text]:
