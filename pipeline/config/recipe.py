@@ -34,6 +34,7 @@ from pipeline.config.schema import (
     Reference,
     Section,
     TaskName,
+    check_repeats,
     slice_name,
     task_name,
 )
@@ -175,12 +176,6 @@ class Recipe(Section):
     def variant(self) -> Variant | None:
         """What answers as the fine-tuned model at a point; None where an adapter is trained for it."""
         return next((entry for entry in self.variants if isinstance(entry, Variant)), None)
-
-
-def check_repeats(key: str, names: list[str]) -> None:
-    """Raise ValueError if a name appears twice."""
-    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
 
 
 def check_names(key: str, names: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Defines each section of a recipe: every key with its type, its default and its meaning."""
 
+from collections import Counter
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -56,6 +57,12 @@ def slice_name(entry: str) -> str:
 
 MAX_RESAMPLES = 10_000_000
 """Of compare.resamples: more take hours and gigabytes, and no p-value needs them."""
+
+
+def check_repeats(key: str, names: list[str]) -> None:
+    """Raise ValueError if a name appears twice."""
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"{key}: {', '.join(twice)} appears more than once")
 
 
 class Section(BaseModel):

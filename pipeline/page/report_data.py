@@ -49,8 +49,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     judged = claims_section.judge(cells, recipe, not_final)
     comparisons, claims = judged.comparisons, judged.claims
     examples = {cell.name: examples_section.section(cell, comparisons[cell.name][0], embedded_ids) for cell in cells}
-    cells = by_task(cells)
-    slicings = slices_section.judge(cells, recipe, not_final)
+    slicings, cells = slices_section.judge(cells, recipe, not_final), by_task(cells)
     rows = [cell_row(cell, judged, examples[cell.name], slicings[cell.name], recipe) for cell in cells]
     artifacts, environments = lineage_section.artifacts(cells)
     adapters = training_section.adapters(cells)

@@ -110,16 +110,14 @@ class Resampled:
         """Arm `one` minus arm `other`, with interval and p; where one is a mean over seeds both cover other seeds."""
         if one == other:
             return Difference(0.0, 0.0, 0.0, 1.0)
-        low, high = self.over_seeds(one, other, *self.over_examples(one, other))
-        return Difference(float(self.observed[one] - self.observed[other]), low, high, self.p(one, other))
+        value, ends = float(self.observed[one] - self.observed[other]), self.over_examples(one, other)
+        return Difference(value, *self.over_seeds(one, other, *ends), self.p(one, other))
 
     def over_examples(self, one: int, other: int) -> tuple[float, float]:
         """The interval of arm `one` minus arm `other` that covers other examples, with the seeds fixed."""
-        value, bootstrap_scores, jackknife_scores = (
-            scores[..., one] - scores[..., other] for scores in (self.observed, self.bootstrap_scores, self.jackknife_scores)
-        )
-        low, high = interval(float(value), bootstrap_scores, jackknife_scores, self.confidence, self.method)
-        return self.widened(float(value), low, high, lowest=-1.0)
+        all_scores = (self.observed, self.bootstrap_scores, self.jackknife_scores)
+        value, resampled, jackknifed = (scores[..., one] - scores[..., other] for scores in all_scores)
+        return self.widened(float(value), *interval(float(value), resampled, jackknifed, self.confidence, self.method), lowest=-1.0)
 
     def at_confidence(self, confidence: float) -> "Resampled":
         """The same resamples with intervals at another confidence."""
@@ -128,10 +126,7 @@ class Resampled:
     def widened(self, value: float, low: float, high: float, lowest: float) -> tuple[float, float]:
         """The interval of a score or difference, wider where all resamples agree: though every group shows one thing, up to
         1 - (1 - confidence)^(1/groups) of all groups may show another (at 95 % the rule of three: Hanley & Lippman-Hand 1983,
-        doi:10.1001/jama.1983.03330370053031).
-
-        Args:
-            lowest: what the other groups may show at worst; at best it is 1.
+        doi:10.1001/jama.1983.03330370053031): at worst `lowest`, at best 1.
         """
         if high - low > TIE:
             return low, high
