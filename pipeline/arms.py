@@ -1,7 +1,6 @@
 """Lists the arms of a comparison, one row each: its names, its parameters of `generate`, and where its figures belong.
 
-A new arm is a new row of ROWS: recipes, plan, comparison, page, costs and gates read it from here. If it prompts the model in a way that
-`generate` does not support yet, add a parameter to that stage first.
+A new arm is a row of ROWS: recipes, plan, comparison, page, costs, gates read it. A new form of prompt needs a parameter of `generate`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -48,6 +47,7 @@ class ArmContext:
     """Whether the task is one of lm-evaluation-harness, which makes the prompts and scores the answers."""
     has_model: bool = True
     """Whether a model answers; if not, there are predictions of base and tuned, from elsewhere."""
+    thinks: bool = False
     behind_endpoint: bool = False
     """Whether the fine-tuned model answers behind an endpoint, so that its weights are not here."""
 
@@ -98,7 +98,8 @@ def form_obstacle(context: ArmContext) -> str:
         return "lm-evaluation-harness says how it is answered"
     if not context.constraint:
         return "free-text task, neither a closed set of answers nor JSON"
-    return train_obstacle(context) if reads_keys(context) else ""
+    thought = "the model thinks before it answers, so no choice follows its prompt" if context.thinks else ""
+    return train_obstacle(context) if reads_keys(context) else thought
 
 
 def constant_obstacle(context: ArmContext) -> str:

@@ -39,6 +39,8 @@ LONG = [
     turn("user", f"Where is my order? {HOSTILE}"),
     call("find_order", 1, order=NUMBER),
     turn("tool", RESULT, tool_call_id="c1"),
+    call("find_order", 3),
+    turn("tool", "none", name="find_order"),
 ]
 CONVERSATIONS: dict[int, list[Row]] = {
     0: [*LONG, call("find_order", 2, order=NUMBER, again=True)],
@@ -97,18 +99,18 @@ def turns(page: OpenPage) -> list[list[str]]:
 
 def test_each_turn_has_its_role_and_the_question_is_in_sight(page: OpenPage) -> None:
     seen = turns(page)
-    assert [role for role, _ in seen] == ["Tools", "System", "[8 turns]", "User", "Assistant", "Tool result find_order"]
+    assert [role for role, _ in seen] == [*["Tools", "System", "[8 turns]", "User"], *["Assistant", "Tool result find_order"] * 2]
     assert seen[0][1] == "find_orderShow all 206 characters"
     assert seen[1][1].startswith(f"Answer about orders alone. {HOSTILE} ")
     assert seen[1][1].endswith(f"…Show all {len(SYSTEM)} characters")
     assert seen[3][1] == f"Where is my order? {HOSTILE}"
     assert page.tab.is_visible(".linked .turn.user >> nth=-1")
     assert seen[4][1] == f'call find_order {{"order": {NUMBER}}}'
-    assert page.tab.get_attribute(".linked .turns", "aria-label") == "Conversation of 13 turns"
+    assert page.tab.get_attribute(".linked .turns", "aria-label") == "Conversation of 15 turns"
 
 
 def test_results_are_json_in_lines_with_every_digit(page: OpenPage) -> None:
-    result = page.tab.text_content(".linked .turn.tool .json")
+    result = page.tab.text_content(".linked .turn.tool .json >> nth=0")
     lines = [f'  "order": {NUMBER},', '  "state": "sent",', '  "places": ["Bern", "Olten"],', f'  "note": "{"late " * 12}"']
     assert result == "\n".join(["{", *lines, "}"])
     assert "monospace" in page.tab.locator(".linked .turn.tool .json").evaluate("box => getComputedStyle(box).fontFamily")
@@ -176,7 +178,7 @@ def test_downloads_have_every_turn(page: OpenPage, report: Report) -> None:
     assert [(turn["role"], turn["content"] or "") for turn in rows["titles-0"]["prompt"][1:]] == [
         (turn["role"], turn["content"] or "") for turn in LONG
     ]
-    arguments = rows["titles-0"]["prompt"][-2]["tool_calls"][0]["function"]["arguments"]
+    arguments = rows["titles-0"]["prompt"][-4]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(arguments) == {"order": NUMBER}
     table = {row["id"]: row for row in csv.DictReader(io.StringIO(files["csv"], newline=""))}
     text = table["titles-0"]["prompt"]
@@ -217,8 +219,9 @@ def test_readers_without_scripts_see_roles_and_the_question(report: Report, chro
     cells = tab.locator("#static tr", has=tab.locator("th", has_text="titles-0")).locator(".value")
     parts = cells.first.locator("span").all_text_contents()
     assert [part.split(" ")[0] for part in parts] == ["Tools", "System", "User", "Assistant", "Tool"]
+    assert parts[4] == "Tool result none"
     assert parts[2] == f"User Where is my order? {HOSTILE}"
-    assert parts[3] == f'Assistant call find_order {{"order": {NUMBER}}}'
-    assert "[8 turns]" in cells.first.text_content()
+    assert parts[3] == "Assistant call find_order {}"
+    assert "[2 turns]" in cells.first.text_content()
     assert tab.is_visible("#static")
     context.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data import rows_used
+from pipeline.data import drop_tally, inline, rows_used
 from pipeline.data.drop_tally import DropTally
 from pipeline.data.files import shorten
 from pipeline.data.overlap import OverlapIndex
@@ -175,6 +175,15 @@ def test_the_remedy_for_a_small_dev_part_gives_a_large_enough_one_and_no_smaller
     else:
         assert remedy == f"set prepare.train_examples to {examples} or less"
         assert prepare.dev_count(selected, examples, dev) >= 20 > prepare.dev_count(selected, examples + 1, dev)
+
+
+def test_the_remedy_for_long_conversations_never_cuts_them():
+    params = {"max_tokens": 100, "long_prompts": "drop", "task": inline.spec(preparing.task(prompt="", target=""))}
+    remedy = drop_tally.length_remedy(params)
+    assert remedy.startswith(
+        "Raise prepare.max_tokens (it is 100), or set prepare.long_prompts to cut_left, which cuts prompts of a single turn"
+    )
+    assert "(cut)" not in remedy
 
 
 LONG_ROWS = [{"text": f"{n} " + "long " * 100, "team": f"{n % 2}"} for n in range(9)]
@@ -421,6 +430,7 @@ from tests import preparing
 folder, rng, model = Path(sys.argv[1]), random.Random(0), {}
 from pipeline.models import base_model, renderer
 class Words:
+    thinking = False
     token_counts = staticmethod(lambda pairs: [(len(prompt.split()), 1) for prompt, _ in pairs])
     without_start = staticmethod(lambda prompt: prompt)
     care = staticmethod(lambda prompt, answers: [])

@@ -68,7 +68,9 @@ def test_what_a_format_does_not_read_is_named(capsys):
         {"messages": [*turns[:1], turns[1] | {"thinking": None}], "doc": "2", "system": "Be brief.", "category": None},
     ]
     notes = notes_of(rows, capsys, prompt="", target="", group="{doc}")
-    assert notes.endswith("train: 2 of 3 rows hold more than the format reads (category, messages[].thinking)")
+    assert notes.endswith(
+        "train: 2 of 3 rows hold more than the format reads (category, messages[].thinking); thinking: true reads thoughts"
+    )
     assert "format reads" not in notes_of(rows[2:], capsys, prompt="", target="", group="{doc}")
 
 

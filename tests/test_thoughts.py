@@ -62,7 +62,7 @@ def test_thoughts_behind_closed_ones_are_refused(renders, earlier):
     refused = row_of(example_of(*earlier, f"{THOUGHT}yes"), renders["qwen3"])
     assert isinstance(refused, BadRow)
     assert "holds thoughts (</think>), and a prompt of the chat template ends with closed ones" in refused.value
-    assert "Take the thoughts out" in refused.remedy
+    assert refused.remedy.startswith("Set thinking: true for the task")
 
 
 @pytest.mark.parametrize("answers", list(product(["no", f"{THOUGHT}no"], ["yes", f"{THOUGHT}yes"])))

@@ -127,6 +127,9 @@ class InlineTask(Section):
     """Other names of the columns of a format: `{messages: dialog}`."""
     loss: Literal["last", "assistant"] = "last"
     """Which turns of a conversation an adapter is trained on: the last answer, or every one. An answer with `weight: 0` never."""
+    thinking: bool = False
+    """Turn the thinking switch of the chat template on (Qwen3): models think before they answer, and adapters are trained on the thoughts
+    of the rows (`<think>...</think>` in front of the answer, or `reasoning_content` of its turn). Targets and scores are answers alone."""
     accepted: str = ""
     """Further right answers: `{column}` stands for one entry after another of a list, as in `{answers[text]}`. A model is trained on
     the target, and an answer is scored against the right one that it is closest to."""

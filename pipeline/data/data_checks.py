@@ -21,7 +21,7 @@ from pipeline.metrics import numbers, words
 from pipeline.models import base_model, no_model
 from pipeline.models.renderer import CONTROL, Renderer
 from pipeline.scoring import right_answers
-from pipeline.store.records import CALLS, Example, answer_tokens, first_stop, unrepeated
+from pipeline.store.records import CALLS, THOUGHT, Example, answer_tokens, first_stop, unrepeated
 
 SHOWN_NAMES = 5
 """Names of labels or tokens in one warning."""
@@ -114,8 +114,10 @@ class PreparedSplit:
 
 
 def target_over_cap(split: PreparedSplit) -> DataWarning | None:
-    """Targets of more tokens than may be generated. Where the answers are a closed set, generation makes room for the longest."""
-    rows = [row for row in split.rows if row.target_tokens - 1 > split.max_new_tokens and row.example.target not in row.example.choices]
+    """Targets of more tokens than may be generated. Where the answers are a closed set, generation makes room for the longest, but for no
+    thoughts."""
+    long = [row for row in split.rows if row.target_tokens - 1 > split.max_new_tokens]
+    rows = [row for row in long if row.example.target not in row.example.choices or THOUGHT in row.example.extra]
     longest = max((row.target_tokens - 1 for row in rows), default=0)
     problem = f"targets are longer than an answer may be: max_new_tokens is {split.max_new_tokens}, the longest has {longest} tokens"
     return split.warning("target over max_new_tokens", rows, problem, f"Raise generate.max_new_tokens to {longest + 1}.")
@@ -127,12 +129,27 @@ def stop_in_target(split: PreparedSplit) -> DataWarning | None:
     def is_cut(row: Row) -> bool:
         target = row.example.target.strip()
         end = first_stop(target, split.task.stop)
+        if first_stop(row.example.extra.get(THOUGHT, ""), split.task.stop) is not None:
+            return True
         return end is not None and split.task.answer(target[:end], row.example) != split.task.answer(target, row.example)
 
     rows = [row for row in split.rows if is_cut(row)]
-    inside = [stop for stop in split.task.stop if any(stop in row.example.target for row in rows)]
+    inside = [stop for stop in split.task.stop if any(stop in text for row in rows for text in written(row.example))]
     problem = f"targets hold a stop string ({', '.join(map(json.dumps, inside))}), so a right answer is truncated"
     return split.warning("stop string in target", rows, problem, "Take it out of the task's stop.")
+
+
+def written(example: Example) -> tuple[str, str]:
+    """What a model writes to an example: its thought, and its answer."""
+    return example.extra.get(THOUGHT, ""), example.target
+
+
+def calls_as_text(split: PreparedSplit) -> DataWarning | None:
+    """Targets that call tools, in a task that compares them as texts: a blank or the order of arguments makes a call wrong."""
+    is_read = split.definition is None or split.definition.answer == "tool_call"
+    rows = [] if is_read else [row for row in split.rows if CALLS in row.example.extra]
+    remedy = "Set answer: tool_call and metrics: [tool_call_match], which compare calls as values (--parser and --metric)."
+    return split.warning("calls as text", rows, "targets call tools, and are compared as text", remedy)
 
 
 def row_over_window(split: PreparedSplit) -> DataWarning | None:
@@ -356,6 +373,7 @@ CHECKS: tuple[Callable[[PreparedSplit], DataWarning | None], ...] = (
     target_column_in_prompt,
     target_over_cap,
     stop_in_target,
+    calls_as_text,
     row_over_window,
     label_without_rows,
     spelled_otherwise,

@@ -72,10 +72,13 @@ class DropTally:
 
 def defaults_remedy(bad: dict[str, Any], params: dict[str, Any]) -> str:
     """What a task with templates can do about fields that rows lack."""
-    task = params["task"]
-    reads_columns = isinstance(task, dict) and not (task.get("prompt", "-") or task.get("target"))
     is_lacking = {"missing field", "empty target"} & set(bad)
-    return ", or give the field a default in a task of your own (defaults)" if is_lacking and not reads_columns else ""
+    return ", or give the field a default in a task of your own (defaults)" if is_lacking and not reads_columns(params["task"]) else ""
+
+
+def reads_columns(task: Any) -> bool:
+    """Whether the rows of a task are read without templates."""
+    return isinstance(task, dict) and not (task.get("prompt", "-") or task.get("target"))
 
 
 def length_remedy(params: dict[str, Any]) -> str:
@@ -85,6 +88,8 @@ def length_remedy(params: dict[str, Any]) -> str:
         return f"{higher}: prompts are cut from the left already, but answers are never cut, nor turns of a conversation. "
     if params["long_prompts"] == "cut_field":
         return f"{higher}: what may be cut of a prompt is cut already, and its rest and the answer are too long. "
+    if reads_columns(params["task"]):
+        return f"{higher}, or set prepare.long_prompts to cut_left, which cuts prompts of a single turn, but never a conversation. "
     if isinstance(params["task"], dict) and not params["task"].get("cut"):
         return f"{higher}, or set prepare.long_prompts to cut_left, or name the column that may be cut (cut) and set it to cut_field. "
     return f"{higher}, or set prepare.long_prompts to cut_field, which keeps question and cue whole. "

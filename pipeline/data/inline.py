@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import metrics
 from pipeline.config.schema import Data, InlineTask, is_own_task
-from pipeline.data import harness_task, inline_checks, lm_eval_samples, own_task, row_formats, source, task
+from pipeline.data import harness_task, inline_checks, lm_eval_samples, own_task, row_formats, source, task, thoughts
 from pipeline.data.inline_fields import has_templates, label_names, may_be_empty, used_columns
 from pipeline.data.make_examples import CUT
 from pipeline.data.task import Row, Source, Task
@@ -25,7 +25,7 @@ PARSERS = {
     "json": parsers.json,
     "tool_call": parsers.tool_call,
 }
-LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss")
+LATER_KEYS = ("decimal_mark", "span", "defaults", "cut", "accepted", "format", "columns", "loss", "thinking")
 """Keys that artifacts were made without; they enter a key only where they differ from their default."""
 
 
@@ -139,9 +139,15 @@ def check_format(entry: InlineTask, available: tuple[str, ...], location: str) -
 
 
 def renamed(row: Row, entry: InlineTask) -> Row:
-    """The row with the columns of a format under the format's own names."""
+    """The row with the columns of a format under the format's own names; thoughts stand in the answers where the task reads them."""
     names = {column: name for name, column in entry.columns.items()}
-    return {names.get(column, column): value for column, value in row.items() if column in names or column not in entry.columns}
+    renamed = {names.get(column, column): value for column, value in row.items() if column in names or column not in entry.columns}
+    return thoughts.folded(renamed) if entry.thinking else renamed
+
+
+def thinks(entry: Entry) -> bool:
+    """Whether models think before they answer the task."""
+    return isinstance(entry, InlineTask) and entry.thinking
 
 
 def source_of(data: Data, split: str) -> Source:
@@ -192,7 +198,7 @@ def example_maker(entry: InlineTask) -> Callable[[Row], Example]:
     question_and_answer = from_templates(entry) if has_templates(entry) else from_format(entry)
 
     def example(row: Row) -> Example:
-        bare = question_and_answer(row)
+        bare = thoughts.apart(question_and_answer(row)) if entry.thinking else question_and_answer(row)
         right = bare.target
         also = others_of(right, others.fill_each(row), may_be_empty(entry)) if others else []
         for answer in (right, *also):

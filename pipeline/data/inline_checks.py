@@ -28,7 +28,7 @@ OWN_SCORES = {lm_eval_samples.FORMAT: HARNESS, inspect_logs.FORMAT: INSPECT}
 
 def problems(entry: InlineTask) -> list[str]:
     """Every mistake in an entry, a line each."""
-    return [*template_problems(entry), *name_problems(entry), *data_problems(entry.data)]
+    return [*template_problems(entry), *thinking_problems(entry), *name_problems(entry), *data_problems(entry.data)]
 
 
 def template_problems(entry: InlineTask) -> list[str]:
@@ -59,6 +59,18 @@ def template_free_problems(entry: InlineTask) -> list[str]:
     names = row_formats.known_columns()
     unknown = [name for name in entry.columns if name not in names]
     return [*problems, *(f"columns.{name}: no format has such a column. {suggest(name, names)}" for name in unknown)]
+
+
+def thinking_problems(entry: InlineTask) -> list[str]:
+    """Problems of a task whose models think before they answer."""
+    if not entry.thinking:
+        return []
+    problems = []
+    if entry.max_new_tokens == InlineTask.model_fields["max_new_tokens"].default:
+        problems.append("max_new_tokens is not set, and thinking needs room. Set it to what a thought and its answer take, such as 1024.")
+    if entry.loss == "assistant":
+        problems.append("loss: assistant contradicts thinking, since chat templates drop earlier thoughts. Write loss: last.")
+    return problems
 
 
 def accepted_problems(entry: InlineTask) -> list[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import TypedDict
 
 from pipeline.config.schema import InlineTask
-from pipeline.data import inline, inline_fields, row_formats
+from pipeline.data import inline, inline_fields, row_formats, thoughts
 from pipeline.data.files import BadRow
 from pipeline.data.rows_used import SPLIT_NAMES
 from pipeline.data.task import Row
@@ -87,7 +87,8 @@ class RowNotes:
         target = "the last assistant turn is the target, and what stands before it the prompt"
         notes = [self.note("format", count, f"are read as {name}: {target}") for name, count in self.formats.items()]
         notes.append(self.note("later turns", self.with_later_turns, "go on after their last answer; those turns are left out"))
-        notes.append(self.note("not read", self.with_unread, f"hold more than the format reads ({', '.join(self.unread)})"))
+        remedy = "; thinking: true reads thoughts" if any(name.rpartition(".")[2] in thoughts.FIELDS for name in self.unread) else ""
+        notes.append(self.note("not read", self.with_unread, f"hold more than the format reads ({', '.join(self.unread)}){remedy}"))
         notes += [self.note("default", count, f"have no {{{name}}}; its default is used") for name, count in self.defaults.items()]
         notes.append(self.note("no group", self.without_group, "name no group; each is a group of its own"))
         notes.append(

@@ -7,12 +7,12 @@ from itertools import islice
 from pipeline.data import thoughts
 from pipeline.data.files import BadRow
 from pipeline.data.make_examples import TokenCounts, without_start
-from pipeline.models import template_probe
+from pipeline.models import template_probe, thinking
 from pipeline.models.no_model import NoModel
 from pipeline.models.renderer import Renderer
 from pipeline.models.template_errors import ChatTemplateError
 from pipeline.scoring import tool_call_reader
-from pipeline.store.records import CALLS, LOSS_TURNS, Example
+from pipeline.store.records import CALLS, LOSS_TURNS, THOUGHT, Example
 
 CHUNK = 128
 """Examples whose tokens are counted at a time."""
@@ -32,7 +32,7 @@ def of_examples(
     while chunk := list(islice(examples, CHUNK)):
         written = [written_example(example, render, reads_calls) for _, example in chunk]
         whole = [without_start(example, render) for example in written if isinstance(example, Example)]
-        bare = [example for example in whole if CALLS not in example.extra]
+        bare = [example for example in whole if not is_written(example, render)]
         try:
             pairs: Sequence[TokenCounts | BadRow] = render.token_counts([(example.prompt, example.target) for example in bare])
         except ChatTemplateError:  # of at least one of them
@@ -42,7 +42,12 @@ def of_examples(
             if isinstance(example, BadRow):
                 yield location, original, example
             else:
-                yield location, example, counts_alone(example, render) if CALLS in example.extra else next(counts)
+                yield location, example, counts_alone(example, render) if is_written(example, render) else next(counts)
+
+
+def is_written(example: Example, render: Renderer) -> bool:
+    """Whether the ids of the target are those of the chat template's text."""
+    return CALLS in example.extra or render.thinking
 
 
 def written_example(example: Example, render: Renderer, reads_calls: bool) -> Example | BadRow:
@@ -51,7 +56,7 @@ def written_example(example: Example, render: Renderer, reads_calls: bool) -> Ex
     if isinstance(fitted, BadRow) or CALLS not in example.extra or isinstance(render, NoModel):
         return fitted
     try:
-        target = render.call_text(example.prompt, example.answer_turn)
+        target = thoughts.dropped(render.call_text(example.prompt, example.answer_turn), render)
     except ChatTemplateError as error:
         return refused(error)
     if reads_calls and tool_call_reader.names(target) != tool_call_reader.names(example.target):
@@ -63,6 +68,9 @@ def written_example(example: Example, render: Renderer, reads_calls: bool) -> Ex
 def counts_alone(example: Example, render: Renderer) -> TokenCounts | BadRow:
     """The token counts of an example, or why the chat template refuses its conversation."""
     try:
+        if render.thinking:
+            target = thinking.target_ids(render, example.prompt, example.answer_turn, example.extra.get(THOUGHT, ""))
+            return len(render.prompt_ids(example.prompt)), len(target)
         if CALLS in example.extra:
             return len(render.prompt_ids(example.prompt)), len(render.target_ids(example.prompt, example.target, is_call=True))
         return render.token_counts([(example.prompt, example.target)])[0]

@@ -47,7 +47,8 @@ def behaviour(tuned: FineTuned, form: Form, folder: Path, machine: Machine, limi
         ModelError: it does not load, or its tokenizer renders a prompt with other ids than the base's.
     """
     spec = tuned.spec
-    render = renderer.read_renderer(folder, spec["chat"], spec["trust_remote_code"], spec.get("prompts", ""))
+    switches = spec.get("prompts", ""), spec.get("thinking", False)
+    render = renderer.read_renderer(folder, spec["chat"], spec["trust_remote_code"], *switches)
     opened = merged(tuned, folder, machine) if form.merge else adapted(tuned, folder, machine)
     with opened as model, loading.dequantized(model) as is_dense, TemporaryDirectory() as resume:
         backend = TransformersBackend(model, render, machine.tokens, is_dense)

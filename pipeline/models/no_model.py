@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.models import renderer
+from pipeline.models import renderer, thinking
 from pipeline.models.renderer import Renderer
 from pipeline.store.records import Prompt
 
@@ -17,7 +17,7 @@ class NoModel(Renderer):
 
     def __init__(self) -> None:
         self.tokenizer = None
-        self.chat = False
+        self.chat = self.thinking = False
         self.control_ids = {}
         self.control = NEVER
 
@@ -44,5 +44,10 @@ class NoModel(Renderer):
 
 
 def renderer_of(spec: dict[str, Any] | None) -> Renderer:
-    """The renderer of a base by its spec; of none NoModel."""
-    return NoModel() if spec is None else renderer.renderer(spec)
+    """The renderer of a base by its spec; of none NoModel. Raises ModelError if the base does not think where the task says so."""
+    if spec is None:
+        return NoModel()
+    render = renderer.renderer(spec)
+    if render.thinking:
+        thinking.check(render)
+    return render

@@ -39,9 +39,10 @@ CONTROL, LEADING, NO_BLANK = "control tokens", "leading whitespace", "no blank"
 class Renderer:
     """Turns prompts and answers of one base model into token ids and back."""
 
-    def __init__(self, tokenizer: Any, chat: bool | None = None) -> None:
-        """chat: use the chat template; None: if the tokenizer has one."""
+    def __init__(self, tokenizer: Any, chat: bool | None = None, thinking: bool = False) -> None:
+        """chat: use the chat template; None: if the tokenizer has one. thinking: with its thinking switch on."""
         self.tokenizer = tokenizer
+        self.thinking = thinking
         self.chat = bool(tokenizer.chat_template) if chat is None else chat
         if self.chat and not tokenizer.chat_template:
             raise ModelError(
@@ -138,7 +139,8 @@ class Renderer:
     def conversation(self, turns: Sequence[Turn], answer: str | Turn | None = None) -> str:
         """The chat template's text of a conversation: up to where the next answer begins, or with that answer and what follows it.
 
-        Where a template has a thinking switch (Qwen3, SmolLM3) it is off: a base that thinks first would be truncated before it answers.
+        A thinking switch of the template (Qwen3, SmolLM3) is off unless the task says so: a base that thinks first would be truncated
+        before it answers.
         """
         from jinja2 import TemplateError
 
@@ -153,7 +155,7 @@ class Renderer:
                 chat_template=FIXED_DATE_MACRO + self.tokenizer.get_chat_template(),
                 add_generation_prompt=answer is None,
                 tokenize=False,
-                enable_thinking=False,
+                enable_thinking=self.thinking,
             )
         except (TemplateError, TypeError, ValueError) as error:
             roles = ", ".join(turn.role for turn in (*turns, *([last] if last else [])))
@@ -350,18 +352,19 @@ def renderer(spec: dict[str, Any]) -> Renderer:
     Raises:
         ModelError: there is no tokenizer, or chat is asked for where there is no template.
     """
-    return cached_renderer(base_model.local_folder(spec), spec["chat"], spec["trust_remote_code"], spec.get("prompts", ""))
+    switches = spec.get("prompts", ""), spec.get("thinking", False)
+    return cached_renderer(base_model.local_folder(spec), spec["chat"], spec["trust_remote_code"], *switches)
 
 
 @cache
-def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str) -> Renderer:
-    render = read_renderer(folder, chat, trust_remote_code, prompts)
+def cached_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str, thinking: bool) -> Renderer:
+    render = read_renderer(folder, chat, trust_remote_code, prompts, thinking)
     refuse_beyond_embedding(render, folder)
     return render
 
 
-def read_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str) -> Renderer:
-    """prompts: whose rules they are rendered by, where not by those of this file; see harness_renderer.py."""
+def read_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prompts: str, thinking: bool) -> Renderer:
+    """prompts: whose rules they are rendered by, where not by those of this file; see harness_renderer.py. thinking: see Renderer."""
     from transformers import AutoTokenizer
 
     from pipeline.models.harness_renderer import HARNESS, HarnessRenderer
@@ -373,7 +376,7 @@ def read_renderer(folder: Path, chat: bool | None, trust_remote_code: bool, prom
             f"{folder} has no tokenizer that loads: {' '.join(str(error).split())[:200]}",
             "A base needs its tokenizer.json beside its weights.",
         ) from None
-    return HarnessRenderer(tokenizer, chat) if prompts == HARNESS else Renderer(tokenizer, chat)
+    return HarnessRenderer(tokenizer, chat) if prompts == HARNESS else Renderer(tokenizer, chat, thinking)
 
 
 def refuse_beyond_embedding(render: Renderer, folder: Path) -> None:

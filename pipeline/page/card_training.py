@@ -147,8 +147,9 @@ def prompts(cell: Cell, adapter: Artifact) -> str:
         text = f"Prompts are those of loralift's task `{task}`; `loralift show-prompt` prints them."
     else:
         return ""
-    chat = bool((adapter.params.get("model") or {}).get("chat"))
-    return f"## Prompt\n\n{text}\n\n{CHAT if chat else NO_CHAT}"
+    model = adapter.params.get("model") or {}
+    chat = CHAT.replace("enable_thinking=False", f"enable_thinking={model.get('thinking', False)}")
+    return f"## Prompt\n\n{text}\n\n{chat if model.get('chat') else NO_CHAT}"
 
 
 CHAT = """The prompt is a user's turn of the tokenizer's chat template:

@@ -83,6 +83,8 @@ class TaskPlan:
         """The base, with how its prompts are rendered where that is another's rule."""
         compare = self.recipe.compare
         shots = compare.shots
+        if inline.thinks(entry):
+            self.model_spec = {**point.model_spec, "thinking": True}
         if isinstance(entry, dict):
             self.model_spec = {**point.model_spec, "chat": "chat" in entry, "prompts": HARNESS}
             shots = harness_task.few_shot_count(entry, self.recipe.lm_eval.num_fewshot, shots)
@@ -91,7 +93,7 @@ class TaskPlan:
             quantized, self.task.constraint, shots, compare.shots_seed, self.task.runs_programs,
             is_trained_here=not point.variant, has_train=bool(self.task.train), has_adapter=not (point.variant and point.variant.model),
             harness=bool(self.task.harness), has_model=self.recipe.base_predictions is None,
-            behind_endpoint=bool(point.variant and point.variant.endpoint),
+            behind_endpoint=bool(point.variant and point.variant.endpoint), thinks=inline.thinks(entry),
         )  # fmt: skip
         self.arms, self.absent = arms.available_arms(compare.arms, self.context)
         variant = point.variant

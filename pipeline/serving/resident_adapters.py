@@ -61,7 +61,7 @@ class ResidentAdapters:
         from peft import PeftModel
 
         silence_warnings()
-        name = f"adapter{self.loads}"  # an id may hold a dot, which peft's names may not
+        name = f"resident{self.loads}"  # an id may hold a dot, which peft's names may not
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

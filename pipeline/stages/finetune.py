@@ -17,7 +17,7 @@ from pipeline.engine.loss import target_loss
 from pipeline.engine.seeding import seed_everything
 from pipeline.errors import TrainingError
 from pipeline.machine import Work
-from pipeline.models import adapters, loading, renderer
+from pipeline.models import adapters, loading, renderer, thinking
 from pipeline.progress import meter, say
 from pipeline.store import records
 from pipeline.store.folders import AdapterFolder, TrainFolder
@@ -65,6 +65,8 @@ def token_row(example: records.Example, render: renderer.Renderer) -> batching.T
 
 
 def target_ids(example: records.Example, render: renderer.Renderer) -> list[int]:
+    if render.thinking:
+        return thinking.target_ids(render, example.prompt, example.answer_turn, example.extra.get(records.THOUGHT, ""))
     return render.target_ids(example.prompt, example.target, is_call=records.CALLS in example.extra)
 
 
@@ -75,7 +77,7 @@ def shuffled(examples: list[records.Example], seed: int) -> list[records.Example
     """
     targets = [(example.target, {name: example.extra[name] for name in (records.CALLS,) if name in example.extra}) for example in examples]
     random.Random(f"shuffled {seed}").shuffle(targets)
-    bound = (records.LOSS_TURNS, records.CALLS)
+    bound = (records.LOSS_TURNS, records.CALLS, records.THOUGHT)
     extras = [{name: value for name, value in example.extra.items() if name not in bound} for example in examples]
     shuffled = zip(examples, targets, extras, strict=True)
     return [replace(example, target=target, extra=extra | calls) for example, (target, calls), extra in shuffled]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.data import data_checks, inline, make_examples, manual_files, overlap, rows_used, source, token_counts
+from pipeline.data import data_checks, inline, make_examples, manual_files, overlap, rows_used, source, thoughts, token_counts
 from pipeline.data.drop_tally import DRAW_FAULTS, FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
 from pipeline.data.overlap import OverlapIndex
@@ -236,7 +236,8 @@ def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
     reads_calls = inline.reads_calls(draw.params["task"])
     available = len(spool.entries)
     with meter("drawing examples", min(draw.requested or available, available), "examples") as progress:
-        for location, example, counts in token_counts.of_examples(spool.in_order(), render, reads_calls):
+        examples = thoughts.without(spool.in_order()) if draw.params["split"] == "heldout" else spool.in_order()
+        for location, example, counts in token_counts.of_examples(examples, render, reads_calls):
             if draw.is_done or (draw.looked_at >= MIN_LOOKED_AT and draw.bad_share(tally) > draw.params["max_bad_rows"]):
                 break
             before = len(draw.selected)

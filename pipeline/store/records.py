@@ -95,6 +95,8 @@ ACCEPTED = "accepted"
 """Key in `extra` of a held-out example that has more than one right answer: a list of those besides the target."""
 LOSS_TURNS = "loss_turns"
 """Key in `extra` of a training example of several answers: the indices of the turns of its prompt that carry loss, too."""
+THOUGHT = "thought"
+"""Key in `extra` of a training example: what the model thinks before it gives the target."""
 CALLS = "calls"
 """Key in `extra` of an example whose target calls tools: the turn, as Turn.message() has it. `prepare` makes the target what the chat
 template writes for it."""
