@@ -282,6 +282,7 @@ def test_markdown_has_arms_parts_and_claims(full: BuiltReport) -> None:
         f"## {title}" in full.md for title in ("Where the lift comes from", "Arms", "Regressions on other tasks", "Confirmatory tests")
     )
     assert full.md.count("\n| boolq | ") >= 9
+    assert "on the same test examples.\n95 % intervals; " in full.md
     assert all(claim["sentence"].replace("_", "_") in full.md for claim in full.json["claims"])
 
 
