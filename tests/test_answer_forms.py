@@ -69,12 +69,17 @@ def test_of_an_answer_and_its_correction_the_correction_counts(choices, text, ch
         ("The answer is 70... no, 72.", "72"),
         ("70. Actually, 72 clips.", "72"),
         ("$70, I mean $72", "72"),
-        ("5 and no 3", "3"),
         ("72, actually", "72"),
     ],
 )
 def test_of_a_number_and_its_correction_the_correction_counts(text, value):
     assert parsers.number_in(".")(text, Example("1", "How many clips?\nAnswer:", value)) == value
+
+
+def test_no_without_a_comma_is_no_correction():
+    """`5 and no 3` may deny the 3 as well as correct the 5, so neither is read."""
+    assert parsers.number_in(".")("5 and no 3", Example("1", "How many clips?\nAnswer:", "3")) is None
+    assert parsers.number_in(".")("5, no, 3", Example("1", "How many clips?\nAnswer:", "3")) == "3"
 
 
 @pytest.mark.parametrize(
