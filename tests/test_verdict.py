@@ -54,7 +54,7 @@ def test_a_lift_beside_a_training_effect_speaks_neither_for_nor_against():
 
 
 def test_no_word_has_two_meanings():
-    words = [word for pair in (*verdict.TONED_WORDS, verdict.LIFT) for word in (pair.good, pair.bad)]
+    words = [word for pair in (*verdict.TONED_WORDS, verdict.LIFT, verdict.REST) for word in (pair.good, pair.bad)]
     assert len(set(words)) == len(words)
     assert {*words, "same", "inconclusive", "not testable", "no verdict"} == set(get_args(verdict.Verdict))
     assert "better" not in words
