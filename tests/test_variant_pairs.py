@@ -121,6 +121,16 @@ def test_page_markdown_and_terminal_say_it(scored):
     assert table["sentence"].startswith("test: accuracy of 3 variants from 0.5")
 
 
+def test_the_navigation_has_the_order_of_the_sections(scored):
+    page = scored[0].page.read_text("utf-8")
+    navigation = page.partition("<nav")[2].partition("</nav>")[0]
+    sections = re.findall(r'<section id="(\w+)"', page)
+    assert [name for name in re.findall(r'href="#(\w+)"', navigation) if name in sections] == [
+        name for name in sections if f'href="#{name}"' in navigation
+    ]
+    assert {"parts", "variants"} < set(sections)
+
+
 def test_a_page_proves_its_pairs(scored, tmp_path):
     folder, report = scored
     assert recompute_page.verify(folder.page).comparisons == 3

@@ -38,8 +38,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
     "lifts": "Lift by task",
-    "variants": "Variants of one model",
     "parts": "Where the lift comes from",
+    "variants": "Variants of one model",
     "arms": "All arms",
     "cost": "Quality against cost",
     "forgetting": "Regressions on other tasks",
