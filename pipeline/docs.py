@@ -23,7 +23,7 @@ from pipeline.config.variants import Variant
 from pipeline.data import row_notes
 from pipeline.measures import cell_types, class_types, names, pooled_types, provenance_types, report_types, variant_types
 from pipeline.page import fmt
-from pipeline.store import cost_types, figure_types, score_types
+from pipeline.store import cost_types, figure_types, score_types, slice_types
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("code", "commands", "recipes", "report")))

@@ -57,7 +57,7 @@ class Gate(Section):
     """Tasks that the report must have: the gate fails if one was not run."""
 
 
-def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
+def load(path: Path, gated_recipe: recipe.Recipe, report: Job) -> Gate:
     """The rules of a file, checked against what a recipe will measure, before anything is run.
 
     Args:
@@ -71,7 +71,7 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
         gate = Gate.model_validate(raw)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{path}: {line}" for line in describe_errors(error.errors(), raw, keys_at))) from None
-    tasks = list(map(task_name, asked_recipe.tasks))
+    tasks = list(map(task_name, gated_recipe.tasks))
     check_required(gate, tasks, path)
     for number, rule in enumerate(gate.rules):
         location = f"{path}: rules[{number}]"
@@ -79,7 +79,7 @@ def load(path: Path, asked_recipe: recipe.Recipe, report: Job) -> Gate:
         if rule.task not in tasks and rule.task in gate.required:
             continue  # the gate fails for it, once the rest is judged
         check_scope(rule, tasks, location)
-        if why := not_measured_reason(rule, asked_recipe, report):
+        if why := not_measured_reason(rule, gated_recipe, report):
             raise RecipeError(f"{location}: {rule.figure} will not be measured{scope_text(rule)}: {why[0]}.", why[1])
     return gate
 
@@ -124,25 +124,25 @@ def check_scope(rule: Rule, tasks: Sequence[str], location: str) -> None:
         raise RecipeError(f"{location}: {rule.figure} has no suites.", "Take suite out, or use the figure `forgetting`.")
 
 
-def not_measured_reason(rule: Rule, asked_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
+def not_measured_reason(rule: Rule, gated_recipe: recipe.Recipe, report: Job) -> tuple[str, str] | None:
     """Why a recipe does not measure a figure for any task that the rule is about, and the remedy; None where it may."""
-    if asked_recipe.base_predictions is not None and rule.figure in (*TIMED_FIGURES, *PRICED_FIGURES, "relevance", FORGETTING):
+    if gated_recipe.base_predictions is not None and rule.figure in (*TIMED_FIGURES, *PRICED_FIGURES, "relevance", FORGETTING):
         return "the recipe compares predictions, and no model is loaded", "Take the rule out."
-    if rule.figure in PRICED_FIGURES and asked_recipe.cost.gpu_hour is None:
+    if rule.figure in PRICED_FIGURES and gated_recipe.cost.gpu_hour is None:
         return "the price of an hour is not set", "Set cost.gpu_hour to the machine's price per hour in US dollars."
     cells = [cell["cell"] for cell in report.params["cells"] if rule.task in (None, cell["task"])]
     inputs = {name.of_cell("") for name in map(input_names.parse, dict(report.inputs)) if name.cell in cells}
     if rule.figure in TIMED_FIGURES and InputName("speed") not in inputs:
         return "compare.speed_prompts is 0", "Set it to 16, or take the rule out."
-    if rule.figure == "latency_p95" and asked_recipe.compare.speed_prompts < MIN_REQUESTS_OF_P95:
+    if rule.figure == "latency_p95" and gated_recipe.compare.speed_prompts < MIN_REQUESTS_OF_P95:
         return (
-            f"compare.speed_prompts is {asked_recipe.compare.speed_prompts}, and a 95th percentile needs {MIN_REQUESTS_OF_P95}",
+            f"compare.speed_prompts is {gated_recipe.compare.speed_prompts}, and a 95th percentile needs {MIN_REQUESTS_OF_P95}",
             f"Set it to {MIN_REQUESTS_OF_P95}, or look at latency_p50.",
         )
     if rule.figure == "relevance" and InputName("relevance", "tuned") not in inputs:
         return "compare.relevance_examples is 0", "Set it to 200, or take the rule out."
     if rule.figure == "training_effect" and not any(has_baseline(comparison_of(report, cell)) for cell in cells):
-        has_models = asked_recipe.base_predictions is None
+        has_models = gated_recipe.base_predictions is None
         remedy = "Add constant to compare.arms." if has_models else "Write figure: lift; without a model there is no other baseline."
         return "no baseline besides the base is compared", remedy
     if rule.figure == "hallucination" and not any(is_grounded(report, cell) for cell in cells):

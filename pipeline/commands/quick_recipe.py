@@ -51,7 +51,7 @@ class Question:
     parser: Parser = None
 
     @property
-    def is_asked(self) -> bool:
+    def has_options(self) -> bool:
         return any(vars(self).values())
 
     @property
@@ -67,7 +67,7 @@ def with_recipe(arguments: list[str], question: Question) -> list[str]:
         RecipeError: there is neither, both, or a part of the question is missing.
     """
     named = [text for text in arguments if "=" not in text]
-    if not question.is_asked:
+    if not question.has_options:
         if not arguments:
             raise RecipeError(
                 "there is no recipe.", "Name one, as quickstart, or ask without: loralift compare --base B --adapter A --data test.jsonl"

@@ -34,9 +34,9 @@ class Verbs(TyperGroup):
             raise
 
 
-def show_version(is_asked: bool) -> None:
+def show_version(has_options: bool) -> None:
     """Print the version, with the commit in a checkout, and exit; nothing unless asked."""
-    if is_asked:
+    if has_options:
         commit = git_state().get("commit", "")
         Terminal().print(f"loralift {package_versions()['loralift']}{f' (commit {commit[:12]})' if commit else ''}")
         raise typer.Exit

@@ -9,7 +9,7 @@ from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
 from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
 from pipeline.store.score_types import AnswerCounts, Comparison, Lift, SeedErrors
-from pipeline.store.slice_types import RestDifference, Slice, SlicedBy
+from pipeline.store.slice_types import RestDifference, SlicedBy, SliceFigures
 
 
 class ComparisonRow(Comparison):
@@ -203,19 +203,9 @@ class RestRow(RestDifference):
     """`above the rest`, `below the rest` or `inconclusive`."""
 
 
-class SliceRow(Slice, PartialInterval):
-    """Base and fine-tuned on one slice of the test set; low, high and p are those of the lift, and null where the slice is too small."""
+class SliceRow(SliceFigures):
+    """Base and fine-tuned on one slice of the test set, with verdicts."""
 
-    n: int
-    """Test examples."""
-    groups: int
-    """Source documents, or examples where each is its own."""
-    base: float
-    tuned: float
-    """Over several training seeds their mean."""
-    lift: float
-    p: float | None
-    """Two-sided, by itself."""
     p_adjusted: float | None
     """Over all tests of slices in the report."""
     verdict: Verdict | Literal[""]

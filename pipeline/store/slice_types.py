@@ -52,7 +52,7 @@ class RestDifference(Interval):
     """Two-sided, by itself."""
 
 
-class SliceScores(Slice, PartialInterval):
+class SliceFigures(Slice, PartialInterval):
     """Base and fine-tuned on one slice; low, high and p are those of the lift, and null where the slice is too small for a test."""
 
     n: int
@@ -65,6 +65,11 @@ class SliceScores(Slice, PartialInterval):
     lift: float
     p: float | None
     """Two-sided, by itself."""
+
+
+class SliceScores(SliceFigures):
+    """The figures of one slice, and how its lift differs from that on the rest."""
+
     rest: RestDifference | None
     """Null where the slice, or the rest, is too small for a test."""
 
