@@ -35,6 +35,7 @@ ENTRIES: dict[str, type[Section]] = {
 """The entries of the lists in a recipe."""
 ROW_TYPES = (
     score_types,
+    slice_types,
     figure_types,
     cost_types,
     cell_types,
