@@ -51,7 +51,7 @@ from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, request_of, with_predictions
-from pipeline.commands.serve import ServeOptions
+from pipeline.commands.serve_options import ServeOptions
 from pipeline.commands.verbs import Verbs, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError

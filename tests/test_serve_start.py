@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
-from pipeline.commands.serve import ServeOptions, served_models, summary
+from pipeline.commands.serve import served_models, summary
+from pipeline.commands.serve_options import ServeOptions
 from pipeline.errors import UserError
+from pipeline.serving.example_sets import can_be_requested
+from pipeline.store.artifact import Store
+from pipeline.store.records import Example, Turn
 from tests import ROOT, foreign, project, tiny
 
 CONFIG = "adapter_config.json"
@@ -60,6 +64,24 @@ def test_adapters_of_a_recipe_have_the_names_of_their_folders(trained):
     assert models.adapters["tiny--pets--r4-s0"].name.startswith("tiny--pets--r4-s0--")
     assert (models.params["quantization"], models.params["compute"]) == ("nf4", "fp32")
     assert summary(models) == "base tiny (4-bit NF4, fp32); adapters: tiny--pets--r4-s0"
+    (examples,) = models.page.sets
+    assert examples.summary() == {"name": "pets", "size": 20, "left_out": 0, "models": ["tiny--pets--r4-s0"]}
+    first = project.heldout(Store(root / "data", root / "checkpoints"))[0]
+    assert examples.request(0) == {
+        "id": first.id, "messages": [{"role": "user", "content": first.prompt}], "target": first.target, "max_tokens": 6, "stop": [],
+    }  # fmt: skip
+
+
+def test_examples_that_a_request_cannot_hold_are_left_out():
+    def turns(*roles, **more):
+        return Example("e", tuple(Turn(role, "text", more) for role in roles), "target")
+
+    assert can_be_requested(Example("e", "text", "target"))
+    assert can_be_requested(turns("system", "user", "assistant", "user"))
+    assert not can_be_requested(turns("user", "tool"))
+    assert not can_be_requested(turns("tools", "user"))
+    assert not can_be_requested(turns("user", "assistant"))
+    assert not can_be_requested(turns("user", "user", tool_calls=[]))
 
 
 def test_those_that_are_not_trained_are_named_and_the_others_served(trained, capsys):

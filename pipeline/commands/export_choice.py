@@ -9,8 +9,8 @@ from pipeline.export.fine_tuned import FineTuned
 from pipeline.machine import Work
 from pipeline.page.cells import Cell, open_cells
 from pipeline.page.model_card import TrainedAdapter
+from pipeline.planning.cell_jobs import jobs_of
 from pipeline.planning.job import Job, Params
-from pipeline.store import input_names
 from pipeline.store.artifact import Artifact
 from pipeline.store.input_names import InputName
 from pipeline.store.result_folders import ReportFolder
@@ -92,12 +92,6 @@ def refuse_without_adapter(spec: Params, job: Job | None) -> None:
         raise RecipeError(
             f"--variant {spec['variant']}: it is a whole model, without an adapter to export.", "Its folder is what others load already."
         )
-
-
-def jobs_of(report: Job, cell: str) -> dict[InputName, Job]:
-    """The jobs of a cell by their names in it."""
-    named = {input_names.parse(name): job for name, job in report.inputs}
-    return {InputName(name.role, name.arm, seed=name.seed, suite=name.suite): job for name, job in named.items() if name.cell == cell}
 
 
 def open_cell(call: Call, spec: Params, inputs: dict[InputName, Artifact]) -> Cell:

@@ -4,57 +4,27 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from pipeline.commands.call import Call, find_artifact, parse_call, parse_override
-from pipeline.commands.options import Device, known_device
+from pipeline.commands.options import known_device
 from pipeline.commands.quick_recipe import variant_name
+from pipeline.commands.serve_examples import example_sets
+from pipeline.commands.serve_options import KEY_VARIABLE, ServeOptions
 from pipeline.config import recipe as recipes
 from pipeline.config.recipe import Recipe
 from pipeline.errors import ArtifactError, ModelError, RecipeError
 from pipeline.machine import Machine
 from pipeline.models import adapter_fit, adapter_source, base_model
+from pipeline.page import served_page
 from pipeline.planning.job import Job
 from pipeline.planning.task_plan import Lookup, Point
 from pipeline.progress import say
-from pipeline.serving.server import Address, Capacity, ServedModels
+from pipeline.serving.example_sets import ExampleSet
+from pipeline.serving.local_page import LocalPage
+from pipeline.serving.server import ServedModels
 from pipeline.store.artifact import ADAPTER_STAGES, Artifact
-
-KEY_VARIABLE = "LORALIFT_API_KEY"
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """Where and how much is served, a field for each option."""
-
-    base: Annotated[str | None, typer.Option("--base", help="The base of adapters without a recipe; unset: as they name it.")] = None
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every network of this machine.")] = "127.0.0.1"
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000
-    api_key: Annotated[
-        str, typer.Option(envvar=KEY_VARIABLE, help="Requests must send it as a bearer token; better set the variable.", show_default=False)
-    ] = ""
-    max_adapters: Annotated[int, typer.Option(min=1, help="Adapters in memory; the least recently used one leaves.")] = 16
-    max_rank: Annotated[int, typer.Option(min=1, help="Highest rank of an adapter.")] = 256
-    max_batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a batch times the longest of them, in tokens; unset: by device.")
-    ] = None
-    queue: Annotated[int, typer.Option(min=1, help="Answers that may wait; beyond, a request gets status 429.")] = 256
-    device: Device = "auto"
-
-    @property
-    def address(self) -> Address:
-        """Raises RecipeError for a key that no header can carry."""
-        if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable() and " " not in self.api_key):
-            raise RecipeError("--api-key holds blanks, line ends or other characters.", f"Set {KEY_VARIABLE} to letters, digits and signs.")
-        return Address(self.host, self.port, self.api_key)
-
-    @property
-    def capacity(self) -> Capacity:
-        return Capacity(self.max_adapters, self.queue, self.max_batch_tokens)
 
 
 @contextmanager
@@ -77,10 +47,13 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
     if not names:
         raise RecipeError("nothing to serve.", "Name a recipe, as quickstart, or the folder of an adapter.")
     folders: dict[str, Path] = {}
+    sets: list[ExampleSet] = []
     if recipe_names:
         call = parse_call([*recipe_names, *overrides], store, Machine())
         recipe, params = call.recipe, one_loading(call.recipe, Lookup(True, call.site.store.hashes))
-        folders = trained_adapters(call, recipe_names[0], bool(adapters))
+        ids = trained_adapters(call, recipe_names[0], bool(adapters))
+        folders = {name: artifact.path for name, artifact in ids.values()}
+        sets = example_sets(call, {job: name for job, (name, _) in ids.items()})
     else:
         recipe = recipe_of(options.base or named_base(adapters), overrides)
         params = one_loading(recipe, Lookup())
@@ -91,7 +64,7 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
             folders[name] = checked_copy(place, params["model"], Path(scratch) / str(len(folders)))
         for name, folder in folders.items():
             check_adapter(name, folder, options.max_rank)
-        yield ServedModels(base, params, folders)
+        yield ServedModels(base, params, folders, LocalPage(*served_page.page(), sets))
 
 
 def sorted_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -179,8 +152,8 @@ def one_loading(recipe: Recipe, lookup: Lookup) -> dict[str, Any]:
     return loadings[0]
 
 
-def trained_adapters(call: Call, recipe: str, has_others: bool) -> dict[str, Path]:
-    """By id the folders of the adapters of a recipe that are here, placebos left out.
+def trained_adapters(call: Call, recipe: str, has_others: bool) -> dict[Job, tuple[str, Artifact]]:
+    """The adapters of a recipe that are here, with their ids; placebos are left out.
 
     Args:
         recipe: as named, for messages.
@@ -197,7 +170,7 @@ def trained_adapters(call: Call, recipe: str, has_others: bool) -> dict[str, Pat
         raise ArtifactError(f"nothing to serve: {what}", f"Run: loralift finetune {recipe}" if jobs else "Name one behind it.")
     if missing:
         say(f"not trained yet, so not served: {len(missing)} of {len(jobs)} adapters, the first {missing[0]}")
-    return {adapter_id(job, artifacts): artifact.path for job, artifact in artifacts.items()}
+    return {job: (adapter_id(job, artifacts), artifact) for job, artifact in artifacts.items()}
 
 
 def adapter_id(job: Job, artifacts: dict[Job, Artifact]) -> str:

@@ -1,11 +1,8 @@
 """Renders the report as one HTML file that needs no other file and no network, and as Markdown for a pull request."""
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +13,7 @@ from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
 from pipeline.measures.rest_test import MIN_GROUPS
 from pipeline.page import (
+    assets,
     charts_scores,
     class_tables,
     fmt,
@@ -34,7 +32,6 @@ from pipeline.page.svg import inline_svg, variables
 from pipeline.scoring.verdict import INCONCLUSIVE, NO_VERDICT, NOT_TESTABLE, REGRESSED, SAME, qualified, tone
 from pipeline.store.records import JsonObject
 
-TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = {
     "verdict": "Verdict",
     "lifts": "Lift by task",
@@ -96,24 +93,22 @@ def page(report: Report, blocks: Mapping[str, str], charts: Mapping[str, str], r
 
 
 def script() -> str:
-    """The page's script: its parts, in a scope of their own, without indentation and lines of comments. No string spans lines."""
-    lines = (line.strip() for name in SCRIPTS for line in (TEMPLATES / f"{name}.js").read_text("utf-8").splitlines())
-    parts = "\n".join(line for line in lines if line and not line.startswith("//"))
-    return f'"use strict";\n(() => {{\n{parts}\n}})();'
+    """The page's script."""
+    return assets.script(SCRIPTS)
 
 
 def stylesheet() -> str:
-    """The page's styles without indentation and lines of comments."""
-    lines = map(str.strip, (TEMPLATES / "page.css").read_text("utf-8").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("/*"))
+    """The page's styles."""
+    return assets.stylesheet(("page",))
 
 
 def policy(js: str) -> Any:
     """The content security policy: only our script may run and nothing may be fetched, whatever a model wrote."""
     from markupsafe import Markup
 
-    digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
-    rules = ("default-src 'none'", f"script-src 'sha256-{digest}'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'")
+    rules = (
+        "default-src 'none'", f"script-src {assets.policy_hash(js)}", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'",
+    )  # fmt: skip
     return Markup("; ".join(rules))
 
 
@@ -129,7 +124,7 @@ def environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(assets.TEMPLATES),
         autoescape=lambda name: bool(name and name.endswith(".html.jinja")),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-"""Builds the application: the routes of OpenAI's API, /health and /metrics."""
+"""Builds the application: the routes of OpenAI's API, the page at /, /health and /metrics."""
 
 import asyncio
 import time
@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pipeline.serving import local_page
 from pipeline.serving.faults import ApiError, of_status, of_validation
+from pipeline.serving.local_page import LocalPage
 from pipeline.serving.reply import Reply
 from pipeline.serving.requests import ChatRequest, CompletionRequest
 from pipeline.serving.responses import ChatForm, CompletionForm, Head
 from pipeline.serving.service import Service
 
 
-def build(service: Service) -> Any:
+def build(service: Service, page: LocalPage) -> Any:
     """The application of FastAPI."""
     from fastapi import FastAPI
 
@@ -27,6 +29,7 @@ def build(service: Service) -> Any:
     add_answer_routes(app, service)
     add_model_routes(app, service)
     add_status_routes(app, service)
+    local_page.add_routes(app, service, page)
     add_error_handlers(app)
     return app
 

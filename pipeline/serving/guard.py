@@ -11,8 +11,8 @@ MAX_BODY_BYTES = 4 << 20
 """Of a request; a prompt of 128,000 tokens has about half a megabyte."""
 MAX_DRAINED_BYTES, MAX_DRAIN_SECONDS = 64 << 20, 10.0
 """Of a body that is too large so much is read and dropped, as a client that still sends would not see the answer."""
-OPEN_PATHS = ("/health",)
-"""Need no key."""
+OPEN_PATHS = ("/", "/health")
+"""Need no key: the page holds nothing of this server, and asks for the key."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -17,6 +17,7 @@ from pipeline.serving import app
 from pipeline.serving.batch import Batch
 from pipeline.serving.counters import Counters
 from pipeline.serving.guard import Guard
+from pipeline.serving.local_page import LocalPage
 from pipeline.serving.resident_adapters import ResidentAdapters
 from pipeline.serving.scheduler import Scheduler
 from pipeline.serving.service import ModelLimits, Service
@@ -40,6 +41,7 @@ class ServedModels:
     """How it is loaded: model, quantization and compute, as in the params of `generate`."""
     adapters: Mapping[str, Path]
     """By id, the folders of adapters as peft saves them."""
+    page: LocalPage
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def serve(models: ServedModels, address: Address, capacity: Capacity, device: An
     params = models.params
     base = loading.load(params["model"], params["quantization"], params["compute"], device)
     with loading.dequantized(base), bound:
-        application = app.build(build_service(models, capacity, base))
+        application = app.build(build_service(models, capacity, base), models.page)
         run(Guard(application, address.api_key, LOOPBACK if address.is_loopback else ()), bound, announce)
 
 
