@@ -63,6 +63,32 @@ def test_scores_of_all_filters_are_compared_and_the_first_judges(folder):
         of_samples("tuned=tuned.jsonl", metric="acc")
 
 
+def test_targets_that_are_all_one_say_nothing(folder):
+    """IFEval and TruthfulQA have a 0 in their place; where a metric of ours judges, nothing could be told apart."""
+    for name, right in (("base.jsonl", {1, 2}), ("tuned.jsonl", {1, 2, 3, 4})):
+        preparing.write_file(folder / name, [{**one, "target": "0"} for one in rows(right)])
+    _, report = score("base=base.jsonl", "tuned=tuned.jsonl", data=None, metric=None)
+    [primary, _] = report["cells"][0]["comparisons"]
+    assert (primary["base"], primary["tuned"]) == (0.2, 0.4)
+    preparing.write_file(folder / "test.jsonl", [{"prompt": str(number), "completion": "0"} for number in range(10)])
+    with pytest.raises(DataError, match="all 10 targets are"):
+        score("base=base.jsonl", "tuned=tuned.jsonl", data="test.jsonl", metric="exact_match")
+
+
+def test_graded_scores_of_one_of_several_variants_are_not_counted_as_right_or_wrong(folder):
+    """Of the first variant every score is 0 or 1, of the second none; the pair is no McNemar test, which sees who won, not by how much."""
+    documents = range(60)
+    scores = {"base": lambda n: float(n % 3 == 0), "first": lambda n: float(n % 2 == 0), "second": lambda n: 0.05 if n % 2 else 0.4}
+    for name, of in scores.items():
+        preparing.write_file(folder / f"{name}.jsonl", [row(number, score=of(number)) for number in documents])
+    _, report = score("base=base.jsonl", "first=first.jsonl", "second=second.jsonl", data=None, metric=None)
+    [pair] = report["variants"][0]["pairs"]
+    assert pair["lift"] == pytest.approx(-0.275)
+    assert (pair["test"], pair["fixed"], pair["broken"]) == ("paired randomization", 30, 30)
+    assert pair["p"] < 0.01
+    assert pair["high"] < 0
+
+
 def test_equal_documents_are_told_apart_by_their_number(folder):
     same = {"doc": {"question": "What?", "answer": "1"}}
     preparing.write_file(folder / BASE.partition("=")[2], [row(0, **same), row(1, score=0.0, **same), row(2)])

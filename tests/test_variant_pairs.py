@@ -16,6 +16,7 @@ from pipeline.commands import recompute_page, report_table
 from pipeline.commands.page_file import ProofError
 from pipeline.measures import variant_pairs
 from pipeline.measures.report_types import Report
+from pipeline.page import examples_section
 from pipeline.scoring import stats, verdict
 from pipeline.scoring.seed_variance import SeedVariance, t_quantile, z_quantile
 from tests.test_report_schema import faults
@@ -49,6 +50,15 @@ def scored(tmp_path_factory):
 def right(name):
     """(seeds, n) of the files of a name, whether each answer is right."""
     return np.array([[text == row["completion"] for text, row in zip(texts_of(*file), ROWS, strict=True)] for file in FILES[name]], float)
+
+
+def test_a_wrong_answer_in_another_spelling_is_no_other_one():
+    def wrong(answer):
+        return {"answer": answer, "scores": {"accuracy": 0.0}}
+
+    spelled = [(wrong("yes"), wrong('"Yes".')), (wrong("Cafe\u0301"), wrong("caf\u00e9"))]
+    other = [(wrong("yes"), wrong("maybe")), (wrong(None), wrong("yes"))]
+    assert examples_section.churn([*spelled, *other, (wrong("yes"), wrong(None))], "accuracy") == {"wrong": 5, "changed": 2}
 
 
 def test_every_pair_has_the_figures_of_its_files(scored):

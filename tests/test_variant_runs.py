@@ -104,6 +104,19 @@ def test_equal_adapters_are_one_training_run(model, adapters, tmp_path):
         project.carry_out(path, tmp_path / "p")
 
 
+def test_an_adapter_under_another_configuration_is_no_other_run(model, adapters, tmp_path):
+    """Two copies whose settings differ in what concerns training alone: their answers and logits are equal to the last bit."""
+    from safetensors.torch import load_file, save_file
+
+    again = Path(shutil.copytree(adapters[0], tmp_path / "again"))
+    foreign.configure(again / "adapter_config.json", lora_dropout=0.5)
+    weights = again / "adapter_model.safetensors"
+    save_file(load_file(weights), weights, {"format": "pt", "note": "saved again"})
+    path = recipe_with(tmp_path / "p", model, {"name": "mine", "adapters": [adapters[0], str(again)]})
+    with pytest.raises(ComparisonError, match="pets: the adapters of seeds 0 and 1 are equal, so they are one training run"):
+        project.carry_out(path, tmp_path / "p")
+
+
 def test_each_adapter_must_change_something(model, adapters, tmp_path):
     from safetensors.torch import load_file, save_file
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import takewhile
+from itertools import product, takewhile
 from typing import Any
 
 from pipeline.data import inline, inspect_logs, lm_eval_samples, make_examples, source
@@ -262,6 +262,7 @@ def by_order(file: PredictionFile, test: RowIndex) -> Paired:
         problem = f"{file.path} has {len(file.answers):,} answers{of_them}, and {test.location} has {len(test.rows):,} rows"
         raise DataError(f"{problem}: without an id column they are paired by order.", "Give both an id column, or the same rows.")
     check_shared_columns(file, test)
+    check_order(file, test)
     answers = {row.example: [answer] for row, answer in zip(test.rows, file.answers, strict=True) if row.example is not None}
     return Paired(file, BY_ORDER, answers, len(test.rows) - len(answers), [])
 
@@ -284,6 +285,23 @@ def check_shared_columns(file: PredictionFile, test: RowIndex) -> None:
             problem = f"{file.path}: {len(differing):,} of {len(pairs):,} rows have another {column} than the test row of their place"
             remedy = "Bring them into its order, give both an id column (--id), or take the column out."
             raise DataError(f"{problem} (first: {differing[0]}), and without an id column they are paired by order.", remedy)
+
+
+def check_order(file: PredictionFile, test: RowIndex) -> None:
+    """Raise DataError where a column of a file has the values of a column of the test rows, each once and in another order."""
+    own = distinct_values(file.columns, [answer.row for answer in file.answers], file.answer_column)
+    others = distinct_values(test.columns, [row.row for row in test.rows])
+    for (column, keys), (other, wanted) in product(own.items(), others.items()):
+        if keys != wanted and set(keys) == set(wanted):
+            problem = f"{file.path}: {column} has the values of {other} in {test.location} in another order"
+            remedy = "Give both columns one name (then --id pairs by it), or take the column out."
+            raise DataError(f"{problem}, and without an id column they are paired by order.", remedy)
+
+
+def distinct_values(columns: Sequence[str], rows: Sequence[Row], answer_column: str = "") -> dict[str, list[str]]:
+    """By column, the values of those columns that tell several rows apart."""
+    values = {column: [key_text(row.get(column)) for row in rows] for column in columns if column != answer_column}
+    return {column: keys for column, keys in values.items() if len(keys) == len(set(keys)) > 1}
 
 
 def key_text(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 
 from pipeline.measures.cell_types import Churn, CommonestAnswer, ComparisonRow, ExamplesRow, Run
+from pipeline.metrics import words
 from pipeline.page import embedded_records
 from pipeline.page.cells import Cell
 from pipeline.store.score_types import AnswerRow, ExampleRow
@@ -81,9 +82,14 @@ def change_class(base: float, tuned: list[float], zero_one: bool) -> str:
 
 def churn(pairs: Sequence[tuple[AnswerRow, AnswerRow]], metric: str) -> Churn:
     """Of pairs of answers to one example, before and after, those that are both wrong, and of them those where the later one is another
-    wrong answer; unparsable is none."""
-    wrong = [(before, after) for before, after in pairs if not before["scores"][metric] and not after["scores"][metric]]
-    return {"wrong": len(wrong), "changed": sum(after["answer"] not in (None, before["answer"]) for before, after in wrong)}
+    wrong answer, case, Unicode and quotes aside; unparsable is none."""
+    wrong = [(before["answer"], after["answer"]) for before, after in pairs if not before["scores"][metric] and not after["scores"][metric]]
+    return {"wrong": len(wrong), "changed": sum(after is not None and (before is None or differ(before, after)) for before, after in wrong)}
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two answers are different ones, and not spellings of one as accuracy compares them."""
+    return one != other and words.normalise(words.strip_wrappers(one)) != words.normalise(words.strip_wrappers(other))
 
 
 def lift_by_seed(cell: Cell, base: list[float], tuned: list[list[float]], primary: ComparisonRow) -> list[Run] | None:

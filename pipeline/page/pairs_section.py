@@ -132,7 +132,8 @@ def resample(
     expected = [primaries[0]["base"], *(row["tuned"] for row in primaries)]
     is_of_examples = is_mean(values, seeds, expected)
     statistics, aggregate = with_ones(values) if is_of_examples else measured(cells, metric, examples)
-    zero_one = is_of_examples and first.comparison.other_arms()[metric]["zero_one"]
+    # scores of another tool are right or wrong for one variant, and may be graded for the next
+    zero_one = is_of_examples and all(cell.comparison.other_arms()[metric]["zero_one"] for cell in cells)
     arms = variant_pairs.arms_of(statistics, aggregate, stats.group_ids(examples), seeds, zero_one)
     params = first.inputs["comparison"].params
     [resampled] = stats.resample([arms], params["resamples"], params["seed"], params["confidence"], params["interval"])

@@ -72,10 +72,21 @@ def check_different(work: Work, task: Task, seeds: list[int]) -> None:
     """Raise ComparisonError where two training seeds have one adapter: they would count as two runs that agree."""
     first: dict[str, int] = {}
     for seed in seeds:
-        digest = Artifact.open(folder_of(work, InputName("predictions", "tuned", seed=seed))).inputs.get("adapter")
-        if digest is not None and (other := first.setdefault(digest, seed)) != seed:
-            problem = f"{task.name}: the adapters of seeds {other} and {seed} are equal, so they are one training run"
-            raise ComparisonError(problem, "Leave one of them out of the recipe.")
+        for sign in signs_of_adapter(folder_of(work, InputName("predictions", "tuned", seed=seed))):
+            if (other := first.setdefault(sign, seed)) != seed:
+                problem = f"{task.name}: the adapters of seeds {other} and {seed} are equal, so they are one training run"
+                raise ComparisonError(problem, "Leave one of them out of the recipe.")
+
+
+def signs_of_adapter(folder: Path) -> list[str]:
+    """What two arms have in common only if their adapters are equal: the digest of its files, and that of answers and logits, as one
+    adapter may come with several configurations; none where answers are from elsewhere.
+    """
+    artifact = Artifact.open(folder)
+    if artifact.stage in WITHOUT_WEIGHTS:
+        return []
+    has_effect = PredictionsFolder(folder).liveness()["largest_logit_difference"] > 0.0
+    return [*filter(None, [artifact.inputs.get("adapter")]), *([artifact.digest] if has_effect else [])]
 
 
 def check_liveness(work: Work, task: Task, seeds: list[int]) -> list[Liveness]:

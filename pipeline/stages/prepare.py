@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+from pipeline.config.schema import HARNESS, INSPECT
 from pipeline.data import data_checks, inline, make_examples, manual_files, overlap, rows_used, source, thoughts, token_counts
 from pipeline.data.drop_tally import DRAW_FAULTS, FAULTS, DropTally
 from pipeline.data.files import BadRow, Split, shorten
@@ -168,7 +169,7 @@ def run(work: Work) -> dict[str, Any]:
         tally.check_share(split.location, tally.count(*FAULTS) / tally.total, params)
         draw_examples(spool, draw, tally)
     tally.check_share(split.location, draw.bad_share(tally), params)
-    check_targets(draw, spool.targets, split.location, tally)
+    check_targets(draw, spool.targets, split.location, tally, is_judged_elsewhere(task) and heldout is None)
     if heldout is None and not isinstance(params["task"], str):
         check_metrics(task, draw, split.location)
     split_facts = facts(draw, tally) | {"source": source_facts(split, params["files"])}
@@ -249,11 +250,17 @@ def draw_examples(spool: Spool, draw: Draw, tally: DropTally) -> None:
             progress.advance(len(draw.selected) - before)
 
 
-def check_targets(draw: Draw, targets: Counter[str], location: str, tally: DropTally) -> None:
+def is_judged_elsewhere(task: Task) -> bool:
+    """Whether another tool judges the answers, whose targets may all be one: IFEval and TruthfulQA have a 0 in their place."""
+    return task.metrics[0].startswith((HARNESS, INSPECT))
+
+
+def check_targets(draw: Draw, targets: Counter[str], location: str, tally: DropTally, may_be_equal: bool) -> None:
     """Raises DataError if no example is left, or if all targets are equal and it is not the chance of a small sample.
 
     Args:
         targets: of all usable rows.
+        may_be_equal: whether equal targets say nothing.
     """
     examples = draw.selected
     if not examples:
@@ -261,7 +268,7 @@ def check_targets(draw: Draw, targets: Counter[str], location: str, tally: DropT
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         raise DataError(f"{location}: none of its {tally.total} rows is left ({reasons}).", "Check that train and test are different data.")
     is_telling = len(targets) == 1 or len(examples) >= TELLING_SAMPLE
-    if len(examples) > 1 and is_telling and len({example.target for example in examples}) == 1:
+    if not may_be_equal and len(examples) > 1 and is_telling and len({example.target for example in examples}) == 1:
         target = json.dumps(shorten(examples[0].target), ensure_ascii=False)
         problem = f"{location}: all {len(examples)} targets are {target}: nothing to learn or to compare."
         raise DataError(problem, "Check which column the target names, or take rows with other answers in.")
