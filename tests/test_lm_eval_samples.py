@@ -65,11 +65,12 @@ def test_scores_of_all_filters_are_compared_and_the_first_judges(folder):
 
 def test_targets_that_are_all_one_say_nothing(folder):
     """IFEval and TruthfulQA have a 0 in their place; where a metric of ours judges, nothing could be told apart."""
-    for name, right in (("base.jsonl", {1, 2}), ("tuned.jsonl", {1, 2, 3, 4})):
-        preparing.write_file(folder / name, [{**one, "target": "0"} for one in rows(right)])
-    _, report = score("base=base.jsonl", "tuned=tuned.jsonl", data=None, metric=None)
-    [primary, _] = report["cells"][0]["comparisons"]
-    assert (primary["base"], primary["tuned"]) == (0.2, 0.4)
+    for target in ("0", " ", ""):
+        for name, right in (("base.jsonl", {1, 2}), ("tuned.jsonl", {1, 2, 3, 4})):
+            preparing.write_file(folder / name, [{**one, "target": target} for one in rows(right)])
+        _, report = score("base=base.jsonl", "tuned=tuned.jsonl", data=None, metric=None)
+        [primary, _] = report["cells"][0]["comparisons"]
+        assert (primary["base"], primary["tuned"]) == (0.2, 0.4)
     preparing.write_file(folder / "test.jsonl", [{"prompt": str(number), "completion": "0"} for number in range(10)])
     with pytest.raises(DataError, match="all 10 targets are"):
         score("base=base.jsonl", "tuned=tuned.jsonl", data="test.jsonl", metric="exact_match")
@@ -133,7 +134,13 @@ def test_our_metrics_read_the_text_before_filters(folder):
         ([row(n, resps=[["a"], ["b"]]) for n in range(10)], "resps hold 2 answers"),
         ([row(n, resps=[]) for n in range(10)], "resps hold 0 answers"),
         ([row(n, resps=[[["-1", "True"]]], arguments={}) for n in range(10)], "arguments hold no prompt"),
-        ([*[row(n) for n in range(9)], {"doc_id": 9, "doc": {}}], "1 of 10 rows are no samples of lm-evaluation-harness"),
+        ([*[row(n) for n in range(9)], {"doc_id": 9, "doc": {}}], "1 of 10 rows are no samples .* line 10: target is missing"),
+        ([row(n, doc_id=[n]) for n in range(10)], r"10 of 10 rows are no samples .* line 1: doc_id is \[0\]"),
+        ([row(n, doc_id=None) for n in range(10)], "line 1: doc_id is null"),
+        ([row(n, name=["strict"]) for n in range(10)], r'line 1: filter is \["strict"\]'),
+        ([row(n, metrics=[{"a": 1}]) for n in range(10)], r'line 1: metrics is \[\{"a": 1\}\]'),
+        ([row(n, metrics="exact_match") for n in range(10)], 'line 1: metrics is "exact_match"'),
+        ([row(n, target=str(n % 9)) for n in range(10)], "1 of 10 documents have another target than in samples_sums.*first: line 10"),
         ([{"prediction": "a"}] * 9, "has 9 answers, and samples_sums"),
         ([{"prediction": "a"}] * 10, "10 of 20 answers have no score 'exact_match'"),
     ],
@@ -146,10 +153,35 @@ def test_what_is_no_pair_of_samples_ends_in_one_line(tuned, words, folder):
     assert "\n" not in error.value.problem
 
 
-def test_samples_without_a_usable_score_are_refused(folder):
-    preparing.write_file(folder / "samples.jsonl", [row(n, metrics=["perplexity"], perplexity=[1.0, 2]) for n in range(4)])
-    with pytest.raises(DataError, match="no score between 0 and 1 for each of its 4 documents"):
+LOWER = ("brier_score", "ter", "wer", "byte_perplexity", "pct_stereotype", "amb_bias_score_Age", "perspective_api_toxicity_score")
+
+
+@pytest.mark.parametrize(("metric", "value"), [("likelihoods", [1.0, 2]), *((name, 0.5) for name in LOWER)])
+def test_samples_without_a_usable_score_are_refused(metric, value, folder):
+    """No number, or one that is better where it is lower: a gain would be called worse."""
+    preparing.write_file(folder / "samples.jsonl", [row(n, metrics=[metric], **{metric: value}) for n in range(4)])
+    with pytest.raises(DataError, match="no score between 0 and 1, better where it is higher, for each of its 4 documents"):
         with_predictions(ScoreRequest(("base=samples.jsonl", "tuned=x.jsonl")), {})
+
+
+@pytest.mark.parametrize("changes", [{"arguments": {"gen": 1}}, {"arguments": [1, 2]}, {"arguments": [[1, 2]]}])
+def test_documents_without_a_prompt_are_counted(changes, folder):
+    preparing.write_file(folder / "base.jsonl", [row(n, **changes) for n in range(10)])
+    preparing.write_file(folder / "tuned.jsonl", rows({1}, ("strict",)))
+    with pytest.raises(DataError, match=r"10 bad value.*\n  line 1: bad value: arguments hold no prompt"):
+        score("base=base.jsonl", "tuned=tuned.jsonl", data=None, metric=None)
+
+
+def test_documents_may_have_columns_of_the_names_of_samples(folder):
+    def document(number):
+        return {"doc": f"text {number}", "doc_id": "a", "target": "another", "filter": 1, "metrics": 2}
+
+    for name, right in (("base", {1, 2}), ("tuned", {1, 2, 3, 4})):
+        one_filter = rows(right, ("strict",))
+        preparing.write_file(folder / f"{name}.jsonl", [{**one, "doc": document(one["doc_id"])} for one in one_filter[::-1]])
+    _, report = score("base=base.jsonl", "tuned=tuned.jsonl", data=None, metric=None)
+    [primary] = report["cells"][0]["comparisons"]
+    assert (primary["base"], primary["tuned"]) == (0.2, 0.4)
 
 
 def test_a_folder_stands_for_its_only_file(folder):

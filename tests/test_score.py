@@ -395,6 +395,8 @@ def test_bad_files_end_in_one_line(case, folder):
         preparing.write_file(folder / name, content)
     for name, content in body.get("bytes", {}).items():
         (folder / name).write_bytes(bytes.fromhex(content))
+    for name, target in body.get("links", {}).items():
+        (folder / name).symlink_to(target)
     with pytest.raises(UserError) as error:
         score(
             "base=base.jsonl", f"tuned={body.get('tuned', 'tuned.jsonl')}", pairing=body.get("pairing"), data=body.get("data", "test.jsonl")

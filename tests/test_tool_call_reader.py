@@ -1,6 +1,7 @@
 """Calls of tools are read in every form that chat templates write, and what is no call is none."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,54 @@ def read(text):
         ('```json\n{"name": "add", "arguments": {"a": 1, "b": "x"}}\n```', ADD),
         ('Sure, I call it:\n\n{"name": "add", "arguments": {"a": 1, "b": "x"}}\n\nThat adds.', ADD),
         ('[{"type": "function", "function": {"name": "add", "arguments": "{\\"a\\": 1, \\"b\\": \\"x\\"}"}}]', ADD),
+        (
+            "<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n<arg_key>b</arg_key>\n<arg_value>x</arg_value>\n</tool_call>",
+            ADD,
+        ),
+        ("<tool_call>now\n</tool_call>\n<tool_call>add<arg_key>a</arg_key><arg_value>1</arg_value></tool_call>", BOTH),
+        ("<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\nx\n</parameter>\n</function>", ADD),
+        ('<|tool_call_start|>[add(a=1, b="x")]<|tool_call_end|>', ADD),
+        ("I look.[now(), add(a=1)]", BOTH),
+        ("```tool_code\nadd(a=1, b='x')\n```", ADD),
+        ("```tool_code\nprint(add(a=1, b='x'))\n```", ADD),
+        ("add(a=1, b='x')", ADD),
+        ('<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{"a": 1, "b": "x"}\n```<｜tool▁call▁end｜>', ADD),
+        (
+            '<｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜>',
+            BOTH,
+        ),
+        ('functionadd\n```json\n{"a": 1, "b": "x"}\n```', ADD),
+        (
+            '<｜DSML｜invoke name="add">\n<｜DSML｜parameter name="a" string="false">1</｜DSML｜parameter>\n'
+            '<｜DSML｜parameter name="b" string="true">x</｜DSML｜parameter>\n</｜DSML｜invoke>',
+            ADD,
+        ),
+        ('<minimax:tool_call><invoke name="now"></invoke><invoke name="add"><parameter name="a">1</parameter></invoke>', BOTH),
+        (' to=functions.add<|channel|>commentary json<|message|>{"a": 1, "b": "x"}', ADD),
+        ('<|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 1, "b": "x"}<|call|>', ADD),
+        ('commentary to=functions.add json{"a": 1, "b": "x"}', ADD),
+        ('to=functions.addcommentary json{"a": 1, "b": "x"}', ADD),
+        ('<|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>{"a": 1, "b": "x"}<|tool_call_end|>', ADD),
+        ('functions.now:0{}functions.add:1{"a": 1}', BOTH),
+        ('<|tool_call>call:add{a:1,b:<|"|>x<|"|>}<tool_call|>', ADD),
+        ("<start_function_call>call:now{}<end_function_call><start_function_call>call:add{a:1}<end_function_call>", BOTH),
+        ("<start_function_call>call:add{a:1,b:<escape>x<escape>}<end_function_call>", ADD),
+        ("call:add{a:1,b:x}", None),
+        ('call:add{a:1,b:<|"|>x', None),
+        ("call:add{a:1", None),
+        ("<tool_call>now", None),
+        ("<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>1", None),
+        ("<|tool_call_start|>[add(1)]<|tool_call_end|>", None),
+        ("[add(a='it's')]", None),
+        ("[add(a=open('x'))]", None),
+        ("[add(a=b)]", None),
+        ("to=functions.add json", None),
+        ('to=functions.add json{"a": ', None),
+        ('<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{"a": 1', None),
+        ("functions.add:0{", None),
+        ("<tool_calls>\nadd\n</tool_calls>", None),
+        ("f(x) and [see f(x)], or [f(x)]", "[]"),
+        ("The function call: 3", "[]"),
         ("It is 3.", "[]"),
         ("Use {a: 1} or {} as you like.", "[]"),
         ('{"city": "Paris"}', "[]"),
@@ -96,6 +145,49 @@ def test_what_a_template_writes_is_read_as_what_it_was_given(renders, form, call
     assert json.loads(expected) == sorted(calls, key=lambda call: json.dumps(call, sort_keys=True, ensure_ascii=False))
     assert read(text) == expected
     assert read(renders[form].decode(renders[form].call_ids(text))) == expected
+
+
+@given(calls=st.lists(CALL, min_size=1, max_size=3))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_values_in_forms_without_json_are_read_as_they_are(calls):
+    """Python as LFM2 has it, and Gemma's keys without quotes and texts between marks."""
+    expected = tool_call_reader.read(json.dumps(calls))
+    named = [(call["name"].replace("-", "_"), call["arguments"]) for call in calls]
+    listed = ", ".join(f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})" for name, arguments in named)
+    assert read(f"<|tool_call_start|>[{listed}]<|tool_call_end|>") == expected.replace("b-c", "b_c")
+    assert read(f"[{listed}]") == expected.replace("b-c", "b_c")
+    assert read("".join(f"<|tool_call>call:{call['name']}{gemma(call['arguments'])}<tool_call|>" for call in calls)) == expected
+
+
+def gemma(value):
+    if isinstance(value, str):
+        return f'<|"|>{value}<|"|>'
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{gemma(inner)}' for key, inner in value.items())}}}"
+    return f"[{','.join(map(gemma, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def test_what_templates_of_many_models_write_is_read():
+    """All templates with tools that TRL ships; those of LFM2 2.5 write quotes so that they are no Python: no call is made up."""
+    trl = pytest.importorskip("trl")
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    arguments = {"city": 'St. "John\'s", {a}', "days": 3, "share": 1.5, "warm": True, "unit": None, "tags": [1, "b"], "more": {"k": "v"}}
+    expected, results = tool_call_reader.read(json.dumps([{"name": "get_weather", "arguments": arguments}])), {}
+    for path in sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja")):
+        template = path.read_text("utf-8")
+        if "tool_calls" not in template or "_training" in path.stem:
+            continue
+        is_deepseek = "deepseek" in path.stem  # it wants arguments as text, and no content beside calls
+        function = {"name": "get_weather", "arguments": json.dumps(arguments) if is_deepseek else arguments}
+        call = {"type": "function", "id": "abcdefghi", "function": function}
+        turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": None if is_deepseek else "", "tool_calls": [call]}]
+        [[text], _] = render_jinja_template([turns], chat_template=template, bos_token="", eos_token="")
+        results[path.stem] = tool_call_reader.read(text.rpartition("Q")[2])
+    unread = {"lfm2_2_5", "lfm2_2_5_v2"}
+    assert {name for name, calls in results.items() if calls != expected} <= unread
+    assert {"deepseekv3", "glm4moe", "gptoss", "gemma4", "lfm2_v2", "qwen3_6", "llama3_1"} <= results.keys()
+    assert all(results[name] is None for name in unread & results.keys())
 
 
 def test_which_tools_are_called():

@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -153,6 +154,20 @@ def test_a_form_that_is_not_read_is_refused_where_calls_are_read(renders):
         assert written(example, render, reads_calls=False).target == "CALL add"
     finally:
         tokenizer.chat_template = template
+
+
+def test_a_form_that_answers_lose_is_refused_where_calls_are_read(tmp_path):
+    """Gemma marks texts in calls by control tokens: without them a target would be read, and no answer ever."""
+    written_call = 'call:{{ c.function.name }}{a:<|"|>{{ c.function.arguments.a }}<|"|>}'
+    chat = twins.HERMES.replace("<tool_call>\n{{ c.function | tojson }}\n</tool_call>", written_call)
+    forms = {name: replace(twins.TOOL_FORMS["hermes"], chat=chat, more=("<|im_start|>", *more)) for name, more in MARKS.items()}
+    renders = {name: Renderer(twins.save_tokenizer(form, tmp_path / name)) for name, form in forms.items()}
+    example = example_of(ASK, call(a="x"))
+    assert "marks parts of a call by control tokens" in written(example, renders["marks are tokens"]).value
+    assert written(example, renders["marks are text"]).target == 'call:add{a:<|"|>x<|"|>}'
+
+
+MARKS: dict[str, tuple[str, ...]] = {"marks are tokens": ('<|"|>',), "marks are text": ()}
 
 
 def test_shuffled_targets_take_their_calls_along(renders):

@@ -6,7 +6,7 @@ from pipeline import metrics
 from pipeline.config.schema import HARNESS, INSPECT, Data, InlineTask
 from pipeline.data import inspect_logs, lm_eval_samples, row_formats
 from pipeline.data.files import is_known
-from pipeline.data.inline_fields import fields_of, has_templates, may_be_empty, used_columns
+from pipeline.data.inline_fields import fields_of, has_templates, is_judged_elsewhere, may_be_empty, used_columns
 from pipeline.data.templates import Template, TemplateError
 from pipeline.errors import UserError, suggest
 from pipeline.metrics import user_metric
@@ -93,7 +93,7 @@ def accepted_problems(entry: InlineTask) -> list[str]:
 
 def empty_problems(entry: InlineTask) -> list[str]:
     """Problems with targets that may be empty."""
-    if not may_be_empty(entry) or entry.format == inspect_logs.FORMAT:
+    if not may_be_empty(entry) or is_judged_elsewhere(entry):
         return []
     cause = f"the defaults of {entry.target} make empty targets"
     able = ", ".join(metrics.TAKES_EMPTY)

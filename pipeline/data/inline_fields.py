@@ -1,6 +1,6 @@
 """Tells which columns the templates of an inline task use, and what follows from them: its closed set of answers, and empty targets."""
 
-from pipeline.config.schema import InlineTask
+from pipeline.config.schema import HARNESS, InlineTask
 from pipeline.data import inspect_logs
 from pipeline.data.templates import Field, Template, TemplateError
 
@@ -10,9 +10,14 @@ def has_templates(entry: InlineTask) -> bool:
     return bool(entry.prompt or entry.target)
 
 
+def is_judged_elsewhere(entry: InlineTask) -> bool:
+    """Whether targets are for readers alone: rows are of a log of Inspect, or samples that lm-evaluation-harness has judged."""
+    return entry.format == inspect_logs.FORMAT or entry.metrics[0].startswith(HARNESS)
+
+
 def may_be_empty(entry: InlineTask) -> bool:
-    """Whether a target may be empty: it consists of fields of which each has an empty default, or scorers of Inspect judge without one."""
-    if entry.format == inspect_logs.FORMAT:
+    """Whether a target may be empty: it consists of fields of which each has an empty default, or another tool judges without one."""
+    if is_judged_elsewhere(entry):
         return True
     fields = fields_of(entry.target)
     rest = Template(entry.target, {}).parts if fields else []

@@ -1,15 +1,16 @@
 """Reads documents, answers and scores of lm-evaluation-harness as `--log_samples` writes them; lm-eval itself is not needed."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import HARNESS
 from pipeline.data import files
-from pipeline.data.files import BadRow
+from pipeline.data.files import BadRow, shorten
 from pipeline.data.task import Row
 from pipeline.errors import DataError
 from pipeline.store.artifact import json_sha256
@@ -21,6 +22,11 @@ COLUMNS = ("doc_id", "doc", "target", "arguments", "resps", "filter")
 FILE_NAME = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT")
 MANY = "samples_*.jsonl"
 """The files of an `--output_path`."""
+LOWER_IS_BETTER = re.compile(
+    r"(brier_score|wer|cer|ter|bits_per_byte|likelihood_diff|(\w+_)?perplexity|pct_(stereotype|invalid|(fe)?male_preferred)|difference_male_female"
+    r"|\w+_bias|(dis)?amb_bias_score\w*|\w*toxicity\w*)(,.*)?"
+)
+"""Scores of lm-evaluation-harness that are better where they are lower, with or without a filter; a row does not say so."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,27 @@ def is_samples(columns: Collection[str]) -> bool:
     return set(COLUMNS) <= set(columns)
 
 
+def check_rows(path: Path, rows: Sequence[tuple[str, Row]]) -> None:
+    """Raise DataError with the number of rows that are no samples, and what the first of them lacks."""
+    faults = [f"{location}: {fault}" for location, row in rows if (fault := fault_of(row))]
+    if faults:
+        problem = f"{path}: {len(faults):,} of {len(rows):,} rows are no samples of lm-evaluation-harness (first: {faults[0]})."
+        raise DataError(problem, "Write them again with --log_samples.")
+
+
+def fault_of(row: Row) -> str:
+    """Why a row is no sample; empty if it is one."""
+    if missing := [name for name in COLUMNS if name not in row]:
+        return f"{missing[0]} is missing"
+    metrics = row.get("metrics") or []
+    is_right = {
+        "doc_id": isinstance(row["doc_id"], int | str) and not isinstance(row["doc_id"], bool),
+        "filter": isinstance(row["filter"], str),
+        "metrics": isinstance(metrics, list) and all(isinstance(name, str) for name in metrics),
+    }
+    return next((f"{name} is {shorten(json.dumps(row[name], default=str))}" for name, right in is_right.items() if not right), "")
+
+
 def describe(path: Path) -> Samples | None:
     """What a file holds; None if it is no file of samples. Raises DataError if no score of its can be compared."""
     if not path.is_file() or not files.is_known(path.name):
@@ -48,7 +75,9 @@ def describe(path: Path) -> Samples | None:
     split = files.open_file(path, "samples")
     if not is_samples(split.columns):
         return None
-    rows = [source.row for source in split.read() if not isinstance(source.row, BadRow) and is_samples(source.row)]
+    located = [(source.location, source.row) for source in split.read() if not isinstance(source.row, BadRow)]
+    check_rows(path, located)
+    rows = [row for _, row in located]
     several = len({row["filter"] for row in rows}) > 1
     names = dict.fromkeys(score_name(metric, row, several) for row in rows for metric in row.get("metrics") or ())
     counts = Counter(name for row in rows for name in scores(row, several))
@@ -56,7 +85,8 @@ def describe(path: Path) -> Samples | None:
     usable = [name for name in names if counts[name] >= documents]
     if not usable:
         problem = (
-            f"{path} has no score between 0 and 1 for each of its {documents:,} documents (its metrics: {', '.join(names) or 'none'})."
+            f"{path} has no score between 0 and 1, better where it is higher, for each of its {documents:,} documents "
+            f"(its metrics: {', '.join(names) or 'none'})."
         )
         raise DataError(problem, "Score the answers by a metric of ours: --data test.jsonl --metric accuracy.")
     match = FILE_NAME.match(path.name)
@@ -68,8 +98,9 @@ def score_name(metric: str, row: Row, several: bool) -> str:
 
 
 def scores(row: Row, several: bool) -> dict[str, float]:
-    """The scores of a row that lie between 0 and 1."""
-    values: dict[str, Any] = {score_name(name, row, several): row.get(name) for name in row.get("metrics") or ()}
+    """The scores of a row that lie between 0 and 1, and are better where they are higher."""
+    names = [name for name in row.get("metrics") or () if not LOWER_IS_BETTER.fullmatch(name)]
+    values: dict[str, Any] = {score_name(name, row, several): row.get(name) for name in names}
     return {name: float(value) for name, value in values.items() if isinstance(value, int | float) and 0 <= value <= 1}
 
 
@@ -84,7 +115,8 @@ def contexts(row: Row) -> list[tuple[str, Any]]:
     """Prompt and continuation (or settings of generation) of each request of a document. Raises ValueError for another form."""
     arguments = row["arguments"]
     entries = list(arguments.values()) if isinstance(arguments, Mapping) else arguments
-    pairs = [tuple(entry.values()) if isinstance(entry, Mapping) else tuple(entry) for entry in entries or ()]
+    lists = [list(entry.values()) if isinstance(entry, Mapping) else entry for entry in (entries if isinstance(entries, list) else ())]
+    pairs = [entry for entry in lists if isinstance(entry, list)]
     if not pairs or not all(len(pair) >= 2 and isinstance(pair[0], str) for pair in pairs):
         raise ValueError("arguments hold no prompt")
     return [(pair[0], pair[1]) for pair in pairs]

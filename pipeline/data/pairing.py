@@ -234,9 +234,24 @@ def by_document(file: PredictionFile, test: RowIndex) -> Paired:
         return name[:12] if counts[name] < 2 else f"{number}: {name[:12]}"
 
     numbers = [row.row.get("doc_id", place) for place, row in enumerate(test.rows)]
-    examples = {key(name, number): row.example for name, number, row in zip(hashes, numbers, test.rows, strict=True)}
+    own = [key(name, number) for name, number in zip(hashes, numbers, strict=True)]
     keys = [key(lm_eval_samples.document_key(answer.row), answer.row.get("doc_id")) for answer in file.answers]
+    check_targets(file, test, dict(zip(own, test.rows, strict=True)), keys)
+    examples = {name: row.example for name, row in zip(own, test.rows, strict=True)}
     return by_key(file, BY_DOCUMENT, keys, examples)
+
+
+def check_targets(file: PredictionFile, test: RowIndex, rows: Mapping[str, IndexedRow], keys: Sequence[str]) -> None:
+    """Raise DataError where samples of lm-evaluation-harness were judged against another target than those of the test rows.
+
+    Args:
+        rows: of the test set, by key.
+        keys: of the answers.
+    """
+    pairs = [(answer, rows[key].row) for key, answer in zip(keys, file.answers, strict=True) if key in rows and "target" in rows[key].row]
+    if other := [answer.location for answer, row in pairs if key_text(answer.row["target"]) != key_text(row["target"])]:
+        problem = f"{file.path}: {len(other):,} of {len(pairs):,} documents have another target than in {test.location} (first: {other[0]})"
+        raise DataError(f"{problem}, so their scores are of another task.", "Name samples of one task.")
 
 
 def by_sample(file: PredictionFile, test: RowIndex) -> Paired:

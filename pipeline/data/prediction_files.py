@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,6 +77,8 @@ def locate(path: str) -> Path:
             raise DataError(f"{place} is a folder without {inside.name}.", "Name a file of predictions.")
         return inside
     if not place.is_file():
+        if os.path.lexists(place):
+            raise DataError(f"{place} is no file: a link that leads nowhere, a pipe or a device.", "Name a file of predictions.")
         raise DataError(f"there is no file of predictions {place}.", nearest(place))
     if not (is_known(place.name) or place.suffix.lower() in LINE_SUFFIXES or inspect_logs.is_log(place)):
         raise DataError(f"{place} is no known kind of file for predictions.", f"Known: {KNOWN}.")
@@ -139,16 +142,20 @@ def read(path: str, answer_column: str | None = None) -> PredictionFile:
 
 
 def samples(path: Path, rows: list[tuple[str, Row]]) -> PredictionFile:
-    """The answers of a file of lm-evaluation-harness, in the order of the documents; its columns are those of the documents."""
-    if others := [location for location, row in rows if not lm_eval_samples.is_samples(row)]:
-        problem = f"{path}: {len(others)} of {len(rows)} rows are no samples of lm-evaluation-harness (first: {others[0]})."
-        raise DataError(problem, f"They lack one of {', '.join(lm_eval_samples.COLUMNS)}.")
+    """The answers of a file of lm-evaluation-harness, in the order of the documents; its columns are those of the documents, but for
+    those that samples have too."""
+    lm_eval_samples.check_rows(path, rows)
     several = len({row["filter"] for _, row in rows}) > 1
     documents = sorted(lm_eval_samples.of_documents(rows), key=lambda pair: str(pair[1]["doc_id"]).zfill(12))
     answers = read_answers(path, documents, lambda row: lm_eval_samples.merged_prediction(row, several))
-    flat = [replace(one, row={**one.row, **(one.row["doc"] if isinstance(one.row["doc"], dict) else {})}) for one in answers]
-    columns = tuple(dict.fromkeys(column for _, row in documents if isinstance(row["doc"], dict) for column in row["doc"]))
-    return PredictionFile(path, LM_EVAL, columns, "", flat)
+    flat = [replace(one, row={**document_of(one.row), **one.row}) for one in answers]
+    columns = dict.fromkeys(column for _, row in documents for column in document_of(row) if column not in row)
+    return PredictionFile(path, LM_EVAL, tuple(columns), "", flat)
+
+
+def document_of(row: Row) -> Row:
+    """The columns of the document of a sample; none where it is no object."""
+    return row["doc"] if isinstance(row["doc"], dict) else {}
 
 
 def inspect_log(path: Path, place: Path) -> PredictionFile:

@@ -17,6 +17,7 @@ from pipeline.store.records import CALLS, LOSS_TURNS, THOUGHT, Example
 CHUNK = 128
 """Examples whose tokens are counted at a time."""
 REASON = "chat template"
+CALLS_REMEDY = "Name a base whose template writes calls as JSON, or set answer: text and a metric of texts."
 
 
 def of_examples(
@@ -61,7 +62,10 @@ def written_example(example: Example, render: Renderer, reads_calls: bool) -> Ex
         return refused(error)
     if reads_calls and tool_call_reader.names(target) != tool_call_reader.names(example.target):
         problem = f"the chat template writes a call in a form that answer: tool_call does not know: {target}"
-        return BadRow(REASON, problem, "Name a base whose template writes calls as JSON, or set answer: text and a metric of texts.")
+        return BadRow(REASON, problem, CALLS_REMEDY)
+    if reads_calls and tool_call_reader.read(render.decode(render.call_ids(target))) != tool_call_reader.read(target):
+        problem = f"the chat template marks parts of a call by control tokens, which answers are read without: {target}"
+        return BadRow(REASON, problem, CALLS_REMEDY)
     return replace(example, target=target)
 
 

@@ -1,15 +1,15 @@
-"""Reads which tools a text calls, in the forms that chat templates write: Qwen and Hermes, Llama 3, Mistral; and as plain JSON."""
+"""Reads which tools a text calls: in the forms of Qwen and Hermes, Llama 3 and Mistral, as JSON, and in those of `tool_call_forms`."""
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from pipeline.metrics import tool_calls
+from pipeline.scoring import tool_call_forms
 from pipeline.store.records import reject_constant
 
-TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
-"""Qwen and Hermes; the last one may lack its end."""
+TAGGED = re.compile(r"<tool_call>(.*?)(</tool_call>|\Z)", re.DOTALL)
+"""Qwen, Hermes and GLM; the last one may lack its end."""
 FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
 PARAMETER = re.compile(r"<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
 """Newer Qwen, which writes a tag for each argument and no type: what is JSON is read as that."""
@@ -29,16 +29,20 @@ def read(text: str) -> str | None:
     if not text.strip():
         return None
     if bodies := TAGGED.findall(text):
-        return listed([call for body in bodies for call in tagged(body)])
+        return listed([call for body, end in bodies for call in tagged(body, bool(end))])
+    if FUNCTION.search(text):
+        return listed(tagged(text))
     if mark := MARK.search(text):
         return listed(sequence(MARK.sub(" ", text[mark.end() :])))
     fenced = FENCE.match(text)
     whole = sequence(fenced[1] if fenced else text)
     if None not in whole:
         return listed(whole)
+    if (others := tool_call_forms.read(text)) is not None:
+        return listed(others)
     if calls := list(inside(text)):
         return tool_calls.canonical(calls)
-    return None if CUT.search(text) else "[]"
+    return None if CUT.search(text) or tool_call_forms.has_marks(text) else "[]"
 
 
 def listed(calls: list[tool_calls.Call | None]) -> str | None:
@@ -46,22 +50,16 @@ def listed(calls: list[tool_calls.Call | None]) -> str | None:
     return tool_calls.canonical([call for call in calls if call]) if None not in calls else None
 
 
-def tagged(body: str) -> list[tool_calls.Call | None]:
-    """The calls between two tags."""
+def tagged(body: str, has_end: bool = True) -> list[tool_calls.Call | None]:
+    """The calls between two tags; has_end: whether the second one is there."""
     functions = FUNCTION.findall(body)
     if not functions:
-        return sequence(body) or [None]
+        glm = tool_call_forms.glm(body, has_end)
+        return [glm] if glm else sequence(body) or [None]
     return [
-        {"name": name.strip(), "arguments": {key: value_of(text) for key, text in PARAMETER.findall(inner)}} for name, inner in functions
+        {"name": name.strip(), "arguments": {key: tool_call_forms.value_of(text) for key, text in PARAMETER.findall(inner)}}
+        for name, inner in functions
     ]
-
-
-def value_of(text: str) -> Any:
-    """An argument without a type."""
-    try:
-        return json.loads(text, parse_constant=reject_constant)
-    except (ValueError, RecursionError):
-        return text
 
 
 def sequence(text: str) -> list[tool_calls.Call | None]:
