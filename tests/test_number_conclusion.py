@@ -66,10 +66,7 @@ def test_what_a_text_singles_out_is_read(prompt, text, value):
         (COLD, "-5 at night and 3 during the day"),
         (FOUNDED, "founded in 1998 and went public in 2004"),
         ("公司是哪一年成立的？\n答案：", "公司于1998年成立，2004年上市。"),
-        (BAKER, "96 loaves, 288 dollars"),
         (BAKER, "He earns $288 a day. He makes 96 loaves a day."),
-        (BAKER, "He makes 96 loaves, which sell for $288."),
-        ("面包师每天赚多少钱？", "96个面包，288元"),
         ("Solve: 3x + 6 = 21\nx =", "x = 5 or x = -5"),
         ("How tall is the tower?", "It is 330 metres tall, was completed in 1889 and has 3 floors."),
     ],
@@ -100,6 +97,76 @@ def test_where_nothing_singles_one_out_none_is_read(prompt, text):
 )
 def test_words_that_draw_a_conclusion_in_other_languages(text, value):
     assert read(text, BAKER, ",") == value
+
+
+AREA = "A rectangle is 6 cm by 4 cm. What is its area in square centimetres?\nAnswer:"
+PENCILS = "Tom has 5 boxes with 12 pencils each. He gives away 17 pencils. How many pencils does he have left?\nAnswer:"
+STAFF = "In 2019 the company had 1,250 employees. By 2021 this had fallen to 980.\nHow many employees did it have in 2021?\nAnswer:"
+BRIDGE = "The bridge opened in 1937 after 4 years of work. It is 2,737 metres long.\nHow long is the bridge in metres?\nAnswer:"
+INVOICE = "What is the total amount due on this invoice?\nSubtotal: $1,200.00\nVAT: $228.00\nAmount due:"
+MOVIE = "It starts at 7 and lasts 2.5 hours. How many minutes does it last?\nAnswer:"
+BECKER = "Ein Bäcker backt 12 Brote je Stunde und arbeitet 8 Stunden. Jedes kostet 3 Euro. Wie viel verdient er am Tag?\nAntwort:"
+BOULANGER = "Il fait 12 pains par heure et travaille 8 heures. Un pain coûte 3 euros. Combien gagne-t-il par jour ?\nRéponse :"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (AREA, "The area is **24**. The perimeter would be 20.", "24"),
+        (AREA, "The perimeter is 20 cm. The area is 24 cm².", "24"),
+        (AREA, "The area is 24, whereas the perimeter is 20.", "24"),
+        (AREA, "6 x 4 = 24. So the area is 24 square centimetres, while the perimeter is 20 cm.", "24"),
+        (AREA, "The area is 0.0024 m², i.e. 24 cm².", None),
+        (STAFF, "The company had 1,250 employees in 2019. In 2021 it had 980 employees.", "980"),
+        (STAFF, "980. In 2019 it had 1,250.", "980"),
+        (STAFF, "980 people worked there in 2021; 1,250 in 2019.", "980"),
+        (STAFF, "1,250 in 2019, 980 in 2021", None),
+        (BRIDGE, "The bridge is 2,737 metres (1.7 miles) long.", "2737"),
+        (BRIDGE, "2,737 metres = 8,980 ft", "2737"),
+        (BRIDGE, "The bridge opened in 1937. It is 2,737 metres long.", "2737"),
+        ("How long is the bridge?", "2,737 metres = 8,980 ft", None),
+        (MOVIE, "2.5 hours = 150 minutes", "150"),
+        (MOVIE, "150 minutes (2 hours and 30 minutes)", "150"),
+        (BAKER, "96 loaves, 288 dollars", "288"),
+        (BAKER, "He makes 96 loaves, which sell for $288.", "288"),
+        ("面包师每天赚多少钱？", "96个面包，288元", "288"),
+        (BECKER, "288 Euro mit 96 Broten", "288"),
+        (BECKER, "Er backt 96 Brote, also verdient er 288 Euro.", "288"),
+        (BOULANGER, "Il gagne 288 euros avec 96 pains.", "288"),
+    ],
+)
+def test_the_question_says_which_number_it_asks_for(prompt, text, value):
+    """By a noun, a year or a unit."""
+    assert read(text, prompt) == value
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "value"),
+    [
+        (PENCILS, "60 - 17 = 43. He could fill 3 full boxes with these.", "43"),
+        (PENCILS, "It was 60. Now it's 43.", "43"),
+        (PENCILS, "He had 60 pencils in total, gave away 17, leaving 43.", "43"),
+        (PENCILS, "He had 60 pencils in total and has 43 left.", None),
+        (INVOICE, "$1,428.00 due within 14 days", "1428"),
+        (BECKER, "288 Euro, d. h. 36 Euro pro Stunde", "288"),
+        (BOULANGER, "Le boulanger gagne 288 euros par jour, soit 36 euros par heure.", "288"),
+        (AREA, "The product of 6 and 4 is 24, and their sum is 10.", None),
+        (MOVIE, "2 hours and 30 minutes", None),
+        (MOVIE, "The answer is 2 hours 30 minutes", None),
+    ],
+)
+def test_what_would_be_rates_and_durations_are_beside_the_point(prompt, text, value):
+    assert read(text, prompt) == value
+
+
+@pytest.mark.parametrize("text", ["24 cm^2", "24 cm^{2}", r"\[A = 6 \cdot 4 = \boxed{24\text{ cm}^2}\]", "24 cm²"])
+def test_the_power_of_a_unit_is_no_number(text):
+    assert read(text, AREA) == "24"
+
+
+def test_a_question_that_a_model_asks_itself_ends_its_answer():
+    assert read("The area is 24.\n\nA square is 5 cm on each side. What is its area?\nAnswer: 25", AREA) == "24"
+    assert read("We need a product.\n\nWhat is the area?\nAnswer: 24", AREA) == "24"
 
 
 def test_a_number_behind_a_full_width_comma_is_a_number():

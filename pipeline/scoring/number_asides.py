@@ -1,12 +1,12 @@
 """Finds the numbers of a line that are beside its point: remarks, denials, dates, marks of steps. `72 in all, not 71 (24 + 48)` says 72."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import islice
 
 import regex
 
 from pipeline.metrics import numbers
+from pipeline.scoring.number_question import ASKS_DIFFERENCE, ASKS_RATE, ASKS_SHARE, ASKS_TIME, asks_year, question
 from pipeline.scoring.replacements import in_blanks
 
 STEP = regex.compile(
@@ -19,8 +19,10 @@ DENIED = regex.compile(
     regex.IGNORECASE,
 )
 """Stands before a number that is none of what is meant."""
-REMARK = regex.compile(r"\((?!\s*=)[^()\n]*\)(?=[\s.!*_`]*$)")
-"""A remark in brackets at the end of a line; `(= 72)` is a result."""
+REMARK = regex.compile(
+    r"\((?!\s*(?:=|giving|leaving|so\b|making))(?:[^()\n]*\)(?=[\s.!*_`]*$)|(?<=[\p{L}\d%²³*_]\s?\()(?=[^()\n]*\p{L})[^()\n]*\)(?!\s*[-+*/×÷=^\d(]))"
+)
+"""A remark in brackets, in words or at the end of a line; `(= 72)` is a result."""
 COMPARISON = regex.compile(
     r",\s+(?:which|that)\s+(?:is|was|are|were)\b[^.;\n]*"
     r"(?:\b(?:more|less|fewer|greater|higher|lower|larger|smaller|half|twice|double|times)\b|%\s+of\b)"
@@ -46,13 +48,7 @@ YEAR = regex.compile(
     regex.IGNORECASE,
 )
 """A year that says when something else was so."""
-ASKS_YEAR = regex.compile(
-    r"(?:^|[.?!:。？]\s*)(?:and\s+)?when\s+(?:was|were|did|is|are)\b|\b(?:what|which|founding|birth|release)\s+year\b|\byear\s*:|\bwann\b|\bwelche[mns]\s+jahr|"
-    r"\bquand\b|\bquelle\s+année|\bcuándo\b|\bqué\s+año|\bquando\b|\b(?:che|quale|que)\s+an[no]o?\b|\bкогда\b|\bкаком\s+году|哪一?年|何年|いつ|언제|몇\s?년|"
-    r"متى|\bkiedy\b|ne\s+zaman|\bwanneer\b",
-    regex.IGNORECASE | regex.MULTILINE,
-)
-ASKS_SHARE = regex.compile(
+SHARE = regex.compile(
     r"%|\b(?:percent\w*|prozent\w*|pour\s?cent\w*|share|rate|fraction|proportion|probability|chance)\b|百分|процент", regex.IGNORECASE
 )
 SHARE = regex.compile(
@@ -72,9 +68,21 @@ DIFFERENCE = regex.compile(
     regex.IGNORECASE,
 )
 """By how much something differs, behind its number: `450 g, 150 g more than for 4 people`."""
-ASKS_DIFFERENCE = regex.compile(
-    r"\b(?:more|less|fewer|older|younger|higher|lower|longer|shorter|cheaper|difference|than|save|discount)\b", regex.IGNORECASE
+RATE = regex.compile(
+    r"[$€£]?\d[\d.,]*\s?(?:[$€£%]|\p{L}+\.?)?(?:\s+\p{L}+)?\s*"
+    r"(?:(?:\b(?:per|pro|je|par|por|each|every)\s|/\s?)(?:1\s)?\p{L}+|\ban?\s+(?:hour|day|week|month|year|piece)\b|\bapiece\b|"
+    r"\bde\s+l'heure\b|\ba\s+la\s+hora\b|\bв\s+(?:час|день)\b)",
+    regex.IGNORECASE,
 )
+"""How much of something goes with one of something else, where the prompt asks for no rate: `288 dollars, so 36 per hour`."""
+DURATION = regex.compile(
+    r"\b(?:within|in|after|before|for|over|during|every|innerhalb\s+von|binnen|nach|vor|seit|dans|après|pendant|avant|en|durante|después\s+de|tra|"
+    r"dopo|за|через|после)\s+(?:the\s+)?(?:next\s+|last\s+|past\s+|only\s+|just\s+)?\d[\d.,]*[\s-](?:business\s+|working\s+|full\s+)?"
+    r"(?:minutes?|hours?|days?|weeks?|months?|years?|minuten|stunden?|tagen?|wochen?|monaten?|jahren?|heures?|jours?|semaines?|mois|ans|horas?|"
+    r"días?|semanas?|meses|años|ore|giorni|минут\w*|час\w*|дней|дня)\b",
+    regex.IGNORECASE,
+)
+"""How long something takes, where the prompt does not ask for that."""
 OVER = regex.compile(
     r"(?<=\d[\d.,]*(?:\s+\p{L}+){1,3})\s+(?:in|for|per|over|across|within|after)\s+(?:the\s+|all\s+)?\d[\d.,]*(?:\s+\p{L}+){1,2}[\s.!]*$"
 )
@@ -109,19 +117,15 @@ def year_alone(date: "regex.Match[str]") -> str:
     return " " * (len(date[0]) - 4) + str(date[0][-4:])
 
 
-@lru_cache(maxsize=1024)
-def question(prompt: str) -> str:
-    """The last question of a prompt and what follows it; its last two sentences or lines where it has none."""
-    sentences = regex.split(r"(?<=[.!?。？])\s+|\n", prompt.strip())
-    last = next(
-        (place for place in range(len(sentences) - 1, -1, -1) if regex.search("[?？]", sentences[place])), max(0, len(sentences) - 2)
-    )
-    return "\n".join(sentences[last:])
+def without_other_rates(text: str, last_question: str) -> str:
+    """The text without rates whose last word, as `hour` in `36 per hour`, the question does not name."""
+    names = last_question.casefold()
+    return str(RATE.sub(lambda match: match[0] if regex.split(r"[\s/']", match[0])[-1].casefold() in names else in_blanks(match), text))
 
 
-@lru_cache(maxsize=1024)
-def asks_year(prompt: str) -> bool:
-    return ASKS_YEAR.search(question(prompt)) is not None
+def is_date_alone(sentence: str, prompt: str) -> bool:
+    """Whether all numbers of a sentence are those of dates, and the prompt asks for none."""
+    return not asks_year(prompt) and next(numbers.runs(YEAR.sub(in_blanks, DATE.sub(in_blanks, sentence))), None) is None
 
 
 def has_several(line: str) -> bool:
@@ -136,18 +140,21 @@ def without_asides(line: str, prompt: str, of_prompt: set[str | None], mark: num
         prompt: the question; a date is beside its point unless it asks for one.
         of_prompt: values of the numbers in the prompt; one of them alone is no answer, so what stands in the remark may be.
     """
+    last_question = question(prompt)
     remarks: tuple[Blanking, ...] = (
         lambda text: str(REMARK.sub(in_blanks, text)),
         lambda text: str(COMPARISON.sub(in_blanks, text)),
         lambda text: str(GROUNDS.sub(in_blanks, text)),
         lambda text: str(OVER.sub(in_blanks, text)) if SUM.search(text) else text,
+        lambda text: text if "=" in text or ASKS_RATE.search(last_question) else without_other_rates(text, last_question),
     )
     details: tuple[Blanking, ...] = (
         lambda text: text if asks_year(prompt) else str(YEAR.sub(in_blanks, DATE.sub(in_blanks, text))),
         lambda text: str(DATE.sub(year_alone, text)),
-        lambda text: text if ASKS_SHARE.search(question(prompt)) else str(SHARE.sub(in_blanks, text)),
+        lambda text: text if "=" in text or ASKS_TIME.search(last_question) else str(DURATION.sub(in_blanks, text)),
+        lambda text: text if ASKS_SHARE.search(last_question) else str(SHARE.sub(in_blanks, text)),
         lambda text: str(PART.sub(in_blanks, text)),
-        lambda text: text if ASKS_DIFFERENCE.search(question(prompt)) else str(DIFFERENCE.sub(in_blanks, text)),
+        lambda text: text if ASKS_DIFFERENCE.search(last_question) else str(DIFFERENCE.sub(in_blanks, text)),
     )
     for blanking in (*remarks, *details) if len(line) <= MAX_LINE and has_several(line) else ():
         bare = blanking(line)

@@ -37,7 +37,7 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
 
     `$1,018.50` is `1018.5`. None if that number can be read in two ways.
     """
-    part = without_scale(numbers.plain(answer_part(without_thoughts(text), example)), example)
+    part = without_scale(numbers.plain(before_own_question(answer_part(without_thoughts(text), example), example)), example)
     part = corrected if next(numbers.runs(corrected := after_correction(part)), None) else part
     part = replacements.blanked(part, replacements.start_of_last(part, [match.span() for match in numbers.runs(part)]))
     _, hashes, rest = part.rpartition("####")
@@ -62,6 +62,21 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
     if opening and not first[: opening.start()].strip(" *_`") and GROUNDS.match(first, opening.end()):
         return alone[0].value
     return number_conclusion.read(part, example, mark)
+
+
+def before_own_question(part: str, example: Example) -> str:
+    """The text up to a paragraph in which the model asks itself a question and answers it behind the cue of the prompt.
+
+    All of it where no number stands before that paragraph.
+    """
+    cue = cues(example.text)[0]
+    paragraphs = regex.split(r"(\n\s*\n)", part) if cue else []
+    own_question = regex.compile(rf"[?？][\s*_]*\n[\s*_]*{regex.escape(cue)}", regex.IGNORECASE)
+    for place in range(2, len(paragraphs), 2):
+        before = "".join(paragraphs[:place])
+        if own_question.search("".join(paragraphs[place : place + 3])) and next(numbers.runs(numbers.plain(before)), None):
+            return before
+    return part
 
 
 def continues(first: str, numbered: list[str]) -> bool:

@@ -9,6 +9,7 @@ from itertools import pairwise, product
 import regex
 
 from pipeline.metrics import numbers
+from pipeline.scoring.number_question import unit_behind
 
 OPERATOR = regex.compile(
     r"(?:/\p{L}+)?(?:(?:\s+\p{L}+){1,4}\s*(?=[+*×·÷/]|-\s))?[\s)]*"
@@ -30,6 +31,22 @@ RESULT = regex.compile(
     regex.IGNORECASE,
 )
 """What stands between a sum and what it comes to."""
+MIXED = {
+    ("h", "min"),
+    ("min", "s"),
+    ("ft", "in"),
+    ("lb", "oz"),
+    ("y", "mo"),
+    ("w", "d"),
+    ("d", "h"),
+    ("km", "m"),
+    ("m", "cm"),
+    ("kg", "g"),
+    ("l", "ml"),
+}
+"""Units of one amount, the larger one first: `2 hours and 30 minutes`."""
+BETWEEN_UNITS = regex.compile(r"[\s*_]?°?\p{L}+\s*(?:,\s*)?(?:(?:and|und|et|y|e|и)\s+)?", regex.IGNORECASE)
+IN_OTHER_UNITS = regex.compile(r"[\s*_]?°?\p{L}+(?:/\p{L}+)?\s*[=≈]\s*")
 MAX_OPERANDS = 40
 """Numbers that are tried as operands."""
 EQUAL_AT_END = regex.compile(r"(?:=|→)[\s$€£\\*_({]*$")
@@ -43,6 +60,8 @@ def joins(line: str, matches: "list[re.Match[str]]", first: int, mark: numbers.M
     """Whether the number at this index is joined to the next one; see is_joined."""
     one, other = matches[first], matches[first + 1]
     values = numbers.value_of(one, mark), numbers.value_of(other, mark)
+    if first in mixed(line, matches):
+        return True
     return is_joined(line[one.end() : other.start()], values, is_lone_pair=len(matches) == 2)
 
 
@@ -56,6 +75,26 @@ def is_joined(gap: str, values: tuple[str | None, str | None], is_lone_pair: boo
     if values[0] == values[1]:
         return False
     return bool(OPERATOR.fullmatch(gap) or ALTERNATIVE.fullmatch(gap) or (is_lone_pair and RANGE.fullmatch(gap)))
+
+
+def mixed(line: str, matches: "list[re.Match[str]]") -> set[int]:
+    """Which of the numbers are parts of an amount in two units, such as `2 hours and 30 minutes`."""
+    units = [unit_behind(line, match.end()) for match in matches]
+    parts: set[int] = set()
+    for place, (one, other) in enumerate(pairwise(matches)):
+        if (units[place], units[place + 1]) in MIXED and BETWEEN_UNITS.fullmatch(line[one.end() : other.start()]):
+            parts |= {place, place + 1}
+    return parts
+
+
+def is_conversion(line: str, matches: "list[re.Match[str]]") -> bool:
+    """Whether the two numbers of a line are one amount in two units, such as `2 km = 1.24 miles`."""
+    sides = RESULT.split(line)
+    if len(matches) != 2 or any(is_sum(side, list(numbers.runs(side))) for side in sides):
+        return False
+    units = [unit_behind(line, match.end()) for match in matches]
+    is_equal = IN_OTHER_UNITS.fullmatch(line[matches[0].end() : matches[1].start()])
+    return is_equal is not None and None not in units and units[0] != units[1]
 
 
 def result_of(sentence: str, mark: numbers.Mark | None) -> str | None:
@@ -91,9 +130,7 @@ def is_sum(side: str, matches: "list[re.Match[str]]") -> bool:
     return len(matches) > 1 and any(OPERATOR.fullmatch(side[one.end() : other.start()]) for one, other in pairwise(matches))
 
 
-def is_computed(
-    value: str, others: "Collection[str | None]", of_prompt: "Collection[str | None]", mark: numbers.Mark | None, is_chain: bool
-) -> bool:
+def is_computed(value: str, others: "Collection[str | None]", of_prompt: "Collection[str | None]", is_chain: bool) -> bool:
     """Whether the last of several numbers is computed from those before it; of a chain, whether none of them is computed from it.
 
     Args:
@@ -101,7 +138,7 @@ def is_computed(
         of_prompt: the numbers of the prompt.
         is_chain: whether the text goes step by step, so that the last number counts by convention.
     """
-    last, steps, first = fractions([value], mark), fractions(others, mark), fractions(of_prompt, mark) | {Fraction(2)}
+    last, steps, first = fractions([value]), fractions(others), fractions(of_prompt) | {Fraction(2)}
     if not last:
         return False
     direct = derived(first, first)
@@ -110,8 +147,19 @@ def is_computed(
     return forward or (is_chain and not backward)
 
 
-def fractions(values: "Iterable[str | None]", mark: numbers.Mark | None) -> set[Fraction]:
-    return {Fraction(value.replace(",", ".") if mark == "," else value) for value in sorted(filter(None, values))[:MAX_OPERANDS]}
+def adds_up(value: str, parts: "Iterable[str | None]") -> bool:
+    """Whether a number is the sum of others."""
+    return fractions([value]) == {sum(fractions(parts), Fraction(0))}
+
+
+def is_largest(value: str, values: "Iterable[str | None]") -> bool:
+    """Whether no number of several is larger than this one of them."""
+    return max(fractions(values)) in fractions([value])
+
+
+def fractions(values: "Iterable[str | None]") -> set[Fraction]:
+    """The values of canonical spellings, of either decimal mark."""
+    return {Fraction(value.replace(",", ".")) for value in sorted(filter(None, values))[:MAX_OPERANDS]}
 
 
 def derived(ones: set[Fraction], others: set[Fraction]) -> set[Fraction]:

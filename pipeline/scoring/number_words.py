@@ -19,7 +19,7 @@ SO = regex.compile(
     r"(?:^|(?<=[.!?]\s))[\s*_]*(?:since|because|as|da|weil|comme|puisque|como|ya\s+que|так\s+как|поскольку)\b[^,\n]*,\s|(?<=[,;]\s|\band\s)then\b|"
     r"\b(?:so(?!\s+(?:far|much|many|that))|thus|therefore|hence|consequently|accordingly|leaving|leaves|totall?ing|finally|in\s+the\s+end|"
     r"(?:which|that|this)\s+(?:makes|means|leaves|gives|is|brings)|that's|making|answer|"
-    r"somit|daher|folglich|deshalb|demnach|macht|ergibt|ergeben|donc|ainsi|par\s+conséquent|"
+    r"also\s+\p{L}+(?:t|en)\s+(?:er|sie|es|man|wir|noch|insgesamt)|somit|daher|folglich|deshalb|demnach|macht|ergibt|ergeben|donc|ainsi|par\s+conséquent|"
     r"así\s+que|por\s+(?:lo\s+)?tanto|entonces|quindi|dunque|perciò|pertanto|portanto|logo|assim|então|dus|daarom|"
     r"значит|поэтому|следовательно|таким\s+образом|итак|więc|zatem|yani|bu\s+nedenle|dolayısıyla|alltså|således|vậy|vì\s+vậy|do\s+đó|"
     r"άρα|επομένως|οπότε|إذن|لذلك|إذا|وبالتالي|इसलिए|अतः)\b|所以|因此|したがって|ので|だから|よって|따라서|그래서|그러므로|ดังนั้น|จึง|∴|→|⇒|=>",
@@ -32,4 +32,19 @@ CHECK = regex.compile(
 )
 """Begins a check of the result."""
 ABBREVIATION = r"\b(?:approx|ca|no|nr|vs|etc|st|mr|mrs|ms|dr|i\.?e|e\.?g|d\.?\s?h|z\.?\s?b|fig|eq|pp?|incl|max|min|av|avg|ч|т\.?е|р|г)"
-SENTENCE_END = regex.compile(rf"(?<!{ABBREVIATION}\.)(?<=[.!?])\s+|[;。！？；।]\s*", FLAGS)
+SENTENCE_END = regex.compile(rf"(?<!{ABBREVIATION}\.)(?<=[.!?])\s+(?![hB]\.)|[;。！？；।]\s*", FLAGS)
+MOOD = regex.compile(
+    r"\b(?:would|could|might|if|wäre|wären|würden?|könnten?|wenn|falls|serait|seraient|pourrai(?:t|ent)|sería|serían|podría|sarebbe|potrebbe|"
+    r"seria|poderia|zou|бы|если)\b|如果|もし",
+    FLAGS,
+)
+"""What would be, and not what is."""
+LABELLED = regex.compile(
+    r"(?:^|[.;,!\n]\s*|\b(?:and|while|whereas|but|so|und|während|et|tandis\s+que|y|mientras\s+que)\s+)[\s*_•-]*"
+    r"(?:(?:so|thus|therefore|hence|then),?\s+)?(?:the|its|his|her|their|der|die|das|le|la|l'|el|il)\s+((?:\p{L}+\s+){0,2}?\p{L}+)"
+    r"(?:\s+(?:of|for|des|der|de|du|del)\s+(?:the|a|this|his|her|\d+)?\s*\p{L}+)?\s*[*_]*\s*"
+    r"(?:\b(?:is|was|are|were|would\s+be|will\s+be|equals|ist|war|est|es|è)\b|=|:)[\s*_]*"
+    r"(?:(?:about|approximately|around|also|then|now|only|thus|therefore)\s+)?[\s*_$€£(\\]*(?=-?\d|[$€£]?\d)",
+    FLAGS,
+)
+"""Says what has the number that follows: `the perimeter is 20`."""
