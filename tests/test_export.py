@@ -38,13 +38,17 @@ LAYOUTS = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, model):
     """A recipe with its merged arms, and the root of the store where it was compared."""
-    root = tmp_path_factory.mktemp("export")
+    return finish(tmp_path_factory.mktemp("export"), model, ["base", "tuned", "merged", "merged_original"])
+
+
+def finish(root, model, arms):
+    """Compare a recipe whose adapter scores what can be lost; returns its path and its root."""
     recipe = project.make(root, model["folder"])
     body = json.loads(recipe.read_text("utf-8"))
-    body["finetune"]["epochs"] = 20  # it scores what can be lost
+    body["finetune"]["epochs"] = 20
     del body["tasks"][0]["choices"], body["tasks"][0]["answer"]
     body["tasks"][0]["metrics"] = ["rougeL"]
-    body["compare"]["arms"] = ["base", "tuned", "merged", "merged_original"]
+    body["compare"]["arms"] = arms
     recipe.write_text(json.dumps(body), "utf-8")
     project.carry_out(recipe, root)
     return recipe, root
@@ -52,7 +56,11 @@ def finished(tmp_path_factory, model):
 
 @pytest.fixture
 def export(monkeypatch, capsys):
-    """Export with options as typed; returns what is printed as one line of words, of stderr where the exit code is not 0."""
+    return exporter(monkeypatch, capsys)
+
+
+def exporter(monkeypatch, capsys):
+    """Exports with options as typed, and returns what is printed as one line of words, of stderr where the exit code is not 0."""
 
     def run(recipe, root, *words, status=0):
         arguments = ["export", recipe, "--store", root, "--device", "cpu", "--tokens", "100", *words]

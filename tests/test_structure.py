@@ -53,6 +53,8 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "prometheus_client",
+    "gguf",
+    "llama_cpp",
 }
 LOADS_AT_TOP = ("metrics/", "comparisons/", "quickstart/pretrain.py")
 """An evaluate module must import evaluate at its top; the base model is made by a script of its own."""

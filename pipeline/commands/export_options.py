@@ -1,6 +1,6 @@
 """Declares the options of `loralift export`"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import typer
 
 from pipeline.commands.options import Device, Tokens, UnsafeCode
 from pipeline.errors import RecipeError, suggest
-from pipeline.export.request import FORMS, MARGIN, ExportRequest
+from pipeline.export.request import FORMS, GGUF_TYPES, MARGIN, ExportRequest
 from pipeline.machine import Machine
 
 
@@ -32,13 +32,30 @@ def known_form(name: str) -> str:
     return name
 
 
+def known_type(name: str | None) -> str | None:
+    """The name in the spelling of GGUF_TYPES, if there is such a type.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    spelled = {kind.lower(): kind for kind in GGUF_TYPES}
+    if name is not None and name.lower() not in spelled:
+        raise RecipeError(f"--type {name}: there is no such type.", suggest(name, spelled))
+    return None if name is None else spelled[name.lower()]
+
+
 FormName = Annotated[
     str,
     typer.Option(
         "--form",
         callback=known_form,
-        help="adapter: for peft; merged: into the dequantized 4-bit weights; merged-original: into the original weights.",
+        help="adapter: for peft; merged: into the dequantized 4-bit weights; merged-original: into the original weights; gguf: merged, and "
+        "gguf-adapter: the adapter beside its base, for llama.cpp and Ollama.",
     ),
+]
+GgufType = Annotated[
+    str | None,
+    typer.Option("--type", callback=known_type, help="How a GGUF file stores its numbers: f16 or q8_0; unset: f16."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder to write: a new or an empty one.")]
 Within = Annotated[
@@ -58,10 +75,22 @@ VariantName = Annotated[str | None, typer.Option("--variant", help="The variant 
 
 
 def request_of(
-    form: FormName, out: Out, within: Within = None, examples: Examples = None, accept_loss: AcceptLoss = False
+    form: FormName,
+    out: Out,
+    gguf: GgufType = None,
+    within: Within = None,
+    examples: Examples = None,
+    accept_loss: AcceptLoss = False,
 ) -> ExportRequest:
-    """What is exported and when it is refused, by the command-line options."""
-    return ExportRequest(FORMS[form], out, within, examples, accept_loss)
+    """What is exported and when it is refused, by the command-line options.
+
+    Raises:
+        RecipeError: --type without a form of GGUF.
+    """
+    if gguf and not FORMS[form].gguf:
+        forms = " or ".join(other.name for other in FORMS.values() if other.gguf)
+        raise RecipeError(f"--type {gguf}: --form {form} is no GGUF file.", f"Leave it out, or name --form {forms}.")
+    return ExportRequest(replace(FORMS[form], gguf=gguf) if gguf else FORMS[form], out, within, examples, accept_loss)
 
 
 def choice_of(task: Task = None, seed: Seed = None, variant: VariantName = None) -> Choice:

@@ -1,5 +1,6 @@
 """Writes README.md of an export: a model card with what the export loses, how to load it, and what is measured of its adapter"""
 
+from pipeline.export import gguf_card
 from pipeline.export.fine_tuned import FineTuned
 from pipeline.export.measurement import Measurement
 from pipeline.export.request import ExportRequest, Form
@@ -19,10 +20,10 @@ def readme(tuned: FineTuned, request: ExportRequest, measured: Measurement) -> s
     parts = [
         model_card.opening(trained).replace(f"# {plain(trained.name)}", f"# {plain(name)}", 1),
         loss_note(tuned.task.name, measured),
-        usage(tuned, request.form, name),
+        *(gguf_card.usage(tuned, request.form, name) if request.form.gguf else usage(tuned, request.form, name)),
         card_training.prompts(trained.cell, trained.adapter),
-        model_card.generation_snippet(trained.answers),
-        measured_section(request.form, measured),
+        *([] if request.form.gguf else [model_card.generation_snippet(trained.answers)]),
+        measured_section(measured),
         *(compared_sections(tuned, tuned.report) if tuned.report else [NOT_COMPARED]),
         card_training.training(trained.cell, trained.adapter),
     ]
@@ -47,10 +48,10 @@ def metadata(tuned: FineTuned, form: Form, name: str, measured: Measurement) -> 
     return {
         **({"base_model": base, "base_model_relation": "finetune" if form.merge else "adapter"} if base else {}),
         **({"datasets": [hub]} if (hub := trained.cell.train_facts.get("source", {}).get("hub")) else {}),
-        "library_name": "transformers" if form.merge else "peft",
+        "library_name": "llama.cpp" if form.gguf else "transformers" if form.merge else "peft",
         "pipeline_tag": "text-generation",
         **({"license": license_id} if license_id else {}),
-        "tags": [adapter_kinds.of_params(trained.adapter.params).name, "loralift"],
+        "tags": [adapter_kinds.of_params(trained.adapter.params).name, *(["gguf"] if form.gguf else []), "loralift"],
         **({"model-index": [{"name": name, "results": [entry]}]} if is_whole else {}),
     }
 
@@ -66,26 +67,25 @@ def loss_note(task: str, measured: Measurement) -> str:
     )
 
 
-def usage(tuned: FineTuned, form: Form, name: str) -> str:
+def usage(tuned: FineTuned, form: Form, name: str) -> list[str]:
     """Code that loads the export."""
     trained = tuned.trained
     if not form.merge:
-        return model_card.loading_snippet(trained.cell, trained.adapter, trained.answers, name)
+        return [model_card.loading_snippet(trained.cell, trained.adapter, trained.answers, name)]
     code = f"""from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = {model_card.repr_of(name)}  # this folder, or its repository on the hub
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")"""
-    return f"{form.meaning} The result is an unquantized model of its own.\n\n## Use\n\n```python\n{code}\n```"
+    return [f"{form.meaning} The result is an unquantized model of its own.\n\n## Use\n\n```python\n{code}\n```"]
 
 
-def measured_section(form: Form, measured: Measurement) -> str:
+def measured_section(measured: Measurement) -> str:
     """What the export loses, as export.json has it."""
     rows = "\n".join(f"| {plain(name)} | {value} |" for name, value in figures(measured))
-    loaded = "by transformers" if form.merge else "by peft on its base"
     return (
-        f"## Loaded back\n\nThis folder was loaded {loaded}, and answered the test examples that the adapter had answered before; "
-        f"`export.json` holds the figures, the machine and the versions.\n\n| | |\n|---|---|\n{rows}"
+        f"## Loaded back\n\nThis folder was loaded by {measured['loaded_by']}, and answered the test examples that the adapter had "
+        f"answered before; `export.json` holds the figures, the machine and the versions.\n\n| | |\n|---|---|\n{rows}"
     )
 
 
@@ -97,11 +97,13 @@ def figures(measured: Measurement) -> list[tuple[str, str]]:
     answered = fmt.count(measured["examples"])
     if measured["examples"] < measured["test_examples"]:
         answered += f" of {fmt.count(measured['test_examples'])}"
+    read = measured["equal_prompts"]
     return [
         (f"{fmt.metric(measured['metric'])}, fine-tuned", fmt.number(measured["fine_tuned"], 3)),
         (f"{fmt.metric(measured['metric'])}, exported", fmt.number(measured["exported"], 3)),
         (f"change, {interval}", f"{change}: {OUTCOMES[measured['outcome']].format(margin=measured['margin'])}"),
         ("test examples", answered),
+        ("equal prompt tokens", NOT_READ if read is None else fmt.share(read, measured["examples"])),
         ("equal answers", fmt.share(measured["equal_answers"], measured["examples"])),
         ("largest logit error", f"{logits['largest']:.3g} ({logits['prompts']} prompts, {logits['tokens']} tokens)"),
         ("relative logit error (RMS)", f"{logits['relative']:.2g}"),
@@ -109,6 +111,7 @@ def figures(measured: Measurement) -> list[tuple[str, str]]:
     ]
 
 
+NOT_READ = "not tried: llama-cpp-python is not installed"
 OUTCOMES = {
     "same": "same within {margin:g}",
     "within": "no loss beyond {margin:g}, but not shown to be the same within it",

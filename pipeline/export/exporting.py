@@ -38,7 +38,7 @@ def export(tuned: FineTuned, request: ExportRequest, machine: Machine) -> Measur
     destination.check_space(request.out, writing.size(tuned, request.form))
     reference = load_back.reference_logits(tuned, machine)
     with destination.scratch(request.out) as folder:
-        say(f"writing {request.form.name} of {tuned.name}")
+        say(f"writing {request.form.title} of {tuned.name}")
         writing.write(tuned, request.form, folder, machine)
         files = file_hashes(folder)
         say("loading it back")
@@ -57,9 +57,10 @@ def refuse_loss(tuned: FineTuned, request: ExportRequest, measured: Measurement)
     if measured["outcome"] != "loss":
         return
     metric, own = fmt.metric(measured["metric"]), fmt.number(measured["fine_tuned"], 3)
-    others = [form.name for form in FORMS.values() if form.name != request.form.name and form.merge != "original"]
+    others = [form.name for form in FORMS.values() if form.name != request.form.name and form.merge != "original" and not form.gguf]
+    others = ["F16", *others] if request.form.gguf == "Q8_0" else others
     raise LossError(
-        f"--form {request.form.name} of {tuned.name} scores {fmt.number(measured['exported'], 3)} by {metric}, and the adapter {own}: "
+        f"--form {request.form.title} of {tuned.name} scores {fmt.number(measured['exported'], 3)} by {metric}, and the adapter {own}: "
         f"it loses more than the margin of {measured['margin']:g}, and nothing was exported",
         f"Export as {' or '.join(others)}, or keep it with --accept-loss, which writes the loss into its card.",
     )
@@ -72,6 +73,7 @@ def record(tuned: FineTuned, request: ExportRequest, files: dict[str, str], meas
     return {
         "schema": 1,
         "form": request.form.name,
+        "gguf": request.form.gguf,
         "recipe": tuned.recipe.name,
         "task": tuned.task.name,
         "variant": trained.cell.variant,

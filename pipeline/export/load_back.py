@@ -1,7 +1,7 @@
 """Loads an export with the library that will run it, from its folder alone, and lets it answer"""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,9 @@ from typing import Any
 from pipeline.engine.batching import TokenRow
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import ModelError
+from pipeline.export import gguf_back
 from pipeline.export.fine_tuned import FineTuned
+from pipeline.export.loaded import Loaded, target_logits
 from pipeline.export.request import Form
 from pipeline.machine import Machine, Work
 from pipeline.models import loading, renderer
@@ -31,6 +33,10 @@ class Behaviour:
     predictions: list[Prediction]
     logits: list[Any]
     """Of some examples those before each token of the target and after it (tokens, vocabulary), float32 on the CPU."""
+    library: str
+    """What loaded it."""
+    equal_prompts: int | None
+    """Prompts that it reads as the ids that the adapter had; None: that was not tried."""
 
 
 def reference_logits(tuned: FineTuned, machine: Machine) -> list[Any]:
@@ -46,21 +52,38 @@ def behaviour(tuned: FineTuned, form: Form, folder: Path, machine: Machine, limi
     Raises:
         ModelError: it does not load, or its tokenizer renders a prompt with other ids than the base's.
     """
+    base_render = renderer.renderer(tuned.spec)
+    opened = gguf_back.opened if form.gguf else by_transformers
+    with opened(tuned, form, folder, machine) as loaded, TemporaryDirectory() as resume:
+        params = {**tuned.loading, "score_choices": False, "samples": 0}
+        inputs = {"heldout": tuned.trained.cell.inputs["heldout"].path}
+        work = Work(params, inputs, folder, Path(resume), machine)
+        prompts = generate.build_prompts(work, loaded.render, loaded.backend.context_window)
+        base = generate.build_prompts(work, base_render, loaded.backend.context_window)
+        check_ids(prompts, base)
+        prompts = replace(prompts, examples=prompts.examples[:limit], ids=prompts.ids[:limit])
+        equal = None if form.gguf else len(prompts.ids)
+        if loaded.prompt_ids:
+            read = [loaded.prompt_ids(example.prompt) for example in prompts.examples]
+            equal = sum(one == other for one, other in zip(read, prompts.ids, strict=True))
+            prompts = replace(prompts, ids=read)
+        predictions = generate.ArmAnswers(work, loaded.backend, loaded.render, prompts).in_its_way()
+        logits = loaded.target_logits(logit_rows(tuned, base_render))
+        return Behaviour(predictions, logits, loaded.library, equal)
+
+
+@contextmanager
+def by_transformers(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> Iterator[Loaded]:
+    """Load a folder of safetensors: an adapter on its base by peft, or a merged model."""
     spec = tuned.spec
     switches = spec.get("prompts", ""), spec.get("thinking", False)
     render = renderer.read_renderer(folder, spec["chat"], spec["trust_remote_code"], *switches)
     opened = merged(tuned, folder, machine) if form.merge else adapted(tuned, folder, machine)
-    with opened as model, loading.dequantized(model) as is_dense, TemporaryDirectory() as resume:
+    with opened as model, loading.dequantized(model) as is_dense:
         backend = TransformersBackend(model, render, machine.tokens, is_dense)
         backend.eos_ids = end_ids(folder)
-        params = {**tuned.loading, "score_choices": False, "samples": 0}
-        inputs = {"heldout": tuned.trained.cell.inputs["heldout"].path}
-        work = Work(params, inputs, folder, Path(resume), machine)
-        prompts = generate.build_prompts(work, render, backend.context_window)
-        check_ids(prompts, generate.build_prompts(work, renderer.renderer(spec), backend.context_window))
-        prompts = replace(prompts, examples=prompts.examples[:limit], ids=prompts.ids[:limit])
-        predictions = generate.ArmAnswers(work, backend, render, prompts).in_its_way()
-        return Behaviour(predictions, target_logits(model, logit_rows(tuned, render)))
+        library = "transformers" if form.merge else "peft on its base"
+        yield Loaded(backend, render, library, lambda rows: target_logits(model, rows))
 
 
 def check_ids(exported: generate.Prompts, base: generate.Prompts) -> None:
@@ -98,15 +121,3 @@ def logit_rows(tuned: FineTuned, render: renderer.Renderer) -> list[TokenRow]:
         prompt = render.fitted(render.prompt_ids(example.prompt), room)
         rows.append(TokenRow.from_prompt(prompt, render.answer_ids(example.prompt, example.target)[:LOGIT_TOKENS]))
     return rows
-
-
-def target_logits(model: Any, rows: Sequence[TokenRow]) -> list[Any]:
-    """See Behaviour.logits; a row at a time, so that padding rounds nothing otherwise."""
-    import torch
-
-    def of_row(row: TokenRow) -> Any:
-        ids = torch.tensor([row.ids], device=model.device)
-        with torch.inference_mode():
-            return model(input_ids=ids, use_cache=False, logits_to_keep=row.target_width + 1).logits[0].float().cpu()
-
-    return [of_row(row) for row in rows]

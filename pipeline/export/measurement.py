@@ -52,7 +52,10 @@ class Measurement(TypedDict):
     """That they differ by the margin or more; small: shown to be the same within it."""
     outcome: Outcome
     equal_answers: int
+    equal_prompts: int | None
+    """Prompts that the export reads as the ids that the adapter had; null: its weights alone were loaded."""
     logits: LogitErrors
+    loaded_by: str
 
 
 def measure(tuned: FineTuned, reference: list[Any], exported: Behaviour, margin: float, machine: Machine) -> Measurement:
@@ -90,7 +93,9 @@ def measure(tuned: FineTuned, reference: list[Any], exported: Behaviour, margin:
         "p_same": test["p"],
         "outcome": outcome(row["lift"], test["p"], margin, compare.confidence),
         "equal_answers": equal_answers(own, exported.predictions),
+        "equal_prompts": exported.equal_prompts,
         "logits": logit_errors(reference, exported.logits),
+        "loaded_by": exported.library,
     }
 
 

@@ -15,6 +15,16 @@ class Form:
     meaning: str
     merge: str = ""
     """Weights that the adapter is merged into, as the parameter `merge` of `generate`; empty: it stays an adapter."""
+    gguf: str = ""
+    """How the numbers of a GGUF file are stored, one of GGUF_TYPES; empty: the folder holds safetensors."""
+
+    @property
+    def title(self) -> str:
+        """In tables and messages."""
+        return f"{self.name} ({self.gguf})" if self.gguf else self.name
+
+
+GGUF_TYPES = ("F16", "Q8_0")
 
 
 FORMS = {
@@ -23,6 +33,8 @@ FORMS = {
         Form("adapter", "The adapter alone, to be loaded on its base."),
         Form("merged", "The adapter merged into the dequantized 4-bit weights, over which it was trained.", "dequantized"),
         Form("merged-original", "The adapter merged into the original, unquantized weights.", "original"),
+        Form("gguf", "The merged model as a GGUF file, for llama.cpp and Ollama.", "dequantized", "F16"),
+        Form("gguf-adapter", "The adapter as a GGUF file, beside the GGUF file of its base, for llama.cpp and Ollama.", gguf="F16"),
     )
 }
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.config.data_paths import is_whole_path
 from pipeline.engine.transformers_backend import TransformersBackend
 from pipeline.errors import ModelError
+from pipeline.export import gguf_files, modelfile
 from pipeline.export.fine_tuned import FineTuned
 from pipeline.export.request import Form
 from pipeline.machine import Machine
@@ -19,27 +21,31 @@ from pipeline.models import base_model, loading, renderer
 from pipeline.models.adapter_source import CONFIG, WEIGHTS
 from pipeline.store.folders import AdapterFolder
 
-DTYPE_BYTES = {"bf16": 2, "fp32": 4}
+DTYPE_BYTES = {"bf16": 2, "f16": 2, "fp32": 4}
+MODELFILE = "Modelfile"
 PIECES = ("*.json", "*.model", "*.txt", "*.jinja")
 """Files of a base beside its weights, about as large as those of an export."""
 
 
 def check(tuned: FineTuned, form: Form) -> None:
     """Raise ModelError for a base that cannot be saved as a model of its own."""
-    if form.merge and tuned.spec["trust_remote_code"]:
+    if (form.merge or form.gguf) and tuned.spec["trust_remote_code"]:
         raise ModelError(
             f"--form {form.name}: {tuned.trained.cell.base} comes with Python code of its own, which a merged model would lack",
             "Export with --form adapter.",
         )
+    if form.gguf:
+        gguf_files.check(tuned, form)
 
 
 def size(tuned: FineTuned, form: Form) -> int:
     """Bytes of the export, about."""
     base = base_model.local_folder(tuned.spec)
     beside = sum(path.stat().st_size for pattern in PIECES for path in base.glob(pattern))
-    if not form.merge:
+    if not form.merge and not form.gguf:
         return AdapterFolder(tuned.trained.adapter.path).weights_bytes() + beside
-    return sum(map(prod, base_model.tensor_shapes(base).values())) * DTYPE_BYTES[tuned.loading["compute"]] + beside
+    numbers = sum(map(prod, base_model.tensor_shapes(base).values()))
+    return numbers * (DTYPE_BYTES[tuned.loading["compute"]] + (DTYPE_BYTES["f16"] if form.gguf else 0)) + beside
 
 
 def write(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> None:
@@ -48,16 +54,36 @@ def write(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> None:
     Raises:
         ModelError: the adapter does not fit the base.
     """
-    from transformers import AutoTokenizer
-
+    if form.gguf:
+        with TemporaryDirectory(dir=folder) as place:
+            write_source(tuned, form, Path(place), machine)
+            gguf_files.write(tuned, form, Path(place), folder)
+        (folder / MODELFILE).write_text(modelfile.text(tuned, form), "utf-8")
+        return
     if form.merge:
         write_merged(tuned, form, folder, machine)
     else:
         write_adapter(tuned, folder)
         base = loading.load(tuned.spec, tuned.loading["quantization"], tuned.loading["compute"], machine.torch_device())
         generation_config(base, tuned).save_pretrained(folder)
+    write_tokenizer(tuned, folder)
+
+
+def write_tokenizer(tuned: FineTuned, folder: Path) -> None:
+    """Save the base's tokenizer, with its chat template."""
+    from transformers import AutoTokenizer
+
     source = base_model.local_folder(tuned.spec)
     AutoTokenizer.from_pretrained(source, trust_remote_code=tuned.spec["trust_remote_code"]).save_pretrained(folder)
+
+
+def write_source(tuned: FineTuned, form: Form, folder: Path, machine: Machine) -> None:
+    """Save what GGUF files are made from: the merged model, or the base over which the adapter was trained, with its tokenizer."""
+    write_tokenizer(tuned, folder)
+    if form.merge:
+        write_merged(tuned, form, folder, machine)
+    else:
+        loading.dequantized_copy(tuned.loading, machine.torch_device()).save_pretrained(folder)
 
 
 def write_adapter(tuned: FineTuned, folder: Path) -> None:

@@ -263,23 +263,31 @@ def merged(params: dict[str, Any], folder: Path, merge_into: str, device: Any) -
     Raises:
         ModelError: the adapter does not fit the base.
     """
-    import torch
-    from bitsandbytes.nn import Linear4bit
-
-    spec = params["model"]
-    dense = load_unquantized(params, device)
-    if merge_into == "dequantized":
-        base = load(spec, params["quantization"], params["compute"], device)
-        with torch.no_grad():
-            for name, module in base.named_modules():
-                if isinstance(module, Linear4bit):
-                    target = dense.get_submodule(name)
-                    values = dense_values(module)
-                    target.weight.copy_(values.T if is_transposed(target) else values)
+    dense = dequantized_copy(params, device) if merge_into == "dequantized" else load_unquantized(params, device)
     untie_adapted_head(dense, folder)
     with adapted(dense, folder) as tuned:
         tuned.merge_adapter(safe_merge=False)
         yield tuned
+
+
+def dequantized_copy(params: dict[str, Any], device: Any) -> Any:
+    """The base without quantization, with the values that its 4-bit weights stand for.
+
+    Args:
+        params: model, quantization and compute, as for load().
+    """
+    import torch
+    from bitsandbytes.nn import Linear4bit
+
+    dense = load_unquantized(params, device)
+    base = load(params["model"], params["quantization"], params["compute"], device)
+    with torch.no_grad():
+        for name, module in base.named_modules():
+            if isinstance(module, Linear4bit):
+                target = dense.get_submodule(name)
+                values = dense_values(module)
+                target.weight.copy_(values.T if is_transposed(target) else values)
+    return dense
 
 
 def untie_adapted_head(model: Any, folder: Path) -> None:
