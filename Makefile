@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup plan finetune compare sweep report lint check test test-gpu bench bench-gpu base-model docs freeze lock clean
+.PHONY: help setup plan finetune compare sweep report lint check test test-gpu bench soak-serve fuzz-serve bench-gpu base-model docs freeze lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,13 @@ bench: $(READY) ## time preparing, training, statistics, a large page and all ar
 	$(BIN)/python -m benchmarks.slices
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.arms
+
+soak-serve: $(READY) ## serve eight clients for ten minutes whose adapters come and go, and check every answer
+	$(BIN)/python -m benchmarks.soak_serve
+
+fuzz-serve: $(READY) ## send 2,000 malformed requests to a server (schemathesis, installed for it)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m benchmarks.fuzz_serve
 
 bench-gpu: $(READY) ## a 7B shape with random weights on TRAIN and HELDOUT (ViGGO's JSON lines), beside the estimate
 	$(BIN)/python -m benchmarks.real_shape $(TRAIN) $(HELDOUT) $(ARGS)

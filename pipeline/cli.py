@@ -18,6 +18,7 @@ import typer
 from rich.text import Text
 
 from pipeline.commands import gate_rules, views
+from pipeline.commands.bench_options import BenchOptions
 from pipeline.commands.call import (
     SMOKE_TESTS,
     Call,
@@ -337,6 +338,28 @@ def serve_verb(
     with serve.served_models(models, options, store) as served:
         out.print(serve.summary(served), soft_wrap=True)
         server.serve(served, options.address, options.capacity, serve.torch_device(options), serve.announce(options))
+
+
+@app.command("bench-serve")
+@with_options("options", BenchOptions)
+def bench_serve_verb(
+    models: Annotated[list[str], typer.Argument(metavar="RECIPE|ADAPTER...", help="As of serve.")],
+    options: BenchOptions,
+    store: StoreFolder = Path(),
+) -> None:
+    """Measure latency and throughput of serve, against the numbers of clients and of adapters in use.
+
+    It starts a server of its own and sends it the prompts of the test examples, or short texts.
+    """
+    from pipeline.commands import bench_serve, serve
+    from pipeline.serving import server
+
+    server.check_packages()
+    with serve.served_models(models, options.served, store) as served:
+        rows = bench_serve.measure(served, options, serve.torch_device(options.served))
+        bench_serve.show(out, rows)
+        if options.out:
+            bench_serve.write(options.out, served, options, rows)
 
 
 @app.command("doctor")

@@ -16,11 +16,12 @@ SECONDS = 240
 
 
 class Server:
-    """Runs `loralift serve WORDS --port 0`; stop it with stop()."""
+    """Runs `loralift serve WORDS`; stop it with stop()."""
 
-    def __init__(self, log: Path, *words: object, **environ: str) -> None:
+    def __init__(self, log: Path, *words: object, port: int = 0, **environ: str) -> None:
+        """port: 0 for one that is free."""
         self.log = log
-        command = [sys.executable, "-m", "pipeline", "serve", *map(str, words), "--port", "0", "--device", "cpu"]
+        command = [sys.executable, "-m", "pipeline", "serve", *map(str, words), "--port", str(port), "--device", "cpu"]
         with log.open("w") as file:
             self.process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environ}, stdout=file, stderr=file)
         self.url = wait_for(self.announced)

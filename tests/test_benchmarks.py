@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from benchmarks import arms, verdicts
+from benchmarks import arms, fuzz_serve, soak_serve, verdicts
 from benchmarks.peers import tables
 from pipeline.commands import call as calls
 from pipeline.machine import Machine
@@ -35,7 +35,7 @@ def test_make_bench_runs_every_script_as_a_module():
     assert target
     called = re.findall(r"^\t\$\(BIN\)/python -m benchmarks\.(\w+)$", target[1], re.M)
     assert len(called) == target[1].count("\n")
-    assert sorted([*called, "real_shape"]) == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    assert sorted([*called, "real_shape", "soak_serve", "fuzz_serve"]) == sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 
 
 def test_without_a_browser_the_page_is_skipped(tmp_path):
@@ -105,6 +105,38 @@ def test_arms_are_timed_on_fresh_stores(tmp_path):
     shutil.copytree(store / "data", tmp_path / "answered" / "data")
     with pytest.raises(RuntimeError, match=r"finetune .* should be there"):
         arms.compared([str(arms.RECIPE), *SMALL], tmp_path / "answered")
+
+
+@pytest.mark.slow
+def test_a_short_soak_has_no_fault_and_sees_wrong_answers(tmp_path, monkeypatch):
+    """Which memory is lost only shows after minutes: see benchmarks/results."""
+    results = soak_serve.soaked(tmp_path / "soak", 10, 8)
+    assert (results["faults"], results["exit_code"], results["tracebacks"]) == ([], 0, 0)
+    assert results["evictions"] > 0
+    assert results["different_answers"] > 20
+    assert sum(results["requests"].values()) > 8
+    monkeypatch.setattr(soak_serve.Soak, "ask_alone", mistaken(soak_serve.Soak.ask_alone))
+    assert "in place of" in soak_serve.soaked(tmp_path / "mistaken", 3, 4)["faults"][0]
+
+
+def mistaken(ask_alone):
+    """The answers that are expected, each of the model beside its own."""
+
+    def mistake(soak):
+        ask_alone(soak)
+        answers = {(model, prompt): soak.answers[other, prompt] for model, other in beside(soak.models) for prompt in soak_serve.PROMPTS}
+        soak.answers = answers
+
+    return mistake
+
+
+def beside(models):
+    return zip(models, [*models[1:], models[0]], strict=True)
+
+
+def test_the_statuses_of_all_responses_are_counted():
+    event = {"a": [{"response": {"status_code": 400}}, {"status_code": 500, "b": {"status_code": 200}}], "status_code": None}
+    assert fuzz_serve.statuses_in(event) == [400, 500, 200]
 
 
 RESULTS = json.loads(tables.RESULTS.read_text("utf-8"))["results"]

@@ -30,6 +30,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("tests/test_score_properties.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_turn_masks.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_task_properties.py", "given"): "hypothesis calls its decorator so",
+    ("tests/test_serve_fuzz.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_text_stream.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_tool_call_reader.py", "given"): "hypothesis calls its decorator so",
     ("tests/test_general_loss.py", '"topic"'): "column of the shipped paragraphs",

@@ -1,7 +1,6 @@
 """Turns the arguments of `loralift serve` into what is served: the base and the adapters of a recipe, and adapters from elsewhere."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.commands.options import known_device
 from pipeline.commands.quick_recipe import variant_name
 from pipeline.commands.serve_examples import example_sets
 from pipeline.commands.serve_options import KEY_VARIABLE, ServeOptions
+from pipeline.commands.serve_scratch import scratch
 from pipeline.config import recipe as recipes
 from pipeline.config.recipe import Recipe
 from pipeline.errors import ArtifactError, ModelError, RecipeError
@@ -59,9 +59,9 @@ def served_models(arguments: list[str], options: ServeOptions, store: Path) -> I
         params = one_loading(recipe, Lookup())
     base = base_id(recipe.base)
     check_ids(base, [*folders, *adapters])
-    with tempfile.TemporaryDirectory(prefix="loralift-serve-") as scratch:
+    with scratch() as copies:
         for name, place in adapters.items():
-            folders[name] = checked_copy(place, params["model"], Path(scratch) / str(len(folders)))
+            folders[name] = checked_copy(place, params["model"], copies / str(len(folders)))
         for name, folder in folders.items():
             check_adapter(name, folder, options.max_rank)
         yield ServedModels(base, params, folders, LocalPage(*served_page.page(), sets))
