@@ -134,6 +134,15 @@ def beside(models):
     return zip(models, [*models[1:], models[0]], strict=True)
 
 
+def test_the_table_of_served_models_follows_from_its_results():
+    table = (ROOT / "docs" / "serve.md").read_text("utf-8")
+    price = float(re.search(r"assumes ([\d.]+) USD per hour", table)[1])
+    rows = json.loads((ROOT / "benchmarks" / "results" / "bench-serve-cpu.json").read_text("utf-8"))["results"]
+    speeds = [row["tokens_per_second"] for row in rows if row["clients"] == 32 and row["adapters"] in (0, 1)]
+    lines = re.findall(r"^\| `.*` \| 192 tokens \| (\d+) tok/s \| ([\d.]+) USD \|", table, re.M)
+    assert lines == [(f"{speed:.0f}", f"{price / (0.0036 * speed):.2f}") for speed in speeds]
+
+
 def test_the_statuses_of_all_responses_are_counted():
     event = {"a": [{"response": {"status_code": 400}}, {"status_code": 500, "b": {"status_code": 200}}], "status_code": None}
     assert fuzz_serve.statuses_in(event) == [400, 500, 200]

@@ -142,7 +142,7 @@ class Scheduler:
             except Exception as error:  # of one batch: the next one must be answered all the same
                 traceback.print_exception(error)
                 for row in self.batch.clear():
-                    row.fail(f"the server failed: {type(error).__name__}")
+                    row.fail(reason(error))
             self.flush()
 
     def work(self) -> None:
@@ -173,10 +173,10 @@ class Scheduler:
                 row.fail(faults[row.request.model])
         try:
             self.batch.enter([row for row in rows if not row.is_done])
-        except Exception:
+        except Exception as error:
             for row in rows:
                 if not row.is_done and row not in self.batch.rows:
-                    row.fail("the server failed")
+                    row.fail(reason(error))
             raise
 
     def next_rows(self) -> list[Row]:
@@ -197,6 +197,13 @@ class Scheduler:
             passed = min(now - self.last_end, float(LONGEST_WAIT)) / count
             self.seconds_per_row += 0.1 * (passed - self.seconds_per_row)
             self.last_end = now
+
+
+def reason(error: Exception) -> str:
+    """Why a batch failed, in a line for its clients."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's
+        return "the server is out of memory; start it with lower --max-batch-tokens or --max-adapters"
+    return f"the server failed: {type(error).__name__}"
 
 
 def deliver(posted: list[tuple[asyncio.Queue[Any], Piece]]) -> None:
