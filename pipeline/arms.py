@@ -3,11 +3,9 @@
 A new arm is a row of ROWS: recipes, plan, comparison, page, costs, gates read it. A new form of prompt needs a parameter of `generate`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
-
-from pipeline.errors import RecipeError
 
 Constraint = Literal["choices", "keys", ""]
 ColourGroup = Literal["base", "base, helped", "tuned", "placebo", "other model"]
@@ -21,6 +19,8 @@ UNQUANTIZED = "base_bf16"
 UNNORMALIZED = "_raw"
 """Ends the names of arms that rank choices by their total log-likelihood, as lm-evaluation-harness's `acc` does; the arms that they go with
 rank by log-likelihood per token (compare its `acc_norm`). They need no generation of their own."""
+DEBUGGED = "_debugged"
+"""Ends the names of arms whose programs were debugged with the tests of their prompts; the arms that they go with wrote the programs."""
 REFERENCE = "reference."
 """Begins the names of arms that a model behind an endpoint answers."""
 
@@ -166,6 +166,8 @@ class ArmSpec:
     """Other labels, names in sentences and short names, by how answers to the task can be constrained."""
     reference: str = ""
     """The recipe's name of the model behind an endpoint that answers, if one does."""
+    debugs: str = ""
+    """The arm whose programs were debugged (DEBUGGED)."""
     ranks_choices_of: str = ""
     """The arm whose choices it ranks without length normalization (UNNORMALIZED); it has no predictions of its own."""
 
@@ -301,6 +303,8 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
     Args:
         constraint: how answers to the task can be constrained, which decides some labels.
     """
+    if name.endswith(DEBUGGED):
+        return debugged(find(name.removesuffix(DEBUGGED), constraint))
     if name.startswith(REFERENCE):
         model = name.removeprefix(REFERENCE)
         return ArmSpec(name, model, model, "Another model, behind an endpoint, with the same prompts.", "other model", reference=model)
@@ -321,6 +325,22 @@ def find(name: str, constraint: Constraint = "") -> ArmSpec:
     return replace(row, label=label, sentence=sentence, short=short)
 
 
+def debugged(row: ArmSpec) -> ArmSpec:
+    """The row of the arm of the same programs after debugging."""
+    meaning = "The same programs, repaired with the tests that their prompts show. The hidden tests are run once, afterwards."
+    return replace(
+        row,
+        name=row.name + DEBUGGED,
+        label=f"{row.label}, debugged",
+        sentence=f"{row.sentence} after debugging",
+        short=f"{row.short or row.label}, debugged",
+        meaning=meaning,
+        timed_as="",
+        step=None,
+        debugs=row.name,
+    )
+
+
 def reference(model: str) -> str:
     """The arm of a reference model.
 
@@ -338,7 +358,8 @@ def unnormalized_arm(name: str) -> str:
 def sort_key(name: str) -> tuple[int, str]:
     """Sorts arms in the order of the table, references last."""
     order = list(ARMS)
-    table_name = find(name).ranks_choices_of or name
+    row = find(name)
+    table_name = row.ranks_choices_of or row.debugs or name
     return (order.index(table_name) if table_name in order else len(order), name)
 
 
@@ -349,22 +370,6 @@ def untrained(step: Step | None = None) -> list[str]:
     """
     rows = [row for row in ARMS.values() if row.step and step in (None, row.step)]
     return [name for row in rows for name in ((row.name, unnormalized_arm(row.name)) if row.constrained else (row.name,))]
-
-
-def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str | None:
-    """The timed arm that takes as long as this one; None where there is none.
-
-    Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by total
-    log-likelihood reads the same tokens.
-
-    Args:
-        quantized: whether the base is.
-    """
-    row = find(arm)
-    equivalent = row.timed_as or row.ranks_choices_of or arm
-    if equivalent == UNQUANTIZED and not quantized:
-        equivalent = "base"
-    return equivalent if equivalent in timed else None
 
 
 def obstacle_of(row: ArmSpec, context: ArmContext) -> str:
@@ -382,19 +387,3 @@ def available_arms(requested: Iterable[str] | None, context: ArmContext) -> tupl
     """
     obstacles = {name: obstacle_of(find(name), context) for name in requested or DEFAULT}
     return [name for name, why in obstacles.items() if not why], [{"arm": name, "why": why} for name, why in obstacles.items() if why]
-
-
-def check(requested: Iterable[str] | None, contexts: Mapping[str, ArmContext]) -> None:
-    """Raise RecipeError for an arm held to its form that was requested by name but that no task of the recipe can have.
-
-    Args:
-        requested: `compare.arms` of the recipe.
-        contexts: by the name of the task.
-    """
-    for row in (find(name) for name in requested or () if find(name).constrained):
-        obstacles = [(task, why) for task, context in contexts.items() if (why := row.obstacle(context))]
-        if len(obstacles) == len(contexts):
-            task, why = obstacles[0]
-            raise RecipeError(
-                f"compare.arms: {task} cannot have the arm {row.name}: {why}.", f"Take {row.name} out, or add a task that can have it."
-            )

@@ -94,6 +94,19 @@ class Machine:
         """The machine as seen by a job that runs on one of its devices."""
         return replace(self, device=name)
 
+    def endpoint(self, address: str, model: str) -> EndpointSettings:
+        """How to reach a model: settings of the machine, since API key and concurrency must not enter keys.
+
+        Raises:
+            MachineError: the recipe does not say.
+        """
+        for settings in self.endpoints:
+            if (settings.endpoint, settings.model) == (address, model):
+                return settings
+        raise MachineError(
+            f"reference {model} at {address}: the recipe does not say how to reach it", "Name it under references: in the recipe."
+        )
+
     def torch_device(self) -> Any:
         """The torch.device that a job runs on.
 

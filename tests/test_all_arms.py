@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline import arms
 from pipeline.config import recipe as recipes
+from pipeline.measures import speed_summary
 from pipeline.planning.plan import plan
 from pipeline.runner import artifact_spec, find
 from pipeline.store import records
@@ -84,4 +84,4 @@ def test_relevance_forgetting_and_speed_are_there(artifacts):
     timed = json.loads((artifacts["speed"].path / "speed.json").read_text("utf-8"))["arms"]
     assert set(timed) == {"base", "tuned", "base_fewshot", "base_constrained", "tuned_constrained", "base_bf16"}
     asking = {*comparison_json(artifacts, "counts")["others"]} - {"constant", *timed}
-    assert all(arms.timed_equivalent(name, timed, quantized=True) for name in asking)
+    assert all(speed_summary.timed_equivalent(name, timed, quantized=True) for name in asking)

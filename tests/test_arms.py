@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from pipeline import arms
 from pipeline.config import recipe as recipes
 from pipeline.data import few_shot_prompts
 from pipeline.errors import RecipeError
+from pipeline.measures import speed_summary
 from pipeline.models import renderer
 from pipeline.planning.plan import plan
 from pipeline.store.records import Example
@@ -106,8 +106,8 @@ def test_what_is_timed_does_not_depend_on_arms_that_others_stand_in_for(planned)
 )
 def test_an_arm_that_is_not_timed_has_a_stand_in_of_its_shape(arm, quantized, one):
     timed = ["base", "tuned", "base_constrained", *(["base_bf16"] if quantized else [])]
-    assert arms.timed_equivalent(arm, timed, quantized) == one
-    assert arms.timed_equivalent(arm, [], quantized) is None
+    assert speed_summary.timed_equivalent(arm, timed, quantized) == one
+    assert speed_summary.timed_equivalent(arm, [], quantized) is None
 
 
 def test_a_base_that_is_not_quantized_is_its_own_bf16_arm(planned):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.data.few_shot_prompts import Shots
-from pipeline.engine import generation
+from pipeline.engine import generation, written_answers
 from pipeline.measures import untested
 from pipeline.models import loading, renderer
 from pipeline.stages import generate
@@ -129,7 +129,7 @@ def test_a_chat_model_may_put_a_blank_line_before_its_answer(tmp_path, prompts, 
 def test_a_separator_ends_an_answer_that_has_begun_and_a_stop_string_any(model, text, answer):
     render, stop = renderer.renderer(model), generation.StopConditions(40, (2,), ("END",), "\n\n")
     ids = render.encode(text)
-    prediction = generate.make_prediction(HELDOUT[0], ids, stop, render.decode)
+    prediction = written_answers.make_prediction(HELDOUT[0].id, ids, stop, render.decode)
     assert (prediction.text, prediction.stopped) == ((text, "length") if answer is None else (answer, "stop"))
     prompt = render.encode("one END\n\ntwo")
     rows = torch.tensor([prompt + ids, prompt + render.encode(" dog")[:1] * len(ids)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.engine import batching, choices, generation, likelihood
+from pipeline.engine import batching, choices, generation, likelihood, written_answers
 from pipeline.errors import ComparisonError, DataError, ModelError
 from pipeline.machine import Machine
 from pipeline.models import liveness, loading, renderer
@@ -135,12 +135,12 @@ def test_the_answer_stops_at_the_end_token_a_stop_string_or_the_limit(model):
     render = renderer.renderer(model)
     ids = render.encode(" the dog sees a cat")
     stop = generation.StopConditions(8, (2,), ("cat", "dog"))
-    assert generate.make_prediction(HELDOUT[0], ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
+    assert written_answers.make_prediction(HELDOUT[0].id, ids, stop, render.decode) == Prediction("e200", " the ", len(ids), "stop")
     plain = generation.StopConditions(8, (2,))
-    assert generate.make_prediction(HELDOUT[0], [*ids, 2], plain, render.decode) == Prediction(
+    assert written_answers.make_prediction(HELDOUT[0].id, [*ids, 2], plain, render.decode) == Prediction(
         "e200", " the dog sees a cat", len(ids), "eos"
     )
-    assert generate.make_prediction(HELDOUT[0], ids, plain, render.decode).stopped == "length"
+    assert written_answers.make_prediction(HELDOUT[0].id, ids, plain, render.decode).stopped == "length"
 
 
 def test_a_stop_string_ends_a_row_and_leaves_the_others_alone(tmp_path, model, heldout_part):

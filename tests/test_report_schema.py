@@ -155,6 +155,7 @@ def test_every_declared_key_exists(reports):
         "VariantScore",
         "VariantPair",
         "Equivalence",
+        "DebuggedRow",
     }
 
 

@@ -74,6 +74,8 @@ def test_the_table():
         "import_model",
         "generate",
         "reference",
+        "debug",
+        "debug_by_endpoint",
         "relevance",
         "general_loss",
         "speed",
@@ -81,6 +83,7 @@ def test_the_table():
     assert {name for name, stage in by_name.items() if stages.GPU in stage.needs} == {
         "finetune",
         "generate",
+        "debug",
         "relevance",
         "general_loss",
         "speed",

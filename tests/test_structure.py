@@ -19,7 +19,7 @@ ROOMS = [
     ["models", "metrics", "references", "lora_land"],
     ["engine"],
     ["scoring", "serving"],
-    ["data", "comparisons"],
+    ["data", "comparisons", "debugging"],
     ["measures", "quickstart"],
     ["tasks", "page", "planning"],
     ["stages"],

@@ -5,10 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.engine.generation import StopConditions
+from pipeline.engine.written_answers import make_prediction
 from pipeline.models.renderer import renderer
 from pipeline.serving.text_stream import OVERLAP, WINDOW, TextStream
-from pipeline.stages.generate import make_prediction
-from pipeline.store.records import Example
 from tests import tiny
 
 SOME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -31,7 +30,7 @@ def streamed(decode, ids, stop_strings=()):
 
 
 def expected(render, ids, stop_strings=()):
-    return make_prediction(Example("e", "", ""), ids, StopConditions(len(ids), (2,), tuple(stop_strings)), render.decode).text
+    return make_prediction("e", ids, StopConditions(len(ids), (2,), tuple(stop_strings)), render.decode).text
 
 
 @SOME

@@ -36,6 +36,10 @@ class TaskWork:
     heldout: tuple[Job, ...]
 
 
+REQUESTS_OF_ROUND = 2
+"""Requests for each program that fails in a round of debugging: verdicts and repair."""
+
+
 def tasks_of(report: Job, rows: Sequence[JobStatus]) -> list[TaskWork]:
     """The tasks of a report in their order; a job that several need belongs to the first."""
     by_job = {row.job: row for row in rows}
@@ -112,9 +116,10 @@ def show_requests(out: Console, rows: Sequence[JobStatus], done: Mapping[Job, Ar
     """How many requests go to which endpoint, at most: answers of a run that was killed are not requested again."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
-        if row.job.stage == "reference" and row.reason is not None:
+        if "endpoint" in row.job.params and row.reason is not None:
             place = (str(row.job.params["model"]), str(row.job.params["endpoint"]))
-            counts[place] = counts.get(place, 0) + lengths_of(dict(row.job.inputs)["heldout"], dict(done)).examples
+            requests = REQUESTS_OF_ROUND * row.job.params.get("rounds", 0) or 1
+            counts[place] = counts.get(place, 0) + requests * lengths_of(dict(row.job.inputs)["heldout"], dict(done)).examples
     for (model, address), count in counts.items():
         text = f"Requests to {address}: at most {count:,} for answers of {model}, and one to try it."
         out.print(textwrap.fill(text, COLUMNS, break_on_hyphens=False, break_long_words=False), soft_wrap=True, markup=False)

@@ -24,6 +24,7 @@ INDENT = " " * 6
 """Indentation of the continuation lines of a job."""
 STAGE_WIDTH = 8
 """Columns of a stage's name. Longer names move their line to the right, so that the others fit 80 columns."""
+DEBUG = "debug"
 WIDTH = 7 + 5 * len(GPUS)
 """Characters of memory and hours: ` <=12.3  9.9 0.41    - 12.0`."""
 LEGEND = f"""GB and hours are estimates: {100 * UTILIZATION:.0f} % of a card's peak (MFU) is assumed, and
@@ -63,7 +64,7 @@ def show_plan(out: Console, recipe: Recipe, jobs: list[Job], store: Store, all_j
 def show_details(out: Console, recipe: Recipe, rows: list[JobStatus], done: dict[Job, Artifact], all_jobs: bool) -> None:
     """What the jobs take on each of GPUS, and whether they are here or why they have to be made; then what the test sets can show."""
     jobs = [row.job for row in rows]
-    out.print(Text(f"{LEGEND}{unestimated_note()}", "dim"), soft_wrap=True)
+    out.print(Text(f"{LEGEND}{unestimated_note(jobs)}", "dim"), soft_wrap=True)
     out.print(Text(f"{'':4}{'GB':>7}{''.join(f'{short_gpu_name(gpu.name):>5}' for gpu in GPUS)}  h", "dim"), soft_wrap=True)
     if all_jobs or len(jobs) <= MANY_JOBS:
         show_jobs(out, rows, shared_prefix(recipe) if out.is_terminal else "")
@@ -189,7 +190,9 @@ def hour(value: float) -> str:
     return f"{value:.{2 if value < 0.995 else 1 if value < 99.95 else 0}f}"
 
 
-def unestimated_note() -> str:
-    """The stages that take a GPU, but too little of it to be estimated; empty if there is none."""
-    names = [stage.name for stage in stages.table() if stages.GPU in stage.needs and stage.name not in WORK_OF]
-    return f" {', '.join(names)}: a few minutes, not included." if names else ""
+def unestimated_note(jobs: list[Job]) -> str:
+    """What takes a GPU and has no estimate: debugging, whose work depends on the programs that fail, and stages of little work."""
+    names = [stage.name for stage in stages.table() if stages.GPU in stage.needs and stage.name not in {*WORK_OF, DEBUG}]
+    short = f" {', '.join(names)}: a few minutes, not included." if names else ""
+    debugging = " debug: two answers for each failing program and round, not included." if any(job.stage == DEBUG for job in jobs) else ""
+    return short + debugging

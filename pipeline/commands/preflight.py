@@ -165,7 +165,7 @@ def unreachable_bases(jobs: Iterable[Job], remote: Hub) -> Iterator[str]:
 
 def bases(jobs: Iterable[Job]) -> list[dict[str, Any]]:
     """The specs of the bases and fine-tuned models that the jobs load or read a tokenizer of."""
-    specs = [job.params[name] for job in jobs if job.stage != "reference" for name in ("model", "tuned") if job.params.get(name)]
+    specs = [job.params[name] for job in jobs if "endpoint" not in job.params for name in ("model", "tuned") if job.params.get(name)]
     return list({canonical(spec): spec for spec in specs}.values())
 
 
@@ -188,7 +188,7 @@ def missing_targets(jobs: Iterable[Job]) -> Iterator[str]:
 
 def queried_endpoints(jobs: Iterable[Job], machine: Machine) -> list[EndpointSettings]:
     """The endpoints that these jobs will query."""
-    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if job.stage == "reference"}
+    wanted = {(job.params["endpoint"], job.params["model"]) for job in jobs if "endpoint" in job.params}
     return [settings for settings in machine.endpoints if (settings.endpoint, settings.model) in wanted]
 
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from pipeline.config import data_paths, peer_keys, yaml_text
+from pipeline.config.debugging import Debug, debug_fault
 from pipeline.config.schema import (
     Compare,
     Cost,
@@ -39,18 +39,18 @@ from pipeline.config.schema import (
     task_name,
 )
 from pipeline.config.spellings import understood, understood_sweep
+from pipeline.config.sweep_checks import check_sweep
 from pipeline.config.validation_errors import describe_errors, nearest, spell_value
 from pipeline.config.variants import TRAINED_HERE, Pairing, Variant, prediction_fault, unknown_file_fault
 from pipeline.errors import RecipeError
 from pipeline.resources import shipped
 
-SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "cost")
+SECTIONS = ("prepare", "pairing", "finetune", "generate", "compare", "general", "lm_eval", "debug", "cost")
 RIVALS = {"finetune.alpha": "finetune.alpha_per_rank", "finetune.alpha_per_rank": "finetune.alpha"}
 """Keys that set one thing in two ways: the later of them counts, and in one place there may be one only."""
 VARIANT = "variant"
 """What tells points apart that differ in their variant, beside the swept keys."""
 MAX_PARENTS = 10
-MAX_POINTS = 1000
 ENTRIES: dict[Any, type[Section]] = {"tasks": InlineTask, "references": Reference, "price": Price, "variants": Variant}
 
 
@@ -87,6 +87,7 @@ class Recipe(Section):
     compare: Compare = Compare()
     general: General = General()
     lm_eval: LmEval = LmEval()
+    debug: Debug = Debug()
     cost: Cost = Cost()
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     """Models behind OpenAI-compatible endpoints that answer the same test prompts."""
@@ -106,15 +107,7 @@ class Recipe(Section):
         for arm in ("base", "tuned"):
             if self.compare.arms is not None and arm not in self.compare.arms:
                 raise ValueError(f"compare.arms: {arm} is missing. Every recipe compares the arms `base` and `tuned`")
-        for key in ("references", "variants", "base_predictions", "sweep", "name"):
-            if key in self.sweep:
-                raise ValueError(f"sweep: {key} cannot be swept, since it belongs to the whole recipe")
-        points = prod(map(len, self.sweep.values()))
-        if points > MAX_POINTS:
-            raise ValueError(f"sweep: it has {points:,} points, and at most {MAX_POINTS:,} are run")
-        for key, values in self.sweep.items():
-            if repeated := [spell_value(value) for position, value in enumerate(values) if value in values[:position]]:
-                raise ValueError(f"sweep: {key} takes {', '.join(repeated)} more than once, and equal points are one")
+        check_sweep(self.sweep)
         return self
 
     @model_validator(mode="after")
@@ -135,7 +128,9 @@ class Recipe(Section):
     def check_variants(self) -> "Recipe":
         if fault := prediction_fault(self.base_predictions, self.variants, len(self.tasks), len(self.references)):
             raise ValueError(fault)
-        if fault := unknown_file_fault(self.pairing, self.variants):
+        names = [reference.name for reference in self.references]
+        faults = (unknown_file_fault(self.pairing, self.variants), debug_fault(self.debug, names, self.base_predictions is not None))
+        if fault := next(filter(None, faults), ""):
             raise ValueError(fault)
         swept = next((key for key in self.sweep if key.partition(".")[0] == "finetune"), "")
         if swept and self.variants:

@@ -7,7 +7,7 @@ from pipeline.measures.class_types import ClassResults
 from pipeline.measures.provenance_types import EndpointVariant, ImportedPredictions
 from pipeline.scoring.verdict import Verdict
 from pipeline.store.cost_types import ArmCost, ArmSpeedRow, BreakEvenRow, SpeedFigures, TrainingCost
-from pipeline.store.figure_types import DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
+from pipeline.store.figure_types import DebuggedScores, DecompositionRow, Hallucination, PartialInterval, Relevance, SuiteRow
 from pipeline.store.score_types import AnswerCounts, Comparison, Lift, SeedErrors
 from pipeline.store.slice_types import RestDifference, SlicedBy, SliceFigures
 
@@ -227,6 +227,33 @@ class SlicingRow(SlicedBy):
     """Tests of slices in the report, all of which are corrected together, apart from the confirmatory ones."""
 
 
+class DebuggedRow(DebuggedScores):
+    """An arm whose programs were debugged with the tests of their prompts, before and after; exploratory."""
+
+    by: str
+    """The model that judged and repaired: the reference's name, or empty for the one that wrote the programs."""
+    level: Literal["block", "line", "function"]
+    """What it judged."""
+    n: int
+    without_tests: int
+    """Programs whose prompt shows no test, or answers without a program: they stay as they are."""
+    too_long: int
+    """Programs that were not debugged, since no query fits into the context window."""
+    hidden_shown: int
+    """Programs whose prompt shows all the hidden tests."""
+    visible_before: int
+    """Programs that pass all visible tests before debugging."""
+    visible_after: int
+    repaired: int
+    """Programs that were replaced by one that passes more visible tests."""
+    rounds: dict[str, int]
+    """Programs by the number of rounds that they took."""
+    tokens: int
+    """Generated while debugging, over all programs."""
+    prompt_tokens: int
+    """Read while debugging."""
+
+
 class ExamplesRow(TypedDict):
     """How the test examples of a cell changed by the primary metric."""
 
@@ -309,4 +336,6 @@ class CellRow(TypedDict):
     """Null where answers are not classes."""
     slices: list[SlicingRow]
     """One entry for each of `compare.slices`."""
+    debugging: list[DebuggedRow]
+    """One entry for each arm whose programs were debugged."""
     examples: ExamplesRow

@@ -6,11 +6,11 @@ examples give 'inconclusive' and never 'same'.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 
+from pipeline.measures.first_seed import beside_first_seed
 from pipeline.measures.non_inferiority import NonInferiorityTest
 from pipeline.scoring import stats
 from pipeline.scoring.stats import Resampled
@@ -40,13 +40,9 @@ def measure(names: Sequence[str], resampled: Resampled, decomposition: Decomposi
 def against_first_seed(resampled: Resampled, merged: int, margin: float) -> Equivalence:
     """A merged arm minus the fine-tuned model of the seed that it was merged from, the first: the mean over seeds would count their
     differences as a loss by merging."""
-    arms = resampled.arms
-    if arms.seeds == 1:
+    if resampled.arms.seeds == 1:
         return tost(resampled, merged, stats.TUNED, margin)
-    columns = [arms.rows(stats.TUNED).start, arms.rows(merged).start]
-    pair = replace(arms, sums=arms.sums[:, columns], seeds=1)
-    (one_seed,) = stats.resample([pair], len(resampled.bootstrap_scores), 0, resampled.confidence, resampled.method)
-    return tost(one_seed, stats.TUNED, stats.BASE, margin)
+    return tost(beside_first_seed(resampled, merged), stats.TUNED, stats.BASE, margin)
 
 
 def tost(resampled: Resampled, one: int, other: int, margin: float) -> Equivalence:

@@ -1,10 +1,12 @@
 """Summarizes the timed requests of speed.json as medians, rates and overheads."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import arms as arms_table
 from pipeline.store.cost_types import LatencyFigures, Speed, TimedArm
 from pipeline.store.records import JsonObject
 
@@ -62,3 +64,19 @@ def arm_summary(arm: JsonObject, new_tokens: int) -> TimedArm:
 def latency_figures(latency: NDArray[np.float64]) -> LatencyFigures:
     p50, p95, longest = np.quantile(latency, [0.5, 0.95, 1.0]).tolist()
     return {"p50": p50, "p95": p95 if len(latency) >= MIN_REQUESTS_OF_P95 else None, "max": longest}
+
+
+def timed_equivalent(arm: str, timed: Collection[str], quantized: bool) -> str | None:
+    """The timed arm that takes as long as this one; None where there is none.
+
+    Placebos are adapters of the same size as tuned, whatever is merged is a base that is not quantized, and ranking choices by total
+    log-likelihood reads the same tokens.
+
+    Args:
+        quantized: whether the base is.
+    """
+    row = arms_table.find(arm)
+    equivalent = row.timed_as or row.ranks_choices_of or arm
+    if equivalent == arms_table.UNQUANTIZED and not quantized:
+        equivalent = "base"
+    return equivalent if equivalent in timed else None

@@ -147,7 +147,7 @@ def timing(cell: Cell, names: Iterable[str]) -> dict[str, ArmSpeedRow]:
     quantized = cell.inputs["speed"].params["quantization"] != "none"
     rows = {}
     for name in names:
-        timed = name if name in speed["arms"] else arms.timed_equivalent(name, speed["arms"], quantized)
+        timed = name if name in speed["arms"] else speed_summary.timed_equivalent(name, speed["arms"], quantized)
         if timed:
             rows[name] = speed_row(name, timed, speed)
     return rows

@@ -16,6 +16,7 @@ from pipeline.page import (
     assets,
     charts_scores,
     class_tables,
+    debugging_section,
     fmt,
     opening_section,
     preliminary,
@@ -45,6 +46,7 @@ SECTIONS = {
     "examples": "Examples",
     "classes": "Results by class",
     "slices": "Lift by slice",
+    "debugging": "Debugged programs",
     "references": "Reference models",
     "published": "Compared with LoRA Land",
     "checks": "Checks",
@@ -189,6 +191,7 @@ def common_variables(report: Report) -> JsonObject:
         "highest": lambda cells: lift_at_point(max(cells, key=lift_of)),
         "class_tables": class_tables,
         "slices": slices_section,
+        "debugging": debugging_section,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
 
@@ -233,6 +236,7 @@ def filled_sections(report: Report) -> set[str]:
         "tests": bool(report["rules"]),
         "classes": any(cell["classes"] for cell in cells),
         "slices": any(cell["slices"] for cell in cells),
+        "debugging": any(cell["debugging"] for cell in cells),
         "parts": any(cell["decomposition"] for cell in cells),
         "cost": any(cell["cost"] for cell in cells),
         "forgetting": any(cell["forgetting"] for cell in cells),

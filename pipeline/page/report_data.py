@@ -11,6 +11,7 @@ from pipeline.page import (
     claims_section,
     classes_section,
     cost_section,
+    debugging_section,
     endpoint_section,
     examples_section,
     fmt,
@@ -136,5 +137,6 @@ def cell_row(cell: Cell, judged: Judged, examples: ExamplesRow, slices: list[Sli
         "inputs": {source: short_key(artifact) for source, artifact in cell.inputs.items()},
         "classes": classes_section.section(cell, comparisons, headline["baseline"]),
         "slices": slices,
+        "debugging": debugging_section.section(cell, recipe),
         "examples": examples,
     }

@@ -1,5 +1,6 @@
 """Plans the predictions of the arms: base, tuned, placebos, merged and few-shot arms, and references"""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pipeline import arms
@@ -51,6 +52,37 @@ def predictions_of(task_plan: TaskPlan, arm: arms.ArmSpec) -> Job:
     return task_plan.generate(arm.name, arm.params(task_plan.context), **inputs)
 
 
+def debugged(task_plan: TaskPlan, predictions: Jobs) -> Jobs:
+    """The programs of arms after debugging.
+
+    Args:
+        predictions: of all arms; of several training seeds the first is debugged.
+    """
+    recipe = task_plan.recipe
+    if not task_plan.context.runs_programs:
+        return {}
+    programs = {name.arm: job for name, job in predictions.items() if name.seed in (None, task_plan.first_seed)}
+    references = [model.name for model in recipe.references]
+    names = [arms.reference(name) if name in references else name for name in recipe.debug.arms]
+    rows = [arms.find(name + arms.DEBUGGED) for name in names]
+    return {InputName("predictions", row.name): debugging_job(task_plan, row, programs[row.debugs]) for row in rows}
+
+
+def debugging_job(task_plan: TaskPlan, arm: arms.ArmSpec, programs: Job) -> Job:
+    """The debugging of an arm's programs, by the model that wrote them or by `debug.by`."""
+    debug = task_plan.recipe.debug
+    params = debug.model_dump(include={"level", "rounds", "max_new_tokens", "seed"})
+    inputs = {"heldout": task_plan.heldout, "programs": programs}
+    endpoint = {name: programs.params.get(name) for name in ("endpoint", "model")} if programs.stage == "reference" else {}
+    if debug.by:
+        by = next(model for model in task_plan.recipe.references if model.name == debug.by)
+        endpoint = {"endpoint": by.endpoint, "model": by.model}
+    if endpoint:
+        return job("debug_by_endpoint", f"{task_plan.task.name}--{arm.name}", params | endpoint, **inputs)
+    own = {name: source for name, source in programs.inputs if name in ("adapter", "model")}
+    return job("debug", f"{task_plan.label}--{arm.name}", {**params, **task_plan.loading}, **inputs, **own)
+
+
 def adapter_of(task_plan: TaskPlan, adapter: arms.Adapter) -> Job:
     """The adapter of an arm; of several training seeds the first."""
     if adapter == "tuned":
@@ -90,10 +122,26 @@ def check_arms(point: Point) -> None:
         return  # what needs a model is left out, and said to be
     available = point.recipe.prepare.train_examples
     # arms that need weights are absent where a variant is behind an endpoint, as another variant may have them
-    arms.check(compare.arms, {name: replace(task_plan.context, behind_endpoint=False) for name, task_plan in point.tasks.items()})
+    check_constrained(compare.arms, {name: replace(task_plan.context, behind_endpoint=False) for name, task_plan in point.tasks.items()})
     is_too_many = "shots" in compare.model_fields_set and available is not None and compare.shots > available
     if is_too_many and "base_fewshot" in (compare.arms or arms.DEFAULT):
         raise RecipeError(
             f"compare.shots: there are no {compare.shots} examples to show: prepare.train_examples is {available}.",
             f"Take compare.shots of at most {available}, or leave base_fewshot out of compare.arms.",
         )
+
+
+def check_constrained(requested: Iterable[str] | None, contexts: Mapping[str, arms.ArmContext]) -> None:
+    """Raise RecipeError for an arm held to its form that was requested by name but that no task of the recipe can have.
+
+    Args:
+        requested: `compare.arms` of the recipe.
+        contexts: by the name of the task.
+    """
+    for row in (arms.find(name) for name in requested or () if arms.find(name).constrained):
+        obstacles = [(task, why) for task, context in contexts.items() if (why := row.obstacle(context))]
+        if len(obstacles) == len(contexts):
+            task, why = obstacles[0]
+            raise RecipeError(
+                f"compare.arms: {task} cannot have the arm {row.name}: {why}.", f"Take {row.name} out, or add a task that can have it."
+            )

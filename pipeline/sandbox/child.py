@@ -23,8 +23,8 @@ from typing import Any, NoReturn
 from pipeline.sandbox import isolation, program, tester, values
 from pipeline.sandbox.reasons import reported
 
-OUTPUT_TAIL_BYTES = 2000
-"""Number of trailing bytes of output in the report."""
+REPORT_BYTES = 2000
+"""Bytes that are read of what the program and its tests report of themselves."""
 POLL_SECONDS = 0.02
 """Seconds between two checks of the processes of a program."""
 FAST_POLL_SECONDS = 0.001
@@ -68,7 +68,7 @@ def supervise(job: dict[str, Any], tests_read: int) -> dict[str, Any]:
             os._exit(program.NO_START)
     for fd in (token_read, report_write, replies_write):
         os.close(fd)
-    monitor = ProcessMonitor(pid, {output_read: b"", report_read: b""}, output_read, started + job["seconds"])
+    monitor = ProcessMonitor(pid, {output_read: b"", report_read: b""}, output_read, started + job["seconds"], job["output_tail"])
     # Made after the fork: the program's memory never holds it before it has come to its end.
     token = os.urandom(16).hex().encode()
     if job["tested"]:
@@ -112,10 +112,11 @@ def start_tests(job: dict[str, Any], monitor: "ProcessMonitor", tests_read: int,
 class ProcessMonitor:
     """Watches the running program and its tests: the output (the last bytes) and whether it is known how they ended."""
 
-    def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float) -> None:
+    def __init__(self, pid: int, read: dict[int, bytes], output: int, deadline: float, output_tail: int) -> None:
         self.pid = pid
         self.read = read
         self.output = output
+        self.output_tail = output_tail
         self.deadline = deadline
         self.open = set(read)
         self.written = 0
@@ -177,10 +178,10 @@ class ProcessMonitor:
             if not new:
                 self.open.discard(fd)
             if fd == self.output:
-                self.read[fd] = (self.read[fd] + new)[-OUTPUT_TAIL_BYTES:]
+                self.read[fd] = (self.read[fd] + new)[-self.output_tail :]
                 self.written += len(new)
             else:
-                self.read[fd] = (self.read[fd] + new)[:OUTPUT_TAIL_BYTES]
+                self.read[fd] = (self.read[fd] + new)[:REPORT_BYTES]
         return self.written <= max_bytes
 
     def reap(self) -> bool:

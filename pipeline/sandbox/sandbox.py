@@ -71,6 +71,8 @@ class Limits:
     """Bytes in its folder."""
     output: int = 4 << 20
     """Bytes written to standard output and error together."""
+    output_tail: int = 2000
+    """Trailing bytes of that in the result."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pipeline.data import general_text, inline
 from pipeline.data.task import Task
 from pipeline.errors import ComparisonError
 from pipeline.machine import Work
-from pipeline.measures import decompose, equivalence, hallucination, non_inferiority, relevance, slices, untested
+from pipeline.measures import debugging, decompose, equivalence, hallucination, non_inferiority, relevance, slices, untested
 from pipeline.models import liveness
 from pipeline.scoring import constant_answers, scoring, stats
 from pipeline.store import input_names
@@ -63,6 +63,8 @@ def run(work: Work) -> dict[str, Any]:
         metric = task.metrics[0]
         tests = equivalence.measure(result.names, result.resampled[metric], decompositions[metric], margin)
         out.write_json({out.EQUIVALENCE: tests})
+    if debugged := debugging.measure(result.names, result.resampled[task.metrics[0]]):
+        out.write_json({out.DEBUGGING: debugged})
     if (slicing := str(InputName("slices"))) in work.inputs:
         out.write_json({out.SLICES: slices.measure(SlicingFolder(work.inputs[slicing]).slicings(), result, settings)})
     return {row["metric"]: {"base": row["base"], "tuned": row["tuned"], "lift": row["lift"]} for row in result.comparisons}

@@ -6,14 +6,14 @@ Finished batches are kept in the resume folder, so a killed run continues where 
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 from zlib import crc32
 
 from pipeline.data import few_shot_prompts
-from pipeline.engine import harness_pairs, resumable
+from pipeline.engine import harness_pairs, resumable, written_answers
 from pipeline.engine.backend import Backend
 from pipeline.engine.generation import SamplingParams, StopConditions
 from pipeline.engine.open_backend import open_backend
@@ -200,25 +200,16 @@ class ArmAnswers:
             number: of the round of samples; None: greedy.
         """
         path = self.work.resume / ("answers.jsonl" if number is None else f"samples{number}.jsonl")
-        batches = self.backend.generate_batches(self.prompts.ids, self.stop.max_new_tokens)
-
-        def answer(batch: Sequence[int]) -> list[dict[str, Any]]:
-            examples = [self.prompts.examples[index] for index in batch]
-            sampling = None if number is None else self.sampling(examples, number)
-            rows = self.backend.generate([self.prompts.ids[index] for index in batch], self.stop, sampling)
-            return [
-                asdict(make_prediction(example, row, self.stop, self.render.decode)) for example, row in zip(examples, rows, strict=True)
-            ]
-
-        return [
-            records.from_json(row, Prediction)
-            for row in resumable.compute_resumably(path, batches, answer, "answering", "examples", is_prediction)
+        questions = [
+            written_answers.Question(example.id, ids) for example, ids in zip(self.prompts.examples, self.prompts.ids, strict=True)
         ]
+        sampling = None if number is None else partial(self.sampling, number)
+        return written_answers.answer_resumably(path, self.backend, self.render, questions, self.stop, sampling)
 
-    def sampling(self, batch: list[Example], number: int) -> SamplingParams:
+    def sampling(self, number: int, examples: Sequence[str]) -> SamplingParams:
         """Seeded by the batch and the round, so that a resumed run draws the same samples."""
         params = self.work.params
-        seed = crc32(json.dumps([params["seed"], number, [example.id for example in batch]]).encode())
+        seed = crc32(json.dumps([params["seed"], number, list(examples)]).encode())
         return SamplingParams(params["temperature"], params["top_p"], seed)
 
     def ranked(self) -> list[Prediction]:
@@ -250,21 +241,3 @@ class ArmAnswers:
     @cached_property
     def choice_ids(self) -> list[list[list[int]]]:
         return [[self.render.answer_ids(example.prompt, choice) for choice in example.choices] for example in self.prompts.examples]
-
-
-def is_prediction(value: Any) -> bool:
-    """Whether what the resume folder kept of an answer is one."""
-    try:
-        return isinstance(records.from_json(value, Prediction).text, str)
-    except (TypeError, AttributeError):
-        return False
-
-
-def make_prediction(example: Example, row: list[int], stop: StopConditions, decode: Callable[[list[int]], str]) -> Prediction:
-    """Decode an answer, cut it at its first stop string, and record what ended it."""
-    ended = bool(row) and row[-1] in stop.eos_ids
-    ids = row[:-1] if ended else row
-    text = decode(ids)
-    if (end := stop.first_end(text)) is not None:
-        return Prediction(example.id, text[:end], len(ids), "stop")
-    return Prediction(example.id, text, len(ids), "eos" if ended else "length")

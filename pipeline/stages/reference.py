@@ -6,8 +6,7 @@ Times and token counts are in the manifest only, since equal answers must have e
 import time
 from typing import Any
 
-from pipeline.errors import MachineError
-from pipeline.machine import EndpointSettings, Work
+from pipeline.machine import Work
 from pipeline.references import ask as asking
 from pipeline.store.folders import HeldoutFolder, PredictionsFolder
 from pipeline.store.records import answer_tokens
@@ -21,7 +20,8 @@ def run(work: Work) -> dict[str, Any]:
     start = time.monotonic()
     heldout = HeldoutFolder(work.inputs["heldout"]).examples()
     limits = asking.AnswerLimits(answer_tokens(params["max_new_tokens"], heldout), tuple(params["stop"]))
-    replies = asking.answers(endpoint_settings(work), limits, heldout, work.resume / "answers.jsonl", work.machine.offline)
+    settings = work.machine.endpoint(params["endpoint"], params["model"])
+    replies = asking.answers(settings, limits, heldout, work.resume / "answers.jsonl", work.machine.offline)
     PredictionsFolder(work.out).write_predictions(reply.prediction for reply in replies)
     usage = asking.usage(replies, time.monotonic() - start)
     stops = [reply.stopped for reply in replies]
@@ -31,14 +31,3 @@ def run(work: Work) -> dict[str, Any]:
         "truncated": stops.count("length"),
         "refused": stops.count("refused"),
     } | usage
-
-
-def endpoint_settings(work: Work) -> EndpointSettings:
-    """How to reach the job's model. The settings are part of the machine, since API key and concurrency must not enter artifact keys."""
-    address, model = work.params["endpoint"], work.params["model"]
-    for settings in work.machine.endpoints:
-        if (settings.endpoint, settings.model) == (address, model):
-            return settings
-    raise MachineError(
-        f"reference {model} at {address}: the recipe does not say how to reach it", "Name it under references: in the recipe."
-    )

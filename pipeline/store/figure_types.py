@@ -99,6 +99,22 @@ class EquivalenceTests(TypedDict):
     """By merged arm, that arm minus fine-tuned with the seed that it was merged from."""
 
 
+class DebuggedScores(Interval):
+    """A row of debugging.json: an arm's programs before and after debugging, by the primary metric. Exploratory."""
+
+    arm: str
+    """The arm after debugging."""
+    before: float
+    after: float
+    value: float
+    """After minus before; low and high are its interval."""
+    p: float
+    fixed: int
+    """Programs that fail their hidden tests before and pass them after debugging."""
+    broken: int
+    """The reverse."""
+
+
 class Divergence(Interval):
     """KL(base || fine-tuned) over all tokens, in nats/token."""
 

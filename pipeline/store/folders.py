@@ -157,6 +157,39 @@ class PredictionsFolder(Folder):
         records.write_json(self.path / self.LIVENESS, liveness)
 
 
+class RoundRow(TypedDict):
+    """A row of rounds.jsonl: one repair of one program."""
+
+    example: str
+    round: int
+    """Counted from 1."""
+    test: str
+    """The visible test that failed and was traced."""
+    outcome: str
+    """What the tested call gave, or how it ended."""
+    verdicts: str
+    """The model's verdicts on the steps of the run, verbatim."""
+    program: str
+    """After the round."""
+    passed: int
+    """Visible tests that it passes."""
+    tests: int
+
+
+@dataclass(frozen=True)
+class DebuggedFolder(PredictionsFolder):
+    """Written by `debug` and `debug_by_endpoint`: an arm's programs after debugging."""
+
+    ROUNDS = "rounds.jsonl"
+
+    def rounds(self) -> list[RoundRow]:
+        rows: Iterable[Any] = records.read_dictionaries(self.path / self.ROUNDS)
+        return list(rows)
+
+    def write_rounds(self, rows: Iterable[RoundRow]) -> None:
+        records.write_dictionaries(self.path / self.ROUNDS, rows)
+
+
 class RelevanceRow(TypedDict):
     """A row of relevance.jsonl: log-probability of an answer, summed, in nats."""
 

@@ -8,7 +8,15 @@ from typing import Any
 
 from pipeline.store import records
 from pipeline.store.artifact import CARD
-from pipeline.store.figure_types import Decomposition, EquivalenceTests, HallucinationByArm, Liveness, RelevanceByArm, Suites
+from pipeline.store.figure_types import (
+    DebuggedScores,
+    Decomposition,
+    EquivalenceTests,
+    HallucinationByArm,
+    Liveness,
+    RelevanceByArm,
+    Suites,
+)
 from pipeline.store.folders import Folder, read_mapping
 from pipeline.store.score_types import ArmScores, Comparison, CountsByArm, ExampleRow
 from pipeline.store.slice_types import Slicing, SlicingScores
@@ -47,6 +55,7 @@ class ComparisonFolder(Folder):
     OTHER_TASKS = "forgetting.json"
     EQUIVALENCE = "equivalence.json"
     SLICES = "slices.json"
+    DEBUGGING = "debugging.json"
 
     @property
     def examples_file(self) -> Path:
@@ -99,6 +108,11 @@ class ComparisonFolder(Folder):
     def slices(self) -> list[SlicingScores]:
         """One entry for each of the recipe's; none where it has none."""
         scores: list[SlicingScores] | None = self.measured(self.SLICES)
+        return scores or []
+
+    def debugging(self) -> list[DebuggedScores]:
+        """One entry for each arm whose programs were debugged."""
+        scores: list[DebuggedScores] | None = self.measured(self.DEBUGGING)
         return scores or []
 
     def hallucination(self) -> HallucinationByArm | None:
