@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline.errors import ModelError
 from pipeline.models import adapter_fit, adapter_source
@@ -63,7 +64,17 @@ SETTINGS = [
     ({"target_parameters": ["mlp.experts.gate_up_proj"]}, "mine: it adapts parameters that are no linear modules"),
     ({"alora_invocation_tokens": [5]}, "mine: it acts only after certain tokens"),
     ({"use_of_the_future": True}, "mine/adapter_config.json has the key use_of_the_future (true), which peft"),
-    ({"r": -1}, "mine does not fit the base"),
+    ({"r": -1}, "mine/adapter_config.json: r is no rank (-1)"),
+    ({"r": "4"}, 'mine/adapter_config.json: r is no rank ("4")'),
+    ({"r": True}, "mine/adapter_config.json: r is no rank (true)"),
+    ({"rank_pattern": {"q_proj": 0}}, "mine/adapter_config.json: rank_pattern q_proj is no rank (0)"),
+    ({"rank_pattern": [2]}, "mine/adapter_config.json: rank_pattern is no mapping of names ([2])"),
+    ({"rank_pattern": {"(": 4}}, 'mine/adapter_config.json: "(" is no pattern of module names: missing ), unterminated'),
+    ({"target_modules": "("}, 'mine/adapter_config.json: "(" is no pattern of module names: missing ), unterminated'),
+    ({"lora_alpha": 0}, "mine/adapter_config.json: lora_alpha is no scale by which an adapter has an effect (0)"),
+    ({"lora_alpha": "16"}, 'mine/adapter_config.json: lora_alpha is no scale by which an adapter has an effect ("16")'),
+    ({"lora_alpha": float("nan")}, "mine/adapter_config.json: lora_alpha is no scale by which an adapter has an effect (NaN)"),
+    ({"alpha_pattern": {"q_proj": 1e999}}, "alpha_pattern q_proj is no scale by which an adapter has an effect (Infinity)"),
     ({"target_modules": ["query_key_value"]}, "mine does not fit the base"),
     ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, "mine would be half loaded: 4 of 12 tensors are missing"),
     ({"target_modules": ["q_proj"]}, "mine would be half loaded: 4 of 8 tensors have no place here"),
@@ -106,6 +117,7 @@ def test_files_that_are_not_those_of_an_adapter(name, mine, model):
     assert words in refusal(mine, model)
 
 
+FLOAT8 = torch.float8_e4m3fn
 TENSORS = {
     "empty": (lambda tensors: {}, "holds no tensors: the adapter was saved empty"),
     "not trained": (
@@ -116,6 +128,11 @@ TENSORS = {
     "under other names": (
         lambda tensors: {name.replace("base_model.model.", ""): value for name, value in tensors.items()},
         "mine would be half loaded: 8 of 8 tensors are missing",
+    ),
+    "integers": (lambda tensors: {name: value.char() for name, value in tensors.items()}, "mine: 8 of 8 tensors hold no weights but int8"),
+    "not finite in a byte": (
+        lambda tensors: {name: torch.full_like(value, float("nan")).to(FLOAT8) for name, value in tensors.items()},
+        "mine: 8 of 8 tensors are not finite",
     ),
     "not finite": (lambda tensors: {name: value / 0 for name, value in tensors.items()}, "mine: 8 of 8 tensors are not finite"),
 }

@@ -168,6 +168,10 @@ def test_a_limit_cuts_an_answer_off(folder):
     assert {ended[10], ended[11], ended["q9"]} == {"length"}
 
 
+def other_targets():
+    return [sample.model_copy(update={"target": "maybe"}) if sample.id == "q4" else sample for sample in SAMPLES]
+
+
 def other_inputs():
     return [sample.model_copy(update={"input": "Is it odd?"}) if sample.id == "q4" else sample for sample in SAMPLES]
 
@@ -179,6 +183,7 @@ def other_inputs():
         ({"samples": SAMPLES[:9]}, r"3 test rows without an answer \(first: 10, 11, q9\); paired by ids of samples"),
         ({"samples": [*SAMPLES, Sample(id="q99", input="?")]}, r"1 answer to no test row \(first: q99\)"),
         ({"samples": other_inputs()}, r"1 of 12 samples have another input than in base\.eval \(first: q4\)"),
+        ({"samples": other_targets()}, r"1 of 12 samples have another target than in base\.eval \(first: sample q4\)"),
         ({"epochs": 2}, r"tuned\.eval has 2 epochs"),
         ({"scorers": [includes()]}, "12 of 24 answers have no score 'match' of Inspect"),
         ({"scorers": [undecided()]}, "12 of 24 answers have no score 'match' of Inspect"),

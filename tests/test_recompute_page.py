@@ -269,6 +269,12 @@ def test_an_edited_index(page, change, message):
 def test_the_files_beside_a_page_in_its_folder(store_root, tmp_path):
     folder = shutil.copytree(page_of(store_root).parent, tmp_path / "report")
     assert recompute_page.verify(folder / "report.html").comparisons == 1
+    [card] = folder.glob("cards/*/*.md")
+    whole = card.read_bytes()
+    card.write_bytes(whole.replace(b"0.", b"1.", 1))
+    with pytest.raises(ProofError, match=r"was altered after it was made: cards/.*\.md"):
+        recompute_page.verify(folder / "report.html")
+    card.write_bytes(whole)
     written = (folder / "report.json").read_text()
 
     def spoil(change):

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.commands import call, gate_rules, recompute_page, views
 from pipeline.commands.options import RunOptions
+from pipeline.commands.page_file import ProofError
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
 from pipeline.config import recipe as recipes
 from pipeline.errors import DataError, MachineError, RecipeError, UserError
@@ -173,6 +174,19 @@ def test_a_page_proves_itself_and_is_judged(folder):
     assert error.value.remedy.startswith("Write figure: lift")
     page = place.page.read_text("utf-8")
     assert str(folder) not in page
+
+
+@pytest.mark.parametrize("name", ["charts/scores.svg", "charts/scores.png", "manifest.json"])
+def test_figures_beside_a_page_prove_themselves_too(name, folder):
+    write_jsonl(Path("tuned.jsonl"), [{"id": row["id"], "text": text} for row, text in zip(ROWS, answers(0.8, 2), strict=True)])
+    report, _ = score("base=base.jsonl", "tuned=tuned.jsonl")
+    recompute_page.verify(report.page)
+    file = report.path / name
+    old, new = {"manifest.json": (b'"claims": 1', b'"claims": 2')}.get(name, (b"0", b"1"))
+    assert old in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    with pytest.raises(ProofError, match="was altered"):
+        recompute_page.verify(report.page)
 
 
 def test_several_names_are_points_and_files_of_one_name_are_seeds(folder):

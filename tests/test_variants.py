@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,24 @@ def test_what_peft_writes_fits(name, model, tmp_path):
     assert again.tensors.keys() == fit.tensors.keys()
 
 
-@pytest.mark.parametrize("train", [foreign.trained, pytest.param(foreign.trained_by_trl, marks=pytest.mark.slow)])
+TRAINED: dict[str, dict[str, object]] = {
+    "dora with rslora": {"use_dora": True, "use_rslora": True},
+    "rank pattern": {"rank_pattern": {"q_proj": 2, "down_proj": 16}, "alpha_pattern": {"q_proj": 3}},
+    "output layer replaced": {"modules_to_save": ["lm_head"]},
+    "embedding replaced": {"modules_to_save": ["embed_tokens"]},
+    "of the embedding": {"target_modules": ["embed_tokens", "q_proj", "v_proj"]},
+}
+"""Options of LoraConfig for adapters that are trained elsewhere."""
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        foreign.trained,
+        pytest.param(foreign.trained_by_trl, marks=pytest.mark.slow),
+        *(pytest.param(partial(foreign.trained, **options), marks=pytest.mark.slow, id=name) for name, options in TRAINED.items()),
+    ],
+)
 @pytest.mark.filterwarnings("ignore")  # of TRL
 def test_answers_and_score_are_those_of_an_independent_loop(train, model, tmp_path):
     """Of an adapter that plain peft trained, and of one by TRL's SFTTrainer; on the test rows too, so that it surely answers otherwise."""

@@ -271,6 +271,7 @@ def remake_report(page: Page, inputs: Mapping[str, Artifact], out: Path, verific
         raise page.recomputed_mismatch_error(*differs)
     if (page.path.parent / MANIFEST).is_file():
         check_side_files(page, out)
+        check_hashes(page)
     remade = ReportFolder(out).data()
     verification.numbers += difference.count_numbers(remade)
     verification.no_verdict = remade["preliminary"]["kind"] if remade["preliminary"] else ""
@@ -292,6 +293,14 @@ def check_side_files(page: Page, out: Path) -> None:
                 raise page.recomputed_mismatch_error(f"{name}{differs[0]}", *differs[1:])
         if differing := difference.first_text_difference(expected, actual):
             raise page.recomputed_mismatch_error(f"{name}, {differing[0]}", *differing[1:])
+
+
+def check_hashes(page: Page) -> None:
+    """Compare every file of the folder that the page lies in with its hash in the manifest there: charts and cards hold figures too."""
+    try:
+        Artifact.open(page.path.parent).verify()
+    except ArtifactError as error:
+        raise page.altered_error(error.problem) from None
 
 
 def with_hashes(text: str) -> str:

@@ -242,7 +242,7 @@ def by_document(file: PredictionFile, test: RowIndex) -> Paired:
 
 
 def check_targets(file: PredictionFile, test: RowIndex, rows: Mapping[str, IndexedRow], keys: Sequence[str]) -> None:
-    """Raise DataError where samples of lm-evaluation-harness were judged against another target than those of the test rows.
+    """Raise DataError where answers of another tool were judged against another target than those of the test rows.
 
     Args:
         rows: of the test set, by key.
@@ -250,7 +250,8 @@ def check_targets(file: PredictionFile, test: RowIndex, rows: Mapping[str, Index
     """
     pairs = [(answer, rows[key].row) for key, answer in zip(keys, file.answers, strict=True) if key in rows and "target" in rows[key].row]
     if other := [answer.location for answer, row in pairs if key_text(answer.row["target"]) != key_text(row["target"])]:
-        problem = f"{file.path}: {len(other):,} of {len(pairs):,} documents have another target than in {test.location} (first: {other[0]})"
+        what = "samples" if file.format == INSPECT_LOG else "documents"
+        problem = f"{file.path}: {len(other):,} of {len(pairs):,} {what} have another target than in {test.location} (first: {other[0]})"
         raise DataError(f"{problem}, so their scores are of another task.", "Name samples of one task.")
 
 
@@ -266,6 +267,7 @@ def by_sample(file: PredictionFile, test: RowIndex) -> Paired:
     if changed := [key for key, own, other in shared if own != other]:
         problem = f"{file.path}: {len(changed):,} of {len(shared):,} samples have another input than in {test.location}"
         raise DataError(f"{problem} (first: {changed[0]}).", "Run both on one version of the data set.")
+    check_targets(file, test, rows, keys)
     return by_key(file, BY_SAMPLE, keys, {key: row.example for key, row in rows.items()})
 
 

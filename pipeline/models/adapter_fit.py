@@ -178,9 +178,10 @@ def without_copies(
 
     remaining = dict(tensors)
     for name in sorted(tensors.keys() - expected.keys()):
-        if not name.endswith(EMBEDDINGS):
+        in_base = name.removeprefix(PREFIX).replace(".base_layer", "")  # of an embedding that carries LoRA
+        if not in_base.endswith(EMBEDDINGS):
             continue
-        own = base_tensor(name.removeprefix(PREFIX).replace(".base_layer", ""), spec)
+        own = base_tensor(in_base, spec)
         if own is not None and own.shape == tensors[name].shape and torch.equal(tensors[name].to(own.dtype), own):
             del remaining[name]
             continue
@@ -225,10 +226,16 @@ def check_tensors(folder: Path, expected: Mapping[str, tuple[int, ...]], present
 
 
 def check_values(folder: Path, tensors: Mapping[str, Any]) -> None:
-    """Raise ModelError for values that are not finite."""
+    """Raise ModelError for values that are no weights, or not finite."""
     import torch
 
-    if broken := sorted(name for name, value in tensors.items() if not bool(torch.isfinite(value).all())):
+    if others := sorted(name for name, value in tensors.items() if not value.is_floating_point()):
+        kind = str(tensors[others[0]].dtype).removeprefix("torch.")
+        raise ModelError(
+            f"{folder}: {len(others)} of {len(tensors)} tensors hold no weights but {kind}, the first {others[0]}",
+            "Save the adapter again, unquantized.",
+        )
+    if broken := sorted(name for name, value in tensors.items() if not bool(torch.isfinite(value.float()).all())):
         raise ModelError(
             f"{folder}: {len(broken)} of {len(tensors)} tensors are not finite, the first {broken[0]}",
             "The training diverged. Train it again.",

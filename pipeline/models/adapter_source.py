@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from pipeline.errors import ModelError
 from pipeline.models import base_model, hub
 from pipeline.store.artifact import MANIFEST, file_hash
 from pipeline.store.folders import AdapterFolder
+from pipeline.store.records import is_number
 
 CONFIG, WEIGHTS = "adapter_config.json", AdapterFolder.WEIGHTS
 FILES = (
     CONFIG, WEIGHTS, f"{WEIGHTS}.index.json", "tokenizer_config.json", "tokenizer.json", "chat_template.jinja", MANIFEST,
 )  # fmt: skip
 """The files of an adapter's repository that are fetched. No pickles."""
+MAX_ALPHA = 1e6
+AGAIN = "Save the adapter again."
 PLAIN_INITS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Values of init_lora_weights that leave the weights of the base as they are."""
 UNSUPPORTED = {
@@ -137,9 +141,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{folder / CONFIG} cannot be read: {str(error)[:200]}", "Save the adapter again.") from None
+        raise ModelError(f"{folder / CONFIG} cannot be read: {str(error)[:200]}", AGAIN) from None
     if not isinstance(config, dict):
-        raise ModelError(f"{folder / CONFIG} holds no keys and values", "Save the adapter again.")
+        raise ModelError(f"{folder / CONFIG} holds no keys and values", AGAIN)
     return config
 
 
@@ -166,3 +170,32 @@ def check_config(config: Mapping[str, Any], folder: Path) -> None:
     for key, meaning in UNSUPPORTED.items():
         if config.get(key):
             raise ModelError(f"{folder}: {meaning} ({key} in {CONFIG})", MERGE)
+    check_sizes(config, folder)
+
+
+def check_sizes(config: Mapping[str, Any], folder: Path) -> None:
+    """Raise ModelError for a rank or scale that no training has, or patterns of names that are none."""
+    patterns = {key: config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")}
+    for key, value in patterns.items():
+        if not isinstance(value, dict):
+            raise ModelError(f"{folder / CONFIG}: {key} is no mapping of names ({abbreviated(value)})", AGAIN)
+    ranks = {"r": config.get("r", 8)} | {f"rank_pattern {name}": value for name, value in patterns["rank_pattern"].items()}
+    alphas = {"lora_alpha": config.get("lora_alpha", 8)} | {f"alpha_pattern {name}": one for name, one in patterns["alpha_pattern"].items()}
+    for key, value in ranks.items():
+        if type(value) is not int or value < 1:
+            raise ModelError(f"{folder / CONFIG}: {key} is no rank ({abbreviated(value)})", AGAIN)
+    for key, value in alphas.items():
+        if not (is_number(value) and 0 < abs(value) <= MAX_ALPHA):
+            raise ModelError(f"{folder / CONFIG}: {key} is no scale by which an adapter has an effect ({abbreviated(value)})", AGAIN)
+    names = [*patterns["rank_pattern"], *patterns["alpha_pattern"]]
+    for key in ("target_modules", "exclude_modules", "layers_pattern"):
+        names += [config[key]] if isinstance(config.get(key), str) else []
+    for name in names:
+        try:
+            re.compile(name)
+        except re.error as error:
+            raise ModelError(f"{folder / CONFIG}: {abbreviated(name)} is no pattern of module names: {error}", AGAIN) from None
+
+
+def abbreviated(value: Any) -> str:
+    return json.dumps(value, default=str)[:60]
