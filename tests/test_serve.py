@@ -1,4 +1,4 @@
-"""A server over the quickstart's base and three adapters, of which two fit into memory: what the official client gets from it."""
+"""A server over the quickstart's base and adapters, one of them DoRA, of which two fit into memory: what clients get."""
 
 import json
 import re
@@ -20,7 +20,12 @@ openai = pytest.importorskip("openai")
 
 BASE = "quickstart-base"
 BASE_FOLDER = ROOT / "checkpoints" / BASE
-ADAPTERS = {"red": {"r": 4}, "green": {"r": 8, "target_modules": ["q_proj", "v_proj"]}, "blue": {"r": 2, "use_rslora": True}}
+ADAPTERS = {
+    "red": {"r": 4},
+    "green": {"r": 8, "target_modules": ["q_proj", "v_proj"]},
+    "blue": {"r": 2, "use_rslora": True},
+    "violet": {"use_dora": True},
+}
 WILD = "wild"
 """An adapter whose answers go on until the context window is full."""
 MODELS = (BASE, *ADAPTERS)

@@ -190,16 +190,15 @@ def checked_copy(place: str, spec: dict[str, Any], folder: Path) -> Path:
 
 
 def check_adapter(name: str, folder: Path, max_rank: int) -> None:
-    """Raise ModelError for an adapter that cannot share a batch, or is larger than allowed."""
+    """Raise ModelError for an adapter that cannot be served beside others, or is larger than allowed."""
     config = adapter_source.read_config(folder)
     rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
     if rank > max_rank:
         raise ModelError(f"{name} has rank {rank}, and --max-rank is {max_rank}", f"Say --max-rank {rank}, or leave it out.")
     modules = ", ".join(sorted(config.get("modules_to_save") or ()))
-    whole = f"it holds whole modules (modules_to_save: {modules})" if modules else ""
-    if why := "it is DoRA (use_dora)" if config.get("use_dora") else whole:
-        remedy = "Merge it into its base and serve that, or train it again as plain LoRA."
-        raise ModelError(f"{name} cannot share a batch with other adapters: {why}", remedy)
+    if modules:
+        remedy = "Merge it into its base (loralift export --form merged) and serve that elsewhere, or train it again as plain LoRA."
+        raise ModelError(f"{name} cannot be served beside others: it holds whole modules (modules_to_save: {modules})", remedy)
 
 
 def summary(models: ServedModels) -> str:

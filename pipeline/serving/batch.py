@@ -42,7 +42,8 @@ class Batch:
     def fits(self, row: Row, others: Sequence[Row]) -> bool:
         """Whether a row may enter beside those that are here and others that enter with it."""
         rows = [*self.rows, *others, row]
-        return len(rows) == 1 or len(rows) * (max(map(len, rows)) + HEADROOM) <= self.token_budget
+        has_space = len(rows) == 1 or len(rows) * (max(map(len, rows)) + HEADROOM) <= self.token_budget
+        return has_space and self.adapters.can_mix([row.request.model for row in rows])
 
     def overflow(self) -> list[Row]:
         """Take out the rows that entered last, as many as the next step has no room for; they go on later, from what they have."""

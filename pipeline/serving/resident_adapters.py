@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
+from pipeline.models import adapter_source
 from pipeline.models.quiet import silence_warnings
 
 BASE = "__base__"
@@ -27,6 +28,10 @@ class ResidentAdapters:
         """A PeftModel from the first adapter on."""
         self.folders = folders
         self.limit = limit
+        self.unmixed = frozenset(model for model, folder in folders.items() if adapter_source.read_config(folder).get("use_dora"))
+        """Ids of adapters whose rows share no batch with rows of other models: peft mixes no DoRA."""
+        self.active = ""
+        """The id of the one of these that answers without being named."""
         self.names: dict[str, str] = {}
         """By id, peft's names of those in memory; the least recently used one first."""
         self.loads = 0
@@ -37,6 +42,10 @@ class ResidentAdapters:
         """Whether a row of a model can be answered now, beside rows of the models in use."""
         used = {name for name in in_use if name in self.folders}
         return model not in self.folders or len({*used, model}) <= self.limit
+
+    def can_mix(self, models: Collection[str]) -> bool:
+        """Whether rows of these models may share a batch."""
+        return len(set(models)) <= 1 or self.unmixed.isdisjoint(models)
 
     def use(self, model: str, in_use: Collection[str]) -> None:
         """Have a model in memory, and mark it as used last.
@@ -82,8 +91,20 @@ class ResidentAdapters:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the active adapter was deleted: every pass names its adapters
             self.model.delete_adapter(self.names.pop(model))
+        self.active = ""
         self.evictions += 1
 
     def forward_options(self, models: Collection[str]) -> dict[str, Any]:
-        """What tells a forward pass which model answers each row; nothing while no adapter is in memory."""
+        """What tells a forward pass which model answers each row; nothing while no adapter is in memory, and where all rows have one that
+        is not mixed."""
+        if self.unmixed and not self.unmixed.isdisjoint(models):
+            (model,) = set(models)
+            self.activate(model)
+            return {}
         return {} if self.model is self.base else {"adapter_names": [self.names.get(model, BASE) for model in models]}
+
+    def activate(self, model: str) -> None:
+        """Let an adapter in memory answer wherever a pass names none."""
+        if self.active != model:
+            self.model.set_adapter(self.names[model])
+            self.active = model
