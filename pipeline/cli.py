@@ -9,8 +9,6 @@ fails, 4 if it cannot be decided and 5 if a required task was not run.
 import io
 import json
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,15 +51,13 @@ from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
 from pipeline.commands.score_recipe import ScoreRequest, pairing_of, request_of, with_predictions
 from pipeline.commands.serve_options import ServeOptions
-from pipeline.commands.verbs import Verbs, show_version
+from pipeline.commands.verbs import Verbs, show_error, show_version
 from pipeline.data import rows_used
 from pipeline.errors import ArtifactError, RecipeError, UserError
 from pipeline.export.request import ExportRequest
 from pipeline.machine import Machine
-from pipeline.progress import Terminal
 from pipeline.store.artifact import Artifact
 from pipeline.store.result_folders import ReportFolder
-from pipeline.store.user_code import UserCodeError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,9 +124,13 @@ def compare_verb(
 
     Without a recipe: compare what was fine-tuned elsewhere with --base, --adapter or --model, and --data.
     """
+    from pipeline.commands import track_scores
+
     call = parse_call(with_recipe(recipe or [], question), store, machine, options)
     rules = load_gate(gate_file, call)
-    show_report(call, make_report(call), gate_file, rules)
+    report = make_report(call)
+    track_scores.send(report, call.site.store, machine)
+    show_report(call, report, gate_file, rules)
 
 
 @app.command("score")
@@ -232,6 +232,23 @@ def export_verb(recipe: RecipeArguments, request: ExportRequest, choice: Choice,
     call = parse_call(recipe, store, machine)
     tuned = export_choice.find(call, choice, " ".join(recipe))
     export_table.show(out, tuned, request, exporting.export(tuned, request, machine))
+
+
+@app.command("push")
+def push_verb(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An export, as loralift export writes it.")],
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub; made if there is none.")],
+    page: Annotated[Path | None, typer.Option("--page", help="A report.html to send with it; it holds the test examples.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Everyone can read it; without it a new repository is private.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
+) -> None:
+    """Send an export to the Hugging Face hub: every file is named first, and sent once you say yes.
+
+    The token is the hub's own: HF_TOKEN, or that of `hf auth login`.
+    """
+    from pipeline.commands import push
+
+    push.push(out, folder, repo, public, page, yes)
 
 
 @app.command("published")
@@ -378,15 +395,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        lines = Text.assemble(("error:", "bold red"), f" {error.problem}", f"\n  {error.remedy}" if error.remedy else "")
-        Terminal(stderr=True).print(lines, soft_wrap=True)
-        if isinstance(error, UserCodeError) and error.__cause__:
-            Terminal(stderr=True).print(f"  The traceback: {traceback_file(error.__cause__)}", soft_wrap=True)
+        show_error(error)
         sys.exit(getattr(error, "status", 2))
-
-
-def traceback_file(error: BaseException) -> str:
-    """A new file that holds the traceback of an error."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="loralift-traceback-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
-    return file.name

@@ -1,4 +1,4 @@
-"""A Hugging Face hub over a folder, read-only, for tests of the real loading code.
+"""A Hugging Face hub over a folder, for tests of the real loading code. It takes commits where it is given a token that may write.
 
     ROOT/datasets/<org>/<name>/...        what `main` holds; models/ likewise
     ROOT/datasets/<org>/<name>@<rev>/...  what another revision holds: a branch (refs%2Fconvert%2Fparquet), a tag or a commit
@@ -10,6 +10,7 @@
 huggingface_hub reads HF_ENDPOINT when it is imported, so the code under test must be a process of its own.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -28,9 +29,13 @@ API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/(revision|tree)/([^/
 class LocalHub(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, token: str = "") -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.root = root
+        self.token = token
+        """Whoever sends it may write; empty: nobody may."""
+        self.private: set[str] = set()
+        """Ids of repositories that are private."""
         self.calls: list[str] = []
         """Method and path of every request."""
 
@@ -103,6 +108,47 @@ class Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
+    def do_POST(self) -> None:
+        """What a commit takes: a repository, its card checked, the ways its files are sent, and the files."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) if "Content-Length" in self.headers else self.chunks()
+        path = unquote(urlsplit(self.path).path)
+        if path == "/api/validate-yaml":
+            return self.send(200, {"errors": [], "warnings": []})
+        if not self.server.token or self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            return self.fail(403 if self.server.token else 401, "", "You don't have the rights")
+        if path == "/api/repos/create":
+            return self.create(json.loads(body))
+        name, action = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", path).groups()
+        if action == "preupload":
+            modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in json.loads(body)["files"]]
+            return self.send(200, {"files": modes})
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                target = self.server.root / "models" / name / line["value"]["path"]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(base64.b64decode(line["value"]["content"]))
+        oid = commit(self.server.root / "models" / name)
+        return self.send(200, {"success": True, "commitOid": oid, "commitUrl": f"http://{self.headers['Host']}/{name}/commit/{oid}"})
+
+    def chunks(self) -> bytes:
+        """A body whose length is not said before."""
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def create(self, wanted: dict[str, Any]) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        folder = self.server.root / "models" / name
+        if folder.is_dir():
+            return self.send(409, {"error": "You already created this model repo", "url": f"http://{self.headers['Host']}/{name}"})
+        folder.mkdir(parents=True)
+        if wanted.get("visibility") == "private" or wanted.get("private"):
+            self.server.private.add(name)
+        return self.send(200, {"url": f"http://{self.headers['Host']}/{name}", "id": "0", "name": name})
+
     def revision_folder(self, main: Path, revision: str | None) -> Path | None:
         """The folder of a revision: a branch by name, or a commit."""
         branches = [main, *main.parent.glob(f"{main.name}@*")]
@@ -120,7 +166,16 @@ class Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": path.relative_to(repo).as_posix()} for path in files(repo)]
         gated = "auto" if (repo / ".gated").exists() else False
         return self.send(
-            200, {"id": name, "sha": commit(repo), "siblings": siblings, "tags": [], "private": False, "gated": gated, "disabled": False}
+            200,
+            {
+                "id": name,
+                "sha": commit(repo),
+                "siblings": siblings,
+                "tags": [],
+                "private": name in self.server.private,
+                "gated": gated,
+                "disabled": False,
+            },
         )
 
     def send(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
@@ -144,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
         for key, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
 

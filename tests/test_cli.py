@@ -285,6 +285,25 @@ def test_a_tracker_gets_the_curve(finished, type_in, tmp_path):
     assert list(store.rglob("events.out.tfevents*"))
 
 
+def test_a_tracker_gets_the_scores_once(finished, type_in, tmp_path):
+    """Of the report; a comparison that is finished already trains nothing for it, and sends them once."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    store = shutil.copytree(finished[1], tmp_path / "store")
+    words = ["compare", finished[0], "--store", store, "--device", "cpu", "--track", "tensorboard"]
+    for _ in range(2):
+        assert "all 7 jobs cached" in type_in(*words)
+    [log] = {path.parent for path in store.rglob("events.out.tfevents*") if path.parent.name == "loralift"}
+    events = EventAccumulator(str(log)).Reload()
+    [report] = (store / "data" / "report").glob("pets--*/report.json")
+    [cell] = json.loads(report.read_text("utf-8"))["cells"]
+    expected = {f"{cell['cell']}/{row['metric']}/{name}": row[name] for row in cell["comparisons"] for name in ("base", "tuned", "lift")}
+    expected[f"{cell['cell']}/accuracy/training_effect"] = cell["headline"]["effect"]
+    assert {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]} == {
+        tag: [pytest.approx(value)] for tag, value in expected.items()
+    }
+
+
 def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
     clock = iter(range(0, 1000, 15))
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))

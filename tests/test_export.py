@@ -169,6 +169,7 @@ def test_the_record_holds_what_was_measured(form, finished, exported):
     assert measured["fine_tuned"] == pytest.approx(tuned_score(finished))
     assert measured["exported"] == pytest.approx(tuned_score(finished) if form == "adapter" else scores[FORMS[form]])
     assert measured["change"] == pytest.approx(measured["exported"] - measured["fine_tuned"])
+    assert record["test_set"] == {"name": "pets", "type": "pets", "split": "test"}
     assert record["files"][WEIGHTS[form]] == file_hash(exported[form] / WEIGHTS[form])
     assert record["environment"]["packages"]["transformers"]
     largest = {"adapter": (0.0, 0.0), "merged": (1e-9, 1e-3), "merged-original": (0.05, 100.0)}[form]

@@ -43,7 +43,10 @@ Tokens = Annotated[
         help="Tokens per forward pass, padding included (micro-batch size); unset: by device. Another value rounds otherwise: keep to one.",
     ),
 ]
-Track = Annotated[str, typer.Option(help="tensorboard, wandb or trackio, beside the CSV.", callback=tracking.check_tracker)]
+Track = Annotated[
+    str,
+    typer.Option(help="tensorboard, wandb or trackio: the training curves, and the scores of the report.", callback=tracking.check_tracker),
+]
 Yes = Annotated[
     bool,
     typer.Option(

@@ -1,18 +1,22 @@
-"""Guards the verbs against what comes from outside of them: Ctrl-C, a disk that refuses, a store that cannot be one."""
+"""Guards the verbs against what comes from outside of them: Ctrl-C, a disk that refuses, a store that cannot be one; prints errors."""
 
 import os
 import stat
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 from typer.core import TyperGroup
 
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, UserError
 from pipeline.machine import git_state, package_versions
 from pipeline.progress import Terminal, say
 from pipeline.store.artifact import MANIFEST
 from pipeline.store.disk import EXPLANATIONS, explanation
+from pipeline.store.user_code import UserCodeError
 
 STOPPED = "\nInterrupted. Run the same command to resume."
 
@@ -74,3 +78,18 @@ def outer_store(root: Path) -> Path | None:
     if part is None or not any(next(part.glob(f"{depth}*--*/{MANIFEST}"), None) for depth in ("", "*/")):
         return None
     return part.parent
+
+
+def show_error(error: UserError) -> None:
+    """Print what is wrong and its remedy to stderr; of code of the user's that failed also where its traceback is."""
+    lines = Text.assemble(("error:", "bold red"), f" {error.problem}", f"\n  {error.remedy}" if error.remedy else "")
+    Terminal(stderr=True).print(lines, soft_wrap=True)
+    if isinstance(error, UserCodeError) and error.__cause__:
+        Terminal(stderr=True).print(f"  The traceback: {traceback_file(error.__cause__)}", soft_wrap=True)
+
+
+def traceback_file(error: BaseException) -> str:
+    """A new file that holds the traceback of an error."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="loralift-traceback-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    return file.name

@@ -1,14 +1,17 @@
-"""Sends training curves to a tracker (TensorBoard, wandb, ...) during training. The CSV is written in any case."""
+"""Sends training curves to a tracker (TensorBoard, wandb, ...) during training, and final scores. The CSV is written in any case."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import MachineError, suggest
-from pipeline.machine import Work
+from pipeline.machine import Machine, Work
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
+FOLDER = ".tracked"
+"""Below the checkpoints, where TensorBoard's files lie: a folder for every training run, and for every report."""
 Track = Callable[[dict[str, float], int], None]
 
 
@@ -32,17 +35,32 @@ def tracker(work: Work) -> Iterator[Track]:
     Raises:
         MachineError: see check_tracker.
     """
-    name = check_tracker(work.machine.track)
-    if not name:
+    if not work.machine.track:
         yield lambda measures, step: None
         return
+    folder = work.resume.parent.parent / FOLDER / work.resume.name
+    with opened(work.machine.track, folder, work.params, work.machine) as track:
+        yield track
+
+
+@contextmanager
+def opened(name: str, folder: Path, params: dict[str, Any], machine: Machine) -> Iterator[Track]:
+    """A function that takes measures of a step.
+
+    Args:
+        name: of the tracker.
+        params: what the tracker shows of the run beside its measures.
+
+    Raises:
+        MachineError: see check_tracker.
+    """
     from accelerate import Accelerator
 
-    folder = work.resume.parent.parent / ".tracked" / work.resume.name
+    check_tracker(name)
     folder.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(cpu=work.machine.torch_device().type == "cpu", log_with=name, project_dir=folder)
+    accelerator = Accelerator(cpu=machine.torch_device().type == "cpu", log_with=name, project_dir=folder)
     accelerator.init_trackers(
-        "loralift", config={key: value for key, value in flatten(work.params).items() if isinstance(value, int | float | str | bool)}
+        "loralift", config={key: value for key, value in flatten(params).items() if isinstance(value, int | float | str | bool)}
     )
     try:
         yield lambda measures, step: accelerator.log(measures, step=step)

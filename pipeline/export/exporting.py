@@ -10,7 +10,7 @@ from pipeline.export.fine_tuned import FineTuned
 from pipeline.export.measurement import Measurement
 from pipeline.export.request import FORMS, ExportRequest
 from pipeline.machine import Machine, environment
-from pipeline.page import fmt
+from pipeline.page import fmt, model_card
 from pipeline.progress import say
 from pipeline.store import records
 from pipeline.store.artifact import CARD, file_hashes
@@ -82,6 +82,7 @@ def record(tuned: FineTuned, request: ExportRequest, files: dict[str, str], meas
         "quantization": tuned.loading["quantization"],
         "compute": tuned.loading["compute"],
         "adapter": {"key": trained.adapter.key, "digest": trained.adapter.digest},
+        "test_set": model_card.data_set(trained.cell),
         "answers": {"key": trained.answers.key, "digest": trained.answers.digest},
         "files": files,
         "measured": measured,
