@@ -176,6 +176,17 @@ def test_the_pooled_claim_is_a_z_test_beside_the_family() -> None:
     assert (high - low) / 2 == pytest.approx(12.7062 * 0.02, rel=1e-4)  # t(1) at 97.5 %, and sd / sqrt(2) = 0.02
 
 
+@pytest.mark.parametrize("errors", [None, {"seeds": 2, "examples": 0.01, "between": 0.001, "rest": 0.0}])
+def test_tasks_on_one_file_are_no_further_evidence(errors: Row | None) -> None:
+    """Four equal tasks on the same examples say what one of them says; on examples of their own their error is half of its."""
+    rows = [{**headline(0.03, 0.03 - 0.0196, 0.03 + 0.0196, "improved"), "seed_errors": errors}] * 4
+    [one, same, own] = (overview.overview(part, 0.95, sources=of) for part, of in ((rows[:1], ["a"]), (rows, "aaaa"), (rows, "abcd")))
+    assert (same["low"], same["high"], same["p"]) == pytest.approx((one["low"], one["high"], one["p"]))
+    assert own["high"] - 0.03 == pytest.approx((one["high"] - 0.03) / 2)
+    assert own["p"] < one["p"]
+    assert overview.overview(rows, 0.95)["p"] == own["p"]
+
+
 @pytest.mark.parametrize("mean", [0.3, 0.02])
 def test_the_pooled_claim_covers_other_seeds(mean: float) -> None:
     """Two tasks of two seeds each: every part has a quantile of its own, of the seeds cot(pi p / 2), also at the level of p."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import random
 import sys
 from pathlib import Path
@@ -187,6 +188,26 @@ def test_figures_beside_a_page_prove_themselves_too(name, folder):
     file.write_bytes(file.read_bytes().replace(old, new, 1))
     with pytest.raises(ProofError, match="was altered"):
         recompute_page.verify(report.page)
+
+
+def test_tasks_on_the_rows_of_one_file_are_pooled_as_one(folder):
+    """Two prompts over one file: the interval of the mean is that of either, and over another file it is narrower."""
+    write_jsonl(Path("tuned.jsonl"), [{"id": row["id"], "text": text} for row, text in zip(ROWS, answers(0.8, 2), strict=True)])
+    write_jsonl(Path("other.jsonl"), [{**row, "prompt": f"{row['prompt']} Again?"} for row in ROWS])
+    for second, is_shared in (("test.jsonl", True), ("other.jsonl", False)):
+        tasks = [{"name": name, "data": {"test": file}, "metrics": ["accuracy"]} for name, file in (("one", "test.jsonl"), ("two", second))]
+        for name in ("one", "two"):
+            for arm in ("base", "tuned"):
+                Path(f"{arm}-{name}.jsonl").write_text(Path(f"{arm}.jsonl").read_text("utf-8"), "utf-8")
+        variants = [{"name": "mine", "predictions": "tuned-{task}.jsonl"}]
+        body = {"name": "both", "base": "base", "tasks": tasks, "base_predictions": "base-{task}.jsonl", "variants": variants}
+        Path("both.yaml").write_text(json.dumps(body | {"compare": {"resamples": 200}}), "utf-8")
+        planned = call.parse_call(["both.yaml"], Path(), Machine(), RunOptions(detail="quiet"))
+        folder = ReportFolder(call.make_report(planned).path)
+        widths = [cell["headline"]["high"] - cell["headline"]["low"] for cell in folder.data()["cells"]]
+        together = folder.data()["overview"]
+        assert together["high"] - together["low"] == pytest.approx((sum(widths) if is_shared else math.hypot(*widths)) / 2)
+        assert recompute_page.verify(folder.page).comparisons == 2
 
 
 def test_several_names_are_points_and_files_of_one_name_are_seeds(folder):

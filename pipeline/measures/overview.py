@@ -12,7 +12,9 @@ from pipeline.scoring.verdict import Correction, effect_verdicts
 from pipeline.store.figure_types import PartialInterval
 
 
-def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, correction: Correction = "none") -> Overview:
+def overview(
+    headlines: Sequence[Headline], confidence: float, claims: int = 0, correction: Correction = "none", sources: Sequence[str] = ()
+) -> Overview:
     """The effects of these tasks together; each counts once, by its own metric.
 
     The claim is that the mean effect on these very tasks is not 0. Its p stands beside the family of the tasks' own claims: under Holm it
@@ -22,11 +24,12 @@ def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, 
         headlines: of the tasks, at least one.
         confidence: of all intervals, those of the headlines included.
         claims: confirmatory claims of the report besides this one.
+        sources: of the test examples of each task, where some may share them; empty: none do.
     """
     effects = [row["effect"] for row in headlines]
-    mean, error = fmean(effects), error_of_mean(headlines, confidence)
+    mean, error = fmean(effects), error_of_mean(headlines, confidence, sources)
     low, high = around(mean, error, confidence)
-    p = None if error is None else p_over_seeds(mean, headlines, confidence) if has_seeds(headlines) else two_sided_p(mean, error)
+    p = None if error is None else p_over_seeds(mean, headlines, confidence, sources) if has_seeds(headlines) else two_sided_p(mean, error)
     p_adjusted = None if p is None else min(1.0, p * (claims + 1)) if correction == "holm" else p
     kinds = {row["kind"] for row in headlines}
     verdicts: list[str] = [row["verdict"] for row in headlines]
@@ -48,19 +51,28 @@ def overview(headlines: Sequence[Headline], confidence: float, claims: int = 0, 
     }
 
 
-def error_of_mean(rows: Sequence[PartialInterval], confidence: float) -> float | None:
+def error_of_mean(rows: Sequence[PartialInterval], confidence: float, sources: Sequence[str] = ()) -> float | None:
     """Standard error of the mean of estimates with intervals: sqrt(sum of e_i^2) / k, where e_i is half an interval over z. None without
     an interval of each.
 
     It is that of other test examples, and other training seeds where the intervals cover them, for the same tasks; errors are independent,
-    as tasks share neither examples nor adapters. Half an interval holds the quantiles of its own parts, so an interval of the mean at the
-    same confidence adds those of all tasks in quadrature, as `seed_variance` does within a task.
+    as tasks share neither examples nor adapters. Tasks on the examples of one source may err alike, so theirs are added as they are.
+    Half an interval holds the quantiles of its own parts, so an interval of the mean at the same confidence adds those of all tasks in
+    quadrature, as `seed_variance` does within a task.
     """
     ends = [(row["low"], row["high"]) for row in rows]
     widths = [high - low for low, high in ends if low is not None and high is not None and math.isfinite(high - low)]
     if len(widths) < len(rows):
         return None
-    return math.hypot(*widths) / (2 * NormalDist().inv_cdf((1 + confidence) / 2)) / len(rows)
+    return together(widths, sources) / (2 * NormalDist().inv_cdf((1 + confidence) / 2)) / len(rows)
+
+
+def together(errors: Sequence[float], sources: Sequence[str]) -> float:
+    """The error of a sum: those of one source added, and those of several in quadrature; without sources each has its own."""
+    by_source: dict[str, float] = {}
+    for error, source in zip(errors, sources or map(str, range(len(errors))), strict=True):
+        by_source[source] = by_source.get(source, 0.0) + error
+    return math.hypot(*by_source.values())
 
 
 def around(mean: float, error: float | None, confidence: float) -> tuple[float | None, float | None]:
@@ -82,14 +94,14 @@ def has_seeds(headlines: Sequence[Headline]) -> bool:
     return any(row["seed_errors"] for row in headlines)
 
 
-def p_over_seeds(mean: float, headlines: Sequence[Headline], confidence: float) -> float:
+def p_over_seeds(mean: float, headlines: Sequence[Headline], confidence: float, sources: Sequence[str]) -> float:
     """Two-sided p of the hypothesis that the true mean is 0, where effects are means over training seeds: the level at which the interval
     of the mean just reaches 0, every part of every task with its own quantile."""
     parts = [error_parts(row, confidence) for row in headlines]
 
     def half(level: float) -> float:
         normal = z_quantile(level)
-        return math.hypot(*(math.hypot(normal * examples, over_seeds(level)) for examples, over_seeds in parts)) / len(parts)
+        return together([math.hypot(normal * examples, over_seeds(level)) for examples, over_seeds in parts], sources) / len(parts)
 
     return inverted(half, abs(mean))
 

@@ -28,16 +28,17 @@ def by_effect(report: Report) -> list[CellRow]:
     return sorted(cells, key=lambda cell: -cell["headline"]["effect"])
 
 
-def overview_of(cells: Sequence[CellRow], recipe: JsonObject, claims: int) -> Overview | None:
+def overview_of(cells: Sequence[CellRow], recipe: JsonObject, claims: int, sources: Sequence[str]) -> Overview | None:
     """The tasks of a report together; None for one task, and for a sweep, where tasks come more than once.
 
     Args:
         claims: confirmatory claims on single tasks.
+        sources: of the test examples of each.
     """
     if swept(recipe) or len(cells) < 2:
         return None
     compare = recipe["compare"]
-    together = overview.overview([cell["headline"] for cell in cells], compare["confidence"], claims, compare["correction"])
+    together = overview.overview([cell["headline"] for cell in cells], compare["confidence"], claims, compare["correction"], sources)
     metrics = {cell["headline"]["metric"] for cell in cells}
     return {**together, "sentence": pooled(together, len(metrics) > 1)}
 

@@ -32,10 +32,17 @@ from pipeline.page import (
 from pipeline.page.cells import Cell, short_key
 from pipeline.page.claims_section import Judged
 from pipeline.scoring.verdict import NO_VERDICT, effect_verdicts
+from pipeline.store.artifact import canonical
 from pipeline.store.records import JsonObject
 
 SCHEMA = 5
 """Raised when a key of report.json changes its meaning or goes away."""
+
+
+def source_of(cell: Cell) -> str:
+    """What the test examples of a cell were read from: a file by its hash, or a hub split; else each task is its own."""
+    source = cell.inputs["heldout"].facts.get("source") or {}
+    return str(source.get("sha256") or (canonical(source) if source.get("hub") else cell.name))
 
 
 def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], limit: int | None = None) -> Report:
@@ -56,7 +63,7 @@ def report(recipe: JsonObject, cells: list[Cell], embedded_ids: Container[str], 
     adapters = training_section.adapters(cells)
     verdicts: list[str] = [row["headline"]["verdict"] for row in rows]
     conclusions = claims_section.section(cells, rows, claims, adapters, correction, not_final)
-    together = None if not_final else opening_section.overview_of(rows, recipe, len(claims))
+    together = None if not_final else opening_section.overview_of(rows, recipe, len(claims), list(map(source_of, cells)))
     learning = [] if not_final else size_section.section(cells, comparisons, recipe)
     return {
         "schema": SCHEMA,
