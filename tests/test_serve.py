@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,7 @@ ADAPTERS = {
     "green": {"r": 8, "target_modules": ["q_proj", "v_proj"]},
     "blue": {"r": 2, "use_rslora": True},
     "violet": {"use_dora": True},
+    "grey": {"target_modules": ["q_proj", "embed_tokens"]},
 }
 WILD = "wild"
 """An adapter whose answers go on until the context window is full."""
@@ -37,7 +39,10 @@ QUESTION = [{"role": "user", "content": "Review: the lamp broke at once.\nSentim
 def adapters(tmp_path_factory):
     """By id, folders as peft saves them."""
     root = tmp_path_factory.mktemp("adapters")
-    folders = {name: foreign.adapter(root / name, BASE_FOLDER, seed, **options) for seed, (name, options) in enumerate(ADAPTERS.items())}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
+        numbered = enumerate(ADAPTERS.items())
+        folders = {name: foreign.adapter(root / name, BASE_FOLDER, seed, **options) for seed, (name, options) in numbered}
     return {**folders, WILD: endless_adapter(root / WILD, BASE_FOLDER)}
 
 

@@ -88,10 +88,14 @@ class ResidentAdapters:
         return name
 
     def evict(self, model: str) -> None:
+        """Take an adapter out of memory, in which another one stays."""
+        name = self.names.pop(model)
+        if self.model.active_adapter == name:  # peft would look for it where its modules have no other
+            self.model.set_adapter(next(iter(self.names.values())))
+            self.active = ""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the active adapter was deleted: every pass names its adapters
-            self.model.delete_adapter(self.names.pop(model))
-        self.active = ""
+            warnings.simplefilter("ignore")
+            self.model.delete_adapter(name)
         self.evictions += 1
 
     def forward_options(self, models: Collection[str]) -> dict[str, Any]:
