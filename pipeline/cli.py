@@ -49,7 +49,7 @@ from pipeline.commands.options import (
 from pipeline.commands.partial_report import PartialReport
 from pipeline.commands.partial_report import write as write_partial_report
 from pipeline.commands.quick_recipe import Question, with_recipe
-from pipeline.commands.score_recipe import ScoreRequest, pairing_of, request_of, with_predictions
+from pipeline.commands.score_recipe import ScoreRequest, pairing_of, with_predictions
 from pipeline.commands.serve_options import ServeOptions
 from pipeline.commands.verbs import Verbs, show_error, show_version
 from pipeline.data import rows_used
@@ -135,7 +135,7 @@ def compare_verb(
 
 @app.command("score")
 @with_options("options", output_options_of)
-@with_options("request", request_of)
+@with_options("request", ScoreRequest)
 @with_options("pairing", pairing_of)
 def score_verb(
     request: ScoreRequest,
@@ -148,7 +148,8 @@ def score_verb(
     """Compare predictions that exist already, in files: the same statistics, page and gate as compare, and no model.
 
     NAME=FILE: predictions of one model, and those of base, with which all others are compared. JSONL, CSV, TSV or Parquet with a column of
-    answers, text with one answer a line, or a folder of predictions of loralift. Without a recipe: --data names the test rows.
+    answers, text with one answer a line, or a folder of predictions of loralift. Without a recipe: --data names the test rows. Samples of
+    lm-evaluation-harness and logs of Inspect need neither.
     """
     call = parse_call(with_predictions(request, pairing), store, Machine(unsafe_code=unsafe_code), options)
     rules = load_gate(gate_file, call)

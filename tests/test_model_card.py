@@ -176,6 +176,7 @@ def test_it_shows_the_form_of_prompts_and_no_row_of_local_data(trained):
     root, _, text = trained
     assert "```text\n{question}\n```\n\nAnswer:\n\n```text\n{answer}\n```" in text
     assert "One of: yes, no maybe." in text
+    assert "if tokenizer.chat_template:" in text  # the recipe leaves chat to the tokenizer
     for name in ("train", "test"):
         for line in (root / f"{name}.jsonl").read_text().splitlines():
             assert json.loads(line)["question"] not in text

@@ -268,7 +268,7 @@ def test_the_terminal_has_the_claim_on_few_tasks_and_the_answers_that_stayed_wro
     text = terminal(report)
     churn = report["cells"][0]["examples"]["churn"]
     assert " ".join(report["overview"]["sentence"].split()) in text
-    assert f"wrong to another wrong: boolq {churn['changed']} of {churn['wrong']} wrong in both" in text
+    assert f"from wrong to another wrong boolq: {churn['changed']} of {churn['wrong']} answers wrong in both" in text
     assert churn["wrong"] > churn["changed"] > 0
     alone = terminal(Chartless(Inputs(tmp_path / "one", {"tasks": ["titles"]})).json)
     assert "together:" not in alone

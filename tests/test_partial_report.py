@@ -104,7 +104,7 @@ def test_it_is_replaced_until_the_report_is_made(tmp_path: Path) -> None:
     assert planned.page.exists()
     planned.partial("done", planned.report, Artifact.open(next(iter(planned.artifacts.values())).path))
     assert not planned.page.exists()
-    assert planned.lines == [f"report so far, {count} of 3 tasks: {planned.page}" for count in (1, 2)]
+    assert planned.lines == [f"report so far, {count} of 3 comparisons: {planned.page}" for count in (1, 2)]
 
 
 def test_pages_take_a_small_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -459,6 +459,7 @@ def test_minimum_detectable_effect(smallest: float | None, text: str) -> None:
         (fmt.coordinates({"finetune.rank": 16, "finetune.learning_rate": 2e-4}), "rank 16, learning rate 0.0002"),
         (fmt.coordinates({"prepare.seed": 1, "compare.seed": 2}), "prepare.seed 1, compare.seed 2"),
         (fmt.typeset("0.1 -> 0.2 [-0.1, qwen2-0.5b]"), "0.1 → 0.2 [−0.1, qwen2-0.5b]"),
+        (fmt.typeset("-0.2 of base--r8-s1--3b60 (out/-3)"), "−0.2 of base--r8-s1--3b60 (out/-3)"),
         (render.plain("a|b *c* [x](y) <b>\n`d`"), r"a\|b \*c\* [x\](y) \<b> \`d\`"),
     ],
 )

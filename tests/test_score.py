@@ -146,13 +146,12 @@ def test_nothing_is_made_up(folder):
     )
     assert report["setup"]["predictions"] == ["base (base.jsonl)", "tuned (tuned.txt)"]
     assert (report["setup"]["quantization"], report["setup"]["hardware"]) == ([], [])
-    assert [line for line in report["warnings"] if "nothing is known of the models, prompts, decoding and seeds" in line]
+    assert [line for line in report["warnings"] if "Nothing is known of the models, prompts, decoding and seeds" in line]
     assert [line for line in report["notes"] if "latency, cost, prompt relevance" in line]
-    [names] = [
-        line for line in report["warnings"] if "Base stands for the predictions of base.jsonl, fine-tuned for those of tuned" in line
-    ]
-    assert "by their order alone" in names
-    assert "unknown what tuned was trained on" in names
+    opening = "Predictions come from files: base (base.jsonl) and tuned (tuned.txt). Nothing is known"
+    assert [line.startswith(opening) for line in report["warnings"]].count(True) == 1
+    assert [line for line in report["warnings"] if line.startswith("Answers of tuned.txt are paired with test rows by order alone")]
+    assert [line for line in report["warnings"] if line.startswith("It is unknown what tuned was trained on")]
     assert faults(report, Report) == []
     text = place.page.read_text("utf-8")
     assert "LoRA adapter" not in text.partition("<main>")[0].partition("<body>")[2]
@@ -219,8 +218,8 @@ def test_several_names_are_points_and_files_of_one_name_are_seeds(folder):
     one, two = report["cells"]
     assert (one["point"], one["seeds"], two["point"], two["seeds"]) == ({"variant": "one"}, [0, 1, 2], {"variant": "two"}, [0])
     assert one["comparisons"][0]["tuned"] == pytest.approx(sum(share(answers(0.8, number)) for number in range(3)) / 3)
-    assert [row["arm"] for row in one["predictions"]] == ["base", "fine-tuned, seed 0", "fine-tuned, seed 1", "fine-tuned, seed 2"]
-    assert [row["arm"] for row in two["predictions"]] == ["base", "fine-tuned"]
+    assert [row["arm"] for row in one["predictions"]] == ["base", "one, seed 0", "one, seed 1", "one, seed 2"]
+    assert [row["arm"] for row in two["predictions"]] == ["base", "two"]
 
 
 def test_columns_of_answers_by_file(folder):
@@ -371,6 +370,23 @@ def test_a_smoke_test_reads_a_few_rows(folder):
     report = ReportFolder(call.make_report(planned).path).data()
     assert report["cells"][0]["comparisons"][0]["n"] == 8
     assert report["preliminary"]["kind"] == "smoke test"
+
+
+def test_columns_become_prompts_without_a_recipe(folder):
+    """Rows in no known format are read by templates; training rows give a constant answer to beat."""
+    for name, verb in (("columns.jsonl", "Is"), ("before.jsonl", "Was yesterday, on the way home, the number of the house")):
+        rows = [row["prompt"].replace("Is", verb) for row in ROWS]
+        write_jsonl(
+            Path(name), [{"id": row["id"], "review": text, "verdict": row["completion"]} for row, text in zip(ROWS, rows, strict=True)]
+        )
+    options = {"prompt": "{review}", "target": "{verdict}", "choices": "no, yes"}
+    _, report = score("base=base.jsonl", f"tuned={write_csv(answers(0.8, 2))}", data="columns.jsonl", train="before.jsonl", **options)
+    [cell] = report["cells"]
+    assert cell["comparisons"][0]["tuned"] == pytest.approx(share(answers(0.8, 2)))
+    assert (cell["constraint"], {arm["name"] for arm in cell["arms"]}) == ("choices", {"base", "tuned", "constant"})
+    with pytest.raises(DataError) as error:
+        score("base=base.jsonl", "tuned=tuned.csv", data="columns.jsonl")
+    assert error.value.remedy.endswith("such as prompt: '{review}', target: '{verdict}' (without a recipe --prompt, --target).")
 
 
 @pytest.mark.parametrize(

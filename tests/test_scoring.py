@@ -373,11 +373,22 @@ def test_constants_are_the_shares_of_the_targets():
 
 
 def test_free_answers_have_no_constants():
-    free = [replace(example, choices=()) for example in heldout(["yes"] * 10 + ["no"] * 10)]
+    free = [replace(example, choices=()) for example in heldout([f"text {number}" for number in range(20)])]
     assert compare(free, say(BASE), [say(TUNED)], lambda text, _: text, settings()).other_arms["accuracy"]["constants"] == []
     numbers = [replace(example, target=str(index % 4), choices=()) for index, example in enumerate(free)]
     other_arms = compare(numbers, say(["1"] * 20), [say(["2"] * 20)], lambda text, _: text, settings("mae_similarity")).other_arms
     assert [entry["answer"] for entry in other_arms["mae_similarity"]["constants"]][:2] == ["1", "2"]
+
+
+def test_a_few_free_answers_that_come_again_have_constants():
+    """They are classes in all but name, and without training rows nothing else shows that one answer does as well."""
+    for targets, constants in (
+        (["yes"] * 12 + ["no"] * 8, [{"answer": "yes", "score": 0.6}, {"answer": "no", "score": 0.4}]),
+        (["yes", "no", "both", "none", "other"] * 4, []),
+    ):
+        free = [replace(example, choices=()) for example in heldout(targets)]
+        scored = compare(free, say(BASE), [say(TUNED)], lambda text, _: text, settings())
+        assert scored.other_arms["accuracy"]["constants"] == constants
 
 
 def test_a_metric_that_needs_tests_says_so():

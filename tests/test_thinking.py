@@ -171,7 +171,7 @@ def test_thoughts_of_another_form_are_refused(tmp_path, name):
     render = Renderer(tokenizer_with(tmp_path, template=template), thinking=True)
     refused = token_counts.counts_alone(example_of(reply("yes", reasoning_content="five")), render)
     assert isinstance(refused, BadRow)
-    assert "writes thought and answer of the row otherwise" in refused.value
+    assert "changes the row's thought or its answer" in refused.value
 
 
 def test_a_thought_that_spells_a_control_token_is_refused(renders):
@@ -182,7 +182,7 @@ def test_a_thought_that_spells_a_control_token_is_refused(renders):
 
 def test_a_template_that_keeps_a_thought_from_the_answer_is_refused(tmp_path):
     render = Renderer(tokenizer_with(tmp_path, template=SWITCH.replace("{{ content }}", "{{ content[:1] }}")), thinking=True)
-    with pytest.raises(ChatTemplateError, match="writes thought and answer of the row otherwise"):
+    with pytest.raises(ChatTemplateError, match="changes the row's thought or its answer"):
         thinking.target_ids(render, "hi", Turn("assistant", "yes"), "five")
 
 

@@ -99,6 +99,28 @@ def test_the_scores_of_a_table_are_those_of_the_cells(scored):
         assert (row["low"], row["high"]) == pytest.approx((tuned["low"], tuned["high"]), abs=0.02)
 
 
+def test_what_is_unknown_is_said_once_of_all_variants(scored):
+    _, report = scored
+    unknown = [line for line in report["warnings"] if "unknown" in line or "Nothing is known" in line]
+    assert unknown == [
+        "Predictions come from 7 files. Nothing is known of the models, prompts, decoding and seeds behind them, "
+        "nor whether these were the same.",
+        "It is unknown what one, two and three were trained on, so nobody can say whether they saw test examples. "
+        "Name their training rows with variants: train, and they are searched for duplicates.",
+    ]
+
+
+def test_variants_of_files_have_no_section_on_a_sweep(scored):
+    """It would repeat their lifts, beside sizes and times that nobody knows."""
+    folder, report = scored
+    page, markdown = folder.page.read_text("utf-8"), folder.page.with_name("report.md").read_text("utf-8")
+    assert report["sweep"]["keys"] == ["variant"]
+    assert 'id="sweep"' not in page
+    assert "Sweep" not in page.partition("<nav")[2].partition("</nav>")[0]
+    assert "Sweep over" not in markdown
+    assert "Selection bias: the best of several variants is over-estimated" in " ".join(report["notes"])
+
+
 def test_tests_of_pairs_are_corrected_together_and_apart_from_the_confirmatory_ones(scored):
     _, report = scored
     [table] = report["variants"]
@@ -121,7 +143,7 @@ def test_page_markdown_and_terminal_say_it(scored):
     assert 'href="#variants">Variants of one model</a>' in page
     assert "Exploratory: p-values are corrected for the pairs of a task, and their tests for the same" in section
     assert "Of a variant with one training run, other runs may differ" in section
-    rows = re.findall(r"<td>(\w+)</td><td>(\w+)</td>\n<td><span class=\"word \w+\">(\w+)</span>", section)
+    rows = re.findall(r"<td class=\"point\">(\w+)</td><td class=\"point\">(\w+)</td>\n<td><span class=\"word \w+\">(\w+)</span>", section)
     assert rows == [(pair["variant"], pair["against"], pair["verdict"]) for pair in table["pairs"]]
     assert f"- {table['sentence']}" in markdown
     assert all(f"| {pair['variant']} | {pair['against']} | **{pair['verdict']}** |" in markdown for pair in table["pairs"])

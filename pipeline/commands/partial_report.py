@@ -82,7 +82,7 @@ class PartialReport:
         except Exception as error:  # the report itself will say it, after the work that matters
             self.say(f"no report so far: {error}")
         else:
-            self.say(f"report so far, {len(cells)} of {len(self.needed)} tasks: {page}")
+            self.say(f"report so far, {len(cells)} of {len(self.needed)} comparisons: {page}")
         self.written = cells
         self.cost = self.clock() - start
         self.spent += self.cost

@@ -13,33 +13,80 @@ from pipeline.errors import RecipeError
 from pipeline.progress import say
 from pipeline.store.artifact import json_sha256
 
+OWN_KEY = re.compile(r"--[0-9a-f]{12}$")
+"""The end of the name of a folder in `checkpoints/`."""
 HEAD = "# Written by: loralift compare --base ... --data ...\n# Every key: docs/recipes.md\n"
-Base = Annotated[str | None, typer.Option("--base", help="Without a recipe: the base, as in one.", rich_help_panel="Without a recipe")]
+PANEL = "Without a recipe"
+Base = Annotated[
+    str | None,
+    typer.Option("--base", help="The base: a row of `loralift ls models`, a hub id, or a folder.", rich_help_panel=PANEL),
+]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help="A whole fine-tuned model: its folder or hub id; may be repeated.", rich_help_panel="Without a recipe"),
+    typer.Option("--model", help="A whole fine-tuned model: its folder or hub id; may be repeated.", rich_help_panel=PANEL),
 ]
 Adapters = Annotated[
     list[str] | None,
     typer.Option(
-        "--adapter",
-        help="An adapter from elsewhere: its folder or hub id; repeated, each is a variant of its own.",
-        rich_help_panel="Without a recipe",
+        "--adapter", help="An adapter from elsewhere: its folder or hub id; repeated, each is a variant of its own.", rich_help_panel=PANEL
     ),
 ]
-DataFile = Annotated[str | None, typer.Option("--data", help="The file of test rows.", rich_help_panel="Without a recipe")]
+DataFile = Annotated[str | None, typer.Option("--data", help="The file of test rows.", rich_help_panel=PANEL)]
 TrainFile = Annotated[
     str | None,
-    typer.Option("--train", help="The file that they were trained on, searched for test prompts.", rich_help_panel="Without a recipe"),
+    typer.Option("--train", help="The file of their training rows, in which test prompts are searched for.", rich_help_panel=PANEL),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="By which answers are judged.", rich_help_panel="Without a recipe")]
+Metric = Annotated[
+    str | None, typer.Option("--metric", help="The metric that decides the verdict, as accuracy or rougeL.", rich_help_panel=PANEL)
+]
 Parser = Annotated[
-    str | None, typer.Option("--parser", help="How answers are read: the key answer of a task.", rich_help_panel="Without a recipe")
+    str | None,
+    typer.Option("--parser", help="How answers are read: text, first_line, choice, number, json or tool_call.", rich_help_panel=PANEL),
 ]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        help="The template of the prompt, where rows have no format of their own: 'Ticket: {text}\\nTeam:'.",
+        rich_help_panel=PANEL,
+    ),
+]
+Target = Annotated[str | None, typer.Option("--target", help="The template of the right answer: '{team}'.", rich_help_panel=PANEL)]
+Choices = Annotated[
+    str | None,
+    typer.Option("--choices", help="The closed set of answers, separated by commas: billing,login.", rich_help_panel=PANEL),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """Keys of the task of a file of rows, as the command line names them."""
+
+    metric: Metric = None
+    parser: Parser = None
+    prompt: Prompt = None
+    target: Target = None
+    choices: Choices = None
+
+    @property
+    def task_options(self) -> list[str]:
+        """Those that are set, as they are written."""
+        return [f"--{name}" for name in TASK_OPTIONS if getattr(self, name) is not None]
+
+    def task_keys(self) -> dict[str, Any]:
+        """The keys of the task; a closed set of answers is read as one, unless the options say otherwise."""
+        templates = {name: text.replace("\\n", "\n") for name in ("prompt", "target") if (text := getattr(self, name)) is not None}
+        metrics = {"metrics": [self.metric]} if self.metric else {}
+        choices = [choice.strip() for choice in (self.choices or "").split(",") if choice.strip()]
+        answer = self.parser or ("choice" if choices else None)
+        return {**templates, **metrics, **({"answer": answer} if answer else {}), **({"choices": choices} if choices else {})}
+
+
+TASK_OPTIONS = ("metric", "parser", "prompt", "target", "choices")
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(TaskOptions):
     """A comparison without a recipe, a field for each of its options; without any of them there is a recipe."""
 
     base: Base = None
@@ -47,8 +94,6 @@ class Question:
     model: Models = None
     data: DataFile = None
     train: TrainFile = None
-    metric: Metric = None
-    parser: Parser = None
 
     @property
     def has_options(self) -> bool:
@@ -74,7 +119,8 @@ def with_recipe(arguments: list[str], question: Question) -> list[str]:
             )
         return arguments
     if named:
-        raise RecipeError(f"{named[0]} is a recipe, and --base, --adapter, --model and --data stand for one.", "Leave one of the two out.")
+        first = next(f"--{name}" for name, value in vars(question).items() if value)
+        raise RecipeError(f"{named[0]} is a recipe, and {first} is for a comparison without one.", "Leave one of the two out.")
     options = {"--base": question.base, "--adapter or --model": question.places, "--data": question.data}
     if missing := [name for name, value in options.items() if not value]:
         remedy = "Write --base B --adapter A --data test.jsonl, or --model M for a whole model"
@@ -138,18 +184,17 @@ def is_own(path: Path, inputs: list[Any]) -> bool:
 
 def body(question: Question, name: str) -> dict[str, Any]:
     """The keys of the recipe."""
-    task = task_of(str(question.data), question.train, question.metric, question.parser)
+    task = task_of(str(question.data), question.train, question)
     train = {"train": question.train} if question.train else {}
-    names = distinct([variant_name(place) for _, place in question.places])
+    names = distinct([variant_name(place, str(question.base)) for _, place in question.places])
     variants = [{"name": label, key: place, **train} for label, (key, place) in zip(names, question.places, strict=True)]
     return {"name": name, "base": question.base, "tasks": [task], "variants": variants}
 
 
-def task_of(data: str, train: str | None, metric: str | None, parser: str | None) -> dict[str, Any]:
+def task_of(data: str, train: str | None, options: TaskOptions) -> dict[str, Any]:
     """The keys of the task of a file of test rows."""
-    task: dict[str, Any] = {"name": stem_of(data), "data": {"test": data} | ({"train": train} if train else {})}
-    task |= {"metrics": [metric]} if metric else {}
-    return task | ({"answer": parser} if parser else {})
+    files = {"test": data} | ({"train": train} if train else {})
+    return {"name": stem_of(data), "data": files, **options.task_keys()}
 
 
 def stem_of(data: str) -> str:
@@ -157,12 +202,16 @@ def stem_of(data: str) -> str:
     return safe_name(Path(data).name.partition(".")[0])
 
 
-def variant_name(place: str) -> str:
-    """What the report calls an adapter or a model: the name of its folder or repository; a checkpoint with that of the run it is from."""
+def variant_name(place: str, base: str = "") -> str:
+    """What the report calls an adapter or a model: the name of its folder or repository; a checkpoint with that of the run it is from.
+
+    Of a folder of `checkpoints/` the base in front and the key at the end are left out: they are the same for all, or say nothing.
+    """
     path = Path(place.partition("@")[0])
     parts = (path if path.name else path.absolute()).absolute().parts if place in (".", "./") else path.parts
     last = parts[-2:] if parts[-1].startswith("checkpoint-") or parts[-1] == "default" else parts[-1:]
-    return safe_name("-".join(last))
+    name = OWN_KEY.sub("", "-".join(last))
+    return safe_name(name.removeprefix(f"{Path(base).name}--") if name != "-".join(last) else name)
 
 
 def distinct(names: list[str]) -> list[str]:

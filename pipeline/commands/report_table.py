@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import arms
+from pipeline.measures.cell_types import Churn
 from pipeline.measures.report_types import PublishedFigure, Report
 from pipeline.page import fmt, opening_section, preliminary, slices_section
 from pipeline.page.claims_section import suite_verdicts
@@ -18,6 +19,8 @@ from pipeline.store.figure_types import DecompositionRow, SuiteRow
 STYLES: dict[Tone, str] = {"good": "bold green", "limited": "bold yellow", "bad": "bold red", "open": "bold yellow"}
 MAX_CELLS = 6
 """With more comparisons only the table is printed; of a sweep with more points the parts and other tasks are left out too."""
+MAX_HEAD = 12
+"""Letters of a head of a column."""
 WIDTH = 80
 """Columns of a terminal."""
 PAGE_HINT = "See the page or report.md for where each lift comes from and for regressions."
@@ -49,7 +52,7 @@ def verdict_table(report: Report) -> Table:
     table.add_column("task", overflow="fold", min_width=8, ratio=3)
     if swept:
         table.add_column(fmt.key_label(swept[0]) if len(swept) == 1 else "point", overflow="fold", min_width=4, ratio=2)
-    for name in ("base", "best baseline", "fine-tuned", "training effect"):
+    for name in ("base", "best baseline", tuned_head(report), "training effect"):
         table.add_column(name, justify="right", no_wrap=name != "training effect")
     table.add_column("verdict", no_wrap=True)
     for cell in by_effect(report):
@@ -65,6 +68,14 @@ def verdict_table(report: Report) -> Table:
         style = STYLES[tone(row["verdict"], row["this_task_only"])]
         table.add_row(Text(cell["task"]), *point_cells, *map(Text, figures), Text(word, style=style))
     return table
+
+
+def tuned_head(report: Report) -> str:
+    """The head of the column of fine-tuned scores: one set of predictions from a file has its own name there."""
+    names = {cell["variant"] or "" for cell in report["cells"] if cell["predictions"]}
+    if not names:
+        return "fine-tuned"
+    return name if len(names) == 1 and len(name := min(names)) <= MAX_HEAD else "score"
 
 
 def recommendations(report: Report) -> list[Text]:
@@ -88,10 +99,16 @@ def pooled(report: Report) -> list[Text]:
 
 
 def churn_line(report: Report) -> list[Text]:
-    """How many wrong answers became other wrong ones, in one line; of graded scores nothing is simply wrong."""
-    churned = [(cell["label"], churn) for cell in report["cells"] if (churn := cell["examples"]["churn"]) and churn["wrong"]]
-    texts = [f"{label} {churn['changed']:,} of {churn['wrong']:,} wrong in both" for label, churn in churned]
-    return [wrapped_line("wrong to another wrong", ", ".join(texts))] if texts and len(report["cells"]) <= MAX_CELLS else []
+    """How many wrong answers became other wrong ones, a line per cell; of graded scores nothing is simply wrong."""
+    churned = [(cell, churn) for cell in report["cells"] if (churn := cell["examples"]["churn"]) and churn["wrong"]]
+    lines = [wrapped_line(cell["label"], churn_text(churn, len(cell["seeds"]))) for cell, churn in churned]
+    return [Text("from wrong to another wrong", style="bold"), *lines] if lines and len(report["cells"]) <= MAX_CELLS else []
+
+
+def churn_text(churn: Churn, seeds: int) -> str:
+    """`12 of 40 answers that are wrong in both`, over all training seeds together."""
+    over = f", over {seeds} seeds" if seeds > 1 else ""
+    return f"{churn['changed']:,} of {fmt.plural(churn['wrong'], 'answer')} wrong in both{over}"
 
 
 def worse_slices(report: Report) -> list[Text]:

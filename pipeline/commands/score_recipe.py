@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands.quick_recipe import DataFile, Metric, Parser, TrainFile, safe_name, task_of, write_recipe
+from pipeline.commands.quick_recipe import DataFile, TaskOptions, TrainFile, safe_name, task_of, write_recipe
 from pipeline.config.recipe import SECTIONS
 from pipeline.data import inspect_logs, lm_eval_samples, prediction_files
 from pipeline.data.lm_eval_samples import Samples
@@ -34,7 +34,8 @@ AnswerColumn = Annotated[
     typer.Option(
         "--answers",
         metavar="COLUMN | NAME=COLUMN",
-        help="The column that holds the answers of all files, or of one name's; may be repeated. Unset: the only one called so.",
+        help="The column that holds the answers of all files, or of one name's; may be repeated. Unset: the one called text, answer, "
+        "prediction, response, output or completion.",
     ),
 ]
 IdColumn = Annotated[
@@ -46,22 +47,13 @@ CommonOnly = Annotated[
 
 
 @dataclass(frozen=True)
-class ScoreRequest:
+class ScoreRequest(TaskOptions):
     """What is to be scored: the arguments of `score`, and its options on test rows without a recipe."""
 
-    arguments: tuple[str, ...] = ()
+    arguments: Arguments = None
     """A recipe, NAME=FILE and KEY=VALUE."""
-    data: str | None = None
-    train: str | None = None
-    metric: str | None = None
-    parser: str | None = None
-
-
-def request_of(
-    arguments: Arguments = None, data: DataFile = None, train: TrainFile = None, metric: Metric = None, parser: Parser = None
-) -> ScoreRequest:
-    """What the command line asks for."""
-    return ScoreRequest(tuple(arguments or ()), data, train, metric, parser)
+    data: DataFile = None
+    train: TrainFile = None
 
 
 def pairing_of(answers: AnswerColumn = None, id_column: IdColumn = None, common_rows: CommonOnly = False) -> dict[str, Any]:
@@ -92,9 +84,10 @@ def with_predictions(request: ScoreRequest, pairing: Mapping[str, Any]) -> list[
     Raises:
         RecipeError: there is neither a recipe nor a file of test rows, both, or no two files of predictions.
     """
-    named = [text for text in request.arguments if "=" not in text]
-    keys = [text for text in request.arguments if "=" in text and is_key(text.partition("=")[0])]
-    files = files_by_name([text for text in request.arguments if "=" in text and text not in keys])
+    arguments = request.arguments or []
+    named = [text for text in arguments if "=" not in text]
+    keys = [text for text in arguments if "=" in text and is_key(text.partition("=")[0])]
+    files = files_by_name([text for text in arguments if "=" in text and text not in keys])
     if len(named) > 1:
         raise RecipeError(f"'{named[1]}' is a second recipe.", "Write NAME=FILE for predictions.")
     if not named:
@@ -135,11 +128,14 @@ def task_of_request(request: ScoreRequest) -> dict[str, Any]:
     data = str(request.data)
     samples = described(Path(data))
     if samples is None:
-        return task_of(data, None, request.metric, request.parser)
-    if samples.format == inspect_logs.FORMAT and len(samples.metrics) > 1 and not request.metric:
+        return task_of(data, request.train, request)
+    if templates := [name for name in request.task_options if name in ("--prompt", "--target", "--choices")]:
+        raise RecipeError(f"{templates[0]} is for rows without a format, and {data} holds samples with their prompts.", "Leave it out.")
+    metric = request.metric
+    if samples.format == inspect_logs.FORMAT and len(samples.metrics) > 1 and not metric:
         problem = f"{data} has {len(samples.metrics)} scores: {', '.join(samples.metrics)}."
         raise RecipeError(problem, f"Name the one that judges: --metric {samples.metrics[0]}")
-    wanted = (request.metric or samples.metrics[0]).removeprefix(samples.prefix)
+    wanted = (metric or samples.metrics[0]).removeprefix(samples.prefix)
     first = next((name for name in samples.metrics if wanted in (name, name.partition(",")[0])), None)
     if first is None:
         raise RecipeError(f"{data} has no score '{wanted}'.", suggest(wanted, samples.metrics))
@@ -185,9 +181,8 @@ def check_files(files: dict[str, list[str]]) -> None:
 
 def check_recipe_options(request: ScoreRequest) -> None:
     """Raise RecipeError for an option that a recipe says itself."""
-    for option, value in (("--train", request.train), ("--metric", request.metric), ("--parser", request.parser)):
-        if value is not None:
-            raise RecipeError(f"{option} is for --data, and a recipe says it under tasks and variants.", "Leave it out.")
+    if options := ["--train"] * (request.train is not None) + request.task_options:
+        raise RecipeError(f"{options[0]} is for --data, and a recipe says it under tasks and variants.", "Leave it out.")
 
 
 def variants_of(files: dict[str, list[str]], train: str | None) -> list[dict[str, Any]]:

@@ -52,8 +52,9 @@ def describe_location(location: tuple[Any, ...], errors: list[Any], raw: Mapping
     if error_type == "missing":
         description = keys(location[:-1])[location[-1]].description
         return f"{key_path} is missing. Add it{f': {description[0].lower()}{description[1:]}' if description else '.'}"
-    if error_type == "value_error":
-        message = str(errors[0]["msg"]).removeprefix("Value error, ") + "."
+    fault = next((error for error in errors if error["type"] == "value_error"), None)  # of a union the branch that got furthest
+    if fault is not None:
+        message = str(fault["msg"]).removeprefix("Value error, ") + "."
         return f"{key_path}: {message}" if message.startswith("'") else message  # of a value that says nothing of its key
     if "string_type" in {error["type"] for error in errors} and (text := text_at(raw_texts, location, value)):
         meaning = "nothing" if value is None else spell_value(value)

@@ -156,10 +156,11 @@ def row_over_window(split: PreparedSplit) -> DataWarning | None:
     """Rows that do not fit into the base's window, the room for the answer counted."""
     if split.window is None:
         return None
-    room = 0 if split.is_train else answer_tokens(split.max_new_tokens, [row.example for row in split.rows])
+    is_read = split.is_train or split.task.likelihoods  # targets whose likelihood is scored are read, not written
+    room = 0 if is_read else answer_tokens(split.max_new_tokens, [row.example for row in split.rows])
     rows = [row for row in split.rows if row.prompt_tokens + (room or row.target_tokens) > split.window]
     longest = max((row.prompt_tokens + (room or row.target_tokens) for row in rows), default=0)
-    which = "prompt and target" if split.is_train else f"prompt and {room} new tokens"
+    which = "prompt and target" if is_read else f"prompt and {room} new tokens"
     problem = f"rows are longer than the base's window of {split.window} tokens: {which} come to {longest}"
     remedy = f"Lower prepare.max_tokens to {max(1, split.window - room)}, or take a base with a longer window."
     return split.warning("row over the window", rows, problem, remedy)
@@ -198,7 +199,7 @@ def target_never_trained(split: PreparedSplit) -> DataWarning | None:
         return None
     names = listed(list(dict.fromkeys(example.target for example in unseen)))
     problem = f"{len(unseen)} of {len(split.heldout)} test targets occur in no training row: {names}"
-    remedy = "Take training rows in that have them."
+    remedy = "Add training rows that have them."
     return DataWarning(
         check="target never trained", count=len(unseen), total=len(split.heldout), first=unseen[0].id, problem=problem, remedy=remedy
     )

@@ -49,14 +49,23 @@ class DropTally:
         lines = [f"  {entry['first'][n]}: {reason}: {entry['values'][n]}" for n, reason, entry in interleaved]
         counts = ", ".join(f"{entry['count']} {reason}" for reason, entry in bad.items())
         problem = f"{location}: {share:.0%} of its {self.total} rows cannot be used ({counts}).\n" + "\n".join(lines)
-        raise DataError(problem, f"{self.remedy(bad, params)} prepare.max_bad_rows (it is {allowed}){defaults_remedy(bad, params)}.")
+        raise DataError(problem, self.remedy(bad, params, is_all=share >= 1))
 
-    def remedy(self, bad: dict[str, Any], params: dict[str, Any]) -> str:
-        """What to do about bad rows of these reasons, up to the key that allows more of them."""
+    def remedy(self, bad: dict[str, Any], params: dict[str, Any], is_all: bool) -> str:
+        """What to do about bad rows of these reasons.
+
+        Args:
+            is_all: whether they are all rows: then the key that allows more of them is no remedy.
+        """
         length = [length_remedy(params).strip()] if "too long" in bad else []
         special = dict.fromkeys(remedy for entry in bad.values() for remedy in entry["remedies"])
         named = [remedy for remedy in special if remedy][:MAX_REMEDIES]
-        return " ".join([*length, *named, "Or raise" if named and "" not in special else "Fix the rows, or raise"])
+        is_named, defaults = bool(named) and "" not in special, defaults_remedy(bad, params)
+        if is_all:
+            is_enough = is_named or (length and set(bad) == {"too long"})
+            return " ".join([*length, *named, *([] if is_enough else [f"Fix the rows{defaults}."])])
+        more = f"{'Or raise' if is_named else 'Fix the rows, or raise'} prepare.max_bad_rows (it is {params['max_bad_rows']}){defaults}."
+        return " ".join([*length, *named, more])
 
     def report(self) -> dict[str, Any]:
         return {why: {"count": entry["count"], "first": entry["first"], "value": entry["values"][0]} for why, entry in self.reasons.items()}

@@ -114,15 +114,17 @@ def example_maker(function: Callable[[Row], Example], bundle: Bundle) -> Callabl
     LookupError and ValueError pass: they say that the row lacks something.
     """
 
+    remedy = f"Fix example() in {bundle['start']}, or leave such rows out."
+
     def example(row: Row) -> Example:
         try:
             built = function(row)
         except (LookupError, ValueError, UserError):
             raise
         except Exception as error:
-            raise DataError(f"{user_code.location(bundle, error)}: {user_code.description(bundle, error)}") from error
+            raise DataError(f"{user_code.location(bundle, error)}: {user_code.description(bundle, error)}", remedy) from error
         if problem := example_problem(built):
-            raise DataError(f"{bundle['start']}: example() gave {problem}")
+            raise DataError(f"{bundle['start']}: example() gave {problem}", remedy)
         return built
 
     return example

@@ -253,6 +253,8 @@ def columns_remedy(fits: list[str]) -> str:
 
 TARGET_COLUMNS = ("label", "labels", "target", "category", "class", "answer", "output", "summary")
 """What the target of a `text` is often called."""
+ID_COLUMN = re.compile(r"^(u?id|idx|index|key|guid|uuid|number)$|_id$|^unnamed")
+"""The name of a column that tells rows apart, in small letters."""
 
 
 def unknown(columns: Collection[str]) -> tuple[str, str]:
@@ -278,9 +280,21 @@ def unknown(columns: Collection[str]) -> tuple[str, str]:
             remedy = f"Fill it in; if another column holds it, name that one: columns: {{{lacking[0]}: {other}}}."
             return f"{present[0]} stands without {' or '.join(lacking)} (the columns: {', '.join(names)})", remedy
     formats = "messages, conversations, instruction with output, or prompt with completion"
-    question, answer = (names[0], names[-1]) if len(names) > 1 else ("column", "column")
-    remedy = f"Write the templates of the task, such as prompt: '{{{question}}}', target: '{{{answer}}}'."
+    question, answer = likely_pair(names)
+    remedy = (
+        f"Write the templates of the task, such as prompt: '{{{question}}}', target: '{{{answer}}}' (without a recipe --prompt, --target)."
+    )
     return f"the columns ({', '.join(names)}) are in no known format: {formats}", remedy
+
+
+def likely_pair(names: list[str]) -> tuple[str, str]:
+    """Of several columns the one that may hold the question, and the one that may hold the answer, by their names."""
+    if len(names) < 2:
+        return "column", "column"
+    answer = next((name for name in TARGET_COLUMNS if name in names), None)
+    others = [name for name in names if name != answer]
+    question = next((name for name in others if not ID_COLUMN.search(name.lower())), others[0])
+    return question, answer or next(name for name in reversed(names) if name != question)
 
 
 def read(row: Row, name: str | None) -> Dialogue:

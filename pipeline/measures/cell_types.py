@@ -191,7 +191,8 @@ class Churn(TypedDict):
     """Answers of the fine-tuned model, over all training seeds, that are wrong where the base's is wrong too; of a pair of variants those
     of the later one, over all pairs of seeds, where the earlier one's is."""
     changed: int
-    """Of them those that differ from the other wrong answer, as the task's parser reads both; two that it cannot read do not differ."""
+    """Of them those that differ from the other wrong answer, as the task's parser reads both; a later answer that it cannot read is none of
+    them."""
 
 
 class RestRow(RestDifference):

@@ -9,6 +9,7 @@ from pipeline.models.template_errors import ChatTemplateError
 from pipeline.store.records import Prompt, Turn, as_turns
 
 OPEN, CLOSE = "<think>", "</think>"
+NO_THOUGHTS = "Leave thinking out, or name a base whose chat template has such a switch, as those of Qwen3 do."
 ROW_REMEDY = "Leave the row out; if that is every row, leave thinking out, since the template writes thoughts in a form of its own."
 
 
@@ -25,9 +26,9 @@ def is_open(render: Renderer) -> bool:
 def check(render: Renderer) -> None:
     """Raises ModelError if the base does not think: its chat template has no thinking switch and opens no thoughts, or it has none."""
     if not render.chat:
-        raise ModelError("the task says thinking: true, but the base is prompted with plain text", "Leave thinking out.")
+        raise ModelError("the task says thinking: true, but the base is prompted with plain text", NO_THOUGHTS)
     if not is_open(render) and render.chat_suffix == Renderer(render.tokenizer, render.chat).chat_suffix:
-        raise ModelError("the task says thinking: true, but the chat template of the base has no thinking switch", "Leave thinking out.")
+        raise ModelError("the task says thinking: true, but the chat template of the base has no thinking switch", NO_THOUGHTS)
 
 
 def answer_text(render: Renderer, prompt: Prompt, answer: Turn, thought: str) -> str:
@@ -48,7 +49,7 @@ def answer_text(render: Renderer, prompt: Prompt, answer: Turn, thought: str) ->
         texts.append(f"{thought}\n{CLOSE}\n\n{answer.content}")
     text = next((text for text in texts if text and has_words(opened + text, turn)), None)
     if text is None:
-        raise ChatTemplateError("the chat template writes thought and answer of the row otherwise, or without an end token", ROW_REMEDY)
+        raise ChatTemplateError("the chat template changes the row's thought or its answer, or writes no end token after them", ROW_REMEDY)
     return text
 
 

@@ -72,7 +72,7 @@ def measured_arm(cell: Cell, name: str, comparisons: list[ComparisonRow], scores
     over_base, tuned_over = lifts(name, primary, scores[primary["metric"]])
     return {
         "name": name,
-        "label": arms.find(name, cell.constraint).label,
+        "label": cell.tuned_label if name == "tuned" else arms.find(name, cell.constraint).label,
         "score": of_arm["score"],
         "low": of_arm["low"],
         "high": of_arm["high"],

@@ -148,8 +148,9 @@ def prompts(cell: Cell, adapter: Artifact) -> str:
     else:
         return ""
     model = adapter.params.get("model") or {}
-    chat = CHAT.replace("enable_thinking=False", f"enable_thinking={model.get('thinking', False)}")
-    return f"## Prompt\n\n{text}\n\n{chat if model.get('chat') else NO_CHAT}"
+    form = {True: CHAT, False: NO_CHAT, None: AS_TOKENIZER}[model.get("chat", False)]
+    code = form.replace("enable_thinking=False", f"enable_thinking={model.get('thinking', False)}")
+    return f"## Prompt\n\n{text}\n\n{code}"
 
 
 CHAT = """The prompt is a user's turn of the tokenizer's chat template:
@@ -162,6 +163,16 @@ NO_CHAT = """The prompt is plain text, with the tokenizer's start token if it ha
 
 ```python
 prompt = tokenizer.decode(tokenizer(text)["input_ids"])  # text: the prompt above, filled in
+```"""
+
+AS_TOKENIZER = """The prompt is a user's turn of the tokenizer's chat template, or plain text where it has none:
+
+```python
+turns = [{"role": "user", "content": text}]  # text: the prompt above, filled in
+if tokenizer.chat_template:
+    prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False, enable_thinking=False)
+else:
+    prompt = tokenizer.decode(tokenizer(text)["input_ids"])
 ```"""
 
 

@@ -95,7 +95,12 @@ class Cell:
 
     def tuned_name(self, seed: int) -> str:
         """What the fine-tuned model of one training is called in tables of answers."""
-        return "fine-tuned" if self.variant and len(self.seeds) == 1 else f"fine-tuned, seed {seed}"
+        return self.tuned_label if self.variant and len(self.seeds) == 1 else f"{self.tuned_label}, seed {seed}"
+
+    @property
+    def tuned_label(self) -> str:
+        """What the page calls the fine-tuned model: predictions from files by their own name, as nobody knows what made them."""
+        return str(self.variant) if self.has_predictions_alone else "fine-tuned"
 
     @property
     def splits(self) -> list[Literal["heldout", "train"]]:

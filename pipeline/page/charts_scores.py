@@ -22,6 +22,8 @@ MAX_LABELLED = 12
 """Up to this many rows, baselines have their names beside their ticks; beyond, a legend names their colours."""
 NARROW_NAME = 34
 """Most letters of a name on one line of a narrow figure."""
+MAX_NAME = 36
+"""Most letters of a line of a name on a desk."""
 LETTER_WIDTH, HEAD_LETTER_WIDTH = 6.2, 7.0
 """Width of a letter at 11 pixels, and of one in the head of a narrow row, in pixels."""
 TICK_COLOURS = {"base": "ink", "constant answer": "s6", "ranked choices or keys in prompt": "s5", "few-shot": "s3"}
@@ -95,7 +97,7 @@ def score_row(cell: CellRow, narrow: bool) -> ChartRow:
     effect = fmt.typeset(fmt.change(headline["effect"], headline["low"], headline["high"]))
     return {
         "cell": cell["cell"],
-        "name": wrapped(cell["label"]) if narrow else cell["label"],
+        "name": wrapped(cell["label"], NARROW_NAME if narrow else MAX_NAME),
         "metric": fmt.metric(headline["metric"]),
         "score": tuned["score"],
         "low": tuned["low"],
@@ -106,9 +108,17 @@ def score_row(cell: CellRow, narrow: bool) -> ChartRow:
     }
 
 
-def wrapped(label: str) -> str:
-    """A name on as many lines as a narrow figure needs for it."""
-    return label if len(label) <= NARROW_NAME else label.replace(", ", "\n")
+def wrapped(label: str, letters: int) -> str:
+    """A name on as many lines as it needs; a part that no line holds is shortened in its middle, as its ends tell rows apart.
+
+    Args:
+        letters: the most on a line.
+    """
+    if len(label) <= letters:
+        return label
+    half = letters // 2
+    lines = label.split(", ")
+    return "\n".join(line if len(line) <= letters else f"{line[: half - 1]}…{line[-half:]}" for line in lines)
 
 
 def dot_text(cell: CellRow) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from pipeline.config.recipe import VARIANT
 from pipeline.measures.cell_types import AnswerCountsRow, LivenessRow
 from pipeline.measures.provenance_types import DataSetRow
 from pipeline.page import endpoint_section, fmt, predictions_section, variants_section
@@ -90,9 +91,12 @@ def warnings(cells: list[Cell], recipe: JsonObject) -> list[str]:
     sentences += grouped(cells, own_code_warning)
     sentences += data_warnings(cells)
     sentences += grouped(cells, predictions_section.repeated_warning)
-    sentences += grouped(cells, predictions_section.unknown_warning)
+    sentences += predictions_section.unknown_warnings(cells)
     sentences += grouped(cells, endpoint_section.unknown_warning)
-    sentences += grouped(cells, variants_section.warning)
+    sentences += grouped(cells, variants_section.fit_warning)
+    sentences += grouped(cells, variants_section.quantized_warning)
+    sentences += grouped(cells, variants_section.overlap_warning)
+    sentences += variants_section.unknown_training(cells)
     sentences += grouped(cells, data_source_warning)
     sentences += grouped(cells, environment_warning)
     sentences += grouped(cells, token_budget_warning)
@@ -228,10 +232,9 @@ def notes(cells: list[Cell], recipe: JsonObject) -> list[str]:
             "further arms with an adapter use the first seed. Intervals and p-values of lift, training effect, same and scores cover other "
             "seeds too; those of other tasks, hallucination, relevance, classes and sizes of a sweep cover test examples only."
         )
-    if swept(recipe):
-        sentences.append(
-            "Selection bias: the best sweep point is over-estimated on the examples used to select it. Confirm it on fresh data."
-        )
+    if keys := swept(recipe):
+        best = "the best of several variants" if set(keys) == {VARIANT} else "the best sweep point"
+        sentences.append(f"Selection bias: {best} is over-estimated on the examples used to select it. Confirm it on fresh data.")
     sentences += grouped(cells, truncation_note)
     states = [artifact.provenance["git"] for cell in cells for artifact in cell.inputs.values()]
     dirty = ", ".join(sorted({git["commit"][:12] for git in states if git.get("dirty")}))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pipeline.config.schema import HARNESS, INSPECT
@@ -15,7 +16,7 @@ from pipeline.store.score_types import Interval
 
 METRICS = {"rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF"}
 AnyInterval = Interval | PartialInterval
-MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")
+MINUS = re.compile(r"(?<![\w.)\]/-])-(?=\d)")
 SIDES = {"above": ">", "below": "<"}
 """The side of its threshold on which a figure speaks for the fine-tune."""
 TWO_SIDED = ("lift", "training effect")
@@ -325,6 +326,11 @@ def share(part: float | None, whole: float) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """A count with its noun: `1 example`, `2 examples`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def seconds(duration: float | None) -> str:

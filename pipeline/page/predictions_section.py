@@ -1,14 +1,16 @@
 """Says of predictions from elsewhere which files they are from, how they were paired with test rows, and what is unknown of them."""
 
+from collections.abc import Sequence
+
 from pipeline.measures.provenance_types import ImportedPredictions
+from pipeline.page import fmt
 from pipeline.page.cells import Cell
 from pipeline.store.artifact import Artifact
 from pipeline.store.folders import PredictionsFolder
 
-UNKNOWN = (
-    "Predictions come from files: nothing is known of the models, prompts, decoding and seeds behind them, nor whether base and fine-tuned "
-    "had the same."
-)
+UNKNOWN = "Nothing is known of the models, prompts, decoding and seeds behind them, nor whether these were the same."
+MAX_FILES = 6
+"""Up to this many files are named in a warning."""
 NOT_MEASURED = "There is no adapter to check; latency, cost, prompt relevance and regressions on other tasks were not measured."
 
 
@@ -34,13 +36,6 @@ def row(arm: str, name: str, artifact: Artifact) -> ImportedPredictions:
     }
 
 
-def names(cell: Cell) -> str:
-    """Which files a cell compares, and which are paired by their order alone."""
-    rows = section(cell)
-    files = ", ".join(dict.fromkeys(row["file"] for row in rows[1:]))
-    return f"Base stands for the predictions of {rows[0]['file']}, fine-tuned for those of {rows[1]['name']} ({files}).{order_note(rows)}"
-
-
 def repeated_warning(cell: Cell) -> str:
     """A warning where files hold the same answers: they are one run, and no second seed; empty where none do."""
     if not cell.has_predictions_alone:
@@ -54,19 +49,19 @@ def repeated_warning(cell: Cell) -> str:
     )
 
 
-def unknown_warning(cell: Cell) -> str:
-    """What is unknown of predictions; empty where a model answered."""
-    return UNKNOWN if cell.has_predictions_alone else ""
+def unknown_warnings(cells: Sequence[Cell]) -> list[str]:
+    """Which files are compared, what is unknown of them, and which are paired by their order alone; empty where a model answered."""
+    rows = [row for cell in cells for row in section(cell)]
+    if not rows:
+        return []
+    files = list(dict.fromkeys(f"{row['name']} ({row['file']})" for row in rows))
+    listed = f"files: {fmt.enumerated(files)}" if len(files) <= MAX_FILES else fmt.plural(len(files), "file")
+    by_order = list(dict.fromkeys(row["file"] for row in rows if row["paired_by"] == "order"))
+    named = fmt.enumerated(by_order) if len(by_order) <= MAX_FILES else fmt.plural(len(by_order), "file")
+    order = f"Answers of {named} are paired with test rows by order alone: if their order is another, no figure shows it."
+    return [f"Predictions come from {listed}. {UNKNOWN}", *([order] if by_order else [])]
 
 
 def not_measured_note(cell: Cell) -> str:
     """What is not measured without a model; empty where one answered."""
     return NOT_MEASURED if cell.has_predictions_alone else ""
-
-
-def order_note(rows: list[ImportedPredictions]) -> str:
-    """A note on files whose order alone says which row they answer; empty without any."""
-    files = list(dict.fromkeys(row["file"] for row in rows if row["paired_by"] == "order"))
-    if not files:
-        return ""
-    return f" Answers of {' and '.join(files)} are paired with test rows by their order alone: another order would be seen in no figure."

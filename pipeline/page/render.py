@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline import arms
-from pipeline.config.recipe import build
+from pipeline.config.recipe import VARIANT, build
 from pipeline.measures import names
 from pipeline.measures.cell_types import ArmRow, CellRow
 from pipeline.measures.report_types import Report
@@ -54,6 +54,8 @@ SECTIONS = {
     "tests": "Statistical tests",
 }
 """The headings of the sections by id; the navigation has the same words."""
+BY_VARIANT = "Size and runs by variant"
+"""The heading of the section on the sweep where variants alone are swept."""
 SCRIPTS = ("dom", "unpack", "diff", "conversation", "example", "view", "download", "page")
 """The parts of the page's one script, in order."""
 MAX_CARDS = 6
@@ -62,6 +64,8 @@ MAX_OPEN_ROWS = 14
 """Rows of a table that is shown unfolded near the top of its section; longer ones fold."""
 MAX_PRINTED_COLUMNS = 8
 """Columns of a matrix of other tasks that fit on paper."""
+MAX_UNBROKEN = 8
+"""Letters of a name that stands on one line in a table."""
 INTERVALS = {"bca": "bootstrap, bias-corrected and accelerated", "percentile": "bootstrap, percentiles"}
 SPECIAL = re.compile(r"([\\`*<|]|\](?=[(\[]))")
 
@@ -141,9 +145,11 @@ def environment() -> Any:
 
 
 def breakable(text: object) -> Any:
-    """A name that may break after an underscore."""
+    """A name that may break after an underscore; a short one never breaks."""
     from markupsafe import Markup, escape
 
+    if len(str(text)) <= MAX_UNBROKEN:
+        return escape(text)
     return Markup("_<wbr>").join(escape(part) for part in str(text).split("_"))
 
 
@@ -166,7 +172,8 @@ def common_variables(report: Report) -> JsonObject:
         "ranked": opening_section.by_effect(report),
         "verdicts": list(report["verdicts"]),
         "several_seeds": any(len(cell["seeds"]) > 1 for cell in report["cells"]),
-        "sweep_keys": " and ".join(fmt.key_label(key) for key in swept(report["recipe"])),
+        "sweep_title": sweep_title(report),
+        "filled": filled_sections(report),
         "recipe": yaml_of(report["recipe"]),
         "inconclusive": INCONCLUSIVE,
         "same": SAME,
@@ -184,7 +191,7 @@ def common_variables(report: Report) -> JsonObject:
         "shared_link": shared_link,
         "size_id": size_id,
         "max_cards": MAX_CARDS,
-        "arm_label": lambda name, cell: arms.find(name, cell["constraint"]).label,
+        "arm_label": arm_label,
         "point": ["Point"] if report["sweep"] else [],
         "sweep_heads": [f"#{fmt.key_label(key).capitalize()}" for key in swept(report["recipe"])],
         "lowest": lambda cells: lift_at_point(min(cells, key=lift_of)),
@@ -194,6 +201,17 @@ def common_variables(report: Report) -> JsonObject:
         "debugging": debugging_section,
         "fence": "`" * max(3, 1 + max(map(len, re.findall("`+", yaml_of(report["recipe"]))), default=0)),
     }
+
+
+def arm_label(name: str, cell: CellRow) -> str:
+    """What the page calls an arm of a cell; see Cell.tuned_label."""
+    return str(cell["variant"]) if name == "tuned" and cell["predictions"] else arms.find(name, cell["constraint"]).label
+
+
+def sweep_title(report: Report) -> str:
+    """The heading of the section on the sweep."""
+    keys = swept(report["recipe"])
+    return BY_VARIANT if set(keys) == {VARIANT} else f"{SECTIONS['sweep']} over {' and '.join(map(fmt.key_label, keys))}"
 
 
 def page_variables(report: Report) -> JsonObject:
@@ -207,7 +225,7 @@ def page_variables(report: Report) -> JsonObject:
         "shapes": charts_scores.shape_legend(report),
         "max_printed_columns": MAX_PRINTED_COLUMNS,
         "smallest_slice": MIN_GROUPS,
-        "sections": [(key, name) for key, name in SECTIONS.items() if key in filled_sections(report)],
+        "sections": [(key, name) for key, name in named_sections(report).items() if key in filled_sections(report)],
         "intervals": INTERVALS[report["recipe"]["compare"]["interval"]],
         "others": [(cell, row) for cell in report["cells"] for row in cell["comparisons"][1:]],
         "max_steps_per_point": max(
@@ -225,13 +243,18 @@ def page_variables(report: Report) -> JsonObject:
     }
 
 
+def named_sections(report: Report) -> dict[str, str]:
+    """The sections in their order, as the navigation calls them."""
+    return SECTIONS | ({"sweep": BY_VARIANT} if sweep_title(report) == BY_VARIANT else {})
+
+
 def filled_sections(report: Report) -> set[str]:
     """The sections that are not empty."""
     cells = report["cells"]
     filled = {
         "references": bool(report["references"]),
         "published": bool(report["published"]),
-        "sweep": bool(report["sweep"]),
+        "sweep": bool(report["sweep"]) and (sweep_title(report) != BY_VARIANT or any(cell["adapters"] for cell in cells)),
         "variants": bool(report["variants"]),
         "tests": bool(report["rules"]),
         "classes": any(cell["classes"] for cell in cells),
@@ -251,7 +274,6 @@ def arm_variables(report: Report) -> JsonObject:
     all_arms = [arm for cell in cells for arm in cell["arms"]]
     listed = sorted({arm["name"] for arm in all_arms}, key=arms.sort_key)
     return {
-        "filled": filled_sections(report),
         "arm_meanings": {arm["label"]: arms.find(arm["name"]).meaning for name in listed for arm in all_arms if arm["name"] == name},
         "arm_sentence": lambda name, cell: names.arm(name, cell["constraint"]),
         "columns": columns,
@@ -294,7 +316,7 @@ def examples_entry(cell: CellRow) -> JsonObject:
     """The entry of a cell in the index, from which the script lists its examples."""
     primary = cell["comparisons"][0]
     examples = cell["examples"]
-    tuned_arms = [{"name": "tuned", "label": arms.find("tuned").label, "seed": seed} for seed in cell["seeds"]]
+    tuned_arms = [{"name": "tuned", "label": arm_label("tuned", cell), "seed": seed} for seed in cell["seeds"]]
     rows = [arms.find(name, cell["constraint"]) for name in sorted(examples["others"], key=arms.sort_key)]
     others = [{"name": row.name, "label": row.label, "seed": None} for row in rows]
     return {

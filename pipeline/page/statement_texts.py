@@ -37,7 +37,8 @@ def effect(cell: CellRow) -> str:
 
 
 def use_tuned(statement: Statement, cell: CellRow) -> str:
-    opening = f"Use the fine-tuned model{f' on {THIS_TASK_ONLY}' if statement.is_limited else ''}"
+    model = cell["variant"] if cell["predictions"] else "the fine-tuned model"
+    opening = f"Use {model}{f' on {THIS_TASK_ONLY}' if statement.is_limited else ''}"
     return f"{opening}: {effect(cell)}.{not_tested([names.arm(arm, cell['constraint']) for arm in statement.untested])}"
 
 
@@ -45,12 +46,12 @@ def not_tested(arms: Sequence[str]) -> str:
     """A reservation: the baselines that might do as well."""
     if not arms:
         return ""
-    listed = " and ".join([", ".join(arms[:-1]), arms[-1]] if arms[1:] else arms)
-    return f" {capital(listed)} {'were' if arms[1:] else 'was'} not tested and may do as well."
+    return f" {capital(fmt.enumerated(arms))} {'were' if arms[1:] else 'was'} not tested and may do as well."
 
 
 def do_not_use(statement: Statement, cell: CellRow) -> str:
-    return f"Do not use this fine-tune: {effect(cell)}.{beside_constant(statement, cell)}{cause_sentence(statement.causes)}"
+    model = cell["variant"] if cell["predictions"] else "this fine-tune"
+    return f"Do not use {model}: {effect(cell)}.{beside_constant(statement, cell)}{cause_sentence(statement.causes)}"
 
 
 def beside_constant(statement: Statement, cell: CellRow) -> str:

@@ -112,8 +112,12 @@ def recommendations(advice: Sequence[Advice], cells: Sequence[CellRow], labels: 
     is_sweep = any(cell["coordinates"] for cell in cells)
     points = Counter(row.task for row in advice)
     is_of_variants = {key for cell in cells for key in cell["point"]} == {VARIANT}
-    place = ("with", "variant") if is_of_variants else ("at", "point")
-    listed = {opening: listing(rows, labels, points if is_sweep else Counter(), place) for opening, rows in groups.items() if rows}
+    preposition, noun = ("with", "variant") if is_of_variants else ("at", "point")
+    listed = {
+        opening: listing(rows, labels, points if is_sweep else Counter(), (preposition, "any" if opening == do_not else "every", noun))
+        for opening, rows in groups.items()
+        if rows
+    }
     return [sentence(opening, *enumeration(items), ".", kind="answer") for opening, items in listed.items()]
 
 
@@ -124,21 +128,21 @@ MAX_POINTS = 2
 
 
 def listing(
-    rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str, int], place: tuple[str, str] = ("at", "point")
+    rows: Sequence[Advice], labels: dict[str, str], points: Mapping[str, int], place: tuple[str, str, str] = ("at", "every", "point")
 ) -> list[Linked]:
     """The tasks that share a recommendation, each with its evidence.
 
     Args:
         points: of every task, how many points a sweep, or variants, it has; empty without either.
-        place: what one of them is called, with its preposition.
+        place: preposition, quantifier of all of them, and what one of them is called: a recommendation against any, one for every.
     """
-    preposition, noun = place
+    preposition, quantifier, noun = place
     items: list[Linked] = []
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
         links = [link(row.statements[0].evidence) for row in own]
         if len(own) == points.get(task):
-            items.append((f"{task} {preposition} every {noun}" if len(own) > 1 else labels[own[0].cell], links))
+            items.append((f"{task} {preposition} {quantifier} {noun}" if len(own) > 1 else labels[own[0].cell], links))
         elif len(own) > MAX_POINTS and points:
             items.append((f"{task} {preposition} {len(own)} of {points[task]} {noun}s", links))
         else:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LARGEST_SET = 100
 """A task with more different answers than this has no closed set."""
+FEW_ANSWERS, MIN_EXAMPLES_PER_ANSWER = 20, 5
+"""Texts of which there are no more, and so many examples on average, are classes in all but name."""
 MAX_CANDIDATES = 10
 """Constant answers that are tried where the set of answers is open."""
 MAX_EXAMPLES = 500
@@ -27,6 +29,14 @@ def answers(examples: list[Example]) -> list[str]:
     targets = sorted({answer for example in examples for answer in example.right_answers})
     closed = all(example.choices for example in examples) or all(not target or reads_as_number(target) for target in targets)
     return targets if closed and 1 < len(targets) <= LARGEST_SET else []
+
+
+def repeated(examples: list[Example]) -> list[str]:
+    """All different targets, sorted, where the set of answers is closed, or open but so small that each comes several times; else none."""
+    closed = answers(examples)
+    targets = sorted({answer for example in examples for answer in example.right_answers})
+    is_small = 1 < len(targets) <= FEW_ANSWERS and len(examples) >= MIN_EXAMPLES_PER_ANSWER * len(targets)
+    return closed or (targets if is_small else [])
 
 
 def candidates(examples: list[Example]) -> list[str]:

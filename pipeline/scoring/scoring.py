@@ -317,7 +317,7 @@ def other_arms(scores: MetricScores, resampled: stats.Resampled, inputs: Compari
     return {
         "others": rows,
         "scores": {"base": resampled.score_interval(stats.BASE), "tuned": resampled.score_interval(stats.TUNED)},
-        "constants": constant_answers.scores(scores.metric, constant_answers.answers(inputs.examples), inputs.examples, inputs.parse),
+        "constants": constant_answers.scores(scores.metric, constant_answers.repeated(inputs.examples), inputs.examples, inputs.parse),
         "score_sd": {"base": float(scores.values[0].std()), "tuned": float(tuned.std(axis=1).mean())},
         "zero_one": scores.metric.zero_one,
     }
