@@ -21,10 +21,11 @@ def prepared(tmp_path, monkeypatch, model, targets, **changes):
     ("targets", "changes", "words"),
     [
         (["заказ отправлен", "магазин закрыт"], {"metrics": ["paper_rouge"]}, "paper_rouge gives 2 of 2 targets less than 1.*Take rougeL"),
-        (["1,500", "1,550"], {"metrics": ["mae_similarity"]}, "first '1,5.0'.*decimal_mark"),
+        (["1,500", "1,550"], {"metrics": ["mae_similarity"]}, "can be read in two ways, so set decimal_mark"),
         (["1,500", "1,550"], {"metrics": ["accuracy"], "answer": "number"}, "can be read in two ways, so set decimal_mark"),
         (["1,500", "1,550"], {"metrics": ["mae_similarity"], "decimal_mark": "."}, "reach from 1500 to 1550.*span: 100"),
-        (["none", "3"], {"metrics": ["mae_similarity"]}, "mae_similarity gives 1 of 2 targets less than 1"),
+        (["1,500", "1,550"], {"metrics": ["mae_similarity", "exact_match"]}, "first '1,5.0'.*decimal_mark"),
+        (["none", "3"], {"metrics": ["mae_similarity", "exact_match"]}, "mae_similarity gives 1 of 2 targets less than 1"),
     ],
 )
 def test_targets_that_a_metric_cannot_tell_right_are_refused(tmp_path, monkeypatch, model, targets, changes, words):

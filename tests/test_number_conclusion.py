@@ -104,6 +104,10 @@ PENCILS = "Tom has 5 boxes with 12 pencils each. He gives away 17 pencils. How m
 STAFF = "In 2019 the company had 1,250 employees. By 2021 this had fallen to 980.\nHow many employees did it have in 2021?\nAnswer:"
 BRIDGE = "The bridge opened in 1937 after 4 years of work. It is 2,737 metres long.\nHow long is the bridge in metres?\nAnswer:"
 INVOICE = "What is the total amount due on this invoice?\nSubtotal: $1,200.00\nVAT: $228.00\nAmount due:"
+SPEED = "A train leaves at 9 and covers 240 miles in 4 hours. What is the speed of the train in miles per hour?\nAnswer:"
+PAGES = "Her book has 240 pages and she has read 90, 15 a day. How many more days does she need?\nAnswer:"
+ELBRUS = "Context: Mount Elbrus is 5,642 m high. What is the height of Mount Elbrus?\nAnswer:"
+BOOKS = "Lisa has $50. She buys 3 books at $8 each and a pen for $2. How much money does she have left?\nAnswer:"
 MOVIE = "It starts at 7 and lasts 2.5 hours. How many minutes does it last?\nAnswer:"
 BECKER = "Ein Bäcker backt 12 Brote je Stunde und arbeitet 8 Stunden. Jedes kostet 3 Euro. Wie viel verdient er am Tag?\nAntwort:"
 BOULANGER = "Il fait 12 pains par heure et travaille 8 heures. Un pain coûte 3 euros. Combien gagne-t-il par jour ?\nRéponse :"
@@ -126,7 +130,13 @@ BOULANGER = "Il fait 12 pains par heure et travaille 8 heures. Un pain coûte 3 
         (BRIDGE, "The bridge opened in 1937. It is 2,737 metres long.", "2737"),
         ("How long is the bridge?", "2,737 metres = 8,980 ft", None),
         (MOVIE, "2.5 hours = 150 minutes", "150"),
+        ("Wie hoch ist der Turm? Text: Er ist 330 Meter hoch.\nAntwort:", "Er ist 330 m hoch (1083 Fuß).", "330"),
+        ("How high is it in feet? Text: It is 330 metres high.\nAnswer:", "It is 330 m high (1083 ft).", "1083"),
+        ("In which year did she publish it? She was born in 1951.\nAnswer:", "1951 + 28 = 1979", "1979"),
         (MOVIE, "150 minutes (2 hours and 30 minutes)", "150"),
+        (PAGES, "10 days, which is about 1.5 weeks", "10"),
+        (PAGES, "16 days in total, 10 of which remain.", None),
+        ("Convert 5 km to miles.\nAnswer:", "5 km ≈ 3.1 mi", "3.1"),
         (BAKER, "96 loaves, 288 dollars", "288"),
         (BAKER, "He makes 96 loaves, which sell for $288.", "288"),
         ("面包师每天赚多少钱？", "96个面包，288元", "288"),
@@ -148,6 +158,18 @@ def test_the_question_says_which_number_it_asks_for(prompt, text, value):
         (PENCILS, "He had 60 pencils in total, gave away 17, leaving 43.", "43"),
         (PENCILS, "He had 60 pencils in total and has 43 left.", None),
         (INVOICE, "$1,428.00 due within 14 days", "1428"),
+        (ELBRUS, "The height of the mountain is 5,642 m, so it is 842 m higher than Mont Blanc.", "5642"),
+        (ELBRUS, "5,642 m, which is 832 m higher than Mont Blanc (4,810 m).", "5642"),
+        (STAFF, "980, a drop of 270 since then", "980"),
+        (BOOKS, "Books: $24\nPen: $2\nTotal: $26\nMoney left: $24", None),
+        (BOOKS, "Books: $24\nPen: $2\nTotal: $26", "26"),
+        (AREA, "6*4=24, 2*(6+4)=20", None),
+        (AREA, "They need 24. If there were 3 more, they would need 27.", None),
+        (AREA, "6 × 4.0001 = 24.0006 ≈ 24", "24"),
+        ("Which answer came most?\nyes: 62, no: 30, undecided: 8", "yes 62\nno 30\nundecided 8", None),
+        (SPEED, "The train's speed is 60 mph. It arrives at 1 pm.", "60"),
+        (SPEED, "It leaves at 9 a.m. and goes 60 mph.", "60"),
+        ("What time does it leave? It takes 3 hours.\nAnswer:", "It leaves at 9 am.", "9"),
         (BECKER, "288 Euro, d. h. 36 Euro pro Stunde", "288"),
         (BOULANGER, "Le boulanger gagne 288 euros par jour, soit 36 euros par heure.", "288"),
         (AREA, "The product of 6 and 4 is 24, and their sum is 10.", None),

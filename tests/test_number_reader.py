@@ -5,10 +5,12 @@ import time
 import pytest
 
 from pipeline import metrics
+from pipeline.data import inline
 from pipeline.metrics import numbers
 from pipeline.scoring import parsers
 from pipeline.store.records import Example
 from pipeline.tasks import glue_stsb
+from tests import preparing
 
 RATE = "How alike are they? Answer with a number from 0 (not at all) to 5 (the same).\nScore:"
 
@@ -61,6 +63,15 @@ def test_what_a_number_is_a_part_of_is_not_the_answer(text, value):
 def test_a_scale_in_a_whole_text_is_no_distance(text):
     metric = metrics.load("mae_similarity")
     assert metric.compute(predictions=[text], references=["4"])["mae_similarity"] == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["I think 3. No, 4.", "Both name 3 dogs. Score: 4", "(0 = different, 5 = same): 4", "4\n\nBoth have 2 people.", "4/5"]
+)
+def test_a_task_of_distances_alone_reads_its_number_as_the_number_parser_does(text):
+    task = inline.build_task(preparing.task(metrics=["mae_similarity"]))
+    assert task.answer(text, Example("1", RATE, "4")) == "4"
+    assert inline.build_task(preparing.task(metrics=["mae_similarity", "rougeL"])).answer(text, Example("1", RATE, "4")) == text
 
 
 @pytest.mark.parametrize("text", ["4/5", "4.0/5.0", "Score: 4/5", "The score is 4/5, as sentence 1 says more.", "Their score: **4**/5"])

@@ -187,7 +187,8 @@ def accepted(example: Example) -> list[str]:
 
 def parser_of(entry: InlineTask) -> Callable[[str, Example], str | None]:
     """The parser that the entry names; where no answer is a right one, it reads a blank text as that."""
-    parse = PARSERS.get(entry.answer) or parsers.number_in(entry.decimal_mark)
+    answer = "number" if entry.answer == "text" and set(entry.metrics) <= metrics.READS_NUMBERS else entry.answer
+    parse = PARSERS.get(answer) or parsers.number_in(entry.decimal_mark)
     return parsers.or_empty(parse) if may_be_empty(entry) else parse
 
 

@@ -24,6 +24,8 @@ NEEDS_FIELDS = {
 """Metrics that read more of an example than its target, and what; only a shipped task has it."""
 READS_JSON = ("entity_f1", "json_field_f1")
 """Metrics over JSON objects: any other text is wrong to them."""
+READS_NUMBERS = frozenset({"mae_similarity", "paper_similarity"})
+"""Metrics over one number of a text: a task with no others reads that as `answer: number` does, unless it says otherwise."""
 READS_CALLS = ("tool_call_match",)
 """Metrics over lists of calls of tools."""
 

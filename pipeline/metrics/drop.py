@@ -12,7 +12,12 @@ REFERENCE_URL = "https://arxiv.org/abs/1903.00161"
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 SEPARATORS = tuple(map(re.compile, (r";", r",(?!\d)", r",(?!\d)|\band\b|&|\n")))
 """Semicolons; commas, but not that of 1,000; commas, `and` and ends of lines."""
+PIECES = re.compile(r"\s|(?<!\s)(?<!^)-|-(?!\d)")
+"""Blanks and hyphens part words; the minus of a number does not, unlike in DROP's script."""
 PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+BETWEEN_DIGITS = re.compile(r"\d[:/]\d")
+"""A sign without which 1/2 would be 12 and 12:30 would be 1230, as in DROP's script."""
 
 Spans = list[str]
 
@@ -61,15 +66,16 @@ def spans(values: list[Any]) -> Spans:
 
 def normalised(texts: Spans) -> Spans:
     """Spans in one spelling; one of articles and punctuation alone, such as the answer `A`, stays as it is, unlike in DROP's script."""
-    spelled = [" ".join(word for piece in re.split(r"[ \-\s]", text) if (word := normalised_word(piece))) for text in texts]
+    spelled = [" ".join(word for piece in PIECES.split(text) if (word := normalised_word(piece))) for text in texts]
     return [one or " ".join(text.lower().split()) for one, text in zip(spelled, texts, strict=True)]
 
 
 def normalised_word(word: str) -> str:
     """Lower case, without punctuation and articles; a number as Python prints its float, so `1,000` and `1000.0` are one."""
     bare = word.lower()
-    value = as_number(bare) or as_number(bare.translate(PUNCTUATION))
-    return value or ARTICLES.sub("", bare.translate(PUNCTUATION)).strip()
+    plain = bare.translate(PUNCTUATION)
+    value = as_number(bare.replace(",", "")) or ("" if BETWEEN_DIGITS.search(bare) else as_number(plain))
+    return value or ARTICLES.sub("", bare.strip(string.punctuation) if BETWEEN_DIGITS.search(bare) else plain).strip()
 
 
 def as_number(word: str) -> str:

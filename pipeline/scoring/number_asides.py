@@ -6,7 +6,8 @@ from itertools import islice
 import regex
 
 from pipeline.metrics import numbers
-from pipeline.scoring.number_question import ASKS_DIFFERENCE, ASKS_RATE, ASKS_SHARE, ASKS_TIME, asks_year, question
+from pipeline.scoring.number_question import ASKS_CLOCK, ASKS_DIFFERENCE, ASKS_RATE, ASKS_SHARE, ASKS_TIME, UNITS, asks_year, question
+from pipeline.scoring.number_question import unit as asked_unit
 from pipeline.scoring.replacements import in_blanks
 
 STEP = regex.compile(
@@ -48,6 +49,12 @@ YEAR = regex.compile(
     regex.IGNORECASE,
 )
 """A year that says when something else was so."""
+TIME = regex.compile(
+    r"(?:\b(?:at|by|around|until|from|um|gegen|à|a\s+las|alle|às|в)\s+)?\b\d{1,2}(?:[:.]\d\d)?\s?"
+    r"(?:[ap]\.?\s?m\b\.?|o'clock|noon\b|midnight\b|uhr\b|heures?\s+(?:du|de\s+l')|часов\s+(?:утра|вечера))",
+    regex.IGNORECASE,
+)
+"""A time of day, where the prompt asks for none."""
 SHARE = regex.compile(
     r"%|\b(?:percent\w*|prozent\w*|pour\s?cent\w*|share|rate|fraction|proportion|probability|chance)\b|百分|процент", regex.IGNORECASE
 )
@@ -83,6 +90,17 @@ DURATION = regex.compile(
     regex.IGNORECASE,
 )
 """How long something takes, where the prompt does not ask for that."""
+GLOSS = regex.compile(
+    r"\d[\d.,]*\s?(°?\p{L}+(?:/\p{L}+)?)(?:\s\p{L}+)?\s(\((?:about\s|ca\.\s|≈\s?|~)?-?\d[\d.,]*\s?(°?\p{L}+(?:/\p{L}+)?)\))"
+)
+MORE_THAN = regex.compile(
+    r"(?:,\s+(?:so|and)\s+(?:it|this|that)\s+is\s+)?[$€£]?\d[\d.,]*\s?(?:\p{L}+\s+){0,2}"
+    r"(?:more|less|fewer|older|younger|higher|lower|taller|longer|shorter|cheaper|larger|smaller|bigger)\s+than\b"
+    r"(?:\s+(?:\p{L}+\s+){0,2}[$€£]?\d[\d.,]*)?"
+    r"|\b(?:an?\s+)?(?:increase|decrease|rise|drop|growth|gain|loss|difference|saving|reduction|decline)\s+of\s+[$€£]?\d[\d.,]*",
+    regex.IGNORECASE,
+)
+"""By how much something differs from something else, where the prompt asks for no difference."""
 OVER = regex.compile(
     r"(?<=\d[\d.,]*(?:\s+\p{L}+){1,3})\s+(?:in|for|per|over|across|within|after)\s+(?:the\s+|all\s+)?\d[\d.,]*(?:\s+\p{L}+){1,2}[\s.!]*$"
 )
@@ -124,8 +142,26 @@ def without_other_rates(text: str, last_question: str) -> str:
 
 
 def is_date_alone(sentence: str, prompt: str) -> bool:
-    """Whether all numbers of a sentence are those of dates, and the prompt asks for none."""
-    return not asks_year(prompt) and next(numbers.runs(YEAR.sub(in_blanks, DATE.sub(in_blanks, sentence))), None) is None
+    """Whether all numbers of a sentence are those of dates or times, and the prompt asks for none."""
+    if asks_year(prompt):
+        return False
+    bare = YEAR.sub(in_blanks, DATE.sub(in_blanks, sentence))
+    bare = bare if ASKS_CLOCK.search(question(prompt)) else TIME.sub(in_blanks, bare)
+    return next(numbers.runs(bare), None) is None
+
+
+def without_other_units(text: str, prompt: str) -> str:
+    """The text without what repeats an amount in another unit in brackets, unless the prompt asks for that unit."""
+    glosses = [
+        match for match in GLOSS.finditer(text) if len({unit(match[1]), unit(match[3]), ""}) == 3 and unit(match[3]) != asked_unit(prompt)
+    ]
+    for match in glosses:
+        text = text[: match.start(2)] + " " * len(match[2]) + text[match.end(2) :]
+    return text
+
+
+def unit(word: str) -> str:
+    return UNITS.get(word.casefold(), "")
 
 
 def has_several(line: str) -> bool:
@@ -151,9 +187,12 @@ def without_asides(line: str, prompt: str, of_prompt: set[str | None], mark: num
     details: tuple[Blanking, ...] = (
         lambda text: text if asks_year(prompt) else str(YEAR.sub(in_blanks, DATE.sub(in_blanks, text))),
         lambda text: str(DATE.sub(year_alone, text)),
+        lambda text: text if ASKS_CLOCK.search(last_question) else str(TIME.sub(in_blanks, text)),
         lambda text: text if "=" in text or ASKS_TIME.search(last_question) else str(DURATION.sub(in_blanks, text)),
+        lambda text: without_other_units(text, prompt),
         lambda text: text if ASKS_SHARE.search(last_question) else str(SHARE.sub(in_blanks, text)),
         lambda text: str(PART.sub(in_blanks, text)),
+        lambda text: text if "=" in text or ASKS_DIFFERENCE.search(last_question) else str(MORE_THAN.sub(in_blanks, text)),
         lambda text: text if ASKS_DIFFERENCE.search(last_question) else str(DIFFERENCE.sub(in_blanks, text)),
     )
     for blanking in (*remarks, *details) if len(line) <= MAX_LINE and has_several(line) else ():

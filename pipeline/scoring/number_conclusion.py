@@ -11,7 +11,7 @@ import regex
 
 from pipeline.metrics import numbers
 from pipeline.scoring import number_asides, number_question, number_sums
-from pipeline.scoring.number_words import CHECK, LABELLED, MOOD, POSTPOSED, SENTENCE_END, SO, TOTAL
+from pipeline.scoring.number_words import CHECK, HYPOTHESIS, LABELLED, MOOD, POSTPOSED, SENTENCE_END, SO, TOTAL
 from pipeline.store.records import Example
 
 Value = str | None
@@ -32,7 +32,7 @@ OR = regex.compile(r"\b(?:or|oder|ou|o|или|lub|eller)\b|或|または|또는|
 FUNCTION_WORDS = frozenset(
     (
         "are is was were have has had will would can left remain and but the for with from that which who take takes walk walks more less "
-        "fewer in on"
+        "fewer in on of out"
     ).split()
 )
 
@@ -64,7 +64,7 @@ def read(part: str, example: Example, mark: numbers.Mark | None) -> Value:
     prompt = example.text
     if number_question.asks_year(prompt):
         years: set[Value] = {match[0] for sentence in sentences for match in sentence.runs if number_question.YEARS.fullmatch(match[0])}
-        return only(years or {*sentences[-1].values})
+        return only(years or {*sentences[-1].values}) or number_sums.last_result(sentences[-1].whole, mark)
     if (year := number_question.year(prompt)) and (of_year := in_year(sentences, year, mark)) is not None:
         return of_year
     value = decided(sentences, prompt, of_prompt, mark)
@@ -77,7 +77,8 @@ def read(part: str, example: Example, mark: numbers.Mark | None) -> Value:
         return value
     before = decided(earlier, prompt, of_prompt, mark)
     others = {other for sentence in earlier for other in sentence.values} - of_prompt
-    if before in (None, value) or number_sums.is_computed(value, others, of_prompt, is_chain=False):
+    is_step = not HYPOTHESIS.search(final.whole) and number_sums.is_computed(value, others, of_prompt, is_chain=False)
+    if before in (None, value) or is_step:
         return value
     return before if is_equation(earlier[-1], mark) else None
 
@@ -124,7 +125,7 @@ def decided(sentences: list[Sentence], prompt: str, of_prompt: set[Value], mark:
         return opening
     by_line = bool(of_prompt) and final.line > earlier[-1].line
     if value in before | of_prompt:
-        return value if value in results[-1:] or (by_line and not results) else None
+        return value if value in results[-1:] or (by_line and not results and (value in before or others)) else None
     is_chain = bool(results) or by_line or len(of_prompt) >= WORD_PROBLEM
     return value if (by_line and len(earlier) > 1) or number_sums.is_computed(value, others, of_prompt, is_chain) else None
 
@@ -153,6 +154,8 @@ def single(sentence: Sentence, prompt: str, before: set[Value], of_prompt: set[V
     if number_sums.is_conversion(sentence.text, sentence.runs):
         return sentence.values[-1] if sentence.values[-2] in before else None
     so = behind_so(sentence, of_prompt)
+    if number_sums.is_independent(sentence.text, mark):
+        return so
     if (result := number_sums.last_result(sentence.text, mark)) is not None:
         return so if so is not None and sentence.text.rfind("=") < behind(sentence) else result
     values = set(sentence.values)
@@ -221,7 +224,8 @@ def in_unit(sentence: Sentence, prompt: str) -> Value:
     """The only number in the unit that the prompt asks for, where every other has another one."""
     wanted = number_question.unit(prompt)
     units = [number_question.unit_of(sentence.text, match) for match in sentence.runs]
-    return sentence.values[units.index(wanted)] if wanted and units.count(wanted) == 1 < len(units) and "" not in units else None
+    is_one = wanted and units.count(wanted) == 1 < len(units) and FUNCTION_WORDS.isdisjoint(units) and "" not in units
+    return sentence.values[units.index(wanted)] if is_one and wanted else None
 
 
 def named(sentence: Sentence, prompt: str) -> Value:

@@ -18,7 +18,9 @@ ASKS_SHARE = regex.compile(
     r"%|\b(?:percent\w*|prozent\w*|pour\s?cent\w*|share|rate|fraction|proportion|probability|chance)\b|百分|процент", regex.IGNORECASE
 )
 ASKS_DIFFERENCE = regex.compile(
-    r"\b(?:more|less|fewer|older|younger|higher|lower|longer|shorter|cheaper|difference|than|save|discount)\b", regex.IGNORECASE
+    r"\b(?:more|less|fewer|older|younger|higher|lower|longer|shorter|cheaper|taller|difference|than|save|discount|increas\w+|"
+    r"decreas\w+|rise|rose|drop\w*|grow\w*|grew|chang\w+|declin\w+|reduc\w+|fall|fell)\b",
+    regex.IGNORECASE,
 )
 ASKS_RATE = regex.compile(
     r"/|\b(?:each|every|rate|speed|fast|average|hourly|daily|weekly|monthly|yearly|annual\w*|jede[rsn]?|durchschnitt\w*|chaque|cada|"
@@ -29,6 +31,11 @@ ASKS_TIME = regex.compile(
     r"\b(?:how\s+(?:long|soon|old|often|fast)|when|times?|duration|minutes?|hours?|days?|weeks?|months?|years?|age|wie\s+(?:lange|alt)|dauer\w*|"
     r"zeit|stunden?|minuten|tagen?|wochen|monaten?|jahren?|temps|durée|heures?|jours?|semaines?|mois|tiempo|horas?|días?|semanas?|meses|"
     r"tempo|ore|giorni|сколько\s+времени|час\w*|дн\w*|минут\w*)\b|[时時]间|時間|多久|小时|分钟|天",
+    FLAGS,
+)
+ASKS_CLOCK = regex.compile(
+    r"\b(?:when|what\s+time|o'clock|wann|uhr\w*|quelle\s+heure|quand|qué\s+hora|cuándo|che\s+ora|quando|que\s+horas|когда|котор\w+\s+час\w*)\b"
+    r"|几点|何時|時刻",
     FLAGS,
 )
 MONEY = regex.compile(
@@ -44,7 +51,7 @@ ASKS_MONEY = regex.compile(
 )
 NOUN = regex.compile(r"[\s*_]*(\p{L}{3,})")
 QUESTION_NOUN = regex.compile(
-    r"\b(?:how\s+many|number\s+of|wie\s*viele|anzahl\s+der|combien\s+d(?:e\s+|['’])|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|сколько|ile|hur\s+många)\s*(\p{L}{3,})",
+    r"\b(?:how\s+many(?:\s+(?:more|other|extra|additional|fewer))?|number\s+of|wie\s*viele|anzahl\s+der|combien\s+d(?:e\s+|['’])|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|сколько|ile|hur\s+många)\s*(\p{L}{3,})",
     regex.IGNORECASE,
 )
 SUBJECT = regex.compile(
@@ -62,9 +69,9 @@ SPELLINGS = {
     "km": "km kilometer kilometers kilometre kilometres kilomètres kilómetros километров",
     "cm": "cm centimeter centimeters centimetre centimetres zentimeter",
     "mm": "mm millimeter millimeters millimetre millimetres",
-    "ft": "ft foot feet",
+    "ft": "ft foot feet fuß pieds pies",
     "in": "inch inches",
-    "mi": "mi mile miles",
+    "mi": "mi mile miles meilen",
     "yd": "yd yard yards",
     "kg": "kg kilo kilos kilogram kilograms kilogramm",
     "g": "g gram grams gramm",
@@ -87,10 +94,11 @@ SPELLINGS = {
     "m/s": "m/s",
 }
 """Units of measurement, each with its spellings."""
-UNITS = {word: unit for unit, words in SPELLINGS.items() for word in words.split()}
+UNITS = {word.casefold(): unit for unit, words in SPELLINGS.items() for word in words.split()}
 UNIT = regex.compile(r"[\s*_]?(?:degrees\s+)?(°?\p{L}+(?:/\p{L}+)?)")
 ASKED_UNIT = regex.compile(
-    r"\b(?:in|how\s+many|wie\s*viele|combien\s+d(?:e\s+|['’])|cuánt[oa]s|quant[eio]s?|сколько|en|в)\s*(°?\p{L}+(?:/\p{L}+)?)", FLAGS
+    r"\b(?:in|to|into|how\s+many(?:\s+(?:more|other|extra|additional|fewer))?|wie\s*viele|combien\s+d(?:e\s+|['’])|cuánt[oa]s|quant[eio]s?|сколько|en|в)\s*(°?\p{L}+(?:/\p{L}+)?)",
+    FLAGS,
 )
 
 

@@ -53,7 +53,7 @@ def read(text: str, example: Example, mark: numbers.Mark | None) -> str | None:
     first = BULLET.sub("", without_cue(first, example)) if "\n" in part.strip() or not numbers.read(first, mark) else first
     numbered = [line for line in part.splitlines() if next(numbers.runs(line), None)]
     if len(labelled := list(takewhile(LABELLED.match, numbered))) > 1:
-        value = labelled_total(labelled, mark)
+        value = labelled_total(labelled, {number.value for number in numbers.find(example.text, mark)}, mark)
         return value if value is not None or labelled == numbered else number_conclusion.read(part, example, mark)
     alone = numbers.find(first, mark)
     if len(alone) == 1 and len(regex.findall(r"\p{L}+", first)) <= SHORT_UNIT and not continues(first, numbered):
@@ -87,13 +87,15 @@ def continues(first: str, numbered: list[str]) -> bool:
     return is_next_bare or not (is_bare or NAMED.match(first)) or (not is_bare and NAMED.match(numbered[1]) is not None)
 
 
-def labelled_total(lines: list[str], mark: numbers.Mark | None) -> str | None:
-    """The one number that several labelled ones say, or the one that is labelled as their total; None where none is."""
+def labelled_total(lines: list[str], of_prompt: set[str | None], mark: numbers.Mark | None) -> str | None:
+    """The one number that several labelled ones say, or the one that is labelled as their total, where none but a number of the prompt
+    follows; None where none is."""
     values = {numbers.read(line, mark) for line in lines}
     if len(values) == 1:
         return values.pop()
     totals = {numbers.read(line, mark) for line in lines if TOTAL.match(line)}
-    return totals.pop() if len(totals) == 1 else None
+    is_last = TOTAL.match(lines[-1]) or numbers.read(lines[-1], mark) in of_prompt
+    return totals.pop() if len(totals) == 1 and is_last else None
 
 
 def without_scale(part: str, example: Example) -> str:

@@ -27,7 +27,7 @@ RANGE = regex.compile(
 )
 """The same between the only two numbers of a line."""
 RESULT = regex.compile(
-    r"=|→|->|\b(?:which|that|this)\s+(?:is|equals|makes|gives)\b|\b(?:equals|makes|gives|comes\s+to)\b",
+    r"=|→|->|≈|≃|\\approx|\bround(?:s|ed)\s+(?:up\s+|down\s+|off\s+)?to\b(?!\s+(?:the|one|two|three|\d+\s+(?:decimal|significant|digit|place)))|\b(?:which|that|this)\s+(?:is|equals|makes|gives)\b|\b(?:equals|makes|gives|comes\s+to)\b",
     regex.IGNORECASE,
 )
 """What stands between a sum and what it comes to."""
@@ -47,6 +47,7 @@ MIXED = {
 """Units of one amount, the larger one first: `2 hours and 30 minutes`."""
 BETWEEN_UNITS = regex.compile(r"[\s*_]?°?\p{L}+\s*(?:,\s*)?(?:(?:and|und|et|y|e|и)\s+)?", regex.IGNORECASE)
 IN_OTHER_UNITS = regex.compile(r"[\s*_]?°?\p{L}+(?:/\p{L}+)?\s*[=≈]\s*")
+BETWEEN_EQUATIONS = regex.compile(r"[,;，；]\s*(?!\d{3}\b)|\band\s")
 MAX_OPERANDS = 40
 """Numbers that are tried as operands."""
 EQUAL_AT_END = regex.compile(r"(?:=|→)[\s$€£\\*_({]*$")
@@ -145,6 +146,14 @@ def is_computed(value: str, others: "Collection[str | None]", of_prompt: "Collec
     forward = not last & direct and bool(last & derived(steps, steps | first))
     backward = bool(last & direct) and bool((steps - direct) & derived(last, last | first))
     return forward or (is_chain and not backward)
+
+
+def is_independent(sentence: str, mark: numbers.Mark | None) -> bool:
+    """Whether a sentence has several equations of which the last uses no result of those before it: `6*4=24, 2*(6+4)=20`."""
+    equations = [clause for clause in BETWEEN_EQUATIONS.split(sentence) if last_result(clause, mark) is not None]
+    results = {last_result(clause, mark) for clause in equations[:-1]}
+    last = [numbers.value_of(match, mark) for match in numbers.runs(equations[-1])] if equations else []
+    return bool(results) and results.isdisjoint(last)
 
 
 def adds_up(value: str, parts: "Iterable[str | None]") -> bool:

@@ -39,9 +39,15 @@ MOOD = regex.compile(
     FLAGS,
 )
 """What would be, and not what is."""
+HYPOTHESIS = regex.compile(
+    r"\b(?:if|wenn|falls|si|se|если)\b.*\b(?:would|were|had|wäre\w*|würde\w*|serai\w*|aurai\w*|sería\w*|habría\w*|sarebbe\w*|бы)\b"
+    r"|\bwould\b.*\bif\b",
+    FLAGS,
+)
+"""What would be if something else were so."""
 LABELLED = regex.compile(
     r"(?:^|[.;,!\n]\s*|\b(?:and|while|whereas|but|so|und|während|et|tandis\s+que|y|mientras\s+que)\s+)[\s*_•-]*"
-    r"(?:(?:so|thus|therefore|hence|then),?\s+)?(?:the|its|his|her|their|der|die|das|le|la|l'|el|il)\s+((?:\p{L}+\s+){0,2}?\p{L}+)"
+    r"(?:(?:so|thus|therefore|hence|then),?\s+)?(?:the|its|his|her|their|der|die|das|le|la|l'|el|il)\s+((?:\p{L}+(?:['’]s?)?\s+){0,2}?\p{L}+)"
     r"(?:\s+(?:of|for|des|der|de|du|del)\s+(?:the|a|this|his|her|\d+)?\s*\p{L}+)?\s*[*_]*\s*"
     r"(?:\b(?:is|was|are|were|would\s+be|will\s+be|equals|ist|war|est|es|è)\b|=|:)[\s*_]*"
     r"(?:(?:about|approximately|around|also|then|now|only|thus|therefore)\s+)?[\s*_$€£(\\]*(?=-?\d|[$€£]?\d)",

@@ -12,9 +12,12 @@ from pipeline.metrics.words import MINUS, SIGNED, composed, spaced
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = regex.compile(
-    rf"(?<=\d),(?=\d{{3}}(?!\d))|(?!(?<=\d)[.,:/](?=\d))[{re.escape(string.punctuation)}\p{{Po}}\p{{Ps}}\p{{Pe}}\p{{Pi}}\p{{Pf}}]"
+    rf"(?<=\d),(?=\d{{3}}(?!\d))|(?!(?<=\d)[.,:/-](?=\d))[{re.escape(string.punctuation)}\p{{Po}}\p{{Ps}}\p{{Pe}}\p{{Pi}}\p{{Pf}}]"
 )
 """Signs that do not count: all but the marks between digits and the minus of a number, since 1.5 is not 15; a thousands comma does not."""
+
+RANGE = re.compile(r"(?<=\d)\s?[–−‑]\s?(?=\d)")
+"""A dash between two numbers, which is written as a hyphen, too."""
 
 
 class TokenF1(MeanMetric):
@@ -39,7 +42,7 @@ class TokenF1(MeanMetric):
 
 
 def words(text: str) -> list[str]:
-    signed = SIGNED.sub(MINUS, spaced(text.lower()))
+    signed = SIGNED.sub(MINUS, RANGE.sub("-", spaced(text.lower())))
     plain = PUNCTUATION.sub("", signed).replace(MINUS, "-")
     return ARTICLES.sub(" ", plain).split() or plain.split()
 
