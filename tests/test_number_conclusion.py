@@ -108,6 +108,7 @@ SPEED = "A train leaves at 9 and covers 240 miles in 4 hours. What is the speed 
 PAGES = "Her book has 240 pages and she has read 90, 15 a day. How many more days does she need?\nAnswer:"
 ELBRUS = "Context: Mount Elbrus is 5,642 m high. What is the height of Mount Elbrus?\nAnswer:"
 BOOKS = "Lisa has $50. She buys 3 books at $8 each and a pen for $2. How much money does she have left?\nAnswer:"
+DIE = "A die has 6 sides. What is the probability of a six, as a fraction?\nAnswer:"
 MOVIE = "It starts at 7 and lasts 2.5 hours. How many minutes does it last?\nAnswer:"
 BECKER = "Ein Bäcker backt 12 Brote je Stunde und arbeitet 8 Stunden. Jedes kostet 3 Euro. Wie viel verdient er am Tag?\nAntwort:"
 BOULANGER = "Il fait 12 pains par heure et travaille 8 heures. Un pain coûte 3 euros. Combien gagne-t-il par jour ?\nRéponse :"
@@ -166,6 +167,8 @@ def test_the_question_says_which_number_it_asks_for(prompt, text, value):
         (AREA, "6*4=24, 2*(6+4)=20", None),
         (AREA, "They need 24. If there were 3 more, they would need 27.", None),
         (AREA, "6 × 4.0001 = 24.0006 ≈ 24", "24"),
+        (DIE, "P(6) = 1/6", "1/6"),
+        (DIE, "The probability is 1/6 ≈ 0.167.", None),
         ("Which answer came most?\nyes: 62, no: 30, undecided: 8", "yes 62\nno 30\nundecided 8", None),
         (SPEED, "The train's speed is 60 mph. It arrives at 1 pm.", "60"),
         (SPEED, "It leaves at 9 a.m. and goes 60 mph.", "60"),

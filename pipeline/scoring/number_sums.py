@@ -31,6 +31,8 @@ RESULT = regex.compile(
     regex.IGNORECASE,
 )
 """What stands between a sum and what it comes to."""
+ROUNDED = regex.compile(r"≈|≃|\\approx")
+"""Behind a sum its result; behind a fraction alone its rounding, which is not what the answer says: `1/6 ≈ 0.167`."""
 MIXED = {
     ("h", "min"),
     ("min", "s"),
@@ -104,10 +106,12 @@ def result_of(sentence: str, mark: numbers.Mark | None) -> str | None:
     if len(sides) < 2:
         return None
     matches = [list(numbers.runs(side)) for side in sides]
-    if not any(is_sum(side, numbered) for side, numbered in zip(sides, matches, strict=True)):
+    counts = has_operator if ROUNDED.search(sentence) else is_sum
+    if not any(counts(side, numbered) for side, numbered in zip(sides, matches, strict=True)):
         return None
     for side, numbered in zip(reversed(sides), reversed(matches), strict=True):
-        if numbered and not is_sum(side, numbered):
+        is_value = not is_sum(side, numbered) or (side is sides[-1] and len(numbered) == 1)  # `P(6) = 1/6` comes to 1/6
+        if numbered and is_value:
             return numbers.value_of(numbered[-1] if side is not sides[-1] else numbered[0], mark)
     return None
 
@@ -126,8 +130,11 @@ def last_result(sentence: str, mark: numbers.Mark | None) -> str | None:
 
 def is_sum(side: str, matches: "list[re.Match[str]]") -> bool:
     """Whether a side of an equation is a sum: operators between its numbers, or a fraction."""
-    if any("/" in match[0] for match in matches):
-        return True
+    return any("/" in match[0] for match in matches) or has_operator(side, matches)
+
+
+def has_operator(side: str, matches: "list[re.Match[str]]") -> bool:
+    """Whether an operator stands between two numbers of a side."""
     return len(matches) > 1 and any(OPERATOR.fullmatch(side[one.end() : other.start()]) for one, other in pairwise(matches))
 
 
